@@ -1,0 +1,98 @@
+"""Loaders: interchangeable ways to turn image files into batches.
+
+>>> from loaders import BatchSpec, open_loader, scan
+>>> manifest = scan("photos/")
+>>> with open_loader("tf_data", manifest, BatchSpec(), {"prefetch": 4}, epochs=1) as batches:
+...     for images, labels, rows in batches: ...
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loaders import keras_directory, keras_pil, synthetic, tf_data
+from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream, parse_settings, parse_spec
+from loaders.errors import (
+    ImageError,
+    LoaderError,
+    SettingsError,
+    SourceError,
+    SpecError,
+    UnknownLoader,
+)
+from loaders.manifest import SPLITS, Manifest, Split
+from loaders.order import Order
+from loaders.source import scan
+
+LOADERS: dict[str, Loader] = {
+    "keras_pil": keras_pil.LOADER,
+    "keras_directory": keras_directory.LOADER,
+    "tf_data": tf_data.LOADER,
+    "synthetic": synthetic.LOADER,
+}
+
+
+def find_loader(name: str) -> Loader:
+    """The loader of that name.
+
+    Raises:
+        UnknownLoader: there is none; the text lists those there are.
+    """
+    try:
+        return LOADERS[name]
+    except KeyError:
+        known = ", ".join(LOADERS)
+        raise UnknownLoader(f"no loader {name!r}; there are {known}") from None
+
+
+def open_loader(
+    name: str,
+    manifest: Manifest,
+    spec: BatchSpec,
+    settings: Settings | dict[str, Any] | None = None,
+    *,
+    epochs: int | None = None,
+    start_step: int = 0,
+) -> Stream:
+    """Start a loader; use it in a `with`, so that nothing of it is left behind.
+
+    Args:
+        name: a key of `LOADERS`.
+        settings: the loader's own settings, whole or as plain values; its defaults if None.
+        epochs: how often to give each row; None does not end.
+        start_step: the batch to begin with, counted from the first of epoch 0.
+
+    Raises:
+        LoaderError: the name, the settings or the combination is not possible.
+    """
+    loader = find_loader(name)
+    if not isinstance(settings, Settings):
+        settings = parse_settings(loader, settings or {})
+    order = Order(len(manifest), spec.batch_size, spec.shuffle, spec.seed,
+                  "horizontal_flip" in spec.augment, epochs, start_step)
+    return loader.open(manifest, spec, settings, order)
+
+
+__all__ = [
+    "LOADERS",
+    "SPLITS",
+    "Batch",
+    "BatchSpec",
+    "ImageError",
+    "Loader",
+    "LoaderError",
+    "Manifest",
+    "Order",
+    "Settings",
+    "SettingsError",
+    "SourceError",
+    "SpecError",
+    "Split",
+    "Stream",
+    "UnknownLoader",
+    "find_loader",
+    "open_loader",
+    "parse_settings",
+    "parse_spec",
+    "scan",
+]

@@ -1,0 +1,199 @@
+"""What all loaders share: the batch spec, the batch, the stream, and the loader's own entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from loaders.errors import LoaderError, SettingsError, SpecError
+
+if TYPE_CHECKING:
+    from loaders.manifest import Manifest
+    from loaders.order import Order
+
+Dtype = Literal["uint8", "float32"]
+
+
+class Frozen(BaseModel):
+    """A validated record that cannot be changed and refuses fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BatchSpec(Frozen):
+    """What every batch must be, equal for all loaders of one comparison."""
+
+    batch_size: PositiveInt = Field(192, description="images in a batch")
+    image_size: PositiveInt = Field(224, description="height and width of a batch's images, pixels")
+    resize: Literal["stretch", "crop", "pad"] = Field(
+        "stretch",
+        description="stretch to the square, crop the centre to it, or pad with zeros to it",
+    )
+    interpolation: Literal["nearest", "bilinear"] = Field("bilinear", description="resize filter")
+    antialias: bool = Field(
+        False, description="widen the filter when shrinking (Pillow's resize always does)"
+    )
+    value_range: tuple[float, float] = Field((0.0, 1.0), description="what 0 and 255 become")
+    augment: tuple[Literal["horizontal_flip"], ...] = Field(
+        (), description="changes drawn anew for each image and epoch"
+    )
+    shuffle: bool = Field(True, description="a new full permutation of the rows each epoch")
+    seed: int = Field(0, ge=0, description="decides order and augmentation")
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.antialias and self.interpolation == "nearest":
+            raise ValueError("antialias needs interpolation bilinear, got nearest")
+        if self.value_range[0] >= self.value_range[1]:
+            raise ValueError(f"value_range must rise, got {list(self.value_range)}")
+        return self
+
+    def for_evaluation(self) -> BatchSpec:
+        """The same pixels in the manifest's own order and without augmentation."""
+        return self.model_copy(update={"shuffle": False, "augment": ()})
+
+    @property
+    def scale(self) -> float:
+        """What a pixel of 0 to 255 is multiplied by to lie in `value_range`."""
+        low, high = self.value_range
+        return (high - low) / 255.0
+
+    @property
+    def offset(self) -> float:
+        """What is added after `scale`."""
+        return self.value_range[0]
+
+
+class Batch(NamedTuple):
+    """One batch, its arrays on the host.
+
+    Attributes:
+        images: uint8 pixels 0 to 255, to be brought into the spec's `value_range` on the device,
+            or float32 already in it; `[batch, height, width, 3]`. A NumPy array or a TensorFlow
+            tensor, whichever the loader has at hand: `numpy.asarray` views either without a copy.
+        labels: int32 `[batch]`, index into the manifest's classes.
+        rows: int64 `[batch]`, each image's row in the manifest.
+    """
+
+    images: Any
+    labels: NDArray[np.int32]
+    rows: NDArray[np.int64]
+
+
+class Settings(Frozen):
+    """The knobs of one loader. `image_dtype` says what its batches hold."""
+
+    fills_cache: ClassVar[bool] = False
+
+    @property
+    def image_dtype(self) -> Dtype:
+        """Type of the batches' images."""
+        return "float32"
+
+
+@dataclass
+class Stream:
+    """Batches in order; threads, processes and memory behind them are gone after `close`.
+
+    Attributes:
+        batches: the iterator that the consumer pulls from.
+        release: frees what feeds `batches`; called once.
+        left_out: paths of images that this loader cannot see, so never gives.
+    """
+
+    batches: Iterator[Batch]
+    release: Callable[[], None] = lambda: None
+    left_out: tuple[str, ...] = ()
+    _open: bool = field(default=True, repr=False)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if not self._open:
+            raise LoaderError("this stream is closed; open the loader again")
+        return next(self.batches)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free everything; calling it again does nothing."""
+        if self._open:
+            self._open = False
+            self.batches = iter(())
+            self.release()
+
+
+@dataclass(frozen=True)
+class Loader:
+    """One way to turn files into batches.
+
+    Attributes:
+        summary: one sentence for people who choose.
+        settings: its knobs.
+        open: starts the stream; may raise any `LoaderError`.
+        follows_order: False where a library's own shuffle decides the sequence of an epoch.
+        makes_batches: False where the images are made up, so that it is a ceiling, not a choice.
+    """
+
+    name: str
+    summary: str
+    settings: type[Settings]
+    open: Callable[[Manifest, BatchSpec, Any, Order], Stream]
+    follows_order: bool = True
+    makes_batches: bool = True
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def explain(error: ValidationError) -> str:
+    """The first fault of a validation as one line: field, rule and value."""
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if fault["type"] == "extra_forbidden":
+        return f"there is no {where!r}"
+    return f"{where}: {message}, got {fault['input']!r}" if where else message
+
+
+def parse_spec(values: dict[str, Any]) -> BatchSpec:
+    """The batch spec from plain values.
+
+    Raises:
+        SpecError: a field is unknown or its value not allowed.
+    """
+    try:
+        return BatchSpec.model_validate(values)
+    except ValidationError as error:
+        raise SpecError(f"batch spec: {explain(error)}{_known(error, BatchSpec)}") from error
+
+
+def parse_settings(loader: Loader, values: dict[str, Any]) -> Settings:
+    """The loader's settings from plain values.
+
+    Raises:
+        SettingsError: a knob is unknown or its value not allowed.
+    """
+    try:
+        return loader.settings.model_validate(values)
+    except ValidationError as error:
+        known = _known(error, loader.settings)
+        raise SettingsError(f"settings of {loader.name}: {explain(error)}{known}") from error
+
+
+def _known(error: ValidationError, model: type[BaseModel]) -> str:
+    if error.errors()[0]["type"] != "extra_forbidden":
+        return ""
+    names = ", ".join(model.model_fields) or "none"
+    return f"; there are {names}"

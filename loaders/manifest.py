@@ -1,0 +1,138 @@
+"""The list of images as an Arrow table, and its Parquet file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from loaders.errors import SourceError
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+Layout = Literal["folder", "splits", "csv"]
+
+# Paths are bytes as the file system has them: a file's name need not be valid UTF-8.
+SCHEMA = pa.schema([("path", pa.binary()), ("label", pa.int32()), ("split", pa.int8())])
+_SCHEMA_NUMBER = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """The images, one row each; rows are never Python objects, so ten million fit.
+
+    Attributes:
+        table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`)
+            and `split` (int8, index into `SPLITS`).
+        classes: class names, sorted.
+        root: absolute folder that paths are relative to.
+        layout: what the source was.
+        left: rows of the source that `only` took away.
+    """
+
+    table: pa.Table
+    classes: tuple[str, ...]
+    root: Path
+    layout: Layout
+    left: int = 0
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32]:
+        """Class of each row, int32 `[rows]`."""
+        return self._column("label")
+
+    @cached_property
+    def splits(self) -> NDArray[np.int8]:
+        """Index into `SPLITS` of each row, int8 `[rows]`."""
+        return self._column("split")
+
+    def path(self, row: int) -> str:
+        """Absolute path of the image in a row."""
+        return os.fsdecode(self.paths(np.array([row], np.int64))[0])
+
+    def paths(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """Absolute paths of some rows, as bytes."""
+        root = os.fsencode(self.root)
+        names = self.table["path"].take(pa.array(rows)).to_pylist()
+        return [os.path.join(root, name) for name in names]
+
+    def only(self, split: Split) -> Manifest:
+        """The rows of one split, numbered anew.
+
+        Raises:
+            SourceError: the split has no image.
+        """
+        kept = self.table.filter(pc.equal(self.table["split"], SPLITS.index(split)))
+        if not kept.num_rows:
+            raise SourceError(f"{self.root}: no image in the {split} split; add some or name "
+                              "another split")
+        left = len(self) - kept.num_rows
+        return Manifest(kept.combine_chunks(), self.classes, self.root, self.layout, left)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images of each class in each split."""
+        size = len(self.classes)
+        return {
+            split: dict(zip(self.classes, np.bincount(
+                self.labels[self.splits == number], minlength=size).tolist(), strict=True))
+            for number, split in enumerate(SPLITS)
+        }
+
+    def write(self, path: Path) -> None:
+        """Keep as Parquet; the file appears whole or not at all."""
+        about = {"schema": _SCHEMA_NUMBER, "classes": self.classes, "root": str(self.root),
+                 "layout": self.layout, "left": self.left}
+        table = self.table.replace_schema_metadata({"feedbench": json.dumps(about)})
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            pq.write_table(table, beside)
+            beside.replace(path)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be written: {error.strerror or error}") from error
+        finally:
+            beside.unlink(missing_ok=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """What `write` kept.
+
+        Raises:
+            SourceError: no such file, or not a manifest.
+        """
+        try:
+            table = pq.read_table(path, memory_map=True)
+            about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"feedbench"])
+            table = table.select(SCHEMA.names).cast(SCHEMA)
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise SourceError(f"{path}: not a manifest of feedbench: {error}") from error
+        if about["schema"] > _SCHEMA_NUMBER:
+            raise SourceError(f"{path}: manifest schema {about['schema']} is newer than "
+                              f"{_SCHEMA_NUMBER}; upgrade feedbench or scan again")
+        return cls(table, tuple(about["classes"]), Path(about["root"]), about["layout"],
+                   about["left"])
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return np.asarray(self.table[name].combine_chunks().to_numpy(zero_copy_only=False))
+
+
+def chunk(paths: Iterable[bytes], label: int, split: int) -> pa.RecordBatch:
+    """Rows of one class in one split."""
+    names = pa.array(paths, pa.binary())
+    return pa.record_batch(
+        [names, pa.array(np.full(len(names), label, np.int32)),
+         pa.array(np.full(len(names), split, np.int8))],
+        schema=SCHEMA,
+    )

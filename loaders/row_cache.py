@@ -1,0 +1,85 @@
+"""Decoded images kept by manifest row, in memory or in a file.
+
+tf.data's own `cache()` replays its first pass, so no later epoch could follow the order. This one
+is addressed by row: it follows any order, and an epoch can be entered in its middle.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from loaders.errors import SettingsError
+
+_ALIGNMENT = 64  # bytes; TensorFlow takes over a NumPy buffer so aligned without copying it
+
+
+class RowCache:
+    """uint8 images `[rows, side, side, 3]`, filled by `put`, read by `take`."""
+
+    def __init__(self, images: NDArray[np.uint8], file: Path | None = None) -> None:
+        self._images = images
+        self._file = file
+
+    @classmethod
+    def in_memory(cls, rows: int, side: int) -> RowCache:
+        """Kept in this process's memory.
+
+        Raises:
+            SettingsError: the images would not fit into the memory that is available.
+        """
+        need, free = rows * side * side * 3, psutil.virtual_memory().available
+        if need > free:
+            raise SettingsError(f"cache='decoded' needs {need / 1e9:.1f} GB of memory for {rows} "
+                                f"images, {free / 1e9:.1f} GB are free; take cache='disk'")
+        return cls(np.empty((rows, side, side, 3), np.uint8))
+
+    @classmethod
+    def in_file(cls, rows: int, side: int, folder: Path) -> RowCache:
+        """Kept in a file that is removed by `close`.
+
+        Raises:
+            SettingsError: the folder cannot be written or has too little room.
+        """
+        need = rows * side * side * 3
+        try:
+            free = shutil.disk_usage(folder).free
+            if need > free:
+                raise SettingsError(f"cache='disk' needs {need / 1e9:.1f} GB, {folder} has "
+                                    f"{free / 1e9:.1f} GB left; name another cache_dir")
+            handle, name = tempfile.mkstemp(".rows", "feedbench-", folder)
+            os.close(handle)
+            images = np.memmap(name, np.uint8, "w+", shape=(rows, side, side, 3))
+        except OSError as error:
+            raise SettingsError(f"cache_dir {folder}: {error.strerror}; name another") from error
+        return cls(images, Path(name))
+
+    def put(self, rows: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
+        """Keep the images of some rows."""
+        self._images[rows] = images
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images of some rows, copied into one aligned batch."""
+        batch = _aligned((len(rows), *self._images.shape[1:]))
+        # mode="clip": the default checks into a buffer of its own, a second copy of the batch.
+        np.take(self._images, rows, axis=0, out=batch, mode="clip")
+        return batch
+
+    def close(self) -> None:
+        """Free the memory, remove the file."""
+        self._images = np.empty((0, 0, 0, 3), np.uint8)
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    size = int(np.prod(shape))
+    buffer = np.empty(size + _ALIGNMENT, np.uint8)
+    begin = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[begin:begin + size].reshape(shape)

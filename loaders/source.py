@@ -1,0 +1,199 @@
+"""From a folder, a CSV or a Parquet file to a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pc_csv
+from numpy.typing import NDArray
+
+from loaders.errors import SourceError
+from loaders.manifest import SCHEMA, SPLITS, Manifest, chunk
+
+# What folders and CSV cells may call a split.
+SPLIT_NAMES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
+UNKNOWN_SPLIT = -1
+
+
+def scan(source: str | Path, *, seed: int = 0, validation: float = 0.1,
+         test: float = 0.1) -> Manifest:
+    """List the images of a source, sorted by class and path.
+
+    Files are listed, not opened, whatever their extension; hidden ones (a leading dot) are not.
+
+    Args:
+        source: a folder a class; a folder with train, validation and test folders of classes; a
+            CSV with `path,label[,split]`, its paths relative to its own folder; or a manifest.
+        seed: decides which images are held out where the source has no splits.
+        validation: share of each class that is then held out for validation.
+        test: share of each class that is then held out for testing.
+
+    Raises:
+        SourceError: it cannot be read, or a class or a split is empty; the text names it.
+    """
+    path = Path(source).absolute()
+    if not path.exists():
+        raise SourceError(f"{path}: no such folder or file; give a folder of classes or a CSV")
+    if path.is_dir():
+        manifest = _scan_folder(path)
+    elif path.suffix == ".parquet":
+        return Manifest.read(path)
+    else:
+        manifest = _scan_csv(path)
+    if (manifest.splits == UNKNOWN_SPLIT).all():
+        return _with_splits(manifest, seed, validation, test)
+    return manifest
+
+
+def _scan_folder(root: Path) -> Manifest:
+    folders = _subfolders(root)
+    if not folders:
+        raise SourceError(f"{root}: no folder in it; an image belongs in a folder of its class")
+    if "train" in folders and all(name in SPLIT_NAMES for name in folders):
+        return _scan_splits(root, folders)
+    batches = [_class_rows(root, name, label, UNKNOWN_SPLIT)
+               for label, name in enumerate(folders)]
+    return _manifest(batches, folders, root, "folder")
+
+
+def _scan_splits(root: Path, splits: list[str]) -> Manifest:
+    classes = _subfolders(root / "train")
+    if not classes:
+        raise SourceError(f"{root / 'train'}: no folder in it; an image belongs in a folder of "
+                          "its class")
+    batches = []
+    for split in sorted(splits, key=lambda name: SPLIT_NAMES[name]):
+        for name in _subfolders(root / split):
+            if name not in classes:
+                raise SourceError(f"{root / split / name}: class {name!r} is not in "
+                                  f"{root / 'train'}; add it there or remove it here")
+            label = classes.index(name)
+            batches.append(_class_rows(root, f"{split}/{name}", label, SPLIT_NAMES[split]))
+    return _manifest(batches, classes, root, "splits")
+
+
+def _class_rows(root: Path, folder: str, label: int, split: int) -> pa.RecordBatch:
+    rows = chunk(_files(os.fsencode(root), os.fsencode(folder)), label, split)
+    if not rows.num_rows:
+        raise SourceError(f"{root / folder}: no image in this class; add some or remove the folder")
+    return rows
+
+
+def _subfolders(folder: Path) -> list[str]:
+    entries = _entries(os.fsencode(folder))
+    return sorted(os.fsdecode(entry.name) for entry in entries if entry.is_dir())
+
+
+def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
+    """Paths below a folder relative to the root, each folder's files sorted before its folders."""
+    entries = sorted(_entries(os.path.join(root, folder)), key=lambda entry: entry.name)
+    inner = [entry.name for entry in entries if entry.is_dir()]
+    yield from (folder + b"/" + entry.name for entry in entries if entry.is_file())
+    for name in inner:
+        yield from _files(root, folder + b"/" + name)
+
+
+def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(b".")]
+    except OSError as error:
+        raise SourceError(f"{os.fsdecode(folder)}: cannot be listed: {error.strerror}") from error
+
+
+def _scan_csv(path: Path) -> Manifest:
+    table = _read_csv(path)
+    for column in ("path", "label"):
+        if column not in table.column_names:
+            there = ", ".join(table.column_names)
+            raise SourceError(f"{path}: no column {column!r}; it has {there}")
+    if not table.num_rows:
+        raise SourceError(f"{path}: no row in it; each image is a row of path,label[,split]")
+    for column in ("path", "label"):
+        _refuse_first(path, column, pc.equal(table[column], ""), "is empty")
+    labels = table["label"].combine_chunks().dictionary_encode()
+    classes = sorted(labels.dictionary.to_pylist())
+    ranks = np.array([classes.index(name) for name in labels.dictionary.to_pylist()], np.int32)
+    rows = pa.table({
+        "path": table["path"].combine_chunks().cast(pa.binary()),
+        "label": ranks[labels.indices.to_numpy()],
+        "split": _csv_splits(path, table),
+    }, schema=SCHEMA)
+    manifest = Manifest(_sorted(rows), tuple(classes), path.parent, "csv")
+    _refuse_missing(path, manifest, rows)
+    return manifest
+
+
+def _read_csv(path: Path) -> pa.Table:
+    convert = pc_csv.ConvertOptions(
+        column_types={name: pa.string() for name in ("path", "label", "split")},
+        strings_can_be_null=False,
+    )
+    try:
+        return pc_csv.read_csv(
+            path, convert_options=convert,
+            parse_options=pc_csv.ParseOptions(newlines_in_values=True))
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise SourceError(f"{path}: not a CSV of path,label[,split]: {reason}") from error
+
+
+def _csv_splits(path: Path, table: pa.Table) -> NDArray[np.int8]:
+    if "split" not in table.column_names:
+        return np.full(table.num_rows, UNKNOWN_SPLIT, np.int8)
+    names = table["split"].combine_chunks().dictionary_encode()
+    for name in names.dictionary.to_pylist():
+        if name not in SPLIT_NAMES:
+            known = ", ".join(SPLITS)
+            _refuse_first(path, "split", pc.equal(table["split"], name), f"is not one of {known}")
+    numbers = np.array([SPLIT_NAMES[name] for name in names.dictionary.to_pylist()], np.int8)
+    return numbers[names.indices.to_numpy()]
+
+
+def _refuse_first(path: Path, column: str, bad: pa.ChunkedArray, fault: str) -> None:
+    row = pc.index(bad, True).as_py()
+    if row >= 0:
+        raise SourceError(f"{path}: row {row + 1}: {column} {fault}")
+
+
+def _refuse_missing(path: Path, manifest: Manifest, rows: pa.Table) -> None:
+    root = os.fsencode(manifest.root)
+    for batch in rows.select(["path"]).to_batches(max_chunksize=65_536):
+        for name in batch.column(0).to_pylist():
+            if not os.path.isfile(os.path.join(root, name)):
+                row = pc.index(rows["path"], name).as_py()
+                raise SourceError(f"{path}: row {row + 1}: no file {os.fsdecode(name)} in "
+                                  f"{manifest.root}")
+
+
+def _manifest(batches: list[pa.RecordBatch], classes: list[str], root: Path,
+              layout: str) -> Manifest:
+    table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
+    return Manifest(table, tuple(classes), root, layout)  # type: ignore[arg-type]
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    return rows.sort_by([("split", "ascending"), ("label", "ascending"), ("path", "ascending")])
+
+
+def _with_splits(manifest: Manifest, seed: int, validation: float, test: float) -> Manifest:
+    """Hold out the same share of each class; a class keeps at least one image for training."""
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1:
+            raise SourceError(f"{name} must be a share from 0 to below 1, got {share}")
+    splits = np.zeros(len(manifest), np.int8)
+    for label in range(len(manifest.classes)):
+        rows = np.flatnonzero(manifest.labels == label)
+        drawn = np.random.default_rng([seed, label]).permutation(rows)
+        spare = len(rows) - 1
+        held = min(spare, round(len(rows) * validation))
+        tested = min(spare - held, round(len(rows) * test))
+        splits[drawn[:held]] = 1
+        splits[drawn[held:held + tested]] = 2
+    table = manifest.table.set_column(2, "split", pa.array(splits))
+    return Manifest(table, manifest.classes, manifest.root, manifest.layout)

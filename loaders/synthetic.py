@@ -1,0 +1,49 @@
+"""One batch in memory again and again: what the consumer does when it never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from pydantic import Field
+
+from loaders.contract import Batch, BatchSpec, Dtype, Loader, Settings, Stream
+from loaders.manifest import Manifest
+from loaders.order import Order
+
+
+class Synthetic(Settings):
+    """Knobs of `synthetic`."""
+
+    output: Dtype = Field(
+        "uint8", description="uint8: a quarter of the bytes to copy; float32: already in range")
+
+    @property
+    def image_dtype(self) -> Dtype:
+        """Type of the batches' images."""
+        return self.output
+
+
+def open_stream(manifest: Manifest, spec: BatchSpec, settings: Synthetic, order: Order) -> Stream:
+    """Made-up images with the real labels and rows of each batch."""
+    return Stream(_batches(manifest, spec, settings, order))
+
+
+def _batches(manifest: Manifest, spec: BatchSpec, settings: Synthetic,
+             order: Order) -> Iterator[Batch]:
+    shape = (spec.batch_size, spec.image_size, spec.image_size, 3)
+    images = np.random.default_rng(spec.seed).integers(0, 256, shape, np.uint8)
+    made = images if settings.output == "uint8" else (
+        images * np.float32(spec.scale) + np.float32(spec.offset))
+    for begin, end in order.pieces(order.batch_size):
+        rows = order.rows(begin, end)
+        yield Batch(made[:len(rows)], manifest.labels[rows], rows)
+
+
+LOADER = Loader(
+    name="synthetic",
+    summary="made-up images that cost nothing: the consumer's ceiling, not a choice",
+    settings=Synthetic,
+    open=open_stream,
+    makes_batches=False,
+)

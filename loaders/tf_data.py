@@ -1,0 +1,233 @@
+"""tf.data: read, decode, resize, batch, with every knob that people guess at."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from loaders.contract import Batch, BatchSpec, Dtype, Loader, Settings, Stream
+from loaders.manifest import Manifest
+from loaders.order import Order, Rows
+from loaders.row_cache import RowCache
+from loaders.tf_image import decoder, mirrored, resizer, to_bytes, to_range
+from loaders.tf_stream import batches
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Autotune = Literal["autotune"]
+_PIECE = 1024  # rows that enter the graph in one call of Python
+_AHEAD = 64  # batches that may be in work when a file fails
+
+
+class TfData(Settings):
+    """Knobs of `tf_data`."""
+
+    num_parallel_calls: PositiveInt | Autotune = Field(
+        "autotune", description="images decoded at once; 1 keeps one core busy")
+    prefetch: NonNegativeInt | Autotune = Field(
+        "autotune", description="batches made ahead, each costs its memory; 0 makes a batch only "
+                                "when the trainer waits for it")
+    cache: Literal["none", "encoded", "decoded", "disk"] = Field(
+        "none", description="kept from the first epoch on: file bytes in memory, uint8 images in "
+                            "memory, or uint8 images in a file")
+    cache_dir: str | None = Field(
+        None, description="where cache='disk' puts its file; the system's temporary folder if none")
+    deterministic: bool = Field(
+        True, description="false lets an image that is ready overtake one that is not; the order "
+                          "within and between batches is then no longer the seeded one")
+    private_threads: PositiveInt | None = Field(
+        None, description="threads of this pipeline's own, instead of one a core shared with the "
+                          "trainer")
+    decode: Literal["image", "jpeg", "scaled"] = Field(
+        "image", description="decode_image; decode_jpeg; or decode_jpeg shrinking by 1/2, 1/4 or "
+                             "1/8 while decoding where enough pixels remain: faster, other pixels")
+    output: Dtype = Field(
+        "uint8", description="uint8: the range is applied on the device, a quarter of the bytes "
+                             "to move; float32: on the host, as in the classic pipeline")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.cache_dir is not None and self.cache != "disk":
+            raise ValueError(f"cache_dir needs cache 'disk', got {self.cache!r}")
+        return self
+
+    @property
+    def image_dtype(self) -> Dtype:
+        """Type of the batches' images."""
+        return self.output
+
+    @property
+    def fills_cache(self) -> bool:  # type: ignore[override]
+        """Whether the first epoch is slower than the rest because it fills a cache."""
+        return self.cache != "none"
+
+
+def open_stream(manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order) -> Stream:
+    """One iterator over all epochs: a new one an epoch would start autotuning from scratch."""
+    pipeline = _Pipeline(manifest, spec, settings)
+    stream = batches(pipeline.batches(order), manifest, pipeline.decode,
+                     lambda given: pipeline.suspects(order, given))
+    return Stream(stream, pipeline.close)
+
+
+class _Pipeline:
+    """The dataset's stages for one manifest, spec and settings, and the cache they share."""
+
+    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: TfData) -> None:
+        import tensorflow as tf
+
+        self.manifest = manifest
+        self.spec = spec
+        self.settings = settings
+        self.calls = _autotuned(settings.num_parallel_calls)
+        self.decode = decoder(settings.decode, spec)
+        self.resize = resizer(spec)
+        self.read = _remembered_read() if settings.cache == "encoded" else (
+            lambda row, path: tf.io.read_file(path))
+        self.cache = _row_cache(manifest, spec, settings)
+
+    def batches(self, order: Order) -> tf.data.Dataset:
+        """Elements `(images, rows)`, one a batch."""
+        import tensorflow as tf
+
+        if self.cache is None:
+            dataset = self._live(order, self._image)
+        else:
+            first, later = order.around_first_full_epoch()
+            dataset = self._live(first, self._decoded).map(self._kept)
+            dataset = dataset.map(self._finished, num_parallel_calls=self.calls)
+            dataset = dataset.concatenate(self._from_cache(later))
+        dataset = dataset.map(lambda images, rows, flips: (images, rows))
+        if self.settings.prefetch:
+            dataset = dataset.prefetch(_autotuned(self.settings.prefetch))
+        options = tf.data.Options()
+        options.deterministic = self.settings.deterministic
+        if self.settings.private_threads is not None:
+            options.threading.private_threadpool_size = self.settings.private_threads
+        return dataset.with_options(options)
+
+    def close(self) -> None:
+        """Free the cache; the iterator went with the generator that held it."""
+        if self.cache is not None:
+            self.cache.close()
+
+    def _live(self, order: Order, image: Any) -> tf.data.Dataset:
+        dataset = _rows_and_paths(self.manifest, order).map(image, num_parallel_calls=self.calls)
+        return dataset.batch(order.batch_size)
+
+    def _from_cache(self, order: Order) -> tf.data.Dataset:
+        cache = self.cache
+        assert cache is not None
+
+        def taken(rows: Any, flips: Any) -> Any:
+            import tensorflow as tf
+
+            images = tf.numpy_function(cache.take, [rows], tf.uint8, stateful=True)
+            side = self.spec.image_size
+            return tf.ensure_shape(images, (None, side, side, 3)), rows, flips
+
+        dataset = _rows_and_flips(order).map(taken, num_parallel_calls=self.calls)
+        return dataset.map(self._finished, num_parallel_calls=self.calls)
+
+    def _decoded(self, row: Any, path: Any, flip: Any) -> Any:
+        return to_bytes(self.resize(self.decode(self.read(row, path)))), row, flip
+
+    def _image(self, row: Any, path: Any, flip: Any) -> Any:
+        image = self.resize(self.decode(self.read(row, path)))
+        return self._finished(image, row, flip)
+
+    def _finished(self, images: Any, rows: Any, flips: Any) -> Any:
+        if self.settings.output == "float32":
+            images = to_range(images, self.spec)
+        else:
+            images = to_bytes(images)
+        return mirrored(images, flips) if self.spec.augment else images, rows, flips
+
+    def _kept(self, images: Any, rows: Any, flips: Any) -> Any:
+        import tensorflow as tf
+
+        assert self.cache is not None
+        kept = tf.numpy_function(self.cache.put, [rows, images], [], stateful=True)
+        with tf.control_dependencies([kept]):
+            return tf.identity(images), rows, flips
+
+    def suspects(self, order: Order, given: int) -> Iterator[Rows]:
+        """Rows that may be in work after so many images: those read ahead, nearest first."""
+        ahead = replace(order, stop_step=None).pieces(order.batch_size)
+        skipped = given // order.batch_size
+        for begin, end in islice(ahead, skipped, skipped + _AHEAD):
+            yield order.rows(begin, end)
+
+
+def _autotuned(value: int | Autotune) -> int:
+    import tensorflow as tf
+
+    return int(tf.data.AUTOTUNE) if value == "autotune" else value
+
+
+def _remembered_read() -> Any:
+    """Read a file once, then give its bytes from a table in memory."""
+    import tensorflow as tf
+
+    table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
+
+    def first(row: Any, path: Any) -> Any:
+        data = tf.io.read_file(path)
+        with tf.control_dependencies([table.insert(row, data)]):
+            return tf.identity(data)
+
+    def read(row: Any, path: Any) -> Any:
+        known = table.lookup(row)
+        return tf.cond(tf.strings.length(known) > 0, lambda: known, lambda: first(row, path))
+
+    return read
+
+
+def _row_cache(manifest: Manifest, spec: BatchSpec, settings: TfData) -> RowCache | None:
+    if settings.cache == "decoded":
+        return RowCache.in_memory(len(manifest), spec.image_size)
+    if settings.cache == "disk":
+        folder = Path(settings.cache_dir or tempfile.gettempdir())
+        return RowCache.in_file(len(manifest), spec.image_size, folder)
+    return None
+
+
+def _rows_and_paths(manifest: Manifest, order: Order) -> tf.data.Dataset:
+    """Scalars `(row, path, flip)` in order; Python is called once for many of them."""
+    import tensorflow as tf
+
+    def pieces() -> Iterator[tuple[Rows, list[bytes], Any]]:
+        for begin, end in order.pieces(_PIECE):
+            rows = order.rows(begin, end)
+            yield rows, manifest.paths(rows), order.flips(begin, end)
+
+    signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.string),
+                 tf.TensorSpec([None], tf.bool))
+    return tf.data.Dataset.from_generator(pieces, output_signature=signature).unbatch()
+
+
+def _rows_and_flips(order: Order) -> tf.data.Dataset:
+    """Vectors `(rows, flips)`, one pair a batch."""
+    import tensorflow as tf
+
+    def pieces() -> Iterator[tuple[Rows, Any]]:
+        for begin, end in order.pieces(order.batch_size):
+            yield order.rows(begin, end), order.flips(begin, end)
+
+    signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.bool))
+    return tf.data.Dataset.from_generator(pieces, output_signature=signature)
+
+
+LOADER = Loader(
+    name="tf_data",
+    summary="tf.data: parallel decoding, prefetching and caching inside TensorFlow's own threads",
+    settings=TfData,
+    open=open_stream,
+)
