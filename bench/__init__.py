@@ -1,0 +1,1 @@
+"""Feeds a trainer from each loader, measures, and chooses."""

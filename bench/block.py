@@ -1,0 +1,61 @@
+"""The timed window: pull a batch, hand it over, again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Protocol
+
+from bench.record import Block
+from loaders import Batch
+
+LEAST_STEPS = 3  # of a block, however slow the step
+
+
+class Consumer(Protocol):
+    """What takes batches."""
+
+    def step(self, batch: Batch) -> None:
+        """Take one batch; return as soon as the host may prepare the next."""
+
+    def finish(self) -> None:
+        """Return when the device has done all that it was given."""
+
+
+class Drain:
+    """Takes batches and does nothing: the loader alone."""
+
+    def step(self, batch: Batch) -> None:
+        """Forget the batch."""
+
+    def finish(self) -> None:
+        """Nothing is under way."""
+
+
+def timed_block(batches: Iterator[Batch], consumer: Consumer, seconds: float) -> Block:
+    """Feed the consumer for so many seconds, from its device idle to its device idle.
+
+    The stream goes on afterwards: the end of an iterator, which may stall, is never timed.
+    """
+    waits: list[float] = []
+    steps: list[float] = []
+    images = 0
+    consumer.finish()
+    begin = ready = perf_counter()
+    end = begin + seconds
+    while ready < end or len(steps) < LEAST_STEPS:
+        batch = next(batches)
+        arrived = perf_counter()
+        consumer.step(batch)
+        waits.append(arrived - ready)
+        ready = perf_counter()
+        steps.append(ready - arrived)
+        images += len(batch.labels)
+    consumer.finish()
+    taken = perf_counter() - begin
+    return Block(seconds=taken, images=images, wait_s=_rounded(waits), step_s=_rounded(steps))
+
+
+def _rounded(seconds: list[float]) -> list[float]:
+    """To the microsecond: below it is the clock's own noise."""
+    return [round(value, 6) for value in seconds]

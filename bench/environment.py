@@ -1,0 +1,60 @@
+"""What a rate was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.meters.gpu import find_gpus, gpu_name
+from bench.meters.process import available_memory
+
+_PACKAGES = ("feedbench", "tensorflow", "keras", "pillow", "numpy", "nvidia-ml-py")
+
+
+def environment() -> dict[str, Any]:
+    """Processor, memory, GPUs and versions; without names of hosts or users."""
+    return {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "available_memory_bytes": available_memory(),
+        "gpus": [gpu_name(handle) for _, handle in find_gpus()],
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def machine(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts that must be equal for one machine's rate to hold on another."""
+    return {name: facts[name] for name in ("processor", "cores", "gpus")}
+
+
+def usable_cores() -> int:
+    """Processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

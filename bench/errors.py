@@ -1,0 +1,28 @@
+"""The tree of what a user of the bench can mend; every text is one line.
+
+BenchError
+├── PlanError        a suite, an option or a recipe that is not valid
+├── RecordError      a result folder that cannot be read or written
+├── TrialError       a trial that could not be measured, with its reason
+└── SampleError      the generated sample of images
+"""
+
+
+class BenchError(Exception):
+    """Whatever the user of the bench can mend; its text is one line."""
+
+
+class PlanError(BenchError):
+    """What is to be measured is not stated rightly."""
+
+
+class RecordError(BenchError):
+    """A result folder or one of its files cannot be read or written."""
+
+
+class TrialError(BenchError):
+    """A trial ended before it was measured."""
+
+
+class SampleError(BenchError):
+    """The sample of images cannot be made as asked."""

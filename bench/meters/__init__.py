@@ -1,0 +1,1 @@
+"""Meters: what a trial uses of the machine while it is timed."""

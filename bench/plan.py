@@ -1,0 +1,160 @@
+"""What is to be measured: trials, consumer, blocks; from a suite file, a built-in suite, options."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from bench.errors import PlanError
+from bench.record import Consumer
+from loaders import BatchSpec, find_loader, parse_settings
+from loaders.contract import explain
+from trainer import Recipe
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(_Given):
+    """One loader with one setting of its knobs."""
+
+    loader: str
+    settings: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        knobs = " ".join(f"{name}={_plain(value)}" for name, value in self.settings.items())
+        return f"{self.loader} {knobs}".strip()
+
+
+class Timing(_Given):
+    """How each trial is measured."""
+
+    blocks: PositiveInt = Field(5, description="timed blocks of each trial")
+    block_seconds: PositiveFloat = Field(4.0, description="least length of a block")
+    warm_up_seconds: PositiveFloat = Field(
+        5.0, description="least warm-up; a cache is filled however long that takes")
+    time_limit: PositiveFloat = Field(900.0, description="seconds that one trial may take in all")
+    seed: int = Field(0, ge=0, description="decides in which order the blocks are interleaved")
+
+
+class Suite(_Given):
+    """A suite file: each list among a trial's settings expands into a grid."""
+
+    consumer: Consumer = "train"
+    timing: Timing = Timing()
+    spec: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    trial: list[Choice] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run needs to know, validated."""
+
+    choices: tuple[Choice, ...]
+    spec: BatchSpec
+    recipe: Recipe
+    consumer: Consumer
+    timing: Timing
+
+
+def read_suite(path: Path) -> Suite:
+    """A suite from a TOML file.
+
+    Raises:
+        PlanError: no such file, not TOML, or a field that is not valid; the text names it.
+    """
+    return parse_model(Suite, read_toml(path), str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's values.
+
+    Raises:
+        PlanError: it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise PlanError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: not TOML: {error}") from error
+
+
+def parse_model(model: type[Model], values: dict[str, Any], where: str) -> Model:
+    """Plain values as a validated model.
+
+    Raises:
+        PlanError: a field is unknown or its value not allowed.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise PlanError(f"{where}: {explain(error)}") from error
+
+
+def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Every combination of the settings that are lists, each once.
+
+    Raises:
+        LoaderError: a loader or a setting that does not exist.
+    """
+    expanded: dict[str, Choice] = {}
+    for choice in choices:
+        values = [value if isinstance(value, list) else [value]
+                  for value in choice.settings.values()]
+        for combination in itertools.product(*values):
+            settings = dict(zip(choice.settings, combination, strict=True))
+            one = Choice(loader=choice.loader, settings=settings)
+            parse_settings(find_loader(one.loader), one.settings)
+            expanded.setdefault(str(one), one)
+    return tuple(expanded.values())
+
+
+def with_ceiling(choices: tuple[Choice, ...], consumer: Consumer) -> tuple[Choice, ...]:
+    """A trainer's ceiling is always measured: without it no utilization can be told."""
+    if consumer == "drain" or any(choice.loader == "synthetic" for choice in choices):
+        return choices
+    return (*choices, Choice(loader="synthetic"))
+
+
+def parse_set(options: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Settings of loaders from `LOADER.NAME=VALUE[,VALUE…]`.
+
+    Raises:
+        PlanError: an option is not of that form.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for option in options:
+        target, equals, text = option.partition("=")
+        loader, dot, name = target.partition(".")
+        if not (equals and dot and name):
+            raise PlanError(f"--set {option}: must be LOADER.NAME=VALUE, such as "
+                            "tf_data.prefetch=4")
+        values = [_value(part) for part in text.split(",")]
+        settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
+    return settings
+
+
+def _value(text: str) -> Any:
+    """A number, true or false as such, anything else as text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | bool) else text
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)

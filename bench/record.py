@@ -1,0 +1,146 @@
+"""What was measured, raw: one trial a line in trials.jsonl. Nothing derived is kept here."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import RecordError
+from loaders.contract import explain
+
+SCHEMA_NUMBER = 1
+TRIALS = "trials.jsonl"
+
+Consumer = Literal["train", "drain"]
+
+
+class Record(BaseModel):
+    """A part of the record; unknown fields are a newer version's and refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Gpu(Record):
+    """NVML's samples of one GPU during one block."""
+
+    index: int
+    utilization: list[float] = Field(description="share of the sample period with a kernel running")
+    memory_bytes: list[int] = Field(description="in use on the whole GPU")
+
+
+class Block(Record):
+    """One uninterrupted timed window."""
+
+    round: int = 0
+    seconds: float = Field(description="from the device idle to the device idle")
+    images: int
+    wait_s: list[float] = Field(description="per step: from asking for a batch to having it")
+    step_s: list[float] = Field(description="per step: from having it to being ready to ask again")
+    cpu_s: float = Field(0.0, description="processor seconds of the trial's process tree")
+    disk_read_bytes: int | None = Field(0, description="from the disk itself; none if unknown")
+    gpus: list[Gpu] = []
+
+    @property
+    def images_per_second(self) -> float:
+        """Rate of this block."""
+        return self.images / self.seconds
+
+
+class WarmUp(Record):
+    """What went before the first block; kept out of every rate."""
+
+    start_s: float = Field(description="from the start of the process to an open loader")
+    first_batch_s: float = Field(description="from opening the loader to its first batch")
+    seconds: float = Field(description="from the first batch to the end of the warm-up")
+    images: int
+
+
+class Trial(Record):
+    """All blocks of one loader with one setting feeding one consumer."""
+
+    schema_number: int = SCHEMA_NUMBER
+    loader: str
+    settings: dict[str, Any] = Field(description="those that were given")
+    all_settings: dict[str, Any] = Field(description="with the defaults of the time")
+    consumer: Consumer
+    spec: dict[str, Any]
+    recipe: dict[str, Any]
+    images: int = Field(description="rows in the manifest that was fed")
+    warm_ups: list[WarmUp] = []
+    blocks: list[Block] = []
+    peak_memory_bytes: int = 0
+    left_out: list[str] = Field([], description="paths that the loader cannot see")
+    error: str | None = None
+
+
+def write_trials(folder: Path, trials: list[Trial]) -> None:
+    """Replace the folder's trials.jsonl by these."""
+    write_text(folder / TRIALS, "".join(trial.model_dump_json() + "\n" for trial in trials))
+
+
+def read_trials(folder: Path) -> list[Trial]:
+    """The trials of a result folder.
+
+    Raises:
+        RecordError: no such file, or a line that is not a trial; the text names it.
+    """
+    path = folder / TRIALS
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; give the folder that a bench wrote"
+                          ) from error
+    return [_trial(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _trial(path: Path, number: int, line: str) -> Trial:
+    try:
+        values = json.loads(line)
+        if values.get("schema_number", 0) > SCHEMA_NUMBER:
+            raise RecordError(f"{path}: line {number}: schema {values['schema_number']} is newer "
+                              f"than {SCHEMA_NUMBER}; upgrade feedbench")
+        return Trial.model_validate(values)
+    except ValidationError as error:
+        raise RecordError(f"{path}: line {number}: {explain(error)}") from error
+    except (ValueError, AttributeError) as error:
+        raise RecordError(f"{path}: line {number} is not a trial: {error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside the place and rename, so that a killed run leaves no half file.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; name another folder") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as readable JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def new_folder(path: Path) -> Path:
+    """Make a result folder.
+
+    Raises:
+        RecordError: it cannot be made, or already holds something.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise RecordError(f"{path}: not empty; name a new folder by --out or remove it")
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; name another folder by --out") from error
+    return path

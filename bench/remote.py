@@ -1,0 +1,150 @@
+"""The parent's end of a trial's process: start, ask, freeze, thaw, end, and why it died."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, time
+from typing import Any
+
+from bench.errors import TrialError
+from bench.meters.process import out_of_memory_kills
+
+_ROOT = Path(__file__).parents[1]
+_GRACE_S = 10.0  # for a worker that is told to end
+
+
+class Remote:
+    """A running worker. Between blocks all of its process group is stopped.
+
+    A stopped worker neither computes nor fills its buffers while another is timed, and its
+    buffers are as full when it goes on as they were in the middle of its work.
+    """
+
+    def __init__(self, order: dict[str, Any], log: Path) -> None:
+        """Start the worker; its standard error goes to the log."""
+        self._log = log
+        self._kills_before = out_of_memory_kills()
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.worker", str(time())], env=_environment(),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+                start_new_session=True)
+        self._answers: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._frozen = False
+        self._say(order)
+
+    @property
+    def pid(self) -> int:
+        """Of the worker and its process group."""
+        return self._process.pid
+
+    def await_warm(self, limit_s: float, on_sign: Callable[[dict[str, Any]], None]
+                   ) -> dict[str, Any]:
+        """Wait for the end of the warm-up, then freeze.
+
+        Raises:
+            TrialError: it failed, died, or took longer than the limit.
+        """
+        return self._await("warm", limit_s, "warm-up", on_sign)
+
+    def time_block(self, seconds: float, limit_s: float) -> dict[str, Any]:
+        """Thaw, time one block, freeze.
+
+        Raises:
+            TrialError: it failed, died, or took longer than the limit.
+        """
+        self._signal(signal.SIGCONT)
+        self._say({"seconds": seconds})
+        return self._await("block", limit_s, "a block", lambda _: None)
+
+    def close(self) -> None:
+        """End the worker: it may close its loader first, but not for long."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGCONT)
+            self._close_input()
+            try:
+                self._process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                pass
+        self._kill()
+
+    def _await(self, event: str, limit_s: float, phase: str,
+               on_sign: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        deadline = monotonic() + limit_s
+        while True:
+            try:
+                line = self._answers.get(timeout=max(0.0, deadline - monotonic()))
+            except queue.Empty:
+                self._kill()
+                raise TrialError(f"time limit: {phase} was not done after {limit_s:.0f} s; raise "
+                                 "--time-limit if it only is slow") from None
+            answer = json.loads(line) if line else self._death(phase)
+            if answer["event"] == event:
+                self._signal(signal.SIGSTOP)
+                return answer
+            if answer["event"] == "error":
+                self._kill()
+                raise TrialError(answer["reason"])
+            on_sign(answer)
+
+    def _death(self, phase: str) -> dict[str, Any]:
+        code = self._process.wait()
+        self._kill()
+        if code >= 0:
+            raise TrialError(f"ended with exit code {code} in {phase}; see {self._log}")
+        name = signal.Signals(-code).name
+        if -code == signal.SIGKILL and out_of_memory_kills() > self._kills_before:
+            raise TrialError(f"out of memory: the kernel ended it in {phase} ({name})")
+        raise TrialError(f"crashed in {phase}: {name}; see {self._log}")
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put(None)
+
+    def _say(self, order: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has died: the wait for its answer finds out why
+
+    def _close_input(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass
+
+    def _kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._close_input()
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def _environment() -> dict[str, str]:
+    """The worker's: quiet, and with GPU memory taken as needed, since others are frozen on it."""
+    # With -P and this path, a folder of the user's that is called bench or loaders stays unseen.
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        **os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+    }

@@ -1,0 +1,172 @@
+"""Measures a plan: blocks of all trials interleaved, each trial in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.errors import TrialError
+from bench.meters.gpu import GpuMeter, find_gpus, free_gpu_memory
+from bench.meters.process import available_memory
+from bench.plan import Choice, Plan
+from bench.record import Block, Gpu, Trial, WarmUp, write_trials
+from bench.remote import Remote
+from loaders import Manifest, find_loader, parse_settings
+
+MANIFEST = "manifest.parquet"
+_HEADROOM = 1.3  # of the largest trial's memory, left free before another is started
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a person who waits may want to see.
+
+    Attributes:
+        pid: of the trial's process, None once it is gone.
+        images: warmed up so far, of `of` that are needed.
+        rate: of the block that was just timed, images a second.
+        done: blocks timed or given up so far, of `blocks`.
+    """
+
+    kind: Literal["starting", "warming", "warm", "block", "failed"]
+    choice: Choice
+    done: int
+    blocks: int
+    pid: int | None = None
+    images: int = 0
+    of: int = 0
+    rate: float = 0.0
+    reason: str = ""
+
+
+Report = Callable[[Event], None]
+
+
+def run(plan: Plan, manifest: Manifest, folder: Path, report: Report) -> list[Trial]:
+    """Measure every trial of the plan; what is done is in the folder even after Ctrl-C.
+
+    Raises:
+        RecordError: the folder cannot be written.
+    """
+    manifest.write(folder / MANIFEST)
+    bench = _Bench(plan, manifest, folder, report)
+    try:
+        for turn in range(plan.timing.blocks):
+            for index in _interleaved(plan, turn):
+                bench.one_block(index, turn)
+            write_trials(folder, bench.trials)
+    finally:
+        bench.close()
+        write_trials(folder, bench.trials)
+    return bench.trials
+
+
+def _interleaved(plan: Plan, turn: int) -> list[int]:
+    """A new seeded order of the trials in each round, so that drift hits all alike."""
+    drawn = np.random.default_rng([plan.timing.seed, turn]).permutation(len(plan.choices))
+    return [int(index) for index in drawn]
+
+
+class _Bench:
+    """The trials' records and their live processes."""
+
+    def __init__(self, plan: Plan, manifest: Manifest, folder: Path, report: Report) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._report = report
+        self._gpus = find_gpus()
+        self._live: dict[int, Remote] = {}
+        self._spent_s = [0.0] * len(plan.choices)
+        self.trials = [_new_trial(plan, choice, len(manifest)) for choice in plan.choices]
+
+    def one_block(self, index: int, turn: int) -> None:
+        """Time one block of a trial, starting it first if need be; a failure is recorded."""
+        if self.trials[index].error is not None:
+            return
+        begin = monotonic()
+        try:
+            remote = self._live.pop(index, None) or self._start(index)
+            self._live[index] = remote
+            self._time(index, turn, remote)
+        except TrialError as error:
+            self.trials[index].error = str(error)
+            self._tell("failed", index, reason=str(error))
+            if index in self._live:
+                self._live.pop(index).close()
+        finally:
+            self._spent_s[index] += monotonic() - begin
+
+    def close(self) -> None:
+        """End every process."""
+        while self._live:
+            self._live.popitem()[1].close()
+
+    def _start(self, index: int) -> Remote:
+        self._make_room()
+        trial, timing = self.trials[index], self._plan.timing
+        order = {
+            "manifest": str(self._folder.absolute() / MANIFEST), "loader": trial.loader,
+            "settings": trial.settings, "spec": trial.spec, "recipe": trial.recipe,
+            "consumer": trial.consumer, "warm_up_s": timing.warm_up_seconds}
+        logs = self._folder / "logs"
+        logs.mkdir(exist_ok=True)
+        remote = Remote(order, logs / f"trial-{index:02}.log")
+        self._live[index] = remote
+        self._tell("starting", index, pid=remote.pid)
+        answer = remote.await_warm(self._left_s(index), lambda sign: self._tell(
+            "warming", index, pid=remote.pid, images=sign["images"], of=sign["of"]))
+        trial.left_out = answer.pop("left_out")
+        answer.pop("event")
+        trial.warm_ups.append(WarmUp(**answer))
+        self._tell("warm", index, pid=remote.pid)
+        return remote
+
+    def _time(self, index: int, turn: int, remote: Remote) -> None:
+        with GpuMeter(self._gpus) as meter:
+            answer = remote.time_block(self._plan.timing.block_seconds, self._left_s(index))
+        block = Block.model_validate(answer["block"])
+        block.round = turn
+        block.gpus = [Gpu(**vars(readings)) for readings in meter.readings]
+        trial = self.trials[index]
+        trial.blocks.append(block)
+        trial.peak_memory_bytes = max(trial.peak_memory_bytes, answer["peak_memory_bytes"])
+        self._tell("block", index, pid=remote.pid, rate=block.images_per_second)
+
+    def _left_s(self, index: int) -> float:
+        return max(1.0, self._plan.timing.time_limit - self._spent_s[index])
+
+    def _make_room(self) -> None:
+        """End the processes that were used longest ago while another would not fit beside them.
+
+        An ended trial warms up again before its next block.
+        """
+        need = max((trial.peak_memory_bytes for trial in self.trials), default=0) * _HEADROOM
+        while self._live and (available_memory() < need or self._gpus_are_full()):
+            oldest = next(iter(self._live))
+            self._live.pop(oldest).close()
+
+    def _gpus_are_full(self) -> bool:
+        free = [free_gpu_memory(handle) for _, handle in self._gpus]
+        held = [size for trial in self.trials for block in trial.blocks
+                for gpu in block.gpus for size in gpu.memory_bytes]
+        return bool(free and held) and min(free) < min(held) * _HEADROOM
+
+    def _tell(self, kind: Any, index: int, **values: Any) -> None:
+        blocks = self._plan.timing.blocks
+        done = sum(blocks if trial.error is not None else len(trial.blocks)
+                   for trial in self.trials)
+        self._report(Event(kind, self._plan.choices[index], done,
+                           blocks * len(self.trials), **values))
+
+
+def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
+    settings = parse_settings(find_loader(choice.loader), choice.settings)
+    return Trial(
+        loader=choice.loader, settings=choice.settings, all_settings=settings.model_dump(),
+        consumer=plan.consumer, spec=plan.spec.model_dump(mode="json"),
+        recipe=plan.recipe.model_dump(mode="json"), images=images)

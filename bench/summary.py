@@ -1,0 +1,164 @@
+"""From the raw record to every derived figure: a pure function, so old records can be read anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.record import Block, Trial
+from bench.stats import Interval, median_interval, paired_ratio
+from loaders import LOADERS
+
+
+class Figure(BaseModel):
+    """A median with the ends of its 95 % bootstrap interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+class TrialSummary(BaseModel):
+    """One trial's figures; those that could not be measured are None.
+
+    Attributes:
+        ratio_to_best: of paired blocks; the best is the fastest that is no mere ceiling.
+        accelerator_utilization: rate over the rate with `synthetic`, of paired blocks.
+        wait_share: part of the timed blocks in which the consumer had no batch.
+        gpu_utilization: mean over the timed blocks and all visible GPUs; None without a GPU.
+        gpu_memory_bytes: most in use on one GPU.
+        cpu_cores: processor seconds of the trial's process tree a second of its timed blocks.
+        disk_read_bytes: over the timed blocks: 0 shows that the page cache was warm.
+        tied_with_best: the interval of `ratio_to_best` holds 1.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    loader: str
+    settings: dict[str, Any]
+    images_per_second: Figure | None = None
+    ratio_to_best: Figure | None = None
+    accelerator_utilization: float | None = None
+    wait_share: float | None = None
+    gpu_utilization: float | None = None
+    gpu_memory_bytes: int | None = None
+    cpu_cores: float | None = None
+    peak_memory_bytes: int | None = None
+    disk_read_bytes: int | None = None
+    start_s: float | None = None
+    first_batch_s: float | None = None
+    blocks: int = 0
+    spread: float | None = None
+    left_out: int = 0
+    tied_with_best: bool = False
+    error: str | None = None
+
+
+class Summary(BaseModel):
+    """All trials in the order of the plan, and the index of the winner among them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trials: list[TrialSummary]
+    winner: int | None
+
+
+def summarize(trials: list[Trial]) -> Summary:
+    """Derive every figure and choose the winner."""
+    rates = [_rates(trial) for trial in trials]
+    best = _fastest(trials, rates)
+    ceiling = _ceiling(trials, rates)
+    ratios = [_ratio(own, best) for own in rates]
+    summaries = [_summarize(trial, own, ratio, _ratio(own, ceiling))
+                 for trial, own, ratio in zip(trials, rates, ratios, strict=True)]
+    return Summary(trials=summaries, winner=_winner(summaries))
+
+
+def is_choice(loader: str) -> bool:
+    """Whether the loader gives real images, so that one could train with it."""
+    return loader not in LOADERS or LOADERS[loader].makes_batches
+
+
+Rates = dict[int, float]
+
+
+def _rates(trial: Trial) -> Rates:
+    return {block.round: block.images_per_second for block in trial.blocks}
+
+
+def _fastest(trials: list[Trial], rates: list[Rates]) -> Rates:
+    able = [own for trial, own in zip(trials, rates, strict=True)
+            if own and not trial.error and is_choice(trial.loader)]
+    return max(able, key=_median, default={})
+
+
+def _ceiling(trials: list[Trial], rates: list[Rates]) -> Rates:
+    """The rate at which the trainer steps when it never waits; a drain has none."""
+    able = [own for trial, own in zip(trials, rates, strict=True)
+            if own and not is_choice(trial.loader) and trial.consumer != "drain"]
+    return max(able, key=_median, default={})
+
+
+def _median(rates: Rates) -> float:
+    return median_interval(list(rates.values())).median
+
+
+def _ratio(own: Rates, other: Rates) -> Interval | None:
+    return paired_ratio(own, other)
+
+
+def _summarize(trial: Trial, rates: Rates, to_best: Interval | None,
+               to_ceiling: Interval | None) -> TrialSummary:
+    about = TrialSummary(loader=trial.loader, settings=trial.settings, error=trial.error,
+                         blocks=len(trial.blocks), left_out=len(trial.left_out))
+    if trial.warm_ups:
+        about.start_s = trial.warm_ups[0].start_s
+        about.first_batch_s = trial.warm_ups[0].first_batch_s
+    if not trial.blocks:
+        return about
+    rate = median_interval(list(rates.values()))
+    about.images_per_second = _figure(rate)
+    about.spread = (max(rates.values()) - min(rates.values())) / rate.median
+    about.ratio_to_best = _figure(to_best) if to_best else None
+    about.tied_with_best = bool(to_best and is_choice(trial.loader) and not trial.error
+                                and to_best.high >= 1)
+    about.accelerator_utilization = to_ceiling.median if to_ceiling else None
+    seconds = sum(block.seconds for block in trial.blocks)
+    about.wait_share = sum(sum(block.wait_s) for block in trial.blocks) / seconds
+    about.cpu_cores = sum(block.cpu_s for block in trial.blocks) / seconds
+    about.peak_memory_bytes = trial.peak_memory_bytes
+    about.disk_read_bytes = _disk_read(trial.blocks)
+    about.gpu_utilization, about.gpu_memory_bytes = _gpu(trial.blocks)
+    return about
+
+
+def _figure(interval: Interval) -> Figure:
+    return Figure(**interval._asdict())
+
+
+def _disk_read(blocks: list[Block]) -> int | None:
+    known = [block.disk_read_bytes for block in blocks if block.disk_read_bytes is not None]
+    return sum(known) if len(known) == len(blocks) else None
+
+
+def _gpu(blocks: list[Block]) -> tuple[float | None, int | None]:
+    busy = [share for block in blocks for gpu in block.gpus for share in gpu.utilization]
+    held = [size for block in blocks for gpu in block.gpus for size in gpu.memory_bytes]
+    return (sum(busy) / len(busy) if busy else None), max(held, default=None)
+
+
+def _winner(trials: list[TrialSummary]) -> int | None:
+    """Of those tied with the best, the one that uses the least memory and processor together."""
+    tied = [index for index, trial in enumerate(trials) if trial.tied_with_best]
+    if not tied:
+        return None
+    least_memory = min(trials[index].peak_memory_bytes or 0 for index in tied) or 1
+    least_cores = min(trials[index].cpu_cores or 0 for index in tied) or 1
+
+    def cost(index: int) -> float:
+        trial = trials[index]
+        return ((trial.peak_memory_bytes or 0) / least_memory
+                + (trial.cpu_cores or 0) / least_cores)
+
+    return min(tied, key=cost)

@@ -1,0 +1,126 @@
+"""The table of a bench, as people see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.plan import Choice
+from bench.record import Trial
+from bench.summary import Figure, Summary, TrialSummary
+
+NOISY = 0.10  # spread of a trial's blocks over their median beyond which it is marked
+
+
+def table(summary: Summary) -> Table:
+    """One row a trial, fastest first; a mere ceiling is dim, the winner bold."""
+    made = Table(caption=_caption(summary), caption_justify="left")
+    made.add_column("loader and settings", overflow="fold", min_width=24)
+    gpu = any(trial.gpu_utilization is not None for trial in summary.trials)
+    columns = ["images/s", "95 %", "ratio to best", "AU", "wait", "first batch", *(
+        ["GPU", "GPU memory"] if gpu else ["GPU"]), "CPU cores", "memory", "disk read"]
+    for name in columns:
+        made.add_column(name, justify="right")
+    for index in sorted(range(len(summary.trials)), key=lambda i: -_median(summary.trials[i])):
+        trial = summary.trials[index]
+        style = "bold" if index == summary.winner else "dim" if not _ranked(trial) else ""
+        made.add_row(*_row(trial, index == summary.winner, gpu), style=style)
+    return made
+
+
+def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
+    name = Text(str(Choice(loader=trial.loader, settings=trial.settings)))
+    if wins:
+        name.append("  ← take this")
+    elif trial.tied_with_best:
+        name.append("  (tie)")
+    if trial.left_out:
+        name.append(f"  ({trial.left_out} images left out)")
+    if trial.error:
+        name.append(f"\n{trial.error}", style="red")
+    rate, ratio = trial.images_per_second, trial.ratio_to_best
+    cells = [_rate(trial), _range(rate, ".0f"), _ratio(ratio),
+             _share(trial.accelerator_utilization), _share(trial.wait_share),
+             _with(trial.first_batch_s, ".2f", " s"), _share(trial.gpu_utilization)]
+    if gpu:
+        cells.append(_bytes(trial.gpu_memory_bytes))
+    cells += [_with(trial.cpu_cores, ".2f"), _bytes(trial.peak_memory_bytes),
+              _bytes(trial.disk_read_bytes)]
+    return [name, *map(Text, cells)]
+
+
+def _ranked(trial: TrialSummary) -> bool:
+    return trial.loader != "synthetic" and not trial.error
+
+
+def _median(trial: TrialSummary) -> float:
+    return trial.images_per_second.median if trial.images_per_second else -1.0
+
+
+def _rate(trial: TrialSummary) -> str:
+    if trial.images_per_second is None:
+        return "–"
+    mark = "~" if (trial.spread or 0) > NOISY else ""
+    return f"{mark}{trial.images_per_second.median:,.0f}"
+
+
+def _range(figure: Figure | None, form: str) -> str:
+    return f"{figure.low:{form}}–{figure.high:{form}}" if figure else "–"
+
+
+def _ratio(figure: Figure | None) -> str:
+    return f"{figure.median:.2f} [{figure.low:.2f}, {figure.high:.2f}]" if figure else "–"
+
+
+def _share(value: float | None) -> str:
+    return f"{value:.0%}" if value is not None else "–"
+
+
+def _with(value: float | None, form: str, unit: str = "") -> str:
+    return f"{value:{form}}{unit}" if value is not None else "–"
+
+
+def _bytes(value: int | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
+def _caption(summary: Summary) -> str:
+    notes = ["AU: rate over that with synthetic batches. wait: time without a batch. "
+             "A ratio whose interval holds 1 is a tie."]
+    if all(trial.gpu_utilization is None for trial in summary.trials):
+        notes.append("GPU: no NVIDIA GPU was seen.")
+    if any((trial.spread or 0) > NOISY for trial in summary.trials):
+        notes.append(f"~: the blocks spread over more than {NOISY:.0%} of their median.")
+    return "\n".join(notes)
+
+
+def headline(trials: list[Trial]) -> str:
+    """What was fed to what, in one line."""
+    if not trials:
+        return "nothing measured"
+    trial = trials[0]
+    spec: dict[str, Any] = trial.spec
+    fed = ("the MobileNetV2 trainer, alpha {}".format(trial.recipe["alpha"])
+           if trial.consumer == "train" else "nothing (drain)")
+    return (f"{trial.images:,} images → {spec['image_size']} px, {spec['resize']}, "
+            f"{spec['interpolation']}, batch {spec['batch_size']} → {fed}")
+
+
+def verdict(summary: Summary) -> str:
+    """What to take, in one sentence."""
+    if summary.winner is None:
+        return "No loader could be measured; the table says why."
+    best = summary.trials[summary.winner]
+    name = Choice(loader=best.loader, settings=best.settings)
+    others = sum(trial.tied_with_best for trial in summary.trials) - 1
+    tie = (f", tied with {others} other{'s' * (others > 1)} and the one of them that uses the "
+           "least memory and processor" if others else ", the fastest")
+    fed = ""
+    if best.accelerator_utilization is not None:
+        fed = f"; it keeps the trainer {min(1.0, best.accelerator_utilization):.0%} busy"
+    assert best.images_per_second is not None
+    return f"Take {name}: {best.images_per_second.median:,.0f} images/s{tie}{fed}."
