@@ -38,17 +38,23 @@ class Best(BaseModel):
     machine: dict[str, Any] = {}
 
 
-def write_best(folder: Path, trials: list[Trial], summary: Summary,
-               facts: dict[str, Any]) -> Path | None:
+def write_best(
+    folder: Path, trials: list[Trial], summary: Summary, facts: dict[str, Any]
+) -> Path | None:
     """Keep the winner, if there is one."""
     if summary.winner is None:
         return None
     trial, figures = trials[summary.winner], summary.trials[summary.winner]
     assert figures.images_per_second is not None
     best = Best(
-        loader=trial.loader, consumer=trial.consumer, settings=trial.settings, spec=trial.spec,
-        recipe=trial.recipe, predicted=Predicted(images_per_second=figures.images_per_second),
-        machine=machine(facts))
+        loader=trial.loader,
+        consumer=trial.consumer,
+        settings=trial.settings,
+        spec=trial.spec,
+        recipe=trial.recipe,
+        predicted=Predicted(images_per_second=figures.images_per_second),
+        machine=machine(facts),
+    )
     write_text(folder / BEST, tomli_w.dumps(best.model_dump(exclude_none=True)))
     return folder / BEST
 

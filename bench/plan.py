@@ -1,4 +1,4 @@
-"""What is to be measured: trials, consumer, blocks; from a suite file, a built-in suite, options."""
+"""What is to be measured: trials, consumer, blocks; from a suite or from options."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from bench.errors import PlanError
 from bench.record import Consumer
-from loaders import BatchSpec, find_loader, parse_settings
+from loaders import BatchSpec, find_loader, parse_settings, parse_spec
 from loaders.contract import explain
 from trainer import Recipe
-
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -43,7 +42,8 @@ class Timing(_Given):
     blocks: PositiveInt = Field(5, description="timed blocks of each trial")
     block_seconds: PositiveFloat = Field(4.0, description="least length of a block")
     warm_up_seconds: PositiveFloat = Field(
-        5.0, description="least warm-up; a cache is filled however long that takes")
+        5.0, description="least warm-up; a cache is filled however long that takes"
+    )
     time_limit: PositiveFloat = Field(900.0, description="seconds that one trial may take in all")
     seed: int = Field(0, ge=0, description="decides in which order the blocks are interleaved")
 
@@ -112,8 +112,9 @@ def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     """
     expanded: dict[str, Choice] = {}
     for choice in choices:
-        values = [value if isinstance(value, list) else [value]
-                  for value in choice.settings.values()]
+        values = [
+            value if isinstance(value, list) else [value] for value in choice.settings.values()
+        ]
         for combination in itertools.product(*values):
             settings = dict(zip(choice.settings, combination, strict=True))
             one = Choice(loader=choice.loader, settings=settings)
@@ -140,8 +141,9 @@ def parse_set(options: Iterable[str]) -> dict[str, dict[str, Any]]:
         target, equals, text = option.partition("=")
         loader, dot, name = target.partition(".")
         if not (equals and dot and name):
-            raise PlanError(f"--set {option}: must be LOADER.NAME=VALUE, such as "
-                            "tf_data.prefetch=4")
+            raise PlanError(
+                f"--set {option}: must be LOADER.NAME=VALUE, such as tf_data.prefetch=4"
+            )
         values = [_value(part) for part in text.split(",")]
         settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
     return settings
@@ -158,3 +160,19 @@ def _value(text: str) -> Any:
 
 def _plain(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def make_plan(suite: Suite) -> Plan:
+    """The suite validated, its grids expanded, its ceiling added.
+
+    Raises:
+        PlanError: the recipe is not valid.
+        LoaderError: a loader, a setting or the spec is not.
+    """
+    return Plan(
+        choices=with_ceiling(expand(suite.trial), suite.consumer),
+        spec=parse_spec(suite.spec),
+        recipe=parse_model(Recipe, suite.recipe, "recipe"),
+        consumer=suite.consumer,
+        timing=suite.timing,
+    )

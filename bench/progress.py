@@ -24,9 +24,16 @@ _REFRESHES_PER_SECOND = 2  # a display drawn more often takes processor time fro
 def bar(console: Console, *columns: TextColumn) -> Progress:
     """A progress bar with counts, time spent and time left."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *columns,
-        TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn(), console=console,
-        refresh_per_second=_REFRESHES_PER_SECOND)
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        console=console,
+        refresh_per_second=_REFRESHES_PER_SECOND,
+    )
 
 
 @contextmanager
@@ -61,24 +68,36 @@ def counted(console: Console, description: str, total: int) -> Iterator[Callable
 
 def _live(progress: Progress, task: TaskID, event: Event) -> None:
     rate = f"{event.rate:,.0f} images/s" if event.rate else ""
-    progress.update(task, description=_doing(event), completed=event.done, total=event.blocks,
-                    rate=rate)
+    progress.update(
+        task, description=_doing(event), completed=event.done, total=event.blocks, rate=rate
+    )
     if event.kind == "failed":
         progress.console.print(f"{event.choice}: {event.reason}", style="red", highlight=False)
 
 
 def _plain(console: Console, event: Event) -> None:
     if event.kind == "block":
-        console.print(f"[{event.done}/{event.blocks}] {event.choice}: {event.rate:,.0f} images/s",
-                      highlight=False, markup=False)
+        console.print(
+            f"[{event.done}/{event.blocks}] {event.choice}: {event.rate:,.0f} images/s",
+            highlight=False,
+            markup=False,
+        )
     elif event.kind != "warming":
-        console.print(f"[{event.done}/{event.blocks}] {_doing(event)}"
-                      + (f": {event.reason}" if event.reason else ""),
-                      highlight=False, markup=False)
+        console.print(
+            f"[{event.done}/{event.blocks}] {_doing(event)}"
+            + (f": {event.reason}" if event.reason else ""),
+            highlight=False,
+            markup=False,
+        )
 
 
 def _doing(event: Event) -> str:
-    doing = {"starting": "starting", "warming": "warming up", "warm": "timing",
-             "block": "timed", "failed": "failed"}[event.kind]
+    doing = {
+        "starting": "starting",
+        "warming": "warming up",
+        "warm": "timing",
+        "block": "timed",
+        "failed": "failed",
+    }[event.kind]
     warmed = f" ({event.images} of {event.of} images)" if event.kind == "warming" else ""
     return f"{doing} {event.choice}{warmed}"

@@ -92,8 +92,9 @@ def read_trials(folder: Path) -> list[Trial]:
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; give the folder that a bench wrote"
-                          ) from error
+        raise RecordError(
+            f"{path}: {error.strerror}; give the folder that a bench wrote"
+        ) from error
     return [_trial(path, number, line) for number, line in enumerate(lines, 1)]
 
 
@@ -101,8 +102,10 @@ def _trial(path: Path, number: int, line: str) -> Trial:
     try:
         values = json.loads(line)
         if values.get("schema_number", 0) > SCHEMA_NUMBER:
-            raise RecordError(f"{path}: line {number}: schema {values['schema_number']} is newer "
-                              f"than {SCHEMA_NUMBER}; upgrade feedbench")
+            raise RecordError(
+                f"{path}: line {number}: schema {values['schema_number']} is newer "
+                f"than {SCHEMA_NUMBER}; upgrade feedbench"
+            )
         return Trial.model_validate(values)
     except ValidationError as error:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -34,11 +35,17 @@ class Remote:
         self._kills_before = out_of_memory_kills()
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.worker", str(time())], env=_environment(),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
-                start_new_session=True)
+                [sys.executable, "-P", "-m", "bench.worker", str(time())],
+                env=_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
         self._answers: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self._frozen = False
         self._say(order)
 
@@ -47,8 +54,9 @@ class Remote:
         """Of the worker and its process group."""
         return self._process.pid
 
-    def await_warm(self, limit_s: float, on_sign: Callable[[dict[str, Any]], None]
-                   ) -> dict[str, Any]:
+    def await_warm(
+        self, limit_s: float, on_sign: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
         """Wait for the end of the warm-up, then freeze.
 
         Raises:
@@ -71,22 +79,23 @@ class Remote:
         if self._process.poll() is None:
             self._signal(signal.SIGCONT)
             self._close_input()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE_S)
-            except subprocess.TimeoutExpired:
-                pass
         self._kill()
 
-    def _await(self, event: str, limit_s: float, phase: str,
-               on_sign: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def _await(
+        self, event: str, limit_s: float, phase: str, on_sign: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
         deadline = monotonic() + limit_s
         while True:
             try:
                 line = self._answers.get(timeout=max(0.0, deadline - monotonic()))
             except queue.Empty:
                 self._kill()
-                raise TrialError(f"time limit: {phase} was not done after {limit_s:.0f} s; raise "
-                                 "--time-limit if it only is slow") from None
+                raise TrialError(
+                    f"time limit: {phase} was not done after {limit_s:.0f} s; raise "
+                    "--time-limit if it only is slow"
+                ) from None
             answer = json.loads(line) if line else self._death(phase)
             if answer["event"] == event:
                 self._signal(signal.SIGSTOP)
@@ -108,35 +117,32 @@ class Remote:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
+        with self._process.stdout as answers:
+            for line in answers:
+                self._answers.put(line)
         self._answers.put(None)
 
     def _say(self, order: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        try:
+        # A worker that has died is found out by the wait for its answer.
+        with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died: the wait for its answer finds out why
 
     def _close_input(self) -> None:
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
 
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._close_input()
+        self._listener.join()
 
     def _signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def _environment() -> dict[str, str]:
@@ -144,7 +150,9 @@ def _environment() -> dict[str, str]:
     # With -P and this path, a folder of the user's that is called bench or loaders stays unseen.
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {
-        "TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        **os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }

@@ -110,16 +110,25 @@ class _Bench:
         self._make_room()
         trial, timing = self.trials[index], self._plan.timing
         order = {
-            "manifest": str(self._folder.absolute() / MANIFEST), "loader": trial.loader,
-            "settings": trial.settings, "spec": trial.spec, "recipe": trial.recipe,
-            "consumer": trial.consumer, "warm_up_s": timing.warm_up_seconds}
+            "manifest": str(self._folder.absolute() / MANIFEST),
+            "loader": trial.loader,
+            "settings": trial.settings,
+            "spec": trial.spec,
+            "recipe": trial.recipe,
+            "consumer": trial.consumer,
+            "warm_up_s": timing.warm_up_seconds,
+        }
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
         remote = Remote(order, logs / f"trial-{index:02}.log")
         self._live[index] = remote
         self._tell("starting", index, pid=remote.pid)
-        answer = remote.await_warm(self._left_s(index), lambda sign: self._tell(
-            "warming", index, pid=remote.pid, images=sign["images"], of=sign["of"]))
+        answer = remote.await_warm(
+            self._left_s(index),
+            lambda sign: self._tell(
+                "warming", index, pid=remote.pid, images=sign["images"], of=sign["of"]
+            ),
+        )
         trial.left_out = answer.pop("left_out")
         answer.pop("event")
         trial.warm_ups.append(WarmUp(**answer))
@@ -152,21 +161,33 @@ class _Bench:
 
     def _gpus_are_full(self) -> bool:
         free = [free_gpu_memory(handle) for _, handle in self._gpus]
-        held = [size for trial in self.trials for block in trial.blocks
-                for gpu in block.gpus for size in gpu.memory_bytes]
+        held = [
+            size
+            for trial in self.trials
+            for block in trial.blocks
+            for gpu in block.gpus
+            for size in gpu.memory_bytes
+        ]
         return bool(free and held) and min(free) < min(held) * _HEADROOM
 
     def _tell(self, kind: Any, index: int, **values: Any) -> None:
         blocks = self._plan.timing.blocks
-        done = sum(blocks if trial.error is not None else len(trial.blocks)
-                   for trial in self.trials)
-        self._report(Event(kind, self._plan.choices[index], done,
-                           blocks * len(self.trials), **values))
+        done = sum(
+            blocks if trial.error is not None else len(trial.blocks) for trial in self.trials
+        )
+        self._report(
+            Event(kind, self._plan.choices[index], done, blocks * len(self.trials), **values)
+        )
 
 
 def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
     settings = parse_settings(find_loader(choice.loader), choice.settings)
     return Trial(
-        loader=choice.loader, settings=choice.settings, all_settings=settings.model_dump(),
-        consumer=plan.consumer, spec=plan.spec.model_dump(mode="json"),
-        recipe=plan.recipe.model_dump(mode="json"), images=images)
+        loader=choice.loader,
+        settings=choice.settings,
+        all_settings=settings.model_dump(),
+        consumer=plan.consumer,
+        spec=plan.spec.model_dump(mode="json"),
+        recipe=plan.recipe.model_dump(mode="json"),
+        images=images,
+    )

@@ -33,9 +33,14 @@ def median_interval(values: Sequence[float]) -> Interval:
     median = float(np.median(values))
     if len(values) < 2 or np.ptp(values) == 0:
         return Interval(median, median, median)
-    drawn = bootstrap((np.asarray(values),), np.median, confidence_level=CONFIDENCE,
-                      n_resamples=_RESAMPLES, method="percentile",
-                      rng=np.random.default_rng(0)).confidence_interval
+    drawn = bootstrap(
+        (np.asarray(values),),
+        np.median,
+        confidence_level=CONFIDENCE,
+        n_resamples=_RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
     return Interval(median, float(drawn.low), float(drawn.high))
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bench.plan import Choice
+from pathlib import Path
+from typing import Any
+
+from bench.errors import PlanError
+from bench.plan import Choice, Suite, read_suite
 from loaders import Manifest
 
 
@@ -39,3 +43,45 @@ def suited(choices: tuple[Choice, ...], manifest: Manifest) -> tuple[Choice, ...
     if manifest.layout != "csv":
         return choices
     return tuple(choice for choice in choices if choice.loader != "keras_directory")
+
+
+def named_suite(
+    name: str | None,
+    loaders: list[str] | None,
+    settings: dict[str, dict[str, Any]],
+    manifest: Manifest,
+) -> Suite:
+    """The suite that was named, or one of the loaders that were, with `--set` applied.
+
+    Raises:
+        PlanError: there is no such suite, or a setting of a loader that is not in it.
+    """
+    if name and loaders:
+        raise PlanError("--suite and --loader: give one of them")
+    if loaders:
+        trials = tuple(Choice(loader=one, settings=settings.pop(one, {})) for one in loaders)
+        chosen = Suite(trial=list(trials))
+    elif (name or "quick") in SUITES:
+        chosen = Suite(trial=list(suited(SUITES[name or "quick"], manifest)))
+    elif Path(str(name)).suffix == ".toml":
+        chosen = read_suite(Path(str(name)))
+    else:
+        raise PlanError(
+            f"--suite {name}: no such suite; there are {', '.join(SUITES)}, or give a .toml file"
+        )
+    return _with_settings(chosen, settings)
+
+
+def _with_settings(suite: Suite, settings: dict[str, dict[str, Any]]) -> Suite:
+    """Every trial of a loader gets what was set for it."""
+    there = {choice.loader for choice in suite.trial}
+    for loader in settings:
+        if loader not in there:
+            raise PlanError(f"--set {loader}.…: no trial of {loader}; name it by --loader too")
+    trials = [
+        choice.model_copy(
+            update={"settings": {**choice.settings, **settings.get(choice.loader, {})}}
+        )
+        for choice in suite.trial
+    ]
+    return suite.model_copy(update={"trial": trials})

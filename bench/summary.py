@@ -70,8 +70,10 @@ def summarize(trials: list[Trial]) -> Summary:
     best = _fastest(trials, rates)
     ceiling = _ceiling(trials, rates)
     ratios = [_ratio(own, best) for own in rates]
-    summaries = [_summarize(trial, own, ratio, _ratio(own, ceiling))
-                 for trial, own, ratio in zip(trials, rates, ratios, strict=True)]
+    summaries = [
+        _summarize(trial, own, ratio, _ratio(own, ceiling))
+        for trial, own, ratio in zip(trials, rates, ratios, strict=True)
+    ]
     return Summary(trials=summaries, winner=_winner(summaries))
 
 
@@ -88,15 +90,21 @@ def _rates(trial: Trial) -> Rates:
 
 
 def _fastest(trials: list[Trial], rates: list[Rates]) -> Rates:
-    able = [own for trial, own in zip(trials, rates, strict=True)
-            if own and not trial.error and is_choice(trial.loader)]
+    able = [
+        own
+        for trial, own in zip(trials, rates, strict=True)
+        if own and not trial.error and is_choice(trial.loader)
+    ]
     return max(able, key=_median, default={})
 
 
 def _ceiling(trials: list[Trial], rates: list[Rates]) -> Rates:
     """The rate at which the trainer steps when it never waits; a drain has none."""
-    able = [own for trial, own in zip(trials, rates, strict=True)
-            if own and not is_choice(trial.loader) and trial.consumer != "drain"]
+    able = [
+        own
+        for trial, own in zip(trials, rates, strict=True)
+        if own and not is_choice(trial.loader) and trial.consumer != "drain"
+    ]
     return max(able, key=_median, default={})
 
 
@@ -108,10 +116,16 @@ def _ratio(own: Rates, other: Rates) -> Interval | None:
     return paired_ratio(own, other)
 
 
-def _summarize(trial: Trial, rates: Rates, to_best: Interval | None,
-               to_ceiling: Interval | None) -> TrialSummary:
-    about = TrialSummary(loader=trial.loader, settings=trial.settings, error=trial.error,
-                         blocks=len(trial.blocks), left_out=len(trial.left_out))
+def _summarize(
+    trial: Trial, rates: Rates, to_best: Interval | None, to_ceiling: Interval | None
+) -> TrialSummary:
+    about = TrialSummary(
+        loader=trial.loader,
+        settings=trial.settings,
+        error=trial.error,
+        blocks=len(trial.blocks),
+        left_out=len(trial.left_out),
+    )
     if trial.warm_ups:
         about.start_s = trial.warm_ups[0].start_s
         about.first_batch_s = trial.warm_ups[0].first_batch_s
@@ -121,8 +135,9 @@ def _summarize(trial: Trial, rates: Rates, to_best: Interval | None,
     about.images_per_second = _figure(rate)
     about.spread = (max(rates.values()) - min(rates.values())) / rate.median
     about.ratio_to_best = _figure(to_best) if to_best else None
-    about.tied_with_best = bool(to_best and is_choice(trial.loader) and not trial.error
-                                and to_best.high >= 1)
+    about.tied_with_best = bool(
+        to_best and is_choice(trial.loader) and not trial.error and to_best.high >= 1
+    )
     about.accelerator_utilization = to_ceiling.median if to_ceiling else None
     seconds = sum(block.seconds for block in trial.blocks)
     about.wait_share = sum(sum(block.wait_s) for block in trial.blocks) / seconds
@@ -158,7 +173,6 @@ def _winner(trials: list[TrialSummary]) -> int | None:
 
     def cost(index: int) -> float:
         trial = trials[index]
-        return ((trial.peak_memory_bytes or 0) / least_memory
-                + (trial.cpu_cores or 0) / least_cores)
+        return (trial.peak_memory_bytes or 0) / least_memory + (trial.cpu_cores or 0) / least_cores
 
     return min(tied, key=cost)

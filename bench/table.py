@@ -19,8 +19,18 @@ def table(summary: Summary) -> Table:
     made = Table(caption=_caption(summary), caption_justify="left")
     made.add_column("loader and settings", overflow="fold", min_width=24)
     gpu = any(trial.gpu_utilization is not None for trial in summary.trials)
-    columns = ["images/s", "95 %", "ratio to best", "AU", "wait", "first batch", *(
-        ["GPU", "GPU memory"] if gpu else ["GPU"]), "CPU cores", "memory", "disk read"]
+    columns = [
+        "images/s",
+        "95 %",
+        "ratio to best",
+        "AU",
+        "wait",
+        "first batch",
+        *(["GPU", "GPU memory"] if gpu else ["GPU"]),
+        "CPU cores",
+        "memory",
+        "disk read",
+    ]
     for name in columns:
         made.add_column(name, justify="right")
     for index in sorted(range(len(summary.trials)), key=lambda i: -_median(summary.trials[i])):
@@ -41,13 +51,22 @@ def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
     if trial.error:
         name.append(f"\n{trial.error}", style="red")
     rate, ratio = trial.images_per_second, trial.ratio_to_best
-    cells = [_rate(trial), _range(rate, ".0f"), _ratio(ratio),
-             _share(trial.accelerator_utilization), _share(trial.wait_share),
-             _with(trial.first_batch_s, ".2f", " s"), _share(trial.gpu_utilization)]
+    cells = [
+        _rate(trial),
+        _range(rate, ".0f"),
+        _ratio(ratio),
+        _share(trial.accelerator_utilization),
+        _share(trial.wait_share),
+        _with(trial.first_batch_s, ".2f", " s"),
+        _share(trial.gpu_utilization),
+    ]
     if gpu:
         cells.append(_bytes(trial.gpu_memory_bytes))
-    cells += [_with(trial.cpu_cores, ".2f"), _bytes(trial.peak_memory_bytes),
-              _bytes(trial.disk_read_bytes)]
+    cells += [
+        _with(trial.cpu_cores, ".2f"),
+        _bytes(trial.peak_memory_bytes),
+        _bytes(trial.disk_read_bytes),
+    ]
     return [name, *map(Text, cells)]
 
 
@@ -89,8 +108,10 @@ def _bytes(value: int | None) -> str:
 
 
 def _caption(summary: Summary) -> str:
-    notes = ["AU: rate over that with synthetic batches. wait: time without a batch. "
-             "A ratio whose interval holds 1 is a tie."]
+    notes = [
+        "AU: rate over that with synthetic batches. wait: time without a batch. "
+        "A ratio whose interval holds 1 is a tie."
+    ]
     if all(trial.gpu_utilization is None for trial in summary.trials):
         notes.append("GPU: no NVIDIA GPU was seen.")
     if any((trial.spread or 0) > NOISY for trial in summary.trials):
@@ -104,10 +125,15 @@ def headline(trials: list[Trial]) -> str:
         return "nothing measured"
     trial = trials[0]
     spec: dict[str, Any] = trial.spec
-    fed = ("the MobileNetV2 trainer, alpha {}".format(trial.recipe["alpha"])
-           if trial.consumer == "train" else "nothing (drain)")
-    return (f"{trial.images:,} images → {spec['image_size']} px, {spec['resize']}, "
-            f"{spec['interpolation']}, batch {spec['batch_size']} → {fed}")
+    fed = (
+        "the MobileNetV2 trainer, alpha {}".format(trial.recipe["alpha"])
+        if trial.consumer == "train"
+        else "nothing (drain)"
+    )
+    return (
+        f"{trial.images:,} images → {spec['image_size']} px, {spec['resize']}, "
+        f"{spec['interpolation']}, batch {spec['batch_size']} → {fed}"
+    )
 
 
 def verdict(summary: Summary) -> str:
@@ -117,8 +143,12 @@ def verdict(summary: Summary) -> str:
     best = summary.trials[summary.winner]
     name = Choice(loader=best.loader, settings=best.settings)
     others = sum(trial.tied_with_best for trial in summary.trials) - 1
-    tie = (f", tied with {others} other{'s' * (others > 1)} and the one of them that uses the "
-           "least memory and processor" if others else ", the fastest")
+    tie = (
+        f", tied with {others} other{'s' * (others > 1)} and the one of them that uses the "
+        "least memory and processor"
+        if others
+        else ", the fastest"
+    )
     fed = ""
     if best.accelerator_utilization is not None:
         fed = f"; it keeps the trainer {min(1.0, best.accelerator_utilization):.0%} busy"

@@ -32,8 +32,15 @@ class Promise(BaseModel):
     text: str
 
 
-def train(best: Best, recipe: Recipe, manifest: Manifest, folder: Path, *,
-          on_epoch: Callable[[Any], None], on_step: Callable[[int], None]) -> dict[str, Any]:
+def train(
+    best: Best,
+    recipe: Recipe,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    on_epoch: Callable[[Any], None],
+    on_step: Callable[[int], None],
+) -> dict[str, Any]:
     """Train to the end; the folder gets history, checkpoints, `model.keras`, `training.json`.
 
     Args:
@@ -57,15 +64,26 @@ def train(best: Best, recipe: Recipe, manifest: Manifest, folder: Path, *,
         first = next(batches)
         try:
             trainer = Trainer(
-                recipe, image_size=spec.image_size, batch_size=spec.batch_size,
-                classes=len(manifest.classes), images=len(rows), value_range=spec.value_range,
-                image_dtype=str(np.dtype(getattr(first.images.dtype, "name", first.images.dtype))))
+                recipe,
+                image_size=spec.image_size,
+                batch_size=spec.batch_size,
+                classes=len(manifest.classes),
+                images=len(rows),
+                value_range=spec.value_range,
+                image_dtype=str(np.dtype(getattr(first.images.dtype, "name", first.images.dtype))),
+            )
         except ValueError as error:
             raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
         epochs = []
-        for epoch in fit(trainer, _again(first, batches), images=len(rows), epochs=recipe.epochs,
-                         validation=lambda: _evaluation(manifest, "validation", spec),
-                         folder=folder, on_step=on_step):
+        for epoch in fit(
+            trainer,
+            _again(first, batches),
+            images=len(rows),
+            epochs=recipe.epochs,
+            validation=lambda: _evaluation(manifest, "validation", spec),
+            folder=folder,
+            on_step=on_step,
+        ):
             epochs.append(epoch)
             on_epoch(epoch)
     trainer.save(folder / "model.keras")
@@ -73,10 +91,15 @@ def train(best: Best, recipe: Recipe, manifest: Manifest, folder: Path, *,
     rates = [epoch.images_per_second for epoch in epochs]
     facts = environment()
     result = {
-        "loader": best.loader, "settings": best.settings, "spec": spec.model_dump(mode="json"),
-        "recipe": recipe.model_dump(mode="json"), "classes": list(manifest.classes),
-        "images": manifest.counts(), "epochs": [asdict(epoch) for epoch in epochs],
-        "test": tested, "promise": promise(best, rates, recipe, facts).model_dump(),
+        "loader": best.loader,
+        "settings": best.settings,
+        "spec": spec.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
+        "classes": list(manifest.classes),
+        "images": manifest.counts(),
+        "epochs": [asdict(epoch) for epoch in epochs],
+        "test": tested,
+        "promise": promise(best, rates, recipe, facts).model_dump(),
         "environment": facts,
     }
     write_json(folder / TRAINING, result)
@@ -90,26 +113,42 @@ def promise(best: Best, rates: list[float], recipe: Recipe, facts: dict[str, Any
     """
     achieved = median_interval(rates[1:]) if len(rates) > 1 else None
     if best.predicted is None:
-        return Promise(predicted=None, achieved=achieved, met=None,
-                       text="No rate was predicted: give the best.toml of a bench as --loader.")
+        return Promise(
+            predicted=None,
+            achieved=achieved,
+            met=None,
+            text="No rate was predicted: give the best.toml of a bench as --loader.",
+        )
     figure = best.predicted.images_per_second
     predicted = Interval(figure.median, figure.low, figure.high)
-    said = f"predicted {predicted.median:,.0f} images/s [{predicted.low:,.0f}, {predicted.high:,.0f}]"
+    said = (
+        f"predicted {predicted.median:,.0f} images/s [{predicted.low:,.0f}, {predicted.high:,.0f}]"
+    )
     why = _not_comparable(best, recipe, facts, achieved)
     if achieved is None or why:
-        return Promise(predicted=predicted, achieved=achieved, met=None,
-                       text=f"Cannot compare with the {said}: {why}.")
-    said += f", achieved {achieved.median:,.0f} [{achieved.low:,.0f}, {achieved.high:,.0f}]"
+        return Promise(
+            predicted=predicted,
+            achieved=achieved,
+            met=None,
+            text=f"Cannot compare with the {said}: {why}.",
+        )
+    said += f", achieved {_rate(achieved)}"
     met = achieved.high >= predicted.low
     if met:
         return Promise(predicted=predicted, achieved=achieved, met=True, text=f"Met: {said}.")
     missed = 1 - achieved.median / predicted.median
-    return Promise(predicted=predicted, achieved=achieved, met=False,
-                   text=f"Missed by {missed:.1%}: {said}.")
+    return Promise(
+        predicted=predicted, achieved=achieved, met=False, text=f"Missed by {missed:.1%}: {said}."
+    )
 
 
-def _not_comparable(best: Best, recipe: Recipe, facts: dict[str, Any],
-                    achieved: Interval | None) -> str:
+def _rate(rate: Interval) -> str:
+    return f"{rate.median:,.0f} images/s [{rate.low:,.0f}, {rate.high:,.0f}]"
+
+
+def _not_comparable(
+    best: Best, recipe: Recipe, facts: dict[str, Any], achieved: Interval | None
+) -> str:
     if best.consumer != "train":
         return "it was measured without the trainer"
     if best.machine and best.machine != machine(facts):

@@ -17,15 +17,18 @@ _WINDOW_S = 2.0  # over which the rate is told
 
 
 @contextmanager
-def train_progress(console: Console, images: int, epochs: int
-                   ) -> Iterator[tuple[Callable[[Any], None], Callable[[int], None]]]:
+def train_progress(
+    console: Console, images: int, epochs: int
+) -> Iterator[tuple[Callable[[Any], None], Callable[[int], None]]]:
     """Gives what to call with each epoch and with the images of each step."""
 
     def on_epoch(epoch: Any) -> None:
         console.print(
             f"epoch {epoch.epoch}/{epochs}: {epoch.images_per_second:,.0f} images/s, waited "
             f"{epoch.wait_s / epoch.train_s:.0%}, loss {epoch.loss:.3f}, accuracy "
-            f"{epoch.accuracy:.1%}, validation {epoch.validation_accuracy:.1%}", highlight=False)
+            f"{epoch.accuracy:.1%}, validation {epoch.validation_accuracy:.1%}",
+            highlight=False,
+        )
 
     if not console.is_terminal:
         yield on_epoch, lambda count: None

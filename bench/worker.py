@@ -17,8 +17,15 @@ from typing import Any, TextIO
 
 from bench.block import Consumer, Drain, timed_block
 from bench.meters.process import tree_peak_memory, tree_usage
-from loaders import BatchSpec, LoaderError, Manifest, Stream, find_loader, open_loader
-from loaders import parse_settings as parse
+from loaders import (
+    BatchSpec,
+    LoaderError,
+    Manifest,
+    Stream,
+    find_loader,
+    open_loader,
+    parse_settings,
+)
 
 SIGN_OF_LIFE_S = 1.0
 _LEAST_WARM_STEPS = 3
@@ -35,74 +42,88 @@ def main() -> None:
         print(json.dumps({"event": event, **values}), file=answers, flush=True)
 
     try:
-        order = json.loads(sys.stdin.readline())
-        with _open(order) as stream:
-            _serve(order, stream, begun, answer)
+        _serve(json.loads(sys.stdin.readline()), begun, answer)
     except Exception as error:
         answer("error", reason=reason(error))
         raise
 
 
-def _serve(order: dict[str, Any], stream: Stream, begun: float,
-           answer: Callable[..., None]) -> None:
-    opened = perf_counter()
-    start_s = time() - begun
-    first = next(stream)
-    first_batch_s = perf_counter() - opened
-    consumer = _consumer(order)
-    consumer.step(first)
-    consumer.finish()
-    seconds, images = _warm_up(stream, consumer, order, answer)
-    answer("warm", start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images,
-           left_out=stream.left_out)
-    for line in sys.stdin:
-        before = tree_usage()
-        block = timed_block(stream, consumer, json.loads(line)["seconds"])
-        used = tree_usage().since(before)
-        block.cpu_s = round(used.cpu_s, 4)
-        block.disk_read_bytes = used.read_bytes if used.disk_known else None
-        answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
-
-
-def _open(order: dict[str, Any]) -> Stream:
+def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
     manifest = Manifest.read(Path(order["manifest"]))
     spec = BatchSpec.model_validate(order["spec"])
-    order["images"] = len(manifest)
-    order["classes"] = len(manifest.classes)
-    settings = parse(find_loader(order["loader"]), order["settings"])
-    order["image_dtype"] = settings.image_dtype
-    # Rows decoded before all of a cache is filled would make the first blocks slower.
-    least = len(manifest) + 2 * spec.batch_size if settings.fills_cache else 0
-    order["warm_up_images"] = max(least, _LEAST_WARM_STEPS * spec.batch_size)
+    settings = parse_settings(find_loader(order["loader"]), order["settings"])
     if order["consumer"] == "train":
-        import trainer.step  # noqa: F401  its import belongs to the start, not to the first batch
-    return open_loader(order["loader"], manifest, spec, settings)
+        import keras  # noqa: F401  the trainer needs it: no loader shall be charged for its import
+    start_s = time() - begun
+    opened = perf_counter()
+    with open_loader(order["loader"], manifest, spec, settings) as stream:
+        first = next(stream)
+        first_batch_s = perf_counter() - opened
+        consumer = _consumer(order, manifest, spec, settings.image_dtype)
+        consumer.step(first)
+        consumer.finish()
+        # While a cache is being filled its loader is slower than it will be.
+        least = len(manifest) + 2 * spec.batch_size if settings.fills_cache else 0
+        seconds, images = _warm_up(
+            stream,
+            consumer,
+            order["warm_up_s"],
+            max(least, _LEAST_WARM_STEPS * spec.batch_size),
+            answer,
+        )
+        answer(
+            "warm",
+            start_s=start_s,
+            first_batch_s=first_batch_s,
+            seconds=seconds,
+            images=images,
+            left_out=stream.left_out,
+        )
+        for line in sys.stdin:
+            before = tree_usage()
+            block = timed_block(stream, consumer, json.loads(line)["seconds"])
+            used = tree_usage().since(before)
+            block.cpu_s = round(used.cpu_s, 4)
+            block.disk_read_bytes = used.read_bytes if used.disk_known else None
+            answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
 
 
-def _consumer(order: dict[str, Any]) -> Consumer:
+def _consumer(
+    order: dict[str, Any], manifest: Manifest, spec: BatchSpec, image_dtype: str
+) -> Consumer:
     if order["consumer"] == "drain":
         return Drain()
     from trainer import Recipe
     from trainer.step import Trainer
 
-    spec = BatchSpec.model_validate(order["spec"])
     return Trainer(
-        Recipe.model_validate(order["recipe"]), image_size=spec.image_size,
-        batch_size=spec.batch_size, classes=order["classes"], images=order["images"],
-        value_range=spec.value_range, image_dtype=order["image_dtype"])
+        Recipe.model_validate(order["recipe"]),
+        image_size=spec.image_size,
+        batch_size=spec.batch_size,
+        classes=len(manifest.classes),
+        images=len(manifest),
+        value_range=spec.value_range,
+        image_dtype=image_dtype,
+    )
 
 
-def _warm_up(stream: Stream, consumer: Consumer, order: dict[str, Any],
-             answer: Callable[..., None]) -> tuple[float, int]:
-    begin = perf_counter()
-    told, images = begin, 0
-    while perf_counter() - begin < order["warm_up_s"] or images < order["warm_up_images"]:
+def _warm_up(
+    stream: Stream,
+    consumer: Consumer,
+    least_s: float,
+    least_images: int,
+    answer: Callable[..., None],
+) -> tuple[float, int]:
+    """Feed the consumer untimed; seconds and images that it took."""
+    begin = told = perf_counter()
+    images = 0
+    while perf_counter() - begin < least_s or images < least_images:
         batch = next(stream)
         consumer.step(batch)
         images += len(batch.labels)
         if perf_counter() - told > SIGN_OF_LIFE_S:
             told = perf_counter()
-            answer("warming", images=images, of=order["warm_up_images"])
+            answer("warming", images=images, of=least_images)
     consumer.finish()
     return perf_counter() - begin, images
 

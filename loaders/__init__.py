@@ -68,8 +68,15 @@ def open_loader(
     loader = find_loader(name)
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
-    order = Order(len(manifest), spec.batch_size, spec.shuffle, spec.seed,
-                  "horizontal_flip" in spec.augment, epochs, start_step)
+    order = Order(
+        len(manifest),
+        spec.batch_size,
+        spec.shuffle,
+        spec.seed,
+        "horizontal_flip" in spec.augment,
+        epochs,
+        start_step,
+    )
     return loader.open(manifest, spec, settings, order)
 
 

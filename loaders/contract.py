@@ -34,7 +34,11 @@ class BatchSpec(Frozen):
         "stretch",
         description="stretch to the square, crop the centre to it, or pad with zeros to it",
     )
-    interpolation: Literal["nearest", "bilinear"] = Field("bilinear", description="resize filter")
+    interpolation: Literal["nearest", "bilinear"] = Field(
+        "nearest",
+        description="resize filter; nearest is load_img's own default, and the one in which "
+        "Pillow, Keras and TensorFlow give the same pixels by their own calls",
+    )
     antialias: bool = Field(
         False, description="widen the filter when shrinking (Pillow's resize always does)"
     )

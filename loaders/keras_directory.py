@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
+from loaders.contract import BatchSpec, Loader, Settings, Stream
 from loaders.errors import SourceError, SpecError
 from loaders.manifest import SPLITS, Manifest
 from loaders.order import Order, Rows
@@ -25,8 +25,9 @@ class KerasDirectory(Settings):
     """`keras_directory` has no knobs: Keras sets them all."""
 
 
-def open_stream(manifest: Manifest, spec: BatchSpec, settings: KerasDirectory,
-                order: Order) -> Stream:
+def open_stream(
+    manifest: Manifest, spec: BatchSpec, settings: KerasDirectory, order: Order
+) -> Stream:
     """Epochs in Keras' own shuffle, each row once an epoch, each epoch's last batch maybe short.
 
     Raises:
@@ -81,18 +82,25 @@ def _dataset(folder: Path, spec: BatchSpec) -> tf.data.Dataset:
 
     try:
         return image_dataset_from_directory(
-            folder, batch_size=spec.batch_size, image_size=(spec.image_size, spec.image_size),
-            shuffle=spec.shuffle, seed=spec.seed, interpolation=spec.interpolation,
-            crop_to_aspect_ratio=spec.resize == "crop", pad_to_aspect_ratio=spec.resize == "pad",
-            verbose=False)
+            folder,
+            batch_size=spec.batch_size,
+            image_size=(spec.image_size, spec.image_size),
+            shuffle=spec.shuffle,
+            seed=spec.seed,
+            interpolation=spec.interpolation,
+            crop_to_aspect_ratio=spec.resize == "crop",
+            pad_to_aspect_ratio=spec.resize == "pad",
+            verbose=False,
+        )
     except ValueError as error:
         raise SourceError(f"{folder}: keras_directory: {str(error).splitlines()[0]}") from error
 
 
 def _rows_of(manifest: Manifest, folder: Path, paths: list[str]) -> Rows:
     """The manifest's row of each file that Keras listed."""
-    rows = {os.fsdecode(path): row
-            for row, path in enumerate(manifest.paths(np.arange(len(manifest))))}
+    rows = {
+        os.fsdecode(path): row for row, path in enumerate(manifest.paths(np.arange(len(manifest))))
+    }
     if folder.is_relative_to(manifest.root):
         return np.array([rows[path] for path in paths], np.int64)
     return np.array([int(Path(path).stem) for path in paths], np.int64)
@@ -113,8 +121,9 @@ def _left_out(manifest: Manifest, rows: Rows) -> tuple[str, ...]:
     return tuple(os.fsdecode(path) for path in manifest.paths(missing))
 
 
-def _finished(pairs: tf.data.Dataset, images: int, spec: BatchSpec,
-              order: Order) -> tf.data.Dataset:
+def _finished(
+    pairs: tf.data.Dataset, images: int, spec: BatchSpec, order: Order
+) -> tf.data.Dataset:
     """Elements `(images, rows)` of all epochs, in range and mirrored."""
     import tensorflow as tf
 

@@ -26,13 +26,18 @@ class KerasPil(Settings):
     """Knobs of `keras_pil`."""
 
     workers: NonNegativeInt = Field(
-        0, description="0 decodes in line, as most people have it; more decode that many batches "
-                       "at once, each on a thread or process of its own")
+        0,
+        description="0 decodes in line, as most people have it; more decode that many batches "
+        "at once, each on a thread or process of its own",
+    )
     max_queue_size: PositiveInt = Field(
-        10, description="batches that wait ready; each costs its own memory")
+        10, description="batches that wait ready; each costs its own memory"
+    )
     use_multiprocessing: bool = Field(
-        False, description="workers are processes: no shared Python lock, but every batch is "
-                           "copied through a pipe and the interpreter's memory is held again")
+        False,
+        description="workers are processes: no shared Python lock, but every batch is "
+        "copied through a pipe and the interpreter's memory is held again",
+    )
 
     @model_validator(mode="after")
     def _has_workers(self) -> Self:
@@ -55,8 +60,9 @@ class Batches:
     def __getitem__(self, step: int) -> Batch:
         begin, end = self.order.batch(step)
         rows = self.order.rows(begin, end)
-        images = np.stack([load(os.fsdecode(path), self.spec)
-                           for path in self.manifest.paths(rows)])
+        images = np.stack(
+            [load(os.fsdecode(path), self.spec) for path in self.manifest.paths(rows)]
+        )
         images = flipped(ranged(images, self.spec), self.order.flips(begin, end))
         return Batch(images, self.manifest.labels[rows], rows)
 
@@ -73,8 +79,9 @@ def load(path: str, spec: BatchSpec) -> NDArray[np.float32]:
         return img_to_array(_resized(path, spec), dtype="float32")  # type: ignore[no-any-return]
     except (OSError, ValueError, SyntaxError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise ImageError(f"{path}: Pillow cannot read it: {reason}; mend or remove the file"
-                         ) from error
+        raise ImageError(
+            f"{path}: Pillow cannot read it: {reason}; mend or remove the file"
+        ) from error
 
 
 def _resized(path: str, spec: BatchSpec) -> Image:
@@ -84,8 +91,13 @@ def _resized(path: str, spec: BatchSpec) -> Image:
     if spec.resize == "pad":
         return _padded(load_img(path), spec)
     if spec.interpolation == "nearest" or spec.antialias:
-        return load_img(path, target_size=size, interpolation=spec.interpolation,  # type: ignore[no-any-return]
-                        keep_aspect_ratio=spec.resize == "crop")
+        loaded: Image = load_img(
+            path,
+            target_size=size,
+            interpolation=spec.interpolation,
+            keep_aspect_ratio=spec.resize == "crop",
+        )
+        return loaded
     # load_img's own bilinear always widens the filter when it shrinks; TensorFlow's does not.
     image = load_img(path)
     return _sampled(image, size, _cropped(image) if spec.resize == "crop" else (0, 0, *image.size))
@@ -109,7 +121,7 @@ def _cropped(image: Image) -> tuple[int, int, int, int]:
 
 
 def _padded(image: Image, spec: BatchSpec) -> Image:
-    """Fitted into the square and centred on black, to the same pixel as tf.image.resize_with_pad."""
+    """Fitted into the square and centred on black, as tf.image.resize_with_pad does it."""
     from PIL import Image as Pillow
 
     target = spec.image_size
@@ -149,8 +161,11 @@ def _enqueued(batches: Batches, settings: KerasPil) -> Stream:
     children = set(multiprocessing.active_children())
     closing = threading.Event()
     enqueuer = OrderedEnqueuer(
-        _py_dataset(batches, settings, closing), workers=settings.workers,
-        use_multiprocessing=settings.use_multiprocessing, max_queue_size=settings.max_queue_size)
+        _py_dataset(batches, settings, closing),
+        workers=settings.workers,
+        use_multiprocessing=settings.use_multiprocessing,
+        max_queue_size=settings.max_queue_size,
+    )
     enqueuer.start()
 
     def release() -> None:
@@ -177,8 +192,11 @@ def _py_dataset(batches: Batches, settings: KerasPil, closing: threading.Event) 
         def __getitem__(self, step: int) -> Batch | None:
             return None if closing.is_set() else batches[step]
 
-    return Given(workers=settings.workers, use_multiprocessing=settings.use_multiprocessing,
-                 max_queue_size=settings.max_queue_size)
+    return Given(
+        workers=settings.workers,
+        use_multiprocessing=settings.use_multiprocessing,
+        max_queue_size=settings.max_queue_size,
+    )
 
 
 def _counted(batches: Iterator[Any], steps: int | None) -> Iterator[Batch]:

@@ -77,8 +77,9 @@ class Manifest:
         """
         kept = self.table.filter(pc.equal(self.table["split"], SPLITS.index(split)))
         if not kept.num_rows:
-            raise SourceError(f"{self.root}: no image in the {split} split; add some or name "
-                              "another split")
+            raise SourceError(
+                f"{self.root}: no image in the {split} split; add some or name another split"
+            )
         left = len(self) - kept.num_rows
         return Manifest(kept.combine_chunks(), self.classes, self.root, self.layout, left)
 
@@ -86,15 +87,25 @@ class Manifest:
         """Images of each class in each split."""
         size = len(self.classes)
         return {
-            split: dict(zip(self.classes, np.bincount(
-                self.labels[self.splits == number], minlength=size).tolist(), strict=True))
+            split: dict(
+                zip(
+                    self.classes,
+                    np.bincount(self.labels[self.splits == number], minlength=size).tolist(),
+                    strict=True,
+                )
+            )
             for number, split in enumerate(SPLITS)
         }
 
     def write(self, path: Path) -> None:
         """Keep as Parquet; the file appears whole or not at all."""
-        about = {"schema": _SCHEMA_NUMBER, "classes": self.classes, "root": str(self.root),
-                 "layout": self.layout, "left": self.left}
+        about = {
+            "schema": _SCHEMA_NUMBER,
+            "classes": self.classes,
+            "root": str(self.root),
+            "layout": self.layout,
+            "left": self.left,
+        }
         table = self.table.replace_schema_metadata({"feedbench": json.dumps(about)})
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -119,10 +130,13 @@ class Manifest:
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise SourceError(f"{path}: not a manifest of feedbench: {error}") from error
         if about["schema"] > _SCHEMA_NUMBER:
-            raise SourceError(f"{path}: manifest schema {about['schema']} is newer than "
-                              f"{_SCHEMA_NUMBER}; upgrade feedbench or scan again")
-        return cls(table, tuple(about["classes"]), Path(about["root"]), about["layout"],
-                   about["left"])
+            raise SourceError(
+                f"{path}: manifest schema {about['schema']} is newer than "
+                f"{_SCHEMA_NUMBER}; upgrade feedbench or scan again"
+            )
+        return cls(
+            table, tuple(about["classes"]), Path(about["root"]), about["layout"], about["left"]
+        )
 
     def _column(self, name: str) -> NDArray[Any]:
         return np.asarray(self.table[name].combine_chunks().to_numpy(zero_copy_only=False))
@@ -132,7 +146,10 @@ def chunk(paths: Iterable[bytes], label: int, split: int) -> pa.RecordBatch:
     """Rows of one class in one split."""
     names = pa.array(paths, pa.binary())
     return pa.record_batch(
-        [names, pa.array(np.full(len(names), label, np.int32)),
-         pa.array(np.full(len(names), split, np.int8))],
+        [
+            names,
+            pa.array(np.full(len(names), label, np.int32)),
+            pa.array(np.full(len(names), split, np.int8)),
+        ],
         schema=SCHEMA,
     )

@@ -84,8 +84,9 @@ class Order:
         """Which of some rows are mirrored in their epochs: fixed by seed, epoch and row."""
         if not self.flip:
             return np.zeros(len(rows), np.bool_)
-        drawn = _mix(_mix(_mix(np.uint64(self.seed)) ^ epochs.astype(np.uint64))
-                     ^ rows.astype(np.uint64))
+        drawn = _mix(
+            _mix(_mix(np.uint64(self.seed)) ^ epochs.astype(np.uint64)) ^ rows.astype(np.uint64)
+        )
         return (drawn & np.uint64(1)).astype(np.bool_)
 
     def pieces(self, size: int) -> Iterator[tuple[int, int]]:

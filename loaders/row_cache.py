@@ -36,8 +36,10 @@ class RowCache:
         """
         need, free = rows * side * side * 3, psutil.virtual_memory().available
         if need > free:
-            raise SettingsError(f"cache='decoded' needs {need / 1e9:.1f} GB of memory for {rows} "
-                                f"images, {free / 1e9:.1f} GB are free; take cache='disk'")
+            raise SettingsError(
+                f"cache='decoded' needs {need / 1e9:.1f} GB of memory for {rows} "
+                f"images, {free / 1e9:.1f} GB are free; take cache='disk'"
+            )
         return cls(np.empty((rows, side, side, 3), np.uint8))
 
     @classmethod
@@ -51,8 +53,10 @@ class RowCache:
         try:
             free = shutil.disk_usage(folder).free
             if need > free:
-                raise SettingsError(f"cache='disk' needs {need / 1e9:.1f} GB, {folder} has "
-                                    f"{free / 1e9:.1f} GB left; name another cache_dir")
+                raise SettingsError(
+                    f"cache='disk' needs {need / 1e9:.1f} GB, {folder} has "
+                    f"{free / 1e9:.1f} GB left; name another cache_dir"
+                )
             handle, name = tempfile.mkstemp(".rows", "feedbench-", folder)
             os.close(handle)
             images = np.memmap(name, np.uint8, "w+", shape=(rows, side, side, 3))
@@ -82,4 +86,4 @@ def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     size = int(np.prod(shape))
     buffer = np.empty(size + _ALIGNMENT, np.uint8)
     begin = -buffer.ctypes.data % _ALIGNMENT
-    return buffer[begin:begin + size].reshape(shape)
+    return buffer[begin : begin + size].reshape(shape)

@@ -20,8 +20,9 @@ SPLIT_NAMES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1,
 UNKNOWN_SPLIT = -1
 
 
-def scan(source: str | Path, *, seed: int = 0, validation: float = 0.1,
-         test: float = 0.1) -> Manifest:
+def scan(
+    source: str | Path, *, seed: int = 0, validation: float = 0.1, test: float = 0.1
+) -> Manifest:
     """List the images of a source, sorted by class and path.
 
     Files are listed, not opened, whatever their extension; hidden ones (a leading dot) are not.
@@ -56,22 +57,24 @@ def _scan_folder(root: Path) -> Manifest:
         raise SourceError(f"{root}: no folder in it; an image belongs in a folder of its class")
     if "train" in folders and all(name in SPLIT_NAMES for name in folders):
         return _scan_splits(root, folders)
-    batches = [_class_rows(root, name, label, UNKNOWN_SPLIT)
-               for label, name in enumerate(folders)]
+    batches = [_class_rows(root, name, label, UNKNOWN_SPLIT) for label, name in enumerate(folders)]
     return _manifest(batches, folders, root, "folder")
 
 
 def _scan_splits(root: Path, splits: list[str]) -> Manifest:
     classes = _subfolders(root / "train")
     if not classes:
-        raise SourceError(f"{root / 'train'}: no folder in it; an image belongs in a folder of "
-                          "its class")
+        raise SourceError(
+            f"{root / 'train'}: no folder in it; an image belongs in a folder of its class"
+        )
     batches = []
     for split in sorted(splits, key=lambda name: SPLIT_NAMES[name]):
         for name in _subfolders(root / split):
             if name not in classes:
-                raise SourceError(f"{root / split / name}: class {name!r} is not in "
-                                  f"{root / 'train'}; add it there or remove it here")
+                raise SourceError(
+                    f"{root / split / name}: class {name!r} is not in "
+                    f"{root / 'train'}; add it there or remove it here"
+                )
             label = classes.index(name)
             batches.append(_class_rows(root, f"{split}/{name}", label, SPLIT_NAMES[split]))
     return _manifest(batches, classes, root, "splits")
@@ -119,11 +122,14 @@ def _scan_csv(path: Path) -> Manifest:
     labels = table["label"].combine_chunks().dictionary_encode()
     classes = sorted(labels.dictionary.to_pylist())
     ranks = np.array([classes.index(name) for name in labels.dictionary.to_pylist()], np.int32)
-    rows = pa.table({
-        "path": table["path"].combine_chunks().cast(pa.binary()),
-        "label": ranks[labels.indices.to_numpy()],
-        "split": _csv_splits(path, table),
-    }, schema=SCHEMA)
+    rows = pa.table(
+        {
+            "path": table["path"].combine_chunks().cast(pa.binary()),
+            "label": ranks[labels.indices.to_numpy()],
+            "split": _csv_splits(path, table),
+        },
+        schema=SCHEMA,
+    )
     manifest = Manifest(_sorted(rows), tuple(classes), path.parent, "csv")
     _refuse_missing(path, manifest, rows)
     return manifest
@@ -136,8 +142,10 @@ def _read_csv(path: Path) -> pa.Table:
     )
     try:
         return pc_csv.read_csv(
-            path, convert_options=convert,
-            parse_options=pc_csv.ParseOptions(newlines_in_values=True))
+            path,
+            convert_options=convert,
+            parse_options=pc_csv.ParseOptions(newlines_in_values=True),
+        )
     except (OSError, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(f"{path}: not a CSV of path,label[,split]: {reason}") from error
@@ -152,7 +160,8 @@ def _csv_splits(path: Path, table: pa.Table) -> NDArray[np.int8]:
             known = ", ".join(SPLITS)
             _refuse_first(path, "split", pc.equal(table["split"], name), f"is not one of {known}")
     numbers = np.array([SPLIT_NAMES[name] for name in names.dictionary.to_pylist()], np.int8)
-    return numbers[names.indices.to_numpy()]
+    splits: NDArray[np.int8] = numbers[names.indices.to_numpy()]
+    return splits
 
 
 def _refuse_first(path: Path, column: str, bad: pa.ChunkedArray, fault: str) -> None:
@@ -167,12 +176,14 @@ def _refuse_missing(path: Path, manifest: Manifest, rows: pa.Table) -> None:
         for name in batch.column(0).to_pylist():
             if not os.path.isfile(os.path.join(root, name)):
                 row = pc.index(rows["path"], name).as_py()
-                raise SourceError(f"{path}: row {row + 1}: no file {os.fsdecode(name)} in "
-                                  f"{manifest.root}")
+                raise SourceError(
+                    f"{path}: row {row + 1}: no file {os.fsdecode(name)} in {manifest.root}"
+                )
 
 
-def _manifest(batches: list[pa.RecordBatch], classes: list[str], root: Path,
-              layout: str) -> Manifest:
+def _manifest(
+    batches: list[pa.RecordBatch], classes: list[str], root: Path, layout: str
+) -> Manifest:
     table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
     return Manifest(table, tuple(classes), root, layout)  # type: ignore[arg-type]
 
@@ -194,6 +205,6 @@ def _with_splits(manifest: Manifest, seed: int, validation: float, test: float) 
         held = min(spare, round(len(rows) * validation))
         tested = min(spare - held, round(len(rows) * test))
         splits[drawn[:held]] = 1
-        splits[drawn[held:held + tested]] = 2
+        splits[drawn[held : held + tested]] = 2
     table = manifest.table.set_column(2, "split", pa.array(splits))
     return Manifest(table, manifest.classes, manifest.root, manifest.layout)

@@ -16,7 +16,8 @@ class Synthetic(Settings):
     """Knobs of `synthetic`."""
 
     output: Dtype = Field(
-        "uint8", description="uint8: a quarter of the bytes to copy; float32: already in range")
+        "uint8", description="uint8: a quarter of the bytes to copy; float32: already in range"
+    )
 
     @property
     def image_dtype(self) -> Dtype:
@@ -29,15 +30,19 @@ def open_stream(manifest: Manifest, spec: BatchSpec, settings: Synthetic, order:
     return Stream(_batches(manifest, spec, settings, order))
 
 
-def _batches(manifest: Manifest, spec: BatchSpec, settings: Synthetic,
-             order: Order) -> Iterator[Batch]:
+def _batches(
+    manifest: Manifest, spec: BatchSpec, settings: Synthetic, order: Order
+) -> Iterator[Batch]:
     shape = (spec.batch_size, spec.image_size, spec.image_size, 3)
     images = np.random.default_rng(spec.seed).integers(0, 256, shape, np.uint8)
-    made = images if settings.output == "uint8" else (
-        images * np.float32(spec.scale) + np.float32(spec.offset))
+    made = (
+        images
+        if settings.output == "uint8"
+        else (images * np.float32(spec.scale) + np.float32(spec.offset))
+    )
     for begin, end in order.pieces(order.batch_size):
         rows = order.rows(begin, end)
-        yield Batch(made[:len(rows)], manifest.labels[rows], rows)
+        yield Batch(made[: len(rows)], manifest.labels[rows], rows)
 
 
 LOADER = Loader(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from loaders.contract import Batch, BatchSpec, Dtype, Loader, Settings, Stream
+from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
 from loaders.manifest import Manifest
 from loaders.order import Order, Rows
 from loaders.row_cache import RowCache
@@ -30,27 +30,40 @@ class TfData(Settings):
     """Knobs of `tf_data`."""
 
     num_parallel_calls: PositiveInt | Autotune = Field(
-        "autotune", description="images decoded at once; 1 keeps one core busy")
+        "autotune", description="images decoded at once; 1 keeps one core busy"
+    )
     prefetch: NonNegativeInt | Autotune = Field(
-        "autotune", description="batches made ahead, each costs its memory; 0 makes a batch only "
-                                "when the trainer waits for it")
+        "autotune",
+        description="batches made ahead, each costs its memory; 0 makes a batch only "
+        "when the trainer waits for it",
+    )
     cache: Literal["none", "encoded", "decoded", "disk"] = Field(
-        "none", description="kept from the first epoch on: file bytes in memory, uint8 images in "
-                            "memory, or uint8 images in a file")
+        "none",
+        description="kept from the first epoch on: file bytes in memory, uint8 images in "
+        "memory, or uint8 images in a file",
+    )
     cache_dir: str | None = Field(
-        None, description="where cache='disk' puts its file; the system's temporary folder if none")
+        None, description="where cache='disk' puts its file; the system's temporary folder if none"
+    )
     deterministic: bool = Field(
-        True, description="false lets an image that is ready overtake one that is not; the order "
-                          "within and between batches is then no longer the seeded one")
+        True,
+        description="false lets an image that is ready overtake one that is not; the order "
+        "within and between batches is then no longer the seeded one",
+    )
     private_threads: PositiveInt | None = Field(
-        None, description="threads of this pipeline's own, instead of one a core shared with the "
-                          "trainer")
+        None,
+        description="threads of this pipeline's own, instead of one a core shared with the trainer",
+    )
     decode: Literal["image", "jpeg", "scaled"] = Field(
-        "image", description="decode_image; decode_jpeg; or decode_jpeg shrinking by 1/2, 1/4 or "
-                             "1/8 while decoding where enough pixels remain: faster, other pixels")
+        "image",
+        description="decode_image; decode_jpeg; or decode_jpeg shrinking by 1/2, 1/4 or "
+        "1/8 while decoding where enough pixels remain: faster, other pixels",
+    )
     output: Dtype = Field(
-        "uint8", description="uint8: the range is applied on the device, a quarter of the bytes "
-                             "to move; float32: on the host, as in the classic pipeline")
+        "uint8",
+        description="uint8: the range is applied on the device, a quarter of the bytes "
+        "to move; float32: on the host, as in the classic pipeline",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -72,8 +85,12 @@ class TfData(Settings):
 def open_stream(manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order) -> Stream:
     """One iterator over all epochs: a new one an epoch would start autotuning from scratch."""
     pipeline = _Pipeline(manifest, spec, settings)
-    stream = batches(pipeline.batches(order), manifest, pipeline.decode,
-                     lambda given: pipeline.suspects(order, given))
+    stream = batches(
+        pipeline.batches(order),
+        manifest,
+        pipeline.decode,
+        lambda given: pipeline.suspects(order, given),
+    )
     return Stream(stream, pipeline.close)
 
 
@@ -89,8 +106,11 @@ class _Pipeline:
         self.calls = _autotuned(settings.num_parallel_calls)
         self.decode = decoder(settings.decode, spec)
         self.resize = resizer(spec)
-        self.read = _remembered_read() if settings.cache == "encoded" else (
-            lambda row, path: tf.io.read_file(path))
+        self.read = (
+            _remembered_read()
+            if settings.cache == "encoded"
+            else (lambda row, path: tf.io.read_file(path))
+        )
         self.cache = _row_cache(manifest, spec, settings)
 
     def batches(self, order: Order) -> tf.data.Dataset:
@@ -208,8 +228,11 @@ def _rows_and_paths(manifest: Manifest, order: Order) -> tf.data.Dataset:
             rows = order.rows(begin, end)
             yield rows, manifest.paths(rows), order.flips(begin, end)
 
-    signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.string),
-                 tf.TensorSpec([None], tf.bool))
+    signature = (
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([None], tf.string),
+        tf.TensorSpec([None], tf.bool),
+    )
     return tf.data.Dataset.from_generator(pieces, output_signature=signature).unbatch()
 
 

@@ -58,8 +58,9 @@ def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
         else:
             if spec.resize == "crop":
                 image = _centre_square(image)
-            image = tf.image.resize(image, (side, side), spec.interpolation,
-                                    antialias=spec.antialias)
+            image = tf.image.resize(
+                image, (side, side), spec.interpolation, antialias=spec.antialias
+            )
         return tf.ensure_shape(image, (side, side, 3))
 
     return resize
@@ -71,7 +72,7 @@ def _centre_square(image: Any) -> Any:
     shape = tf.shape(image)
     side = tf.minimum(shape[0], shape[1])
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-    return image[top:top + side, left:left + side]
+    return image[top : top + side, left : left + side]
 
 
 def to_bytes(image: Any) -> Any:

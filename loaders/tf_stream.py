@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def batches(dataset: tf.data.Dataset, manifest: Manifest, decode: Callable[[Any], Any],
-            next_rows: Callable[[int], Iterable[Rows]]) -> Iterator[Batch]:
+def batches(
+    dataset: tf.data.Dataset,
+    manifest: Manifest,
+    decode: Callable[[Any], Any],
+    next_rows: Callable[[int], Iterable[Rows]],
+) -> Iterator[Batch]:
     """The dataset's batches as they come.
 
     Args:
@@ -52,6 +56,7 @@ def _unreadable(paths: Iterable[bytes], decode: Callable[[Any], Any]) -> ImageEr
             decode(tf.io.read_file(path))
         except tf.errors.OpError as error:
             reason = (error.message or str(error)).splitlines()[0].strip()
-            return ImageError(f"{os.fsdecode(path)}: TensorFlow cannot read it: {reason}; "
-                              "mend or remove the file")
+            return ImageError(
+                f"{os.fsdecode(path)}: TensorFlow cannot read it: {reason}; mend or remove the file"
+            )
     return None

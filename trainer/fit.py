@@ -43,9 +43,16 @@ class Epoch:
 Validation = Callable[[], AbstractContextManager[Iterable[Fed]]]
 
 
-def fit(trainer: Trainer, batches: Iterator[Fed], *, images: int, epochs: int,
-        validation: Validation, folder: Path,
-        on_step: Callable[[int], None]) -> Iterator[Epoch]:
+def fit(
+    trainer: Trainer,
+    batches: Iterator[Fed],
+    *,
+    images: int,
+    epochs: int,
+    validation: Validation,
+    folder: Path,
+    on_step: Callable[[int], None],
+) -> Iterator[Epoch]:
     """Train epoch by epoch on one endless stream, so that no epoch pays for a new iterator.
 
     After each epoch the folder holds `history.csv`, `last.keras` (network and optimizer) and
@@ -69,9 +76,19 @@ def fit(trainer: Trainer, batches: Iterator[Fed], *, images: int, epochs: int,
         trained = trainer.progress()
         with validation() as held_out:
             validated = trainer.evaluate(held_out)
-        history.append(Epoch(
-            number, taken, round(train_s, 6), round(wait_s, 6), trainer.learning_rate,
-            trained["loss"], trained["accuracy"], validated["loss"], validated["accuracy"]))
+        history.append(
+            Epoch(
+                number,
+                taken,
+                round(train_s, 6),
+                round(wait_s, 6),
+                trainer.learning_rate,
+                trained["loss"],
+                trained["accuracy"],
+                validated["loss"],
+                validated["accuracy"],
+            )
+        )
         _write_history(history, folder / "history.csv")
         trainer.checkpoint(folder / "last.keras")
         if history[-1].validation_accuracy == max(e.validation_accuracy for e in history):
@@ -79,8 +96,9 @@ def fit(trainer: Trainer, batches: Iterator[Fed], *, images: int, epochs: int,
         yield history[-1]
 
 
-def _one_epoch(trainer: Trainer, batches: Iterator[Fed], images: int,
-               on_step: Callable[[int], None]) -> tuple[int, float, float]:
+def _one_epoch(
+    trainer: Trainer, batches: Iterator[Fed], images: int, on_step: Callable[[int], None]
+) -> tuple[int, float, float]:
     """Images, seconds and seconds of waiting until at least `images` were trained on."""
     taken, wait_s = 0, 0.0
     trainer.finish()

@@ -8,7 +8,7 @@ from trainer.recipe import Recipe
 
 
 def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
-    """MobileNetV2 with fresh weights; float32 `[batch, side, side, 3]` in range → `[batch, classes]`.
+    """MobileNetV2 with fresh weights: float32 images in range to class shares `[batch, classes]`.
 
     Raises:
         ValueError: an image size or alpha that keras.applications refuses.
@@ -17,7 +17,8 @@ def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
 
     keras.utils.set_random_seed(recipe.seed)
     network = keras.applications.MobileNetV2(
-        input_shape=(image_size, image_size, 3), alpha=recipe.alpha, weights=None, classes=classes)
+        input_shape=(image_size, image_size, 3), alpha=recipe.alpha, weights=None, classes=classes
+    )
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = recipe.batch_norm_momentum
@@ -46,9 +47,11 @@ def compile_for(model: Any, recipe: Recipe, batch_size: int, images: int) -> Non
         initial_learning_rate=0.0 if warm_up_steps else peak,
         decay_steps=steps - warm_up_steps,
         warmup_target=peak if warm_up_steps else None,
-        warmup_steps=warm_up_steps)
+        warmup_steps=warm_up_steps,
+    )
     model.compile(
         optimizer=keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=True),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
-        jit_compile=recipe.jit_compile)
+        jit_compile=recipe.jit_compile,
+    )

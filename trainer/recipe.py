@@ -13,17 +13,23 @@ class Recipe(BaseModel):
     alpha: PositiveFloat = Field(1.0, description="width of MobileNetV2, a multiple of its paper's")
     epochs: PositiveInt = Field(40, description="how often each image is seen")
     base_learning_rate: PositiveFloat = Field(
-        0.4, description="peak rate at a batch of 256; the rate scales linearly with the batch")
+        0.4, description="peak rate at a batch of 256; the rate scales linearly with the batch"
+    )
     warm_up_epochs: NonNegativeFloat = Field(
-        1.0, description="epochs in which the rate climbs from 0 to its peak")
+        1.0, description="epochs in which the rate climbs from 0 to its peak"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD's, with Nesterov's correction")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread evenly")
     batch_norm_momentum: float = Field(
-        0.9, gt=0, lt=1,
+        0.9,
+        gt=0,
+        lt=1,
         description="of the moving statistics; keras.applications fixes 0.999, which lags behind "
-                    "a run of few thousand steps and ruins its validation accuracy")
+        "a run of few thousand steps and ruins its validation accuracy",
+    )
     jit_compile: bool = Field(
-        False, description="compile the step by XLA: slower on processors, each batch size anew")
+        False, description="compile the step by XLA: slower on processors, each batch size anew"
+    )
     seed: int = Field(0, ge=0, description="of the initial weights")
 
     def learning_rate(self, batch_size: int) -> float:

@@ -33,8 +33,17 @@ class Fed(Protocol):
 class Trainer:
     """Takes batches. `step` returns as soon as the host may prepare the next; `finish` waits."""
 
-    def __init__(self, recipe: Recipe, *, image_size: int, batch_size: int, classes: int,
-                 images: int, value_range: tuple[float, float], image_dtype: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        image_size: int,
+        batch_size: int,
+        classes: int,
+        images: int,
+        value_range: tuple[float, float],
+        image_dtype: str,
+    ) -> None:
         """Build the network with fresh weights.
 
         Args:
@@ -82,9 +91,9 @@ class Trainer:
         logs: Any = {}
         for batch in batches:
             logs = self._test(batch.images, batch.labels)
-        logs = _plain(logs)
+        evaluated = _plain(logs)
         self._model.reset_metrics()
-        return logs
+        return evaluated
 
     @property
     def learning_rate(self) -> float:
@@ -133,7 +142,8 @@ def _graph(step: StepFunction, model: Any, image_dtype: str) -> StepFunction:
     images = tf.TensorSpec(model.input_shape, image_dtype)
     labels = tf.TensorSpec([None], tf.int32)
     return tf.function(  # type: ignore[no-any-return]
-        step, input_signature=(images, labels), jit_compile=model.jit_compile or None)
+        step, input_signature=(images, labels), jit_compile=model.jit_compile or None
+    )
 
 
 def _plain(logs: Any) -> Logs:

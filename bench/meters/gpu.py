@@ -43,8 +43,12 @@ class GpuMeter:
             self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._done.set()
         if self._devices:
             self._thread.join()
@@ -80,8 +84,11 @@ def find_gpus() -> list[tuple[int, Any]]:
     if visible is None:
         return handles
     named = [name.strip() for name in visible.split(",")]
-    return [(index, handle) for index, handle in handles
-            if str(index) in named or pynvml.nvmlDeviceGetUUID(handle) in named]
+    return [
+        (index, handle)
+        for index, handle in handles
+        if str(index) in named or pynvml.nvmlDeviceGetUUID(handle) in named
+    ]
 
 
 def gpu_name(handle: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,9 @@ class Usage:
 
     def since(self, before: Usage) -> Usage:
         """What was used after `before`."""
-        return Usage(self.cpu_s - before.cpu_s, self.read_bytes - before.read_bytes,
-                     self.disk_known)
+        return Usage(
+            self.cpu_s - before.cpu_s, self.read_bytes - before.read_bytes, self.disk_known
+        )
 
 
 def tree_usage() -> Usage:
@@ -77,15 +77,19 @@ def available_memory() -> int:
 
 
 def _cgroup_rooms() -> list[int]:
-    pairs = [("memory.max", "memory.current"),
-             ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")]
+    pairs = [
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ]
     rooms = []
     for limit, used in pairs:
         with suppress(OSError, ValueError):
-            read: Callable[[str], int] = lambda name: int(
-                (Path("/sys/fs/cgroup") / name).read_text())
-            rooms.append(read(limit) - read(used))
+            rooms.append(_cgroup_value(limit) - _cgroup_value(used))
     return rooms
+
+
+def _cgroup_value(name: str) -> int:
+    return int((Path("/sys/fs/cgroup") / name).read_text())
 
 
 def out_of_memory_kills() -> int:

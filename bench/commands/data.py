@@ -1,0 +1,114 @@
+"""scan, make-data, loaders: what there is to measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bench.commands.options import Data, Json
+from bench.commands.output import console
+
+
+def scan(
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="Keep the manifest as Parquet.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides which images are held out.", min=0)] = 0,
+    validation: Annotated[
+        float, typer.Option(help="Share held out for validation where the source has no splits.")
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option(help="Share held out for testing where the source has no splits.")
+    ] = 0.1,
+    json: Json = None,
+) -> None:
+    """List the images of a source: classes, splits, counts."""
+    from rich.table import Table
+
+    from bench.record import write_json
+    from loaders import SPLITS
+    from loaders import scan as scan_source
+
+    manifest = scan_source(data, seed=seed, validation=validation, test=test)
+    counts = manifest.counts()
+    shown = Table("class", *SPLITS, caption=f"{len(manifest):,} images")
+    for name in manifest.classes:
+        shown.add_row(name, *(f"{counts[split][name]:,}" for split in SPLITS))
+    console().print(shown)
+    if out is not None:
+        manifest.write(out)
+    if json is not None:
+        write_json(
+            json,
+            {
+                "images": len(manifest),
+                "classes": list(manifest.classes),
+                "layout": manifest.layout,
+                "counts": counts,
+            },
+        )
+
+
+def make_data(
+    folder: Annotated[Path, typer.Argument(help="Where to write; new or empty.")],
+    images: Annotated[int, typer.Option(help="How many.", min=1)] = 1000,
+    preset: Annotated[
+        Literal["imagenet", "web", "mixed"],
+        typer.Option(
+            help="imagenet: 468 × 401 px, 110 kB; web: 420 × 520 px, 28 kB; mixed: web, some as "
+            "PNG and WebP."
+        ),
+    ] = "web",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
+    json: Json = None,
+) -> None:
+    """Generate photographs with natural statistics, in folders of classes to train on."""
+    from dataclasses import asdict
+
+    from bench.progress import counted
+    from bench.record import write_json
+    from bench.sample import make_data as make
+
+    terminal = console()
+    with counted(terminal, "images", images) as advance:
+        made = make(folder, images=images, preset=preset, seed=seed, advance=advance)
+    terminal.print(
+        f"{made.images:,} images of {made.classes} classes in {folder}: mean "
+        f"{made.mean_width:.0f} × {made.mean_height:.0f} px, "
+        f"{made.mean_bytes / 1000:.0f} kB, {made.bits_per_pixel:.1f} bits a pixel",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if json is not None:
+        write_json(json, asdict(made))
+
+
+def loaders(json: Json = None) -> None:
+    """What loaders there are, with their settings and what each costs."""
+    from rich.table import Table
+
+    from bench.record import write_json
+    from loaders import LOADERS
+
+    terminal = console()
+    for loader in LOADERS.values():
+        terminal.print(f"[bold]{loader.name}[/]: {loader.summary}", highlight=False)
+        fields = loader.settings.model_fields
+        if fields:
+            shown = Table("setting", "default", "what it does and costs", box=None, padding=(0, 2))
+            for name, field in fields.items():
+                shown.add_row(name, str(field.default), field.description)
+            terminal.print(shown)
+    if json is not None:
+        write_json(
+            json,
+            {
+                loader.name: {
+                    "summary": loader.summary,
+                    "follows_order": loader.follows_order,
+                    "settings": loader.settings.model_json_schema().get("properties", {}),
+                }
+                for loader in LOADERS.values()
+            },
+        )

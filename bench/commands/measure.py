@@ -1,0 +1,168 @@
+"""bench and show: measure, choose, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.commands.options import (
+    TRAINING_SPEC,
+    Alpha,
+    Antialias,
+    BatchSize,
+    Data,
+    Flip,
+    ImageSize,
+    Interpolation,
+    Json,
+    Loaders,
+    Out,
+    Resize,
+    Sets,
+    given_only,
+    spec_values,
+)
+from bench.commands.output import NOTHING_DONE, console, result_folder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.plan import Plan
+    from bench.record import Trial
+    from bench.summary import Summary
+    from loaders import Manifest
+
+
+def bench(
+    data: Data,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="quick, standard, or a TOML file. (default: quick unless --loader is given)"
+        ),
+    ] = None,
+    loader: Loaders = None,
+    set_: Sets = None,
+    consumer: Annotated[
+        str | None,
+        typer.Option(
+            help="train: the real trainer; drain: nothing, the loader alone. (default: train)"
+        ),
+    ] = None,
+    blocks: Annotated[int | None, typer.Option(help="Timed blocks a trial. (default: 5)")] = None,
+    block_seconds: Annotated[
+        float | None, typer.Option(help="Least length of a block. (default: 4)")
+    ] = None,
+    warm_up_seconds: Annotated[
+        float | None, typer.Option(help="Least warm-up before the first block. (default: 5)")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds that one trial may take in all. (default: 900)")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides how the blocks are interleaved. (default: 0)")
+    ] = None,
+    batch_size: BatchSize = None,
+    image_size: ImageSize = None,
+    resize: Resize = None,
+    interpolation: Interpolation = None,
+    antialias: Antialias = None,
+    flip: Flip = None,
+    alpha: Alpha = None,
+    out: Out = None,
+    json: Json = None,
+) -> None:
+    """Measure each loader while it feeds the real trainer, and choose the best."""
+    from bench.plan import Suite, make_plan, parse_model, parse_set
+    from bench.suites import named_suite
+    from loaders import scan as scan_source
+
+    manifest = scan_source(data).only("train")
+    settings = parse_set(set_ or [])
+    chosen = named_suite(suite, loader, settings, manifest)
+    overrides: dict[str, Any] = {
+        "spec": {
+            **TRAINING_SPEC,
+            **chosen.spec,
+            **spec_values(batch_size, image_size, resize, interpolation, antialias, flip),
+        },
+        "recipe": {**chosen.recipe, **given_only({"alpha": alpha})},
+        "timing": {
+            **chosen.timing.model_dump(exclude_unset=True),
+            **given_only(
+                {
+                    "blocks": blocks,
+                    "block_seconds": block_seconds,
+                    "warm_up_seconds": warm_up_seconds,
+                    "time_limit": time_limit,
+                    "seed": seed,
+                }
+            ),
+        },
+        "consumer": consumer or chosen.consumer,
+        "trial": chosen.model_dump()["trial"],
+    }
+    plan = make_plan(parse_model(Suite, overrides, "options"))
+    measure(plan, manifest, result_folder(out, "bench"), json, data)
+
+
+def show(
+    result: Annotated[Path, typer.Argument(help="The folder that a bench wrote.")],
+    json: Json = None,
+) -> None:
+    """Show the table of an earlier bench, derived anew from its raw record."""
+    from bench.record import read_trials, write_json
+    from bench.summary import summarize
+
+    trials = read_trials(result)
+    summary = summarize(trials)
+    _show(console(), trials, summary)
+    if json is not None:
+        write_json(json, summary.model_dump())
+    if summary.winner is None:
+        raise typer.Exit(NOTHING_DONE)
+
+
+def measure(
+    plan: Plan, manifest: Manifest, folder: Path, json: Path | None, data: str
+) -> Path | None:
+    """Run a plan, keep and show its results; the best.toml if there is a winner."""
+    from bench.choose import write_best
+    from bench.environment import environment
+    from bench.progress import bench_progress
+    from bench.record import read_trials, write_json
+    from bench.run import run
+    from bench.summary import summarize
+
+    terminal, facts = console(), environment()
+    write_json(folder / "environment.json", facts)
+    interrupted = False
+    try:
+        with bench_progress(terminal) as report:
+            run(plan, manifest, folder, report)
+    except KeyboardInterrupt:
+        interrupted = True
+    trials = read_trials(folder)
+    summary = summarize(trials)
+    for path in filter(None, (folder / "summary.json", json)):
+        write_json(path, summary.model_dump())
+    best = write_best(folder, trials, summary, facts)
+    _show(terminal, trials, summary)
+    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    if interrupted:
+        timed = sum(trial.blocks for trial in summary.trials)
+        raise KeyboardInterrupt(f"{timed} blocks were timed; they are in {folder}")
+    if best is None:
+        raise typer.Exit(NOTHING_DONE)
+    terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
+    return best
+
+
+def _show(terminal: Console, trials: list[Trial], summary: Summary) -> None:
+    from bench.table import headline, table, verdict
+
+    terminal.print(headline(trials), highlight=False)
+    terminal.print(table(summary))
+    terminal.print(verdict(summary), style="bold", highlight=False)

@@ -1,0 +1,96 @@
+"""The timed window counts what arrived in it, and never the end of an iterator."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bench.block import LEAST_STEPS, Drain, timed_block
+from loaders import Batch, BatchSpec, open_loader, scan
+
+
+class Counting:
+    """A consumer that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.images = 0
+
+    def step(self, batch: Batch) -> None:
+        self.calls.append("step")
+        self.images += len(batch.labels)
+
+    def finish(self) -> None:
+        self.calls.append("finish")
+
+
+def batches(sizes: Iterator[int]) -> Iterator[Batch]:
+    for size in sizes:
+        yield Batch(np.zeros((size, 1, 1, 3), np.uint8), np.zeros(size, np.int32), np.arange(size))
+
+
+def test_a_block_counts_exactly_the_images_that_the_consumer_took():
+    consumer = Counting()
+    sizes = iter([7, 3, 5, 11] * 100_000)
+    block = timed_block(batches(sizes), consumer, 0.05)
+    assert block.images == consumer.images
+    assert len(block.wait_s) == len(block.step_s) == consumer.calls.count("step")
+
+
+def test_a_block_lies_between_two_finishes():
+    consumer = Counting()
+    timed_block(batches(iter([1] * 1_000_000)), consumer, 0.01)
+    assert consumer.calls[0] == consumer.calls[-1] == "finish"
+    assert consumer.calls.count("finish") == 2
+
+
+def test_a_slow_step_still_gets_the_least_number_of_steps():
+    block = timed_block(batches(iter([4] * LEAST_STEPS)), Drain(), 0.0)
+    assert block.images == 4 * LEAST_STEPS
+
+
+def test_waits_and_steps_fill_the_block():
+    class Slow(Counting):
+        def step(self, batch: Batch) -> None:
+            time.sleep(0.01)
+
+    def slow() -> Iterator[Batch]:
+        for batch in batches(iter([1] * 1_000)):
+            time.sleep(0.02)
+            yield batch
+
+    block = timed_block(slow(), Slow(), 0.3)
+    assert min(block.wait_s) >= 0.02
+    assert min(block.step_s) >= 0.01
+    assert sum(block.wait_s) + sum(block.step_s) == pytest.approx(block.seconds, rel=0.05)
+
+
+def test_the_end_of_an_iterator_is_never_timed():
+    ended = []
+
+    def stalling() -> Iterator[Batch]:
+        # tf.data's iterators may stall like this when they end, for seconds.
+        try:
+            yield from batches(iter([2] * LEAST_STEPS))
+        finally:
+            ended.append(True)
+            time.sleep(3)
+
+    stream = stalling()
+    block = timed_block(stream, Drain(), 0.0)
+    assert not ended
+    assert block.seconds < 1
+
+
+def test_a_real_stream_goes_on_after_its_block(tiny_photos):
+    manifest = scan(tiny_photos).only("train")
+    spec = BatchSpec(batch_size=8, image_size=16)
+    with open_loader("tf_data", manifest, spec) as stream:
+        first = timed_block(stream, Drain(), 0.1)
+        second = timed_block(stream, Drain(), 0.1)
+        following = next(stream)
+    given = first.images + second.images
+    assert given % 8 == 0
+    fresh = open_loader("synthetic", manifest, spec, start_step=given // 8)
+    assert np.array_equal(following.rows, next(fresh).rows)

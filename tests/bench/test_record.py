@@ -1,0 +1,39 @@
+"""A record reads back as it was written, and a broken one is named."""
+
+import pytest
+
+from bench.errors import RecordError
+from bench.record import new_folder, read_trials, write_trials
+
+
+def test_trials_read_back_as_they_were_written(trial, tmp_path):
+    trials = [trial("tf_data", [1.5, 2.5]), trial("keras_pil", [], error="crashed: é")]
+    write_trials(tmp_path, trials)
+    assert read_trials(tmp_path) == trials
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("{", "line 2 is not a trial"), ('{"loader": 3}', "line 2: "),
+     ('{"schema_number": 99}', "schema 99 is newer"), ("[]", "line 2 is not a trial")],
+)
+def test_a_line_that_is_no_trial_is_named(trial, tmp_path, line, said):
+    write_trials(tmp_path, [trial("tf_data", [1])])
+    path = tmp_path / "trials.jsonl"
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(RecordError, match=said) as raised:
+        read_trials(tmp_path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_without_a_record_is_named(tmp_path):
+    with pytest.raises(RecordError, match="trials.jsonl"):
+        read_trials(tmp_path)
+
+
+def test_a_result_folder_is_never_written_over(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    with pytest.raises(RecordError, match="not empty"):
+        new_folder(tmp_path)

@@ -1,0 +1,119 @@
+"""Real processes, killed for real: every end of a trial is a recorded result, the rest goes on."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from bench.plan import Choice, Plan, Timing
+from bench.record import Trial, read_trials
+from bench.run import Event, run
+from bench.summary import summarize
+from loaders import BatchSpec, Manifest, scan
+from trainer import Recipe
+
+SYNTHETIC = Choice(loader="synthetic")
+
+
+def plan(*choices: Choice, blocks: int = 2, time_limit: float = 120, **spec) -> Plan:
+    timing = Timing(blocks=blocks, block_seconds=0.1, warm_up_seconds=0.1, time_limit=time_limit)
+    spec = BatchSpec(**{"batch_size": 8, "image_size": 16, **spec})
+    return Plan(choices, spec, Recipe(), "drain", timing)
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny_photos) -> Manifest:
+    return scan(tiny_photos).only("train")
+
+
+def no_process_is_left(pids: set[int]) -> bool:
+    return not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def run_with(given: Plan, manifest, folder, on_event=lambda event: None) -> list[Trial]:
+    pids = set()
+
+    def report(event: Event) -> None:
+        if event.pid:
+            pids.add(event.pid)
+        on_event(event)
+
+    trials = run(given, manifest, folder, report)
+    assert no_process_is_left(pids)
+    assert read_trials(folder) == trials
+    return trials
+
+
+def test_every_trial_gets_its_blocks_interleaved_and_stands_still_between(manifest, tmp_path):
+    timed, states = [], []
+
+    def watch(event: Event) -> None:
+        if event.kind == "block":
+            timed.append(str(event.choice))
+            process = psutil.Process(event.pid)
+            states.append({thread.status() for thread in [process]})
+
+    choices = (SYNTHETIC, Choice(loader="synthetic", settings={"output": "float32"}))
+    trials = run_with(plan(*choices, blocks=4), manifest, tmp_path, watch)
+    assert [len(trial.blocks) for trial in trials] == [4, 4]
+    rounds = [set(timed[turn:turn + 2]) for turn in range(0, 8, 2)]
+    assert all(len(names) == 2 for names in rounds)
+    assert states == [{psutil.STATUS_STOPPED}] * 8
+    assert all(trial.warm_ups[0].images >= 8 for trial in trials)
+
+
+def test_a_killed_trial_is_recorded_and_the_rest_goes_on(manifest, tmp_path):
+    def kill(event: Event) -> None:
+        if event.kind == "block" and event.choice == SYNTHETIC:
+            os.kill(event.pid, signal.SIGKILL)
+
+    other = Choice(loader="synthetic", settings={"output": "float32"})
+    killed, fine = run_with(plan(SYNTHETIC, other), manifest, tmp_path, kill)
+    assert "SIGKILL" in killed.error
+    assert len(killed.blocks) == 1
+    assert len(fine.blocks) == 2
+    assert summarize([killed, fine]).trials[0].images_per_second is not None
+
+
+def test_a_trial_that_hangs_is_ended_by_its_time_limit(manifest, tmp_path):
+    def hang(event: Event) -> None:
+        if event.kind == "starting":
+            os.kill(event.pid, signal.SIGSTOP)
+
+    trial, = run_with(plan(SYNTHETIC, time_limit=2), manifest, tmp_path, hang)
+    assert trial.error.startswith("time limit: warm-up was not done after 2 s")
+
+
+def test_a_trial_that_needs_too_much_memory_is_recorded_so(manifest, tmp_path):
+    given = plan(SYNTHETIC, batch_size=100_000, image_size=10_000)
+    trial, = run_with(given, manifest, tmp_path)
+    assert trial.error.startswith("out of memory")
+
+
+def test_an_unreadable_image_is_named_in_the_record(tiny_photos, tmp_path):
+    source = tmp_path / "photos" / "one"
+    source.mkdir(parents=True)
+    (source / "broken.jpg").write_bytes(b"not a photograph")
+    choices = (Choice(loader="keras_pil"), Choice(loader="tf_data"))
+    (tmp_path / "out").mkdir()
+    trials = run_with(plan(*choices), scan(tmp_path / "photos").only("train"), tmp_path / "out")
+    assert all(str(source / "broken.jpg") in trial.error for trial in trials)
+    assert summarize(trials).winner is None
+
+
+def test_a_cache_is_full_before_the_first_block(manifest, tmp_path):
+    cached = Choice(loader="tf_data", settings={"cache": "decoded"})
+    trial, = run_with(plan(cached), manifest, tmp_path)
+    assert trial.error is None
+    assert trial.warm_ups[0].images >= len(manifest) + 2 * 8
+
+
+def test_a_process_gives_way_when_another_would_not_fit_and_warms_up_again(
+    manifest, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bench.run.available_memory", lambda: 0)
+    other = Choice(loader="synthetic", settings={"output": "float32"})
+    trials = run_with(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
+    assert [len(trial.blocks) for trial in trials] == [3, 3]
+    assert sum(len(trial.warm_ups) for trial in trials) > 2

@@ -1,0 +1,39 @@
+"""Intervals hold what they should, and ratios pair the blocks of one round."""
+
+import numpy as np
+import pytest
+
+from bench.stats import median_interval, paired_ratio
+
+
+def test_the_interval_lies_around_the_median_within_the_values():
+    low, high = 90.0, 130.0
+    interval = median_interval([low, 100, 101, 104, high])
+    assert interval.median == 101
+    assert low <= interval.low < 101 < interval.high <= high
+
+
+def test_the_interval_is_repeatable():
+    values = [3.0, 1.0, 2.0, 5.0, 4.0]
+    assert median_interval(values) == median_interval(values)
+
+
+@pytest.mark.parametrize("values", [[7.0], [7.0, 7.0, 7.0]])
+def test_values_without_spread_are_their_own_interval(values):
+    assert tuple(median_interval(values)) == (7.0, 7.0, 7.0)
+
+
+def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
+    random = np.random.default_rng(1)
+    covered = [median_interval(list(random.normal(10, 1, 15))).holds(10) for _ in range(100)]
+    assert np.mean(covered) > 0.85
+
+
+def test_a_ratio_pairs_blocks_of_the_same_round_so_that_drift_cancels():
+    slow = {0: 50.0, 1: 100.0, 2: 400.0}
+    fast = {0: 100.0, 1: 200.0, 2: 800.0, 3: 1.0}
+    assert tuple(paired_ratio(slow, fast)) == (0.5, 0.5, 0.5)
+
+
+def test_trials_without_a_common_round_have_no_ratio():
+    assert paired_ratio({0: 1.0}, {1: 1.0}) is None

@@ -1,0 +1,70 @@
+"""Every derived figure comes from the raw record, and the winner is the cheapest of the best."""
+
+import pytest
+
+from bench.record import Gpu, WarmUp
+from bench.summary import summarize
+
+
+def test_the_fastest_loader_wins(trial):
+    summary = summarize([trial("tf_data", [100, 101, 102]), trial("keras_pil", [50, 51, 52])])
+    assert summary.winner == 0
+    assert summary.trials[1].ratio_to_best.high < 1
+    assert not summary.trials[1].tied_with_best
+
+
+def test_among_ties_the_one_with_less_memory_and_processor_wins(trial):
+    greedy = trial("tf_data", [100, 102, 104], peak_memory_bytes=400, cpu_s=2.0)
+    modest = trial("keras_pil", [99, 103, 103], peak_memory_bytes=100, cpu_s=1.0)
+    summary = summarize([greedy, modest])
+    assert summary.trials[0].tied_with_best
+    assert summary.trials[1].tied_with_best
+    assert summary.winner == 1
+
+
+def test_a_ceiling_is_compared_but_never_wins(trial):
+    summary = summarize([trial("synthetic", [200, 200, 200]), trial("tf_data", [100, 100, 100])])
+    assert summary.winner == 1
+    assert summary.trials[0].ratio_to_best.median == 2
+    assert not summary.trials[0].tied_with_best
+    assert summary.trials[1].accelerator_utilization == 0.5
+
+
+def test_without_a_trainer_there_is_no_utilization(trial):
+    ceiling = trial("synthetic", [9e6], consumer="drain")
+    summary = summarize([ceiling, trial("tf_data", [100], consumer="drain")])
+    assert summary.trials[1].accelerator_utilization is None
+
+
+def test_a_failed_trial_keeps_its_reason_and_never_wins(trial):
+    summary = summarize([trial("tf_data", [900], error="crashed"), trial("keras_pil", [5, 5])])
+    assert summary.winner == 1
+    assert summary.trials[0].error == "crashed"
+    assert summary.trials[0].images_per_second.median == 900
+
+
+def test_nothing_measured_has_no_winner(trial):
+    assert summarize([trial("tf_data", [], error="out of memory")]).winner is None
+
+
+def test_shares_and_sums_are_over_the_timed_blocks_alone(trial):
+    warm_up = WarmUp(start_s=3, first_batch_s=0.5, seconds=60, images=9_999)
+    summary = summarize([trial("tf_data", [100] * 4, wait=0.5, cpu_s=3.0, warm_ups=[warm_up])])
+    one = summary.trials[0]
+    assert one.wait_share == 0.25
+    assert one.cpu_cores == 1.5
+    assert one.disk_read_bytes == 28
+    assert one.first_batch_s == 0.5
+    assert one.images_per_second.median == 100
+
+
+def test_gpu_utilization_is_the_mean_over_blocks_and_gpus(trial):
+    gpus = [Gpu(index=0, utilization=[1.0, 0.8], memory_bytes=[10, 30]),
+            Gpu(index=1, utilization=[0.3], memory_bytes=[20])]
+    one = summarize([trial("tf_data", [100, 100], gpus=gpus)]).trials[0]
+    assert one.gpu_utilization == pytest.approx(0.7)
+    assert one.gpu_memory_bytes == 30
+
+
+def test_without_a_gpu_its_column_is_null(trial):
+    assert summarize([trial("tf_data", [100])]).trials[0].gpu_utilization is None
