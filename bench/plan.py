@@ -149,6 +149,19 @@ def parse_set(options: Iterable[str]) -> dict[str, dict[str, Any]]:
     return settings
 
 
+def settings_for(loader: str, options: Iterable[str]) -> dict[str, Any]:
+    """The settings of one loader from `--set` options, which may name no other.
+
+    Raises:
+        PlanError: an option is malformed or another loader's.
+    """
+    settings = parse_set(options)
+    own = settings.pop(loader, {})
+    for other in settings:
+        raise PlanError(f"--set {other}.…: the loader is {loader}; set its knobs or name another")
+    return own
+
+
 def _value(text: str) -> Any:
     """A number, true or false as such, anything else as text."""
     try:

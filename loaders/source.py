@@ -37,6 +37,9 @@ def scan(
     Raises:
         SourceError: it cannot be read, or a class or a split is empty; the text names it.
     """
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1:
+            raise SourceError(f"{name} must be a share from 0 to below 1, got {share}")
     path = Path(source).absolute()
     if not path.exists():
         raise SourceError(f"{path}: no such folder or file; give a folder of classes or a CSV")
@@ -194,9 +197,6 @@ def _sorted(rows: pa.Table) -> pa.Table:
 
 def _with_splits(manifest: Manifest, seed: int, validation: float, test: float) -> Manifest:
     """Hold out the same share of each class; a class keeps at least one image for training."""
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0 <= share < 1:
-            raise SourceError(f"{name} must be a share from 0 to below 1, got {share}")
     splits = np.zeros(len(manifest), np.int8)
     for label in range(len(manifest.classes)):
         rows = np.flatnonzero(manifest.labels == label)

@@ -153,7 +153,7 @@ def measure(
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if interrupted:
         timed = sum(trial.blocks for trial in summary.trials)
-        raise KeyboardInterrupt(f"{timed} blocks were timed; they are in {folder}")
+        raise KeyboardInterrupt(f"interrupted; {timed} blocks were timed and are in {folder}")
     if best is None:
         raise typer.Exit(NOTHING_DONE)
     terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)

@@ -54,8 +54,8 @@ def train(
 ) -> None:
     """Train MobileNetV2 from scratch with a loader, and hold its rate against the promise."""
     from bench.choose import Best, read_best
-    from bench.plan import parse_model, parse_set
-    from loaders import find_loader, parse_settings
+    from bench.plan import parse_model, settings_for
+    from loaders import find_loader, parse_settings, parse_spec
     from loaders import scan as scan_source
     from trainer import Recipe
 
@@ -69,7 +69,7 @@ def train(
     best = best.model_copy(
         update={
             "spec": {**best.spec, **spec},
-            "settings": {**best.settings, **parse_set(set_ or []).pop(best.loader, {})},
+            "settings": {**best.settings, **settings_for(best.loader, set_ or [])},
             "predicted": best.predicted if not changed and not set_ else None,
         }
     )
@@ -83,6 +83,7 @@ def train(
         },
         "recipe",
     )
+    parse_spec(best.spec)
     parse_settings(find_loader(best.loader), best.settings)
     run_training(best, recipe, scan_source(data), result_folder(out, "train"), json)
 
@@ -98,8 +99,11 @@ def run_training(
     terminal = console()
     manifest.only("validation")
     images = len(manifest.only("train")) * recipe.epochs
-    with train_progress(terminal, images, recipe.epochs) as (on_epoch, on_step):
-        result = train_with(best, recipe, manifest, folder, on_epoch=on_epoch, on_step=on_step)
+    try:
+        with train_progress(terminal, images, recipe.epochs) as (on_epoch, on_step):
+            result = train_with(best, recipe, manifest, folder, on_epoch=on_epoch, on_step=on_step)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; the epochs that were done are in {folder}") from None
     if json is not None:
         write_json(json, result)
     if result["test"] is not None:

@@ -36,9 +36,25 @@ def recorded(loader: str, rates: list[float], **values) -> Trial:
     cpu_s, wait = about.pop("cpu_s", 1.0), about.pop("wait", 0.1)
     gpus = about.pop("gpus", [])
     blocks = [
-        Block(round=turn, seconds=2.0, images=round(rate * 2), wait_s=[wait], step_s=[1.9],
-              cpu_s=cpu_s, disk_read_bytes=7, gpus=gpus)
+        Block(
+            round=turn,
+            seconds=2.0,
+            images=round(rate * 2),
+            wait_s=[wait],
+            step_s=[1.9],
+            cpu_s=cpu_s,
+            disk_read_bytes=7,
+            gpus=gpus,
+        )
         for turn, rate in enumerate(rates)
     ]
-    return Trial(loader=loader, settings={}, all_settings={}, spec={}, recipe={}, images=10,
-                 blocks=blocks, **about)
+    return Trial(
+        loader=loader,
+        settings={},
+        all_settings={},
+        spec={},
+        recipe={},
+        images=10,
+        blocks=blocks,
+        **about,
+    )

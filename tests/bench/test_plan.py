@@ -13,8 +13,11 @@ def test_lists_expand_into_every_combination_once():
     again = Choice(loader="tf_data", settings={"prefetch": 0, "num_parallel_calls": 1})
     expanded = expand([grid, again])
     assert [str(choice) for choice in expanded] == [
-        "tf_data prefetch=0 num_parallel_calls=1", "tf_data prefetch=0 num_parallel_calls=2",
-        "tf_data prefetch=4 num_parallel_calls=1", "tf_data prefetch=4 num_parallel_calls=2"]
+        "tf_data prefetch=0 num_parallel_calls=1",
+        "tf_data prefetch=0 num_parallel_calls=2",
+        "tf_data prefetch=4 num_parallel_calls=1",
+        "tf_data prefetch=4 num_parallel_calls=2",
+    ]
 
 
 def test_the_ceiling_of_a_trainer_is_always_measured():
@@ -26,11 +29,18 @@ def test_the_ceiling_of_a_trainer_is_always_measured():
 
 
 def test_set_reads_numbers_words_truth_and_lists():
-    given = parse_set(["tf_data.prefetch=4", "tf_data.cache=none,disk",
-                       "tf_data.deterministic=false", "keras_pil.workers=0,2"])
+    given = parse_set(
+        [
+            "tf_data.prefetch=4",
+            "tf_data.cache=none,disk",
+            "tf_data.deterministic=false",
+            "keras_pil.workers=0,2",
+        ]
+    )
     assert given == {
         "tf_data": {"prefetch": 4, "cache": ["none", "disk"], "deterministic": False},
-        "keras_pil": {"workers": [0, 2]}}
+        "keras_pil": {"workers": [0, 2]},
+    }
 
 
 @pytest.mark.parametrize("option", ["prefetch=4", "tf_data.prefetch", "tf_data.=4", "="])
@@ -54,7 +64,10 @@ def test_a_suite_file_is_a_plan(tmp_path):
     """)
     plan = make_plan(read_suite(path))
     assert [str(choice) for choice in plan.choices] == [
-        "tf_data prefetch=0 cache=decoded", "tf_data prefetch=autotune cache=decoded", "keras_pil"]
+        "tf_data prefetch=0 cache=decoded",
+        "tf_data prefetch=autotune cache=decoded",
+        "keras_pil",
+    ]
     assert plan.timing.blocks == 7
     assert plan.spec.resize == "crop"
     assert plan.recipe.alpha == 0.35
@@ -62,9 +75,13 @@ def test_a_suite_file_is_a_plan(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("=", "not TOML"), ("", "trial: field required"), ("trial = []", "trial: "),
-     ("[[trial]]\nloader = 'tf_data'\nsetings = {}", "no 'trial.0.setings'"),
-     ("consumer = 'x'\n[[trial]]\nloader = 'tf_data'", "consumer: ")],
+    [
+        ("=", "not TOML"),
+        ("", "trial: field required"),
+        ("trial = []", "trial: "),
+        ("[[trial]]\nloader = 'tf_data'\nsetings = {}", "no 'trial.0.setings'"),
+        ("consumer = 'x'\n[[trial]]\nloader = 'tf_data'", "consumer: "),
+    ],
 )
 def test_a_fault_in_a_suite_file_is_named(tmp_path, text, said):
     path = tmp_path / "mine.toml"

@@ -15,8 +15,12 @@ def test_trials_read_back_as_they_were_written(trial, tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [("{", "line 2 is not a trial"), ('{"loader": 3}', "line 2: "),
-     ('{"schema_number": 99}', "schema 99 is newer"), ("[]", "line 2 is not a trial")],
+    [
+        ("{", "line 2 is not a trial"),
+        ('{"loader": 3}', "line 2: "),
+        ('{"schema_number": 99}', "schema 99 is newer"),
+        ("[]", "line 2 is not a trial"),
+    ],
 )
 def test_a_line_that_is_no_trial_is_named(trial, tmp_path, line, said):
     write_trials(tmp_path, [trial("tf_data", [1])])

@@ -57,7 +57,7 @@ def test_every_trial_gets_its_blocks_interleaved_and_stands_still_between(manife
     choices = (SYNTHETIC, Choice(loader="synthetic", settings={"output": "float32"}))
     trials = run_with(plan(*choices, blocks=4), manifest, tmp_path, watch)
     assert [len(trial.blocks) for trial in trials] == [4, 4]
-    rounds = [set(timed[turn:turn + 2]) for turn in range(0, 8, 2)]
+    rounds = [set(timed[turn : turn + 2]) for turn in range(0, 8, 2)]
     assert all(len(names) == 2 for names in rounds)
     assert states == [{psutil.STATUS_STOPPED}] * 8
     assert all(trial.warm_ups[0].images >= 8 for trial in trials)
@@ -81,13 +81,13 @@ def test_a_trial_that_hangs_is_ended_by_its_time_limit(manifest, tmp_path):
         if event.kind == "starting":
             os.kill(event.pid, signal.SIGSTOP)
 
-    trial, = run_with(plan(SYNTHETIC, time_limit=2), manifest, tmp_path, hang)
+    (trial,) = run_with(plan(SYNTHETIC, time_limit=2), manifest, tmp_path, hang)
     assert trial.error.startswith("time limit: warm-up was not done after 2 s")
 
 
 def test_a_trial_that_needs_too_much_memory_is_recorded_so(manifest, tmp_path):
     given = plan(SYNTHETIC, batch_size=100_000, image_size=10_000)
-    trial, = run_with(given, manifest, tmp_path)
+    (trial,) = run_with(given, manifest, tmp_path)
     assert trial.error.startswith("out of memory")
 
 
@@ -104,7 +104,7 @@ def test_an_unreadable_image_is_named_in_the_record(tiny_photos, tmp_path):
 
 def test_a_cache_is_full_before_the_first_block(manifest, tmp_path):
     cached = Choice(loader="tf_data", settings={"cache": "decoded"})
-    trial, = run_with(plan(cached), manifest, tmp_path)
+    (trial,) = run_with(plan(cached), manifest, tmp_path)
     assert trial.error is None
     assert trial.warm_ups[0].images >= len(manifest) + 2 * 8
 

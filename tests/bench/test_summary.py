@@ -59,8 +59,10 @@ def test_shares_and_sums_are_over_the_timed_blocks_alone(trial):
 
 
 def test_gpu_utilization_is_the_mean_over_blocks_and_gpus(trial):
-    gpus = [Gpu(index=0, utilization=[1.0, 0.8], memory_bytes=[10, 30]),
-            Gpu(index=1, utilization=[0.3], memory_bytes=[20])]
+    gpus = [
+        Gpu(index=0, utilization=[1.0, 0.8], memory_bytes=[10, 30]),
+        Gpu(index=1, utilization=[0.3], memory_bytes=[20]),
+    ]
     one = summarize([trial("tf_data", [100, 100], gpus=gpus)]).trials[0]
     assert one.gpu_utilization == pytest.approx(0.7)
     assert one.gpu_memory_bytes == 30

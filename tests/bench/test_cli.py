@@ -1,0 +1,229 @@
+"""The commands as a user meets them: exit codes, one-line errors, what they leave behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from bench.cli import main
+from bench.record import read_trials
+from loaders import LOADERS, Manifest
+
+
+def call(monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+def start(*arguments) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "bench.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "{'tensorflow', 'keras', 'pydantic', 'pyarrow', 'scipy', 'numpy'}"
+    code = f"import sys, bench.cli; assert not {heavy} & set(sys.modules), sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "command", ["scan", "bench", "show", "train", "make-data", "loaders", "quickstart"]
+)
+def test_every_command_has_help_with_an_example(monkeypatch, capsys, command):
+    assert call(monkeypatch, command, "--help") == 0
+    assert f"Example: feedbench {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bench", "nowhere"], "no such folder"),
+        (["bench", "{photos}", "--loader", "torch"], "no loader 'torch'"),
+        (["bench", "{photos}", "--set", "tf_data.prefech=1"], "no 'prefech'"),
+        (["bench", "{photos}", "--suite", "huge"], "--suite huge"),
+        (["bench", "{photos}", "--batch-size", "0"], "batch_size: "),
+        (["bench", "{photos}", "--alpha", "-1"], "alpha: "),
+        (["bench", "{photos}", "--out", "{photos}"], "not empty"),
+        (["train", "{photos}", "--loader", "nowhere.toml"], "nowhere.toml"),
+        (["train", "{photos}", "--epochs", "0"], "epochs: "),
+        (["train", "{photos}", "--set", "keras_pil.workers=2"], "keras_pil"),
+        (["show", "nowhere"], "nowhere"),
+        (["make-data", "{photos}"], "not empty"),
+        (["scan", "{photos}", "--test", "2"], "test must be a share"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    monkeypatch, capsys, tmp_path, tiny_photos, arguments, said
+):
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch, *(part.format(photos=tiny_photos) for part in arguments)) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    if error.startswith("feedbench: "):
+        assert error.count("\n") == 1
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_scan_counts_and_keeps_the_manifest(monkeypatch, capsys, tmp_path, tiny_photos):
+    kept, told = tmp_path / "m.parquet", tmp_path / "m.json"
+    assert call(monkeypatch, "scan", tiny_photos, "--out", kept, "--json", told) == 0
+    assert "64 images" in capsys.readouterr().out
+    assert json.loads(told.read_text())["counts"]["train"] == {"circle": 24, "square": 24}
+    assert len(Manifest.read(kept)) == 64
+
+
+def test_loaders_lists_each_loader_with_its_settings(monkeypatch, capsys, tmp_path):
+    told = tmp_path / "loaders.json"
+    assert call(monkeypatch, "loaders", "--json", told) == 0
+    listed = json.loads(told.read_text())
+    assert listed.keys() == LOADERS.keys()
+    assert "prefetch" in listed["tf_data"]["settings"]
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in (*LOADERS, "private_threads"))
+
+
+def test_a_bench_writes_its_folder_and_show_derives_the_same(
+    monkeypatch, capsys, tmp_path, tiny_photos
+):
+    out, told, again = tmp_path / "out", tmp_path / "a.json", tmp_path / "b.json"
+    quick = [
+        "--consumer",
+        "drain",
+        "--blocks",
+        3,
+        "--block-seconds",
+        0.1,
+        "--warm-up-seconds",
+        0.1,
+        "--batch-size",
+        8,
+        "--image-size",
+        32,
+    ]
+    assert (
+        call(
+            monkeypatch,
+            "bench",
+            tiny_photos,
+            "--loader",
+            "keras_pil",
+            "--loader",
+            "synthetic",
+            *quick,
+            "--out",
+            out,
+            "--json",
+            told,
+        )
+        == 0
+    )
+    files = {path.name for path in out.iterdir()}
+    assert files >= {"trials.jsonl", "environment.json", "summary.json", "best.toml"}
+    summary = json.loads(told.read_text())
+    assert summary == json.loads((out / "summary.json").read_text())
+    assert summary["winner"] == 0
+    assert summary["trials"][0]["images_per_second"].keys() == {"median", "low", "high"}
+    assert summary["trials"][0]["gpu_utilization"] is None
+    assert "Take keras_pil" in capsys.readouterr().out
+    assert call(monkeypatch, "show", out, "--json", again) == 0
+    assert json.loads(again.read_text()) == summary
+
+
+def test_a_bench_in_which_nothing_could_be_measured_exits_with_1(monkeypatch, capsys, tmp_path):
+    broken = tmp_path / "photos" / "one"
+    broken.mkdir(parents=True)
+    (broken / "a.jpg").write_bytes(b"text")
+    assert (
+        call(
+            monkeypatch,
+            "bench",
+            tmp_path / "photos",
+            "--loader",
+            "keras_pil",
+            "--consumer",
+            "drain",
+            "--out",
+            tmp_path / "out",
+        )
+        == 1
+    )
+    assert "a.jpg" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_a_valid_folder_and_no_process(tmp_path, tiny_photos):
+    out = tmp_path / "out"
+    running = start(
+        "bench",
+        tiny_photos,
+        "--loader",
+        "synthetic",
+        "--consumer",
+        "drain",
+        "--blocks",
+        1000,
+        "--block-seconds",
+        0.1,
+        "--batch-size",
+        8,
+        "--out",
+        out,
+    )
+    for line in running.stdout:
+        if line.startswith("[5/"):
+            break
+    children = psutil.Process(running.pid).children(recursive=True)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in errors
+    (trial,) = read_trials(out)
+    assert len(trial.blocks) >= 5
+    assert json.loads((out / "summary.json").read_text())["trials"][0]["blocks"] >= 5
+    assert children
+    assert not any(child.is_running() for child in children)
+
+
+def test_a_killed_bench_takes_its_stopped_processes_with_it(tmp_path, tiny_photos):
+    running = start(
+        "bench",
+        tiny_photos,
+        "--loader",
+        "synthetic",
+        "--loader",
+        "keras_pil",
+        "--consumer",
+        "drain",
+        "--blocks",
+        1000,
+        "--block-seconds",
+        0.1,
+        "--batch-size",
+        8,
+        "--out",
+        tmp_path / "out",
+    )
+    for line in running.stdout:
+        if line.startswith("[4/"):
+            break
+    children = psutil.Process(running.pid).children(recursive=True)
+    assert len(children) == 2
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert len(read_trials(tmp_path / "out")) == 2

@@ -1,0 +1,113 @@
+"""The main job, end to end: bench with the real trainer, train with its winner."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from bench.choose import Best, Predicted
+from bench.summary import Figure
+from bench.train import promise
+from trainer import Recipe
+
+FACTS = {"processor": "p", "cores": 2, "gpus": []}
+
+
+def feedbench(*arguments) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.cli", *map(str, arguments)],
+        text=True,
+        check=False,
+        capture_output=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
+    measured, trained = tmp_path / "bench", tmp_path / "train"
+    told = feedbench(
+        "bench",
+        tiny_photos,
+        "--loader",
+        "tf_data",
+        "--set",
+        "tf_data.cache=decoded",
+        "--blocks",
+        2,
+        "--block-seconds",
+        0.5,
+        "--warm-up-seconds",
+        0.5,
+        "--alpha",
+        0.35,
+        "--image-size",
+        32,
+        "--batch-size",
+        8,
+        "--out",
+        measured,
+    )
+    assert "Take tf_data cache=decoded" in told
+    summary = json.loads((measured / "summary.json").read_text())
+    assert [trial["loader"] for trial in summary["trials"]] == ["tf_data", "synthetic"]
+    assert summary["trials"][1]["accelerator_utilization"] == 1
+    best = tomllib.loads((measured / "best.toml").read_text())
+    assert best["predicted"]["images_per_second"]["median"] > 0
+
+    told = feedbench(
+        "train", tiny_photos, "--loader", measured / "best.toml", "--epochs", 3, "--out", trained
+    )
+    assert "predicted" in told
+    assert "Test accuracy" in told
+    with (trained / "history.csv").open() as file:
+        assert [row["images"] for row in csv.DictReader(file)] == ["48", "48", "48"]
+    result = json.loads((trained / "training.json").read_text())
+    assert result["spec"]["image_size"] == 32
+    assert result["promise"]["met"] in (True, False)
+    names = {path.name for path in trained.iterdir()}
+    assert names == {"history.csv", "last.keras", "best.keras", "model.keras", "training.json"}
+
+
+def best(**values) -> Best:
+    figure = Figure(median=100, low=95, high=105)
+    return Best(
+        **{
+            "loader": "tf_data",
+            "predicted": Predicted(images_per_second=figure),
+            "recipe": Recipe().model_dump(),
+            "machine": FACTS,
+            **values,
+        }
+    )
+
+
+def test_a_promise_is_met_when_the_intervals_touch():
+    assert promise(best(), [10, 94, 94, 96], Recipe(), FACTS).met is True
+
+
+def test_a_missed_promise_says_by_how_much():
+    missed = promise(best(), [10, 80, 80, 80], Recipe(), FACTS)
+    assert missed.met is False
+    assert missed.text.startswith("Missed by 20.0%")
+
+
+@pytest.mark.parametrize(
+    ("values", "rates", "recipe", "why"),
+    [
+        ({"predicted": None}, [1, 2], Recipe(), "No rate was predicted"),
+        ({"consumer": "drain"}, [1, 2], Recipe(), "without the trainer"),
+        ({"machine": {"cores": 64}}, [1, 2], Recipe(), "another machine"),
+        ({}, [1, 2], Recipe(alpha=0.5), "another network"),
+        ({}, [1], Recipe(), "single epoch"),
+    ],
+)
+def test_what_cannot_be_compared_is_not(values, rates, recipe, why):
+    result = promise(best(**values), rates, recipe, FACTS)
+    assert result.met is None
+    assert why in result.text

@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from bench.sample import make_data
+from loaders import Manifest, scan
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated photographs as the web has them."""
+    folder = tmp_path_factory.mktemp("micro") / "photographs"
+    make_data(folder, images=300, preset="web", seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def manifest(photographs: Path) -> Manifest:
+    return scan(photographs).only("train")

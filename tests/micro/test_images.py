@@ -1,0 +1,53 @@
+"""One photograph: decoding and resizing, way by way."""
+
+import io
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from loaders import BatchSpec
+from loaders.keras_pil import load
+from loaders.tf_image import decoder, resizer
+
+
+@pytest.fixture(scope="module")
+def path(manifest) -> str:
+    return manifest.path(0)
+
+
+@pytest.fixture(scope="module")
+def data(path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_decode_pillow(benchmark, data):
+    image = benchmark(lambda: Image.open(io.BytesIO(data)).convert("RGB"))
+    assert image.mode == "RGB"
+
+
+@pytest.mark.parametrize("decode", ["image", "jpeg", "scaled"])
+def test_decode_tensorflow(benchmark, data, decode):
+    graph = tf.function(
+        decoder(decode, BatchSpec()), input_signature=[tf.TensorSpec([], tf.string)]
+    )
+    tensor = tf.constant(data)
+    assert benchmark(lambda: graph(tensor)).shape[-1] == 3
+
+
+PICTURES = [("nearest", False), ("bilinear", False), ("bilinear", True)]
+
+
+@pytest.mark.parametrize(("interpolation", "antialias"), PICTURES)
+def test_resize_tensorflow(benchmark, data, interpolation, antialias):
+    spec = BatchSpec(interpolation=interpolation, antialias=antialias)
+    graph = tf.function(resizer(spec))
+    image = decoder("image", spec)(tf.constant(data))
+    assert benchmark(lambda: graph(image)).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize(("interpolation", "antialias"), PICTURES)
+def test_read_decode_and_resize_keras_pil(benchmark, path, interpolation, antialias):
+    spec = BatchSpec(interpolation=interpolation, antialias=antialias)
+    assert benchmark(lambda: load(path, spec)).shape == (224, 224, 3)

@@ -1,0 +1,167 @@
+"""What the harness costs, and whether a loader's rate is that of a bare loop: paired windows.
+
+Each benchmark times windows of both sides in turn and keeps the ratio with its interval in
+`extra_info` of the saved JSON; the time that pytest-benchmark prints is that of all windows.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from time import perf_counter
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench.block import timed_block
+from bench.stats import median_interval
+from loaders import Batch, BatchSpec, Manifest, open_loader
+from trainer import Recipe
+from trainer.step import Trainer
+
+SPEC = BatchSpec(batch_size=64, image_size=224)
+LEAD_S, WINDOW_S, PAIRS = 1.5, 2.5, 5
+
+
+@pytest.fixture
+def windows(benchmark) -> tuple[float, float, int]:
+    """Lead-in, window and pairs: long ones only where figures are wanted."""
+    return (0.0, 0.05, 1) if benchmark.disabled else (LEAD_S, WINDOW_S, PAIRS)
+
+
+def keep_ratio(benchmark, one: Callable[[], float], other: Callable[[], float], pairs: int) -> None:
+    """Time `one` and `other` in turn, swapping who goes first; keep one's rate over other's."""
+    ratios = []
+
+    def all_pairs() -> None:
+        for number in range(pairs):
+            first, second = (one, other) if number % 2 else (other, one)
+            rates = {first: first(), second: second()}
+            ratios.append(rates[one] / rates[other])
+
+    benchmark.pedantic(all_pairs, rounds=1, iterations=1)
+    benchmark.extra_info["ratio"] = median_interval(ratios)._asdict()
+    print("ratio", median_interval(ratios))
+
+
+def test_the_harness_against_a_bare_loop(benchmark, manifest, windows):
+    """The same stream and the same training step, with and without the harness around it."""
+    _, window_s, pairs = windows
+    spec = BatchSpec(batch_size=32, image_size=64)
+    trainer = Trainer(
+        Recipe(alpha=0.35),
+        image_size=64,
+        batch_size=32,
+        value_range=(0, 1),
+        classes=len(manifest.classes),
+        images=len(manifest),
+        image_dtype="uint8",
+    )
+
+    def harness() -> float:
+        return timed_block(stream, trainer, window_s).images_per_second
+
+    def bare() -> float:
+        images, begin = 0, perf_counter()
+        while perf_counter() - begin < window_s:
+            batch = next(stream)
+            trainer.step(batch)
+            images += len(batch.labels)
+        trainer.finish()
+        return images / (perf_counter() - begin)
+
+    with open_loader("tf_data", manifest, spec, {"cache": "decoded"}) as stream:
+        while bare() == 0 or next(stream) is None:
+            pass
+        keep_ratio(benchmark, harness, bare, pairs)
+
+
+def bare_keras_pil(manifest: Manifest) -> Iterator[int]:
+    paths = [manifest.path(row) for row in range(len(manifest))]
+    random = np.random.default_rng(0)
+    while True:
+        chosen = random.choice(paths, SPEC.batch_size, replace=False)
+        images = np.stack(
+            [
+                keras.utils.img_to_array(keras.utils.load_img(path, target_size=(224, 224)))
+                for path in chosen
+            ]
+        )
+        images /= 255
+        yield len(images)
+
+
+def bare_keras_directory(manifest: Manifest) -> Iterator[int]:
+    dataset = keras.utils.image_dataset_from_directory(
+        manifest.root / "train",
+        image_size=(224, 224),
+        batch_size=64,
+        interpolation="nearest",
+        verbose=False,
+    )
+    dataset = dataset.map(lambda x, y: (x / 255, y), num_parallel_calls=tf.data.AUTOTUNE)
+    for images, _ in dataset.repeat().prefetch(tf.data.AUTOTUNE):
+        yield len(images)
+
+
+def bare_tf_data(manifest: Manifest) -> Iterator[int]:
+    for images in live(manifest).repeat().batch(64).prefetch(tf.data.AUTOTUNE):
+        yield len(images)
+
+
+def bare_tf_data_cached(manifest: Manifest) -> Iterator[int]:
+    dataset = live(manifest).cache().shuffle(len(manifest)).repeat()
+    for images in dataset.batch(64).prefetch(tf.data.AUTOTUNE):
+        yield len(images)
+
+
+def live(manifest: Manifest) -> tf.data.Dataset:
+    def load(path):
+        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        return tf.image.resize(image, (224, 224), "nearest")
+
+    paths = [manifest.path(row) for row in range(len(manifest))]
+    dataset = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths))
+    return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def rate(batches: Iterator[int], lead_s: float, window_s: float, least: int) -> float:
+    """Images a second between arrivals, after a lead-in of so many seconds and images."""
+    begin, images = perf_counter(), 0
+    while perf_counter() - begin < lead_s or images < least:
+        images += next(batches)
+    begin, images = perf_counter(), 0
+    while perf_counter() - begin < window_s:
+        images += next(batches)
+    return images / (perf_counter() - begin)
+
+
+def sizes(batches: Iterator[Batch]) -> Iterator[int]:
+    for batch in batches:
+        yield len(batch.labels)
+
+
+@pytest.mark.parametrize(
+    ("loader", "settings", "bare"),
+    [
+        ("keras_pil", {}, bare_keras_pil),
+        ("keras_directory", {}, bare_keras_directory),
+        ("tf_data", {}, bare_tf_data),
+        ("tf_data", {"cache": "decoded"}, bare_tf_data_cached),
+    ],
+    ids=["keras_pil", "keras_directory", "tf_data", "tf_data-cached"],
+)
+def test_a_loader_against_a_bare_loop(benchmark, manifest, windows, loader, settings, bare):
+    """The same library calls without manifest, order, labels and rows."""
+    lead_s, window_s, pairs = windows
+    least = 2 * len(manifest) if settings else 0
+
+    def ours() -> float:
+        with open_loader(loader, manifest, SPEC, settings) as stream:
+            return rate(sizes(stream), lead_s, window_s, least)
+
+    def theirs() -> float:
+        with closing(bare(manifest)) as batches:
+            return rate(batches, lead_s, window_s, least)
+
+    keep_ratio(benchmark, ours, theirs, pairs)
