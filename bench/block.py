@@ -4,32 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Protocol
 
+from bench.consumer import Consumer
 from bench.record import Block
 from loaders import Batch
 
 LEAST_STEPS = 3  # of a block, however slow the step
-
-
-class Consumer(Protocol):
-    """What takes batches."""
-
-    def step(self, batch: Batch) -> None:
-        """Take one batch; return as soon as the host may prepare the next."""
-
-    def finish(self) -> None:
-        """Return when the device has done all that it was given."""
-
-
-class Drain:
-    """Takes batches and does nothing: the loader alone."""
-
-    def step(self, batch: Batch) -> None:
-        """Forget the batch."""
-
-    def finish(self) -> None:
-        """Nothing is under way."""
 
 
 def timed_block(batches: Iterator[Batch], consumer: Consumer, seconds: float) -> Block:

@@ -10,6 +10,8 @@ from bench.record import Block, Trial
 from bench.stats import Interval, median_interval, paired_ratio
 from loaders import LOADERS
 
+NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
+
 
 class Figure(BaseModel):
     """A median with the ends of its 95 % bootstrap interval."""
@@ -164,8 +166,16 @@ def _gpu(blocks: list[Block]) -> tuple[float | None, int | None]:
 
 
 def _winner(trials: list[TrialSummary]) -> int | None:
-    """Of those tied with the best, the one that uses the least memory and processor together."""
-    tied = [index for index, trial in enumerate(trials) if trial.tied_with_best]
+    """Of those tied with the best, the one that uses the least memory and processor together.
+
+    A tie whose interval also reaches far below 1 is not known to be as fast: it is called a tie,
+    but does not win by being cheap.
+    """
+    tied = [
+        index
+        for index, trial in enumerate(trials)
+        if trial.tied_with_best and trial.ratio_to_best and trial.ratio_to_best.low >= NEAR
+    ]
     if not tied:
         return None
     least_memory = min(trials[index].peak_memory_bytes or 0 for index in tied) or 1

@@ -144,8 +144,8 @@ def verdict(summary: Summary) -> str:
     name = Choice(loader=best.loader, settings=best.settings)
     others = sum(trial.tied_with_best for trial in summary.trials) - 1
     tie = (
-        f", tied with {others} other{'s' * (others > 1)} and the one of them that uses the "
-        "least memory and processor"
+        f", tied with {others} other{'s' * (others > 1)}; of those known to be within 5 % of the "
+        "fastest it uses the least memory and processor"
         if others
         else ", the fastest"
     )

@@ -15,7 +15,9 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import Any, TextIO
 
-from bench.block import Consumer, Drain, timed_block
+from bench.block import timed_block
+from bench.consumer import Consumer, Drain, make_trainer
+from bench.errors import BenchError
 from bench.meters.process import tree_peak_memory, tree_usage
 from loaders import (
     BatchSpec,
@@ -26,6 +28,7 @@ from loaders import (
     open_loader,
     parse_settings,
 )
+from trainer import Recipe
 
 SIGN_OF_LIFE_S = 1.0
 _LEAST_WARM_STEPS = 3
@@ -93,18 +96,7 @@ def _consumer(
 ) -> Consumer:
     if order["consumer"] == "drain":
         return Drain()
-    from trainer import Recipe
-    from trainer.step import Trainer
-
-    return Trainer(
-        Recipe.model_validate(order["recipe"]),
-        image_size=spec.image_size,
-        batch_size=spec.batch_size,
-        classes=len(manifest.classes),
-        images=len(manifest),
-        value_range=spec.value_range,
-        image_dtype=image_dtype,
-    )
+    return make_trainer(Recipe.model_validate(order["recipe"]), spec, manifest, image_dtype)
 
 
 def _warm_up(
@@ -130,7 +122,7 @@ def _warm_up(
 
 def reason(error: BaseException) -> str:
     """One line that says why the trial ended."""
-    if isinstance(error, LoaderError):
+    if isinstance(error, BenchError | LoaderError):
         return str(error)
     text = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":

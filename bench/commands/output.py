@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,24 @@ def console() -> Console:
     if sys.stdout.isatty():
         return Console()
     return Console(width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
+
+
+@contextmanager
+def libraries_to(log: Path) -> Iterator[None]:
+    """What libraries write to standard error goes to a file instead.
+
+    TensorFlow writes of its own building there, from C++, whatever its log level is.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def result_folder(out: Path | None, kind: str) -> Path:

@@ -34,7 +34,7 @@ def quickstart(
         "images, so that two cores are enough."
     )
     suite = Suite(
-        timing=Timing(block_seconds=2, warm_up_seconds=2),
+        timing=Timing(block_seconds=2, warm_up_seconds=4),
         recipe={"alpha": 0.35, "epochs": 4},
         spec={**TRAINING_SPEC, "batch_size": 32, "image_size": 96},
         trial=list(QUICK),

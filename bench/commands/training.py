@@ -23,7 +23,7 @@ from bench.commands.options import (
     given_only,
     spec_values,
 )
-from bench.commands.output import console, result_folder
+from bench.commands.output import console, libraries_to, result_folder
 
 if TYPE_CHECKING:
     from bench.choose import Best
@@ -100,7 +100,10 @@ def run_training(
     manifest.only("validation")
     images = len(manifest.only("train")) * recipe.epochs
     try:
-        with train_progress(terminal, images, recipe.epochs) as (on_epoch, on_step):
+        with (
+            train_progress(terminal, images, recipe.epochs) as (on_epoch, on_step),
+            libraries_to(folder / "train.log"),
+        ):
             result = train_with(best, recipe, manifest, folder, on_epoch=on_epoch, on_step=on_step)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; the epochs that were done are in {folder}") from None

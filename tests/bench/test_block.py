@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench.block import LEAST_STEPS, Drain, timed_block
+from bench.block import LEAST_STEPS, timed_block
+from bench.consumer import Drain
 from loaders import Batch, BatchSpec, open_loader, scan
 
 

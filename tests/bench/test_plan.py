@@ -45,7 +45,7 @@ def test_set_reads_numbers_words_truth_and_lists():
 
 @pytest.mark.parametrize("option", ["prefetch=4", "tf_data.prefetch", "tf_data.=4", "="])
 def test_a_malformed_set_is_named(option):
-    with pytest.raises(PlanError, match="LOADER.NAME=VALUE"):
+    with pytest.raises(PlanError, match=r"LOADER\.NAME=VALUE"):
         parse_set([option])
 
 

@@ -33,7 +33,7 @@ def test_a_line_that_is_no_trial_is_named(trial, tmp_path, line, said):
 
 
 def test_a_folder_without_a_record_is_named(tmp_path):
-    with pytest.raises(RecordError, match="trials.jsonl"):
+    with pytest.raises(RecordError, match=r"trials\.jsonl"):
         read_trials(tmp_path)
 
 

@@ -22,6 +22,13 @@ def test_among_ties_the_one_with_less_memory_and_processor_wins(trial):
     assert summary.winner == 1
 
 
+def test_a_tie_that_may_be_much_slower_does_not_win_by_being_cheap(trial):
+    noisy = trial("keras_pil", [70, 80, 102], peak_memory_bytes=1)
+    summary = summarize([trial("tf_data", [100, 100, 100], peak_memory_bytes=900), noisy])
+    assert summary.trials[1].tied_with_best
+    assert summary.winner == 0
+
+
 def test_a_ceiling_is_compared_but_never_wins(trial):
     summary = summarize([trial("synthetic", [200, 200, 200]), trial("tf_data", [100, 100, 100])])
     assert summary.winner == 1

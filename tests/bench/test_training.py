@@ -10,8 +10,8 @@ import tomllib
 import pytest
 
 from bench.choose import Best, Predicted
+from bench.promise import promise
 from bench.summary import Figure
-from bench.train import promise
 from trainer import Recipe
 
 FACTS = {"processor": "p", "cores": 2, "gpus": []}
@@ -71,7 +71,14 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
     assert result["spec"]["image_size"] == 32
     assert result["promise"]["met"] in (True, False)
     names = {path.name for path in trained.iterdir()}
-    assert names == {"history.csv", "last.keras", "best.keras", "model.keras", "training.json"}
+    assert names == {
+        "history.csv",
+        "last.keras",
+        "best.keras",
+        "model.keras",
+        "training.json",
+        "train.log",
+    }
 
 
 def best(**values) -> Best:

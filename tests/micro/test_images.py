@@ -1,6 +1,7 @@
 """One photograph: decoding and resizing, way by way."""
 
 import io
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -18,8 +19,7 @@ def path(manifest) -> str:
 
 @pytest.fixture(scope="module")
 def data(path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    return Path(path).read_bytes()
 
 
 def test_decode_pillow(benchmark, data):

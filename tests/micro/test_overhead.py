@@ -41,7 +41,6 @@ def keep_ratio(benchmark, one: Callable[[], float], other: Callable[[], float], 
 
     benchmark.pedantic(all_pairs, rounds=1, iterations=1)
     benchmark.extra_info["ratio"] = median_interval(ratios)._asdict()
-    print("ratio", median_interval(ratios))
 
 
 def test_the_harness_against_a_bare_loop(benchmark, manifest, windows):
