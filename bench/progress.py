@@ -99,5 +99,6 @@ def _doing(event: Event) -> str:
         "block": "timed",
         "failed": "failed",
     }[event.kind]
-    warmed = f" ({event.images} of {event.of} images)" if event.kind == "warming" else ""
+    filling = event.kind == "warming" and event.images < event.of
+    warmed = f" ({event.images} of {event.of} images)" if filling else ""
     return f"{doing} {event.choice}{warmed}"

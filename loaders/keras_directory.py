@@ -12,8 +12,9 @@ import numpy as np
 
 from loaders.contract import BatchSpec, Loader, Settings, Stream
 from loaders.errors import SourceError, SpecError
-from loaders.manifest import SPLITS, Manifest
+from loaders.manifest import Manifest
 from loaders.order import Order, Rows
+from loaders.source import SPLIT_NAMES
 from loaders.tf_image import decoder, mirrored, to_range
 from loaders.tf_stream import batches
 
@@ -41,9 +42,9 @@ def open_stream(
     if spec.antialias:
         raise SpecError("keras_directory cannot antialias; set antialias=false or leave it out")
     with ExitStack() as stack:
-        folder = _folder(manifest, stack)
+        folder, row_of = _folder(manifest, stack)
         dataset = _dataset(folder, spec)
-        rows = _rows_of(manifest, folder, dataset.file_paths)
+        rows = np.array([row_of[path] for path in dataset.file_paths], np.int64)
         pairs = tf.data.Dataset.zip((dataset, _in_same_order(rows, spec)))
         pairs = _finished(pairs, len(rows), spec, order)
         # Keras reads ahead in an order of its own: any row may be the one that failed.
@@ -51,30 +52,36 @@ def open_stream(
         return Stream(stream, stack.pop_all().close, _left_out(manifest, rows))
 
 
-def _folder(manifest: Manifest, stack: ExitStack) -> Path:
-    """The folder whose classes hold the manifest's rows and no others."""
-    if manifest.layout == "folder" and not manifest.left:
-        return manifest.root
-    if manifest.layout == "splits" and (folder := _split_folder(manifest)):
-        return folder
-    return _links(manifest, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+def _folder(manifest: Manifest, stack: ExitStack) -> tuple[Path, dict[str, int]]:
+    """The folder whose classes hold the manifest's rows and no others; the row of each path."""
+    paths = [os.fsdecode(path) for path in manifest.paths(np.arange(len(manifest)))]
+    whole = _whole_folder(manifest, paths[0])
+    if whole is None:
+        whole = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        paths = _link(manifest, paths, whole)
+    return whole, {path: row for row, path in enumerate(paths)}
 
 
-def _split_folder(manifest: Manifest) -> Path | None:
+def _whole_folder(manifest: Manifest, path: str) -> Path | None:
+    """Where the manifest is all that there is: its root, or the folder of its one split."""
+    if manifest.layout == "folder":
+        return None if manifest.left else manifest.root
     splits = np.unique(manifest.splits)
-    first = manifest.root / Path(os.path.relpath(manifest.path(0), manifest.root)).parts[0]
-    return first if len(splits) == 1 and first.name.startswith(SPLITS[splits[0]][:3]) else None
+    first = manifest.root / Path(path).relative_to(manifest.root).parts[0]
+    return first if len(splits) == 1 and SPLIT_NAMES[first.name] == splits[0] else None
 
 
-def _links(manifest: Manifest, folder: Path) -> Path:
+def _link(manifest: Manifest, paths: list[str], folder: Path) -> list[str]:
     """A part of a folder as a folder of links, since Keras can only read whole folders."""
-    for label in manifest.classes:
-        (folder / label).mkdir()
+    for name in manifest.classes:
+        (folder / name).mkdir()
     width = len(str(len(manifest)))
-    for row, label in enumerate(manifest.labels):
-        path = Path(manifest.path(row))
-        (folder / manifest.classes[label] / f"{row:0{width}}{path.suffix}").symlink_to(path)
-    return folder
+    links = []
+    for row, (path, label) in enumerate(zip(paths, manifest.labels, strict=True)):
+        link = folder / manifest.classes[label] / f"{row:0{width}}{Path(path).suffix}"
+        link.symlink_to(path)
+        links.append(str(link))
+    return links
 
 
 def _dataset(folder: Path, spec: BatchSpec) -> tf.data.Dataset:
@@ -94,16 +101,6 @@ def _dataset(folder: Path, spec: BatchSpec) -> tf.data.Dataset:
         )
     except ValueError as error:
         raise SourceError(f"{folder}: keras_directory: {str(error).splitlines()[0]}") from error
-
-
-def _rows_of(manifest: Manifest, folder: Path, paths: list[str]) -> Rows:
-    """The manifest's row of each file that Keras listed."""
-    rows = {
-        os.fsdecode(path): row for row, path in enumerate(manifest.paths(np.arange(len(manifest))))
-    }
-    if folder.is_relative_to(manifest.root):
-        return np.array([rows[path] for path in paths], np.int64)
-    return np.array([int(Path(path).stem) for path in paths], np.int64)
 
 
 def _in_same_order(rows: Rows, spec: BatchSpec) -> tf.data.Dataset:

@@ -90,34 +90,30 @@ def _resized(path: str, spec: BatchSpec) -> Image:
     size = (spec.image_size, spec.image_size)
     if spec.resize == "pad":
         return _padded(load_img(path), spec)
-    if spec.interpolation == "nearest" or spec.antialias:
-        loaded: Image = load_img(
-            path,
-            target_size=size,
-            interpolation=spec.interpolation,
-            keep_aspect_ratio=spec.resize == "crop",
-        )
-        return loaded
-    # load_img's own bilinear always widens the filter when it shrinks; TensorFlow's does not.
+    if spec.interpolation == "nearest":
+        nearest: Image = load_img(path, target_size=size, keep_aspect_ratio=spec.resize == "crop")
+        return nearest
+    # With a crop, load_img's filter would reach for pixels beyond it; TensorFlow's cannot.
     image = load_img(path)
-    return _sampled(image, size, _cropped(image) if spec.resize == "crop" else (0, 0, *image.size))
+    return _scaled(_centre_square(image) if spec.resize == "crop" else image, size, spec)
 
 
-def _sampled(image: Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image:
-    """Bilinear without antialiasing: each new pixel from the four nearest to its centre."""
+def _scaled(image: Image, size: tuple[int, int], spec: BatchSpec) -> Image:
     from PIL.Image import Resampling, Transform
 
-    if size == (box[2] - box[0], box[3] - box[1]):
-        return image.crop(box)
-    return image.transform(size, Transform.EXTENT, box, Resampling.BILINEAR)
+    if spec.interpolation == "nearest":
+        return image.resize(size, Resampling.NEAREST)
+    if spec.antialias:
+        return image.resize(size, Resampling.BILINEAR)
+    # Pillow's resize always widens its filter when it shrinks; this takes the four pixels around
+    # each new one's centre, as TensorFlow does.
+    return image.transform(size, Transform.EXTENT, (0, 0, *image.size), Resampling.BILINEAR)
 
 
-def _cropped(image: Image) -> tuple[int, int, int, int]:
-    """The largest square in the centre: left, top, right, bottom."""
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return left, top, left + side, top + side
+def _centre_square(image: Image) -> Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
 def _padded(image: Image, spec: BatchSpec) -> Image:
@@ -125,16 +121,11 @@ def _padded(image: Image, spec: BatchSpec) -> Image:
     from PIL import Image as Pillow
 
     target = spec.image_size
-    ratio = max(image.width, image.height) / target
+    ratio = max(image.size) / target
     size = (max(1, int(image.width / ratio)), max(1, int(image.height / ratio)))
-    if spec.interpolation == "nearest":
-        fitted = image.resize(size, Pillow.Resampling.NEAREST)
-    elif spec.antialias:
-        fitted = image.resize(size, Pillow.Resampling.BILINEAR)
-    else:
-        fitted = _sampled(image, size, (0, 0, *image.size))
     canvas = Pillow.new("RGB", (target, target))
-    canvas.paste(fitted, ((target - size[0]) // 2, (target - size[1]) // 2))
+    corner = ((target - size[0]) // 2, (target - size[1]) // 2)
+    canvas.paste(_scaled(image, size, spec), corner)
     return canvas
 
 

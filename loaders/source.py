@@ -98,7 +98,8 @@ def _subfolders(folder: Path) -> list[str]:
 def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
     """Paths below a folder relative to the root, each folder's files sorted before its folders."""
     entries = sorted(_entries(os.path.join(root, folder)), key=lambda entry: entry.name)
-    inner = [entry.name for entry in entries if entry.is_dir()]
+    # A link to a folder further up would never end.
+    inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     yield from (folder + b"/" + entry.name for entry in entries if entry.is_file())
     for name in inner:
         yield from _files(root, folder + b"/" + name)

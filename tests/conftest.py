@@ -1,0 +1,57 @@
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+CLASSES = ("ant", "bee", "cat")
+SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height
+
+
+def photograph(random: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """Smooth coloured blots: where decoders and filters agree to a few levels."""
+    coarse = random.integers(0, 256, (5, 6, 3), np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train, validation and test folders of three classes; 15, 2 and 2 JPEGs in each.
+
+    Colour is kept in full: decoders fill in what is left out of it each in a way of its own.
+    """
+    root = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for split, count in (("train", 15), ("validation", 2), ("test", 2)):
+        for name in CLASSES:
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                size = SIZES[number % len(SIZES)]
+                photograph(random, size).save(
+                    folder / f"{number:02}.jpg", quality=95, subsampling=0
+                )
+    return root
+
+
+@pytest.fixture(scope="session")
+def class_folder(splits_folder: Path) -> Path:
+    """A folder a class."""
+    return splits_folder / "train"
+
+
+@pytest.fixture(scope="session")
+def table(splits_folder: Path) -> Path:
+    """A CSV of path, label and split beside the splits' folders."""
+    path = splits_folder / "photos.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split"])
+        for image in sorted(splits_folder.rglob("*.jpg"), reverse=True):
+            split, label, _ = image.relative_to(splits_folder).parts
+            writer.writerow([image.relative_to(splits_folder), label, split])
+    return path

@@ -1,0 +1,121 @@
+"""What a user got wrong is one line that names it, in every loader, and never a hang."""
+
+import shutil
+
+import pytest
+
+from loaders import (
+    BatchSpec,
+    ImageError,
+    LoaderError,
+    SettingsError,
+    SourceError,
+    SpecError,
+    UnknownLoader,
+    open_loader,
+    parse_spec,
+    scan,
+)
+
+SPEC = BatchSpec(batch_size=4, image_size=16)
+DAMAGED = [
+    ("keras_pil", {}),
+    ("keras_pil", {"workers": 2}),
+    ("keras_pil", {"workers": 2, "use_multiprocessing": True}),
+    ("keras_directory", {}),
+    ("tf_data", {}),
+    ("tf_data", {"cache": "decoded"}),
+    ("tf_data", {"decode": "scaled"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "kind", "said"),
+    [
+        ("torch", {}, UnknownLoader, "no loader 'torch'; there are keras_pil"),
+        ("tf_data", {"prefech": 1}, SettingsError, "no 'prefech'; there are num_parallel_calls"),
+        ("tf_data", {"prefetch": -1}, SettingsError, "settings of tf_data: prefetch"),
+        ("tf_data", {"cache": "ram"}, SettingsError, "cache: input should be 'none', 'encoded'"),
+        ("tf_data", {"cache_dir": "x"}, SettingsError, "cache_dir needs cache 'disk'"),
+        ("tf_data", {"cache": "disk", "cache_dir": "/no/such"}, SettingsError, "/no/such"),
+        ("keras_pil", {"workers": 1}, SettingsError, "workers must be 0 or at least 2"),
+        ("keras_pil", {"use_multiprocessing": True}, SettingsError, "needs workers"),
+        ("keras_directory", {"workers": 1}, SettingsError, "there are none"),
+    ],
+)
+def test_a_wrong_setting_is_named(splits_folder, name, settings, kind, said):
+    with pytest.raises(kind, match=said) as raised:
+        open_loader(name, scan(splits_folder), SPEC, settings)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"resize": "squash"}, "resize"),
+        ({"antialias": True}, "antialias needs interpolation bilinear"),
+        ({"value_range": [1, 0]}, "value_range must rise"),
+        ({"size": 3}, "no 'size'"),
+    ],
+)
+def test_a_wrong_spec_is_named(values, said):
+    with pytest.raises(SpecError, match=said):
+        parse_spec(values)
+
+
+def test_keras_directory_refuses_what_keras_cannot(table, splits_folder):
+    with pytest.raises(SourceError, match="CSV"):
+        open_loader("keras_directory", scan(table), SPEC)
+    smooth = SPEC.model_copy(update={"antialias": True, "interpolation": "bilinear"})
+    with pytest.raises(SpecError, match="cannot antialias"):
+        open_loader("keras_directory", scan(splits_folder), smooth)
+
+
+def test_files_that_keras_leaves_out_are_named(class_folder, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(class_folder, photos)
+    hidden = [photos / "ant" / "00.pic", photos / "bee" / "01.webp"]
+    for path in hidden:
+        path.with_suffix(".jpg").rename(path)
+    manifest = scan(photos, validation=0, test=0)
+    with open_loader("keras_directory", manifest, SPEC, epochs=1) as stream:
+        assert sorted(stream.left_out) == sorted(map(str, hidden))
+        assert sum(len(batch.rows) for batch in stream) == len(manifest) - 2
+
+
+@pytest.mark.parametrize(("name", "settings"), DAMAGED, ids=str)
+@pytest.mark.parametrize("damage", ["cut", "text", "gone"])
+def test_an_unreadable_image_is_named(class_folder, tmp_path, name, settings, damage):
+    photos = tmp_path / "photos"
+    shutil.copytree(class_folder, photos)
+    manifest = scan(photos, validation=0, test=0)
+    victim = photos / "bee" / "07.jpg"
+    if damage == "cut":
+        victim.write_bytes(victim.read_bytes()[:-400])
+    elif damage == "text":
+        victim.write_text("not a photograph")
+    if damage == "gone":
+        if name == "keras_directory":
+            pytest.skip("Keras lists the folder itself")
+        victim.unlink()
+    with (
+        open_loader(name, manifest, SPEC, settings, epochs=1) as stream,
+        pytest.raises(ImageError, match="cannot read it") as raised,
+    ):
+        list(stream)
+    assert str(raised.value).startswith(str(victim))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_cache_that_cannot_fit_is_refused_before_anything_is_read(splits_folder):
+    vast = BatchSpec(batch_size=1, image_size=1_000_000)
+    with pytest.raises(SettingsError, match="are free; take cache='disk'"):
+        open_loader("tf_data", scan(splits_folder), vast, {"cache": "decoded"})
+    with pytest.raises(SettingsError, match="name another cache_dir"):
+        open_loader("tf_data", scan(splits_folder), vast, {"cache": "disk"})
+
+
+def test_all_errors_are_of_one_tree():
+    for kind in (ImageError, SettingsError, SourceError, SpecError, UnknownLoader):
+        assert issubclass(kind, LoaderError)

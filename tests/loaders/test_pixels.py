@@ -1,0 +1,111 @@
+"""All loaders give the picture that Pillow and its geometry give, flips and range included."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loaders import BatchSpec, Order, open_loader, scan
+
+SIDE = 48
+REAL = [
+    ("keras_pil", {}),
+    ("keras_directory", {}),
+    ("tf_data", {}),
+    ("tf_data", {"output": "float32"}),
+    ("tf_data", {"decode": "jpeg"}),
+    ("tf_data", {"cache": "decoded"}),
+]
+
+
+@pytest.fixture(scope="module")
+def manifest(splits_folder):
+    return scan(splits_folder).only("train")
+
+
+def pictures(name, settings, manifest, spec):
+    """Each row's pixels, 0 to 255."""
+    low, high = spec.value_range
+    found = {}
+    with open_loader(name, manifest, spec, settings, epochs=1) as stream:
+        for images, _, rows in stream:
+            images = np.asarray(images)
+            pixels = images.astype(np.float32)
+            if images.dtype != np.uint8:
+                pixels = (pixels - low) / (high - low) * 255
+            found.update(zip(rows.tolist(), pixels, strict=True))
+    return found
+
+
+def wanted(path, resize, antialias, interpolation):
+    """By Pillow alone; without antialiasing, by hand from the four neighbours."""
+    image = Image.open(path).convert("RGB")
+    if resize == "crop":
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    size = (SIDE, SIDE)
+    if resize == "pad":
+        ratio = max(image.size) / SIDE
+        size = (int(image.width / ratio), int(image.height / ratio))
+    if interpolation == "nearest":
+        made = np.asarray(image.resize(size, Image.Resampling.NEAREST), np.float32)
+    elif antialias:
+        made = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
+    else:
+        made = bilinear(np.asarray(image, np.float32), size)
+    canvas = np.zeros((SIDE, SIDE, 3), np.float32)
+    top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = made
+    return canvas
+
+
+def bilinear(image, size):
+    height, width = image.shape[:2]
+    y = np.clip((np.arange(size[1]) + 0.5) * height / size[1] - 0.5, 0, height - 1)
+    x = np.clip((np.arange(size[0]) + 0.5) * width / size[0] - 0.5, 0, width - 1)
+    y0, x0 = y.astype(int), x.astype(int)
+    y1, x1 = np.minimum(y0 + 1, height - 1), np.minimum(x0 + 1, width - 1)
+    dy, dx = (y - y0)[:, None, None], (x - x0)[None, :, None]
+    top = image[y0][:, x0] * (1 - dx) + image[y0][:, x1] * dx
+    bottom = image[y1][:, x0] * (1 - dx) + image[y1][:, x1] * dx
+    return top * (1 - dy) + bottom * dy
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize(
+    ("interpolation", "antialias"), [("nearest", False), ("bilinear", False), ("bilinear", True)]
+)
+@pytest.mark.parametrize(("name", "settings"), REAL, ids=str)
+def test_the_picture_is_pillows(manifest, name, settings, resize, interpolation, antialias):
+    if antialias and name == "keras_directory":
+        pytest.skip("refuses to antialias, see test_errors")
+    spec = BatchSpec(
+        batch_size=16,
+        image_size=SIDE,
+        resize=resize,
+        shuffle=False,
+        interpolation=interpolation,
+        antialias=antialias,
+        value_range=(-1, 1),
+    )
+    for row, pixels in pictures(name, settings, manifest, spec).items():
+        expected = wanted(manifest.path(row), resize, antialias, interpolation)
+        difference = np.abs(pixels - expected)
+        # TensorFlow's decode_image has no accurate DCT to choose; the others give Pillow's bytes.
+        accurate = name == "keras_pil" or settings.get("decode") == "jpeg"
+        assert difference.mean() < (1 if accurate else 3), manifest.path(row)
+        assert np.percentile(difference, 99) < (8 if accurate else 14), manifest.path(row)
+
+
+@pytest.mark.parametrize(("name", "settings"), REAL, ids=str)
+def test_flips_are_the_same_images_in_every_loader(manifest, name, settings):
+    spec = BatchSpec(batch_size=16, image_size=SIDE, seed=5)
+    mirrored = spec.model_copy(update={"augment": ("horizontal_flip",)})
+    plain = pictures(name, settings, manifest, spec)
+    order = Order(len(manifest), 16, seed=5, flip=True)
+    rows = np.arange(len(manifest))
+    flips = order.flips_of(np.zeros_like(rows), rows)
+    assert 0.2 < flips.mean() < 0.8
+    for row, pixels in pictures(name, settings, manifest, mirrored).items():
+        expected = plain[row][:, ::-1] if flips[row] else plain[row]
+        assert np.allclose(pixels, expected, atol=1e-3)

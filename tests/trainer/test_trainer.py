@@ -1,0 +1,163 @@
+"""The trainer: its recipe, its one step, and the full training."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from trainer import Recipe
+from trainer.fit import fit
+from trainer.step import Trainer
+
+SIDE, BATCH, IMAGES = 32, 8, 24
+
+
+class Fed(NamedTuple):
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def colours(seed: int, size: int = BATCH, scale: float | None = None) -> Fed:
+    """Dark and bright noise: two classes that any network can tell apart."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, size).astype(np.int32)
+    pixels = random.integers(0, 100, (size, SIDE, SIDE, 3)) + 150 * labels[:, None, None, None]
+    if scale is None:
+        return Fed(pixels.astype(np.uint8), labels)
+    return Fed(pixels.astype(np.float32) * np.float32(scale), labels)
+
+
+def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
+    recipe = Recipe(**{"alpha": 0.35, "epochs": 4, "base_learning_rate": 1.6, **recipe})
+    return Trainer(
+        recipe,
+        image_size=SIDE,
+        batch_size=BATCH,
+        classes=2,
+        images=IMAGES,
+        value_range=(0, 1),
+        image_dtype=image_dtype,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trainer:
+    """Forty epochs' worth of steps."""
+    made = trainer(epochs=40, base_learning_rate=0.4)
+    for seed in range(120):
+        made.step(colours(seed))
+    made.finish()
+    return made
+
+
+@pytest.mark.parametrize(
+    "values", [{"alpha": 0}, {"epochs": 0}, {"momentum": 1}, {"batch_norm_momentum": 1}, {"lr": 1}]
+)
+def test_a_recipe_refuses_what_cannot_be(values):
+    with pytest.raises(ValidationError):
+        Recipe(**values)
+
+
+def test_the_learning_rate_scales_linearly_with_the_batch():
+    recipe = Recipe(base_learning_rate=0.4)
+    assert [recipe.learning_rate(size) for size in (64, 256, 512)] == [0.1, 0.4, 0.8]
+
+
+def test_the_rate_climbs_to_its_peak_and_decays_to_nothing():
+    schedule = trainer(warm_up_epochs=1)._model.optimizer._learning_rate
+    rates = [float(schedule(step)) for step in range(13)]
+    assert rates[0] == 0
+    assert rates[1:4] == pytest.approx([0.05 / 3, 0.1 / 3, 0.05])
+    assert all(one > other for one, other in pairwise(rates[3:]))
+    assert rates[12] == pytest.approx(0, abs=1e-6)
+
+
+def test_without_warm_up_the_rate_begins_at_its_peak():
+    assert trainer(warm_up_epochs=0).learning_rate == pytest.approx(0.05)
+
+
+def test_the_momentum_of_batch_normalization_is_the_recipes():
+    layers = trainer(batch_norm_momentum=0.8)._network.layers
+    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) > 50
+    assert {layer.momentum for layer in norms} == {0.8}
+
+
+def test_training_tells_dark_from_bright(trained):
+    trained.start_epoch()
+    for seed in range(1_000, 1_020):
+        trained.step(colours(seed))
+    assert trained.progress()["accuracy"] > 0.8
+
+
+def test_evaluation_forgets_the_running_figures(trained):
+    once = trained.evaluate([colours(7)])
+    trained.evaluate([colours(8)])
+    assert trained.evaluate([colours(7)]) == pytest.approx(once)
+
+
+def test_a_short_batch_costs_no_new_trace(trained):
+    traces = trained._train.experimental_get_tracing_count()
+    trained.step(colours(99, size=5))
+    trained.finish()
+    assert trained._train.experimental_get_tracing_count() == traces
+
+
+def test_pixels_and_ranged_images_train_alike():
+    losses = []
+    for dtype, scale in (("uint8", None), ("float32", 1 / 255)):
+        one = trainer(dtype)
+        one.step(colours(3, scale=scale))
+        losses.append(one.progress()["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_the_saved_model_takes_pixels_and_agrees_with_the_trainer(trained, tmp_path):
+    trained.save(tmp_path / "model.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    images = colours(5).images
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    expected = trained._model.predict(images, verbose=0)
+    assert np.allclose(loaded.predict(images.astype(np.float32), verbose=0), expected, atol=1e-5)
+
+
+def test_fit_counts_images_by_epoch_and_keeps_history_and_checkpoints(trained, tmp_path):
+    sizes = []
+
+    def endless() -> Iterator[Fed]:
+        seed = 0
+        while True:
+            yield colours(seed := seed + 1, size=7)
+
+    @contextmanager
+    def held_out() -> Iterator[list[Fed]]:
+        yield [colours(500)]
+
+    epochs = list(
+        fit(
+            trained,
+            endless(),
+            images=IMAGES,
+            epochs=3,
+            validation=held_out,
+            folder=tmp_path,
+            on_step=sizes.append,
+        )
+    )
+    # 24 images by sevens: an epoch ends with the batch that holds its last image.
+    assert [epoch.images for epoch in epochs] == [28, 21, 28]
+    assert sum(sizes) == 77
+    assert all(0 <= epoch.wait_s < epoch.train_s for epoch in epochs)
+    with (tmp_path / "history.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line["epoch"] for line in lines] == ["1", "2", "3"]
+    assert float(lines[2]["validation_accuracy"]) == epochs[2].validation_accuracy
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["best.keras", "history.csv", "last.keras"]
+    assert keras.saving.load_model(tmp_path / "last.keras").optimizer is not None
