@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -181,6 +182,7 @@ def _py_dataset(batches: Batches, settings: KerasPil, closing: threading.Event) 
             return batches.order.steps
 
         def __getitem__(self, step: int) -> Batch | None:
+            _follow_parent()
             return None if closing.is_set() else batches[step]
 
     return Given(
@@ -188,6 +190,20 @@ def _py_dataset(batches: Batches, settings: KerasPil, closing: threading.Event) 
         use_multiprocessing=settings.use_multiprocessing,
         max_queue_size=settings.max_queue_size,
     )
+
+
+@cache
+def _follow_parent() -> None:
+    """In a worker process: end with the parent, which cannot say so when it is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def exit_after_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=exit_after_parent, daemon=True).start()
 
 
 def _counted(batches: Iterator[Any], steps: int | None) -> Iterator[Batch]:

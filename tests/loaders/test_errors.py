@@ -1,7 +1,13 @@
 """What a user got wrong is one line that names it, in every loader, and never a hang."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
 from loaders import (
@@ -119,3 +125,25 @@ def test_a_cache_that_cannot_fit_is_refused_before_anything_is_read(splits_folde
 def test_all_errors_are_of_one_tree():
     for kind in (ImageError, SettingsError, SourceError, SpecError, UnknownLoader):
         assert issubclass(kind, LoaderError)
+
+
+def test_worker_processes_end_with_a_parent_that_is_killed(class_folder):
+    code = (
+        "import sys\n"
+        "from loaders import BatchSpec, open_loader, scan\n"
+        "settings = {'workers': 2, 'use_multiprocessing': True, 'max_queue_size': 2}\n"
+        "stream = open_loader('keras_pil', scan(sys.argv[1]), BatchSpec(batch_size=2), settings)\n"
+        "next(stream), next(stream), next(stream)\n"
+        "print('fed', flush=True)\n"
+        "input()\n"
+    )
+    command = [sys.executable, "-c", code, str(class_folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout.readline() == b"fed\n"
+        children = psutil.Process(parent.pid).children(recursive=True)
+        os.kill(parent.pid, signal.SIGKILL)
+    assert len(children) == 2
+    deadline = time.monotonic() + 30
+    while any(child.is_running() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

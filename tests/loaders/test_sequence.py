@@ -1,0 +1,86 @@
+"""Rows, pixels and flips belong together in every loader, epoch after epoch."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from loaders import LOADERS, BatchSpec, Order, open_loader, scan
+
+# Keras shuffles among 8 batches: so few rows that its window is smaller than an epoch.
+SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment=("horizontal_flip",))
+MAKERS = [
+    ("keras_pil", {}),
+    ("keras_pil", {"workers": 2}),
+    ("keras_directory", {}),
+    ("tf_data", {}),
+    ("tf_data", {"output": "float32"}),
+    ("tf_data", {"cache": "encoded"}),
+    ("tf_data", {"cache": "decoded"}),
+    ("tf_data", {"cache": "disk", "output": "float32"}),
+]
+
+
+@pytest.fixture(scope="module")
+def manifest(splits_folder):
+    return scan(splits_folder).only("train")
+
+
+def drawn(name, settings, manifest, spec=SPEC, **how):
+    """Rows and images of a stream, each image float32."""
+    with open_loader(name, manifest, spec, settings, **how) as stream:
+        batches = [(rows, np.asarray(images, np.float32)) for images, _, rows in stream]
+    return (np.concatenate(parts) for parts in zip(*batches, strict=True))
+
+
+@pytest.mark.parametrize(("name", "settings"), MAKERS, ids=str)
+def test_each_row_brings_its_own_image_flipped_as_its_epoch_says(manifest, name, settings):
+    count = len(manifest)
+    _, plain = drawn(name, settings, manifest, SPEC.for_evaluation(), epochs=1)
+    rows, images = drawn(name, settings, manifest, epochs=3)
+    flips = Order(count, 4, seed=7, flip=True).flips_of(np.arange(3 * count) // count, rows)
+    assert 0.3 < flips.mean() < 0.7
+    expected = plain[rows]
+    expected[flips] = expected[flips, :, ::-1]
+    assert np.abs(images - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("cache", ["encoded", "decoded", "disk"])
+def test_a_cache_entered_in_mid_epoch_gives_what_is_given_without_one(manifest, cache):
+    without = drawn("tf_data", {}, manifest, epochs=4, start_step=5)
+    cached = drawn("tf_data", {"cache": cache}, manifest, epochs=4, start_step=5)
+    for one, other in zip(without, cached, strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("cache", ["none", "decoded"])
+def test_without_determinism_each_row_still_comes_as_often(manifest, cache):
+    settings = {"deterministic": False, "num_parallel_calls": 4, "cache": cache}
+    spec = SPEC.model_copy(update={"augment": ()})
+    _, plain = drawn("tf_data", {}, manifest, SPEC.for_evaluation(), epochs=1)
+    rows, images = drawn("tf_data", settings, manifest, spec, epochs=3)
+    assert np.bincount(rows).tolist() == [3] * len(manifest)
+    assert np.array_equal(images, plain[rows])
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_another_seed_gives_another_order(manifest, name):
+    one, other = (
+        next(drawn(name, {}, manifest, SPEC.model_copy(update={"seed": seed}), epochs=1))
+        for seed in (7, 8)
+    )
+    assert sorted(one) == sorted(other)
+    assert one.tolist() != other.tolist()
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_without_a_number_of_epochs_there_is_no_end(manifest, name):
+    with open_loader(name, manifest, SPEC) as stream:
+        rows = np.concatenate([batch.rows for batch in islice(stream, 3 * len(manifest) // 4 + 3)])
+    assert np.bincount(rows).min() >= 3
+
+
+def test_entering_after_the_end_gives_nothing(manifest):
+    for name in LOADERS:
+        with open_loader(name, manifest, SPEC, epochs=2, start_step=1_000) as stream:
+            assert list(stream) == []
