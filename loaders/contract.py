@@ -47,7 +47,7 @@ class BatchSpec(Frozen):
         (), description="changes drawn anew for each image and epoch"
     )
     shuffle: bool = Field(True, description="a new full permutation of the rows each epoch")
-    seed: int = Field(0, ge=0, description="decides order and augmentation")
+    seed: int = Field(0, ge=0, lt=2**32, description="decides order and augmentation")
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:

@@ -15,7 +15,7 @@ from loaders.errors import SourceError, SpecError
 from loaders.manifest import Manifest
 from loaders.order import Order, Rows
 from loaders.source import SPLIT_NAMES
-from loaders.tf_image import decoder, mirrored, to_range
+from loaders.tf_image import decoder, mirrored, resizer, to_range
 from loaders.tf_stream import batches
 
 if TYPE_CHECKING:
@@ -42,24 +42,35 @@ def open_stream(
     if spec.antialias:
         raise SpecError("keras_directory cannot antialias; set antialias=false or leave it out")
     with ExitStack() as stack:
-        folder, row_of = _folder(manifest, stack)
-        dataset = _dataset(folder, spec)
+        dataset, row_of = _listed(manifest, spec, stack)
         rows = np.array([row_of[path] for path in dataset.file_paths], np.int64)
         pairs = tf.data.Dataset.zip((dataset, _in_same_order(rows, spec)))
         pairs = _finished(pairs, len(rows), spec, order)
+        decode, resize = decoder("image", spec), resizer(spec)
+
+        def picture(data: Any) -> Any:
+            return resize(decode(data))
+
         # Keras reads ahead in an order of its own: any row may be the one that failed.
-        stream = batches(pairs, manifest, decoder("image", spec), lambda given: [rows])
+        stream = batches(pairs, manifest, picture, lambda given: [rows])
         return Stream(stream, stack.pop_all().close, _left_out(manifest, rows))
 
 
-def _folder(manifest: Manifest, stack: ExitStack) -> tuple[Path, dict[str, int]]:
-    """The folder whose classes hold the manifest's rows and no others; the row of each path."""
+def _listed(
+    manifest: Manifest, spec: BatchSpec, stack: ExitStack
+) -> tuple[tf.data.Dataset, dict[str, int]]:
+    """Keras' data set of the manifest's files and no others; the row of each path in it."""
     paths = [os.fsdecode(path) for path in manifest.paths(np.arange(len(manifest)))]
     whole = _whole_folder(manifest, paths[0])
-    if whole is None:
-        whole = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        paths = _link(manifest, paths, whole)
-    return whole, {path: row for row, path in enumerate(paths)}
+    if whole is not None:
+        rows = {path: row for row, path in enumerate(paths)}
+        dataset = _dataset(whole, spec)
+        # Hidden files and newer ones are not in the manifest, but Keras lists them too.
+        if all(path in rows for path in dataset.file_paths):
+            return dataset, rows
+    part = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    links = _link(manifest, paths, part)
+    return _dataset(part, spec), {path: row for row, path in enumerate(links)}
 
 
 def _whole_folder(manifest: Manifest, path: str) -> Path | None:

@@ -78,10 +78,13 @@ def load(path: str, spec: BatchSpec) -> NDArray[np.float32]:
 
     try:
         return img_to_array(_resized(path, spec), dtype="float32")  # type: ignore[no-any-return]
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    except MemoryError:
+        raise
+    except Exception as error:  # each of Pillow's formats fails in ways of its own
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise ImageError(
-            f"{path}: Pillow cannot read it: {reason}; mend or remove the file"
+            f"{path}: Pillow cannot read it: {reason or type(error).__name__}; mend or remove "
+            "the file"
         ) from error
 
 
@@ -149,8 +152,6 @@ def _enqueued(batches: Batches, settings: KerasPil) -> Stream:
     # Keras has no public way to iterate a PyDataset outside of fit; this is what fit does.
     from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
 
-    threads = set(threading.enumerate())
-    children = set(multiprocessing.active_children())
     closing = threading.Event()
     enqueuer = OrderedEnqueuer(
         _py_dataset(batches, settings, closing),
@@ -158,15 +159,21 @@ def _enqueued(batches: Batches, settings: KerasPil) -> Stream:
         use_multiprocessing=settings.use_multiprocessing,
         max_queue_size=settings.max_queue_size,
     )
+    pools: list[Any] = []
+    make_pool = enqueuer.executor_fn
+
+    def make_and_remember(shared: Any) -> Any:
+        pools.append(make_pool(shared))
+        return pools[-1]
+
+    enqueuer.executor_fn = make_and_remember
     enqueuer.start()
 
     def release() -> None:
         closing.set()
         enqueuer.stop()
-        for worker in set(multiprocessing.active_children()) - children:
-            worker.join()
-        for thread in set(threading.enumerate()) - threads:
-            thread.join()
+        for pool in pools:
+            pool.join()
 
     return Stream(_counted(enqueuer.get(), batches.order.steps), release)
 
@@ -175,15 +182,21 @@ def _py_dataset(batches: Batches, settings: KerasPil, closing: threading.Event) 
     from keras.utils import PyDataset
 
     class Given(PyDataset):  # type: ignore[misc]
-        """The batches; once closing, batches asked for in advance are not decoded any more."""
+        """The batches; once closing, batches asked for in advance are not decoded any more.
+
+        An error is given, not raised: Keras would raise it again while it stops, half way.
+        """
 
         @property
         def num_batches(self) -> int | None:
             return batches.order.steps
 
-        def __getitem__(self, step: int) -> Batch | None:
+        def __getitem__(self, step: int) -> Batch | Exception | None:
             _follow_parent()
-            return None if closing.is_set() else batches[step]
+            try:
+                return None if closing.is_set() else batches[step]
+            except Exception as error:
+                return error
 
     return Given(
         workers=settings.workers,
@@ -210,7 +223,10 @@ def _counted(batches: Iterator[Any], steps: int | None) -> Iterator[Batch]:
     """End after `steps`: the enqueuer itself never does, it waits for more."""
     step = 0
     while steps is None or step < steps:
-        yield Batch(*next(batches))
+        batch = next(batches)
+        if isinstance(batch, Exception):
+            raise batch
+        yield Batch(*batch)
         step += 1
 
 

@@ -124,9 +124,11 @@ class Manifest:
             SourceError: no such file, or not a manifest.
         """
         try:
-            table = pq.read_table(path, memory_map=True)
+            table = pq.read_table(path)
             about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"feedbench"])
-            table = table.select(SCHEMA.names).cast(SCHEMA)
+            if about["schema"] <= _SCHEMA_NUMBER:
+                # In one piece: taking rows from many would join them again for each batch.
+                table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise SourceError(f"{path}: not a manifest of feedbench: {error}") from error
         if about["schema"] > _SCHEMA_NUMBER:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,25 +58,24 @@ def _scan_folder(root: Path) -> Manifest:
     folders = _subfolders(root)
     if not folders:
         raise SourceError(f"{root}: no folder in it; an image belongs in a folder of its class")
-    if "train" in folders and all(name in SPLIT_NAMES for name in folders):
+    if all(name in SPLIT_NAMES for name in folders) and any(map(_is_train, folders)):
         return _scan_splits(root, folders)
     batches = [_class_rows(root, name, label, UNKNOWN_SPLIT) for label, name in enumerate(folders)]
     return _manifest(batches, folders, root, "folder")
 
 
 def _scan_splits(root: Path, splits: list[str]) -> Manifest:
-    classes = _subfolders(root / "train")
+    train = root / next(filter(_is_train, splits))
+    classes = _subfolders(train)
     if not classes:
-        raise SourceError(
-            f"{root / 'train'}: no folder in it; an image belongs in a folder of its class"
-        )
+        raise SourceError(f"{train}: no folder in it; an image belongs in a folder of its class")
     batches = []
     for split in sorted(splits, key=lambda name: SPLIT_NAMES[name]):
         for name in _subfolders(root / split):
             if name not in classes:
                 raise SourceError(
                     f"{root / split / name}: class {name!r} is not in "
-                    f"{root / 'train'}; add it there or remove it here"
+                    f"{train}; add it there or remove it here"
                 )
             label = classes.index(name)
             batches.append(_class_rows(root, f"{split}/{name}", label, SPLIT_NAMES[split]))
@@ -90,9 +89,13 @@ def _class_rows(root: Path, folder: str, label: int, split: int) -> pa.RecordBat
     return rows
 
 
+def _is_train(name: str) -> bool:
+    return SPLIT_NAMES[name] == 0
+
+
 def _subfolders(folder: Path) -> list[str]:
     entries = _entries(os.fsencode(folder))
-    return sorted(os.fsdecode(entry.name) for entry in entries if entry.is_dir())
+    return sorted(os.fsdecode(entry.name) for entry in entries if _leads_to(entry.is_dir))
 
 
 def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
@@ -100,9 +103,17 @@ def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
     entries = sorted(_entries(os.path.join(root, folder)), key=lambda entry: entry.name)
     # A link to a folder further up would never end.
     inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    yield from (folder + b"/" + entry.name for entry in entries if entry.is_file())
+    yield from (folder + b"/" + entry.name for entry in entries if _leads_to(entry.is_file))
     for name in inner:
         yield from _files(root, folder + b"/" + name)
+
+
+def _leads_to(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of that kind; a link that ends nowhere, or in itself, is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
@@ -116,6 +127,8 @@ def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
 def _scan_csv(path: Path) -> Manifest:
     table = _read_csv(path)
     for column in ("path", "label"):
+        if table.column_names.count(column) > 1:
+            raise SourceError(f"{path}: column {column!r} is there twice")
         if column not in table.column_names:
             there = ", ".join(table.column_names)
             raise SourceError(f"{path}: no column {column!r}; it has {there}")
@@ -145,12 +158,14 @@ def _read_csv(path: Path) -> pa.Table:
         strings_can_be_null=False,
     )
     try:
-        return pc_csv.read_csv(
+        table = pc_csv.read_csv(
             path,
             convert_options=convert,
             parse_options=pc_csv.ParseOptions(newlines_in_values=True),
         )
-    except (OSError, pa.ArrowInvalid) as error:
+        table.column_names  # noqa: B018  raises where the header is no UTF-8
+        return table
+    except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(f"{path}: not a CSV of path,label[,split]: {reason}") from error
 

@@ -88,7 +88,7 @@ def open_stream(manifest: Manifest, spec: BatchSpec, settings: TfData, order: Or
     stream = batches(
         pipeline.batches(order),
         manifest,
-        pipeline.decode,
+        pipeline.picture,
         lambda given: pipeline.suspects(order, given),
     )
     return Stream(stream, pipeline.close)
@@ -98,19 +98,13 @@ class _Pipeline:
     """The dataset's stages for one manifest, spec and settings, and the cache they share."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, settings: TfData) -> None:
-        import tensorflow as tf
-
         self.manifest = manifest
         self.spec = spec
         self.settings = settings
         self.calls = _autotuned(settings.num_parallel_calls)
         self.decode = decoder(settings.decode, spec)
         self.resize = resizer(spec)
-        self.read = (
-            _remembered_read()
-            if settings.cache == "encoded"
-            else (lambda row, path: tf.io.read_file(path))
-        )
+        self.files = _FileBytes() if settings.cache == "encoded" else None
         self.cache = _row_cache(manifest, spec, settings)
 
     def batches(self, order: Order) -> tf.data.Dataset:
@@ -134,9 +128,20 @@ class _Pipeline:
         return dataset.with_options(options)
 
     def close(self) -> None:
-        """Free the cache; the iterator went with the generator that held it."""
+        """Free the caches; the iterator went with the generator that held it."""
         if self.cache is not None:
             self.cache.close()
+        if self.files is not None:
+            self.files.close(len(self.manifest))
+
+    def picture(self, data: Any) -> Any:
+        """From file bytes to pixels of 0 to 255, resized."""
+        return self.resize(self.decode(data))
+
+    def _read(self, row: Any, path: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.io.read_file(path) if self.files is None else self.files.read(row, path)
 
     def _live(self, order: Order, image: Any) -> tf.data.Dataset:
         dataset = _rows_and_paths(self.manifest, order).map(image, num_parallel_calls=self.calls)
@@ -157,10 +162,10 @@ class _Pipeline:
         return dataset.map(self._finished, num_parallel_calls=self.calls)
 
     def _decoded(self, row: Any, path: Any, flip: Any) -> Any:
-        return to_bytes(self.resize(self.decode(self.read(row, path)))), row, flip
+        return to_bytes(self.picture(self._read(row, path))), row, flip
 
     def _image(self, row: Any, path: Any, flip: Any) -> Any:
-        image = self.resize(self.decode(self.read(row, path)))
+        image = self.picture(self._read(row, path))
         return self._finished(image, row, flip)
 
     def _finished(self, images: Any, rows: Any, flips: Any) -> Any:
@@ -192,22 +197,34 @@ def _autotuned(value: int | Autotune) -> int:
     return int(tf.data.AUTOTUNE) if value == "autotune" else value
 
 
-def _remembered_read() -> Any:
-    """Read a file once, then give its bytes from a table in memory."""
-    import tensorflow as tf
+class _FileBytes:
+    """Files read once, then given from a table in memory, inside the graph."""
 
-    table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
+    def __init__(self) -> None:
+        import tensorflow as tf
 
-    def first(row: Any, path: Any) -> Any:
+        self._table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
+
+    def read(self, row: Any, path: Any) -> Any:
+        """The bytes of a row's file."""
+        import tensorflow as tf
+
+        known = self._table.lookup(row)
+        remembered = tf.strings.length(known) > 0
+        return tf.cond(remembered, lambda: known, lambda: self._first(row, path))
+
+    def close(self, rows: int) -> None:
+        """Forget all; the graph may keep the table itself alive."""
+        import tensorflow as tf
+
+        self._table.remove(tf.range(rows, dtype=tf.int64))
+
+    def _first(self, row: Any, path: Any) -> Any:
+        import tensorflow as tf
+
         data = tf.io.read_file(path)
-        with tf.control_dependencies([table.insert(row, data)]):
+        with tf.control_dependencies([self._table.insert(row, data)]):
             return tf.identity(data)
-
-    def read(row: Any, path: Any) -> Any:
-        known = table.lookup(row)
-        return tf.cond(tf.strings.length(known) > 0, lambda: known, lambda: first(row, path))
-
-    return read
 
 
 def _row_cache(manifest: Manifest, spec: BatchSpec, settings: TfData) -> RowCache | None:

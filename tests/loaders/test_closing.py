@@ -44,7 +44,6 @@ def test_the_disk_cache_goes_when_an_image_fails(class_folder, tmp_path):
     assert not list(kept.iterdir())
 
 
-@pytest.mark.xfail(strict=True, reason="joins every thread that is younger than the stream")
 @pytest.mark.parametrize("settings", WORKERS, ids=str)
 def test_closing_waits_for_no_thread_but_its_own(manifest, settings):
     done = threading.Event()
@@ -58,7 +57,6 @@ def test_closing_waits_for_no_thread_but_its_own(manifest, settings):
     assert still_alive
 
 
-@pytest.mark.xfail(reason="Keras' stop() raises what a batch read ahead failed with")
 @pytest.mark.parametrize("settings", WORKERS, ids=str)
 def test_closing_before_an_unreadable_image_is_asked_for_says_nothing(
     class_folder, tmp_path, settings
@@ -73,7 +71,6 @@ def test_closing_before_an_unreadable_image_is_asked_for_says_nothing(
     assert set(threading.enumerate()) == before
 
 
-@pytest.mark.xfail(strict=True, reason="the table of file bytes outlives every stream")
 def test_the_encoded_cache_is_given_back(tmp_path):
     random = np.random.default_rng(0)
     (tmp_path / "a").mkdir()

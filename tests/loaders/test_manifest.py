@@ -95,10 +95,6 @@ def test_an_image_as_source_is_no_table(class_folder):
     assert "\n" not in str(raised.value)
 
 
-# What follows is known to fail; each reason names the fault.
-
-
-@pytest.mark.xfail(strict=True, reason="Parquet comes in pieces, which take() joins on each call")
 def test_a_manifest_read_from_parquet_is_in_one_piece(tmp_path):
     rows = 300_000
     table = pa.table(
@@ -115,21 +111,18 @@ def test_a_manifest_read_from_parquet_is_in_one_piece(tmp_path):
     assert read.table["path"].num_chunks == 1
 
 
-@pytest.mark.xfail(strict=True, reason="columns are looked for before the schema's number")
 def test_a_newer_manifest_of_other_columns_asks_for_an_upgrade(tmp_path):
     newer = kept(tmp_path / "m.parquet", pa.table({"file": [b"x"]}), schema=99)
     with pytest.raises(SourceError, match="schema 99 is newer"):
         scan(newer)
 
 
-@pytest.mark.xfail(strict=True, reason="only a folder named train makes a layout of splits")
 def test_training_and_validation_are_splits_not_classes(tmp_path):
     put(tmp_path, "training/a/1", "training/b/1", "validation/a/1", "validation/b/1")
     manifest = scan(tmp_path)
     assert (manifest.layout, manifest.classes) == ("splits", ("a", "b"))
 
 
-@pytest.mark.xfail(strict=True, reason="OSError of DirEntry.is_dir is not caught")
 def test_a_link_to_itself_is_no_raw_error(tmp_path):
     put(tmp_path, "a/1")
     (tmp_path / "a" / "loop").symlink_to("loop")
@@ -137,7 +130,6 @@ def test_a_link_to_itself_is_no_raw_error(tmp_path):
         assert len(scan(tmp_path)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="only what read_csv raises is caught")
 @pytest.mark.parametrize("header", ["pfäd,label", "path,path,label"])
 def test_a_header_that_cannot_be_used_is_named(tmp_path, header):
     path = tmp_path / "list.csv"
@@ -146,7 +138,6 @@ def test_a_header_that_cannot_be_used_is_named(tmp_path, header):
         scan(path)
 
 
-@pytest.mark.xfail(strict=True, reason="Keras lists files that the manifest has not: KeyError")
 @pytest.mark.parametrize("name", [".hidden.jpg", ".thumbs/0.jpg", "later.jpg"])
 def test_keras_directory_gives_the_manifests_files_and_no_others(class_folder, tmp_path, name):
     photo = (class_folder / "ant" / "00.jpg").read_bytes()
@@ -160,7 +151,6 @@ def test_keras_directory_gives_the_manifests_files_and_no_others(class_folder, t
         assert sorted(row for batch in stream for row in batch.rows) == [0, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="no upper bound; Keras and NumPy's old seeds take 32 bits")
 def test_a_seed_that_not_every_loader_can_take_is_refused():
     with pytest.raises(SpecError, match="seed"):
         parse_spec({"seed": 2**32})
