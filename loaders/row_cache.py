@@ -6,9 +6,11 @@ is addressed by row: it follows any order, and an epoch can be entered in its mi
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ class RowCache:
     def __init__(self, images: NDArray[np.uint8], file: Path | None = None) -> None:
         self._images = images
         self._file = file
+        self._free: list[NDArray[np.uint8]] = []
 
     @classmethod
     def in_memory(cls, rows: int, side: int) -> RowCache:
@@ -69,21 +72,33 @@ class RowCache:
         self._images[rows] = images
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images of some rows, copied into one aligned batch."""
-        batch = _aligned((len(rows), *self._images.shape[1:]))
+        """The images of some rows, copied into one aligned batch that is the caller's to keep."""
+        batch = self._fresh((len(rows), *self._images.shape[1:]))
         # mode="clip": the default checks into a buffer of its own, a second copy of the batch.
         np.take(self._images, rows, axis=0, out=batch, mode="clip")
         return batch
 
+    def _fresh(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Memory of a batch that nobody holds any more, or new memory.
+
+        The first touch of new memory costs seven times the copy into it.
+        """
+        size = math.prod(shape)
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            buffer = None
+        if buffer is None or buffer.size < size + _ALIGNMENT:
+            buffer = np.empty(size + _ALIGNMENT, np.uint8)
+        begin = -buffer.ctypes.data % _ALIGNMENT
+        # Through a memoryview, so that slices of the batch hold this array and not the buffer.
+        batch = np.frombuffer(memoryview(buffer)[begin : begin + size], np.uint8)
+        weakref.finalize(batch, self._free.append, buffer).atexit = False
+        return batch.reshape(shape)
+
     def close(self) -> None:
         """Free the memory, remove the file."""
         self._images = np.empty((0, 0, 0, 3), np.uint8)
+        self._free.clear()
         if self._file is not None:
             self._file.unlink(missing_ok=True)
-
-
-def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    size = int(np.prod(shape))
-    buffer = np.empty(size + _ALIGNMENT, np.uint8)
-    begin = -buffer.ctypes.data % _ALIGNMENT
-    return buffer[begin : begin + size].reshape(shape)
