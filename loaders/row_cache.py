@@ -92,7 +92,7 @@ class RowCache:
             buffer = np.empty(size + _ALIGNMENT, np.uint8)
         begin = -buffer.ctypes.data % _ALIGNMENT
         # Through a memoryview, so that slices of the batch hold this array and not the buffer.
-        batch = np.frombuffer(memoryview(buffer)[begin : begin + size], np.uint8)
+        batch = np.frombuffer(buffer.data[begin : begin + size], np.uint8)
         weakref.finalize(batch, self._free.append, buffer).atexit = False
         return batch.reshape(shape)
 

@@ -30,7 +30,7 @@ class Recipe(BaseModel):
     jit_compile: bool = Field(
         False, description="compile the step by XLA: slower on processors, each batch size anew"
     )
-    seed: int = Field(0, ge=0, description="of the initial weights")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the initial weights")
 
     def learning_rate(self, batch_size: int) -> float:
         """Peak rate for a batch. Source: linear scaling rule of Goyal et al., 2017."""

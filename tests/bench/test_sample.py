@@ -257,7 +257,7 @@ def test_ended_early_it_leaves_no_process_and_no_half_file(
     wait_until(lambda: any(tmp_path.rglob("*.jpg")) if files_first else len(parent.children()) > 1)
     workers = parent.children(recursive=True)
     end(process)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=120)
     assert len(workers) > 1
     wait_until(lambda: all(map(gone, workers)))
     assert process.returncode < 0

@@ -118,7 +118,6 @@ def test_figures_are_of_one_epoch_alone(trainer):
     assert trainer._model.metrics[0].count == BATCH
 
 
-@pytest.mark.xfail(strict=True, reason="no upper bound; Keras takes seeds of 32 bits")
 def test_a_recipe_refuses_a_seed_that_keras_cannot_take():
     with pytest.raises(ValidationError, match="seed"):
         Recipe(seed=2**32)
