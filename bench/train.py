@@ -11,6 +11,7 @@ from typing import Any
 from bench.choose import Best
 from bench.consumer import make_trainer
 from bench.environment import environment
+from bench.errors import PlanError
 from bench.promise import promise
 from bench.record import write_json
 from loaders import (
@@ -48,13 +49,17 @@ def train(
 
     Raises:
         LoaderError: an image cannot be read, or a setting is not valid.
-        PlanError: the network refuses the recipe.
+        PlanError: the network refuses the recipe, or an epoch would not fill a batch.
     """
     from trainer.fit import fit
 
     spec = parse_spec(best.spec)
     dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
     rows = manifest.only("train")
+    if len(rows) < spec.batch_size:
+        raise PlanError(
+            f"batch_size {spec.batch_size} is more than the {len(rows)} training images; lower it"
+        )
     trainer = make_trainer(recipe, spec, rows, dtype)
     epochs = []
     with open_loader(best.loader, rows, spec, best.settings) as batches:

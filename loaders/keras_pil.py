@@ -152,7 +152,8 @@ def _enqueued(batches: Batches, settings: KerasPil) -> Stream:
     # Keras has no public way to iterate a PyDataset outside of fit; this is what fit does.
     from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
 
-    closing = threading.Event()
+    # An event of threads would never be seen by processes: they would decode the whole queue.
+    closing = multiprocessing.Event() if settings.use_multiprocessing else threading.Event()
     enqueuer = OrderedEnqueuer(
         _py_dataset(batches, settings, closing),
         workers=settings.workers,
@@ -178,7 +179,7 @@ def _enqueued(batches: Batches, settings: KerasPil) -> Stream:
     return Stream(_counted(enqueuer.get(), batches.order.steps), release)
 
 
-def _py_dataset(batches: Batches, settings: KerasPil, closing: threading.Event) -> Any:
+def _py_dataset(batches: Batches, settings: KerasPil, closing: Any) -> Any:
     from keras.utils import PyDataset
 
     class Given(PyDataset):  # type: ignore[misc]

@@ -59,6 +59,7 @@ def test_every_command_has_help_with_an_example(monkeypatch, capsys, command):
         (["train", "{photos}", "--loader", "nowhere.toml"], "nowhere.toml"),
         (["train", "{photos}", "--epochs", "0"], "epochs: "),
         (["train", "{photos}", "--set", "keras_pil.workers=2"], "keras_pil"),
+        (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be a share"),
