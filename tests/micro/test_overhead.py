@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from bench.block import timed_block
+from bench.consumer import Drain
 from bench.stats import median_interval
 from loaders import Batch, BatchSpec, Manifest, open_loader
 from trainer import Recipe
@@ -164,3 +165,27 @@ def test_a_loader_against_a_bare_loop(benchmark, manifest, windows, loader, sett
             return rate(batches, lead_s, window_s, least)
 
     keep_ratio(benchmark, ours, theirs, pairs)
+
+
+def test_what_the_harness_costs_a_step(benchmark, manifest, windows):
+    """Microseconds that it adds to a step, over a loader and a consumer that cost nothing.
+
+    A difference of paired loops: unlike a ratio of rates it is not lost in a machine's noise.
+    """
+    _, window_s, pairs = windows
+    added_us = []
+
+    def per_step_us(images: int, seconds: float) -> float:
+        return seconds * 1e6 * SPEC.batch_size / images
+
+    def one_pair() -> None:
+        block = timed_block(stream, Drain(), window_s)
+        images, begin = 0, perf_counter()
+        while perf_counter() - begin < window_s:
+            images += len(next(stream).labels)
+        bare = per_step_us(images, perf_counter() - begin)
+        added_us.append(per_step_us(block.images, block.seconds) - bare)
+
+    with open_loader("synthetic", manifest, SPEC) as stream:
+        benchmark.pedantic(one_pair, rounds=pairs, iterations=1)
+    benchmark.extra_info["added_us"] = median_interval(added_us)._asdict()
