@@ -36,8 +36,8 @@ def test_available_memory_is_below_that_of_the_machine():
     assert 0 < available_memory() < 1e15
 
 
-class RecordedNvml:
-    """Readings of NVML as it gives them, GPU by GPU; the second GPU cannot tell its utilization."""
+class StandInNvml:
+    """Made-up readings in the form that NVML gives; the second GPU cannot tell its utilization."""
 
     NVMLError = RuntimeError
 
@@ -65,7 +65,7 @@ class RecordedNvml:
 
 
 def test_the_gpu_meter_keeps_raw_samples_and_leaves_out_what_fails(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", RecordedNvml())
+    monkeypatch.setitem(sys.modules, "pynvml", StandInNvml())
     meter = gpu.GpuMeter(gpu.find_gpus())
     meter.sample()
     meter.sample()
@@ -75,7 +75,7 @@ def test_the_gpu_meter_keeps_raw_samples_and_leaves_out_what_fails(monkeypatch):
 
 
 def test_the_gpu_meter_samples_only_inside_its_with(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", RecordedNvml())
+    monkeypatch.setitem(sys.modules, "pynvml", StandInNvml())
     with gpu.GpuMeter(gpu.find_gpus(), period_s=0.01) as meter:
         time.sleep(0.2)
     taken = len(meter.readings[0].utilization)
@@ -84,7 +84,7 @@ def test_the_gpu_meter_samples_only_inside_its_with(monkeypatch):
 
 
 def test_only_visible_gpus_are_metered(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", RecordedNvml())
+    monkeypatch.setitem(sys.modules, "pynvml", StandInNvml())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [index for index, _ in gpu.find_gpus()] == [1]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-0")
