@@ -129,7 +129,6 @@ class _Bench:
                 "warming", index, pid=remote.pid, images=sign["images"], of=sign["of"]
             ),
         )
-        trial.left_out = answer.pop("left_out")
         answer.pop("event")
         trial.warm_ups.append(WarmUp(**answer))
         self._tell("warm", index, pid=remote.pid)

@@ -80,7 +80,6 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
             first_batch_s=first_batch_s,
             seconds=seconds,
             images=images,
-            left_out=stream.left_out,
         )
         for line in sys.stdin:
             before = tree_usage()
