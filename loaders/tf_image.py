@@ -59,6 +59,7 @@ class Decoding:
         stored = turns(manifest, spec, ways)
         self._spec = spec
         self._plain = decoder(decode, spec, only_jpeg=_all_jpeg(manifest))
+        self._resize = resizer(spec)
         self._turned = bool((stored != UPRIGHT).any())
         self.hows: Ways | None = None
         if self._turned or (ways != PLAIN).any():
@@ -86,7 +87,7 @@ class Decoding:
             if how % WAYS == PILLOW:
                 picture(io.BytesIO(data), self._spec)
             else:
-                self(data, how)
+                self._resize(self(data, how))
         except tf.errors.OpError as error:
             return "TensorFlow", (error.message or str(error)).splitlines()[0].strip()
         except Exception as error:  # each of Pillow's formats fails in ways of its own
@@ -162,7 +163,7 @@ def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
 
     def resize(image: Any) -> Any:
         if spec.resize == "pad":
-            image = tf.image.resize_with_pad(image, side, side, spec.interpolation, spec.antialias)
+            image = _padded(image, spec)
         else:
             if spec.resize == "crop":
                 image = _centre_square(image)
@@ -172,6 +173,19 @@ def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
         return tf.ensure_shape(image, (side, side, 3))
 
     return resize
+
+
+def _padded(image: Any, spec: BatchSpec) -> Any:
+    """As tf.image.resize_with_pad does it, but for images so long that nothing of them is left."""
+    import tensorflow as tf
+
+    side = spec.image_size
+    shape = tf.cast(tf.shape(image)[:2], tf.float64)
+    fitted = tf.cast(shape / (tf.reduce_max(shape) / side), tf.int32)
+    size = tf.maximum(fitted, 1)
+    image = tf.image.resize(image, size, spec.interpolation, antialias=spec.antialias)
+    top, left = (side - size[0]) // 2, (side - size[1]) // 2
+    return tf.image.pad_to_bounding_box(image, top, left, side, side)
 
 
 def _centre_square(image: Any) -> Any:
