@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bench.commands import data, measure, quickstart, training
+from bench.commands import data, measure, quickstart, scan, training
 from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     help="How fast each input pipeline feeds your trainer, which one to take, and the training "
     "with it.",
 )
-app.command(epilog="Example: feedbench scan photos/ --out photos.parquet")(data.scan)
+app.command(epilog="Example: feedbench scan photos/ --bad > blacklist.csv")(scan.scan)
 app.command(
     epilog="Example: feedbench bench photos/ --suite quick --alpha 0.35 --image-size 96 "
     "--batch-size 64"

@@ -17,9 +17,10 @@ from loaders.errors import LoaderError, SourceError, SpecError
 from loaders.faults import Faults
 from loaders.manifest import Manifest
 from loaders.order import Order, Rows
+from loaders.pillow_image import tensorflow_words
 from loaders.source import SPLIT_NAMES
 from loaders.tf_image import Decoding, mirrored, to_range
-from loaders.tf_stream import unreadable, words
+from loaders.tf_stream import unreadable
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -241,7 +242,7 @@ class _Epochs:
         batch = next(iter(listing.again.repeat().skip(given).take(1))).numpy()
         failed = unreadable(np.unique(folders.rows(batch)), folders.manifest, folders.decoding)
         if not failed:
-            raise LoaderError(f"TensorFlow: {words(error)}; batch {given}") from error
+            raise LoaderError(f"TensorFlow: {tensorflow_words(error)}; batch {given}") from error
         for fault in failed:
             folders.faults.meet(fault)
         for fault in failed:

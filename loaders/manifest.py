@@ -42,6 +42,7 @@ AUDIT = pa.schema(
         ("tensorflow", pa.string()),
     ]
 )
+BLACKLIST = "blacklist"  # column of what a person has said: empty to use a row, else why not
 _SCHEMA_NUMBER = 2
 
 
@@ -85,6 +86,10 @@ class Manifest:
     def audited(self) -> bool:
         """Whether an audit has looked into the files; rows that are newer than it hold nulls."""
         return AUDIT.names[0] in self.table.column_names
+
+    def name(self, row: int) -> bytes:
+        """Path of the image in a row, relative to `root`."""
+        return bytes(self.table["path"][row].as_py())
 
     def path(self, row: int) -> str:
         """Absolute path of the image in a row."""
@@ -177,7 +182,8 @@ class Manifest:
 
 
 def _as_kept(table: pa.Table) -> pa.Table:
-    fields = [*SCHEMA, *(field for field in AUDIT if field.name in table.column_names)]
+    more = [*AUDIT, pa.field(BLACKLIST, pa.string())]
+    fields = [*SCHEMA, *(field for field in more if field.name in table.column_names)]
     return table.select([field.name for field in fields]).cast(pa.schema(fields))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -71,10 +72,9 @@ def flattened(image: Image, background: tuple[int, int, int]) -> Image:
     """
     from PIL import Image as Pillow
 
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+    if _has_16_bits(image):
         image = Pillow.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"32-bit pixels (mode {image.mode}) have no stated range")
+    known_range(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     veiled = image.convert("RGBA")
@@ -83,11 +83,29 @@ def flattened(image: Image, background: tuple[int, int, int]) -> Image:
     return canvas
 
 
+def known_range(image: Image) -> None:
+    """Refuse what cannot be scaled to 8 bits.
+
+    Raises:
+        ValueError: 32-bit pixels, whose range no file states.
+    """
+    if image.mode in ("I", "F") and not _has_16_bits(image):
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no stated range")
+
+
+def _has_16_bits(image: Image) -> bool:
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
 def reason(error: Exception) -> str:
-    """Pillow's words on one line; its own text names a buffer by its address in memory."""
+    """Pillow's words on one line; of bytes that it does not know it names an address in memory."""
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "no image format that it knows"
     text = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-    return _without_address(text) or type(error).__name__
+    return text or type(error).__name__
 
 
-def _without_address(text: str) -> str:
-    return "no image format that it knows" if "cannot identify image file" in text else text
+def tensorflow_words(error: Exception) -> str:
+    """TensorFlow's words on one line, without the operation that it names before and after."""
+    text = (getattr(error, "message", None) or str(error) or type(error).__name__).splitlines()[0]
+    return re.sub(r"^(\{\{.*?\}\} )+|( \[Op:.*)$", "", text).strip()

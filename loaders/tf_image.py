@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.contract import BatchSpec
 from loaders.manifest import Manifest
-from loaders.pillow_image import UPRIGHT, picture, reason
+from loaders.pillow_image import UPRIGHT, picture, reason, tensorflow_words
 from loaders.ways import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
 
 Decode = Literal["image", "jpeg", "scaled"]
@@ -89,7 +90,7 @@ class Decoding:
             else:
                 self._resize(self(data, how))
         except tf.errors.OpError as error:
-            return "TensorFlow", (error.message or str(error)).splitlines()[0].strip()
+            return "TensorFlow", tensorflow_words(error)
         except Exception as error:  # each of Pillow's formats fails in ways of its own
             return "Pillow", reason(error)
         return None
@@ -121,7 +122,9 @@ def _grey(data: Any) -> Any:
 
 
 def _all_jpeg(manifest: Manifest) -> bool:
-    return manifest.audited and pc.all(pc.equal(manifest.table["format"], "JPEG")).as_py() is True
+    return manifest.audited and bool(
+        pc.all(pc.is_in(manifest.table["format"], pa.array(["JPEG", "MPO"]))).as_py()
+    )
 
 
 def upright(image: Any, turn: Any) -> Any:

@@ -15,6 +15,7 @@ from loaders.errors import ImageError, LoaderError
 from loaders.faults import Faults
 from loaders.manifest import Manifest
 from loaders.order import Order, Rows
+from loaders.pillow_image import tensorflow_words
 from loaders.tf_image import Decoding
 
 _AHEAD = 64  # batches that may be in work when a file fails
@@ -59,7 +60,7 @@ def batches(
             order = replace(order, start_step=step)
             failed = _first_unreadable(_suspects(order), manifest, decoding)
             if not failed:
-                raise LoaderError(f"TensorFlow: {words(error)}; batch {step}") from error
+                raise LoaderError(f"TensorFlow: {tensorflow_words(error)}; batch {step}") from error
             for fault in failed:
                 faults.meet(fault)
             order = order.without(fault.row for fault in failed)
@@ -123,8 +124,3 @@ def _fault(path: bytes, row: int, decoding: Decoding) -> tuple[str, str] | None:
     except OSError as error:
         return "the system", error.strerror or str(error)
     return decoding.fault(data, row)
-
-
-def words(error: Any) -> str:
-    """The first line of a TensorFlow error."""
-    return str((error.message or str(error)).splitlines()[0].strip())

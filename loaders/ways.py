@@ -21,7 +21,7 @@ PLAIN, ALPHA, GREY, PILLOW = range(4)
 WAYS = 4
 Ways = NDArray[np.int8]
 
-_OWN_ALPHA = ["PNG", "WEBP", "JXL"]  # formats that TensorFlow decodes with their alpha
+OWN_ALPHA = ["PNG", "WEBP", "JXL"]  # formats that TensorFlow decodes with their alpha
 
 
 def readable(manifest: Manifest, decoder: Decoder) -> Any:
@@ -53,9 +53,9 @@ def tensorflow_ways(manifest: Manifest, spec: BatchSpec) -> Ways:
     still = able & (_numbers(table, "bits", 8) <= 8) & (_numbers(table, "frames", 1) == 1)
     veiled = _known(table["alpha"], False)
     kind = table["format"]
-    ways[still & veiled & _known(pc.is_in(kind, pa.array(_OWN_ALPHA)), False)] = ALPHA
-    # TensorFlow reads the first frame of a GIF rightly, and palettes in a BMP wrongly.
-    moving = able & _known(pc.equal(kind, "GIF"), False)
+    ways[still & veiled & _known(pc.is_in(kind, pa.array(OWN_ALPHA)), False)] = ALPHA
+    # TensorFlow reads the first frame of a GIF and of many JPEGs in one file, of others none.
+    moving = able & _known(pc.is_in(kind, pa.array(["GIF", "MPO"])), False)
     ways[(still | moving) & ~veiled & _own_colours(table)] = PLAIN
     jxl = _known(pc.equal(kind, "JXL"), False)
     ways[able & jxl & _known(pc.equal(table["mode"], "L"), False)] = GREY
@@ -81,8 +81,10 @@ def _unaudited(manifest: Manifest, spec: BatchSpec) -> Ways:
 
 
 def _own_colours(table: pa.Table) -> NDArray[np.bool_]:
-    """Formats that TensorFlow decodes to 3 channels as Pillow does."""
-    common = _known(pc.is_in(table["format"], pa.array(["JPEG", "PNG", "GIF", "WEBP"])), False)
+    """What TensorFlow decodes to 3 channels as Pillow does; palettes in a BMP it gets wrong."""
+    common = _known(
+        pc.is_in(table["format"], pa.array(["JPEG", "MPO", "PNG", "GIF", "WEBP"])), False
+    )
     full = _known(pc.is_in(table["mode"], pa.array(["RGB", "L"])), False)
     bmp = _known(pc.equal(table["format"], "BMP"), False) & full
     jxl = _known(pc.equal(table["format"], "JXL"), False) & _known(
