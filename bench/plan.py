@@ -8,13 +8,13 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from bench.errors import PlanError
 from bench.record import Consumer
-from loaders import BatchSpec, find_loader, parse_settings, parse_spec
+from loaders import BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
 from loaders.contract import explain
 from trainer import Recipe
 
@@ -48,11 +48,19 @@ class Timing(_Given):
     seed: int = Field(0, ge=0, description="decides in which order the blocks are interleaved")
 
 
+class Failures(_Given):
+    """What becomes of files that fail while they are fed."""
+
+    on_error: Literal["raise", "skip"] = "raise"
+    error_budget: float = Field(BUDGET, ge=0, le=1, description="share of the images to drop")
+
+
 class Suite(_Given):
     """A suite file: each list among a trial's settings expands into a grid."""
 
     consumer: Consumer = "train"
     timing: Timing = Timing()
+    failures: Failures = Failures()
     spec: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     trial: list[Choice] = Field(min_length=1)
@@ -67,6 +75,7 @@ class Plan:
     recipe: Recipe
     consumer: Consumer
     timing: Timing
+    failures: Failures
 
 
 def read_suite(path: Path) -> Suite:
@@ -188,4 +197,5 @@ def make_plan(suite: Suite) -> Plan:
         recipe=parse_model(Recipe, suite.recipe, "recipe"),
         consumer=suite.consumer,
         timing=suite.timing,
+        failures=suite.failures,
     )

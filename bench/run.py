@@ -14,7 +14,7 @@ from bench.errors import TrialError
 from bench.meters.gpu import GpuMeter, find_gpus, free_gpu_memory
 from bench.meters.process import available_memory
 from bench.plan import Choice, Plan
-from bench.record import Block, Gpu, Trial, WarmUp, write_trials
+from bench.record import Block, Dropped, Gpu, Trial, WarmUp, write_trials
 from bench.remote import Remote
 from loaders import Manifest, find_loader, parse_settings
 
@@ -47,14 +47,25 @@ class Event:
 Report = Callable[[Event], None]
 
 
-def run(plan: Plan, manifest: Manifest, folder: Path, report: Report) -> list[Trial]:
+def run(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    report: Report,
+    left_out: dict[str, int] | None = None,
+) -> list[Trial]:
     """Measure every trial of the plan; what is done is in the folder even after Ctrl-C.
+
+    Args:
+        left_out: how many rows of the source are not in the manifest, by reason; for the record.
 
     Raises:
         RecordError: the folder cannot be written.
     """
     manifest.write(folder / MANIFEST)
     bench = _Bench(plan, manifest, folder, report)
+    for trial in bench.trials:
+        trial.left_out = left_out or {}
     try:
         for turn in range(plan.timing.blocks):
             for index in _interleaved(plan, turn):
@@ -114,6 +125,7 @@ class _Bench:
             "loader": trial.loader,
             "settings": trial.settings,
             "spec": trial.spec,
+            "failures": self._plan.failures.model_dump(),
             "recipe": trial.recipe,
             "consumer": trial.consumer,
             "warm_up_s": timing.warm_up_seconds,
@@ -142,6 +154,7 @@ class _Bench:
         block.gpus = [Gpu(**vars(readings)) for readings in meter.readings]
         trial = self.trials[index]
         trial.blocks.append(block)
+        trial.dropped = [Dropped.model_validate(one) for one in answer["dropped"]]
         trial.peak_memory_bytes = max(trial.peak_memory_bytes, answer["peak_memory_bytes"])
         self._tell("block", index, pid=remote.pid, rate=block.images_per_second)
 

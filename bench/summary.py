@@ -32,6 +32,8 @@ class TrialSummary(BaseModel):
         gpu_memory_bytes: most in use on one GPU.
         cpu_cores: processor seconds of the trial's process tree a second of its timed blocks.
         disk_read_bytes: over the timed blocks: 0 shows that the page cache was warm.
+        left_out: rows of the source that were fed to no loader.
+        dropped: images that failed while it ran.
         tied_with_best: the interval of `ratio_to_best` holds 1.
     """
 
@@ -53,6 +55,7 @@ class TrialSummary(BaseModel):
     blocks: int = 0
     spread: float | None = None
     left_out: int = 0
+    dropped: int = 0
     tied_with_best: bool = False
     error: str | None = None
 
@@ -126,7 +129,8 @@ def _summarize(
         settings=trial.settings,
         error=trial.error,
         blocks=len(trial.blocks),
-        left_out=len(trial.left_out),
+        left_out=sum(trial.left_out.values()),
+        dropped=len(trial.dropped),
     )
     if trial.warm_ups:
         about.start_s = trial.warm_ups[0].start_s

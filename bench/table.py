@@ -46,8 +46,8 @@ def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
         name.append("  ← take this")
     elif trial.tied_with_best:
         name.append("  (tie)")
-    if trial.left_out:
-        name.append(f"  ({trial.left_out} images left out)")
+    if trial.dropped:
+        name.append(f"  ({trial.dropped} images failed and were dropped)", style="red")
     if trial.error:
         name.append(f"\n{trial.error}", style="red")
     rate, ratio = trial.images_per_second, trial.ratio_to_best
@@ -116,6 +116,9 @@ def _caption(summary: Summary) -> str:
         notes.append("GPU: no NVIDIA GPU was seen.")
     if any((trial.spread or 0) > NOISY for trial in summary.trials):
         notes.append(f"~: the blocks spread over more than {NOISY:.0%} of their median.")
+    left_out = max((trial.left_out for trial in summary.trials), default=0)
+    if left_out:
+        notes.append(f"{left_out:,} images that not all of these loaders can read were left out.")
     return "\n".join(notes)
 
 

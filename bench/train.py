@@ -12,8 +12,10 @@ from bench.choose import Best
 from bench.consumer import make_trainer
 from bench.environment import environment
 from bench.errors import PlanError
+from bench.plan import Failures
 from bench.promise import promise
 from bench.record import write_json
+from bench.worker import dropped
 from loaders import (
     BatchSpec,
     Manifest,
@@ -27,6 +29,7 @@ from loaders import (
 from trainer import Recipe
 
 TRAINING = "training.json"
+_RAISE = Failures()
 
 
 def train(
@@ -37,6 +40,7 @@ def train(
     *,
     on_epoch: Callable[[Any], None],
     on_step: Callable[[int], None],
+    failures: Failures = _RAISE,
 ) -> dict[str, Any]:
     """Train to the end; the folder gets history, checkpoints, `model.keras`, `training.json`.
 
@@ -62,7 +66,7 @@ def train(
         )
     trainer = make_trainer(recipe, spec, rows, dtype)
     epochs = []
-    with open_loader(best.loader, rows, spec, best.settings) as batches:
+    with open_loader(best.loader, rows, spec, best.settings, **failures.model_dump()) as batches:
         for epoch in fit(
             trainer,
             batches,
@@ -74,6 +78,7 @@ def train(
         ):
             epochs.append(epoch)
             on_epoch(epoch)
+        lost = dropped(batches)
     trainer.save(folder / "model.keras")
     facts = environment()
     rates = [epoch.images_per_second for epoch in epochs]
@@ -84,6 +89,7 @@ def train(
         "recipe": recipe.model_dump(mode="json"),
         "classes": list(manifest.classes),
         "images": manifest.counts(),
+        "dropped": lost,
         "epochs": [asdict(epoch) for epoch in epochs],
         "test": _tested(trainer, manifest, spec, dtype),
         "promise": promise(best, rates, recipe, facts).model_dump(),

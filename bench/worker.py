@@ -27,6 +27,7 @@ from loaders import (
     find_loader,
     open_loader,
     parse_settings,
+    printable,
 )
 from trainer import Recipe
 
@@ -59,7 +60,7 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
         import keras  # noqa: F401  the trainer needs it: no loader shall be charged for its import
     start_s = time() - begun
     opened = perf_counter()
-    with open_loader(order["loader"], manifest, spec, settings) as stream:
+    with open_loader(order["loader"], manifest, spec, settings, **order["failures"]) as stream:
         first = next(stream)
         first_batch_s = perf_counter() - opened
         consumer = _consumer(order, manifest, spec, settings.image_dtype)
@@ -87,7 +88,12 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
             used = tree_usage().since(before)
             block.cpu_s = round(used.cpu_s, 4)
             block.disk_read_bytes = used.read_bytes if used.disk_known else None
-            answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
+            answer(
+                "block",
+                block=block.model_dump(),
+                peak_memory_bytes=tree_peak_memory(),
+                dropped=dropped(stream),
+            )
 
 
 def _consumer(
@@ -117,6 +123,18 @@ def _warm_up(
             answer("warming", images=images, of=least_images)
     consumer.finish()
     return perf_counter() - begin, images
+
+
+def dropped(stream: Stream) -> list[dict[str, Any]]:
+    """The files that failed and were passed over, for the record."""
+    return [
+        {
+            "path": printable(fault.path),
+            "row": fault.row,
+            "reason": f"{fault.decoder}: {fault.reason}",
+        }
+        for fault in stream.dropped
+    ]
 
 
 def reason(error: BaseException) -> str:

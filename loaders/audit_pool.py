@@ -1,4 +1,4 @@
-"""Probes many files on all cores; one that crashes a decoder, or hangs in it, costs itself alone."""
+"""Probes files on all cores; one that crashes a decoder, or hangs in it, costs itself alone."""
 
 from __future__ import annotations
 

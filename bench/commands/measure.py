@@ -12,16 +12,22 @@ from bench.commands.options import (
     Alpha,
     Antialias,
     BatchSize,
+    Blacklist,
     Data,
+    ErrorBudget,
     Flip,
     ImageSize,
     Interpolation,
     Json,
     Loaders,
+    OnError,
+    Orientation,
     Out,
     Resize,
     Sets,
     given_only,
+    listed,
+    readable,
     spec_values,
 )
 from bench.commands.output import NOTHING_DONE, console, result_folder
@@ -69,24 +75,29 @@ def bench(
     resize: Resize = None,
     interpolation: Interpolation = None,
     antialias: Antialias = None,
+    orientation: Orientation = None,
     flip: Flip = None,
     alpha: Alpha = None,
+    blacklist: Blacklist = None,
+    on_error: OnError = None,
+    error_budget: ErrorBudget = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
     """Measure each loader while it feeds the real trainer, and choose the best."""
     from bench.plan import Suite, make_plan, parse_model, parse_set
     from bench.suites import named_suite
-    from loaders import scan as scan_source
 
-    manifest = scan_source(data).only("train")
+    manifest = listed(data, blacklist).only("train")
     settings = parse_set(set_ or [])
     chosen = named_suite(suite, loader, settings, manifest)
     overrides: dict[str, Any] = {
         "spec": {
             **TRAINING_SPEC,
             **chosen.spec,
-            **spec_values(batch_size, image_size, resize, interpolation, antialias, flip),
+            **spec_values(
+                batch_size, image_size, resize, interpolation, antialias, flip, orientation
+            ),
         },
         "recipe": {**chosen.recipe, **given_only({"alpha": alpha})},
         "timing": {
@@ -101,11 +112,17 @@ def bench(
                 }
             ),
         },
+        "failures": {
+            **chosen.failures.model_dump(),
+            **given_only({"on_error": on_error, "error_budget": error_budget}),
+        },
         "consumer": consumer or chosen.consumer,
         "trial": chosen.model_dump()["trial"],
     }
     plan = make_plan(parse_model(Suite, overrides, "options"))
-    measure(plan, manifest, result_folder(out, "bench"), json, data)
+    loaders = [choice.loader for choice in plan.choices]
+    manifest, left_out = readable(manifest, loaders, console())
+    measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)
 
 
 def show(
@@ -126,7 +143,12 @@ def show(
 
 
 def measure(
-    plan: Plan, manifest: Manifest, folder: Path, json: Path | None, data: str
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    json: Path | None,
+    data: str,
+    left_out: dict[str, int] | None = None,
 ) -> Path | None:
     """Run a plan, keep and show its results; the best.toml if there is a winner."""
     from bench.choose import write_best
@@ -141,7 +163,7 @@ def measure(
     interrupted = False
     try:
         with bench_progress(terminal) as report:
-            run(plan, manifest, folder, report)
+            run(plan, manifest, folder, report, left_out)
     except KeyboardInterrupt:
         interrupted = True
     trials = read_trials(folder)

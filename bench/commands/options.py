@@ -49,14 +49,17 @@ Blacklist = Annotated[
     ),
 ]
 OnError = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="raise: end at the first file that fails while running; skip: give the next "
-        "readable one in its place."
+        "readable one in its place. (default: raise)"
     ),
 ]
 ErrorBudget = Annotated[
-    float, typer.Option(help="Share of the images that skip may drop before the run ends.")
+    float | None,
+    typer.Option(
+        help="Share of the images that skip may drop before the run ends. (default: 0.001)"
+    ),
 ]
 Orientation = Annotated[
     str | None,

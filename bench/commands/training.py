@@ -12,21 +12,28 @@ from bench.commands.options import (
     Alpha,
     Antialias,
     BatchSize,
+    Blacklist,
     Data,
+    ErrorBudget,
     Flip,
     ImageSize,
     Interpolation,
     Json,
+    OnError,
+    Orientation,
     Out,
     Resize,
     Sets,
     given_only,
+    listed,
+    readable,
     spec_values,
 )
 from bench.commands.output import console, libraries_to, result_folder
 
 if TYPE_CHECKING:
     from bench.choose import Best
+    from bench.plan import Failures
     from loaders import Manifest
     from trainer import Recipe
 
@@ -47,16 +54,19 @@ def train(
     resize: Resize = None,
     interpolation: Interpolation = None,
     antialias: Antialias = None,
+    orientation: Orientation = None,
     flip: Flip = None,
     alpha: Alpha = None,
+    blacklist: Blacklist = None,
+    on_error: OnError = None,
+    error_budget: ErrorBudget = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
     """Train MobileNetV2 from scratch with a loader, and hold its rate against the promise."""
     from bench.choose import Best, read_best
-    from bench.plan import parse_model, settings_for
+    from bench.plan import Failures, parse_model, settings_for
     from loaders import find_loader, parse_settings, parse_spec
-    from loaders import scan as scan_source
     from trainer import Recipe
 
     best = (
@@ -64,7 +74,7 @@ def train(
         if loader.endswith(".toml")
         else Best(loader=loader, spec=TRAINING_SPEC)
     )
-    spec = spec_values(batch_size, image_size, resize, interpolation, antialias, flip)
+    spec = spec_values(batch_size, image_size, resize, interpolation, antialias, flip, orientation)
     changed = {name: value for name, value in spec.items() if best.spec.get(name) != value}
     best = best.model_copy(
         update={
@@ -85,13 +95,23 @@ def train(
     )
     parse_spec(best.spec)
     parse_settings(find_loader(best.loader), best.settings)
-    run_training(best, recipe, scan_source(data), result_folder(out, "train"), json)
+    given = given_only({"on_error": on_error, "error_budget": error_budget})
+    failures = parse_model(Failures, given, "options")
+    # What is held out is always read by tf_data.
+    manifest, _ = readable(listed(data, blacklist), [best.loader, "tf_data"], console())
+    run_training(best, recipe, manifest, result_folder(out, "train"), json, failures)
 
 
 def run_training(
-    best: Best, recipe: Recipe, manifest: Manifest, folder: Path, json: Path | None
+    best: Best,
+    recipe: Recipe,
+    manifest: Manifest,
+    folder: Path,
+    json: Path | None,
+    failures: Failures | None = None,
 ) -> None:
     """Train, show how it goes and how it ended."""
+    from bench.plan import Failures
     from bench.record import write_json
     from bench.train import train as train_with
     from bench.train_progress import train_progress
@@ -104,7 +124,15 @@ def run_training(
             train_progress(terminal, images, recipe.epochs) as (on_epoch, on_step),
             libraries_to(folder / "train.log"),
         ):
-            result = train_with(best, recipe, manifest, folder, on_epoch=on_epoch, on_step=on_step)
+            result = train_with(
+                best,
+                recipe,
+                manifest,
+                folder,
+                on_epoch=on_epoch,
+                on_step=on_step,
+                failures=failures or Failures(),
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; the epochs that were done are in {folder}") from None
     if json is not None:
