@@ -12,7 +12,7 @@ from loaders import SPLITS, printable
 
 def tables(found: dict[str, Any]) -> Iterator[Table]:
     """Classes and splits; formats; problems; what each library's own call would do."""
-    size = f"{found['images']:,} files, {found['bytes'] / 1e6:,.0f} MB"
+    size = f"{found['images']:,} images, {found['bytes'] / 1e6:,.0f} MB"
     classes = _table("class", *SPLITS, caption=size)
     for name in found["classes"]:
         counts = (f"{found['counts'][split][name]:,}" for split in SPLITS)
