@@ -205,8 +205,9 @@ class _Epochs:
                     given += 1
                     yield Batch(images, self._folders.manifest.labels[rows], rows)
             except tf.errors.OpError as error:
-                self._drop_failed(listing, given, error)
-                self._parts = [*self._what_is_left(listing, part, given), *self._parts]
+                seen, following = self._around(listing, given)
+                self._drop_failed(np.unique(self._folders.rows(following)), given, error)
+                self._parts = [*self._what_is_left(listing, part, given, seen), *self._parts]
             if self._parts:
                 slots = self._parts[0].slots
                 listing = self._folders.whole() if slots is None else self._folders.part(slots)
@@ -236,11 +237,9 @@ class _Epochs:
     def _batches_an_epoch(self, listing: _Listing) -> int:
         return -(-len(listing.slots) // self._order.batch_size)
 
-    def _drop_failed(self, listing: _Listing, given: int, error: Any) -> None:
-        """Find what failed: Keras shuffles before it reads, so it is in the very next batch."""
+    def _drop_failed(self, suspects: Rows, given: int, error: Any) -> None:
         folders = self._folders
-        batch = next(iter(listing.again.repeat().skip(given).take(1))).numpy()
-        failed = unreadable(np.unique(folders.rows(batch)), folders.manifest, folders.decoding)
+        failed = unreadable(suspects, folders.manifest, folders.decoding)
         if not failed:
             raise LoaderError(f"TensorFlow: {tensorflow_words(error)}; batch {given}") from error
         for fault in failed:
@@ -248,11 +247,20 @@ class _Epochs:
         for fault in failed:
             folders.drop(fault.row)
 
-    def _what_is_left(self, listing: _Listing, part: _Part, given: int) -> list[_Part]:
-        done, into = divmod(given, self._batches_an_epoch(listing))
-        seen = listing.again.repeat().skip(given - into).take(into)
-        slots = np.setdiff1d(listing.slots, [slot for batch in seen for slot in batch.numpy()])
-        left = [_Part(slots, part.epoch + done, 1)]
+    def _around(self, listing: _Listing, given: int) -> tuple[Rows, Rows]:
+        """What the epoch under way has given so far, and what the next batch is to give.
+
+        Keras shuffles before it reads, so what failed is in that batch. To be asked once: a
+        shuffled dataset gives another order to each iterator.
+        """
+        into = given % self._batches_an_epoch(listing)
+        batches = listing.again.repeat().skip(given - into).take(into + 1)
+        *before, following = (batch.numpy() for batch in batches)
+        return np.concatenate([np.empty(0, np.int64), *before]), following
+
+    def _what_is_left(self, listing: _Listing, part: _Part, given: int, seen: Rows) -> list[_Part]:
+        done = given // self._batches_an_epoch(listing)
+        left = [_Part(np.setdiff1d(listing.slots, seen), part.epoch + done, 1)]
         if part.epochs is None or part.epochs > done + 1:
             epochs = None if part.epochs is None else part.epochs - done - 1
             left.append(_Part(None, part.epoch + done + 1, epochs))
