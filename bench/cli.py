@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bench.commands import data, measure, quickstart, scan, training
+from bench.commands import data, measure, pixels, quickstart, scan, training
 from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
 
 app = typer.Typer(
@@ -17,6 +17,10 @@ app = typer.Typer(
     "with it.",
 )
 app.command(epilog="Example: feedbench scan photos/ --bad > blacklist.csv")(scan.scan)
+app.command(
+    epilog="Example: feedbench pixels photos/ --loader keras_pil --loader tf_data "
+    "--set tf_data.decode=image,jpeg,scaled --sheet worst.png"
+)(pixels.pixels)
 app.command(
     epilog="Example: feedbench bench photos/ --suite quick --alpha 0.35 --image-size 96 "
     "--batch-size 64"

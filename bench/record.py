@@ -67,6 +67,16 @@ class Dropped(Record):
     reason: str
 
 
+class SamePixels(Record):
+    """What the check before the timing found of a trial's pixels, in levels of 0 to 255."""
+
+    reference: str
+    tolerance: float
+    worst_mean: float
+    within: bool
+    allowed: bool = Field(description="ranked even if they are beyond the tolerance")
+
+
 class Trial(Record):
     """All blocks of one loader with one setting feeding one consumer."""
 
@@ -83,6 +93,7 @@ class Trial(Record):
     peak_memory_bytes: int = 0
     left_out: dict[str, int] = Field({}, description="rows not fed to any loader, by reason")
     dropped: list[Dropped] = []
+    pixels: SamePixels | None = None
     error: str | None = None
 
 

@@ -38,8 +38,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Serve orders until the input ends."""
-    answers = _take_output()
-    _die_with_parent()
+    answers = take_output()
+    die_with_parent()
     begun = float(sys.argv[1])
 
     def answer(event: str, **values: Any) -> None:
@@ -147,14 +147,14 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _take_output() -> TextIO:
+def take_output() -> TextIO:
     """Keep standard output for answers; what libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return answers
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Linux ends this process when its parent dies, even while it is stopped."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

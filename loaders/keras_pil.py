@@ -108,7 +108,7 @@ def load(path: str, spec: BatchSpec, way: int = PLAIN) -> NDArray[np.float32]:
     """
     from keras.utils import img_to_array
 
-    image = _plain(path, spec) if way == PLAIN else _fitted(picture(path, spec), spec)
+    image = _plain(path, spec) if way == PLAIN else fitted(picture(path, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 
 
@@ -116,13 +116,13 @@ def _plain(path: str, spec: BatchSpec) -> Image:
     from keras.utils import load_img
 
     if spec.resize == "pad" or spec.interpolation != "nearest":
-        return _fitted(load_img(path), spec)
+        return fitted(load_img(path), spec)
     size = (spec.image_size, spec.image_size)
     nearest: Image = load_img(path, target_size=size, keep_aspect_ratio=spec.resize == "crop")
     return nearest
 
 
-def _fitted(image: Image, spec: BatchSpec) -> Image:
+def fitted(image: Image, spec: BatchSpec) -> Image:
     """Brought to the spec's size, its way and its filter."""
     if spec.resize == "pad":
         return _padded(image, spec)
