@@ -53,8 +53,8 @@ def _alterations(path: str, spec: BatchSpec) -> Iterator[tuple[str, Pictures]]:
     tried = [
         *((name, lambda other=other: picture(path, other), other) for name, other in _specs(spec)),
         *((name, lambda how=how: _jpeg(path, **how), spec) for name, how in _JPEG),
-        ("alpha", lambda: _opened(path), spec),
         ("depth", lambda: _cut(path), spec),
+        ("alpha", lambda: _opened(path), spec),
     ]
     for name, make, other in tried:
         altered = _made(make, other)

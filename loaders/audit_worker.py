@@ -21,7 +21,7 @@ import psutil
 
 from loaders.probe import Limits, probe
 
-MESSAGE_BYTES = 65_536
+MESSAGE_BYTES = 200_000  # sixteen of the longest paths, or of the longest words on files
 _BYTES_A_PIXEL = 16  # the file, the decoder's own buffers, and what it gives
 _LEAST_SPARE_BYTES = 2 << 30
 _LOOK_S = 2.0  # how often an idle process looks whether the one that forked it still lives
@@ -115,7 +115,7 @@ class _Forks:
 
 
 def _work(slot: socket.socket, master: int, limits: Limits) -> None:
-    """Probe what comes, one file after the other, on one core."""
+    """Probe groups of files, one file after the other, on one core."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -124,10 +124,10 @@ def _work(slot: socket.socket, master: int, limits: Limits) -> None:
     slot.settimeout(_LOOK_S)
     while os.getppid() == master:
         try:
-            number, path = pickle.loads(slot.recv(MESSAGE_BYTES))
+            files = pickle.loads(slot.recv(MESSAGE_BYTES))
         except TimeoutError:
             continue
-        slot.send(pickle.dumps((number, probe(path, limits))))
+        slot.send(pickle.dumps([(number, probe(path, limits)) for number, path in files]))
 
 
 def _limit_memory(limits: Limits) -> None:

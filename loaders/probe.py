@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 REFUSED = "refused: "  # begins the words on files that a limit kept from being decoded
+_LONGEST = 300  # signs of what a decoder says
 _MOST_BYTES_A_PIXEL = 8  # 16 bits of four channels, stored as they are
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -106,7 +107,11 @@ def _decode_by_pillow(data: bytes, facts: Facts, limits: Limits) -> None:
             known_range(image)
     except Exception as error:  # each of Pillow's formats fails in ways of its own
         facts["format"] = facts["format"] or _magic(data)
-        facts["pillow"] = printable(reason(error))
+        facts["pillow"] = _line(reason(error))
+
+
+def _line(words: str) -> str:
+    return printable(words)[:_LONGEST]
 
 
 def _header(image: Image, data: bytes) -> Facts:
@@ -171,7 +176,7 @@ def _decode_by_tensorflow(data: bytes, facts: Facts) -> str | None:
     try:
         image = tf.io.decode_image(data, channels=channels, expand_animations=False)
     except Exception as error:  # a TensorFlow error, or Python's for what it cannot even take
-        return printable(tensorflow_words(error))
+        return _line(tensorflow_words(error))
     if kind == "JXL":
         mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(image.shape[2])
         if mode is None:

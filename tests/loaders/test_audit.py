@@ -63,7 +63,7 @@ def test_other_limits_read_again_what_they_refused_and_no_more(photos, tmp_path)
 
 
 def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path):
-    for copy in range(40):
+    for copy in range(12):
         shutil.copytree(photos / "bee", photos / "cat" / f"more{copy}")
     code = (
         "import sys\n"
@@ -87,11 +87,11 @@ def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path)
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
     known = Store(store).facts().num_rows
-    assert 0 < known < 645
+    assert 0 < known < 225
     psutil.wait_procs(children, timeout=10)
     assert not any(child.is_running() for child in children)
     resumed, read = audited(photos, store)
-    assert read == 645 - known
+    assert read == 225 - known
     undisturbed, _ = audited(photos, tmp_path / "undisturbed")
     assert resumed.table.equals(undisturbed.table)
 
@@ -247,8 +247,9 @@ def test_each_librarys_own_call_is_judged(zoo, tmp_path):
     assert found["keras_pil"].drops == found["tf_data"].drops == 0
     # .webp, .tiff, .avif, .jxl, .pic and a file without extension
     assert found["keras_directory"].drops == 18
-    assert found["keras_pil"].left_out > found["tf_data"].left_out == len(zoo.bad)
-    turned, transparent, deep = len(zoo.upright), 6, 3
+    assert found["keras_pil"].left_out > found["tf_data"].left_out
+    assert found["tf_data"].left_out == len(zoo.bad) + len(zoo.sloppy)
+    turned, transparent, deep = len(zoo.upright), 7, 3
     assert found["keras_pil"].alters == turned + transparent + deep
     assert found["tf_data"].fails > found["tf_data"].left_out
 
