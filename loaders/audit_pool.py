@@ -57,6 +57,7 @@ class _Slot:
         self.waiting: deque[list[File]] = deque()
         self.since = monotonic()
         self.killed: list[File] | None = None
+        self.warm = False  # before its process says so, no file can be late
 
     def send(self, group: list[File]) -> None:
         if not self.waiting:
@@ -116,6 +117,9 @@ class _Pool:
                 results = pickle.loads(slot.line.recv(MESSAGE_BYTES))
             except BlockingIOError:
                 return
+            if not results:
+                slot.warm, slot.since = True, monotonic()
+                continue
             numbers = [number for number, _ in results]
             known = [group for group in slot.waiting if [n for n, _ in group] == numbers]
             if known:
@@ -138,8 +142,7 @@ class _Pool:
 
     def _blame(self, slot: _Slot, status: int) -> Iterator[tuple[int, Facts]]:
         """Find the file at which a process died; the next process goes on with the others."""
-        killed, slot.killed = slot.killed, None
-        slot.since = monotonic()
+        killed, slot.killed, slot.warm = slot.killed, None, False
         if not slot.waiting:
             return
         group = slot.waiting.popleft()
@@ -164,7 +167,7 @@ class _Pool:
         now = monotonic()
         for index, slot in enumerate(self._slots):
             late = now - slot.since > self._limits.seconds
-            if slot.waiting and late and slot.killed is None:
+            if slot.warm and slot.waiting and late and slot.killed is None:
                 slot.killed = slot.waiting[0]
                 self._control.sendall(json.dumps({"kill": index}).encode())
 

@@ -5,6 +5,7 @@ Started by `audit_pool`. A decoder that crashes or is ended for taking too long 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -120,7 +121,9 @@ def _work(slot: socket.socket, master: int, limits: Limits) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    _warm_up()
     _limit_memory(limits)
+    slot.send(pickle.dumps([]))
     slot.settimeout(_LOOK_S)
     while os.getppid() == master:
         try:
@@ -128,6 +131,16 @@ def _work(slot: socket.socket, master: int, limits: Limits) -> None:
         except TimeoutError:
             continue
         slot.send(pickle.dumps([(number, probe(path, limits)) for number, path in files]))
+
+
+def _warm_up() -> None:
+    """What a first image costs is not charged to one."""
+    import tensorflow as tf
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(data, "PNG")
+    tf.io.decode_image(data.getvalue(), channels=3)
 
 
 def _limit_memory(limits: Limits) -> None:

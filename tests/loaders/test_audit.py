@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from loaders import SourceError, jxl, scan
 from loaders.audit import attach, audit
@@ -148,15 +149,15 @@ def test_a_decoder_that_crashes_costs_one_file(photos, tmp_path):
 
 
 def test_a_file_that_takes_too_long_costs_itself_alone(photos, tmp_path):
-    wanted = files(photos)
-    found = {}
-    for number, facts in probe_all(iter(wanted), Limits(seconds=6), 1, tmp_path / "log"):
-        found[number] = facts
-        if len(found) == 10:
-            os.kill(forks(1)[0].pid, signal.SIGSTOP)
+    Image.new("L", (13_000, 13_000)).save(photos / "ant" / "vast.png", compress_level=1)
+    wanted = [*files(photos), (99, os.fsencode(photos / "ant" / "vast.png")), (100, b"/no/such")]
+    found = dict(probe_all(iter(wanted), Limits(seconds=0.4), 1, tmp_path / "log"))
     assert sorted(found) == [number for number, _ in wanted]
-    late = [facts for facts in found.values() if facts["pillow"]]
-    assert [facts["pillow"] for facts in late] == ["refused: not done after 6 s, the limit"]
+    said = {number: facts["pillow"] for number, facts in found.items() if facts["pillow"]}
+    assert said == {
+        99: "refused: not done after 0.4 s, the limit",
+        100: "No such file or directory",
+    }
 
 
 def test_processes_that_do_not_start_are_told(photos, tmp_path, monkeypatch):
