@@ -47,10 +47,11 @@ def _exit_code(error: Exception) -> int:
     # Imported here: `--help` must not wait for what the loaders import.
     from bench.errors import BenchError
     from loaders.errors import ImageError, LoaderError
+    from trainer.errors import CheckpointError, DivergedError, TrainerError
 
-    if isinstance(error, ImageError):
+    if isinstance(error, ImageError | CheckpointError | DivergedError):
         return NOTHING_DONE
-    if isinstance(error, BenchError | LoaderError):
+    if isinstance(error, BenchError | LoaderError | TrainerError):
         return WRONG_USE
     raise error
 
