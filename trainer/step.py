@@ -227,6 +227,7 @@ class Trainer:
                 raise ValueError(f"{variable.path}: shape {value.shape}, not {variable.shape}")
             variable.assign(value)
         self._steps = steps
+        self._logs = _plain(self._model.get_metrics_result())
 
     @property
     def phase_steps(self) -> int:
