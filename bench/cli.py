@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bench.commands import data, measure, quickstart, training
+from bench.commands import comparing, data, measure, predicting, quickstart, sizing, training
 from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
 
 app = typer.Typer(
@@ -25,6 +25,15 @@ app.command(epilog="Example: feedbench show results/bench-20260101-120000")(meas
 app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(
     training.train
 )
+app.command(
+    "compare-training", epilog="Example: feedbench compare-training results/scratch results/tuned"
+)(comparing.compare_training)
+app.command(epilog="Example: feedbench predict results/run/model.keras one.jpg two.webp")(
+    predicting.predict
+)
+app.command(
+    "batch-size", epilog="Example: feedbench batch-size photos/ --image-size 224 --max 1024"
+)(sizing.batch_size)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
     data.make_data
 )

@@ -25,9 +25,24 @@ def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
     """
     import keras
 
+    network = construct(recipe, image_size, weights=None, classes=classes)
+    # Class shares of 16 bits would round the loss of a sure network to nothing.
+    network.layers[-1].dtype_policy = keras.DTypePolicy("float32")
+    for layer in _of_kind(network, keras.layers.BatchNormalization):
+        layer.momentum = recipe.batch_norm_momentum
+    return network
+
+
+def construct(recipe: Recipe, image_size: int, **values: Any) -> Any:
+    """What the constructor of the recipe's network gives.
+
+    Raises:
+        ValueError: a name, an image size or an alpha that keras.applications refuses.
+    """
+    import keras
+
     constructor = _constructor(recipe.network)
     known = inspect.signature(constructor).parameters
-    values: dict[str, Any] = {"weights": None, "classes": classes}
     if "alpha" in known:
         values["alpha"] = recipe.alpha
     elif recipe.alpha != 1:
@@ -36,12 +51,7 @@ def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
         values["include_preprocessing"] = False
     keras.utils.set_random_seed(recipe.seed)
     with _precision(recipe):
-        network = constructor(input_shape=(image_size, image_size, 3), **values)
-    # Class shares of 16 bits would round the loss of a sure network to nothing.
-    network.layers[-1].dtype_policy = keras.DTypePolicy("float32")
-    for layer in _of_kind(network, keras.layers.BatchNormalization):
-        layer.momentum = recipe.batch_norm_momentum
-    return network
+        return constructor(input_shape=(image_size, image_size, 3), **values)
 
 
 def _constructor(name: str) -> Callable[..., Any]:

@@ -196,11 +196,14 @@ def run_training(
     from bench.train_progress import train_progress
     from loaders import parse_spec
     from trainer.fit import Stopped
+    from trainer.weights import warnings as weights_warnings
 
     terminal = console()
     manifest.only("validation")
     images = len(manifest.only("train"))
-    for line in recipe.warnings(parse_spec(best.spec).batch_size, images):
+    spec = parse_spec(best.spec)
+    notes = recipe.warnings(spec.batch_size, images)
+    for line in notes if resume else [*notes, *weights_warnings(recipe, spec.value_range)]:
         terminal.print(f"Note: {line}", highlight=False, soft_wrap=True)
     go_on = f"feedbench train {data} --resume {folder}"
     try:

@@ -1,0 +1,78 @@
+"""What a saved model says of image files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from bench.errors import RecordError
+from loaders import BatchSpec, ImageError, parse_spec
+
+_SPEC = ("image_size", "resize", "interpolation", "antialias", "value_range")
+
+
+class Prediction(BaseModel):
+    """What the model says of one file, or why it could not be read."""
+
+    path: str
+    predicted: str | None = None
+    probability: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A saved model with its classes and the shape of the pictures that it was trained on."""
+
+    model: Any
+    classes: list[str]
+    spec: BatchSpec
+
+    def __call__(self, paths: Iterable[str]) -> Iterator[Prediction]:
+        """What it says of each file, in order."""
+        for path in paths:
+            yield self._one(path)
+
+    def _one(self, path: str) -> Prediction:
+        try:
+            pixels = picture(path, self.spec)
+        except ImageError as error:
+            return Prediction(path=path, error=str(error))
+        shares = np.asarray(self.model(pixels[None], training=False))[0]
+        best = int(shares.argmax())
+        return Prediction(path=path, predicted=self.classes[best], probability=float(shares[best]))
+
+
+def load_classifier(path: Path) -> Classifier:
+    """A model that `feedbench train` saved.
+
+    Raises:
+        RecordError: the file has no classes in it.
+        TrainerError: it cannot be read.
+    """
+    from trainer.saved import load_model, read_facts
+
+    facts = read_facts(path)
+    if facts is None or "classes" not in facts:
+        raise RecordError(
+            f"{path}: no classes in it; give the model.keras or best.keras of a training"
+        )
+    spec = parse_spec({name: facts[name] for name in _SPEC if name in facts})
+    return Classifier(load_model(path), list(facts["classes"]), spec)
+
+
+def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:
+    """One file's pixels of 0 to 255 as training saw them, float32 `[side, side, 3]`.
+
+    Raises:
+        ImageError: it cannot be read; the text names it.
+    """
+    from loaders.keras_pil import load
+
+    return load(path, spec)

@@ -1,0 +1,94 @@
+"""The batch size that fits: real children, real lack of memory."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench.batch_size import Tried, choose, complaints, read_answer, sizes_between
+
+
+def test_sizes_are_powers_of_two_and_sums_of_two_neighbours():
+    assert sizes_between(64, 512) == [64, 96, 128, 192, 256, 384, 512]
+    assert sizes_between(1, 6) == [1, 2, 3, 4, 6]
+    assert sizes_between(65, 95) == []
+
+
+def tried(size: int, rate: float, gigabytes: float) -> Tried:
+    held = int(gigabytes * 1e9)
+    return Tried(
+        batch_size=size, fits=True, images_per_second=rate, host_bytes=held, device_bytes=held
+    )
+
+
+def test_the_largest_has_head_room_and_the_smallest_is_as_fast():
+    all_tried = [
+        tried(64, 900, 2),
+        tried(96, 985, 3),
+        tried(128, 1000, 5),
+        tried(192, 990, 8.9),
+        tried(256, 1200, 9.5),
+        Tried(batch_size=384, fits=False, why="out of memory"),
+    ]
+    sizes = choose(all_tried, 10**10, True)
+    assert (sizes.largest, sizes.smallest) == (192, 96)
+    assert choose(all_tried[-1:], 10**10, True).largest is None
+
+
+def test_an_allocators_warning_means_that_it_does_not_fit():
+    answer = json.dumps({"images_per_second": 9.0, "host_bytes": 1, "device_bytes": 2})
+    warning = "W bfc_allocator.cc:310] Allocator (GPU_0_bfc) ran out of memory trying to allocate"
+    assert read_answer(8, answer, "a line\n", 0, False).fits
+    warned = read_answer(8, answer, f"a line\n{warning}\n", 0, False)
+    assert not warned.fits
+    assert "ran out of memory" in (warned.why or "")
+    assert warned.images_per_second == 9
+    assert list(complaints("all is well\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "errors", "code", "killed", "said"),
+    [
+        ('{"error": "out of memory: OOM"}', "", 1, False, "out of memory: OOM"),
+        ("", "terminate: std::bad_alloc\n", -6, False, "std::bad_alloc"),
+        ("", "", -9, True, "the kernel ended it"),
+        ("", "", -11, False, "crashed: SIGSEGV"),
+        ("", "", 3, False, "exit code 3"),
+    ],
+)
+def test_why_a_size_does_not_fit(answer, errors, code, killed, said):
+    one = read_answer(8, answer, errors, code, killed)
+    assert not one.fits
+    assert said in (one.why or "")
+
+
+def test_sizes_are_tried_until_memory_is_short(tmp_path, tiny_photos):
+    """The second size needs more address space than the shell allows its children."""
+    told = tmp_path / "told.json"
+    command = (
+        f"ulimit -v 9000000; exec {sys.executable} -m bench.cli batch-size {tiny_photos} "
+        f"--image-size 96 --alpha 0.35 --min 4 --max 6144 --seconds 0.2 --json {told}"
+    )
+    script = command.replace("--min 4 --max 6144", "--min 4096 --max 6144")
+    done = subprocess.run(
+        ["bash", "-c", script], text=True, capture_output=True, check=False, env=dict(os.environ)
+    )
+    assert done.returncode == 1, done.stderr
+    sizes = json.loads(told.read_text())
+    (failed,) = sizes["tried"]
+    assert failed["batch_size"] == 4096
+    assert not failed["fits"]
+    assert any(words in failed["why"].lower() for words in ("memory", "alloc", "oom"))
+    done = subprocess.run(
+        ["bash", "-c", command.replace("--max 6144", "--max 4")],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    sizes = json.loads(told.read_text())
+    assert (sizes["largest"], sizes["smallest"], sizes["on_device"]) == (4, 4, False)
+    assert sizes["tried"][0]["images_per_second"] > 0
+    assert sizes["tried"][0]["host_bytes"] > 10**8
