@@ -6,7 +6,16 @@ import sys
 
 import typer
 
-from bench.commands import comparing, data, measure, predicting, quickstart, sizing, training
+from bench.commands import (
+    comparing,
+    data,
+    measure,
+    predicting,
+    quickstart,
+    recipes,
+    sizing,
+    training,
+)
 from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
 
 app = typer.Typer(
@@ -34,6 +43,7 @@ app.command(epilog="Example: feedbench predict results/run/model.keras one.jpg t
 app.command(
     "batch-size", epilog="Example: feedbench batch-size photos/ --image-size 224 --max 1024"
 )(sizing.batch_size)
+app.command(epilog="Example: feedbench recipe > recipe.toml")(recipes.recipe)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
     data.make_data
 )

@@ -1,13 +1,13 @@
 """The batch size that fits: real children, real lack of memory."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
 from bench.batch_size import Tried, choose, complaints, read_answer, sizes_between
+from bench.cli import main
 
 
 def test_sizes_are_powers_of_two_and_sums_of_two_neighbours():
@@ -64,31 +64,37 @@ def test_why_a_size_does_not_fit(answer, errors, code, killed, said):
     assert said in (one.why or "")
 
 
-def test_sizes_are_tried_until_memory_is_short(tmp_path, tiny_photos):
-    """The second size needs more address space than the shell allows its children."""
-    told = tmp_path / "told.json"
-    command = (
-        f"ulimit -v 9000000; exec {sys.executable} -m bench.cli batch-size {tiny_photos} "
-        f"--image-size 96 --alpha 0.35 --min 4 --max 6144 --seconds 0.2 --json {told}"
-    )
-    script = command.replace("--min 4 --max 6144", "--min 4096 --max 6144")
-    done = subprocess.run(
-        ["bash", "-c", script], text=True, capture_output=True, check=False, env=dict(os.environ)
-    )
-    assert done.returncode == 1, done.stderr
-    sizes = json.loads(told.read_text())
-    (failed,) = sizes["tried"]
-    assert failed["batch_size"] == 4096
-    assert not failed["fits"]
-    assert any(words in failed["why"].lower() for words in ("memory", "alloc", "oom"))
-    done = subprocess.run(
-        ["bash", "-c", command.replace("--max 6144", "--max 4")],
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+TRY = """
+import json, sys
+from bench.batch_size import try_sizes
+from loaders import BatchSpec, scan
+from trainer import Recipe
+rows, recipe = scan(sys.argv[1]).only("train"), Recipe(alpha=0.35)
+told = try_sizes(rows, BatchSpec(image_size=96), recipe, [4, 32768, 49152], seconds=0.2,
+                 time_limit=120, on_tried=lambda one: None)
+print(told.model_dump_json())
+"""
+
+
+def test_sizes_are_tried_until_memory_is_short(tiny_photos):
+    """The second size needs more address space than the shell allows."""
+    command = ["bash", "-c", 'ulimit -v 9000000; exec "$@"', "-", sys.executable, "-c", TRY]
+    done = subprocess.run([*command, tiny_photos], text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    sizes = json.loads(told.read_text())
+    sizes = json.loads(done.stdout)
+    fits, fails = sizes["tried"]  # and none after the first that does not
+    assert fits["fits"]
+    assert fits["images_per_second"] > 0
+    assert fits["host_bytes"] > 10**8
+    assert not fails["fits"]
+    assert any(words in fails["why"].lower() for words in ("memory", "alloc", "oom"))
     assert (sizes["largest"], sizes["smallest"], sizes["on_device"]) == (4, 4, False)
-    assert sizes["tried"][0]["images_per_second"] > 0
-    assert sizes["tried"][0]["host_bytes"] > 10**8
+
+
+def test_no_size_between_the_bounds_is_said(monkeypatch, capsys, tiny_photos):
+    monkeypatch.setattr(
+        sys, "argv", ["feedbench", "batch-size", str(tiny_photos), "--min", "65", "--max", "95"]
+    )
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "widen them" in capsys.readouterr().err

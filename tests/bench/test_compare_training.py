@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bench.compare_training import (
     wilson,
 )
 from bench.predict import load_classifier
+from trainer import Recipe
 
 
 def call(monkeypatch, *arguments) -> int:
@@ -152,3 +154,30 @@ def test_tensorboard_and_its_profiler_have_their_files(runs):
 def test_a_profile_that_is_no_window_is_refused(monkeypatch, capsys, tiny_photos):
     assert call(monkeypatch, "train", tiny_photos, "--profile", "9-3") == 2
     assert "FIRST-LAST" in capsys.readouterr().err
+
+
+def test_the_printed_recipe_is_the_default_one(monkeypatch, capsys):
+    assert call(monkeypatch, "recipe") == 0
+    printed = tomllib.loads(capsys.readouterr().out)
+    assert Recipe.model_validate(printed) == Recipe()
+    assert printed.keys() == Recipe.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alfa = 1", "'alfa'"),
+        ("schedule = 'linear'", "schedule"),
+        ("network = 'NetV2'", "no 'NetV2'"),
+        ("not toml", "not TOML"),
+        ("weights = 'none.keras'", "no such file"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(monkeypatch, capsys, tmp_path, tiny_photos, text, said):
+    recipe = tmp_path / "wrong.toml"
+    recipe.write_text(text)
+    arguments = ["--recipe", recipe, *OPTIONS, "--out", tmp_path / "run"]
+    assert call(monkeypatch, "train", tiny_photos, *arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

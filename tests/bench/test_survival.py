@@ -7,13 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bench.cli import main
+from bench.consumer import class_weights
 from bench.errors import RecordError
 from bench.training_folder import check_room
+from loaders import scan
+from trainer import Recipe
 from trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard"]
@@ -193,6 +198,15 @@ def test_what_a_run_leaves_behind(undisturbed, tiny_photos):
     assert [line["images"] for line in result["per_class"]] == [4, 4]
     for name in ("confusion.png", "learning-curves.png"):
         assert (undisturbed / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_rare_classes_count_more_and_the_mean_image_one(tiny_photos):
+    manifest = scan(tiny_photos).only("train")
+    few = replace(manifest, table=manifest.table.slice(16))  # 8 circles, 24 squares
+    weights = class_weights(Recipe(class_weights="balanced"), few)
+    assert weights == pytest.approx([32 / 16, 32 / 48])
+    assert np.mean(np.array(weights)[few.labels]) == pytest.approx(1)
+    assert class_weights(Recipe(), few) is None
 
 
 def test_no_epoch_waits_long_for_the_one_before(undisturbed):

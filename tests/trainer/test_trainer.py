@@ -104,6 +104,7 @@ def test_evaluation_forgets_the_running_figures(trained):
 
 def test_a_short_batch_costs_no_new_trace(trained):
     traces = trained._train.experimental_get_tracing_count()
+    assert traces == 1, "the first step was traced twice: its variables were not there yet"
     trained.step(colours(99, size=5))
     trained.finish()
     assert trained._train.experimental_get_tracing_count() == traces
@@ -116,6 +117,19 @@ def test_pixels_and_ranged_images_train_alike():
         one.step(colours(3, scale=scale))
         losses.append(one.progress()["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_an_image_counts_by_its_class():
+    losses = []
+    for weights in (None, (1, 1), (2, 2), (2, 0)):
+        one = trainer(class_weights="balanced")
+        one._class_weights = weights
+        one._enter(0)
+        one.step(colours(3))
+        losses.append(one.progress()["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert losses[2] == pytest.approx(2 * losses[0], rel=1e-5)
+    assert losses[3] != pytest.approx(losses[2], rel=1e-2)
 
 
 def test_the_saved_model_takes_pixels_and_agrees_with_the_trainer(trained, tmp_path):
