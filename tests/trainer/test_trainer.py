@@ -120,16 +120,15 @@ def test_pixels_and_ranged_images_train_alike():
 
 
 def test_an_image_counts_by_its_class():
+    bright = Fed(colours(3).images, np.ones(BATCH, np.int32))
     losses = []
-    for weights in (None, (1, 1), (2, 2), (2, 0)):
-        one = trainer(class_weights="balanced")
+    for weights in (None, (0, 2)):
+        one = trainer()
         one._class_weights = weights
         one._enter(0)
-        one.step(colours(3))
+        one.step(bright)
         losses.append(one.progress()["loss"])
-    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
-    assert losses[2] == pytest.approx(2 * losses[0], rel=1e-5)
-    assert losses[3] != pytest.approx(losses[2], rel=1e-2)
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
 
 
 def test_the_saved_model_takes_pixels_and_agrees_with_the_trainer(trained, tmp_path):
