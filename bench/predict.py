@@ -14,8 +14,6 @@ from pydantic import BaseModel
 from bench.errors import RecordError
 from loaders import BatchSpec, ImageError, parse_spec
 
-_SPEC = ("image_size", "resize", "interpolation", "antialias", "value_range")
-
 
 class Prediction(BaseModel):
     """What the model says of one file, or why it could not be read."""
@@ -63,8 +61,8 @@ def load_classifier(path: Path) -> Classifier:
         raise RecordError(
             f"{path}: no classes in it; give the model.keras or best.keras of a training"
         )
-    spec = parse_spec({name: facts[name] for name in _SPEC if name in facts})
-    return Classifier(load_model(path), list(facts["classes"]), spec)
+    classes = list(facts.pop("classes"))
+    return Classifier(load_model(path), classes, parse_spec(facts))
 
 
 def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:

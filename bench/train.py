@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from trainer.step import Trainer
 
 CLASSES = "classes.json"
+# What a batch spec says of batches and their order; the rest says how one picture is made.
+_NOT_OF_A_PICTURE = {"batch_size", "augment", "shuffle", "seed"}
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,8 @@ class _Job:
     @property
     def facts(self) -> dict[str, Any]:
         """What inference must know; saved within the models."""
-        spec = self.spec.model_dump(mode="json")
-        names = ("image_size", "resize", "interpolation", "antialias", "value_range")
-        return {"classes": list(self.manifest.classes), **{name: spec[name] for name in names}}
+        spec = self.spec.model_dump(mode="json", exclude=_NOT_OF_A_PICTURE)
+        return {"classes": list(self.manifest.classes), **spec}
 
 
 def train(
