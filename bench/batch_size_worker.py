@@ -16,7 +16,7 @@ from typing import Any
 from bench.consumer import make_trainer
 from bench.meters.gpu import GpuMeter, find_gpus
 from bench.meters.process import tree_peak_memory
-from bench.worker import _die_with_parent, _take_output, reason
+from bench.worker import die_with_parent, reason, take_output
 from loaders import BatchSpec, Manifest, open_loader
 from trainer import Recipe
 
@@ -26,8 +26,8 @@ _LEAST_STEPS = 3
 
 def main() -> None:
     """Answer one order."""
-    answers = _take_output()
-    _die_with_parent()
+    answers = take_output()
+    die_with_parent()
     _go_first()
     try:
         answer = _measured(json.loads(sys.stdin.readline()))

@@ -10,9 +10,11 @@ from bench.commands import (
     comparing,
     data,
     measure,
+    pixels,
     predicting,
     quickstart,
     recipes,
+    scan,
     sizing,
     training,
 )
@@ -25,7 +27,11 @@ app = typer.Typer(
     help="How fast each input pipeline feeds your trainer, which one to take, and the training "
     "with it.",
 )
-app.command(epilog="Example: feedbench scan photos/ --out photos.parquet")(data.scan)
+app.command(epilog="Example: feedbench scan photos/ --bad > blacklist.csv")(scan.scan)
+app.command(
+    epilog="Example: feedbench pixels photos/ --loader keras_pil --loader tf_data "
+    "--set tf_data.decode=image,jpeg,scaled --sheet worst.png"
+)(pixels.pixels)
 app.command(
     epilog="Example: feedbench bench photos/ --suite quick --alpha 0.35 --image-size 96 "
     "--batch-size 64"

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from bench.errors import RecordError
-from loaders import BatchSpec, ImageError, parse_spec
+from loaders import BatchSpec, parse_spec
+from loaders.errors import printable
+from loaders.pillow_image import picture as open_picture
+from loaders.pillow_image import reason
 
 
 class Prediction(BaseModel):
@@ -40,8 +43,11 @@ class Classifier:
     def _one(self, path: str) -> Prediction:
         try:
             pixels = picture(path, self.spec)
-        except ImageError as error:
-            return Prediction(path=path, error=str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # each of Pillow's formats fails in ways of its own
+            why = f"{printable(path)}: Pillow cannot read it: {reason(error)}"
+            return Prediction(path=path, error=why)
         shares = np.asarray(self.model(pixels[None], training=False))[0]
         best = int(shares.argmax())
         return Prediction(path=path, predicted=self.classes[best], probability=float(shares[best]))
@@ -69,8 +75,11 @@ def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:
     """One file's pixels of 0 to 255 as training saw them, float32 `[side, side, 3]`.
 
     Raises:
-        ImageError: it cannot be read; the text names it.
+        Exception: whatever Pillow has to say of a file that it cannot read.
     """
-    from loaders.keras_pil import load
+    from keras.utils import img_to_array
 
-    return load(path, spec)
+    from loaders.keras_pil import fitted
+
+    image = fitted(open_picture(path, spec), spec)
+    return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from bench.errors import RecordError
 from bench.record import write_text
 from loaders import Batch, Manifest
+from loaders.errors import printable
 
 if TYPE_CHECKING:
     from trainer.step import Trainer
@@ -59,14 +59,9 @@ class Predictions:
         columns = (self.rows, self.labels, self.predicted, self.probability)
         joined = [np.concatenate(column) for column in columns]
         for row, label, said, share in zip(*joined, strict=True):
-            name = _printable(names[int(row)].as_py())
+            name = printable(names[int(row)].as_py())
             writer.writerow([name, classes[label], classes[said], f"{share:.6f}"])
         write_text(path, text.getvalue())
-
-
-def _printable(name: bytes) -> str:
-    """A path as text; bytes that are no UTF-8 as escapes, the same for the same path."""
-    return os.fsdecode(name).encode("utf-8", "backslashreplace").decode()
 
 
 class ClassFigures(BaseModel):

@@ -55,6 +55,10 @@ def counted(console: Console, description: str, total: int) -> Iterator[Callable
             task = progress.add_task(description, total=total)
             yield lambda count: progress.advance(task, count)
         return
+    yield _ten_lines(console, description, total)
+
+
+def _ten_lines(console: Console, description: str, total: int) -> Callable[[int], None]:
     done = 0
 
     def advance(count: int) -> None:
@@ -63,7 +67,29 @@ def counted(console: Console, description: str, total: int) -> Iterator[Callable
         if before * 10 // total != done * 10 // total:
             console.print(f"{description}: {done} of {total}", highlight=False)
 
-    yield advance
+    return advance
+
+
+@contextmanager
+def scan_progress(console: Console) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """Shows files a second and the time left; gives what to call with the files there are."""
+    if not console.is_terminal:
+        yield lambda total: _ten_lines(console, "read", total)
+        return
+    with bar(console, TextColumn("{task.fields[rate]}")) as progress:
+
+        def start(total: int) -> Callable[[int], None]:
+            task = progress.add_task("reading files", total=total, rate="")
+            return lambda count: _read(progress, task, count)
+
+        yield start
+
+
+def _read(progress: Progress, task: TaskID, count: int) -> None:
+    progress.advance(task, count)
+    speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+    if speed:
+        progress.update(task, rate=f"{speed:,.0f} files/s")
 
 
 def _live(progress: Progress, task: TaskID, event: Event) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import RecordError
 from loaders.contract import explain
 
-SCHEMA_NUMBER = 1
+SCHEMA_NUMBER = 2
 TRIALS = "trials.jsonl"
 
 Consumer = Literal["train", "drain"]
@@ -59,6 +59,24 @@ class WarmUp(Record):
     images: int
 
 
+class Dropped(Record):
+    """An image that failed while the trial ran, and in whose place another was given."""
+
+    path: str
+    row: int
+    reason: str
+
+
+class SamePixels(Record):
+    """What the check before the timing found of a trial's pixels, in levels of 0 to 255."""
+
+    reference: str
+    tolerance: float
+    worst_mean: float
+    within: bool
+    allowed: bool = Field(description="ranked even if they are beyond the tolerance")
+
+
 class Trial(Record):
     """All blocks of one loader with one setting feeding one consumer."""
 
@@ -73,7 +91,9 @@ class Trial(Record):
     warm_ups: list[WarmUp] = []
     blocks: list[Block] = []
     peak_memory_bytes: int = 0
-    left_out: list[str] = Field([], description="paths that the loader cannot see")
+    left_out: dict[str, int] = Field({}, description="rows not fed to any loader, by reason")
+    dropped: list[Dropped] = []
+    pixels: SamePixels | None = None
     error: str | None = None
 
 
@@ -106,6 +126,8 @@ def _trial(path: Path, number: int, line: str) -> Trial:
                 f"{path}: line {number}: schema {values['schema_number']} is newer "
                 f"than {SCHEMA_NUMBER}; upgrade feedbench"
             )
+        if isinstance(values.get("left_out"), list):  # schema 1: of this loader alone
+            values["left_out"] = {"its loader cannot see it": len(values["left_out"])}
         return Trial.model_validate(values)
     except ValidationError as error:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error

@@ -36,7 +36,7 @@ class Remote:
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "bench.worker", str(time())],
-                env=_environment(),
+                env=worker_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -145,7 +145,7 @@ class Remote:
             os.killpg(self.pid, number)
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """The worker's: quiet, and with GPU memory taken as needed, since others are frozen on it."""
     # With -P and this path, a folder of the user's that is called bench or loaders stays unseen.
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

@@ -13,8 +13,9 @@ import numpy as np
 from bench.errors import TrialError
 from bench.meters.gpu import GpuMeter, find_gpus, free_gpu_memory
 from bench.meters.process import available_memory
+from bench.pixels import Pixels
 from bench.plan import Choice, Plan
-from bench.record import Block, Gpu, Trial, WarmUp, write_trials
+from bench.record import Block, Dropped, Gpu, SamePixels, Trial, WarmUp, write_trials
 from bench.remote import Remote
 from loaders import Manifest, find_loader, parse_settings
 
@@ -47,14 +48,29 @@ class Event:
 Report = Callable[[Event], None]
 
 
-def run(plan: Plan, manifest: Manifest, folder: Path, report: Report) -> list[Trial]:
+def run(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    report: Report,
+    left_out: dict[str, int] | None = None,
+    pixels: Pixels | None = None,
+) -> list[Trial]:
     """Measure every trial of the plan; what is done is in the folder even after Ctrl-C.
+
+    Args:
+        left_out: how many rows of the source are not in the manifest, by reason; for the record.
+        pixels: what was found of the loaders' pixels; likewise.
 
     Raises:
         RecordError: the folder cannot be written.
     """
     manifest.write(folder / MANIFEST)
     bench = _Bench(plan, manifest, folder, report)
+    checked = _checked(pixels, allowed=plan.pixels.allow_different)
+    for trial, choice in zip(bench.trials, plan.choices, strict=True):
+        trial.left_out = left_out or {}
+        trial.pixels = checked.get(str(choice))
     try:
         for turn in range(plan.timing.blocks):
             for index in _interleaved(plan, turn):
@@ -64,6 +80,23 @@ def run(plan: Plan, manifest: Manifest, folder: Path, report: Report) -> list[Tr
         bench.close()
         write_trials(folder, bench.trials)
     return bench.trials
+
+
+def _checked(pixels: Pixels | None, *, allowed: bool) -> dict[str, SamePixels]:
+    """The finding on each choice whose loader gave pixels."""
+    if pixels is None:
+        return {}
+    return {
+        str(Choice(loader=one.loader, settings=one.settings)): SamePixels(
+            reference=pixels.reference,
+            tolerance=pixels.tolerance,
+            worst_mean=one.worst_mean,
+            within=one.within,
+            allowed=allowed,
+        )
+        for one in pixels.loaders
+        if one.within is not None
+    }
 
 
 def _interleaved(plan: Plan, turn: int) -> list[int]:
@@ -114,6 +147,7 @@ class _Bench:
             "loader": trial.loader,
             "settings": trial.settings,
             "spec": trial.spec,
+            "failures": self._plan.failures.model_dump(),
             "recipe": trial.recipe,
             "consumer": trial.consumer,
             "warm_up_s": timing.warm_up_seconds,
@@ -129,7 +163,6 @@ class _Bench:
                 "warming", index, pid=remote.pid, images=sign["images"], of=sign["of"]
             ),
         )
-        trial.left_out = answer.pop("left_out")
         answer.pop("event")
         trial.warm_ups.append(WarmUp(**answer))
         self._tell("warm", index, pid=remote.pid)
@@ -143,6 +176,7 @@ class _Bench:
         block.gpus = [Gpu(**vars(readings)) for readings in meter.readings]
         trial = self.trials[index]
         trial.blocks.append(block)
+        trial.dropped = [Dropped.model_validate(one) for one in answer["dropped"]]
         trial.peak_memory_bytes = max(trial.peak_memory_bytes, answer["peak_memory_bytes"])
         self._tell("block", index, pid=remote.pid, rate=block.images_per_second)
 

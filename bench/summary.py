@@ -32,6 +32,10 @@ class TrialSummary(BaseModel):
         gpu_memory_bytes: most in use on one GPU.
         cpu_cores: processor seconds of the trial's process tree a second of its timed blocks.
         disk_read_bytes: over the timed blocks: 0 shows that the page cache was warm.
+        left_out: rows of the source that were fed to no loader.
+        dropped: images that failed while it ran.
+        other_pixels: levels by which its worst image differs, where that is beyond the tolerance.
+        ranked: False where other pixels, or none at all, keep it from being chosen.
         tied_with_best: the interval of `ratio_to_best` holds 1.
     """
 
@@ -53,6 +57,9 @@ class TrialSummary(BaseModel):
     blocks: int = 0
     spread: float | None = None
     left_out: int = 0
+    dropped: int = 0
+    other_pixels: float | None = None
+    ranked: bool = True
     tied_with_best: bool = False
     error: str | None = None
 
@@ -84,6 +91,12 @@ def is_choice(loader: str) -> bool:
     return loader not in LOADERS or LOADERS[loader].makes_batches
 
 
+def is_ranked(trial: Trial) -> bool:
+    """Whether it is a choice, and gives the pixels that it is compared on."""
+    same = trial.pixels is None or trial.pixels.within or trial.pixels.allowed
+    return is_choice(trial.loader) and same
+
+
 Rates = dict[int, float]
 
 
@@ -95,7 +108,7 @@ def _fastest(trials: list[Trial], rates: list[Rates]) -> Rates:
     able = [
         own
         for trial, own in zip(trials, rates, strict=True)
-        if own and not trial.error and is_choice(trial.loader)
+        if own and not trial.error and is_ranked(trial)
     ]
     return max(able, key=_median, default={})
 
@@ -126,8 +139,12 @@ def _summarize(
         settings=trial.settings,
         error=trial.error,
         blocks=len(trial.blocks),
-        left_out=len(trial.left_out),
+        left_out=sum(trial.left_out.values()),
+        dropped=len(trial.dropped),
+        ranked=is_ranked(trial),
     )
+    if trial.pixels is not None and not trial.pixels.within:
+        about.other_pixels = trial.pixels.worst_mean
     if trial.warm_ups:
         about.start_s = trial.warm_ups[0].start_s
         about.first_batch_s = trial.warm_ups[0].first_batch_s
@@ -138,7 +155,7 @@ def _summarize(
     about.spread = (max(rates.values()) - min(rates.values())) / rate.median
     about.ratio_to_best = _figure(to_best) if to_best else None
     about.tied_with_best = bool(
-        to_best and is_choice(trial.loader) and not trial.error and to_best.high >= 1
+        to_best and is_ranked(trial) and not trial.error and to_best.high >= 1
     )
     about.accelerator_utilization = to_ceiling.median if to_ceiling else None
     seconds = sum(block.seconds for block in trial.blocks)

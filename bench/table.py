@@ -46,8 +46,11 @@ def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
         name.append("  ← take this")
     elif trial.tied_with_best:
         name.append("  (tie)")
-    if trial.left_out:
-        name.append(f"  ({trial.left_out} images left out)")
+    if trial.other_pixels is not None:
+        rank = "" if trial.ranked else ", not ranked"
+        name.append(f"  (other pixels: {trial.other_pixels:.1f} levels{rank})", style="yellow")
+    if trial.dropped:
+        name.append(f"  ({trial.dropped} images failed and were dropped)", style="red")
     if trial.error:
         name.append(f"\n{trial.error}", style="red")
     rate, ratio = trial.images_per_second, trial.ratio_to_best
@@ -71,7 +74,7 @@ def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
 
 
 def _ranked(trial: TrialSummary) -> bool:
-    return trial.loader != "synthetic" and not trial.error
+    return trial.ranked and not trial.error
 
 
 def _median(trial: TrialSummary) -> float:
@@ -116,6 +119,14 @@ def _caption(summary: Summary) -> str:
         notes.append("GPU: no NVIDIA GPU was seen.")
     if any((trial.spread or 0) > NOISY for trial in summary.trials):
         notes.append(f"~: the blocks spread over more than {NOISY:.0%} of their median.")
+    if any(trial.other_pixels is not None for trial in summary.trials):
+        notes.append(
+            "other pixels: in its worst image it differs by so many levels of 0 to 255 from the "
+            "first loader; see feedbench pixels."
+        )
+    left_out = max((trial.left_out for trial in summary.trials), default=0)
+    if left_out:
+        notes.append(f"{left_out:,} images that not all of these loaders can read were left out.")
     return "\n".join(notes)
 
 

@@ -14,6 +14,7 @@ from bench.consumer import make_trainer
 from bench.environment import environment
 from bench.errors import PlanError
 from bench.model_card import MODEL_CARD, model_card
+from bench.plan import Failures
 from bench.predictions import PREDICTIONS, Predictions, per_class
 from bench.promise import promise
 from bench.record import write_json, write_text
@@ -25,11 +26,13 @@ from bench.training_folder import (
     identity,
     write_beginning,
 )
+from bench.worker import dropped
 from loaders import (
     BatchSpec,
     Manifest,
     SourceError,
     Split,
+    Stream,
     find_loader,
     open_loader,
     parse_settings,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from trainer.step import Trainer
 
 CLASSES = "classes.json"
+_RAISE = Failures()
 # What a batch spec says of batches and their order; the rest says how one picture is made.
 _NOT_OF_A_PICTURE = {"batch_size", "augment", "shuffle", "seed"}
 
@@ -91,6 +95,14 @@ class _Job:
     rows: Manifest
     spec: BatchSpec
     dtype: str
+    failures: Failures
+
+    def stream(self, start_step: int) -> Stream:
+        """The training batches without end, from a step on."""
+        best, failures = self.best, self.failures.model_dump()
+        return open_loader(
+            best.loader, self.rows, self.spec, best.settings, start_step=start_step, **failures
+        )
 
     def evaluation(self, split: Split) -> Any:
         """The split once, in its own order, without augmentation."""
@@ -118,6 +130,7 @@ def train(
     watch: Watch,
     keep: Keep | None = None,
     resume: bool = False,
+    failures: Failures = _RAISE,
 ) -> dict[str, Any]:
     """Train to the end; the folder gets all that is kept of it.
 
@@ -137,7 +150,7 @@ def train(
         TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
         Stopped: `watch.stop` said so; the checkpoint holds where.
     """
-    job = _job(best, recipe, manifest)
+    job = _job(best, recipe, manifest, failures)
     trainer = make_trainer(recipe, job.spec, job.rows, job.dtype, begin_afresh=not resume)
     of = identity(best, recipe, job.rows)
     check_room(folder, sum(_size(variable) for variable in trainer.variables))
@@ -145,11 +158,11 @@ def train(
     if start is None:
         write_beginning(folder, best, recipe)
         write_json(folder / CLASSES, list(manifest.classes))
-    epochs = _fitted(job, trainer, folder, start, of, watch, keep or Keep())
-    return _finished(job, trainer, folder, epochs)
+    epochs, lost = _fitted(job, trainer, folder, start, of, watch, keep or Keep())
+    return _finished(job, trainer, folder, epochs, lost)
 
 
-def _job(best: Best, recipe: Recipe, manifest: Manifest) -> _Job:
+def _job(best: Best, recipe: Recipe, manifest: Manifest, failures: Failures) -> _Job:
     spec = parse_spec(best.spec)
     rows = manifest.only("train")
     if len(rows) < spec.batch_size:
@@ -157,7 +170,7 @@ def _job(best: Best, recipe: Recipe, manifest: Manifest) -> _Job:
             f"batch_size {spec.batch_size} is more than the {len(rows)} training images; lower it"
         )
     dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
-    return _Job(best, recipe, manifest, rows, spec, dtype)
+    return _Job(best, recipe, manifest, rows, spec, dtype, failures)
 
 
 def _size(variable: Any) -> int:
@@ -188,7 +201,8 @@ def _fitted(
     of: dict[str, Any],
     watch: Watch,
     keep: Keep,
-) -> list[Epoch]:
+) -> tuple[list[Epoch], list[dict[str, Any]]]:
+    """The epochs, and the files that were dropped on the way."""
     from trainer.checkpoint import Position
     from trainer.fit import Keeping, fit
 
@@ -196,10 +210,9 @@ def _fitted(
     watch.on_start(at)
     epochs = list(at.history)
     keeping = Keeping(folder, of, job.facts, keep.checkpoint_seconds, keep.checkpoint_steps)
-    settings = job.best.settings
     with (
         _logged(folder, keep, watch) as (on_epoch, on_step),
-        open_loader(job.best.loader, job.rows, job.spec, settings, start_step=at.step) as batches,
+        job.stream(at.step) as batches,
         _explained(job, keeping),
     ):
         for epoch in fit(
@@ -215,7 +228,8 @@ def _fitted(
         ):
             epochs.append(epoch)
             on_epoch(epoch)
-    return epochs
+        lost = dropped(batches)
+    return epochs, lost
 
 
 @contextmanager
@@ -259,7 +273,13 @@ def _explained(job: _Job, keeping: Keeping) -> Iterator[None]:
         ) from error
 
 
-def _finished(job: _Job, trainer: Trainer, folder: Path, epochs: list[Epoch]) -> dict[str, Any]:
+def _finished(
+    job: _Job,
+    trainer: Trainer,
+    folder: Path,
+    epochs: list[Epoch],
+    lost: list[dict[str, Any]],
+) -> dict[str, Any]:
     trainer.save(folder / "model.keras", job.facts)
     facts = environment()
     tested, predictions = _tested(job, trainer)
@@ -271,6 +291,7 @@ def _finished(job: _Job, trainer: Trainer, folder: Path, epochs: list[Epoch]) ->
         "recipe": job.recipe.model_dump(mode="json"),
         "classes": list(job.manifest.classes),
         "images": job.manifest.counts(),
+        "dropped": lost,
         "epochs": [asdict(epoch) for epoch in epochs],
         "test": tested,
         "per_class": _per_class(job, predictions),

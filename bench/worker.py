@@ -27,6 +27,7 @@ from loaders import (
     find_loader,
     open_loader,
     parse_settings,
+    printable,
 )
 from trainer import Recipe
 
@@ -37,8 +38,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Serve orders until the input ends."""
-    answers = _take_output()
-    _die_with_parent()
+    answers = take_output()
+    die_with_parent()
     begun = float(sys.argv[1])
 
     def answer(event: str, **values: Any) -> None:
@@ -59,7 +60,7 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
         import keras  # noqa: F401  the trainer needs it: no loader shall be charged for its import
     start_s = time() - begun
     opened = perf_counter()
-    with open_loader(order["loader"], manifest, spec, settings) as stream:
+    with open_loader(order["loader"], manifest, spec, settings, **order["failures"]) as stream:
         first = next(stream)
         first_batch_s = perf_counter() - opened
         consumer = _consumer(order, manifest, spec, settings.image_dtype)
@@ -80,7 +81,6 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
             first_batch_s=first_batch_s,
             seconds=seconds,
             images=images,
-            left_out=stream.left_out,
         )
         for line in sys.stdin:
             before = tree_usage()
@@ -88,7 +88,12 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
             used = tree_usage().since(before)
             block.cpu_s = round(used.cpu_s, 4)
             block.disk_read_bytes = used.read_bytes if used.disk_known else None
-            answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
+            answer(
+                "block",
+                block=block.model_dump(),
+                peak_memory_bytes=tree_peak_memory(),
+                dropped=dropped(stream),
+            )
 
 
 def _consumer(
@@ -120,6 +125,18 @@ def _warm_up(
     return perf_counter() - begin, images
 
 
+def dropped(stream: Stream) -> list[dict[str, Any]]:
+    """The files that failed and were passed over, for the record."""
+    return [
+        {
+            "path": printable(fault.path),
+            "row": fault.row,
+            "reason": f"{fault.decoder}: {fault.reason}",
+        }
+        for fault in stream.dropped
+    ]
+
+
 def reason(error: BaseException) -> str:
     """One line that says why the trial ended."""
     if isinstance(error, BenchError | LoaderError):
@@ -130,14 +147,14 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _take_output() -> TextIO:
+def take_output() -> TextIO:
     """Keep standard output for answers; what libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return answers
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Linux ends this process when its parent dies, even while it is stopped."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

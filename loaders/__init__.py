@@ -13,13 +13,17 @@ from typing import Any
 from loaders import keras_directory, keras_pil, synthetic, tf_data
 from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream, parse_settings, parse_spec
 from loaders.errors import (
+    BudgetError,
     ImageError,
     LoaderError,
     SettingsError,
     SourceError,
     SpecError,
     UnknownLoader,
+    WorkerError,
+    printable,
 )
+from loaders.faults import BUDGET, Faults, tolerance
 from loaders.manifest import SPLITS, Manifest, Split
 from loaders.order import Order
 from loaders.source import scan
@@ -53,6 +57,8 @@ def open_loader(
     *,
     epochs: int | None = None,
     start_step: int = 0,
+    on_error: str = "raise",
+    error_budget: float = BUDGET,
 ) -> Stream:
     """Start a loader; use it in a `with`, so that nothing of it is left behind.
 
@@ -61,11 +67,16 @@ def open_loader(
         settings: the loader's own settings, whole or as plain values; its defaults if None.
         epochs: how often to give each row; None does not end.
         start_step: the batch to begin with, counted from the first of epoch 0.
+        on_error: "raise" ends the run at the first image that fails; "skip" drops it: the next
+            readable one of the order takes its place, so that every batch stays full and every
+            step keeps its own, and the stream's `dropped` names it.
+        error_budget: share of the images that may be dropped before the run ends after all.
 
     Raises:
         LoaderError: the name, the settings or the combination is not possible.
     """
     loader = find_loader(name)
+    faults = Faults(tolerance(on_error, error_budget, len(manifest)))
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
     order = Order(
@@ -77,14 +88,16 @@ def open_loader(
         epochs,
         start_step,
     )
-    return loader.open(manifest, spec, settings, order)
+    return loader.open(manifest, spec, settings, order, faults)
 
 
 __all__ = [
+    "BUDGET",
     "LOADERS",
     "SPLITS",
     "Batch",
     "BatchSpec",
+    "BudgetError",
     "ImageError",
     "Loader",
     "LoaderError",
@@ -97,9 +110,11 @@ __all__ = [
     "Split",
     "Stream",
     "UnknownLoader",
+    "WorkerError",
     "find_loader",
     "open_loader",
     "parse_settings",
     "parse_spec",
+    "printable",
     "scan",
 ]

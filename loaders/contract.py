@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from loaders.errors import LoaderError, SettingsError, SpecError
+from loaders.errors import ImageError, LoaderError, SettingsError, SpecError
+from loaders.faults import Faults
 
 if TYPE_CHECKING:
     from loaders.manifest import Manifest
     from loaders.order import Order
 
 Dtype = Literal["uint8", "float32"]
+Decoder = Literal["pillow", "tensorflow"]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Frozen(BaseModel):
@@ -45,6 +48,14 @@ class BatchSpec(Frozen):
     value_range: tuple[float, float] = Field((0.0, 1.0), description="what 0 and 255 become")
     augment: tuple[Literal["horizontal_flip"], ...] = Field(
         (), description="changes drawn anew for each image and epoch"
+    )
+    orientation: Literal["ignore", "apply"] = Field(
+        "ignore",
+        description="whether the EXIF orientation of a photograph turns it upright; ignore is "
+        "what Keras and TensorFlow do by themselves, apply needs an audited manifest",
+    )
+    background: tuple[Level, Level, Level] = Field(
+        (255, 255, 255), description="what lies behind transparent pixels, red, green, blue"
     )
     shuffle: bool = Field(True, description="a new full permutation of the rows each epoch")
     seed: int = Field(0, ge=0, lt=2**32, description="decides order and augmentation")
@@ -107,13 +118,18 @@ class Stream:
     Attributes:
         batches: the iterator that the consumer pulls from.
         release: frees what feeds `batches`; called once.
-        left_out: paths of images that this loader cannot see, so never gives.
+        faults: the images that failed and were dropped so far.
     """
 
     batches: Iterator[Batch]
     release: Callable[[], None] = lambda: None
-    left_out: tuple[str, ...] = ()
+    faults: Faults | None = None
     _open: bool = field(default=True, repr=False)
+
+    @property
+    def dropped(self) -> tuple[ImageError, ...]:
+        """What failed and was dropped so far, in the order in which it failed."""
+        return tuple(self.faults.dropped.values()) if self.faults else ()
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -145,6 +161,7 @@ class Loader:
         summary: one sentence for people who choose.
         settings: its knobs.
         open: starts the stream; may raise any `LoaderError`.
+        decoder: what reads its files; None where none are read.
         follows_order: False where a library's own shuffle decides the sequence of an epoch.
         makes_batches: False where the images are made up, so that it is a ceiling, not a choice.
     """
@@ -152,7 +169,8 @@ class Loader:
     name: str
     summary: str
     settings: type[Settings]
-    open: Callable[[Manifest, BatchSpec, Any, Order], Stream]
+    open: Callable[[Manifest, BatchSpec, Any, Order, Faults], Stream]
+    decoder: Decoder | None = None
     follows_order: bool = True
     makes_batches: bool = True
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
 from collections.abc import Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,9 +12,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
 from loaders.errors import ImageError
+from loaders.faults import Faults, Tolerance
 from loaders.host import flipped, ranged
 from loaders.manifest import Manifest
-from loaders.order import Order
+from loaders.order import Order, Rows
+from loaders.pillow_image import picture, reason
+from loaders.py_dataset import Enqueuer
+from loaders.ways import PLAIN, pillow_ways
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,53 +54,81 @@ class KerasPil(Settings):
 class Batches:
     """Any batch by its step: what a PyDataset is asked for, here or in another process."""
 
-    def __init__(self, manifest: Manifest, spec: BatchSpec, order: Order) -> None:
+    def __init__(
+        self, manifest: Manifest, spec: BatchSpec, order: Order, tolerance: Tolerance
+    ) -> None:
         self.manifest = manifest
         self.spec = spec
         self.order = order
+        self.tolerance = tolerance
+        self.ways = pillow_ways(manifest, spec)
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> tuple[Batch, list[ImageError]]:
+        """One batch, and the images that failed and whose place others have taken."""
         begin, end = self.order.batch(step)
-        rows = self.order.rows(begin, end)
-        images = np.stack(
-            [load(os.fsdecode(path), self.spec) for path in self.manifest.paths(rows)]
-        )
-        images = flipped(ranged(images, self.spec), self.order.flips(begin, end))
-        return Batch(images, self.manifest.labels[rows], rows)
+        order = self.order
+        loaded: dict[int, NDArray[np.float32]] = {}
+        failed: list[ImageError] = []
+        while True:
+            rows = order.rows(begin, end)
+            faults = self._load(rows, loaded)
+            if not faults:
+                break
+            failed += faults
+            self.tolerance.hold(len(failed), faults[-1])
+            order = order.without(fault.row for fault in faults)
+        images = np.stack([loaded[row] for row in rows.tolist()])
+        images = flipped(ranged(images, self.spec), order.flips(begin, end))
+        return Batch(images, self.manifest.labels[rows], rows), failed
+
+    def _load(self, rows: Rows, loaded: dict[int, NDArray[np.float32]]) -> list[ImageError]:
+        """Fill in what is not loaded yet; what fails is given back, or ends the run."""
+        faults = []
+        for row, path in zip(rows.tolist(), self.manifest.paths(rows), strict=True):
+            if row in loaded:
+                continue
+            try:
+                loaded[row] = load(os.fsdecode(path), self.spec, self.ways[row])
+            except MemoryError:
+                raise
+            except Exception as error:  # each of Pillow's formats fails in ways of its own
+                faults.append(ImageError(os.fsdecode(path), row, "Pillow", reason(error)))
+                self.tolerance.hold(len(faults), faults[-1])
+        return faults
 
 
-def load(path: str, spec: BatchSpec) -> NDArray[np.float32]:
+def load(path: str, spec: BatchSpec, way: int = PLAIN) -> NDArray[np.float32]:
     """One image, float32 `[image_size, image_size, 3]`, 0 to 255.
 
+    Args:
+        way: PLAIN for Keras' `load_img`, PILLOW for files of which it gives another picture.
+
     Raises:
-        ImageError: the file cannot be read; the text names it and gives Pillow's words.
+        Exception: whatever Pillow has to say of a file that it cannot read.
     """
     from keras.utils import img_to_array
 
-    try:
-        return img_to_array(_resized(path, spec), dtype="float32")  # type: ignore[no-any-return]
-    except MemoryError:
-        raise
-    except Exception as error:  # each of Pillow's formats fails in ways of its own
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ImageError(
-            f"{path}: Pillow cannot read it: {reason or type(error).__name__}; mend or remove "
-            "the file"
-        ) from error
+    image = _plain(path, spec) if way == PLAIN else fitted(picture(path, spec), spec)
+    return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 
 
-def _resized(path: str, spec: BatchSpec) -> Image:
+def _plain(path: str, spec: BatchSpec) -> Image:
     from keras.utils import load_img
 
+    if spec.resize == "pad" or spec.interpolation != "nearest":
+        return fitted(load_img(path), spec)
     size = (spec.image_size, spec.image_size)
+    nearest: Image = load_img(path, target_size=size, keep_aspect_ratio=spec.resize == "crop")
+    return nearest
+
+
+def fitted(image: Image, spec: BatchSpec) -> Image:
+    """Brought to the spec's size, its way and its filter."""
     if spec.resize == "pad":
-        return _padded(load_img(path), spec)
-    if spec.interpolation == "nearest":
-        nearest: Image = load_img(path, target_size=size, keep_aspect_ratio=spec.resize == "crop")
-        return nearest
+        return _padded(image, spec)
     # With a crop, load_img's filter would reach for pixels beyond it; TensorFlow's cannot.
-    image = load_img(path)
-    return _scaled(_centre_square(image) if spec.resize == "crop" else image, size, spec)
+    square = _centre_square(image) if spec.resize == "crop" else image
+    return _scaled(square, (spec.image_size, spec.image_size), spec)
 
 
 def _scaled(image: Image, size: tuple[int, int], spec: BatchSpec) -> Image:
@@ -133,102 +162,43 @@ def _padded(image: Image, spec: BatchSpec) -> Image:
     return canvas
 
 
-def open_stream(manifest: Manifest, spec: BatchSpec, settings: KerasPil, order: Order) -> Stream:
+def open_stream(
+    manifest: Manifest, spec: BatchSpec, settings: KerasPil, order: Order, faults: Faults
+) -> Stream:
     """Batches decoded in line, or by the enqueuer that Keras' `fit` uses for a PyDataset."""
-    batches = Batches(manifest, spec, order)
+    batches = Batches(manifest, spec, order, faults.tolerance)
     if not settings.workers:
-        return Stream(_in_line(batches))
-    return _enqueued(batches, settings)
+        return Stream(_in_line(batches, faults), faults=faults)
+    enqueuer = Enqueuer(batches, settings)
+    return Stream(_counted(enqueuer.batches(), order.steps, faults), enqueuer.close, faults)
 
 
-def _in_line(batches: Batches) -> Iterator[Batch]:
+def _in_line(batches: Batches, faults: Faults) -> Iterator[Batch]:
     step = 0
     while batches.order.steps is None or step < batches.order.steps:
-        yield batches[step]
+        batch, failed = batches[step]
+        _meet(failed, faults)
+        batches.order = batches.order.without(fault.row for fault in failed)
+        yield batch
         step += 1
 
 
-def _enqueued(batches: Batches, settings: KerasPil) -> Stream:
-    # Keras has no public way to iterate a PyDataset outside of fit; this is what fit does.
-    from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
-
-    # An event of threads would never be seen by processes: they would decode the whole queue.
-    closing = multiprocessing.Event() if settings.use_multiprocessing else threading.Event()
-    enqueuer = OrderedEnqueuer(
-        _py_dataset(batches, settings, closing),
-        workers=settings.workers,
-        use_multiprocessing=settings.use_multiprocessing,
-        max_queue_size=settings.max_queue_size,
-    )
-    pools: list[Any] = []
-    make_pool = enqueuer.executor_fn
-
-    def make_and_remember(shared: Any) -> Any:
-        pools.append(make_pool(shared))
-        return pools[-1]
-
-    enqueuer.executor_fn = make_and_remember
-    enqueuer.start()
-
-    def release() -> None:
-        closing.set()
-        enqueuer.stop()
-        for pool in pools:
-            pool.join()
-
-    return Stream(_counted(enqueuer.get(), batches.order.steps), release)
-
-
-def _py_dataset(batches: Batches, settings: KerasPil, closing: Any) -> Any:
-    from keras.utils import PyDataset
-
-    class Given(PyDataset):  # type: ignore[misc]
-        """The batches; once closing, batches asked for in advance are not decoded any more.
-
-        An error is given, not raised: Keras would raise it again while it stops, half way.
-        """
-
-        @property
-        def num_batches(self) -> int | None:
-            return batches.order.steps
-
-        def __getitem__(self, step: int) -> Batch | Exception | None:
-            _follow_parent()
-            try:
-                return None if closing.is_set() else batches[step]
-            except Exception as error:
-                return error
-
-    return Given(
-        workers=settings.workers,
-        use_multiprocessing=settings.use_multiprocessing,
-        max_queue_size=settings.max_queue_size,
-    )
-
-
-@cache
-def _follow_parent() -> None:
-    """In a worker process: end with the parent, which cannot say so when it is killed."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def exit_after_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=exit_after_parent, daemon=True).start()
-
-
-def _counted(batches: Iterator[Any], steps: int | None) -> Iterator[Batch]:
+def _counted(batches: Iterator[Any], steps: int | None, faults: Faults) -> Iterator[Batch]:
     """End after `steps`: the enqueuer itself never does, it waits for more."""
     step = 0
     while steps is None or step < steps:
-        batch = next(batches)
-        if isinstance(batch, Exception):
-            raise batch
-        yield Batch(*batch)
+        given = next(batches)
+        if isinstance(given, Exception):
+            raise given
+        batch, failed = given
+        _meet(failed, faults)
+        yield batch
         step += 1
+
+
+def _meet(failed: list[ImageError], faults: Faults) -> None:
+    for fault in failed:
+        faults.meet(fault)
 
 
 LOADER = Loader(
@@ -236,4 +206,5 @@ LOADER = Loader(
     summary="Keras' load_img on Pillow, one image after the other: the textbook path",
     settings=KerasPil,
     open=open_stream,
+    decoder="pillow",
 )

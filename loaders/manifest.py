@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,26 @@ Layout = Literal["folder", "splits", "csv"]
 
 # Paths are bytes as the file system has them: a file's name need not be valid UTF-8.
 SCHEMA = pa.schema([("path", pa.binary()), ("label", pa.int32()), ("split", pa.int8())])
-_SCHEMA_NUMBER = 1
+# What an audit adds; all of a row is null until its file has been read.
+AUDIT = pa.schema(
+    [
+        ("bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        ("digest", pa.binary(16)),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("bits", pa.int8()),
+        ("alpha", pa.bool_()),
+        ("orientation", pa.int8()),
+        ("frames", pa.int32()),
+        ("pillow", pa.string()),
+        ("tensorflow", pa.string()),
+    ]
+)
+BLACKLIST = "blacklist"  # column of what a person has said: empty to use a row, else why not
+_SCHEMA_NUMBER = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +51,16 @@ class Manifest:
     """The images, one row each; rows are never Python objects, so ten million fit.
 
     Attributes:
-        table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`)
-            and `split` (int8, index into `SPLITS`).
+        table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`),
+            `split` (int8, index into `SPLITS`), and after an audit those of `AUDIT`: `bytes` and
+            `modified_ns` of the file, `digest` (BLAKE2b of its bytes), `format` (Pillow's name of
+            what it is, empty if unknown), `width`, `height` and `mode` as stored, `bits` of a
+            channel, `alpha` (any transparency), `orientation` (EXIF, 1 is upright), `frames`, and
+            for each decoder null where it reads the file, else its words.
         classes: class names, sorted.
         root: absolute folder that paths are relative to.
         layout: what the source was.
-        left: rows of the source that `only` took away.
+        left: rows of the source that were taken away.
     """
 
     table: pa.Table
@@ -59,6 +82,15 @@ class Manifest:
         """Index into `SPLITS` of each row, int8 `[rows]`."""
         return self._column("split")
 
+    @property
+    def audited(self) -> bool:
+        """Whether an audit has looked into the files; rows that are newer than it hold nulls."""
+        return AUDIT.names[0] in self.table.column_names
+
+    def name(self, row: int) -> bytes:
+        """Path of the image in a row, relative to `root`."""
+        return bytes(self.table["path"][row].as_py())
+
     def path(self, row: int) -> str:
         """Absolute path of the image in a row."""
         return os.fsdecode(self.paths(np.array([row], np.int64))[0])
@@ -75,13 +107,18 @@ class Manifest:
         Raises:
             SourceError: the split has no image.
         """
-        kept = self.table.filter(pc.equal(self.table["split"], SPLITS.index(split)))
-        if not kept.num_rows:
+        kept = self.where(pc.equal(self.table["split"], SPLITS.index(split)))
+        if not len(kept):
             raise SourceError(
                 f"{self.root}: no image in the {split} split; add some or name another split"
             )
-        left = len(self) - kept.num_rows
-        return Manifest(kept.combine_chunks(), self.classes, self.root, self.layout, left)
+        return kept
+
+    def where(self, mask: Any) -> Manifest:
+        """The rows where a boolean column holds, numbered anew."""
+        kept = self.table.filter(mask).combine_chunks()
+        left = self.left + len(self) - kept.num_rows
+        return replace(self, table=kept, left=left)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Images of each class in each split."""
@@ -128,7 +165,7 @@ class Manifest:
             about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"feedbench"])
             if about["schema"] <= _SCHEMA_NUMBER:
                 # In one piece: taking rows from many would join them again for each batch.
-                table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
+                table = _as_kept(table).combine_chunks()
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise SourceError(f"{path}: not a manifest of feedbench: {error}") from error
         if about["schema"] > _SCHEMA_NUMBER:
@@ -142,6 +179,12 @@ class Manifest:
 
     def _column(self, name: str) -> NDArray[Any]:
         return np.asarray(self.table[name].combine_chunks().to_numpy(zero_copy_only=False))
+
+
+def _as_kept(table: pa.Table) -> pa.Table:
+    more = [*AUDIT, pa.field(BLACKLIST, pa.string())]
+    fields = [*SCHEMA, *(field for field in more if field.name in table.column_names)]
+    return table.select([field.name for field in fields]).cast(pa.schema(fields))
 
 
 def chunk(paths: Iterable[bytes], label: int, split: int) -> pa.RecordBatch:

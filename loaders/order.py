@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -29,6 +29,8 @@ class Order:
         epochs: how many epochs, or None for no end.
         start_step: the batch to begin with, counted from the first of epoch 0.
         stop_step: the batch to end before, or None for all of the epochs.
+        unreadable: rows that are not given; the next readable one of the order takes the place.
+        exchanged: pairs of a position and the row that is given there instead of its own.
     """
 
     images: int
@@ -39,6 +41,8 @@ class Order:
     epochs: int | None = None
     start_step: int = 0
     stop_step: int | None = None
+    unreadable: frozenset[int] = frozenset()
+    exchanged: tuple[tuple[int, int], ...] = ()
 
     @property
     def begin(self) -> int:
@@ -68,6 +72,27 @@ class Order:
 
     def rows(self, begin: int, end: int) -> Rows:
         """The rows at positions `begin` to `end` of the sequence, int64."""
+        rows = self._drawn(begin, end)
+        for position, row in self.exchanged:
+            if begin <= position < end:
+                rows[position - begin] = row
+        if self.unreadable:
+            for index in np.flatnonzero(np.isin(rows, list(self.unreadable))):
+                rows[index] = self._next_readable(begin + int(index))
+        return rows
+
+    def without(self, rows: Iterable[int]) -> Order:
+        """The same order with some more rows that cannot be read."""
+        return replace(self, unreadable=self.unreadable | frozenset(rows))
+
+    def _next_readable(self, position: int) -> int:
+        if len(self.unreadable) >= self.images:
+            raise ValueError("no row of the order can be read")
+        while (row := int(self._drawn(position, position + 1)[0])) in self.unreadable:
+            position += 1
+        return row
+
+    def _drawn(self, begin: int, end: int) -> Rows:
         pieces = []
         while begin < end:
             number, first = divmod(begin, self.images)
@@ -97,12 +122,16 @@ class Order:
             yield begin, end
             begin = end
 
-    def around_first_full_epoch(self) -> tuple[Order, Order]:
-        """Two parts at a batch's edge: at the end of the first every row has been given."""
+    @property
+    def first_full_step(self) -> int:
+        """The first step before which every row has been given since `start_step`."""
         epoch = -(-self.begin // self.images)
-        step = -(-(epoch + 1) * self.images // self.batch_size)
+        return -(-(epoch + 1) * self.images // self.batch_size)
+
+    def split_at(self, step: int) -> tuple[Order, Order]:
+        """What comes before a step and what comes from it on; either may be empty."""
         stop = step if self.stop_step is None else min(step, self.stop_step)
-        return replace(self, stop_step=stop), replace(self, start_step=step)
+        return replace(self, stop_step=stop), replace(self, start_step=max(step, self.start_step))
 
     def batch(self, step: int) -> tuple[int, int]:
         """Positions `(begin, end)` of the batch `step` steps after `start_step`."""

@@ -18,6 +18,7 @@ from loaders.manifest import SCHEMA, SPLITS, Manifest, chunk
 # What folders and CSV cells may call a split.
 SPLIT_NAMES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 UNKNOWN_SPLIT = -1
+_PHOTOGRAPHS = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
 
 
 def scan(
@@ -105,7 +106,11 @@ def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
     inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     yield from (folder + b"/" + entry.name for entry in entries if _leads_to(entry.is_file))
     for name in inner:
-        yield from _files(root, folder + b"/" + name)
+        within = list(_files(root, folder + b"/" + name))
+        # An empty folder that is called as a photograph is no folder of photographs: it is bad.
+        if not within and name.lower().endswith(_PHOTOGRAPHS):
+            within = [folder + b"/" + name]
+        yield from within
 
 
 def _leads_to(kind: Callable[[], bool]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from loaders.contract import Batch, BatchSpec, Dtype, Loader, Settings, Stream
+from loaders.faults import Faults
 from loaders.manifest import Manifest
 from loaders.order import Order
 
@@ -25,9 +26,11 @@ class Synthetic(Settings):
         return self.output
 
 
-def open_stream(manifest: Manifest, spec: BatchSpec, settings: Synthetic, order: Order) -> Stream:
+def open_stream(
+    manifest: Manifest, spec: BatchSpec, settings: Synthetic, order: Order, faults: Faults
+) -> Stream:
     """Made-up images with the real labels and rows of each batch."""
-    return Stream(_batches(manifest, spec, settings, order))
+    return Stream(_batches(manifest, spec, settings, order), faults=faults)
 
 
 def _batches(

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
+from loaders.faults import Faults
 from loaders.manifest import Manifest
 from loaders.order import Order, Rows
 from loaders.row_cache import RowCache
-from loaders.tf_image import decoder, mirrored, resizer, to_bytes, to_range
+from loaders.tf_image import Decoding, mirrored, resizer, to_bytes, to_range
 from loaders.tf_stream import batches
+from loaders.ways import Ways
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 Autotune = Literal["autotune"]
 _PIECE = 1024  # rows that enter the graph in one call of Python
-_AHEAD = 64  # batches that may be in work when a file fails
 
 
 class TfData(Settings):
@@ -82,30 +81,35 @@ class TfData(Settings):
         return self.cache != "none"
 
 
-def open_stream(manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order) -> Stream:
+def open_stream(
+    manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order, faults: Faults
+) -> Stream:
     """One iterator over all epochs: a new one an epoch would start autotuning from scratch."""
-    pipeline = _Pipeline(manifest, spec, settings)
+    pipeline = _Pipeline(manifest, spec, settings, order)
     stream = batches(
-        pipeline.batches(order),
+        pipeline.batches,
+        order,
         manifest,
-        pipeline.picture,
-        lambda given: pipeline.suspects(order, given),
+        pipeline.decoding,
+        faults,
+        deterministic=settings.deterministic,
     )
-    return Stream(stream, pipeline.close)
+    return Stream(stream, pipeline.close, faults)
 
 
 class _Pipeline:
     """The dataset's stages for one manifest, spec and settings, and the cache they share."""
 
-    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: TfData) -> None:
+    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order) -> None:
         self.manifest = manifest
         self.spec = spec
         self.settings = settings
         self.calls = _autotuned(settings.num_parallel_calls)
-        self.decode = decoder(settings.decode, spec)
+        self.decoding = Decoding(manifest, spec, settings.decode)
         self.resize = resizer(spec)
         self.files = _FileBytes() if settings.cache == "encoded" else None
         self.cache = _row_cache(manifest, spec, settings)
+        self.cached_from = order.first_full_step
 
     def batches(self, order: Order) -> tf.data.Dataset:
         """Elements `(images, rows)`, one a batch."""
@@ -114,7 +118,7 @@ class _Pipeline:
         if self.cache is None:
             dataset = self._live(order, self._image)
         else:
-            first, later = order.around_first_full_epoch()
+            first, later = order.split_at(self.cached_from)
             dataset = self._live(first, self._decoded).map(self._kept)
             dataset = dataset.map(self._finished, num_parallel_calls=self.calls)
             dataset = dataset.concatenate(self._from_cache(later))
@@ -134,17 +138,14 @@ class _Pipeline:
         if self.files is not None:
             self.files.close(len(self.manifest))
 
-    def picture(self, data: Any) -> Any:
-        """From file bytes to pixels of 0 to 255, resized."""
-        return self.resize(self.decode(data))
-
     def _read(self, row: Any, path: Any) -> Any:
         import tensorflow as tf
 
         return tf.io.read_file(path) if self.files is None else self.files.read(row, path)
 
     def _live(self, order: Order, image: Any) -> tf.data.Dataset:
-        dataset = _rows_and_paths(self.manifest, order).map(image, num_parallel_calls=self.calls)
+        dataset = _files(self.manifest, order, self.decoding.hows)
+        dataset = dataset.map(image, num_parallel_calls=self.calls)
         return dataset.batch(order.batch_size)
 
     def _from_cache(self, order: Order) -> tf.data.Dataset:
@@ -161,12 +162,15 @@ class _Pipeline:
         dataset = _rows_and_flips(order).map(taken, num_parallel_calls=self.calls)
         return dataset.map(self._finished, num_parallel_calls=self.calls)
 
-    def _decoded(self, row: Any, path: Any, flip: Any) -> Any:
-        return to_bytes(self.picture(self._read(row, path))), row, flip
+    def _picture(self, row: Any, path: Any, how: Any) -> Any:
+        """Pixels of 0 to 255, resized."""
+        return self.resize(self.decoding(self._read(row, path), how))
 
-    def _image(self, row: Any, path: Any, flip: Any) -> Any:
-        image = self.picture(self._read(row, path))
-        return self._finished(image, row, flip)
+    def _decoded(self, row: Any, path: Any, flip: Any, how: Any = None) -> Any:
+        return to_bytes(self._picture(row, path, how)), row, flip
+
+    def _image(self, row: Any, path: Any, flip: Any, how: Any = None) -> Any:
+        return self._finished(self._picture(row, path, how), row, flip)
 
     def _finished(self, images: Any, rows: Any, flips: Any) -> Any:
         if self.settings.output == "float32":
@@ -182,13 +186,6 @@ class _Pipeline:
         kept = tf.numpy_function(self.cache.put, [rows, images], [], stateful=True)
         with tf.control_dependencies([kept]):
             return tf.identity(images), rows, flips
-
-    def suspects(self, order: Order, given: int) -> Iterator[Rows]:
-        """Rows that may be in work after so many images: those read ahead, nearest first."""
-        ahead = replace(order, stop_step=None).pieces(order.batch_size)
-        skipped = given // order.batch_size
-        for begin, end in islice(ahead, skipped, skipped + _AHEAD):
-            yield order.rows(begin, end)
 
 
 def _autotuned(value: int | Autotune) -> int:
@@ -236,21 +233,27 @@ def _row_cache(manifest: Manifest, spec: BatchSpec, settings: TfData) -> RowCach
     return None
 
 
-def _rows_and_paths(manifest: Manifest, order: Order) -> tf.data.Dataset:
-    """Scalars `(row, path, flip)` in order; Python is called once for many of them."""
+def _files(manifest: Manifest, order: Order, hows: Ways | None) -> tf.data.Dataset:
+    """Scalars `(row, path, flip)` in order, and `how` where rows are not all decoded alike.
+
+    Python is called once for many of them.
+    """
     import tensorflow as tf
 
-    def pieces() -> Iterator[tuple[Rows, list[bytes], Any]]:
+    def pieces() -> Iterator[tuple[Any, ...]]:
         for begin, end in order.pieces(_PIECE):
             rows = order.rows(begin, end)
-            yield rows, manifest.paths(rows), order.flips(begin, end)
+            files = (rows, manifest.paths(rows), order.flips(begin, end))
+            yield files if hows is None else (*files, hows[rows])
 
-    signature = (
+    signature = [
         tf.TensorSpec([None], tf.int64),
         tf.TensorSpec([None], tf.string),
         tf.TensorSpec([None], tf.bool),
-    )
-    return tf.data.Dataset.from_generator(pieces, output_signature=signature).unbatch()
+    ]
+    if hows is not None:
+        signature.append(tf.TensorSpec([None], tf.int8))
+    return tf.data.Dataset.from_generator(pieces, output_signature=tuple(signature)).unbatch()
 
 
 def _rows_and_flips(order: Order) -> tf.data.Dataset:
@@ -270,4 +273,5 @@ LOADER = Loader(
     summary="tf.data: parallel decoding, prefetching and caching inside TensorFlow's own threads",
     settings=TfData,
     open=open_stream,
+    decoder="tensorflow",
 )

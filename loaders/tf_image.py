@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from loaders.contract import BatchSpec
+from loaders.manifest import Manifest
+from loaders.pillow_image import UPRIGHT, picture, reason, tensorflow_words
+from loaders.ways import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
 
 Decode = Literal["image", "jpeg", "scaled"]
 RATIOS = (1, 2, 4, 8)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
 
 
-def decoder(decode: Decode, spec: BatchSpec) -> Callable[[Any], Any]:
-    """From file bytes to uint8 `[height, width, 3]`."""
+def decoder(decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False) -> Callable[[Any], Any]:
+    """From the bytes of a plain file to uint8 `[height, width, 3]`.
+
+    Args:
+        only_jpeg: whether all files are known to be JPEGs, so that none needs to be asked.
+    """
     import tensorflow as tf
 
     def image(data: Any) -> Any:
@@ -30,9 +42,109 @@ def decoder(decode: Decode, spec: BatchSpec) -> Callable[[Any], Any]:
 
     if decode == "image":
         return image
-    if decode == "jpeg":
-        return jpeg
-    return lambda data: tf.cond(tf.io.is_jpeg(data), lambda: scaled(data), lambda: image(data))
+    chosen = jpeg if decode == "jpeg" else scaled
+    if only_jpeg:
+        return chosen
+    return lambda data: tf.cond(tf.io.is_jpeg(data), lambda: chosen(data), lambda: image(data))
+
+
+class Decoding:
+    """Decodes each row the way that the manifest tells.
+
+    Attributes:
+        hows: int8 `[rows]`, what to do with each; None where all are plain and upright.
+    """
+
+    def __init__(self, manifest: Manifest, spec: BatchSpec, decode: Decode = "image") -> None:
+        ways = tensorflow_ways(manifest, spec)
+        stored = turns(manifest, spec, ways)
+        self._spec = spec
+        self._plain = decoder(decode, spec, only_jpeg=_all_jpeg(manifest))
+        self._resize = resizer(spec)
+        self._turned = bool((stored != UPRIGHT).any())
+        self.hows: Ways | None = None
+        if self._turned or (ways != PLAIN).any():
+            self.hows = ways + WAYS * (stored - UPRIGHT)
+
+    def __call__(self, data: Any, how: Any) -> Any:
+        """From a file's bytes to uint8 `[height, width, 3]`; `how` is the row's of `hows`."""
+        import tensorflow as tf
+
+        if self.hows is None:
+            return self._plain(data)
+        how = tf.cast(how, tf.int32)
+        branches = [self._plain, self._veiled, _grey, self._by_pillow]
+        image = tf.switch_case(
+            how % WAYS, [lambda branch=branch: branch(data) for branch in branches]
+        )
+        return upright(image, how // WAYS) if self._turned else image
+
+    def fault(self, data: bytes, row: int) -> tuple[str, str] | None:
+        """The decoder that fails on a row's bytes, and its words; None where it reads them."""
+        import tensorflow as tf
+
+        how = 0 if self.hows is None else self.hows[row]
+        try:
+            if how % WAYS == PILLOW:
+                picture(io.BytesIO(data), self._spec)
+            else:
+                self._resize(self(data, how))
+        except tf.errors.OpError as error:
+            return "TensorFlow", tensorflow_words(error)
+        except Exception as error:  # each of Pillow's formats fails in ways of its own
+            return "Pillow", reason(error)
+        return None
+
+    def _veiled(self, data: Any) -> Any:
+        """Over the background, rounded as Pillow does it."""
+        import tensorflow as tf
+
+        image = tf.io.decode_image(data, channels=4, expand_animations=False)
+        alpha = tf.cast(image[..., 3:], tf.int32)
+        over = tf.constant(self._spec.background, tf.int32) * (255 - alpha)
+        mixed = (tf.cast(image[..., :3], tf.int32) * alpha + over + 127) // 255
+        return tf.cast(mixed, tf.uint8)
+
+    def _by_pillow(self, data: Any) -> Any:
+        import tensorflow as tf
+
+        def decoded(data: bytes) -> Any:
+            return np.asarray(picture(io.BytesIO(data), self._spec))
+
+        return tf.ensure_shape(tf.numpy_function(decoded, [data], tf.uint8), (None, None, 3))
+
+
+def _grey(data: Any) -> Any:
+    import tensorflow as tf
+
+    image = tf.io.decode_image(data, channels=1, expand_animations=False)
+    return tf.image.grayscale_to_rgb(image)
+
+
+def _all_jpeg(manifest: Manifest) -> bool:
+    return manifest.audited and bool(
+        pc.all(pc.is_in(manifest.table["format"], pa.array(["JPEG", "MPO"]))).as_py()
+    )
+
+
+def upright(image: Any, turn: Any) -> Any:
+    """Undo EXIF orientation `turn` + 1."""
+    import tensorflow as tf
+
+    def across(image: Any) -> Any:
+        return tf.transpose(image, (1, 0, 2))
+
+    undone = [
+        lambda: image,
+        lambda: tf.reverse(image, [1]),
+        lambda: tf.reverse(image, [0, 1]),
+        lambda: tf.reverse(image, [0]),
+        lambda: across(image),
+        lambda: tf.reverse(across(image), [1]),
+        lambda: tf.reverse(across(image), [0, 1]),
+        lambda: tf.reverse(across(image), [0]),
+    ]
+    return tf.switch_case(turn, undone)
 
 
 def _spare(height: Any, width: Any, spec: BatchSpec) -> Any:
@@ -54,7 +166,7 @@ def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
 
     def resize(image: Any) -> Any:
         if spec.resize == "pad":
-            image = tf.image.resize_with_pad(image, side, side, spec.interpolation, spec.antialias)
+            image = _padded(image, spec)
         else:
             if spec.resize == "crop":
                 image = _centre_square(image)
@@ -64,6 +176,19 @@ def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
         return tf.ensure_shape(image, (side, side, 3))
 
     return resize
+
+
+def _padded(image: Any, spec: BatchSpec) -> Any:
+    """As tf.image.resize_with_pad does it, but for images so long that nothing of them is left."""
+    import tensorflow as tf
+
+    side = spec.image_size
+    shape = tf.cast(tf.shape(image)[:2], tf.float64)
+    fitted = tf.cast(shape / (tf.reduce_max(shape) / side), tf.int32)
+    size = tf.maximum(fitted, 1)
+    image = tf.image.resize(image, size, spec.interpolation, antialias=spec.antialias)
+    top, left = (side - size[0]) // 2, (side - size[1]) // 2
+    return tf.image.pad_to_bounding_box(image, top, left, side, side)
 
 
 def _centre_square(image: Any) -> Any:

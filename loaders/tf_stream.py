@@ -1,62 +1,126 @@
-"""From a tf.data dataset of `(images, rows)` to batches, naming the file behind an error."""
+"""From tf.data datasets of `(images, rows)` to batches, naming the file behind an error."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 from loaders.contract import Batch
-from loaders.errors import ImageError
+from loaders.errors import ImageError, LoaderError
+from loaders.faults import Faults
 from loaders.manifest import Manifest
-from loaders.order import Rows
+from loaders.order import Order, Rows
+from loaders.pillow_image import tensorflow_words
+from loaders.tf_image import Decoding
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+_AHEAD = 64  # batches that may be in work when a file fails
 
 
 def batches(
-    dataset: tf.data.Dataset,
+    dataset_of: Callable[[Order], Any],
+    order: Order,
     manifest: Manifest,
-    decode: Callable[[Any], Any],
-    next_rows: Callable[[int], Iterable[Rows]],
+    decoding: Decoding,
+    faults: Faults,
+    *,
+    deterministic: bool,
 ) -> Iterator[Batch]:
-    """The dataset's batches as they come.
+    """The batches of an order; after a file that fails and is dropped, those of a new dataset.
+
+    A dataset cannot go on after an error: what it had taken of the batch is lost. The new one
+    begins with that batch, and has another row in the place of the one that failed.
 
     Args:
-        dataset: elements `(images, rows)`.
-        decode: from file bytes to pixels; tried on each suspect when an element fails.
-        next_rows: pieces of the rows that may have failed after so many images were given.
+        dataset_of: elements `(images, rows)` of an order, one a batch.
+        deterministic: False where images may come out of order.
 
     Raises:
-        ImageError: a file cannot be read. TensorFlow's own error names none.
+        LoaderError: a file cannot be read, and may not be dropped. TensorFlow's error names none.
     """
     import tensorflow as tf
 
-    iterator = iter(dataset)
-    given = 0
+    ledger = None if deterministic or not faults.tolerance.skip else _Ledger()
     while True:
+        step = order.start_step
         try:
-            images, rows = next(iterator)
-        except StopIteration:
+            for images, rows in dataset_of(order):
+                taken = rows.numpy()
+                if ledger is not None:
+                    begin = step * order.batch_size
+                    ledger.note(order.rows(begin, begin + len(taken)), taken)
+                step += 1
+                yield Batch(images, manifest.labels[taken], taken)
             return
         except tf.errors.OpError as error:
-            suspects = (path for rows in next_rows(given) for path in manifest.paths(rows))
-            raise _unreadable(suspects, decode) or error from error
-        taken = rows.numpy()
-        given += len(taken)
-        yield Batch(images, manifest.labels[taken], taken)
+            order = replace(order, start_step=step)
+            failed = _first_unreadable(_suspects(order), manifest, decoding)
+            if not failed:
+                raise LoaderError(f"TensorFlow: {tensorflow_words(error)}; batch {step}") from error
+            for fault in failed:
+                faults.meet(fault)
+            order = order.without(fault.row for fault in failed)
+            if ledger is not None:
+                order = replace(order, exchanged=ledger.exchange(order))
 
 
-def _unreadable(paths: Iterable[bytes], decode: Callable[[Any], Any]) -> ImageError | None:
-    import tensorflow as tf
+class _Ledger:
+    """What came too early and what is still to come, where images may overtake each other."""
 
-    for path in paths:
-        try:
-            decode(tf.io.read_file(path))
-        except tf.errors.OpError as error:
-            reason = (error.message or str(error)).splitlines()[0].strip()
-            return ImageError(
-                f"{os.fsdecode(path)}: TensorFlow cannot read it: {reason}; mend or remove the file"
-            )
-    return None
+    def __init__(self) -> None:
+        self._owed: Counter[int] = Counter()
+
+    def note(self, expected: Rows, given: Rows) -> None:
+        self._owed.update(expected.tolist())
+        self._owed.subtract(given.tolist())
+
+    def exchange(self, order: Order) -> tuple[tuple[int, int], ...]:
+        """The positions of rows that were given already, each with a row that was not."""
+        early = -self._owed
+        missing = (+self._owed).elements()
+        pairs = []
+        for begin, end in order.pieces(order.batch_size):
+            if not early:
+                break
+            for position, row in enumerate(order.rows(begin, end).tolist(), begin):
+                if early[row]:
+                    early -= Counter([row])
+                    pairs.append((position, next(missing)))
+        self._owed.clear()
+        return tuple(pairs)
+
+
+def _suspects(order: Order) -> Iterator[Rows]:
+    """Rows that may have failed: those of the next batch, then those read ahead."""
+    ahead = replace(order, stop_step=None).pieces(order.batch_size)
+    return (order.rows(begin, end) for begin, end in islice(ahead, _AHEAD))
+
+
+def _first_unreadable(
+    suspects: Iterable[Rows], manifest: Manifest, decoding: Decoding
+) -> list[ImageError]:
+    for rows in suspects:
+        if failed := unreadable(rows, manifest, decoding):
+            return failed
+    return []
+
+
+def unreadable(rows: Rows, manifest: Manifest, decoding: Decoding) -> list[ImageError]:
+    """Which of some rows cannot be read, and why."""
+    failed = []
+    for row, path in zip(rows.tolist(), manifest.paths(rows), strict=True):
+        if fault := _fault(path, row, decoding):
+            failed.append(ImageError(os.fsdecode(path), row, *fault))
+    return failed
+
+
+def _fault(path: bytes, row: int, decoding: Decoding) -> tuple[str, str] | None:
+    try:
+        data = Path(os.fsdecode(path)).read_bytes()
+    except OSError as error:
+        return "the system", error.strerror or str(error)
+    return decoding.fault(data, row)

@@ -1,5 +1,6 @@
 import csv
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What is known of the tests' files is no part of the user's own cache.
+_CACHE = tempfile.TemporaryDirectory()
+os.environ["FEEDBENCH_CACHE"] = _CACHE.name
 
 CLASSES = ("ant", "bee", "cat")
 SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height

@@ -1,4 +1,4 @@
-"""scan, make-data, loaders: what there is to measure."""
+"""make-data and loaders: what there is to measure, and with what."""
 
 from __future__ import annotations
 
@@ -7,47 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from bench.commands.options import Data, Json
+from bench.commands.options import Json
 from bench.commands.output import console
-
-
-def scan(
-    data: Data,
-    out: Annotated[Path | None, typer.Option(help="Keep the manifest as Parquet.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides which images are held out.", min=0)] = 0,
-    validation: Annotated[
-        float, typer.Option(help="Share held out for validation where the source has no splits.")
-    ] = 0.1,
-    test: Annotated[
-        float, typer.Option(help="Share held out for testing where the source has no splits.")
-    ] = 0.1,
-    json: Json = None,
-) -> None:
-    """List the images of a source: classes, splits, counts."""
-    from rich.table import Table
-
-    from bench.record import write_json
-    from loaders import SPLITS
-    from loaders import scan as scan_source
-
-    manifest = scan_source(data, seed=seed, validation=validation, test=test)
-    counts = manifest.counts()
-    shown = Table("class", *SPLITS, caption=f"{len(manifest):,} images")
-    for name in manifest.classes:
-        shown.add_row(name, *(f"{counts[split][name]:,}" for split in SPLITS))
-    console().print(shown)
-    if out is not None:
-        manifest.write(out)
-    if json is not None:
-        write_json(
-            json,
-            {
-                "images": len(manifest),
-                "classes": list(manifest.classes),
-                "layout": manifest.layout,
-                "counts": counts,
-            },
-        )
 
 
 def make_data(

@@ -12,16 +12,22 @@ from bench.commands.options import (
     Alpha,
     Antialias,
     BatchSize,
+    Blacklist,
     Data,
+    ErrorBudget,
     Flip,
     ImageSize,
     Interpolation,
     Json,
     Loaders,
+    OnError,
+    Orientation,
     Out,
     Resize,
     Sets,
     given_only,
+    listed,
+    readable,
     spec_values,
 )
 from bench.commands.output import NOTHING_DONE, console, result_folder
@@ -29,6 +35,7 @@ from bench.commands.output import NOTHING_DONE, console, result_folder
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.pixels import Pixels
     from bench.plan import Plan
     from bench.record import Trial
     from bench.summary import Summary
@@ -69,24 +76,42 @@ def bench(
     resize: Resize = None,
     interpolation: Interpolation = None,
     antialias: Antialias = None,
+    orientation: Orientation = None,
     flip: Flip = None,
     alpha: Alpha = None,
+    blacklist: Blacklist = None,
+    on_error: OnError = None,
+    error_budget: ErrorBudget = None,
+    pixel_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Levels of 0 to 255 by which a loader's images may differ. (default: 3)", min=0
+        ),
+    ] = None,
+    allow_different_pixels: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-different-pixels/--same-pixels",
+            help="Rank loaders beyond that tolerance too, with a mark. (default: same pixels)",
+        ),
+    ] = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
     """Measure each loader while it feeds the real trainer, and choose the best."""
     from bench.plan import Suite, make_plan, parse_model, parse_set
     from bench.suites import named_suite
-    from loaders import scan as scan_source
 
-    manifest = scan_source(data).only("train")
+    manifest = listed(data, blacklist).only("train")
     settings = parse_set(set_ or [])
     chosen = named_suite(suite, loader, settings, manifest)
     overrides: dict[str, Any] = {
         "spec": {
             **TRAINING_SPEC,
             **chosen.spec,
-            **spec_values(batch_size, image_size, resize, interpolation, antialias, flip),
+            **spec_values(
+                batch_size, image_size, resize, interpolation, antialias, flip, orientation
+            ),
         },
         "recipe": {**chosen.recipe, **given_only({"alpha": alpha})},
         "timing": {
@@ -101,11 +126,21 @@ def bench(
                 }
             ),
         },
+        "failures": {
+            **chosen.failures.model_dump(),
+            **given_only({"on_error": on_error, "error_budget": error_budget}),
+        },
+        "pixels": {
+            **chosen.pixels.model_dump(),
+            **given_only({"tolerance": pixel_tolerance, "allow_different": allow_different_pixels}),
+        },
         "consumer": consumer or chosen.consumer,
         "trial": chosen.model_dump()["trial"],
     }
     plan = make_plan(parse_model(Suite, overrides, "options"))
-    measure(plan, manifest, result_folder(out, "bench"), json, data)
+    loaders = [choice.loader for choice in plan.choices]
+    manifest, left_out = readable(manifest, loaders, console())
+    measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)
 
 
 def show(
@@ -126,7 +161,12 @@ def show(
 
 
 def measure(
-    plan: Plan, manifest: Manifest, folder: Path, json: Path | None, data: str
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    json: Path | None,
+    data: str,
+    left_out: dict[str, int] | None = None,
 ) -> Path | None:
     """Run a plan, keep and show its results; the best.toml if there is a winner."""
     from bench.choose import write_best
@@ -139,9 +179,10 @@ def measure(
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)
     interrupted = False
+    pixels = _same_pixels(plan, manifest, folder, terminal)
     try:
         with bench_progress(terminal) as report:
-            run(plan, manifest, folder, report)
+            run(plan, manifest, folder, report, left_out, pixels)
     except KeyboardInterrupt:
         interrupted = True
     trials = read_trials(folder)
@@ -158,6 +199,38 @@ def measure(
         raise typer.Exit(NOTHING_DONE)
     terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
     return best
+
+
+def _same_pixels(plan: Plan, manifest: Manifest, folder: Path, terminal: Console) -> Pixels | None:
+    """Compare the loaders' pixels on a sample, before any of them is timed."""
+    from bench.errors import TrialError
+    from bench.pixel_check import check_pixels
+    from bench.pixel_table import verdict
+    from bench.record import write_json
+    from bench.run import MANIFEST
+    from bench.summary import is_choice
+
+    choices = [choice for choice in plan.choices if is_choice(choice.loader)]
+    if len(choices) < 2 or not plan.pixels.images:
+        return None
+    terminal.print("comparing pixels", style="dim")
+    manifest.write(folder / MANIFEST)
+    try:
+        found = check_pixels(
+            choices,
+            folder / MANIFEST,
+            plan.spec,
+            folder / "pixels.log",
+            images=plan.pixels.images,
+            tolerance=plan.pixels.tolerance,
+            limit_s=plan.timing.time_limit,
+        )
+    except TrialError as error:
+        terminal.print(f"Pixels were not compared: {error}", style="red", highlight=False)
+        return None
+    write_json(folder / "pixels.json", found.model_dump())
+    terminal.print(verdict(found), highlight=False)
+    return found
 
 
 def _show(terminal: Console, trials: list[Trial], summary: Summary) -> None:

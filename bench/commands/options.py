@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from loaders import Manifest
 
 TRAINING_SPEC = {"augment": ["horizontal_flip"]}  # what a training from scratch wants by default
 
@@ -35,6 +41,30 @@ Out = Annotated[
         help="Folder for the results, new or empty; named by the time under results/ if not given.",
     ),
 ]
+Blacklist = Annotated[
+    Path | None,
+    typer.Option(
+        help="A CSV of path,use,reason as scan --bad writes it; use is no or yes, and wins over "
+        "what the scan found."
+    ),
+]
+OnError = Annotated[
+    str | None,
+    typer.Option(
+        help="raise: end at the first file that fails while running; skip: give the next "
+        "readable one in its place. (default: raise)"
+    ),
+]
+ErrorBudget = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the images that skip may drop before the run ends. (default: 0.001)"
+    ),
+]
+Orientation = Annotated[
+    str | None,
+    typer.Option(help="EXIF orientation: ignore or apply. (default: ignore)"),
+]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a batch. (default: 192)")]
 ImageSize = Annotated[int | None, typer.Option(help="Pixels of a side. (default: 224)")]
 Resize = Annotated[str | None, typer.Option(help="stretch, crop or pad. (default: stretch)")]
@@ -61,6 +91,7 @@ def spec_values(
     interpolation: str | None,
     antialias: bool | None,
     flip: bool | None,
+    orientation: str | None = None,
 ) -> dict[str, Any]:
     """The fields of a batch spec that were given."""
     augment = None if flip is None else (["horizontal_flip"] if flip else [])
@@ -71,6 +102,7 @@ def spec_values(
         "interpolation": interpolation,
         "antialias": antialias,
         "augment": augment,
+        "orientation": orientation,
     }
     return given_only(given)
 
@@ -78,3 +110,39 @@ def spec_values(
 def given_only(values: dict[str, Any]) -> dict[str, Any]:
     """Without those that are None."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def listed(data: str, blacklist: Path | None) -> Manifest:
+    """The images of a source, with what the last scan found in each file and a person said."""
+    from loaders import scan
+    from loaders.audit import attach
+    from loaders.audit_store import Store
+    from loaders.selection import with_blacklist
+
+    manifest = scan(data)
+    known = Store.of(data).facts()
+    if len(known) and not manifest.audited:
+        manifest = attach(manifest, known)
+    return manifest if blacklist is None else with_blacklist(manifest, blacklist)
+
+
+def readable(
+    manifest: Manifest, loaders: Iterable[str], terminal: Console
+) -> tuple[Manifest, dict[str, int]]:
+    """The rows that all these loaders can give; says how many others there are, and why."""
+    from loaders import find_loader
+    from loaders.selection import by_reason, usable
+
+    if not manifest.audited:
+        terminal.print(
+            "Not scanned: feedbench scan finds what cannot be read, or would look different, "
+            "beforehand.",
+            style="dim",
+            highlight=False,
+        )
+    decoders = {decoder for name in loaders if (decoder := find_loader(name).decoder)}
+    kept, left_out = usable(manifest, decoders)
+    reasons = by_reason(left_out)
+    for reason, count in reasons.items():
+        terminal.print(f"Left out: {count:,} × {reason}", highlight=False, markup=False)
+    return kept, reasons

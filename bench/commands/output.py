@@ -17,13 +17,13 @@ NOTHING_DONE, WRONG_USE, INTERRUPTED = 1, 2, 130
 _PIPE_COLUMNS = 160  # a pipe has no width of its own, and a table must not be folded to 80 there
 
 
-def console() -> Console:
-    """Standard output."""
+def console(*, to_errors: bool = False) -> Console:
+    """Standard output, or standard error where the output itself is for programs."""
     from rich.console import Console
 
-    if sys.stdout.isatty():
-        return Console()
-    return Console(width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
+    if (sys.stderr if to_errors else sys.stdout).isatty():
+        return Console(stderr=to_errors)
+    return Console(stderr=to_errors, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
 
 
 @contextmanager

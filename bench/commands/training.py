@@ -12,15 +12,21 @@ from bench.commands.options import (
     Alpha,
     Antialias,
     BatchSize,
+    Blacklist,
     Data,
+    ErrorBudget,
     Flip,
     ImageSize,
     Interpolation,
     Json,
+    OnError,
+    Orientation,
     Out,
     Resize,
     Sets,
     given_only,
+    listed,
+    readable,
     spec_values,
 )
 from bench.commands.output import console, libraries_to, result_folder
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.choose import Best
+    from bench.plan import Failures
     from bench.train import Keep
     from loaders import Manifest
     from trainer import Recipe
@@ -69,8 +76,12 @@ def train(
     resize: Resize = None,
     interpolation: Interpolation = None,
     antialias: Antialias = None,
+    orientation: Orientation = None,
     flip: Flip = None,
     alpha: Alpha = None,
+    blacklist: Blacklist = None,
+    on_error: OnError = None,
+    error_budget: ErrorBudget = None,
     checkpoint_seconds: Annotated[
         float, typer.Option(help="A checkpoint in mid-epoch after so many; 0: none.", min=0)
     ] = 300.0,
@@ -95,11 +106,13 @@ def train(
     json: Json = None,
 ) -> None:
     """Train from scratch or fine-tune with a loader, and hold its rate against the promise."""
+    from bench.plan import Failures, parse_model
     from bench.train import Keep
-    from loaders import scan as scan_source
 
+    given = given_only({"on_error": on_error, "error_budget": error_budget})
+    failures = parse_model(Failures, given, "options")
     keep = Keep(checkpoint_seconds, checkpoint_steps, tensorboard, _window(profile))
-    spec = spec_values(batch_size, image_size, resize, interpolation, antialias, flip)
+    spec = spec_values(batch_size, image_size, resize, interpolation, antialias, flip, orientation)
     changes = given_only(
         {
             "weights": weights,
@@ -115,10 +128,12 @@ def train(
     else:
         best = _chosen(loader or "tf_data", set_, spec)
         made = _recipe(best, recipe, changes)
-    manifest = scan_source(data)
+    # What is held out is always read by tf_data.
+    manifest, _ = readable(listed(data, blacklist), [best.loader, "tf_data"], console())
     if resume is None:
         folder = result_folder(out, "train")
-    run_training(best, made, manifest, folder, json, keep, resume=resume is not None, data=data)
+    going_on = resume is not None
+    run_training(best, made, manifest, folder, json, failures, keep, resume=going_on, data=data)
 
 
 def _begun(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
@@ -184,12 +199,14 @@ def run_training(
     manifest: Manifest,
     folder: Path,
     json: Path | None,
+    failures: Failures | None = None,
     keep: Keep | None = None,
     *,
     resume: bool = False,
     data: str = "DATA",
 ) -> None:
     """Train, show how it goes and how it ended."""
+    from bench.plan import Failures
     from bench.record import write_json
     from bench.stopping import stop_on_sigterm
     from bench.train import train as train_with
@@ -213,7 +230,14 @@ def run_training(
             libraries_to(folder / "train.log"),
         ):
             result = train_with(
-                best, recipe, manifest, folder, watch=watch, keep=keep, resume=resume
+                best,
+                recipe,
+                manifest,
+                folder,
+                watch=watch,
+                keep=keep,
+                resume=resume,
+                failures=failures or Failures(),
             )
     except Stopped:
         terminal.print(f"Stopped and kept. Go on: {go_on}", highlight=False, soft_wrap=True)

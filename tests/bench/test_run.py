@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from bench.plan import Choice, Plan, Timing
+from bench.plan import Choice, Failures, PixelCheck, Plan, Timing
 from bench.record import Trial, read_trials
 from bench.run import Event, run
 from bench.summary import summarize
@@ -20,7 +20,7 @@ SYNTHETIC = Choice(loader="synthetic")
 def plan(*choices: Choice, blocks: int = 2, time_limit: float = 120, **spec) -> Plan:
     timing = Timing(blocks=blocks, block_seconds=0.1, warm_up_seconds=0.1, time_limit=time_limit)
     spec = BatchSpec(**{"batch_size": 8, "image_size": 16, **spec})
-    return Plan(choices, spec, Recipe(), "drain", timing)
+    return Plan(choices, spec, Recipe(), "drain", timing, Failures(), PixelCheck())
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_a_manifest_that_cannot_be_written_is_named(splits_folder, tmp_path):
 def test_a_newer_manifest_asks_for_an_upgrade(tmp_path):
     table = pa.table({name: [] for name in SCHEMA.names}, SCHEMA)
     newer = kept(tmp_path / "m.parquet", table, schema=99)
-    with pytest.raises(SourceError, match=r"m\.parquet: manifest schema 99 is newer than 1"):
+    with pytest.raises(SourceError, match=r"m\.parquet: manifest schema 99 is newer than 2"):
         scan(newer)
 
 

@@ -40,7 +40,8 @@ def test_a_batch_is_asked_for_by_its_step():
 
 def test_the_first_part_of_a_split_gives_every_row():
     for start in (0, 1, 2, 3, 7):
-        first, later = Order(10, 4, seed=1, epochs=8, start_step=start).around_first_full_epoch()
+        order = Order(10, 4, seed=1, epochs=8, start_step=start)
+        first, later = order.split_at(order.first_full_step)
         begin, end = first.begin, first.end
         assert set(first.rows(begin, end)) == set(range(10))
         assert later.begin == end
@@ -48,7 +49,8 @@ def test_the_first_part_of_a_split_gives_every_row():
 
 
 def test_a_split_of_a_short_order_leaves_nothing_for_later():
-    first, later = Order(10, 4, epochs=1).around_first_full_epoch()
+    order = Order(10, 4, epochs=1)
+    first, later = order.split_at(order.first_full_step)
     assert list(first.pieces(4)) == [(0, 4), (4, 8), (8, 10)]
     assert list(later.pieces(4)) == []
 
@@ -61,3 +63,22 @@ def test_half_are_flipped_anew_each_epoch_wherever_one_enters():
     assert 0.4 < (first[by_row[0]] == second[by_row[1]]).mean() < 0.6
     assert order.flips(700, 900).tolist() == first[700:900].tolist()
     assert not Order(2_000, 8, seed=3).flips(0, 2_000).any()
+
+
+def test_the_next_readable_row_takes_the_place_of_one_that_is_not():
+    order = Order(10, 4, seed=1, epochs=2)
+    drawn = order.rows(0, 20)
+    bad = drawn[[2, 3, 9]].tolist()
+    rows = order.without(bad).rows(0, 20)
+    assert not set(rows) & set(bad)
+    kept = ~np.isin(drawn, bad)
+    assert (rows[kept] == drawn[kept]).all()
+    assert rows[2] == rows[3] == drawn[4]
+    assert rows[9] == next(row for row in drawn[10:] if row not in bad)
+
+
+def test_rows_can_be_exchanged_at_their_positions():
+    order = Order(10, 4, seed=1, epochs=2, exchanged=((5, 7), (11, 3)))
+    drawn = Order(10, 4, seed=1, epochs=2).rows(0, 20)
+    drawn[5], drawn[11] = 7, 3
+    assert order.rows(4, 12).tolist() == drawn[4:12].tolist()

@@ -1,0 +1,101 @@
+"""scan: list the images of a source and audit every file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.commands.options import Blacklist, Data, Json
+from bench.commands.output import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from loaders import Manifest
+
+
+def scan(
+    data: Data,
+    bad: Annotated[
+        bool,
+        typer.Option(
+            "--bad",
+            help="Print the files that cannot be read as a CSV of path,use,reason, to be edited "
+            "and given as --blacklist.",
+        ),
+    ] = False,
+    blacklist: Blacklist = None,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds that one file may take.", min=0.1)
+    ] = 20.0,
+    pixel_limit: Annotated[
+        int | None,
+        typer.Option(help="Width times height beyond which no file is decoded.", min=1),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the manifest as Parquet.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides which images are held out.", min=0)] = 0,
+    validation: Annotated[
+        float, typer.Option(help="Share held out for validation where the source has no splits.")
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option(help="Share held out for testing where the source has no splits.")
+    ] = 0.1,
+    json: Json = None,
+) -> None:
+    """Open and decode every file with every decoder; what is found is kept for later runs."""
+    from bench.record import write_json
+    from bench.scan_report import report
+    from loaders import scan as scan_source
+    from loaders.probe import Limits
+    from loaders.selection import bad_rows, blacklist_of, with_blacklist
+
+    limits = Limits(seconds=time_limit)
+    if pixel_limit is not None:
+        limits = Limits(pixel_limit, time_limit)
+    manifest = scan_source(data, seed=seed, validation=validation, test=test)
+    terminal = console(to_errors=bad)
+    manifest = _audited(manifest, data, limits, terminal)
+    if blacklist is not None:
+        manifest = with_blacklist(manifest, blacklist)
+    if out is not None:
+        manifest.write(out)
+    found = report(manifest)
+    if json is not None:
+        write_json(json, found)
+    if bad:
+        sys.stdout.buffer.write(blacklist_of(bad_rows(manifest)).encode("utf-8", "surrogateescape"))
+    else:
+        _show(terminal, found, data)
+
+
+def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
+    from bench.environment import usable_cores
+    from bench.progress import scan_progress
+    from loaders.audit import audit
+    from loaders.audit_store import Store
+
+    try:
+        with scan_progress(terminal) as start:
+            return audit(manifest, Store.of(data), limits, processes=usable_cores(), start=start)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; what was read is kept: feedbench scan {data} goes on from there"
+        ) from None
+
+
+def _show(terminal: Console, found: dict[str, Any], data: str) -> None:
+    from bench.scan_table import tables, warnings
+
+    for table in tables(found):
+        terminal.print(table)
+    for line in warnings(found):
+        terminal.print(line, highlight=False, soft_wrap=True, markup=False)
+    if found["unreadable"]:
+        terminal.print(
+            f"Every run leaves out what it cannot read: feedbench scan {data} --bad",
+            highlight=False,
+            soft_wrap=True,
+        )

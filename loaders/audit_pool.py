@@ -1,0 +1,197 @@
+"""Probes files on all cores; one that crashes a decoder, or hangs in it, costs itself alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+
+from loaders.audit_worker import MESSAGE_BYTES
+from loaders.errors import SourceError
+from loaders.manifest import AUDIT
+from loaders.probe import REFUSED, Facts, Limits
+
+File = tuple[int, bytes]
+_ROOT = Path(__file__).parents[1]
+_AHEAD = 4  # files that wait at a process, so that it never waits for the next
+_LOOK_S = 0.25
+
+
+def probe_all(
+    files: Iterable[File], limits: Limits, processes: int, log: Path
+) -> Iterator[tuple[int, Facts]]:
+    """The facts of each file, as they come, with the number that it was given.
+
+    Args:
+        files: a number and a path each.
+        log: what decoders and libraries write to standard error.
+
+    Raises:
+        SourceError: the processes cannot be started.
+    """
+    pool = _Pool(iter(files), limits, processes, log)
+    try:
+        yield from pool.results()
+    finally:
+        pool.close()
+
+
+class _Slot:
+    """One process's end of the line, and the files that it was given and has not answered for."""
+
+    def __init__(self) -> None:
+        self.line, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.line.setblocking(False)
+        self.waiting: dict[int, bytes] = {}
+        self.since = monotonic()
+        self.killed: int | None = None
+
+
+class _Pool:
+    def __init__(self, files: Iterator[File], limits: Limits, processes: int, log: Path) -> None:
+        self._files = files
+        self._limits = limits
+        self._slots = [_Slot() for _ in range(processes)]
+        self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._reader = self._control.makefile("rb")
+        self._selector = selectors.DefaultSelector()
+        for slot in self._slots:
+            self._selector.register(slot.line, selectors.EVENT_READ, slot)
+        self._selector.register(self._control, selectors.EVENT_READ)
+        ends = [far, *(slot.far for slot in self._slots)]
+        self._process = _start(limits, ends, log)
+        for end in ends:
+            end.close()
+        self._log = log
+
+    def results(self) -> Iterator[tuple[int, Facts]]:
+        for slot in self._slots:
+            self._feed(slot)
+        while any(slot.waiting for slot in self._slots):
+            for key, _ in self._selector.select(_LOOK_S):
+                if key.data is None:
+                    yield from self._hear()
+                else:
+                    yield from self._take(key.data)
+            self._end_late()
+
+    def close(self) -> None:
+        """End the processes: they die when their control line closes."""
+        self._selector.close()
+        self._reader.close()
+        self._control.close()
+        self._process.wait()
+        for slot in self._slots:
+            slot.line.close()
+
+    def _feed(self, slot: _Slot) -> None:
+        while len(slot.waiting) < _AHEAD:
+            file = next(self._files, None)
+            if file is None:
+                return
+            self._send(slot, *file)
+
+    def _send(self, slot: _Slot, number: int, path: bytes) -> None:
+        if not slot.waiting:
+            slot.since = monotonic()
+        slot.waiting[number] = path
+        slot.line.send(pickle.dumps((number, path)))
+
+    def _take(self, slot: _Slot) -> Iterator[tuple[int, Facts]]:
+        while True:
+            try:
+                number, facts = pickle.loads(slot.line.recv(MESSAGE_BYTES))
+            except BlockingIOError:
+                return
+            slot.since = monotonic()
+            if slot.waiting.pop(number, None) is not None:
+                self._feed(slot)
+                yield number, facts
+
+    def _hear(self) -> Iterator[tuple[int, Facts]]:
+        """News of the process that forks the others: one of them died, or itself did."""
+        line = self._reader.readline()
+        if not line:
+            code = self._process.wait()
+            raise SourceError(f"the audit's processes ended with exit code {code}; see {self._log}")
+        news = json.loads(line)
+        if news["event"] == "died":
+            slot = self._slots[news["slot"]]
+            yield from self._take(slot)
+            yield from self._blame(slot, news["status"])
+
+    def _blame(self, slot: _Slot, status: int) -> Iterator[tuple[int, Facts]]:
+        """Record the file at which a process died; the next process goes on with the others."""
+        killed, slot.killed = slot.killed, None
+        slot.since = monotonic()
+        if not slot.waiting:
+            return
+        number = next(iter(slot.waiting))
+        path = slot.waiting.pop(number)
+        if killed is not None and killed != number:
+            # It had finished the file that took too long, and begun on this one.
+            self._send(slot, number, path)
+            return
+        yield number, _lost(path, self._words(killed is not None, status))
+        self._feed(slot)
+
+    def _words(self, late: bool, status: int) -> str:
+        if late:
+            return f"{REFUSED}not done after {self._limits.seconds:g} s, the limit"
+        how = signal.Signals(-status).name if status < 0 else f"exit code {status}"
+        return f"a decoder crashed on it ({how})"
+
+    def _end_late(self) -> None:
+        now = monotonic()
+        for index, slot in enumerate(self._slots):
+            late = now - slot.since > self._limits.seconds
+            if slot.waiting and late and slot.killed is None:
+                slot.killed = next(iter(slot.waiting))
+                self._control.sendall(json.dumps({"kill": index}).encode())
+
+
+def _lost(path: bytes, words: str) -> Facts:
+    """What is known of a file that took its process with it."""
+    facts: Facts = dict.fromkeys(AUDIT.names)
+    try:
+        about = os.stat(path)
+        facts.update(bytes=about.st_size, modified_ns=about.st_mtime_ns)
+    except OSError:
+        facts.update(bytes=0, modified_ns=0)
+    facts.update(format="", pillow=words, tensorflow=words)
+    return facts
+
+
+def _start(limits: Limits, ends: list[socket.socket], log: Path) -> subprocess.Popen[bytes]:
+    numbers = [end.fileno() for end in ends]
+    command = [sys.executable, "-P", "-m", "loaders.audit_worker", json.dumps(asdict(limits))]
+    with log.open("ab") as errors:
+        return subprocess.Popen(
+            [*command, *map(str, numbers)],
+            pass_fds=numbers,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Without a GPU: decoding needs none, and a training beside may need all of its memory."""
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+    }

@@ -1,0 +1,111 @@
+"""One picture for every kind of file, by Pillow: what all loaders agree on."""
+
+from __future__ import annotations
+
+import re
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from loaders.contract import BatchSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ORIENTATION = 0x0112  # EXIF
+UPRIGHT = 1
+
+
+def picture(file: str | IO[bytes], spec: BatchSpec) -> Image:
+    """The first frame as 8-bit RGB, over the spec's background, turned as the spec says.
+
+    Raises:
+        Exception: whatever Pillow has to say of a file that it cannot read.
+    """
+    from PIL import Image as Pillow
+
+    with Pillow.open(file) as image:
+        stored = orientation(image)
+        image.load()
+        turned_by_itself = image.format == "TIFF"
+        rgb = flattened(image, spec.background)
+    if (spec.orientation == "apply") == turned_by_itself:
+        return rgb
+    return turned(rgb, stored, back=turned_by_itself)
+
+
+def orientation(image: Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none that makes sense.
+
+    Of a TIFF it is known until its pixels are loaded: Pillow turns them by itself.
+    """
+    try:
+        stored = image.getexif().get(ORIENTATION, UPRIGHT)
+    except Exception:  # damaged EXIF fails in many ways, and says nothing of the pixels
+        return UPRIGHT
+    return stored if stored in range(1, 9) else UPRIGHT
+
+
+def turned(image: Image, stored: int, *, back: bool = False) -> Image:
+    """Upright, from pixels stored in an EXIF orientation; `back` undoes that."""
+    from PIL.Image import Transpose
+
+    if stored == UPRIGHT:
+        return image
+    way = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_90 if back else Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_270 if back else Transpose.ROTATE_90,
+    }[stored]
+    return image.transpose(way)
+
+
+def flattened(image: Image, background: tuple[int, int, int]) -> Image:
+    """8-bit RGB: 16 bits scaled, transparent pixels over the background.
+
+    Raises:
+        ValueError: 32-bit pixels, whose range no file states.
+    """
+    from PIL import Image as Pillow
+
+    if _has_16_bits(image):
+        image = Pillow.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    known_range(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    veiled = image.convert("RGBA")
+    canvas = Pillow.new("RGB", image.size, background)
+    canvas.paste(veiled, mask=veiled.getchannel("A"))
+    return canvas
+
+
+def known_range(image: Image) -> None:
+    """Refuse what cannot be scaled to 8 bits.
+
+    Raises:
+        ValueError: 32-bit pixels, whose range no file states.
+    """
+    if image.mode in ("I", "F") and not _has_16_bits(image):
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no stated range")
+
+
+def _has_16_bits(image: Image) -> bool:
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
+def reason(error: Exception) -> str:
+    """Pillow's words on one line; of bytes that it does not know it names an address in memory."""
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "no image format that it knows"
+    text = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    return text or type(error).__name__
+
+
+def tensorflow_words(error: Exception) -> str:
+    """TensorFlow's words on one line, without the operation that it names before and after."""
+    text = (getattr(error, "message", None) or str(error) or type(error).__name__).splitlines()[0]
+    return re.sub(r"^(\{\{.*?\}\} )+|( \[Op:.*)$", "", text).strip()

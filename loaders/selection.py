@@ -1,0 +1,128 @@
+"""Which rows a run uses: those that its decoders read, unless a blacklist says otherwise."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loaders.contract import Decoder
+from loaders.errors import SourceError
+from loaders.manifest import BLACKLIST, Manifest
+
+COLUMNS = ("path", "use", "reason")
+_NAMES: dict[Decoder, str] = {"pillow": "Pillow", "tensorflow": "TensorFlow"}
+
+
+def usable(manifest: Manifest, decoders: Iterable[Decoder]) -> tuple[Manifest, pa.Table]:
+    """The rows that each of the decoders' loaders can give, and `path, reason` of the others.
+
+    What TensorFlow cannot read, a TensorFlow loader sends to Pillow. Rows that no audit has seen
+    are believed.
+
+    Raises:
+        SourceError: no row is left.
+    """
+    reasons = _reasons(manifest, decoders)
+    left_out = pa.table({"path": manifest.table["path"], "reason": reasons})
+    left_out = left_out.filter(pc.is_valid(reasons))
+    if not len(left_out):
+        return manifest, left_out
+    kept = manifest.where(pc.is_null(reasons))
+    if not len(kept):
+        raise SourceError(f"{manifest.root}: none of its {len(manifest):,} images can be read")
+    return kept, left_out
+
+
+def by_reason(left_out: pa.Table) -> dict[str, int]:
+    """How many rows there are of each reason, most first."""
+    counts = pc.value_counts(left_out["reason"]).to_pylist()
+    counts.sort(key=lambda entry: (-entry["counts"], entry["values"]))
+    return {entry["values"]: entry["counts"] for entry in counts}
+
+
+def bad_rows(manifest: Manifest) -> pa.Table:
+    """`path, reason` of what some decoder cannot read, or the blacklist leaves out."""
+    reasons = _reasons(manifest, ("pillow", "tensorflow"))
+    table = pa.table({"path": manifest.table["path"], "reason": reasons})
+    return table.filter(pc.is_valid(reasons))
+
+
+def _reasons(manifest: Manifest, decoders: Iterable[Decoder]) -> Any:
+    """Why each row is left out; null where it is not."""
+    reasons: Any = pa.nulls(len(manifest), pa.string())
+    if manifest.audited:
+        for decoder in sorted(set(decoders)):
+            reasons = pc.coalesce(reasons, _unread(manifest.table, decoder))
+    if BLACKLIST not in manifest.table.column_names:
+        return reasons
+    verdict = manifest.table[BLACKLIST]
+    wanted = pc.if_else(pc.equal(verdict, ""), pa.scalar(None, pa.string()), verdict)
+    return pc.if_else(pc.is_valid(verdict), wanted, reasons)
+
+
+def _unread(table: pa.Table, decoder: Decoder) -> Any:
+    words = pc.binary_join_element_wise(_NAMES[decoder], table[decoder], ": ")
+    if decoder == "tensorflow":
+        return pc.if_else(pc.is_valid(table["pillow"]), words, pa.scalar(None, pa.string()))
+    return words
+
+
+def with_blacklist(manifest: Manifest, path: Path) -> Manifest:
+    """The manifest with what a CSV of `path,use,reason` says of its rows, which wins over all.
+
+    `use` is no or yes; rows that are not in the CSV stay as the audit found them.
+
+    Raises:
+        SourceError: the CSV cannot be read, or names no image of the manifest.
+    """
+    said = _read(path)
+    found = pc.index_in(
+        pa.array([os.fsencode(name) for name in said], pa.binary()), manifest.table["path"]
+    )
+    for name, index in zip(said, found.to_pylist(), strict=True):
+        if index is None:
+            raise SourceError(f"{path}: no image {name!r} in {manifest.root}; mend or remove it")
+    verdicts = np.full(len(manifest), None, object)
+    verdicts[found.to_numpy(zero_copy_only=False).astype(np.int64)] = list(said.values())
+    table = manifest.table
+    if BLACKLIST in table.column_names:
+        table = table.drop_columns(BLACKLIST)
+    return replace(manifest, table=table.append_column(BLACKLIST, pa.array(verdicts, pa.string())))
+
+
+def _read(path: Path) -> dict[str, str]:
+    """What is said of each path: empty to use it, else why not."""
+    said = {}
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}; give a CSV of path,use,reason") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"path", "use"} <= set(reader.fieldnames or ()):
+        raise SourceError(f"{path}: must be a CSV of path,use,reason, as scan --bad writes it")
+    for number, line in enumerate(reader, 1):
+        if line["use"] not in ("yes", "no"):
+            raise SourceError(f"{path}: row {number}: use must be yes or no, got {line['use']!r}")
+        reason = line.get("reason") or "no reason given"
+        said[line["path"]] = "" if line["use"] == "yes" else f"blacklist: {reason}"
+    return said
+
+
+def blacklist_of(bad: pa.Table) -> str:
+    """The CSV that `with_blacklist` reads, from the rows of `bad_rows`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for batch in bad.to_batches(max_chunksize=4096):
+        for name, reason in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            writer.writerow((os.fsdecode(name), "no", reason))
+    return text.getvalue()

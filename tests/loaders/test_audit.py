@@ -1,0 +1,274 @@
+"""The audit goes on where it stopped, reads only what changed, and survives what it reads."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from loaders import SourceError, jxl, scan
+from loaders.audit import attach, audit
+from loaders.audit_pool import probe_all
+from loaders.audit_store import Journal, Store
+from loaders.probe import Limits
+from loaders.selection import bad_rows, blacklist_of, usable, with_blacklist
+from loaders.verdicts import verdicts
+
+
+def audited(source, folder, limits=None):
+    """The audited manifest, and how many files were read for it."""
+    read = []
+
+    def start(total):
+        return read.append
+
+    manifest = scan(source, validation=0, test=0)
+    return audit(manifest, Store(folder), limits or Limits(), processes=2, start=start), sum(read)
+
+
+@pytest.fixture
+def photos(class_folder, tmp_path):
+    return shutil.copytree(class_folder, tmp_path / "photos")
+
+
+def test_a_second_audit_reads_only_what_changed(photos, tmp_path):
+    first, read = audited(photos, tmp_path / "store")
+    assert read == len(first) == 45
+    again, read = audited(photos, tmp_path / "store")
+    assert read == 0
+    assert again.table.equals(first.table)
+    (photos / "ant" / "03.jpg").write_bytes(b"text")
+    (photos / "ant" / "new.jpg").write_bytes((photos / "ant" / "04.jpg").read_bytes())
+    (photos / "bee" / "05.jpg").unlink()
+    changed, read = audited(photos, tmp_path / "store")
+    assert read == 2
+    assert len(changed) == 45
+    assert [line["path"] for line in bad_rows(changed).to_pylist()] == [b"ant/03.jpg"]
+
+
+def test_other_limits_read_again_what_they_refused_and_no_more(photos, tmp_path):
+    small, read = audited(photos, tmp_path / "store", Limits(pixels=20_000))
+    refused = len(bad_rows(small))
+    assert 0 < refused < 45
+    assert "more than the limit of 20,000" in bad_rows(small)["reason"][0].as_py()
+    whole, read = audited(photos, tmp_path / "store")
+    assert read == refused
+    assert not len(bad_rows(whole))
+
+
+def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path):
+    for copy in range(40):
+        shutil.copytree(photos / "bee", photos / "cat" / f"more{copy}")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from loaders import scan\n"
+        "from loaders.audit import audit\n"
+        "from loaders.audit_store import Store\n"
+        "from loaders.probe import Limits\n"
+        "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), Limits(),\n"
+        "      processes=2, start=lambda total: lambda count: print(count, flush=True))\n"
+    )
+    store = tmp_path / "killed"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(photos), str(store)], stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        children = psutil.Process(process.pid).children(recursive=True)
+        deadline = time.monotonic() + 60
+        while not Store(store).facts().num_rows:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    known = Store(store).facts().num_rows
+    assert 0 < known < 645
+    psutil.wait_procs(children, timeout=10)
+    assert not any(child.is_running() for child in children)
+    resumed, read = audited(photos, store)
+    assert read == 645 - known
+    undisturbed, _ = audited(photos, tmp_path / "undisturbed")
+    assert resumed.table.equals(undisturbed.table)
+
+
+def test_the_torn_end_of_a_journal_is_passed_over(photos, tmp_path):
+    whole, _ = audited(photos, tmp_path / "store")
+    store = Store(tmp_path / "torn")
+    store.begin(Limits())
+    rows = whole.table.drop_columns(["label", "split"]).to_pylist()
+    with store.journal() as journal:
+        for row in rows[:10]:
+            journal.add(row)
+    path = next(store.folder.glob("journal-*"))
+    path.write_bytes(path.read_bytes()[:-40] + b"torn")
+    with store.journal() as journal:
+        journal.add(rows[20])
+    assert store.facts().num_rows in (1, 11)
+    with pytest.raises(FileExistsError):
+        Journal(path)
+
+
+def files(folder):
+    paths = sorted(os.fsencode(path) for path in Path(folder).rglob("*.jpg"))
+    return list(enumerate(paths))
+
+
+def forks(count):
+    """The processes that decode, once there are so many."""
+    deadline = time.monotonic() + 60
+    while True:
+        masters = [
+            child
+            for child in psutil.Process().children()
+            if "loaders.audit_worker" in " ".join(child.cmdline())
+        ]
+        found = masters[0].children() if masters else []
+        if len(found) == count:
+            return found
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_decoder_that_crashes_costs_one_file(photos, tmp_path):
+    wanted = files(photos)
+    found = {}
+    for number, facts in probe_all(iter(wanted), Limits(), 1, tmp_path / "log"):
+        found[number] = facts
+        if len(found) == 10:
+            os.kill(forks(1)[0].pid, signal.SIGSEGV)
+    assert sorted(found) == [number for number, _ in wanted]
+    lost = [facts for facts in found.values() if facts["pillow"]]
+    assert len(lost) <= 1  # none, if it died between two files
+    assert all("crashed on it (SIGSEGV)" in facts["tensorflow"] for facts in lost)
+
+
+def test_a_file_that_takes_too_long_costs_itself_alone(photos, tmp_path):
+    wanted = files(photos)
+    found = {}
+    for number, facts in probe_all(iter(wanted), Limits(seconds=6), 1, tmp_path / "log"):
+        found[number] = facts
+        if len(found) == 10:
+            os.kill(forks(1)[0].pid, signal.SIGSTOP)
+    assert sorted(found) == [number for number, _ in wanted]
+    late = [facts for facts in found.values() if facts["pillow"]]
+    assert [facts["pillow"] for facts in late] == ["refused: not done after 6 s, the limit"]
+
+
+def test_processes_that_do_not_start_are_told(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(SourceError, match="processes ended with exit code 1; see"):
+        list(probe_all(iter(files(photos)), Limits(), 1, tmp_path / "log"))
+
+
+def test_nothing_is_left_when_an_audit_is_given_up(photos, tmp_path):
+    results = probe_all(iter(files(photos)), Limits(), 2, tmp_path / "log")
+    next(results)
+    left = forks(2)
+    results.close()
+    psutil.wait_procs(left, timeout=10)
+    assert not any(one.is_running() for one in left)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody who may not read")
+def test_a_file_that_may_not_be_read_is_named(photos, tmp_path):
+    locked = photos / "bee" / "02.jpg"
+    locked.chmod(0)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == 0 and folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+    code = (
+        "import os, sys\n"
+        "from loaders.probe import Limits, probe\n"
+        "os.setuid(65534)\n"
+        "print(probe(os.fsencode(sys.argv[1]), Limits())['tensorflow'])\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(locked)], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "Permission denied\n"
+
+
+def test_the_size_of_a_jpeg_xl_is_in_its_header():
+    assert jxl.size(bytes.fromhex("ff0ae8301009080001006509")) == (40, 30)
+    # Not small: height by 30 bits, no ratio, width by 30 bits.
+    bits = 0 | (3 << 1) | ((99_999) << 3) | (0 << 33) | (3 << 36) | ((49_999) << 38)
+    assert jxl.size(b"\xff\x0a" + bits.to_bytes(12, "little")) == (50_000, 100_000)
+    assert jxl.size(b"\xff\x0a\x00") is None
+
+
+def test_a_blacklist_wins_over_the_audit(zoo, tmp_path):
+    manifest, _ = audited(zoo.root, tmp_path / "store")
+    path = tmp_path / "blacklist.csv"
+    text = blacklist_of(bad_rows(manifest)).replace("any/empty.jpg,no", "any/empty.jpg,yes")
+    path.write_text(text + "any/rgb.png,no,ugly\n", errors="surrogateescape")
+    said = with_blacklist(manifest, path)
+    kept, left_out = usable(said, ["pillow", "tensorflow"])
+    names = kept.table["path"].to_pylist()
+    assert b"any/empty.jpg" in names
+    assert b"any/rgb.png" not in names
+    assert b"any/half.jpg" not in names
+    reasons = {line["path"]: line["reason"] for line in left_out.to_pylist()}
+    assert reasons[b"any/rgb.png"] == "blacklist: ugly"
+    said.write(tmp_path / "m.parquet")
+    assert len(usable(scan(tmp_path / "m.parquet"), ["pillow"])[0]) >= len(kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,use\nant/99.jpg,no\n", "no image 'ant/99.jpg'"),
+        ("path,use\nant/00.jpg,maybe\n", "row 1: use must be yes or no, got 'maybe'"),
+        ("file,keep\n", "must be a CSV of path,use,reason"),
+    ],
+)
+def test_a_wrong_blacklist_is_named(photos, tmp_path, text, said):
+    path = tmp_path / "b.csv"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=said) as raised:
+        with_blacklist(scan(photos), path)
+    assert "b.csv" in str(raised.value)
+
+
+def test_a_blacklist_needs_no_audit(photos, tmp_path):
+    path = tmp_path / "b.csv"
+    path.write_text("path,use,reason\nant/00.jpg,no,\n")
+    kept, left_out = usable(with_blacklist(scan(photos), path), ["pillow"])
+    assert len(kept) == 44
+    assert left_out["reason"].to_pylist() == ["blacklist: no reason given"]
+
+
+def test_each_librarys_own_call_is_judged(zoo, tmp_path):
+    found = verdicts(audited(zoo.root, tmp_path / "store")[0])
+    assert found["keras_pil"].drops == found["tf_data"].drops == 0
+    # .webp, .tiff, .avif, .jxl, .pic and a file without extension
+    assert found["keras_directory"].drops == 18
+    assert found["keras_pil"].left_out > found["tf_data"].left_out == len(zoo.bad)
+    turned, transparent, deep = len(zoo.upright), 6, 3
+    assert found["keras_pil"].alters == turned + transparent + deep
+    assert found["tf_data"].fails > found["tf_data"].left_out
+
+
+def test_files_newer_than_the_audit_are_believed(photos, tmp_path):
+    first, _ = audited(photos, tmp_path / "store")
+    (photos / "ant" / "new.jpg").write_bytes(b"text")
+    manifest = attach(scan(photos, validation=0, test=0), Store(tmp_path / "store").facts())
+    assert manifest.table["bytes"].null_count == 1
+    assert len(usable(manifest, ["pillow", "tensorflow"])[0]) == len(first) + 1
+
+
+def test_a_store_that_cannot_be_written_is_named(photos, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SourceError, match="name another folder by FEEDBENCH_CACHE"):
+        audited(photos, tmp_path / "file" / "store")
+
+
+def test_facts_of_a_source_are_found_again(photos, monkeypatch, tmp_path):
+    monkeypatch.setenv("FEEDBENCH_CACHE", str(tmp_path))
+    assert Store.of(photos).folder == Store.of(str(photos)).folder
+    assert Store.of(photos).folder.is_relative_to(tmp_path)
+    assert isinstance(Store.of(photos).facts(), pa.Table)

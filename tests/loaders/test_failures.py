@@ -1,0 +1,151 @@
+"""A file that fails while it is fed: named, or dropped within a budget; never a hang."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import psutil
+import pytest
+
+from loaders import (
+    BatchSpec,
+    BudgetError,
+    ImageError,
+    SettingsError,
+    WorkerError,
+    open_loader,
+    scan,
+)
+
+SPEC = BatchSpec(batch_size=4, image_size=16, seed=3)
+FED = [
+    ("keras_pil", {}),
+    ("keras_pil", {"workers": 2, "max_queue_size": 2}),
+    ("keras_pil", {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}),
+    ("keras_directory", {}),
+    ("tf_data", {}),
+    ("tf_data", {"cache": "decoded"}),
+    ("tf_data", {"cache": "encoded", "prefetch": 0}),
+    ("tf_data", {"deterministic": False}),
+]
+
+
+@pytest.fixture
+def photos(class_folder, tmp_path):
+    return shutil.copytree(class_folder, tmp_path / "photos")
+
+
+def cut_in_the_middle(stream, manifest, victims):
+    """Feed a third of the first epoch, then cut the files; give all rows that were fed."""
+    rows = [next(stream).rows for _ in range(2)]
+    for victim in victims:
+        path = manifest.path(victim)
+        with open(path, "r+b") as file:  # noqa: PTH123
+            file.truncate(300)
+    rows += [batch.rows for batch in stream]
+    return rows
+
+
+def last_rows(manifest, count, name):
+    """Rows that no loader has read ahead when the first batches are out."""
+    if name == "keras_directory":
+        return None
+    from loaders import Order
+
+    drawn = Order(len(manifest), SPEC.batch_size, seed=SPEC.seed).rows(0, len(manifest))
+    return drawn[-count:].tolist()
+
+
+@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
+def test_a_file_cut_in_mid_epoch_is_dropped_and_named(photos, name, settings):
+    manifest = scan(photos, validation=0, test=0)
+    victims = last_rows(manifest, 2, name) or [7, 30]
+    with open_loader(
+        name, manifest, SPEC, settings, epochs=3, on_error="skip", error_budget=0.1
+    ) as stream:
+        rows = cut_in_the_middle(stream, manifest, victims)
+        dropped = {fault.row: fault for fault in stream.dropped}
+    assert set(dropped) == set(victims)
+    for row, fault in dropped.items():
+        assert fault.path == manifest.path(row)
+        assert fault.decoder in ("Pillow", "TensorFlow")
+    fed = np.concatenate(rows)
+    assert len(fed) == 3 * len(manifest)  # as many as without the fault
+    good = np.setdiff1d(np.arange(len(manifest)), victims)
+    assert (np.bincount(fed, minlength=len(manifest))[good] >= 3).all()
+    counted = np.bincount(fed, minlength=len(manifest))
+    assert (counted[victims] <= 1).all()  # keras_directory may have read one before the cut
+    if name != "keras_directory":
+        assert {len(batch) for batch in rows[:-1]} == {SPEC.batch_size}
+
+
+@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
+def test_a_file_cut_in_mid_epoch_ends_the_run_by_name(photos, name, settings):
+    manifest = scan(photos, validation=0, test=0)
+    victims = last_rows(manifest, 1, name) or [30]
+    with (
+        open_loader(name, manifest, SPEC, settings, epochs=3) as stream,
+        pytest.raises(ImageError) as raised,
+    ):
+        cut_in_the_middle(stream, manifest, victims)
+    text = str(raised.value)
+    assert text.startswith(f"{manifest.path(victims[0])}: row {victims[0]}: ")
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
+def test_more_failures_than_the_budget_end_the_run(photos, name, settings):
+    manifest = scan(photos, validation=0, test=0)
+    for row in range(10, 20):
+        with open(manifest.path(row), "wb"):  # noqa: PTH123
+            pass
+    with (
+        open_loader(
+            name, manifest, SPEC, settings, epochs=1, on_error="skip", error_budget=0.1
+        ) as stream,
+        pytest.raises(BudgetError, match=r"more than the 10\.00% that --error-budget allows"),
+    ):
+        list(stream)
+
+
+def test_the_place_of_a_dropped_file_is_taken_alike_in_all_loaders(photos):
+    manifest = scan(photos, validation=0, test=0)
+    for row in (3, 4, 21):
+        with open(manifest.path(row), "wb"):  # noqa: PTH123
+            pass
+    fed = []
+    for name, settings in FED:
+        if name == "keras_directory" or "deterministic" in settings:
+            continue
+        with open_loader(
+            name, manifest, SPEC, settings, epochs=2, on_error="skip", error_budget=0.1
+        ) as stream:
+            fed.append([batch.rows.tolist() for batch in stream])
+    assert all(rows == fed[0] for rows in fed)
+
+
+def test_a_killed_worker_process_ends_the_run_and_leaves_nothing(photos):
+    manifest = scan(photos, validation=0, test=0)
+    settings = {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}
+    before = set(psutil.Process().children(recursive=True))
+    stream = open_loader("keras_pil", manifest, SPEC, settings)
+    next(stream)
+    workers = set(psutil.Process().children(recursive=True)) - before
+    for worker in workers:
+        if "resource_tracker" not in " ".join(worker.cmdline()):
+            os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match="SIGKILL"):
+        list(stream)
+    stream.close()
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert all("resource_tracker" in " ".join(one.cmdline()) for one in left)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [({"on_error": "ignore"}, "on_error must be raise or skip"), ({"error_budget": 2}, "a share")],
+)
+def test_a_wrong_policy_is_named(photos, values, said):
+    with pytest.raises(SettingsError, match=said):
+        open_loader("tf_data", scan(photos), SPEC, **values)

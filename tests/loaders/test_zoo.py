@@ -1,0 +1,132 @@
+"""Every format comes out of every loader with the picture that it shows; damage is named."""
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from PIL import Image
+
+from loaders import LOADERS, BatchSpec, SpecError, open_loader, scan
+from loaders.selection import bad_rows, usable
+
+SIDE = 48
+LOSSY = (b".jpg", b".avif")
+LOADED = [
+    ("keras_pil", {}),
+    ("keras_pil", {"workers": 2}),
+    ("keras_directory", {}),
+    ("tf_data", {}),
+    ("tf_data", {"decode": "jpeg"}),
+    ("tf_data", {"cache": "decoded"}),
+    ("tf_data", {"cache": "encoded", "output": "float32"}),
+]
+
+
+def facts(audited, name):
+    row = pc.index(audited.table["path"], b"any/" + name).as_py()
+    assert row >= 0, name
+    return audited.table.slice(row, 1).to_pylist()[0]
+
+
+def pictures(name, settings, manifest, spec):
+    given = {}
+    with open_loader(name, manifest, spec, settings, epochs=1) as stream:
+        for images, _, rows in stream:
+            images = np.asarray(images, np.float32)
+            given.update((manifest.name(r)[4:], i) for r, i in zip(rows, images, strict=True))
+    return given
+
+
+def resized(picture):
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.NEAREST), np.float32)
+
+
+@pytest.mark.parametrize("orientation", ["ignore", "apply"])
+@pytest.mark.parametrize(("name", "settings"), LOADED, ids=str)
+def test_every_format_gives_its_picture_in_every_loader(zoo, audited, name, settings, orientation):
+    manifest, _ = usable(audited, [LOADERS[name].decoder])
+    spec = BatchSpec(
+        batch_size=8, image_size=SIDE, shuffle=False, value_range=(0, 255), orientation=orientation
+    )
+    given = pictures(name, settings, manifest, spec)
+    wanted = {**zoo.pictures, **(zoo.upright if orientation == "apply" else {})}
+    if name == "keras_pil":
+        wanted = {path: shown for path, shown in wanted.items() if not path.endswith(b".jxl")}
+    assert set(given) - zoo.sloppy == set(wanted)
+    for path, picture in wanted.items():
+        difference = np.abs(given[path] - resized(picture))
+        lossy = path.endswith(LOSSY) and path != b"lies.jpg"
+        if path.endswith(b"00.png"):  # an edge may fall a pixel further where the filter ties
+            assert np.median(difference) == 0, path
+        else:
+            assert difference.mean() < (3 if lossy else 0.51), path
+
+
+def test_what_is_audited_lands_in_its_column(zoo, audited):
+    for name, kind, more in (
+        (b"lies.jpg", "PNG", {}),
+        (b"no-format.pic", "WEBP", {"alpha": False}),
+        (b"moving.webp", "WEBP", {"frames": 2}),
+        (b"moving.gif", "GIF", {"frames": 2}),
+        (b"cmyk.jpg", "JPEG", {"mode": "CMYK"}),
+        (b"deep.png", "PNG", {"bits": 16}),
+        (b"deep-grey.tiff", "TIFF", {"bits": 16}),
+        (b"line.png", "PNG", {"bits": 1}),
+        (b"veil.webp", "WEBP", {"alpha": True, "mode": "RGBA"}),
+        (b"palette-hole.gif", "GIF", {"alpha": True}),
+        (b"turned-8.jpg", "JPEG", {"orientation": 8}),
+        (b"turned.tiff", "TIFF", {"orientation": 6}),
+        (b"avif.avif", "AVIF", {"bits": 8}),
+        (b"jxl.jxl", "JXL", {"width": 24, "height": 16, "tensorflow": None}),
+        (b"30000x200.png", "PNG", {"width": 30_000, "height": 200, "pillow": None}),
+        (b"half.jpg", "JPEG", {}),
+    ):
+        found = facts(audited, name)
+        assert found["format"] == kind, name
+        for column, value in more.items():
+            assert found[column] == value, (name, column)
+    assert "no image format" in facts(audited, b"jxl.jxl")["pillow"]
+    assert facts(audited, b"rgb.tiff")["tensorflow"]
+    assert facts(audited, b"rgb.png")["bytes"] == (zoo.root / "any" / "rgb.png").stat().st_size
+
+
+def test_each_bad_file_is_named_with_its_reason_and_no_other(zoo, audited):
+    bad = {line["path"][4:]: line["reason"] for line in bad_rows(audited).to_pylist()}
+    readable = {name for name in zoo.pictures if not name.endswith(b".jxl")}
+    assert not set(bad) & readable
+    for name, said in zoo.bad.items():
+        assert said in bad[name], name
+        assert "\n" not in bad[name]
+
+
+def test_copies_have_one_digest(audited):
+    assert facts(audited, b"lies.jpg")["digest"] == facts(audited, b"rgb.png")["digest"]
+    assert facts(audited, b"rgb.bmp")["digest"] != facts(audited, b"rgb.png")["digest"]
+
+
+def test_a_comparison_uses_what_all_its_loaders_read(audited):
+    both, left_out = usable(audited, ["pillow", "tensorflow"])
+    alone, _ = usable(audited, ["tensorflow"])
+    assert len(alone) - len(both) == 3  # JPEG XL
+    assert len(both) + len(left_out) == len(audited)
+
+
+def test_turning_upright_needs_an_audit(zoo):
+    spec = BatchSpec(batch_size=2, image_size=SIDE, orientation="apply")
+    for name in ("keras_pil", "keras_directory", "tf_data"):
+        with pytest.raises(SpecError, match="run feedbench scan"):
+            open_loader(name, scan(zoo.root), spec)
+
+
+def test_the_background_is_the_specs(audited):
+    manifest, _ = usable(audited, ["pillow", "tensorflow"])
+    spec = BatchSpec(batch_size=8, image_size=SIDE, shuffle=False, background=(255, 0, 0))
+    spec = spec.model_copy(update={"value_range": (0.0, 255.0)})
+    shown = {
+        name: pictures(name, {}, manifest, spec)[b"palette-hole.png"]
+        for name in ("keras_pil", "keras_directory", "tf_data")
+    }
+    red = (shown["keras_pil"] == (255, 0, 0)).all(-1)
+    assert red.any()
+    assert np.array_equal(shown["keras_pil"], shown["keras_directory"])
+    assert np.array_equal(shown["keras_pil"], shown["tf_data"])
