@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from bench.commands import data, measure, pixels, quickstart, scan, training
+from bench.commands import (
+    comparing,
+    data,
+    measure,
+    pixels,
+    predicting,
+    quickstart,
+    recipes,
+    scan,
+    sizing,
+    training,
+)
 from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
 
 app = typer.Typer(
@@ -29,6 +40,16 @@ app.command(epilog="Example: feedbench show results/bench-20260101-120000")(meas
 app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(
     training.train
 )
+app.command(
+    "compare-training", epilog="Example: feedbench compare-training results/scratch results/tuned"
+)(comparing.compare_training)
+app.command(epilog="Example: feedbench predict results/run/model.keras one.jpg two.webp")(
+    predicting.predict
+)
+app.command(
+    "batch-size", epilog="Example: feedbench batch-size photos/ --image-size 224 --max 1024"
+)(sizing.batch_size)
+app.command(epilog="Example: feedbench recipe > recipe.toml")(recipes.recipe)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
     data.make_data
 )
@@ -51,10 +72,11 @@ def _exit_code(error: Exception) -> int:
     # Imported here: `--help` must not wait for what the loaders import.
     from bench.errors import BenchError
     from loaders.errors import ImageError, LoaderError
+    from trainer.errors import CheckpointError, DivergedError, TrainerError
 
-    if isinstance(error, ImageError):
+    if isinstance(error, ImageError | CheckpointError | DivergedError):
         return NOTHING_DONE
-    if isinstance(error, BenchError | LoaderError):
+    if isinstance(error, BenchError | LoaderError | TrainerError):
         return WRONG_USE
     raise error
 

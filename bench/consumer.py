@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from bench.errors import PlanError
 from loaders import Batch, BatchSpec, Manifest
 from trainer import Recipe
@@ -32,11 +34,22 @@ class Drain:
         """Nothing is under way."""
 
 
-def make_trainer(recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str) -> Trainer:
+def make_trainer(
+    recipe: Recipe,
+    spec: BatchSpec,
+    manifest: Manifest,
+    image_dtype: str,
+    *,
+    begin_afresh: bool = True,
+) -> Trainer:
     """The real trainer for a manifest's classes, and batches of a spec.
+
+    Args:
+        begin_afresh: False where a checkpoint follows, so that the recipe's weights are not read.
 
     Raises:
         PlanError: the network refuses the recipe or the image size.
+        TrainerError: the recipe's weights cannot be had or do not fit.
     """
     from trainer.step import Trainer
 
@@ -49,6 +62,17 @@ def make_trainer(recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtyp
             images=len(manifest),
             value_range=spec.value_range,
             image_dtype=image_dtype,
+            class_weights=class_weights(recipe, manifest),
+            begin_afresh=begin_afresh,
         )
     except ValueError as error:
         raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
+
+
+def class_weights(recipe: Recipe, manifest: Manifest) -> list[float] | None:
+    """How much an image of each class counts, 1 in the mean over all images; None: all alike."""
+    if recipe.class_weights == "none":
+        return None
+    counts = np.bincount(manifest.labels, minlength=len(manifest.classes))
+    weights: list[float] = (len(manifest) / (len(counts) * np.maximum(counts, 1))).tolist()
+    return weights

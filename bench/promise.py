@@ -11,6 +11,17 @@ from bench.environment import machine
 from bench.stats import Interval, median_interval
 from trainer import Recipe
 
+# Fields of the recipe that decide how long a step takes.
+_STEP_COST = (
+    "network",
+    "alpha",
+    "optimizer",
+    "mixed_precision",
+    "jit_compile",
+    "frozen_epochs",
+    "fine_tune_layers",
+)
+
 
 class Promise(BaseModel):
     """The predicted rate against the achieved one."""
@@ -69,8 +80,8 @@ def _not_comparable(
     if best.machine and best.machine != machine(facts):
         return "it was measured on another machine"
     measured = Recipe.model_validate(best.recipe)
-    if (measured.alpha, measured.jit_compile) != (recipe.alpha, recipe.jit_compile):
-        return "it was measured with another network or compilation"
+    if any(getattr(measured, name) != getattr(recipe, name) for name in _STEP_COST):
+        return "it was measured with another network, optimizer or compilation"
     if achieved is None:
         return "a single epoch holds the warm-up; train at least two"
     return ""

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.choose import Best
 from bench.consumer import make_trainer
 from bench.environment import environment
 from bench.errors import PlanError
+from bench.model_card import MODEL_CARD, model_card
 from bench.plan import Failures
+from bench.predictions import PREDICTIONS, Predictions, per_class
 from bench.promise import promise
-from bench.record import write_json
+from bench.record import write_json, write_text
+from bench.tensorboard import Window, tensorboard
+from bench.training_folder import (
+    TRAINING,
+    check_room,
+    check_same,
+    identity,
+    write_beginning,
+)
 from bench.worker import dropped
 from loaders import (
     BatchSpec,
     Manifest,
     SourceError,
     Split,
+    Stream,
     find_loader,
     open_loader,
     parse_settings,
@@ -28,8 +40,85 @@ from loaders import (
 )
 from trainer import Recipe
 
-TRAINING = "training.json"
+if TYPE_CHECKING:
+    from trainer.checkpoint import Position
+    from trainer.fit import Keeping
+    from trainer.history import Epoch
+    from trainer.step import Trainer
+
+CLASSES = "classes.json"
 _RAISE = Failures()
+# What a batch spec says of batches and their order; the rest says how one picture is made.
+_NOT_OF_A_PICTURE = {"batch_size", "augment", "shuffle", "seed"}
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a training leaves behind beside its models.
+
+    Attributes:
+        checkpoint_seconds, checkpoint_steps: a checkpoint in mid-epoch after so many; 0: none.
+        tensorboard: whether logs for it are written.
+        profile: first and last step of the profiler's window.
+    """
+
+    checkpoint_seconds: float = 300.0
+    checkpoint_steps: int = 0
+    tensorboard: bool = True
+    profile: Window | None = None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told how the training goes.
+
+    Attributes:
+        on_start: called with the `Position` that training begins at.
+        on_epoch: called with each `Epoch`.
+        on_step: called with each `Step`.
+        stop: asked after each step.
+    """
+
+    on_start: Callable[[Any], None]
+    on_epoch: Callable[[Any], None]
+    on_step: Callable[[Any], None]
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A training as asked for, its parts validated."""
+
+    best: Best
+    recipe: Recipe
+    manifest: Manifest
+    rows: Manifest
+    spec: BatchSpec
+    dtype: str
+    failures: Failures
+
+    def stream(self, start_step: int) -> Stream:
+        """The training batches without end, from a step on."""
+        best, failures = self.best, self.failures.model_dump()
+        return open_loader(
+            best.loader, self.rows, self.spec, best.settings, start_step=start_step, **failures
+        )
+
+    def evaluation(self, split: Split) -> Any:
+        """The split once, in its own order, without augmentation."""
+        return open_loader(
+            "tf_data",
+            self.manifest.only(split),
+            self.spec.for_evaluation(),
+            {"output": self.dtype},
+            epochs=1,
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What inference must know; saved within the models."""
+        spec = self.spec.model_dump(mode="json", exclude=_NOT_OF_A_PICTURE)
+        return {"classes": list(self.manifest.classes), **spec}
 
 
 def train(
@@ -38,15 +127,18 @@ def train(
     manifest: Manifest,
     folder: Path,
     *,
-    on_epoch: Callable[[Any], None],
-    on_step: Callable[[int], None],
+    watch: Watch,
+    keep: Keep | None = None,
+    resume: bool = False,
     failures: Failures = _RAISE,
 ) -> dict[str, Any]:
-    """Train to the end; the folder gets history, checkpoints, `model.keras`, `training.json`.
+    """Train to the end; the folder gets all that is kept of it.
+
+    That is history, checkpoint, models, predictions of the test images, pictures, `MODEL_CARD.md`
+    and `training.json`.
 
     Args:
-        on_epoch: called with each `trainer.fit.Epoch`.
-        on_step: called with the images of each step.
+        resume: go on from the folder's checkpoint.
 
     Returns:
         What `training.json` holds.
@@ -54,61 +146,188 @@ def train(
     Raises:
         LoaderError: an image cannot be read, or a setting is not valid.
         PlanError: the network refuses the recipe, or an epoch would not fill a batch.
+        RecordError: the folder has too little room, or its checkpoint is of another run.
+        TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
+        Stopped: `watch.stop` said so; the checkpoint holds where.
     """
-    from trainer.fit import fit
+    job = _job(best, recipe, manifest, failures)
+    trainer = make_trainer(recipe, job.spec, job.rows, job.dtype, begin_afresh=not resume)
+    of = identity(best, recipe, job.rows)
+    check_room(folder, sum(_size(variable) for variable in trainer.variables))
+    start = _restored(trainer, folder, of) if resume else None
+    if start is None:
+        write_beginning(folder, best, recipe)
+        write_json(folder / CLASSES, list(manifest.classes))
+    epochs, lost = _fitted(job, trainer, folder, start, of, watch, keep or Keep())
+    return _finished(job, trainer, folder, epochs, lost)
 
+
+def _job(best: Best, recipe: Recipe, manifest: Manifest, failures: Failures) -> _Job:
     spec = parse_spec(best.spec)
-    dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
     rows = manifest.only("train")
     if len(rows) < spec.batch_size:
         raise PlanError(
             f"batch_size {spec.batch_size} is more than the {len(rows)} training images; lower it"
         )
-    trainer = make_trainer(recipe, spec, rows, dtype)
-    epochs = []
-    with open_loader(best.loader, rows, spec, best.settings, **failures.model_dump()) as batches:
+    dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
+    return _Job(best, recipe, manifest, rows, spec, dtype, failures)
+
+
+def _size(variable: Any) -> int:
+    import numpy as np
+
+    itemsize: int = np.dtype(variable.dtype).itemsize
+    return math.prod(map(int, variable.shape)) * itemsize
+
+
+def _restored(trainer: Trainer, folder: Path, of: dict[str, Any]) -> Position:
+    from trainer.checkpoint import CHECKPOINT, read_checkpoint
+    from trainer.errors import CheckpointError
+
+    position, values, there = read_checkpoint(folder / CHECKPOINT)
+    check_same(folder, of, there)
+    try:
+        trainer.restore(position.phase, position.phase_steps, values)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CHECKPOINT}: of another network: {error}") from error
+    return position
+
+
+def _fitted(
+    job: _Job,
+    trainer: Trainer,
+    folder: Path,
+    start: Position | None,
+    of: dict[str, Any],
+    watch: Watch,
+    keep: Keep,
+) -> tuple[list[Epoch], list[dict[str, Any]]]:
+    """The epochs, and the files that were dropped on the way."""
+    from trainer.checkpoint import Position
+    from trainer.fit import Keeping, fit
+
+    at = start or Position()
+    watch.on_start(at)
+    epochs = list(at.history)
+    keeping = Keeping(folder, of, job.facts, keep.checkpoint_seconds, keep.checkpoint_steps)
+    with (
+        _logged(folder, keep, watch) as (on_epoch, on_step),
+        job.stream(at.step) as batches,
+        _explained(job, keeping),
+    ):
         for epoch in fit(
             trainer,
             batches,
-            images=len(rows),
-            epochs=recipe.epochs,
-            validation=lambda: _evaluation(manifest, "validation", spec, dtype),
-            folder=folder,
+            images=len(job.rows),
+            epochs=job.recipe.epochs,
+            validation=lambda: job.evaluation("validation"),
+            keeping=keeping,
             on_step=on_step,
+            start=at,
+            stop=watch.stop,
         ):
             epochs.append(epoch)
             on_epoch(epoch)
         lost = dropped(batches)
-    trainer.save(folder / "model.keras")
+    return epochs, lost
+
+
+@contextmanager
+def _logged(
+    folder: Path, keep: Keep, watch: Watch
+) -> Iterator[tuple[Callable[[Any], None], Callable[[Any], None]]]:
+    """The watcher's calls, TensorBoard's beside them."""
+    if not keep.tensorboard and keep.profile is None:
+        yield watch.on_epoch, watch.on_step
+        return
+    with tensorboard(folder, keep.profile) as (log_epoch, log_step):
+
+        def on_epoch(epoch: Any) -> None:
+            watch.on_epoch(epoch)
+            log_epoch(epoch)
+
+        def on_step(step: Any) -> None:
+            watch.on_step(step)
+            log_step(step)
+
+        yield on_epoch, on_step
+
+
+@contextmanager
+def _explained(job: _Job, keeping: Keeping) -> Iterator[None]:
+    """Name the images of a batch whose loss is not finite, and keep all of their paths."""
+    from trainer.errors import DivergedError
+    from trainer.step import Diverged
+
+    try:
+        yield
+    except Diverged as error:
+        rows = [] if error.rows is None else [job.rows.path(int(row)) for row in error.rows]
+        kept = keeping.folder / "diverged.json"
+        about = {"epoch": error.epoch, "step": error.step, "learning_rate": error.rate}
+        write_json(kept, about | {"images": rows})
+        named = f"; its batch: {rows[0]} and {len(rows) - 1} more, in {kept}" if rows else ""
+        raise DivergedError(
+            f"epoch {error.epoch}: {error}{named}; lower base_learning_rate, or set "
+            "gradient_clip_norm"
+        ) from error
+
+
+def _finished(
+    job: _Job,
+    trainer: Trainer,
+    folder: Path,
+    epochs: list[Epoch],
+    lost: list[dict[str, Any]],
+) -> dict[str, Any]:
+    trainer.save(folder / "model.keras", job.facts)
     facts = environment()
+    tested, predictions = _tested(job, trainer)
     rates = [epoch.images_per_second for epoch in epochs]
     result = {
-        "loader": best.loader,
-        "settings": best.settings,
-        "spec": spec.model_dump(mode="json"),
-        "recipe": recipe.model_dump(mode="json"),
-        "classes": list(manifest.classes),
-        "images": manifest.counts(),
+        "loader": job.best.loader,
+        "settings": job.best.settings,
+        "spec": job.spec.model_dump(mode="json"),
+        "recipe": job.recipe.model_dump(mode="json"),
+        "classes": list(job.manifest.classes),
+        "images": job.manifest.counts(),
         "dropped": lost,
         "epochs": [asdict(epoch) for epoch in epochs],
-        "test": _tested(trainer, manifest, spec, dtype),
-        "promise": promise(best, rates, recipe, facts).model_dump(),
+        "test": tested,
+        "per_class": _per_class(job, predictions),
+        "promise": promise(job.best, rates, job.recipe, facts).model_dump(mode="json"),
         "environment": facts,
     }
+    _pictured(job, folder, epochs, predictions)
+    write_text(folder / MODEL_CARD, model_card(result))
     write_json(folder / TRAINING, result)
     return result
 
 
-def _evaluation(manifest: Manifest, split: Split, spec: BatchSpec, dtype: str) -> Any:
-    """The split once, in its own order, without augmentation."""
-    settings = {"output": dtype}
-    return open_loader("tf_data", manifest.only(split), spec.for_evaluation(), settings, epochs=1)
+def _tested(job: _Job, trainer: Trainer) -> tuple[dict[str, float] | None, Predictions | None]:
+    predictions = Predictions()
+    with suppress(SourceError), job.evaluation("test") as batches:
+        tested: dict[str, float] = trainer.evaluate(predictions.gathered(trainer, batches))
+        return tested, predictions
+    return None, None
 
 
-def _tested(
-    trainer: Any, manifest: Manifest, spec: BatchSpec, dtype: str
-) -> dict[str, float] | None:
-    with suppress(SourceError), _evaluation(manifest, "test", spec, dtype) as batches:
-        tested: dict[str, float] = trainer.evaluate(batches)
-        return tested
-    return None
+def _per_class(job: _Job, predictions: Predictions | None) -> list[dict[str, Any]]:
+    if predictions is None:
+        return []
+    classes = job.manifest.classes
+    lines = per_class(predictions.confusion(len(classes)), classes)
+    return [line.model_dump() for line in lines]
+
+
+def _pictured(
+    job: _Job, folder: Path, epochs: list[Epoch], predictions: Predictions | None
+) -> None:
+    from bench.pictures import CONFUSION, CURVES, draw_confusion, draw_curves
+
+    draw_curves(epochs, folder / CURVES)
+    if predictions is None:
+        return
+    classes = job.manifest.classes
+    predictions.write(folder / PREDICTIONS, job.manifest.only("test"))
+    draw_confusion(predictions.confusion(len(classes)), classes, folder / CONFUSION)

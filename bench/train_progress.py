@@ -1,4 +1,4 @@
-"""A training under way: images a second, GPU utilization, time left."""
+"""A training under way: loss, accuracy, images a second, waiting, GPU utilization, time left."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from time import monotonic
 from typing import Any
 
 from rich.console import Console
-from rich.progress import TextColumn
+from rich.progress import Progress, TaskID, TextColumn
 
 from bench.meters.gpu import GpuMeter, find_gpus
 from bench.progress import bar
+from bench.train import Watch
 
-_WINDOW_S = 2.0  # over which the rate is told
+_WINDOW_S = 2.0  # over which rate and waiting are told
 
 
 @contextmanager
 def train_progress(
-    console: Console, images: int, epochs: int
-) -> Iterator[tuple[Callable[[Any], None], Callable[[int], None]]]:
-    """Gives what to call with each epoch and with the images of each step."""
+    console: Console, images: int, epochs: int, stop: Callable[[], bool]
+) -> Iterator[Watch]:
+    """Gives what the training tells its course to."""
 
     def on_epoch(epoch: Any) -> None:
         console.print(
@@ -31,21 +32,38 @@ def train_progress(
         )
 
     if not console.is_terminal:
-        yield on_epoch, lambda count: None
+        yield Watch(lambda at: None, on_epoch, lambda step: None, stop)
         return
-    with GpuMeter(find_gpus()) as meter, bar(console, TextColumn("{task.fields[rate]}")) as shown:
-        task = shown.add_task("training", total=images, rate="")
-        window = [monotonic(), 0.0]
+    with GpuMeter(find_gpus()) as meter, bar(console, TextColumn("{task.fields[told]}")) as shown:
+        task = shown.add_task("training", total=images, told="")
+        window = _Window(shown, task, meter)
+        yield Watch(lambda at: shown.update(task, completed=at.images), on_epoch, window.add, stop)
 
-        def on_step(count: int) -> None:
-            window[1] += count
-            passed = monotonic() - window[0]
-            shown.advance(task, count)
-            if passed > _WINDOW_S:
-                shown.update(task, rate=f"{window[1] / passed:,.0f} images/s{_gpu(meter)}")
-                window[:] = [monotonic(), 0.0]
 
-        yield on_epoch, on_step
+class _Window:
+    """Sums steps up and tells them every few seconds: a display of each would take its time."""
+
+    def __init__(self, shown: Progress, task: TaskID, meter: GpuMeter) -> None:
+        self._shown = shown
+        self._task = task
+        self._meter = meter
+        self._begin, self._images, self._wait_s = monotonic(), 0, 0.0
+
+    def add(self, step: Any) -> None:
+        """One step more."""
+        self._shown.advance(self._task, step.images)
+        self._images += step.images
+        self._wait_s += step.wait_s
+        passed = monotonic() - self._begin
+        if passed > _WINDOW_S:
+            self._shown.update(self._task, told=self._told(step.logs, passed))
+            self._begin, self._images, self._wait_s = monotonic(), 0, 0.0
+
+    def _told(self, logs: dict[str, float], passed: float) -> str:
+        figures = [f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}"] if logs else []
+        figures.append(f"{self._images / passed:,.0f} images/s")
+        figures.append(f"waited {self._wait_s / passed:.0%}")
+        return ", ".join(figures) + _gpu(self._meter)
 
 
 def _gpu(meter: GpuMeter) -> str:

@@ -1,57 +1,142 @@
-"""The network, with and without the value range in front of it."""
+"""The network, with and without the value range in front of it, and which layers learn."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from trainer.recipe import Recipe
+from trainer.errors import RecipeError
+from trainer.recipe import Phase, Recipe
+from trainer.value_range import ValueRange, scale_and_offset
+
+OWN_RANGE = (0.0, 255.0)  # what networks expect that hold a range themselves
 
 
 def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
-    """MobileNetV2 with fresh weights: float32 images in range to class shares `[batch, classes]`.
+    """The recipe's network with fresh weights.
+
+    It takes float32 images in range `[batch, side, side, 3]` and gives float32 class shares
+    `[batch, classes]`.
 
     Raises:
-        ValueError: an image size or alpha that keras.applications refuses.
+        ValueError: a name, an image size or an alpha that keras.applications refuses.
     """
     import keras
 
-    keras.utils.set_random_seed(recipe.seed)
-    network = keras.applications.MobileNetV2(
-        input_shape=(image_size, image_size, 3), alpha=recipe.alpha, weights=None, classes=classes
-    )
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = recipe.batch_norm_momentum
+    network = construct(recipe, image_size, weights=None, classes=classes)
+    # Class shares of 16 bits would round the loss of a sure network to nothing.
+    network.layers[-1].dtype_policy = keras.DTypePolicy("float32")
+    for layer in _of_kind(network, keras.layers.BatchNormalization):
+        layer.momentum = recipe.batch_norm_momentum
     return network
 
 
-def with_range(network: Any, value_range: tuple[float, float], image_dtype: str) -> Any:
+def construct(recipe: Recipe, image_size: int, **values: Any) -> Any:
+    """What the constructor of the recipe's network gives.
+
+    Raises:
+        ValueError: a name, an image size or an alpha that keras.applications refuses.
+    """
+    import keras
+
+    constructor = _constructor(recipe.network)
+    known = inspect.signature(constructor).parameters
+    if "alpha" in known:
+        values["alpha"] = recipe.alpha
+    elif recipe.alpha != 1:
+        raise RecipeError(f"alpha: {recipe.network} has none, got {recipe.alpha}; leave it out")
+    if "include_preprocessing" in known:
+        values["include_preprocessing"] = False
+    keras.utils.set_random_seed(recipe.seed)
+    with _precision(recipe):
+        return constructor(input_shape=(image_size, image_size, 3), **values)
+
+
+def _constructor(name: str) -> Callable[..., Any]:
+    import keras
+
+    networks = {
+        key: value for key, value in vars(keras.applications).items() if inspect.isfunction(value)
+    }
+    try:
+        return networks[name]
+    except KeyError:
+        raise RecipeError(
+            f"network: keras.applications has no {name!r}; it has {', '.join(sorted(networks))}"
+        ) from None
+
+
+@contextmanager
+def _precision(recipe: Recipe) -> Iterator[None]:
+    import keras
+
+    before = keras.config.dtype_policy()
+    if recipe.mixed_precision != "none":
+        keras.config.set_dtype_policy(f"mixed_{recipe.mixed_precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _of_kind(network: Any, *kinds: type) -> list[Any]:
+    return [layer for layer in network.layers if isinstance(layer, kinds)]
+
+
+def check_range(network: Any, recipe: Recipe, value_range: ValueRange) -> None:
+    """Refuse a second range before a network that holds one itself.
+
+    Raises:
+        RecipeError: the network expects pixels of 0 to 255.
+    """
+    import keras
+
+    kinds = (keras.layers.Rescaling, keras.layers.Normalization)
+    if value_range != OWN_RANGE and _of_kind(network, *kinds):
+        raise RecipeError(
+            f"network {recipe.network} holds its own range: it needs value_range "
+            f"{list(OWN_RANGE)} in the batch spec, got {_listed(value_range)}"
+        )
+
+
+def _listed(value_range: ValueRange) -> str:
+    return repr(value_range if isinstance(value_range, str) else list(value_range))
+
+
+def set_learning(network: Any, recipe: Recipe, phase: Phase) -> None:
+    """Let the phase's layers learn, and no others; frozen batch normalization infers."""
+    import keras
+
+    layers = [layer for layer in network.layers if layer.weights]
+    learning = {
+        "all": layers,
+        "head": layers[-1:],
+        "last": layers[-recipe.fine_tune_layers :],
+    }[phase.learns]
+    for layer in layers:
+        layer.trainable = layer in learning
+    if not recipe.from_scratch and not recipe.fine_tune_batch_norm:
+        for layer in _of_kind(network, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def with_range(network: Any, value_range: ValueRange, image_dtype: str) -> Any:
     """The network for pixels of 0 to 255: the range is applied on the device, in one place."""
     import keras
 
-    low, high = value_range
+    scale, offset = scale_and_offset(value_range)
+    if not isinstance(value_range, str):
+        scale, offset = scale[0], offset[0]  # type: ignore[assignment]
     pixels = keras.Input(network.input_shape[1:], dtype=image_dtype, name="pixels")
-    ranged = keras.layers.Rescaling((high - low) / 255.0, low, name="value_range")(pixels)
-    return keras.Model(pixels, network(ranged), name="mobilenet_v2_on_pixels")
+    ranged = keras.layers.Rescaling(scale, offset, name="value_range")(pixels)
+    return keras.Model(pixels, network(ranged), name=f"{network.name}_on_pixels")
 
 
-def compile_for(model: Any, recipe: Recipe, batch_size: int, images: int) -> None:
-    """Give the model its loss, its metric, and SGD with warm-up and cosine decay."""
+def in_range(network: Any) -> Any:
+    """The network for images already in range, as a model of its own on the same weights."""
     import keras
 
-    steps_per_epoch = images / batch_size
-    warm_up_steps = round(recipe.warm_up_epochs * steps_per_epoch)
-    steps = max(warm_up_steps + 1, round(recipe.epochs * steps_per_epoch))
-    peak = recipe.learning_rate(batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warm_up_steps else peak,
-        decay_steps=steps - warm_up_steps,
-        warmup_target=peak if warm_up_steps else None,
-        warmup_steps=warm_up_steps,
-    )
-    model.compile(
-        optimizer=keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=True),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
-        jit_compile=recipe.jit_compile,
-    )
+    images = keras.Input(network.input_shape[1:], name="images")
+    return keras.Model(images, network(images), name=f"{network.name}_in_range")

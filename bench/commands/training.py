@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,18 +32,40 @@ from bench.commands.options import (
 from bench.commands.output import console, libraries_to, result_folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.choose import Best
     from bench.plan import Failures
+    from bench.train import Keep
     from loaders import Manifest
     from trainer import Recipe
+
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        help="A TOML file of the recipe's fields (feedbench recipe lists them). It replaces the "
+        "recipe of a best.toml.",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="Fine-tune from these: imagenet, or a .keras or .weights.h5 file of the same "
+        "network; its classes may be others. (default: none, from scratch)"
+    ),
+]
 
 
 def train(
     data: Data,
     loader: Annotated[
-        str, typer.Option(help="The best.toml of a bench, or a loader by name.")
-    ] = "tf_data",
+        str | None,
+        typer.Option(help="The best.toml of a bench, or a loader by name. (default: tf_data)"),
+    ] = None,
     set_: Sets = None,
+    recipe: RecipeFile = None,
+    weights: Weights = None,
     epochs: Annotated[int | None, typer.Option(help="(default: 40)")] = None,
     base_learning_rate: Annotated[
         float | None,
@@ -60,21 +82,83 @@ def train(
     blacklist: Blacklist = None,
     on_error: OnError = None,
     error_budget: ErrorBudget = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="A checkpoint in mid-epoch after so many; 0: none.", min=0)
+    ] = 300.0,
+    checkpoint_steps: Annotated[
+        int, typer.Option(help="A checkpoint in mid-epoch after so many; 0: none.", min=0)
+    ] = 0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard/--no-tensorboard", help="Write logs for TensorBoard.")
+    ] = True,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Steps for TensorFlow's profiler, FIRST-LAST, such as 50-60."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with the training of this folder, as it was begun; no other option "
+            "changes it."
+        ),
+    ] = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Train MobileNetV2 from scratch with a loader, and hold its rate against the promise."""
+    """Train from scratch or fine-tune with a loader, and hold its rate against the promise."""
+    from bench.plan import Failures, parse_model
+    from bench.train import Keep
+
+    given = given_only({"on_error": on_error, "error_budget": error_budget})
+    failures = parse_model(Failures, given, "options")
+    keep = Keep(checkpoint_seconds, checkpoint_steps, tensorboard, _window(profile))
+    spec = spec_values(batch_size, image_size, resize, interpolation, antialias, flip, orientation)
+    changes = given_only(
+        {
+            "weights": weights,
+            "alpha": alpha,
+            "epochs": epochs,
+            "base_learning_rate": base_learning_rate,
+        }
+    )
+    if resume is not None:
+        given = given_only({"loader": loader, "set": set_, "recipe": recipe, "out": out})
+        best, made = _begun(resume, [*given, *spec, *changes])
+        folder = resume
+    else:
+        best = _chosen(loader or "tf_data", set_, spec)
+        made = _recipe(best, recipe, changes)
+    # What is held out is always read by tf_data.
+    manifest, _ = readable(listed(data, blacklist), [best.loader, "tf_data"], console())
+    if resume is None:
+        folder = result_folder(out, "train")
+    going_on = resume is not None
+    run_training(best, made, manifest, folder, json, failures, keep, resume=going_on, data=data)
+
+
+def _begun(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
+    """What a training began with, which no option may change."""
+    from bench.errors import PlanError
+    from bench.training_folder import read_beginning
+
+    for name in given:
+        raise PlanError(
+            f"--resume goes on as the training began; leave out --{name.replace('_', '-')}"
+        )
+    return read_beginning(folder)
+
+
+def _chosen(loader: str, set_: list[str] | None, spec: dict[str, Any]) -> Best:
+    """The loader with its settings and spec; a changed one has no predicted rate."""
     from bench.choose import Best, read_best
-    from bench.plan import Failures, parse_model, settings_for
+    from bench.plan import settings_for
     from loaders import find_loader, parse_settings, parse_spec
-    from trainer import Recipe
 
     best = (
         read_best(Path(loader))
         if loader.endswith(".toml")
         else Best(loader=loader, spec=TRAINING_SPEC)
     )
-    spec = spec_values(batch_size, image_size, resize, interpolation, antialias, flip, orientation)
     changed = {name: value for name, value in spec.items() if best.spec.get(name) != value}
     best = best.model_copy(
         update={
@@ -83,23 +167,30 @@ def train(
             "predicted": best.predicted if not changed and not set_ else None,
         }
     )
-    recipe = parse_model(
-        Recipe,
-        {
-            **best.recipe,
-            **given_only(
-                {"alpha": alpha, "epochs": epochs, "base_learning_rate": base_learning_rate}
-            ),
-        },
-        "recipe",
-    )
     parse_spec(best.spec)
     parse_settings(find_loader(best.loader), best.settings)
-    given = given_only({"on_error": on_error, "error_budget": error_budget})
-    failures = parse_model(Failures, given, "options")
-    # What is held out is always read by tf_data.
-    manifest, _ = readable(listed(data, blacklist), [best.loader, "tf_data"], console())
-    run_training(best, recipe, manifest, result_folder(out, "train"), json, failures)
+    return best
+
+
+def _recipe(best: Best, file: Path | None, changes: dict[str, Any]) -> Recipe:
+    """The recipe of a file, or of the bench, with what the options change."""
+    from bench.plan import parse_model, read_toml
+    from trainer import Recipe
+
+    values = best.recipe if file is None else read_toml(file)
+    return parse_model(Recipe, {**values, **changes}, str(file or "recipe"))
+
+
+def _window(text: str | None) -> tuple[int, int] | None:
+    """First and last step of `FIRST-LAST`."""
+    from bench.errors import PlanError
+
+    if text is None:
+        return None
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise PlanError(f"--profile {text}: must be FIRST-LAST, steps from 1 on, such as 50-60")
+    return int(first), int(last)
 
 
 def run_training(
@@ -109,19 +200,33 @@ def run_training(
     folder: Path,
     json: Path | None,
     failures: Failures | None = None,
+    keep: Keep | None = None,
+    *,
+    resume: bool = False,
+    data: str = "DATA",
 ) -> None:
     """Train, show how it goes and how it ended."""
     from bench.plan import Failures
     from bench.record import write_json
+    from bench.stopping import stop_on_sigterm
     from bench.train import train as train_with
     from bench.train_progress import train_progress
+    from loaders import parse_spec
+    from trainer.fit import Stopped
+    from trainer.weights import warnings as weights_warnings
 
     terminal = console()
     manifest.only("validation")
-    images = len(manifest.only("train")) * recipe.epochs
+    images = len(manifest.only("train"))
+    spec = parse_spec(best.spec)
+    notes = recipe.warnings(spec.batch_size, images)
+    for line in notes if resume else [*notes, *weights_warnings(recipe, spec.value_range)]:
+        terminal.print(f"Note: {line}", highlight=False, soft_wrap=True)
+    go_on = f"feedbench train {data} --resume {folder}"
     try:
         with (
-            train_progress(terminal, images, recipe.epochs) as (on_epoch, on_step),
+            stop_on_sigterm() as stop,
+            train_progress(terminal, images * recipe.epochs, recipe.epochs, stop) as watch,
             libraries_to(folder / "train.log"),
         ):
             result = train_with(
@@ -129,18 +234,35 @@ def run_training(
                 recipe,
                 manifest,
                 folder,
-                on_epoch=on_epoch,
-                on_step=on_step,
+                watch=watch,
+                keep=keep,
+                resume=resume,
                 failures=failures or Failures(),
             )
+    except Stopped:
+        terminal.print(f"Stopped and kept. Go on: {go_on}", highlight=False, soft_wrap=True)
+        return
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; the epochs that were done are in {folder}") from None
+        raise KeyboardInterrupt(f"interrupted; go on from the checkpoint: {go_on}") from None
     if json is not None:
         write_json(json, result)
+    _tell(terminal, result, folder)
+
+
+def _tell(terminal: Console, result: dict[str, Any], folder: Path) -> None:
+    """What came of it."""
+    from rich.table import Table
+
     if result["test"] is not None:
+        images = sum(result["images"]["test"].values())
+        shown = Table("class", "test images", "recall", "precision")
+        for line in result["per_class"]:
+            shares = (line["recall"], line["precision"])
+            told = ("–" if share is None else f"{share:.1%}" for share in shares)
+            shown.add_row(line["name"], f"{line['images']:,}", *told)
+        terminal.print(shown)
         terminal.print(
-            f"Test accuracy: {result['test']['accuracy']:.1%} of "
-            f"{sum(result['images']['test'].values()):,} images",
+            f"Test accuracy: {result['test']['accuracy']:.1%} of {images:,} images",
             highlight=False,
         )
     terminal.print(result["promise"]["text"], style="bold", highlight=False)

@@ -39,7 +39,20 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["scan", "bench", "show", "train", "make-data", "loaders", "quickstart"]
+    "command",
+    [
+        "scan",
+        "bench",
+        "show",
+        "train",
+        "compare-training",
+        "predict",
+        "batch-size",
+        "recipe",
+        "make-data",
+        "loaders",
+        "quickstart",
+    ],
 )
 def test_every_command_has_help_with_an_example(monkeypatch, capsys, command):
     assert call(monkeypatch, command, "--help") == 0

@@ -1,7 +1,8 @@
 """What a training leaves behind: the best network, the last state, and nothing half written."""
 
+import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import keras
@@ -10,8 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from trainer import Recipe
-from trainer.fit import fit
-from trainer.step import Trainer
+from trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
+from trainer.errors import CheckpointError
+from trainer.fit import Keeping, fit
+from trainer.saved import read_facts
+from trainer.step import Diverged, Trainer
 
 SIDE, BATCH = 32, 4
 
@@ -19,6 +23,12 @@ SIDE, BATCH = 32, 4
 class Fed(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
+
+
+class FedRows(NamedTuple):
+    images: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
 
 
 def noise(seed: int) -> Fed:
@@ -61,8 +71,8 @@ def trained(trainer, folder, labels_of, *, images, epochs):
         images=images,
         epochs=epochs,
         validation=validation,
-        folder=folder,
-        on_step=lambda images: None,
+        keeping=Keeping(folder, {"run": 1}, {"classes": ["no", "yes"]}),
+        on_step=lambda step: None,
     )
 
 
@@ -72,22 +82,95 @@ def test_the_best_network_is_kept_when_later_ones_are_worse(trainer, tmp_path):
         trainer, tmp_path, lambda said: next(right_then_wrong)(said), images=BATCH, epochs=2
     )
     assert next(training).validation_accuracy == 1
-    best = (tmp_path / "best.keras").read_bytes()
-    last = (tmp_path / "last.keras").read_bytes()
+    said = np.asarray(trainer._network(noise(7).images))
     assert next(training).validation_accuracy == 0
-    assert (tmp_path / "best.keras").read_bytes() == best
-    assert (tmp_path / "last.keras").read_bytes() != last
+    list(training)
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    assert np.allclose(best((noise(7).images + 1) * 127.5), said, atol=1e-4)
+    assert not np.allclose(trainer._network(noise(7).images), said, atol=1e-4)
+    assert read_facts(tmp_path / "best.keras") == {"classes": ["no", "yes"]}
 
 
-def test_the_last_checkpoint_holds_network_and_optimizer(trainer, tmp_path):
-    list(trained(trainer, tmp_path, lambda said: said, images=3 * BATCH, epochs=1))
-    loaded = keras.saving.load_model(tmp_path / "last.keras")
-    steps = int(trainer._model.optimizer.iterations)
-    assert int(loaded.optimizer.iterations) == steps >= 3
-    images = noise(7).images
-    assert np.allclose(
-        loaded.predict(images, verbose=0), trainer._model.predict(images, verbose=0), atol=1e-5
+def test_a_checkpoint_holds_all_that_the_next_step_depends_on(trainer, tmp_path):
+    (done,) = trained(trainer, tmp_path, lambda said: said, images=3 * BATCH, epochs=1)
+    position, values, of = read_checkpoint(tmp_path / CHECKPOINT)
+    assert (position.epoch, position.step, position.images) == (2, 3, 3 * BATCH)
+    assert position.history == (done,)
+    assert of == {"run": 1}
+    curves = []
+    for _ in range(2):
+        trainer.restore(0, position.phase_steps, values)
+        trainer.start_epoch()
+        for seed in range(4):
+            trainer.step(noise(seed))
+        curves.append(trainer.progress()["loss"])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-6)
+
+
+def test_values_that_were_captured_stay_as_they_were(trainer):
+    captured = trainer.capture()
+    before = [np.array(value) for value in captured]
+    trainer.step(noise(1))
+    trainer.finish()
+    assert all(np.array_equal(a, b) for a, b in zip(captured, before, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(trainer.capture(), before, strict=True))
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
+    path = tmp_path / CHECKPOINT
+    write_checkpoint(path, Position(step=1), [np.ones(1000)], {})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_checkpoint(path, Position(step=2), [np.ones(100_000)], {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_checkpoint(path)[0].step == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_ends_the_training_in_one_line(trainer, tmp_path):
+    (tmp_path / CHECKPOINT).mkdir()  # a folder cannot be replaced by a file
+    with pytest.raises(CheckpointError, match=r"checkpoint\.npz: .*--resume"):
+        list(trained(trainer, tmp_path, lambda said: said, images=BATCH, epochs=1))
+
+
+def test_a_broken_checkpoint_is_named(tmp_path):
+    path = tmp_path / CHECKPOINT
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        read_checkpoint(path)
+    write_checkpoint(path, Position(), [np.ones(1000)], {})
+    path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        read_checkpoint(path)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_its_rows(trainer, tmp_path):
+    def poisoned() -> Iterator[FedRows]:
+        for step in range(100):
+            batch = noise(step)
+            images = batch.images * np.float32(np.nan if step == 4 else 1)
+            yield FedRows(images, batch.labels, np.arange(BATCH) + BATCH * step)
+
+    values = trainer.capture()
+    kept = [np.array(value) for value in values]
+    training = fit(
+        trainer,
+        poisoned(),
+        images=3 * BATCH,
+        epochs=100,
+        validation=lambda: nullcontext([noise(9)]),
+        keeping=Keeping(tmp_path, steps=1),
+        on_step=lambda step: None,
     )
+    with pytest.raises(Diverged, match="nan at step") as raised:
+        list(training)
+    assert (raised.value.epoch, raised.value.step) == (2, 4)
+    assert raised.value.rows.tolist() == [16, 17, 18, 19]
+    _, saved, _ = read_checkpoint(tmp_path / CHECKPOINT)
+    assert all(np.isfinite(value).all() for value in saved)
+    trainer.restore(0, 0, kept)
 
 
 def test_the_saved_network_brings_pixels_into_its_own_range(trainer, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from trainer import Recipe
-from trainer.fit import fit
+from trainer.fit import Keeping, fit
 from trainer.step import Trainer
 
 SIDE, BATCH, IMAGES = 32, 8, 24
@@ -104,6 +104,7 @@ def test_evaluation_forgets_the_running_figures(trained):
 
 def test_a_short_batch_costs_no_new_trace(trained):
     traces = trained._train.experimental_get_tracing_count()
+    assert traces == 1, "the first step was traced twice: its variables were not there yet"
     trained.step(colours(99, size=5))
     trained.finish()
     assert trained._train.experimental_get_tracing_count() == traces
@@ -116,6 +117,18 @@ def test_pixels_and_ranged_images_train_alike():
         one.step(colours(3, scale=scale))
         losses.append(one.progress()["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_an_image_counts_by_its_class():
+    bright = Fed(colours(3).images, np.ones(BATCH, np.int32))
+    losses = []
+    for weights in (None, (0, 2)):
+        one = trainer()
+        one._class_weights = weights
+        one._enter(0)
+        one.step(bright)
+        losses.append(one.progress()["loss"])
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
 
 
 def test_the_saved_model_takes_pixels_and_agrees_with_the_trainer(trained, tmp_path):
@@ -146,8 +159,8 @@ def test_fit_counts_images_by_epoch_and_keeps_history_and_checkpoints(trained, t
             images=IMAGES,
             epochs=3,
             validation=held_out,
-            folder=tmp_path,
-            on_step=sizes.append,
+            keeping=Keeping(tmp_path),
+            on_step=lambda step: sizes.append(step.images),
         )
     )
     # 24 images by sevens: an epoch ends with the batch that holds its last image.
@@ -159,5 +172,4 @@ def test_fit_counts_images_by_epoch_and_keeps_history_and_checkpoints(trained, t
     assert [line["epoch"] for line in lines] == ["1", "2", "3"]
     assert float(lines[2]["validation_accuracy"]) == epochs[2].validation_accuracy
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["best.keras", "history.csv", "last.keras"]
-    assert keras.saving.load_model(tmp_path / "last.keras").optimizer is not None
+    assert names == ["best.keras", "checkpoint.npz", "history.csv"]

@@ -1,0 +1,34 @@
+"""predict: what a saved model says of image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import Json
+from bench.commands.output import NOTHING_DONE, console
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="The model.keras or best.keras of a training.")],
+    files: Annotated[list[str], typer.Argument(help="Images.")],
+    json: Json = None,
+) -> None:
+    """Print the class of each image, and how sure the model is."""
+    from bench.predict import load_classifier
+    from bench.record import write_json
+
+    terminal, said = console(), []
+    for one in load_classifier(model)(files):
+        said.append(one)
+        if one.error is None:
+            line = f"{one.path}: {one.predicted} {one.probability:.1%}"
+            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            typer.echo(f"feedbench: {one.error}", err=True)
+    if json is not None:
+        write_json(json, [one.model_dump() for one in said])
+    if all(one.error is not None for one in said):
+        raise typer.Exit(NOTHING_DONE)

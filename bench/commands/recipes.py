@@ -1,0 +1,19 @@
+"""recipe: every field of a training's recipe, ready to be edited."""
+
+from __future__ import annotations
+
+import typer
+
+
+def recipe() -> None:
+    """Print a recipe file with every field, its default and its reason."""
+    import textwrap
+
+    import tomli_w
+
+    from trainer import Recipe
+
+    for name, value in Recipe().model_dump(mode="json").items():
+        reason = Recipe.model_fields[name].description or ""
+        typer.echo(textwrap.fill(reason, 96, initial_indent="# ", subsequent_indent="# "))
+        typer.echo(tomli_w.dumps({name: value}))

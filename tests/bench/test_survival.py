@@ -1,0 +1,217 @@
+"""A training that is killed, stopped or poisoned: what it keeps, and that it goes on the same."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bench.cli import main
+from bench.consumer import class_weights
+from bench.errors import RecordError
+from bench.training_folder import check_room
+from loaders import scan
+from trainer import Recipe
+from trainer.checkpoint import CHECKPOINT, read_checkpoint
+
+OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard"]
+EPOCHS, STEPS = 6, 36
+RECIPE = """
+alpha = 0.35
+epochs = 6
+base_learning_rate = 0.1
+weight_decay = 0.0001
+class_weights = "balanced"
+"""
+CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "validation_accuracy")
+
+
+def start(*arguments, **environment) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.cli", "train", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "300", **environment},
+    )
+
+
+def finished(running: subprocess.Popen, code: int = 0) -> tuple[str, str]:
+    said = running.communicate(timeout=120)
+    assert running.returncode == code, said
+    return said
+
+
+def wait_for(running: subprocess.Popen, kept, step: int) -> None:
+    """Until a checkpoint of at least that step is there."""
+    while running.poll() is None:
+        if kept.exists() and read_checkpoint(kept)[0].step >= step:
+            return
+        time.sleep(0.005)
+    raise AssertionError(running.communicate())
+
+
+def curve(folder) -> list[list[float]]:
+    with (folder / "history.csv").open() as file:
+        return [[float(line[name]) for name in CURVE] for line in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "small.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_photos, recipe):
+    """A run to its end."""
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    finished(start(tiny_photos, "--recipe", recipe, *OPTIONS, "--out", out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def survivor(tmp_path_factory, tiny_photos, recipe):
+    """The same run, ended by SIGTERM, resumed, killed, resumed; with what each left."""
+    out = tmp_path_factory.mktemp("survivor") / "run"
+    often = ["--checkpoint-steps", 1]
+    running = start(tiny_photos, "--recipe", recipe, *OPTIONS, *often, "--out", out)
+    wait_for(running, out / CHECKPOINT, 2)
+    running.terminate()
+    told, errors = finished(running)
+    after_stop = read_checkpoint(out / CHECKPOINT)[0]
+    running = start(tiny_photos, "--resume", out, *often)
+    wait_for(running, out / CHECKPOINT, after_stop.step + 2)
+    running.send_signal(signal.SIGKILL)
+    finished(running, -signal.SIGKILL)
+    after_kill = read_checkpoint(out / CHECKPOINT)[0]
+    unfinished = not (out / "training.json").exists()
+    finished(start(tiny_photos, "--resume", out))
+    return SimpleNamespace(**locals())
+
+
+def test_sigterm_keeps_the_run_and_ends_it_well(survivor):
+    assert f"Go on: feedbench train {survivor.tiny_photos} --resume {survivor.out}" in survivor.told
+    assert not survivor.errors
+    assert 2 <= survivor.after_stop.step < STEPS
+    assert len(survivor.after_stop.history) == survivor.after_stop.epoch - 1
+
+
+def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_curve(survivor, undisturbed):
+    assert survivor.unfinished
+    assert survivor.after_stop.step < survivor.after_kill.step < STEPS
+    for here, there in zip(curve(survivor.out), curve(undisturbed), strict=True):
+        assert here == pytest.approx(there, rel=1e-4)
+    assert json.loads((survivor.out / "training.json").read_text())["recipe"]["epochs"] == EPOCHS
+
+
+def call(monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+def test_a_loss_that_is_no_number_names_the_images(monkeypatch, capsys, tmp_path, tiny_photos):
+    out, recipe = tmp_path / "run", tmp_path / "wild.toml"
+    recipe.write_text(RECIPE.replace("0.1\n", "1e30\n") + "warm_up_epochs = 0\n")
+    arguments = ["--recipe", recipe, *OPTIONS, "--out", out]
+    assert call(monkeypatch, "train", tiny_photos, *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "step 1, learning rate 3.1" in error
+    assert str(tiny_photos / "train") in error
+    about = json.loads((out / "diverged.json").read_text())
+    assert len(about["images"]) == 8
+    assert about["epoch"] == 1
+
+
+def test_only_the_same_run_goes_on(monkeypatch, capsys, tmp_path, tiny_photos, undisturbed):
+    def refused(*arguments) -> str:
+        assert call(monkeypatch, "train", tiny_photos, *arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        return error
+
+    assert "is finished" in refused("--resume", undisturbed)
+    assert "no recipe.toml" in refused("--resume", tmp_path)
+    assert "leave out --epochs" in refused("--resume", undisturbed, "--epochs", 3)
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    for name in ("recipe.toml", "loader.toml", CHECKPOINT):
+        (begun / name).write_bytes((undisturbed / name).read_bytes())
+    changed = (begun / "recipe.toml").read_text().replace("epochs = 6", "epochs = 5")
+    (begun / "recipe.toml").write_text(changed)
+    assert "recipe.toml is not what this run began with" in refused("--resume", begun)
+
+
+def test_a_full_disk_is_said_before_training(tmp_path):
+    with pytest.raises(RecordError, match="free; make room or name another folder"):
+        check_room(tmp_path, 10**18)
+    check_room(tmp_path, 1)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(
+    monkeypatch, capsys, tmp_path, tiny_photos
+):
+    file = tmp_path / "file"
+    file.touch()
+    assert call(monkeypatch, "train", tiny_photos, "--out", file / "run") == 2
+    assert "name another folder" in capsys.readouterr().err
+
+
+def test_what_a_run_leaves_behind(undisturbed, tiny_photos):
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names == {
+        "MODEL_CARD.md",
+        "best.keras",
+        "checkpoint.npz",
+        "classes.json",
+        "confusion.png",
+        "history.csv",
+        "learning-curves.png",
+        "loader.toml",
+        "model.keras",
+        "predictions.csv",
+        "recipe.toml",
+        "train.log",
+        "training.json",
+    }
+    card = (undisturbed / "MODEL_CARD.md").read_text()
+    assert "| weight_decay | **0.0001** |" in card
+    assert "| circle | 24 | 4 | 4 |" in card
+    lines = (undisturbed / "predictions.csv").read_text().splitlines()
+    assert lines[0] == "path,label,predicted,probability"
+    assert len(lines) == 9
+    assert lines[1].startswith("test/circle/0.jpg,circle,")
+    result = json.loads((undisturbed / "training.json").read_text())
+    right = sum(line.split(",")[1] == line.split(",")[2] for line in lines[1:])
+    assert result["test"]["accuracy"] == pytest.approx(right / 8)
+    assert [line["images"] for line in result["per_class"]] == [4, 4]
+    for name in ("confusion.png", "learning-curves.png"):
+        assert (undisturbed / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_rare_classes_count_more_and_the_mean_image_one(tiny_photos):
+    manifest = scan(tiny_photos).only("train")
+    few = replace(manifest, table=manifest.table.slice(16))  # 8 circles, 24 squares
+    weights = class_weights(Recipe(class_weights="balanced"), few)
+    assert weights == pytest.approx([32 / 16, 32 / 48])
+    assert np.mean(np.array(weights)[few.labels]) == pytest.approx(1)
+    assert class_weights(Recipe(), few) is None
+
+
+def test_no_epoch_waits_long_for_the_one_before(undisturbed):
+    with (undisturbed / "history.csv").open() as file:
+        gaps = [float(line["gap_s"]) for line in csv.DictReader(file)]
+    assert gaps[0] == 0
+    # The median, and of a machine that others use: the bound for a quiet one is 50 ms.
+    assert 0 < sorted(gaps[1:])[1] < 0.2

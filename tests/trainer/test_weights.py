@@ -1,0 +1,142 @@
+"""Weights to begin with: the same network whatever its classes, and a clear word where not."""
+
+import socket
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from trainer import Recipe
+from trainer.errors import WeightsError
+from trainer.model import build_network, with_range
+from trainer.saved import load_model, read_facts, save_model
+from trainer.step import Trainer
+from trainer.weights import load_into, warnings
+
+SIDE = 32
+SMALL = {"alpha": 0.35, "epochs": 4}
+
+
+@pytest.fixture(scope="module")
+def donor():
+    """A network of five classes whose weights are nobody else's."""
+    network = build_network(Recipe(**SMALL, seed=7), SIDE, 5)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_variance.assign(layer.moving_variance * 0.1)  # or nothing would be left
+    return network
+
+
+@pytest.fixture(scope="module")
+def files(donor, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    model = with_range(donor, (-1.0, 1.0), "float32")
+    facts = {"classes": list("abcde"), "value_range": [-1.0, 1.0]}
+    save_model(model, folder / "model.keras", facts)
+    donor.save_weights(folder / "all.weights.h5")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.keras", "all.weights.h5"])
+def test_all_but_the_head_comes_from_the_file(donor, files, name):
+    recipe = Recipe(**SMALL, weights=str(files / name))
+    network = build_network(recipe, SIDE, 3)
+    fresh = np.array(network.layers[-1].kernel)
+    load_into(network, recipe, SIDE)
+    for here, there in zip(network.layers[:-1], donor.layers[:-1], strict=True):
+        for one, other in zip(here.get_weights(), there.get_weights(), strict=True):
+            assert np.array_equal(one, other)
+    assert np.array_equal(network.layers[-1].kernel, fresh)
+    assert network.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "values", "said"),
+    [
+        ("{}/model.keras", {"alpha": 0.5}, "set network and alpha"),
+        ("{}/model.keras", {"network": "MobileNet", "alpha": 0.25}, "no layer"),
+        ("{}/all.weights.h5", {"alpha": 0.5}, "not of MobileNetV2 with alpha 0.5"),
+        ("{}/none.keras", {}, "no such file"),
+        ("vgg", {}, "must be none, imagenet, or"),
+    ],
+)
+def test_weights_of_another_network_are_refused_in_one_line(files, weights, values, said):
+    recipe = Recipe(**{**SMALL, **values}, weights=weights.format(files))
+    network = build_network(recipe, SIDE, 3)
+    with pytest.raises(WeightsError, match=said) as raised:
+        load_into(network, recipe, SIDE)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+    path = tmp_path / "text.keras"
+    path.write_text("text")
+    with pytest.raises(WeightsError, match=r"text\.keras"):
+        load_model(path)
+    with pytest.raises(WeightsError, match=r"text\.keras: not a \.keras file"):
+        read_facts(path)
+
+
+def test_imagenet_without_a_network_says_how_to_give_a_file(monkeypatch, tmp_path):
+    asked = []
+
+    def unreachable(*address, **_):
+        asked.append(address)
+        raise OSError("no network")
+
+    monkeypatch.setattr("trainer.weights.keras_home", lambda: str(tmp_path))
+    monkeypatch.setattr("trainer.weights.getproxies", dict)
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    recipe = Recipe(**SMALL, weights="imagenet")
+    with pytest.raises(WeightsError, match="give a file by --weights FILE") as raised:
+        load_into(build_network(recipe, SIDE, 3), recipe, SIDE)
+    assert str(tmp_path / "models") in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert len(asked) == 1
+    assert socket.getdefaulttimeout() is None
+
+
+def test_another_range_than_that_of_the_weights_is_told(files):
+    recipe = Recipe(**SMALL, weights=str(files / "model.keras"))
+    assert warnings(recipe, (-1.0, 1.0)) == []
+    assert "value_range [-1.0, 1.0], this run has [0.0, 1.0]" in warnings(recipe, (0.0, 1.0))[0]
+
+
+def test_the_saved_model_holds_its_facts_and_keras_still_reads_it(files):
+    assert read_facts(files / "model.keras")["classes"] == list("abcde")
+    assert keras.saving.load_model(files / "model.keras").output_shape == (None, 5)
+    with zipfile.ZipFile(files / "model.keras") as archive:
+        assert archive.testzip() is None
+
+
+def test_a_frozen_phase_moves_the_head_alone_and_the_next_one_more(files):
+    recipe = Recipe(**SMALL, weights=str(files / "model.keras"), frozen_epochs=1, warm_up_epochs=0)
+    trainer = Trainer(
+        recipe,
+        image_size=SIDE,
+        batch_size=4,
+        classes=2,
+        images=8,
+        value_range=(-1, 1),
+        image_dtype="uint8",
+    )
+    random = np.random.default_rng(0)
+
+    class Fed:
+        images = random.integers(0, 256, (4, SIDE, SIDE, 3), np.uint8)
+        labels = np.array([0, 1, 0, 1], np.int32)
+
+    def changed() -> set[str]:
+        before = [np.array(w) for w in trainer._network.weights]
+        trainer.step(Fed())
+        trainer.finish()
+        pairs = zip(trainer._network.weights, before, strict=True)
+        return {w.path for w, was in pairs if not np.array_equal(w, was)}
+
+    assert changed() == {"predictions/kernel", "predictions/bias"}
+    assert [trainer.phase_at(epoch) for epoch in (1, 2, 4)] == [0, 1, 1]
+    trainer.enter(1)
+    moved = changed()
+    assert "Conv1/kernel" in moved
+    assert not any("moving" in path for path in moved)

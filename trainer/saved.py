@@ -1,0 +1,54 @@
+"""The saved model: a .keras file that also holds what inference must know of the training."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import WeightsError
+from trainer.files import replacing
+
+_FACTS = "feedbench.json"  # a member of the .keras zip; Keras itself reads past it
+
+
+def save_model(model: Any, path: Path, facts: dict[str, Any]) -> None:
+    """Write the model and its facts as one .keras file, whole or not at all."""
+    with replacing(path) as beside:
+        model.save(beside)
+        with zipfile.ZipFile(beside, "a") as archive:
+            archive.writestr(_FACTS, json.dumps(facts))
+
+
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """The facts that a .keras file was saved with; None if it has none.
+
+    Raises:
+        WeightsError: no such file, or not a .keras file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if _FACTS not in archive.namelist():
+                return None
+            facts: dict[str, Any] = json.loads(archive.read(_FACTS))
+            return facts
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise WeightsError(f"{path}: not a .keras file: {error}") from error
+
+
+def load_model(path: Path) -> Any:
+    """The model of a .keras file, for inference.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise WeightsError(f"{path}: not a model that Keras can load: {reason}") from error

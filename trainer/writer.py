@@ -1,0 +1,78 @@
+"""Files written while the training goes on, so that no epoch waits for a disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from trainer.errors import CheckpointError
+
+Job = Callable[[], None]
+
+
+class Writer:
+    """Runs jobs one after the other on a thread of its own, inside a `with`.
+
+    A job that waits is replaced by a newer one of the same name. What goes wrong is raised by the
+    next `submit`, or at the end.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._changed = threading.Condition()
+        self._closing = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        if error is None:
+            self._complain()
+
+    def submit(self, name: str, job: Job) -> None:
+        """Have a job done soon.
+
+        Raises:
+            CheckpointError: an earlier one could not be done.
+        """
+        self._complain()
+        with self._changed:
+            self._jobs.pop(name, None)
+            self._jobs[name] = job
+            self._changed.notify()
+
+    def _complain(self) -> None:
+        if isinstance(self._error, OSError):
+            what = f"{self._error.filename or 'the run folder'}: {self._error.strerror}"
+            raise CheckpointError(
+                f"{what}; the last checkpoint is whole: make room and go on with --resume"
+            ) from self._error
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while job := self._next():
+            try:
+                job()
+            except BaseException as error:
+                self._error = error
+                return
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closing)
+            return self._jobs.pop(next(iter(self._jobs))) if self._jobs else None
