@@ -40,7 +40,7 @@ class ContactSheet:
         height = max(1, len(self._lines)) * (_TILE + _TEXT + _GAP) + _TEXT
         sheet = Image.new("RGB", (3 * (_TILE + _GAP) + _GAP, height), _PAPER)
         draw = ImageDraw.Draw(sheet)
-        head = f"reference | loader | difference × {_AMPLIFIED}"
+        head = f"reference | loader | difference x {_AMPLIFIED}"
         draw.text((_GAP, _GAP), head if self._lines else "no difference", _INK)
         for number, (caption, pictures) in enumerate(self._lines):
             top = _TEXT + number * (_TILE + _TEXT + _GAP)
