@@ -61,8 +61,6 @@ def main() -> None:
     """Run the command; a user's mistake is one line, never a traceback."""
     try:
         app()
-    except KeyboardInterrupt as error:
-        _fail(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         _fail(str(error), _exit_code(error))
 
@@ -70,12 +68,14 @@ def main() -> None:
 def _exit_code(error: Exception) -> int:
     """What the error means to the shell; one that is no user's mistake is raised again."""
     # Imported here: `--help` must not wait for what the loaders import.
-    from bench.errors import BenchError
+    from bench.errors import BenchError, InterruptedRun
     from loaders.errors import ImageError, LoaderError
     from trainer.errors import CheckpointError, DivergedError, TrainerError
 
     if isinstance(error, ImageError | CheckpointError | DivergedError):
         return NOTHING_DONE
+    if isinstance(error, InterruptedRun):
+        return INTERRUPTED
     if isinstance(error, BenchError | LoaderError | TrainerError):
         return WRONG_USE
     raise error

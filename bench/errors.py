@@ -4,12 +4,20 @@ BenchError
 ├── PlanError        a suite, an option or a recipe that is not valid
 ├── RecordError      a result folder that cannot be read or written
 ├── TrialError       a trial that could not be measured, with its reason
-└── SampleError      the generated sample of images
+├── SampleError      the generated sample of images
+└── InterruptedRun   what was done before Ctrl-C
 """
 
 
 class BenchError(Exception):
     """Whatever the user of the bench can mend; its text is one line."""
+
+
+class InterruptedRun(BenchError):
+    """A person stopped the command; the text says what is kept, and how to go on.
+
+    The command line's library takes a KeyboardInterrupt for itself, and its text with it.
+    """
 
 
 class PlanError(BenchError):

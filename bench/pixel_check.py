@@ -30,6 +30,7 @@ def check_pixels(
     seed: int = 0,
     tolerance: float = TOLERANCE,
     worst: int = 8,
+    on_error: str = "raise",
     sheet: Path | None = None,
     started: Callable[[str], None] = lambda name: None,
     limit_s: float | None = None,
@@ -52,6 +53,7 @@ def check_pixels(
         "seed": seed,
         "tolerance": tolerance,
         "worst": worst,
+        "on_error": on_error,
         "sheet": str(sheet.absolute()) if sheet else None,
     }
     process = _start(log)

@@ -78,6 +78,7 @@ def compare(
     *,
     tolerance: float = TOLERANCE,
     worst: int = 8,
+    on_error: str = "raise",
     started: Callable[[str], None] = lambda name: None,
     explain: Callable[[str, BatchSpec, Pictures, Pictures], str] | None = None,
     show: Callable[[str, list[Worst], Pictures, Pictures], None] | None = None,
@@ -86,6 +87,7 @@ def compare(
 
     Args:
         worst: how many images to name for each loader.
+        on_error: "skip" leaves out files that fail in all loaders.
         started: called with each loader before it is opened.
         explain: gives the reason of a difference from path, spec and the two pictures.
         show: called with each loader, its worst images, and their pictures and the reference's.
@@ -103,7 +105,7 @@ def compare(
         started(str(choice))
         about = LoaderPixels(loader=choice.loader, settings=choice.settings)
         try:
-            own = pictures(choice, manifest, spec)
+            own = pictures(choice, manifest, spec, on_error)
         except LoaderError as error:
             compared.append(about.model_copy(update={"error": str(error)}))
             continue
@@ -122,11 +124,24 @@ def compare(
     return Pixels(reference=name, tolerance=tolerance, images=len(manifest), loaders=compared)
 
 
-def pictures(choice: Choice, manifest: Manifest, spec: BatchSpec) -> Pictures:
-    """What a loader gives for each row, uint8 `[rows, side, side, 3]`, 0 to 255, rounded."""
+def pictures(
+    choice: Choice, manifest: Manifest, spec: BatchSpec, on_error: str = "raise"
+) -> Pictures:
+    """What a loader gives for each row, uint8 `[rows, side, side, 3]`, 0 to 255, rounded.
+
+    Rows that fail and are skipped are black.
+    """
     side = spec.image_size
     given = np.zeros((len(manifest), side, side, 3), np.uint8)
-    with open_loader(choice.loader, manifest, spec, choice.settings, epochs=1) as stream:
+    with open_loader(
+        choice.loader,
+        manifest,
+        spec,
+        choice.settings,
+        epochs=1,
+        on_error=on_error,
+        error_budget=1.0,
+    ) as stream:
         for images, _, rows in stream:
             given[rows] = _levels(np.asarray(images), spec)
     return given

@@ -42,6 +42,7 @@ def _checked(order: dict[str, Any], answer: Any) -> dict[str, Any]:
         BatchSpec.model_validate(order["spec"]),
         tolerance=order["tolerance"],
         worst=order["worst"],
+        on_error=order["on_error"],
         started=lambda name: answer("loader", name=name),
         explain=reason,
         show=sheet.add,

@@ -17,6 +17,8 @@ from loaders.errors import printable
 from loaders.pillow_image import picture as open_picture
 from loaders.pillow_image import reason
 
+_MAGIC_BYTES = 16  # that tell a JPEG XL
+
 
 class Prediction(BaseModel):
     """What the model says of one file, or why it could not be read."""
@@ -75,11 +77,16 @@ def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:
     """One file's pixels of 0 to 255 as training saw them, float32 `[side, side, 3]`.
 
     Raises:
-        Exception: whatever Pillow has to say of a file that it cannot read.
+        Exception: whatever the decoder has to say of a file that it cannot read.
     """
     from keras.utils import img_to_array
 
+    from loaders.jxl import is_jxl
     from loaders.keras_pil import fitted
+    from loaders.tf_image import jxl_picture
 
-    image = fitted(open_picture(path, spec), spec)
+    with Path(path).open("rb") as file:
+        beyond_pillow = is_jxl(file.read(_MAGIC_BYTES))
+    image = jxl_picture(path, spec) if beyond_pillow else open_picture(path, spec)
+    image = fitted(image, spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]

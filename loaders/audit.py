@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -45,9 +46,9 @@ def audit(
     changed = np.flatnonzero(~_unchanged(manifest, kept))
     advance = start(len(changed))
     if len(changed):
-        with store.journal() as journal:
-            files = _files(manifest, changed)
-            for row, facts in probe_all(files, limits, processes, store.log):
+        results = probe_all(_files(manifest, changed), limits, processes, store.log)
+        with store.journal() as journal, closing(results):
+            for row, facts in results:
                 journal.add({"path": manifest.name(row), **facts})
                 advance(1)
         kept = store.facts()

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ _LOOK_S = 0.25
 
 def probe_all(
     files: Iterable[File], limits: Limits, processes: int, log: Path
-) -> Iterator[tuple[int, Facts]]:
+) -> Generator[tuple[int, Facts], None, None]:
     """The facts of each file, as they come, with the number that it was given.
 
     Args:

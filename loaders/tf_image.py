@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from loaders.contract import BatchSpec
 from loaders.manifest import Manifest
-from loaders.pillow_image import UPRIGHT, picture, reason, tensorflow_words
+from loaders.pillow_image import UPRIGHT, flattened, picture, reason, tensorflow_words
 from loaders.ways import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
 
 Decode = Literal["image", "jpeg", "scaled"]
@@ -112,6 +113,21 @@ class Decoding:
             return np.asarray(picture(io.BytesIO(data), self._spec))
 
         return tf.ensure_shape(tf.numpy_function(decoded, [data], tf.uint8), (None, None, 3))
+
+
+def jxl_picture(path: str, spec: BatchSpec) -> Any:
+    """A JPEG XL as a Pillow image in RGB over the background; Pillow itself does not read it.
+
+    Raises:
+        Exception: TensorFlow's, of a file that it cannot read.
+    """
+    import tensorflow as tf
+    from PIL import Image
+
+    data = Path(path).read_bytes()
+    pixels = tf.io.decode_image(data, channels=0, expand_animations=False).numpy()
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    return flattened(image, spec.background)
 
 
 def _grey(data: Any) -> Any:

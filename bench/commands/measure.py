@@ -171,6 +171,7 @@ def measure(
     """Run a plan, keep and show its results; the best.toml if there is a winner."""
     from bench.choose import write_best
     from bench.environment import environment
+    from bench.errors import InterruptedRun
     from bench.progress import bench_progress
     from bench.record import read_trials, write_json
     from bench.run import run
@@ -194,7 +195,7 @@ def measure(
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if interrupted:
         timed = sum(trial.blocks for trial in summary.trials)
-        raise KeyboardInterrupt(f"interrupted; {timed} blocks were timed and are in {folder}")
+        raise InterruptedRun(f"interrupted; {timed} blocks were timed and are in {folder}")
     if best is None:
         raise typer.Exit(NOTHING_DONE)
     terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
@@ -223,6 +224,7 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path, terminal: Console
             folder / "pixels.log",
             images=plan.pixels.images,
             tolerance=plan.pixels.tolerance,
+            on_error=plan.failures.on_error,
             limit_s=plan.timing.time_limit,
         )
     except TrialError as error:

@@ -73,6 +73,7 @@ def scan(
 
 def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
     from bench.environment import usable_cores
+    from bench.errors import InterruptedRun
     from bench.progress import scan_progress
     from loaders.audit import audit
     from loaders.audit_store import Store
@@ -81,7 +82,7 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
         with scan_progress(terminal) as start:
             return audit(manifest, Store.of(data), limits, processes=usable_cores(), start=start)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
+        raise InterruptedRun(
             f"interrupted; what was read is kept: feedbench scan {data} goes on from there"
         ) from None
 

@@ -206,6 +206,7 @@ def run_training(
     data: str = "DATA",
 ) -> None:
     """Train, show how it goes and how it ended."""
+    from bench.errors import InterruptedRun
     from bench.plan import Failures
     from bench.record import write_json
     from bench.stopping import stop_on_sigterm
@@ -243,7 +244,7 @@ def run_training(
         terminal.print(f"Stopped and kept. Go on: {go_on}", highlight=False, soft_wrap=True)
         return
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; go on from the checkpoint: {go_on}") from None
+        raise InterruptedRun(f"interrupted; go on from the checkpoint: {go_on}") from None
     if json is not None:
         write_json(json, result)
     _tell(terminal, result, folder)

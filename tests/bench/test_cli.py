@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +204,7 @@ def test_ctrl_c_leaves_a_valid_folder_and_no_process(tmp_path, tiny_photos):
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "Traceback" not in errors
+    assert "feedbench: interrupted; " in errors
     (trial,) = read_trials(out)
     assert len(trial.blocks) >= 5
     assert json.loads((out / "summary.json").read_text())["trials"][0]["blocks"] >= 5
@@ -241,3 +243,67 @@ def test_a_killed_bench_takes_its_stopped_processes_with_it(tmp_path, tiny_photo
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert len(read_trials(tmp_path / "out")) == 2
+
+
+def test_scan_lists_what_is_bad_as_a_csv_that_later_runs_obey(tmp_path, tiny_photos):
+    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    (photos / "train" / "circle" / "0.jpg").write_bytes(b"")
+    listed = run("scan", photos, "--bad")
+    assert listed.stdout == ("path,use,reason\ntrain/circle/0.jpg,no,Pillow: the file is empty\n")
+    blacklist = tmp_path / "blacklist.csv"
+    blacklist.write_text(listed.stdout + "train/square/1.jpg,no,ugly\n")
+    options = ["--consumer", "drain", "--loader", "tf_data", "--blocks", 1, "--block-seconds", 0.1]
+    options += ["--image-size", 32, "--batch-size", 4, "--warm-up-seconds", 0.1]
+    told = run("bench", photos, *options, "--blacklist", blacklist, "--out", tmp_path / "out")
+    assert "Left out: 1 × blacklist: Pillow: the file is empty" in told.stdout
+    assert "Left out: 1 × blacklist: ugly" in told.stdout
+    (trial,) = read_trials(tmp_path / "out")
+    assert trial.images == 46
+    assert sum(trial.left_out.values()) == 2
+
+
+def test_a_file_that_fails_after_the_scan_ends_or_is_dropped_and_recorded(tmp_path, tiny_photos):
+    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    run("scan", photos)
+    (photos / "train" / "circle" / "5.jpg").write_bytes(b"text")
+    options = ["--consumer", "drain", "--loader", "tf_data", "--blocks", 1, "--block-seconds", 0.1]
+    options += ["--image-size", 32, "--batch-size", 4, "--warm-up-seconds", 0.5]
+    ended = run("bench", photos, *options, "--out", tmp_path / "raise", check=False)
+    assert ended.returncode == 1
+    assert (
+        "circle/5.jpg: row 19: TensorFlow cannot read it"
+        in read_trials(tmp_path / "raise")[0].error
+    )
+    skip = ["--on-error", "skip", "--error-budget", 0.05]
+    told = run("bench", photos, *options, *skip, "--out", tmp_path / "skip")
+    (trial,) = read_trials(tmp_path / "skip")
+    assert [one.row for one in trial.dropped] == [19]
+    assert "1 images failed and were dropped" in " ".join(told.stdout.split())
+    wrong = run("bench", photos, *options, "--on-error", "ignore", check=False)
+    assert wrong.returncode == 2
+    assert "on_error" in wrong.stderr
+
+
+def test_an_interrupted_scan_says_how_to_go_on(tmp_path, tiny_photos):
+    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    for copy in range(40):
+        shutil.copytree(tiny_photos / "train", photos / "train" / "circle" / f"more{copy}")
+    running = start("scan", photos)
+    running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert errors == (
+        f"feedbench: interrupted; what was read is kept: feedbench scan {photos} goes on from "
+        "there\n"
+    )
+
+
+def run(*arguments, check=True):
+    return subprocess.run(
+        [sys.executable, "-m", "bench.cli", *map(str, arguments)],
+        text=True,
+        check=check,
+        capture_output=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -75,6 +76,16 @@ def test_a_loader_that_fails_is_named_and_the_next_is_the_reference(manifest):
     assert found.reference == "keras_pil"
     with pytest.raises(LoaderError, match="cannot antialias"):
         compare([Choice(loader="keras_directory")], manifest, smooth)
+
+
+def test_a_file_that_all_skip_is_no_difference(busy, tmp_path):
+    photos = shutil.copytree(busy, tmp_path / "photos")
+    manifest = scan(photos, validation=0, test=0)
+    (photos / "any" / "3.jpg").write_bytes(b"text")
+    found = compare([PIL, JPEG], manifest, SPEC, on_error="skip")
+    assert found.loaders[1].identical == 1
+    with pytest.raises(LoaderError, match="row 3"):
+        compare([PIL, JPEG], manifest, SPEC)
 
 
 def saved(path, image, **how):

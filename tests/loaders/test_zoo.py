@@ -7,6 +7,7 @@ from PIL import Image
 
 from loaders import LOADERS, BatchSpec, SpecError, open_loader, scan
 from loaders.selection import bad_rows, usable
+from loaders.tf_image import jxl_picture
 
 SIDE = 48
 LOSSY = (b".jpg", b".avif")
@@ -60,6 +61,12 @@ def test_every_format_gives_its_picture_in_every_loader(zoo, audited, name, sett
             assert np.median(difference) == 0, path
         else:
             assert difference.mean() < (3 if lossy else 0.51), path
+
+
+def test_a_jpeg_xl_alone_is_the_picture_that_loaders_give(zoo):
+    for name in (b"jxl.jxl", b"jxl-veil.jxl", b"jxl-grey.jxl"):
+        shown = jxl_picture(str(zoo.root / "any" / name.decode()), BatchSpec())
+        assert np.array_equal(np.asarray(shown), zoo.pictures[name]), name
 
 
 def test_what_is_audited_lands_in_its_column(zoo, audited):
