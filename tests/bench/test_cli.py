@@ -24,12 +24,14 @@ def call(monkeypatch, *arguments) -> int:
 
 
 def start(*arguments) -> subprocess.Popen:
+    """A command that obeys Ctrl-C, even where these tests run in the background and do not."""
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "bench.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
