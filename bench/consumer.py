@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import PlanError
-from loaders import Batch, BatchSpec, Manifest
+from loaders import Batch, BatchSpec, Manifest, images_an_epoch
 from trainer import Recipe
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def make_trainer(
         PlanError: the network refuses the recipe or the image size.
         TrainerError: the recipe's weights cannot be had or do not fit.
     """
+    from trainer.changes import Changes
     from trainer.step import Trainer
 
     try:
@@ -59,20 +61,25 @@ def make_trainer(
             image_size=spec.image_size,
             batch_size=spec.batch_size,
             classes=len(manifest.classes),
-            images=len(manifest),
-            value_range=spec.value_range,
+            images=int(images_an_epoch(manifest, spec).sum()),
+            scale=spec.scale,
+            offset=spec.offset,
             image_dtype=image_dtype,
-            class_weights=class_weights(recipe, manifest),
+            changes=Changes(spec.augment.moves_on_device, spec.augment.recolours_on_device),
+            class_weights=class_weights(recipe, images_an_epoch(manifest, spec)),
             begin_afresh=begin_afresh,
         )
     except ValueError as error:
         raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
 
 
-def class_weights(recipe: Recipe, manifest: Manifest) -> list[float] | None:
-    """How much an image of each class counts, 1 in the mean over all images; None: all alike."""
+def class_weights(recipe: Recipe, counts: NDArray[np.int64]) -> list[float] | None:
+    """How much an image of each class counts, 1 in the mean over an epoch; None: all alike.
+
+    Args:
+        counts: images of each class in an epoch; what is oversampled counts the less.
+    """
     if recipe.class_weights == "none":
         return None
-    counts = np.bincount(manifest.labels, minlength=len(manifest.classes))
-    weights: list[float] = (len(manifest) / (len(counts) * np.maximum(counts, 1))).tolist()
+    weights: list[float] = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
     return weights

@@ -185,6 +185,41 @@ def parse_set(options: Iterable[str]) -> dict[str, dict[str, Any]]:
     return settings
 
 
+def parse_augment(options: Iterable[str]) -> dict[str, Any]:
+    """Fields of `Augment` from `NAME=VALUE[,VALUE…]`.
+
+    Raises:
+        PlanError: an option is not of that form.
+    """
+    fields: dict[str, Any] = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        if not (equals and name):
+            raise PlanError(f"--augment {option}: must be NAME=VALUE, such as rotation=15")
+        values = [_value(part) for part in text.split(",")]
+        fields[name] = values if len(values) > 1 or name == "on_device" else values[0]
+    return fields
+
+
+def parse_range(text: str) -> Any:
+    """A value range from `LOW,HIGH` or a name; whether it is allowed, the spec decides."""
+    parts = [_value(part) for part in text.split(",")]
+    return parts if len(parts) > 1 else parts[0]
+
+
+def merged_spec(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Later fields of a batch spec over earlier ones; augmentations one by one."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        augment = _by_name(merged.get("augment", {})) | _by_name(layer.get("augment", {}))
+        merged = {**merged, **layer, **({"augment": augment} if augment else {})}
+    return merged
+
+
+def _by_name(augment: Any) -> Any:
+    return dict.fromkeys(augment, True) if isinstance(augment, list | tuple) else augment
+
+
 def settings_for(loader: str, options: Iterable[str]) -> dict[str, Any]:
     """The settings of one loader from `--set` options, which may name no other.
 

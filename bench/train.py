@@ -34,6 +34,7 @@ from loaders import (
     Split,
     Stream,
     find_loader,
+    images_an_epoch,
     open_loader,
     parse_settings,
     parse_spec,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 CLASSES = "classes.json"
 _RAISE = Failures()
 # What a batch spec says of batches and their order; the rest says how one picture is made.
-_NOT_OF_A_PICTURE = {"batch_size", "augment", "shuffle", "seed"}
+_NOT_OF_A_PICTURE = {"batch_size", "augment", "balance", "shuffle", "seed"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,12 @@ class _Job:
             {"output": self.dtype},
             epochs=1,
         )
+
+    @property
+    def epoch(self) -> dict[str, int]:
+        """Images of each class in an epoch."""
+        counts = images_an_epoch(self.rows, self.spec)
+        return dict(zip(self.manifest.classes, counts.tolist(), strict=True))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -218,7 +225,7 @@ def _fitted(
         for epoch in fit(
             trainer,
             batches,
-            images=len(job.rows),
+            images=sum(job.epoch.values()),
             epochs=job.recipe.epochs,
             validation=lambda: job.evaluation("validation"),
             keeping=keeping,
@@ -291,6 +298,7 @@ def _finished(
         "recipe": job.recipe.model_dump(mode="json"),
         "classes": list(job.manifest.classes),
         "images": job.manifest.counts(),
+        "images_an_epoch": job.epoch,
         "dropped": lost,
         "epochs": [asdict(epoch) for epoch in epochs],
         "test": tested,

@@ -25,6 +25,7 @@ from loaders import (
     Manifest,
     Stream,
     find_loader,
+    images_an_epoch,
     open_loader,
     parse_settings,
     printable,
@@ -67,7 +68,8 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
         consumer.step(first)
         consumer.finish()
         # While a cache is being filled its loader is slower than it will be.
-        least = len(manifest) + 2 * spec.batch_size if settings.fills_cache else 0
+        epoch = int(images_an_epoch(manifest, spec).sum())
+        least = epoch + 2 * spec.batch_size if settings.fills_cache else 0
         seconds, images = _warm_up(
             stream,
             consumer,

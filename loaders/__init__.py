@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loaders import keras_directory, keras_pil, synthetic, tf_data
+from loaders.augment import Augment
 from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream, parse_settings, parse_spec
 from loaders.errors import (
     BudgetError,
@@ -26,6 +30,7 @@ from loaders.errors import (
 from loaders.faults import BUDGET, Faults, tolerance
 from loaders.manifest import SPLITS, Manifest, Split
 from loaders.order import Order
+from loaders.sampling import Sampling
 from loaders.source import scan
 
 LOADERS: dict[str, Loader] = {
@@ -47,6 +52,15 @@ def find_loader(name: str) -> Loader:
     except KeyError:
         known = ", ".join(LOADERS)
         raise UnknownLoader(f"no loader {name!r}; there are {known}") from None
+
+
+def images_an_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
+    """Images of each class in an epoch, int64 `[classes]`: more than there are where balanced."""
+    classes = len(manifest.classes)
+    sampling = Sampling.of(manifest.labels, classes, spec.balance)
+    if sampling is not None:
+        return sampling.images
+    return np.bincount(manifest.labels, minlength=classes)
 
 
 def open_loader(
@@ -84,9 +98,10 @@ def open_loader(
         spec.batch_size,
         spec.shuffle,
         spec.seed,
-        "horizontal_flip" in spec.augment,
+        spec.augment,
         epochs,
         start_step,
+        sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
     )
     return loader.open(manifest, spec, settings, order, faults)
 
@@ -95,6 +110,7 @@ __all__ = [
     "BUDGET",
     "LOADERS",
     "SPLITS",
+    "Augment",
     "Batch",
     "BatchSpec",
     "BudgetError",
@@ -103,6 +119,7 @@ __all__ = [
     "LoaderError",
     "Manifest",
     "Order",
+    "Sampling",
     "Settings",
     "SettingsError",
     "SourceError",
@@ -112,6 +129,7 @@ __all__ = [
     "UnknownLoader",
     "WorkerError",
     "find_loader",
+    "images_an_epoch",
     "open_loader",
     "parse_settings",
     "parse_spec",

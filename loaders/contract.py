@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from loaders.augment import UNCHANGED, Augment, Draws
 from loaders.errors import ImageError, LoaderError, SettingsError, SpecError
 from loaders.faults import Faults
+from loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
     from loaders.manifest import Manifest
@@ -45,9 +47,20 @@ class BatchSpec(Frozen):
     antialias: bool = Field(
         False, description="widen the filter when shrinking (Pillow's resize always does)"
     )
-    value_range: tuple[float, float] = Field((0.0, 1.0), description="what 0 and 255 become")
-    augment: tuple[Literal["horizontal_flip"], ...] = Field(
-        (), description="changes drawn anew for each image and epoch"
+    value_range: ValueRange = Field(
+        (0.0, 1.0),
+        description="what 0 and 255 become; or imagenet: its mean becomes 0, its deviation 1, in "
+        "each channel",
+    )
+    augment: Augment = Field(
+        UNCHANGED, description="changes drawn anew for each image and epoch; by default none"
+    )
+    balance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="0: each image once an epoch; 1: images of rarer classes again, until all "
+        "classes are as large as the largest; between: class frequency to the power of 1 - balance",
     )
     orientation: Literal["ignore", "apply"] = Field(
         "ignore",
@@ -64,28 +77,33 @@ class BatchSpec(Frozen):
     def _is_possible(self) -> Self:
         if self.antialias and self.interpolation == "nearest":
             raise ValueError("antialias needs interpolation bilinear, got nearest")
-        if self.value_range[0] >= self.value_range[1]:
+        if self.value_range != "imagenet" and self.value_range[0] >= self.value_range[1]:
             raise ValueError(f"value_range must rise, got {list(self.value_range)}")
         return self
 
     def for_evaluation(self) -> BatchSpec:
-        """The same pixels in the manifest's own order and without augmentation."""
-        return self.model_copy(update={"shuffle": False, "augment": ()})
+        """The same pixels, each once in the manifest's own order, and without augmentation."""
+        return self.model_copy(update={"shuffle": False, "augment": UNCHANGED, "balance": 0.0})
 
     @property
-    def scale(self) -> float:
-        """What a pixel of 0 to 255 is multiplied by to lie in `value_range`."""
-        low, high = self.value_range
-        return (high - low) / 255.0
+    def scale(self) -> Channels:
+        """What a pixel of 0 to 255 is multiplied by to lie in `value_range`; red, green, blue."""
+        return scale_and_offset(self.value_range)[0]
 
     @property
-    def offset(self) -> float:
+    def offset(self) -> Channels:
         """What is added after `scale`."""
-        return self.value_range[0]
+        return scale_and_offset(self.value_range)[1]
 
 
-class Batch(NamedTuple):
-    """One batch, its arrays on the host.
+class _Batch(NamedTuple):
+    images: Any
+    labels: NDArray[np.int32]
+    rows: NDArray[np.int64]
+
+
+class Batch(_Batch):
+    """One batch, its arrays on the host; unpacks into images, labels and rows.
 
     Attributes:
         images: uint8 pixels 0 to 255, to be brought into the spec's `value_range` on the device,
@@ -93,11 +111,23 @@ class Batch(NamedTuple):
             tensor, whichever the loader has at hand: `numpy.asarray` views either without a copy.
         labels: int32 `[batch]`, index into the manifest's classes.
         rows: int64 `[batch]`, each image's row in the manifest.
+        changes: float32 `[batch, 10]`, what the device is to do to each image, as
+            `Augment.for_device` says; None where it has nothing to do.
     """
 
-    images: Any
-    labels: NDArray[np.int32]
-    rows: NDArray[np.int64]
+    changes: Draws | None
+
+    def __new__(
+        cls,
+        images: Any,
+        labels: NDArray[np.int32],
+        rows: NDArray[np.int64],
+        changes: Draws | None = None,
+    ) -> Self:
+        """A batch of these."""
+        batch = super().__new__(cls, images, labels, rows)
+        batch.changes = changes
+        return batch
 
 
 class Settings(Frozen):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loaders.augment import NEUTRAL
 from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
 from loaders.errors import LoaderError, SourceError, SpecError
 from loaders.faults import Faults
@@ -19,7 +20,7 @@ from loaders.manifest import Manifest
 from loaders.order import Order, Rows
 from loaders.pillow_image import tensorflow_words
 from loaders.source import SPLIT_NAMES
-from loaders.tf_image import Decoding, mirrored, to_range
+from loaders.tf_image import Decoding, changed, to_range
 from loaders.tf_stream import unreadable
 
 if TYPE_CHECKING:
@@ -39,11 +40,16 @@ def open_stream(
 
     Raises:
         SourceError: the source is a CSV, or Keras lists none of its files.
-        SpecError: the spec asks for antialiasing, which Keras' function has not.
+        SpecError: the spec asks for antialiasing or balance, which Keras' function has not.
         LoaderError: a file that has to be converted cannot be read.
     """
     if manifest.layout == "csv":
         raise SourceError("keras_directory reads a folder a class, got a CSV; take another loader")
+    if spec.balance:
+        raise SpecError(
+            "keras_directory cannot balance: Keras lists each file once; set balance=0 or take "
+            "another loader"
+        )
     if spec.antialias:
         raise SpecError("keras_directory cannot antialias; set antialias=false or leave it out")
     with ExitStack() as stack:
@@ -195,39 +201,42 @@ class _Epochs:
         """
         import tensorflow as tf
 
-        listing = self._first
+        listing, folders = self._first, self._folders
         while self._parts:
             part = self._parts.pop(0)
             given = part.skip
             try:
-                for images, slots in self._pairs(listing, part):
-                    rows = self._folders.rows(slots.numpy())
+                for images, slots, draws in self._pairs(listing, part):
+                    rows = folders.rows(slots.numpy())
+                    changes = folders.spec.augment.for_device(
+                        draws.numpy(), folders.spec.image_size
+                    )
                     given += 1
-                    yield Batch(images, self._folders.manifest.labels[rows], rows)
+                    yield Batch(images, folders.manifest.labels[rows], rows, changes)
             except tf.errors.OpError as error:
                 seen, following = self._around(listing, given)
-                self._drop_failed(np.unique(self._folders.rows(following)), given, error)
+                self._drop_failed(np.unique(folders.rows(following)), given, error)
                 self._parts = [*self._what_is_left(listing, part, given, seen), *self._parts]
             if self._parts:
                 slots = self._parts[0].slots
-                listing = self._folders.whole() if slots is None else self._folders.part(slots)
+                listing = folders.whole() if slots is None else folders.part(slots)
 
     def _pairs(self, listing: _Listing, part: _Part) -> tf.data.Dataset:
-        """Elements `(images, slots)` of a part, in range and mirrored."""
+        """Elements `(images, slots, draws)` of a part, changed as drawn and in range."""
         import tensorflow as tf
 
         an_epoch = self._batches_an_epoch(listing)
 
         def finished(number: Any, pair: Any) -> Any:
             (pixels, _), slots = pair
-            pixels = to_range(pixels, self._folders.spec)
-            if not self._order.flip:
-                return pixels, slots
-            flips = tf.numpy_function(flips_of, [part.epoch + number // an_epoch, slots], tf.bool)
-            return mirrored(pixels, tf.ensure_shape(flips, [None])), slots
+            drawn = [part.epoch + number // an_epoch, slots]
+            draws = tf.numpy_function(draws_of, drawn, tf.float32)
+            draws = tf.ensure_shape(draws, [None, len(NEUTRAL)])
+            pixels = changed(pixels, draws, self._folders.spec)
+            return to_range(pixels, self._folders.spec), slots, draws
 
-        def flips_of(epoch: Any, slots: Rows) -> Any:
-            return self._order.flips_of(epoch, self._folders.rows(slots))
+        def draws_of(epoch: Any, slots: Rows) -> Any:
+            return self._order.draws_of(epoch, self._folders.rows(slots))
 
         pairs = tf.data.Dataset.zip((listing.dataset, listing.rows))
         numbered = pairs.repeat(-1 if part.epochs is None else part.epochs).enumerate()

@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
 from loaders.errors import ImageError
 from loaders.faults import Faults, Tolerance
-from loaders.host import flipped, ranged
+from loaders.host import finished
 from loaders.manifest import Manifest
 from loaders.order import Order, Rows
 from loaders.pillow_image import picture, reason
@@ -78,8 +78,10 @@ class Batches:
             self.tolerance.hold(len(failed), faults[-1])
             order = order.without(fault.row for fault in faults)
         images = np.stack([loaded[row] for row in rows.tolist()])
-        images = flipped(ranged(images, self.spec), order.flips(begin, end))
-        return Batch(images, self.manifest.labels[rows], rows), failed
+        draws = order.draws(begin, end)
+        changes = self.spec.augment.for_device(draws, self.spec.image_size)
+        images = finished(images, draws, self.spec)
+        return Batch(images, self.manifest.labels[rows], rows, changes), failed
 
     def _load(self, rows: Rows, loaded: dict[int, NDArray[np.float32]]) -> list[ImageError]:
         """Fill in what is not loaded yet; what fails is given back, or ends the run."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loaders.augment import UNCHANGED, Augment, Draws
+from loaders.sampling import Sampling
+
 Rows = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Order:
-    """One endless or finite sequence of rows, each row once an epoch.
+    """One endless or finite sequence of rows, each row at least once an epoch.
+
+    With `sampling`, rows of rarer classes come several times.
 
     Epochs follow each other without a seam: a batch may hold the last rows of one epoch and the
     first of the next, so that all batches but the very last are full and no row is dropped.
@@ -24,25 +29,32 @@ class Order:
         images: rows in the manifest.
         batch_size: rows in a batch.
         shuffle: whether each epoch is a new full permutation.
-        seed: decides the permutations and the flips.
-        flip: whether half of the images, drawn for each row and epoch, are to be mirrored.
+        seed: decides the permutations and what is drawn.
+        augment: what is drawn for each row and epoch.
         epochs: how many epochs, or None for no end.
         start_step: the batch to begin with, counted from the first of epoch 0.
         stop_step: the batch to end before, or None for all of the epochs.
         unreadable: rows that are not given; the next readable one of the order takes the place.
         exchanged: pairs of a position and the row that is given there instead of its own.
+        sampling: how often each row comes; once each if None.
     """
 
     images: int
     batch_size: int
     shuffle: bool = True
     seed: int = 0
-    flip: bool = False
+    augment: Augment = UNCHANGED
     epochs: int | None = None
     start_step: int = 0
     stop_step: int | None = None
     unreadable: frozenset[int] = frozenset()
     exchanged: tuple[tuple[int, int], ...] = ()
+    sampling: Sampling | None = None
+
+    @property
+    def epoch_size(self) -> int:
+        """Positions of an epoch: its images, each as often as it comes."""
+        return self.images if self.sampling is None else self.sampling.epoch_size
 
     @property
     def begin(self) -> int:
@@ -54,7 +66,7 @@ class Order:
         """Position after the last row, None without end."""
         ends = []
         if self.epochs is not None:
-            ends.append(self.epochs * self.images)
+            ends.append(self.epochs * self.epoch_size)
         if self.stop_step is not None:
             ends.append(self.stop_step * self.batch_size)
         return min(ends, default=None)
@@ -67,8 +79,11 @@ class Order:
         return max(0, -(-(self.end - self.begin) // self.batch_size))
 
     def epoch(self, number: int) -> Rows:
-        """All rows of one epoch, int64 `[images]`; not to be written to."""
-        return _permutation(self.images, number, self.seed, self.shuffle)
+        """All rows of one epoch, int64 `[epoch_size]`; not to be written to."""
+        return self._epoch(number)[0]
+
+    def _epoch(self, number: int) -> tuple[Rows, Rows]:
+        return _epoch(self.images, number, self.seed, self.shuffle, self.sampling)
 
     def rows(self, begin: int, end: int) -> Rows:
         """The rows at positions `begin` to `end` of the sequence, int64."""
@@ -93,26 +108,31 @@ class Order:
         return row
 
     def _drawn(self, begin: int, end: int) -> Rows:
-        pieces = []
+        return self._given(begin, end)[0]
+
+    def _given(self, begin: int, end: int) -> tuple[Rows, Rows]:
+        """Rows, and which of several times in its epoch each comes."""
+        pieces = [(np.empty(0, np.int64), np.empty(0, np.int64))]
         while begin < end:
-            number, first = divmod(begin, self.images)
-            last = min(self.images, first + end - begin)
-            pieces.append(self.epoch(number)[first:last])
+            number, first = divmod(begin, self.epoch_size)
+            last = min(self.epoch_size, first + end - begin)
+            rows, copies = self._epoch(number)
+            pieces.append((rows[first:last], copies[first:last]))
             begin += last - first
-        return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
-
-    def flips(self, begin: int, end: int) -> Flags:
-        """Which images at positions `begin` to `end` are mirrored."""
-        return self.flips_of(np.arange(begin, end) // self.images, self.rows(begin, end))
-
-    def flips_of(self, epochs: Rows, rows: Rows) -> Flags:
-        """Which of some rows are mirrored in their epochs: fixed by seed, epoch and row."""
-        if not self.flip:
-            return np.zeros(len(rows), np.bool_)
-        drawn = _mix(
-            _mix(_mix(np.uint64(self.seed)) ^ epochs.astype(np.uint64)) ^ rows.astype(np.uint64)
+        return (
+            np.concatenate([rows for rows, _ in pieces]),
+            np.concatenate([copies for _, copies in pieces]),
         )
-        return (drawn & np.uint64(1)).astype(np.bool_)
+
+    def draws(self, begin: int, end: int) -> Draws:
+        """What happens to the images at positions `begin` to `end`."""
+        epochs = np.arange(begin, end) // self.epoch_size
+        copies = 0 if self.sampling is None else self._given(begin, end)[1]
+        return self.draws_of(epochs, self.rows(begin, end), copies)
+
+    def draws_of(self, epochs: Any, rows: Rows, copies: Any = 0) -> Draws:
+        """What happens to some rows in their epochs: fixed by seed, epoch and row."""
+        return self.augment.drawn(self.seed, epochs, rows, copies)
 
     def pieces(self, size: int) -> Iterator[tuple[int, int]]:
         """Positions `(begin, end)` of consecutive pieces of `size` rows, the last maybe shorter."""
@@ -125,8 +145,8 @@ class Order:
     @property
     def first_full_step(self) -> int:
         """The first step before which every row has been given since `start_step`."""
-        epoch = -(-self.begin // self.images)
-        return -(-(epoch + 1) * self.images // self.batch_size)
+        epoch = -(-self.begin // self.epoch_size)
+        return -(-(epoch + 1) * self.epoch_size // self.batch_size)
 
     def split_at(self, step: int) -> tuple[Order, Order]:
         """What comes before a step and what comes from it on; either may be empty."""
@@ -141,19 +161,17 @@ class Order:
 
 
 @lru_cache(maxsize=2)
-def _permutation(images: int, epoch: int, seed: int, shuffle: bool) -> Rows:
-    if shuffle:
-        rows = np.random.default_rng([seed, epoch]).permutation(images)
+def _epoch(
+    images: int, number: int, seed: int, shuffle: bool, sampling: Sampling | None
+) -> tuple[Rows, Rows]:
+    """Rows and copies of one epoch."""
+    if sampling is None:
+        rows, copies = np.arange(images, dtype=np.int64), np.broadcast_to(np.int64(0), images)
     else:
-        rows = np.arange(images, dtype=np.int64)
+        rows, copies = sampling.epoch(number, seed)
+    if shuffle:
+        taken = np.random.default_rng([seed, number]).permutation(len(rows))
+        rows, copies = rows[taken], copies[taken] if sampling else copies
     rows.setflags(write=False)
-    return rows
-
-
-def _mix(value: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    """Scatter 64-bit integers. Source: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014)."""
-    with np.errstate(over="ignore"):
-        mixed = np.asarray(value) + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+    copies.setflags(write=False)
+    return rows, copies

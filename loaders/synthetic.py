@@ -9,6 +9,7 @@ from pydantic import Field
 
 from loaders.contract import Batch, BatchSpec, Dtype, Loader, Settings, Stream
 from loaders.faults import Faults
+from loaders.host import ranged
 from loaders.manifest import Manifest
 from loaders.order import Order
 
@@ -38,14 +39,11 @@ def _batches(
 ) -> Iterator[Batch]:
     shape = (spec.batch_size, spec.image_size, spec.image_size, 3)
     images = np.random.default_rng(spec.seed).integers(0, 256, shape, np.uint8)
-    made = (
-        images
-        if settings.output == "uint8"
-        else (images * np.float32(spec.scale) + np.float32(spec.offset))
-    )
+    made = images if settings.output == "uint8" else ranged(images.astype(np.float32), spec)
     for begin, end in order.pieces(order.batch_size):
         rows = order.rows(begin, end)
-        yield Batch(made[: len(rows)], manifest.labels[rows], rows)
+        changes = spec.augment.for_device(order.draws(begin, end), spec.image_size)
+        yield Batch(made[: len(rows)], manifest.labels[rows], rows, changes)
 
 
 LOADER = Loader(

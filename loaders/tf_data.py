@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from loaders.augment import NEUTRAL
 from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
 from loaders.faults import Faults
 from loaders.manifest import Manifest
 from loaders.order import Order, Rows
 from loaders.row_cache import RowCache
-from loaders.tf_image import Decoding, mirrored, resizer, to_bytes, to_range
+from loaders.tf_image import Decoding, changed, resizer, to_bytes, to_range
 from loaders.tf_stream import batches
 from loaders.ways import Ways
 
@@ -90,6 +91,7 @@ def open_stream(
         pipeline.batches,
         order,
         manifest,
+        spec,
         pipeline.decoding,
         faults,
         deterministic=settings.deterministic,
@@ -112,17 +114,19 @@ class _Pipeline:
         self.cached_from = order.first_full_step
 
     def batches(self, order: Order) -> tf.data.Dataset:
-        """Elements `(images, rows)`, one a batch."""
+        """Elements `(images, rows, draws)`, one a batch."""
         import tensorflow as tf
 
-        if self.cache is None:
-            dataset = self._live(order, self._image)
-        else:
+        if self.cache is not None:
             first, later = order.split_at(self.cached_from)
             dataset = self._live(first, self._decoded).map(self._kept)
             dataset = dataset.map(self._finished, num_parallel_calls=self.calls)
             dataset = dataset.concatenate(self._from_cache(later))
-        dataset = dataset.map(lambda images, rows, flips: (images, rows))
+        elif self.spec.augment.on_host.only_flips:
+            dataset = self._live(order, self._image)
+        else:
+            dataset = self._live(order, self._decoded)
+            dataset = dataset.map(self._finished, num_parallel_calls=self.calls)
         if self.settings.prefetch:
             dataset = dataset.prefetch(_autotuned(self.settings.prefetch))
         options = tf.data.Options()
@@ -152,40 +156,39 @@ class _Pipeline:
         cache = self.cache
         assert cache is not None
 
-        def taken(rows: Any, flips: Any) -> Any:
+        def taken(rows: Any, draws: Any) -> Any:
             import tensorflow as tf
 
             images = tf.numpy_function(cache.take, [rows], tf.uint8, stateful=True)
             side = self.spec.image_size
-            return tf.ensure_shape(images, (None, side, side, 3)), rows, flips
+            return tf.ensure_shape(images, (None, side, side, 3)), rows, draws
 
-        dataset = _rows_and_flips(order).map(taken, num_parallel_calls=self.calls)
+        dataset = _rows_and_draws(order).map(taken, num_parallel_calls=self.calls)
         return dataset.map(self._finished, num_parallel_calls=self.calls)
 
     def _picture(self, row: Any, path: Any, how: Any) -> Any:
         """Pixels of 0 to 255, resized."""
         return self.resize(self.decoding(self._read(row, path), how))
 
-    def _decoded(self, row: Any, path: Any, flip: Any, how: Any = None) -> Any:
-        return to_bytes(self._picture(row, path, how)), row, flip
+    def _decoded(self, row: Any, path: Any, draw: Any, how: Any = None) -> Any:
+        return to_bytes(self._picture(row, path, how)), row, draw
 
-    def _image(self, row: Any, path: Any, flip: Any, how: Any = None) -> Any:
-        return self._finished(self._picture(row, path, how), row, flip)
+    def _image(self, row: Any, path: Any, draw: Any, how: Any = None) -> Any:
+        return self._finished(self._picture(row, path, how), row, draw)
 
-    def _finished(self, images: Any, rows: Any, flips: Any) -> Any:
+    def _finished(self, images: Any, rows: Any, draws: Any) -> Any:
+        images = changed(images, draws, self.spec)
         if self.settings.output == "float32":
-            images = to_range(images, self.spec)
-        else:
-            images = to_bytes(images)
-        return mirrored(images, flips) if self.spec.augment else images, rows, flips
+            return to_range(images, self.spec), rows, draws
+        return to_bytes(images), rows, draws
 
-    def _kept(self, images: Any, rows: Any, flips: Any) -> Any:
+    def _kept(self, images: Any, rows: Any, draws: Any) -> Any:
         import tensorflow as tf
 
         assert self.cache is not None
         kept = tf.numpy_function(self.cache.put, [rows, images], [], stateful=True)
         with tf.control_dependencies([kept]):
-            return tf.identity(images), rows, flips
+            return tf.identity(images), rows, draws
 
 
 def _autotuned(value: int | Autotune) -> int:
@@ -234,7 +237,7 @@ def _row_cache(manifest: Manifest, spec: BatchSpec, settings: TfData) -> RowCach
 
 
 def _files(manifest: Manifest, order: Order, hows: Ways | None) -> tf.data.Dataset:
-    """Scalars `(row, path, flip)` in order, and `how` where rows are not all decoded alike.
+    """One image each: `(row, path, draw)` in order, and `how` where rows are not all decoded alike.
 
     Python is called once for many of them.
     """
@@ -243,28 +246,31 @@ def _files(manifest: Manifest, order: Order, hows: Ways | None) -> tf.data.Datas
     def pieces() -> Iterator[tuple[Any, ...]]:
         for begin, end in order.pieces(_PIECE):
             rows = order.rows(begin, end)
-            files = (rows, manifest.paths(rows), order.flips(begin, end))
+            files = (rows, manifest.paths(rows), order.draws(begin, end))
             yield files if hows is None else (*files, hows[rows])
 
     signature = [
         tf.TensorSpec([None], tf.int64),
         tf.TensorSpec([None], tf.string),
-        tf.TensorSpec([None], tf.bool),
+        tf.TensorSpec([None, len(NEUTRAL)], tf.float32),
     ]
     if hows is not None:
         signature.append(tf.TensorSpec([None], tf.int8))
     return tf.data.Dataset.from_generator(pieces, output_signature=tuple(signature)).unbatch()
 
 
-def _rows_and_flips(order: Order) -> tf.data.Dataset:
-    """Vectors `(rows, flips)`, one pair a batch."""
+def _rows_and_draws(order: Order) -> tf.data.Dataset:
+    """Vectors `(rows, draws)`, one pair a batch."""
     import tensorflow as tf
 
     def pieces() -> Iterator[tuple[Rows, Any]]:
         for begin, end in order.pieces(order.batch_size):
-            yield order.rows(begin, end), order.flips(begin, end)
+            yield order.rows(begin, end), order.draws(begin, end)
 
-    signature = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.bool))
+    signature = (
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([None, len(NEUTRAL)], tf.float32),
+    )
     return tf.data.Dataset.from_generator(pieces, output_signature=signature)
 
 

@@ -11,9 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loaders.augment import FLIP
 from loaders.contract import BatchSpec
+from loaders.host import augmented
 from loaders.manifest import Manifest
 from loaders.pillow_image import UPRIGHT, flattened, picture, reason, tensorflow_words
+from loaders.value_range import Channels
 from loaders.ways import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
 
 Decode = Literal["image", "jpeg", "scaled"]
@@ -227,8 +230,34 @@ def to_range(images: Any, spec: BatchSpec) -> Any:
     """Pixels of 0 to 255 as float32 in the spec's value range."""
     import tensorflow as tf
 
-    images = tf.cast(images, tf.float32) * spec.scale
-    return images + spec.offset if spec.offset else images
+    images = tf.cast(images, tf.float32) * _alike(spec.scale)
+    return images + _alike(spec.offset) if any(spec.offset) else images
+
+
+def _alike(channels: Channels) -> Any:
+    """One number for all channels where they are equal: far faster than one for each."""
+    return channels[0] if len(set(channels)) == 1 else list(channels)
+
+
+def changed(images: Any, draws: Any, spec: BatchSpec) -> Any:
+    """What the host has to change in pixels of 0 to 255; one image and its draws, or a batch.
+
+    Flips are TensorFlow's own and leave the dtype as it is, all else gives uint8 and needs a batch.
+    """
+    import tensorflow as tf
+
+    augment = spec.augment.on_host
+    if not augment:
+        return images
+    if augment.only_flips:
+        return mirrored(images, draws[..., FLIP] > 0)
+
+    def on_host(images: Any, draws: Any) -> Any:
+        return augmented(images, spec.augment.for_host(draws))
+
+    pixels = to_bytes(images)
+    made = tf.numpy_function(on_host, [pixels, draws], tf.uint8)
+    return tf.ensure_shape(made, pixels.shape)
 
 
 def mirrored(images: Any, flips: Any) -> Any:

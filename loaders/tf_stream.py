@@ -1,4 +1,4 @@
-"""From tf.data datasets of `(images, rows)` to batches, naming the file behind an error."""
+"""From tf.data datasets of `(images, rows, draws)` to batches, naming the file behind an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from loaders.contract import Batch
+from loaders.contract import Batch, BatchSpec
 from loaders.errors import ImageError, LoaderError
 from loaders.faults import Faults
 from loaders.manifest import Manifest
@@ -25,6 +25,7 @@ def batches(
     dataset_of: Callable[[Order], Any],
     order: Order,
     manifest: Manifest,
+    spec: BatchSpec,
     decoding: Decoding,
     faults: Faults,
     *,
@@ -36,7 +37,7 @@ def batches(
     begins with that batch, and has another row in the place of the one that failed.
 
     Args:
-        dataset_of: elements `(images, rows)` of an order, one a batch.
+        dataset_of: elements `(images, rows, draws)` of an order, one a batch.
         deterministic: False where images may come out of order.
 
     Raises:
@@ -48,13 +49,14 @@ def batches(
     while True:
         step = order.start_step
         try:
-            for images, rows in dataset_of(order):
+            for images, rows, draws in dataset_of(order):
                 taken = rows.numpy()
                 if ledger is not None:
                     begin = step * order.batch_size
                     ledger.note(order.rows(begin, begin + len(taken)), taken)
                 step += 1
-                yield Batch(images, manifest.labels[taken], taken)
+                changes = spec.augment.for_device(draws.numpy(), spec.image_size)
+                yield Batch(images, manifest.labels[taken], taken, changes)
             return
         except tf.errors.OpError as error:
             order = replace(order, start_step=step)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from trainer.errors import RecipeError
 from trainer.recipe import Phase, Recipe
-from trainer.value_range import ValueRange, scale_and_offset
 
-OWN_RANGE = (0.0, 255.0)  # what networks expect that hold a range themselves
+Channels = Sequence[float]
+_OWN_RANGE = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))  # of networks that hold a range themselves
 
 
 def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
@@ -68,6 +68,13 @@ def _constructor(name: str) -> Callable[..., Any]:
         ) from None
 
 
+def preprocessing(recipe: Recipe) -> Callable[[Any], Any]:
+    """What keras.applications does to pixels of 0 to 255 for the network's ImageNet weights."""
+    module = inspect.getmodule(_constructor(recipe.network))
+    own: Callable[[Any], Any] = module.preprocess_input  # type: ignore[union-attr]
+    return own
+
+
 @contextmanager
 def _precision(recipe: Recipe) -> Iterator[None]:
     import keras
@@ -85,7 +92,7 @@ def _of_kind(network: Any, *kinds: type) -> list[Any]:
     return [layer for layer in network.layers if isinstance(layer, kinds)]
 
 
-def check_range(network: Any, recipe: Recipe, value_range: ValueRange) -> None:
+def check_range(network: Any, recipe: Recipe, scale: Channels, offset: Channels) -> None:
     """Refuse a second range before a network that holds one itself.
 
     Raises:
@@ -94,15 +101,11 @@ def check_range(network: Any, recipe: Recipe, value_range: ValueRange) -> None:
     import keras
 
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)
-    if value_range != OWN_RANGE and _of_kind(network, *kinds):
+    if (tuple(scale), tuple(offset)) != _OWN_RANGE and _of_kind(network, *kinds):
         raise RecipeError(
-            f"network {recipe.network} holds its own range: it needs value_range "
-            f"{list(OWN_RANGE)} in the batch spec, got {_listed(value_range)}"
+            f"network {recipe.network} holds its own range: it needs value_range [0, 255] in the "
+            f"batch spec, got one that begins with {offset[0]:g}"
         )
-
-
-def _listed(value_range: ValueRange) -> str:
-    return repr(value_range if isinstance(value_range, str) else list(value_range))
 
 
 def set_learning(network: Any, recipe: Recipe, phase: Phase) -> None:
@@ -122,16 +125,18 @@ def set_learning(network: Any, recipe: Recipe, phase: Phase) -> None:
             layer.trainable = False
 
 
-def with_range(network: Any, value_range: ValueRange, image_dtype: str) -> Any:
+def with_range(network: Any, scale: Channels, offset: Channels, image_dtype: str) -> Any:
     """The network for pixels of 0 to 255: the range is applied on the device, in one place."""
     import keras
 
-    scale, offset = scale_and_offset(value_range)
-    if not isinstance(value_range, str):
-        scale, offset = scale[0], offset[0]  # type: ignore[assignment]
     pixels = keras.Input(network.input_shape[1:], dtype=image_dtype, name="pixels")
-    ranged = keras.layers.Rescaling(scale, offset, name="value_range")(pixels)
+    layer = keras.layers.Rescaling(_alike(scale), _alike(offset), name="value_range")
+    ranged = layer(pixels)
     return keras.Model(pixels, network(ranged), name=f"{network.name}_on_pixels")
+
+
+def _alike(channels: Channels) -> Any:
+    return channels[0] if len(set(channels)) == 1 else list(channels)
 
 
 def in_range(network: Any) -> Any:

@@ -12,21 +12,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.changes import DRAWN, Changes
 from trainer.errors import DivergedError
 from trainer.model import build_network, check_range, in_range, set_learning, with_range
 from trainer.optimizer import compile_for
 from trainer.recipe import Recipe
 from trainer.saved import save_model
-from trainer.value_range import ValueRange
 from trainer.weights import load_into
 
 Logs = dict[str, float]
 RUN_AHEAD = 2  # steps that the host may be ahead of the device; one is too few to hide a hand-over
-StepFunction = Callable[[Any, Any], Any]
+StepFunction = Callable[..., Any]
+_NO_CHANGES = Changes()
 
 
 class Fed(Protocol):
-    """What a trainer needs to know of a batch. Where it has `rows` too, an error names them."""
+    """What a trainer needs to know of a batch.
+
+    Where it has `rows` too, an error names them; where the device changes images, it has `changes`.
+    """
 
     @property
     def images(self) -> Any:
@@ -74,8 +78,10 @@ class Trainer:
         batch_size: int,
         classes: int,
         images: int,
-        value_range: ValueRange,
+        scale: Sequence[float],
+        offset: Sequence[float],
         image_dtype: str,
+        changes: Changes = _NO_CHANGES,
         class_weights: Sequence[float] | None = None,
         begin_afresh: bool = True,
     ) -> None:
@@ -83,9 +89,10 @@ class Trainer:
 
         Args:
             images: images in an epoch; with the recipe's epochs, it sets the schedule's length.
-            value_range: what 0 and 255 become.
+            scale, offset: what pixels are multiplied by, and what is then added; each channel.
             image_dtype: "uint8" for pixels, whose range is then applied on the device, or
                 "float32" for images already in range.
+            changes: which ones the device makes; batches then hold what is drawn, as `changes`.
             class_weights: how much an image of each class counts; all alike if None.
             begin_afresh: False where `restore` follows: the recipe's weights are not needed then.
 
@@ -94,16 +101,18 @@ class Trainer:
         """
         self._recipe = recipe
         self._sizes = (batch_size, images)
-        self._value_range = value_range
+        self._range = (scale, offset)
         self._image_dtype = image_dtype
+        self._changes = changes
         self._class_weights = class_weights
         self._network = build_network(recipe, image_size, classes)
-        check_range(self._network, recipe, value_range)
+        check_range(self._network, recipe, scale, offset)
         if begin_afresh:
             load_into(self._network, recipe, image_size)
         # What is compiled is never the network itself: a saved one must not hold an optimizer.
         if image_dtype == "uint8":
-            self._model = with_range(self._network, value_range, image_dtype)
+            dtype = "float32" if changes else "uint8"
+            self._model = with_range(self._network, scale, offset, dtype)
         else:
             self._model = in_range(self._network)
         self._in_flight: deque[_InFlight] = deque()
@@ -128,7 +137,22 @@ class Trainer:
         chosen = self._recipe.phases[phase]
         set_learning(self._network, self._recipe, chosen)
         compile_for(self._model, self._recipe, chosen, *self._sizes)
-        self._train, self._test = _functions(self._model, self._image_dtype, self._class_weights)
+        self._train, self._test = _functions(
+            self._model, self._image_dtype, self._class_weights, self._changed
+        )
+
+    @property
+    def _changed(self) -> Callable[[Any, Any], Any] | None:
+        """Images and what is drawn for them → changed images; None where nothing is."""
+        if not self._changes:
+            return None
+        scale, offset = self._range
+        if self._image_dtype == "uint8":
+            low, high = [0.0] * 3, [255.0] * 3
+        else:
+            low = list(offset)
+            high = [255 * by + plus for by, plus in zip(scale, offset, strict=True)]
+        return lambda images, drawn: self._changes.apply(images, drawn, low, high)
 
     def step(self, batch: Fed) -> None:
         """Train on one batch; the device may still be at work on the last few on return.
@@ -136,7 +160,8 @@ class Trainer:
         Raises:
             Diverged: the loss of this step, or of one still in flight, is not finite.
         """
-        logs = self._train(batch.images, batch.labels)
+        drawn = (batch.changes,) if self._changes else ()  # type: ignore[attr-defined]
+        logs = self._train(batch.images, batch.labels, *drawn)
         self._in_flight.append(_InFlight(self._steps, getattr(batch, "rows", None), logs))
         self._steps += 1
         if len(self._in_flight) > RUN_AHEAD:
@@ -241,7 +266,7 @@ class Trainer:
 
     def on_pixels(self) -> Any:
         """The network for pixels of 0 to 255, its range inside; its weights are the trainer's."""
-        return with_range(self._network, self._value_range, "float32")
+        return with_range(self._network, *self._range, "float32")
 
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
         """Write `on_pixels` with what inference must know, whole or not at all."""
@@ -257,9 +282,15 @@ def _value(variable: Any) -> Any:
 
 
 def _functions(
-    model: Any, image_dtype: str, class_weights: Sequence[float] | None
+    model: Any,
+    image_dtype: str,
+    class_weights: Sequence[float] | None,
+    changed: Callable[[Any, Any], Any] | None,
 ) -> tuple[StepFunction, StepFunction]:
-    """Train and test step on images and integer labels, by the Keras backend in use."""
+    """Train and test step on images and integer labels, by the Keras backend in use.
+
+    The train step also takes what is drawn where `changed` is given.
+    """
     import keras
 
     classes = model.output_shape[-1]
@@ -272,19 +303,23 @@ def _functions(
             return ()
         return (keras.ops.take(keras.ops.convert_to_tensor(class_weights, "float32"), labels),)
 
-    def train(images: Any, labels: Any) -> Any:
-        return model.train_step((images, one_hot(labels), *weighed(labels)))
+    def seen(images: Any, drawn: Any) -> Any:
+        return images if changed is None else changed(images, *drawn)
+
+    def train(images: Any, labels: Any, *drawn: Any) -> Any:
+        return model.train_step((seen(images, drawn), one_hot(labels), *weighed(labels)))
 
     def test(images: Any, labels: Any) -> Any:
         return model.test_step((images, one_hot(labels)))
 
     if keras.backend.backend() == "tensorflow":
-        return _graph(train, model, image_dtype), _graph(test, model, image_dtype)
+        with_draws = changed is not None
+        return _graph(train, model, image_dtype, with_draws), _graph(test, model, image_dtype)
 
-    def train_on_batch(images: Any, labels: Any) -> Any:
+    def train_on_batch(images: Any, labels: Any, *drawn: Any) -> Any:
         # Keras' own batch function: right on every backend, but it waits for the device.
         return model.train_on_batch(
-            np.asarray(images), one_hot(labels), *weighed(labels), return_dict=True
+            seen(np.asarray(images), drawn), one_hot(labels), *weighed(labels), return_dict=True
         )
 
     def test_on_batch(images: Any, labels: Any) -> Any:
@@ -293,14 +328,15 @@ def _functions(
     return train_on_batch, test_on_batch
 
 
-def _graph(step: StepFunction, model: Any, image_dtype: str) -> StepFunction:
+def _graph(step: StepFunction, model: Any, image_dtype: str, drawn: bool = False) -> StepFunction:
     """The step as one TensorFlow graph for any batch size: a short batch costs no new trace."""
     import tensorflow as tf
 
-    images = tf.TensorSpec(model.input_shape, image_dtype)
-    labels = tf.TensorSpec([None], tf.int32)
+    signature = [tf.TensorSpec(model.input_shape, image_dtype), tf.TensorSpec([None], tf.int32)]
+    if drawn:
+        signature.append(tf.TensorSpec([None, DRAWN], tf.float32))
     return tf.function(  # type: ignore[no-any-return]
-        step, input_signature=(images, labels), jit_compile=model.jit_compile or None
+        step, input_signature=signature, jit_compile=model.jit_compile or None
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 from warnings import catch_warnings, simplefilter
 
+import numpy as np
+
 from trainer.errors import WeightsError
-from trainer.model import build_network, construct
+from trainer.model import build_network, construct, preprocessing
 from trainer.recipe import Recipe
 from trainer.saved import load_model, read_facts
 
@@ -42,19 +44,43 @@ def load_into(network: Any, recipe: Recipe, image_size: int) -> None:
     _copy(donor, network, recipe)
 
 
-def warnings(recipe: Recipe, value_range: Any) -> list[str]:
+def warnings(
+    recipe: Recipe, value_range: Any, scale: Sequence[float], offset: Sequence[float]
+) -> list[str]:
     """One line where the weights were trained on images in another range.
 
     Raises:
         WeightsError: no such file.
     """
+    if recipe.weights == IMAGENET_WEIGHTS:
+        return _other_than_imagenet(recipe, value_range, scale, offset)
     if not recipe.weights.endswith(".keras"):
         return []
     there = (read_facts(_existing(recipe.weights)) or {}).get("value_range")
-    here = value_range if isinstance(value_range, str) else list(value_range)
+    here = _told(value_range)
     if there in (None, here):
         return []
     return [f"{recipe.weights} was trained with value_range {there}, this run has {here}"]
+
+
+def _other_than_imagenet(
+    recipe: Recipe, value_range: Any, scale: Sequence[float], offset: Sequence[float]
+) -> list[str]:
+    """Held against what the network's own `preprocess_input` makes of black and white."""
+    pixels = np.array([[[[0.0] * 3, [255.0] * 3]]], np.float32)
+    ours = pixels * np.array(scale) + np.array(offset)
+    theirs = np.asarray(preprocessing(recipe)(pixels.copy()))
+    if np.allclose(ours, theirs, atol=1e-3):
+        return []
+    black, white = (", ".join(f"{level:g}" for level in theirs[0, 0, at]) for at in (0, 1))
+    return [
+        f"the ImageNet weights of {recipe.network} were trained with black at ({black}) and white "
+        f"at ({white}); this run has value_range {_told(value_range)}"
+    ]
+
+
+def _told(value_range: Any) -> Any:
+    return value_range if isinstance(value_range, str) else list(value_range)
 
 
 def _existing(name: str) -> Path:

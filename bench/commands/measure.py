@@ -11,6 +11,8 @@ from bench.commands.options import (
     TRAINING_SPEC,
     Alpha,
     Antialias,
+    Augmentations,
+    Balance,
     BatchSize,
     Blacklist,
     Data,
@@ -23,6 +25,7 @@ from bench.commands.options import (
     OnError,
     Orientation,
     Out,
+    Range,
     Resize,
     Sets,
     given_only,
@@ -78,6 +81,9 @@ def bench(
     antialias: Antialias = None,
     orientation: Orientation = None,
     flip: Flip = None,
+    augment: Augmentations = None,
+    value_range: Range = None,
+    balance: Balance = None,
     alpha: Alpha = None,
     blacklist: Blacklist = None,
     on_error: OnError = None,
@@ -99,20 +105,26 @@ def bench(
     json: Json = None,
 ) -> None:
     """Measure each loader while it feeds the real trainer, and choose the best."""
-    from bench.plan import Suite, make_plan, parse_model, parse_set
+    from bench.plan import Suite, make_plan, merged_spec, parse_model, parse_set
     from bench.suites import named_suite
 
     manifest = listed(data, blacklist).only("train")
     settings = parse_set(set_ or [])
+    spec = spec_values(
+        batch_size,
+        image_size,
+        resize,
+        interpolation,
+        antialias,
+        flip,
+        orientation,
+        augment,
+        value_range,
+        balance,
+    )
     chosen = named_suite(suite, loader, settings, manifest)
     overrides: dict[str, Any] = {
-        "spec": {
-            **TRAINING_SPEC,
-            **chosen.spec,
-            **spec_values(
-                batch_size, image_size, resize, interpolation, antialias, flip, orientation
-            ),
-        },
+        "spec": merged_spec(TRAINING_SPEC, chosen.spec, spec),
         "recipe": {**chosen.recipe, **given_only({"alpha": alpha})},
         "timing": {
             **chosen.timing.model_dump(exclude_unset=True),

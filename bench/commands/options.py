@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from loaders import Manifest
 
-TRAINING_SPEC = {"augment": ["horizontal_flip"]}  # what a training from scratch wants by default
+TRAINING_SPEC = {
+    "augment": {"horizontal_flip": True}
+}  # what a training from scratch wants by default
 
 Data = Annotated[
     str,
@@ -81,6 +83,30 @@ Flip = Annotated[
         "--flip/--no-flip", help="Mirror half of the images, drawn anew each epoch. (default: flip)"
     ),
 ]
+Augmentations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--augment",
+        help="A change drawn anew for each image and epoch, NAME=VALUE: rotation=DEGREES, "
+        "zoom=LOW,HIGH, crop=SHARE, brightness=SHARE, contrast=SHARE, jpeg_quality=LOW,HIGH; "
+        "on_device=NAME,… lets the device make it. May be given again.",
+    ),
+]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--value-range",
+        help="What pixels of 0 to 255 become: LOW,HIGH, or imagenet for its mean and deviation. "
+        "(default: 0,1)",
+    ),
+]
+Balance = Annotated[
+    float | None,
+    typer.Option(
+        help="0: each image once an epoch; 1: images of rarer classes again, until all classes "
+        "are alike; or between. (default: 0)"
+    ),
+]
 Alpha = Annotated[float | None, typer.Option(help="Width of MobileNetV2. (default: 1.0)")]
 
 
@@ -92,16 +118,23 @@ def spec_values(
     antialias: bool | None,
     flip: bool | None,
     orientation: str | None = None,
+    augment: list[str] | None = None,
+    value_range: str | None = None,
+    balance: float | None = None,
 ) -> dict[str, Any]:
     """The fields of a batch spec that were given."""
-    augment = None if flip is None else (["horizontal_flip"] if flip else [])
+    from bench.plan import parse_augment, parse_range
+
+    changes = {**given_only({"horizontal_flip": flip}), **parse_augment(augment or [])}
     given = {
         "batch_size": batch_size,
         "image_size": image_size,
         "resize": resize,
         "interpolation": interpolation,
         "antialias": antialias,
-        "augment": augment,
+        "augment": changes or None,
+        "value_range": None if value_range is None else parse_range(value_range),
+        "balance": balance,
         "orientation": orientation,
     }
     return given_only(given)

@@ -11,6 +11,8 @@ from bench.commands.options import (
     TRAINING_SPEC,
     Alpha,
     Antialias,
+    Augmentations,
+    Balance,
     BatchSize,
     Blacklist,
     Data,
@@ -22,6 +24,7 @@ from bench.commands.options import (
     OnError,
     Orientation,
     Out,
+    Range,
     Resize,
     Sets,
     given_only,
@@ -78,6 +81,9 @@ def train(
     antialias: Antialias = None,
     orientation: Orientation = None,
     flip: Flip = None,
+    augment: Augmentations = None,
+    value_range: Range = None,
+    balance: Balance = None,
     alpha: Alpha = None,
     blacklist: Blacklist = None,
     on_error: OnError = None,
@@ -112,7 +118,18 @@ def train(
     given = given_only({"on_error": on_error, "error_budget": error_budget})
     failures = parse_model(Failures, given, "options")
     keep = Keep(checkpoint_seconds, checkpoint_steps, tensorboard, _window(profile))
-    spec = spec_values(batch_size, image_size, resize, interpolation, antialias, flip, orientation)
+    spec = spec_values(
+        batch_size,
+        image_size,
+        resize,
+        interpolation,
+        antialias,
+        flip,
+        orientation,
+        augment,
+        value_range,
+        balance,
+    )
     changes = given_only(
         {
             "weights": weights,
@@ -151,7 +168,7 @@ def _begun(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
 def _chosen(loader: str, set_: list[str] | None, spec: dict[str, Any]) -> Best:
     """The loader with its settings and spec; a changed one has no predicted rate."""
     from bench.choose import Best, read_best
-    from bench.plan import settings_for
+    from bench.plan import merged_spec, settings_for
     from loaders import find_loader, parse_settings, parse_spec
 
     best = (
@@ -159,10 +176,11 @@ def _chosen(loader: str, set_: list[str] | None, spec: dict[str, Any]) -> Best:
         if loader.endswith(".toml")
         else Best(loader=loader, spec=TRAINING_SPEC)
     )
-    changed = {name: value for name, value in spec.items() if best.spec.get(name) != value}
+    asked = merged_spec(best.spec, spec)
+    changed = parse_spec(asked) != parse_spec(best.spec)
     best = best.model_copy(
         update={
-            "spec": {**best.spec, **spec},
+            "spec": asked,
             "settings": {**best.settings, **settings_for(best.loader, set_ or [])},
             "predicted": best.predicted if not changed and not set_ else None,
         }
@@ -212,16 +230,18 @@ def run_training(
     from bench.stopping import stop_on_sigterm
     from bench.train import train as train_with
     from bench.train_progress import train_progress
-    from loaders import parse_spec
+    from loaders import images_an_epoch, parse_spec
     from trainer.fit import Stopped
     from trainer.weights import warnings as weights_warnings
 
     terminal = console()
     manifest.only("validation")
-    images = len(manifest.only("train"))
     spec = parse_spec(best.spec)
+    images = int(images_an_epoch(manifest.only("train"), spec).sum())
     notes = recipe.warnings(spec.batch_size, images)
-    for line in notes if resume else [*notes, *weights_warnings(recipe, spec.value_range)]:
+    if not resume:
+        notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
+    for line in notes:
         terminal.print(f"Note: {line}", highlight=False, soft_wrap=True)
     go_on = f"feedbench train {data} --resume {folder}"
     try:

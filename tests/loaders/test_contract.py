@@ -7,7 +7,16 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from loaders import LOADERS, BatchSpec, LoaderError, Order, open_loader, parse_settings, scan
+from loaders import (
+    LOADERS,
+    Augment,
+    BatchSpec,
+    LoaderError,
+    Order,
+    open_loader,
+    parse_settings,
+    scan,
+)
 
 SPEC = BatchSpec(batch_size=8, image_size=32, seed=3)
 VARIANTS = [
@@ -76,7 +85,7 @@ def test_two_epochs_are_as_promised(manifest, name, settings):
 
 @every_variant
 def test_the_same_seed_gives_the_same_pixels_again(manifest, name, settings):
-    spec = SPEC.model_copy(update={"augment": ("horizontal_flip",)})
+    spec = SPEC.model_copy(update={"augment": Augment(horizontal_flip=True)})
     for one, other in zip(
         drawn(name, settings, manifest, spec, epochs=2),
         drawn(name, settings, manifest, spec, epochs=2),

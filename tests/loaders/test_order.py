@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from loaders import Order
+from loaders import Augment, Order
+from loaders.augment import FLIP
 
 
 def test_each_epoch_is_another_full_permutation():
@@ -56,13 +57,13 @@ def test_a_split_of_a_short_order_leaves_nothing_for_later():
 
 
 def test_half_are_flipped_anew_each_epoch_wherever_one_enters():
-    order = Order(2_000, 8, seed=3, flip=True)
-    first, second = order.flips(0, 2_000), order.flips(2_000, 4_000)
+    order = Order(2_000, 8, seed=3, augment=Augment(horizontal_flip=True))
+    first, second = (order.draws(begin, begin + 2_000)[:, FLIP] for begin in (0, 2_000))
     assert 0.45 < first.mean() < 0.55
     by_row = [np.argsort(order.rows(0, 2_000)), np.argsort(order.rows(2_000, 4_000))]
     assert 0.4 < (first[by_row[0]] == second[by_row[1]]).mean() < 0.6
-    assert order.flips(700, 900).tolist() == first[700:900].tolist()
-    assert not Order(2_000, 8, seed=3).flips(0, 2_000).any()
+    assert order.draws(700, 900)[:, FLIP].tolist() == first[700:900].tolist()
+    assert not Order(2_000, 8, seed=3).draws(0, 2_000)[:, FLIP].any()
 
 
 def test_the_next_readable_row_takes_the_place_of_one_that_is_not():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loaders import BatchSpec, Order, open_loader, scan
+from loaders import Augment, BatchSpec, open_loader, scan
+from loaders.augment import FLIP
 
 SIDE = 48
 REAL = [
@@ -100,11 +101,10 @@ def test_the_picture_is_pillows(manifest, name, settings, resize, interpolation,
 @pytest.mark.parametrize(("name", "settings"), REAL, ids=str)
 def test_flips_are_the_same_images_in_every_loader(manifest, name, settings):
     spec = BatchSpec(batch_size=16, image_size=SIDE, seed=5)
-    mirrored = spec.model_copy(update={"augment": ("horizontal_flip",)})
+    mirrored = spec.model_copy(update={"augment": Augment(horizontal_flip=True)})
     plain = pictures(name, settings, manifest, spec)
-    order = Order(len(manifest), 16, seed=5, flip=True)
     rows = np.arange(len(manifest))
-    flips = order.flips_of(np.zeros_like(rows), rows)
+    flips = mirrored.augment.drawn(5, np.zeros_like(rows), rows)[:, FLIP] > 0
     assert 0.2 < flips.mean() < 0.8
     for row, pixels in pictures(name, settings, manifest, mirrored).items():
         expected = plain[row][:, ::-1] if flips[row] else plain[row]

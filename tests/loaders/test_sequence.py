@@ -5,10 +5,11 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from loaders import LOADERS, BatchSpec, Order, open_loader, scan
+from loaders import LOADERS, Augment, BatchSpec, open_loader, scan
+from loaders.augment import FLIP
 
 # Keras shuffles among 8 batches: so few rows that its window is smaller than an epoch.
-SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment=("horizontal_flip",))
+SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment={"horizontal_flip": True})
 MAKERS = [
     ("keras_pil", {}),
     ("keras_pil", {"workers": 2}),
@@ -38,7 +39,7 @@ def test_each_row_brings_its_own_image_flipped_as_its_epoch_says(manifest, name,
     count = len(manifest)
     _, plain = drawn(name, settings, manifest, SPEC.for_evaluation(), epochs=1)
     rows, images = drawn(name, settings, manifest, epochs=3)
-    flips = Order(count, 4, seed=7, flip=True).flips_of(np.arange(3 * count) // count, rows)
+    flips = SPEC.augment.drawn(7, np.arange(3 * count) // count, rows)[:, FLIP] > 0
     assert 0.3 < flips.mean() < 0.7
     expected = plain[rows]
     expected[flips] = expected[flips, :, ::-1]
@@ -56,7 +57,7 @@ def test_a_cache_entered_in_mid_epoch_gives_what_is_given_without_one(manifest, 
 @pytest.mark.parametrize("cache", ["none", "decoded"])
 def test_without_determinism_each_row_still_comes_as_often(manifest, cache):
     settings = {"deterministic": False, "num_parallel_calls": 4, "cache": cache}
-    spec = SPEC.model_copy(update={"augment": ()})
+    spec = SPEC.model_copy(update={"augment": Augment()})
     _, plain = drawn("tf_data", {}, manifest, SPEC.for_evaluation(), epochs=1)
     rows, images = drawn("tf_data", settings, manifest, spec, epochs=3)
     assert np.bincount(rows).tolist() == [3] * len(manifest)

@@ -45,7 +45,8 @@ def trainer() -> Trainer:
         batch_size=BATCH,
         classes=2,
         images=BATCH,
-        value_range=(-1, 1),
+        scale=[2 / 255] * 3,
+        offset=[-1.0] * 3,
         image_dtype="float32",
     )
 

@@ -7,10 +7,9 @@ from pydantic import ValidationError
 
 from trainer import Recipe
 from trainer.errors import RecipeError
-from trainer.model import OWN_RANGE, build_network, check_range, set_learning, with_range
+from trainer.model import build_network, check_range, set_learning, with_range
 from trainer.optimizer import compile_for, undecayed
 from trainer.schedule import make_schedule
-from trainer.value_range import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 SMALL = {"alpha": 0.35, "epochs": 10, "warm_up_epochs": 0}
 
@@ -101,15 +100,16 @@ def test_a_network_with_a_range_of_its_own_takes_no_second_one():
     layers = [keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255)]
     network = keras.Sequential(layers)
     with pytest.raises(RecipeError, match="holds its own range"):
-        check_range(network, Recipe(), (0.0, 1.0))
-    check_range(network, Recipe(), OWN_RANGE)
+        check_range(network, Recipe(), [1 / 255] * 3, [0.0] * 3)
+    check_range(network, Recipe(), [1.0] * 3, [0.0] * 3)
 
 
 def test_the_range_of_imagenet_is_applied_by_channel():
     layers = [keras.Input((1, 1, 3)), keras.layers.Flatten()]
-    model = with_range(keras.Sequential(layers), "imagenet", "uint8")
+    scale, offset = np.array([0.01, 0.02, 0.03]), np.array([-1, 0, 1])
+    model = with_range(keras.Sequential(layers), scale.tolist(), offset.tolist(), "uint8")
     pixels = np.array([[[[255, 0, 51]]]], np.uint8)
-    expected = (np.array([1, 0, 0.2]) - IMAGENET_MEAN) / IMAGENET_DEVIATION
+    expected = np.array([255, 0, 51]) * scale + offset
     assert np.asarray(model(pixels))[0] == pytest.approx(expected, abs=1e-5)
     again = keras.Model.from_config(model.get_config())
     assert np.asarray(again(pixels))[0] == pytest.approx(expected, abs=1e-5)

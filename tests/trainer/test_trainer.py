@@ -41,7 +41,8 @@ def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
         batch_size=BATCH,
         classes=2,
         images=IMAGES,
-        value_range=(0, 1),
+        scale=[1 / 255] * 3,
+        offset=[0.0] * 3,
         image_dtype=image_dtype,
     )
 

@@ -14,6 +14,7 @@ from trainer.saved import load_model, read_facts, save_model
 from trainer.step import Trainer
 from trainer.weights import load_into, warnings
 
+BOTH_SIGNS = [2 / 255] * 3, [-1.0] * 3  # scale and offset of the range -1 to 1
 SIDE = 32
 SMALL = {"alpha": 0.35, "epochs": 4}
 
@@ -31,7 +32,7 @@ def donor():
 @pytest.fixture(scope="module")
 def files(donor, tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
-    model = with_range(donor, (-1.0, 1.0), "float32")
+    model = with_range(donor, *BOTH_SIGNS, "float32")
     facts = {"classes": list("abcde"), "value_range": [-1.0, 1.0]}
     save_model(model, folder / "model.keras", facts)
     donor.save_weights(folder / "all.weights.h5")
@@ -99,8 +100,15 @@ def test_imagenet_without_a_network_says_how_to_give_a_file(monkeypatch, tmp_pat
 
 def test_another_range_than_that_of_the_weights_is_told(files):
     recipe = Recipe(**SMALL, weights=str(files / "model.keras"))
-    assert warnings(recipe, (-1.0, 1.0)) == []
-    assert "value_range [-1.0, 1.0], this run has [0.0, 1.0]" in warnings(recipe, (0.0, 1.0))[0]
+    assert warnings(recipe, (-1.0, 1.0), *BOTH_SIGNS) == []
+    told = warnings(recipe, (0.0, 1.0), [1 / 255] * 3, [0.0] * 3)[0]
+    assert "value_range [-1.0, 1.0], this run has [0.0, 1.0]" in told
+
+
+def test_imagenet_weights_want_their_own_preprocessing():
+    recipe = Recipe(weights="imagenet")
+    assert warnings(recipe, (-1.0, 1.0), *BOTH_SIGNS) == []
+    assert "black at (-1, -1, -1)" in warnings(recipe, (0.0, 1.0), [1 / 255] * 3, [0.0] * 3)[0]
 
 
 def test_the_saved_model_holds_its_facts_and_keras_still_reads_it(files):
@@ -118,7 +126,8 @@ def test_a_frozen_phase_moves_the_head_alone_and_the_next_one_more(files):
         batch_size=4,
         classes=2,
         images=8,
-        value_range=(-1, 1),
+        scale=BOTH_SIGNS[0],
+        offset=BOTH_SIGNS[1],
         image_dtype="uint8",
     )
     random = np.random.default_rng(0)

@@ -1,0 +1,194 @@
+"""What is drawn, what it does to an image, and that all loaders do the same."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from loaders import Augment, BatchSpec, SpecError, open_loader, parse_spec, scan
+from loaders.augment import (
+    ANGLE,
+    BRIGHTNESS,
+    CONTRAST,
+    CROP,
+    FLIP,
+    NEUTRAL,
+    QUALITY,
+    ZOOM,
+)
+from loaders.host import augmented, ranged
+from loaders.tf_image import to_range
+
+ALL = Augment(
+    horizontal_flip=True,
+    rotation=20,
+    zoom=(0.9, 1.2),
+    crop=0.7,
+    brightness=0.1,
+    contrast=0.2,
+    jpeg_quality=(40, 90),
+)
+MAKERS = [
+    ("keras_pil", {}),
+    ("keras_pil", {"workers": 2}),
+    ("keras_directory", {}),
+    ("tf_data", {"output": "float32"}),
+    ("tf_data", {"cache": "decoded"}),
+    ("tf_data", {"cache": "encoded", "deterministic": False, "num_parallel_calls": 4}),
+]
+
+
+@pytest.fixture(scope="module")
+def smooth() -> np.ndarray:
+    """A picture without sharp edges, so that resampling changes little beside what it is to do."""
+    y, x = np.mgrid[:64, :64] / 63
+    return np.stack([255 * x, 255 * y, 127 + 100 * np.sin(3 * x * y)], -1).astype(np.uint8)
+
+
+def draw(**columns) -> np.ndarray:
+    made = NEUTRAL.copy()
+    for name, value in columns.items():
+        made[globals()[name]] = value
+    return made[None]
+
+
+def many(augment, rows=4_000, **how):
+    return augment.drawn(1, np.zeros(rows, int), np.arange(rows), **how)
+
+
+def test_draws_fill_their_ranges_and_no_more():
+    drawn = many(ALL)
+    for column, low, high in [
+        (ANGLE, -20, 20),
+        (ZOOM, 0.9, 1.2),
+        (CROP, 0.7, 1),
+        (BRIGHTNESS, -0.1, 0.1),
+        (CONTRAST, 0.8, 1.2),
+    ]:
+        values = drawn[:, column]
+        assert low - 1e-6 <= values.min() < low + 0.01 * (high - low)
+        assert high - 0.01 * (high - low) < values.max() <= high + 1e-6
+        assert abs(values.mean() - (low + high) / 2) < 0.03 * (high - low)
+    assert set(drawn[:, QUALITY].astype(int)) == set(range(40, 91))
+    assert 0.45 < drawn[:, FLIP].mean() < 0.55
+    correlation = np.corrcoef(np.delete(drawn, QUALITY, 1).T)
+    assert np.abs(correlation - np.eye(len(correlation))).max() < 0.06
+
+
+def test_a_draw_is_fixed_by_seed_epoch_row_and_copy():
+    one = many(ALL)
+    assert np.array_equal(one, many(ALL))
+    assert np.array_equal(one[[7, 3]], ALL.drawn(1, np.zeros(2, int), np.array([7, 3])))
+    others = [
+        ALL.drawn(2, np.zeros(9, int), np.arange(9)),
+        ALL.drawn(1, np.ones(9, int), np.arange(9)),
+        ALL.drawn(1, np.zeros(9, int), np.arange(9), np.ones(9, int)),
+    ]
+    for other in others:
+        assert (other[:, ANGLE] != one[:9, ANGLE]).all()
+    assert np.array_equal(many(Augment()), np.tile(NEUTRAL, (4_000, 1)))
+
+
+def test_each_change_does_what_it_says(smooth):
+    batch = smooth[None]
+
+    def changed(**columns):
+        return augmented(batch, draw(**columns))[0].astype(int)
+
+    assert np.array_equal(changed(), smooth)
+    assert np.array_equal(changed(FLIP=1), smooth[:, ::-1])
+    assert np.abs(changed(ANGLE=90) - np.rot90(smooth)).max() <= 1
+    assert np.abs(changed(ANGLE=180) - smooth[::-1, ::-1]).max() <= 1
+    middle = np.asarray(Image.fromarray(smooth).resize((64, 64), 2, (16, 16, 48, 48)), int)
+    assert np.abs(changed(CROP=0.5) - middle)[2:-2, 2:-2].max() <= 3
+    assert np.abs(changed(ZOOM=2) - middle)[2:-2, 2:-2].max() <= 3
+    corner = np.asarray(Image.fromarray(smooth).resize((64, 64), 2, (0, 32, 32, 64)), int)
+    assert np.abs(changed(CROP=0.5, LEFT=-1, TOP=1) - corner)[2:-2, 2:-2].max() <= 3
+    brighter = np.clip(smooth.astype(int) + 51, 0, 255)
+    assert np.abs(changed(BRIGHTNESS=0.2) - brighter).max() <= 1
+    mean = smooth.mean((0, 1))
+    assert np.abs(changed(CONTRAST=0.5) - (smooth - mean) / 2 - mean).max() <= 1
+    coarse, fine = (np.abs(changed(QUALITY=q) - smooth).mean() for q in (5, 95))
+    assert 0 < fine < 2 < coarse
+
+
+LEFT, TOP = 4, 5
+
+
+def rows_and_images(name, settings, manifest, spec):
+    with open_loader(name, manifest, spec, settings, epochs=2) as stream:
+        return {
+            (number // -(-len(manifest) // spec.batch_size), row): np.asarray(image, np.float32)
+            for number, (images, _, rows) in enumerate(stream)
+            for image, row in zip(np.asarray(images), rows.tolist(), strict=True)
+        }
+
+
+@pytest.mark.parametrize(("name", "settings"), MAKERS, ids=str)
+def test_every_loader_changes_each_image_as_its_row_and_epoch_say(splits_folder, name, settings):
+    manifest = scan(splits_folder).only("train")
+    count = len(manifest)
+    spec = BatchSpec(batch_size=count, image_size=48, seed=4, value_range=(0, 255), augment=ALL)
+    plain = rows_and_images(name, settings, manifest, spec.for_evaluation())
+    given = rows_and_images(name, settings, manifest, spec)
+    assert len(given) == 2 * count
+    for (epoch, row), image in given.items():
+        drawn = ALL.drawn(4, np.array([epoch]), np.array([row]))
+        expected = augmented(np.rint(plain[0, row]).astype(np.uint8)[None], drawn)[0]
+        assert np.array_equal(image, expected)
+
+
+def test_the_device_is_told_what_the_host_leaves(splits_folder):
+    manifest = scan(splits_folder).only("train")
+    split = ALL.model_copy(update={"on_device": ("rotation", "brightness")})
+    spec = BatchSpec(batch_size=8, image_size=32, augment=split)
+    for name in ("keras_pil", "keras_directory", "tf_data", "synthetic"):
+        with open_loader(name, manifest, spec, epochs=1) as stream:
+            batch = next(stream)
+        drawn = ALL.drawn(0, np.zeros(8, int), batch.rows)
+        assert batch.changes.shape == (8, 10)
+        assert np.array_equal(batch.changes[:, 9], drawn[:, BRIGHTNESS])
+        assert (batch.changes[:, 8] == 1).all()
+        angle = np.rad2deg(np.arctan2(batch.changes[:, 3], batch.changes[:, 0]))
+        assert np.allclose(angle, drawn[:, ANGLE], atol=1e-3)
+    host = split.for_host(ALL.drawn(0, np.zeros(8, int), batch.rows))
+    assert (host[:, ANGLE] == 0).all()
+    assert (host[:, ZOOM] != 1).all()
+    with open_loader("tf_data", manifest, spec.for_evaluation(), epochs=1) as stream:
+        assert next(stream).changes is None
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        ({"rotation": 181}, "augment.rotation"),
+        ({"zoom": [1.2, 0.9]}, "zoom must be two factors above 0 that rise"),
+        ({"jpeg_quality": [90, 40]}, "jpeg_quality must rise"),
+        ({"jpeg_quality": [0, 40]}, "augment.jpeg_quality"),
+        ({"on_device": ["rotation"]}, "rotation, which is not drawn"),
+        ({"on_device": ["jpeg_quality"]}, "augment.on_device"),
+        ({"shear": 3}, "there is no 'augment.shear'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(augment, said):
+    with pytest.raises(SpecError, match=said):
+        parse_spec({"augment": augment})
+    with pytest.raises(ValidationError):
+        Augment(**augment)
+
+
+def test_a_list_of_names_still_reads():
+    assert parse_spec({"augment": ["horizontal_flip"]}).augment == Augment(horizontal_flip=True)
+
+
+@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1), (0, 255), "imagenet"])
+def test_the_range_is_the_same_by_numpy_and_tensorflow(value_range):
+    spec = BatchSpec(value_range=value_range)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype(np.float32)
+    if value_range == "imagenet":
+        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        expected = (pixels / 255 - mean) / deviation
+    else:
+        expected = value_range[0] + pixels * (value_range[1] - value_range[0]) / 255
+    assert np.allclose(to_range(pixels, spec), expected, atol=1e-5)
+    assert np.allclose(ranged(pixels.copy(), spec), expected, atol=1e-5)

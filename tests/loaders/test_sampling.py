@@ -1,0 +1,61 @@
+"""How often rows come where classes are balanced."""
+
+import numpy as np
+import pytest
+
+from loaders import BatchSpec, Order, Sampling, SpecError, images_an_epoch, open_loader, scan
+
+LABELS = np.repeat([0, 1, 2], [60, 13, 5]).astype(np.int32)
+
+
+def order(balance, **how):
+    return Order(len(LABELS), 8, seed=2, sampling=Sampling.of(LABELS, 4, balance), **how)
+
+
+def test_the_largest_class_stays_and_rarer_ones_rise_to_it():
+    assert Sampling.of(LABELS, 4, 0.0) is None
+    assert Sampling.of(LABELS, 4, 1.0).images.tolist() == [60, 60, 60, 0]
+    halfway = np.rint([60, 60 * np.sqrt(13 / 60), 60 * np.sqrt(5 / 60), 0]).tolist()
+    assert Sampling.of(LABELS, 4, 0.5).images.tolist() == halfway
+
+
+@pytest.mark.parametrize("balance", [0.3, 1.0])
+def test_each_epoch_holds_every_row_and_none_much_more_often_than_another_of_its_class(balance):
+    endless = order(balance)
+    size = endless.epoch_size
+    epochs = [endless.rows(begin, begin + size) for begin in (0, size)]
+    for rows in epochs:
+        times = np.bincount(rows, minlength=len(LABELS))
+        assert times.min() >= 1
+        for label in range(3):
+            of_class = times[label == LABELS]
+            assert of_class.max() - of_class.min() <= 1
+            assert of_class.sum() == endless.sampling.images[label]
+    assert sorted(epochs[0].tolist()) != sorted(epochs[1].tolist())
+    assert np.array_equal(endless.rows(size - 9, size + 9)[:9], epochs[0][-9:])
+
+
+def test_a_row_that_comes_twice_is_not_changed_alike():
+    augment = BatchSpec(augment={"rotation": 30}).augment
+    balanced = order(1.0, augment=augment)
+    rows, draws = balanced.rows(0, 180), balanced.draws(0, 180)
+    one = draws[rows == 75]
+    assert len(one) == 12
+    assert len(np.unique(one[:, 1])) == 12
+    assert np.array_equal(balanced.draws(50, 99), draws[50:99])
+
+
+def test_loaders_give_what_the_order_says_and_evaluation_stays_natural(splits_folder):
+    manifest = scan(splits_folder).only("train")
+    few = manifest.where((manifest.labels > 0) | (np.arange(len(manifest)) < 2))
+    spec = BatchSpec(batch_size=4, image_size=16, seed=3, balance=1.0)
+    counts = images_an_epoch(few, spec)
+    assert counts.min() == counts.max() == np.bincount(few.labels).max()
+    for name, settings in [("keras_pil", {}), ("tf_data", {"cache": "decoded"}), ("tf_data", {})]:
+        with open_loader(name, few, spec, settings, epochs=2) as stream:
+            rows = np.concatenate([rows for _, _, rows in stream])
+        assert np.bincount(few.labels[rows]).tolist() == (2 * counts).tolist()
+    with open_loader("tf_data", few, spec.for_evaluation(), epochs=1) as stream:
+        assert np.concatenate([rows for _, _, rows in stream]).tolist() == list(range(len(few)))
+    with pytest.raises(SpecError, match="keras_directory cannot balance"):
+        open_loader("keras_directory", few, spec)

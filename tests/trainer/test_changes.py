@@ -1,0 +1,72 @@
+"""What the device changes is what the host would have changed."""
+
+import numpy as np
+import pytest
+
+from loaders import Augment, Batch, BatchSpec
+from loaders.host import augmented, ranged
+from trainer import Recipe
+from trainer.changes import Changes
+from trainer.step import Trainer
+
+SIDE = 64
+ALL = ("horizontal_flip", "rotation", "zoom", "crop", "brightness", "contrast")
+HOST = Augment(
+    horizontal_flip=True, rotation=20, zoom=(0.9, 1.2), crop=0.7, brightness=0.1, contrast=0.2
+)
+
+
+@pytest.fixture(scope="module")
+def smooth() -> np.ndarray:
+    y, x = np.mgrid[:SIDE, :SIDE] / (SIDE - 1)
+    image = np.stack([255 * x, 255 * y, 127 + 100 * np.sin(3 * x * y)], -1).astype(np.uint8)
+    return np.stack([image] * 16)
+
+
+@pytest.mark.parametrize("value_range", [(0, 255), "imagenet"])
+def test_host_and_device_make_the_same_of_a_draw(smooth, value_range):
+    spec = BatchSpec(value_range=value_range)
+    device = HOST.model_copy(update={"on_device": ALL})
+    draws = device.drawn(0, np.zeros(16, int), np.arange(16))
+    assert np.array_equal(device.for_host(draws)[:, :8], np.tile([0, 0, 1, 1, 0, 0, 0, 1], (16, 1)))
+    expected = ranged(augmented(smooth, draws).astype(np.float32), spec)
+    given = ranged(smooth.astype(np.float32), spec)
+    low = np.array(spec.offset)
+    high = low + 255 * np.array(spec.scale)
+    changes = Changes(geometry=True, colour=True)
+    made = changes.apply(given, device.for_device(draws, SIDE), low.tolist(), high.tolist())
+    levels = np.abs(np.asarray(made) - expected) / np.array(spec.scale)
+    assert levels.mean() < 0.5
+    assert np.percentile(levels, 99.5) < 3
+
+
+@pytest.mark.parametrize("image_dtype", ["uint8", "float32"])
+def test_the_step_trains_on_changed_images_and_evaluates_on_plain_ones(smooth, image_dtype):
+    spec = BatchSpec(image_size=SIDE)
+    trainers = [
+        Trainer(
+            Recipe(alpha=0.35, epochs=1, warm_up_epochs=0, schedule="constant"),
+            image_size=SIDE,
+            batch_size=16,
+            classes=2,
+            images=16,
+            scale=spec.scale,
+            offset=spec.offset,
+            image_dtype=image_dtype,
+            changes=changes,
+        )
+        for changes in (Changes(), Changes(geometry=True, colour=True))
+    ]
+    device = HOST.model_copy(update={"on_device": ALL})
+    draws = device.drawn(0, np.zeros(16, int), np.arange(16))
+
+    def batch(images, changes=None):
+        made = images if image_dtype == "uint8" else ranged(images.astype(np.float32), spec)
+        rows = np.arange(16)
+        return Batch(made, (rows % 2).astype(np.int32), rows, changes)
+
+    plain, changing = trainers
+    assert plain.evaluate([batch(smooth)]) == pytest.approx(changing.evaluate([batch(smooth)]))
+    plain.step(batch(augmented(smooth, draws)))
+    changing.step(batch(smooth, device.for_device(draws, SIDE)))
+    assert plain.progress()["loss"] == pytest.approx(changing.progress()["loss"], abs=0.02)
