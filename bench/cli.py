@@ -16,6 +16,7 @@ from bench.commands import (
     recipes,
     scan,
     sizing,
+    studying,
     training,
 )
 from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
@@ -43,6 +44,7 @@ app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs
 app.command(
     "compare-training", epilog="Example: feedbench compare-training results/scratch results/tuned"
 )(comparing.compare_training)
+app.command(epilog="Example: feedbench study ranges.toml --out results/ranges")(studying.study)
 app.command(epilog="Example: feedbench predict results/run/model.keras one.jpg two.webp")(
     predicting.predict
 )

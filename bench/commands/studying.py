@@ -1,0 +1,141 @@
+"""study: one recipe over a small grid, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.commands.options import TRAINING_SPEC, Json, Out, listed, readable
+from bench.commands.output import NOTHING_DONE, console, result_folder
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bench.study import Run
+    from bench.study_report import Value
+
+
+def study(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A TOML file: data, loader, settings, spec, recipe, seeds, grid."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the study of this folder, as it was begun.")
+    ] = None,
+    out: Out = None,
+    json: Json = None,
+) -> None:
+    """Train one recipe over a small grid, several seeds a cell; say which differences are real."""
+    from bench.errors import InterruptedRun
+    from bench.record import write_json
+    from bench.study import runs_of
+    from bench.study_report import report_of
+    from bench.study_run import run_all
+
+    folder, chosen = _begun(file, resume, out)
+    runs = runs_of(chosen, TRAINING_SPEC)
+    terminal = console()
+    told = _Teller(len(runs))
+    try:
+        run_all(folder, runs, told)
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            f"interrupted, what is trained is kept; go on: feedbench study --resume {folder}"
+        ) from None
+    report = report_of(folder, runs)
+    for path in filter(None, (folder / "study.json", json)):
+        write_json(path, report.model_dump())
+    for effect in report.effects:
+        terminal.print(_table(effect.field, effect.values))
+    for name, reason in report.failed.items():
+        terminal.print(f"{name} failed: {reason}", style="red", highlight=False, markup=False)
+    for line in report.text:
+        terminal.print(line, style="bold", highlight=False, markup=False)
+    terminal.print(
+        f"{report.images:,} test images; differences with {report.confidence:.1%} intervals, pairs "
+        f"of equal seed. All in {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if len(report.failed) == len(runs):
+        raise typer.Exit(NOTHING_DONE)
+
+
+def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Path, Any]:
+    """The folder of the study, and what it is."""
+    from bench.errors import PlanError
+    from bench.study import read_study, runs_of
+    from bench.study_run import begin_study, begun_study
+
+    if (file is None) == (resume is None):
+        raise PlanError("study: give a file to begin with, or --resume FOLDER to go on")
+    if resume is not None:
+        if out is not None:
+            raise PlanError("--resume goes on in its own folder; leave out --out")
+        return resume, begun_study(resume)
+    assert file is not None
+    chosen = read_study(file)
+    loaders = {run.best.loader for run in runs_of(chosen, TRAINING_SPEC)}
+    blacklist = Path(chosen.blacklist) if chosen.blacklist else None
+    # What is held out is always read by tf_data.
+    manifest, _ = readable(listed(chosen.data, blacklist), {*loaders, "tf_data"}, console())
+    for split in ("train", "validation", "test"):
+        manifest.only(split)
+    folder = result_folder(out, "study")
+    begin_study(folder, chosen, manifest)
+    return folder, chosen
+
+
+class _Teller:
+    """A line for each training that begins and ends, one for each epoch in between."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._seen: list[str] = []
+
+    def __call__(self, run: Run, answer: dict[str, Any]) -> None:
+        if run.name not in self._seen:
+            self._seen.append(run.name)
+        text = self._line(run, answer)
+        if text:
+            number = f"[{len(self._seen)}/{self._count}]"
+            console().print(f"{number} {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def _line(self, run: Run, answer: dict[str, Any]) -> str:
+        cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
+        if answer["event"] == "begun":
+            return f"{cell}, seed {run.seed}" + (": goes on" if answer["resumed"] else "")
+        if answer["event"] == "known":
+            return f"{cell}, seed {run.seed}: known"
+        if answer["event"] == "epoch":
+            return (
+                f"  epoch {answer['epoch']}/{run.recipe.epochs}: validation "
+                f"{answer['validation_accuracy']:.1%}"
+            )
+        if answer["event"] == "done":
+            return f"  test {answer['test']['accuracy']:.1%}"
+        return f"  failed: {answer['reason']}" if answer["event"] == "failed" else ""
+
+
+def _table(field: str, values: list[Value]) -> Table:
+    from rich.table import Table
+
+    shown = Table(field, "runs", "test accuracy [95 %]", "each run", "against the first")
+    for value in values:
+        mean = value.mean
+        accuracy = "–" if mean is None else f"{mean.value:.1%}"
+        if mean is not None and len(value.accuracies) > 1:
+            accuracy += f" [{mean.low:.1%}, {mean.high:.1%}]"
+        each = ", ".join(f"{accuracy:.1%}" for accuracy in value.accuracies)
+        apart = "" if value.difference is None else f"{value.difference.value:+.1%}"
+        shown.add_row(
+            value.value.replace("[", r"\["),
+            str(len(value.accuracies)),
+            accuracy.replace("[", r"\["),
+            each,
+            apart,
+        )
+    return shown
