@@ -165,13 +165,15 @@ def _epoch(
     images: int, number: int, seed: int, shuffle: bool, sampling: Sampling | None
 ) -> tuple[Rows, Rows]:
     """Rows and copies of one epoch."""
+    random = np.random.default_rng([seed, number])
     if sampling is None:
-        rows, copies = np.arange(images, dtype=np.int64), np.broadcast_to(np.int64(0), images)
+        rows = random.permutation(images) if shuffle else np.arange(images, dtype=np.int64)
+        copies = np.broadcast_to(np.int64(0), images)
     else:
         rows, copies = sampling.epoch(number, seed)
-    if shuffle:
-        taken = np.random.default_rng([seed, number]).permutation(len(rows))
-        rows, copies = rows[taken], copies[taken] if sampling else copies
+        if shuffle:
+            taken = random.permutation(len(rows))
+            rows, copies = rows[taken], copies[taken]
     rows.setflags(write=False)
     copies.setflags(write=False)
     return rows, copies
