@@ -51,7 +51,8 @@ def study(
     for effect in report.effects:
         terminal.print(_table(effect.field, effect.values))
     for name, reason in report.failed.items():
-        terminal.print(f"{name} failed: {reason}", style="red", highlight=False, markup=False)
+        line = f"{name} failed: {reason}"
+        terminal.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
     for line in report.text:
         terminal.print(line, style="bold", highlight=False, markup=False)
     terminal.print(

@@ -49,6 +49,7 @@ def test_help_imports_nothing_heavy():
         "show",
         "train",
         "compare-training",
+        "study",
         "predict",
         "batch-size",
         "recipe",

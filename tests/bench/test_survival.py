@@ -21,7 +21,8 @@ from loaders import scan
 from trainer import Recipe
 from trainer.checkpoint import CHECKPOINT, read_checkpoint
 
-OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard"]
+CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--balance", "0.5"]
+OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard", *CHANGES]
 EPOCHS, STEPS = 6, 36
 RECIPE = """
 alpha = 0.35
