@@ -45,10 +45,15 @@ class Choice(_Given):
 
     loader: str
     settings: dict[str, Any] = {}
+    augment: dict[str, Any] | None = Field(
+        None, description="instead of the batch spec's, to see what augmenting costs"
+    )
 
     def __str__(self) -> str:
         knobs = " ".join(f"{name}={_plain(value)}" for name, value in self.settings.items())
-        return f"{self.loader} {knobs}".strip()
+        if self.augment is not None:
+            knobs += f" augment={json.dumps(self.augment) if self.augment else 'none'}"
+        return f"{self.loader} {knobs.strip()}".strip()
 
 
 class Timing(_Given):
@@ -153,7 +158,7 @@ def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
         ]
         for combination in itertools.product(*values):
             settings = dict(zip(choice.settings, combination, strict=True))
-            one = Choice(loader=choice.loader, settings=settings)
+            one = choice.model_copy(update={"settings": settings})
             parse_settings(find_loader(one.loader), one.settings)
             expanded.setdefault(str(one), one)
     return tuple(expanded.values())

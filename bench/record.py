@@ -86,6 +86,7 @@ class Trial(Record):
     all_settings: dict[str, Any] = Field(description="with the defaults of the time")
     consumer: Consumer
     spec: dict[str, Any]
+    augment: dict[str, Any] | None = Field(None, description="its own, in the spec too, if any")
     recipe: dict[str, Any]
     images: int = Field(description="rows in the manifest that was fed")
     warm_ups: list[WarmUp] = []

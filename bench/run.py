@@ -17,7 +17,7 @@ from bench.pixels import Pixels
 from bench.plan import Choice, Plan
 from bench.record import Block, Dropped, Gpu, SamePixels, Trial, WarmUp, write_trials
 from bench.remote import Remote
-from loaders import Manifest, find_loader, parse_settings
+from loaders import Augment, Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"
 _HEADROOM = 1.3  # of the largest trial's memory, left free before another is started
@@ -216,12 +216,14 @@ class _Bench:
 
 def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
     settings = parse_settings(find_loader(choice.loader), choice.settings)
+    changed = {} if choice.augment is None else {"augment": Augment.model_validate(choice.augment)}
     return Trial(
         loader=choice.loader,
         settings=choice.settings,
         all_settings=settings.model_dump(),
         consumer=plan.consumer,
-        spec=plan.spec.model_dump(mode="json"),
+        spec=plan.spec.model_copy(update=changed).model_dump(mode="json"),
+        augment=choice.augment,
         recipe=plan.recipe.model_dump(mode="json"),
         images=images,
     )

@@ -35,7 +35,9 @@ class TrialSummary(BaseModel):
         left_out: rows of the source that were fed to no loader.
         dropped: images that failed while it ran.
         other_pixels: levels by which its worst image differs, where that is beyond the tolerance.
-        ranked: False where other pixels, or none at all, keep it from being chosen.
+        augment: its own augmentation, instead of that of the batch spec.
+        ranked: False where other pixels, or none at all, or an augmentation of its own, keep it
+            from being chosen.
         tied_with_best: the interval of `ratio_to_best` holds 1.
     """
 
@@ -43,6 +45,7 @@ class TrialSummary(BaseModel):
 
     loader: str
     settings: dict[str, Any]
+    augment: dict[str, Any] | None = None
     images_per_second: Figure | None = None
     ratio_to_best: Figure | None = None
     accelerator_utilization: float | None = None
@@ -92,9 +95,9 @@ def is_choice(loader: str) -> bool:
 
 
 def is_ranked(trial: Trial) -> bool:
-    """Whether it is a choice, and gives the pixels that it is compared on."""
+    """Whether it is a choice, does all that is asked, and gives the pixels that it should."""
     same = trial.pixels is None or trial.pixels.within or trial.pixels.allowed
-    return is_choice(trial.loader) and same
+    return is_choice(trial.loader) and same and trial.augment is None
 
 
 Rates = dict[int, float]
@@ -137,6 +140,7 @@ def _summarize(
     about = TrialSummary(
         loader=trial.loader,
         settings=trial.settings,
+        augment=trial.augment,
         error=trial.error,
         blocks=len(trial.blocks),
         left_out=sum(trial.left_out.values()),

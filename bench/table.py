@@ -41,7 +41,7 @@ def table(summary: Summary) -> Table:
 
 
 def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
-    name = Text(str(Choice(loader=trial.loader, settings=trial.settings)))
+    name = Text(str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)))
     if wins:
         name.append("  ← take this")
     elif trial.tied_with_best:

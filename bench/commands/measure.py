@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,6 +83,13 @@ def bench(
     orientation: Orientation = None,
     flip: Flip = None,
     augment: Augmentations = None,
+    augment_costs: Annotated[
+        bool,
+        typer.Option(
+            "--augment-costs",
+            help="Also measure each loader with no augmentation and with each of them alone.",
+        ),
+    ] = False,
     value_range: Range = None,
     balance: Balance = None,
     alpha: Alpha = None,
@@ -105,6 +113,7 @@ def bench(
     json: Json = None,
 ) -> None:
     """Measure each loader while it feeds the real trainer, and choose the best."""
+    from bench.augment_costs import with_costs
     from bench.plan import Suite, make_plan, merged_spec, parse_model, parse_set
     from bench.suites import named_suite
 
@@ -150,6 +159,8 @@ def bench(
         "trial": chosen.model_dump()["trial"],
     }
     plan = make_plan(parse_model(Suite, overrides, "options"))
+    if augment_costs:
+        plan = replace(plan, choices=tuple(with_costs(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
     manifest, left_out = readable(manifest, loaders, console())
     measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)
@@ -223,7 +234,9 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path, terminal: Console
     from bench.run import MANIFEST
     from bench.summary import is_choice
 
-    choices = [choice for choice in plan.choices if is_choice(choice.loader)]
+    choices = [
+        choice for choice in plan.choices if is_choice(choice.loader) and choice.augment is None
+    ]
     if len(choices) < 2 or not plan.pixels.images:
         return None
     terminal.print("comparing pixels", style="dim")
@@ -248,8 +261,11 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path, terminal: Console
 
 
 def _show(terminal: Console, trials: list[Trial], summary: Summary) -> None:
+    from bench.augment_costs import costs
     from bench.table import headline, table, verdict
 
     terminal.print(headline(trials), highlight=False)
     terminal.print(table(summary))
+    for cost in costs(trials):
+        terminal.print(str(cost), highlight=False, markup=False, soft_wrap=True)
     terminal.print(verdict(summary), style="bold", highlight=False)

@@ -2,10 +2,22 @@
 
 import pytest
 
+from bench.augment_costs import costs, with_costs
 from bench.errors import PlanError
-from bench.plan import Choice, expand, make_plan, parse_set, read_suite, with_ceiling
+from bench.plan import (
+    Choice,
+    expand,
+    make_plan,
+    merged_spec,
+    parse_augment,
+    parse_range,
+    parse_set,
+    read_suite,
+    with_ceiling,
+)
 from bench.suites import SUITES, named_suite
-from loaders import LoaderError, scan
+from bench.summary import summarize
+from loaders import Augment, LoaderError, scan
 
 
 def test_lists_expand_into_every_combination_once():
@@ -107,3 +119,45 @@ def test_a_setting_of_a_loader_that_is_not_tried_is_refused(tiny_photos):
 def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
     with pytest.raises(LoaderError, match="no loader 'torch'"):
         expand([Choice(loader="torch")])
+
+
+def test_augmentations_are_measured_alone_beside_none_of_them():
+    augment = Augment(rotation=15, brightness=0.1, on_device=("brightness",))
+    given = (Choice(loader="tf_data", settings={"prefetch": 2}), Choice(loader="synthetic"))
+    made = list(with_costs(given, augment))
+    assert [choice.augment for choice in made] == [
+        None,
+        {},
+        {"rotation": 15.0},
+        {"brightness": 0.1, "on_device": ["brightness"]},
+        None,
+    ]
+    assert all(Augment(**choice.augment) for choice in made[2:4])
+    assert str(made[1]) == "tf_data prefetch=2 augment=none"
+
+
+def test_the_cost_of_an_augmentation_comes_from_paired_blocks(trial):
+    bare = trial("tf_data", [1000, 500, 1000], augment={})
+    turned = trial("tf_data", [800, 400, 800], augment={"rotation": 15})
+    (cost,) = costs([trial("tf_data", [700, 350, 700]), bare, turned, trial("keras_pil", [9] * 3)])
+    assert cost.ratio == pytest.approx((0.8, 0.8, 0.8))
+    assert cost.ms_per_image[0] == pytest.approx(0.25)
+    assert "rotation=15.0 costs 0.250 ms" in str(cost)
+    assert summarize([bare, turned]).winner is None
+
+
+def test_options_of_the_batch_spec_are_read_one_by_one():
+    assert parse_augment(["rotation=15", "jpeg_quality=40,90", "on_device=rotation"]) == {
+        "rotation": 15,
+        "jpeg_quality": [40, 90],
+        "on_device": ["rotation"],
+    }
+    assert [parse_range(text) for text in ("-1,1", "0,255", "imagenet")] == [
+        [-1, 1],
+        [0, 255],
+        "imagenet",
+    ]
+    merged = merged_spec({"augment": ["horizontal_flip"]}, {"seed": 1}, {"augment": {"crop": 0.8}})
+    assert merged == {"augment": {"horizontal_flip": True, "crop": 0.8}, "seed": 1}
+    with pytest.raises(PlanError, match="must be NAME=VALUE"):
+        parse_augment(["rotation"])
