@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.choose import Best
 from bench.consumer import make_trainer
+from bench.drops import Drops, read_drops
 from bench.environment import environment
 from bench.errors import PlanError
 from bench.model_card import MODEL_CARD, model_card
@@ -29,6 +30,7 @@ from bench.training_folder import (
 from bench.worker import dropped
 from loaders import (
     BatchSpec,
+    ImageError,
     Manifest,
     SourceError,
     Split,
@@ -43,7 +45,7 @@ from trainer import Recipe
 
 if TYPE_CHECKING:
     from trainer.checkpoint import Position
-    from trainer.fit import Keeping
+    from trainer.fit import Keeping, Step
     from trainer.history import Epoch
     from trainer.step import Trainer
 
@@ -98,11 +100,16 @@ class _Job:
     dtype: str
     failures: Failures
 
-    def stream(self, start_step: int) -> Stream:
-        """The training batches without end, from a step on."""
-        best, failures = self.best, self.failures.model_dump()
+    def stream(self, start_step: int, dropped: list[ImageError]) -> Stream:
+        """The training batches without end, from a step on, without what was dropped before."""
         return open_loader(
-            best.loader, self.rows, self.spec, best.settings, start_step=start_step, **failures
+            self.best.loader,
+            self.rows,
+            self.spec,
+            self.best.settings,
+            start_step=start_step,
+            dropped=dropped,
+            **self.failures.model_dump(),
         )
 
     def evaluation(self, split: Split) -> Any:
@@ -219,9 +226,15 @@ def _fitted(
     keeping = Keeping(folder, of, job.facts, keep.checkpoint_seconds, keep.checkpoint_steps)
     with (
         _logged(folder, keep, watch) as (on_epoch, on_step),
-        job.stream(at.step) as batches,
+        job.stream(at.step, read_drops(folder) if start else []) as batches,
         _explained(job, keeping),
     ):
+        drops = Drops(folder, batches)
+
+        def on_each(step: Step) -> None:
+            drops.keep()
+            on_step(step)
+
         for epoch in fit(
             trainer,
             batches,
@@ -229,7 +242,7 @@ def _fitted(
             epochs=job.recipe.epochs,
             validation=lambda: job.evaluation("validation"),
             keeping=keeping,
-            on_step=on_step,
+            on_step=on_each,
             start=at,
             stop=watch.stop,
         ):

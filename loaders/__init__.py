@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def open_loader(
     start_step: int = 0,
     on_error: str = "raise",
     error_budget: float = BUDGET,
+    dropped: Iterable[ImageError] = (),
 ) -> Stream:
     """Start a loader; use it in a `with`, so that nothing of it is left behind.
 
@@ -85,12 +87,14 @@ def open_loader(
             readable one of the order takes its place, so that every batch stays full and every
             step keeps its own, and the stream's `dropped` names it.
         error_budget: share of the images that may be dropped before the run ends after all.
+        dropped: images that an earlier run of the same dropped; they are not tried again.
 
     Raises:
         LoaderError: the name, the settings or the combination is not possible.
     """
     loader = find_loader(name)
-    faults = Faults(tolerance(on_error, error_budget, len(manifest)))
+    known = {error.row: error for error in dropped}
+    faults = Faults(tolerance(on_error, error_budget, len(manifest)), known)
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
     order = Order(
@@ -101,6 +105,7 @@ def open_loader(
         spec.augment,
         epochs,
         start_step,
+        unreadable=frozenset(known),
         sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
     )
     return loader.open(manifest, spec, settings, order, faults)

@@ -90,6 +90,8 @@ class _Folders:
         self._folder = folder
         self._made = 0
         self._instead = np.arange(len(manifest))
+        for row in faults.dropped:
+            self.drop(row)
 
     def rows(self, slots: Rows) -> Rows:
         """The row that is given in the place of each."""

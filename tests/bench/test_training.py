@@ -10,8 +10,13 @@ import tomllib
 import pytest
 
 from bench.choose import Best, Predicted
+from bench.consumer import make_trainer
+from bench.drops import DROPPED, Drops, read_drops
+from bench.errors import RecordError
 from bench.promise import promise
 from bench.summary import Figure
+from loaders import BatchSpec, ImageError, Stream, open_loader, scan
+from loaders.faults import Faults, tolerance
 from trainer import Recipe
 
 FACTS = {"processor": "p", "cores": 2, "gpus": []}
@@ -111,3 +116,45 @@ def test_what_cannot_be_compared_is_not(values, rates, recipe, why):
     result = promise(best(**values), rates, recipe, FACTS)
     assert result.met is None
     assert why in result.text
+
+
+def test_what_a_training_dropped_is_known_when_it_goes_on(tmp_path):
+    faults = [
+        ImageError("a\udcff.jpg", 3, "Pillow", "cut"),
+        ImageError("b.jpg", 5, "the system", "no"),
+    ]
+    dropped = {}
+    drops = Drops(tmp_path, Stream(iter(()), faults=Faults(tolerance("skip", 1, 9), dropped)))
+    drops.keep()
+    assert not (tmp_path / DROPPED).exists()
+    for fault in faults:
+        dropped[fault.row] = fault
+        drops.keep()
+        drops.keep()
+    assert [error.args for error in read_drops(tmp_path)] == [fault.args for fault in faults]
+    with (tmp_path / DROPPED).open("a") as file:
+        file.write('{"path": "torn')
+    assert len(read_drops(tmp_path)) == 2
+    (tmp_path / DROPPED).write_text("{}\n")
+    with pytest.raises(RecordError, match=DROPPED):
+        read_drops(tmp_path)
+
+
+def test_loaders_with_the_same_pixels_and_seed_train_to_the_same_curve(tiny_photos):
+    manifest = scan(tiny_photos).only("train")
+    augment = {"horizontal_flip": True, "rotation": 10, "jpeg_quality": (50, 90)}
+    spec = BatchSpec(batch_size=8, image_size=32, seed=2, augment=augment, balance=0.5)
+    recipe = Recipe(alpha=0.35, epochs=3, base_learning_rate=0.1)
+    curves = []
+    for name, settings in [("keras_pil", {}), ("tf_data", {"decode": "jpeg", "cache": "decoded"})]:
+        with open_loader(name, manifest, spec, settings, epochs=2) as batches:
+            dtype = "uint8" if name == "tf_data" else "float32"
+            trainer = make_trainer(recipe, spec, manifest, dtype)
+            losses = []
+            for batch in batches:
+                trainer.start_epoch()
+                trainer.step(batch)
+                losses.append(trainer.progress()["loss"])
+            curves.append(losses)
+    assert len(curves[0]) > 8
+    assert curves[0] == pytest.approx(curves[1], rel=0.01)

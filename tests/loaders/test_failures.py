@@ -125,6 +125,42 @@ def test_the_place_of_a_dropped_file_is_taken_alike_in_all_loaders(photos):
     assert all(rows == fed[0] for rows in fed)
 
 
+@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
+def test_a_later_stream_leaves_out_what_an_earlier_one_dropped(photos, name, settings):
+    manifest = scan(photos, validation=0, test=0)
+    for row in (3, 4, 21):
+        with open(manifest.path(row), "wb"):  # noqa: PTH123
+            pass
+    how = {"epochs": 2, "on_error": "skip", "error_budget": 0.1}
+    with open_loader(name, manifest, SPEC, settings, **how) as stream:
+        whole = [batch.rows.tolist() for batch in stream]
+        dropped = stream.dropped
+    with open_loader(
+        name, manifest, SPEC, settings, epochs=2, start_step=5, dropped=dropped
+    ) as stream:  # on_error is raise: none of them may be tried again
+        entered = [batch.rows.tolist() for batch in stream]
+        assert {fault.row for fault in stream.dropped} == {3, 4, 21}
+    if name == "keras_directory" or "deterministic" in settings:
+        assert not {3, 4, 21} & set(np.concatenate(entered).tolist())
+    else:
+        assert entered == whole[5:]
+    if dropped:
+        with (
+            pytest.raises(BudgetError),
+            open_loader(
+                name,
+                manifest,
+                SPEC,
+                settings,
+                epochs=1,
+                on_error="skip",
+                error_budget=0.05,
+                dropped=dropped[:2],
+            ) as stream,
+        ):
+            list(stream)
+
+
 def test_a_killed_worker_process_ends_the_run_and_leaves_nothing(photos):
     manifest = scan(photos, validation=0, test=0)
     settings = {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}
