@@ -222,7 +222,7 @@ def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
         settings=choice.settings,
         all_settings=settings.model_dump(),
         consumer=plan.consumer,
-        spec=plan.spec.model_copy(update=changed).model_dump(mode="json"),
+        spec=plan.spec.model_copy(update=changed).model_dump(mode="json", exclude_none=True),
         augment=choice.augment,
         recipe=plan.recipe.model_dump(mode="json"),
         images=images,
