@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from loaders.augment import UNCHANGED
 from trainer import Recipe
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -19,6 +20,7 @@ def model_card(result: dict[str, Any]) -> str:
         _results(result),
         "## Data",
         _table(("class", "train", "validation", "test"), _counts(result)),
+        _sampling(result),
         "## Input pipeline",
         _pipeline(result),
         "## Recipe",
@@ -67,6 +69,19 @@ def _counts(result: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
     for name in result["classes"]:
         yield (name, *(images[split][name] for split in ("train", "validation", "test")))
     yield ("**all**", *(sum(images[split].values()) for split in ("train", "validation", "test")))
+
+
+def _sampling(result: dict[str, Any]) -> str:
+    """What an epoch makes of the training images."""
+    spec, counts = result["spec"], result["images_an_epoch"]
+    told = [f"An epoch has {sum(counts.values()):,} images"]
+    if spec["balance"]:
+        each = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        told.append(f" (balance {spec['balance']:g}: {each})")
+    plain = UNCHANGED.model_dump(mode="json")
+    changes = {name: value for name, value in spec["augment"].items() if value != plain[name]}
+    drawn = ", ".join(f"{name} {value}" for name, value in changes.items()) or "none"
+    return "".join(told) + f". Augmentation: {drawn}."
 
 
 def _pipeline(result: dict[str, Any]) -> str:

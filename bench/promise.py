@@ -20,6 +20,9 @@ _STEP_COST = (
     "jit_compile",
     "frozen_epochs",
     "fine_tune_layers",
+    "fine_tune_batch_norm",
+    "weight_decay",
+    "gradient_clip_norm",
 )
 
 

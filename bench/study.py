@@ -35,8 +35,8 @@ class Study(BaseModel):
     seeds: PositiveInt = Field(3, description="trainings of each cell, seeds 0, 1, 2 …")
     grid: dict[str, list[Any]] = Field(
         min_length=1,
-        description="SECTION.FIELD and its values, such as spec.value_range = [[0, 1], [-1, 1]]; "
-        "the first is what the others are held against",
+        description='SECTION.FIELD and its values, such as "spec.value_range" = [[0, 1], [-1, 1]], '
+        "in quotes; the first is what the others are held against",
     )
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ Optimizer = Literal["sgd", "adam", "rmsprop"]
 Schedule = Literal["cosine", "steps", "exponential", "constant"]
 FROM_SCRATCH = "none"
 _RATES: dict[Optimizer, float] = {"sgd": 0.4, "adam": 0.001, "rmsprop": 0.001}
-_FINE_TUNE_SHARE = 0.1  # of the rate from scratch: a fresh network's steps would undo the old one
+_FINE_TUNE_DIVISOR = 10  # of the rate from scratch: a fresh network's steps undo the old one
 _FOLLOWED_AFTER = 10  # steps of 1 / (1 - momentum) until moving statistics forget how they began
 
 
@@ -55,14 +55,16 @@ class Recipe(BaseModel):
         1.0,
         description="width, a multiple of the paper's; only for networks whose constructor has it",
     )
-    epochs: PositiveInt = Field(40, description="how often each image is seen, all phases together")
+    epochs: PositiveInt = Field(
+        40, description="how often the training images are gone through, all phases together"
+    )
     optimizer: Optimizer = Field(
         "sgd", description="sgd generalizes best on photographs; adam and rmsprop need less tuning"
     )
     base_learning_rate: PositiveFloat = Field(
         _RATES["sgd"],
         description="peak rate at a batch of 256, or at any batch without linear_scaling; "
-        "0.001 by default with adam and rmsprop, which scale their steps themselves",
+        "0.001 by default with adam and rmsprop",
     )
     linear_scaling: bool = Field(
         True, description="the rate scales with the batch, so that an epoch moves as far with any"
@@ -143,7 +145,7 @@ class Recipe(BaseModel):
         description="with weights: how many of the last layers learn after frozen_epochs; 0: all",
     )
     fine_tune_learning_rate: PositiveFloat = Field(
-        _RATES["sgd"] * _FINE_TUNE_SHARE,
+        _RATES["sgd"] / _FINE_TUNE_DIVISOR,
         description="with weights: base_learning_rate after frozen_epochs; a tenth of the "
         "optimizer's own by default, so that steps do not undo what was learnt",
     )
@@ -159,7 +161,7 @@ class Recipe(BaseModel):
         if not isinstance(values, dict) or values.get("optimizer") not in _RATES:
             return values
         rate = _RATES[values["optimizer"]]
-        given = {"base_learning_rate": rate, "fine_tune_learning_rate": rate * _FINE_TUNE_SHARE}
+        given = {"base_learning_rate": rate, "fine_tune_learning_rate": rate / _FINE_TUNE_DIVISOR}
         return given | values
 
     @model_validator(mode="after")
@@ -204,6 +206,8 @@ class Recipe(BaseModel):
 
     def warnings(self, batch_size: int, images: int) -> list[str]:
         """One line for each thing that is allowed but seldom meant."""
+        if not (self.from_scratch or self.fine_tune_batch_norm):
+            return []  # frozen statistics follow nothing
         steps = max(1, round(self.epochs * images / batch_size))
         needed = round(_FOLLOWED_AFTER / (1 - self.batch_norm_momentum))
         if steps >= needed:

@@ -87,9 +87,9 @@ Augmentations = Annotated[
     list[str] | None,
     typer.Option(
         "--augment",
-        help="A change drawn anew for each image and epoch, NAME=VALUE: rotation=DEGREES, "
-        "zoom=LOW,HIGH, crop=SHARE, brightness=SHARE, contrast=SHARE, jpeg_quality=LOW,HIGH; "
-        "on_device=NAME,… lets the device make it. May be given again.",
+        help="A change drawn anew for each image and epoch, NAME=VALUE: "
+        "horizontal_flip=true, rotation=DEGREES, zoom=LOW,HIGH, crop=SHARE, brightness=SHARE, "
+        "contrast=SHARE, jpeg_quality=LOW,HIGH; on_device=NAME,… lets the device make it. May be given again.",
     ),
 ]
 Range = Annotated[
@@ -107,7 +107,9 @@ Balance = Annotated[
         "are alike; or between. (default: 0)"
     ),
 ]
-Alpha = Annotated[float | None, typer.Option(help="Width of MobileNetV2. (default: 1.0)")]
+Alpha = Annotated[
+    float | None, typer.Option(help="Width of the network, where it has one. (default: 1.0)")
+]
 
 
 def spec_values(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,8 +105,8 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Go on with the training of this folder, as it was begun; no other option "
-            "changes it."
+            help="Go on with the training of this folder, as it was begun: no option changes what "
+            "is trained; give those of how it runs again."
         ),
     ] = None,
     out: Out = None,
@@ -139,8 +140,8 @@ def train(
         }
     )
     if resume is not None:
-        given = given_only({"loader": loader, "set": set_, "recipe": recipe, "out": out})
-        best, made = _begun(resume, [*given, *spec, *changes])
+        fixed = given_only({"loader": loader, "set": set_, "recipe": recipe, "out": out})
+        best, made = _begun(resume, [*fixed, *spec, *changes])
         folder = resume
     else:
         best = _chosen(loader or "tf_data", set_, spec)
@@ -149,8 +150,17 @@ def train(
     manifest, _ = readable(listed(data, blacklist), [best.loader, "tf_data"], console())
     if resume is None:
         folder = result_folder(out, "train")
+    again = _again(data, folder, {"blacklist": blacklist, **given})
     going_on = resume is not None
-    run_training(best, made, manifest, folder, json, failures, keep, resume=going_on, data=data)
+    run_training(best, made, manifest, folder, json, failures, keep, resume=going_on, again=again)
+
+
+def _again(data: str, folder: Path, options: dict[str, Any]) -> str:
+    """The command that goes on with a training, with what its folder does not keep."""
+    words = ["feedbench", "train", data, "--resume", str(folder)]
+    for name, value in given_only(options).items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def _begun(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
@@ -221,7 +231,7 @@ def run_training(
     keep: Keep | None = None,
     *,
     resume: bool = False,
-    data: str = "DATA",
+    again: str | None = None,
 ) -> None:
     """Train, show how it goes and how it ended."""
     from bench.errors import InterruptedRun
@@ -230,20 +240,25 @@ def run_training(
     from bench.stopping import stop_on_sigterm
     from bench.train import train as train_with
     from bench.train_progress import train_progress
-    from loaders import images_an_epoch, parse_spec
+    from loaders import images_an_epoch, parse_spec, printable
     from trainer.fit import Stopped
     from trainer.weights import warnings as weights_warnings
 
     terminal = console()
     manifest.only("validation")
     spec = parse_spec(best.spec)
-    images = int(images_an_epoch(manifest.only("train"), spec).sum())
+    each = images_an_epoch(manifest.only("train"), spec).tolist()
+    counts = dict(zip(map(printable, manifest.classes), each, strict=True))
+    images = sum(each)
     notes = recipe.warnings(spec.batch_size, images)
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
     for line in notes:
         terminal.print(f"Note: {line}", highlight=False, soft_wrap=True)
-    go_on = f"feedbench train {data} --resume {folder}"
+    if spec.balance:
+        told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        terminal.print(f"An epoch's images: {told}", highlight=False, soft_wrap=True, markup=False)
+    go_on = again or _again("DATA", folder, {})
     try:
         with (
             stop_on_sigterm() as stop,
