@@ -89,7 +89,8 @@ Augmentations = Annotated[
         "--augment",
         help="A change drawn anew for each image and epoch, NAME=VALUE: "
         "horizontal_flip=true, rotation=DEGREES, zoom=LOW,HIGH, crop=SHARE, brightness=SHARE, "
-        "contrast=SHARE, jpeg_quality=LOW,HIGH; on_device=NAME,… lets the device make it. May be given again.",
+        "contrast=SHARE, jpeg_quality=LOW,HIGH; "
+        "on_device=NAME,… lets the device make it. May be given again.",
     ),
 ]
 Range = Annotated[
