@@ -7,6 +7,7 @@ import sys
 import typer
 
 from bench.commands import (
+    calibrating,
     comparing,
     data,
     measure,
@@ -51,6 +52,10 @@ app.command(epilog="Example: feedbench predict results/run/model.keras one.jpg t
 app.command(
     "batch-size", epilog="Example: feedbench batch-size photos/ --image-size 224 --max 1024"
 )(sizing.batch_size)
+app.command(epilog="Example: feedbench calibrate my-gpu --batch-size 192 --image-size 224")(
+    calibrating.calibrate
+)
+app.command(epilog="Example: feedbench accelerators")(calibrating.accelerators)
 app.command(epilog="Example: feedbench recipe > recipe.toml")(recipes.recipe)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
     data.make_data

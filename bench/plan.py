@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -18,17 +17,15 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
 )
 
+from bench.accelerators import Accelerator, accelerator_of
 from bench.errors import PlanError
+from bench.plan_files import parse_model as parse_model
+from bench.plan_files import read_toml as read_toml
 from bench.record import Consumer
 from loaders import BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
-from loaders.contract import explain
 from trainer import Recipe
-
-Model = TypeVar("Model", bound=BaseModel)
-
 
 # Levels. On 200 photographs of clothing (224 and 96 pixels) the fast inverse DCT of TensorFlow's
 # decode_image reached 1.35 in the worst image; another resize filter, or antialiasing, 7.9 to 21.7,
@@ -108,6 +105,7 @@ class Plan:
     timing: Timing
     failures: Failures
     pixels: PixelCheck
+    accelerator: Accelerator | None = None
 
 
 def read_suite(path: Path) -> Suite:
@@ -117,32 +115,6 @@ def read_suite(path: Path) -> Suite:
         PlanError: no such file, not TOML, or a field that is not valid; the text names it.
     """
     return parse_model(Suite, read_toml(path), str(path))
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file's values.
-
-    Raises:
-        PlanError: it cannot be read or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise PlanError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: not TOML: {error}") from error
-
-
-def parse_model(model: type[Model], values: dict[str, Any], where: str) -> Model:
-    """Plain values as a validated model.
-
-    Raises:
-        PlanError: a field is unknown or its value not allowed.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise PlanError(f"{where}: {explain(error)}") from error
 
 
 def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
@@ -255,7 +227,7 @@ def make_plan(suite: Suite) -> Plan:
     """The suite validated, its grids expanded, its ceiling added.
 
     Raises:
-        PlanError: the recipe is not valid.
+        PlanError: the recipe is not valid, or the accelerator not known.
         LoaderError: a loader, a setting or the spec is not.
     """
     return Plan(
@@ -266,4 +238,5 @@ def make_plan(suite: Suite) -> Plan:
         timing=suite.timing,
         failures=suite.failures,
         pixels=suite.pixels,
+        accelerator=accelerator_of(suite.consumer),
     )

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
 from loaders.contract import explain
 
-SCHEMA_NUMBER = 2
+SCHEMA_NUMBER = 3
 TRIALS = "trials.jsonl"
 
-Consumer = Literal["train", "drain"]
+
+def _consumer(value: str) -> str:
+    if value in ("train", "drain") or value.removeprefix("emulated:") not in ("", value):
+        return value
+    raise ValueError("must be train, drain or emulated:NAME")
+
+
+Consumer = Annotated[str, AfterValidator(_consumer)]
 
 
 class Record(BaseModel):
@@ -88,6 +95,7 @@ class Trial(Record):
     spec: dict[str, Any]
     augment: dict[str, Any] | None = Field(None, description="its own, in the spec too, if any")
     recipe: dict[str, Any]
+    accelerator: dict[str, Any] | None = Field(None, description="what was emulated")
     images: int = Field(description="rows in the manifest that was fed")
     warm_ups: list[WarmUp] = []
     blocks: list[Block] = []

@@ -150,6 +150,7 @@ class _Bench:
             "failures": self._plan.failures.model_dump(),
             "recipe": trial.recipe,
             "consumer": trial.consumer,
+            "accelerator": trial.accelerator,
             "warm_up_s": timing.warm_up_seconds,
         }
         logs = self._folder / "logs"
@@ -225,5 +226,6 @@ def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
         spec=plan.spec.model_copy(update=changed).model_dump(mode="json", exclude_none=True),
         augment=choice.augment,
         recipe=plan.recipe.model_dump(mode="json"),
+        accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
         images=images,
     )

@@ -7,9 +7,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from bench.accelerators import Accelerator
 from bench.plan import Choice
 from bench.record import Trial
 from bench.summary import Figure, Summary, TrialSummary
+from loaders import BatchSpec
+from trainer import Recipe
 
 NOISY = 0.10  # spread of a trial's blocks over their median beyond which it is marked
 
@@ -136,14 +139,28 @@ def headline(trials: list[Trial]) -> str:
         return "nothing measured"
     trial = trials[0]
     spec: dict[str, Any] = trial.spec
-    fed = (
-        "the MobileNetV2 trainer, alpha {}".format(trial.recipe["alpha"])
-        if trial.consumer == "train"
-        else "nothing (drain)"
-    )
     return (
         f"{trial.images:,} images → {spec['image_size']} px, {spec['resize']}, "
-        f"{spec['interpolation']}, batch {spec['batch_size']} → {fed}"
+        f"{spec['interpolation']}, batch {spec['batch_size']} → {fed(trial)}"
+    )
+
+
+def fed(trial: Trial) -> str:
+    """What took the batches, with all that is assumed of it."""
+    if trial.accelerator is None:
+        if trial.consumer == "drain":
+            return "nothing (drain)"
+        return "the {network} trainer, alpha {alpha}".format(**trial.recipe)
+    known = Accelerator.model_validate(trial.accelerator)
+    spec = BatchSpec.model_validate(trial.spec)
+    assumed = known.assumptions(spec, Recipe.model_validate(trial.recipe))
+    return "; ".join([_emulated(known), *assumed])
+
+
+def _emulated(known: Accelerator) -> str:
+    return (
+        f"an emulated {known.device} ({known.images_per_second:,.0f} images/s, batch "
+        f"{known.batch_size}, {known.image_size} px, precision {known.precision}; {known.source})"
     )
 
 
@@ -160,8 +177,8 @@ def verdict(summary: Summary) -> str:
         if others
         else ", the fastest"
     )
-    fed = ""
+    busy = ""
     if best.accelerator_utilization is not None:
-        fed = f"; it keeps the trainer {min(1.0, best.accelerator_utilization):.0%} busy"
+        busy = f"; it keeps the trainer {min(1.0, best.accelerator_utilization):.0%} busy"
     assert best.images_per_second is not None
-    return f"Take {name}: {best.images_per_second.median:,.0f} images/s{tie}{fed}."
+    return f"Take {name}: {best.images_per_second.median:,.0f} images/s{tie}{busy}."

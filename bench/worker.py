@@ -15,8 +15,10 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import Any, TextIO
 
+from bench.accelerators import Accelerator
 from bench.block import timed_block
 from bench.consumer import Consumer, Drain, make_trainer
+from bench.emulated import Emulated
 from bench.errors import BenchError
 from bench.meters.process import tree_peak_memory, tree_usage
 from loaders import (
@@ -103,6 +105,9 @@ def _consumer(
 ) -> Consumer:
     if order["consumer"] == "drain":
         return Drain()
+    if order["accelerator"] is not None:
+        accelerator = Accelerator.model_validate(order["accelerator"])
+        return Emulated(accelerator.seconds_per_image(spec.image_size))
     return make_trainer(Recipe.model_validate(order["recipe"]), spec, manifest, image_dtype)
 
 

@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # What is known of the tests' files is no part of the user's own cache.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["FEEDBENCH_CACHE"] = _CACHE.name
+os.environ["FEEDBENCH_CONFIG"] = _CACHE.name
 
 CLASSES = ("ant", "bee", "cat")
 SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height

@@ -59,7 +59,8 @@ def bench(
     consumer: Annotated[
         str | None,
         typer.Option(
-            help="train: the real trainer; drain: nothing, the loader alone. (default: train)"
+            help="train: the real trainer; emulated:NAME: an accelerator's measured step time, "
+            "such as emulated:a100; drain: nothing, the loader alone. (default: train)"
         ),
     ] = None,
     blocks: Annotated[int | None, typer.Option(help="Timed blocks a trial. (default: 5)")] = None,

@@ -1,0 +1,87 @@
+"""Measures this machine's accelerator: the real trainer, fed so that it never waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.accelerators import Accelerator
+from bench.errors import TrialError
+from bench.plan import Choice, Failures, PixelCheck, Plan, Timing
+from bench.record import Trial
+from bench.run import Report, run
+from bench.stats import Interval, median_interval
+from loaders import BatchSpec, Manifest
+from loaders.manifest import SCHEMA
+from trainer import Recipe
+
+_CLASSES = 1000
+
+
+def calibrate(
+    spec: BatchSpec, recipe: Recipe, timing: Timing, folder: Path, report: Report
+) -> tuple[Trial, Interval]:
+    """The trainer's own rate, images a second, and its record, which is kept in the folder.
+
+    Raises:
+        TrialError: it could not be measured; the text says why.
+        RecordError: the folder cannot be written.
+    """
+    plan = Plan(
+        choices=(Choice(loader="synthetic"),),
+        spec=spec,
+        recipe=recipe,
+        consumer="train",
+        timing=timing,
+        failures=Failures(),
+        pixels=PixelCheck(images=0),
+    )
+    (trial,) = run(plan, made_up_rows(spec.batch_size * 4), folder, report)
+    if trial.error is not None:
+        raise TrialError(trial.error)
+    return trial, median_interval([block.images_per_second for block in trial.blocks])
+
+
+def as_profile(
+    spec: BatchSpec, recipe: Recipe, rate: Interval, blocks: int, facts: dict[str, Any]
+) -> Accelerator:
+    """What was measured, with its conditions."""
+    versions = facts["packages"]
+    return Accelerator(
+        device=device_of(facts),
+        images_per_second=round(rate.median, 1),
+        batch_size=spec.batch_size,
+        image_size=spec.image_size,
+        network=recipe.network,
+        alpha=recipe.alpha,
+        precision="float32"
+        if recipe.mixed_precision == "none"
+        else f"mixed {recipe.mixed_precision}",
+        source=(
+            f"feedbench calibrate, median of {blocks} blocks, 95 % {rate.low:.1f} to "
+            f"{rate.high:.1f}, {facts['keras_backend']} backend, TensorFlow "
+            f"{versions['tensorflow']}, Keras {versions['keras']}"
+        ),
+    )
+
+
+def device_of(facts: dict[str, Any]) -> str:
+    """The GPU that the trainer takes, or the processor where there is none."""
+    if facts["gpus"]:
+        return str(facts["gpus"][0])
+    return f"{facts['cores']} cores of {facts['processor']}"
+
+
+def made_up_rows(count: int) -> Manifest:
+    """A manifest whose files nobody reads."""
+    columns: dict[str, Any] = {
+        "path": pa.array([b"made up"] * count, pa.binary()),
+        "label": pa.array(np.arange(count) % _CLASSES, pa.int32()),
+        "split": pa.array(np.zeros(count), pa.int8()),
+    }
+    table = pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
+    classes = tuple(f"{number:04}" for number in range(_CLASSES))
+    return Manifest(table, classes, Path("/"), "csv")

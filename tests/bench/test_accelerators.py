@@ -1,0 +1,155 @@
+"""Emulated accelerators keep their stated rate, and say what is assumed of it."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bench.accelerators import Accelerator, accelerators, add_accelerator, find_accelerator
+from bench.calibrate import as_profile, made_up_rows
+from bench.emulated import Emulated
+from bench.errors import PlanError
+from bench.plan import Choice, Failures, PixelCheck, Plan, Timing, make_plan, parse_model
+from bench.plan import Suite as SuiteModel
+from bench.run import run
+from bench.stats import median_interval
+from bench.summary import summarize
+from bench.table import fed
+from loaders import Batch, BatchSpec
+from trainer import Recipe
+from trainer.step import RUN_AHEAD
+
+KNOWN = {
+    "device": "a clock",
+    "images_per_second": 400,
+    "batch_size": 8,
+    "image_size": 16,
+    "network": "MobileNetV2",
+    "alpha": 1.0,
+    "precision": "none",
+    "source": "this test",
+}
+
+
+def batch(images: int = 8) -> Batch:
+    return Batch(np.zeros((images, 1, 1, 3)), np.zeros(images, np.int32), np.arange(images))
+
+
+def test_fed_by_synthetic_it_runs_at_its_stated_rate(tmp_path):
+    plan = Plan(
+        (Choice(loader="synthetic"),),
+        BatchSpec(batch_size=8, image_size=16),
+        Recipe(),
+        "emulated:clock",
+        Timing(blocks=5, block_seconds=1, warm_up_seconds=0.1),
+        Failures(),
+        PixelCheck(images=0),
+        Accelerator(**KNOWN),
+    )
+    (trial,) = run(plan, made_up_rows(64), tmp_path, lambda event: None)
+    rate = median_interval([block.images_per_second for block in trial.blocks]).median
+    assert rate == pytest.approx(400, rel=0.01)
+    assert summarize([trial]).trials[0].accelerator_utilization == 1.0
+    assert "a clock" in fed(trial)
+
+
+def test_it_takes_hardly_any_processor_time():
+    device = Emulated(0.05 / 8)
+    busy, begin = time.process_time(), time.perf_counter()
+    for _ in range(20):
+        device.step(batch())
+    device.finish()
+    assert time.perf_counter() - begin == pytest.approx(1.0, rel=0.01)
+    assert time.process_time() - busy < 0.05
+
+
+def test_the_host_runs_ahead_by_as_many_steps_as_with_the_trainer():
+    device, begin = Emulated(0.2 / 8), time.perf_counter()
+    for _ in range(RUN_AHEAD):
+        device.step(batch())
+    assert time.perf_counter() - begin < 0.1
+    device.step(batch())
+    assert time.perf_counter() - begin == pytest.approx(0.2, abs=0.05)
+    device.finish()
+    assert time.perf_counter() - begin == pytest.approx(0.6, abs=0.05)
+
+
+def test_a_device_that_had_to_wait_does_not_make_up_for_it():
+    device, begin = Emulated(0.1 / 8), time.perf_counter()
+    device.step(batch())
+    time.sleep(0.4)
+    device.step(batch())
+    device.finish()
+    assert time.perf_counter() - begin == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_short_batch_takes_a_short_step():
+    device, begin = Emulated(0.4 / 8), time.perf_counter()
+    device.step(batch(2))
+    device.finish()
+    assert time.perf_counter() - begin == pytest.approx(0.1, abs=0.05)
+
+
+def test_every_profile_states_its_conditions_and_source():
+    assert accelerators().keys() >= {"v100", "a100", "a100-8", "rtx3090"}
+    assert all(one.source and one.precision for one in accelerators().values())
+
+
+def test_other_conditions_than_the_measured_ones_are_called_assumed():
+    a100 = find_accelerator("a100")
+    measured = BatchSpec(batch_size=a100.batch_size, image_size=a100.image_size)
+    assert a100.assumptions(measured, Recipe()) == []
+    assumed = a100.assumptions(BatchSpec(batch_size=64, image_size=96), Recipe(alpha=0.35))
+    assert len(assumed) == 3
+    assert all(text.startswith("assumed: ") for text in assumed)
+    assert a100.seconds_per_image(112) == pytest.approx(a100.seconds_per_image(224) / 4)
+
+
+def test_an_own_profile_is_kept_and_wins(monkeypatch, tmp_path):
+    monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path / "new"))
+    path = add_accelerator("a100", Accelerator(**KNOWN))
+    add_accelerator("mine", Accelerator(**KNOWN))
+    assert find_accelerator("a100").device == "a clock"
+    assert {"v100", "mine"} < accelerators().keys()
+    path.write_text("[mine]\nrate = 7\n")
+    with pytest.raises(PlanError, match=r"accelerators\.toml: mine: device: field required"):
+        find_accelerator("a100")
+
+
+def test_a_plan_holds_the_accelerator_that_it_names():
+    values = {"consumer": "emulated:v100", "trial": [{"loader": "tf_data"}]}
+    plan = make_plan(parse_model(SuiteModel, values, "a test"))
+    assert plan.accelerator == find_accelerator("v100")
+    assert [choice.loader for choice in plan.choices] == ["tf_data", "synthetic"]
+    with pytest.raises(PlanError, match="there are v100"):
+        make_plan(parse_model(SuiteModel, {**values, "consumer": "emulated:k80"}, "a test"))
+
+
+def test_calibrate_measures_the_real_trainer_and_adds_its_profile(monkeypatch, tmp_path):
+    monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path))
+    options = ["--batch-size", "4", "--image-size", "32", "--alpha", "0.35", "--blocks", "2"]
+    options += ["--block-seconds", "0.2", "--out", str(tmp_path / "out")]
+    subprocess.run(
+        [sys.executable, "-m", "bench.cli", "calibrate", "here", *options],
+        check=True,
+    )
+    here = find_accelerator("here")
+    assert (here.batch_size, here.image_size, here.alpha) == (4, 32, 0.35)
+    assert here.images_per_second > 0
+    assert "2 blocks" in here.source
+
+
+def test_a_profile_names_the_gpu_where_there_is_one():
+    facts = {
+        "gpus": ["NVIDIA X"],
+        "cores": 2,
+        "processor": "p",
+        "keras_backend": "tensorflow",
+        "packages": {"tensorflow": "2", "keras": "3"},
+    }
+    rate = median_interval([100.0, 101.0, 102.0])
+    profile = as_profile(BatchSpec(), Recipe(), rate, 3, facts)
+    assert profile.device == "NVIDIA X"
+    assert profile.images_per_second == 101.0
