@@ -11,6 +11,7 @@ from bench.commands import (
     comparing,
     data,
     measure,
+    packing,
     pixels,
     predicting,
     quickstart,
@@ -59,6 +60,9 @@ app.command(epilog="Example: feedbench accelerators")(calibrating.accelerators)
 app.command(epilog="Example: feedbench recipe > recipe.toml")(recipes.recipe)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
     data.make_data
+)
+app.command(epilog="Example: feedbench pack photos/ packed/ --as arrays --image-size 224")(
+    packing.pack
 )
 app.command(epilog="Example: feedbench loaders")(data.loaders)
 app.command(epilog="Example: feedbench quickstart --out first-try")(quickstart.quickstart)

@@ -12,6 +12,7 @@ import psutil
 
 from bench.meters.gpu import find_gpus, gpu_name
 from bench.meters.process import available_memory
+from loaders.cores import usable_cores as usable_cores
 
 _PACKAGES = ("feedbench", "tensorflow", "keras", "pillow", "numpy", "nvidia-ml-py")
 
@@ -34,13 +35,6 @@ def environment() -> dict[str, Any]:
 def machine(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts that must be equal for one machine's rate to hold on another."""
     return {name: facts[name] for name in ("processor", "cores", "gpus")}
-
-
-def usable_cores() -> int:
-    """Processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

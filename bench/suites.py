@@ -20,6 +20,8 @@ QUICK = (
     _choice("tf_data", num_parallel_calls=1, prefetch=0),
     _choice("tf_data"),
     _choice("tf_data", cache="decoded"),
+    _choice("turbo"),
+    _choice("turbo", cache="decoded"),
 )
 STANDARD = (
     _choice("keras_pil"),
@@ -34,6 +36,8 @@ STANDARD = (
     _choice("tf_data", output="float32"),
     _choice("tf_data", private_threads=2),
     _choice("tf_data", cache=["encoded", "decoded", "disk"]),
+    _choice("turbo", cache=["none", "decoded"]),
+    _choice("turbo", output="float32"),
 )
 SUITES = {"quick": QUICK, "standard": STANDARD}
 

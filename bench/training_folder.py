@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -80,20 +79,10 @@ def check_room(folder: Path, checkpoint_bytes: int) -> None:
 def identity(best: Best, recipe: Recipe, rows: Manifest) -> dict[str, Any]:
     """What must be the same for a run to go on: the rows of the training images above all."""
     return {
-        "training images": fingerprint(rows),
+        "training images": rows.fingerprint(),
         LOADER: best.model_dump(mode="json", include={"loader", "settings", "spec"}),
         RECIPE: recipe.model_dump(mode="json"),
     }
-
-
-def fingerprint(manifest: Manifest) -> str:
-    """A hash of the rows' paths and labels and the classes' names."""
-    digest = hashlib.sha256("\0".join(manifest.classes).encode("utf-8", "surrogateescape"))
-    for batch in manifest.table.select(["path", "label"]).to_batches(max_chunksize=65_536):
-        names, labels = batch.columns
-        digest.update(b"\0".join(names.to_pylist()))
-        digest.update(labels.to_numpy().tobytes())
-    return digest.hexdigest()
 
 
 def check_same(folder: Path, here: dict[str, Any], there: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders import keras_directory, keras_pil, synthetic, tf_data
+from loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
 from loaders.augment import Augment
 from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream, parse_settings, parse_spec
 from loaders.errors import (
@@ -38,6 +38,8 @@ LOADERS: dict[str, Loader] = {
     "keras_pil": keras_pil.LOADER,
     "keras_directory": keras_directory.LOADER,
     "tf_data": tf_data.LOADER,
+    "turbo": turbo.LOADER,
+    "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
 }
 

@@ -46,6 +46,16 @@ def finished(images: NDArray[np.float32], draws: Draws, spec: BatchSpec) -> NDAr
     return ranged(images, spec)
 
 
+def changed(images: NDArray[np.uint8], draws: Draws, spec: BatchSpec) -> NDArray[np.uint8]:
+    """Pixels changed as drawn, in place."""
+    augment = spec.augment.on_host
+    if augment.only_flips:
+        return flipped(images, draws[:, FLIP] > 0)
+    if augment:
+        images[...] = augmented(images, spec.augment.for_host(draws))
+    return images
+
+
 def to_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
     """Pixels of 0 to 255 as uint8, rounded."""
     return images if images.dtype == np.uint8 else np.rint(images).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -176,6 +177,15 @@ class Manifest:
         return cls(
             table, tuple(about["classes"]), Path(about["root"]), about["layout"], about["left"]
         )
+
+    def fingerprint(self) -> str:
+        """A hash of the rows' paths and labels and the classes' names."""
+        digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        for batch in self.table.select(["path", "label"]).to_batches(max_chunksize=65_536):
+            names, labels = batch.columns
+            digest.update(b"\0".join(names.to_pylist()))
+            digest.update(labels.to_numpy().tobytes())
+        return digest.hexdigest()
 
     def _column(self, name: str) -> NDArray[Any]:
         return np.asarray(self.table[name].combine_chunks().to_numpy(zero_copy_only=False))

@@ -6,20 +6,17 @@ is addressed by row: it follows any order, and an epoch can be entered in its mi
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import tempfile
-import weakref
 from pathlib import Path
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from loaders.buffers import Buffers
 from loaders.errors import SettingsError
-
-_ALIGNMENT = 64  # bytes; TensorFlow takes over a NumPy buffer so aligned without copying it
 
 
 class RowCache:
@@ -28,7 +25,7 @@ class RowCache:
     def __init__(self, images: NDArray[np.uint8], file: Path | None = None) -> None:
         self._images = images
         self._file = file
-        self._free: list[NDArray[np.uint8]] = []
+        self._buffers = Buffers()
 
     @classmethod
     def in_memory(cls, rows: int, side: int) -> RowCache:
@@ -67,38 +64,24 @@ class RowCache:
             raise SettingsError(f"cache_dir {folder}: {error.strerror}; name another") from error
         return cls(images, Path(name))
 
-    def put(self, rows: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
-        """Keep the images of some rows."""
+    def put(self, rows: NDArray[np.int64] | int, images: NDArray[np.uint8]) -> None:
+        """Keep the images of some rows, or of one."""
         self._images[rows] = images
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images of some rows, copied into one aligned batch that is the caller's to keep."""
-        batch = self._fresh((len(rows), *self._images.shape[1:]))
+        batch = self._buffers.fresh((len(rows), *self._images.shape[1:]))
         # mode="clip": the default checks into a buffer of its own, a second copy of the batch.
         np.take(self._images, rows, axis=0, out=batch, mode="clip")
         return batch
 
-    def _fresh(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Memory of a batch that nobody holds any more, or new memory.
-
-        The first touch of new memory costs seven times the copy into it.
-        """
-        size = math.prod(shape)
-        try:
-            buffer = self._free.pop()
-        except IndexError:
-            buffer = None
-        if buffer is None or buffer.size < size + _ALIGNMENT:
-            buffer = np.empty(size + _ALIGNMENT, np.uint8)
-        begin = -buffer.ctypes.data % _ALIGNMENT
-        # Through a memoryview, so that slices of the batch hold this array and not the buffer.
-        batch = np.frombuffer(buffer.data[begin : begin + size], np.uint8)
-        weakref.finalize(batch, self._free.append, buffer).atexit = False
-        return batch.reshape(shape)
+    def copy(self, row: int, into: NDArray[np.uint8]) -> None:
+        """The image of one row."""
+        np.copyto(into, self._images[row])
 
     def close(self) -> None:
         """Free the memory, remove the file."""
         self._images = np.empty((0, 0, 0, 3), np.uint8)
-        self._free.clear()
+        self._buffers.clear()
         if self._file is not None:
             self._file.unlink(missing_ok=True)

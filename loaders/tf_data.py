@@ -56,8 +56,8 @@ class TfData(Settings):
     )
     decode: Literal["image", "jpeg", "scaled"] = Field(
         "image",
-        description="decode_image; decode_jpeg; or decode_jpeg shrinking by 1/2, 1/4 or "
-        "1/8 while decoding where enough pixels remain: faster, other pixels",
+        description="decode_image; decode_jpeg; or decode_jpeg with its fastest transform and "
+        "upsampling, shrinking by 1/2, 1/4 or 1/8 where enough pixels remain: other pixels",
     )
     output: Dtype = Field(
         "uint8",

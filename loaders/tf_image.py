@@ -34,15 +34,20 @@ def decoder(decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False) -> Call
     def image(data: Any) -> Any:
         return tf.io.decode_image(data, channels=3, expand_animations=False)
 
-    def jpeg(data: Any, ratio: int = 1) -> Any:
+    def jpeg(data: Any) -> Any:
         # INTEGER_ACCURATE gives Pillow's pixels; the default trades accuracy for speed.
-        return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+
+    def fast(data: Any, ratio: int) -> Any:
+        return tf.io.decode_jpeg(
+            data, channels=3, ratio=ratio, fancy_upscaling=False, dct_method="INTEGER_FAST"
+        )
 
     def scaled(data: Any) -> Any:
         shape = tf.io.extract_jpeg_shape(data)
         spare = _spare(tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32), spec)
         index = tf.reduce_sum(tf.cast(spare >= tf.constant(RATIOS[1:], tf.float32), tf.int32))
-        return tf.switch_case(index, [lambda ratio=ratio: jpeg(data, ratio) for ratio in RATIOS])
+        return tf.switch_case(index, [lambda ratio=ratio: fast(data, ratio) for ratio in RATIOS])
 
     if decode == "image":
         return image

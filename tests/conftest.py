@@ -44,6 +44,29 @@ def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with packs of all splits: `arrays` of 32 px, and `jpeg`."""
+    from loaders import BatchSpec, scan
+    from loaders.faults import Faults, tolerance
+    from loaders.packing import Packing, fill, opened
+
+    root, manifest = tmp_path_factory.mktemp("packs"), scan(splits_folder)
+    for kind in ("arrays", "jpeg"):
+        packing = Packing(manifest, BatchSpec(image_size=32), kind, side=64, quality=95)
+        with opened(packing, root / kind) as writer:
+            fill(packing, writer, Faults(tolerance("raise", 0, len(manifest))), lambda _: None)
+    return root
+
+
+@pytest.fixture
+def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder is a new one in which `arrays` and `jpeg` are the packs."""
+    for pack in packs.iterdir():
+        (tmp_path / pack.name).symlink_to(pack)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
 def class_folder(splits_folder: Path) -> Path:
     """A folder a class."""
     return splits_folder / "train"

@@ -35,6 +35,8 @@ MAKERS = [
     ("tf_data", {"output": "float32"}),
     ("tf_data", {"cache": "decoded"}),
     ("tf_data", {"cache": "encoded", "deterministic": False, "num_parallel_calls": 4}),
+    ("turbo", {}),
+    ("turbo", {"cache": "decoded", "output": "float32"}),
 ]
 
 

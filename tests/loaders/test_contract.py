@@ -33,9 +33,20 @@ VARIANTS = [
     ("tf_data", {"decode": "jpeg"}),
     ("tf_data", {"decode": "scaled", "private_threads": 1}),
     ("tf_data", {"output": "float32"}),
+    ("turbo", {}),
+    ("turbo", {"num_threads": 1, "prefetch": 0}),
+    ("turbo", {"decode": "scaled"}),
+    ("turbo", {"output": "float32"}),
+    ("turbo", {"cache": "decoded"}),
+    ("turbo", {"cache": "packed", "pack_dir": "own"}),
+    ("packed", {"pack": "arrays"}),
+    ("packed", {"pack": "arrays", "num_threads": 1, "prefetch": 0, "output": "float32"}),
+    ("packed", {"pack": "jpeg"}),
+    ("packed", {"pack": "jpeg", "decode": "scaled"}),
     ("synthetic", {}),
     ("synthetic", {"output": "float32"}),
 ]
+pytestmark = pytest.mark.usefixtures("beside_packs")
 every_variant = pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
 
 
@@ -106,8 +117,10 @@ def test_an_epoch_can_be_entered_in_its_middle(manifest, name, settings):
 
 @every_variant
 def test_an_endless_stream_closes_and_leaves_nothing(manifest, name, settings, tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
     if settings.get("cache") == "disk":
-        settings = {**settings, "cache_dir": str(tmp_path)}
+        settings = {**settings, "cache_dir": str(kept)}
     threads = set(threading.enumerate())
     with open_loader(name, manifest, SPEC, settings) as stream:
         for batch in islice(stream, 14):
@@ -117,7 +130,7 @@ def test_an_endless_stream_closes_and_leaves_nothing(manifest, name, settings, t
     stream.close()
     assert set(threading.enumerate()) <= threads
     assert not multiprocessing.active_children()
-    assert not list(tmp_path.iterdir())
+    assert not list(kept.iterdir())
 
 
 def test_another_seed_gives_another_order(manifest):
@@ -128,7 +141,7 @@ def test_another_seed_gives_another_order(manifest):
 
 def test_without_shuffle_rows_come_in_the_manifests_order(manifest):
     plain = SPEC.for_evaluation()
-    for name in ("keras_pil", "tf_data", "synthetic", "keras_directory"):
+    for name in ("keras_pil", "tf_data", "turbo", "synthetic", "keras_directory"):
         rows = rows_of(drawn(name, {}, manifest, plain, epochs=1))
         assert rows.tolist() == list(range(len(manifest)))
 

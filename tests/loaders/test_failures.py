@@ -28,6 +28,9 @@ FED = [
     ("tf_data", {"cache": "decoded"}),
     ("tf_data", {"cache": "encoded", "prefetch": 0}),
     ("tf_data", {"deterministic": False}),
+    ("turbo", {}),
+    ("turbo", {"num_threads": 1, "prefetch": 0}),
+    ("turbo", {"cache": "decoded"}),
 ]
 
 

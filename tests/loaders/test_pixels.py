@@ -1,11 +1,14 @@
 """All loaders give the picture that Pillow and its geometry give, flips and range included."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from loaders import Augment, BatchSpec, open_loader, scan
 from loaders.augment import FLIP
+from loaders.live_image import scaled_ratio
 
 SIDE = 48
 REAL = [
@@ -15,6 +18,8 @@ REAL = [
     ("tf_data", {"output": "float32"}),
     ("tf_data", {"decode": "jpeg"}),
     ("tf_data", {"cache": "decoded"}),
+    ("turbo", {}),
+    ("turbo", {"output": "float32"}),
 ]
 
 
@@ -93,7 +98,7 @@ def test_the_picture_is_pillows(manifest, name, settings, resize, interpolation,
         expected = wanted(manifest.path(row), resize, antialias, interpolation)
         difference = np.abs(pixels - expected)
         # TensorFlow's decode_image has no accurate DCT to choose; the others give Pillow's bytes.
-        accurate = name == "keras_pil" or settings.get("decode") == "jpeg"
+        accurate = name in ("keras_pil", "turbo") or settings.get("decode") == "jpeg"
         assert difference.mean() < (1 if accurate else 3), manifest.path(row)
         assert np.percentile(difference, 99) < (8 if accurate else 14), manifest.path(row)
 
@@ -109,3 +114,32 @@ def test_flips_are_the_same_images_in_every_loader(manifest, name, settings):
     for row, pixels in pictures(name, settings, manifest, mirrored).items():
         expected = plain[row][:, ::-1] if flips[row] else plain[row]
         assert np.allclose(pixels, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_turbo_gives_the_very_bytes_of_load_img(manifest, resize):
+    spec = BatchSpec(
+        batch_size=16, image_size=SIDE, shuffle=False, resize=resize, value_range=(0, 255)
+    )
+    own, theirs = (pictures(name, {}, manifest, spec) for name in ("turbo", "keras_pil"))
+    assert all(np.array_equal(own[row], theirs[row]) for row in theirs)
+
+
+def test_scaled_decoding_never_leaves_fewer_pixels_than_the_batch_has():
+    spec = BatchSpec(image_size=100)
+    assert [scaled_ratio(side, 900, spec) for side in (150, 199, 200, 399, 400, 800, 5000)] == [
+        1, 1, 2, 2, 4, 8, 8,
+    ]  # fmt: skip
+    assert scaled_ratio(150, 900, spec.model_copy(update={"resize": "pad"})) == 8
+
+
+def test_what_libjpeg_doubts_pillow_decides(manifest, tmp_path):
+    """Bytes too many before the end: libjpeg-turbo warns, Pillow reads on."""
+    (tmp_path / "any").mkdir()
+    whole = Path(manifest.path(0)).read_bytes()
+    (tmp_path / "any" / "odd.jpg").write_bytes(whole.replace(b"\xff\xd9", b"\x00\x00\xff\xd9"))
+    (tmp_path / "any" / "whole.jpg").write_bytes(whole)
+    spec = BatchSpec(batch_size=2, image_size=SIDE, shuffle=False)
+    odd = scan(tmp_path, validation=0, test=0)
+    given = pictures("turbo", {}, odd, spec)
+    assert np.array_equal(given[0], given[1])

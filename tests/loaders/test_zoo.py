@@ -19,6 +19,7 @@ LOADED = [
     ("tf_data", {"decode": "jpeg"}),
     ("tf_data", {"cache": "decoded"}),
     ("tf_data", {"cache": "encoded", "output": "float32"}),
+    ("turbo", {}),
 ]
 
 
@@ -120,7 +121,7 @@ def test_a_comparison_uses_what_all_its_loaders_read(audited):
 
 def test_turning_upright_needs_an_audit(zoo):
     spec = BatchSpec(batch_size=2, image_size=SIDE, orientation="apply")
-    for name in ("keras_pil", "keras_directory", "tf_data"):
+    for name in ("keras_pil", "keras_directory", "tf_data", "turbo"):
         with pytest.raises(SpecError, match="run feedbench scan"):
             open_loader(name, scan(zoo.root), spec)
 
@@ -131,9 +132,10 @@ def test_the_background_is_the_specs(audited):
     spec = spec.model_copy(update={"value_range": (0.0, 255.0)})
     shown = {
         name: pictures(name, {}, manifest, spec)[b"palette-hole.png"]
-        for name in ("keras_pil", "keras_directory", "tf_data")
+        for name in ("keras_pil", "keras_directory", "tf_data", "turbo")
     }
     red = (shown["keras_pil"] == (255, 0, 0)).all(-1)
     assert red.any()
     assert np.array_equal(shown["keras_pil"], shown["keras_directory"])
     assert np.array_equal(shown["keras_pil"], shown["tf_data"])
+    assert np.array_equal(shown["keras_pil"], shown["turbo"])

@@ -1,0 +1,12 @@
+"""How many threads of a loader can run at once."""
+
+from __future__ import annotations
+
+import os
+
+
+def usable_cores() -> int:
+    """Processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,87 @@
+"""packed: images prepared once by `feedbench pack`, read at the speed of memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from loaders.batch_pool import BatchPool
+from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
+from loaders.cores import usable_cores
+from loaders.errors import SettingsError
+from loaders.faults import Faults
+from loaders.live_image import Decode
+from loaders.manifest import Manifest
+from loaders.order import Order
+from loaders.pack import Pack, check_spec
+from loaders.pack_source import source_of
+from loaders.shrink import one_thread_each
+
+_PIECE = 8  # images of an array that a thread takes at a time: it waits for its lock less often
+
+
+class Packed(Settings):
+    """Knobs of `packed`."""
+
+    pack: str | None = Field(None, description="the folder that feedbench pack made")
+    num_threads: PositiveInt | None = Field(
+        None, description="images read at once; one a core if none"
+    )
+    prefetch: NonNegativeInt = Field(
+        2, description="batches made ahead, each costs its memory; 0 makes one when it is asked for"
+    )
+    decode: Decode = Field(
+        "full",
+        description="of packed JPEGs: full: Pillow's pixels; scaled: the fast inverse DCT, "
+        "shrinking inside it where enough pixels remain: faster, other pixels",
+    )
+    output: Dtype = Field(
+        "uint8",
+        description="uint8: the range is applied on the device, a quarter of the bytes "
+        "to move; float32: on the host, as in the classic pipeline",
+    )
+
+    @property
+    def image_dtype(self) -> Dtype:
+        """Type of the batches' images."""
+        return self.output
+
+
+def open_stream(
+    manifest: Manifest, spec: BatchSpec, settings: Packed, order: Order, faults: Faults
+) -> Stream:
+    """Batches read by a pool of threads."""
+    if settings.pack is None:
+        raise SettingsError(
+            "settings of packed: pack: no folder is named; make one by feedbench pack DATA OUT and "
+            "give it by --set packed.pack=OUT"
+        )
+    one_thread_each()
+    pack = Pack(Path(settings.pack))
+    check_spec(pack, spec)
+    pool = BatchPool(
+        source_of(pack, manifest, spec, settings.decode),
+        order,
+        faults,
+        manifest.labels,
+        spec,
+        settings.output,
+        num_threads=settings.num_threads or usable_cores(),
+        prefetch=settings.prefetch,
+        piece=_PIECE if pack.about.kind == "arrays" else 1,
+    )
+
+    def release() -> None:
+        pool.close()
+        pack.close()
+
+    return Stream(pool.batches(), release, faults)
+
+
+LOADER = Loader(
+    name="packed",
+    summary="images that feedbench pack prepared once: arrays read at memory speed, or small JPEGs",
+    settings=Packed,
+    open=open_stream,
+)

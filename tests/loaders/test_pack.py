@@ -1,0 +1,282 @@
+"""Packs: whole or not at all, gone on with, checked, and never another's pictures."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
+from loaders import pack_writer as writing
+from loaders.faults import Faults, tolerance
+from loaders.pack import ABOUT, Pack
+from loaders.packing import Packing, fill, opened, unsound
+
+SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
+
+
+@pytest.fixture
+def photos(class_folder, tmp_path):
+    return shutil.copytree(class_folder, tmp_path / "photos")
+
+
+@pytest.fixture
+def manifest(photos):
+    return scan(photos, validation=0, test=0)
+
+
+def packed(manifest, folder, kind="arrays", spec=SPEC, on_error="raise", budget=0.0):
+    packing = Packing(manifest, spec, kind, side=64, quality=95)
+    with opened(packing, folder) as writer:
+        fill(packing, writer, Faults(tolerance(on_error, budget, len(manifest))), lambda _: None)
+    return folder
+
+
+def images(name, manifest, settings, spec=SPEC, **how):
+    with open_loader(name, manifest, spec, settings, epochs=1, **how) as stream:
+        return np.concatenate([np.array(batch.images) for batch in stream])
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_arrays_are_the_very_pixels_of_live_decoding(manifest, tmp_path, resize):
+    spec = SPEC.model_copy(update={"resize": resize})
+    folder = packed(manifest, tmp_path / "pack", spec=spec)
+    live = images("turbo", manifest, {}, spec)
+    assert np.array_equal(images("packed", manifest, {"pack": str(folder)}, spec), live)
+    plain = np.load(folder / "images-00000.npy", mmap_mode="r")
+    assert np.array_equal(plain, live)
+
+
+def test_jpegs_are_records_that_tensorflow_reads(manifest, tmp_path):
+    import tensorflow as tf
+
+    folder = packed(manifest, tmp_path / "pack", "jpeg")
+    kinds = {
+        "image/encoded": tf.io.FixedLenFeature([], tf.string),
+        "image/class/label": tf.io.FixedLenFeature([], tf.int64),
+        "image/row": tf.io.FixedLenFeature([], tf.int64),
+    }
+    rows = []
+    for record in tf.data.TFRecordDataset(str(folder / "images-00000.tfrecord")):
+        one = tf.io.parse_single_example(record, kinds)
+        rows.append(int(one["image/row"]))
+        assert int(one["image/class/label"]) == manifest.labels[rows[-1]]
+        assert max(tf.io.decode_jpeg(one["image/encoded"]).shape) <= 64
+    assert sorted(rows) == list(range(len(manifest)))
+
+
+def test_small_jpegs_look_like_the_originals(manifest, tmp_path):
+    folder = packed(manifest, tmp_path / "pack", "jpeg")
+    own = images("packed", manifest, {"pack": str(folder)}).astype(int)
+    live = images("turbo", manifest, {}).astype(int)
+    assert np.abs(own - live).mean() < 6
+
+
+KILLED = """
+import os, sys
+from loaders import scan, BatchSpec
+from loaders.faults import Faults, tolerance
+from loaders.packing import Packing, fill, opened
+manifest = scan(sys.argv[1], validation=0, test=0)
+packing = Packing(manifest, BatchSpec(image_size=32), sys.argv[3], side=64, quality=95)
+done = 0
+def advance(count):
+    global done
+    done += count
+    if done == 20:
+        os.kill(os.getpid(), 9)
+with opened(packing, __import__("pathlib").Path(sys.argv[2])) as writer:
+    fill(packing, writer, Faults(tolerance("raise", 0, len(manifest))), advance)
+"""
+
+
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_a_killed_pack_is_not_whole_and_goes_on(photos, manifest, tmp_path, kind):
+    folder = tmp_path / "pack"
+    code = [sys.executable, "-c", KILLED, str(photos), str(folder), kind]
+    assert subprocess.run(code, check=False).returncode == -signal.SIGKILL
+    assert not [path for path in folder.iterdir() if path.suffix in (".npy", ".tfrecord")]
+    with pytest.raises(SettingsError, match="no whole pack"):
+        Pack(folder)
+    for photo in list(photos.rglob("*.jpg"))[:3]:
+        os.utime(photo)  # what is there is not read again: only the rest is decoded
+    with opened(Packing(manifest, SPEC, kind, side=64, quality=95), folder) as writer:
+        if kind == "arrays":
+            assert writer.left <= len(manifest) - 20
+    packed(manifest, folder, kind)
+    pack = Pack(folder)
+    assert unsound(pack, lambda _: None) == []
+    undisturbed = packed(manifest, tmp_path / "other", kind)
+    own, other = (images("packed", manifest, {"pack": str(one)}) for one in (folder, undisturbed))
+    assert np.array_equal(own, other)
+    pack.close()
+
+
+def test_what_was_half_written_is_written_again(manifest, tmp_path):
+    folder, packing = tmp_path / "pack", Packing(manifest, SPEC, "arrays")
+    with opened(packing, folder) as writer:
+        for row in range(10):
+            writer.put(row, np.full((32, 32, 3), row, np.uint8))
+    (shard,) = folder.glob("images-*.npy.partial")
+    data = bytearray(shard.read_bytes())
+    data[-45 * 32 * 32 * 3 + 5] ^= 1  # in row 0 of 45
+    shard.write_bytes(data)
+    with opened(packing, folder) as writer:
+        assert writer.missing().tolist() == [0, *range(10, 45)]
+
+
+def test_a_byte_that_changed_is_found(manifest, tmp_path):
+    folder = packed(manifest, tmp_path / "pack")
+    path = folder / "images-00000.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    pack = Pack(folder)
+    assert unsound(pack, lambda _: None) == [len(manifest) - 1]
+    pack.close()
+
+
+def test_a_pack_cut_short_names_the_image(manifest, tmp_path):
+    folder = packed(manifest, tmp_path / "pack")
+    path = folder / "images-00000.npy"
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(ImageError, match=r"cat.*14\.jpg: row 44: pack .* cut short"):
+        images("packed", manifest, {"pack": str(folder)})
+
+
+def test_an_image_that_could_not_be_packed_is_named_when_it_is_fed(photos, tmp_path):
+    (photos / "bee" / "03.jpg").write_text("no photograph")
+    manifest = scan(photos, validation=0, test=0)
+    with pytest.raises(ImageError, match=r"03\.jpg"):
+        packed(manifest, tmp_path / "none")
+    folder = packed(manifest, tmp_path / "pack", on_error="skip", budget=0.1)
+    settings = {"pack": str(folder)}
+    with pytest.raises(ImageError, match=r"bee/03\.jpg: row 18: .*could not be read when"):
+        images("packed", manifest, settings)
+    fed = images("packed", manifest, settings, on_error="skip", error_budget=0.1)
+    assert len(fed) == len(manifest)
+
+
+def test_other_pictures_than_were_packed_are_refused(manifest, tmp_path):
+    settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
+    for field, value in (("image_size", 48), ("resize", "crop"), ("interpolation", "bilinear")):
+        spec = SPEC.model_copy(update={field: value})
+        with pytest.raises(SpecError, match=rf"{field} was .* when it was packed.* {value!r}"):
+            open_loader("packed", manifest, spec, settings)
+
+
+def test_rows_that_are_not_in_the_pack_are_named(photos, manifest, tmp_path):
+    settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
+    shutil.copy(photos / "ant" / "00.jpg", photos / "ant" / "new.jpg")
+    with pytest.raises(SettingsError, match=r"ant/new\.jpg is not in it, nor are 0 others"):
+        open_loader("packed", scan(photos, validation=0, test=0), SPEC, settings)
+
+
+def test_a_folder_that_holds_something_else_is_refused(manifest, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="not empty"):
+        packed(manifest, tmp_path)
+    packing = Packing(manifest, SPEC, "arrays")
+    with opened(packing, tmp_path / "begun"), pytest.raises(SettingsError, match="another process"):
+        packed(manifest, tmp_path / "begun")
+    other = SPEC.model_copy(update={"image_size": 48})
+    with pytest.raises(SettingsError, match=r"fields was .*; remove the folder or name another"):
+        packed(manifest, tmp_path / "begun", spec=other)
+
+
+def test_a_disk_that_is_too_small_is_said_before(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 9))
+    for kind in ("arrays", "jpeg"):
+        with pytest.raises(SettingsError, match=r"needs 0\.00 GB, 0\.00 GB are free; make room"):
+            packed(manifest, tmp_path / kind, kind)
+
+
+def cached(folder):
+    return {"cache": "packed", "pack_dir": str(folder)}
+
+
+def test_packing_while_feeding_is_whole_after_an_epoch_and_needs_no_file_then(
+    photos, manifest, tmp_path
+):
+    live = images("turbo", manifest, {})
+    assert np.array_equal(images("turbo", manifest, cached(tmp_path / "packs")), live)
+    shutil.rmtree(photos)
+    assert np.array_equal(images("turbo", manifest, cached(tmp_path / "packs")), live)
+
+
+def test_another_spec_has_a_pack_of_its_own(manifest, tmp_path):
+    settings, other = cached(tmp_path / "packs"), SPEC.model_copy(update={"resize": "crop"})
+    images("turbo", manifest, settings)
+    assert np.array_equal(
+        images("turbo", manifest, settings, other), images("turbo", manifest, {}, other)
+    )
+    assert len(list((tmp_path / "packs").iterdir())) == 2
+
+
+FEEDS = """
+import sys, time
+from loaders import scan, BatchSpec, open_loader
+manifest = scan(sys.argv[1], validation=0, test=0)
+settings = {"cache": "packed", "pack_dir": sys.argv[2], "prefetch": 0}
+with open_loader("turbo", manifest, BatchSpec(batch_size=8, image_size=32), settings) as stream:
+    for _ in range(3): next(stream)
+    print("fed", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_first_epoch_that_is_killed_is_gone_on_with(photos, manifest, tmp_path):
+    parent = tmp_path / "packs"
+    code = [sys.executable, "-c", FEEDS, str(photos), str(parent)]
+    with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as fed:
+        assert fed.stdout.readline() == "fed\n"
+        fed.kill()
+    (folder,) = parent.iterdir()
+    assert not (folder / ABOUT).exists()
+    assert not list(folder.glob("images-*.npy"))
+    spec = SPEC.model_copy(update={"shuffle": True})
+    with open_loader("turbo", manifest, spec, cached(parent), start_step=3) as stream:
+        own = [next(stream) for _ in range(8)]
+    with open_loader("turbo", manifest, spec, {}, start_step=3) as stream:
+        live = [next(stream) for _ in range(8)]
+    for one, other in zip(own, live, strict=True):
+        assert np.array_equal(one.images, other.images)
+        assert np.array_equal(one.rows, other.rows)
+    assert json.loads((folder / ABOUT).read_text())["images"] == len(manifest)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("turbo", {}),
+        ("turbo", {"cache": "decoded"}),
+        ("turbo", {"cache": "packed", "pack_dir": "own"}),
+        ("packed", {"pack": "arrays"}),
+        ("packed", {"pack": "jpeg"}),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("beside_packs")
+def test_nothing_is_left_after_fifty_times(splits_folder, name, settings):
+    manifest = scan(splits_folder).only("train")
+
+    def once():
+        with open_loader(name, manifest, SPEC, settings) as stream:
+            next(stream)
+
+    def held():
+        time.sleep(0.05)  # a thread that has been joined is gone from the list a moment later
+        tasks = len(list(Path("/proc/self/task").iterdir()))
+        return tasks, len(list(Path("/proc/self/fd").iterdir())), set(Path("/dev/shm").iterdir())
+
+    once()
+    before = held()
+    for _ in range(50):
+        once()
+    assert held() == before
