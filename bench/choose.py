@@ -24,6 +24,22 @@ class Predicted(BaseModel):
     images_per_second: Figure
 
 
+class RunnerUp(BaseModel):
+    """What raced against the best.
+
+    Attributes:
+        ratio: of its rate to the best's: median and the ends of its interval.
+        tie: whether it may be as fast.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    loader: str
+    settings: dict[str, Any] = {}
+    ratio: tuple[float, float, float]
+    tie: bool
+
+
 class Best(BaseModel):
     """A loader, its settings, and what they were measured with."""
 
@@ -36,6 +52,7 @@ class Best(BaseModel):
     recipe: dict[str, Any] = {}
     predicted: Predicted | None = None
     machine: dict[str, Any] = {}
+    runners_up: list[RunnerUp] = []
 
 
 def write_best(

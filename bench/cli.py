@@ -20,6 +20,7 @@ from bench.commands import (
     sizing,
     studying,
     training,
+    tuning,
 )
 from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
 
@@ -39,6 +40,9 @@ app.command(
     epilog="Example: feedbench bench photos/ --suite quick --alpha 0.35 --image-size 96 "
     "--batch-size 64"
 )(measure.bench)
+app.command(
+    epilog="Example: feedbench tune photos/ --consumer emulated:a100 --budget 5m --max-memory 8"
+)(tuning.tune)
 app.command(epilog="Example: feedbench show results/bench-20260101-120000")(measure.show)
 app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(
     training.train

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from bench.errors import PlanError
 from bench.meters.gpu import find_gpus, gpu_name
 from bench.meters.process import available_memory
 from loaders.cores import usable_cores as usable_cores
@@ -35,6 +36,20 @@ def environment() -> dict[str, Any]:
 def machine(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts that must be equal for one machine's rate to hold on another."""
     return {name: facts[name] for name in ("processor", "cores", "gpus")}
+
+
+def restrict_cores(count: int) -> None:
+    """Let this process, and all that it starts, run on so many processors.
+
+    Raises:
+        PlanError: there are not so many, or the system has no such call.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise PlanError("--max-cores: this system cannot restrict a process to some processors")
+    usable = sorted(os.sched_getaffinity(0))
+    if count > len(usable):
+        raise PlanError(f"--max-cores {count}: this process may use {len(usable)}")
+    os.sched_setaffinity(0, usable[:count])
 
 
 def _processor() -> str:

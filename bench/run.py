@@ -66,11 +66,8 @@ def run(
         RecordError: the folder cannot be written.
     """
     manifest.write(folder / MANIFEST)
-    bench = _Bench(plan, manifest, folder, report)
-    checked = _checked(pixels, allowed=plan.pixels.allow_different)
-    for trial, choice in zip(bench.trials, plan.choices, strict=True):
-        trial.left_out = left_out or {}
-        trial.pixels = checked.get(str(choice))
+    bench = Bench(plan, manifest, folder, report, left_out)
+    bench.note_pixels(pixels)
     try:
         for turn in range(plan.timing.blocks):
             for index in _interleaved(plan, turn):
@@ -105,17 +102,54 @@ def _interleaved(plan: Plan, turn: int) -> list[int]:
     return [int(index) for index in drawn]
 
 
-class _Bench:
-    """The trials' records and their live processes."""
+class Bench:
+    """The trials' records and their live processes.
 
-    def __init__(self, plan: Plan, manifest: Manifest, folder: Path, report: Report) -> None:
+    Attributes:
+        choices: what is measured, one a trial.
+        trials: the records, in the same order.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        manifest: Manifest,
+        folder: Path,
+        report: Report,
+        left_out: dict[str, int] | None = None,
+    ) -> None:
         self._plan = plan
+        self._images = len(manifest)
+        self._left_out = left_out or {}
         self._folder = folder
         self._report = report
         self._gpus = find_gpus()
         self._live: dict[int, Remote] = {}
-        self._spent_s = [0.0] * len(plan.choices)
-        self.trials = [_new_trial(plan, choice, len(manifest)) for choice in plan.choices]
+        self._spent_s: list[float] = []
+        self.choices: list[Choice] = []
+        self.trials: list[Trial] = []
+        for choice in plan.choices:
+            self.add(choice)
+
+    def add(self, choice: Choice) -> int:
+        """One more trial; its index."""
+        trial = _new_trial(self._plan, choice, self._images)
+        trial.left_out = self._left_out
+        self.choices.append(choice)
+        self.trials.append(trial)
+        self._spent_s.append(0.0)
+        return len(self.trials) - 1
+
+    def note_pixels(self, pixels: Pixels | None) -> None:
+        """Enter what was found of the trials' pixels in their records."""
+        checked = _checked(pixels, allowed=self._plan.pixels.allow_different)
+        for trial, choice in zip(self.trials, self.choices, strict=True):
+            trial.pixels = checked.get(str(choice))
+
+    def end(self, index: int) -> None:
+        """End a trial's process; its next block would start it anew."""
+        if index in self._live:
+            self._live.pop(index).close()
 
     def one_block(self, index: int, turn: int) -> None:
         """Time one block of a trial, starting it first if need be; a failure is recorded."""
@@ -129,8 +163,7 @@ class _Bench:
         except TrialError as error:
             self.trials[index].error = str(error)
             self._tell("failed", index, reason=str(error))
-            if index in self._live:
-                self._live.pop(index).close()
+            self.end(index)
         finally:
             self._spent_s[index] += monotonic() - begin
 
@@ -210,9 +243,7 @@ class _Bench:
         done = sum(
             blocks if trial.error is not None else len(trial.blocks) for trial in self.trials
         )
-        self._report(
-            Event(kind, self._plan.choices[index], done, blocks * len(self.trials), **values)
-        )
+        self._report(Event(kind, self.choices[index], done, blocks * len(self.trials), **values))
 
 
 def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:

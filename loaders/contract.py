@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
@@ -191,6 +191,7 @@ class Loader:
         summary: one sentence for people who choose.
         settings: its knobs.
         open: starts the stream; may raise any `LoaderError`.
+        space: values of its settings that are worth trying, what gains most first.
         decoder: what reads its files; None where none are read.
         follows_order: False where a library's own shuffle decides the sequence of an epoch.
         makes_batches: False where the images are made up, so that it is a ceiling, not a choice.
@@ -200,6 +201,7 @@ class Loader:
     summary: str
     settings: type[Settings]
     open: Callable[[Manifest, BatchSpec, Any, Order, Faults], Stream]
+    space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     decoder: Decoder | None = None
     follows_order: bool = True
     makes_batches: bool = True

@@ -208,5 +208,6 @@ LOADER = Loader(
     summary="Keras' load_img on Pillow, one image after the other: the textbook path",
     settings=KerasPil,
     open=open_stream,
+    space={"workers": (0, 2, 4, 8), "max_queue_size": (10, 2)},
     decoder="pillow",
 )

@@ -84,4 +84,10 @@ LOADER = Loader(
     summary="images that feedbench pack prepared once: arrays read at memory speed, or small JPEGs",
     settings=Packed,
     open=open_stream,
+    space={
+        "decode": ("full", "scaled"),
+        "num_threads": (None, 1, 2, 4, 8),
+        "prefetch": (2, 0, 4),
+        "output": ("uint8", "float32"),
+    },
 )

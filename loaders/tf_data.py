@@ -279,5 +279,14 @@ LOADER = Loader(
     summary="tf.data: parallel decoding, prefetching and caching inside TensorFlow's own threads",
     settings=TfData,
     open=open_stream,
+    space={
+        "cache": ("none", "decoded", "encoded", "disk"),
+        "decode": ("image", "jpeg", "scaled"),
+        "num_parallel_calls": ("autotune", 1, 2, 4, 8),
+        "prefetch": ("autotune", 0, 2, 8),
+        "private_threads": (None, 2),
+        "deterministic": (True, False),
+        "output": ("uint8", "float32"),
+    },
     decoder="tensorflow",
 )

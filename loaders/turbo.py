@@ -115,5 +115,12 @@ LOADER = Loader(
     summary="libjpeg-turbo on a thread a core, straight into the batch: live decoding at its limit",
     settings=Turbo,
     open=open_stream,
+    space={
+        "cache": ("none", "decoded"),
+        "decode": ("full", "scaled"),
+        "num_threads": (None, 1, 2, 4, 8),
+        "prefetch": (2, 0, 4),
+        "output": ("uint8", "float32"),
+    },
     decoder="tensorflow",
 )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.pixels import Pixels
-    from bench.plan import Plan
+    from bench.plan import Choice, Plan
     from bench.record import Trial
     from bench.summary import Summary
     from loaders import Manifest
@@ -204,7 +204,8 @@ def measure(
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)
     interrupted = False
-    pixels = _same_pixels(plan, manifest, folder, terminal)
+    choices = [choice for choice in plan.choices if choice.augment is None]
+    pixels = same_pixels(choices, plan, manifest, folder, terminal)
     try:
         with bench_progress(terminal) as report:
             run(plan, manifest, folder, report, left_out, pixels)
@@ -226,7 +227,9 @@ def measure(
     return best
 
 
-def _same_pixels(plan: Plan, manifest: Manifest, folder: Path, terminal: Console) -> Pixels | None:
+def same_pixels(
+    choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
+) -> Pixels | None:
     """Compare the loaders' pixels on a sample, before any of them is timed."""
     from bench.errors import TrialError
     from bench.pixel_check import check_pixels
@@ -235,9 +238,7 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path, terminal: Console
     from bench.run import MANIFEST
     from bench.summary import is_choice
 
-    choices = [
-        choice for choice in plan.choices if is_choice(choice.loader) and choice.augment is None
-    ]
+    choices = [choice for choice in choices if is_choice(choice.loader)]
     if len(choices) < 2 or not plan.pixels.images:
         return None
     terminal.print("comparing pixels", style="dim")
