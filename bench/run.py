@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.cache_state import check_cold
 from bench.errors import TrialError
 from bench.meters.gpu import GpuMeter, find_gpus, free_gpu_memory
 from bench.meters.process import available_memory
@@ -63,8 +64,11 @@ def run(
         pixels: what was found of the loaders' pixels; likewise.
 
     Raises:
+        PlanError: the blocks are to be cold, and the files cannot be evicted.
         RecordError: the folder cannot be written.
     """
+    if plan.timing.cache_state == "cold":
+        check_cold(manifest)
     manifest.write(folder / MANIFEST)
     bench = _Bench(plan, manifest, folder, report)
     checked = _checked(pixels, allowed=plan.pixels.allow_different)
@@ -152,6 +156,7 @@ class _Bench:
             "consumer": trial.consumer,
             "accelerator": trial.accelerator,
             "warm_up_s": timing.warm_up_seconds,
+            "cache_state": trial.cache_state,
         }
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
@@ -217,6 +222,8 @@ class _Bench:
 
 def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
     settings = parse_settings(find_loader(choice.loader), choice.settings)
+    # What reads no file has no state of the page cache to prove.
+    state = plan.timing.cache_state if find_loader(choice.loader).makes_batches else None
     changed = {} if choice.augment is None else {"augment": Augment.model_validate(choice.augment)}
     return Trial(
         loader=choice.loader,
@@ -228,4 +235,5 @@ def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
         recipe=plan.recipe.model_dump(mode="json"),
         accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
         images=images,
+        cache_state=state,
     )
