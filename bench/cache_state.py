@@ -79,8 +79,14 @@ class Watched:
         """Return when the device has done all that it was given."""
         self._consumer.finish()
 
-    def begin_block(self) -> None:
-        """Bring the files into their state, and count from here."""
+    def begin_block(self, *, warm_again: bool = False) -> None:
+        """Bring the files into their state, and count from here.
+
+        Args:
+            warm_again: read every file again, since others have evicted some.
+        """
+        if warm_again and not self._cold:
+            self._files.warm()
         if self._cold:
             self._files.evict(sync=True)
         self._rows.clear()

@@ -80,7 +80,7 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
             stream,
             consumer,
             order["warm_up_s"],
-            max(least, _LEAST_WARM_STEPS * spec.batch_size),
+            max(least, order.get("least_warm_steps", _LEAST_WARM_STEPS) * spec.batch_size),
             answer,
         )
         answer(
@@ -92,9 +92,9 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
         )
         for line in sys.stdin:
             if watched:
-                watched.begin_block()
+                watched.begin_block(warm_again=order.get("others_evict", False))
             before = tree_usage()
-            block = timed_block(stream, consumer, json.loads(line)["seconds"])
+            block = timed_block(stream, consumer, **json.loads(line))
             used = tree_usage().since(before)
             block.cpu_s = round(used.cpu_s, 4)
             block.disk_read_bytes = used.read_bytes if used.disk_known else None
