@@ -18,9 +18,10 @@ from bench.record import CacheState
 from loaders import Batch, Manifest
 
 # Shares of the consumed files' bytes that came from the disk. A buffer that is fuller at the end of
-# a block than at its start, or a read ahead, moves either by a few percent.
+# a block than at its start, or a read ahead, moves the one by a few percent, a
+# library that is loaded late the other.
 LEAST_COLD = 0.9
-MOST_WARM = 0.01
+MOST_WARM = 0.03
 _CHUNK = 1 << 20
 _PROBED = 8  # files by which it is found out whether any can be evicted
 

@@ -10,6 +10,7 @@ from bench.commands import (
     calibrating,
     comparing,
     data,
+    diagnosing,
     measure,
     pixels,
     predicting,
@@ -38,6 +39,9 @@ app.command(
     epilog="Example: feedbench bench photos/ --suite quick --alpha 0.35 --image-size 96 "
     "--batch-size 64"
 )(measure.bench)
+app.command(
+    epilog="Example: feedbench diagnose photos/ --loader keras_pil --consumer emulated:a100"
+)(diagnosing.diagnose)
 app.command(epilog="Example: feedbench show results/bench-20260101-120000")(measure.show)
 app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(
     training.train

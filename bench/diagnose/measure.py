@@ -38,7 +38,8 @@ class Pace:
 
     Attributes:
         stage_s: of each block of a stage.
-        block_s: of each block of loader, consumer and both.
+        block_s: of each block of the loader, and of the consumer.
+        whole_s: of each block end to end.
         warm_up_s: before the first block of each process.
         rounds: blocks of each part, at most.
         budget_s: no further round is begun that would end after it.
@@ -46,6 +47,7 @@ class Pace:
 
     stage_s: float = 0.4
     block_s: float = 1.5
+    whole_s: float = 3.0
     warm_up_s: float = 1.5
     rounds: int = 7
     budget_s: float = 150.0
@@ -210,8 +212,9 @@ class _Session:
             for state in self._states()
             for depth in DEPTHS
         ]
-        for cores in sorted({1, record.cores}):
-            probes += [self._stage("decode", cores), self._stage("transform", cores)]
+        counts = sorted({1, record.cores})
+        probes += [self._stage("decode", cores) for cores in counts]
+        probes += [self._stage("transform", cores) for cores in counts]
         return [*probes, self._stage("assemble", 1, made)]
 
     def _stage(
@@ -231,7 +234,8 @@ class _Session:
         probes = [_Probe(part, f"loader {part.cache_state}", block) for part in parts]
         whole = Part(name="end to end", cache_state=self._record.cache_state)
         probes.append(_Probe(Part(name="consumer"), "consumer", block))
-        return [*probes, _Probe(whole, "end to end", block)]
+        # A loader in line has no batch ready when a block begins: longer blocks, less of that.
+        return [*probes, _Probe(whole, "end to end", {**block, "seconds": self._pace.whole_s})]
 
     def _start(self, key: str) -> None:
         self._say(f"starting: {key}")

@@ -21,6 +21,7 @@ from loaders import BatchSpec, Manifest, Settings
 from loaders.augment import FLIP, NEUTRAL
 
 DEPTHS = (1, 4, 16)  # reads under way at once
+_WARM = 1024  # files that are read warm, again and again
 _SAMPLE = 256  # files whose bytes are held to be decoded
 _HELD_BYTES = 200_000_000  # of decoded pictures, at most
 _PIECE = 8  # images that tf.data counts at once
@@ -70,27 +71,42 @@ class Storage:
     def __init__(self, manifest: Manifest, seed: int = 0) -> None:
         self._manifest = manifest
         self._files = Files(manifest)
-        self._rows = cycle(np.random.default_rng(seed).permutation(len(manifest)).tolist())
+        order = np.random.default_rng(seed).permutation(len(manifest))
+        self._rows = cycle(order.tolist())
+        self._kept = order[:_WARM]
+        self._synced: set[int] = set()
+
+    def prepare(self, state: CacheState) -> None:
+        """Read what is to be read warm; cold files are evicted piece by piece."""
+        if state == "warm":
+            for path in self._manifest.paths(self._kept):
+                _read(path)
 
     def read(self, state: CacheState, depth: int, seconds: float) -> Timed:
-        """Read for so many seconds; getting files into their state is not timed."""
+        """Read for so many seconds; evicting files is not timed."""
         taken: list[Rows] = []
-        spent, piece = 0.0, min(len(self._manifest), 64 * depth)
+        spent = 0.0
         with ThreadPoolExecutor(depth) as threads:
             list(threads.map(len, [()] * depth))  # threads are there before the clock runs
             while spent < seconds:
-                rows = np.array(list(islice(self._rows, piece)), np.int64)
+                rows = self._next(state, 64 * depth)
                 paths = self._manifest.paths(rows)
-                if state == "cold":
-                    self._files.evict(rows, sync=True)
-                else:
-                    list(threads.map(_read, paths))
                 begin = perf_counter()
                 list(threads.map(_read, paths))
                 spent += perf_counter() - begin
                 taken.append(rows)
         every = np.concatenate(taken)
         return Timed(len(every), spent, every)
+
+    def _next(self, state: CacheState, count: int) -> Rows:
+        if state == "warm":
+            return self._kept
+        rows = np.array(list(islice(self._rows, min(len(self._manifest), count))), np.int64)
+        new = [row for row in rows.tolist() if row not in self._synced]
+        self._files.evict(np.array(new, np.int64), sync=True)
+        self._synced.update(new)
+        self._files.evict(rows)
+        return rows
 
     def size(self, rows: Rows) -> int:
         """Bytes of these rows' files."""
@@ -238,7 +254,8 @@ class TensorFlowStages:
         options.threading.private_threadpool_size = cores
         options.threading.max_intra_op_parallelism = 1
         parallel = None if cores == 1 else cores
-        made = items.repeat().map(work, num_parallel_calls=parallel, deterministic=False)
+        options.deterministic = cores == 1
+        made = items.repeat().map(work, num_parallel_calls=parallel)
         return repeated(_counted(made.batch(_PIECE).with_options(options), _PIECE))
 
 

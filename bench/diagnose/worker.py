@@ -44,6 +44,8 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
     answer("warm", start_s=time() - begun, seconds=perf_counter() - opened)
     for line in sys.stdin:
         given = json.loads(line)
+        if given["stage"] == "storage":
+            storage.prepare(given["cache_state"])
         before = tree_usage()
         if given["stage"] == "storage":
             done = storage.read(given["cache_state"], given["parallel"], given["seconds"])
