@@ -17,6 +17,7 @@ from bench.commands import (
     quickstart,
     recipes,
     scan,
+    selftesting,
     sizing,
     studying,
     training,
@@ -60,6 +61,7 @@ app.command(epilog="Example: feedbench calibrate my-gpu --batch-size 192 --image
     calibrating.calibrate
 )
 app.command(epilog="Example: feedbench accelerators")(calibrating.accelerators)
+app.command(epilog="Example: feedbench selftest --short")(selftesting.selftest)
 app.command(epilog="Example: feedbench recipe > recipe.toml")(recipes.recipe)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
     data.make_data

@@ -58,6 +58,10 @@ def main() -> None:
 
 
 def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
+    if order.get("rehearsal"):
+        from bench.diagnose.rehearsal import register
+
+        register()
     manifest = Manifest.read(Path(order["manifest"]))
     spec = BatchSpec.model_validate(order["spec"])
     settings = parse_settings(find_loader(order["loader"]), order["settings"])

@@ -25,6 +25,7 @@ from bench.commands.options import (
     spec_values,
 )
 from bench.commands.output import NOTHING_DONE, console, result_folder
+from bench.commands.selftesting import show_test
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,7 @@ def diagnose(
     from bench.diagnose.measure import Pace, Question
     from bench.diagnose.measure import diagnose as measured
     from bench.diagnose.record import RECORD
+    from bench.diagnose.selftest import short_test
     from bench.environment import environment
     from bench.errors import PlanError
     from bench.plan import Choice, Timing, expand, merged_spec, parse_model, settings_for
@@ -90,6 +92,9 @@ def diagnose(
     manifest, _ = readable(listed(data, blacklist).only("train"), [loader], terminal)
     folder = result_folder(out, "diagnose")
     write_json(folder / "environment.json", environment())
+    tested = short_test()
+    if not tested.passed:
+        show_test(terminal, tested)
     record = measured(
         question,
         manifest,
@@ -97,6 +102,7 @@ def diagnose(
         lambda text: terminal.print(text, style="dim", highlight=False),
         Pace(budget_s=seconds),
     )
+    record.self_test = tested.model_dump()
     write_text(folder / RECORD, record.model_dump_json(indent=1) + "\n")
     show_diagnosis(terminal, record, folder, json)
 

@@ -13,11 +13,12 @@ import numpy as np
 from bench.accelerators import Accelerator
 from bench.cache_state import Files, check_cold
 from bench.diagnose.record import Diagnosed, Part, PartName
+from bench.diagnose.rehearsal import NAME
 from bench.diagnose.stages import DEPTHS
 from bench.environment import usable_cores
 from bench.errors import PlanError, TrialError
 from bench.meters.gpu import find_gpus
-from bench.meters.process import available_memory
+from bench.meters.process import available_memory, tree_memory
 from bench.plan import Choice
 from bench.record import Block, CacheState
 from bench.remote import Remote
@@ -27,6 +28,7 @@ from trainer import Recipe
 
 _TRIAL_LIMIT_S = 600.0
 _WARM_SHARE = 0.5  # of the memory that is left, which the files may take and still be kept
+_HEADROOM = 1.5  # times the first trainer's memory, free before a second is started
 _LEAST_ROUNDS = 3  # below it an interval says nothing
 
 Say = Callable[[str], None]
@@ -45,10 +47,10 @@ class Pace:
         budget_s: no further round is begun that would end after it.
     """
 
-    stage_s: float = 0.4
-    block_s: float = 1.5
+    stage_s: float = 0.3
+    block_s: float = 1.2
     whole_s: float = 3.0
-    warm_up_s: float = 1.5
+    warm_up_s: float = 1.0
     rounds: int = 7
     budget_s: float = 150.0
 
@@ -149,6 +151,8 @@ class _Session:
         """Start everything, then time rounds until there are enough or the time is spent."""
         begin = monotonic()
         for key in self._orders:
+            if not self._has_room(key):
+                self._finish_consumer()
             self._start(key)
         slowest = 0.0
         for turn in range(self._pace.rounds):
@@ -159,6 +163,24 @@ class _Session:
                 self._block(self._probes[int(index)], turn)
             slowest = max(slowest, monotonic() - begun)
             self._say(f"round {turn + 1}: {slowest:.0f} s")
+
+    def _has_room(self, key: str) -> bool:
+        """Whether a second trainer fits beside the first; all other processes are small."""
+        first = self._live.get("consumer")
+        if key != "end to end" or first is None:
+            return True
+        return available_memory() > _HEADROOM * tree_memory(first.pid)
+
+    def _finish_consumer(self) -> None:
+        """Time the consumer alone now, and let its memory go; the record says so."""
+        self._say("consumer: measured before the rest, since two would not fit into memory")
+        self._record.apart = True
+        for turn in range(_LEAST_ROUNDS):
+            for probe in self._probes:
+                if probe.key == "consumer":
+                    self._block(probe, turn)
+        if "consumer" in self._live:
+            self._live.pop("consumer").close()
 
     def close(self) -> None:
         """End every process."""
@@ -179,6 +201,7 @@ class _Session:
             "warm_up_s": self._pace.warm_up_s,
             "least_warm_steps": 1,
             "others_evict": True,
+            "rehearsal": question.choice.loader == NAME,
         }
         state = record.cache_state
         synthetic = {"loader": "synthetic", "settings": self._same_dtype(), "cache_state": None}

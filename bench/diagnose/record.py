@@ -49,6 +49,7 @@ class Diagnosed(Record):
     cores: int
     available_memory_bytes: int = Field(description="control group included")
     on_gpu: bool = Field(description="whether the trainer has a GPU")
+    apart: bool = Field(False, description="the consumer was measured before the rest")
     parts: list[Part] = Field(default_factory=list)
     self_test: dict[str, Any] | None = None
 

@@ -66,6 +66,11 @@ def _memory(one: Prediction) -> str:
     return f" ({one.needs_bytes / 1e9:.2f} GB: {verb})"
 
 
+def _failed(record: Diagnosed) -> list[str]:
+    checks = (record.self_test or {}).get("checks", [])
+    return [f"{one['name']}: {one['measured']}" for one in checks if not one["passed"]]
+
+
 def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
     """What else is to be said, a line each."""
     lines = [
@@ -88,6 +93,12 @@ def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
         lines.append(f"Loader and {consumer_name(record)} share the cores.")
     if not record.on_gpu:
         lines.append("No GPU: the copy from host to device was not measured.")
+    lines += [f"Self-test failed: {name}; do not trust this one." for name in _failed(record)]
+    if record.apart:
+        lines.append(
+            "Two trainers did not fit into memory: the one alone was measured first, so that the "
+            "interval of the stall does not hold what drifted in between."
+        )
     if record.not_cold:
         lines.append(f"Nothing was measured cold: {record.not_cold}")
     return lines

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import Any
 
+from bench.diagnose import rehearsal
 from bench.diagnose.stages import PillowStages, Run, Stages, Storage, TensorFlowStages, Timed
 from bench.meters.process import tree_peak_memory, tree_usage
 from bench.record import Block
@@ -36,7 +37,7 @@ def main() -> None:
 
 def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
     manifest = Manifest.read(Path(order["manifest"]))
-    storage = Storage(manifest)
+    storage = Storage(manifest, read=_reader(order))
     opened = perf_counter()
     runs = _runs(_stages(order, manifest), order["cores"])
     for run in runs.values():
@@ -58,9 +59,18 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
         answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
 
 
+def _reader(order: dict[str, Any]) -> Callable[[bytes], int] | None:
+    if order["loader"] != rehearsal.NAME:
+        return None
+    return rehearsal.throttled(rehearsal.Rehearsal.model_validate(order["settings"]))
+
+
 def _stages(order: dict[str, Any], manifest: Manifest) -> Stages:
-    loader = find_loader(order["loader"])
     spec = BatchSpec.model_validate(order["spec"])
+    if order["loader"] == rehearsal.NAME:
+        settings = rehearsal.Rehearsal.model_validate(order["settings"])
+        return rehearsal.RehearsalStages(manifest, spec, settings)
+    loader = find_loader(order["loader"])
     kind = PillowStages if loader.decoder == "pillow" else TensorFlowStages
     return kind(manifest, spec, parse_settings(loader, order["settings"]))
 
