@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bench.diagnose.measure import Pace, Question
     from bench.diagnose.record import Diagnosed
     from bench.diagnose.verdict import Diagnosis
+    from loaders import Manifest
 
 
 def diagnose(
@@ -63,19 +65,16 @@ def diagnose(
     """Find the bottleneck: measure every part alone, and predict what would change the rate."""
     from bench.accelerators import accelerator_of
     from bench.diagnose.measure import Pace, Question
-    from bench.diagnose.measure import diagnose as measured
-    from bench.diagnose.record import RECORD
-    from bench.diagnose.selftest import short_test
-    from bench.environment import environment
     from bench.errors import PlanError
     from bench.plan import Choice, Timing, expand, merged_spec, parse_model, settings_for
-    from bench.record import write_json, write_text
-    from loaders import parse_spec
+    from loaders import find_loader, parse_spec
     from trainer import Recipe
 
     timing = parse_model(Timing, given_only({"cache_state": cache_state}), "options")
     if consumer != "train" and not consumer.startswith("emulated:"):
         raise PlanError(f"--consumer {consumer}: must be train or emulated:NAME")
+    if not find_loader(loader).makes_batches:
+        raise PlanError(f"--loader {loader}: it makes its images up; there is nothing to diagnose")
     choices = expand([Choice(loader=loader, settings=settings_for(loader, set_ or []))])
     if len(choices) > 1:
         raise PlanError(f"--set {loader}.…: one value each; a diagnosis is of one setting")
@@ -88,20 +87,30 @@ def diagnose(
         accelerator=accelerator_of(consumer),
         cache_state=timing.cache_state,
     )
-    terminal = console()
-    manifest, _ = readable(listed(data, blacklist).only("train"), [loader], terminal)
+    manifest, _ = readable(listed(data, blacklist).only("train"), [loader], console())
     folder = result_folder(out, "diagnose")
+    run_diagnosis(question, manifest, folder, Pace(budget_s=seconds), json)
+
+
+def run_diagnosis(
+    question: Question, manifest: Manifest, folder: Path, pace: Pace, json: Path | None
+) -> None:
+    """Test the harness, measure, keep and show."""
+    from bench.diagnose.measure import diagnose as measured
+    from bench.diagnose.record import RECORD
+    from bench.diagnose.selftest import short_test
+    from bench.environment import environment
+    from bench.record import write_json, write_text
+
+    terminal, tested = console(), short_test()
     write_json(folder / "environment.json", environment())
-    tested = short_test()
     if not tested.passed:
         show_test(terminal, tested)
-    record = measured(
-        question,
-        manifest,
-        folder,
-        lambda text: terminal.print(text, style="dim", highlight=False),
-        Pace(budget_s=seconds),
-    )
+
+    def say(text: str) -> None:
+        terminal.print(text, style="dim", highlight=False)
+
+    record = measured(question, manifest, folder, say, pace)
     record.self_test = tested.model_dump()
     write_text(folder / RECORD, record.model_dump_json(indent=1) + "\n")
     show_diagnosis(terminal, record, folder, json)
