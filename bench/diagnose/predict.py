@@ -129,14 +129,20 @@ def _more_accelerators(record: Diagnosed, rates: Rates) -> Prediction | None:
 def _more_cores(record: Diagnosed, rates: Rates) -> Prediction:
     """Twice the cores halve the processors' share of an image's time, if all of them were in use.
 
+    They do it as far as decoding was seen to spread over the cores that there are.
     A trainer on the same cores has twice as many too.
     """
     scales = rates.loader_cores >= _BUSY * record.cores
     seconds = 1 / rates.loader
     waiting = max(0.0, seconds - rates.loader_cores / record.cores / rates.loader)
-    loader = 1 / (waiting + (seconds - waiting) / 2) if scales else rates.loader
+    spread = min(1.0, rates.decode / rates.decode_one / record.cores)
+    loader = 1 / (waiting + (seconds - waiting) / max(1.0, 2 * spread)) if scales else rates.loader
     consumer = 2 * rates.consumer if shares_cores(record) else rates.consumer
-    assumes = "work spreads over the new cores as evenly as over these, and they are as fast"
+    assumes = (
+        f"the new cores are as fast as these, and add {spread:.0%} of it each, as decoding shows"
+        if record.cores > 1
+        else "the new core is as fast as this one, and all work spreads over both"
+    )
     if not scales:
         assumes = (
             f"this loader kept {rates.loader_cores:.1f} of {record.cores} cores busy: it gains "

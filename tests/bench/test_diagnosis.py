@@ -146,6 +146,13 @@ def test_twice_the_cores_double_only_a_loader_that_uses_them():
     assert beyond.accelerator_utilization == 1
 
 
+def test_cores_that_add_little_to_decoding_are_predicted_to_add_as_little():
+    record = diagnosed(loader=400, whole=400, decode=205, loader_cores=2.0)
+    rates = rates_of(record).model_copy(update={"decode": 205 * 1.6})
+    (found,) = [one for one in predictions(record, rates) if one.change == "twice the cores"]
+    assert found.images_per_second == pytest.approx(400 * 1.6)
+
+
 def test_the_waiting_part_of_a_loader_stays_with_twice_the_cores():
     found = change("twice the cores", loader=400, whole=400, decode=205, loader_cores=1.6)
     assert found.images_per_second == pytest.approx(400 / (0.2 + 0.8 / 2))
