@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.accelerators import Accelerator
 from bench.cache_state import Files, check_cold
+from bench.diagnose.autotune import Node
 from bench.diagnose.record import Diagnosed, Part, PartName
 from bench.diagnose.rehearsal import NAME
 from bench.diagnose.stages import DEPTHS
@@ -272,6 +273,8 @@ class _Session:
         except TrialError as error:
             self._give_up(key, str(error))
             return
+        if answer.get("autotuned"):
+            self._record.autotuned = [Node.model_validate(one) for one in answer["autotuned"]]
         for probe in self._probes:
             if probe.key == key:
                 probe.part.start_s = answer["start_s"]

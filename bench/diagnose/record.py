@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from bench.diagnose.autotune import Node
 from bench.errors import RecordError
 from bench.record import Block, CacheState, Consumer, Record
 from loaders.contract import explain
@@ -50,6 +51,7 @@ class Diagnosed(Record):
     available_memory_bytes: int = Field(description="control group included")
     on_gpu: bool = Field(description="whether the trainer has a GPU")
     apart: bool = Field(False, description="the consumer was measured before the rest")
+    autotuned: list[Node] | None = Field(None, description="what tf.data's AUTOTUNE settled on")
     parts: list[Part] = Field(default_factory=list)
     self_test: dict[str, Any] | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from bench.diagnose.autotune import words
 from bench.diagnose.derive import Ceiling
 from bench.diagnose.predict import Prediction, shares_cores
 from bench.diagnose.record import Diagnosed
@@ -93,6 +94,8 @@ def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
         lines.append(f"Loader and {consumer_name(record)} share the cores.")
     if not record.on_gpu:
         lines.append("No GPU: the copy from host to device was not measured.")
+    if record.autotuned and (chosen := words(record.autotuned)):
+        lines.append(chosen)
     lines += [f"Self-test failed: {name}; do not trust this one." for name in _failed(record)]
     if record.apart:
         lines.append(

@@ -10,12 +10,15 @@ from time import perf_counter, time
 from typing import Any
 
 from bench.diagnose import rehearsal
+from bench.diagnose.autotune import autotuned
 from bench.diagnose.stages import PillowStages, Run, Stages, Storage, TensorFlowStages, Timed
 from bench.meters.process import tree_peak_memory, tree_usage
 from bench.record import Block
 from bench.worker import die_with_parent, reason, take_output
 from loaders import BatchSpec, Manifest, find_loader, parse_settings
+from loaders.tf_data import TfData
 
+_AUTOTUNE_S = 4.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: some eight times
 Stage = tuple[str, int]  # its name, and the cores or the reads under way at once
 
 
@@ -42,7 +45,8 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
     runs = _runs(_stages(order, manifest), order["cores"])
     for run in runs.values():
         run(order["warm_up_s"])
-    answer("warm", start_s=time() - begun, seconds=perf_counter() - opened)
+    nodes = _autotuned(order, manifest)
+    answer("warm", start_s=time() - begun, seconds=perf_counter() - opened, autotuned=nodes)
     for line in sys.stdin:
         given = json.loads(line)
         if given["stage"] == "storage":
@@ -73,6 +77,14 @@ def _stages(order: dict[str, Any], manifest: Manifest) -> Stages:
     loader = find_loader(order["loader"])
     kind = PillowStages if loader.decoder == "pillow" else TensorFlowStages
     return kind(manifest, spec, parse_settings(loader, order["settings"]))
+
+
+def _autotuned(order: dict[str, Any], manifest: Manifest) -> list[dict[str, Any]] | None:
+    if order["loader"] != "tf_data":
+        return None
+    settings = TfData.model_validate(order["settings"])
+    spec = BatchSpec.model_validate(order["spec"])
+    return [node.model_dump() for node in autotuned(manifest, spec, settings, _AUTOTUNE_S)]
 
 
 def _runs(stages: Stages, cores: int) -> dict[Stage, Run]:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bench.diagnose.autotune import autotuned, words
 from bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
 from bench.diagnose.predict import cores_needed, predictions, remedies
 from bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
@@ -13,6 +14,8 @@ from bench.diagnose.verdict import derive
 from bench.diagnose.waterfall import draw_waterfall
 from bench.errors import RecordError
 from bench.record import Block
+from loaders import BatchSpec, scan
+from loaders.tf_data import TfData
 
 ENCODED = 100  # bytes of each made-up file
 
@@ -224,6 +227,15 @@ def test_the_sentence_names_bottleneck_stall_and_the_first_remedies(tmp_path):
     assert "Predicted to gain most: decoded images in memory (+150%)" in found.verdict
     draw_waterfall(found, tmp_path / "waterfall.png", "a test")
     assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
+    manifest, spec = scan(tiny_photos).only("train"), BatchSpec(batch_size=8, image_size=16)
+    nodes = autotuned(manifest, spec, TfData(), 0.5)
+    assert "parallelism" in {name for node in nodes for name in node.autotuned}
+    assert words(nodes).startswith("AUTOTUNE settled on ")
+    fixed = autotuned(manifest, spec, TfData(num_parallel_calls=2, prefetch=1), 0.5)
+    assert "buffer_size" not in {name for node in fixed for name in node.autotuned}
 
 
 def test_a_record_of_another_kind_is_refused_in_one_line(tmp_path):
