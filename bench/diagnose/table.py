@@ -87,7 +87,7 @@ def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
         lines.append(f"You need {need.cores} of these cores to keep {kept} busy with this loader.")
     if found.overlap is not None and found.predictions:
         lines.append(
-            f"Every prediction is {found.overlap:.0%} of the smaller of loader and accelerator, as "
+            f"Unless it says otherwise, a prediction is {found.overlap:.0%} of the smaller of loader and accelerator, as "
             "was measured end to end."
         )
     if shares_cores(record):

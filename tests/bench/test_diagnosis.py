@@ -205,6 +205,12 @@ def test_a_trainer_on_the_same_cores_gains_from_more_of_them_too():
     assert change("one more accelerator", whole=19, **given) is None
 
 
+def test_a_cache_gives_a_trainer_its_cores_back():
+    given = {"fed": "train", "loader": 800, "decode": 450, "loader_cores": 2.0, "consumer": 100}
+    found = change("decoded images in memory", whole=80, **given)
+    assert found.images_per_second == pytest.approx(100, rel=0.02)
+
+
 def test_every_prediction_says_what_it_assumes():
     record = diagnosed()
     assert all(one.assumes for one in predictions(record, rates_of(record)))
