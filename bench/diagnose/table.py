@@ -87,8 +87,8 @@ def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
         lines.append(f"You need {need.cores} of these cores to keep {kept} busy with this loader.")
     if found.overlap is not None and found.predictions:
         lines.append(
-            f"Unless it says otherwise, a prediction is {found.overlap:.0%} of the smaller of loader and accelerator, as "
-            "was measured end to end."
+            f"Unless it says otherwise, a prediction is {found.overlap:.0%} of the smaller of "
+            "loader and accelerator, as was measured end to end."
         )
     if shares_cores(record):
         lines.append(f"Loader and {consumer_name(record)} share the cores.")
