@@ -12,7 +12,9 @@ from loaders import Batch
 LEAST_STEPS = 3  # of a block, however slow the step
 
 
-def timed_block(batches: Iterator[Batch], consumer: Consumer, seconds: float) -> Block:
+def timed_block(
+    batches: Iterator[Batch], consumer: Consumer, seconds: float, least_steps: int = LEAST_STEPS
+) -> Block:
     """Feed the consumer for so many seconds, from its device idle to its device idle.
 
     The stream goes on afterwards: the end of an iterator, which may stall, is never timed.
@@ -23,7 +25,7 @@ def timed_block(batches: Iterator[Batch], consumer: Consumer, seconds: float) ->
     consumer.finish()
     begin = ready = perf_counter()
     end = begin + seconds
-    while ready < end or len(steps) < LEAST_STEPS:
+    while ready < end or len(steps) < least_steps:
         batch = next(batches)
         arrived = perf_counter()
         consumer.step(batch)

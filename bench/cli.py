@@ -10,6 +10,7 @@ from bench.commands import (
     calibrating,
     comparing,
     data,
+    diagnosing,
     measure,
     packing,
     pixels,
@@ -17,6 +18,7 @@ from bench.commands import (
     quickstart,
     recipes,
     scan,
+    selftesting,
     sizing,
     studying,
     training,
@@ -43,6 +45,9 @@ app.command(
 app.command(
     epilog="Example: feedbench tune photos/ --consumer emulated:a100 --budget 5m --max-memory 8"
 )(tuning.tune)
+app.command(
+    epilog="Example: feedbench diagnose photos/ --loader keras_pil --consumer emulated:a100"
+)(diagnosing.diagnose)
 app.command(epilog="Example: feedbench show results/bench-20260101-120000")(measure.show)
 app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(
     training.train
@@ -61,6 +66,7 @@ app.command(epilog="Example: feedbench calibrate my-gpu --batch-size 192 --image
     calibrating.calibrate
 )
 app.command(epilog="Example: feedbench accelerators")(calibrating.accelerators)
+app.command(epilog="Example: feedbench selftest --short")(selftesting.selftest)
 app.command(epilog="Example: feedbench recipe > recipe.toml")(recipes.recipe)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
     data.make_data

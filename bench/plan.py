@@ -23,7 +23,7 @@ from bench.accelerators import Accelerator, accelerator_of
 from bench.errors import PlanError
 from bench.plan_files import parse_model as parse_model
 from bench.plan_files import read_toml as read_toml
-from bench.record import Consumer
+from bench.record import CacheState, Consumer
 from loaders import BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
 from trainer import Recipe
 
@@ -63,6 +63,9 @@ class Timing(_Given):
     )
     time_limit: PositiveFloat = Field(900.0, description="seconds that one trial may take in all")
     seed: int = Field(0, ge=0, description="decides in which order the blocks are interleaved")
+    cache_state: CacheState | None = Field(
+        None, description="of the page cache in every block, proven; as it happens to be if none"
+    )
 
 
 class Failures(_Given):

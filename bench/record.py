@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,7 @@ def _consumer(value: str) -> str:
 
 
 Consumer = Annotated[str, AfterValidator(_consumer)]
+CacheState = Literal["warm", "cold"]
 
 
 class Record(BaseModel):
@@ -49,6 +50,7 @@ class Block(Record):
     step_s: list[float] = Field(description="per step: from having it to being ready to ask again")
     cpu_s: float = Field(0.0, description="processor seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="from the disk itself; none if unknown")
+    consumed_bytes: int | None = Field(None, description="of its images' files, if asked for")
     gpus: list[Gpu] = []
 
     @property
@@ -97,6 +99,7 @@ class Trial(Record):
     recipe: dict[str, Any]
     accelerator: dict[str, Any] | None = Field(None, description="what was emulated")
     images: int = Field(description="rows in the manifest that was fed")
+    cache_state: CacheState | None = Field(None, description="of the page cache, if asked for")
     warm_ups: list[WarmUp] = []
     blocks: list[Block] = []
     peak_memory_bytes: int = 0

@@ -29,13 +29,13 @@ class Remote:
     buffers are as full when it goes on as they were in the middle of its work.
     """
 
-    def __init__(self, order: dict[str, Any], log: Path) -> None:
+    def __init__(self, order: dict[str, Any], log: Path, module: str = "bench.worker") -> None:
         """Start the worker; its standard error goes to the log."""
         self._log = log
         self._kills_before = out_of_memory_kills()
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.worker", str(time())],
+                [sys.executable, "-P", "-m", module, str(time())],
                 env=worker_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -64,14 +64,17 @@ class Remote:
         """
         return self._await("warm", limit_s, "warm-up", on_sign)
 
-    def time_block(self, seconds: float, limit_s: float) -> dict[str, Any]:
+    def time_block(self, seconds: float, limit_s: float, **more: Any) -> dict[str, Any]:
         """Thaw, time one block, freeze.
+
+        Args:
+            more: what else this worker is told of the block.
 
         Raises:
             TrialError: it failed, died, or took longer than the limit.
         """
         self._signal(signal.SIGCONT)
-        self._say({"seconds": seconds})
+        self._say({"seconds": seconds, **more})
         return self._await("block", limit_s, "a block", lambda _: None)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.cache_state import check_cold
 from bench.errors import TrialError
 from bench.meters.gpu import GpuMeter, find_gpus, free_gpu_memory
 from bench.meters.process import available_memory
@@ -63,8 +64,11 @@ def run(
         pixels: what was found of the loaders' pixels; likewise.
 
     Raises:
+        PlanError: the blocks are to be cold, and the files cannot be evicted.
         RecordError: the folder cannot be written.
     """
+    if plan.timing.cache_state == "cold":
+        check_cold(manifest)
     manifest.write(folder / MANIFEST)
     bench = Bench(plan, manifest, folder, report, left_out)
     bench.note_pixels(pixels)
@@ -185,6 +189,7 @@ class Bench:
             "consumer": trial.consumer,
             "accelerator": trial.accelerator,
             "warm_up_s": timing.warm_up_seconds,
+            "cache_state": trial.cache_state,
         }
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
@@ -248,6 +253,8 @@ class Bench:
 
 def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
     settings = parse_settings(find_loader(choice.loader), choice.settings)
+    # What reads no file has no state of the page cache to prove.
+    state = plan.timing.cache_state if find_loader(choice.loader).makes_batches else None
     changed = {} if choice.augment is None else {"augment": Augment.model_validate(choice.augment)}
     return Trial(
         loader=choice.loader,
@@ -259,4 +266,5 @@ def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
         recipe=plan.recipe.model_dump(mode="json"),
         accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
         images=images,
+        cache_state=state,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.cache_state import unproven
 from bench.record import Block, Trial
 from bench.stats import Interval, median_interval, paired_ratio
 from loaders import LOADERS
@@ -39,6 +40,7 @@ class TrialSummary(BaseModel):
         ranked: False where other pixels, or none at all, or an augmentation of its own, keep it
             from being chosen.
         tied_with_best: the interval of `ratio_to_best` holds 1.
+        unproven: of blocks that were not in the cache state asked for, and are not counted: why.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -64,6 +66,7 @@ class TrialSummary(BaseModel):
     other_pixels: float | None = None
     ranked: bool = True
     tied_with_best: bool = False
+    unproven: list[str] = []
     error: str | None = None
 
 
@@ -77,7 +80,9 @@ class Summary(BaseModel):
 
 
 def summarize(trials: list[Trial]) -> Summary:
-    """Derive every figure and choose the winner."""
+    """Derive every figure and choose the winner; a block whose state is not proven is not used."""
+    found = [_unproven(trial) for trial in trials]
+    trials = [_proven(trial) for trial in trials]
     rates = [_rates(trial) for trial in trials]
     best = _fastest(trials, rates)
     ceiling = _ceiling(trials, rates)
@@ -86,7 +91,25 @@ def summarize(trials: list[Trial]) -> Summary:
         _summarize(trial, own, ratio, _ratio(own, ceiling))
         for trial, own, ratio in zip(trials, rates, ratios, strict=True)
     ]
+    for summary, reasons in zip(summaries, found, strict=True):
+        summary.unproven = reasons
     return Summary(trials=summaries, winner=_winner(summaries))
+
+
+def _unproven(trial: Trial) -> list[str]:
+    """Why blocks are not counted, one reason each."""
+    reasons = (why_unproven(trial, block) for block in trial.blocks)
+    return [reason for reason in reasons if reason]
+
+
+def _proven(trial: Trial) -> Trial:
+    kept = [block for block in trial.blocks if not why_unproven(trial, block)]
+    return trial.model_copy(update={"blocks": kept})
+
+
+def why_unproven(trial: Trial, block: Block) -> str | None:
+    """Why the block's cache state is not proven; None where it is, or none was asked for."""
+    return unproven(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
 
 
 def is_choice(loader: str) -> bool:

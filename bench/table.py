@@ -54,6 +54,8 @@ def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
         name.append(f"  (other pixels: {trial.other_pixels:.1f} levels{rank})", style="yellow")
     if trial.dropped:
         name.append(f"  ({trial.dropped} images failed and were dropped)", style="red")
+    if trial.unproven:
+        name.append(f"\n{len(trial.unproven)} blocks not counted: {trial.unproven[0]}", style="red")
     if trial.error:
         name.append(f"\n{trial.error}", style="red")
     rate, ratio = trial.images_per_second, trial.ratio_to_best

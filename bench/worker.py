@@ -17,10 +17,12 @@ from typing import Any, TextIO
 
 from bench.accelerators import Accelerator
 from bench.block import timed_block
+from bench.cache_state import Files, Watched
 from bench.consumer import Consumer, Drain, make_trainer
 from bench.emulated import Emulated
 from bench.errors import BenchError
 from bench.meters.process import tree_peak_memory, tree_usage
+from bench.record import CacheState
 from loaders import (
     BatchSpec,
     LoaderError,
@@ -56,6 +58,10 @@ def main() -> None:
 
 
 def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
+    if order.get("rehearsal"):
+        from bench.diagnose.rehearsal import register
+
+        register()
     manifest = Manifest.read(Path(order["manifest"]))
     spec = BatchSpec.model_validate(order["spec"])
     settings = parse_settings(find_loader(order["loader"]), order["settings"])
@@ -67,6 +73,8 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
         first = next(stream)
         first_batch_s = perf_counter() - opened
         consumer = _consumer(order, manifest, spec, settings.image_dtype)
+        watched = _watched(consumer, manifest, order["cache_state"])
+        consumer = watched or consumer
         consumer.step(first)
         consumer.finish()
         # While a cache is being filled its loader is slower than it will be.
@@ -76,7 +84,7 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
             stream,
             consumer,
             order["warm_up_s"],
-            max(least, _LEAST_WARM_STEPS * spec.batch_size),
+            max(least, order.get("least_warm_steps", _LEAST_WARM_STEPS) * spec.batch_size),
             answer,
         )
         answer(
@@ -87,11 +95,14 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
             images=images,
         )
         for line in sys.stdin:
+            if watched:
+                watched.begin_block(warm_again=order.get("others_evict", False))
             before = tree_usage()
-            block = timed_block(stream, consumer, json.loads(line)["seconds"])
+            block = timed_block(stream, consumer, **json.loads(line))
             used = tree_usage().since(before)
             block.cpu_s = round(used.cpu_s, 4)
             block.disk_read_bytes = used.read_bytes if used.disk_known else None
+            block.consumed_bytes = watched.consumed_bytes() if watched else None
             answer(
                 "block",
                 block=block.model_dump(),
@@ -109,6 +120,18 @@ def _consumer(
         accelerator = Accelerator.model_validate(order["accelerator"])
         return Emulated(accelerator.seconds_per_image(spec.image_size))
     return make_trainer(Recipe.model_validate(order["recipe"]), spec, manifest, image_dtype)
+
+
+def _watched(consumer: Consumer, manifest: Manifest, state: CacheState | None) -> Watched | None:
+    """The consumer, its files in the state that was asked for; None where none was."""
+    if state is None:
+        return None
+    files = Files(manifest)
+    if state == "warm":
+        files.warm()
+    watched = Watched(consumer, files, state)
+    watched.begin_block()  # so that a loader that reads ahead in its warm-up finds it so too
+    return watched
 
 
 def _warm_up(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -97,6 +98,18 @@ def open_stream(
         deterministic=settings.deterministic,
     )
     return Stream(stream, pipeline.close, faults)
+
+
+@contextmanager
+def dataset_of(
+    manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order
+) -> Iterator[tf.data.Dataset]:
+    """The dataset behind the loader's batches, for those who ask tf.data itself about it."""
+    pipeline = _Pipeline(manifest, spec, settings, order)
+    try:
+        yield pipeline.batches(order)
+    finally:
+        pipeline.close()
 
 
 class _Pipeline:

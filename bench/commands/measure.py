@@ -16,6 +16,7 @@ from bench.commands.options import (
     Balance,
     BatchSize,
     Blacklist,
+    CacheStateOption,
     Data,
     ErrorBudget,
     Flip,
@@ -76,6 +77,7 @@ def bench(
     seed: Annotated[
         int | None, typer.Option(help="Decides how the blocks are interleaved. (default: 0)")
     ] = None,
+    cache_state: CacheStateOption = None,
     batch_size: BatchSize = None,
     image_size: ImageSize = None,
     resize: Resize = None,
@@ -145,6 +147,7 @@ def bench(
                     "warm_up_seconds": warm_up_seconds,
                     "time_limit": time_limit,
                     "seed": seed,
+                    "cache_state": cache_state,
                 }
             ),
         },

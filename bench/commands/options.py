@@ -108,6 +108,14 @@ Balance = Annotated[
         "are alike; or between. (default: 0)"
     ),
 ]
+CacheStateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cache-state",
+        help="warm: every file is read beforehand; cold: files leave the page cache before they "
+        "are read; each block proves it by bytes read from the disk. (default: as it is)",
+    ),
+]
 Alpha = Annotated[
     float | None, typer.Option(help="Width of the network, where it has one. (default: 1.0)")
 ]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands.data import make_data
+from bench.commands.diagnosing import run_diagnosis
 from bench.commands.measure import measure
 from bench.commands.options import TRAINING_SPEC, Out
 from bench.commands.output import console, result_folder
 from bench.commands.training import run_training
+
+if TYPE_CHECKING:
+    from bench.choose import Best
+    from loaders import Manifest
+
+EMULATED = "a100"  # fast enough for loaders to differ on two cores
 
 
 def quickstart(
     out: Out = None,
     images: Annotated[int, typer.Option(help="Photographs to generate.", min=100)] = 600,
 ) -> None:
-    """The main job on generated photographs: make data, bench, train with the winner."""
+    """The main job on generated photographs: make data, bench, diagnose, train with the winner."""
     from bench.choose import read_best
+    from bench.meters.gpu import find_gpus
     from bench.plan import Suite, Timing, make_plan
     from bench.record import new_folder
     from bench.suites import QUICK
@@ -47,9 +56,16 @@ def quickstart(
         None,
         str(photos),
     )
-    terminal.print("[bold]3. The training with the winner[/]")
     assert best is not None
     chosen = read_best(best)
+    terminal.print("[bold]3. Where does the time go?[/]")
+    _diagnose(chosen, manifest.only("train"), new_folder(folder / "diagnosis"))
+    number = 4
+    if not find_gpus():
+        terminal.print(f"[bold]4. And on a {EMULATED.upper()}?[/] Its measured step time, no GPU.")
+        _emulated(manifest.only("train"), new_folder(folder / EMULATED), str(photos))
+        number = 5
+    terminal.print(f"[bold]{number}. The training with the winner[/]")
     run_training(
         chosen,
         Recipe.model_validate(chosen.recipe),
@@ -57,3 +73,40 @@ def quickstart(
         new_folder(folder / "training"),
         None,
     )
+
+
+def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
+    """The winner with the trainer that it was chosen for, in short."""
+    from bench.diagnose.measure import Pace, Question
+    from bench.plan import Choice
+    from loaders import BatchSpec
+    from trainer import Recipe
+
+    question = Question(
+        choice=Choice(loader=chosen.loader, settings=chosen.settings),
+        spec=BatchSpec.model_validate(chosen.spec),
+        recipe=Recipe.model_validate(chosen.recipe),
+        consumer="train",
+        accelerator=None,
+    )
+    run_diagnosis(question, manifest, folder, Pace(rounds=3), None)
+
+
+def _emulated(manifest: Manifest, folder: Path, data: str) -> None:
+    """The same loaders before an accelerator that this machine has not, where they differ."""
+    from bench.accelerators import find_accelerator
+    from bench.plan import Suite, Timing, make_plan
+    from bench.suites import QUICK
+
+    known = find_accelerator(EMULATED)
+    suite = Suite(
+        consumer=f"emulated:{EMULATED}",
+        timing=Timing(blocks=3, block_seconds=2, warm_up_seconds=1),
+        spec={
+            **TRAINING_SPEC,
+            "batch_size": 64,
+            "image_size": known.image_size,
+        },
+        trial=list(QUICK),
+    )
+    measure(make_plan(suite), manifest, folder, None, data)

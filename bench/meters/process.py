@@ -57,6 +57,17 @@ def tree_peak_memory() -> int:
     return total
 
 
+def tree_memory(pid: int) -> int:
+    """Bytes resident in a process and its children now; pages that they share count for each."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        here = psutil.Process(pid)
+        for process in [here, *here.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+    return total
+
+
 def _tree() -> list[psutil.Process]:
     here = psutil.Process()
     return [here, *here.children(recursive=True)]

@@ -1,0 +1,155 @@
+"""diagnose: where the time goes, and what would change it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.options import (
+    TRAINING_SPEC,
+    Alpha,
+    BatchSize,
+    Blacklist,
+    CacheStateOption,
+    Data,
+    Flip,
+    ImageSize,
+    Json,
+    Out,
+    Resize,
+    Sets,
+    given_only,
+    listed,
+    readable,
+    spec_values,
+)
+from bench.commands.output import NOTHING_DONE, console, result_folder
+from bench.commands.selftesting import show_test
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from bench.diagnose.measure import Pace, Question
+    from bench.diagnose.record import Diagnosed
+    from bench.diagnose.verdict import Diagnosis
+    from loaders import Manifest
+
+
+def diagnose(
+    data: Data,
+    loader: Annotated[str, typer.Option(help="The loader by name.")] = "tf_data",
+    set_: Sets = None,
+    consumer: Annotated[
+        str,
+        typer.Option(
+            help="train: the real trainer; emulated:NAME: an accelerator's measured step time, "
+            "such as emulated:a100."
+        ),
+    ] = "train",
+    cache_state: CacheStateOption = None,
+    batch_size: BatchSize = None,
+    image_size: ImageSize = None,
+    resize: Resize = None,
+    flip: Flip = None,
+    alpha: Alpha = None,
+    seconds: Annotated[
+        float, typer.Option(help="No further round is begun that would end after it.", min=1)
+    ] = 120.0,
+    blacklist: Blacklist = None,
+    out: Out = None,
+    json: Json = None,
+) -> None:
+    """Find the bottleneck: measure every part alone, and predict what would change the rate."""
+    from bench.accelerators import accelerator_of
+    from bench.diagnose.measure import Pace, Question
+    from bench.errors import PlanError
+    from bench.plan import Choice, Timing, expand, merged_spec, parse_model, settings_for
+    from loaders import find_loader, parse_spec
+    from trainer import Recipe
+
+    timing = parse_model(Timing, given_only({"cache_state": cache_state}), "options")
+    if consumer != "train" and not consumer.startswith("emulated:"):
+        raise PlanError(f"--consumer {consumer}: must be train or emulated:NAME")
+    if not find_loader(loader).makes_batches:
+        raise PlanError(f"--loader {loader}: it makes its images up; there is nothing to diagnose")
+    choices = expand([Choice(loader=loader, settings=settings_for(loader, set_ or []))])
+    if len(choices) > 1:
+        raise PlanError(f"--set {loader}.…: one value each; a diagnosis is of one setting")
+    spec = spec_values(batch_size, image_size, resize, None, None, flip)
+    question = Question(
+        choice=choices[0],
+        spec=parse_spec(merged_spec(TRAINING_SPEC, spec)),
+        recipe=parse_model(Recipe, given_only({"alpha": alpha}), "recipe"),
+        consumer=consumer,
+        accelerator=accelerator_of(consumer),
+        cache_state=timing.cache_state,
+    )
+    manifest, _ = readable(listed(data, blacklist).only("train"), [loader], console())
+    folder = result_folder(out, "diagnose")
+    run_diagnosis(question, manifest, folder, Pace(budget_s=seconds), json)
+
+
+def run_diagnosis(
+    question: Question, manifest: Manifest, folder: Path, pace: Pace, json: Path | None
+) -> None:
+    """Test the harness, measure, keep and show."""
+    from bench.diagnose.measure import diagnose as measured
+    from bench.diagnose.record import RECORD
+    from bench.diagnose.selftest import short_test
+    from bench.environment import environment
+    from bench.record import write_json, write_text
+
+    terminal, tested = console(), short_test()
+    write_json(folder / "environment.json", environment())
+    if not tested.passed:
+        show_test(terminal, tested)
+
+    def say(text: str) -> None:
+        terminal.print(text, style="dim", highlight=False)
+
+    record = measured(question, manifest, folder, say, pace)
+    record.self_test = tested.model_dump()
+    write_text(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    show_diagnosis(terminal, record, folder, json)
+
+
+def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Path | None) -> None:
+    """Derive, draw, keep and print."""
+    from bench.diagnose.verdict import derive
+    from bench.diagnose.waterfall import draw_waterfall
+    from bench.record import write_json
+
+    found = derive(record)
+    for path in filter(None, (folder / "diagnosis.json", json)):
+        write_json(path, found.model_dump())
+    draw_waterfall(found, folder / "waterfall.png", _headline(record))
+    _print(terminal, record, found)
+    terminal.print(f"Records and waterfall.png: {folder}", highlight=False, soft_wrap=True)
+    if found.bottleneck is None:
+        raise typer.Exit(NOTHING_DONE)
+
+
+def _print(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
+    from bench.diagnose.table import notes, predictions_table, waterfall_table
+
+    terminal.print(_headline(record), highlight=False, markup=False)
+    terminal.print(waterfall_table(found))
+    if found.predictions:
+        terminal.print(predictions_table(found))
+    for line in notes(record, found):
+        terminal.print(line, highlight=False, markup=False)
+    terminal.print(found.verdict, style="bold", highlight=False, markup=False)
+
+
+def _headline(record: Diagnosed) -> str:
+    from bench.diagnose.verdict import consumer_name
+    from bench.plan import Choice
+
+    spec = record.spec
+    return (
+        f"{Choice(loader=record.loader, settings=record.settings)} → {spec['image_size']} px, "
+        f"batch {spec['batch_size']} → {consumer_name(record)}, {record.cache_state} files"
+    )

@@ -1,0 +1,272 @@
+"""From the record of a diagnosis to its ceilings, its causes and its verdict: pure functions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.cache_state import unproven
+from bench.diagnose.record import Diagnosed, Part, PartName
+from bench.record import Block
+from bench.stats import Interval, median_interval, paired_ratio
+from bench.summary import Figure
+
+Cause = Literal[
+    "storage",
+    "decoding",
+    "transformation",
+    "batch copy",
+    "Python",
+    "interference",
+    "accelerator",
+]
+NO_STALL = 0.05  # of the time, below which the consumer counts as busy
+_IN_LINE = 1.25  # times the rate of all parts one after the other, up to which nothing overlaps
+
+
+class Ceiling(BaseModel):
+    """One part's rate with everything else taken away.
+
+    Attributes:
+        parallel: cores, or reads under way at once.
+        bytes_per_second: where bytes move.
+        cores: of processor time that were in use.
+        unproven: why blocks were left out, one reason each.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: PartName
+    cache_state: str | None = None
+    parallel: int | None = None
+    images_per_second: Figure | None = None
+    bytes_per_second: float | None = None
+    cores: float | None = None
+    blocks: int = 0
+    unproven: list[str] = []
+    error: str | None = None
+
+
+class Share(BaseModel):
+    """How much of the accelerator's time one cause takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cause: Cause
+    stall: float
+
+
+class Rates(BaseModel):
+    """What the causes and all predictions rest on: medians, images a second.
+
+    Attributes:
+        consumer: the consumer alone.
+        loader: the loader drained, in the state of the diagnosis.
+        loader_warm: the same with warm files.
+        whole: end to end.
+        storage_one, storage: reading, one file at once and as many as are fastest.
+        decode_one, decode, transform_one, transform: on one core and on all.
+        assemble: batches, one core.
+        loader_cores: in use while it was drained.
+        whole_cores: in use end to end.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    consumer: float
+    loader: float
+    loader_warm: float
+    whole: float
+    storage_one: float
+    storage: float
+    decode_one: float
+    decode: float
+    transform_one: float
+    transform: float
+    assemble: float
+    loader_cores: float
+    whole_cores: float
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor seconds that the loader takes for an image."""
+        return self.loader_cores / self.loader
+
+    @property
+    def in_line(self) -> bool:
+        """Whether the loader is no faster than its parts one after the other on one core."""
+        return self.loader <= _IN_LINE / sum(_one_after_the_other(self).values())
+
+    @property
+    def overlap(self) -> float:
+        """Rate end to end over the smaller of loader and consumer alone; 1 is no interference."""
+        return min(1.0, self.whole / min(self.loader, self.consumer))
+
+
+def proven(part: Part) -> list[Block]:
+    """Those blocks of a part that were in the cache state that they claim."""
+    return [block for block in part.blocks if not _why(part, block)]
+
+
+def _why(part: Part, block: Block) -> str | None:
+    return unproven(part.cache_state, block.disk_read_bytes, block.consumed_bytes)
+
+
+def ceilings(record: Diagnosed) -> list[Ceiling]:
+    """Every part's figures, in the order in which an image passes through them."""
+    return [_ceiling(part) for part in record.parts]
+
+
+def _ceiling(part: Part) -> Ceiling:
+    blocks = proven(part)
+    reasons = [reason for block in part.blocks if (reason := _why(part, block))]
+    about = Ceiling(
+        name=part.name,
+        cache_state=part.cache_state,
+        parallel=part.parallel,
+        blocks=len(blocks),
+        unproven=reasons,
+        error=part.error,
+    )
+    if not blocks:
+        return about
+    rate = median_interval([block.images_per_second for block in blocks])
+    about.images_per_second = Figure(**rate._asdict())
+    about.cores = sum(block.cpu_s for block in blocks) / sum(block.seconds for block in blocks)
+    if part.moved_bytes is not None:
+        about.bytes_per_second = rate.median * part.moved_bytes
+    return about
+
+
+def find_part(
+    record: Diagnosed, name: PartName, state: str | None = None, parallel: int | None = None
+) -> Part | None:
+    """The part with counted blocks that matches; of several the fastest. None without any."""
+    able = [
+        part
+        for part in record.parts
+        if part.name == name
+        and (state is None or part.cache_state == state)
+        and (parallel is None or part.parallel == parallel)
+        and proven(part)
+    ]
+    return max(able, key=_median, default=None)
+
+
+def _median(part: Part) -> float:
+    return median_interval([block.images_per_second for block in proven(part)]).median
+
+
+def rates_of(record: Diagnosed) -> Rates | None:
+    """The medians; None where a part that they need has no counted block."""
+    state = record.cache_state
+    found = {
+        "consumer": find_part(record, "consumer"),
+        "loader": find_part(record, "loader", state),
+        "loader_warm": find_part(record, "loader", "warm") or find_part(record, "loader", state),
+        "whole": find_part(record, "end to end"),
+        "storage_one": find_part(record, "storage", state, 1),
+        "storage": find_part(record, "storage", state),
+        "decode_one": find_part(record, "decode", parallel=1),
+        "decode": find_part(record, "decode", parallel=record.cores),
+        "transform_one": find_part(record, "transform", parallel=1),
+        "transform": find_part(record, "transform", parallel=record.cores),
+        "assemble": find_part(record, "assemble"),
+    }
+    parts = {name: part for name, part in found.items() if part is not None}
+    if len(parts) < len(found):
+        return None
+    return Rates(
+        **{name: _median(part) for name, part in parts.items()},
+        loader_cores=_cores(parts["loader"]),
+        whole_cores=_cores(parts["whole"]),
+    )
+
+
+def _cores(part: Part) -> float:
+    blocks = proven(part)
+    return sum(block.cpu_s for block in blocks) / sum(block.seconds for block in blocks)
+
+
+def stall(record: Diagnosed) -> Interval | None:
+    """Share of the consumer's time lost end to end, of paired blocks; None without a pair."""
+    whole, alone = find_part(record, "end to end"), find_part(record, "consumer")
+    if whole is None or alone is None:
+        return None
+    ratio = paired_ratio(_by_round(whole), _by_round(alone))
+    if ratio is None:
+        return None
+    return Interval(1 - ratio.median, 1 - ratio.high, 1 - ratio.low)
+
+
+def _by_round(part: Part) -> dict[int, float]:
+    return {block.round: block.images_per_second for block in proven(part)}
+
+
+def shares(rates: Rates) -> list[Share]:
+    """What the stall is made of, the largest first; they add up to the whole of it.
+
+    Loader against consumer is preparation's share, which is split by the seconds that each part of
+    the loader takes for an image; end to end against the smaller of both is interference.
+    """
+    total = max(0.0, 1 - rates.whole / rates.consumer)
+    preparation = min(total, max(0.0, 1 - rates.loader / rates.consumer))
+    seconds = image_seconds(rates)
+    whole = sum(seconds.values())
+    found = [
+        Share(cause=cause, stall=preparation * value / whole) for cause, value in seconds.items()
+    ]
+    found.append(Share(cause="interference", stall=total - preparation))
+    return sorted(found, key=lambda share: -share.stall)
+
+
+def image_seconds(rates: Rates) -> dict[Cause, float]:
+    """Seconds of the loader's time for an image, by what it spends them on.
+
+    A loader that is no faster than its parts in a row does them in a row. Of another the slower of
+    storage and processors holds it up, and what neither explains is Python's: locks, calls, hand
+    over.
+    """
+    if rates.in_line:
+        parts = _one_after_the_other(rates)
+        limit = sum(parts.values())
+    else:
+        parts = _side_by_side(rates)
+        work = sum(parts.values()) - parts["storage"]
+        limit = max(parts["storage"], work)
+        if parts["storage"] < work:
+            parts["storage"] = _storage_s(rates)
+    parts["Python"] = max(0.0, 1 / rates.loader - limit)
+    return parts
+
+
+def _one_after_the_other(rates: Rates) -> dict[Cause, float]:
+    return {
+        "storage": max(1 / rates.storage_one, _storage_s(rates)),
+        "decoding": 1 / rates.decode_one,
+        "transformation": 1 / rates.transform_one,
+        "batch copy": 1 / rates.assemble,
+    }
+
+
+def _side_by_side(rates: Rates) -> dict[Cause, float]:
+    return {
+        "storage": 1 / rates.storage,
+        "decoding": 1 / rates.decode,
+        "transformation": 1 / rates.transform,
+        "batch copy": 1 / rates.assemble,
+    }
+
+
+def _storage_s(rates: Rates) -> float:
+    """What cold files add to an image's time, against warm ones."""
+    return max(0.0, 1 / rates.loader - 1 / rates.loader_warm)
+
+
+def bottleneck(rates: Rates) -> Share:
+    """What takes most of the accelerator's time; the accelerator itself where little is lost."""
+    total = max(0.0, 1 - rates.whole / rates.consumer)
+    if total < NO_STALL:
+        return Share(cause="accelerator", stall=total)
+    return shares(rates)[0]

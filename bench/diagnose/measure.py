@@ -1,0 +1,300 @@
+"""Measures each part with everything else taken away, in interleaved short blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from bench.accelerators import Accelerator
+from bench.cache_state import Files, check_cold
+from bench.diagnose.autotune import Node
+from bench.diagnose.record import Diagnosed, Part, PartName
+from bench.diagnose.rehearsal import NAME
+from bench.diagnose.stages import DEPTHS
+from bench.environment import usable_cores
+from bench.errors import PlanError, TrialError
+from bench.meters.gpu import find_gpus
+from bench.meters.process import available_memory, tree_memory
+from bench.plan import Choice
+from bench.record import Block, CacheState
+from bench.remote import Remote
+from bench.run import MANIFEST
+from loaders import BatchSpec, Manifest, find_loader, parse_settings
+from trainer import Recipe
+
+_TRIAL_LIMIT_S = 600.0
+_WARM_SHARE = 0.5  # of the memory that is left, which the files may take and still be kept
+_HEADROOM = 1.5  # times the first trainer's memory, free before a second is started
+_LEAST_ROUNDS = 3  # below it an interval says nothing
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a diagnosis takes, seconds.
+
+    Attributes:
+        stage_s: of each block of a stage.
+        block_s: of each block of the loader, and of the consumer.
+        whole_s: of each block end to end.
+        warm_up_s: before the first block of each process.
+        rounds: blocks of each part, at most.
+        budget_s: no further round is begun that would end after it.
+    """
+
+    stage_s: float = 0.3
+    block_s: float = 1.2
+    whole_s: float = 3.0
+    warm_up_s: float = 1.0
+    rounds: int = 7
+    budget_s: float = 150.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be diagnosed."""
+
+    choice: Choice
+    spec: BatchSpec
+    recipe: Recipe
+    consumer: str
+    accelerator: Accelerator | None
+    cache_state: CacheState | None = None
+
+
+@dataclass
+class _Probe:
+    """One part: which process answers for it, and what that is told of each block."""
+
+    part: Part
+    key: str
+    block: dict[str, Any]
+
+
+def diagnose(
+    question: Question, manifest: Manifest, folder: Path, say: Say, pace: Pace | None = None
+) -> Diagnosed:
+    """Measure all parts; what fails is recorded in its part.
+
+    Raises:
+        PlanError: it is to be measured cold, and files cannot be evicted.
+        TrialError: loader, consumer or both together could not be measured at all.
+    """
+    pace = pace or Pace()
+    manifest.write(folder / MANIFEST)
+    record = _begun(question, manifest)
+    session = _Session(question, record, folder, say, pace)
+    try:
+        session.measure()
+    finally:
+        session.close()
+    for part in record.parts:
+        if part.name in ("loader", "consumer", "end to end") and not part.blocks:
+            raise TrialError(f"{part.name}: {part.error}")
+    return record
+
+
+def _begun(question: Question, manifest: Manifest) -> Diagnosed:
+    encoded = Files(manifest).size(np.arange(len(manifest)))
+    not_cold = _not_cold(manifest)
+    if question.cache_state == "cold" and not_cold:
+        raise PlanError(not_cold)
+    fits = encoded < _WARM_SHARE * available_memory()
+    return Diagnosed(
+        loader=question.choice.loader,
+        settings=question.choice.settings,
+        consumer=question.consumer,
+        accelerator=question.accelerator.model_dump() if question.accelerator else None,
+        spec=question.spec.model_dump(mode="json", exclude_none=True),
+        recipe=question.recipe.model_dump(mode="json"),
+        cache_state=question.cache_state or ("warm" if fits or not_cold else "cold"),
+        not_cold=not_cold,
+        images=len(manifest),
+        encoded_bytes=encoded,
+        decoded_bytes=len(manifest) * 3 * question.spec.image_size**2,
+        cores=usable_cores(),
+        available_memory_bytes=available_memory(),
+        on_gpu=bool(find_gpus()),
+    )
+
+
+def _not_cold(manifest: Manifest) -> str | None:
+    try:
+        check_cold(manifest)
+    except PlanError as error:
+        return str(error)
+    return None
+
+
+class _Session:
+    """The live processes of one diagnosis."""
+
+    def __init__(
+        self, question: Question, record: Diagnosed, folder: Path, say: Say, pace: Pace
+    ) -> None:
+        self._question = question
+        self._record = record
+        self._folder = folder
+        self._say = say
+        self._pace = pace
+        self._live: dict[str, Remote] = {}
+        self._orders = self._all_orders()
+        self._probes = self._all_probes()
+        record.parts = [probe.part for probe in self._probes]
+
+    def measure(self) -> None:
+        """Start everything, then time rounds until there are enough or the time is spent."""
+        begin = monotonic()
+        for key in self._orders:
+            if not self._has_room(key):
+                self._finish_consumer()
+            self._start(key)
+        slowest = 0.0
+        for turn in range(self._pace.rounds):
+            begun = monotonic()
+            if turn >= _LEAST_ROUNDS and begun - begin + slowest > self._pace.budget_s:
+                break
+            for index in np.random.default_rng([0, turn]).permutation(len(self._probes)):
+                self._block(self._probes[int(index)], turn)
+            slowest = max(slowest, monotonic() - begun)
+            self._say(f"round {turn + 1}: {slowest:.0f} s")
+
+    def _has_room(self, key: str) -> bool:
+        """Whether a second trainer fits beside the first; all other processes are small."""
+        first = self._live.get("consumer")
+        if key != "end to end" or first is None:
+            return True
+        return available_memory() > _HEADROOM * tree_memory(first.pid)
+
+    def _finish_consumer(self) -> None:
+        """Time the consumer alone now, and let its memory go; the record says so."""
+        self._say("consumer: measured before the rest, since two would not fit into memory")
+        self._record.apart = True
+        for turn in range(_LEAST_ROUNDS):
+            for probe in self._probes:
+                if probe.key == "consumer":
+                    self._block(probe, turn)
+        if "consumer" in self._live:
+            self._live.pop("consumer").close()
+
+    def close(self) -> None:
+        """End every process."""
+        while self._live:
+            self._live.popitem()[1].close()
+
+    def _all_orders(self) -> dict[str, dict[str, Any]]:
+        """What each process is told first, by its key; the states of files that can be had."""
+        question, record = self._question, self._record
+        common = {
+            "manifest": str((self._folder / MANIFEST).absolute()),
+            "loader": question.choice.loader,
+            "settings": question.choice.settings,
+            "spec": record.spec,
+            "recipe": record.recipe,
+            "failures": {},
+            "accelerator": record.accelerator,
+            "warm_up_s": self._pace.warm_up_s,
+            "least_warm_steps": 1,
+            "others_evict": True,
+            "rehearsal": question.choice.loader == NAME,
+        }
+        state = record.cache_state
+        synthetic = {"loader": "synthetic", "settings": self._same_dtype(), "cache_state": None}
+        fed = {"consumer": question.consumer}
+        drained = {**common, "consumer": "drain", "accelerator": None}
+        orders = {"stages": {**common, "cores": record.cores, "warm_up_s": 0.1}}
+        for one in self._states():
+            orders[f"loader {one}"] = {**drained, "cache_state": one}
+        orders["consumer"] = {**common, **fed, **synthetic}
+        orders["end to end"] = {**common, **fed, "cache_state": state}
+        return orders
+
+    def _same_dtype(self) -> dict[str, Any]:
+        choice = self._question.choice
+        settings = parse_settings(find_loader(choice.loader), choice.settings)
+        return {"output": settings.image_dtype}
+
+    def _states(self) -> list[CacheState]:
+        return ["warm"] if self._record.not_cold else ["warm", "cold"]
+
+    def _all_probes(self) -> list[_Probe]:
+        return [*self._stage_probes(), *self._whole_probes()]
+
+    def _stage_probes(self) -> list[_Probe]:
+        record = self._record
+        encoded = record.encoded_bytes / record.images
+        item = 4 if self._same_dtype()["output"] == "float32" else 1
+        made = 3 * self._question.spec.image_size**2 * item
+        probes = [
+            self._stage("storage", depth, encoded, state)
+            for state in self._states()
+            for depth in DEPTHS
+        ]
+        counts = sorted({1, record.cores})
+        probes += [self._stage("decode", cores) for cores in counts]
+        probes += [self._stage("transform", cores) for cores in counts]
+        return [*probes, self._stage("assemble", 1, made)]
+
+    def _stage(
+        self,
+        name: PartName,
+        parallel: int,
+        moved: float | None = None,
+        state: CacheState | None = None,
+    ) -> _Probe:
+        part = Part(name=name, parallel=parallel, moved_bytes=moved, cache_state=state)
+        told = {"stage": name, "parallel": parallel, "cache_state": state}
+        return _Probe(part, "stages", {"seconds": self._pace.stage_s, **told})
+
+    def _whole_probes(self) -> list[_Probe]:
+        block = {"seconds": self._pace.block_s, "least_steps": 1}
+        parts = [Part(name="loader", cache_state=one) for one in self._states()]
+        probes = [_Probe(part, f"loader {part.cache_state}", block) for part in parts]
+        whole = Part(name="end to end", cache_state=self._record.cache_state)
+        probes.append(_Probe(Part(name="consumer"), "consumer", block))
+        # A loader in line has no batch ready when a block begins: longer blocks, less of that.
+        return [*probes, _Probe(whole, "end to end", {**block, "seconds": self._pace.whole_s})]
+
+    def _start(self, key: str) -> None:
+        self._say(f"starting: {key}")
+        logs = self._folder / "logs"
+        logs.mkdir(exist_ok=True)
+        module = "bench.diagnose.worker" if key == "stages" else "bench.worker"
+        remote = Remote(self._orders[key], logs / f"{key.replace(' ', '-')}.log", module)
+        self._live[key] = remote
+        try:
+            answer = remote.await_warm(_TRIAL_LIMIT_S, lambda sign: None)
+        except TrialError as error:
+            self._give_up(key, str(error))
+            return
+        if answer.get("autotuned"):
+            self._record.autotuned = [Node.model_validate(one) for one in answer["autotuned"]]
+        for probe in self._probes:
+            if probe.key == key:
+                probe.part.start_s = answer["start_s"]
+
+    def _block(self, probe: _Probe, turn: int) -> None:
+        remote = self._live.get(probe.key)
+        if remote is None:
+            return
+        try:
+            answer = remote.time_block(limit_s=_TRIAL_LIMIT_S, **probe.block)
+        except TrialError as error:
+            self._give_up(probe.key, str(error))
+            return
+        block = Block.model_validate(answer["block"])
+        block.round = turn
+        probe.part.blocks.append(block)
+
+    def _give_up(self, key: str, error: str) -> None:
+        self._say(f"{key}: {error}")
+        self._live.pop(key).close()
+        for probe in self._probes:
+            if probe.key == key:
+                probe.part.error = error

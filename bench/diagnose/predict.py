@@ -1,0 +1,241 @@
+"""What would change the rate, predicted from a diagnosis; each with what it assumes."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.diagnose.derive import NO_STALL, Rates, image_seconds
+from bench.diagnose.record import Diagnosed
+
+FASTER = 4.0  # times as fast a storage, in the prediction
+_BUSY = 0.75  # of all cores in use, from which a loader is taken to be held up by them
+_ROOM = 0.8  # of the available memory that a cache may take
+_FLEETS = (1, 2, 4, 8)
+
+Change = Literal[
+    "one more accelerator",
+    "twice the cores",
+    "faster storage",
+    "files in memory",
+    "decoded images in memory",
+    "all cores decode",
+    "half the image size",
+]
+
+
+class Prediction(BaseModel):
+    """One change and what it is predicted to give.
+
+    Attributes:
+        accelerator_utilization: of all accelerators together.
+        gain: over the rate that was measured; 0.5 is half as much again.
+        needs_bytes: of memory, where it takes any; `fits` tells whether they are there.
+        remedy: whether it can be done about the bottleneck, and is no mere question.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    change: Change
+    how: str
+    images_per_second: float
+    accelerator_utilization: float
+    gain: float
+    assumes: str
+    needs_bytes: int | None = None
+    fits: bool = True
+    remedy: bool = True
+
+
+class CoresNeeded(BaseModel):
+    """How many cores keep so many accelerators of this kind busy."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accelerators: int
+    cores: int
+
+
+def predictions(record: Diagnosed, rates: Rates) -> list[Prediction]:
+    """All that can be predicted, remedies first, by gain."""
+    found = [
+        _more_accelerators(record, rates),
+        _more_cores(record, rates),
+        _all_cores(record, rates),
+        _faster_storage(rates),
+        _encoded(record, rates),
+        _decoded(record, rates),
+        _smaller(record, rates),
+    ]
+    known = [one for one in found if one is not None]
+    return sorted(known, key=lambda one: (not one.remedy, -one.gain))
+
+
+def remedies(found: list[Prediction], least: float = 0.03) -> list[Prediction]:
+    """What can be done and is predicted to gain at least so much, the best first."""
+    return [one for one in found if one.remedy and one.fits and one.gain >= least]
+
+
+def shares_cores(record: Diagnosed) -> bool:
+    """Whether the consumer works on the very cores that prepare its batches."""
+    return record.consumer == "train" and not record.on_gpu
+
+
+def cores_needed(record: Diagnosed, rates: Rates) -> list[CoresNeeded] | None:
+    """None where the consumer is no accelerator of its own."""
+    if record.consumer == "drain" or shares_cores(record):
+        return None
+    return [
+        CoresNeeded(accelerators=count, cores=ceil(count * rates.consumer * rates.cpu_s))
+        for count in _FLEETS
+    ]
+
+
+def rate_with(rates: Rates, loader: float, consumer: float) -> float:
+    """End to end, as far from the smaller of both as it was measured to be."""
+    return min(loader, consumer) * rates.overlap
+
+
+def _prediction(
+    rates: Rates, change: Change, how: str, loader: float, consumer: float, assumes: str
+) -> Prediction:
+    rate = rate_with(rates, loader, consumer)
+    return Prediction(
+        change=change,
+        how=how,
+        images_per_second=rate,
+        accelerator_utilization=rate / consumer,
+        gain=rate / rates.whole - 1,
+        assumes=assumes,
+    )
+
+
+def _more_accelerators(record: Diagnosed, rates: Rates) -> Prediction | None:
+    if shares_cores(record):
+        return None
+    made = _prediction(
+        rates,
+        "one more accelerator",
+        "a second of the same kind, fed by this loader on these cores",
+        rates.loader,
+        2 * rates.consumer,
+        "two accelerators take twice what one does: their exchange of gradients costs nothing",
+    )
+    return made.model_copy(update={"remedy": 1 - rates.whole / rates.consumer < NO_STALL})
+
+
+def _more_cores(record: Diagnosed, rates: Rates) -> Prediction:
+    """Twice the cores halve the processors' share of an image's time, if all of them were in use.
+
+    They do it as far as decoding was seen to spread over the cores that there are.
+    A trainer on the same cores has twice as many too.
+    """
+    scales = rates.loader_cores >= _BUSY * record.cores
+    seconds = 1 / rates.loader
+    waiting = max(0.0, seconds - rates.loader_cores / record.cores / rates.loader)
+    spread = min(1.0, rates.decode / rates.decode_one / record.cores)
+    loader = 1 / (waiting + (seconds - waiting) / max(1.0, 2 * spread)) if scales else rates.loader
+    consumer = 2 * rates.consumer if shares_cores(record) else rates.consumer
+    assumes = (
+        f"the new cores are as fast as these, and add {spread:.0%} of it each, as decoding shows"
+        if record.cores > 1
+        else "the new core is as fast as this one, and all work spreads over both"
+    )
+    if not scales:
+        assumes = (
+            f"this loader kept {rates.loader_cores:.1f} of {record.cores} cores busy: it gains "
+            "nothing from more of them"
+        )
+    how = f"{2 * record.cores} cores instead of {record.cores}"
+    return _prediction(rates, "twice the cores", how, loader, consumer, assumes)
+
+
+def _all_cores(record: Diagnosed, rates: Rates) -> Prediction | None:
+    """What the parts reach side by side, where the loader does them in a row on one core."""
+    if record.cores < 2 or not rates.in_line:
+        return None
+    work = 1 / rates.decode + 1 / rates.transform + 1 / (rates.assemble * record.cores)
+    loader = max(rates.loader, 1 / max(1 / rates.storage, work))
+    how = f"workers, or a loader with threads of its own: {record.cores} cores prepare images"
+    assumes = "nothing is lost between the parts and to locks: an upper bound; bench measures it"
+    consumer = rates.consumer
+    return _prediction(rates, "all cores decode", how, loader, consumer, assumes)
+
+
+def _faster_storage(rates: Rates) -> Prediction:
+    storage = _storage_part(rates)
+    loader = 1 / (1 / rates.loader - storage * (1 - 1 / FASTER))
+    how = f"storage {FASTER:g} times as fast"
+    assumes = "of an image's time only what cold files add to warm ones becomes shorter"
+    return _prediction(rates, "faster storage", how, loader, rates.consumer, assumes)
+
+
+def _storage_part(rates: Rates) -> float:
+    return max(0.0, 1 / rates.loader - 1 / rates.loader_warm)
+
+
+def _encoded(record: Diagnosed, rates: Rates) -> Prediction:
+    made = _prediction(
+        rates,
+        "files in memory",
+        "the files' bytes kept in memory from the first epoch on",
+        max(rates.loader, rates.loader_warm),
+        rates.consumer,
+        "from the second epoch on; memory is as fast as the warm page cache",
+    )
+    return _with_memory(made, record.encoded_bytes, record)
+
+
+def _decoded(record: Diagnosed, rates: Rates) -> Prediction:
+    made = _prediction(
+        rates,
+        "decoded images in memory",
+        "decoded images kept at the batch's size, uint8, as tf_data cache=decoded does",
+        max(rates.loader, rates.assemble),
+        rates.consumer,
+        "from the second epoch on; a batch then costs its copy, and changes drawn anew but for "
+        "flips are made as now",
+    )
+    if shares_cores(record):
+        made = _freed(made, rates)
+    return _with_memory(made, record.decoded_bytes, record)
+
+
+def _freed(made: Prediction, rates: Rates) -> Prediction:
+    """What interference takes shrinks with the processor time that the loader takes."""
+    left = min(1.0, 1 / (rates.assemble * rates.cpu_s))
+    lost = max(0.0, 1 / rates.whole - 1 / rates.consumer) * left
+    rate = max(made.images_per_second, min(rates.assemble, 1 / (1 / rates.consumer + lost)))
+    changed = {
+        "images_per_second": rate,
+        "accelerator_utilization": rate / rates.consumer,
+        "gain": rate / rates.whole - 1,
+        "assumes": f"{made.assumes}; the trainer loses time to the loader by the processor time "
+        "that it takes",
+    }
+    return made.model_copy(update=changed)
+
+
+def _with_memory(made: Prediction, needs: int, record: Diagnosed) -> Prediction:
+    fits = needs <= _ROOM * record.available_memory_bytes
+    return made.model_copy(update={"needs_bytes": needs, "fits": fits})
+
+
+def _smaller(record: Diagnosed, rates: Rates) -> Prediction:
+    """Half the side: a quarter of the pixels to make, to copy and to train on."""
+    side = int(record.spec["image_size"])
+    seconds = image_seconds(rates)
+    less = (seconds["transformation"] + seconds["batch copy"]) * 3 / 4
+    loader = 1 / max(1 / rates.loader - less, seconds["decoding"])
+    made = _prediction(
+        rates,
+        "half the image size",
+        f"{side // 2} px instead of {side}",
+        loader,
+        4 * rates.consumer,
+        "steps, resizing and copying take time by the pixels that they make; reading and decoding "
+        "stay as they are",
+    )
+    return made.model_copy(update={"remedy": False})

@@ -1,0 +1,70 @@
+"""What a diagnosis measured, raw; every figure and sentence is derived from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bench.diagnose.autotune import Node
+from bench.errors import RecordError
+from bench.record import Block, CacheState, Consumer, Record
+from loaders.contract import explain
+
+SCHEMA_NUMBER = 1
+RECORD = "diagnosis-record.json"
+
+PartName = Literal["storage", "decode", "transform", "assemble", "loader", "consumer", "end to end"]
+
+
+class Part(Record):
+    """The blocks of one part, with everything else taken away."""
+
+    name: PartName
+    cache_state: CacheState | None = Field(None, description="of the files that it reads")
+    parallel: int | None = Field(
+        None, description="cores that decode or transform, or reads under way at once"
+    )
+    moved_bytes: float | None = Field(None, description="that it moves for an image, on average")
+    start_s: float | None = Field(None, description="from its process' start to its first block")
+    blocks: list[Block] = Field(default_factory=list)
+    error: str | None = None
+
+
+class Diagnosed(Record):
+    """One diagnosis: what was asked, what the machine has, and each part's blocks."""
+
+    schema_number: int = SCHEMA_NUMBER
+    loader: str
+    settings: dict[str, Any]
+    consumer: Consumer
+    accelerator: dict[str, Any] | None = None
+    spec: dict[str, Any]
+    recipe: dict[str, Any]
+    cache_state: CacheState = Field(description="in which loader and end to end were measured")
+    not_cold: str | None = Field(None, description="why nothing could be measured cold")
+    images: int
+    encoded_bytes: int = Field(description="of all files")
+    decoded_bytes: int = Field(description="of all images at the batch's size, uint8")
+    cores: int
+    available_memory_bytes: int = Field(description="control group included")
+    on_gpu: bool = Field(description="whether the trainer has a GPU")
+    apart: bool = Field(False, description="the consumer was measured before the rest")
+    autotuned: list[Node] | None = Field(None, description="what tf.data's AUTOTUNE settled on")
+    parts: list[Part] = Field(default_factory=list)
+    self_test: dict[str, Any] | None = None
+
+
+def read_diagnosed(path: Path) -> Diagnosed:
+    """The record that a diagnosis kept.
+
+    Raises:
+        RecordError: no such file, or not such a record.
+    """
+    try:
+        return Diagnosed.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; name the record of a diagnosis") from error
+    except ValidationError as error:
+        raise RecordError(f"{path}: {explain(error)}") from error

@@ -1,0 +1,161 @@
+"""A loader whose every part takes a known time: what the self-test feeds to the diagnosis."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import sleep, thread_time
+from typing import Any
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from bench.diagnose.stages import Run, on_cores, repeated
+from loaders import LOADERS, Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
+from loaders.contract import Dtype
+from loaders.faults import Faults
+
+NAME = "rehearsal"
+_PIECE = bytes(16_384)  # hashlib lets other threads run while it works at more than 2 kB
+
+
+class Rehearsal(Settings):
+    """Seconds that each part takes for an image."""
+
+    read_s: NonNegativeFloat = Field(0.0, description="reading a file waits so long")
+    decode_s: NonNegativeFloat = Field(0.0, description="one core's time, without Python's lock")
+    locked_s: NonNegativeFloat = Field(0.0, description="the same while holding Python's lock")
+    copy_s: NonNegativeFloat = Field(0.0, description="one core's time, when a batch is made")
+    workers: PositiveInt = Field(1, description="threads; 1 works in line")
+
+    @property
+    def image_dtype(self) -> Dtype:
+        """Type of the batches' images."""
+        return "uint8"
+
+
+class RehearsalStages:
+    """The same parts, each alone; the lock is none of them."""
+
+    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Rehearsal) -> None:
+        self._spec = spec
+        self._settings = settings
+
+    def decode(self, cores: int) -> Run:
+        """Works for `decode_s`."""
+        return on_cores(lambda _: _work(self._settings.decode_s), 1, cores)
+
+    def transform(self, cores: int) -> Run:
+        """Nothing to speak of."""
+        return on_cores(lambda _: _work(0.0), 1, cores)
+
+    def assemble(self) -> Run:
+        """Works for `copy_s` an image."""
+        return repeated(self._batches())
+
+    def _batches(self) -> Iterator[int]:
+        while True:
+            _work(self._settings.copy_s * self._spec.batch_size)
+            yield self._spec.batch_size
+
+
+def throttled(settings: Rehearsal) -> Callable[[bytes], int]:
+    """A reader of files that takes `read_s` longer for each."""
+
+    def read(path: bytes) -> int:
+        sleep(settings.read_s)
+        return len(Path(os.fsdecode(path)).read_bytes())
+
+    return read
+
+
+def register() -> None:
+    """Let this process know the loader by its name; it is no choice of a user."""
+    LOADERS.setdefault(NAME, LOADER)
+
+
+def _work(seconds: float) -> None:
+    """Use one core for so long, without holding Python's lock for most of it."""
+    end = thread_time() + seconds
+    while thread_time() < end:
+        hashlib.sha256(_PIECE)
+
+
+def _hold(seconds: float) -> None:
+    """Use one core for so long, in Python: no other thread of Python gets on."""
+    end = thread_time() + seconds
+    while thread_time() < end:
+        pass
+
+
+def _open(
+    manifest: Manifest, spec: BatchSpec, settings: Rehearsal, order: Order, faults: Faults
+) -> Stream:
+    maker = _Maker(manifest, spec, settings)
+    pieces = order.pieces(spec.batch_size)
+    if settings.workers == 1:
+        made = (maker.batch(order.rows(begin, end)) for begin, end in pieces)
+        return Stream(made, faults=faults)
+    crew = _Crew(maker, order, pieces, settings.workers)
+    return Stream(crew.batches(), crew.close, faults)
+
+
+class _Maker:
+    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Rehearsal) -> None:
+        self._manifest = manifest
+        self._settings = settings
+        self._read = throttled(settings)
+        self._images = np.zeros((spec.batch_size, spec.image_size, spec.image_size, 3), np.uint8)
+
+    def batch(self, rows: Any) -> Batch:
+        for path in self._manifest.paths(rows):
+            self._read(path)
+            _work(self._settings.decode_s)
+            _hold(self._settings.locked_s)
+        _work(self._settings.copy_s * len(rows))
+        return Batch(self._images[: len(rows)], self._manifest.labels[rows], rows)
+
+
+class _Crew:
+    """Threads that make batches ahead; a few wait ready."""
+
+    def __init__(self, maker: _Maker, order: Order, pieces: Any, workers: int) -> None:
+        self._maker = maker
+        self._order = order
+        self._pieces = iter(pieces)
+        self._lock = threading.Lock()
+        self._ready: queue.Queue[Batch] = queue.Queue(workers)
+        self._closed = False
+        self._threads = [threading.Thread(target=self._make, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def batches(self) -> Iterator[Batch]:
+        while not self._closed:
+            yield self._ready.get()
+
+    def close(self) -> None:
+        self._closed = True
+        for thread in self._threads:
+            while thread.is_alive():
+                while not self._ready.empty():
+                    self._ready.get()
+                thread.join(0.01)
+
+    def _make(self) -> None:
+        while not self._closed:
+            with self._lock:
+                begin, end = next(self._pieces)
+            self._ready.put(self._maker.batch(self._order.rows(begin, end)))
+
+
+LOADER = Loader(
+    name=NAME,
+    summary="known delays in every part: for the self-test alone",
+    settings=Rehearsal,
+    open=_open,
+)

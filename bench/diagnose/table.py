@@ -1,0 +1,107 @@
+"""A diagnosis as people see it: the waterfall as a table, the stall's shares, the predictions."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from bench.diagnose.autotune import words
+from bench.diagnose.derive import Ceiling
+from bench.diagnose.predict import Prediction, shares_cores
+from bench.diagnose.record import Diagnosed
+from bench.diagnose.verdict import Diagnosis, consumer_name
+
+
+def label(one: Ceiling) -> str:
+    """A part and its conditions."""
+    words: list[str] = [one.name]
+    if one.cache_state is not None:
+        words.append(one.cache_state)
+    if one.name == "storage" and one.parallel is not None:
+        words.append(f"{one.parallel} at once")
+    elif one.parallel is not None:
+        words.append("1 core" if one.parallel == 1 else f"{one.parallel} cores")
+    return ", ".join(words)
+
+
+def waterfall_table(found: Diagnosis) -> Table:
+    """One row a part, in the order in which an image passes through them."""
+    made = Table("part alone", title="Ceilings", title_justify="left")
+    for name in ("images/s", "95 %", "MB/s", "cores", "blocks"):
+        made.add_column(name, justify="right")
+    for one in found.ceilings:
+        rate = one.images_per_second
+        made.add_row(
+            label(one),
+            f"{rate.median:,.0f}" if rate else "–",
+            f"{rate.low:,.0f}–{rate.high:,.0f}" if rate else one.error or "–",
+            f"{one.bytes_per_second / 1e6:,.0f}" if one.bytes_per_second else "",
+            f"{one.cores:.2f}" if one.cores is not None else "–",
+            f"{one.blocks}" + (f" ({len(one.unproven)} not counted)" if one.unproven else ""),
+            style="bold" if one.name == "end to end" else "",
+        )
+    return made
+
+
+def predictions_table(found: Diagnosis) -> Table:
+    """Remedies by gain, then mere questions."""
+    made = Table(title="What if", title_justify="left")
+    made.add_column("change")
+    for name in ("images/s", "AU", "gain"):
+        made.add_column(name, justify="right")
+    made.add_column("assumed", overflow="fold")
+    for one in found.predictions:
+        made.add_row(
+            f"{one.change}: {one.how}{_memory(one)}",
+            f"{one.images_per_second:,.0f}",
+            f"{one.accelerator_utilization:.0%}",
+            f"{one.gain:+.0%}",
+            one.assumes,
+        )
+    return made
+
+
+def _memory(one: Prediction) -> str:
+    if one.needs_bytes is None:
+        return ""
+    verb = "fits" if one.fits else "does not fit"
+    return f" ({one.needs_bytes / 1e9:.2f} GB: {verb})"
+
+
+def _failed(record: Diagnosed) -> list[str]:
+    checks = (record.self_test or {}).get("checks", [])
+    return [f"{one['name']}: {one['measured']}" for one in checks if not one["passed"]]
+
+
+def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
+    """What else is to be said, a line each."""
+    lines = [
+        f"{record.images:,} images, {record.encoded_bytes / 1e9:.2f} GB in files, "
+        f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
+        f"{record.available_memory_bytes / 1e9:.1f} GB of memory to be had; {record.cores} cores."
+    ]
+    if found.shares:
+        parts = (f"{one.cause} {one.stall:.1%}" for one in found.shares if one.stall > 0)
+        lines.append(f"The stall is made of: {', '.join(parts) or 'nothing'}.")
+    for need in found.cores_needed or []:
+        kept = f"{need.accelerators} accelerator{'s' * (need.accelerators > 1)} of this kind"
+        lines.append(f"You need {need.cores} of these cores to keep {kept} busy with this loader.")
+    if found.overlap is not None and found.predictions:
+        lines.append(
+            f"Unless it says otherwise, a prediction is {found.overlap:.0%} of the smaller of "
+            "loader and accelerator, as was measured end to end."
+        )
+    if shares_cores(record):
+        lines.append(f"Loader and {consumer_name(record)} share the cores.")
+    if not record.on_gpu:
+        lines.append("No GPU: the copy from host to device was not measured.")
+    if record.autotuned and (chosen := words(record.autotuned)):
+        lines.append(chosen)
+    lines += [f"Self-test failed: {name}; do not trust this one." for name in _failed(record)]
+    if record.apart:
+        lines.append(
+            "Two trainers did not fit into memory: the one alone was measured first, so that the "
+            "interval of the stall does not hold what drifted in between."
+        )
+    if record.not_cold:
+        lines.append(f"Nothing was measured cold: {record.not_cold}")
+    return lines

@@ -1,0 +1,113 @@
+"""A diagnosis in words: derived whole from its record, and kept beside it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.diagnose.derive import (
+    Ceiling,
+    Share,
+    bottleneck,
+    ceilings,
+    rates_of,
+    shares,
+    stall,
+)
+from bench.diagnose.predict import (
+    CoresNeeded,
+    Prediction,
+    cores_needed,
+    predictions,
+    remedies,
+)
+from bench.diagnose.record import Diagnosed
+from bench.plan import Choice
+from bench.summary import Figure
+
+
+class Diagnosis(BaseModel):
+    """All that follows from a record.
+
+    Attributes:
+        stall: share of the accelerator's time that is lost; the bottleneck causes most of it.
+        shares: what it is made of.
+        overlap: rate end to end over the smaller of loader and consumer alone, at most 1.
+        cores_needed: to keep accelerators busy; None where the consumer is none.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: str
+    bottleneck: Share | None = None
+    stall: Figure | None = None
+    shares: list[Share] = []
+    ceilings: list[Ceiling]
+    predictions: list[Prediction] = []
+    overlap: float | None = None
+    cores_needed: list[CoresNeeded] | None = None
+
+
+def derive(record: Diagnosed) -> Diagnosis:
+    """Every figure and sentence of a record."""
+    found = ceilings(record)
+    rates, lost = rates_of(record), stall(record)
+    if rates is None or lost is None:
+        return Diagnosis(verdict=_nothing(found), ceilings=found)
+    worst, predicted = bottleneck(rates), predictions(record, rates)
+    return Diagnosis(
+        verdict=_sentence(record, worst, Figure(**lost._asdict()), remedies(predicted)),
+        bottleneck=worst,
+        stall=Figure(**lost._asdict()),
+        shares=shares(rates),
+        ceilings=found,
+        predictions=predicted,
+        overlap=rates.overlap,
+        cores_needed=cores_needed(record, rates),
+    )
+
+
+def _nothing(found: list[Ceiling]) -> str:
+    for one in found:
+        if reason := one.error or (None if one.blocks else next(iter(one.unproven), None)):
+            return f"No verdict: {one.name} could not be measured: {reason}"
+    return "No verdict: loader, consumer and both together were not measured in the same rounds"
+
+
+def _sentence(record: Diagnosed, worst: Share, lost: Figure, able: list[Prediction]) -> str:
+    device = consumer_name(record)
+    loader = str(Choice(loader=record.loader, settings=record.settings))
+    idle = f"{_percent(lost.median)} of the time [{_percent(lost.low)}, {_percent(lost.high)}]"
+    if worst.cause == "accelerator":
+        said = (
+            f"The bottleneck is the accelerator: {device} is kept busy by {loader} and idles only "
+            f"{idle}."
+        )
+    else:
+        said = (
+            f"The bottleneck is {worst.cause}: with {loader}, {device} idles {idle}; "
+            f"{worst.cause} alone takes {_percent(worst.stall)} of its time."
+            if worst.cause != "interference"
+            else f"The bottleneck is interference: with {loader}, {device} loses {idle}; "
+            f"loader and consumer holding each other up takes {_percent(worst.stall)} of it."
+        )
+    return " ".join([said, *_first(able)])
+
+
+def _first(able: list[Prediction]) -> list[str]:
+    if not able:
+        return ["No remedy that was looked at is predicted to gain 3 % or more."]
+    named = (f"{one.change} (+{one.gain:.0%})" for one in able)
+    return [f"Predicted to gain most: {', then '.join(named)}."]
+
+
+def consumer_name(record: Diagnosed) -> str:
+    """What takes the batches, in a few words."""
+    if record.accelerator is not None:
+        return f"an emulated {record.accelerator['device']}"
+    if record.consumer == "train":
+        return "the trainer" if record.on_gpu else "the trainer on these cores"
+    return record.consumer
+
+
+def _percent(share: float) -> str:
+    return f"{max(0.0, share):.0%}"

@@ -1,0 +1,48 @@
+"""The ceilings as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.diagnose.table import label
+from bench.diagnose.verdict import Diagnosis
+
+_COLORS = {
+    "storage": "#4c78a8",
+    "decode": "#f58518",
+    "transform": "#eeca3b",
+    "assemble": "#b279a2",
+    "loader": "#54a24b",
+    "consumer": "#72b7b2",
+    "end to end": "#e45756",
+}
+_ROW_INCHES = 0.34
+
+
+def draw_waterfall(found: Diagnosis, path: Path, title: str) -> None:
+    """One bar a part, images a second on a logarithmic scale, with its interval; a PNG.
+
+    The line marks the rate end to end: no bar lies left of it but by noise.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    bars = [one for one in found.ceilings if one.images_per_second is not None]
+    figure = Figure(figsize=(9, 1.5 + _ROW_INCHES * len(bars)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for place, one in enumerate(bars):
+        rate = one.images_per_second
+        assert rate is not None
+        around = [[rate.median - rate.low], [rate.high - rate.median]]
+        axes.barh(place, rate.median, xerr=around, color=_COLORS[one.name], ecolor="#555555")
+        axes.text(rate.high * 1.06, place, f"{rate.median:,.0f}", va="center", fontsize=8)
+        if one.name == "end to end":
+            axes.axvline(rate.median, color=_COLORS[one.name], linewidth=1, linestyle=":")
+    axes.set_yticks(range(len(bars)), [label(one) for one in bars], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.12)
+    axes.set_xlabel("images a second, each part alone")
+    axes.set_title(title, fontsize=9, loc="left")
+    figure.savefig(path, dpi=120)

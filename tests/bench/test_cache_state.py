@@ -1,0 +1,101 @@
+"""Warm and cold are what the disk says, and a block that does not prove it is not counted."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from bench.cache_state import Files, check_cold, read_bytes, unproven
+from bench.errors import PlanError
+from bench.plan import Choice, Failures, PixelCheck, Plan, Timing
+from bench.run import run
+from bench.summary import summarize
+from loaders import BatchSpec, Manifest, scan
+from trainer import Recipe
+
+
+@pytest.fixture(scope="module")
+def on_disk(tiny_photos, tmp_path_factory) -> Manifest:
+    manifest = scan(tiny_photos).only("train")
+    try:
+        check_cold(manifest)
+    except PlanError as error:
+        pytest.skip(str(error))
+    return manifest
+
+
+def measured(manifest, folder, state, **settings):
+    knobs = {"prefetch": 1, "num_parallel_calls": 1, **settings}
+    choices = (Choice(loader="tf_data", settings=knobs), Choice(loader="synthetic"))
+    timing = Timing(blocks=2, block_seconds=0.3, warm_up_seconds=0.1, cache_state=state)
+    spec = BatchSpec(batch_size=8, image_size=16)
+    pixels = PixelCheck(images=0)
+    plan = Plan(choices, spec, Recipe(), "drain", timing, Failures(), pixels)
+    return run(plan, manifest, folder, lambda event: None)
+
+
+def test_evicted_files_are_read_from_the_disk_and_warm_ones_are_not(on_disk):
+    files, rows = Files(on_disk), np.arange(len(on_disk))
+    files.evict(sync=True)
+    before = read_bytes()
+    files.warm()
+    cold = read_bytes() - before
+    files.warm()
+    assert cold >= files.size(rows)
+    assert read_bytes() - before == cold
+
+
+def test_cold_blocks_come_from_the_disk_however_many_epochs_they_last(on_disk, tmp_path):
+    trials = measured(on_disk, tmp_path, "cold")
+    assert trials[0].error is None
+    assert all(block.images > 2 * len(on_disk) for block in trials[0].blocks)
+    assert all(block.disk_read_bytes >= 0.9 * block.consumed_bytes for block in trials[0].blocks)
+    figures = summarize(trials).trials[0]
+    assert (figures.blocks, figures.unproven) == (2, [])
+
+
+def test_warm_blocks_read_nothing(on_disk, tmp_path):
+    Files(on_disk).evict(sync=True)
+    trials = measured(on_disk, tmp_path, "warm")
+    assert [block.disk_read_bytes for block in trials[0].blocks] == [0, 0]
+    assert summarize(trials).trials[0].blocks == 2
+
+
+def test_blocks_that_cannot_be_cold_are_marked_and_not_counted(on_disk, tmp_path):
+    trials = measured(on_disk, tmp_path, "cold", cache="decoded")
+    summary = summarize(trials)
+    assert len(trials[0].blocks) == 2
+    assert summary.trials[0].blocks == 0
+    assert summary.trials[0].unproven == ["not cold: 0% of the bytes came from the disk"] * 2
+    assert summary.trials[1].blocks == 2  # synthetic reads no file: it has no state to prove
+    assert summary.winner is None
+
+
+@pytest.mark.parametrize(
+    ("state", "read", "consumed", "reason"),
+    [
+        (None, 0, None, None),
+        ("cold", 95, 100, None),
+        ("cold", 50, 100, "not cold: 50%"),
+        ("warm", 0, 100, None),
+        ("warm", 5, 100, "not warm: 5%"),
+        ("cold", None, 100, "does not tell"),
+        ("warm", None, 100, "does not tell"),
+    ],
+)
+def test_a_block_proves_its_state_by_what_the_disk_gave(state, read, consumed, reason):
+    found = unproven(state, read, consumed)
+    assert found is None if reason is None else reason in found
+
+
+def test_files_that_stay_in_memory_are_said_to(tiny_photos, tmp_path):
+    memory = "/dev/shm"
+    try:
+        folder = shutil.copytree(tiny_photos, f"{memory}/{tmp_path.name}-feedbench")
+    except OSError:
+        pytest.skip("no file system in memory to try it on")
+    try:
+        with pytest.raises(PlanError, match=r"--cache-state cold: .* not read from a local disk"):
+            check_cold(scan(folder).only("train"))
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,272 @@
+"""From made-up figures to causes, predictions and words; and one diagnosis for real."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench.diagnose.autotune import autotuned, words
+from bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
+from bench.diagnose.predict import cores_needed, predictions, remedies
+from bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
+from bench.diagnose.verdict import derive
+from bench.diagnose.waterfall import draw_waterfall
+from bench.errors import RecordError
+from bench.record import Block
+from loaders import BatchSpec, scan
+from loaders.tf_data import TfData
+
+ENCODED = 100  # bytes of each made-up file
+
+
+def blocks(rate: float, cores: float = 1.0, state: str | None = None) -> list[Block]:
+    return [
+        Block(
+            round=turn,
+            seconds=2.0,
+            images=round(rate * 2 * (1 + noise)),
+            wait_s=[],
+            step_s=[],
+            cpu_s=cores * 2,
+            disk_read_bytes=round(rate * 2 * ENCODED) if state == "cold" else 0,
+            consumed_bytes=round(rate * 2 * ENCODED) if state else None,
+        )
+        for turn, noise in enumerate((-0.01, 0.0, 0.01))
+    ]
+
+
+def diagnosed(state: str = "warm", **given) -> Diagnosed:
+    """A machine of two cores; an in-line loader of 400 images a second unless said otherwise."""
+    rates = {
+        "storage_one": 20_000,
+        "storage": 40_000,
+        "decode": 500,
+        "transform": 4_000,
+        "assemble": 10_000,
+        "loader": 400,
+        "loader_warm": None,
+        "loader_cores": 1.0,
+        "consumer": 1_000,
+        "whole": 400,
+        **given,
+    }
+    warm = rates["loader_warm"] or rates["loader"]
+    about = {"name": "storage", "cache_state": state, "moved_bytes": ENCODED}
+    parts = [
+        Part(parallel=1, blocks=blocks(rates["storage_one"], state=state), **about),
+        Part(parallel=4, blocks=blocks(rates["storage"], state=state), **about),
+    ]
+    for name in ("decode", "transform"):
+        for cores in (1, 2):
+            made = blocks(rates[name] * cores, cores)
+            parts.append(Part(name=name, parallel=cores, blocks=made))
+    parts.append(Part(name="assemble", parallel=1, blocks=blocks(rates["assemble"])))
+    own = blocks(rates["loader"], rates["loader_cores"], state)
+    parts.append(Part(name="loader", cache_state=state, blocks=own))
+    if state == "cold":
+        own = blocks(warm, rates["loader_cores"], "warm")
+        parts.append(Part(name="loader", cache_state="warm", blocks=own))
+    parts.append(Part(name="consumer", blocks=blocks(rates["consumer"])))
+    whole = blocks(rates["whole"], state=state)
+    parts.append(Part(name="end to end", cache_state=state, blocks=whole))
+    return Diagnosed(
+        loader="keras_pil",
+        settings={},
+        consumer=given.get("fed", "emulated:a100"),
+        accelerator=None,
+        spec={"image_size": 224, "batch_size": 32},
+        recipe={},
+        cache_state=state,
+        images=1_000,
+        encoded_bytes=1_000 * ENCODED,
+        decoded_bytes=1_000 * 3 * 224**2,
+        cores=2,
+        available_memory_bytes=10**9,
+        on_gpu=False,
+        parts=parts,
+    )
+
+
+def cause(**given) -> str:
+    return bottleneck(rates_of(diagnosed(**given))).cause
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "decoding"),
+        ({"transform": 450, "decode": 5_000}, "transformation"),
+        ({"assemble": 450, "decode": 5_000}, "batch copy"),
+        ({"loader": 50, "whole": 50}, "Python"),
+        ({"loader": 4_000, "decode": 5_000, "whole": 995}, "accelerator"),
+        ({"loader": 4_000, "decode": 5_000, "whole": 600}, "interference"),
+        ({"loader": 900, "loader_cores": 2.0, "whole": 600}, "interference"),
+        (
+            {"state": "cold", "loader": 100, "loader_warm": 400, "whole": 100, "storage_one": 150},
+            "storage",
+        ),
+        # reads ahead, so that the rate of single reads says nothing: warm against cold does
+        ({"state": "cold", "loader": 150, "loader_warm": 900, "whole": 150}, "storage"),
+        ({"loader": 500, "decode": 5_000, "storage": 500, "storage_one": 150}, "storage"),
+    ],
+)
+def test_the_bottleneck_is_named(given, expected):
+    assert cause(**given) == expected
+
+
+def test_the_shares_add_up_to_the_stall():
+    record = diagnosed(loader=700, loader_cores=2.0, whole=600)
+    found = shares(rates_of(record))
+    assert sum(share.stall for share in found) == pytest.approx(0.4)
+    assert {share.cause: share.stall for share in found}["interference"] == pytest.approx(0.1)
+    assert stall(record).median == pytest.approx(0.4)
+    assert stall(record).low < stall(record).high or stall(record).low == stall(record).median
+
+
+def test_a_block_that_does_not_prove_its_state_is_in_no_figure():
+    record = diagnosed()
+    part = next(part for part in record.parts if part.name == "loader")
+    part.blocks[2].disk_read_bytes = part.blocks[2].consumed_bytes
+    part.blocks[2].images *= 10
+    (found,) = [one for one in ceilings(record) if one.name == "loader"]
+    assert found.blocks == 2
+    assert found.unproven == ["not warm: 100% of the bytes came from the disk"]
+    assert found.images_per_second.high <= 400
+
+
+def change(name: str, **given):
+    record = diagnosed(**given)
+    return {one.change: one for one in predictions(record, rates_of(record))}.get(name)
+
+
+def test_twice_the_cores_double_only_a_loader_that_uses_them():
+    busy = {"loader": 400, "whole": 400, "decode": 205}
+    assert change("twice the cores", **busy, loader_cores=2.0).images_per_second == 800
+    assert change("twice the cores", **busy, loader_cores=1.0).gain == pytest.approx(0)
+    beyond = change("twice the cores", loader=700, whole=700, decode=400, loader_cores=2.0)
+    assert beyond.images_per_second == 1_000
+    assert beyond.accelerator_utilization == 1
+
+
+def test_cores_that_add_little_to_decoding_are_predicted_to_add_as_little():
+    record = diagnosed(loader=400, whole=400, decode=205, loader_cores=2.0)
+    rates = rates_of(record).model_copy(update={"decode": 205 * 1.6})
+    (found,) = [one for one in predictions(record, rates) if one.change == "twice the cores"]
+    assert found.images_per_second == pytest.approx(400 * 1.6)
+
+
+def test_the_waiting_part_of_a_loader_stays_with_twice_the_cores():
+    found = change("twice the cores", loader=400, whole=400, decode=205, loader_cores=1.6)
+    assert found.images_per_second == pytest.approx(400 / (0.2 + 0.8 / 2))
+
+
+def test_faster_storage_shortens_only_what_cold_files_add():
+    slow = {"state": "cold", "loader": 200, "loader_warm": 400, "whole": 200}
+    found = change("faster storage", **slow)
+    assert 1 / found.images_per_second == pytest.approx(1 / 400 + (1 / 200 - 1 / 400) / 4)
+    assert change("files in memory", **slow).images_per_second == 400
+    assert change("faster storage").gain == 0
+
+
+def test_decoded_images_are_offered_only_if_they_fit():
+    record = diagnosed()
+    assert "decoded images in memory" in [
+        one.change for one in remedies(predictions(record, rates_of(record)))
+    ]
+    small = record.model_copy(update={"available_memory_bytes": 10**8})
+    found = predictions(small, rates_of(small))
+    (cached,) = [one for one in found if one.change == "decoded images in memory"]
+    assert (cached.fits, cached.needs_bytes) == (False, 1_000 * 3 * 224**2)
+    assert cached not in remedies(found)
+
+
+def test_remedies_come_by_their_gain_and_an_accelerator_is_none_while_one_starves():
+    record = diagnosed()
+    found = remedies(predictions(record, rates_of(record)))
+    assert [one.gain for one in found] == sorted((one.gain for one in found), reverse=True)
+    assert not any(one.change == "one more accelerator" for one in found)
+    full = diagnosed(loader=4_000, decode=5_000, whole=1_000)
+    best = remedies(predictions(full, rates_of(full)))[0]
+    assert (best.change, best.images_per_second) == ("one more accelerator", 2_000)
+
+
+def test_cores_needed_follow_from_processor_time_an_image():
+    record = diagnosed(loader=400, loader_cores=1.0, consumer=1_000)
+    needed = cores_needed(record, rates_of(record))
+    assert [(one.accelerators, one.cores) for one in needed] == [(1, 3), (2, 5), (4, 10), (8, 20)]
+    assert cores_needed(diagnosed(fed="train"), rates_of(record)) is None
+
+
+def test_a_trainer_on_the_same_cores_gains_from_more_of_them_too():
+    given = {"fed": "train", "loader": 800, "decode": 450, "loader_cores": 2.0, "consumer": 20}
+    found = change("twice the cores", whole=19, **given)
+    assert found.images_per_second == pytest.approx(38, rel=0.01)
+    assert change("one more accelerator", whole=19, **given) is None
+
+
+def test_a_cache_gives_a_trainer_its_cores_back():
+    given = {"fed": "train", "loader": 800, "decode": 450, "loader_cores": 2.0, "consumer": 100}
+    found = change("decoded images in memory", whole=80, **given)
+    assert found.images_per_second == pytest.approx(100, rel=0.02)
+
+
+def test_every_prediction_says_what_it_assumes():
+    record = diagnosed()
+    assert all(one.assumes for one in predictions(record, rates_of(record)))
+
+
+def test_without_a_part_there_is_no_verdict_but_its_reason():
+    record = diagnosed()
+    record.parts[-1] = Part(name="end to end", error="crashed in warm-up: SIGKILL")
+    found = derive(record)
+    assert found.bottleneck is None
+    assert found.verdict == (
+        "No verdict: end to end could not be measured: crashed in warm-up: SIGKILL"
+    )
+
+
+def test_the_sentence_names_bottleneck_stall_and_the_first_remedies(tmp_path):
+    found = derive(diagnosed())
+    assert found.verdict.startswith("The bottleneck is decoding: with keras_pil, emulated:a100")
+    assert "60% of the time [60%, 60%]" in found.verdict
+    assert "Predicted to gain most: decoded images in memory (+150%)" in found.verdict
+    draw_waterfall(found, tmp_path / "waterfall.png", "a test")
+    assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
+    manifest, spec = scan(tiny_photos).only("train"), BatchSpec(batch_size=8, image_size=16)
+    nodes = autotuned(manifest, spec, TfData(), 0.5)
+    assert "parallelism" in {name for node in nodes for name in node.autotuned}
+    assert words(nodes).startswith("AUTOTUNE settled on ")
+    fixed = autotuned(manifest, spec, TfData(num_parallel_calls=2, prefetch=1), 0.5)
+    assert "buffer_size" not in {name for node in fixed for name in node.autotuned}
+
+
+def test_a_record_of_another_kind_is_refused_in_one_line(tmp_path):
+    (tmp_path / RECORD).write_text('{"loader": 1}')
+    with pytest.raises(RecordError, match=r"diagnosis-record\.json: loader: "):
+        read_diagnosed(tmp_path / RECORD)
+
+
+@pytest.mark.parametrize("loader", ["keras_pil", "tf_data"])
+def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_photos, tmp_path):
+    out = tmp_path / "out"
+    options = ["--batch-size", "8", "--image-size", "32", "--consumer", "emulated:rtx3090"]
+    options += ["--loader", loader, "--out", str(out), "--json", str(tmp_path / "found.json")]
+    options += ["--seconds", "1"]
+    subprocess.run(
+        [sys.executable, "-m", "bench.cli", "diagnose", str(tiny_photos), *options],
+        check=True,
+    )
+    record = read_diagnosed(out / RECORD)
+    assert {part.name for part in record.parts} == {
+        *("storage", "decode", "transform", "assemble"),
+        *("loader", "consumer", "end to end"),
+    }
+    assert [part.error for part in record.parts if part.error] == []
+    assert min(len(part.blocks) for part in record.parts) >= 3
+    kept = json.loads((tmp_path / "found.json").read_text())
+    assert kept == json.loads(derive(record).model_dump_json())
+    assert (out / "waterfall.png").exists()
