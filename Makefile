@@ -9,7 +9,8 @@ quickstart: $(VENV)/installed
 	$(BIN)/feedbench quickstart
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -37,6 +37,7 @@ def batch(images: int = 8) -> Batch:
     return Batch(np.zeros((images, 1, 1, 3)), np.zeros(images, np.int32), np.arange(images))
 
 
+@pytest.mark.alone
 def test_fed_by_synthetic_it_runs_at_its_stated_rate(tmp_path):
     plan = Plan(
         (Choice(loader="synthetic"),),
@@ -55,6 +56,7 @@ def test_fed_by_synthetic_it_runs_at_its_stated_rate(tmp_path):
     assert "a clock" in fed(trial)
 
 
+@pytest.mark.alone
 def test_it_takes_hardly_any_processor_time():
     device = Emulated(0.05 / 8)
     busy, begin = time.process_time(), time.perf_counter()
@@ -65,6 +67,7 @@ def test_it_takes_hardly_any_processor_time():
     assert time.process_time() - busy < 0.05
 
 
+@pytest.mark.alone
 def test_the_host_runs_ahead_by_as_many_steps_as_with_the_trainer():
     device, begin = Emulated(0.2 / 8), time.perf_counter()
     for _ in range(RUN_AHEAD):

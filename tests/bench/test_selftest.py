@@ -9,6 +9,7 @@ import pytest
 from bench.diagnose.selftest import INJECTED, Check, SelfTest, injected_test
 
 
+@pytest.mark.alone
 def test_the_short_form_passes_and_is_what_the_command_writes(tmp_path):
     path = tmp_path / "found.json"
     command = [sys.executable, "-m", "bench.cli", "selftest", "--short", "--json", str(path)]
@@ -29,6 +30,7 @@ def test_one_check_that_fails_fails_the_test():
     assert not SelfTest(checks=[right, wrong]).passed
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("one", INJECTED, ids=lambda one: one.name)
 def test_an_injected_bottleneck_is_named(one, tmp_path):
     said = []
