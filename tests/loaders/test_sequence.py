@@ -19,7 +19,12 @@ MAKERS = [
     ("tf_data", {"cache": "encoded"}),
     ("tf_data", {"cache": "decoded"}),
     ("tf_data", {"cache": "disk", "output": "float32"}),
+    ("turbo", {}),
+    ("turbo", {"cache": "decoded", "output": "float32"}),
+    ("packed", {"pack": "jpeg"}),
 ]
+NEEDED = {"packed": {"pack": "jpeg"}}
+pytestmark = pytest.mark.usefixtures("beside_packs")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,15 @@ def test_without_determinism_each_row_still_comes_as_often(manifest, cache):
 @pytest.mark.parametrize("name", LOADERS)
 def test_another_seed_gives_another_order(manifest, name):
     one, other = (
-        next(drawn(name, {}, manifest, SPEC.model_copy(update={"seed": seed}), epochs=1))
+        next(
+            drawn(
+                name,
+                NEEDED.get(name, {}),
+                manifest,
+                SPEC.model_copy(update={"seed": seed}),
+                epochs=1,
+            )
+        )
         for seed in (7, 8)
     )
     assert sorted(one) == sorted(other)
@@ -76,12 +89,13 @@ def test_another_seed_gives_another_order(manifest, name):
 
 @pytest.mark.parametrize("name", LOADERS)
 def test_without_a_number_of_epochs_there_is_no_end(manifest, name):
-    with open_loader(name, manifest, SPEC) as stream:
+    with open_loader(name, manifest, SPEC, NEEDED.get(name)) as stream:
         rows = np.concatenate([batch.rows for batch in islice(stream, 3 * len(manifest) // 4 + 3)])
     assert np.bincount(rows).min() >= 3
 
 
 def test_entering_after_the_end_gives_nothing(manifest):
     for name in LOADERS:
-        with open_loader(name, manifest, SPEC, epochs=2, start_step=1_000) as stream:
+        settings = NEEDED.get(name)
+        with open_loader(name, manifest, SPEC, settings, epochs=2, start_step=1_000) as stream:
             assert list(stream) == []

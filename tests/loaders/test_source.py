@@ -123,7 +123,7 @@ def test_an_unreadable_folder_is_named(tmp_path):
         "try: scan(sys.argv[1])\n"
         "except SourceError as error: print(error)\n"
     )
-    for parent in (tmp_path, *tmp_path.parents[:2]):
+    for parent in (tmp_path, *tmp_path.parents[:3]):
         parent.chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
