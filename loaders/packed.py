@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from loaders.batch_pool import BatchPool
 from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
 from loaders.cores import usable_cores
-from loaders.errors import SettingsError
 from loaders.faults import Faults
 from loaders.live_image import Decode
 from loaders.manifest import Manifest
@@ -24,7 +23,9 @@ _PIECE = 8  # images of an array that a thread takes at a time: it waits for its
 class Packed(Settings):
     """Knobs of `packed`."""
 
-    pack: str | None = Field(None, description="the folder that feedbench pack made")
+    pack: str | None = Field(
+        None, validate_default=True, description="the folder that feedbench pack made; needed"
+    )
     num_threads: PositiveInt | None = Field(
         None, description="images read at once; one a core if none"
     )
@@ -42,6 +43,16 @@ class Packed(Settings):
         "to move; float32: on the host, as in the classic pipeline",
     )
 
+    @field_validator("pack")
+    @classmethod
+    def _is_named(cls, pack: str | None) -> str:
+        if pack is None:
+            raise ValueError(
+                "no folder is named; make one by feedbench pack DATA OUT and give it by "
+                "--set packed.pack=OUT"
+            )
+        return pack
+
     @property
     def image_dtype(self) -> Dtype:
         """Type of the batches' images."""
@@ -52,13 +63,8 @@ def open_stream(
     manifest: Manifest, spec: BatchSpec, settings: Packed, order: Order, faults: Faults
 ) -> Stream:
     """Batches read by a pool of threads."""
-    if settings.pack is None:
-        raise SettingsError(
-            "settings of packed: pack: no folder is named; make one by feedbench pack DATA OUT and "
-            "give it by --set packed.pack=OUT"
-        )
     one_thread_each()
-    pack = Pack(Path(settings.pack))
+    pack = Pack(Path(str(settings.pack)))
     check_spec(pack, spec)
     pool = BatchPool(
         source_of(pack, manifest, spec, settings.decode),

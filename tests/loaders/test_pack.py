@@ -279,4 +279,5 @@ def test_nothing_is_left_after_fifty_times(splits_folder, name, settings):
     before = held()
     for _ in range(50):
         once()
-    assert held() == before
+    for now, then in zip(held(), before, strict=True):
+        assert now <= then  # other tests' leavings may go meanwhile
