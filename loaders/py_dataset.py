@@ -124,13 +124,15 @@ class Enqueuer:
 
 
 def _terminate(pool: Any) -> None:
-    """End a pool one of whose processes was killed, maybe while it held the lock of the queue."""
+    """End a pool one of whose processes was killed, maybe while it held the lock of a queue."""
     ending = threading.Thread(target=pool.terminate, daemon=True)
     ending.start()
     ending.join(_PATIENCE_S)
-    if ending.is_alive():
-        pool._inqueue._rlock.release()
-        ending.join()
+    while ending.is_alive():
+        for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
+            lock.acquire(timeout=_PATIENCE_S)  # in vain: whoever holds it for so long is dead
+            lock.release()
+        ending.join(_PATIENCE_S)
 
 
 def _py_dataset(batches: Indexed, knobs: Knobs, closing: Any) -> Any:

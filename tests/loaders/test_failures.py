@@ -1,5 +1,6 @@
 """A file that fails while it is fed: named, or dropped within a budget; never a hang."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from loaders import (
     SettingsError,
     WorkerError,
     open_loader,
+    py_dataset,
     scan,
 )
 
@@ -162,6 +164,15 @@ def test_a_later_stream_leaves_out_what_an_earlier_one_dropped(photos, name, set
             ) as stream,
         ):
             list(stream)
+
+
+def test_a_pool_ends_though_killed_processes_held_its_locks():
+    pool = multiprocessing.get_context("fork").Pool(2)
+    pool._outqueue._wlock.acquire()  # as one that was giving its result
+    for process in pool._pool:  # one of them waits for work and holds the other queue's
+        os.kill(process.pid, signal.SIGKILL)
+    py_dataset._terminate(pool)
+    pool.join()
 
 
 def test_a_killed_worker_process_ends_the_run_and_leaves_nothing(photos):
