@@ -11,6 +11,7 @@ from bench.commands import (
     comparing,
     data,
     diagnosing,
+    limiting,
     measure,
     packing,
     pixels,
@@ -59,6 +60,7 @@ app.command(epilog="Example: feedbench study ranges.toml --out results/ranges")(
 app.command(epilog="Example: feedbench predict results/run/model.keras one.jpg two.webp")(
     predicting.predict
 )
+app.command(epilog="Example: feedbench limits photos/ --set packed.pack=packed/")(limiting.limits)
 app.command(
     "batch-size", epilog="Example: feedbench batch-size photos/ --image-size 224 --max 1024"
 )(sizing.batch_size)

@@ -39,6 +39,13 @@ STANDARD = (
     _choice("turbo", cache=["none", "decoded"]),
     _choice("turbo", output="float32"),
 )
+LIMITS = (
+    _choice("keras_pil"),
+    _choice("keras_directory"),
+    _choice("tf_data", decode=["image", "scaled"]),
+    _choice("turbo", decode=["full", "scaled"]),
+    _choice("turbo", cache="decoded"),
+)
 SUITES = {"quick": QUICK, "standard": STANDARD}
 
 
@@ -74,6 +81,22 @@ def named_suite(
             f"--suite {name}: no such suite; there are {', '.join(SUITES)}, or give a .toml file"
         )
     return _with_settings(chosen, settings)
+
+
+def limits_suite(
+    loaders: list[str] | None, settings: dict[str, dict[str, Any]], manifest: Manifest
+) -> Suite:
+    """What is held against the machine's limits: `packed` too if its pack is named.
+
+    Raises:
+        PlanError: a setting of a loader that is not among them.
+    """
+    if loaders:
+        return named_suite(None, loaders, settings, manifest)
+    trials = [*suited(LIMITS, manifest)]
+    if "packed" in settings:
+        trials.append(Choice(loader="packed"))
+    return _with_settings(Suite(trial=trials), settings)
 
 
 def _with_settings(suite: Suite, settings: dict[str, dict[str, Any]]) -> Suite:

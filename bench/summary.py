@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bench.cache_state import unproven
+from bench.own_loaders import is_own
 from bench.record import Block, Trial
 from bench.stats import Interval, median_interval, paired_ratio
 from loaders import LOADERS
@@ -114,7 +115,7 @@ def why_unproven(trial: Trial, block: Block) -> str | None:
 
 def is_choice(loader: str) -> bool:
     """Whether the loader gives real images, so that one could train with it."""
-    return loader not in LOADERS or LOADERS[loader].makes_batches
+    return not is_own(loader) and (loader not in LOADERS or LOADERS[loader].makes_batches)
 
 
 def is_ranked(trial: Trial) -> bool:

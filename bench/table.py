@@ -69,11 +69,11 @@ def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
         _share(trial.gpu_utilization),
     ]
     if gpu:
-        cells.append(_bytes(trial.gpu_memory_bytes))
+        cells.append(bytes_text(trial.gpu_memory_bytes))
     cells += [
         _with(trial.cpu_cores, ".2f"),
-        _bytes(trial.peak_memory_bytes),
-        _bytes(trial.disk_read_bytes),
+        bytes_text(trial.peak_memory_bytes),
+        bytes_text(trial.disk_read_bytes),
     ]
     return [name, *map(Text, cells)]
 
@@ -109,7 +109,8 @@ def _with(value: float | None, form: str, unit: str = "") -> str:
     return f"{value:{form}}{unit}" if value is not None else "–"
 
 
-def _bytes(value: int | None) -> str:
+def bytes_text(value: int | None) -> str:
+    """Megabytes or gigabytes."""
     if value is None:
         return "–"
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

@@ -22,6 +22,7 @@ from bench.consumer import Consumer, Drain, make_trainer
 from bench.emulated import Emulated
 from bench.errors import BenchError
 from bench.meters.process import tree_peak_memory, tree_usage
+from bench.own_loaders import let_in
 from bench.record import CacheState
 from loaders import (
     BatchSpec,
@@ -58,10 +59,7 @@ def main() -> None:
 
 
 def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
-    if order.get("rehearsal"):
-        from bench.diagnose.rehearsal import register
-
-        register()
+    let_in(order["loader"])
     manifest = Manifest.read(Path(order["manifest"]))
     spec = BatchSpec.model_validate(order["spec"])
     settings = parse_settings(find_loader(order["loader"]), order["settings"])

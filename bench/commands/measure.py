@@ -174,11 +174,16 @@ def show(
     result: Annotated[Path, typer.Argument(help="The folder that a bench wrote.")],
     json: Json = None,
 ) -> None:
-    """Show the table of an earlier bench, derived anew from its raw record."""
+    """Show the tables of an earlier bench or limits, derived anew from the raw record."""
+    from bench.commands.limiting import show_limits
+    from bench.limits import RECORD, read_limits
     from bench.record import read_trials, write_json
     from bench.summary import summarize
 
     trials = read_trials(result)
+    if (result / RECORD).is_file():
+        show_limits(console(), trials, read_limits(result), result, json)
+        return
     summary = summarize(trials)
     _show(console(), trials, summary)
     if json is not None:

@@ -14,7 +14,6 @@ from bench.accelerators import Accelerator
 from bench.cache_state import Files, check_cold
 from bench.diagnose.autotune import Node
 from bench.diagnose.record import Diagnosed, Part, PartName
-from bench.diagnose.rehearsal import NAME
 from bench.diagnose.stages import DEPTHS
 from bench.environment import usable_cores
 from bench.errors import PlanError, TrialError
@@ -202,7 +201,6 @@ class _Session:
             "warm_up_s": self._pace.warm_up_s,
             "least_warm_steps": 1,
             "others_evict": True,
-            "rehearsal": question.choice.loader == NAME,
         }
         state = record.cache_state
         synthetic = {"loader": "synthetic", "settings": self._same_dtype(), "cache_state": None}

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from bench.diagnose.stages import Run, on_cores, repeated
-from loaders import LOADERS, Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
+from loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
 from loaders.contract import Dtype
 from loaders.faults import Faults
 
@@ -71,11 +71,6 @@ def throttled(settings: Rehearsal) -> Callable[[bytes], int]:
         return len(Path(os.fsdecode(path)).read_bytes())
 
     return read
-
-
-def register() -> None:
-    """Let this process know the loader by its name; it is no choice of a user."""
-    LOADERS.setdefault(NAME, LOADER)
 
 
 def _work(seconds: float) -> None:
@@ -153,9 +148,11 @@ class _Crew:
             self._ready.put(self._maker.batch(self._order.rows(begin, end)))
 
 
-LOADER = Loader(
-    name=NAME,
-    summary="known delays in every part: for the self-test alone",
-    settings=Rehearsal,
-    open=_open,
+OWN = (
+    Loader(
+        name=NAME,
+        summary="known delays in every part: for the self-test alone",
+        settings=Rehearsal,
+        open=_open,
+    ),
 )

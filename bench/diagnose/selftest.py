@@ -16,9 +16,10 @@ from bench.block import timed_block
 from bench.consumer import Consumer, Drain
 from bench.diagnose.derive import Cause, bottleneck, rates_of
 from bench.diagnose.measure import Pace, Question, Say, diagnose
-from bench.diagnose.rehearsal import NAME, register
+from bench.diagnose.rehearsal import NAME
 from bench.emulated import Emulated, sleep_until
 from bench.errors import TrialError
+from bench.own_loaders import let_in
 from bench.plan import Choice
 from bench.stats import median_interval
 from loaders import Batch, BatchSpec, scan
@@ -98,7 +99,7 @@ def injected_test(one: Injected, folder: Path, say: Say) -> Check:
     Raises:
         RecordError: the folder cannot be written.
     """
-    register()
+    let_in(NAME)
     question = Question(
         choice=Choice(loader=NAME, settings=one.settings),
         spec=BatchSpec(batch_size=_BATCH, image_size=16),

@@ -1,0 +1,125 @@
+"""limits: what the machine could do on these photographs, and how near each loader comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.options import (
+    BatchSize,
+    Blacklist,
+    Data,
+    ImageSize,
+    Interpolation,
+    Json,
+    Loaders,
+    Out,
+    Resize,
+    Sets,
+    listed,
+    readable,
+    spec_values,
+)
+from bench.commands.output import NOTHING_DONE, console, result_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from bench.limits import LimitsRecord
+    from bench.plan import Choice, Plan
+    from bench.record import Trial
+    from loaders import Manifest
+
+_WARM_UP_S = 2.0
+
+
+def limits(
+    data: Data,
+    loader: Loaders = None,
+    set_: Sets = None,
+    batch_size: BatchSize = None,
+    image_size: ImageSize = None,
+    resize: Resize = None,
+    interpolation: Interpolation = None,
+    blocks: Annotated[int, typer.Option(help="Timed blocks of each.", min=1)] = 5,
+    block_seconds: Annotated[float, typer.Option(help="Least length of a block.")] = 2.0,
+    blacklist: Blacklist = None,
+    out: Out = None,
+    json: Json = None,
+) -> None:
+    """Measure decoding, copying and the disk alone, and each loader's share of its limit."""
+    from bench.errors import PlanError
+    from bench.limits import limits_plan
+    from bench.plan import expand, parse_set
+    from bench.suites import limits_suite
+    from loaders import find_loader
+
+    for name in loader or ():
+        if not find_loader(name).makes_batches:
+            raise PlanError(f"--loader {name}: it makes its images up; it has no limit")
+    manifest = listed(data, blacklist).only("train")
+    choices = expand(limits_suite(loader, parse_set(set_ or []), manifest).trial)
+    spec = spec_values(batch_size, image_size, resize, interpolation, None, None)
+    timing = {"blocks": blocks, "block_seconds": block_seconds, "warm_up_seconds": _WARM_UP_S}
+    plan = limits_plan(choices, spec, timing)
+    manifest, left_out = readable(manifest, [choice.loader for choice in choices], console())
+    _measure(plan, choices, manifest, left_out, result_folder(out, "limits"), json)
+
+
+def _measure(
+    plan: Plan,
+    choices: Sequence[Choice],
+    manifest: Manifest,
+    left_out: dict[str, int],
+    folder: Path,
+    json: Path | None,
+) -> None:
+    from bench.environment import environment
+    from bench.errors import InterruptedRun
+    from bench.limits import RECORD, LimitsRecord, limit_of, read_cold
+    from bench.progress import bench_progress
+    from bench.record import read_trials, write_json, write_text
+    from bench.run import run
+
+    terminal, interrupted = console(), False
+    write_json(folder / "environment.json", environment())
+    record = LimitsRecord(bounds={str(choice): str(limit_of(choice)) for choice in choices})
+    try:
+        with bench_progress(terminal) as report:
+            run(plan, manifest, folder, report, left_out)
+        terminal.print("reading from the disk", style="dim")
+        record.disk = read_cold(manifest)
+    except KeyboardInterrupt:
+        interrupted = True
+    write_text(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    show_limits(terminal, read_trials(folder), record, folder, json)
+    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    if interrupted:
+        raise InterruptedRun(f"interrupted; the blocks that were timed are in {folder}")
+
+
+def show_limits(
+    terminal: Console,
+    trials: list[Trial],
+    record: LimitsRecord,
+    folder: Path,
+    json: Path | None,
+) -> None:
+    """Derive, keep and print."""
+    from bench.limits import derive
+    from bench.limits_table import limits_table, shares_table
+    from bench.record import write_json
+    from bench.table import headline
+
+    found = derive(trials, record)
+    for path in filter(None, (folder / "limits.json", json)):
+        write_json(path, found.model_dump())
+    terminal.print(headline(trials), highlight=False)
+    terminal.print(limits_table(found))
+    terminal.print(shares_table(found))
+    if not any(one.images_per_second for one in found.loaders):
+        raise typer.Exit(NOTHING_DONE)

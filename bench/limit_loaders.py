@@ -1,0 +1,169 @@
+"""What the machine could do if a loader cost nothing beside its one task, in a loader's form.
+
+Each keeps all cores at the one task and gives a batch that is made already, so that it is timed
+like any loader, in the same run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
+
+from loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, SourceError, Stream
+from loaders.contract import Dtype
+from loaders.cores import usable_cores
+from loaders.faults import Faults
+from loaders.live_image import Decode, Scratch, decoded_jpeg
+from loaders.pack import THERE, Pack
+
+_HELD_SHARE = 0.25  # of the memory that is free, which a limit may hold
+_HELD_BYTES = 1 << 30
+_PIECE = 16  # images that a thread decodes at a time
+Rows = NDArray[np.int64]
+
+
+class Limit(Settings):
+    """Knobs of every limit."""
+
+    num_threads: PositiveInt | None = Field(None, description="one a core if none")
+
+    @property
+    def image_dtype(self) -> Dtype:
+        """Type of the batches' images."""
+        return "uint8"
+
+
+class LibjpegTurbo(Limit):
+    """Knobs of `libjpeg_turbo`."""
+
+    decode: Decode = Field("full", description="full, or scaled as far as the batch allows")
+    pack: str | None = Field(None, description="a pack whose JPEGs to decode, not the files")
+
+
+def _decoding(
+    manifest: Manifest, spec: BatchSpec, settings: LibjpegTurbo, order: Order, faults: Faults
+) -> Stream:
+    """JPEGs in memory decoded into memory that is there, nothing else."""
+    files = _packed(settings.pack) if settings.pack else _files(manifest, spec.seed)
+    scratch, scaled = Scratch(), settings.decode == "scaled"
+
+    def work(rows: Rows) -> None:
+        for row in rows.tolist():
+            decoded_jpeg(files[row % len(files)], spec, scratch, scaled=scaled)
+
+    return Stream(_worked(work, _PIECE, settings, manifest, spec, order), faults=faults)
+
+
+def _files(manifest: Manifest, seed: int) -> list[bytes]:
+    """The bytes of JPEGs, in a random order, as many as may be held.
+
+    Raises:
+        SourceError: there is none.
+    """
+    rows = np.random.default_rng(seed).permutation(len(manifest))
+    found = _held(Path(os.fsdecode(path)).read_bytes() for path in manifest.paths(rows))
+    files = [data for data in found if data.startswith(b"\xff\xd8\xff")]
+    if not files:
+        raise SourceError("no JPEG among the files: libjpeg-turbo has nothing to decode")
+    return files
+
+
+def _packed(folder: str) -> list[bytes]:
+    pack = Pack(Path(folder))
+    try:
+        there = np.flatnonzero(pack.index["state"] == THERE)
+        return _held(_entry(pack, entry) for entry in pack.entries(there))
+    finally:
+        pack.close()
+
+
+def _entry(pack: Pack, entry: Any) -> bytes:
+    data = np.empty(entry[2], np.uint8)
+    pack.read(entry, data)
+    return data.tobytes()
+
+
+def _held(files: Iterator[bytes]) -> list[bytes]:
+    held: list[bytes] = []
+    left = _may_hold()
+    for data in files:
+        left -= len(data)
+        if left < 0 and held:
+            break
+        held.append(data)
+    return held
+
+
+def _copying(
+    manifest: Manifest, spec: BatchSpec, settings: Limit, order: Order, faults: Faults
+) -> Stream:
+    """Images in memory gathered into batches in memory that is there."""
+    size = 3 * spec.image_size**2
+    count = max(1, min(len(manifest), _may_hold() // size))
+    images = np.full((count, size), 127, np.uint8)
+    own = local()
+
+    def work(rows: Rows) -> None:
+        if not hasattr(own, "batch"):
+            own.batch = np.empty((spec.batch_size, size), np.uint8)
+        np.take(images, rows % count, axis=0, out=own.batch[: len(rows)], mode="clip")
+
+    return Stream(_worked(work, spec.batch_size, settings, manifest, spec, order), faults=faults)
+
+
+def _worked(
+    work: Callable[[Rows], None],
+    piece: int,
+    settings: Limit,
+    manifest: Manifest,
+    spec: BatchSpec,
+    order: Order,
+) -> Iterator[Batch]:
+    """As many rows at a time as were worked at, on all threads."""
+    threads = settings.num_threads or usable_cores()
+    images = np.zeros((piece, spec.image_size, spec.image_size, 3), np.uint8)
+
+    def done(rows: Rows) -> Rows:
+        work(rows)
+        return rows
+
+    with ThreadPoolExecutor(threads) as pool:
+        pieces = (order.rows(begin, end) for begin, end in order.pieces(piece))
+        ahead = deque(pool.submit(done, rows) for rows in islice(pieces, 2 * threads))
+        while ahead:
+            rows = ahead.popleft().result()
+            ahead.extend(pool.submit(done, more) for more in islice(pieces, 1))
+            yield Batch(images[: len(rows)], manifest.labels[rows], rows)
+
+
+def _may_hold() -> int:
+    return int(min(_HELD_BYTES, psutil.virtual_memory().available * _HELD_SHARE))
+
+
+OWN = (
+    Loader(
+        name="libjpeg_turbo",
+        summary="libjpeg-turbo alone on all cores: a limit, not a choice",
+        settings=LibjpegTurbo,
+        open=_decoding,
+        makes_batches=False,
+    ),
+    Loader(
+        name="memory_copy",
+        summary="images copied from memory into batches: a limit, not a choice",
+        settings=Limit,
+        open=_copying,
+        makes_batches=False,
+    ),
+)

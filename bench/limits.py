@@ -1,0 +1,229 @@
+"""The machine's own limits on some photographs, and what share of them each loader reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.cache_state import LEAST_COLD, Files, check_cold
+from bench.diagnose.stages import DEPTHS, Storage
+from bench.errors import PlanError
+from bench.meters.process import tree_usage
+from bench.own_loaders import let_in
+from bench.plan import Choice, Plan, Suite, make_plan, parse_model
+from bench.record import Trial
+from bench.stats import median_interval, paired_ratio
+from bench.summary import Figure
+from loaders import Manifest
+from loaders.pack import read_about
+
+_DISK_BLOCKS = 3
+_DISK_S = 1.0  # of each block, evicting not counted
+RECORD = "limits-record.json"
+DECODE, COPY = "libjpeg_turbo", "memory_copy"
+_KEPT = ("decoded", "disk", "packed")  # caches that hold pixels
+
+
+class Limit(BaseModel):
+    """What the machine does if that is all it does.
+
+    Attributes:
+        bytes_per_second: that this moves, None where no such figure makes sense.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    images_per_second: Figure | None = None
+    bytes_per_second: float | None = None
+    error: str | None = None
+
+
+class Share(BaseModel):
+    """A loader that nothing takes the batches from, against the limit of what it does.
+
+    Attributes:
+        share: its rate over the limit's in blocks of the same round.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    loader: str
+    limit: str
+    images_per_second: Figure | None = None
+    share: Figure | None = None
+    peak_memory_bytes: int = 0
+    error: str | None = None
+
+
+class Limits(BaseModel):
+    """All of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limits: list[Limit]
+    loaders: list[Share]
+
+
+class Disk(BaseModel):
+    """Whole files read from the disk, evicted before, at one queue depth.
+
+    Attributes:
+        rates: images a second, one a block.
+        bytes_per_image: mean size of the files that were read.
+        disk_share: of the files' bytes, how many the system says came from the disk; None where
+            it does not say.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    depth: int
+    rates: list[float]
+    bytes_per_image: float
+    disk_share: float | None
+
+
+class LimitsRecord(BaseModel):
+    """What is known beside the trials.
+
+    Attributes:
+        bounds: the limit of each loader, both by name.
+        disk: or why it could not be measured.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    bounds: dict[str, str]
+    disk: list[Disk] | str = "interrupted before"
+
+
+def read_limits(folder: Path) -> LimitsRecord:
+    """The record of an earlier run."""
+    return LimitsRecord.model_validate_json((folder / RECORD).read_text())
+
+
+def limit_of(choice: Choice) -> Choice:
+    """What bounds a loader: copying where its pixels are there already, else decoding."""
+    settings = choice.settings
+    if choice.loader == "packed":
+        pack = str(settings["pack"])
+        if read_about(Path(pack)).kind == "arrays":
+            return Choice(loader=COPY)
+        return _decode(settings.get("decode"), pack=pack)
+    if settings.get("cache") in _KEPT:
+        return Choice(loader=COPY)
+    return _decode(settings.get("decode"))
+
+
+def _decode(decode: Any, **settings: Any) -> Choice:
+    way = "scaled" if decode == "scaled" else "full"
+    return Choice(loader=DECODE, settings={"decode": way, **settings})
+
+
+def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[str, float]) -> Plan:
+    """The loaders behind all their limits; full and scaled decoding and copying are always there.
+
+    Raises:
+        PlanError: a field of the timing is not valid.
+        LoaderError: the spec is not.
+    """
+    let_in(DECODE)
+    choices = tuple(loaders)
+    limits = [_decode("full"), _decode("scaled"), Choice(loader=COPY), *map(limit_of, choices)]
+    every = {str(choice): choice for choice in (*limits, *choices)}.values()
+    trial = [choice.model_dump() for choice in every]
+    values = {"trial": trial, "consumer": "drain", "spec": spec, "timing": timing}
+    return make_plan(parse_model(Suite, values, "options"))
+
+
+def read_cold(manifest: Manifest) -> list[Disk] | str:
+    """Whole files from the disk at several queue depths; or why that cannot be measured."""
+    try:
+        check_cold(manifest)
+    except PlanError as error:
+        return str(error)
+    storage, files = Storage(manifest), Files(manifest)
+    return [_read_cold(storage, files, depth) for depth in DEPTHS]
+
+
+def _read_cold(storage: Storage, files: Files, depth: int) -> Disk:
+    rates, consumed, images = [], 0, 0
+    before = tree_usage()
+    for _ in range(_DISK_BLOCKS):
+        done = storage.read("cold", depth, _DISK_S)
+        assert done.rows is not None
+        rates.append(done.images / done.seconds)
+        consumed += files.size(done.rows)
+        images += done.images
+    used = tree_usage().since(before)
+    return Disk(
+        depth=depth,
+        rates=rates,
+        bytes_per_image=consumed / images,
+        disk_share=used.read_bytes / consumed if used.disk_known and consumed else None,
+    )
+
+
+def derive(trials: list[Trial], record: LimitsRecord) -> Limits:
+    """Every figure, from the raw records."""
+    every = {_name(trial): trial for trial in trials}
+    return Limits(
+        limits=[
+            *(_limit(trial) for name, trial in every.items() if name not in record.bounds),
+            *_disk_limits(record.disk),
+        ],
+        loaders=[_share(every[name], every[limit]) for name, limit in record.bounds.items()],
+    )
+
+
+def _name(trial: Trial) -> str:
+    return str(Choice(loader=trial.loader, settings=trial.settings))
+
+
+def _rates(trial: Trial) -> dict[int, float]:
+    return {block.round: block.images_per_second for block in trial.blocks}
+
+
+def _limit(trial: Trial) -> Limit:
+    rate = _figure(list(_rates(trial).values()))
+    copied = 3 * trial.spec["image_size"] ** 2 if trial.loader == COPY else None
+    return Limit(
+        name=_name(trial),
+        images_per_second=rate,
+        bytes_per_second=rate.median * copied if rate and copied else None,
+        error=trial.error,
+    )
+
+
+def _disk_limits(disk: list[Disk] | str) -> list[Limit]:
+    if isinstance(disk, str):
+        return [Limit(name="disk, cold", error=disk)]
+    made = []
+    for one in disk:
+        rate = _figure(one.rates)
+        limit = Limit(name=f"disk, cold, {one.depth} at once", images_per_second=rate)
+        if one.disk_share is not None and one.disk_share < LEAST_COLD:
+            limit.error = f"only {one.disk_share:.0%} of the bytes came from the disk"
+        if rate:
+            limit.bytes_per_second = rate.median * one.bytes_per_image
+        made.append(limit)
+    return made
+
+
+def _share(trial: Trial, limit: Trial) -> Share:
+    ratio = paired_ratio(_rates(trial), _rates(limit))
+    return Share(
+        loader=_name(trial),
+        limit=_name(limit),
+        images_per_second=_figure(list(_rates(trial).values())),
+        share=Figure(**ratio._asdict()) if ratio else None,
+        peak_memory_bytes=trial.peak_memory_bytes,
+        error=trial.error,
+    )
+
+
+def _figure(rates: list[float]) -> Figure | None:
+    return Figure(**median_interval(rates)._asdict()) if rates else None

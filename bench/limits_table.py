@@ -1,0 +1,70 @@
+"""The limits and the loaders' shares of them, as people see them."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.limits import Limits
+from bench.summary import Figure
+from bench.table import bytes_text
+
+_CAPTION = """\
+Limits are measured with nothing else to do: JPEGs in memory decoded on all cores, images copied
+from memory into batches on all cores, whole files read from the disk. The loaders' batches are
+taken by nobody. share: of the limit of what the loader does, in blocks of the same round."""
+
+
+def limits_table(limits: Limits) -> Table:
+    """One row a limit."""
+    made = Table(title="this machine, these photographs", title_justify="left")
+    made.add_column("limit", overflow="fold", min_width=24)
+    for name in ("images/s", "95 %", "bytes/s"):
+        made.add_column(name, justify="right")
+    for limit in limits.limits:
+        moved = limit.bytes_per_second
+        made.add_row(
+            _named(limit.name, limit.error),
+            *_rate(limit.images_per_second),
+            f"{moved / 1e9:.2f} GB" if moved else "–",
+        )
+    return made
+
+
+def shares_table(limits: Limits) -> Table:
+    """One row a loader, fastest first."""
+    made = Table(caption=_CAPTION, caption_justify="left")
+    made.add_column("loader and settings", overflow="fold", min_width=24)
+    for name in ("images/s", "95 %"):
+        made.add_column(name, justify="right")
+    made.add_column("limit", overflow="fold")
+    for name in ("share", "memory"):
+        made.add_column(name, justify="right")
+    for one in sorted(limits.loaders, key=lambda one: -_median(one.images_per_second)):
+        made.add_row(
+            _named(one.loader, one.error),
+            *_rate(one.images_per_second),
+            one.limit,
+            f"{one.share.median:.2f} [{one.share.low:.2f}, {one.share.high:.2f}]"
+            if one.share
+            else "–",
+            bytes_text(one.peak_memory_bytes or None),
+        )
+    return made
+
+
+def _named(name: str, error: str | None) -> Text:
+    text = Text(name)
+    if error:
+        text.append(f"\n{error}", style="red")
+    return text
+
+
+def _median(figure: Figure | None) -> float:
+    return figure.median if figure else -1.0
+
+
+def _rate(figure: Figure | None) -> tuple[str, str]:
+    if figure is None:
+        return "–", "–"
+    return f"{figure.median:,.0f}", f"{figure.low:,.0f}–{figure.high:,.0f}"

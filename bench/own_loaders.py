@@ -1,0 +1,25 @@
+"""Loaders that the bench brings along for itself: no choice of a user."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from loaders import LOADERS
+
+_OWN = {
+    "rehearsal": "bench.diagnose.rehearsal",
+    "libjpeg_turbo": "bench.limit_loaders",
+    "memory_copy": "bench.limit_loaders",
+}
+
+
+def is_own(name: str) -> bool:
+    """Whether the bench itself brings a loader of that name."""
+    return name in _OWN
+
+
+def let_in(name: str) -> None:
+    """Let this process find a loader of the bench's own by its name; any other is left alone."""
+    if name in _OWN:
+        for loader in import_module(_OWN[name]).OWN:
+            LOADERS.setdefault(loader.name, loader)
