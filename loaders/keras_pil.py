@@ -65,7 +65,7 @@ class Batches:
 
     def __getitem__(self, step: int) -> tuple[Batch, list[ImageError]]:
         """One batch, and the images that failed and whose place others have taken."""
-        begin, end = self.order.batch(step)
+        begin, end = self.order.piece(step, self.order.batch_size)
         order = self.order
         loaded: dict[int, NDArray[np.float32]] = {}
         failed: list[ImageError] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -74,9 +75,7 @@ class Order:
     @property
     def steps(self) -> int | None:
         """Batches that remain from `start_step`, None without end."""
-        if self.end is None:
-            return None
-        return max(0, -(-(self.end - self.begin) // self.batch_size))
+        return self.count_of(self.batch_size)
 
     def epoch(self, number: int) -> Rows:
         """All rows of one epoch, int64 `[epoch_size]`; not to be written to."""
@@ -136,11 +135,19 @@ class Order:
 
     def pieces(self, size: int) -> Iterator[tuple[int, int]]:
         """Positions `(begin, end)` of consecutive pieces of `size` rows, the last maybe shorter."""
-        begin = self.begin
-        while self.end is None or begin < self.end:
-            end = begin + size if self.end is None else min(begin + size, self.end)
-            yield begin, end
-            begin = end
+        count = self.count_of(size)
+        numbers = itertools.count() if count is None else range(count)
+        return (self.piece(number, size) for number in numbers)
+
+    def piece(self, number: int, size: int) -> tuple[int, int]:
+        """Positions `(begin, end)` of one of the `pieces`."""
+        begin = self.begin + number * size
+        end = begin + size
+        return begin, end if self.end is None else min(end, self.end)
+
+    def count_of(self, size: int) -> int | None:
+        """How many `pieces` there are, None without end."""
+        return None if self.end is None else max(0, -(-(self.end - self.begin) // size))
 
     @property
     def first_full_step(self) -> int:
@@ -152,12 +159,6 @@ class Order:
         """What comes before a step and what comes from it on; either may be empty."""
         stop = step if self.stop_step is None else min(step, self.stop_step)
         return replace(self, stop_step=stop), replace(self, start_step=max(step, self.start_step))
-
-    def batch(self, step: int) -> tuple[int, int]:
-        """Positions `(begin, end)` of the batch `step` steps after `start_step`."""
-        begin = self.begin + step * self.batch_size
-        end = begin + self.batch_size
-        return begin, end if self.end is None else min(end, self.end)
 
 
 @lru_cache(maxsize=2)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from loaders.augment import NEUTRAL
 from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
 from loaders.faults import Faults
 from loaders.manifest import Manifest
-from loaders.order import Order, Rows
+from loaders.order import Order
 from loaders.row_cache import RowCache
 from loaders.tf_image import Decoding, changed, resizer, to_bytes, to_range
 from loaders.tf_stream import batches
@@ -256,35 +257,48 @@ def _files(manifest: Manifest, order: Order, hows: Ways | None) -> tf.data.Datas
     """
     import tensorflow as tf
 
-    def pieces() -> Iterator[tuple[Any, ...]]:
-        for begin, end in order.pieces(_PIECE):
-            rows = order.rows(begin, end)
-            files = (rows, manifest.paths(rows), order.draws(begin, end))
-            yield files if hows is None else (*files, hows[rows])
+    def files(begin: int, end: int) -> list[Any]:
+        rows = order.rows(begin, end)
+        paths = np.array(manifest.paths(rows), object)
+        given = [rows, paths, order.draws(begin, end)]
+        return given if hows is None else [*given, hows[rows]]
 
-    signature = [
-        tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec([None], tf.string),
-        tf.TensorSpec([None, len(NEUTRAL)], tf.float32),
-    ]
-    if hows is not None:
-        signature.append(tf.TensorSpec([None], tf.int8))
-    return tf.data.Dataset.from_generator(pieces, output_signature=tuple(signature)).unbatch()
+    types = [tf.int64, tf.string, tf.float32, *([] if hows is None else [tf.int8])]
+    return _pieces(order, _PIECE, files, types).unbatch()
 
 
 def _rows_and_draws(order: Order) -> tf.data.Dataset:
     """Vectors `(rows, draws)`, one pair a batch."""
     import tensorflow as tf
 
-    def pieces() -> Iterator[tuple[Rows, Any]]:
-        for begin, end in order.pieces(order.batch_size):
-            yield order.rows(begin, end), order.draws(begin, end)
+    def pair(begin: int, end: int) -> list[Any]:
+        return [order.rows(begin, end), order.draws(begin, end)]
 
-    signature = (
-        tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec([None, len(NEUTRAL)], tf.float32),
-    )
-    return tf.data.Dataset.from_generator(pieces, output_signature=signature)
+    return _pieces(order, order.batch_size, pair, [tf.int64, tf.float32])
+
+
+def _pieces(
+    order: Order, size: int, give: Callable[[int, int], list[Any]], types: list[Any]
+) -> tf.data.Dataset:
+    """What Python gives for each `size` positions of an order, vectors; draws of float32 `[_, 10]`.
+
+    Not `from_generator`: since Python 3.11 that makes malloc map new memory for whatever is larger
+    than 128 kB, in the whole process and from then on. Each picture then cost its pages anew.
+    """
+    import tensorflow as tf
+
+    def piece(number: Any) -> list[Any]:
+        return give(*order.piece(int(number), size))
+
+    def made(number: Any) -> tuple[Any, ...]:
+        values = tf.numpy_function(piece, [number], types)
+        for value, kind in zip(values, types, strict=True):
+            value.set_shape((None, len(NEUTRAL)) if kind == tf.float32 else (None,))
+        return tuple(values)
+
+    count = order.count_of(size)
+    numbers = tf.data.Dataset.counter() if count is None else tf.data.Dataset.range(count)
+    return numbers.map(made)
 
 
 LOADER = Loader(

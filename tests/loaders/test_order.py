@@ -35,7 +35,7 @@ def test_pieces_cover_the_epochs_and_only_the_last_is_short():
 def test_a_batch_is_asked_for_by_its_step():
     order = Order(10, 8, epochs=2, start_step=1)
     assert order.steps == 2
-    assert [order.batch(step) for step in range(2)] == [(8, 16), (16, 20)]
+    assert [order.piece(step, 8) for step in range(2)] == [(8, 16), (16, 20)]
     assert Order(10, 8).steps is None
 
 
