@@ -250,7 +250,6 @@ def test_a_record_of_another_kind_is_refused_in_one_line(tmp_path):
         read_diagnosed(tmp_path / RECORD)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("loader", ["keras_pil", "tf_data"])
 def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_photos, tmp_path):
     out = tmp_path / "out"

@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -251,6 +249,34 @@ def test_a_first_epoch_that_is_killed_is_gone_on_with(photos, manifest, tmp_path
     assert json.loads((folder / ABOUT).read_text())["images"] == len(manifest)
 
 
+OPENED_AND_CLOSED = """
+import json, sys, time
+from pathlib import Path
+import psutil
+from loaders import scan, BatchSpec, open_loader
+manifest, settings = scan(sys.argv[1], validation=0, test=0), json.loads(sys.argv[3])
+SPEC = BatchSpec(batch_size=8, image_size=32)
+def once():
+    with open_loader(sys.argv[2], manifest, SPEC, settings) as stream: next(stream)
+def held():
+    time.sleep(0.05)  # a thread that has been joined is gone from the list a moment later
+    here = Path("/proc/self")
+    counts = [len(list((here / kind).iterdir())) for kind in ("task", "fd")]
+    shared = (here / "maps").read_text().count("/dev/shm")
+    return *counts, shared, len(psutil.Process().children())
+once()
+before = held()
+for _ in range(50): once()
+print(held() == before, before, held())
+def resident(): return psutil.Process().memory_info().rss
+with open_loader(sys.argv[2], manifest, SPEC, settings) as stream:
+    for _ in range(200): next(stream)
+    early = resident()
+    for _ in range(2000): next(stream)
+    print(resident() - early)
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
@@ -262,22 +288,14 @@ def test_a_first_epoch_that_is_killed_is_gone_on_with(photos, manifest, tmp_path
     ],
     ids=str,
 )
-@pytest.mark.usefixtures("beside_packs")
-def test_nothing_is_left_after_fifty_times(splits_folder, name, settings):
-    manifest = scan(splits_folder).only("train")
-
-    def once():
-        with open_loader(name, manifest, SPEC, settings) as stream:
-            next(stream)
-
-    def held():
-        time.sleep(0.05)  # a thread that has been joined is gone from the list a moment later
-        tasks = len(list(Path("/proc/self/task").iterdir()))
-        return tasks, len(list(Path("/proc/self/fd").iterdir())), set(Path("/dev/shm").iterdir())
-
-    once()
-    before = held()
-    for _ in range(50):
-        once()
-    for now, then in zip(held(), before, strict=True):
-        assert now <= then  # other tests' leavings may go meanwhile
+def test_nothing_is_left_after_fifty_times_and_memory_is_flat_over_epochs(
+    photos, manifest, tmp_path, name, settings
+):
+    if name == "packed":
+        settings = {"pack": str(packed(manifest, tmp_path / "pack", settings["pack"]))}
+    elif "pack_dir" in settings:
+        settings = {**settings, "pack_dir": str(tmp_path / "packs")}
+    code = [sys.executable, "-c", OPENED_AND_CLOSED, str(photos), name, json.dumps(settings)]
+    said = subprocess.run(code, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[0].startswith("True"), said
+    assert int(said[1]) < 2_000_000  # a batch of every ten kept would be 5 MB
