@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -255,12 +255,23 @@ def _write(job: _Job, advance: Callable[[int], None]) -> Totals:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Defer Ctrl-C; processes started meanwhile never get it, and so print no tracebacks."""
+    """Defer Ctrl-C; processes started meanwhile never get it, and so print no tracebacks.
+
+    The mask is for them. It keeps the signal from this thread alone: another may take it, and
+    Python would raise KeyboardInterrupt here all the same, with a process half started.
+    """
+    came: list[int] = []
+    here = current_thread() is main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, lambda *_: came.append(1)) if here else None
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if here:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _follow_parent() -> None:

@@ -120,6 +120,7 @@ class Search:
         told: hears every finding.
         best: the fastest so far.
         findings: in the order in which they were made.
+        seed: decides in which order a round's blocks are timed.
         settled: what an earlier search found, by choice and what it raced against.
     """
 
@@ -131,6 +132,7 @@ class Search:
     findings: list[Finding] = field(default_factory=list)
     settled: dict[tuple[str, str], Finding] = field(default_factory=dict)
     turn: int = 0
+    seed: int = 0
 
     def run(self, defaults: list[Choice]) -> None:
         """Search until nothing is left to try.
@@ -247,7 +249,7 @@ class Search:
         return [choice for choice in choices if choice in able]
 
     def _shuffled(self, choices: list[Choice]) -> list[Choice]:
-        drawn = np.random.default_rng([0, self.turn]).permutation(len(choices))
+        drawn = np.random.default_rng([self.seed, self.turn]).permutation(len(choices))
         return [choices[int(index)] for index in drawn]
 
     def _conclude(

@@ -112,6 +112,7 @@ class Tune:
         self._bench = Bench(replace(self.plan, choices=()), self.manifest, self.folder, self.report)
         self._index: dict[str, int] = {}
         self._search = Search(self._block, self._end, self.refused, self._told)
+        self._search.seed = self.plan.timing.seed
         self._search.turn = 1 + max(
             (block.round for trial in self.before for block in trial.blocks), default=-1
         )

@@ -16,7 +16,7 @@ from loaders.buffers import Buffers
 from loaders.contract import Batch, BatchSpec, Dtype
 from loaders.errors import ImageError
 from loaders.faults import Faults
-from loaders.host import changed, ranged
+from loaders.host import changer, ranged
 from loaders.order import Order, Rows
 
 Pixels = NDArray[np.uint8]
@@ -88,6 +88,7 @@ class BatchPool:
         self._faults = faults
         self._labels = labels
         self._spec = spec
+        self._change = changer(spec)
         self._output = output
         self._ahead = prefetch + 1
         self._piece = piece
@@ -181,13 +182,12 @@ class BatchPool:
         for index in range(first, last):
             try:
                 self._source.load(int(work.rows[index]), work.items[index], work.images[index])
-                own = slice(index, index + 1)
-                changed(work.images[own], work.draws[own], self._spec)
             except ImageError as error:
                 with self._ready:
                     work.failed.append(error)
                     failed = len(work.failed)
                 self._faults.tolerance.hold(failed, error)
+        self._change(work.images[first:last], work.draws[first:last])
 
     def _complete(self, work: _Work) -> None:
         while work.failed:

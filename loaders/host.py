@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,14 +47,20 @@ def finished(images: NDArray[np.float32], draws: Draws, spec: BatchSpec) -> NDAr
     return ranged(images, spec)
 
 
-def changed(images: NDArray[np.uint8], draws: Draws, spec: BatchSpec) -> NDArray[np.uint8]:
-    """Pixels changed as drawn, in place."""
+def changer(spec: BatchSpec) -> Callable[[NDArray[np.uint8], Draws], object]:
+    """What changes pixels of `[batch, height, width, 3]` as drawn, in place; decided once."""
     augment = spec.augment.on_host
+    if not augment:
+        return lambda images, draws: None
     if augment.only_flips:
-        return flipped(images, draws[:, FLIP] > 0)
-    if augment:
-        images[...] = augmented(images, spec.augment.for_host(draws))
-    return images
+        return lambda images, draws: flipped(images, draws[:, FLIP] > 0)
+
+    def change(images: NDArray[np.uint8], draws: Draws) -> None:
+        for index in range(len(images)):  # one by one they stay in the processor's cache
+            own = slice(index, index + 1)
+            images[own] = augmented(images[own], spec.augment.for_host(draws[own]))
+
+    return change
 
 
 def to_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:

@@ -59,6 +59,9 @@ def tune(
     max_cores: Annotated[
         int | None, typer.Option(help="Processors that everything runs on.", min=1)
     ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Decides in which order a round's blocks are timed.", min=0)
+    ] = 0,
     batch_size: BatchSize = None,
     image_size: ImageSize = None,
     resize: Resize = None,
@@ -95,7 +98,11 @@ def tune(
     values: dict[str, Any] = {
         "spec": merged_spec(TRAINING_SPEC, spec),
         "recipe": given_only({"alpha": alpha}),
-        "timing": {"block_seconds": _BLOCK_SECONDS, "warm_up_seconds": _WARM_UP_SECONDS},
+        "timing": {
+            "block_seconds": _BLOCK_SECONDS,
+            "warm_up_seconds": _WARM_UP_SECONDS,
+            "seed": seed,
+        },
         "pixels": {"allow_different": allow_different_pixels},
         "consumer": consumer or "train",
         "trial": [{"loader": name, "settings": settings.pop(name, {})} for name in names],
