@@ -2,8 +2,9 @@
 
 First every loader's defaults race each other. Then the values of each setting of the fastest race
 against its own, setting by setting, what gains most first; a value that is known to be faster
-takes its place. At last the other loaders try what the winner was found to like. Nobody is judged
-on one block, and whoever is known to be slower runs no more.
+takes its place. Then all that tied but looked faster races together, since small gains add up. At
+last the other loaders try what the winner was found to like. Nobody is judged on one block, and
+whoever is known to be slower, or may not win anyway, runs no more.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from loaders import LOADERS, LoaderError, find_loader, parse_settings
 Outcome = Literal["faster", "slower", "tie", "failed", "refused", "unfinished"]
 Rates = dict[int, float]
 
-LEAST, MOST = 2, 6  # blocks of a race
+LEAST, MOST = 2, 8  # blocks of a race
 CLEAR = 0.05  # beyond so much in every pair, the fewest blocks are enough
+SAME = 0.01  # an interval that stays within so much of 1 needs no more blocks
+TOGETHER = "together"  # in a finding's setting: all that tied and looked faster, at once
 
 
 @dataclass
@@ -31,7 +34,8 @@ class Finding:
 
     Attributes:
         against: what it raced against.
-        setting: what differs between them, with its value; None where loaders raced.
+        setting: what differs between them, `TOGETHER` where it is several; None where loaders
+            raced.
         ratio: of its rate to the other's, of paired blocks.
         reason: why it failed or was refused.
     """
@@ -56,14 +60,14 @@ def outcome_of(own: Rates, other: Rates) -> tuple[Outcome, Interval | None]:
         return "slower", ratio
     if ratio.low > 1 if last else min(pairs) > 1 + CLEAR:
         return "faster", ratio
-    return ("tie" if last else "unfinished"), ratio
+    same = len(pairs) > LEAST and ratio.low > 1 - SAME and ratio.high < 1 + SAME
+    return ("tie" if last or same else "unfinished"), ratio
 
 
 def alternatives(choice: Choice, name: str) -> list[Choice]:
     """The choices of the loader's space that differ in one setting alone."""
-    loader = find_loader(choice.loader)
-    here = choice.settings.get(name, loader.settings.model_fields[name].default)
-    others = [changed(choice, {name: value}) for value in loader.space[name] if value != here]
+    here, values = value_of(choice, name), find_loader(choice.loader).space[name]
+    others = [changed(choice, {name: value}) for value in values if value != here]
     return [other for other in others if other is not None]
 
 
@@ -77,6 +81,26 @@ def changed(choice: Choice, settings: dict[str, Any]) -> Choice | None:
     except LoaderError:
         return None
     return choice.model_copy(update={"settings": kept})
+
+
+def together(best: Choice, found: Iterable[Finding]) -> Choice | None:
+    """The best with every setting that tied with it and looked faster; None with less than two.
+
+    Of several values of one setting it takes the one that looked fastest.
+    """
+    ties = [
+        (one.ratio.median, one.setting, value_of(one.choice, one.setting))
+        for one in found
+        if one.outcome == "tie" and one.against == best and one.setting and one.ratio
+    ]
+    values = {name: value for gain, name, value in sorted(ties, key=lambda tie: tie[0]) if gain > 1}
+    return changed(best, values) if len(values) > 1 else None
+
+
+def value_of(choice: Choice, name: str) -> Any:
+    """A setting's value, given or by default."""
+    default = find_loader(choice.loader).settings.model_fields[name].default
+    return choice.settings.get(name, default)
 
 
 def transferred(winner: Choice, others: Iterable[Choice]) -> list[Choice]:
@@ -193,11 +217,25 @@ class Search:
                 kept.append(choice)
         return kept
 
+    def _without_refused(self, alive: list[Choice], rates: dict[str, Rates]) -> list[Choice]:
+        """Those that may win; the others run as often as says what they would be worth."""
+        kept = []
+        for choice in alive:
+            if len(rates[str(choice)]) >= LEAST and self.refuse(choice):
+                self.end(choice)
+            else:
+                kept.append(choice)
+        return kept
+
     def _climb(self) -> None:
         """Try every setting of the best, until each has been tried."""
         assert self.best is not None
+        begun = len(self.findings)
         for name in find_loader(self.best.loader).space:
             self._race(alternatives(self.best, name), name)
+        both = together(self.best, self.findings[begun:])
+        if both is not None:
+            self._race([both], TOGETHER)
 
     def _race(self, challengers: list[Choice], setting: str | None) -> None:
         """Race some against the best; the fastest that is known to be faster takes its place."""
@@ -215,6 +253,7 @@ class Search:
                 break
             ran = self._round([best, *alive], rates, reasons)
             alive = self._without_slower([one for one in alive if one in ran], best, rates)
+            alive = self._without_refused(alive, rates)
         found = [self._conclude(one, best, setting, rates, reasons) for one in challengers]
         self._take_over(found)
         for choice in (best, *challengers):
@@ -265,7 +304,7 @@ class Search:
         finding = Finding(choice, other, setting, said, len(own.keys() & against.keys()), ratio)
         if str(choice) in reasons:
             finding.outcome, finding.reason = "failed", reasons[str(choice)]
-        elif said == "faster" and (why := self.refuse(choice)):
+        elif said in ("faster", "unfinished") and (why := self.refuse(choice)):
             finding.outcome, finding.reason = "refused", why
         elif said == "unfinished":
             finding.outcome = "tie"

@@ -33,7 +33,7 @@ class Limits:
     """What a choice may take.
 
     Attributes:
-        seconds: for the whole search.
+        seconds: for the whole search, comparing pixels included.
         memory_bytes: of a trial's process tree; None without a limit.
     """
 
@@ -89,7 +89,11 @@ class Found(BaseModel):
 
 @dataclass
 class Tune:
-    """One search, or the next part of one."""
+    """One search, or the next part of one.
+
+    Attributes:
+        begun: when its time began to run, by `time.monotonic`.
+    """
 
     plan: Plan
     manifest: Manifest
@@ -99,6 +103,7 @@ class Tune:
     report: Report
     told: Callable[[Finding], None]
     before: list[Trial] = field(default_factory=list)
+    begun: float = field(default_factory=monotonic)
 
     def run(self, defaults: list[Choice], earlier: Found | None) -> Found:
         """Search within the budget; what is found is in the folder even after Ctrl-C.
@@ -106,7 +111,6 @@ class Tune:
         Raises:
             RecordError: the folder cannot be written.
         """
-        self._begin = monotonic()
         self._spent = earlier.seconds if earlier else 0.0
         self.manifest.write(self.folder / MANIFEST)
         self._bench = Bench(replace(self.plan, choices=()), self.manifest, self.folder, self.report)
@@ -143,7 +147,7 @@ class Tune:
         return ""
 
     def _block(self, choice: Choice, turn: int) -> float | str:
-        if monotonic() - self._begin > self.limits.seconds:
+        if monotonic() - self.begun > self.limits.seconds:
             raise OutOfBudget
         name = str(choice)
         if name not in self._index:
@@ -172,7 +176,7 @@ class Tune:
             finished=finished,
             best=self._search.best,
             images_per_second=Figure(**median_interval(rates)._asdict()) if rates else None,
-            seconds=self._spent + monotonic() - self._begin,
+            seconds=self._spent + monotonic() - self.begun,
             findings=[Told.of(finding) for finding in self._search.findings],
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bench.search import Finding, grid_size
+from bench.search import TOGETHER, Finding, grid_size
 from bench.tune import Found, Told, runners_up
 
 WORTH = "worth.png"
@@ -37,6 +37,8 @@ def worth(found: Found) -> Table:
 
 def verdict(found: Found) -> str:
     """What to take."""
+    if found.best is None and not found.findings:
+        return "The budget was spent before anything could be told apart; give a longer --budget."
     if found.best is None or found.images_per_second is None:
         return "Nothing could be measured that may win; the reasons are above."
     rate = found.images_per_second
@@ -76,7 +78,6 @@ def draw_worth(found: Found, path: Path) -> None:
 
 
 def _value(one: Told) -> str:
-    if one.setting is None:
+    if one.setting is None or one.setting == TOGETHER:
         return str(one.choice)
-    settings = one.choice.settings
-    return str(settings.get(one.setting, "default"))
+    return str(one.choice.settings.get(one.setting, "default"))

@@ -19,6 +19,9 @@ Pixels = NDArray[np.uint8]
 class Store(Protocol):
     """Where pictures are kept; its methods are called on several threads at once."""
 
+    def holds(self, rows: Rows) -> bool:
+        """Whether all of these rows are there."""
+
     def read(self, row: int, into: Pixels) -> bool:
         """Fill `into` with a row's picture; False where it is not there."""
 
@@ -37,8 +40,11 @@ class Keeping:
         self._store = store
 
     def find(self, rows: Rows) -> Any:
-        """What the source needs to know of some rows."""
-        return self._source.find(rows)
+        """What the source needs to know of some rows; nothing where all of them are kept.
+
+        Finding costs more than copying a picture.
+        """
+        return [None] * len(rows) if self._store.holds(rows) else self._source.find(rows)
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
         """Write one row's picture.
@@ -47,6 +53,8 @@ class Keeping:
             ImageError: it is not kept and cannot be read.
         """
         if not self._store.read(row, into):
+            if item is None:  # it was kept, and its pack has been cut since
+                item = self._source.find(np.array([row]))[0]
             self._source.load(row, item, into)
             self._store.keep(row, into)
 
@@ -62,6 +70,10 @@ class InMemory:
         """
         self._cache = RowCache.in_memory(rows, side)
         self._there = np.zeros(rows, np.bool_)
+
+    def holds(self, rows: Rows) -> bool:
+        """Whether all of these rows are there."""
+        return bool(self._there[rows].all())
 
     def read(self, row: int, into: Pixels) -> bool:
         """Fill `into` with a row's picture; False where it is not there."""
@@ -87,6 +99,10 @@ class InPack:
         self._writer = writer
         self._finishing = threading.Lock()
         self._finished = False
+
+    def holds(self, rows: Rows) -> bool:
+        """Whether all of these rows are there."""
+        return self._writer.holds(rows)
 
     def read(self, row: int, into: Pixels) -> bool:
         """Fill `into` with a row's picture; False where it is not there."""

@@ -66,6 +66,10 @@ class PackWriter:
         """Rows that are still to come, int64."""
         return np.flatnonzero(self._index["state"] == ABSENT)
 
+    def holds(self, rows: NDArray[np.int64]) -> bool:
+        """Whether all of these rows are there."""
+        return bool((self._index["state"][rows] == THERE).all())
+
     def read(self, row: int, into: Pixels) -> bool:
         """Fill `into` with a row's bytes; False where it is not there yet."""
         shard, offset, _, _, state = self._index[row].item()

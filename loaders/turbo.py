@@ -21,6 +21,8 @@ from loaders.pack_source import Arrays
 from loaders.pack_writer import PackWriter
 from loaders.shrink import one_thread_each
 
+_KEPT_PIECE = 16  # kept images that a thread copies at a time: it waits for its lock less often
+
 
 class Turbo(Settings):
     """Knobs of `turbo`."""
@@ -82,6 +84,7 @@ def open_stream(
         settings.output,
         num_threads=settings.num_threads or usable_cores(),
         prefetch=settings.prefetch,
+        piece=1 if settings.cache == "none" else _KEPT_PIECE,
     )
 
     def release() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from bench.plan import Choice, Plan
     from loaders import Manifest
 
-_BLOCK_SECONDS, _WARM_UP_SECONDS = 1.5, 2.0  # a search is judged by pairs, not by long blocks
+_BLOCK_SECONDS, _WARM_UP_SECONDS = 0.75, 2.0  # a search is judged by pairs, not by long blocks
 _SEARCHED = ("keras_pil", "keras_directory", "tf_data", "turbo")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -145,7 +146,7 @@ def _search(
     from bench.tune import TUNE, Found, Tune, pixel_choices, write_choice
     from bench.tune_table import WORTH, draw_worth, line, verdict, worth
 
-    facts = environment()
+    begun, facts = monotonic(), environment()
     write_json(folder / "environment.json", facts)
     checked = pixel_choices(defaults)
     pixels = same_pixels(checked, plan, manifest, folder, terminal)
@@ -155,7 +156,7 @@ def _search(
 
     interrupted = False
     with bench_progress(terminal) as report:
-        search = Tune(plan, manifest, folder, limits, pixels, report, told, earlier[1])
+        search = Tune(plan, manifest, folder, limits, pixels, report, told, earlier[1], begun)
         try:
             search.run(defaults, earlier[0])
         except KeyboardInterrupt:

@@ -13,7 +13,9 @@ import pytest
 from loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
 from loaders import pack_writer as writing
 from loaders.faults import Faults, tolerance
-from loaders.pack import ABOUT, Pack
+from loaders.keeping import InPack, Keeping
+from loaders.live_image import LiveImages
+from loaders.pack import ABOUT, Pack, arrays_of
 from loaders.packing import Packing, fill, opened, unsound
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
@@ -146,6 +148,24 @@ def test_a_pack_cut_short_names_the_image(manifest, tmp_path):
     os.truncate(path, path.stat().st_size - 1)
     with pytest.raises(ImageError, match=r"cat.*14\.jpg: row 44: pack .* cut short"):
         images("packed", manifest, {"pack": str(folder)})
+
+
+def test_a_pack_that_is_cut_while_it_feeds_is_decoded_anew(manifest, tmp_path):
+    kept = InPack(
+        writing.PackWriter(tmp_path / "pack", arrays_of(manifest, SPEC, "full"), manifest)
+    )
+    source, rows = Keeping(LiveImages(manifest, SPEC, "full"), kept), np.arange(len(manifest))
+    live = np.zeros((len(manifest), 32, 32, 3), np.uint8)
+    for row, item in zip(rows, source.find(rows), strict=True):
+        source.load(int(row), item, live[row])
+    assert source.find(rows) == [None] * len(rows)  # nothing to be found: all are kept
+    for shard in (tmp_path / "pack").glob("images-*"):
+        os.truncate(shard, 200)
+    again = np.zeros((32, 32, 3), np.uint8)
+    source.load(44, None, again)
+    assert live[44].any()
+    assert np.array_equal(again, live[44])
+    kept.close()
 
 
 def test_an_image_that_could_not_be_packed_is_named_when_it_is_fed(photos, tmp_path):
