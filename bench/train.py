@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bench.choose import Best
 from bench.consumer import make_trainer
@@ -29,6 +31,7 @@ from bench.training_folder import (
 )
 from bench.worker import dropped
 from loaders import (
+    Batch,
     BatchSpec,
     ImageError,
     Manifest,
@@ -90,7 +93,11 @@ class Watch:
 
 @dataclass(frozen=True)
 class _Job:
-    """A training as asked for, its parts validated."""
+    """A training as asked for, its parts validated.
+
+    Attributes:
+        lost: what evaluation dropped, by path.
+    """
 
     best: Best
     recipe: Recipe
@@ -99,6 +106,7 @@ class _Job:
     spec: BatchSpec
     dtype: str
     failures: Failures
+    lost: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def stream(self, start_step: int, dropped: list[ImageError]) -> Stream:
         """The training batches without end, from a step on, without what was dropped before."""
@@ -112,15 +120,20 @@ class _Job:
             **self.failures.model_dump(),
         )
 
-    def evaluation(self, split: Split) -> Any:
+    @contextmanager
+    def evaluation(self, split: Split) -> Iterator[Iterator[Batch]]:
         """The split once, in its own order, without augmentation."""
-        return open_loader(
+        rows = self.manifest.only(split)
+        with open_loader(
             "tf_data",
-            self.manifest.only(split),
+            rows,
             self.spec.for_evaluation(),
             {"output": self.dtype},
             epochs=1,
-        )
+            **self.failures.model_dump(),
+        ) as stream:
+            yield each_once(stream, len(rows))
+            self.lost.update({one["path"]: one for one in dropped(stream)})
 
     @property
     def epoch(self) -> dict[str, int]:
@@ -176,6 +189,19 @@ def train(
     return _finished(job, trainer, folder, epochs, lost)
 
 
+def each_once(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
+    """The batches without rows that came before: what was dropped has another one in its place."""
+    seen = np.zeros(rows, np.bool_)
+    for batch in batches:
+        first = np.unique(batch.rows, return_index=True)[1]
+        new = np.sort(first[~seen[batch.rows[first]]])
+        seen[batch.rows] = True
+        if len(new) == len(batch.rows):
+            yield batch
+        elif len(new):
+            yield Batch(np.asarray(batch.images)[new], batch.labels[new], batch.rows[new])
+
+
 def _job(best: Best, recipe: Recipe, manifest: Manifest, failures: Failures) -> _Job:
     spec = parse_spec(best.spec)
     rows = manifest.only("train")
@@ -188,8 +214,6 @@ def _job(best: Best, recipe: Recipe, manifest: Manifest, failures: Failures) -> 
 
 
 def _size(variable: Any) -> int:
-    import numpy as np
-
     itemsize: int = np.dtype(variable.dtype).itemsize
     return math.prod(map(int, variable.shape)) * itemsize
 
@@ -312,7 +336,7 @@ def _finished(
         "classes": list(job.manifest.classes),
         "images": job.manifest.counts(),
         "images_an_epoch": job.epoch,
-        "dropped": lost,
+        "dropped": [*lost, *job.lost.values()],
         "epochs": [asdict(epoch) for epoch in epochs],
         "test": tested,
         "per_class": _per_class(job, predictions),

@@ -289,8 +289,10 @@ def _tell(terminal: Console, result: dict[str, Any], folder: Path) -> None:
     """What came of it."""
     from rich.table import Table
 
+    from bench.training_folder import TRAINING
+
     if result["test"] is not None:
-        images = sum(result["images"]["test"].values())
+        images = sum(line["images"] for line in result["per_class"])
         shown = Table("class", "test images", "recall", "precision")
         for line in result["per_class"]:
             shares = (line["recall"], line["precision"])
@@ -301,5 +303,8 @@ def _tell(terminal: Console, result: dict[str, Any], folder: Path) -> None:
             f"Test accuracy: {result['test']['accuracy']:.1%} of {images:,} images",
             highlight=False,
         )
+    if lost := result["dropped"]:
+        text = f"{len(lost)} files failed and were passed over, as {TRAINING} tells; the first: "
+        terminal.print(f"{text}{lost[0]['path']}", highlight=False, markup=False, soft_wrap=True)
     terminal.print(result["promise"]["text"], style="bold", highlight=False)
     terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)

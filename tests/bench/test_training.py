@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 
 from bench.choose import Best, Predicted
@@ -15,7 +17,8 @@ from bench.drops import DROPPED, Drops, read_drops
 from bench.errors import RecordError
 from bench.promise import promise
 from bench.summary import Figure
-from loaders import BatchSpec, ImageError, Stream, open_loader, scan
+from bench.train import each_once
+from loaders import Batch, BatchSpec, ImageError, Stream, open_loader, scan
 from loaders.faults import Faults, tolerance
 from trainer import Recipe
 
@@ -77,6 +80,27 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
     assert result["promise"]["met"] in (True, False)
     assert (trained / "model.keras").exists()
     assert tomllib.loads((trained / "recipe.toml").read_text()) == result["recipe"]
+
+
+def test_files_that_fail_in_evaluation_are_dropped_and_named(tiny_photos, tmp_path):
+    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    broken = [photos / split / "circle" / "1.jpg" for split in ("validation", "test")]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:200])
+    options = ["--alpha", 0.35, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
+    failed = ["--on-error", "skip", "--error-budget", 0.2, "--out", tmp_path / "run"]
+    told = feedbench("train", photos, "--loader", "tf_data", *options, *failed)
+    result = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert [one["path"] for one in result["dropped"]] == [str(path) for path in broken]
+    assert "2 files failed and were passed over" in told
+    assert "of 7 images" in told
+
+
+def test_a_row_counts_once_in_an_evaluation():
+    given = [[0, 1, 2, 2], [2, 2], [3, 1, 4]]
+    batches = [Batch(np.array(rows), np.array(rows), np.array(rows)) for rows in given]
+    kept = [(batch.rows.tolist(), batch.images.tolist()) for batch in each_once(batches, 5)]
+    assert kept == [([0, 1, 2], [0, 1, 2]), ([3, 4], [3, 4])]
 
 
 def best(**values) -> Best:
