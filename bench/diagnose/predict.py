@@ -12,6 +12,7 @@ from bench.diagnose.record import Diagnosed
 
 FASTER = 4.0  # times as fast a storage, in the prediction
 _BUSY = 0.75  # of all cores in use, from which a loader is taken to be held up by them
+_APART = 0.02  # of the rate, by which the ends of a range differ before it is worth a word
 _ROOM = 0.8  # of the available memory that a cache may take
 _FLEETS = (1, 2, 4, 8)
 
@@ -32,6 +33,7 @@ class Prediction(BaseModel):
     Attributes:
         accelerator_utilization: of all accelerators together.
         gain: over the rate that was measured; 0.5 is half as much again.
+        low, high: images a second, where what is not known makes a range of it.
         needs_bytes: of memory, where it takes any; `fits` tells whether they are there.
         remedy: whether it can be done about the bottleneck, and is no mere question.
     """
@@ -44,6 +46,8 @@ class Prediction(BaseModel):
     accelerator_utilization: float
     gain: float
     assumes: str
+    low: float | None = None
+    high: float | None = None
     needs_bytes: int | None = None
     fits: bool = True
     remedy: bool = True
@@ -129,27 +133,48 @@ def _more_accelerators(record: Diagnosed, rates: Rates) -> Prediction | None:
 def _more_cores(record: Diagnosed, rates: Rates) -> Prediction:
     """Twice the cores halve the processors' share of an image's time, if all of them were in use.
 
-    They do it as far as decoding was seen to spread over the cores that there are.
-    A trainer on the same cores has twice as many too.
+    They do it as far as decoding was seen to spread over the cores that there are. Whether what no
+    part explains (calls, locks, a runtime's own work) spreads as well, nothing shows: half of it
+    is taken to, and the range goes from none to all. A trainer on the same cores has twice as many
+    too.
     """
-    scales = rates.loader_cores >= _BUSY * record.cores
-    seconds = 1 / rates.loader
-    waiting = max(0.0, seconds - rates.loader_cores / record.cores / rates.loader)
-    spread = min(1.0, rates.decode / rates.decode_one / record.cores)
-    loader = 1 / (waiting + (seconds - waiting) / max(1.0, 2 * spread)) if scales else rates.loader
     consumer = 2 * rates.consumer if shares_cores(record) else rates.consumer
-    assumes = (
-        f"the new cores are as fast as these, and add {spread:.0%} of it each, as decoding shows"
-        if record.cores > 1
-        else "the new core is as fast as this one, and all work spreads over both"
-    )
-    if not scales:
+    how = f"{2 * record.cores} cores instead of {record.cores}"
+    if rates.loader_cores < _BUSY * record.cores:
         assumes = (
             f"this loader kept {rates.loader_cores:.1f} of {record.cores} cores busy: it gains "
             "nothing from more of them"
         )
-    how = f"{2 * record.cores} cores instead of {record.cores}"
-    return _prediction(rates, "twice the cores", how, loader, consumer, assumes)
+        return _prediction(rates, "twice the cores", how, rates.loader, consumer, assumes)
+    slow, fast = _with_twice_the_cores(record, rates)
+    low, high = rate_with(rates, slow, consumer), rate_with(rates, fast, consumer)
+    assumes = _spreads(record, rates, high / low)
+    middle = 2 / (1 / slow + 1 / fast)
+    made = _prediction(rates, "twice the cores", how, middle, consumer, assumes)
+    return made.model_copy(update={"low": low, "high": high})
+
+
+def _with_twice_the_cores(record: Diagnosed, rates: Rates) -> tuple[float, float]:
+    """The loader's rate if nothing that no part explains spreads, and if all of it does."""
+    seconds = 1 / rates.loader
+    waiting = max(0.0, seconds - rates.loader_cores / record.cores / rates.loader)
+    busy = seconds - waiting
+    unexplained = min(busy, image_seconds(rates)["Python"])
+    times = max(1.0, 2 * min(1.0, rates.decode / rates.decode_one / record.cores))
+    slow = waiting + unexplained + (busy - unexplained) / times
+    return 1 / slow, 1 / (waiting + busy / times)
+
+
+def _spreads(record: Diagnosed, rates: Rates, apart: float) -> str:
+    spread = min(1.0, rates.decode / rates.decode_one / record.cores)
+    said = (
+        f"the new cores are as fast as these, and add {spread:.0%} of it each, as decoding shows"
+        if record.cores > 1
+        else "the new core is as fast as this one, and decoding spreads over both"
+    )
+    if apart < 1 + _APART:
+        return said
+    return f"{said}; half of what no part explains spreads too (the range: none of it, all of it)"
 
 
 def _all_cores(record: Diagnosed, rates: Rates) -> Prediction | None:

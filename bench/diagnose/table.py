@@ -52,12 +52,19 @@ def predictions_table(found: Diagnosis) -> Table:
     for one in found.predictions:
         made.add_row(
             f"{one.change}: {one.how}{_memory(one)}",
-            f"{one.images_per_second:,.0f}",
+            _rate(one),
             f"{one.accelerator_utilization:.0%}",
             f"{one.gain:+.0%}",
             one.assumes,
         )
     return made
+
+
+def _rate(one: Prediction) -> str:
+    rate = f"{one.images_per_second:,.0f}"
+    if one.low is None or one.high is None or f"{one.low:,.0f}" == f"{one.high:,.0f}":
+        return rate
+    return f"{rate} ({one.low:,.0f}–{one.high:,.0f})"
 
 
 def _memory(one: Prediction) -> str:

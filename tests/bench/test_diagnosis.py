@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +155,23 @@ def test_cores_that_add_little_to_decoding_are_predicted_to_add_as_little():
     rates = rates_of(record).model_copy(update={"decode": 205 * 1.6})
     (found,) = [one for one in predictions(record, rates) if one.change == "twice the cores"]
     assert found.images_per_second == pytest.approx(400 * 1.6)
+
+
+def test_what_no_part_explains_is_a_range_of_twice_the_cores():
+    """Of 2.5 ms an image 1 is decoding, and more than 1 nobody knows what."""
+    found = change("twice the cores", loader=400, whole=400, decode=1_000, loader_cores=2.0)
+    assert found.low < found.images_per_second < found.high == pytest.approx(800)
+    assert 1 / found.images_per_second == pytest.approx((1 / found.low + 1 / found.high) / 2)
+    assert "half of what no part explains" in found.assumes
+
+
+def test_two_published_cores_are_as_fast_as_one_of_them_predicts():
+    published = Path(__file__).parents[2] / "results" / "diagnose-clothing"
+    one, two = (read_diagnosed(published / name / RECORD) for name in ("one-core", "two-cores"))
+    found = {made.change: made for made in predictions(one, rates_of(one))}["twice the cores"]
+    measured = rates_of(two).whole
+    assert found.images_per_second == pytest.approx(measured, rel=0.1)
+    assert found.low < measured < found.high
 
 
 def test_the_waiting_part_of_a_loader_stays_with_twice_the_cores():
