@@ -58,6 +58,13 @@ def diagnose(
     seconds: Annotated[
         float, typer.Option(help="No further round is begun that would end after it.", min=1)
     ] = 120.0,
+    what_if_storage: Annotated[
+        float, typer.Option(help="Predict storage so many times as fast.", min=1)
+    ] = 4.0,
+    what_if_image_size: Annotated[
+        int | None,
+        typer.Option(help="Predict images of this side, pixels. (default: half)", min=1),
+    ] = None,
     blacklist: Blacklist = None,
     out: Out = None,
     json: Json = None,
@@ -86,6 +93,8 @@ def diagnose(
         consumer=consumer,
         accelerator=accelerator_of(consumer),
         cache_state=timing.cache_state,
+        faster_storage=what_if_storage,
+        other_image_size=what_if_image_size,
     )
     manifest, _ = readable(listed(data, blacklist).only("train"), [loader], console())
     folder = result_folder(out, "diagnose")
@@ -133,12 +142,14 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
 
 
 def _print(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
-    from bench.diagnose.table import notes, predictions_table, waterfall_table
+    from bench.diagnose.table import nodes_table, notes, predictions_table, waterfall_table
 
     terminal.print(_headline(record), highlight=False, markup=False)
     terminal.print(waterfall_table(found))
     if found.predictions:
         terminal.print(predictions_table(found))
+    if record.autotuned:
+        terminal.print(nodes_table(record.autotuned))
     for line in notes(record, found):
         terminal.print(line, highlight=False, markup=False)
     terminal.print(found.verdict, style="bold", highlight=False, markup=False)

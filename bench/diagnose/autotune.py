@@ -57,16 +57,8 @@ def _node(one: Any, images: int) -> Node:
     )
 
 
-def words(nodes: list[Node]) -> str | None:
-    """What was chosen, in one line; None where nothing was left to AUTOTUNE."""
-    chosen = [
+def chosen(nodes: list[Node]) -> list[str]:
+    """What AUTOTUNE settled on, by node; nothing where nothing was left to it."""
+    return [
         f"{node.name} {name} {node.parameters[name]:g}" for node in nodes for name in node.autotuned
     ]
-    if not chosen:
-        return None
-    slowest = max(nodes, key=lambda node: node.processing_s)
-    held = sum(node.buffered_bytes for node in nodes) / 1e6
-    return (
-        f"AUTOTUNE settled on {', '.join(chosen)}; {held:.0f} MB buffered; most time in "
-        f"{slowest.name}: {slowest.processing_s * 1e3:.2f} ms of processor time an image."
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +30,7 @@ class Ceiling(BaseModel):
 
     Attributes:
         parallel: cores, or reads under way at once.
+        settings: where they are not those that are diagnosed.
         bytes_per_second: where bytes move.
         cores: of processor time that were in use.
         unproven: why blocks were left out, one reason each.
@@ -40,6 +41,7 @@ class Ceiling(BaseModel):
     name: PartName
     cache_state: str | None = None
     parallel: int | None = None
+    settings: dict[str, Any] | None = None
     images_per_second: Figure | None = None
     bytes_per_second: float | None = None
     cores: float | None = None
@@ -125,6 +127,7 @@ def _ceiling(part: Part) -> Ceiling:
         name=part.name,
         cache_state=part.cache_state,
         parallel=part.parallel,
+        settings=part.settings,
         blocks=len(blocks),
         unproven=reasons,
         error=part.error,
@@ -194,13 +197,14 @@ def stall(record: Diagnosed) -> Interval | None:
     whole, alone = find_part(record, "end to end"), find_part(record, "consumer")
     if whole is None or alone is None:
         return None
-    ratio = paired_ratio(_by_round(whole), _by_round(alone))
+    ratio = paired_ratio(by_round(whole), by_round(alone))
     if ratio is None:
         return None
     return Interval(1 - ratio.median, 1 - ratio.high, 1 - ratio.low)
 
 
-def _by_round(part: Part) -> dict[int, float]:
+def by_round(part: Part) -> dict[int, float]:
+    """Images a second of the counted blocks, by the round in which they were timed."""
     return {block.round: block.images_per_second for block in proven(part)}
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from bench.accelerators import Accelerator
 from bench.cache_state import Files, check_cold
 from bench.diagnose.autotune import Node
-from bench.diagnose.record import Diagnosed, Part, PartName
+from bench.diagnose.fixed import fixed_choices
+from bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
 from bench.diagnose.stages import DEPTHS
 from bench.environment import usable_cores
 from bench.errors import PlanError, TrialError
@@ -57,7 +58,12 @@ class Pace:
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be diagnosed."""
+    """What is to be diagnosed.
+
+    Attributes:
+        faster_storage: times as fast a storage as is to be predicted.
+        other_image_size: pixels, likewise; None for half of it.
+    """
 
     choice: Choice
     spec: BatchSpec
@@ -65,6 +71,8 @@ class Question:
     consumer: str
     accelerator: Accelerator | None
     cache_state: CacheState | None = None
+    faster_storage: float = FASTER_STORAGE
+    other_image_size: int | None = None
 
 
 @dataclass
@@ -117,6 +125,8 @@ def _begun(question: Question, manifest: Manifest) -> Diagnosed:
         images=len(manifest),
         encoded_bytes=encoded,
         decoded_bytes=len(manifest) * 3 * question.spec.image_size**2,
+        faster_storage=question.faster_storage,
+        other_image_size=question.other_image_size,
         cores=usable_cores(),
         available_memory_bytes=available_memory(),
         on_gpu=bool(find_gpus()),
@@ -143,6 +153,7 @@ class _Session:
         self._say = say
         self._pace = pace
         self._live: dict[str, Remote] = {}
+        self._fixed = fixed_choices(question.choice, record.cores)
         self._orders = self._all_orders()
         self._probes = self._all_probes()
         record.parts = [probe.part for probe in self._probes]
@@ -209,6 +220,9 @@ class _Session:
         orders = {"stages": {**common, "cores": record.cores, "warm_up_s": 0.1}}
         for one in self._states():
             orders[f"loader {one}"] = {**drained, "cache_state": one}
+        for number, choice in enumerate(self._fixed):
+            fixed: dict[str, Any] = {"settings": choice.settings, "cache_state": "warm"}
+            orders[f"fixed {number}"] = {**drained, **fixed}
         orders["consumer"] = {**common, **fed, **synthetic}
         orders["end to end"] = {**common, **fed, "cache_state": state}
         return orders
@@ -254,6 +268,9 @@ class _Session:
         block = {"seconds": self._pace.block_s, "least_steps": 1}
         parts = [Part(name="loader", cache_state=one) for one in self._states()]
         probes = [_Probe(part, f"loader {part.cache_state}", block) for part in parts]
+        for number, choice in enumerate(self._fixed):
+            part = Part(name="fixed", cache_state="warm", settings=choice.settings)
+            probes.append(_Probe(part, f"fixed {number}", block))
         whole = Part(name="end to end", cache_state=self._record.cache_state)
         probes.append(_Probe(Part(name="consumer"), "consumer", block))
         # A loader in line has no batch ready when a block begins: longer blocks, less of that.

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from bench.diagnose.derive import NO_STALL, Rates, image_seconds
+from bench.diagnose.fixed import best_fixed
 from bench.diagnose.record import Diagnosed
 
-FASTER = 4.0  # times as fast a storage, in the prediction
 _BUSY = 0.75  # of all cores in use, from which a loader is taken to be held up by them
 _APART = 0.02  # of the rate, by which the ends of a range differ before it is worth a word
 _ROOM = 0.8  # of the available memory that a cache may take
@@ -23,7 +23,8 @@ Change = Literal[
     "files in memory",
     "decoded images in memory",
     "all cores decode",
-    "half the image size",
+    "fixed parallelism",
+    "another image size",
 ]
 
 
@@ -68,10 +69,11 @@ def predictions(record: Diagnosed, rates: Rates) -> list[Prediction]:
         _more_accelerators(record, rates),
         _more_cores(record, rates),
         _all_cores(record, rates),
-        _faster_storage(rates),
+        _fixed_parallelism(record, rates),
+        _faster_storage(record, rates),
         _encoded(record, rates),
         _decoded(record, rates),
-        _smaller(record, rates),
+        _other_size(record, rates),
     ]
     known = [one for one in found if one is not None]
     return sorted(known, key=lambda one: (not one.remedy, -one.gain))
@@ -189,10 +191,21 @@ def _all_cores(record: Diagnosed, rates: Rates) -> Prediction | None:
     return _prediction(rates, "all cores decode", how, loader, consumer, assumes)
 
 
-def _faster_storage(rates: Rates) -> Prediction:
-    storage = _storage_part(rates)
-    loader = 1 / (1 / rates.loader - storage * (1 - 1 / FASTER))
-    how = f"storage {FASTER:g} times as fast"
+def _fixed_parallelism(record: Diagnosed, rates: Rates) -> Prediction | None:
+    """What the best fixed setting gave, where it was faster than AUTOTUNE."""
+    fixed = best_fixed(record)
+    if fixed is None or not fixed.faster:
+        return None
+    loader = 1 / (_storage_part(rates) + 1 / (rates.loader_warm * fixed.ratio.median))
+    named = " ".join(f"{name}={value}" for name, value in fixed.settings.items())
+    assumes = "as it was measured alone, with warm files; what the disk adds stays"
+    return _prediction(rates, "fixed parallelism", named, loader, rates.consumer, assumes)
+
+
+def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction:
+    faster = record.faster_storage
+    loader = 1 / (1 / rates.loader - _storage_part(rates) * (1 - 1 / faster))
+    how = f"storage {faster:g} times as fast"
     assumes = "of an image's time only what cold files add to warm ones becomes shorter"
     return _prediction(rates, "faster storage", how, loader, rates.consumer, assumes)
 
@@ -248,18 +261,20 @@ def _with_memory(made: Prediction, needs: int, record: Diagnosed) -> Prediction:
     return made.model_copy(update={"needs_bytes": needs, "fits": fits})
 
 
-def _smaller(record: Diagnosed, rates: Rates) -> Prediction:
-    """Half the side: a quarter of the pixels to make, to copy and to train on."""
+def _other_size(record: Diagnosed, rates: Rates) -> Prediction:
+    """Pixels to make, to copy and to train on go by the square of the side."""
     side = int(record.spec["image_size"])
+    other = record.other_image_size or side // 2
+    pixels = (other / side) ** 2
     seconds = image_seconds(rates)
-    less = (seconds["transformation"] + seconds["batch copy"]) * 3 / 4
-    loader = 1 / max(1 / rates.loader - less, seconds["decoding"])
+    more = (seconds["transformation"] + seconds["batch copy"]) * (pixels - 1)
+    loader = 1 / max(1 / rates.loader + more, seconds["decoding"])
     made = _prediction(
         rates,
-        "half the image size",
-        f"{side // 2} px instead of {side}",
+        "another image size",
+        f"{other} px instead of {side}",
         loader,
-        4 * rates.consumer,
+        rates.consumer / pixels,
         "steps, resizing and copying take time by the pixels that they make; reading and decoding "
         "stay as they are",
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from bench.diagnose.autotune import words
+from bench.diagnose import fixed
+from bench.diagnose.autotune import Node, chosen
 from bench.diagnose.derive import Ceiling
 from bench.diagnose.predict import Prediction, shares_cores
 from bench.diagnose.record import Diagnosed
@@ -13,6 +14,8 @@ from bench.diagnose.verdict import Diagnosis, consumer_name
 
 def label(one: Ceiling) -> str:
     """A part and its conditions."""
+    if one.name == "fixed":
+        return " ".join(f"{name}={value}" for name, value in (one.settings or {}).items())
     words: list[str] = [one.name]
     if one.cache_state is not None:
         words.append(one.cache_state)
@@ -60,6 +63,21 @@ def predictions_table(found: Diagnosis) -> Table:
     return made
 
 
+def nodes_table(nodes: list[Node]) -> Table:
+    """The pipeline as tf.data's own model has it, from the files to the batches."""
+    made = Table(title="Where tf.data spends its time", title_justify="left")
+    made.add_column("node")
+    made.add_column("in use", overflow="fold")
+    for name in ("ms of processors an image", "MB buffered"):
+        made.add_column(name, justify="right")
+    for node in nodes:
+        marks = dict.fromkeys(node.autotuned, " (AUTOTUNE)")
+        used = (f"{name} {value:g}{marks.get(name, '')}" for name, value in node.parameters.items())
+        took, held = node.processing_s * 1e3, node.buffered_bytes / 1e6
+        made.add_row(node.name, ", ".join(used), f"{took:.3f}", f"{held:.1f}")
+    return made
+
+
 def _rate(one: Prediction) -> str:
     rate = f"{one.images_per_second:,.0f}"
     if one.low is None or one.high is None or f"{one.low:,.0f}" == f"{one.high:,.0f}":
@@ -101,8 +119,11 @@ def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
         lines.append(f"Loader and {consumer_name(record)} share the cores.")
     if not record.on_gpu:
         lines.append("No GPU: the copy from host to device was not measured.")
-    if record.autotuned and (chosen := words(record.autotuned)):
-        lines.append(chosen)
+    if record.autotuned and (settled := chosen(record.autotuned)):
+        held = sum(node.buffered_bytes for node in record.autotuned) / 1e6
+        lines.append(f"AUTOTUNE settled on {', '.join(settled)}; {held:.0f} MB are buffered.")
+    if found.fixed is not None:
+        lines.append(fixed.words(found.fixed))
     lines += [f"Self-test failed: {name}; do not trust this one." for name in _failed(record)]
     if record.apart:
         lines.append(

@@ -13,6 +13,7 @@ from bench.diagnose.derive import (
     shares,
     stall,
 )
+from bench.diagnose.fixed import Fixed, best_fixed
 from bench.diagnose.predict import (
     CoresNeeded,
     Prediction,
@@ -32,6 +33,7 @@ class Diagnosis(BaseModel):
         stall: share of the accelerator's time that is lost; the bottleneck causes most of it.
         shares: what it is made of.
         overlap: rate end to end over the smaller of loader and consumer alone, at most 1.
+        fixed: the best fixed setting beside AUTOTUNE; None where nothing was left to it.
         cores_needed: to keep accelerators busy; None where the consumer is none.
     """
 
@@ -44,6 +46,7 @@ class Diagnosis(BaseModel):
     ceilings: list[Ceiling]
     predictions: list[Prediction] = []
     overlap: float | None = None
+    fixed: Fixed | None = None
     cores_needed: list[CoresNeeded] | None = None
 
 
@@ -62,6 +65,7 @@ def derive(record: Diagnosed) -> Diagnosis:
         ceilings=found,
         predictions=predicted,
         overlap=rates.overlap,
+        fixed=best_fixed(record),
         cores_needed=cores_needed(record, rates),
     )
 

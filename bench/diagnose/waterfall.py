@@ -13,6 +13,7 @@ _COLORS = {
     "transform": "#eeca3b",
     "assemble": "#b279a2",
     "loader": "#54a24b",
+    "fixed": "#88d27a",
     "consumer": "#72b7b2",
     "end to end": "#e45756",
 }

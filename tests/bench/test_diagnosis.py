@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.diagnose.autotune import autotuned, words
+from bench.diagnose import fixed
+from bench.diagnose.autotune import autotuned, chosen
 from bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
+from bench.diagnose.fixed import fixed_choices
 from bench.diagnose.predict import cores_needed, predictions, remedies
 from bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
 from bench.diagnose.verdict import derive
 from bench.diagnose.waterfall import draw_waterfall
 from bench.errors import RecordError
+from bench.plan import Choice
 from bench.record import Block
 from loaders import BatchSpec, scan
 from loaders.tf_data import TfData
@@ -179,6 +182,54 @@ def test_the_waiting_part_of_a_loader_stays_with_twice_the_cores():
     assert found.images_per_second == pytest.approx(400 / (0.2 + 0.8 / 2))
 
 
+def test_fixed_settings_take_the_place_of_what_is_left_to_autotune():
+    assert [one.settings for one in fixed_choices(Choice(loader="tf_data"), 2)] == [
+        {"num_parallel_calls": 2, "prefetch": 2},
+        {"num_parallel_calls": 4, "prefetch": 2},
+    ]
+    given = {"num_parallel_calls": 3, "cache": "decoded"}
+    (one,) = fixed_choices(Choice(loader="tf_data", settings=given), 2)
+    assert one.settings == {**given, "prefetch": 2}
+    whole = Choice(loader="tf_data", settings={"num_parallel_calls": 3, "prefetch": 0})
+    assert fixed_choices(whole, 2) == []
+    assert fixed_choices(Choice(loader="turbo"), 2) == []
+
+
+@pytest.mark.parametrize(("worth", "faster"), [(1.25, True), (0.9, False)])
+def test_the_best_fixed_setting_is_held_against_autotune(worth, faster):
+    record = diagnosed(loader=400, decode=5_000, loader_cores=2.0, whole=400)
+    tuned = next(part for part in record.parts if part.name == "loader")
+    for calls, gain in ((2, worth * 0.9), (4, worth)):
+        blocks = [
+            one.model_copy(update={"seconds": one.seconds / gain / (1 + 0.01 * number)})
+            for number, one in enumerate(tuned.blocks)
+        ]
+        settings = {"num_parallel_calls": calls}
+        part = Part(name="fixed", cache_state="warm", settings=settings, blocks=blocks)
+        record.parts.append(part)
+    found = derive(record)
+    assert (found.fixed.settings, found.fixed.tried) == ({"num_parallel_calls": 4}, 2)
+    assert found.fixed.ratio.median == pytest.approx(worth * 1.01)
+    made = {one.change: one for one in found.predictions}
+    assert ("fixed parallelism" in made) is faster
+    if faster:
+        assert made["fixed parallelism"].images_per_second == pytest.approx(505)
+    assert "num_parallel_calls=4 gave" in fixed.words(found.fixed)
+
+
+def test_storage_and_image_size_are_predicted_as_asked():
+    slow = diagnosed(state="cold", loader=200, loader_warm=400, whole=200)
+    asked = {"faster_storage": 10.0, "other_image_size": 448}
+    record = slow.model_copy(update=asked)
+    made = {one.change: one for one in predictions(record, rates_of(record))}
+    faster, larger = made["faster storage"], made["another image size"]
+    assert faster.how == "storage 10 times as fast"
+    assert 1 / faster.images_per_second == pytest.approx(1 / 400 + (1 / 200 - 1 / 400) / 10)
+    assert larger.how == "448 px instead of 224"
+    assert larger.images_per_second < 200
+    assert change("another image size").how == "112 px instead of 224"
+
+
 def test_faster_storage_shortens_only_what_cold_files_add():
     slow = {"state": "cold", "loader": 200, "loader_warm": 400, "whole": 200}
     found = change("faster storage", **slow)
@@ -257,7 +308,7 @@ def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
     manifest, spec = scan(tiny_photos).only("train"), BatchSpec(batch_size=8, image_size=16)
     nodes = autotuned(manifest, spec, TfData(), 0.5)
     assert "parallelism" in {name for node in nodes for name in node.autotuned}
-    assert words(nodes).startswith("AUTOTUNE settled on ")
+    assert any("parallelism" in one for one in chosen(nodes))
     fixed = autotuned(manifest, spec, TfData(num_parallel_calls=2, prefetch=1), 0.5)
     assert "buffer_size" not in {name for node in fixed for name in node.autotuned}
 
@@ -279,11 +330,14 @@ def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_p
         check=True,
     )
     record = read_diagnosed(out / RECORD)
-    assert {part.name for part in record.parts} == {
+    assert {part.name for part in record.parts} - {"fixed"} == {
         *("storage", "decode", "transform", "assemble"),
         *("loader", "consumer", "end to end"),
     }
     assert [part.error for part in record.parts if part.error] == []
+    tried = [part.settings for part in record.parts if part.name == "fixed"]
+    assert len(tried) == (2 if loader == "tf_data" else 0)
+    assert (derive(record).fixed is not None) == bool(tried)
     assert min(len(part.blocks) for part in record.parts) >= 3
     kept = json.loads((tmp_path / "found.json").read_text())
     assert kept == json.loads(derive(record).model_dump_json())
