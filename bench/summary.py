@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.cache_state import unproven
 from bench.own_loaders import is_own
-from bench.record import Block, Trial
+from bench.record import Block, Trial, told
 from bench.stats import Interval, median_interval, paired_ratio
 from loaders import LOADERS
 
@@ -205,8 +205,8 @@ def _disk_read(blocks: list[Block]) -> int | None:
 
 
 def _gpu(blocks: list[Block]) -> tuple[float | None, int | None]:
-    busy = [share for block in blocks for gpu in block.gpus for share in gpu.utilization]
-    held = [size for block in blocks for gpu in block.gpus for size in gpu.memory_bytes]
+    busy = [share for block in blocks for gpu in block.gpus for share in told(gpu.utilization)]
+    held = [int(size) for block in blocks for gpu in block.gpus for size in told(gpu.memory_bytes)]
     return (sum(busy) / len(busy) if busy else None), max(held, default=None)
 
 
