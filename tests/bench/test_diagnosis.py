@@ -10,10 +10,11 @@ from bench.diagnose.autotune import autotuned, words
 from bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
 from bench.diagnose.predict import cores_needed, predictions, remedies
 from bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
+from bench.diagnose.table import notes
 from bench.diagnose.verdict import derive
 from bench.diagnose.waterfall import draw_waterfall
 from bench.errors import RecordError
-from bench.record import Block
+from bench.record import Block, Gpu
 from loaders import BatchSpec, scan
 from loaders.tf_data import TfData
 
@@ -233,6 +234,17 @@ def test_the_sentence_names_bottleneck_stall_and_the_first_remedies(tmp_path):
     assert "Predicted to gain most: decoded images in memory (+150%)" in found.verdict
     draw_waterfall(found, tmp_path / "waterfall.png", "a test")
     assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_gpu_that_says_busy_while_the_consumer_waits_is_contradicted():
+    record = diagnosed()
+    for block in record.parts[-1].blocks:
+        block.wait_s = [1.0]
+        block.gpus = [Gpu(index=0, at_s=[1.0], utilization=[0.99], multiprocessors=[0.2])]
+    said = "\n".join(notes(record, derive(record)))
+    assert "End to end. GPU 0: a kernel running 99% of the time (NVML), 20% of" in said
+    assert "waited for batches 50% of it: believe the wait. 60% of the rate" in said
+    assert "End to end." not in "\n".join(notes(diagnosed(), derive(diagnosed())))
 
 
 def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
