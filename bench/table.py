@@ -197,7 +197,8 @@ def fed(trial: Trial) -> str:
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"
-        return "the {network} trainer, alpha {alpha}".format(**trial.recipe)
+        recipe = {"network": "MobileNetV2", **trial.recipe}  # older records knew no other
+        return "the {network} trainer, alpha {alpha}".format(**recipe)
     known = Accelerator.model_validate(trial.accelerator)
     spec = BatchSpec.model_validate(trial.spec)
     assumed = known.assumptions(spec, Recipe.model_validate(trial.recipe))
