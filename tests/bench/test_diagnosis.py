@@ -282,3 +282,10 @@ def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_p
     kept = json.loads((tmp_path / "found.json").read_text())
     assert kept == json.loads(derive(record).model_dump_json())
     assert (out / "waterfall.png").exists()
+    whole = record.parts[-1]
+    assert all(block.host.cores for part in record.parts[-3:] for block in part.blocks)
+    assert (out / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    events = json.loads((out / "trace.json").read_text())["traceEvents"]
+    assert sum(event["name"] == "step" for event in events) == sum(
+        len(block.step_s) for block in whole.blocks
+    )
