@@ -131,6 +131,19 @@ def test_the_picture_has_a_row_for_each_meter_that_told_something(blocks, tmp_pa
     assert matplotlib.image.imread(tmp_path / "gpu.png").std() > 0.1
 
 
+def test_throttling_is_marked_and_idling_is_not(blocks, tmp_path):
+    orange = np.array([252, 225, 197]) / 255  # as the mark is seen over white
+    seen = []
+    for name, reason in (("idle", 0x1), ("held", 0x4)):
+        gpu = THROTTLED.model_copy(update={"clock_reasons": [0x1, reason]})
+        told = [block.model_copy(update={"gpus": [gpu]}) for block in blocks]
+        draw_timeline(told, tmp_path / f"{name}.png", name)
+        pixels = matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3]
+        seen.append(int((np.abs(pixels - orange).max(axis=-1) < 0.02).sum()))
+    assert seen[0] == 0
+    assert seen[1] > 1_000
+
+
 def test_show_draws_one_trial_and_writes_all(blocks, trial, tmp_path, monkeypatch, capsys):
     trials = [trial("keras_pil", [1.0]), trial("tf_data", []), trial("tf_data", [2.0])]
     trials[2].blocks = blocks
