@@ -68,7 +68,7 @@ def _device_bytes() -> int | None:
     """In use on the fullest GPU. TensorFlow gives no memory back, so the end is the peak."""
     meter = GpuMeter(find_gpus())
     meter.sample()
-    used = [readings.memory_bytes[-1] for readings in meter.readings if readings.memory_bytes]
+    used = [int(size) for size in meter.latest("memory_bytes")]
     return max(used, default=None)
 
 

@@ -35,7 +35,13 @@ def timed_block(
         images += len(batch.labels)
     consumer.finish()
     taken = perf_counter() - begin
-    return Block(seconds=taken, images=images, wait_s=_rounded(waits), step_s=_rounded(steps))
+    return Block(
+        began=round(begin, 6),
+        seconds=taken,
+        images=images,
+        wait_s=_rounded(waits),
+        step_s=_rounded(steps),
+    )
 
 
 def _rounded(seconds: list[float]) -> list[float]:

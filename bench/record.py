@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from bench.errors import RecordError
 from loaders.contract import explain
 
-SCHEMA_NUMBER = 3
+SCHEMA_NUMBER = 4
 TRIALS = "trials.jsonl"
 
 
@@ -32,18 +33,43 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Samples = list[float | None]  # None where a reading failed that once; empty where it always did
+Counts = list[int | None]
+
+
 class Gpu(Record):
     """NVML's samples of one GPU during one block."""
 
     index: int
-    utilization: list[float] = Field(description="share of the sample period with a kernel running")
-    memory_bytes: list[int] = Field(description="in use on the whole GPU")
+    at_s: list[float] = Field([], description="of each sample, after the block began")
+    utilization: Samples = Field([], description="share of NVML's period with a kernel running")
+    memory_bytes: Counts = Field([], description="in use on the whole GPU")
+    multiprocessors: Samples = Field([], description="share in use since the last sample, by GPM")
+    power_w: Samples = []
+    pcie_rx_bytes_per_s: Counts = Field([], description="from the host to the GPU")
+    pcie_tx_bytes_per_s: Counts = Field([], description="from the GPU to the host")
+    sm_clock_mhz: Counts = []
+    memory_clock_mhz: Counts = []
+    clock_reasons: Counts = Field([], description="why clocks are not highest: NVML's bits")
+
+
+class Host(Record):
+    """Samples of the whole machine during one block, each of the time since the one before."""
+
+    at_s: list[float] = Field(description="of each sample, after the block began")
+    cores: dict[int, Samples] = Field({}, description="share of each core that was in use")
+    disk_read_bytes_per_s: Counts = Field([], description="of all disks together")
+    disk_write_bytes_per_s: Counts = []
+    disk_queue: Samples = Field([], description="requests in flight, mean")
+    minor_faults_per_s: Counts = Field([], description="page faults that waited for no disk")
+    major_faults_per_s: Counts = []
 
 
 class Block(Record):
     """One uninterrupted timed window."""
 
     round: int = 0
+    began: float | None = Field(None, description="seconds of the machine's monotonic clock")
     seconds: float = Field(description="from the device idle to the device idle")
     images: int
     wait_s: list[float] = Field(description="per step: from asking for a batch to having it")
@@ -52,11 +78,17 @@ class Block(Record):
     disk_read_bytes: int | None = Field(0, description="from the disk itself; none if unknown")
     consumed_bytes: int | None = Field(None, description="of its images' files, if asked for")
     gpus: list[Gpu] = []
+    host: Host | None = Field(None, description="the whole machine, where the system tells")
 
     @property
     def images_per_second(self) -> float:
         """Rate of this block."""
         return self.images / self.seconds
+
+
+def told(samples: Sequence[float | None]) -> list[float]:
+    """Those that did not fail."""
+    return [sample for sample in samples if sample is not None]
 
 
 class WarmUp(Record):

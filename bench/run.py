@@ -12,11 +12,12 @@ import numpy as np
 
 from bench.cache_state import check_cold
 from bench.errors import TrialError
-from bench.meters.gpu import GpuMeter, find_gpus, free_gpu_memory
+from bench.meters.block import Meters
+from bench.meters.gpu import find_gpus, free_gpu_memory
 from bench.meters.process import available_memory
 from bench.pixels import Pixels
 from bench.plan import Choice, Plan
-from bench.record import Block, Dropped, Gpu, SamePixels, Trial, WarmUp, write_trials
+from bench.record import Block, Dropped, SamePixels, Trial, WarmUp, told, write_trials
 from bench.remote import Remote
 from loaders import Augment, Manifest, find_loader, parse_settings
 
@@ -208,11 +209,11 @@ class Bench:
         return remote
 
     def _time(self, index: int, turn: int, remote: Remote) -> None:
-        with GpuMeter(self._gpus) as meter:
+        with Meters(self._gpus) as meters:
             answer = remote.time_block(self._plan.timing.block_seconds, self._left_s(index))
         block = Block.model_validate(answer["block"])
         block.round = turn
-        block.gpus = [Gpu(**vars(readings)) for readings in meter.readings]
+        meters.enter(block)
         trial = self.trials[index]
         trial.blocks.append(block)
         trial.dropped = [Dropped.model_validate(one) for one in answer["dropped"]]
@@ -239,7 +240,7 @@ class Bench:
             for trial in self.trials
             for block in trial.blocks
             for gpu in block.gpus
-            for size in gpu.memory_bytes
+            for size in told(gpu.memory_bytes)
         ]
         return bool(free and held) and min(free) < min(held) * _HEADROOM
 

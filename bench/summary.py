@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.cache_state import unproven
 from bench.own_loaders import is_own
-from bench.record import Block, Trial
+from bench.record import Block, Trial, told
 from bench.stats import Interval, median_interval, paired_ratio
+from bench.utilization import gpu_mean, throttled
 from loaders import LOADERS
 
 NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
@@ -32,6 +33,9 @@ class TrialSummary(BaseModel):
         wait_share: part of the timed blocks in which the consumer had no batch.
         gpu_utilization: mean over the timed blocks and all visible GPUs; None without a GPU.
         gpu_memory_bytes: most in use on one GPU.
+        gpu_multiprocessors: share in use, by GPM, likewise a mean; None where it is not told.
+        gpu_power_w: of one GPU, likewise a mean.
+        gpu_throttled: share of the samples in which clocks were held down, by reason.
         cpu_cores: processor seconds of the trial's process tree a second of its timed blocks.
         disk_read_bytes: over the timed blocks: 0 shows that the page cache was warm.
         left_out: rows of the source that were fed to no loader.
@@ -55,6 +59,9 @@ class TrialSummary(BaseModel):
     wait_share: float | None = None
     gpu_utilization: float | None = None
     gpu_memory_bytes: int | None = None
+    gpu_multiprocessors: float | None = None
+    gpu_power_w: float | None = None
+    gpu_throttled: dict[str, float] = {}
     cpu_cores: float | None = None
     peak_memory_bytes: int | None = None
     disk_read_bytes: int | None = None
@@ -191,7 +198,11 @@ def _summarize(
     about.cpu_cores = sum(block.cpu_s for block in trial.blocks) / seconds
     about.peak_memory_bytes = trial.peak_memory_bytes
     about.disk_read_bytes = _disk_read(trial.blocks)
-    about.gpu_utilization, about.gpu_memory_bytes = _gpu(trial.blocks)
+    about.gpu_utilization = gpu_mean(trial.blocks, "utilization")
+    about.gpu_memory_bytes = _gpu_memory(trial.blocks)
+    about.gpu_multiprocessors = gpu_mean(trial.blocks, "multiprocessors")
+    about.gpu_power_w = gpu_mean(trial.blocks, "power_w")
+    about.gpu_throttled = throttled(trial.blocks)
     return about
 
 
@@ -204,10 +215,9 @@ def _disk_read(blocks: list[Block]) -> int | None:
     return sum(known) if len(known) == len(blocks) else None
 
 
-def _gpu(blocks: list[Block]) -> tuple[float | None, int | None]:
-    busy = [share for block in blocks for gpu in block.gpus for share in gpu.utilization]
-    held = [size for block in blocks for gpu in block.gpus for size in gpu.memory_bytes]
-    return (sum(busy) / len(busy) if busy else None), max(held, default=None)
+def _gpu_memory(blocks: list[Block]) -> int | None:
+    held = [size for block in blocks for gpu in block.gpus for size in told(gpu.memory_bytes)]
+    return int(max(held)) if held else None
 
 
 def _winner(trials: list[TrialSummary]) -> int | None:

@@ -11,6 +11,7 @@ from bench.accelerators import Accelerator
 from bench.plan import Choice
 from bench.record import Trial
 from bench.summary import Figure, Summary, TrialSummary
+from bench.utilization import throttling_words, which_to_believe
 from loaders import BatchSpec
 from trainer import Recipe
 
@@ -21,7 +22,7 @@ def table(summary: Summary) -> Table:
     """One row a trial, fastest first; a mere ceiling is dim, the winner bold."""
     made = Table(caption=_caption(summary), caption_justify="left")
     made.add_column("loader and settings", overflow="fold", min_width=24)
-    gpu = any(trial.gpu_utilization is not None for trial in summary.trials)
+    gpu = _gpu_columns(summary)
     columns = [
         "images/s",
         "95 %",
@@ -29,7 +30,8 @@ def table(summary: Summary) -> Table:
         "AU",
         "wait",
         "first batch",
-        *(["GPU", "GPU memory"] if gpu else ["GPU"]),
+        "GPU",
+        *gpu,
         "CPU cores",
         "memory",
         "disk read",
@@ -43,8 +45,22 @@ def table(summary: Summary) -> Table:
     return made
 
 
-def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
-    name = Text(str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)))
+def _gpu_columns(summary: Summary) -> list[str]:
+    """Those that some trial has; GPU's own is always there, to say that there is none."""
+    fields = {
+        "SMs": "gpu_multiprocessors",
+        "GPU power": "gpu_power_w",
+        "GPU memory": "gpu_memory_bytes",
+    }
+    return [
+        name
+        for name, field in fields.items()
+        if any(getattr(trial, field) is not None for trial in summary.trials)
+    ]
+
+
+def _row(trial: TrialSummary, wins: bool, gpu: list[str]) -> list[Text]:
+    name = Text(_name(trial))
     if wins:
         name.append("  ← take this")
     elif trial.tied_with_best:
@@ -68,14 +84,22 @@ def _row(trial: TrialSummary, wins: bool, gpu: bool) -> list[Text]:
         _with(trial.first_batch_s, ".2f", " s"),
         _share(trial.gpu_utilization),
     ]
-    if gpu:
-        cells.append(bytes_text(trial.gpu_memory_bytes))
+    gpu_cells = {
+        "SMs": _share(trial.gpu_multiprocessors),
+        "GPU power": _with(trial.gpu_power_w, ".0f", " W"),
+        "GPU memory": bytes_text(trial.gpu_memory_bytes),
+    }
     cells += [
+        *(gpu_cells[name] for name in gpu),
         _with(trial.cpu_cores, ".2f"),
         bytes_text(trial.peak_memory_bytes),
         bytes_text(trial.disk_read_bytes),
     ]
     return [name, *map(Text, cells)]
+
+
+def _name(trial: TrialSummary) -> str:
+    return str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment))
 
 
 def _ranked(trial: TrialSummary) -> bool:
@@ -123,6 +147,14 @@ def _caption(summary: Summary) -> str:
     ]
     if all(trial.gpu_utilization is None for trial in summary.trials):
         notes.append("GPU: no NVIDIA GPU was seen.")
+    if any(trial.gpu_multiprocessors is not None for trial in summary.trials):
+        notes.append("GPU: time with a kernel running (NVML). SMs: multiprocessors in use (GPM).")
+    notes += [f"{_name(trial)}: {said}" for trial in summary.trials if (said := _clash(trial))]
+    notes += [
+        f"{_name(trial)}: {throttling_words(trial.gpu_throttled)}."
+        for trial in summary.trials
+        if trial.gpu_throttled
+    ]
     if any((trial.spread or 0) > NOISY for trial in summary.trials):
         notes.append(f"~: the blocks spread over more than {NOISY:.0%} of their median.")
     if any(trial.other_pixels is not None for trial in summary.trials):
@@ -134,6 +166,18 @@ def _caption(summary: Summary) -> str:
     if left_out:
         notes.append(f"{left_out:,} images that not all of these loaders can read were left out.")
     return "\n".join(notes)
+
+
+def _clash(trial: TrialSummary) -> str | None:
+    if trial.wait_share is None:
+        return None
+    kept = trial.accelerator_utilization
+    return which_to_believe(
+        trial.wait_share,
+        None if kept is None else 1 - kept,
+        trial.gpu_utilization,
+        trial.gpu_multiprocessors,
+    )
 
 
 def headline(trials: list[Trial]) -> str:
@@ -153,7 +197,8 @@ def fed(trial: Trial) -> str:
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"
-        return "the {network} trainer, alpha {alpha}".format(**trial.recipe)
+        recipe = {"network": "MobileNetV2", **trial.recipe}  # older records knew no other
+        return "the {network} trainer, alpha {alpha}".format(**recipe)
     known = Accelerator.model_validate(trial.accelerator)
     spec = BatchSpec.model_validate(trial.spec)
     assumed = known.assumptions(spec, Recipe.model_validate(trial.recipe))

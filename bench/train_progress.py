@@ -67,5 +67,5 @@ class _Window:
 
 
 def _gpu(meter: GpuMeter) -> str:
-    latest = [readings.utilization[-1] for readings in meter.readings if readings.utilization]
+    latest = meter.latest("utilization")
     return f", GPU {sum(latest) / len(latest):.0%}" if latest else ", no NVIDIA GPU"

@@ -135,10 +135,27 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, found.model_dump())
     draw_waterfall(found, folder / "waterfall.png", _headline(record))
+    pictures = ["waterfall.png", *_keep_timeline(record, folder)]
     _print(terminal, record, found)
-    terminal.print(f"Records and waterfall.png: {folder}", highlight=False, soft_wrap=True)
+    said = f"Records, {', '.join(pictures)}: {folder}"
+    terminal.print(said, highlight=False, soft_wrap=True)
     if found.bottleneck is None:
         raise typer.Exit(NOTHING_DONE)
+
+
+def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
+    """The blocks end to end as a picture and as a trace; the files' names."""
+    from bench.record import write_text
+    from bench.timeline import draw_timeline
+    from bench.trace import trace_text
+
+    blocks = next(part.blocks for part in record.parts if part.name == "end to end")
+    if not blocks:
+        return []
+    title = f"{_headline(record)}, end to end"
+    draw_timeline(blocks, folder / "timeline.png", title)
+    write_text(folder / "trace.json", trace_text({title: blocks}))
+    return ["timeline.png", "trace.json"]
 
 
 def _print(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:

@@ -172,19 +172,43 @@ def bench(
 
 def show(
     result: Annotated[Path, typer.Argument(help="The folder that a bench wrote.")],
+    timeline: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also draw one trial's waits, steps and meters over time; a PNG.", dir_okay=False
+        ),
+    ] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            help="Which one, by its line in trials.jsonl. (default: the winner, or the first)",
+            min=1,
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write all trials as a trace for ui.perfetto.dev; JSON.", dir_okay=False
+        ),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Show the tables of an earlier bench or limits, derived anew from the raw record."""
     from bench.commands.limiting import show_limits
+    from bench.commands.timing import keep_timeline, keep_trace
     from bench.limits import RECORD, read_limits
     from bench.record import read_trials, write_json
     from bench.summary import summarize
 
     trials = read_trials(result)
+    summary = summarize(trials)
+    if timeline is not None:
+        keep_timeline(timeline, trials, trial, summary.winner)
+    if trace is not None:
+        keep_trace(trace, trials)
     if (result / RECORD).is_file():
         show_limits(console(), trials, read_limits(result), result, json)
         return
-    summary = summarize(trials)
     _show(console(), trials, summary)
     if json is not None:
         write_json(json, summary.model_dump())

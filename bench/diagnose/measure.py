@@ -18,6 +18,7 @@ from bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
 from bench.diagnose.stages import DEPTHS
 from bench.environment import usable_cores
 from bench.errors import PlanError, TrialError
+from bench.meters.block import Meters
 from bench.meters.gpu import find_gpus
 from bench.meters.process import available_memory, tree_memory
 from bench.plan import Choice
@@ -152,6 +153,7 @@ class _Session:
         self._folder = folder
         self._say = say
         self._pace = pace
+        self._gpus = find_gpus()
         self._live: dict[str, Remote] = {}
         self._fixed = fixed_choices(question.choice, record.cores)
         self._orders = self._all_orders()
@@ -299,12 +301,14 @@ class _Session:
         if remote is None:
             return
         try:
-            answer = remote.time_block(limit_s=_TRIAL_LIMIT_S, **probe.block)
+            with Meters(self._gpus) as meters:
+                answer = remote.time_block(limit_s=_TRIAL_LIMIT_S, **probe.block)
         except TrialError as error:
             self._give_up(probe.key, str(error))
             return
         block = Block.model_validate(answer["block"])
         block.round = turn
+        meters.enter(block)
         probe.part.blocks.append(block)
 
     def _give_up(self, key: str, error: str) -> None:

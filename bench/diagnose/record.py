@@ -12,7 +12,7 @@ from bench.errors import RecordError
 from bench.record import Block, CacheState, Consumer, Record
 from loaders.contract import explain
 
-SCHEMA_NUMBER = 1
+SCHEMA_NUMBER = 2
 RECORD = "diagnosis-record.json"
 
 PartName = Literal[

@@ -6,10 +6,11 @@ from rich.table import Table
 
 from bench.diagnose import fixed
 from bench.diagnose.autotune import Node, chosen
-from bench.diagnose.derive import Ceiling
+from bench.diagnose.derive import Ceiling, find_part, proven
 from bench.diagnose.predict import Prediction, shares_cores
 from bench.diagnose.record import Diagnosed
 from bench.diagnose.verdict import Diagnosis, consumer_name
+from bench.utilization import gpu_mean, gpu_words, host_words, which_to_believe
 
 
 def label(one: Ceiling) -> str:
@@ -97,6 +98,19 @@ def _failed(record: Diagnosed) -> list[str]:
     return [f"{one['name']}: {one['measured']}" for one in checks if not one["passed"]]
 
 
+def _metered(record: Diagnosed, found: Diagnosis) -> list[str]:
+    """What machine and GPUs did end to end, and whom to believe where they contradict."""
+    whole = find_part(record, "end to end")
+    if whole is None or found.stall is None:
+        return []
+    blocks = proven(whole)
+    waited = sum(sum(block.wait_s) for block in blocks) / sum(block.seconds for block in blocks)
+    said = [host_words(blocks), *gpu_words(blocks)]
+    busy, used = gpu_mean(blocks, "utilization"), gpu_mean(blocks, "multiprocessors")
+    said.append(which_to_believe(waited, found.stall.median, busy, used))
+    return [f"End to end. {line}" for line in said if line]
+
+
 def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
     """What else is to be said, a line each."""
     lines = [
@@ -117,6 +131,7 @@ def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
         )
     if shares_cores(record):
         lines.append(f"Loader and {consumer_name(record)} share the cores.")
+    lines += _metered(record, found)
     if not record.on_gpu:
         lines.append("No GPU: the copy from host to device was not measured.")
     if record.autotuned and (settled := chosen(record.autotuned)):

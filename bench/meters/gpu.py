@@ -1,30 +1,37 @@
-"""Utilization and memory of NVIDIA GPUs, read from NVML no faster than it renews them."""
+"""What NVML tells of NVIDIA GPUs, read no faster than it renews it."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from types import TracebackType
 from typing import Any, Self
 
+from bench.meters.gpm import Gpm
+from bench.meters.sampling import Figures, Sample, Sampler, during, now
+from bench.record import Block, Gpu
+
 PERIOD_S = 1.0  # NVML renews utilization every 1/6 s to 1 s, by GPU
+_KILOBYTE = 1_000
+
+# Reasons for which a GPU's clocks are not at their highest; bit 1, that it idles, is no throttling.
+# Source: NVML API reference, "NvmlClocksEventReasons".
+_THROTTLING = {
+    0x002: "clocks set by the user",
+    0x004: "power cap",
+    0x008: "hardware slowdown",
+    0x010: "sync boost",
+    0x020: "heat (software)",
+    0x040: "heat (hardware)",
+    0x080: "power brake",
+    0x100: "display clocks",
+}
 
 
-@dataclass
-class GpuReadings:
-    """What NVML told of one GPU in one block: its samples, raw.
-
-    Attributes:
-        utilization: share of the period in which at least one kernel ran, 0 to 1.
-        memory_bytes: memory in use on the whole GPU.
-    """
-
-    index: int
-    utilization: list[float] = field(default_factory=list)
-    memory_bytes: list[int] = field(default_factory=list)
+def throttling(clock_reasons: int) -> list[str]:
+    """Names of what holds the clocks down, from NVML's bits; none while the GPU merely idles."""
+    return [name for bit, name in _THROTTLING.items() if clock_reasons & bit]
 
 
 class GpuMeter:
@@ -34,13 +41,17 @@ class GpuMeter:
         """Meter the devices of `find_gpus`."""
         self._devices = devices
         self._period_s = period_s
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._sample_until_done, daemon=True)
-        self.readings = [GpuReadings(index) for index, _ in devices]
+        self._samples: list[list[Sample]] = [[] for _ in devices]
+        self._gpms: list[Gpm | None] = [None for _ in devices]
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         if self._devices:
-            self._thread.start()
+            self._gpms = [Gpm.of(handle) for _, handle in self._devices]
+            for gpm in filter(None, self._gpms):
+                self._open.enter_context(closing(gpm))
+            # Entered last, so that the thread has ended before what it reads is closed.
+            self._open.enter_context(Sampler(self.sample, self._period_s))
         return self
 
     def __exit__(
@@ -49,25 +60,67 @@ class GpuMeter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._done.set()
-        if self._devices:
-            self._thread.join()
-
-    def _sample_until_done(self) -> None:
-        # The first sample after one period: before, NVML still tells of what ran earlier.
-        while not self._done.wait(self._period_s):
-            self.sample()
+        self._open.close()
+        self._gpms = [None for _ in self._devices]
 
     def sample(self) -> None:
-        """Read each GPU once; a reading that fails is left out."""
-        import pynvml
+        """Read each GPU once; a reading that fails is left out, alone."""
+        for (_, handle), gpm, samples in zip(self._devices, self._gpms, self._samples, strict=True):
+            samples.append(now(_read(handle, gpm)))
 
-        for readings, (_, handle) in zip(self.readings, self._devices, strict=True):
+    def latest(self, reading: str) -> list[float]:
+        """The newest sample's, of each GPU that told it."""
+        newest = [samples[-1].figures for samples in self._samples if samples]
+        return [figures[reading] for figures in newest if reading in figures]
+
+    def readings(self, block: Block) -> list[Gpu]:
+        """Raw samples of each GPU in a block that says when it began."""
+        assert block.began is not None
+        made = []
+        for (index, _), samples in zip(self._devices, self._samples, strict=True):
+            told = during(samples, block.began, block.seconds, self._period_s)
+            values = {"at_s": told.at_s, **told.readings} if told else {}
+            made.append(Gpu.model_validate({"index": index, **values}))
+        return made
+
+
+Reading = Callable[[Any, Any], float]  # of NVML and a handle
+_READINGS: dict[str | int, Reading] = {
+    "utilization": lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
+    "memory_bytes": lambda nvml, gpu: int(nvml.nvmlDeviceGetMemoryInfo(gpu).used),
+    "power_w": lambda nvml, gpu: round(nvml.nvmlDeviceGetPowerUsage(gpu) / 1_000, 1),
+    "sm_clock_mhz": lambda nvml, gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
+    "memory_clock_mhz": lambda nvml, gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),
+    "clock_reasons": lambda nvml, gpu: _clock_reasons(nvml, gpu),
+}
+# Each blocks for the 20 ms that it measures: of the traffic between them it knows nothing. GPM
+# counts all of it, so where there is GPM these are not asked.
+_PCIE: dict[str | int, Reading] = {
+    "pcie_rx_bytes_per_s": lambda nvml, gpu: _pcie(nvml, gpu, nvml.NVML_PCIE_UTIL_RX_BYTES),
+    "pcie_tx_bytes_per_s": lambda nvml, gpu: _pcie(nvml, gpu, nvml.NVML_PCIE_UTIL_TX_BYTES),
+}
+
+
+def _read(handle: Any, gpm: Gpm | None) -> Figures:
+    import pynvml
+
+    told = gpm.read() if gpm else {}
+    for name, read in {**_READINGS, **_PCIE}.items():
+        if name not in told:
             with suppress(pynvml.NVMLError):
-                rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
-                memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-                readings.utilization.append(rates.gpu / 100)
-                readings.memory_bytes.append(int(memory.used))
+                told[name] = read(pynvml, handle)
+    return told
+
+
+def _pcie(nvml: Any, handle: Any, counter: int) -> int:
+    return int(nvml.nvmlDeviceGetPcieThroughput(handle, counter)) * _KILOBYTE
+
+
+def _clock_reasons(nvml: Any, handle: Any) -> int:
+    """NVML's bits, by the call of newer drivers, or by that of older ones or of an older pynvml."""
+    with suppress(nvml.NVMLError, AttributeError):
+        return int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+    return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
 
 
 def find_gpus() -> list[tuple[int, Any]]:

@@ -13,11 +13,12 @@ from bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
 from bench.diagnose.fixed import fixed_choices
 from bench.diagnose.predict import cores_needed, predictions, remedies
 from bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
+from bench.diagnose.table import notes
 from bench.diagnose.verdict import derive
 from bench.diagnose.waterfall import draw_waterfall
 from bench.errors import RecordError
 from bench.plan import Choice
-from bench.record import Block
+from bench.record import Block, Gpu
 from loaders import BatchSpec, scan
 from loaders.tf_data import TfData
 
@@ -304,6 +305,17 @@ def test_the_sentence_names_bottleneck_stall_and_the_first_remedies(tmp_path):
     assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_gpu_that_says_busy_while_the_consumer_waits_is_contradicted():
+    record = diagnosed()
+    for block in record.parts[-1].blocks:
+        block.wait_s = [1.0]
+        block.gpus = [Gpu(index=0, at_s=[1.0], utilization=[0.99], multiprocessors=[0.2])]
+    said = "\n".join(notes(record, derive(record)))
+    assert "End to end. GPU 0: a kernel running 99% of the time (NVML), 20% of" in said
+    assert "waited for batches 50% of it: believe the wait. 60% of the rate" in said
+    assert "End to end." not in "\n".join(notes(diagnosed(), derive(diagnosed())))
+
+
 def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
     manifest, spec = scan(tiny_photos).only("train"), BatchSpec(batch_size=8, image_size=16)
     nodes = autotuned(manifest, spec, TfData(), 0.5)
@@ -342,3 +354,10 @@ def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_p
     kept = json.loads((tmp_path / "found.json").read_text())
     assert kept == json.loads(derive(record).model_dump_json())
     assert (out / "waterfall.png").exists()
+    whole = record.parts[-1]
+    assert all(block.host.cores for part in record.parts[-3:] for block in part.blocks)
+    assert (out / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    events = json.loads((out / "trace.json").read_text())["traceEvents"]
+    assert sum(event["name"] == "step" for event in events) == sum(
+        len(block.step_s) for block in whole.blocks
+    )

@@ -1,12 +1,25 @@
 """Meters read what was really used."""
 
+import ctypes
+import mmap
+import os
+import statistics
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
+from itertools import count
+from pathlib import Path
 
+import pynvml
+import pytest
+
+from bench.cache_state import evict, read_bytes
 from bench.meters import gpu
+from bench.meters.block import Meters
+from bench.meters.host import Counters, HostMeter, Ticks, rates, read_counters
 from bench.meters.process import available_memory
+from bench.meters.sampling import Sample, begins, during
+from bench.record import Block, Host
 
 MEASURED = """
 import subprocess, sys, time
@@ -43,55 +56,231 @@ def test_available_memory_is_below_that_of_the_machine():
     assert 0 < available_memory() < 1e15
 
 
-class StandInNvml:
-    """Made-up readings in the form that NVML gives; the second GPU cannot tell its utilization."""
+REFUSED = pynvml.NVML_ERROR_NOT_SUPPORTED
 
-    NVMLError = RuntimeError
+
+class Driver:
+    """The C functions of a made-up driver, which fill NVML's own structures as pynvml passes them.
+
+    The first GPU tells all; the second has no GPM and does not tell its utilization.
+    """
 
     def __init__(self) -> None:
-        self.busy = {0: iter([37, 83, 91] + [100] * 1000)}
+        self.busy = iter([37, 83, 91] + [100] * 1000)
+        self.held: set[int] = set()
+        self.numbers = count(1)
+        self.sampled: dict[int, int] = {}
+        self.between: list[tuple[int, int]] = []
+        self.refused: set[str] = set()
+        self.missing: set[str] = set()
+        self.metric_refused = False
 
-    def nvmlInit(self) -> None: ...
+    def function(self, name: str):
+        if name in self.missing or not hasattr(self, name):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+        return (lambda *_: REFUSED) if name in self.refused else getattr(self, name)
 
-    def nvmlDeviceGetCount(self) -> int:
-        return 2
+    def nvmlInitWithFlags(self, flags) -> int:
+        return 0
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
-        return index
+    def nvmlDeviceGetCount_v2(self, told) -> int:
+        told._obj.value = 2
+        return 0
 
-    def nvmlDeviceGetUUID(self, handle: int) -> str:
-        return f"GPU-{handle}"
+    def nvmlDeviceGetHandleByIndex_v2(self, index, told) -> int:
+        return put(told, 1_000 + index.value, pynvml.c_nvmlDevice_t)
 
-    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:
-        if handle == 1:
-            raise self.NVMLError("not supported")
-        return SimpleNamespace(gpu=next(self.busy[handle]))
+    def nvmlDeviceGetUUID(self, handle, told, size) -> int:
+        told.value = f"GPU-{address(handle) - 1_000}".encode()
+        return 0
 
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(used=5_000_000, free=1_000_000)
+    def nvmlDeviceGetUtilizationRates(self, handle, told) -> int:
+        if address(handle) != 1_000:
+            return REFUSED
+        told._obj.gpu, told._obj.memory = next(self.busy), 20
+        return 0
+
+    def nvmlDeviceGetMemoryInfo(self, handle, told) -> int:
+        told._obj.used, told._obj.free = 5_000_000, 1_000_000
+        return 0
+
+    def nvmlDeviceGetPowerUsage(self, handle, told) -> int:
+        told._obj.value = 287_654  # milliwatts
+        return 0
+
+    def nvmlDeviceGetClockInfo(self, handle, kind, told) -> int:
+        told._obj.value = {pynvml.NVML_CLOCK_SM: 1_410, pynvml.NVML_CLOCK_MEM: 1_593}[kind.value]
+        return 0
+
+    def nvmlDeviceGetPcieThroughput(self, handle, counter, told) -> int:
+        told._obj.value = {0: 1_500, 1: 250_000}[counter.value]  # kilobytes; 1 is received
+        return 0
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle, told) -> int:
+        told._obj.value = (
+            pynvml.nvmlClocksEventReasonSwPowerCap | pynvml.nvmlClocksEventReasonHwThermalSlowdown
+        )
+        return 0
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle, told) -> int:
+        told._obj.value = pynvml.nvmlClocksThrottleReasonGpuIdle
+        return 0
+
+    def nvmlGpmQueryDeviceSupport(self, handle, told) -> int:
+        assert told._obj.version == pynvml.NVML_GPM_SUPPORT_VERSION
+        told._obj.isSupportedDevice = int(address(handle) == 1_000)
+        return 0
+
+    def nvmlGpmSampleAlloc(self, told) -> int:
+        number = next(self.numbers)
+        self.held.add(number)
+        return put(told, number, pynvml.c_nvmlGpmSample_t)
+
+    def nvmlGpmSampleFree(self, sample) -> int:
+        self.held.remove(address(sample))
+        return 0
+
+    def nvmlGpmSampleGet(self, handle, sample) -> int:
+        assert address(sample) in self.held
+        self.sampled[address(sample)] = next(self.numbers)
+        return 0
+
+    def nvmlGpmMetricsGet(self, query) -> int:
+        asked = query._obj
+        assert asked.version == pynvml.NVML_GPM_METRICS_GET_VERSION
+        both = (self.sampled[address(asked.sample1)], self.sampled[address(asked.sample2)])
+        self.between.append(both)
+        values = {
+            pynvml.NVML_GPM_METRIC_SM_UTIL: 31.25,
+            pynvml.NVML_GPM_METRIC_PCIE_RX_PER_SEC: 64.0,
+            pynvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC: 2.0,
+        }
+        for metric in asked.metrics[: asked.numMetrics]:
+            metric.value = values[metric.metricId]
+            metric.nvmlReturn = 0
+        if self.metric_refused:
+            asked.metrics[0].nvmlReturn = REFUSED
+        return 0
 
 
-def test_the_gpu_meter_keeps_raw_samples_and_leaves_out_what_fails(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", StandInNvml())
-    meter = gpu.GpuMeter(gpu.find_gpus())
-    meter.sample()
-    meter.sample()
-    assert meter.readings[0].utilization == [0.37, 0.83]
-    assert meter.readings[0].memory_bytes == [5_000_000] * 2
-    assert meter.readings[1].utilization == []
+def put(told, value: int, kind) -> int:
+    ctypes.pointer(told._obj)[0] = ctypes.cast(value, kind)
+    return 0
 
 
-def test_the_gpu_meter_samples_only_inside_its_with(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", StandInNvml())
+def address(pointer) -> int:
+    return ctypes.cast(pointer, ctypes.c_void_p).value
+
+
+@pytest.fixture
+def driver(monkeypatch) -> Driver:
+    made = Driver()
+    monkeypatch.setattr(pynvml, "_LoadNvmlLibrary", lambda: None)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer", made.function)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return made
+
+
+def sampled(times: int = 2) -> list:
+    """Readings of each GPU of the driver, over a block of two samples."""
+    began = time.perf_counter()
+    with gpu.GpuMeter(gpu.find_gpus(), period_s=100) as meter:
+        meter._period_s = 0  # every sample counts, though none is a period old
+        for _ in range(times):
+            meter.sample()
+        seconds = time.perf_counter() - began
+        return meter.readings(Block(began=began, seconds=seconds, images=1, wait_s=[], step_s=[]))
+
+
+def test_a_gpu_tells_all_in_the_units_that_the_record_names(driver):
+    first, second = sampled()
+    assert (first.index, second.index) == (0, 1)
+    assert first.utilization == [0.37, 0.83]
+    assert first.memory_bytes == [5_000_000] * 2
+    assert first.power_w == [287.7] * 2
+    assert (first.sm_clock_mhz, first.memory_clock_mhz) == ([1_410] * 2, [1_593] * 2)
+    assert len(first.at_s) == 2
+    assert 0 <= first.at_s[0] <= first.at_s[1]
+
+
+def test_what_a_gpu_refuses_is_left_out_alone(driver):
+    driver.refused = {"nvmlDeviceGetPowerUsage"}
+    first, second = sampled()
+    assert first.power_w == second.power_w == second.utilization == []
+    assert second.memory_bytes == [5_000_000] * 2
+    assert first.utilization == [0.37, 0.83]
+
+
+def test_a_reading_that_fails_once_keeps_its_place_among_the_times(driver, monkeypatch):
+    answers = iter([0, REFUSED, 0])
+    tell = driver.nvmlDeviceGetMemoryInfo
+    monkeypatch.setattr(
+        driver, "nvmlDeviceGetMemoryInfo", lambda *given: tell(*given) or next(answers)
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert sampled(3)[0].memory_bytes == [5_000_000, None, 5_000_000]
+
+
+def test_gpm_tells_multiprocessors_and_all_of_the_traffic_and_is_freed(driver):
+    first, _ = sampled()
+    assert first.multiprocessors == [0.3125] * 2
+    assert first.pcie_rx_bytes_per_s == [64 * 2**20] * 2
+    assert first.pcie_tx_bytes_per_s == [2 * 2**20] * 2
+    assert driver.sampled
+    assert driver.held == set()
+
+
+def test_gpm_compares_each_sample_with_the_one_before(driver):
+    sampled(3)
+    firsts, lasts = zip(*driver.between, strict=True)
+    assert len(firsts) == 3
+    assert firsts[1:] == lasts[:-1]
+    assert all(first < last for first, last in driver.between)
+
+
+def test_a_gpu_without_gpm_tells_its_traffic_by_nvml(driver):
+    _, second = sampled()
+    assert second.multiprocessors == []
+    assert second.pcie_rx_bytes_per_s == [250_000_000] * 2
+    assert second.pcie_tx_bytes_per_s == [1_500_000] * 2
+
+
+def test_a_driver_without_gpm_or_a_refused_metric_costs_nothing_else(driver):
+    driver.metric_refused = True
+    first, _ = sampled()
+    assert first.multiprocessors == []
+    assert first.pcie_rx_bytes_per_s == [64 * 2**20] * 2
+    driver.missing = {"nvmlGpmQueryDeviceSupport"}
+    assert sampled()[0].pcie_rx_bytes_per_s == [250_000_000] * 2
+
+
+def test_a_gpm_that_cannot_begin_leaves_no_sample_behind(driver):
+    driver.refused = {"nvmlGpmSampleGet"}
+    first, _ = sampled()
+    assert first.multiprocessors == []
+    assert next(driver.numbers) > 1
+    assert driver.held == set()
+
+
+def test_throttling_is_named_and_idling_is_none(driver):
+    first, _ = sampled()
+    assert gpu.throttling(first.clock_reasons[0]) == ["power cap", "heat (hardware)"]
+    driver.missing = {"nvmlDeviceGetCurrentClocksEventReasons"}  # of an older driver
+    first, _ = sampled()
+    assert gpu.throttling(first.clock_reasons[0]) == []
+
+
+def test_the_gpu_meter_samples_only_inside_its_with(driver):
     with gpu.GpuMeter(gpu.find_gpus(), period_s=0.01) as meter:
         time.sleep(0.2)
-    taken = len(meter.readings[0].utilization)
+    taken = len(meter._samples[0])
     time.sleep(0.1)
-    assert 1 <= taken == len(meter.readings[0].utilization)
+    assert 1 <= taken == len(meter._samples[0])
+    assert meter.latest("memory_bytes") == [5_000_000] * 2
+    assert len(meter.latest("utilization")) == 1
 
 
-def test_only_visible_gpus_are_metered(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", StandInNvml())
+def test_only_visible_gpus_are_metered(driver, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [index for index, _ in gpu.find_gpus()] == [1]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-0")
@@ -102,4 +291,79 @@ def test_without_a_driver_there_is_no_gpu_and_no_reading():
     meter = gpu.GpuMeter([])
     with meter:
         pass
-    assert meter.readings == []
+    assert meter.readings(Block(began=0, seconds=1, images=1, wait_s=[], step_s=[])) == []
+
+
+def test_samples_of_the_time_before_and_after_a_block_are_not_its_own():
+    taken = [Sample(at, {"power_w": at}) for at in (9.9, 10.1, 10.6, 11.6, 12.6)]
+    told = during(taken, began=10, seconds=2, period_s=1.0)
+    assert told.at_s == [0.6, 1.6]
+    assert told.readings == {"power_w": [10.6, 11.6]}
+    assert begins(told.at_s) == [0.0, 0.6]
+    assert during(taken, began=20, seconds=2, period_s=1.0) is None
+
+
+def metered(code: str) -> tuple[Host, Block]:
+    """Readings of the real machine while a process runs this code."""
+    began = time.perf_counter()
+    with Meters([]) as meters:
+        subprocess.run([sys.executable, "-c", code], check=True)
+    seconds = time.perf_counter() - began
+    block = Block(began=began, seconds=seconds, images=1, wait_s=[], step_s=[])
+    meters.enter(block)
+    assert block.host is not None
+    return block.host, block
+
+
+CORE = min(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
+BURN = f"import os, time; os.sched_setaffinity(0, [{CORE}])\n"
+BURN += "e = time.perf_counter() + 1.5\nwhile time.perf_counter() < e: pass"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_that_burns_a_core_shows_on_a_core():
+    told, block = metered(BURN)
+    assert set(told.cores) == set(read_counters().cores)
+    assert all(len(shares) == len(told.at_s) for shares in told.cores.values())
+    assert all(0 < at <= block.seconds for at in told.at_s)
+    assert statistics.median(told.cores[CORE]) >= 0.8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_touching_new_memory_shows_as_page_faults():
+    pages, before = 50_000, read_counters()
+    with mmap.mmap(-1, pages * mmap.PAGESIZE) as memory:
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(pages):
+            memory[page * mmap.PAGESIZE] = 1
+    told = rates(before, latest := read_counters())
+    assert told["minor_faults_per_s"] * (latest.at - before.at) >= 0.95 * pages
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_file_that_is_read_from_the_disk_shows_its_bytes(tmp_path):
+    path, size = tmp_path / "file", 50_000_000
+    path.write_bytes(b"1" * size)
+    evict([bytes(path)], sync=True)
+    own, before = read_bytes(), read_counters()
+    path.read_bytes()
+    latest, read = read_counters(), read_bytes()
+    if "disk_read_bytes_per_s" not in before.totals or own is None or read - own < size:
+        pytest.skip("files here are not evicted to a disk that the system tells of")
+    told = rates(before, latest)
+    assert told["disk_read_bytes_per_s"] * (latest.at - before.at) >= 0.95 * size
+    assert told["disk_queue"] > 0
+
+
+def test_rates_are_differences_over_the_time_between():
+    before = Counters(10.0, {0: Ticks(100, 200), 3: Ticks(0, 200)}, {"disk_queue": 1.0})
+    latest = Counters(12.0, {0: Ticks(250, 400), 3: Ticks(0, 200)}, {"disk_queue": 7.0})
+    assert rates(before, latest) == {0: 0.75, "disk_queue": 3.0}
+
+
+def test_what_the_system_does_not_tell_is_absent_and_not_zero(monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda path: (_ for _ in ()).throw(OSError(path)))
+    with HostMeter(period_s=0.01) as meter:
+        time.sleep(0.1)
+    assert meter.readings(Block(began=0, seconds=1e12, images=1, wait_s=[], step_s=[])) is None

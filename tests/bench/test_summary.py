@@ -4,6 +4,7 @@ import pytest
 
 from bench.record import Gpu, WarmUp
 from bench.summary import summarize
+from bench.table import fed
 
 
 def test_the_fastest_loader_wins(trial):
@@ -73,6 +74,12 @@ def test_gpu_utilization_is_the_mean_over_blocks_and_gpus(trial):
     one = summarize([trial("tf_data", [100, 100], gpus=gpus)]).trials[0]
     assert one.gpu_utilization == pytest.approx(0.7)
     assert one.gpu_memory_bytes == 30
+
+
+def test_a_record_from_before_networks_could_be_chosen_names_the_only_one(trial):
+    old = trial("tf_data", [100])
+    old.recipe = {"alpha": 0.35}
+    assert fed(old) == "the MobileNetV2 trainer, alpha 0.35"
 
 
 def test_without_a_gpu_its_column_is_null(trial):

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from bench.block import timed_block
 from bench.consumer import Drain, make_trainer
+from bench.meters.block import Meters
+from bench.meters.gpu import find_gpus
 from bench.stats import median_interval
 from loaders import Batch, BatchSpec, Manifest, open_loader
 from trainer import Recipe
@@ -83,6 +85,30 @@ def test_the_harness_against_a_bare_loop(benchmark, manifest, trainer, windows):
             lambda: timed_block(stream, trainer, window_s).images_per_second,
             lambda: trained_rate(stream, trainer, window_s),
             pairs,
+        )
+
+
+def test_the_meters_against_none(benchmark, manifest, trainer, windows):
+    """The same stream, step and harness with every meter on and off; 0.99 is wanted.
+
+    Here they share the timed process and its lock; a bench runs them in another.
+    """
+    _, window_s, pairs = windows
+    gpus = find_gpus()
+
+    def metered() -> float:
+        with Meters(gpus) as meters:
+            block = timed_block(stream, trainer, window_s)
+        meters.enter(block)
+        return block.images_per_second
+
+    with open_loader("tf_data", manifest, TRAINED, {"cache": "decoded"}) as stream:
+        filled(stream, manifest)
+        keep_ratio(
+            benchmark,
+            metered,
+            lambda: timed_block(stream, trainer, window_s).images_per_second,
+            3 * pairs,
         )
 
 

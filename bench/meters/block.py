@@ -1,0 +1,45 @@
+"""All meters that run beside a timed block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from bench.meters.gpu import GpuMeter
+from bench.meters.host import HostMeter
+from bench.record import Block
+
+
+class Meters:
+    """The GPUs' and the machine's, inside a `with`.
+
+    They run in the process that waits for the block, not in the one that is timed.
+    """
+
+    def __init__(self, gpus: Sequence[tuple[int, Any]]) -> None:
+        """Meter the machine and the GPUs of `find_gpus`."""
+        self._gpus = GpuMeter(gpus)
+        self._host = HostMeter()
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._open.enter_context(self._gpus)
+        self._open.enter_context(self._host)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def enter(self, block: Block) -> None:
+        """Put into a block what was read while it ran; one that does not say when gets nothing."""
+        if block.began is None:
+            return
+        block.gpus = self._gpus.readings(block)
+        block.host = self._host.readings(block)

@@ -1,0 +1,179 @@
+"""Real blocks over time: a trace that adds up, and a picture."""
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from bench.block import timed_block
+from bench.cli import main
+from bench.meters.block import Meters
+from bench.record import Block, Gpu, write_trials
+from bench.timeline import draw_timeline
+from bench.trace import trace, trace_text
+from loaders import Batch
+
+THROTTLED = Gpu(
+    index=0,
+    at_s=[0.2, 0.4],
+    utilization=[0.97, None],
+    multiprocessors=[0.3, 0.3],
+    power_w=[240.0, 250.0],
+    pcie_rx_bytes_per_s=[10**8, 10**8],
+    sm_clock_mhz=[1_400, 1_000],
+    clock_reasons=[0x1, 0x4],
+)
+
+
+class Slow:
+    """A step of 10 ms, and 30 ms more on the device at the end."""
+
+    def step(self, batch: Batch) -> None:
+        time.sleep(0.01)
+
+    def finish(self) -> None:
+        time.sleep(0.03)
+
+
+def batches() -> Iterator[Batch]:
+    while True:
+        time.sleep(0.005)
+        yield Batch(np.zeros((4, 1, 1, 3), np.uint8), np.zeros(4, np.int32), np.arange(4))
+
+
+@pytest.fixture(scope="module")
+def blocks() -> list[Block]:
+    """Two real blocks with the meters beside them."""
+    made = []
+    for turn in range(2):
+        with Meters([]) as meters:
+            block = timed_block(batches(), Slow(), 0.7)
+        block.round = turn
+        meters.enter(block)
+        made.append(block)
+    return made
+
+
+def of(events: list[dict], **wanted) -> list[dict]:
+    return [event for event in events if wanted.items() <= event.items()]
+
+
+def test_the_events_of_a_block_add_up_to_its_seconds_without_a_gap(blocks):
+    events = trace({"slow": blocks})["traceEvents"]
+    wholes = of(events, ph="X", tid=1)
+    assert [one["name"] for one in wholes] == ["block 1", "block 2"]
+    for block, whole in zip(blocks, wholes, strict=True):
+        end = whole["ts"] + whole["dur"]
+        inside = [one for one in of(events, ph="X", tid=2) if whole["ts"] <= one["ts"] < end]
+        assert sum(one["dur"] for one in inside) == whole["dur"] == round(block.seconds * 1e6)
+        assert all(a["ts"] + a["dur"] == b["ts"] for a, b in itertools.pairwise(inside))
+        steps = [one for one in inside if one["name"] == "step"]
+        assert [one["args"]["step"] for one in steps] == list(range(1, len(block.step_s) + 1))
+        assert sum(one["dur"] for one in steps) / 1e6 == pytest.approx(sum(block.step_s), abs=1e-4)
+        assert inside[-1]["name"] == "finish"
+        assert inside[-1]["dur"] >= 30_000 - 1_000
+    assert blocks[1].began - blocks[0].began == pytest.approx(
+        (wholes[1]["ts"] - wholes[0]["ts"]) / 1e6, abs=1e-5
+    )
+
+
+def test_every_event_has_the_keys_that_its_kind_needs(blocks):
+    blocks = [blocks[0].model_copy(update={"gpus": [THROTTLED]}), blocks[1]]
+    made = json.loads(trace_text({"slow": blocks, "again": blocks}))
+    assert made == trace({"slow": blocks, "again": blocks})
+    for event in made["traceEvents"]:
+        assert {"ph", "pid", "tid", "ts", "name"} <= event.keys()
+        assert isinstance(event["ts"], int)
+        assert event["ts"] >= 0
+        assert event["ph"] != "X" or event["dur"] >= 0
+        assert event["ph"] != "C" or list(event["args"]) == ["value"]
+    named = of(made["traceEvents"], ph="M", name="process_name")
+    assert [one["args"]["name"] for one in named] == ["slow", "again"]
+    held = of(made["traceEvents"], pid=1, name="GPU 0 reasons for throttling")
+    assert [one["args"]["value"] for one in held] == [0, 1]
+    assert [one["ts"] for one in held] == [0, 200_000]
+    assert len(of(made["traceEvents"], pid=1, name="GPU 0 busy")) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_counters_of_the_machine_lie_within_their_block(blocks):
+    events = trace({"slow": blocks})["traceEvents"]
+    counted = of(events, ph="C", name="disk read bytes/s")
+    assert len(counted) == sum(len(block.host.at_s) for block in blocks) >= 2
+    wholes = [(one["ts"], one["ts"] + one["dur"]) for one in of(events, ph="X", tid=1)]
+    assert all(any(a <= one["ts"] < b for a, b in wholes) for one in counted)
+
+
+def test_blocks_that_do_not_say_when_they_began_lie_one_after_the_other(blocks):
+    old = [block.model_copy(update={"began": None, "host": None}) for block in blocks]
+    first, second = of(trace({"old": old})["traceEvents"], ph="X", tid=1)
+    assert (first["ts"], second["ts"]) == (0, first["dur"])
+
+
+def height(path) -> int:
+    return matplotlib.image.imread(path).shape[0]
+
+
+def test_the_picture_has_a_row_for_each_meter_that_told_something(blocks, tmp_path):
+    bare = [block.model_copy(update={"host": None}) for block in blocks]
+    draw_timeline(bare, tmp_path / "bare.png", "no meters")
+    draw_timeline(blocks, tmp_path / "host.png", "the machine's")
+    metered = [block.model_copy(update={"gpus": [THROTTLED]}) for block in blocks]
+    draw_timeline(metered, tmp_path / "gpu.png", "and a GPU's")
+    heights = [height(tmp_path / f"{name}.png") for name in ("bare", "host", "gpu")]
+    if sys.platform == "linux":
+        assert heights == [242, 572, 1012]  # 3 rows of the machine, 4 of a GPU, 110 pixels each
+    assert matplotlib.image.imread(tmp_path / "gpu.png").std() > 0.1
+
+
+def test_throttling_is_marked_and_idling_is_not(blocks, tmp_path):
+    orange = np.array([252, 225, 197]) / 255  # as the mark is seen over white
+    seen = []
+    for name, reason in (("idle", 0x1), ("held", 0x4)):
+        gpu = THROTTLED.model_copy(update={"clock_reasons": [0x1, reason]})
+        told = [block.model_copy(update={"gpus": [gpu]}) for block in blocks]
+        draw_timeline(told, tmp_path / f"{name}.png", name)
+        pixels = matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3]
+        seen.append(int((np.abs(pixels - orange).max(axis=-1) < 0.02).sum()))
+    assert seen[0] == 0
+    assert seen[1] > 1_000
+
+
+def test_show_draws_one_trial_and_writes_all(blocks, trial, tmp_path, monkeypatch, capsys):
+    trials = [trial("keras_pil", [1.0]), trial("tf_data", []), trial("tf_data", [2.0])]
+    trials[2].blocks = blocks
+    for one in trials:
+        one.spec = {
+            "image_size": 8,
+            "batch_size": 4,
+            "resize": "stretch",
+            "interpolation": "nearest",
+        }
+        one.recipe = {"alpha": 1.0}
+    write_trials(tmp_path, trials)
+
+    def show(*options: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["feedbench", "show", *map(str, [tmp_path, *options])])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    pictures = tmp_path / "chosen.png", tmp_path / "third.png", tmp_path / "first.png"
+    assert show("--timeline", pictures[0], "--trace", tmp_path / "trace.json") == 0
+    assert show("--timeline", pictures[1], "--trial", 3) == 0
+    assert show("--timeline", pictures[2], "--trial", 1) == 0
+    assert pictures[0].read_bytes() == pictures[1].read_bytes() != pictures[2].read_bytes()
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert len(of(events, name="process_name")) == 3
+    capsys.readouterr()
+    assert show("--timeline", pictures[0], "--trial", 4) == 2
+    assert "--trial 4: the record has 3" in capsys.readouterr().err
+    assert show("--timeline", pictures[0], "--trial", 2) == 2
+    assert "trial 2 has no timed block" in capsys.readouterr().err
+    assert show("--timeline", tmp_path / "none" / "a.png") == 2
+    assert "name another file" in capsys.readouterr().err

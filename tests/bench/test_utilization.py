@@ -1,0 +1,99 @@
+"""Which of two contradicting meters is believed, and what is said of all of them."""
+
+import pytest
+from rich.console import Console
+
+from bench.record import Block, Gpu, Host
+from bench.summary import summarize
+from bench.table import table
+from bench.utilization import gpu_words, host_words, throttled, which_to_believe
+
+BUSY = Gpu(
+    index=0,
+    at_s=[1.0, 2.0],
+    utilization=[0.96, 0.98],
+    multiprocessors=[0.30, 0.32],
+    power_w=[250.0, 350.0],
+    pcie_rx_bytes_per_s=[None, 100_000_000],
+    sm_clock_mhz=[1_400, 1_000],
+    clock_reasons=[0x1, 0x4],
+    memory_bytes=[10, 30],
+)
+
+
+def shown(trials) -> str:
+    console = Console(width=400, record=True)
+    console.print(table(summarize(trials)))
+    return console.export_text()
+
+
+def test_a_stall_makes_the_wait_the_one_to_believe():
+    said = which_to_believe(wait_share=0.40, stall=0.38, busy=0.97, multiprocessors=0.31)
+    assert "busy 97% of the time, yet the consumer waited for batches 40% of it" in said
+    assert "believe the wait. 38% of the rate with synthetic batches is lost" in said
+    assert "GPM saw 31% of the multiprocessors in use" in said
+
+
+def test_a_wait_without_a_stall_makes_nvml_the_one_to_believe():
+    said = which_to_believe(wait_share=0.90, stall=0.01, busy=1.0, multiprocessors=None)
+    assert "believe NVML. Only 1% of the rate with synthetic batches is lost" in said
+    assert "GPM" not in said
+
+
+def test_without_a_ceiling_it_is_said_what_would_tell():
+    said = which_to_believe(wait_share=0.40, stall=None, busy=0.97, multiprocessors=None)
+    assert "the rate with synthetic batches would tell which to believe" in said
+
+
+@pytest.mark.parametrize(
+    ("wait_share", "busy"), [(0.40, 0.89), (0.09, 0.97), (0.40, None), (0.0, 0.1)]
+)
+def test_where_they_agree_or_there_is_no_gpu_nothing_is_said(wait_share, busy):
+    assert which_to_believe(wait_share, 0.4, busy, 0.3) is None
+
+
+def test_a_bench_says_of_each_trial_which_to_believe(trial):
+    ceiling = trial("synthetic", [200, 200], wait=0.0, gpus=[BUSY])
+    starved = trial("keras_pil", [100, 100], wait=0.8, gpus=[BUSY])
+    said = shown([starved, ceiling])
+    assert "keras_pil: NVML says that the GPU was busy 97% of the time" in said
+    assert "believe the wait. 50% of the rate" in said
+    assert "synthetic: NVML says" not in said
+    assert "keras_pil: clocks held down in these shares of the samples: power cap 50%." in said
+    assert "31%" in said
+    assert "300 W" in said
+
+
+def test_a_gpu_that_does_not_tell_has_no_columns_for_it(trial):
+    silent = Gpu(index=0, at_s=[1.0], utilization=[0.5], memory_bytes=[7])
+    said = shown([trial("keras_pil", [100], gpus=[silent])])
+    assert "GPU memory" in said
+    assert "SMs" not in said
+    assert "GPU power" not in said
+    assert "GPU memory" not in shown([trial("keras_pil", [100])])
+
+
+def test_a_gpu_and_the_machine_are_told_in_a_sentence_each():
+    host = Host(
+        at_s=[0.2, 0.4],
+        cores={0: [1.0, 1.0], 1: [0.0, 0.5]},
+        disk_read_bytes_per_s=[20_000_000, 40_000_000],
+        disk_queue=[0.25, 0.25],
+        minor_faults_per_s=[1_000, 2_000],
+        major_faults_per_s=[0, 3],
+    )
+    about = {"seconds": 3.0, "images": 1, "wait_s": [], "step_s": []}
+    blocks = [Block(gpus=[BUSY], host=host, **about)]
+    assert gpu_words(blocks) == [
+        "GPU 0: a kernel running 97% of the time (NVML), 31% of the multiprocessors in use (GPM), "
+        "300 W, 100 MB/s from the host, clocks of 1,200 MHz, clocks held down in these shares of "
+        "the samples: power cap 50%."
+    ]
+    assert throttled(blocks) == {"power cap": 0.5}
+    assert host_words(blocks) == (
+        "The whole machine, others' work too: 1.2 of 2 cores in use, 30 MB/s read from disks, "
+        "0.2 requests in flight at them, 1,500 page faults a second, "
+        "1.5 more that waited for a disk."
+    )
+    assert gpu_words([Block(**about)]) == []
+    assert host_words([Block(**about)]) is None
