@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.diagnose import fixed
@@ -13,6 +14,7 @@ from bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
 from bench.diagnose.fixed import fixed_choices
 from bench.diagnose.predict import cores_needed, predictions, remedies
 from bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
+from bench.diagnose.stages import side_by_side
 from bench.diagnose.table import notes
 from bench.diagnose.verdict import derive
 from bench.diagnose.waterfall import draw_waterfall
@@ -323,6 +325,16 @@ def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
     assert any("parallelism" in one for one in chosen(nodes))
     fixed = autotuned(manifest, spec, TfData(num_parallel_calls=2, prefetch=1), 0.5)
     assert "buffer_size" not in {name for node in fixed for name in node.autotuned}
+
+
+def test_pictures_lie_side_by_side_where_a_slice_needs_no_copy():
+    random = np.random.default_rng(0)
+    shapes = [(5, 7, 3), (64, 33, 3), (1, 1, 3)]
+    pictures = [random.integers(0, 255, shape, np.uint8) for shape in shapes]
+    places, held = side_by_side(pictures)
+    for pixels, (begin, end, *shape) in zip(pictures, places.tolist(), strict=True):
+        assert begin % 64 == 0
+        assert np.array_equal(held[begin:end].reshape(shape), pixels)
 
 
 def test_a_record_of_another_kind_is_refused_in_one_line(tmp_path):
