@@ -77,13 +77,17 @@ class Remote:
         self._say({"seconds": seconds, **more})
         return self._await("block", limit_s, "a block", lambda _: None)
 
-    def close(self) -> None:
-        """End the worker: it may close its loader first, but not for long."""
+    def dismiss(self) -> None:
+        """Tell the worker to end, and wait for nothing."""
         if self._process.poll() is None:
             self._signal(signal.SIGCONT)
             self._close_input()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE_S)
+
+    def close(self) -> None:
+        """End the worker: it may close its loader first, but not for long."""
+        self.dismiss()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_S)
         self._kill()
 
     def _await(
@@ -146,6 +150,14 @@ class Remote:
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
+
+
+def close_all(live: dict[Any, Remote]) -> None:
+    """End some workers at once, so that the slowest alone is waited for; empties the dict."""
+    for remote in live.values():
+        remote.dismiss()
+    while live:
+        live.popitem()[1].close()
 
 
 def worker_environment() -> dict[str, str]:

@@ -18,7 +18,7 @@ from bench.meters.process import available_memory
 from bench.pixels import Pixels
 from bench.plan import Choice, Plan
 from bench.record import Block, Dropped, SamePixels, Trial, WarmUp, told, write_trials
-from bench.remote import Remote
+from bench.remote import Remote, close_all
 from loaders import Augment, Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"
@@ -174,8 +174,7 @@ class Bench:
 
     def close(self) -> None:
         """End every process."""
-        while self._live:
-            self._live.popitem()[1].close()
+        close_all(self._live)
 
     def _start(self, index: int) -> Remote:
         self._make_room()

@@ -14,7 +14,7 @@ import numpy as np
 from bench.choose import Best
 from bench.consumer import make_trainer
 from bench.drops import Drops, read_drops
-from bench.environment import environment
+from bench.environment import environment, usable_cores
 from bench.errors import PlanError
 from bench.model_card import MODEL_CARD, model_card
 from bench.plan import Failures
@@ -128,7 +128,8 @@ class _Job:
             "tf_data",
             rows,
             self.spec.for_evaluation(),
-            {"output": self.dtype},
+            # Fixed: a new iterator would tune from scratch, and its end would wait for that.
+            {"output": self.dtype, "num_parallel_calls": usable_cores(), "prefetch": 2},
             epochs=1,
             **self.failures.model_dump(),
         ) as stream:

@@ -74,6 +74,11 @@ class TfData(Settings):
         return self
 
     @property
+    def autotuned(self) -> bool:
+        """Whether anything is left to AUTOTUNE."""
+        return "autotune" in (self.num_parallel_calls, self.prefetch)
+
+    @property
     def image_dtype(self) -> Dtype:
         """Type of the batches' images."""
         return self.output
@@ -145,6 +150,8 @@ class _Pipeline:
             dataset = dataset.prefetch(_autotuned(self.settings.prefetch))
         options = tf.data.Options()
         options.deterministic = self.settings.deterministic
+        # Its thread sleeps for up to 10 s at a time, and the end of an iterator waits for it.
+        options.autotune.enabled = self.settings.autotuned
         if self.settings.private_threads is not None:
             options.threading.private_threadpool_size = self.settings.private_threads
         return dataset.with_options(options)

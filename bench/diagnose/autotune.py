@@ -31,6 +31,7 @@ class Node(Record):
 def autotuned(manifest: Manifest, spec: BatchSpec, settings: TfData, seconds: float) -> list[Node]:
     """Drain the pipeline for so many seconds, then ask; from the files to the batches.
 
+    Something must be left to AUTOTUNE: without it there is no model to be asked.
     The settings it finds need longer than seconds to come to rest with some pipelines.
     """
     import tensorflow as tf

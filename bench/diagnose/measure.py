@@ -23,7 +23,7 @@ from bench.meters.gpu import find_gpus
 from bench.meters.process import available_memory, tree_memory
 from bench.plan import Choice
 from bench.record import Block, CacheState
-from bench.remote import Remote
+from bench.remote import Remote, close_all
 from bench.run import MANIFEST
 from loaders import BatchSpec, Manifest, find_loader, parse_settings
 from trainer import Recipe
@@ -197,8 +197,7 @@ class _Session:
 
     def close(self) -> None:
         """End every process."""
-        while self._live:
-            self._live.popitem()[1].close()
+        close_all(self._live)
 
     def _all_orders(self) -> dict[str, dict[str, Any]]:
         """What each process is told first, by its key; the states of files that can be had."""

@@ -83,6 +83,8 @@ def _autotuned(order: dict[str, Any], manifest: Manifest) -> list[dict[str, Any]
     if order["loader"] != "tf_data":
         return None
     settings = TfData.model_validate(order["settings"])
+    if not settings.autotuned:
+        return None
     spec = BatchSpec.model_validate(order["spec"])
     return [node.model_dump() for node in autotuned(manifest, spec, settings, _AUTOTUNE_S)]
 
