@@ -18,7 +18,7 @@ from bench.worker import die_with_parent, reason, take_output
 from loaders import BatchSpec, Manifest, find_loader, parse_settings
 from loaders.tf_data import TfData
 
-_AUTOTUNE_S = 4.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: some eight times
+_AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: some eight times
 Stage = tuple[str, int]  # its name, and the cores or the reads under way at once
 
 
