@@ -24,6 +24,7 @@ from bench.errors import BenchError
 from bench.meters.process import tree_peak_memory, tree_usage
 from bench.own_loaders import let_in
 from bench.record import CacheState
+from bench.transfer import Transfer
 from loaders import (
     BatchSpec,
     LoaderError,
@@ -114,6 +115,8 @@ def _consumer(
 ) -> Consumer:
     if order["consumer"] == "drain":
         return Drain()
+    if order["consumer"] == "transfer":
+        return Transfer(order["device"])
     if order["accelerator"] is not None:
         accelerator = Accelerator.model_validate(order["accelerator"])
         return Emulated(accelerator.seconds_per_image(spec.image_size))

@@ -19,8 +19,10 @@ Cause = Literal[
     "batch copy",
     "Python",
     "interference",
+    "transfer",
     "accelerator",
 ]
+_COPYING = 0.8  # of a step's time, from which the copy to the device holds the accelerator up
 NO_STALL = 0.05  # of the time, below which the consumer counts as busy
 _IN_LINE = 1.25  # times the rate of all parts one after the other, up to which nothing overlaps
 
@@ -72,6 +74,7 @@ class Rates(BaseModel):
         assemble: batches, one core.
         loader_cores: in use while it was drained.
         whole_cores: in use end to end.
+        transfer: batches copied to the device; None where that was not measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -89,6 +92,7 @@ class Rates(BaseModel):
     assemble: float
     loader_cores: float
     whole_cores: float
+    transfer: float | None = None
 
     @property
     def cpu_s(self) -> float:
@@ -178,12 +182,14 @@ def rates_of(record: Diagnosed) -> Rates | None:
         "assemble": find_part(record, "assemble"),
     }
     parts = {name: part for name, part in found.items() if part is not None}
+    copied = find_part(record, "transfer")
     if len(parts) < len(found):
         return None
     return Rates(
         **{name: _median(part) for name, part in parts.items()},
         loader_cores=_cores(parts["loader"]),
         whole_cores=_cores(parts["whole"]),
+        transfer=None if copied is None else _median(copied),
     )
 
 
@@ -269,8 +275,13 @@ def _storage_s(rates: Rates) -> float:
 
 
 def bottleneck(rates: Rates) -> Share:
-    """What takes most of the accelerator's time; the accelerator itself where little is lost."""
+    """What takes most of the accelerator's time; the accelerator itself where little is lost.
+
+    What batches that cost nothing are held up by is the copy to the device, where that takes most
+    of a step's time.
+    """
     total = max(0.0, 1 - rates.whole / rates.consumer)
     if total < NO_STALL:
-        return Share(cause="accelerator", stall=total)
+        copying = rates.transfer is not None and rates.consumer >= _COPYING * rates.transfer
+        return Share(cause="transfer" if copying else "accelerator", stall=total)
     return shares(rates)[0]

@@ -25,6 +25,7 @@ from bench.plan import Choice
 from bench.record import Block, CacheState
 from bench.remote import Remote, close_all
 from bench.run import MANIFEST
+from bench.transfer import DEVICE
 from loaders import BatchSpec, Manifest, find_loader, parse_settings
 from trainer import Recipe
 
@@ -224,6 +225,8 @@ class _Session:
         for number, choice in enumerate(self._fixed):
             fixed: dict[str, Any] = {"settings": choice.settings, "cache_state": "warm"}
             orders[f"fixed {number}"] = {**drained, **fixed}
+        if record.on_gpu and record.consumer == "train":
+            orders["transfer"] = {**drained, **synthetic, "consumer": "transfer", "device": DEVICE}
         orders["consumer"] = {**common, **fed, **synthetic}
         orders["end to end"] = {**common, **fed, "cache_state": state}
         return orders
@@ -242,8 +245,6 @@ class _Session:
     def _stage_probes(self) -> list[_Probe]:
         record = self._record
         encoded = record.encoded_bytes / record.images
-        item = 4 if self._same_dtype()["output"] == "float32" else 1
-        made = 3 * self._question.spec.image_size**2 * item
         probes = [
             self._stage("storage", depth, encoded, state)
             for state in self._states()
@@ -252,7 +253,13 @@ class _Session:
         counts = sorted({1, record.cores})
         probes += [self._stage("decode", cores) for cores in counts]
         probes += [self._stage("transform", cores) for cores in counts]
-        return [*probes, self._stage("assemble", 1, made)]
+        return [*probes, self._stage("assemble", 1, self._made_bytes)]
+
+    @property
+    def _made_bytes(self) -> int:
+        """Of an image in a batch."""
+        item = 4 if self._same_dtype()["output"] == "float32" else 1
+        return 3 * self._question.spec.image_size**2 * item
 
     def _stage(
         self,
@@ -272,6 +279,9 @@ class _Session:
         for number, choice in enumerate(self._fixed):
             part = Part(name="fixed", cache_state="warm", settings=choice.settings)
             probes.append(_Probe(part, f"fixed {number}", block))
+        if "transfer" in self._orders:
+            part = Part(name="transfer", moved_bytes=self._made_bytes)
+            probes.append(_Probe(part, "transfer", block))
         whole = Part(name="end to end", cache_state=self._record.cache_state)
         probes.append(_Probe(Part(name="consumer"), "consumer", block))
         # A loader in line has no batch ready when a block begins: longer blocks, less of that.

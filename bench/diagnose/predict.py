@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.diagnose.derive import NO_STALL, Rates, image_seconds
+from bench.diagnose.derive import NO_STALL, Rates, find_part, image_seconds
 from bench.diagnose.fixed import best_fixed
 from bench.diagnose.record import Diagnosed
 
@@ -24,6 +24,7 @@ Change = Literal[
     "decoded images in memory",
     "all cores decode",
     "fixed parallelism",
+    "uint8 batches",
     "another image size",
 ]
 
@@ -70,6 +71,7 @@ def predictions(record: Diagnosed, rates: Rates) -> list[Prediction]:
         _more_cores(record, rates),
         _all_cores(record, rates),
         _fixed_parallelism(record, rates),
+        _smaller_batches(record, rates),
         _faster_storage(record, rates),
         _encoded(record, rates),
         _decoded(record, rates),
@@ -200,6 +202,20 @@ def _fixed_parallelism(record: Diagnosed, rates: Rates) -> Prediction | None:
     named = " ".join(f"{name}={value}" for name, value in fixed.settings.items())
     assumes = "as it was measured alone, with warm files; what the disk adds stays"
     return _prediction(rates, "fixed parallelism", named, loader, rates.consumer, assumes)
+
+
+def _smaller_batches(record: Diagnosed, rates: Rates) -> Prediction | None:
+    """A quarter of the bytes to copy to the device, where they are float32 now."""
+    copied = find_part(record, "transfer")
+    if copied is None or rates.transfer is None or not copied.moved_bytes:
+        return None
+    if copied.moved_bytes <= record.decoded_bytes / record.images:
+        return None
+    copy = 1 / rates.transfer
+    consumer = 1 / max(1 / rates.consumer - copy * 3 / 4, copy / 4)
+    how = "output=uint8: the device brings the pixels into their range"
+    assumes = "no step hides the copy before it, and a copy takes time by its bytes"
+    return _prediction(rates, "uint8 batches", how, rates.loader, consumer, assumes)
 
 
 def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction:

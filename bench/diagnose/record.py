@@ -16,7 +16,15 @@ SCHEMA_NUMBER = 2
 RECORD = "diagnosis-record.json"
 
 PartName = Literal[
-    "storage", "decode", "transform", "assemble", "loader", "fixed", "consumer", "end to end"
+    "storage",
+    "decode",
+    "transform",
+    "assemble",
+    "loader",
+    "fixed",
+    "transfer",
+    "consumer",
+    "end to end",
 ]
 FASTER_STORAGE = 4.0  # times as fast, in the prediction, if nothing is said
 

@@ -132,8 +132,8 @@ def notes(record: Diagnosed, found: Diagnosis) -> list[str]:
     if shares_cores(record):
         lines.append(f"Loader and {consumer_name(record)} share the cores.")
     lines += _metered(record, found)
-    if not record.on_gpu:
-        lines.append("No GPU: the copy from host to device was not measured.")
+    if not record.on_gpu or record.consumer != "train":
+        lines.append("The copy from host to device was not measured: no GPU takes the batches.")
     if record.autotuned and (settled := chosen(record.autotuned)):
         held = sum(node.buffered_bytes for node in record.autotuned) / 1e6
         lines.append(f"AUTOTUNE settled on {', '.join(settled)}; {held:.0f} MB are buffered.")

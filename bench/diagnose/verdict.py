@@ -86,6 +86,11 @@ def _sentence(record: Diagnosed, worst: Share, lost: Figure, able: list[Predicti
             f"The bottleneck is the accelerator: {device} is kept busy by {loader} and idles only "
             f"{idle}."
         )
+    elif worst.cause == "transfer":
+        said = (
+            f"The bottleneck is the copy to the device: {device} is kept busy by {loader} and "
+            f"idles only {idle}, but most of a step is the copy of its batch."
+        )
     else:
         said = (
             f"The bottleneck is {worst.cause}: with {loader}, {device} idles {idle}; "

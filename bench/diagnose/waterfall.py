@@ -14,6 +14,7 @@ _COLORS = {
     "assemble": "#b279a2",
     "loader": "#54a24b",
     "fixed": "#88d27a",
+    "transfer": "#9d755d",
     "consumer": "#72b7b2",
     "end to end": "#e45756",
 }
