@@ -21,10 +21,10 @@ from trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--balance", "0.5"]
 OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard", *CHANGES]
-EPOCHS, STEPS = 6, 36
+EPOCHS, STEPS = 12, 72
 RECIPE = """
 alpha = 0.35
-epochs = 6
+epochs = 12
 base_learning_rate = 0.1
 weight_decay = 0.0001
 class_weights = "balanced"
@@ -147,7 +147,7 @@ def test_only_the_same_run_goes_on(monkeypatch, capsys, tmp_path, tiny_photos, u
     begun.mkdir()
     for name in ("recipe.toml", "loader.toml", CHECKPOINT):
         (begun / name).write_bytes((undisturbed / name).read_bytes())
-    changed = (begun / "recipe.toml").read_text().replace("epochs = 6", "epochs = 5")
+    changed = (begun / "recipe.toml").read_text().replace("epochs = 12", "epochs = 5")
     (begun / "recipe.toml").write_text(changed)
     assert "recipe.toml is not what this run began with" in refused("--resume", begun)
 

@@ -28,6 +28,11 @@ def test_a_search_that_runs_out_of_time_keeps_its_best_and_goes_on(tiny_photos, 
     assert first.returncode == 0, first.stderr
     assert "feedbench tune --resume" in first.stdout
     found = json.loads((out / "tune.json").read_text())
+    for _ in range(9):  # on a slow machine more than once
+        if found["findings"]:
+            break
+        tuned(tiny_photos, *loaders, "--budget", "14s", "--resume", str(out))
+        found = json.loads((out / "tune.json").read_text())
     assert not found["finished"]
     assert found["findings"]
     best = tomllib.loads((out / "best.toml").read_text())

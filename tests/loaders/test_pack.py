@@ -273,7 +273,10 @@ OPENED_AND_CLOSED = """
 import json, sys, time
 from pathlib import Path
 import psutil
+import pyarrow as pa
 from loaders import scan, BatchSpec, open_loader
+pa.set_cpu_count(1)  # Arrow's own threads would come one by one, as they are needed
+pa.set_io_thread_count(1)
 manifest, settings = scan(sys.argv[1], validation=0, test=0), json.loads(sys.argv[3])
 SPEC = BatchSpec(batch_size=8, image_size=32)
 def once():

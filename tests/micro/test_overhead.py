@@ -17,6 +17,8 @@ from bench.block import timed_block
 from bench.consumer import Drain, make_trainer
 from bench.meters.block import Meters
 from bench.meters.gpu import find_gpus
+from bench.record import Block
+from bench.remote import Remote
 from bench.stats import median_interval
 from loaders import Batch, BatchSpec, Manifest, open_loader
 from trainer import Recipe
@@ -88,28 +90,38 @@ def test_the_harness_against_a_bare_loop(benchmark, manifest, trainer, windows):
         )
 
 
-def test_the_meters_against_none(benchmark, manifest, trainer, windows):
-    """The same stream, step and harness with every meter on and off; 0.99 is wanted.
+def test_the_meters_against_none(benchmark, manifest, windows, tmp_path):
+    """A worker's training with every meter of a bench on and off beside it; 0.99 is wanted.
 
-    Here they share the timed process and its lock; a bench runs them in another.
+    As in a bench the worker is a process of its own, and the meters run in the one that waits.
     """
-    _, window_s, pairs = windows
+    lead_s, window_s, pairs = windows
     gpus = find_gpus()
+    manifest.write(tmp_path / "manifest.parquet")
+    order = {
+        "manifest": str(tmp_path / "manifest.parquet"),
+        "loader": "tf_data",
+        "settings": {"cache": "decoded"},
+        "spec": TRAINED.model_dump(mode="json"),
+        "recipe": Recipe(alpha=0.35).model_dump(mode="json"),
+        "failures": {},
+        "consumer": "train",
+        "accelerator": None,
+        "cache_state": None,
+        "warm_up_s": lead_s,
+    }
+    with closing(Remote(order, tmp_path / "log")) as worker:
+        worker.await_warm(120, lambda _: None)
 
-    def metered() -> float:
-        with Meters(gpus) as meters:
-            block = timed_block(stream, trainer, window_s)
-        meters.enter(block)
-        return block.images_per_second
+        def plain() -> float:
+            answer = worker.time_block(window_s, 60)
+            return Block.model_validate(answer["block"]).images_per_second
 
-    with open_loader("tf_data", manifest, TRAINED, {"cache": "decoded"}) as stream:
-        filled(stream, manifest)
-        keep_ratio(
-            benchmark,
-            metered,
-            lambda: timed_block(stream, trainer, window_s).images_per_second,
-            3 * pairs,
-        )
+        def metered() -> float:
+            with Meters(gpus):
+                return plain()
+
+        keep_ratio(benchmark, metered, plain, 6 * pairs)
 
 
 def test_training_from_a_cache_against_training_on_synthetic(benchmark, manifest, trainer, windows):
