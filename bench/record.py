@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
+from bench.stopping import interrupts_held
 from loaders.contract import explain
 
 SCHEMA_NUMBER = 4
@@ -143,7 +144,9 @@ class Trial(Record):
 
 def write_trials(folder: Path, trials: list[Trial]) -> None:
     """Replace the folder's trials.jsonl by these."""
-    write_text(folder / TRIALS, "".join(trial.model_dump_json() + "\n" for trial in trials))
+    # Where Ctrl-C came within pydantic's JSON, it would be told as an error of the record's.
+    with interrupts_held():
+        write_text(folder / TRIALS, "".join(trial.model_dump_json() + "\n" for trial in trials))
 
 
 def read_trials(folder: Path) -> list[Trial]:
@@ -193,6 +196,12 @@ def write_text(path: Path, text: str) -> None:
         raise RecordError(f"{path}: {error.strerror}; name another folder") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write a model as readable JSON; Ctrl-C waits."""
+    with interrupts_held():
+        write_text(path, model.model_dump_json(indent=1) + "\n")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread, current_thread, main_thread
+from threading import Thread
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import SampleError
+from bench.stopping import interrupts_held
 
 Preset = Literal["imagenet", "web", "mixed"]
 Format = Literal["JPEG", "PNG", "WEBP"]
@@ -242,7 +241,7 @@ def _write(job: _Job, advance: Callable[[int], None]) -> Totals:
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     totals = np.zeros(5, np.int64)
     try:
-        with _interrupts_held():
+        with interrupts_held():
             futures = [pool.submit(_make_chunk, job, chunk) for chunk in chunks]
         for future in as_completed(futures):
             made = future.result()
@@ -251,27 +250,6 @@ def _write(job: _Job, advance: Callable[[int], None]) -> Totals:
     finally:
         pool.shutdown(cancel_futures=True)
     return totals
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Defer Ctrl-C; processes started meanwhile never get it, and so print no tracebacks.
-
-    The mask is for them. It keeps the signal from this thread alone: another may take it, and
-    Python would raise KeyboardInterrupt here all the same, with a process half started.
-    """
-    came: list[int] = []
-    here = current_thread() is main_thread()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handler = signal.signal(signal.SIGINT, lambda *_: came.append(1)) if here else None
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if here:
-            signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
 
 
 def _follow_parent() -> None:

@@ -1,4 +1,4 @@
-"""SIGTERM asks a training to keep where it stands and end, instead of killing it."""
+"""SIGTERM asks a training to keep where it stands and end; Ctrl-C waits where it must."""
 
 from __future__ import annotations
 
@@ -25,3 +25,24 @@ def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Defer Ctrl-C; processes started meanwhile never get it, and so print no tracebacks.
+
+    The mask is for them. It keeps the signal from this thread alone: another may take it, and
+    Python would raise KeyboardInterrupt here all the same, with a process half started.
+    """
+    came: list[int] = []
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, lambda *_: came.append(1)) if here else None
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if here:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)

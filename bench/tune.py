@@ -21,6 +21,7 @@ from bench.record import TRIALS, Trial, read_trials, write_json, write_text, wri
 from bench.run import MANIFEST, Bench, Report
 from bench.search import Finding, Outcome, OutOfBudget, Search, alternatives
 from bench.stats import Interval, median_interval
+from bench.stopping import interrupts_held
 from bench.summary import Figure
 from loaders import Manifest, find_loader
 
@@ -166,8 +167,9 @@ class Tune:
         self._keep(finished=False)
 
     def _keep(self, *, finished: bool) -> None:
-        write_trials(self.folder, [*self.before, *self._bench.trials])
-        write_json(self.folder / TUNE, self._found(finished=finished).model_dump(mode="json"))
+        with interrupts_held():  # the two are of one moment
+            write_trials(self.folder, [*self.before, *self._bench.trials])
+            write_json(self.folder / TUNE, self._found(finished=finished).model_dump(mode="json"))
 
     def _found(self, *, finished: bool) -> Found:
         rates = self._rates(self._search.best) if self._search.best else []

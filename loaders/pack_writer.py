@@ -347,7 +347,7 @@ def _cut_record(path: Path, kept: NDArray[Any]) -> None:
 def _write(path: Path, about: About) -> None:
     beside = path.with_name(f".{path.name}.new")
     with beside.open("w") as file:
-        file.write(about.model_dump_json(indent=1))
+        json.dump(about.model_dump(mode="json"), file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

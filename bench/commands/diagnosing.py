@@ -109,7 +109,7 @@ def run_diagnosis(
     from bench.diagnose.record import RECORD
     from bench.diagnose.selftest import short_test
     from bench.environment import environment
-    from bench.record import write_json, write_text
+    from bench.record import write_json, write_model
 
     terminal, tested = console(), short_test()
     write_json(folder / "environment.json", environment())
@@ -121,7 +121,7 @@ def run_diagnosis(
 
     record = measured(question, manifest, folder, say, pace)
     record.self_test = tested.model_dump()
-    write_text(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    write_model(folder / RECORD, record)
     show_diagnosis(terminal, record, folder, json)
 
 

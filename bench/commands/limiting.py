@@ -82,7 +82,7 @@ def _measure(
     from bench.errors import InterruptedRun
     from bench.limits import RECORD, LimitsRecord, limit_of, read_cold
     from bench.progress import bench_progress
-    from bench.record import read_trials, write_json, write_text
+    from bench.record import read_trials, write_json, write_model
     from bench.run import run
 
     terminal, interrupted = console(), False
@@ -95,7 +95,7 @@ def _measure(
         record.disk = read_cold(manifest)
     except KeyboardInterrupt:
         interrupted = True
-    write_text(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    write_model(folder / RECORD, record)
     show_limits(terminal, read_trials(folder), record, folder, json)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if interrupted:

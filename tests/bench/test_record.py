@@ -1,9 +1,11 @@
 """A record reads back as it was written, and a broken one is named."""
 
+import signal
+
 import pytest
 
 from bench.errors import RecordError
-from bench.record import new_folder, read_trials, write_trials
+from bench.record import Trial, new_folder, read_trials, write_trials
 
 
 def test_trials_read_back_as_they_were_written(trial, tmp_path):
@@ -11,6 +13,22 @@ def test_trials_read_back_as_they_were_written(trial, tmp_path):
     write_trials(tmp_path, trials)
     assert read_trials(tmp_path) == trials
     assert [path.name for path in tmp_path.iterdir()] == ["trials.jsonl"]
+
+
+def test_ctrl_c_waits_until_the_record_is_whole(trial, tmp_path, monkeypatch):
+    def interrupted(model):
+        signal.raise_signal(signal.SIGINT)
+        return Trial.__pydantic_serializer__.to_json(model).decode()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(Trial, "model_dump_json", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_trials(tmp_path, [trial("tf_data", [1.5]), trial("turbo", [2.5])])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [one.loader for one in read_trials(tmp_path)] == ["tf_data", "turbo"]
 
 
 @pytest.mark.parametrize(
