@@ -1,0 +1,100 @@
+"""What one image costs `turbo` and `packed`, part by part, on one core in one thread.
+
+    python results/limits/profile.py PHOTOS [PACK …]
+
+Microseconds an image, median over seven rounds of 256 images, the parts interleaved.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from loaders import BatchSpec, Manifest, scan
+from loaders.batch_pool import Source
+from loaders.live_image import LiveImages, Scratch, decoded_jpeg, read_file
+from loaders.order import Rows
+from loaders.pack import Pack
+from loaders.pack_source import source_of
+from loaders.shrink import Pixels, fit_into
+
+Parts = dict[str, Callable[[], object]]
+ROUNDS, IMAGES = 7, 256
+SPEC = BatchSpec(batch_size=192, image_size=224, resize="stretch", interpolation="nearest")
+
+
+def main() -> None:
+    """Print a table for the photographs and one for each pack."""
+    cv2.setNumThreads(1)
+    manifest = scan(sys.argv[1]).only("train")
+    rows = np.random.default_rng(0).permutation(len(manifest))[:IMAGES]
+    told(sys.argv[1], live_parts(manifest, rows))
+    for pack in sys.argv[2:]:
+        told(pack, packed_parts(manifest, rows, Pack(Path(pack))))
+
+
+def live_parts(manifest: Manifest, rows: Rows) -> Parts:
+    """Each part of a live image, as what does it for all rows."""
+    into, scratch = np.empty((224, 224, 3), np.uint8), Scratch()
+    paths = manifest.paths(rows)
+    files = [read_file(path) for path in paths]
+    pictures = [simplejpeg.decode_jpeg(data) for data in files]
+    parts: Parts = {
+        "read": lambda: [read_file(path) for path in paths],
+        "header": lambda: [simplejpeg.decode_jpeg_header(data) for data in files],
+        "resize": lambda: [fit_into(picture, SPEC, into) for picture in pictures],
+    }
+    for decode in ("full", "scaled"):
+        scaled = decode == "scaled"
+        parts[f"header and decode, {decode}"] = lambda scaled=scaled: [
+            decoded_jpeg(data, SPEC, scratch, scaled=scaled) for data in files
+        ]
+        live = LiveImages(manifest, SPEC, decode)
+        parts[f"turbo, {decode}"] = loads(live, rows, into)
+    return parts
+
+
+def packed_parts(manifest: Manifest, rows: Rows, pack: Pack) -> Parts:
+    """Each part of a packed image."""
+    into = np.empty((224, 224, 3), np.uint8)
+    source = source_of(pack, manifest, SPEC, "full")
+    entries = source.find(rows)
+    held = [np.empty(entry[2], np.uint8) for entry in entries]
+    there = np.empty(max(data.size for data in held), np.uint8)
+    return {
+        "copy of as many bytes": lambda: [np.copyto(there[: one.size], one) for one in held],
+        "read from the page cache": lambda: [
+            pack.read(entry, there[: entry[2]]) for entry in entries
+        ],
+        "packed": loads(source, rows, into),
+    }
+
+
+def loads(source: Source, rows: Rows, into: Pixels) -> Callable[[], object]:
+    """All of it: the rows found, and each loaded."""
+
+    def load_all() -> None:
+        for row, item in zip(rows.tolist(), source.find(rows), strict=True):
+            source.load(row, item, into)
+
+    return load_all
+
+
+def told(name: str, parts: Parts) -> None:
+    """Time the parts, and print them."""
+    spent: dict[str, list[float]] = {part: [] for part in parts}
+    for _ in range(ROUNDS):
+        for part, work in parts.items():
+            begin = perf_counter()
+            work()
+            spent[part].append((perf_counter() - begin) / IMAGES * 1e6)
+    lines = [f"  {part:28} {median(times):8.1f} µs\n" for part, times in spent.items()]
+    sys.stdout.write("".join([f"{name}\n", *lines]))
+
+
+main()
