@@ -6,26 +6,26 @@ import sys
 
 import typer
 
-from bench.commands import (
-    calibrating,
-    comparing,
-    data,
-    diagnosing,
-    limiting,
-    measure,
-    packing,
+from feedbench.bench.commands import (
+    batch_size,
+    bench,
+    calibrate,
+    compare_training,
+    diagnose,
+    limits,
+    make_data,
+    pack,
     pixels,
-    predicting,
+    predict,
     quickstart,
-    recipes,
+    recipe,
     scan,
-    selftesting,
-    sizing,
-    studying,
-    training,
-    tuning,
+    selftest,
+    study,
+    train,
+    tune,
 )
-from bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
+from feedbench.bench.commands.output import INTERRUPTED, NOTHING_DONE, WRONG_USE
 
 app = typer.Typer(
     add_completion=False,
@@ -42,41 +42,39 @@ app.command(
 app.command(
     epilog="Example: feedbench bench photos/ --suite quick --alpha 0.35 --image-size 96 "
     "--batch-size 64"
-)(measure.bench)
+)(bench.bench)
 app.command(
     epilog="Example: feedbench tune photos/ --consumer emulated:a100 --budget 5m --max-memory 8"
-)(tuning.tune)
+)(tune.tune)
 app.command(
     epilog="Example: feedbench diagnose photos/ --loader keras_pil --consumer emulated:a100"
-)(diagnosing.diagnose)
-app.command(epilog="Example: feedbench show results/bench-20260101-120000")(measure.show)
-app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(
-    training.train
-)
+)(diagnose.diagnose)
+app.command(epilog="Example: feedbench show results/bench-20260101-120000")(bench.show)
+app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(train.train)
 app.command(
     "compare-training", epilog="Example: feedbench compare-training results/scratch results/tuned"
-)(comparing.compare_training)
-app.command(epilog="Example: feedbench study ranges.toml --out results/ranges")(studying.study)
+)(compare_training.compare_training)
+app.command(epilog="Example: feedbench study ranges.toml --out results/ranges")(study.study)
 app.command(epilog="Example: feedbench predict results/run/model.keras one.jpg two.webp")(
-    predicting.predict
+    predict.predict
 )
-app.command(epilog="Example: feedbench limits photos/ --set packed.pack=packed/")(limiting.limits)
+app.command(epilog="Example: feedbench limits photos/ --set packed.pack=packed/")(limits.limits)
 app.command(
     "batch-size", epilog="Example: feedbench batch-size photos/ --image-size 224 --max 1024"
-)(sizing.batch_size)
+)(batch_size.batch_size)
 app.command(epilog="Example: feedbench calibrate my-gpu --batch-size 192 --image-size 224")(
-    calibrating.calibrate
+    calibrate.calibrate
 )
-app.command(epilog="Example: feedbench accelerators")(calibrating.accelerators)
-app.command(epilog="Example: feedbench selftest --short")(selftesting.selftest)
-app.command(epilog="Example: feedbench recipe > recipe.toml")(recipes.recipe)
+app.command(epilog="Example: feedbench accelerators")(calibrate.accelerators)
+app.command(epilog="Example: feedbench selftest --short")(selftest.selftest)
+app.command(epilog="Example: feedbench recipe > recipe.toml")(recipe.recipe)
 app.command("make-data", epilog="Example: feedbench make-data photos/ --images 1000 --preset web")(
-    data.make_data
+    make_data.make_data
 )
 app.command(epilog="Example: feedbench pack photos/ packed/ --as arrays --image-size 224")(
-    packing.pack
+    pack.pack
 )
-app.command(epilog="Example: feedbench loaders")(data.loaders)
+app.command(epilog="Example: feedbench loaders")(make_data.loaders)
 app.command(epilog="Example: feedbench quickstart --out first-try")(quickstart.quickstart)
 
 
@@ -91,9 +89,9 @@ def main() -> None:
 def _exit_code(error: Exception) -> int:
     """What the error means to the shell; one that is no user's mistake is raised again."""
     # Imported here: `--help` must not wait for what the loaders import.
-    from bench.errors import BenchError, InterruptedRun
-    from loaders.errors import ImageError, LoaderError
-    from trainer.errors import CheckpointError, DivergedError, TrainerError
+    from feedbench.bench.errors import BenchError, InterruptedRun
+    from feedbench.loaders.errors import ImageError, LoaderError
+    from feedbench.trainer.errors import CheckpointError, DivergedError, TrainerError
 
     if isinstance(error, ImageError | CheckpointError | DivergedError):
         return NOTHING_DONE

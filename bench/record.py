@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from bench.errors import RecordError
-from bench.stopping import interrupts_held
-from loaders.contract import explain
+from feedbench.bench.errors import RecordError
+from feedbench.bench.signals import interrupts_held
+from feedbench.loaders.contract import explain
 
 SCHEMA_NUMBER = 4
 TRIALS = "trials.jsonl"

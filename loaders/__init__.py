@@ -1,6 +1,6 @@
 """Loaders: interchangeable ways to turn image files into batches.
 
->>> from loaders import BatchSpec, open_loader, scan
+>>> from feedbench.loaders import BatchSpec, open_loader, scan
 >>> manifest = scan("photos/")
 >>> with open_loader("tf_data", manifest, BatchSpec(), {"prefetch": 4}, epochs=1) as batches:
 ...     for images, labels, rows in batches: ...
@@ -14,10 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
-from loaders.augment import Augment
-from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream, parse_settings, parse_spec
-from loaders.errors import (
+from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
+from feedbench.loaders.augment import Augment
+from feedbench.loaders.contract import (
+    Batch,
+    BatchSpec,
+    Loader,
+    Settings,
+    Stream,
+    parse_settings,
+    parse_spec,
+)
+from feedbench.loaders.errors import (
     BudgetError,
     ImageError,
     LoaderError,
@@ -28,11 +36,11 @@ from loaders.errors import (
     WorkerError,
     printable,
 )
-from loaders.faults import BUDGET, Faults, tolerance
-from loaders.manifest import SPLITS, Manifest, Split
-from loaders.order import Order
-from loaders.sampling import Sampling
-from loaders.source import scan
+from feedbench.loaders.faults import BUDGET, Faults, tolerance
+from feedbench.loaders.manifest import SPLITS, Manifest, Split
+from feedbench.loaders.order import Order
+from feedbench.loaders.sampling import Sampling
+from feedbench.loaders.source import scan
 
 LOADERS: dict[str, Loader] = {
     "keras_pil": keras_pil.LOADER,

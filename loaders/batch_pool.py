@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.augment import Draws
-from loaders.buffers import Buffers
-from loaders.contract import Batch, BatchSpec, Dtype
-from loaders.errors import ImageError
-from loaders.faults import Faults
-from loaders.host import changer, ranged
-from loaders.order import Order, Rows
+from feedbench.loaders.augment import Draws
+from feedbench.loaders.buffers import Buffers
+from feedbench.loaders.contract import Batch, BatchSpec, Dtype
+from feedbench.loaders.errors import ImageError
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.host_augment import changer, ranged
+from feedbench.loaders.order import Order, Rows
 
 Pixels = NDArray[np.uint8]
 

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.batch_pool import Source
-from loaders.order import Rows
-from loaders.pack_writer import PackWriter
-from loaders.row_cache import RowCache
+from feedbench.loaders.batch_pool import Source
+from feedbench.loaders.order import Rows
+from feedbench.loaders.pack.writer import PackWriter
+from feedbench.loaders.row_cache import RowCache
 
 Pixels = NDArray[np.uint8]
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from loaders.augment import UNCHANGED, Augment, Draws
-from loaders.errors import ImageError, LoaderError, SettingsError, SpecError
-from loaders.faults import Faults
-from loaders.value_range import Channels, ValueRange, scale_and_offset
+from feedbench.loaders.augment import UNCHANGED, Augment, Draws
+from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
-    from loaders.manifest import Manifest
-    from loaders.order import Order
+    from feedbench.loaders.manifest import Manifest
+    from feedbench.loaders.order import Order
 
 Dtype = Literal["uint8", "float32"]
 Decoder = Literal["pillow", "tensorflow"]

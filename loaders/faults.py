@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from loaders.errors import BudgetError, ImageError, SettingsError
+from feedbench.loaders.errors import BudgetError, ImageError, SettingsError
 
 OnError = Literal["raise", "skip"]
 BUDGET = 0.001  # share of the images that a run may drop

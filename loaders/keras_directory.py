@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loaders.augment import NEUTRAL
-from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
-from loaders.errors import LoaderError, SourceError, SpecError
-from loaders.faults import Faults
-from loaders.manifest import Manifest
-from loaders.order import Order, Rows
-from loaders.pillow_image import tensorflow_words
-from loaders.source import SPLIT_NAMES
-from loaders.tf_image import Decoding, changed, to_range
-from loaders.tf_stream import unreadable
+from feedbench.loaders.augment import NEUTRAL
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
+from feedbench.loaders.errors import LoaderError, SourceError, SpecError
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.pillow import tensorflow_words
+from feedbench.loaders.images.tensorflow import Decoding, changed, to_range
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order, Rows
+from feedbench.loaders.source import SPLIT_NAMES
+from feedbench.loaders.tf_stream import unreadable
 
 if TYPE_CHECKING:
     import tensorflow as tf

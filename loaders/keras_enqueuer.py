@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Protocol
 
-from loaders.errors import WorkerError
+from feedbench.loaders.errors import WorkerError
 
 _PATIENCE_S = 2.0  # for a pool that is told to end
 _LOOK_S = 0.2  # how often a wait for a batch looks after the processes that make it

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
-from loaders.errors import ImageError
-from loaders.faults import Faults, Tolerance
-from loaders.host import finished
-from loaders.manifest import Manifest
-from loaders.order import Order, Rows
-from loaders.pillow_image import picture, reason
-from loaders.py_dataset import Enqueuer
-from loaders.ways import PLAIN, pillow_ways
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
+from feedbench.loaders.errors import ImageError
+from feedbench.loaders.faults import Faults, Tolerance
+from feedbench.loaders.images.decode_path import PLAIN, pillow_ways
+from feedbench.loaders.images.host_augment import finished
+from feedbench.loaders.images.pillow import picture, reason
+from feedbench.loaders.keras_enqueuer import Enqueuer
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order, Rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image

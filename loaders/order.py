@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.augment import UNCHANGED, Augment, Draws
-from loaders.sampling import Sampling
+from feedbench.loaders.augment import UNCHANGED, Augment, Draws
+from feedbench.loaders.sampling import Sampling
 
 Rows = NDArray[np.int64]
 

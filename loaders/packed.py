@@ -6,16 +6,16 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from loaders.batch_pool import BatchPool
-from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
-from loaders.cores import usable_cores
-from loaders.faults import Faults
-from loaders.live_image import Decode
-from loaders.manifest import Manifest
-from loaders.order import Order
-from loaders.pack import Pack, check_spec
-from loaders.pack_source import source_of
-from loaders.shrink import one_thread_each
+from feedbench.loaders.batch_pool import BatchPool
+from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
+from feedbench.loaders.cores import usable_cores
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.libjpeg import Decode
+from feedbench.loaders.images.resize import one_thread_each
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order
+from feedbench.loaders.pack.pack import Pack, check_spec
+from feedbench.loaders.pack.source import source_of
 
 _PIECES = {"arrays": 8, "jpeg": 2}  # that a thread takes at a time: it waits for its lock less
 

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from loaders.buffers import Buffers
-from loaders.errors import SettingsError
+from feedbench.loaders.buffers import Buffers
+from feedbench.loaders.errors import SettingsError
 
 
 class RowCache:

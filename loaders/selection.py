@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.contract import Decoder
-from loaders.errors import SourceError
-from loaders.manifest import BLACKLIST, Manifest
+from feedbench.loaders.contract import Decoder
+from feedbench.loaders.errors import SourceError
+from feedbench.loaders.manifest import BLACKLIST, Manifest
 
 COLUMNS = ("path", "use", "reason")
 _NAMES: dict[Decoder, str] = {"pillow": "Pillow", "tensorflow": "TensorFlow"}

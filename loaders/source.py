@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 from numpy.typing import NDArray
 
-from loaders.errors import SourceError
-from loaders.manifest import SCHEMA, SPLITS, Manifest, chunk
+from feedbench.loaders.errors import SourceError
+from feedbench.loaders.manifest import SCHEMA, SPLITS, Manifest, chunk
 
 # What folders and CSV cells may call a split.
 SPLIT_NAMES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}

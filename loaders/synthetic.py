@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from loaders.contract import Batch, BatchSpec, Dtype, Loader, Settings, Stream
-from loaders.faults import Faults
-from loaders.host import ranged
-from loaders.manifest import Manifest
-from loaders.order import Order
+from feedbench.loaders.contract import Batch, BatchSpec, Dtype, Loader, Settings, Stream
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.host_augment import ranged
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order
 
 
 class Synthetic(Settings):

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from loaders.augment import NEUTRAL
-from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
-from loaders.faults import Faults
-from loaders.manifest import Manifest
-from loaders.order import Order
-from loaders.row_cache import RowCache
-from loaders.tf_image import Decoding, changed, resizer, to_bytes, to_range
-from loaders.tf_stream import batches
-from loaders.ways import Ways
+from feedbench.loaders.augment import NEUTRAL
+from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.decode_path import Ways
+from feedbench.loaders.images.tensorflow import Decoding, changed, resizer, to_bytes, to_range
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order
+from feedbench.loaders.row_cache import RowCache
+from feedbench.loaders.tf_stream import batches
 
 if TYPE_CHECKING:
     import tensorflow as tf

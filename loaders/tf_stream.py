@@ -10,13 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from loaders.contract import Batch, BatchSpec
-from loaders.errors import ImageError, LoaderError
-from loaders.faults import Faults
-from loaders.manifest import Manifest
-from loaders.order import Order, Rows
-from loaders.pillow_image import tensorflow_words
-from loaders.tf_image import Decoding
+from feedbench.loaders.contract import Batch, BatchSpec
+from feedbench.loaders.errors import ImageError, LoaderError
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.pillow import tensorflow_words
+from feedbench.loaders.images.tensorflow import Decoding
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order, Rows
 
 _AHEAD = 64  # batches that may be in work when a file fails
 

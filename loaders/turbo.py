@@ -8,18 +8,18 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from loaders.batch_pool import BatchPool, Source
-from loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
-from loaders.cores import usable_cores
-from loaders.faults import Faults
-from loaders.keeping import InMemory, InPack, Keeping
-from loaders.live_image import Decode, LiveImages
-from loaders.manifest import Manifest
-from loaders.order import Order
-from loaders.pack import Pack, arrays_of, is_whole, pack_folder
-from loaders.pack_source import Arrays
-from loaders.pack_writer import PackWriter
-from loaders.shrink import one_thread_each
+from feedbench.loaders.batch_pool import BatchPool, Source
+from feedbench.loaders.cached_source import InMemory, InPack, Keeping
+from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
+from feedbench.loaders.cores import usable_cores
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.libjpeg import Decode, LiveImages
+from feedbench.loaders.images.resize import one_thread_each
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order
+from feedbench.loaders.pack.pack import Pack, arrays_of, is_whole, pack_folder
+from feedbench.loaders.pack.source import Arrays
+from feedbench.loaders.pack.writer import PackWriter
 
 # Images that a thread takes at a time, decoded or kept: with more it waits for its lock less often.
 _LIVE_PIECE, _KEPT_PIECE = 2, 16

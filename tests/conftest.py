@@ -46,9 +46,9 @@ def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with packs of all splits: `arrays` of 32 px, and `jpeg`."""
-    from loaders import BatchSpec, scan
-    from loaders.faults import Faults, tolerance
-    from loaders.packing import Packing, fill, opened
+    from feedbench.loaders import BatchSpec, scan
+    from feedbench.loaders.faults import Faults, tolerance
+    from feedbench.loaders.pack.build import Packing, fill, opened
 
     root, manifest = tmp_path_factory.mktemp("packs"), scan(splits_folder)
     for kind in ("arrays", "jpeg"):

@@ -1,5 +1,5 @@
 """The trainer: MobileNetV2 from scratch, one step at a time, the same in bench and training."""
 
-from trainer.recipe import Recipe
+from feedbench.trainer.recipe import Recipe
 
 __all__ = ["Recipe"]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.errors import CheckpointError
-from trainer.files import replacing
-from trainer.history import Epoch
+from feedbench.trainer.errors import CheckpointError
+from feedbench.trainer.files import replacing
+from feedbench.trainer.history import Epoch
 
 CHECKPOINT = "checkpoint.npz"
 _SCHEMA_NUMBER = 1

@@ -10,11 +10,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
-from trainer.history import HISTORY, Epoch, write_history
-from trainer.saved import save_model
-from trainer.step import Diverged, Fed, Logs, Trainer
-from trainer.writer import Writer
+from feedbench.trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
+from feedbench.trainer.history import HISTORY, Epoch, write_history
+from feedbench.trainer.saved_model import save_model
+from feedbench.trainer.step import Diverged, Fed, Logs, Trainer
+from feedbench.trainer.writer import Writer
 
 Validation = Callable[[], AbstractContextManager[Iterable[Fed]]]
 BEST_MODEL = "best.keras"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from trainer.files import replacing
+from feedbench.trainer.files import replacing
 
 HISTORY = "history.csv"
 

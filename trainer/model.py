@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from trainer.errors import RecipeError
-from trainer.recipe import Phase, Recipe
+from feedbench.trainer.errors import RecipeError
+from feedbench.trainer.recipe import Phase, Recipe
 
 Channels = Sequence[float]
 _OWN_RANGE = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))  # of networks that hold a range themselves

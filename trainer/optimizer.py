@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer.recipe import Phase, Recipe
-from trainer.schedule import make_schedule
+from feedbench.trainer.recipe import Phase, Recipe
+from feedbench.trainer.schedule import make_schedule
 
 
 def compile_for(model: Any, recipe: Recipe, phase: Phase, batch_size: int, images: int) -> None:

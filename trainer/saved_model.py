@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import WeightsError
-from trainer.files import replacing
+from feedbench.trainer.errors import WeightsError
+from feedbench.trainer.files import replacing
 
 _FACTS = "feedbench.json"  # a member of the .keras zip; Keras itself reads past it
 

@@ -6,7 +6,7 @@ import math
 from functools import cache
 from typing import Any
 
-from trainer.recipe import Phase, Recipe
+from feedbench.trainer.recipe import Phase, Recipe
 
 
 def make_schedule(recipe: Recipe, phase: Phase, batch_size: int, images: int) -> Any:

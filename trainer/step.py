@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.changes import DRAWN, Changes
-from trainer.errors import DivergedError
-from trainer.model import build_network, check_range, in_range, set_learning, with_range
-from trainer.optimizer import compile_for
-from trainer.recipe import Recipe
-from trainer.saved import save_model
-from trainer.weights import load_into
+from feedbench.trainer.device_augment import DRAWN, Changes
+from feedbench.trainer.errors import DivergedError
+from feedbench.trainer.model import build_network, check_range, in_range, set_learning, with_range
+from feedbench.trainer.optimizer import compile_for
+from feedbench.trainer.recipe import Recipe
+from feedbench.trainer.saved_model import save_model
+from feedbench.trainer.weights import load_into
 
 Logs = dict[str, float]
 RUN_AHEAD = 2  # steps that the host may be ahead of the device; one is too few to hide a hand-over

@@ -13,10 +13,10 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
-from trainer.errors import WeightsError
-from trainer.model import build_network, construct, preprocessing
-from trainer.recipe import Recipe
-from trainer.saved import load_model, read_facts
+from feedbench.trainer.errors import WeightsError
+from feedbench.trainer.model import build_network, construct, preprocessing
+from feedbench.trainer.recipe import Recipe
+from feedbench.trainer.saved_model import load_model, read_facts
 
 IMAGENET_WEIGHTS = "imagenet"
 _PATIENCE_S = 5.0  # for a connection, and for silence in a download

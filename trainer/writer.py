@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from trainer.errors import CheckpointError
+from feedbench.trainer.errors import CheckpointError
 
 Job = Callable[[], None]
 

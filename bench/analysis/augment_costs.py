@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
-from bench.plan import Choice
-from bench.record import Trial
-from bench.stats import Interval, median_interval, paired_ratio
-from loaders import Augment, find_loader
+from feedbench.bench.analysis.stats import Interval, median_interval, paired_ratio
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Trial
+from feedbench.loaders import Augment, find_loader
 
 
 class Cost(BaseModel):

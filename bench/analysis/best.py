@@ -8,10 +8,10 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict
 
-from bench.environment import machine
-from bench.plan import parse_model, read_toml
-from bench.record import Trial, write_text
-from bench.summary import Figure, Summary
+from feedbench.bench.analysis.summary import Figure, Summary
+from feedbench.bench.environment import machine
+from feedbench.bench.plan.plan import parse_model, read_toml
+from feedbench.bench.record import Trial, write_text
 
 BEST = "best.toml"
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.cache_state import unproven
-from bench.own_loaders import is_own
-from bench.record import Block, Trial, told
-from bench.stats import Interval, median_interval, paired_ratio
-from bench.utilization import gpu_mean, throttled
-from loaders import LOADERS
+from feedbench.bench.analysis.stats import Interval, median_interval, paired_ratio
+from feedbench.bench.analysis.utilization import gpu_mean, throttled
+from feedbench.bench.record import Block, Trial, told
+from feedbench.bench.trials.cache_state import unproven
+from feedbench.bench.trials.internal_loaders import is_own
+from feedbench.loaders import LOADERS
 
 NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
 

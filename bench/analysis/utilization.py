@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bench.meters.gpu import throttling
-from bench.record import Block, Host, told
+from feedbench.bench.meters.gpu import throttling
+from feedbench.bench.record import Block, Host, told
 
 BUSY = 0.90  # of the time, by NVML, from which a GPU that waits is a contradiction
 WAITING = 0.10  # of the time, from which waiting is no noise

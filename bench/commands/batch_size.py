@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Alpha, Data, ImageSize, Json, given_only
-from bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.options import Alpha, Data, ImageSize, Json, given_only
+from feedbench.bench.commands.output import NOTHING_DONE, console
 
 if TYPE_CHECKING:
-    from bench.batch_size import Sizes, Tried
+    from feedbench.bench.training.batch_size import Sizes, Tried
 
 _DEFAULT_MOST = 4096
 
@@ -39,12 +39,12 @@ def batch_size(
     json: Json = None,
 ) -> None:
     """Try batch sizes, each in its own process: does it fit, how fast, how much memory."""
-    from bench.batch_size import sizes_between, try_sizes
-    from bench.plan import parse_model, read_toml
-    from bench.record import write_json
-    from loaders import parse_spec
-    from loaders import scan as scan_source
-    from trainer import Recipe
+    from feedbench.bench.plan.plan import parse_model, read_toml
+    from feedbench.bench.record import write_json
+    from feedbench.bench.training.batch_size import sizes_between, try_sizes
+    from feedbench.loaders import parse_spec
+    from feedbench.loaders import scan as scan_source
+    from feedbench.trainer import Recipe
 
     values = {**(read_toml(recipe) if recipe else {}), **given_only({"alpha": alpha})}
     made = parse_model(Recipe, values, str(recipe or "recipe"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.options import (
+from feedbench.bench.commands.options import (
     TRAINING_SPEC,
     Alpha,
     Antialias,
@@ -35,16 +35,16 @@ from bench.commands.options import (
     readable,
     spec_values,
 )
-from bench.commands.output import NOTHING_DONE, console, result_folder
+from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.pixels import Pixels
-    from bench.plan import Choice, Plan
-    from bench.record import Trial
-    from bench.summary import Summary
-    from loaders import Manifest
+    from feedbench.bench.analysis.summary import Summary
+    from feedbench.bench.pixels.compare import Pixels
+    from feedbench.bench.plan.plan import Choice, Plan
+    from feedbench.bench.record import Trial
+    from feedbench.loaders import Manifest
 
 
 def bench(
@@ -116,9 +116,9 @@ def bench(
     json: Json = None,
 ) -> None:
     """Measure each loader while it feeds the real trainer, and choose the best."""
-    from bench.augment_costs import with_costs
-    from bench.plan import Suite, make_plan, merged_spec, parse_model, parse_set
-    from bench.suites import named_suite
+    from feedbench.bench.analysis.augment_costs import with_costs
+    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_model, parse_set
+    from feedbench.bench.plan.suites import named_suite
 
     manifest = listed(data, blacklist).only("train")
     settings = parse_set(set_ or [])
@@ -194,11 +194,11 @@ def show(
     json: Json = None,
 ) -> None:
     """Show the tables of an earlier bench or limits, derived anew from the raw record."""
-    from bench.commands.limiting import show_limits
-    from bench.commands.timing import keep_timeline, keep_trace
-    from bench.limits import RECORD, read_limits
-    from bench.record import read_trials, write_json
-    from bench.summary import summarize
+    from feedbench.bench.analysis.summary import summarize
+    from feedbench.bench.commands.limits import show_limits
+    from feedbench.bench.commands.show import keep_timeline, keep_trace
+    from feedbench.bench.limits.limits import RECORD, read_limits
+    from feedbench.bench.record import read_trials, write_json
 
     trials = read_trials(result)
     summary = summarize(trials)
@@ -225,13 +225,13 @@ def measure(
     left_out: dict[str, int] | None = None,
 ) -> Path | None:
     """Run a plan, keep and show its results; the best.toml if there is a winner."""
-    from bench.choose import write_best
-    from bench.environment import environment
-    from bench.errors import InterruptedRun
-    from bench.progress import bench_progress
-    from bench.record import read_trials, write_json
-    from bench.run import run
-    from bench.summary import summarize
+    from feedbench.bench.analysis.best import write_best
+    from feedbench.bench.analysis.summary import summarize
+    from feedbench.bench.environment import environment
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.record import read_trials, write_json
+    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.trials.run import run
 
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)
@@ -263,12 +263,12 @@ def same_pixels(
     choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
 ) -> Pixels | None:
     """Compare the loaders' pixels on a sample, before any of them is timed."""
-    from bench.errors import TrialError
-    from bench.pixel_check import check_pixels
-    from bench.pixel_table import verdict
-    from bench.record import write_json
-    from bench.run import MANIFEST
-    from bench.summary import is_choice
+    from feedbench.bench.analysis.summary import is_choice
+    from feedbench.bench.errors import TrialError
+    from feedbench.bench.pixels.check import check_pixels
+    from feedbench.bench.pixels.table import verdict
+    from feedbench.bench.record import write_json
+    from feedbench.bench.trials.run import MANIFEST
 
     choices = [choice for choice in choices if is_choice(choice.loader)]
     if len(choices) < 2 or not plan.pixels.images:
@@ -295,8 +295,8 @@ def same_pixels(
 
 
 def _show(terminal: Console, trials: list[Trial], summary: Summary) -> None:
-    from bench.augment_costs import costs
-    from bench.table import headline, table, verdict
+    from feedbench.bench.analysis.augment_costs import costs
+    from feedbench.bench.report.table import headline, table, verdict
 
     terminal.print(headline(trials), highlight=False)
     terminal.print(table(summary))

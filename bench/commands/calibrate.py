@@ -6,8 +6,16 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Alpha, BatchSize, ImageSize, Json, Out, given_only, spec_values
-from bench.commands.output import console, result_folder
+from feedbench.bench.commands.options import (
+    Alpha,
+    BatchSize,
+    ImageSize,
+    Json,
+    Out,
+    given_only,
+    spec_values,
+)
+from feedbench.bench.commands.output import console, result_folder
 
 
 def calibrate(
@@ -21,15 +29,15 @@ def calibrate(
     json: Json = None,
 ) -> None:
     """Measure this machine's accelerator with the real trainer, and keep it as a profile."""
-    from bench.accelerators import add_accelerator, check_name
-    from bench.calibrate import as_profile
-    from bench.calibrate import calibrate as measured
-    from bench.environment import environment
-    from bench.plan import Timing, parse_model
-    from bench.progress import bench_progress
-    from bench.record import write_json
-    from loaders import parse_spec
-    from trainer import Recipe
+    from feedbench.bench.environment import environment
+    from feedbench.bench.plan.accelerators import add_accelerator, check_name
+    from feedbench.bench.plan.plan import Timing, parse_model
+    from feedbench.bench.record import write_json
+    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.training.calibrate import as_profile
+    from feedbench.bench.training.calibrate import calibrate as measured
+    from feedbench.loaders import parse_spec
+    from feedbench.trainer import Recipe
 
     check_name(name)
     spec = parse_spec(spec_values(batch_size, image_size, None, None, None, None))
@@ -56,8 +64,8 @@ def accelerators(json: Json = None) -> None:
     """List the accelerators that can be emulated, with where their rates come from."""
     from rich.table import Table
 
-    from bench.accelerators import accelerators as known
-    from bench.record import write_json
+    from feedbench.bench.plan.accelerators import accelerators as known
+    from feedbench.bench.record import write_json
 
     made = Table("name", "device", "images/s", "batch", "px", "network", "precision", "source")
     for name, one in known().items():

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json
-from bench.commands.output import console
+from feedbench.bench.commands.options import Json
+from feedbench.bench.commands.output import console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.compare_training import Comparison, Share
+    from feedbench.bench.training.compare import Comparison, Share
 
 Run = Annotated[Path, typer.Argument(help="The folder of a finished training.")]
 
 
 def compare_training(first: Run, second: Run, json: Json = None) -> None:
     """Put two trainings side by side: accuracy, recall of each class, time, rate."""
-    from bench.compare_training import compare_training as compare
-    from bench.record import write_json
+    from feedbench.bench.record import write_json
+    from feedbench.bench.training.compare import compare_training as compare
 
     compared = compare(first, second)
     terminal = console()

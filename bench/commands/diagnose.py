@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import (
+from feedbench.bench.commands.options import (
     TRAINING_SPEC,
     Alpha,
     BatchSize,
@@ -24,18 +24,18 @@ from bench.commands.options import (
     readable,
     spec_values,
 )
-from bench.commands.output import NOTHING_DONE, console, result_folder
-from bench.commands.selftesting import show_test
+from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
+from feedbench.bench.commands.selftest import show_test
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-    from bench.diagnose.measure import Pace, Question
-    from bench.diagnose.record import Diagnosed
-    from bench.diagnose.verdict import Diagnosis
-    from loaders import Manifest
+    from feedbench.bench.diagnose.measure import Pace, Question
+    from feedbench.bench.diagnose.record import Diagnosed
+    from feedbench.bench.diagnose.verdict import Diagnosis
+    from feedbench.loaders import Manifest
 
 
 def diagnose(
@@ -70,12 +70,19 @@ def diagnose(
     json: Json = None,
 ) -> None:
     """Find the bottleneck: measure every part alone, and predict what would change the rate."""
-    from bench.accelerators import accelerator_of
-    from bench.diagnose.measure import Pace, Question
-    from bench.errors import PlanError
-    from bench.plan import Choice, Timing, expand, merged_spec, parse_model, settings_for
-    from loaders import find_loader, parse_spec
-    from trainer import Recipe
+    from feedbench.bench.diagnose.measure import Pace, Question
+    from feedbench.bench.errors import PlanError
+    from feedbench.bench.plan.accelerators import accelerator_of
+    from feedbench.bench.plan.plan import (
+        Choice,
+        Timing,
+        expand,
+        merged_spec,
+        parse_model,
+        settings_for,
+    )
+    from feedbench.loaders import find_loader, parse_spec
+    from feedbench.trainer import Recipe
 
     timing = parse_model(Timing, given_only({"cache_state": cache_state}), "options")
     if consumer != "train" and not consumer.startswith("emulated:"):
@@ -105,11 +112,11 @@ def run_diagnosis(
     question: Question, manifest: Manifest, folder: Path, pace: Pace, json: Path | None
 ) -> None:
     """Test the harness, measure, keep and show."""
-    from bench.diagnose.measure import diagnose as measured
-    from bench.diagnose.record import RECORD
-    from bench.diagnose.selftest import short_test
-    from bench.environment import environment
-    from bench.record import write_json, write_model
+    from feedbench.bench.diagnose.measure import diagnose as measured
+    from feedbench.bench.diagnose.record import RECORD
+    from feedbench.bench.diagnose.selftest import short_test
+    from feedbench.bench.environment import environment
+    from feedbench.bench.record import write_json, write_model
 
     terminal, tested = console(), short_test()
     write_json(folder / "environment.json", environment())
@@ -127,9 +134,9 @@ def run_diagnosis(
 
 def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Path | None) -> None:
     """Derive, draw, keep and print."""
-    from bench.diagnose.verdict import derive
-    from bench.diagnose.waterfall import draw_waterfall
-    from bench.record import write_json
+    from feedbench.bench.diagnose.verdict import derive
+    from feedbench.bench.diagnose.waterfall import draw_waterfall
+    from feedbench.bench.record import write_json
 
     found = derive(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
@@ -145,9 +152,9 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
 
 def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
     """The blocks end to end as a picture and as a trace; the files' names."""
-    from bench.record import write_text
-    from bench.timeline import draw_timeline
-    from bench.trace import trace_text
+    from feedbench.bench.record import write_text
+    from feedbench.bench.report.timeline import draw_timeline
+    from feedbench.bench.report.trace import trace_text
 
     blocks = next(part.blocks for part in record.parts if part.name == "end to end")
     if not blocks:
@@ -159,7 +166,12 @@ def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
 
 
 def _print(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
-    from bench.diagnose.table import nodes_table, notes, predictions_table, waterfall_table
+    from feedbench.bench.diagnose.table import (
+        nodes_table,
+        notes,
+        predictions_table,
+        waterfall_table,
+    )
 
     terminal.print(_headline(record), highlight=False, markup=False)
     terminal.print(waterfall_table(found))
@@ -173,8 +185,8 @@ def _print(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
 
 
 def _headline(record: Diagnosed) -> str:
-    from bench.diagnose.verdict import consumer_name
-    from bench.plan import Choice
+    from feedbench.bench.diagnose.verdict import consumer_name
+    from feedbench.bench.plan.plan import Choice
 
     spec = record.spec
     return (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import (
+from feedbench.bench.commands.options import (
     BatchSize,
     Blacklist,
     Data,
@@ -22,17 +22,17 @@ from bench.commands.options import (
     readable,
     spec_values,
 )
-from bench.commands.output import NOTHING_DONE, console, result_folder
+from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
-    from bench.limits import LimitsRecord
-    from bench.plan import Choice, Plan
-    from bench.record import Trial
-    from loaders import Manifest
+    from feedbench.bench.limits.limits import LimitsRecord
+    from feedbench.bench.plan.plan import Choice, Plan
+    from feedbench.bench.record import Trial
+    from feedbench.loaders import Manifest
 
 _WARM_UP_S = 2.0
 
@@ -52,11 +52,11 @@ def limits(
     json: Json = None,
 ) -> None:
     """Measure decoding, copying and the disk alone, and each loader's share of its limit."""
-    from bench.errors import PlanError
-    from bench.limits import limits_plan
-    from bench.plan import expand, parse_set
-    from bench.suites import limits_suite
-    from loaders import find_loader
+    from feedbench.bench.errors import PlanError
+    from feedbench.bench.limits.limits import limits_plan
+    from feedbench.bench.plan.plan import expand, parse_set
+    from feedbench.bench.plan.suites import limits_suite
+    from feedbench.loaders import find_loader
 
     for name in loader or ():
         if not find_loader(name).makes_batches:
@@ -78,12 +78,12 @@ def _measure(
     folder: Path,
     json: Path | None,
 ) -> None:
-    from bench.environment import environment
-    from bench.errors import InterruptedRun
-    from bench.limits import RECORD, LimitsRecord, limit_of, read_cold
-    from bench.progress import bench_progress
-    from bench.record import read_trials, write_json, write_model
-    from bench.run import run
+    from feedbench.bench.environment import environment
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
+    from feedbench.bench.record import read_trials, write_json, write_model
+    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.trials.run import run
 
     terminal, interrupted = console(), False
     write_json(folder / "environment.json", environment())
@@ -110,10 +110,10 @@ def show_limits(
     json: Path | None,
 ) -> None:
     """Derive, keep and print."""
-    from bench.limits import derive
-    from bench.limits_table import limits_table, shares_table
-    from bench.record import write_json
-    from bench.table import headline
+    from feedbench.bench.limits.limits import derive
+    from feedbench.bench.limits.table import limits_table, shares_table
+    from feedbench.bench.record import write_json
+    from feedbench.bench.report.table import headline
 
     found = derive(trials, record)
     for path in filter(None, (folder / "limits.json", json)):

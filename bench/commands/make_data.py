@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from bench.commands.options import Json
-from bench.commands.output import console
+from feedbench.bench.commands.options import Json
+from feedbench.bench.commands.output import console
 
 
 def make_data(
@@ -27,9 +27,9 @@ def make_data(
     """Generate photographs with natural statistics, in folders of classes to train on."""
     from dataclasses import asdict
 
-    from bench.progress import counted
-    from bench.record import write_json
-    from bench.sample import make_data as make
+    from feedbench.bench.data.generate import make_data as make
+    from feedbench.bench.record import write_json
+    from feedbench.bench.report.progress import counted
 
     terminal = console()
     with counted(terminal, "images", images) as advance:
@@ -49,8 +49,8 @@ def loaders(json: Json = None) -> None:
     """What loaders there are, with their settings and what each costs."""
     from rich.table import Table
 
-    from bench.record import write_json
-    from loaders import LOADERS
+    from feedbench.bench.record import write_json
+    from feedbench.loaders import LOADERS
 
     terminal = console()
     for loader in LOADERS.values():

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from loaders import Manifest
+    from feedbench.loaders import Manifest
 
 TRAINING_SPEC = {
     "augment": {"horizontal_flip": True}
@@ -134,7 +134,7 @@ def spec_values(
     balance: float | None = None,
 ) -> dict[str, Any]:
     """The fields of a batch spec that were given."""
-    from bench.plan import parse_augment, parse_range
+    from feedbench.bench.plan.plan import parse_augment, parse_range
 
     changes = {**given_only({"horizontal_flip": flip}), **parse_augment(augment or [])}
     given = {
@@ -158,10 +158,10 @@ def given_only(values: dict[str, Any]) -> dict[str, Any]:
 
 def listed(data: str, blacklist: Path | None) -> Manifest:
     """The images of a source, with what the last scan found in each file and a person said."""
-    from loaders import scan
-    from loaders.audit import attach
-    from loaders.audit_store import Store
-    from loaders.selection import with_blacklist
+    from feedbench.loaders import scan
+    from feedbench.loaders.audit.audit import attach
+    from feedbench.loaders.audit.store import Store
+    from feedbench.loaders.selection import with_blacklist
 
     manifest = scan(data)
     known = Store.of(data).facts()
@@ -174,8 +174,8 @@ def readable(
     manifest: Manifest, loaders: Iterable[str], terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:
     """The rows that all these loaders can give; says how many others there are, and why."""
-    from loaders import find_loader
-    from loaders.selection import by_reason, usable
+    from feedbench.loaders import find_loader
+    from feedbench.loaders.selection import by_reason, usable
 
     if not manifest.audited:
         terminal.print(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.commands.options import (
+from feedbench.bench.commands.options import (
     Antialias,
     Blacklist,
     Data,
@@ -18,12 +18,12 @@ from bench.commands.options import (
     Orientation,
     Resize,
 )
-from bench.commands.output import console
+from feedbench.bench.commands.output import console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from loaders.packing import Packing
+    from feedbench.loaders.pack.build import Packing
 
 _SIDE, _QUALITY = 256, 90
 
@@ -57,10 +57,10 @@ def pack(
     error_budget: ErrorBudget = None,
 ) -> None:
     """Prepare all images once for the loader `packed`; a pack that is whole is checked."""
-    from bench.commands.options import listed, readable, spec_values
-    from loaders import parse_spec
-    from loaders.pack import is_whole
-    from loaders.packing import Packing
+    from feedbench.bench.commands.options import listed, readable, spec_values
+    from feedbench.loaders import parse_spec
+    from feedbench.loaders.pack.build import Packing
+    from feedbench.loaders.pack.pack import is_whole
 
     values = spec_values(None, image_size, resize, interpolation, antialias, None, orientation)
     terminal = console()
@@ -75,10 +75,10 @@ def pack(
 def _fill(
     packing: Packing, out: Path, on_error: str, budget: float | None, terminal: Console
 ) -> None:
-    from bench.errors import InterruptedRun
-    from bench.progress import counted
-    from loaders.faults import BUDGET, Faults, tolerance
-    from loaders.packing import fill, opened
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.report.progress import counted
+    from feedbench.loaders.faults import BUDGET, Faults, tolerance
+    from feedbench.loaders.pack.build import fill, opened
 
     images = len(packing.manifest)
     faults = Faults(tolerance(on_error, BUDGET if budget is None else budget, images))
@@ -103,10 +103,10 @@ def _fill(
 
 
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
-    from bench.errors import RecordError
-    from bench.progress import counted
-    from loaders.pack import Pack, check_about
-    from loaders.packing import unsound
+    from feedbench.bench.errors import RecordError
+    from feedbench.bench.report.progress import counted
+    from feedbench.loaders.pack.build import unsound
+    from feedbench.loaders.pack.pack import Pack, check_about
 
     pack = Pack(out)
     check_about(pack, packing.about)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import (
+from feedbench.bench.commands.options import (
     Antialias,
     BatchSize,
     Blacklist,
@@ -24,10 +24,10 @@ from bench.commands.options import (
     readable,
     spec_values,
 )
-from bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.output import NOTHING_DONE, console
 
 if TYPE_CHECKING:
-    from bench.plan import Choice
+    from feedbench.bench.plan.plan import Choice
 
 
 def pixels(
@@ -56,11 +56,11 @@ def pixels(
     json: Json = None,
 ) -> None:
     """Feed the same images through loaders, and compare each with the first, pixel by pixel."""
-    from bench.pixel_check import check_pixels
-    from bench.pixel_table import table, verdict, worst_images
-    from bench.plan import TOLERANCE
-    from bench.record import write_json
-    from loaders import parse_spec
+    from feedbench.bench.pixels.check import check_pixels
+    from feedbench.bench.pixels.table import table, verdict, worst_images
+    from feedbench.bench.plan.plan import TOLERANCE
+    from feedbench.bench.record import write_json
+    from feedbench.loaders import parse_spec
 
     choices = _choices(loader, set_ or [])
     values = spec_values(
@@ -96,9 +96,9 @@ def pixels(
 
 def _choices(loaders: list[str] | None, options: list[str]) -> tuple[Choice, ...]:
     """Those that are named, each with its settings; all that give real images if none is."""
-    from bench.errors import PlanError
-    from bench.plan import Choice, expand, parse_set
-    from loaders import LOADERS
+    from feedbench.bench.errors import PlanError
+    from feedbench.bench.plan.plan import Choice, expand, parse_set
+    from feedbench.loaders import LOADERS
 
     settings = parse_set(options)
     names = loaders or [name for name, loader in LOADERS.items() if loader.makes_batches]

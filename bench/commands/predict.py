@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Json
-from bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.options import Json
+from feedbench.bench.commands.output import NOTHING_DONE, console
 
 
 def predict(
@@ -17,8 +17,8 @@ def predict(
     json: Json = None,
 ) -> None:
     """Print the class of each image, and how sure the model is."""
-    from bench.predict import load_classifier
-    from bench.record import write_json
+    from feedbench.bench.record import write_json
+    from feedbench.bench.training.predict import load_classifier
 
     terminal, said = console(), []
     for one in load_classifier(model)(files):

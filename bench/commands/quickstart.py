@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.data import make_data
-from bench.commands.diagnosing import run_diagnosis
-from bench.commands.measure import measure
-from bench.commands.options import TRAINING_SPEC, Out
-from bench.commands.output import console, result_folder
-from bench.commands.training import run_training
+from feedbench.bench.commands.bench import measure
+from feedbench.bench.commands.diagnose import run_diagnosis
+from feedbench.bench.commands.make_data import make_data
+from feedbench.bench.commands.options import TRAINING_SPEC, Out
+from feedbench.bench.commands.output import console, result_folder
+from feedbench.bench.commands.train import run_training
 
 if TYPE_CHECKING:
-    from bench.choose import Best
-    from loaders import Manifest
+    from feedbench.bench.analysis.best import Best
+    from feedbench.loaders import Manifest
 
 EMULATED = "a100"  # fast enough for loaders to differ on two cores
 
@@ -26,13 +26,13 @@ def quickstart(
     images: Annotated[int, typer.Option(help="Photographs to generate.", min=100)] = 600,
 ) -> None:
     """The main job on generated photographs: make data, bench, diagnose, train with the winner."""
-    from bench.choose import read_best
-    from bench.meters.gpu import find_gpus
-    from bench.plan import Suite, Timing, make_plan
-    from bench.record import new_folder
-    from bench.suites import QUICK
-    from loaders import scan as scan_source
-    from trainer import Recipe
+    from feedbench.bench.analysis.best import read_best
+    from feedbench.bench.meters.gpu import find_gpus
+    from feedbench.bench.plan.plan import Suite, Timing, make_plan
+    from feedbench.bench.plan.suites import QUICK
+    from feedbench.bench.record import new_folder
+    from feedbench.loaders import scan as scan_source
+    from feedbench.trainer import Recipe
 
     folder = result_folder(out, "quickstart")
     terminal, photos = console(), folder / "photos"
@@ -77,10 +77,10 @@ def quickstart(
 
 def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
     """The winner with the trainer that it was chosen for, in short."""
-    from bench.diagnose.measure import Pace, Question
-    from bench.plan import Choice
-    from loaders import BatchSpec
-    from trainer import Recipe
+    from feedbench.bench.diagnose.measure import Pace, Question
+    from feedbench.bench.plan.plan import Choice
+    from feedbench.loaders import BatchSpec
+    from feedbench.trainer import Recipe
 
     question = Question(
         choice=Choice(loader=chosen.loader, settings=chosen.settings),
@@ -94,9 +94,9 @@ def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
 
 def _emulated(manifest: Manifest, folder: Path, data: str) -> None:
     """The same loaders before an accelerator that this machine has not, where they differ."""
-    from bench.accelerators import find_accelerator
-    from bench.plan import Suite, Timing, make_plan
-    from bench.suites import QUICK
+    from feedbench.bench.plan.accelerators import find_accelerator
+    from feedbench.bench.plan.plan import Suite, Timing, make_plan
+    from feedbench.bench.plan.suites import QUICK
 
     known = find_accelerator(EMULATED)
     suite = Suite(

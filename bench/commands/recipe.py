@@ -11,7 +11,7 @@ def recipe() -> None:
 
     import tomli_w
 
-    from trainer import Recipe
+    from feedbench.trainer import Recipe
 
     for name, value in Recipe().model_dump(mode="json").items():
         reason = Recipe.model_fields[name].description or ""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.options import Blacklist, Data, Json
-from bench.commands.output import console
+from feedbench.bench.commands.options import Blacklist, Data, Json
+from feedbench.bench.commands.output import console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from loaders import Manifest
+    from feedbench.loaders import Manifest
 
 
 def scan(
@@ -46,11 +46,11 @@ def scan(
     json: Json = None,
 ) -> None:
     """Open and decode every file with every decoder; what is found is kept for later runs."""
-    from bench.record import write_json
-    from bench.scan_report import report
-    from loaders import scan as scan_source
-    from loaders.probe import Limits
-    from loaders.selection import bad_rows, blacklist_of, with_blacklist
+    from feedbench.bench.data.scan_report import report
+    from feedbench.bench.record import write_json
+    from feedbench.loaders import scan as scan_source
+    from feedbench.loaders.audit.probe import Limits
+    from feedbench.loaders.selection import bad_rows, blacklist_of, with_blacklist
 
     limits = Limits(seconds=time_limit)
     if pixel_limit is not None:
@@ -72,11 +72,11 @@ def scan(
 
 
 def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
-    from bench.environment import usable_cores
-    from bench.errors import InterruptedRun
-    from bench.progress import scan_progress
-    from loaders.audit import audit
-    from loaders.audit_store import Store
+    from feedbench.bench.environment import usable_cores
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.report.progress import scan_progress
+    from feedbench.loaders.audit.audit import audit
+    from feedbench.loaders.audit.store import Store
 
     try:
         with scan_progress(terminal) as start:
@@ -88,7 +88,7 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
 
 
 def _show(terminal: Console, found: dict[str, Any], data: str) -> None:
-    from bench.scan_table import tables, warnings
+    from feedbench.bench.data.scan_table import tables, warnings
 
     for table in tables(found):
         terminal.print(table)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json
-from bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.options import Json
+from feedbench.bench.commands.output import NOTHING_DONE, console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.diagnose.selftest import SelfTest
+    from feedbench.bench.diagnose.selftest import SelfTest
 
 
 def selftest(
@@ -24,8 +24,8 @@ def selftest(
     json: Json = None,
 ) -> None:
     """Measure what is known: delays, counts, and bottlenecks that are put there on purpose."""
-    from bench.diagnose.selftest import INJECTED, SelfTest, injected_test, short_test
-    from bench.record import write_json
+    from feedbench.bench.diagnose.selftest import INJECTED, SelfTest, injected_test, short_test
+    from feedbench.bench.record import write_json
 
     terminal = console()
     checks = short_test().checks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.record import Trial
+    from feedbench.bench.record import Trial
 
 
 def keep_timeline(path: Path, trials: list[Trial], number: int | None, winner: int | None) -> None:
@@ -20,8 +20,8 @@ def keep_timeline(path: Path, trials: list[Trial], number: int | None, winner: i
         PlanError: there is no such trial, or it has no timed block.
         RecordError: the picture cannot be written.
     """
-    from bench.errors import PlanError, RecordError
-    from bench.timeline import draw_timeline
+    from feedbench.bench.errors import PlanError, RecordError
+    from feedbench.bench.report.timeline import draw_timeline
 
     if number is not None and number > len(trials):
         raise PlanError(f"--trial {number}: the record has {len(trials)}")
@@ -38,16 +38,16 @@ def keep_timeline(path: Path, trials: list[Trial], number: int | None, winner: i
 
 def keep_trace(path: Path, trials: list[Trial]) -> None:
     """Write all trials, a process each."""
-    from bench.record import write_text
-    from bench.trace import trace_text
+    from feedbench.bench.record import write_text
+    from feedbench.bench.report.trace import trace_text
 
     titles = {f"{line} {_title(trial)}": trial.blocks for line, trial in enumerate(trials, 1)}
     write_text(path, trace_text(titles))
 
 
 def _title(trial: Trial) -> str:
-    from bench.plan import Choice
-    from bench.table import fed
+    from feedbench.bench.plan.plan import Choice
+    from feedbench.bench.report.table import fed
 
     choice = Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)
     return f"{choice} → {fed(trial)}"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.options import TRAINING_SPEC, Json, Out, listed, readable
-from bench.commands.output import NOTHING_DONE, console, result_folder
+from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, listed, readable
+from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.study import Run
-    from bench.study_report import Value
+    from feedbench.bench.study.report import Value
+    from feedbench.bench.study.study import Run
 
 
 def study(
@@ -29,11 +29,11 @@ def study(
     json: Json = None,
 ) -> None:
     """Train one recipe over a small grid, several seeds a cell; say which differences are real."""
-    from bench.errors import InterruptedRun
-    from bench.record import write_json
-    from bench.study import runs_of
-    from bench.study_report import report_of
-    from bench.study_run import run_all
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.record import write_json
+    from feedbench.bench.study.report import report_of
+    from feedbench.bench.study.run import run_all
+    from feedbench.bench.study.study import runs_of
 
     folder, chosen = _begun(file, resume, out)
     runs = runs_of(chosen, TRAINING_SPEC)
@@ -67,9 +67,9 @@ def study(
 
 def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Path, Any]:
     """The folder of the study, and what it is."""
-    from bench.errors import PlanError
-    from bench.study import read_study, runs_of
-    from bench.study_run import begin_study, begun_study
+    from feedbench.bench.errors import PlanError
+    from feedbench.bench.study.run import begin_study, begun_study
+    from feedbench.bench.study.study import read_study, runs_of
 
     if (file is None) == (resume is None):
         raise PlanError("study: give a file to begin with, or --resume FOLDER to go on")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.options import (
+from feedbench.bench.commands.options import (
     TRAINING_SPEC,
     Alpha,
     Antialias,
@@ -33,16 +33,16 @@ from bench.commands.options import (
     readable,
     spec_values,
 )
-from bench.commands.output import console, libraries_to, result_folder
+from feedbench.bench.commands.output import console, libraries_to, result_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.choose import Best
-    from bench.plan import Failures
-    from bench.train import Keep
-    from loaders import Manifest
-    from trainer import Recipe
+    from feedbench.bench.analysis.best import Best
+    from feedbench.bench.plan.plan import Failures
+    from feedbench.bench.training.train import Keep
+    from feedbench.loaders import Manifest
+    from feedbench.trainer import Recipe
 
 RecipeFile = Annotated[
     Path | None,
@@ -113,8 +113,8 @@ def train(
     json: Json = None,
 ) -> None:
     """Train from scratch or fine-tune with a loader, and hold its rate against the promise."""
-    from bench.plan import Failures, parse_model
-    from bench.train import Keep
+    from feedbench.bench.plan.plan import Failures, parse_model
+    from feedbench.bench.training.train import Keep
 
     given = given_only({"on_error": on_error, "error_budget": error_budget})
     failures = parse_model(Failures, given, "options")
@@ -165,8 +165,8 @@ def _again(data: str, folder: Path, options: dict[str, Any]) -> str:
 
 def _begun(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
     """What a training began with, which no option may change."""
-    from bench.errors import PlanError
-    from bench.training_folder import read_beginning
+    from feedbench.bench.errors import PlanError
+    from feedbench.bench.training.folder import read_beginning
 
     for name in given:
         raise PlanError(
@@ -177,9 +177,9 @@ def _begun(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
 
 def _chosen(loader: str, set_: list[str] | None, spec: dict[str, Any]) -> Best:
     """The loader with its settings and spec; a changed one has no predicted rate."""
-    from bench.choose import Best, read_best
-    from bench.plan import merged_spec, settings_for
-    from loaders import find_loader, parse_settings, parse_spec
+    from feedbench.bench.analysis.best import Best, read_best
+    from feedbench.bench.plan.plan import merged_spec, settings_for
+    from feedbench.loaders import find_loader, parse_settings, parse_spec
 
     best = (
         read_best(Path(loader))
@@ -202,8 +202,8 @@ def _chosen(loader: str, set_: list[str] | None, spec: dict[str, Any]) -> Best:
 
 def _recipe(best: Best, file: Path | None, changes: dict[str, Any]) -> Recipe:
     """The recipe of a file, or of the bench, with what the options change."""
-    from bench.plan import parse_model, read_toml
-    from trainer import Recipe
+    from feedbench.bench.plan.plan import parse_model, read_toml
+    from feedbench.trainer import Recipe
 
     values = best.recipe if file is None else read_toml(file)
     return parse_model(Recipe, {**values, **changes}, str(file or "recipe"))
@@ -211,7 +211,7 @@ def _recipe(best: Best, file: Path | None, changes: dict[str, Any]) -> Recipe:
 
 def _window(text: str | None) -> tuple[int, int] | None:
     """First and last step of `FIRST-LAST`."""
-    from bench.errors import PlanError
+    from feedbench.bench.errors import PlanError
 
     if text is None:
         return None
@@ -234,15 +234,15 @@ def run_training(
     again: str | None = None,
 ) -> None:
     """Train, show how it goes and how it ended."""
-    from bench.errors import InterruptedRun
-    from bench.plan import Failures
-    from bench.record import write_json
-    from bench.stopping import stop_on_sigterm
-    from bench.train import train as train_with
-    from bench.train_progress import train_progress
-    from loaders import images_an_epoch, parse_spec, printable
-    from trainer.fit import Stopped
-    from trainer.weights import warnings as weights_warnings
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.plan.plan import Failures
+    from feedbench.bench.record import write_json
+    from feedbench.bench.signals import stop_on_sigterm
+    from feedbench.bench.training.progress import train_progress
+    from feedbench.bench.training.train import train as train_with
+    from feedbench.loaders import images_an_epoch, parse_spec, printable
+    from feedbench.trainer.fit import Stopped
+    from feedbench.trainer.weights import warnings as weights_warnings
 
     terminal = console()
     manifest.only("validation")
@@ -289,7 +289,7 @@ def _tell(terminal: Console, result: dict[str, Any], folder: Path) -> None:
     """What came of it."""
     from rich.table import Table
 
-    from bench.training_folder import TRAINING
+    from feedbench.bench.training.folder import TRAINING
 
     if result["test"] is not None:
         images = sum(line["images"] for line in result["per_class"])

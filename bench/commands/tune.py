@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.options import (
+from feedbench.bench.commands.options import (
     TRAINING_SPEC,
     Alpha,
     BatchSize,
@@ -28,13 +28,13 @@ from bench.commands.options import (
     readable,
     spec_values,
 )
-from bench.commands.output import NOTHING_DONE, console, result_folder
+from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.plan import Choice, Plan
-    from loaders import Manifest
+    from feedbench.bench.plan.plan import Choice, Plan
+    from feedbench.loaders import Manifest
 
 _BLOCK_SECONDS, _WARM_UP_SECONDS = 0.75, 2.0  # a search is judged by pairs, not by long blocks
 _SEARCHED = ("keras_pil", "keras_directory", "tf_data", "turbo")
@@ -84,9 +84,9 @@ def tune(
     json: Json = None,
 ) -> None:
     """Search loaders and settings by races on paired blocks; the best so far is always kept."""
-    from bench.environment import restrict_cores
-    from bench.plan import Suite, make_plan, merged_spec, parse_model, parse_set
-    from bench.tune import Limits, read_tune
+    from feedbench.bench.environment import restrict_cores
+    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_model, parse_set
+    from feedbench.bench.tune.tune import Limits, read_tune
 
     seconds = _seconds(budget)
     if max_cores is not None:
@@ -109,7 +109,7 @@ def tune(
         "trial": [{"loader": name, "settings": settings.pop(name, {})} for name in names],
     }
     for name in settings:
-        from bench.errors import PlanError
+        from feedbench.bench.errors import PlanError
 
         raise PlanError(f"--set {name}.…: {name} is not searched; name it by --loader too")
     suite = parse_model(Suite, values, "options")
@@ -138,13 +138,13 @@ def _search(
     json: Path | None,
     data: str,
 ) -> None:
-    from bench.commands.measure import same_pixels
-    from bench.environment import environment
-    from bench.errors import InterruptedRun
-    from bench.progress import bench_progress
-    from bench.record import write_json
-    from bench.tune import TUNE, Found, Tune, pixel_choices, write_choice
-    from bench.tune_table import WORTH, draw_worth, line, verdict, worth
+    from feedbench.bench.commands.bench import same_pixels
+    from feedbench.bench.environment import environment
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.record import write_json
+    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.tune.table import WORTH, draw_worth, line, verdict, worth
+    from feedbench.bench.tune.tune import TUNE, Found, Tune, pixel_choices, write_choice
 
     begun, facts = monotonic(), environment()
     write_json(folder / "environment.json", facts)
@@ -184,7 +184,7 @@ def _seconds(text: str) -> float:
     Raises:
         PlanError: it is none of these.
     """
-    from bench.errors import PlanError
+    from feedbench.bench.errors import PlanError
 
     said = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if said is None or not float(said[1]):

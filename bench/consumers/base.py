@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import PlanError
-from loaders import Batch, BatchSpec, Manifest, images_an_epoch
-from trainer import Recipe
+from feedbench.bench.errors import PlanError
+from feedbench.loaders import Batch, BatchSpec, Manifest, images_an_epoch
+from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
-    from trainer.step import Trainer
+    from feedbench.trainer.step import Trainer
 
 
 class Consumer(Protocol):
@@ -52,8 +52,8 @@ def make_trainer(
         PlanError: the network refuses the recipe or the image size.
         TrainerError: the recipe's weights cannot be had or do not fit.
     """
-    from trainer.changes import Changes
-    from trainer.step import Trainer
+    from feedbench.trainer.device_augment import Changes
+    from feedbench.trainer.step import Trainer
 
     try:
         return Trainer(

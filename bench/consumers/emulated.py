@@ -6,8 +6,8 @@ from collections import deque
 from time import perf_counter, sleep
 from typing import Any
 
-from loaders import Batch
-from trainer.step import RUN_AHEAD
+from feedbench.loaders import Batch
+from feedbench.trainer.step import RUN_AHEAD
 
 _SPIN_S = 0.0003  # a sleep ends late by about a tenth of a millisecond; the rest is spun
 

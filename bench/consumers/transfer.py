@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.errors import PlanError
-from loaders import Batch
+from feedbench.bench.errors import PlanError
+from feedbench.loaders import Batch
 
 DEVICE = "GPU:0"
 

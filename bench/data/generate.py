@@ -24,12 +24,12 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.errors import SampleError
-from bench.stopping import interrupts_held
+from feedbench.bench.errors import SampleError
+from feedbench.bench.signals import interrupts_held
 
 Preset = Literal["imagenet", "web", "mixed"]
 Format = Literal["JPEG", "PNG", "WEBP"]
-# The names in `loaders.manifest.SPLITS`; importing it would cost each worker 0.4 s.
+# The names in `feedbench.loaders.manifest.SPLITS`; importing it would cost each worker 0.4 s.
 SPLITS = ("train", "validation", "test")
 
 Floats: TypeAlias = NDArray[np.float32]

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders import LOADERS, Manifest
-from loaders.manifest import SPLITS
-from loaders.selection import bad_rows, by_reason
-from loaders.verdicts import extensions, verdicts
+from feedbench.loaders import LOADERS, Manifest
+from feedbench.loaders.audit.verdicts import extensions, verdicts
+from feedbench.loaders.manifest import SPLITS
+from feedbench.loaders.selection import bad_rows, by_reason
 
 FEW = 10  # training images of a class below which it is named
 _MORE_EXTENSIONS = {".jxl": "JXL", ".jfif": "JPEG"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from loaders import SPLITS, printable
+from feedbench.loaders import SPLITS, printable
 
 
 def tables(found: dict[str, Any]) -> Iterator[Table]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from bench.record import Record
-from loaders import BatchSpec, Manifest, Order
-from loaders.tf_data import TfData, dataset_of
+from feedbench.bench.record import Record
+from feedbench.loaders import BatchSpec, Manifest, Order
+from feedbench.loaders.tf_data import TfData, dataset_of
 
 
 class Node(Record):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from bench.diagnose.stages import Run, on_cores, repeated
-from loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
-from loaders.contract import Dtype
-from loaders.faults import Faults
+from feedbench.bench.diagnose.stages import Run, on_cores, repeated
+from feedbench.loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
+from feedbench.loaders.contract import Dtype
+from feedbench.loaders.faults import Faults
 
 NAME = "rehearsal"
 _PIECE = bytes(16_384)  # hashlib lets other threads run while it works at more than 2 kB

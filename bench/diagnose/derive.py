@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.cache_state import unproven
-from bench.diagnose.record import Diagnosed, Part, PartName
-from bench.record import Block
-from bench.stats import Interval, median_interval, paired_ratio
-from bench.summary import Figure
+from feedbench.bench.analysis.stats import Interval, median_interval, paired_ratio
+from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.diagnose.record import Diagnosed, Part, PartName
+from feedbench.bench.record import Block
+from feedbench.bench.trials.cache_state import unproven
 
 Cause = Literal[
     "storage",

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.diagnose.derive import by_round, find_part
-from bench.diagnose.record import Diagnosed
-from bench.plan import Choice
-from bench.stats import Interval, paired_ratio
-from bench.summary import Figure
-from loaders.tf_data import TfData
+from feedbench.bench.analysis.stats import Interval, paired_ratio
+from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.diagnose.derive import by_round, find_part
+from feedbench.bench.diagnose.record import Diagnosed
+from feedbench.bench.plan.plan import Choice
+from feedbench.loaders.tf_data import TfData
 
 _PREFETCH = 2  # batches
 _CALLS_A_CORE = (1, 2)

@@ -10,24 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from bench.accelerators import Accelerator
-from bench.cache_state import Files, check_cold
-from bench.diagnose.autotune import Node
-from bench.diagnose.fixed import fixed_choices
-from bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
-from bench.diagnose.stages import DEPTHS
-from bench.environment import usable_cores
-from bench.errors import PlanError, TrialError
-from bench.meters.block import Meters
-from bench.meters.gpu import find_gpus
-from bench.meters.process import available_memory, tree_memory
-from bench.plan import Choice
-from bench.record import Block, CacheState
-from bench.remote import Remote, close_all
-from bench.run import MANIFEST
-from bench.transfer import DEVICE
-from loaders import BatchSpec, Manifest, find_loader, parse_settings
-from trainer import Recipe
+from feedbench.bench.consumers.transfer import DEVICE
+from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.diagnose.fixed import fixed_choices
+from feedbench.bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
+from feedbench.bench.diagnose.stages import DEPTHS
+from feedbench.bench.environment import usable_cores
+from feedbench.bench.errors import PlanError, TrialError
+from feedbench.bench.meters.block import Meters
+from feedbench.bench.meters.gpu import find_gpus
+from feedbench.bench.meters.process import available_memory, tree_memory
+from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Block, CacheState
+from feedbench.bench.trials.cache_state import Files, check_cold
+from feedbench.bench.trials.child import Remote, close_all
+from feedbench.bench.trials.run import MANIFEST
+from feedbench.loaders import BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.trainer import Recipe
 
 _TRIAL_LIMIT_S = 600.0
 _WARM_SHARE = 0.5  # of the memory that is left, which the files may take and still be kept
@@ -291,7 +291,11 @@ class _Session:
         self._say(f"starting: {key}")
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
-        module = "bench.diagnose.worker" if key == "stages" else "bench.worker"
+        module = (
+            "feedbench.bench.diagnose.worker"
+            if key == "stages"
+            else "feedbench.bench.trials.worker"
+        )
         remote = Remote(self._orders[key], logs / f"{key.replace(' ', '-')}.log", module)
         self._live[key] = remote
         try:

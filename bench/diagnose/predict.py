@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.diagnose.derive import NO_STALL, Rates, find_part, image_seconds
-from bench.diagnose.fixed import best_fixed
-from bench.diagnose.record import Diagnosed
+from feedbench.bench.diagnose.derive import NO_STALL, Rates, find_part, image_seconds
+from feedbench.bench.diagnose.fixed import best_fixed
+from feedbench.bench.diagnose.record import Diagnosed
 
 _BUSY = 0.75  # of all cores in use, from which a loader is taken to be held up by them
 _APART = 0.02  # of the rate, by which the ends of a range differ before it is worth a word

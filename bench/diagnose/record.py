@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from bench.diagnose.autotune import Node
-from bench.errors import RecordError
-from bench.record import Block, CacheState, Consumer, Record
-from loaders.contract import explain
+from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.errors import RecordError
+from feedbench.bench.record import Block, CacheState, Consumer, Record
+from feedbench.loaders.contract import explain
 
 SCHEMA_NUMBER = 2
 RECORD = "diagnosis-record.json"

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from bench.accelerators import Accelerator
-from bench.block import timed_block
-from bench.consumer import Consumer, Drain
-from bench.diagnose.derive import Cause, bottleneck, rates_of
-from bench.diagnose.measure import Pace, Question, Say, diagnose
-from bench.diagnose.rehearsal import NAME
-from bench.emulated import Emulated, sleep_until
-from bench.errors import TrialError
-from bench.own_loaders import let_in
-from bench.plan import Choice
-from bench.stats import median_interval
-from loaders import Batch, BatchSpec, scan
-from trainer import Recipe
+from feedbench.bench.analysis.stats import median_interval
+from feedbench.bench.consumers.base import Consumer, Drain
+from feedbench.bench.consumers.emulated import Emulated, sleep_until
+from feedbench.bench.diagnose.delay_loader import NAME
+from feedbench.bench.diagnose.derive import Cause, bottleneck, rates_of
+from feedbench.bench.diagnose.measure import Pace, Question, Say, diagnose
+from feedbench.bench.errors import TrialError
+from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.trials.block import timed_block
+from feedbench.bench.trials.internal_loaders import let_in
+from feedbench.loaders import Batch, BatchSpec, scan
+from feedbench.trainer import Recipe
 
 LEAST_AU = 0.99
 DELAY_TOLERANCE = 0.02

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cache_state import Files
-from bench.record import CacheState
-from loaders import BatchSpec, Manifest, Settings
-from loaders.augment import FLIP, NEUTRAL
+from feedbench.bench.record import CacheState
+from feedbench.bench.trials.cache_state import Files
+from feedbench.loaders import BatchSpec, Manifest, Settings
+from feedbench.loaders.augment import FLIP, NEUTRAL
 
 DEPTHS = (1, 4, 16)  # reads under way at once
 _WARM = 1024  # files that are read warm, again and again
@@ -138,7 +138,7 @@ class PillowStages:
     """By Pillow and NumPy; more cores are more processes, so that no lock is shared."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Settings) -> None:
-        from loaders.pillow_image import picture
+        from feedbench.loaders.images.pillow import picture
 
         self._spec = spec
         _, self._files = sample(manifest)
@@ -164,7 +164,7 @@ class PillowStages:
         return repeated(self._batches())
 
     def _batches(self) -> Iterator[int]:
-        from loaders.host import finished
+        from feedbench.loaders.images.host_augment import finished
 
         size = self._spec.batch_size
         batch = [self._images[index % len(self._images)] for index in range(size)]
@@ -174,12 +174,12 @@ class PillowStages:
             yield size
 
     def _decoded(self, index: int) -> Any:
-        from loaders.pillow_image import picture
+        from feedbench.loaders.images.pillow import picture
 
         return picture(io.BytesIO(self._files[index]), self._spec)
 
     def _transformed(self, index: int) -> NDArray[np.float32]:
-        from loaders.keras_pil import fitted
+        from feedbench.loaders.keras_pil import fitted
 
         return np.asarray(fitted(self._pictures[index], self._spec), np.float32)
 
@@ -188,7 +188,7 @@ class TensorFlowStages:
     """By TensorFlow's graph and tf.data; more cores are more of its threads."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Settings) -> None:
-        from loaders.tf_image import Decoding, resizer
+        from feedbench.loaders.images.tensorflow import Decoding, resizer
 
         self._spec = spec
         self._float = settings.image_dtype == "float32"
@@ -229,7 +229,7 @@ class TensorFlowStages:
         """Copying images into a batch, and the range where the host brings them into it."""
         import tensorflow as tf
 
-        from loaders.tf_image import to_range
+        from feedbench.loaders.images.tensorflow import to_range
 
         side, size = self._spec.image_size, self._spec.batch_size
         images = tf.data.Dataset.from_tensors(tf.zeros((side, side, 3), tf.uint8)).repeat()
@@ -239,7 +239,7 @@ class TensorFlowStages:
         return repeated(_counted(batches, size))
 
     def _transformed(self, pixels: Any, draw: Any) -> Any:
-        from loaders.tf_image import changed, to_bytes
+        from feedbench.loaders.images.tensorflow import changed, to_bytes
 
         return to_bytes(changed(self._resize(pixels), draw, self._flips))
 

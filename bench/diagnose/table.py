@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from bench.diagnose import fixed
-from bench.diagnose.autotune import Node, chosen
-from bench.diagnose.derive import Ceiling, find_part, proven
-from bench.diagnose.predict import Prediction, shares_cores
-from bench.diagnose.record import Diagnosed
-from bench.diagnose.verdict import Diagnosis, consumer_name
-from bench.utilization import gpu_mean, gpu_words, host_words, which_to_believe
+from feedbench.bench.analysis.utilization import gpu_mean, gpu_words, host_words, which_to_believe
+from feedbench.bench.diagnose import fixed
+from feedbench.bench.diagnose.autotune import Node, chosen
+from feedbench.bench.diagnose.derive import Ceiling, find_part, proven
+from feedbench.bench.diagnose.predict import Prediction, shares_cores
+from feedbench.bench.diagnose.record import Diagnosed
+from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name
 
 
 def label(one: Ceiling) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.diagnose.derive import (
+from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.diagnose.derive import (
     Ceiling,
     Share,
     bottleneck,
@@ -13,17 +14,16 @@ from bench.diagnose.derive import (
     shares,
     stall,
 )
-from bench.diagnose.fixed import Fixed, best_fixed
-from bench.diagnose.predict import (
+from feedbench.bench.diagnose.fixed import Fixed, best_fixed
+from feedbench.bench.diagnose.predict import (
     CoresNeeded,
     Prediction,
     cores_needed,
     predictions,
     remedies,
 )
-from bench.diagnose.record import Diagnosed
-from bench.plan import Choice
-from bench.summary import Figure
+from feedbench.bench.diagnose.record import Diagnosed
+from feedbench.bench.plan.plan import Choice
 
 
 class Diagnosis(BaseModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.diagnose.table import label
-from bench.diagnose.verdict import Diagnosis
+from feedbench.bench.diagnose.table import label
+from feedbench.bench.diagnose.verdict import Diagnosis
 
 _COLORS = {
     "storage": "#4c78a8",

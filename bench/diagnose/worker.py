@@ -9,14 +9,21 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import Any
 
-from bench.diagnose import rehearsal
-from bench.diagnose.autotune import autotuned
-from bench.diagnose.stages import PillowStages, Run, Stages, Storage, TensorFlowStages, Timed
-from bench.meters.process import tree_peak_memory, tree_usage
-from bench.record import Block
-from bench.worker import die_with_parent, reason, take_output
-from loaders import BatchSpec, Manifest, find_loader, parse_settings
-from loaders.tf_data import TfData
+from feedbench.bench.diagnose import delay_loader as rehearsal
+from feedbench.bench.diagnose.autotune import autotuned
+from feedbench.bench.diagnose.stages import (
+    PillowStages,
+    Run,
+    Stages,
+    Storage,
+    TensorFlowStages,
+    Timed,
+)
+from feedbench.bench.meters.process import tree_peak_memory, tree_usage
+from feedbench.bench.record import Block
+from feedbench.bench.trials.worker import die_with_parent, reason, take_output
+from feedbench.loaders import BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders.tf_data import TfData
 
 _AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: some eight times
 Stage = tuple[str, int]  # its name, and the cores or the reads under way at once

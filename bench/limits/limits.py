@@ -8,17 +8,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.cache_state import LEAST_COLD, Files, check_cold
-from bench.diagnose.stages import DEPTHS, Storage
-from bench.errors import PlanError
-from bench.meters.process import tree_usage
-from bench.own_loaders import let_in
-from bench.plan import Choice, Plan, Suite, make_plan, parse_model
-from bench.record import Trial
-from bench.stats import median_interval, paired_ratio
-from bench.summary import Figure
-from loaders import Manifest
-from loaders.pack import read_about
+from feedbench.bench.analysis.stats import median_interval, paired_ratio
+from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.diagnose.stages import DEPTHS, Storage
+from feedbench.bench.errors import PlanError
+from feedbench.bench.meters.process import tree_usage
+from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan, parse_model
+from feedbench.bench.record import Trial
+from feedbench.bench.trials.cache_state import LEAST_COLD, Files, check_cold
+from feedbench.bench.trials.internal_loaders import let_in
+from feedbench.loaders import Manifest
+from feedbench.loaders.pack.pack import read_about
 
 _DISK_BLOCKS = 3
 _DISK_S = 1.0  # of each block, evicting not counted

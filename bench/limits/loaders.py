@@ -20,12 +20,21 @@ import psutil
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, SourceError, Stream
-from loaders.contract import Dtype
-from loaders.cores import usable_cores
-from loaders.faults import Faults
-from loaders.live_image import Decode, Scratch, decoded_jpeg
-from loaders.pack import THERE, Pack
+from feedbench.loaders import (
+    Batch,
+    BatchSpec,
+    Loader,
+    Manifest,
+    Order,
+    Settings,
+    SourceError,
+    Stream,
+)
+from feedbench.loaders.contract import Dtype
+from feedbench.loaders.cores import usable_cores
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
+from feedbench.loaders.pack.pack import THERE, Pack
 
 _HELD_SHARE = 0.25  # of the memory that is free, which a limit may hold
 _HELD_BYTES = 1 << 30

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from bench.limits import Limits
-from bench.summary import Figure
-from bench.table import bytes_text
+from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.limits.limits import Limits
+from feedbench.bench.report.table import bytes_text
 
 _CAPTION = """\
 Limits are measured with nothing else to do: JPEGs in memory decoded on all cores, images copied

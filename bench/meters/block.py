@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from bench.meters.gpu import GpuMeter
-from bench.meters.host import HostMeter
-from bench.record import Block
+from feedbench.bench.meters.gpu import GpuMeter
+from feedbench.bench.meters.host import HostMeter
+from feedbench.bench.record import Block
 
 
 class Meters:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Self
 
-from bench.meters.sampling import Figures
+from feedbench.bench.meters.sampling import Figures
 
 _MIB = 1 << 20
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack, closing, suppress
 from types import TracebackType
 from typing import Any, Self
 
-from bench.meters.gpm import Gpm
-from bench.meters.sampling import Figures, Sample, Sampler, during, now
-from bench.record import Block, Gpu
+from feedbench.bench.meters.gpm import Gpm
+from feedbench.bench.meters.sampling import Figures, Sample, Sampler, during, now
+from feedbench.bench.record import Block, Gpu
 
 PERIOD_S = 1.0  # NVML renews utilization every 1/6 s to 1 s, by GPU
 _KILOBYTE = 1_000

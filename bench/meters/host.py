@@ -8,8 +8,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from bench.meters.sampling import Figures, Sample, Sampler, during
-from bench.record import Block, Host
+from feedbench.bench.meters.sampling import Figures, Sample, Sampler, during
+from feedbench.bench.record import Block, Host
 
 PERIOD_S = 0.2  # processor time is counted in ticks of 10 ms: 20 of them a sample
 _SECTOR = 512  # bytes in /proc/diskstats, whatever the disk's own

@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.errors import TrialError
-from bench.pixels import Pixels
-from bench.plan import TOLERANCE, Choice
-from bench.remote import worker_environment
-from loaders import BatchSpec
+from feedbench.bench.errors import TrialError
+from feedbench.bench.pixels.compare import Pixels
+from feedbench.bench.plan.plan import TOLERANCE, Choice
+from feedbench.bench.trials.child import worker_environment
+from feedbench.loaders import BatchSpec
 
 
 def check_pixels(
@@ -35,7 +35,7 @@ def check_pixels(
     started: Callable[[str], None] = lambda name: None,
     limit_s: float | None = None,
 ) -> Pixels:
-    """Compare the loaders' pixels on a sample of a manifest's file; see `bench.pixels.compare`.
+    """Compare the loaders' pixels on a sample of a manifest's file, in a process apart.
 
     Args:
         log: what libraries write to standard error.
@@ -76,7 +76,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 def _start(log: Path) -> subprocess.Popen[str]:
     with log.open("ab") as errors:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.pixels_worker"],
+            [sys.executable, "-P", "-m", "feedbench.bench.pixels.worker"],
             env=worker_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

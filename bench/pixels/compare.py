@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from bench.plan import TOLERANCE, Choice
-from loaders import BatchSpec, LoaderError, Manifest, open_loader, printable
+from feedbench.bench.plan.plan import TOLERANCE, Choice
+from feedbench.loaders import BatchSpec, LoaderError, Manifest, open_loader, printable
 
 Pictures = NDArray[np.uint8]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import RecordError
-from bench.pixels import Pictures, Worst, difference
+from feedbench.bench.errors import RecordError
+from feedbench.bench.pixels.compare import Pictures, Worst, difference
 
 _TILE, _GAP, _TEXT = 160, 6, 30  # pixels
 _AMPLIFIED = 8

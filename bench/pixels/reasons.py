@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.pixels import Pictures, difference
-from loaders import BatchSpec
-from loaders.keras_pil import fitted
-from loaders.pillow_image import picture
+from feedbench.bench.pixels.compare import Pictures, difference
+from feedbench.loaders import BatchSpec
+from feedbench.loaders.images.pillow import picture
+from feedbench.loaders.keras_pil import fitted
 
 UNKNOWN = "unknown"
 _EXPLAINED = 1 / 3  # of the difference, that may be left for a reason to be called the reason

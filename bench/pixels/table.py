@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from bench.pixels import LoaderPixels, Pixels
-from bench.plan import Choice
+from feedbench.bench.pixels.compare import LoaderPixels, Pixels
+from feedbench.bench.plan.plan import Choice
 
 _SHOWN = 3  # worst images that are named for each loader
 

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.contact_sheet import ContactSheet
-from bench.errors import BenchError
-from bench.pixel_reasons import reason
-from bench.pixels import compare, sampled
-from bench.plan import Choice
-from bench.worker import die_with_parent, take_output
-from loaders import BatchSpec, LoaderError, Manifest
+from feedbench.bench.errors import BenchError
+from feedbench.bench.pixels.compare import compare, sampled
+from feedbench.bench.pixels.contact_sheet import ContactSheet
+from feedbench.bench.pixels.reasons import reason
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.trials.worker import die_with_parent, take_output
+from feedbench.loaders import BatchSpec, LoaderError, Manifest
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from bench.errors import PlanError
-from bench.plan_files import parse_model, read_toml
-from bench.record import write_text
-from loaders import BatchSpec
-from trainer import Recipe
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.record import write_text
+from feedbench.loaders import BatchSpec
+from feedbench.trainer import Recipe
 
 BUILT_IN = Path(__file__).with_name("accelerators.toml")
 OWN = "accelerators.toml"

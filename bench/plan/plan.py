@@ -19,13 +19,13 @@ from pydantic import (
     PositiveInt,
 )
 
-from bench.accelerators import Accelerator, accelerator_of
-from bench.errors import PlanError
-from bench.plan_files import parse_model as parse_model
-from bench.plan_files import read_toml as read_toml
-from bench.record import CacheState, Consumer
-from loaders import BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
-from trainer import Recipe
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
+from feedbench.bench.plan.toml import parse_model as parse_model
+from feedbench.bench.plan.toml import read_toml as read_toml
+from feedbench.bench.record import CacheState, Consumer
+from feedbench.loaders import BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
+from feedbench.trainer import Recipe
 
 # Levels. On 200 photographs of clothing (224 and 96 pixels) the fast inverse DCT of TensorFlow's
 # decode_image reached 1.35 in the worst image; another resize filter, or antialiasing, 7.9 to 21.7,

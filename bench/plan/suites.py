@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PlanError
-from bench.plan import Choice, Suite, read_suite
-from loaders import Manifest
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Choice, Suite, read_suite
+from feedbench.loaders import Manifest
 
 
 def _choice(loader: str, **settings: object) -> Choice:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import PlanError
-from loaders.contract import explain
+from feedbench.bench.errors import PlanError
+from feedbench.loaders.contract import explain
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bench.run import Event, Report
+from feedbench.bench.trials.run import Event, Report
 
 _REFRESHES_PER_SECOND = 2  # a display drawn more often takes processor time from what is measured
 

@@ -7,13 +7,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bench.accelerators import Accelerator
-from bench.plan import Choice
-from bench.record import Trial
-from bench.summary import Figure, Summary, TrialSummary
-from bench.utilization import throttling_words, which_to_believe
-from loaders import BatchSpec
-from trainer import Recipe
+from feedbench.bench.analysis.summary import Figure, Summary, TrialSummary
+from feedbench.bench.analysis.utilization import throttling_words, which_to_believe
+from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Trial
+from feedbench.loaders import BatchSpec
+from feedbench.trainer import Recipe
 
 NOISY = 0.10  # spread of a trial's blocks over their median beyond which it is marked
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.meters.gpu import throttling
-from bench.meters.sampling import begins
-from bench.record import Block, Gpu
+from feedbench.bench.meters.gpu import throttling
+from feedbench.bench.meters.sampling import begins
+from feedbench.bench.record import Block, Gpu
 
 _WAIT, _STEP, _THROTTLED = "#e45756", "#54a24b", "#f58518"
 _GAP = 0.03  # of a mean block, between two blocks

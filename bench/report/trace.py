@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.meters.gpu import throttling
-from bench.meters.sampling import begins
-from bench.record import Block, Gpu, Host
+from feedbench.bench.meters.gpu import throttling
+from feedbench.bench.meters.sampling import begins
+from feedbench.bench.record import Block, Gpu, Host
 
 Event = dict[str, Any]
 _BLOCKS, _BATCHES = 1, 2  # threads of the trace

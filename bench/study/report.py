@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from bench.compare_training import Share
-from bench.predictions import read_predictions
-from bench.stats import CONFIDENCE
-from bench.study import Run
-from bench.study_run import RUNS, failure
-from bench.training_folder import TRAINING
+from feedbench.bench.analysis.stats import CONFIDENCE
+from feedbench.bench.study.run import RUNS, failure
+from feedbench.bench.study.study import Run
+from feedbench.bench.training.compare import Share
+from feedbench.bench.training.folder import TRAINING
+from feedbench.bench.training.predictions import read_predictions
 
 Rights = dict[str, bool]  # by the path of a test image, whether it was told rightly
 

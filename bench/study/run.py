@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.errors import RecordError
-from bench.record import write_text
-from bench.remote import worker_environment
-from bench.study import Run, Study, read_study
-from bench.training_folder import RECIPE, TRAINING
-from loaders import Manifest
-from trainer.checkpoint import CHECKPOINT
+from feedbench.bench.errors import RecordError
+from feedbench.bench.record import write_text
+from feedbench.bench.study.study import Run, Study, read_study
+from feedbench.bench.training.folder import RECIPE, TRAINING
+from feedbench.bench.trials.child import worker_environment
+from feedbench.loaders import Manifest
+from feedbench.trainer.checkpoint import CHECKPOINT
 
 STUDY, MANIFEST, RUNS, FAILED = "study.toml", "manifest.parquet", "runs", "failed.json"
 _PATIENCE_S = 60.0  # for a training that is told to keep where it stands
@@ -88,7 +88,7 @@ def _train(
     """Why it failed; None if it did not."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.study_worker"],
+            [sys.executable, "-P", "-m", "feedbench.bench.study.worker"],
             env=worker_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

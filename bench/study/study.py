@@ -12,11 +12,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from bench.choose import Best, read_best
-from bench.errors import PlanError
-from bench.plan import merged_spec, parse_model, read_toml
-from loaders import find_loader, parse_settings, parse_spec
-from trainer import Recipe
+from feedbench.bench.analysis.best import Best, read_best
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import merged_spec, parse_model, read_toml
+from feedbench.loaders import find_loader, parse_settings, parse_spec
+from feedbench.trainer import Recipe
 
 _SECTIONS = ("spec", "recipe", "settings")
 

@@ -11,14 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.choose import Best
-from bench.stopping import stop_on_sigterm
-from bench.train import Keep, Watch, train
-from bench.worker import die_with_parent, reason, take_output
-from loaders import Manifest
-from trainer import Recipe
-from trainer.errors import TrainerError
-from trainer.fit import Stopped
+from feedbench.bench.analysis.best import Best
+from feedbench.bench.signals import stop_on_sigterm
+from feedbench.bench.training.train import Keep, Watch, train
+from feedbench.bench.trials.worker import die_with_parent, reason, take_output
+from feedbench.loaders import Manifest
+from feedbench.trainer import Recipe
+from feedbench.trainer.errors import TrainerError
+from feedbench.trainer.fit import Stopped
 
 
 def main() -> None:

@@ -14,15 +14,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bench.errors import PlanError
-from bench.meters.gpu import find_gpus
-from bench.meters.process import available_memory, out_of_memory_kills
-from loaders import BatchSpec, Manifest
-from trainer import Recipe
+from feedbench.bench.errors import PlanError
+from feedbench.bench.meters.gpu import find_gpus
+from feedbench.bench.meters.process import available_memory, out_of_memory_kills
+from feedbench.loaders import BatchSpec, Manifest
+from feedbench.trainer import Recipe
 
 HEAD_ROOM = 0.1  # share of the memory left free: fragments, another augmentation, a desktop
 NEAR_BEST = 0.98  # of the best rate: a smaller batch that reaches it generalizes no worse
-_ROOT = Path(__file__).parents[1]
 _COMPLAINTS = (
     "ran out of memory",
     "out of memory",
@@ -164,7 +163,7 @@ def _expected_to_fail(tried: list[Tried], size: int, memory: int, on_device: boo
 def _try(size: int, order: dict[str, Any], time_limit: float) -> Tried:
     kills = out_of_memory_kills()
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.batch_size_worker"],
+        [sys.executable, "-P", "-m", "feedbench.bench.training.batch_size_worker"],
         env=_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -211,10 +210,8 @@ def complaints(errors: str) -> Iterator[str]:
 
 def _environment() -> dict[str, str]:
     """The child's: allocators' warnings are told, and GPU memory is taken as needed."""
-    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": "1",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }

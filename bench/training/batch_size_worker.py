@@ -13,12 +13,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bench.consumer import make_trainer
-from bench.meters.gpu import GpuMeter, find_gpus
-from bench.meters.process import tree_peak_memory
-from bench.worker import die_with_parent, reason, take_output
-from loaders import BatchSpec, Manifest, open_loader
-from trainer import Recipe
+from feedbench.bench.consumers.base import make_trainer
+from feedbench.bench.meters.gpu import GpuMeter, find_gpus
+from feedbench.bench.meters.process import tree_peak_memory
+from feedbench.bench.trials.worker import die_with_parent, reason, take_output
+from feedbench.loaders import BatchSpec, Manifest, open_loader
+from feedbench.trainer import Recipe
 
 _WARM_STEPS = 3  # the first traces; the ones after it may still choose algorithms and take memory
 _LEAST_STEPS = 3

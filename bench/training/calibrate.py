@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench.accelerators import Accelerator
-from bench.errors import TrialError
-from bench.plan import Choice, Failures, PixelCheck, Plan, Timing
-from bench.record import Trial
-from bench.run import Report, run
-from bench.stats import Interval, median_interval
-from loaders import BatchSpec, Manifest
-from loaders.manifest import SCHEMA
-from trainer import Recipe
+from feedbench.bench.analysis.stats import Interval, median_interval
+from feedbench.bench.errors import TrialError
+from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.record import Trial
+from feedbench.bench.trials.run import Report, run
+from feedbench.loaders import BatchSpec, Manifest
+from feedbench.loaders.manifest import SCHEMA
+from feedbench.trainer import Recipe
 
 _CLASSES = 1000
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bench.errors import RecordError
-from bench.predictions import Said, read_predictions
-from bench.stats import CONFIDENCE
-from bench.training_folder import TRAINING
+from feedbench.bench.analysis.stats import CONFIDENCE
+from feedbench.bench.errors import RecordError
+from feedbench.bench.training.folder import TRAINING
+from feedbench.bench.training.predictions import Said, read_predictions
 
 MARGIN = 0.01  # "within 1 % absolute"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.errors import RecordError
-from loaders import Stream
-from loaders.errors import ImageError
+from feedbench.bench.errors import RecordError
+from feedbench.loaders import Stream
+from feedbench.loaders.errors import ImageError
 
 DROPPED = "dropped.jsonl"
 _FIELDS = ("path", "row", "decoder", "reason")

@@ -8,12 +8,12 @@ from typing import Any
 
 import tomli_w
 
-from bench.choose import Best, read_best
-from bench.errors import RecordError
-from bench.plan import parse_model, read_toml
-from bench.record import write_text
-from loaders import Manifest
-from trainer import Recipe
+from feedbench.bench.analysis.best import Best, read_best
+from feedbench.bench.errors import RecordError
+from feedbench.bench.plan.plan import parse_model, read_toml
+from feedbench.bench.record import write_text
+from feedbench.loaders import Manifest
+from feedbench.trainer import Recipe
 
 RECIPE = "recipe.toml"
 LOADER = "loader.toml"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from loaders.augment import UNCHANGED
-from trainer import Recipe
+from feedbench.loaders.augment import UNCHANGED
+from feedbench.trainer import Recipe
 
 MODEL_CARD = "MODEL_CARD.md"
 

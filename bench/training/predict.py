@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from bench.errors import RecordError
-from loaders import BatchSpec, parse_spec
-from loaders.errors import printable
-from loaders.pillow_image import picture as open_picture
-from loaders.pillow_image import reason
+from feedbench.bench.errors import RecordError
+from feedbench.loaders import BatchSpec, parse_spec
+from feedbench.loaders.errors import printable
+from feedbench.loaders.images.pillow import picture as open_picture
+from feedbench.loaders.images.pillow import reason
 
 _MAGIC_BYTES = 16  # that tell a JPEG XL
 
@@ -62,7 +62,7 @@ def load_classifier(path: Path) -> Classifier:
         RecordError: the file has no classes in it.
         TrainerError: it cannot be read.
     """
-    from trainer.saved import load_model, read_facts
+    from feedbench.trainer.saved_model import load_model, read_facts
 
     facts = read_facts(path)
     if facts is None or "classes" not in facts:
@@ -81,9 +81,9 @@ def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:
     """
     from keras.utils import img_to_array
 
-    from loaders.jxl import is_jxl
-    from loaders.keras_pil import fitted
-    from loaders.tf_image import jxl_picture
+    from feedbench.loaders.images.jxl import is_jxl
+    from feedbench.loaders.images.tensorflow import jxl_picture
+    from feedbench.loaders.keras_pil import fitted
 
     with Path(path).open("rb") as file:
         beyond_pillow = is_jxl(file.read(_MAGIC_BYTES))

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from bench.errors import RecordError
-from bench.record import write_text
-from loaders import Batch, Manifest
-from loaders.errors import printable
+from feedbench.bench.errors import RecordError
+from feedbench.bench.record import write_text
+from feedbench.loaders import Batch, Manifest
+from feedbench.loaders.errors import printable
 
 if TYPE_CHECKING:
-    from trainer.step import Trainer
+    from feedbench.trainer.step import Trainer
 
 PREDICTIONS = "predictions.csv"
 _COLUMNS = ("path", "label", "predicted", "probability")

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn
 
-from bench.meters.gpu import GpuMeter, find_gpus
-from bench.progress import bar
-from bench.train import Watch
+from feedbench.bench.meters.gpu import GpuMeter, find_gpus
+from feedbench.bench.report.progress import bar
+from feedbench.bench.training.train import Watch
 
 _WINDOW_S = 2.0  # over which rate and waiting are told
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bench.choose import Best
-from bench.environment import machine
-from bench.stats import Interval, median_interval
-from trainer import Recipe
+from feedbench.bench.analysis.best import Best
+from feedbench.bench.analysis.stats import Interval, median_interval
+from feedbench.bench.environment import machine
+from feedbench.trainer import Recipe
 
 # Fields of the recipe that decide how long a step takes.
 _STEP_COST = (

@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.choose import Best
-from bench.consumer import make_trainer
-from bench.drops import Drops, read_drops
-from bench.environment import environment, usable_cores
-from bench.errors import PlanError
-from bench.model_card import MODEL_CARD, model_card
-from bench.plan import Failures
-from bench.predictions import PREDICTIONS, Predictions, per_class
-from bench.promise import promise
-from bench.record import write_json, write_text
-from bench.tensorboard import Window, tensorboard
-from bench.training_folder import (
+from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.base import make_trainer
+from feedbench.bench.environment import environment, usable_cores
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Failures
+from feedbench.bench.record import write_json, write_text
+from feedbench.bench.training.dropped import Drops, read_drops
+from feedbench.bench.training.folder import (
     TRAINING,
     check_room,
     check_same,
     identity,
     write_beginning,
 )
-from bench.worker import dropped
-from loaders import (
+from feedbench.bench.training.model_card import MODEL_CARD, model_card
+from feedbench.bench.training.predictions import PREDICTIONS, Predictions, per_class
+from feedbench.bench.training.rate_check import promise
+from feedbench.bench.training.tensorboard import Window, tensorboard
+from feedbench.bench.trials.worker import dropped
+from feedbench.loaders import (
     Batch,
     BatchSpec,
     ImageError,
@@ -44,13 +44,13 @@ from loaders import (
     parse_settings,
     parse_spec,
 )
-from trainer import Recipe
+from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
-    from trainer.checkpoint import Position
-    from trainer.fit import Keeping, Step
-    from trainer.history import Epoch
-    from trainer.step import Trainer
+    from feedbench.trainer.checkpoint import Position
+    from feedbench.trainer.fit import Keeping, Step
+    from feedbench.trainer.history import Epoch
+    from feedbench.trainer.step import Trainer
 
 CLASSES = "classes.json"
 _RAISE = Failures()
@@ -220,8 +220,8 @@ def _size(variable: Any) -> int:
 
 
 def _restored(trainer: Trainer, folder: Path, of: dict[str, Any]) -> Position:
-    from trainer.checkpoint import CHECKPOINT, read_checkpoint
-    from trainer.errors import CheckpointError
+    from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
+    from feedbench.trainer.errors import CheckpointError
 
     position, values, there = read_checkpoint(folder / CHECKPOINT)
     check_same(folder, of, there)
@@ -242,8 +242,8 @@ def _fitted(
     keep: Keep,
 ) -> tuple[list[Epoch], list[dict[str, Any]]]:
     """The epochs, and the files that were dropped on the way."""
-    from trainer.checkpoint import Position
-    from trainer.fit import Keeping, fit
+    from feedbench.trainer.checkpoint import Position
+    from feedbench.trainer.fit import Keeping, fit
 
     at = start or Position()
     watch.on_start(at)
@@ -301,8 +301,8 @@ def _logged(
 @contextmanager
 def _explained(job: _Job, keeping: Keeping) -> Iterator[None]:
     """Name the images of a batch whose loss is not finite, and keep all of their paths."""
-    from trainer.errors import DivergedError
-    from trainer.step import Diverged
+    from feedbench.trainer.errors import DivergedError
+    from feedbench.trainer.step import Diverged
 
     try:
         yield
@@ -369,7 +369,7 @@ def _per_class(job: _Job, predictions: Predictions | None) -> list[dict[str, Any
 def _pictured(
     job: _Job, folder: Path, epochs: list[Epoch], predictions: Predictions | None
 ) -> None:
-    from bench.pictures import CONFUSION, CURVES, draw_confusion, draw_curves
+    from feedbench.bench.training.plots import CONFUSION, CURVES, draw_confusion, draw_curves
 
     draw_curves(epochs, folder / CURVES)
     if predictions is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import perf_counter
 
-from bench.consumer import Consumer
-from bench.record import Block
-from loaders import Batch
+from feedbench.bench.consumers.base import Consumer
+from feedbench.bench.record import Block
+from feedbench.loaders import Batch
 
 LEAST_STEPS = 3  # of a block, however slow the step
 

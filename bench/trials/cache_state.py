@@ -12,10 +12,10 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from bench.consumer import Consumer
-from bench.errors import PlanError
-from bench.record import CacheState
-from loaders import Batch, Manifest
+from feedbench.bench.consumers.base import Consumer
+from feedbench.bench.errors import PlanError
+from feedbench.bench.record import CacheState
+from feedbench.loaders import Batch, Manifest
 
 # Shares of the consumed files' bytes that came from the disk. A buffer that is fuller at the end of
 # a block than at its start, or a read ahead, moves the one by a few percent, a

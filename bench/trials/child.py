@@ -15,10 +15,9 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
-from bench.errors import TrialError
-from bench.meters.process import out_of_memory_kills
+from feedbench.bench.errors import TrialError
+from feedbench.bench.meters.process import out_of_memory_kills
 
-_ROOT = Path(__file__).parents[1]
 _GRACE_S = 10.0  # for a worker that is told to end
 
 
@@ -29,7 +28,9 @@ class Remote:
     buffers are as full when it goes on as they were in the middle of its work.
     """
 
-    def __init__(self, order: dict[str, Any], log: Path, module: str = "bench.worker") -> None:
+    def __init__(
+        self, order: dict[str, Any], log: Path, module: str = "feedbench.bench.trials.worker"
+    ) -> None:
         """Start the worker; its standard error goes to the log."""
         self._log = log
         self._kills_before = out_of_memory_kills()
@@ -162,12 +163,9 @@ def close_all(live: dict[Any, Remote]) -> None:
 
 def worker_environment() -> dict[str, str]:
     """The worker's: quiet, and with GPU memory taken as needed, since others are frozen on it."""
-    # With -P and this path, a folder of the user's that is called bench or loaders stays unseen.
-    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from loaders import LOADERS
+from feedbench.loaders import LOADERS
 
 _OWN = {
-    "rehearsal": "bench.diagnose.rehearsal",
-    "libjpeg_turbo": "bench.limit_loaders",
-    "memory_copy": "bench.limit_loaders",
+    "rehearsal": "feedbench.bench.diagnose.delay_loader",
+    "libjpeg_turbo": "feedbench.bench.limits.loaders",
+    "memory_copy": "feedbench.bench.limits.loaders",
 }
 
 

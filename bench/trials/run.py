@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.cache_state import check_cold
-from bench.errors import TrialError
-from bench.meters.block import Meters
-from bench.meters.gpu import find_gpus, free_gpu_memory
-from bench.meters.process import available_memory
-from bench.pixels import Pixels
-from bench.plan import Choice, Plan
-from bench.record import Block, Dropped, SamePixels, Trial, WarmUp, told, write_trials
-from bench.remote import Remote, close_all
-from loaders import Augment, Manifest, find_loader, parse_settings
+from feedbench.bench.errors import TrialError
+from feedbench.bench.meters.block import Meters
+from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
+from feedbench.bench.meters.process import available_memory
+from feedbench.bench.pixels.compare import Pixels
+from feedbench.bench.plan.plan import Choice, Plan
+from feedbench.bench.record import Block, Dropped, SamePixels, Trial, WarmUp, told, write_trials
+from feedbench.bench.trials.cache_state import check_cold
+from feedbench.bench.trials.child import Remote, close_all
+from feedbench.loaders import Augment, Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"
 _HEADROOM = 1.3  # of the largest trial's memory, left free before another is started

@@ -15,17 +15,17 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import Any, TextIO
 
-from bench.accelerators import Accelerator
-from bench.block import timed_block
-from bench.cache_state import Files, Watched
-from bench.consumer import Consumer, Drain, make_trainer
-from bench.emulated import Emulated
-from bench.errors import BenchError
-from bench.meters.process import tree_peak_memory, tree_usage
-from bench.own_loaders import let_in
-from bench.record import CacheState
-from bench.transfer import Transfer
-from loaders import (
+from feedbench.bench.consumers.base import Consumer, Drain, make_trainer
+from feedbench.bench.consumers.emulated import Emulated
+from feedbench.bench.consumers.transfer import Transfer
+from feedbench.bench.errors import BenchError
+from feedbench.bench.meters.process import tree_peak_memory, tree_usage
+from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.record import CacheState
+from feedbench.bench.trials.block import timed_block
+from feedbench.bench.trials.cache_state import Files, Watched
+from feedbench.bench.trials.internal_loaders import let_in
+from feedbench.loaders import (
     BatchSpec,
     LoaderError,
     Manifest,
@@ -36,7 +36,7 @@ from loaders import (
     parse_settings,
     printable,
 )
-from trainer import Recipe
+from feedbench.trainer import Recipe
 
 SIGN_OF_LIFE_S = 1.0
 _LEAST_WARM_STEPS = 3

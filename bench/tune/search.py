@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.plan import Choice
-from bench.stats import Interval, paired_ratio
-from loaders import LOADERS, LoaderError, find_loader, parse_settings
+from feedbench.bench.analysis.stats import Interval, paired_ratio
+from feedbench.bench.plan.plan import Choice
+from feedbench.loaders import LOADERS, LoaderError, find_loader, parse_settings
 
 Outcome = Literal["faster", "slower", "tie", "failed", "refused", "unfinished"]
 Rates = dict[int, float]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bench.search import TOGETHER, Finding, grid_size
-from bench.tune import Found, Told, runners_up
+from feedbench.bench.tune.search import TOGETHER, Finding, grid_size
+from feedbench.bench.tune.tune import Found, Told, runners_up
 
 WORTH = "worth.png"
 

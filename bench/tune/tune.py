@@ -12,18 +12,18 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict
 
-from bench.choose import BEST, Best, Predicted, RunnerUp
-from bench.environment import machine
-from bench.errors import RecordError
-from bench.pixels import Pixels
-from bench.plan import Choice, Plan
-from bench.record import TRIALS, Trial, read_trials, write_json, write_text, write_trials
-from bench.run import MANIFEST, Bench, Report
-from bench.search import Finding, Outcome, OutOfBudget, Search, alternatives
-from bench.stats import Interval, median_interval
-from bench.stopping import interrupts_held
-from bench.summary import Figure
-from loaders import Manifest, find_loader
+from feedbench.bench.analysis.best import BEST, Best, Predicted, RunnerUp
+from feedbench.bench.analysis.stats import Interval, median_interval
+from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.environment import machine
+from feedbench.bench.errors import RecordError
+from feedbench.bench.pixels.compare import Pixels
+from feedbench.bench.plan.plan import Choice, Plan
+from feedbench.bench.record import TRIALS, Trial, read_trials, write_json, write_text, write_trials
+from feedbench.bench.signals import interrupts_held
+from feedbench.bench.trials.run import MANIFEST, Bench, Report
+from feedbench.bench.tune.search import Finding, Outcome, OutOfBudget, Search, alternatives
+from feedbench.loaders import Manifest, find_loader
 
 TUNE = "tune.json"
 PIXEL_SETTINGS = ("decode",)  # of every loader: what changes its pictures

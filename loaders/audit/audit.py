@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loaders.audit_pool import probe_all
-from loaders.audit_store import FACTS, Store
-from loaders.manifest import AUDIT, SCHEMA, Manifest
-from loaders.probe import Limits
+from feedbench.loaders.audit.pool import probe_all
+from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.store import FACTS, Store
+from feedbench.loaders.manifest import AUDIT, SCHEMA, Manifest
 
 Advance = Callable[[int], None]
 _PIECE = 4096  # paths that are Python objects at a time

@@ -17,13 +17,12 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from loaders.audit_worker import MESSAGE_BYTES
-from loaders.errors import SourceError
-from loaders.manifest import AUDIT
-from loaders.probe import REFUSED, Facts, Limits
+from feedbench.loaders.audit.probe import REFUSED, Facts, Limits
+from feedbench.loaders.audit.worker import MESSAGE_BYTES
+from feedbench.loaders.errors import SourceError
+from feedbench.loaders.manifest import AUDIT
 
 File = tuple[int, bytes]
-_ROOT = Path(__file__).parents[1]
 _GROUP = 16  # files that are sent and answered together: a message each costs a fifth of the rate
 _AHEAD = 2  # groups at a process, so that it never waits for the next
 _LOOK_S = 0.25
@@ -186,7 +185,13 @@ def _lost(path: bytes, words: str) -> Facts:
 
 def _start(limits: Limits, ends: list[socket.socket], log: Path) -> subprocess.Popen[bytes]:
     numbers = [end.fileno() for end in ends]
-    command = [sys.executable, "-P", "-m", "loaders.audit_worker", json.dumps(asdict(limits))]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "feedbench.loaders.audit.worker",
+        json.dumps(asdict(limits)),
+    ]
     with log.open("ab") as errors:
         return subprocess.Popen(
             [*command, *map(str, numbers)],
@@ -201,10 +206,8 @@ def _start(limits: Limits, ends: list[socket.socket], log: Path) -> subprocess.P
 
 def _environment() -> dict[str, str]:
     """Without a GPU: decoding needs none, and a training beside may need all of its memory."""
-    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **os.environ,
         "CUDA_VISIBLE_DEVICES": "-1",
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }

@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loaders import jxl
-from loaders.errors import printable
-from loaders.manifest import AUDIT
-from loaders.pillow_image import UPRIGHT, known_range, orientation, reason, tensorflow_words
-from loaders.ways import OWN_ALPHA
+from feedbench.loaders.errors import printable
+from feedbench.loaders.images import jxl
+from feedbench.loaders.images.decode_path import OWN_ALPHA
+from feedbench.loaders.images.pillow import (
+    UPRIGHT,
+    known_range,
+    orientation,
+    reason,
+    tensorflow_words,
+)
+from feedbench.loaders.manifest import AUDIT
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loaders.errors import SourceError
-from loaders.manifest import AUDIT, SCHEMA
-from loaders.probe import REFUSED, Facts, Limits
+from feedbench.loaders.audit.probe import REFUSED, Facts, Limits
+from feedbench.loaders.errors import SourceError
+from feedbench.loaders.manifest import AUDIT, SCHEMA
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
 _DECODERS = ("pillow", "tensorflow")

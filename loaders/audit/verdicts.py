@@ -13,11 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loaders.contract import BatchSpec, Decoder
-from loaders.keras_directory import EXTENSIONS
-from loaders.manifest import Manifest
-from loaders.pillow_image import UPRIGHT
-from loaders.ways import ALPHA, GREY, PILLOW, PLAIN, pillow_ways, readable, tensorflow_ways, turns
+from feedbench.loaders.contract import BatchSpec, Decoder
+from feedbench.loaders.images.decode_path import (
+    ALPHA,
+    GREY,
+    PILLOW,
+    PLAIN,
+    pillow_ways,
+    readable,
+    tensorflow_ways,
+    turns,
+)
+from feedbench.loaders.images.pillow import UPRIGHT
+from feedbench.loaders.keras_directory import EXTENSIONS
+from feedbench.loaders.manifest import Manifest
 
 _UPRIGHT = BatchSpec(orientation="apply")
 Flags = NDArray[np.bool_]

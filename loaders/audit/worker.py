@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from loaders.probe import Limits, probe
+from feedbench.loaders.audit.probe import Limits, probe
 
 MESSAGE_BYTES = 200_000  # sixteen of the longest paths, or of the longest words on files
 _BYTES_A_PIXEL = 16  # the file, the decoder's own buffers, and what it gives

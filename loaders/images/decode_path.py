@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loaders.contract import BatchSpec, Decoder
-from loaders.errors import SpecError
-from loaders.manifest import Manifest
-from loaders.pillow_image import UPRIGHT
+from feedbench.loaders.contract import BatchSpec, Decoder
+from feedbench.loaders.errors import SpecError
+from feedbench.loaders.images.pillow import UPRIGHT
+from feedbench.loaders.manifest import Manifest
 
 PLAIN, ALPHA, GREY, PILLOW = range(4)
 WAYS = 4

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.augment import (
+from feedbench.loaders.augment import (
     BRIGHTNESS,
     CONTRAST,
     FLIP,
@@ -18,7 +18,7 @@ from loaders.augment import (
     Draws,
     transforms,
 )
-from loaders.contract import BatchSpec
+from feedbench.loaders.contract import BatchSpec
 
 _LEVELS = np.arange(256, dtype=np.float32)[:, None]
 

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loaders import jxl
-from loaders.contract import BatchSpec
-from loaders.errors import ImageError
-from loaders.manifest import Manifest
-from loaders.order import Rows
-from loaders.pillow_image import picture, reason, tensorflow_words
-from loaders.shrink import Pixels, fit_into
-from loaders.ways import PILLOW, PLAIN, pillow_ways
+from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.errors import ImageError
+from feedbench.loaders.images import jxl
+from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_ways
+from feedbench.loaders.images.pillow import picture, reason, tensorflow_words
+from feedbench.loaders.images.resize import Pixels, fit_into
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Rows
 
 Decode = Literal["full", "scaled"]
 RATIOS = (8, 4, 2)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
@@ -166,7 +166,7 @@ def _only_tensorflow(manifest: Manifest) -> NDArray[np.bool_]:
 
 
 def _by_tensorflow(name: str, row: int, spec: BatchSpec) -> Pixels:
-    from loaders.tf_image import jxl_picture
+    from feedbench.loaders.images.tensorflow import jxl_picture
 
     try:
         return np.asarray(jxl_picture(name, spec))

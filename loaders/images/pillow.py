@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from loaders.contract import BatchSpec
+from feedbench.loaders.contract import BatchSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.contract import BatchSpec
+from feedbench.loaders.contract import BatchSpec
 
 Pixels = NDArray[np.uint8]
 
@@ -70,6 +70,6 @@ def _padded(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
 def _by_pillow(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
     from PIL import Image
 
-    from loaders.keras_pil import fitted
+    from feedbench.loaders.keras_pil import fitted
 
     into[...] = np.asarray(fitted(Image.fromarray(image), spec))

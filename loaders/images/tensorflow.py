@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.augment import FLIP
-from loaders.contract import BatchSpec
-from loaders.host import augmented
-from loaders.manifest import Manifest
-from loaders.pillow_image import UPRIGHT, flattened, picture, reason, tensorflow_words
-from loaders.value_range import Channels
-from loaders.ways import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
+from feedbench.loaders.augment import FLIP
+from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.decode_path import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
+from feedbench.loaders.images.host_augment import augmented
+from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason, tensorflow_words
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.value_range import Channels
 
 Decode = Literal["image", "jpeg", "scaled"]
 RATIOS = (1, 2, 4, 8)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path

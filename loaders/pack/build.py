@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.contract import BatchSpec
-from loaders.cores import usable_cores
-from loaders.errors import ImageError
-from loaders.faults import Faults
-from loaders.live_image import Decode, LiveImages
-from loaders.manifest import Manifest
-from loaders.pack import About, Kind, Pack, arrays_of, fields_of, row_hash
-from loaders.pack_writer import PackWriter, check_room
-from loaders.shrink import fit_into, one_thread_each, shrunk
+from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.cores import usable_cores
+from feedbench.loaders.errors import ImageError
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.libjpeg import Decode, LiveImages
+from feedbench.loaders.images.resize import fit_into, one_thread_each, shrunk
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.pack.pack import About, Kind, Pack, arrays_of, fields_of, row_hash
+from feedbench.loaders.pack.writer import PackWriter, check_room
 
 Pixels = NDArray[np.uint8]
 _ROUND = 512  # rows that are handed out before the next are

@@ -24,10 +24,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from loaders.contract import BatchSpec, Frozen, explain
-from loaders.errors import SettingsError, SourceError, SpecError
-from loaders.manifest import Manifest
-from loaders.order import Rows
+from feedbench.loaders.contract import BatchSpec, Frozen, explain
+from feedbench.loaders.errors import SettingsError, SourceError, SpecError
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Rows
 
 ABOUT, MANIFEST, INDEX = "pack.json", "manifest.parquet", "index.npy"
 SCHEMA_NUMBER = 1

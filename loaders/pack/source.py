@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.batch_pool import Source
-from loaders.contract import BatchSpec
-from loaders.errors import ImageError
-from loaders.live_image import Decode, Scratch, decoded_jpeg
-from loaders.manifest import Manifest
-from loaders.order import Rows
-from loaders.pack import FAILED, Entry, Pack
-from loaders.shrink import fit_into
+from feedbench.loaders.batch_pool import Source
+from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.errors import ImageError
+from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
+from feedbench.loaders.images.resize import fit_into
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Rows
+from feedbench.loaders.pack.pack import FAILED, Entry, Pack
 
 Pixels = NDArray[np.uint8]
 

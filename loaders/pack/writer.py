@@ -19,9 +19,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.errors import SettingsError
-from loaders.manifest import Manifest
-from loaders.pack import ABOUT, ABSENT, ENTRY, FAILED, INDEX, MANIFEST, THERE, About, read_into
+from feedbench.loaders.errors import SettingsError
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.pack.pack import (
+    ABOUT,
+    ABSENT,
+    ENTRY,
+    FAILED,
+    INDEX,
+    MANIFEST,
+    THERE,
+    About,
+    read_into,
+)
 
 PARTIAL = ".partial"
 LOCK = "lock"

@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from loaders import BatchSpec, Manifest, scan
-from loaders.batch_pool import Source
-from loaders.live_image import LiveImages, Scratch, decoded_jpeg, read_file
-from loaders.order import Rows
-from loaders.pack import Pack
-from loaders.pack_source import source_of
-from loaders.shrink import Pixels, fit_into
+from feedbench.loaders import BatchSpec, Manifest, scan
+from feedbench.loaders.batch_pool import Source
+from feedbench.loaders.images.libjpeg import LiveImages, Scratch, decoded_jpeg, read_file
+from feedbench.loaders.images.resize import Pixels, fit_into
+from feedbench.loaders.order import Rows
+from feedbench.loaders.pack.pack import Pack
+from feedbench.loaders.pack.source import source_of
 
 Parts = dict[str, Callable[[], object]]
 ROUNDS, IMAGES = 7, 256

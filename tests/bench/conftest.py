@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.record import Block, Trial
+from feedbench.bench.record import Block, Trial
 
 CLASSES = ("circle", "square")
 

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from bench.errors import RecordError
-from bench.record import Trial, new_folder, read_trials, write_trials
+from feedbench.bench.errors import RecordError
+from feedbench.bench.record import Trial, new_folder, read_trials, write_trials
 
 
 def test_trials_read_back_as_they_were_written(trial, tmp_path):

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loaders import scan
-from loaders.audit import audit
-from loaders.audit_store import Store
-from loaders.manifest import Manifest
-from loaders.probe import Limits
+from feedbench.loaders import scan
+from feedbench.loaders.audit.audit import audit
+from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.store import Store
+from feedbench.loaders.manifest import Manifest
 
 BACKGROUND = 255
 # Lossless JPEG XL of `pattern`, in colour, with alpha, and its red channel in grey.

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from loaders import Augment, BatchSpec, SpecError, open_loader, parse_spec, scan
-from loaders.augment import (
+from feedbench.loaders import Augment, BatchSpec, SpecError, open_loader, parse_spec, scan
+from feedbench.loaders.augment import (
     ANGLE,
     BRIGHTNESS,
     CONTRAST,
@@ -16,8 +16,8 @@ from loaders.augment import (
     QUALITY,
     ZOOM,
 )
-from loaders.host import augmented, ranged
-from loaders.tf_image import to_range
+from feedbench.loaders.images.host_augment import augmented, ranged
+from feedbench.loaders.images.tensorflow import to_range
 
 ALL = Augment(
     horizontal_flip=True,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loaders import BatchSpec, LoaderError, open_loader, scan
+from feedbench.loaders import BatchSpec, LoaderError, open_loader, scan
 
 SPEC = BatchSpec(batch_size=4, image_size=16, shuffle=False)
 WORKERS = [{"workers": 2}, {"workers": 2, "use_multiprocessing": True}]
@@ -81,7 +81,7 @@ def test_the_encoded_cache_is_given_back(tmp_path):
     code = """
 import gc, sys
 import psutil
-from loaders import BatchSpec, open_loader, scan
+from feedbench.loaders import BatchSpec, open_loader, scan
 manifest, streams = scan(sys.argv[1], validation=0, test=0), []
 for _ in range(6):
     with open_loader("tf_data", manifest, BatchSpec(batch_size=4, image_size=16),

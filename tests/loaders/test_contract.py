@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from loaders import (
+from feedbench.loaders import (
     LOADERS,
     Augment,
     BatchSpec,

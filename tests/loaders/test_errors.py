@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from loaders import (
+from feedbench.loaders import (
     BatchSpec,
     ImageError,
     LoaderError,
@@ -130,7 +130,7 @@ def test_all_errors_are_of_one_tree():
 def test_worker_processes_end_with_a_parent_that_is_killed(class_folder):
     code = (
         "import sys\n"
-        "from loaders import BatchSpec, open_loader, scan\n"
+        "from feedbench.loaders import BatchSpec, open_loader, scan\n"
         "settings = {'workers': 2, 'use_multiprocessing': True, 'max_queue_size': 2}\n"
         "stream = open_loader('keras_pil', scan(sys.argv[1]), BatchSpec(batch_size=2), settings)\n"
         "next(stream), next(stream), next(stream)\n"

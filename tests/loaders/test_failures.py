@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from loaders import (
+from feedbench.loaders import (
     BatchSpec,
     BudgetError,
     ImageError,
@@ -56,7 +56,7 @@ def last_rows(manifest, count, name):
     """Rows that no loader has read ahead when the first batches are out."""
     if name == "keras_directory":
         return None
-    from loaders import Order
+    from feedbench.loaders import Order
 
     drawn = Order(len(manifest), SPEC.batch_size, seed=SPEC.seed).rows(0, len(manifest))
     return drawn[-count:].tolist()

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders import BatchSpec, SourceError, SpecError, open_loader, parse_spec, scan
-from loaders.manifest import SCHEMA, Manifest
+from feedbench.loaders import BatchSpec, SourceError, SpecError, open_loader, parse_spec, scan
+from feedbench.loaders.manifest import SCHEMA, Manifest
 
 
 def put(root, *names):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from loaders import Augment, Order
-from loaders.augment import FLIP
+from feedbench.loaders import Augment, Order
+from feedbench.loaders.augment import FLIP
 
 
 def test_each_epoch_is_another_full_permutation():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loaders import Augment, BatchSpec, open_loader, scan
-from loaders.augment import FLIP
-from loaders.live_image import scaled_ratio
+from feedbench.loaders import Augment, BatchSpec, open_loader, scan
+from feedbench.loaders.augment import FLIP
+from feedbench.loaders.images.libjpeg import scaled_ratio
 
 SIDE = 48
 REAL = [

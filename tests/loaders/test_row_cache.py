@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loaders.row_cache import RowCache
+from feedbench.loaders.row_cache import RowCache
 
 
 def filled() -> RowCache:

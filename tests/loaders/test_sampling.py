@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from loaders import BatchSpec, Order, Sampling, SpecError, images_an_epoch, open_loader, scan
+from feedbench.loaders import (
+    BatchSpec,
+    Order,
+    Sampling,
+    SpecError,
+    images_an_epoch,
+    open_loader,
+    scan,
+)
 
 LABELS = np.repeat([0, 1, 2], [60, 13, 5]).astype(np.int32)
 

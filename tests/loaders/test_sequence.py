@@ -5,8 +5,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from loaders import LOADERS, Augment, BatchSpec, open_loader, scan
-from loaders.augment import FLIP
+from feedbench.loaders import LOADERS, Augment, BatchSpec, open_loader, scan
+from feedbench.loaders.augment import FLIP
 
 # Keras shuffles among 8 batches: so few rows that its window is smaller than an epoch.
 SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment={"horizontal_flip": True})

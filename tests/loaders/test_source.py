@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loaders import SPLITS, SourceError, scan
-from loaders.manifest import Manifest
+from feedbench.loaders import SPLITS, SourceError, scan
+from feedbench.loaders.manifest import Manifest
 
 
 def put(root, *names):
@@ -118,7 +118,7 @@ def test_an_unreadable_folder_is_named(tmp_path):
     (tmp_path / "b").chmod(0)
     code = (
         "import os, sys\n"
-        "from loaders import SourceError, scan\n"
+        "from feedbench.loaders import SourceError, scan\n"
         "if os.geteuid() == 0: os.seteuid(65534)\n"
         "try: scan(sys.argv[1])\n"
         "except SourceError as error: print(error)\n"
@@ -173,8 +173,8 @@ def measured(code: str) -> dict[str, float]:
 def test_ten_million_rows_stay_within_2_gb():
     found = measured("""
 import numpy as np, pyarrow as pa
-from loaders import Manifest, Order
-from loaders.manifest import SCHEMA
+from feedbench.loaders import Manifest, Order
+from feedbench.loaders.manifest import SCHEMA
 def part(begin):
     names = pa.array([b"class-%04d/n%08d_photograph.jpeg" % (n // 1000, n)
                       for n in range(begin, begin + 250_000)], pa.binary())
@@ -209,7 +209,7 @@ def test_a_hundred_thousand_files_are_listed_within_200_mb(tmp_path):
             os.link(first, folder / str(number))
     found = measured(f"""
 from time import perf_counter
-from loaders import scan
+from feedbench.loaders import scan
 before, begin = peak(), perf_counter()
 manifest = scan({str(tmp_path)!r})
 print("images", len(manifest))

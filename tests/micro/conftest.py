@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.sample import make_data
-from loaders import Manifest, scan
+from feedbench.bench.data.generate import make_data
+from feedbench.loaders import Manifest, scan
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from bench.environment import usable_cores
-from bench.stats import median_interval
-from loaders import BatchSpec, open_loader, scan
-from loaders.audit import audit
-from loaders.audit_pool import probe_all
-from loaders.audit_store import FACTS, Store
-from loaders.probe import Limits, probe
+from feedbench.bench.analysis.stats import median_interval
+from feedbench.bench.environment import usable_cores
+from feedbench.loaders import BatchSpec, open_loader, scan
+from feedbench.loaders.audit.audit import audit
+from feedbench.loaders.audit.pool import probe_all
+from feedbench.loaders.audit.probe import Limits, probe
+from feedbench.loaders.audit.store import FACTS, Store
 
 MANY = 100_000
 PAIRS = 3

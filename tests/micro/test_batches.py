@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from loaders import Augment, BatchSpec, open_loader
-from loaders.host import augmented, flipped, ranged
-from loaders.row_cache import RowCache
-from loaders.tf_image import mirrored
+from feedbench.loaders import Augment, BatchSpec, open_loader
+from feedbench.loaders.images.host_augment import augmented, flipped, ranged
+from feedbench.loaders.images.tensorflow import mirrored
+from feedbench.loaders.row_cache import RowCache
 
 BATCH = 64
 STEPS = 4

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from loaders import BatchSpec
-from loaders.keras_pil import load
-from loaders.tf_image import decoder, resizer
+from feedbench.loaders import BatchSpec
+from feedbench.loaders.images.tensorflow import decoder, resizer
+from feedbench.loaders.keras_pil import load
 
 
 @pytest.fixture(scope="module")

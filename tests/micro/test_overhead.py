@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.block import timed_block
-from bench.consumer import Drain, make_trainer
-from bench.meters.block import Meters
-from bench.meters.gpu import find_gpus
-from bench.record import Block
-from bench.remote import Remote
-from bench.stats import median_interval
-from loaders import Batch, BatchSpec, Manifest, open_loader
-from trainer import Recipe
-from trainer.step import Trainer
+from feedbench.bench.analysis.stats import median_interval
+from feedbench.bench.consumers.base import Drain, make_trainer
+from feedbench.bench.meters.block import Meters
+from feedbench.bench.meters.gpu import find_gpus
+from feedbench.bench.record import Block
+from feedbench.bench.trials.block import timed_block
+from feedbench.bench.trials.child import Remote
+from feedbench.loaders import Batch, BatchSpec, Manifest, open_loader
+from feedbench.trainer import Recipe
+from feedbench.trainer.step import Trainer
 
 SPEC = BatchSpec(batch_size=64, image_size=224)
 LEAD_S, WINDOW_S, PAIRS = 1.5, 2.5, 5

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from trainer import Recipe
-from trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
-from trainer.errors import CheckpointError
-from trainer.fit import Keeping, fit
-from trainer.saved import read_facts
-from trainer.step import Diverged, Trainer
+from feedbench.trainer import Recipe
+from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
+from feedbench.trainer.errors import CheckpointError
+from feedbench.trainer.fit import Keeping, fit
+from feedbench.trainer.saved_model import read_facts
+from feedbench.trainer.step import Diverged, Trainer
 
 SIDE, BATCH = 32, 4
 

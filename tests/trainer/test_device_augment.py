@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from loaders import Augment, Batch, BatchSpec
-from loaders.host import augmented, ranged
-from trainer import Recipe
-from trainer.changes import Changes
-from trainer.step import Trainer
+from feedbench.loaders import Augment, Batch, BatchSpec
+from feedbench.loaders.images.host_augment import augmented, ranged
+from feedbench.trainer import Recipe
+from feedbench.trainer.device_augment import Changes
+from feedbench.trainer.step import Trainer
 
 SIDE = 64
 ALL = ("horizontal_flip", "rotation", "zoom", "crop", "brightness", "contrast")

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from trainer import Recipe
-from trainer.errors import RecipeError
-from trainer.model import build_network, check_range, set_learning, with_range
-from trainer.optimizer import compile_for, undecayed
-from trainer.schedule import make_schedule
+from feedbench.trainer import Recipe
+from feedbench.trainer.errors import RecipeError
+from feedbench.trainer.model import build_network, check_range, set_learning, with_range
+from feedbench.trainer.optimizer import compile_for, undecayed
+from feedbench.trainer.schedule import make_schedule
 
 SMALL = {"alpha": 0.35, "epochs": 10, "warm_up_epochs": 0}
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from trainer import Recipe
-from trainer.fit import Keeping, fit
-from trainer.step import Trainer
+from feedbench.trainer import Recipe
+from feedbench.trainer.fit import Keeping, fit
+from feedbench.trainer.step import Trainer
 
 SIDE, BATCH, IMAGES = 32, 8, 24
 

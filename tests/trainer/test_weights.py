@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from trainer import Recipe
-from trainer.errors import WeightsError
-from trainer.model import build_network, with_range
-from trainer.saved import load_model, read_facts, save_model
-from trainer.step import Trainer
-from trainer.weights import load_into, warnings
+from feedbench.trainer import Recipe
+from feedbench.trainer.errors import WeightsError
+from feedbench.trainer.model import build_network, with_range
+from feedbench.trainer.saved_model import load_model, read_facts, save_model
+from feedbench.trainer.step import Trainer
+from feedbench.trainer.weights import load_into, warnings
 
 BOTH_SIGNS = [2 / 255] * 3, [-1.0] * 3  # scale and offset of the range -1 to 1
 SIDE = 32
@@ -86,8 +86,8 @@ def test_imagenet_without_a_network_says_how_to_give_a_file(monkeypatch, tmp_pat
         asked.append(address)
         raise OSError("no network")
 
-    monkeypatch.setattr("trainer.weights.keras_home", lambda: str(tmp_path))
-    monkeypatch.setattr("trainer.weights.getproxies", dict)
+    monkeypatch.setattr("feedbench.trainer.weights.keras_home", lambda: str(tmp_path))
+    monkeypatch.setattr("feedbench.trainer.weights.getproxies", dict)
     monkeypatch.setattr(socket, "create_connection", unreachable)
     recipe = Recipe(**SMALL, weights="imagenet")
     with pytest.raises(WeightsError, match="give a file by --weights FILE") as raised:

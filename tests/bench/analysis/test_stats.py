@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.stats import median_interval, paired_ratio
+from feedbench.bench.analysis.stats import median_interval, paired_ratio
 
 
 def test_the_interval_lies_around_the_median_within_the_values():

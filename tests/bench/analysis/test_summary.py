@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.record import Gpu, WarmUp
-from bench.summary import summarize
-from bench.table import fed
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.record import Gpu, WarmUp
+from feedbench.bench.report.table import fed
 
 
 def test_the_fastest_loader_wins(trial):

@@ -3,10 +3,10 @@
 import pytest
 from rich.console import Console
 
-from bench.record import Block, Gpu, Host
-from bench.summary import summarize
-from bench.table import table
-from bench.utilization import gpu_words, host_words, throttled, which_to_believe
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.analysis.utilization import gpu_words, host_words, throttled, which_to_believe
+from feedbench.bench.record import Block, Gpu, Host
+from feedbench.bench.report.table import table
 
 BUSY = Gpu(
     index=0,

@@ -11,9 +11,9 @@ import time
 import psutil
 import pytest
 
-from bench.cli import main
-from bench.record import read_trials
-from loaders import LOADERS, Manifest
+from feedbench.bench.cli import main
+from feedbench.bench.record import read_trials
+from feedbench.loaders import LOADERS, Manifest
 
 
 def call(monkeypatch, *arguments) -> int:
@@ -26,7 +26,7 @@ def call(monkeypatch, *arguments) -> int:
 def start(*arguments) -> subprocess.Popen:
     """A command that obeys Ctrl-C, even where these tests run in the background and do not."""
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "bench.cli", *map(str, arguments)],
+        [sys.executable, "-u", "-m", "feedbench.bench.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -37,7 +37,7 @@ def start(*arguments) -> subprocess.Popen:
 
 def test_help_imports_nothing_heavy():
     heavy = "{'tensorflow', 'keras', 'pydantic', 'pyarrow', 'scipy', 'numpy'}"
-    code = f"import sys, bench.cli; assert not {heavy} & set(sys.modules), sys.modules"
+    code = f"import sys, feedbench.bench.cli; assert not {heavy} & set(sys.modules), sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -322,7 +322,7 @@ def test_an_interrupted_scan_says_how_to_go_on(tmp_path, tiny_photos):
 
 def run(*arguments, check=True):
     return subprocess.run(
-        [sys.executable, "-m", "bench.cli", *map(str, arguments)],
+        [sys.executable, "-m", "feedbench.bench.cli", *map(str, arguments)],
         text=True,
         check=check,
         capture_output=True,

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from bench.errors import BenchError, SampleError
-from bench.sample import SPLITS, Preset, Sample, make_data
-from loaders.manifest import SPLITS as SCANNED_SPLITS
+from feedbench.bench.data.generate import SPLITS, Preset, Sample, make_data
+from feedbench.bench.errors import BenchError, SampleError
+from feedbench.loaders.manifest import SPLITS as SCANNED_SPLITS
 
 IMAGES = 100
 # Width, height, bytes and bits a pixel.
@@ -32,7 +32,7 @@ MEANS: dict[Preset, tuple[float, float, float, float]] = {
 ENDLESS = """
 import sys
 from pathlib import Path
-from bench.sample import make_data
+from feedbench.bench.data.generate import make_data
 make_data(Path(sys.argv[1]), images=20_000, preset="web", seed=0)
 """
 

@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.diagnose import fixed
-from bench.diagnose.autotune import autotuned, chosen
-from bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
-from bench.diagnose.fixed import fixed_choices
-from bench.diagnose.predict import cores_needed, predictions, remedies
-from bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
-from bench.diagnose.stages import side_by_side
-from bench.diagnose.table import notes
-from bench.diagnose.verdict import derive
-from bench.diagnose.waterfall import draw_waterfall
-from bench.errors import RecordError, TrialError
-from bench.plan import Choice
-from bench.record import Block, Gpu
-from bench.remote import Remote
-from loaders import BatchSpec, scan
-from loaders.tf_data import TfData
+from feedbench.bench.diagnose import fixed
+from feedbench.bench.diagnose.autotune import autotuned, chosen
+from feedbench.bench.diagnose.derive import bottleneck, ceilings, rates_of, shares, stall
+from feedbench.bench.diagnose.fixed import fixed_choices
+from feedbench.bench.diagnose.predict import cores_needed, predictions, remedies
+from feedbench.bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
+from feedbench.bench.diagnose.stages import side_by_side
+from feedbench.bench.diagnose.table import notes
+from feedbench.bench.diagnose.verdict import derive
+from feedbench.bench.diagnose.waterfall import draw_waterfall
+from feedbench.bench.errors import RecordError, TrialError
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Block, Gpu
+from feedbench.bench.trials.child import Remote
+from feedbench.loaders import BatchSpec, scan
+from feedbench.loaders.tf_data import TfData
 
 ENCODED = 100  # bytes of each made-up file
 
@@ -220,7 +220,7 @@ def test_what_no_part_explains_is_a_range_of_twice_the_cores():
 
 @pytest.mark.parametrize("folder", [".", "at-224"])
 def test_two_published_cores_are_as_fast_as_one_of_them_predicts(folder):
-    published = Path(__file__).parents[2] / "results" / "diagnose-clothing" / folder
+    published = Path(__file__).parents[3] / "results" / "diagnose-clothing" / folder
     one, two = (read_diagnosed(published / name / RECORD) for name in ("one-core", "two-cores"))
     found = {made.change: made for made in predictions(one, rates_of(one))}["twice the cores"]
     assert found.images_per_second == pytest.approx(rates_of(two).whole, rel=0.1)
@@ -397,7 +397,7 @@ def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_p
     options += ["--loader", loader, "--out", str(out), "--json", str(tmp_path / "found.json")]
     options += ["--seconds", "1"]
     subprocess.run(
-        [sys.executable, "-m", "bench.cli", "diagnose", str(tiny_photos), *options],
+        [sys.executable, "-m", "feedbench.bench.cli", "diagnose", str(tiny_photos), *options],
         check=True,
     )
     record = read_diagnosed(out / RECORD)

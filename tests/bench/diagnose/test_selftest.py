@@ -6,13 +6,21 @@ import sys
 
 import pytest
 
-from bench.diagnose.selftest import INJECTED, Check, SelfTest, injected_test
+from feedbench.bench.diagnose.selftest import INJECTED, Check, SelfTest, injected_test
 
 
 @pytest.mark.alone
 def test_the_short_form_passes_and_is_what_the_command_writes(tmp_path):
     path = tmp_path / "found.json"
-    command = [sys.executable, "-m", "bench.cli", "selftest", "--short", "--json", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "feedbench.bench.cli",
+        "selftest",
+        "--short",
+        "--json",
+        str(path),
+    ]
     subprocess.run(command, check=True)
     checks = json.loads(path.read_text())["checks"]
     assert [check["name"] for check in checks if check["passed"]] == [

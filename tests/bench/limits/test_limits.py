@@ -8,19 +8,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.limit_loaders import OWN
-from bench.limits import LimitsRecord, derive, limit_of
-from bench.plan import Choice
-from bench.record import Block, Trial
-from bench.summary import is_choice
-from loaders import LOADERS, BatchSpec, Order, SourceError, find_loader, parse_settings, scan
-from loaders.faults import Faults, tolerance
+from feedbench.bench.analysis.summary import is_choice
+from feedbench.bench.limits.limits import LimitsRecord, derive, limit_of
+from feedbench.bench.limits.loaders import OWN
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Block, Trial
+from feedbench.loaders import (
+    LOADERS,
+    BatchSpec,
+    Order,
+    SourceError,
+    find_loader,
+    parse_settings,
+    scan,
+)
+from feedbench.loaders.faults import Faults, tolerance
 
 SMALL = ["--image-size", "32", "--batch-size", "8", "--blocks", "2", "--block-seconds", "0.2"]
 
 
 def feedbench(*arguments):
-    command = [sys.executable, "-m", "bench.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "feedbench.bench.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

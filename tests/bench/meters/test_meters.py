@@ -13,17 +13,17 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from bench.cache_state import evict, read_bytes
-from bench.meters import gpu
-from bench.meters.block import Meters
-from bench.meters.host import Counters, HostMeter, Ticks, rates, read_counters
-from bench.meters.process import available_memory
-from bench.meters.sampling import Sample, begins, during
-from bench.record import Block, Host
+from feedbench.bench.meters import gpu
+from feedbench.bench.meters.block import Meters
+from feedbench.bench.meters.host import Counters, HostMeter, Ticks, rates, read_counters
+from feedbench.bench.meters.process import available_memory
+from feedbench.bench.meters.sampling import Sample, begins, during
+from feedbench.bench.record import Block, Host
+from feedbench.bench.trials.cache_state import evict, read_bytes
 
 MEASURED = """
 import subprocess, sys, time
-from bench.meters.process import tree_usage
+from feedbench.bench.meters.process import tree_usage
 busy = "import time; e = time.process_time() + 0.5\\nwhile time.process_time() < e: pass\\ninput()"
 before = tree_usage()
 with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE) as child:
@@ -45,7 +45,7 @@ def test_processor_time_of_children_is_counted():
 
 def test_peak_memory_remembers_what_was_freed():
     code = (
-        "from bench.meters.process import tree_peak_memory as peak\n"
+        "from feedbench.bench.meters.process import tree_peak_memory as peak\n"
         "before = peak(); held = b'1' * 300_000_000; del held; print(peak() - before)"
     )
     grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

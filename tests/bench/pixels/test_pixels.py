@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.errors import TrialError
-from bench.pixel_check import check_pixels
-from bench.pixel_reasons import reason
-from bench.pixels import compare
-from bench.plan import Choice
-from bench.record import SamePixels
-from bench.summary import summarize
-from loaders import BatchSpec, LoaderError, scan
-from loaders.keras_pil import fitted
-from loaders.pillow_image import picture
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.errors import TrialError
+from feedbench.bench.pixels.check import check_pixels
+from feedbench.bench.pixels.compare import compare
+from feedbench.bench.pixels.reasons import reason
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import SamePixels
+from feedbench.loaders import BatchSpec, LoaderError, scan
+from feedbench.loaders.images.pillow import picture
+from feedbench.loaders.keras_pil import fitted
 
 SPEC = BatchSpec(batch_size=8, image_size=32)
 PIL = Choice(loader="keras_pil")
@@ -171,7 +171,7 @@ def test_a_check_in_its_own_process_draws_the_worst(manifest, tmp_path):
 
 def feedbench(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "bench.cli", *map(str, arguments)],
+        [sys.executable, "-m", "feedbench.bench.cli", *map(str, arguments)],
         text=True,
         check=False,
         capture_output=True,

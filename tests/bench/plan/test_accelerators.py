@@ -7,19 +7,32 @@ import time
 import numpy as np
 import pytest
 
-from bench.accelerators import Accelerator, accelerators, add_accelerator, find_accelerator
-from bench.calibrate import as_profile, made_up_rows
-from bench.emulated import Emulated
-from bench.errors import PlanError
-from bench.plan import Choice, Failures, PixelCheck, Plan, Timing, make_plan, parse_model
-from bench.plan import Suite as SuiteModel
-from bench.run import run
-from bench.stats import median_interval
-from bench.summary import summarize
-from bench.table import fed
-from loaders import Batch, BatchSpec
-from trainer import Recipe
-from trainer.step import RUN_AHEAD
+from feedbench.bench.analysis.stats import median_interval
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.consumers.emulated import Emulated
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.accelerators import (
+    Accelerator,
+    accelerators,
+    add_accelerator,
+    find_accelerator,
+)
+from feedbench.bench.plan.plan import (
+    Choice,
+    Failures,
+    PixelCheck,
+    Plan,
+    Timing,
+    make_plan,
+    parse_model,
+)
+from feedbench.bench.plan.plan import Suite as SuiteModel
+from feedbench.bench.report.table import fed
+from feedbench.bench.training.calibrate import as_profile, made_up_rows
+from feedbench.bench.trials.run import run
+from feedbench.loaders import Batch, BatchSpec
+from feedbench.trainer import Recipe
+from feedbench.trainer.step import RUN_AHEAD
 
 KNOWN = {
     "device": "a clock",
@@ -135,7 +148,7 @@ def test_calibrate_measures_the_real_trainer_and_adds_its_profile(monkeypatch, t
     options = ["--batch-size", "4", "--image-size", "32", "--alpha", "0.35", "--blocks", "2"]
     options += ["--block-seconds", "0.2", "--out", str(tmp_path / "out")]
     subprocess.run(
-        [sys.executable, "-m", "bench.cli", "calibrate", "here", *options],
+        [sys.executable, "-m", "feedbench.bench.cli", "calibrate", "here", *options],
         check=True,
     )
     here = find_accelerator("here")

@@ -2,9 +2,10 @@
 
 import pytest
 
-from bench.augment_costs import costs, with_costs
-from bench.errors import PlanError
-from bench.plan import (
+from feedbench.bench.analysis.augment_costs import costs, with_costs
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import (
     Choice,
     expand,
     make_plan,
@@ -15,9 +16,8 @@ from bench.plan import (
     read_suite,
     with_ceiling,
 )
-from bench.suites import SUITES, named_suite
-from bench.summary import summarize
-from loaders import Augment, LoaderError, scan
+from feedbench.bench.plan.suites import SUITES, named_suite
+from feedbench.loaders import Augment, LoaderError, scan
 
 
 def test_lists_expand_into_every_combination_once():

@@ -10,13 +10,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from bench.block import timed_block
-from bench.cli import main
-from bench.meters.block import Meters
-from bench.record import Block, Gpu, write_trials
-from bench.timeline import draw_timeline
-from bench.trace import trace, trace_text
-from loaders import Batch
+from feedbench.bench.cli import main
+from feedbench.bench.meters.block import Meters
+from feedbench.bench.record import Block, Gpu, write_trials
+from feedbench.bench.report.timeline import draw_timeline
+from feedbench.bench.report.trace import trace, trace_text
+from feedbench.bench.trials.block import timed_block
+from feedbench.loaders import Batch
 
 THROTTLED = Gpu(
     index=0,

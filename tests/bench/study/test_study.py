@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.commands.options import TRAINING_SPEC
-from bench.errors import PlanError
-from bench.study import read_study, runs_of
-from bench.study_report import difference
+from feedbench.bench.commands.options import TRAINING_SPEC
+from feedbench.bench.errors import PlanError
+from feedbench.bench.study.report import difference
+from feedbench.bench.study.study import read_study, runs_of
 
 FILE = """
 data = "{data}"
@@ -107,7 +107,7 @@ def test_intervals_hold_as_often_as_they_say():
 
 def start(*arguments) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "bench.cli", "study", *map(str, arguments)],
+        [sys.executable, "-u", "-m", "feedbench.bench.cli", "study", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

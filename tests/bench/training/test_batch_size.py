@@ -6,8 +6,14 @@ import sys
 
 import pytest
 
-from bench.batch_size import Tried, choose, complaints, read_answer, sizes_between
-from bench.cli import main
+from feedbench.bench.cli import main
+from feedbench.bench.training.batch_size import (
+    Tried,
+    choose,
+    complaints,
+    read_answer,
+    sizes_between,
+)
 
 
 def test_sizes_are_powers_of_two_and_sums_of_two_neighbours():
@@ -66,9 +72,9 @@ def test_why_a_size_does_not_fit(answer, errors, code, killed, said):
 
 TRY = """
 import json, sys
-from bench.batch_size import try_sizes
-from loaders import BatchSpec, scan
-from trainer import Recipe
+from feedbench.bench.training.batch_size import try_sizes
+from feedbench.loaders import BatchSpec, scan
+from feedbench.trainer import Recipe
 rows, recipe = scan(sys.argv[1]).only("train"), Recipe(alpha=0.35)
 told = try_sizes(rows, BatchSpec(image_size=96), recipe, [4, 32768, 49152], seconds=0.2,
                  time_limit=120, on_tried=lambda one: None)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cli import main
-from bench.compare_training import (
+from feedbench.bench.cli import main
+from feedbench.bench.training.compare import (
     compare_training,
     is_within,
     mcnemar,
     paired_difference,
     wilson,
 )
-from bench.predict import load_classifier
-from trainer import Recipe
+from feedbench.bench.training.predict import load_classifier
+from feedbench.trainer import Recipe
 
 
 def call(monkeypatch, *arguments) -> int:

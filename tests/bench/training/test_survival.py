@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.cli import main
-from bench.consumer import class_weights
-from bench.errors import RecordError
-from bench.training_folder import check_room
-from trainer import Recipe
-from trainer.checkpoint import CHECKPOINT, read_checkpoint
+from feedbench.bench.cli import main
+from feedbench.bench.consumers.base import class_weights
+from feedbench.bench.errors import RecordError
+from feedbench.bench.training.folder import check_room
+from feedbench.trainer import Recipe
+from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--balance", "0.5"]
 OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard", *CHANGES]
@@ -34,7 +34,7 @@ CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "vali
 
 def start(*arguments, **environment) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", "train", *map(str, arguments)],
+        [sys.executable, "-m", "feedbench.bench.cli", "train", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

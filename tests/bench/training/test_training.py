@@ -11,23 +11,23 @@ import tomllib
 import numpy as np
 import pytest
 
-from bench.choose import Best, Predicted
-from bench.consumer import make_trainer
-from bench.drops import DROPPED, Drops, read_drops
-from bench.errors import RecordError
-from bench.promise import promise
-from bench.summary import Figure
-from bench.train import each_once
-from loaders import Batch, BatchSpec, ImageError, Stream, open_loader, scan
-from loaders.faults import Faults, tolerance
-from trainer import Recipe
+from feedbench.bench.analysis.best import Best, Predicted
+from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.consumers.base import make_trainer
+from feedbench.bench.errors import RecordError
+from feedbench.bench.training.dropped import DROPPED, Drops, read_drops
+from feedbench.bench.training.rate_check import promise
+from feedbench.bench.training.train import each_once
+from feedbench.loaders import Batch, BatchSpec, ImageError, Stream, open_loader, scan
+from feedbench.loaders.faults import Faults, tolerance
+from feedbench.trainer import Recipe
 
 FACTS = {"processor": "p", "cores": 2, "gpus": []}
 
 
 def feedbench(*arguments) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.cli", *map(str, arguments)],
+        [sys.executable, "-m", "feedbench.bench.cli", *map(str, arguments)],
         text=True,
         check=False,
         capture_output=True,

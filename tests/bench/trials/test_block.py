@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench.block import LEAST_STEPS, timed_block
-from bench.consumer import Drain
-from loaders import Batch, BatchSpec, open_loader, scan
+from feedbench.bench.consumers.base import Drain
+from feedbench.bench.trials.block import LEAST_STEPS, timed_block
+from feedbench.loaders import Batch, BatchSpec, open_loader, scan
 
 
 class Counting:

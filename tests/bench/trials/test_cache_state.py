@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from bench.cache_state import Files, check_cold, read_bytes, unproven
-from bench.errors import PlanError
-from bench.plan import Choice, Failures, PixelCheck, Plan, Timing
-from bench.run import run
-from bench.summary import summarize
-from loaders import BatchSpec, Manifest, scan
-from trainer import Recipe
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.trials.cache_state import Files, check_cold, read_bytes, unproven
+from feedbench.bench.trials.run import run
+from feedbench.loaders import BatchSpec, Manifest, scan
+from feedbench.trainer import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import time
 import psutil
 import pytest
 
-from bench.plan import Choice, Failures, PixelCheck, Plan, Timing
-from bench.record import Trial, read_trials
-from bench.run import Event, run
-from bench.summary import summarize
-from loaders import BatchSpec, Manifest, scan
-from trainer import Recipe
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.record import Trial, read_trials
+from feedbench.bench.trials.run import Event, run
+from feedbench.loaders import BatchSpec, Manifest, scan
+from feedbench.trainer import Recipe
 
 SYNTHETIC = Choice(loader="synthetic")
 
@@ -120,7 +120,7 @@ def test_a_cache_is_full_before_the_first_block(manifest, tmp_path):
 def test_a_process_gives_way_when_another_would_not_fit_and_warms_up_again(
     manifest, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("bench.run.available_memory", lambda: 0)
+    monkeypatch.setattr("feedbench.bench.trials.run.available_memory", lambda: 0)
     other = Choice(loader="synthetic", settings={"output": "float32"})
     trials = run_with(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
     assert [len(trial.blocks) for trial in trials] == [3, 3]

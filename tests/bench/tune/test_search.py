@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.plan import Choice
-from bench.search import (
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.tune.search import (
     LEAST,
     MOST,
     TOGETHER,

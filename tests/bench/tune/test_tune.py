@@ -9,15 +9,15 @@ import tomllib
 
 import pytest
 
-from bench.cli import main
-from bench.commands.tuning import _seconds
-from bench.errors import PlanError
+from feedbench.bench.cli import main
+from feedbench.bench.commands.tune import _seconds
+from feedbench.bench.errors import PlanError
 
 SMALL = ["--consumer", "drain", "--image-size", "32", "--batch-size", "8"]
 
 
 def tuned(photos, *more):
-    command = [sys.executable, "-m", "bench.cli", "tune", str(photos), *SMALL, *more]
+    command = [sys.executable, "-m", "feedbench.bench.cli", "tune", str(photos), *SMALL, *more]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -50,7 +50,7 @@ def test_a_search_that_runs_out_of_time_keeps_its_best_and_goes_on(tiny_photos, 
 
 def test_ctrl_c_keeps_the_best_so_far(tiny_photos, tmp_path):
     out = tmp_path / "tune"
-    command = [sys.executable, "-m", "bench.cli", "tune", str(tiny_photos), *SMALL]
+    command = [sys.executable, "-m", "feedbench.bench.cli", "tune", str(tiny_photos), *SMALL]
     command += ["--loader", "turbo", "--budget", "5m", "--out", str(out)]
     with subprocess.Popen(
         command,

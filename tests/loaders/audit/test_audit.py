@@ -13,13 +13,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from loaders import SourceError, jxl, scan
-from loaders.audit import attach, audit
-from loaders.audit_pool import probe_all
-from loaders.audit_store import Journal, Store
-from loaders.probe import Limits
-from loaders.selection import bad_rows, blacklist_of, usable, with_blacklist
-from loaders.verdicts import verdicts
+from feedbench.loaders import SourceError, jxl, scan
+from feedbench.loaders.audit.audit import attach, audit
+from feedbench.loaders.audit.pool import probe_all
+from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.store import Journal, Store
+from feedbench.loaders.audit.verdicts import verdicts
+from feedbench.loaders.selection import bad_rows, blacklist_of, usable, with_blacklist
 
 
 def audited(source, folder, limits=None):
@@ -69,10 +69,10 @@ def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path)
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from loaders import scan\n"
-        "from loaders.audit import audit\n"
-        "from loaders.audit_store import Store\n"
-        "from loaders.probe import Limits\n"
+        "from feedbench.loaders import scan\n"
+        "from feedbench.loaders.audit.audit import audit\n"
+        "from feedbench.loaders.audit.store import Store\n"
+        "from feedbench.loaders.audit.probe import Limits\n"
         "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), Limits(),\n"
         "      processes=2, start=lambda total: lambda count: print(count, flush=True))\n"
     )
@@ -126,7 +126,7 @@ def forks(count):
         masters = [
             child
             for child in psutil.Process().children()
-            if "loaders.audit_worker" in " ".join(child.cmdline())
+            if "feedbench.loaders.audit.worker" in " ".join(child.cmdline())
         ]
         found = masters[0].children() if masters else []
         if len(found) == count:
@@ -185,7 +185,7 @@ def test_a_file_that_may_not_be_read_is_named(photos, tmp_path):
             folder.chmod(0o755)
     code = (
         "import os, sys\n"
-        "from loaders.probe import Limits, probe\n"
+        "from feedbench.loaders.audit.probe import Limits, probe\n"
         "os.setuid(65534)\n"
         "print(probe(os.fsencode(sys.argv[1]), Limits())['tensorflow'])\n"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loaders import BatchSpec, ImageError, open_loader, scan
+from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
 
 SIDE = 32
 

@@ -5,9 +5,9 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
-from loaders import LOADERS, BatchSpec, SpecError, open_loader, scan
-from loaders.selection import bad_rows, usable
-from loaders.tf_image import jxl_picture
+from feedbench.loaders import LOADERS, BatchSpec, SpecError, open_loader, scan
+from feedbench.loaders.images.tensorflow import jxl_picture
+from feedbench.loaders.selection import bad_rows, usable
 
 SIDE = 48
 LOSSY = (b".jpg", b".avif")

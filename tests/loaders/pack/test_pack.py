@@ -10,13 +10,13 @@ import sys
 import numpy as np
 import pytest
 
-from loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
-from loaders import pack_writer as writing
-from loaders.faults import Faults, tolerance
-from loaders.keeping import InPack, Keeping
-from loaders.live_image import LiveImages
-from loaders.pack import ABOUT, Pack, arrays_of
-from loaders.packing import Packing, fill, opened, unsound
+from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
+from feedbench.loaders.cached_source import InPack, Keeping
+from feedbench.loaders.faults import Faults, tolerance
+from feedbench.loaders.images.libjpeg import LiveImages
+from feedbench.loaders.pack import writer as writing
+from feedbench.loaders.pack.build import Packing, fill, opened, unsound
+from feedbench.loaders.pack.pack import ABOUT, Pack, arrays_of
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
 
@@ -80,9 +80,9 @@ def test_small_jpegs_look_like_the_originals(manifest, tmp_path):
 
 KILLED = """
 import os, sys
-from loaders import scan, BatchSpec
-from loaders.faults import Faults, tolerance
-from loaders.packing import Packing, fill, opened
+from feedbench.loaders import scan, BatchSpec
+from feedbench.loaders.faults import Faults, tolerance
+from feedbench.loaders.pack.build import Packing, fill, opened
 manifest = scan(sys.argv[1], validation=0, test=0)
 packing = Packing(manifest, BatchSpec(image_size=32), sys.argv[3], side=64, quality=95)
 done = 0
@@ -239,7 +239,7 @@ def test_another_spec_has_a_pack_of_its_own(manifest, tmp_path):
 
 FEEDS = """
 import sys, time
-from loaders import scan, BatchSpec, open_loader
+from feedbench.loaders import scan, BatchSpec, open_loader
 manifest = scan(sys.argv[1], validation=0, test=0)
 settings = {"cache": "packed", "pack_dir": sys.argv[2], "prefetch": 0}
 with open_loader("turbo", manifest, BatchSpec(batch_size=8, image_size=32), settings) as stream:
@@ -274,7 +274,7 @@ import json, sys, time
 from pathlib import Path
 import psutil
 import pyarrow as pa
-from loaders import scan, BatchSpec, open_loader
+from feedbench.loaders import scan, BatchSpec, open_loader
 pa.set_cpu_count(1)  # Arrow's own threads would come one by one, as they are needed
 pa.set_io_thread_count(1)
 manifest, settings = scan(sys.argv[1], validation=0, test=0), json.loads(sys.argv[3])

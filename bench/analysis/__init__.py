@@ -1,0 +1,1 @@
+"""Figures derived from the raw record: rates, ratios, intervals, the winner."""

@@ -1,0 +1,1 @@
+"""What takes the batches: the trainer, an emulated accelerator, or nothing."""

@@ -1,0 +1,1 @@
+"""Generated photographs, and reports on a user's own."""

@@ -1,0 +1,1 @@
+"""The machine's own limits, and each loader's share of them."""

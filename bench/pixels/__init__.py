@@ -1,0 +1,1 @@
+"""Comparing the pixels of two loaders."""

@@ -1,0 +1,1 @@
+"""What is measured: suites, options and accelerator profiles as one validated plan."""

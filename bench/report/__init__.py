@@ -1,0 +1,1 @@
+"""Tables, timelines, traces and progress bars."""

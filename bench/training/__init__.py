@@ -1,0 +1,1 @@
+"""The whole training, its folder, and what is made of it."""

@@ -1,0 +1,1 @@
+"""Blocks of all trials, interleaved, each trial in a process of its own."""

@@ -1,0 +1,1 @@
+"""The search over loaders and their settings."""

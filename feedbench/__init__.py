@@ -1,0 +1,1 @@
+"""Data-loading benchmarks for people who train image models from scratch."""

@@ -1,0 +1,1 @@
+"""What is in each file, and which decoder can read it."""

@@ -1,0 +1,1 @@
+"""Decoding, resizing and augmenting single images."""

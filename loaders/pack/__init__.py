@@ -1,0 +1,1 @@
+"""Datasets prepared once: resized arrays, or small JPEGs."""
