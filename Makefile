@@ -1,25 +1,35 @@
-# Two commands do all: `make quickstart` and `make test`. Each makes its own environment first.
+# `make` lists the targets. Each one makes the environment in .venv first, if it is missing.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint micro clean
+.DEFAULT_GOAL := help
+.PHONY: help quickstart lint test micro clean
 
-quickstart: $(VENV)/installed
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo '  Variables: PYTHON=$(PYTHON) makes the environment, VENV=$(VENV) holds it.'
+
+quickstart: $(VENV)/installed  ## install, then run the whole tool on generated images
 	$(BIN)/feedbench quickstart
 
-test: lint
-	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile
-	$(BIN)/python -m pytest -m alone
-
-lint: $(VENV)/installed-dev
+lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-micro: $(VENV)/installed-dev
+test: lint  ## lint, then all tests
+	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone
+
+micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
 	$(BIN)/python -m pytest tests/micro --benchmark-enable --benchmark-only --benchmark-autosave
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
+
+# A new target goes above this line, with its `##` text, and into .PHONY.
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("feedbench needs Python 3.11 or newer; name one: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -30,6 +40,3 @@ $(VENV)/installed: pyproject.toml constraints.txt
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
-
-clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

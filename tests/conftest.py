@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# What is known of the tests' files is no part of the user's own cache.
+# Audits and profiles of the tests stay out of the user's own cache and configuration.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["FEEDBENCH_CACHE"] = _CACHE.name
 os.environ["FEEDBENCH_CONFIG"] = _CACHE.name
@@ -18,16 +18,16 @@ SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height
 
 
 def photograph(random: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Smooth coloured blots: where decoders and filters agree to a few levels."""
+    """A smooth coloured image, on which decoders and filters agree to a few levels."""
     coarse = random.integers(0, 256, (5, 6, 3), np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture(scope="session")
 def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """train, validation and test folders of three classes; 15, 2 and 2 JPEGs in each.
+    """train, validation and test folders with three classes of 15, 2 and 2 JPEGs.
 
-    Colour is kept in full: decoders fill in what is left out of it each in a way of its own.
+    Without chroma subsampling, because every decoder upsamples in its own way.
     """
     root = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with packs of all splits: `arrays` of 32 px, and `jpeg`."""
+    """A folder with two packs of all splits: `arrays` of 32 px and `jpeg`."""
     from feedbench.loaders import BatchSpec, scan
     from feedbench.loaders.faults import Faults, tolerance
     from feedbench.loaders.pack.build import Packing, fill, opened
@@ -60,7 +60,7 @@ def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working folder is a new one in which `arrays` and `jpeg` are the packs."""
+    """Changes to a new folder with links `arrays` and `jpeg` to the packs."""
     for pack in packs.iterdir():
         (tmp_path / pack.name).symlink_to(pack)
     monkeypatch.chdir(tmp_path)
@@ -68,13 +68,13 @@ def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(scope="session")
 def class_folder(splits_folder: Path) -> Path:
-    """A folder a class."""
+    """One folder per class."""
     return splits_folder / "train"
 
 
 @pytest.fixture(scope="session")
 def table(splits_folder: Path) -> Path:
-    """A CSV of path, label and split beside the splits' folders."""
+    """A CSV of path, label and split beside the folders of the splits."""
     path = splits_folder / "photos.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -1,8 +1,8 @@
-"""What one image costs `turbo` and `packed`, part by part, on one core in one thread.
+"""Time the parts of one image in `turbo` and `packed`, in one thread on one core.
 
     python results/limits/profile.py PHOTOS [PACK …]
 
-Microseconds an image, median over seven rounds of 256 images, the parts interleaved.
+Prints microseconds per image: the median of seven rounds of 256 images, parts interleaved.
 """
 
 import sys
@@ -33,21 +33,21 @@ def main() -> None:
     cv2.setNumThreads(1)
     manifest = scan(sys.argv[1]).only("train")
     rows = np.random.default_rng(0).permutation(len(manifest))[:IMAGES]
-    told(sys.argv[1], live_parts(manifest, rows))
+    print_times(sys.argv[1], live_parts(manifest, rows))
     for pack in sys.argv[2:]:
-        told(pack, packed_parts(manifest, rows, Pack(Path(pack))))
+        print_times(pack, packed_parts(manifest, rows, Pack(Path(pack))))
 
 
 def live_parts(manifest: Manifest, rows: Rows) -> Parts:
-    """Each part of a live image, as what does it for all rows."""
+    """Each part of live decoding, as a function that does it for all rows."""
     into, scratch = np.empty((224, 224, 3), np.uint8), Scratch()
     paths = manifest.paths(rows)
     files = [read_file(path) for path in paths]
-    pictures = [simplejpeg.decode_jpeg(data) for data in files]
+    images = [simplejpeg.decode_jpeg(data) for data in files]
     parts: Parts = {
         "read": lambda: [read_file(path) for path in paths],
         "header": lambda: [simplejpeg.decode_jpeg_header(data) for data in files],
-        "resize": lambda: [fit_into(picture, SPEC, into) for picture in pictures],
+        "resize": lambda: [fit_into(image, SPEC, into) for image in images],
     }
     for decode in ("full", "scaled"):
         scaled = decode == "scaled"
@@ -60,23 +60,23 @@ def live_parts(manifest: Manifest, rows: Rows) -> Parts:
 
 
 def packed_parts(manifest: Manifest, rows: Rows, pack: Pack) -> Parts:
-    """Each part of a packed image."""
+    """Each part of reading a pack, as a function that does it for all rows."""
     into = np.empty((224, 224, 3), np.uint8)
     source = source_of(pack, manifest, SPEC, "full")
     entries = source.find(rows)
     held = [np.empty(entry[2], np.uint8) for entry in entries]
-    there = np.empty(max(data.size for data in held), np.uint8)
+    target = np.empty(max(data.size for data in held), np.uint8)
     return {
-        "copy of as many bytes": lambda: [np.copyto(there[: one.size], one) for one in held],
+        "copy of as many bytes": lambda: [np.copyto(target[: one.size], one) for one in held],
         "read from the page cache": lambda: [
-            pack.read(entry, there[: entry[2]]) for entry in entries
+            pack.read(entry, target[: entry[2]]) for entry in entries
         ],
         "packed": loads(source, rows, into),
     }
 
 
 def loads(source: Source, rows: Rows, into: Pixels) -> Callable[[], object]:
-    """All of it: the rows found, and each loaded."""
+    """The whole work of a loader: finds the rows and loads each."""
 
     def load_all() -> None:
         for row, item in zip(rows.tolist(), source.find(rows), strict=True):
@@ -85,8 +85,8 @@ def loads(source: Source, rows: Rows, into: Pixels) -> Callable[[], object]:
     return load_all
 
 
-def told(name: str, parts: Parts) -> None:
-    """Time the parts, and print them."""
+def print_times(name: str, parts: Parts) -> None:
+    """Time the parts and print them."""
     spent: dict[str, list[float]] = {part: [] for part in parts}
     for _ in range(ROUNDS):
         for part, work in parts.items():

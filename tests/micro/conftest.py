@@ -8,7 +8,7 @@ from feedbench.loaders import Manifest, scan
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated photographs as the web has them."""
+    """Generated images of the sizes and formats found on the web."""
     folder = tmp_path_factory.mktemp("micro") / "photographs"
     make_data(folder, images=300, preset="web", seed=0)
     return folder

@@ -1,4 +1,4 @@
-"""What the audit costs beside its decoders, a second audit of many files, and skipping."""
+"""The audit compared with its decoders alone, a second audit of many files, and skipping."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ PAIRS = 3
 
 
 def decode_all(paths):
-    """By the same decoders alone, one process."""
+    """Decode all files with the same decoders and nothing else, in one process."""
     import io
 
     import tensorflow as tf
@@ -42,7 +42,7 @@ def one_thread():
 
 
 def audited_rate(paths, log):
-    """Files a second between the first result and the last: processes start but once."""
+    """Files per second from the first result to the last, without the start of the processes."""
     begin = 0.0
     for count, _ in enumerate(probe_all(enumerate(paths), Limits(), usable_cores(), log)):
         if not count:
@@ -51,7 +51,7 @@ def audited_rate(paths, log):
 
 
 def test_the_audit_against_its_decoders_alone(benchmark, manifest, tmp_path):
-    """`ratio` of the rates, on all cores, of the same files; at least 0.8 is wanted."""
+    """`ratio` of the rates on all cores for the same files; the target is at least 0.8."""
     repeat, pairs = (1, 1) if benchmark.disabled else (40, PAIRS)
     paths = manifest.paths(np.arange(len(manifest))) * repeat
     cores = usable_cores()
@@ -79,12 +79,12 @@ def test_the_audit_against_its_decoders_alone(benchmark, manifest, tmp_path):
 
 
 def test_a_second_audit_of_many_unchanged_files(benchmark, tmp_path):
-    """Seconds for 100,000 files, the listing included; at most 5 are wanted."""
+    """Seconds for 100,000 files, listing included; the target is at most 5."""
     many = 1_000 if benchmark.disabled else MANY
     folder = tmp_path / "many" / "any"
     folder.mkdir(parents=True)
     for number in range(many):
-        if number % 50_000 == 0:  # a file system bears some 65,000 links to one file
+        if number % 50_000 == 0:  # file systems allow about 65,000 links to one file
             first = folder / f"{number:06}.png"
             Image.new("RGB", (2, 2)).save(first)
         else:
@@ -113,7 +113,7 @@ def test_a_second_audit_of_many_unchanged_files(benchmark, tmp_path):
 
 
 def test_what_skipping_costs_on_clean_data(benchmark, manifest):
-    """`ratio` of `tf_data`'s rate with on_error="skip" over that with "raise"; 0.99 is wanted."""
+    """`ratio` of the rates of `tf_data` with on_error "skip" and "raise"; the target is 0.99."""
     steps, pairs = (2, 1) if benchmark.disabled else (40, 11)
     spec = BatchSpec(batch_size=32)
     ratios = []
@@ -123,7 +123,7 @@ def test_what_skipping_costs_on_clean_data(benchmark, manifest):
     ):
 
         def rate(stream):
-            for _ in range(6):  # what lies ready in its buffers
+            for _ in range(6):  # batches that are ready in its buffers
                 next(stream)
             begin = perf_counter()
             for _ in range(steps):

@@ -1,4 +1,4 @@
-"""Whole batches: assembly on the host, and each loader drained."""
+"""Whole batches: assembly on the host, and each loader without a consumer."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_range_and_flip_on_the_host(benchmark, images):
     ids=lambda augment: "-".join(augment),
 )
 def test_augmentation_on_the_host(benchmark, manifest, augment):
-    """`ms_an_image` at 224 px on one core; at most 0.6 is wanted of rotation and JPEG."""
+    """`ms_an_image` at 224 px on one core; the target for rotation plus JPEG is at most 0.6."""
     with open_loader("tf_data", manifest, BatchSpec(batch_size=BATCH)) as stream:
         photographs = np.asarray(next(stream).images)
     draws = Augment(**augment).drawn(0, np.zeros(BATCH, int), np.arange(BATCH))
@@ -77,7 +77,7 @@ def test_take_from_the_row_cache(benchmark, images):
     ids=str,
 )
 def test_drain(benchmark, manifest, loader, settings):
-    """Images a round: BATCH times STEPS. The stream stays open: its end is not timed."""
+    """BATCH times STEPS images per round. The stream stays open, so its end is not timed."""
     with open_loader(loader, manifest, BatchSpec(batch_size=BATCH), settings) as stream:
         for _ in range(-(-2 * len(manifest) // BATCH)):
             next(stream)

@@ -1,4 +1,4 @@
-"""One photograph: decoding and resizing, way by way."""
+"""Decoding and resizing one image with each library."""
 
 import io
 from pathlib import Path

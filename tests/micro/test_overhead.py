@@ -1,7 +1,7 @@
-"""What the harness costs, and whether a loader's rate is that of a bare loop: paired windows.
+"""The cost of the harness, and each loader compared with a bare loop, in paired windows.
 
-Each benchmark times windows of both sides in turn and keeps the ratio with its interval in
-`extra_info` of the saved JSON; the time that pytest-benchmark prints is that of all windows.
+Each benchmark times windows of both sides alternately and stores the ratio with its interval in
+`extra_info` of the saved JSON. The time that pytest-benchmark prints covers all windows.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,12 +30,12 @@ LEAD_S, WINDOW_S, PAIRS = 1.5, 2.5, 5
 
 @pytest.fixture
 def windows(benchmark) -> tuple[float, float, int]:
-    """Lead-in, window and pairs: long ones only where figures are wanted."""
+    """Lead-in, window and number of pairs; short unless benchmarks are enabled."""
     return (0.0, 0.05, 1) if benchmark.disabled else (LEAD_S, WINDOW_S, PAIRS)
 
 
 def keep_ratio(benchmark, one: Callable[[], float], other: Callable[[], float], pairs: int) -> None:
-    """Time `one` and `other` in turn, swapping who goes first; keep one's rate over other's."""
+    """Time `one` and `other` alternately, swapping which is first; store the ratio of the rates."""
     ratios = []
 
     def all_pairs() -> None:
@@ -61,7 +61,7 @@ def trainer(manifest) -> Trainer:
 
 
 def trained_rate(stream: Iterator[Batch], trainer: Trainer, window_s: float) -> float:
-    """Images a second of a bare loop, from device idle to device idle."""
+    """Images per second of a bare loop, from device idle to device idle."""
     images, begin = 0, perf_counter()
     while perf_counter() - begin < window_s:
         batch = next(stream)
@@ -78,7 +78,7 @@ def filled(stream: Iterator[Batch], manifest: Manifest) -> Iterator[Batch]:
 
 
 def test_the_harness_against_a_bare_loop(benchmark, manifest, trainer, windows):
-    """The same stream and the same training step, with and without the harness around it."""
+    """The same stream and the same training step, with and without the harness."""
     _, window_s, pairs = windows
     with open_loader("tf_data", manifest, TRAINED, {"cache": "decoded"}) as stream:
         filled(stream, manifest)
@@ -91,9 +91,9 @@ def test_the_harness_against_a_bare_loop(benchmark, manifest, trainer, windows):
 
 
 def test_the_meters_against_none(benchmark, manifest, windows, tmp_path):
-    """A worker's training with every meter of a bench on and off beside it; 0.99 is wanted.
+    """The rate of a training with all meters on, relative to none; the target is 0.99.
 
-    As in a bench the worker is a process of its own, and the meters run in the one that waits.
+    As in a bench, the training runs in its own process and the meters in the one that waits.
     """
     lead_s, window_s, pairs = windows
     gpus = find_gpus()
@@ -125,7 +125,7 @@ def test_the_meters_against_none(benchmark, manifest, windows, tmp_path):
 
 
 def test_training_from_a_cache_against_training_on_synthetic(benchmark, manifest, trainer, windows):
-    """The same step fed by decoded images in memory and by made-up ones; 0.98 is wanted."""
+    """The same step with decoded images from memory and with synthetic ones; the target is 0.98."""
     _, window_s, pairs = windows
     with (
         open_loader("tf_data", manifest, TRAINED, {"cache": "decoded"}) as cached,
@@ -190,7 +190,7 @@ def live(manifest: Manifest) -> tf.data.Dataset:
 
 
 def rate(batches: Iterator[int], lead_s: float, window_s: float, least: int) -> float:
-    """Images a second between arrivals, after a lead-in of so many seconds and images."""
+    """Images per second between arrivals, after at least `lead_s` seconds and `least` images."""
     begin, images = perf_counter(), 0
     while perf_counter() - begin < lead_s or images < least:
         images += next(batches)
@@ -216,7 +216,7 @@ def sizes(batches: Iterator[Batch]) -> Iterator[int]:
     ids=["keras_pil", "keras_directory", "tf_data", "tf_data-cached"],
 )
 def test_a_loader_against_a_bare_loop(benchmark, manifest, windows, loader, settings, bare):
-    """The same library calls without manifest, order, labels and rows."""
+    """The bare loop makes the same library calls without manifest, order, labels and rows."""
     lead_s, window_s, pairs = windows
     least = 2 * len(manifest) if settings else 0
 
@@ -232,9 +232,9 @@ def test_a_loader_against_a_bare_loop(benchmark, manifest, windows, loader, sett
 
 
 def test_what_the_harness_costs_a_step(benchmark, manifest, windows):
-    """Microseconds that it adds to a step, over a loader and a consumer that cost nothing.
+    """Microseconds added to a step, with a loader and a consumer that cost nothing.
 
-    A difference of paired loops: unlike a ratio of rates it is not lost in a machine's noise.
+    It is the difference of paired loops: in a ratio of rates it would be lost in the noise.
     """
     _, window_s, pairs = windows
     added_us = []

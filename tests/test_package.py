@@ -1,0 +1,162 @@
+"""The package as it is installed: what the wheel holds, and that user folders do not disturb it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from feedbench.bench.record import read_trials
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("bench", "loaders", "trainer")
+PIP_OPTIONS = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
+
+
+def run(*command: object, **how) -> str:
+    """What the command prints, on both streams. It must succeed."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **how,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def pip(python: object, *arguments: object, **how) -> None:
+    run(python, "-m", "pip", "--disable-pip-version-check", *arguments, **how)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a build reads, with its links, so that no build/ is left in the real one."""
+    copy = tmp_path_factory.mktemp("package") / "checkout"
+    copy.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("feedbench", *FOLDERS):
+        shutil.copytree(
+            ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path) -> Path:
+    """Built with the setuptools of this environment, without network."""
+    pip(sys.executable, "wheel", *PIP_OPTIONS, "--wheel-dir", checkout.parent / "dist", checkout)
+    (built,) = (checkout.parent / "dist").iterdir()
+    return built
+
+
+@dataclass(frozen=True)
+class Install:
+    """An installed package: the interpreter that has it, and where its files must come from."""
+
+    python: Path
+    path: tuple[Path, ...]
+    source: Path
+
+
+def from_wheel(wheel: Path, folder: Path) -> Install:
+    pip(sys.executable, "install", *PIP_OPTIONS, "--target", folder, wheel)
+    return Install(Path(sys.executable), (folder,), folder)
+
+
+def editable(checkout: Path, folder: Path) -> Install:
+    """In an environment of its own that borrows the dependencies of this one."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    (site,) = folder.glob("lib/python*/site-packages")
+    borrowed = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "borrowed.pth").write_text("\n".join(borrowed))
+    python = folder / "bin" / "python"
+    # Without PYTHONPATH: pip would take a checkout on it for an earlier install of the same.
+    without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    pip(python, "install", *PIP_OPTIONS, "--editable", checkout, env=without)
+    return Install(python, (), checkout)
+
+
+@pytest.fixture(scope="module", params=["wheel", "editable"])
+def install(request, checkout: Path, wheel: Path, tmp_path_factory) -> Install:
+    folder = tmp_path_factory.mktemp("install") / "site"
+    if request.param == "wheel":
+        return from_wheel(wheel, folder)
+    return editable(checkout, folder)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A user's folder with packages of the same names as our folders; importing one raises."""
+    folder = tmp_path / "work"
+    for name in FOLDERS:
+        package = folder / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"raise RuntimeError('the user imported {name}')\n")
+    return folder
+
+
+@pytest.fixture
+def python(install: Install, work: Path, tmp_path: Path):
+    """Runs the installed package's interpreter in the user's folder, which is on its path."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (*install.path, work))),
+        "FEEDBENCH_CACHE": str(tmp_path / "cache"),
+    }
+    return lambda *arguments: run(install.python, *arguments, cwd=work, env=environment)
+
+
+def test_the_wheel_holds_one_package_and_all_of_it(wheel, checkout):
+    names = set(ZipFile(wheel).namelist())
+    sources = [path for name in FOLDERS for path in (checkout / name).rglob("*.py")]
+    expected = {
+        "feedbench/__init__.py",
+        "feedbench/py.typed",
+        "feedbench/bench/plan/accelerators.toml",
+        *(f"feedbench/{path.relative_to(checkout)}" for path in sources),
+    }
+    assert {name for name in names if ".dist-info/" not in name} == expected
+    (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+    assert "Operating System :: POSIX :: Linux" in ZipFile(wheel).read(metadata).decode()
+
+
+def test_nothing_is_imported_from_the_users_folder(python, install, work):
+    assert Path(python("-c", "import feedbench; print(feedbench.__file__)").strip()).is_relative_to(
+        install.source
+    )
+    for name in FOLDERS:
+        code = f"try: import {name}\nexcept RuntimeError as error: print(error)"
+        assert python("-c", code) == f"the user imported {name}\n"
+
+
+def test_commands_run_beside_the_users_packages(python, work, class_folder):
+    command = ("-m", "feedbench.bench.cli")
+    assert "Usage: " in python(*command, "--help")
+    assert "turbo" in python(*command, "loaders")
+    assert "45" in python(*command, "scan", class_folder)
+    small = "--consumer drain --blocks 1 --block-seconds 0.2 --warm-up-seconds 0.1 --batch-size 8"
+    # Two loaders, so that their pixels are compared in a process of its own as well.
+    loaders = ("--loader", "turbo", "--loader", "keras_pil")
+    python(*command, "bench", class_folder, *loaders, *small.split(), "--out", "result")
+    trials = read_trials(work / "result")
+    assert [(trial.error, len(trial.blocks)) for trial in trials] == [(None, 1), (None, 1)]
+    assert all(trial.pixels is not None for trial in trials)
+
+
+def test_the_readme_has_no_relative_links():
+    """A package index shows it without the files beside it."""
+    text = (ROOT / "README.md").read_text()
+    anchors = {
+        "#" + re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert [link for link in links if "://" not in link and link not in anchors] == []
