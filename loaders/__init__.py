@@ -51,6 +51,9 @@ LOADERS: dict[str, Loader] = {
     "synthetic": synthetic.LOADER,
 }
 
+BASELINE = next(name for name, one in LOADERS.items() if one.role == "baseline")
+DEFAULT_LOADER = next(name for name, one in LOADERS.items() if one.is_default)
+
 
 def find_loader(name: str) -> Loader:
     """The loader of that name.

@@ -15,10 +15,12 @@ from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults, Tolerance
 from feedbench.loaders.images.decode_path import PLAIN, pillow_ways
 from feedbench.loaders.images.host_augment import finished
+from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order, Rows
+from feedbench.loaders.stages.pillow import pillow_stages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -168,6 +170,13 @@ LOADER = Loader(
     summary="Keras' load_img on Pillow, one image after the other: the textbook path",
     settings=KerasPil,
     open=open_stream,
+    readable_by=("pillow",),
     space={"workers": (0, 2, 4, 8), "max_queue_size": (10, 2)},
-    decoder="pillow",
+    suites={
+        "quick": ({},),
+        "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),
+        "limits": ({},),
+    },
+    stages=lambda manifest, spec, settings: pillow_stages(manifest, spec),
+    library_call=load_img,
 )

@@ -14,7 +14,6 @@ from feedbench.bench.diagnose.derive import bottleneck, ceilings, rates_of, shar
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.predict import cores_needed, predictions, remedies
 from feedbench.bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
-from feedbench.bench.diagnose.stages import side_by_side
 from feedbench.bench.diagnose.table import notes
 from feedbench.bench.diagnose.verdict import derive
 from feedbench.bench.diagnose.waterfall import draw_waterfall
@@ -22,8 +21,8 @@ from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Gpu
 from feedbench.bench.trials.child import Remote
-from feedbench.loaders import BatchSpec, scan
-from feedbench.loaders.tf_data import TfData
+from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
+from feedbench.loaders.stages.tensorflow import side_by_side
 
 ENCODED = 100  # bytes of each made-up file
 
@@ -367,11 +366,16 @@ def test_a_gpu_that_says_busy_while_the_consumer_waits_is_contradicted():
 
 def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
     manifest, spec = scan(tiny_photos).only("train"), BatchSpec(batch_size=8, image_size=16)
-    nodes = autotuned(manifest, spec, TfData(), 0.5)
+    loader = find_loader("tf_data")
+    nodes = autotuned(loader, manifest, spec, loader.settings(), 0.5)
     assert "parallelism" in {name for node in nodes for name in node.autotuned}
     assert any("parallelism" in one for one in chosen(nodes))
-    half = autotuned(manifest, spec, TfData(num_parallel_calls=2), 0.5)
+    fixed = parse_settings(loader, {"num_parallel_calls": 2})
+    half = autotuned(loader, manifest, spec, fixed, 0.5)
     assert "parallelism" not in {name for node in half for name in node.autotuned}
+    whole = parse_settings(loader, {"num_parallel_calls": 2, "prefetch": 0})
+    assert autotuned(loader, manifest, spec, whole, 0.5) == []
+    assert autotuned(find_loader("turbo"), manifest, spec, find_loader("turbo").settings(), 1) == []
 
 
 def test_pictures_lie_side_by_side_where_a_slice_needs_no_copy():
