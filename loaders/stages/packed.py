@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,18 +96,18 @@ class ArrayWork:
 
     def read(self, offset: int) -> int:
         """Read a row into memory that is there already; its bytes."""
-        read_into(self._file.fileno(), self._bytes(self._size)[: self._size], offset)
+        read_into(self._file, self._bytes(self._size)[: self._size], offset)
         return self._size
 
     @cached_property
-    def _file(self) -> Any:
+    def _file(self) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
         # Without a name: the file is gone with its process, however that ends.
-        file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-        for _ in range(self._rows):
-            file.write(bytes(self._size))
-        file.flush()
-        return file
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            for _ in range(self._rows):
+                file.write(bytes(self._size))
+            file.flush()
+            return os.dup(file.fileno())
 
 
 def array_stages(manifest: Manifest, spec: BatchSpec, folder: Path, dtype: Dtype) -> Stages:

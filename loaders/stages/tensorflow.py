@@ -138,8 +138,8 @@ class CacheWork:
         images = np.empty(shape, np.uint8)
         if self._folder is not None:
             # Without a name: the file is gone with its process, however that ends.
-            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-            images = np.memmap(file, np.uint8, "w+", shape=shape)
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                images = np.memmap(file, np.uint8, "w+", shape=shape)
         images[:] = 127  # memory that was never written is one page for all
         return RowCache(images)
 
