@@ -329,6 +329,70 @@ def test_a_cache_gives_a_trainer_its_cores_back():
     assert found.images_per_second == pytest.approx(100, rel=0.02)
 
 
+def without(record: Diagnosed, *names: str) -> Diagnosed:
+    """The record of a loader that does not have these stages."""
+    parts = [part for part in record.parts if part.name not in names]
+    return record.model_copy(update={"parts": parts})
+
+
+def gathered(**given) -> Diagnosed:
+    """A full cache of decoded images, gathered on both cores."""
+    record = diagnosed(**{"loader": 5_000, "loader_cores": 2.0, "whole": 5_000, **given})
+    record.parts.insert(0, Part(name="assemble", parallel=2, blocks=blocks(given["both"], 2)))
+    return without(record, "storage", "decode", "transform")
+
+
+def test_a_stage_that_a_loader_does_not_have_is_neither_blamed_nor_predicted():
+    record = gathered(consumer=20_000, assemble=12_000, both=20_000)
+    found = derive(record)
+    assert {share.cause for share in found.shares} == {"batch copy", "Python", "interference"}
+    assert sum(share.stall for share in found.shares) == pytest.approx(0.75)
+    assert found.bottleneck.cause == "Python"
+    made = {one.change: one for one in found.predictions}
+    assert made.keys() == {"twice the cores", "one more accelerator", "another image size"}
+    assert "as the batch copy shows" in made["twice the cores"].assumes
+    assert made["another image size"].images_per_second <= 4 * 5_000
+
+
+def test_twice_the_cores_gather_as_far_as_the_batch_copy_spread():
+    record = gathered(consumer=20_000, assemble=3_000, both=5_000)
+    (found,) = [one for one in derive(record).predictions if one.change == "twice the cores"]
+    assert found.images_per_second == pytest.approx(5_000 * 2 * 5 / 6)
+
+
+def test_a_pack_of_pixels_may_be_held_up_by_reading_but_not_by_decoding():
+    record = diagnosed(storage_one=500, storage=500, loader=490, whole=490)
+    found = derive(without(record, "decode", "transform", "assemble"))
+    assert found.bottleneck.cause == "storage"
+    changes = {one.change for one in found.predictions}
+    assert not {"decoded images in memory", "all cores decode", "another image size"} & changes
+
+
+def test_what_a_loader_without_stages_does_is_unexplained():
+    found = derive(without(diagnosed(loader_cores=2.0), "decode", "transform", "assemble"))
+    assert found.bottleneck.cause == "unexplained"
+    assert found.verdict.startswith("The bottleneck is the loader: with keras_pil, emulated:a100")
+    assert {share.cause for share in found.shares} == {"storage", "unexplained", "interference"}
+    assert "twice the cores" not in {one.change for one in found.predictions}
+
+
+def test_an_image_that_needs_no_copy_is_predicted_from_memory_as_an_upper_bound():
+    record = without(diagnosed(consumer=30_000), "assemble")
+    made = {one.change: one for one in derive(record).predictions}
+    assert made["decoded images in memory"].images_per_second == 30_000
+    assert "an upper bound" in made["decoded images in memory"].assumes
+
+
+def test_a_stage_that_could_not_be_measured_is_not_taken_for_an_absent_one():
+    record = diagnosed()
+    for part in record.parts:
+        if part.name == "decode":
+            part.blocks, part.error = [], "out of memory"
+    found = derive(record)
+    assert found.bottleneck is None
+    assert found.verdict == "No verdict: decode could not be measured: out of memory"
+
+
 def test_every_prediction_says_what_it_assumes():
     record = diagnosed()
     assert all(one.assumes for one in predictions(record, rates_of(record)))
