@@ -218,3 +218,11 @@ def test_the_command_says_what_differs(busy, tmp_path):
     wrong = feedbench("pixels", busy, "--loader", "keras_pil")
     assert wrong.returncode == 2
     assert "name another to compare it with" in wrong.stderr
+
+
+def test_without_a_loader_all_that_open_by_their_defaults_are_compared(tiny_photos, tmp_path):
+    told = tmp_path / "p.json"
+    done = feedbench("pixels", tiny_photos, "--images", 4, "--image-size", 32, "--json", told)
+    assert told.exists(), done.stderr
+    compared = [one["loader"] for one in json.loads(told.read_text())["loaders"]]
+    assert compared == ["keras_pil", "keras_directory", "tf_data", "turbo"]
