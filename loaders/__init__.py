@@ -15,16 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
-from feedbench.loaders.augment import Augment
+from feedbench.loaders.augment import UNCHANGED, Augment
+from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
 from feedbench.loaders.contract import (
+    Autotuning,
     Batch,
     BatchSpec,
+    Dtype,
     Loader,
     Settings,
     Stream,
+    explain,
     parse_settings,
     parse_spec,
 )
+from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import (
     BudgetError,
     ImageError,
@@ -37,9 +42,10 @@ from feedbench.loaders.errors import (
     printable,
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
-from feedbench.loaders.manifest import SPLITS, Manifest, Split
+from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.order import Order
 from feedbench.loaders.sampling import Sampling
+from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
 
 LOADERS: dict[str, Loader] = {
@@ -50,6 +56,9 @@ LOADERS: dict[str, Loader] = {
     "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
 }
+
+BASELINE = next(name for name, one in LOADERS.items() if one.role == "baseline")
+DEFAULT_LOADER = next(name for name, one in LOADERS.items() if one.is_default)
 
 
 def find_loader(name: str) -> Loader:
@@ -122,14 +131,25 @@ def open_loader(
 
 
 __all__ = [
+    "BASELINE",
     "BUDGET",
+    "DEFAULT_LOADER",
+    "LAYOUTS",
     "LOADERS",
+    "SCHEMA",
     "SPLITS",
+    "UNCHANGED",
+    "AuditColumn",
     "Augment",
+    "Autotuning",
     "Batch",
     "BatchSpec",
     "BudgetError",
+    "Dtype",
+    "Faults",
     "ImageError",
+    "Layout",
+    "LibraryCall",
     "Loader",
     "LoaderError",
     "Manifest",
@@ -141,8 +161,14 @@ __all__ = [
     "SpecError",
     "Split",
     "Stream",
+    "SuiteName",
     "UnknownLoader",
+    "UpperBound",
     "WorkerError",
+    "bad_rows",
+    "blacklist_of",
+    "by_reason",
+    "explain",
     "find_loader",
     "images_an_epoch",
     "open_loader",
@@ -150,4 +176,8 @@ __all__ = [
     "parse_spec",
     "printable",
     "scan",
+    "tolerance",
+    "usable",
+    "usable_cores",
+    "with_blacklist",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
@@ -11,16 +12,24 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from feedbench.loaders.augment import UNCHANGED, Augment, Draws
+from feedbench.loaders.capabilities import (
+    WITH_DEFAULTS,
+    AuditColumn,
+    LibraryCall,
+    Role,
+    Suites,
+    UpperBound,
+)
 from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
-    from feedbench.loaders.manifest import Manifest
     from feedbench.loaders.order import Order
+    from feedbench.loaders.stages.stage import Stages
 
 Dtype = Literal["uint8", "float32"]
-Decoder = Literal["pillow", "tensorflow"]
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -184,27 +193,80 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Loader:
-    """One way to turn files into batches.
+class Autotuning:
+    """What a loader leaves to tf.data's AUTOTUNE, so that it can be inspected and replaced.
 
     Attributes:
+        dataset: opens the tf.data.Dataset behind the batches of these settings.
+        fixed: settings to merge into these so that nothing is left to AUTOTUNE, for a number of
+            cores, one dict per alternative, the most obvious first; empty where nothing is left.
+    """
+
+    dataset: Callable[[Manifest, BatchSpec, Any, Order], AbstractContextManager[Any]]
+    fixed: Callable[[Any, int], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """One way to turn files into batches, and all that the rest of Feedbench knows of it.
+
+    Only the first four attributes have no default: a loader that declares no more takes part in
+    every command.
+
+    Attributes:
+        name: its key in `LOADERS`.
         summary: one sentence for people who choose.
         settings: its knobs.
         open: starts the stream; may raise any `LoaderError`.
-        space: values of its settings that are worth trying, what gains most first.
-        decoder: what reads its files; None where none are read.
+        role: "loader" for one that people may train with; "baseline" for made-up batches, with
+            which a consumer's own rate is measured (its settings have `output`); "upper bound"
+            and "self-test" for what only the bench itself uses.
+        is_default: whether commands use it where no loader is named, and where a training reads
+            what is held out (its settings have `output`).
+        layouts: the source layouts that it can read.
+        readable_by: columns of the audit, of which one must call a row readable; empty where it
+            opens none of the manifest's files.
         follows_order: False where a library's own shuffle decides the sequence of an epoch.
-        makes_batches: False where the images are made up, so that it is a ceiling, not a choice.
+        space: values of its settings that are worth trying, what gains most first.
+        suites: the settings with which it takes part in each built-in suite; a list among the
+            values expands into a grid.
+        upper_bound: what bounds its rate with these settings.
+        stages: its parts, each to be measured alone; None where they cannot be taken apart.
+            Building them must be cheap: files are read when the first one is prepared.
+        autotuning: what it leaves to tf.data's AUTOTUNE; None where that has no part in it.
+        library_call: what the library's own call does with audited files; None where the loader
+            stands for no such call.
     """
 
     name: str
     summary: str
     settings: type[Settings]
     open: Callable[[Manifest, BatchSpec, Any, Order, Faults], Stream]
-    space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    decoder: Decoder | None = None
+    role: Role = "loader"
+    is_default: bool = False
+    layouts: tuple[Layout, ...] = LAYOUTS
+    readable_by: tuple[AuditColumn, ...] = ("pillow",)
     follows_order: bool = True
-    makes_batches: bool = True
+    space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    suites: Suites = field(default_factory=lambda: WITH_DEFAULTS)
+    upper_bound: Callable[[Any], UpperBound] = lambda settings: UpperBound("decode")
+    stages: Callable[[Manifest, BatchSpec, Any], Stages] | None = None
+    autotuning: Autotuning | None = None
+    library_call: Callable[[Manifest], LibraryCall] | None = None
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether people may choose it: it gives the images of the files."""
+        return self.role == "loader"
+
+    @property
+    def opens_by_default(self) -> bool:
+        """Whether it can be opened without any setting given."""
+        try:
+            self.settings()
+        except ValidationError:
+            return False
+        return True
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from feedbench.loaders.augment import NEUTRAL
+from feedbench.loaders.capabilities import LibraryCall
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
 from feedbench.loaders.errors import LoaderError, SourceError, SpecError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.library_call import decode_image, only_listed
 from feedbench.loaders.images.pillow import tensorflow_words
 from feedbench.loaders.images.tensorflow import Decoding, changed, to_range
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.source import SPLIT_NAMES
+from feedbench.loaders.stages.stage import Stages, whole_files
+from feedbench.loaders.stages.tensorflow import TensorFlowWork
 from feedbench.loaders.tf_stream import unreadable
 
 if TYPE_CHECKING:
@@ -43,7 +47,7 @@ def open_stream(
         SpecError: the spec asks for antialiasing or balance, which Keras' function has not.
         LoaderError: a file that has to be converted cannot be read.
     """
-    if manifest.layout == "csv":
+    if manifest.layout not in LOADER.layouts:
         raise SourceError("keras_directory reads a folder a class, got a CSV; take another loader")
     if spec.balance:
         raise SpecError(
@@ -307,11 +311,23 @@ def _shuffled(slots: Rows, spec: BatchSpec) -> tf.data.Dataset:
     return listed.batch(spec.batch_size)
 
 
+def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasDirectory) -> Stages:
+    work = TensorFlowWork(manifest, spec, "image", settings.image_dtype)
+    return Stages(whole_files(manifest), work.decode, work.transform, work.assemble)
+
+
+def _library_call(manifest: Manifest) -> LibraryCall:
+    return only_listed(decode_image(manifest), manifest, EXTENSIONS)
+
+
 LOADER = Loader(
     name="keras_directory",
     summary="Keras' image_dataset_from_directory as its guide calls it: what a newcomer takes",
     settings=KerasDirectory,
     open=open_stream,
-    decoder="tensorflow",
+    layouts=("folder", "splits"),
+    readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read goes to Pillow
     follows_order=False,
+    stages=_stages,
+    library_call=_library_call,
 )

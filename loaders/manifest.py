@@ -22,6 +22,7 @@ from feedbench.loaders.errors import SourceError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Layout = Literal["folder", "splits", "csv"]
+LAYOUTS: tuple[Layout, ...] = ("folder", "splits", "csv")
 
 # Paths are bytes as the file system has them: a file's name need not be valid UTF-8.
 SCHEMA = pa.schema([("path", pa.binary()), ("label", pa.int32()), ("split", pa.int8())])

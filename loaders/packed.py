@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from feedbench.loaders.batch_pool import BatchPool
+from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.faults import Faults
@@ -14,8 +15,10 @@ from feedbench.loaders.images.libjpeg import Decode
 from feedbench.loaders.images.resize import one_thread_each
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
-from feedbench.loaders.pack.pack import Pack, check_spec
+from feedbench.loaders.pack.pack import Pack, check_spec, read_about
 from feedbench.loaders.pack.source import source_of
+from feedbench.loaders.stages.packed import pack_stages
+from feedbench.loaders.stages.stage import Stages
 
 _PIECES = {"arrays": 8, "jpeg": 2}  # that a thread takes at a time: it waits for its lock less
 
@@ -64,7 +67,7 @@ def open_stream(
 ) -> Stream:
     """Batches read by a pool of threads."""
     one_thread_each()
-    pack = Pack(Path(str(settings.pack)))
+    pack = Pack(_folder(settings))
     check_spec(pack, spec)
     pool = BatchPool(
         source_of(pack, manifest, spec, settings.decode),
@@ -85,15 +88,33 @@ def open_stream(
     return Stream(pool.batches(), release, faults)
 
 
+def _folder(settings: Packed) -> Path:
+    return Path(str(settings.pack))
+
+
+def _upper_bound(settings: Packed) -> UpperBound:
+    if read_about(_folder(settings)).kind == "arrays":
+        return UpperBound("copy")
+    return UpperBound("decode", settings.decode == "scaled", settings.pack)
+
+
+def _stages(manifest: Manifest, spec: BatchSpec, settings: Packed) -> Stages:
+    return pack_stages(_folder(settings), manifest, spec, settings.decode, settings.output)
+
+
 LOADER = Loader(
     name="packed",
     summary="images that feedbench pack prepared once: arrays read at memory speed, or small JPEGs",
     settings=Packed,
     open=open_stream,
+    readable_by=(),
     space={
         "decode": ("full", "scaled"),
         "num_threads": (None, 1, 2, 4, 8),
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },
+    suites={"limits": ({},)},
+    upper_bound=_upper_bound,
+    stages=_stages,
 )

@@ -14,24 +14,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feedbench.loaders.contract import Decoder
+from feedbench.loaders.capabilities import AuditColumn
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.manifest import BLACKLIST, Manifest
 
 COLUMNS = ("path", "use", "reason")
-_NAMES: dict[Decoder, str] = {"pillow": "Pillow", "tensorflow": "TensorFlow"}
+_NAMES: dict[AuditColumn, str] = {"pillow": "Pillow", "tensorflow": "TensorFlow"}
 
 
-def usable(manifest: Manifest, decoders: Iterable[Decoder]) -> tuple[Manifest, pa.Table]:
-    """The rows that each of the decoders' loaders can give, and `path, reason` of the others.
+def usable(
+    manifest: Manifest, readable_by: Iterable[tuple[AuditColumn, ...]]
+) -> tuple[Manifest, pa.Table]:
+    """The rows that several loaders can all give, and `path, reason` of the others.
 
-    What TensorFlow cannot read, a TensorFlow loader sends to Pillow. Rows that no audit has seen
-    are believed.
+    Rows that no audit has seen are believed.
+
+    Args:
+        readable_by: each loader's `readable_by`, the decoders of which one must read a row.
 
     Raises:
         SourceError: no row is left.
     """
-    reasons = _reasons(manifest, decoders)
+    reasons = _reasons(manifest, readable_by)
     left_out = pa.table({"path": manifest.table["path"], "reason": reasons})
     left_out = left_out.filter(pc.is_valid(reasons))
     if not len(left_out):
@@ -50,18 +54,18 @@ def by_reason(left_out: pa.Table) -> dict[str, int]:
 
 
 def bad_rows(manifest: Manifest) -> pa.Table:
-    """`path, reason` of what some decoder cannot read, or the blacklist leaves out."""
-    reasons = _reasons(manifest, ("pillow", "tensorflow"))
+    """`path, reason` of what Pillow cannot read, or the blacklist leaves out."""
+    reasons = _reasons(manifest, [("pillow",)])
     table = pa.table({"path": manifest.table["path"], "reason": reasons})
     return table.filter(pc.is_valid(reasons))
 
 
-def _reasons(manifest: Manifest, decoders: Iterable[Decoder]) -> Any:
+def _reasons(manifest: Manifest, readable_by: Iterable[tuple[AuditColumn, ...]]) -> Any:
     """Why each row is left out; null where it is not."""
     reasons: Any = pa.nulls(len(manifest), pa.string())
     if manifest.audited:
-        for decoder in sorted(set(decoders)):
-            reasons = pc.coalesce(reasons, _unread(manifest.table, decoder))
+        for columns in sorted({one for one in readable_by if one}):
+            reasons = pc.coalesce(reasons, _unread(manifest.table, columns))
     if BLACKLIST not in manifest.table.column_names:
         return reasons
     verdict = manifest.table[BLACKLIST]
@@ -69,10 +73,12 @@ def _reasons(manifest: Manifest, decoders: Iterable[Decoder]) -> Any:
     return pc.if_else(pc.is_valid(verdict), wanted, reasons)
 
 
-def _unread(table: pa.Table, decoder: Decoder) -> Any:
-    words = pc.binary_join_element_wise(_NAMES[decoder], table[decoder], ": ")
-    if decoder == "tensorflow":
-        return pc.if_else(pc.is_valid(table["pillow"]), words, pa.scalar(None, pa.string()))
+def _unread(table: pa.Table, columns: tuple[AuditColumn, ...]) -> Any:
+    """The last decoder's words where none of them reads a row; null elsewhere."""
+    *others, last = columns
+    words = pc.binary_join_element_wise(_NAMES[last], table[last], ": ")
+    for other in others:
+        words = pc.if_else(pc.is_valid(table[other]), words, pa.scalar(None, pa.string()))
     return words
 
 

@@ -51,5 +51,6 @@ LOADER = Loader(
     summary="made-up images that cost nothing: the consumer's ceiling, not a choice",
     settings=Synthetic,
     open=open_stream,
-    makes_batches=False,
+    role="baseline",
+    readable_by=(),
 )

@@ -12,13 +12,17 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.augment import NEUTRAL
-from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
+from feedbench.loaders.capabilities import UpperBound
+from feedbench.loaders.contract import Autotuning, BatchSpec, Dtype, Loader, Settings, Stream
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.decode_path import Ways
+from feedbench.loaders.images.library_call import decode_image
 from feedbench.loaders.images.tensorflow import Decoding, changed, resizer, to_bytes, to_range
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
+from feedbench.loaders.stages.stage import Stages, whole_files
+from feedbench.loaders.stages.tensorflow import CacheWork, TensorFlowWork
 from feedbench.loaders.tf_stream import batches
 
 if TYPE_CHECKING:
@@ -252,9 +256,12 @@ def _row_cache(manifest: Manifest, spec: BatchSpec, settings: TfData) -> RowCach
     if settings.cache == "decoded":
         return RowCache.in_memory(len(manifest), spec.image_size)
     if settings.cache == "disk":
-        folder = Path(settings.cache_dir or tempfile.gettempdir())
-        return RowCache.in_file(len(manifest), spec.image_size, folder)
+        return RowCache.in_file(len(manifest), spec.image_size, _cache_folder(settings))
     return None
+
+
+def _cache_folder(settings: TfData) -> Path:
+    return Path(settings.cache_dir or tempfile.gettempdir())
 
 
 def _files(manifest: Manifest, order: Order, hows: Ways | None) -> tf.data.Dataset:
@@ -308,11 +315,39 @@ def _pieces(
     return numbers.map(made)
 
 
+def _fixed(settings: TfData, cores: int) -> list[dict[str, Any]]:
+    """One and two calls per core, and two batches ahead, of what is left to AUTOTUNE."""
+    every = ({"num_parallel_calls": calls, "prefetch": 2} for calls in (cores, 2 * cores))
+    left = [
+        {name: value for name, value in one.items() if getattr(settings, name) == "autotune"}
+        for one in every
+    ]
+    return [one for index, one in enumerate(left) if one and one not in left[:index]]
+
+
+def _upper_bound(settings: TfData) -> UpperBound:
+    if settings.cache in ("decoded", "disk"):
+        return UpperBound("copy")
+    return UpperBound("decode", scaled=settings.decode == "scaled")
+
+
+def _stages(manifest: Manifest, spec: BatchSpec, settings: TfData) -> Stages:
+    if settings.cache in ("decoded", "disk"):
+        folder = _cache_folder(settings) if settings.cache == "disk" else None
+        cache = CacheWork(manifest, spec, settings.output, folder)
+        return Stages(None, assemble=cache.assemble, assembles_in_parallel=True)
+    work = TensorFlowWork(manifest, spec, settings.decode, settings.output)
+    reading = whole_files(manifest) if settings.cache == "none" else None
+    return Stages(reading, work.decode, work.transform, work.assemble)
+
+
 LOADER = Loader(
     name="tf_data",
     summary="tf.data: parallel decoding, prefetching and caching inside TensorFlow's own threads",
     settings=TfData,
     open=open_stream,
+    is_default=True,
+    readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read goes to Pillow
     space={
         "cache": ("none", "decoded", "encoded", "disk"),
         "decode": ("image", "jpeg", "scaled"),
@@ -322,5 +357,22 @@ LOADER = Loader(
         "deterministic": (True, False),
         "output": ("uint8", "float32"),
     },
-    decoder="tensorflow",
+    suites={
+        "quick": ({"num_parallel_calls": 1, "prefetch": 0}, {}, {"cache": "decoded"}),
+        "standard": (
+            {"num_parallel_calls": 1, "prefetch": 0},
+            {"num_parallel_calls": 1},
+            {"prefetch": 0},
+            {"prefetch": ["autotune", 4]},
+            {"decode": "jpeg"},
+            {"output": "float32"},
+            {"private_threads": 2},
+            {"cache": ["encoded", "decoded", "disk"]},
+        ),
+        "limits": ({"decode": ["image", "scaled"]},),
+    },
+    upper_bound=_upper_bound,
+    stages=_stages,
+    autotuning=Autotuning(dataset_of, _fixed),
+    library_call=decode_image,
 )

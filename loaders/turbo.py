@@ -10,16 +10,20 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.batch_pool import BatchPool, Source
 from feedbench.loaders.cached_source import InMemory, InPack, Keeping
+from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.faults import Faults
-from feedbench.loaders.images.libjpeg import Decode, LiveImages
+from feedbench.loaders.images.libjpeg import READABLE_BY, Decode, LiveImages
 from feedbench.loaders.images.resize import one_thread_each
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.pack.pack import Pack, arrays_of, is_whole, pack_folder
 from feedbench.loaders.pack.source import Arrays
 from feedbench.loaders.pack.writer import PackWriter
+from feedbench.loaders.stages.packed import array_stages
+from feedbench.loaders.stages.pool import gathering_stages, live_stages
+from feedbench.loaders.stages.stage import Stages
 
 # Images that a thread takes at a time, decoded or kept: with more it waits for its lock less often.
 _LIVE_PIECE, _KEPT_PIECE = 2, 16
@@ -114,11 +118,26 @@ def _source(
     return Keeping(live, store), store.close
 
 
+def _upper_bound(settings: Turbo) -> UpperBound:
+    if settings.cache != "none":
+        return UpperBound("copy")
+    return UpperBound("decode", scaled=settings.decode == "scaled")
+
+
+def _stages(manifest: Manifest, spec: BatchSpec, settings: Turbo) -> Stages:
+    if settings.cache == "decoded":
+        return gathering_stages(len(manifest), spec, settings.output)
+    if settings.pack_dir is not None:
+        return array_stages(manifest, spec, Path(settings.pack_dir), settings.output)
+    return live_stages(manifest, spec, settings.decode, settings.output)
+
+
 LOADER = Loader(
     name="turbo",
     summary="libjpeg-turbo on a thread a core, straight into the batch: live decoding at its limit",
     settings=Turbo,
     open=open_stream,
+    readable_by=READABLE_BY,
     space={
         "cache": ("none", "decoded"),
         "decode": ("full", "scaled"),
@@ -126,5 +145,11 @@ LOADER = Loader(
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },
-    decoder="tensorflow",
+    suites={
+        "quick": ({}, {"cache": "decoded"}),
+        "standard": ({"cache": ["none", "decoded"]}, {"output": "float32"}),
+        "limits": ({"decode": ["full", "scaled"]}, {"cache": "decoded"}),
+    },
+    upper_bound=_upper_bound,
+    stages=_stages,
 )

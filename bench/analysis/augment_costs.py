@@ -41,7 +41,7 @@ def with_costs(choices: Iterable[Choice], augment: Augment) -> Iterator[Choice]:
     """Each choice, and beside it the same with no augmentation, and with each of them alone."""
     for choice in choices:
         yield choice
-        if choice.augment is None and find_loader(choice.loader).makes_batches:
+        if choice.augment is None and find_loader(choice.loader).is_choice:
             for alone in ({}, *each_alone(augment)):
                 yield choice.model_copy(update={"augment": alone})
 

@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.stats import Interval, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
+from feedbench.bench.internal_loaders import is_choice
 from feedbench.bench.record import Block, Trial, told
 from feedbench.bench.trials.cache_state import unproven
-from feedbench.bench.trials.internal_loaders import is_own
-from feedbench.loaders import LOADERS
 
 NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
 
@@ -118,11 +117,6 @@ def _proven(trial: Trial) -> Trial:
 def why_unproven(trial: Trial, block: Block) -> str | None:
     """Why the block's cache state is not proven; None where it is, or none was asked for."""
     return unproven(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
-
-
-def is_choice(loader: str) -> bool:
-    """Whether the loader gives real images, so that one could train with it."""
-    return not is_own(loader) and (loader not in LOADERS or LOADERS[loader].makes_batches)
 
 
 def is_ranked(trial: Trial) -> bool:

@@ -263,8 +263,8 @@ def same_pixels(
     choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
 ) -> Pixels | None:
     """Compare the loaders' pixels on a sample, before any of them is timed."""
-    from feedbench.bench.analysis.summary import is_choice
     from feedbench.bench.errors import TrialError
+    from feedbench.bench.internal_loaders import is_choice
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.table import verdict
     from feedbench.bench.record import write_json

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 def diagnose(
     data: Data,
-    loader: Annotated[str, typer.Option(help="The loader by name.")] = "tf_data",
+    loader: Annotated[
+        str | None, typer.Option(help="The loader by name. (default: tf_data)")
+    ] = None,
     set_: Sets = None,
     consumer: Annotated[
         str,
@@ -81,13 +83,14 @@ def diagnose(
         parse_model,
         settings_for,
     )
-    from feedbench.loaders import find_loader, parse_spec
+    from feedbench.loaders import DEFAULT_LOADER, find_loader, parse_spec
     from feedbench.trainer import Recipe
 
+    loader = loader or DEFAULT_LOADER
     timing = parse_model(Timing, given_only({"cache_state": cache_state}), "options")
     if consumer != "train" and not consumer.startswith("emulated:"):
         raise PlanError(f"--consumer {consumer}: must be train or emulated:NAME")
-    if not find_loader(loader).makes_batches:
+    if not find_loader(loader).is_choice:
         raise PlanError(f"--loader {loader}: it makes its images up; there is nothing to diagnose")
     choices = expand([Choice(loader=loader, settings=settings_for(loader, set_ or []))])
     if len(choices) > 1:

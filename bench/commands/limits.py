@@ -59,7 +59,7 @@ def limits(
     from feedbench.loaders import find_loader
 
     for name in loader or ():
-        if not find_loader(name).makes_batches:
+        if not find_loader(name).is_choice:
             raise PlanError(f"--loader {name}: it makes its images up; it has no limit")
     manifest = listed(data, blacklist).only("train")
     choices = expand(limits_suite(loader, parse_set(set_ or []), manifest).trial)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.loaders import Manifest
+    from feedbench.loaders.capabilities import AuditColumn
 
 TRAINING_SPEC = {
     "augment": {"horizontal_flip": True}
@@ -175,6 +176,14 @@ def readable(
 ) -> tuple[Manifest, dict[str, int]]:
     """The rows that all these loaders can give; says how many others there are, and why."""
     from feedbench.loaders import find_loader
+
+    return readable_by([find_loader(name).readable_by for name in loaders], manifest, terminal)
+
+
+def readable_by(
+    columns: Iterable[tuple[AuditColumn, ...]], manifest: Manifest, terminal: Console
+) -> tuple[Manifest, dict[str, int]]:
+    """The rows of which one decoder of each tuple can read; says how many others there are."""
     from feedbench.loaders.selection import by_reason, usable
 
     if not manifest.audited:
@@ -184,8 +193,7 @@ def readable(
             style="dim",
             highlight=False,
         )
-    decoders = {decoder for name in loaders if (decoder := find_loader(name).decoder)}
-    kept, left_out = usable(manifest, decoders)
+    kept, left_out = usable(manifest, columns)
     reasons = by_reason(left_out)
     for reason, count in reasons.items():
         terminal.print(f"Left out: {count:,} × {reason}", highlight=False, markup=False)

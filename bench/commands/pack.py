@@ -57,14 +57,15 @@ def pack(
     error_budget: ErrorBudget = None,
 ) -> None:
     """Prepare all images once for the loader `packed`; a pack that is whole is checked."""
-    from feedbench.bench.commands.options import listed, readable, spec_values
+    from feedbench.bench.commands.options import listed, readable_by, spec_values
     from feedbench.loaders import parse_spec
+    from feedbench.loaders.images.libjpeg import READABLE_BY
     from feedbench.loaders.pack.build import Packing
     from feedbench.loaders.pack.pack import is_whole
 
     values = spec_values(None, image_size, resize, interpolation, antialias, None, orientation)
     terminal = console()
-    manifest, _ = readable(listed(data, blacklist), ["turbo"], terminal)
+    manifest, _ = readable_by([READABLE_BY], listed(data, blacklist), terminal)
     packing = Packing(manifest, parse_spec(values), kind, side, quality, decode)
     if is_whole(out):
         _check(packing, out, terminal)
@@ -91,7 +92,7 @@ def _fill(
         with opened(packing, out) as writer:
             if writer.left < images:
                 terminal.print(f"Goes on: {images - writer.left:,} are there", highlight=False)
-            with counted(terminal, "packed", writer.left) as advance:
+            with counted(terminal, "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(
@@ -110,12 +111,12 @@ def _check(packing: Packing, out: Path, terminal: Console) -> None:
 
     pack = Pack(out)
     check_about(pack, packing.about)
-    with counted(terminal, "checked", len(pack.index)) as advance:
+    with counted(terminal, "checked", len(pack)) as advance:
         bad = unsound(pack, advance)
     pack.close()
     if bad:
         raise RecordError(
-            f"{out}: {len(bad):,} of {len(pack.index):,} rows are not what was written, first row "
+            f"{out}: {len(bad):,} of {len(pack):,} rows are not what was written, first row "
             f"{bad[0]}; remove the folder and pack again"
         )
     _say_whole(out, packing, terminal)

@@ -28,6 +28,7 @@ from feedbench.bench.commands.output import NOTHING_DONE, console
 
 if TYPE_CHECKING:
     from feedbench.bench.plan.plan import Choice
+    from feedbench.loaders import Manifest
 
 
 def pixels(
@@ -62,13 +63,14 @@ def pixels(
     from feedbench.bench.record import write_json
     from feedbench.loaders import parse_spec
 
-    choices = _choices(loader, set_ or [])
+    manifest = listed(data, blacklist)
+    choices = _choices(loader, set_ or [], manifest)
     values = spec_values(
         batch_size, image_size, resize, interpolation, antialias, None, orientation
     )
     spec, terminal = parse_spec(values), console()
     names = [choice.loader for choice in choices]
-    manifest, _ = readable(listed(data, blacklist), names, terminal)
+    manifest, _ = readable(manifest, names, terminal)
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "manifest.parquet"
         manifest.write(kept)
@@ -94,14 +96,16 @@ def pixels(
         raise typer.Exit(NOTHING_DONE)
 
 
-def _choices(loaders: list[str] | None, options: list[str]) -> tuple[Choice, ...]:
-    """Those that are named, each with its settings; all that give real images if none is."""
+def _choices(
+    loaders: list[str] | None, options: list[str], manifest: Manifest
+) -> tuple[Choice, ...]:
+    """Those that are named, each with its settings; all that can read the source if none is."""
     from feedbench.bench.errors import PlanError
     from feedbench.bench.plan.plan import Choice, expand, parse_set
-    from feedbench.loaders import LOADERS
+    from feedbench.bench.plan.suites import able_loaders
 
     settings = parse_set(options)
-    names = loaders or [name for name, loader in LOADERS.items() if loader.makes_batches]
+    names = loaders or [one.name for one in able_loaders(manifest, settings)]
     for other in settings.keys() - set(names):
         raise PlanError(f"--set {other}.…: that loader is not compared; name it by --loader")
     choices = expand(Choice(loader=name, settings=settings.get(name, {})) for name in names)

@@ -29,7 +29,7 @@ def quickstart(
     from feedbench.bench.analysis.best import read_best
     from feedbench.bench.meters.gpu import find_gpus
     from feedbench.bench.plan.plan import Suite, Timing, make_plan
-    from feedbench.bench.plan.suites import QUICK
+    from feedbench.bench.plan.suites import built_in
     from feedbench.bench.record import new_folder
     from feedbench.loaders import scan as scan_source
     from feedbench.trainer import Recipe
@@ -42,13 +42,13 @@ def quickstart(
         "[bold]2. Which loader feeds the trainer fastest?[/] A small network and small "
         "images, so that two cores are enough."
     )
+    manifest = scan_source(photos)
     suite = Suite(
         timing=Timing(block_seconds=2, warm_up_seconds=4),
         recipe={"alpha": 0.35, "epochs": 4},
         spec={**TRAINING_SPEC, "batch_size": 32, "image_size": 96},
-        trial=list(QUICK),
+        trial=list(built_in("quick", manifest)),
     )
-    manifest = scan_source(photos)
     best = measure(
         make_plan(suite),
         manifest.only("train"),
@@ -96,7 +96,7 @@ def _emulated(manifest: Manifest, folder: Path, data: str) -> None:
     """The same loaders before an accelerator that this machine has not, where they differ."""
     from feedbench.bench.plan.accelerators import find_accelerator
     from feedbench.bench.plan.plan import Suite, Timing, make_plan
-    from feedbench.bench.plan.suites import QUICK
+    from feedbench.bench.plan.suites import built_in
 
     known = find_accelerator(EMULATED)
     suite = Suite(
@@ -107,6 +107,6 @@ def _emulated(manifest: Manifest, folder: Path, data: str) -> None:
             "batch_size": 64,
             "image_size": known.image_size,
         },
-        trial=list(QUICK),
+        trial=list(built_in("quick", manifest)),
     )
     measure(make_plan(suite), manifest, folder, None, data)

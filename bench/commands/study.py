@@ -70,6 +70,7 @@ def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Pa
     from feedbench.bench.errors import PlanError
     from feedbench.bench.study.run import begin_study, begun_study
     from feedbench.bench.study.study import read_study, runs_of
+    from feedbench.loaders import DEFAULT_LOADER
 
     if (file is None) == (resume is None):
         raise PlanError("study: give a file to begin with, or --resume FOLDER to go on")
@@ -81,8 +82,8 @@ def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Pa
     chosen = read_study(file)
     loaders = {run.best.loader for run in runs_of(chosen, TRAINING_SPEC)}
     blacklist = Path(chosen.blacklist) if chosen.blacklist else None
-    # What is held out is always read by tf_data.
-    manifest, _ = readable(listed(chosen.data, blacklist), {*loaders, "tf_data"}, console())
+    # What is held out is always read by the default loader.
+    manifest, _ = readable(listed(chosen.data, blacklist), {*loaders, DEFAULT_LOADER}, console())
     for split in ("train", "validation", "test"):
         manifest.only(split)
     folder = result_folder(out, "study")

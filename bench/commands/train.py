@@ -115,6 +115,7 @@ def train(
     """Train from scratch or fine-tune with a loader, and hold its rate against the promise."""
     from feedbench.bench.plan.plan import Failures, parse_model
     from feedbench.bench.training.train import Keep
+    from feedbench.loaders import DEFAULT_LOADER
 
     given = given_only({"on_error": on_error, "error_budget": error_budget})
     failures = parse_model(Failures, given, "options")
@@ -144,10 +145,10 @@ def train(
         best, made = _begun(resume, [*fixed, *spec, *changes])
         folder = resume
     else:
-        best = _chosen(loader or "tf_data", set_, spec)
+        best = _chosen(loader or DEFAULT_LOADER, set_, spec)
         made = _recipe(best, recipe, changes)
-    # What is held out is always read by tf_data.
-    manifest, _ = readable(listed(data, blacklist), [best.loader, "tf_data"], console())
+    # What is held out is always read by the default loader.
+    manifest, _ = readable(listed(data, blacklist), [best.loader, DEFAULT_LOADER], console())
     if resume is None:
         folder = result_folder(out, "train")
     again = _again(data, folder, {"blacklist": blacklist, **given})

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from feedbench.loaders import Manifest
 
 _BLOCK_SECONDS, _WARM_UP_SECONDS = 0.75, 2.0  # a search is judged by pairs, not by long blocks
-_SEARCHED = ("keras_pil", "keras_directory", "tf_data", "turbo")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -123,7 +122,9 @@ def tune(
 
 def _default_loaders(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[str]:
     """All that can read the source; what needs a setting only if it is given."""
-    names = [name for name in _SEARCHED if manifest.layout != "csv" or name != "keras_directory"]
+    from feedbench.bench.plan.suites import able_loaders
+
+    names = [loader.name for loader in able_loaders(manifest)]
     return [*names, *(name for name in settings if name not in names)]
 
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feedbench.loaders import LOADERS, Manifest
-from feedbench.loaders.audit.verdicts import extensions, verdicts
+from feedbench.loaders.audit.verdicts import verdicts
+from feedbench.loaders.images.library_call import extensions
 from feedbench.loaders.manifest import SPLITS
 from feedbench.loaders.selection import bad_rows, by_reason
 
@@ -32,7 +33,7 @@ def report(manifest: Manifest) -> dict[str, Any]:
         "duplicates": _duplicates(manifest.table),
         "few_images": _few(manifest, bad),
         "loaders": {
-            name: asdict(verdict) for name, verdict in verdicts(manifest).items() if name in LOADERS
+            name: asdict(verdict) for name, verdict in verdicts(manifest, LOADERS.values()).items()
         },
     }
 

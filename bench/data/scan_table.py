@@ -45,7 +45,7 @@ def warnings(found: dict[str, Any]) -> Iterator[str]:
         yield f"Few images: class {printable(name)} has {count} readable ones to train on."
 
 
-def _verdicts(loaders: dict[str, dict[str, int]]) -> Table:
+def _verdicts(loaders: dict[str, dict[str, int | None]]) -> Table:
     made = _table(
         "the library's own call",
         "fails on",
@@ -57,7 +57,7 @@ def _verdicts(loaders: dict[str, dict[str, int]]) -> Table:
     )
     for name, verdict in loaders.items():
         numbers = (verdict[key] for key in ("fails", "alters", "drops", "left_out"))
-        made.add_row(name, *(f"{number:,}" for number in numbers))
+        made.add_row(name, *("–" if number is None else f"{number:,}" for number in numbers))
     return made
 
 

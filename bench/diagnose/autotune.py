@@ -6,8 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from feedbench.bench.record import Record
-from feedbench.loaders import BatchSpec, Manifest, Order
-from feedbench.loaders.tf_data import TfData, dataset_of
+from feedbench.loaders import BatchSpec, Loader, Manifest, Order, Settings
 
 
 class Node(Record):
@@ -28,16 +27,20 @@ class Node(Record):
     buffered_bytes: int
 
 
-def autotuned(manifest: Manifest, spec: BatchSpec, settings: TfData, seconds: float) -> list[Node]:
-    """Drain the pipeline for so many seconds, then ask; from the files to the batches.
+def autotuned(
+    loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings, seconds: float
+) -> list[Node]:
+    """Drain the pipeline for so many seconds, then read its model; from the files to the batches.
 
-    Something must be left to AUTOTUNE: without it there is no model to be asked.
+    Empty where nothing is left to AUTOTUNE: without it there is no model.
     The settings it finds need longer than seconds to come to rest with some pipelines.
     """
+    if loader.autotuning is None or not loader.autotuning.fixed(settings, 1):
+        return []
     import tensorflow as tf
 
     order = Order(len(manifest), spec.batch_size, spec.shuffle, spec.seed, spec.augment)
-    with dataset_of(manifest, spec, settings, order) as dataset:
+    with loader.autotuning.dataset(manifest, spec, settings, order) as dataset:
         batches = iter(dataset)
         begin, images = perf_counter(), 0
         while perf_counter() - begin < seconds:

@@ -18,12 +18,14 @@ Cause = Literal[
     "transformation",
     "batch copy",
     "Python",
+    "unexplained",
     "interference",
     "transfer",
     "accelerator",
 ]
 _COPYING = 0.8  # of a step's time, from which the copy to the device holds the accelerator up
 NO_STALL = 0.05  # of the time, below which the consumer counts as busy
+_STAGES = {"storage", "decode", "transform", "assemble"}  # parts that a loader may not have
 _IN_LINE = 1.25  # times the rate of all parts one after the other, up to which nothing overlaps
 
 
@@ -71,7 +73,8 @@ class Rates(BaseModel):
         whole: end to end.
         storage_one, storage: reading, one file at once and as many as are fastest.
         decode_one, decode, transform_one, transform: on one core and on all.
-        assemble: batches, one core.
+        assemble_one, assemble: batches, on one core and on as many as the loader uses for it.
+            Of storage and these, None where the loader has no such stage.
         loader_cores: in use while it was drained.
         whole_cores: in use end to end.
         transfer: batches copied to the device; None where that was not measured.
@@ -83,13 +86,14 @@ class Rates(BaseModel):
     loader: float
     loader_warm: float
     whole: float
-    storage_one: float
-    storage: float
-    decode_one: float
-    decode: float
-    transform_one: float
-    transform: float
-    assemble: float
+    storage_one: float | None
+    storage: float | None
+    decode_one: float | None
+    decode: float | None
+    transform_one: float | None
+    transform: float | None
+    assemble_one: float | None
+    assemble: float | None
     loader_cores: float
     whole_cores: float
     transfer: float | None = None
@@ -102,7 +106,14 @@ class Rates(BaseModel):
     @property
     def in_line(self) -> bool:
         """Whether the loader is no faster than its parts one after the other on one core."""
-        return self.loader <= _IN_LINE / sum(_one_after_the_other(self).values())
+        seconds = sum(_one_after_the_other(self).values())
+        return bool(seconds) and self.loader <= _IN_LINE / seconds
+
+    @property
+    def rest(self) -> Cause:
+        """What the time is called that none of the parts explains."""
+        known = (self.decode, self.transform, self.assemble)
+        return "unexplained" if known == (None, None, None) else "Python"
 
     @property
     def overlap(self) -> float:
@@ -179,14 +190,18 @@ def rates_of(record: Diagnosed) -> Rates | None:
         "decode": find_part(record, "decode", parallel=record.cores),
         "transform_one": find_part(record, "transform", parallel=1),
         "transform": find_part(record, "transform", parallel=record.cores),
+        "assemble_one": find_part(record, "assemble", parallel=1),
         "assemble": find_part(record, "assemble"),
     }
     parts = {name: part for name, part in found.items() if part is not None}
     copied = find_part(record, "transfer")
-    if len(parts) < len(found):
+    there = {part.name for part in record.parts}
+    absent = {name for name in found if name.removesuffix("_one") in _STAGES - there}
+    if len(parts) + len(absent) < len(found):
         return None
     return Rates(
         **{name: _median(part) for name, part in parts.items()},
+        **dict.fromkeys(absent),
         loader_cores=_cores(parts["loader"]),
         whole_cores=_cores(parts["whole"]),
         transfer=None if copied is None else _median(copied),
@@ -236,37 +251,44 @@ def image_seconds(rates: Rates) -> dict[Cause, float]:
 
     A loader that is no faster than its parts in a row does them in a row. Of another the slower of
     storage and processors holds it up, and what neither explains is Python's: locks, calls, hand
-    over.
+    over. A part that the loader does not have takes no time and is not among the causes.
     """
     if rates.in_line:
         parts = _one_after_the_other(rates)
         limit = sum(parts.values())
     else:
         parts = _side_by_side(rates)
-        work = sum(parts.values()) - parts["storage"]
-        limit = max(parts["storage"], work)
-        if parts["storage"] < work:
+        storage = parts.get("storage", 0.0)
+        work = sum(parts.values()) - storage
+        limit = max(storage, work)
+        if storage and storage < work:
             parts["storage"] = _storage_s(rates)
-    parts["Python"] = max(0.0, 1 / rates.loader - limit)
+    parts[rates.rest] = max(0.0, 1 / rates.loader - limit)
     return parts
 
 
 def _one_after_the_other(rates: Rates) -> dict[Cause, float]:
-    return {
-        "storage": max(1 / rates.storage_one, _storage_s(rates)),
-        "decoding": 1 / rates.decode_one,
-        "transformation": 1 / rates.transform_one,
-        "batch copy": 1 / rates.assemble,
-    }
+    parts = _seconds(rates.storage_one, rates.decode_one, rates.transform_one, rates.assemble_one)
+    if "storage" in parts:
+        parts["storage"] = max(parts["storage"], _storage_s(rates))
+    return parts
 
 
 def _side_by_side(rates: Rates) -> dict[Cause, float]:
-    return {
-        "storage": 1 / rates.storage,
-        "decoding": 1 / rates.decode,
-        "transformation": 1 / rates.transform,
-        "batch copy": 1 / rates.assemble,
+    return _seconds(rates.storage, rates.decode, rates.transform, rates.assemble)
+
+
+def _seconds(
+    storage: float | None, decode: float | None, transform: float | None, assemble: float | None
+) -> dict[Cause, float]:
+    """Seconds for an image of those parts that have a rate, by cause."""
+    rates: dict[Cause, float | None] = {
+        "storage": storage,
+        "decoding": decode,
+        "transformation": transform,
+        "batch copy": assemble,
     }
+    return {cause: 1 / rate for cause, rate in rates.items() if rate is not None}
 
 
 def _storage_s(rates: Rates) -> float:

@@ -11,10 +11,7 @@ from feedbench.bench.analysis.summary import Figure
 from feedbench.bench.diagnose.derive import by_round, find_part
 from feedbench.bench.diagnose.record import Diagnosed
 from feedbench.bench.plan.plan import Choice
-from feedbench.loaders.tf_data import TfData
-
-_PREFETCH = 2  # batches
-_CALLS_A_CORE = (1, 2)
+from feedbench.loaders import find_loader, parse_settings
 
 
 class Fixed(BaseModel):
@@ -39,18 +36,15 @@ class Fixed(BaseModel):
 
 
 def fixed_choices(choice: Choice, cores: int) -> list[Choice]:
-    """Settings that fix what this choice leaves to AUTOTUNE; none for any other loader."""
-    if choice.loader != "tf_data":
+    """The choice with settings that fix what it leaves to AUTOTUNE, the alternatives in turn."""
+    loader = find_loader(choice.loader)
+    if loader.autotuning is None:
         return []
-    now = TfData.model_validate(choice.settings)
-    made: list[Choice] = []
-    for calls in _CALLS_A_CORE:
-        values = {"num_parallel_calls": calls * cores, "prefetch": _PREFETCH}
-        fixed = {name: value for name, value in values.items() if getattr(now, name) == "autotune"}
-        other = choice.model_copy(update={"settings": {**choice.settings, **fixed}})
-        if fixed and other not in made:
-            made.append(other)
-    return made
+    settings = parse_settings(loader, choice.settings)
+    return [
+        choice.model_copy(update={"settings": {**choice.settings, **fixed}})
+        for fixed in loader.autotuning.fixed(settings, cores)
+    ]
 
 
 def best_fixed(record: Diagnosed) -> Fixed | None:

@@ -14,7 +14,14 @@ from feedbench.bench.consumers.transfer import DEVICE
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
-from feedbench.bench.diagnose.stages import DEPTHS
+from feedbench.bench.diagnose.stages import (
+    DEPTHS,
+    counts_of,
+    encoded_bytes,
+    measured_stages,
+    stages_of,
+    why_not_cold,
+)
 from feedbench.bench.environment import usable_cores
 from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.meters.block import Meters
@@ -23,10 +30,10 @@ from feedbench.bench.meters.process import available_memory, tree_memory
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, CacheState
-from feedbench.bench.trials.cache_state import Files, check_cold
 from feedbench.bench.trials.child import Remote, close_all
 from feedbench.bench.trials.run import MANIFEST
-from feedbench.loaders import BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders import BASELINE, BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders.stages.stage import Stages
 from feedbench.trainer import Recipe
 
 _TRIAL_LIMIT_S = 600.0
@@ -92,13 +99,17 @@ def diagnose(
     """Measure all parts; what fails is recorded in its part.
 
     Raises:
-        PlanError: it is to be measured cold, and files cannot be evicted.
+        PlanError: it is to be measured cold, and files cannot be evicted or are not read.
+        LoaderError: what the loader reads does not fit the rows or the spec.
         TrialError: loader, consumer or both together could not be measured at all.
     """
     pace = pace or Pace()
     manifest.write(folder / MANIFEST)
-    record = _begun(question, manifest)
-    session = _Session(question, record, folder, say, pace)
+    loader = find_loader(question.choice.loader)
+    settings = parse_settings(loader, question.choice.settings)
+    stages = stages_of(loader, manifest, question.spec, settings)
+    record = _begun(question, manifest, stages)
+    session = _Session(question, record, stages, folder, say, pace)
     try:
         session.measure()
     finally:
@@ -109,9 +120,9 @@ def diagnose(
     return record
 
 
-def _begun(question: Question, manifest: Manifest) -> Diagnosed:
-    encoded = Files(manifest).size(np.arange(len(manifest)))
-    not_cold = _not_cold(manifest)
+def _begun(question: Question, manifest: Manifest, stages: Stages) -> Diagnosed:
+    encoded = encoded_bytes(stages, manifest)
+    not_cold = why_not_cold(stages, manifest)
     if question.cache_state == "cold" and not_cold:
         raise PlanError(not_cold)
     fits = encoded < _WARM_SHARE * available_memory()
@@ -135,22 +146,21 @@ def _begun(question: Question, manifest: Manifest) -> Diagnosed:
     )
 
 
-def _not_cold(manifest: Manifest) -> str | None:
-    try:
-        check_cold(manifest)
-    except PlanError as error:
-        return str(error)
-    return None
-
-
 class _Session:
     """The live processes of one diagnosis."""
 
     def __init__(
-        self, question: Question, record: Diagnosed, folder: Path, say: Say, pace: Pace
+        self,
+        question: Question,
+        record: Diagnosed,
+        stages: Stages,
+        folder: Path,
+        say: Say,
+        pace: Pace,
     ) -> None:
         self._question = question
         self._record = record
+        self._stages = stages
         self._folder = folder
         self._say = say
         self._pace = pace
@@ -216,7 +226,7 @@ class _Session:
             "others_evict": True,
         }
         state = record.cache_state
-        synthetic = {"loader": "synthetic", "settings": self._same_dtype(), "cache_state": None}
+        synthetic = {"loader": BASELINE, "settings": self._same_dtype(), "cache_state": None}
         fed = {"consumer": question.consumer}
         drained = {**common, "consumer": "drain", "accelerator": None}
         orders = {"stages": {**common, "cores": record.cores, "warm_up_s": 0.1}}
@@ -243,17 +253,18 @@ class _Session:
         return [*self._stage_probes(), *self._whole_probes()]
 
     def _stage_probes(self) -> list[_Probe]:
-        record = self._record
+        record, stages = self._record, self._stages
         encoded = record.encoded_bytes / record.images
         probes = [
             self._stage("storage", depth, encoded, state)
-            for state in self._states()
+            for state in (self._states() if stages.reading else [])
             for depth in DEPTHS
         ]
-        counts = sorted({1, record.cores})
-        probes += [self._stage("decode", cores) for cores in counts]
-        probes += [self._stage("transform", cores) for cores in counts]
-        return [*probes, self._stage("assemble", 1, self._made_bytes)]
+        for name, _ in measured_stages(stages):
+            moved = self._made_bytes if name == "assemble" else None
+            for cores in counts_of(stages, name, record.cores):
+                probes.append(self._stage(name, cores, moved))
+        return probes
 
     @property
     def _made_bytes(self) -> int:

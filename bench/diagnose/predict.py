@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from math import ceil
-from typing import Literal
+from math import ceil, inf
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -134,13 +134,13 @@ def _more_accelerators(record: Diagnosed, rates: Rates) -> Prediction | None:
     return made.model_copy(update={"remedy": 1 - rates.whole / rates.consumer < NO_STALL})
 
 
-def _more_cores(record: Diagnosed, rates: Rates) -> Prediction:
+def _more_cores(record: Diagnosed, rates: Rates) -> Prediction | None:
     """Twice the cores halve the processors' share of an image's time, if all of them were in use.
 
-    They do it as far as decoding was seen to spread over the cores that there are. Whether what no
-    part explains (calls, locks, a runtime's own work) spreads as well, nothing shows: half of it
-    is taken to, and the range goes from none to all. A trainer on the same cores has twice as many
-    too.
+    They do it as far as decoding was seen to spread over the cores that there are; where nothing is
+    decoded, as far as another part was. Whether what no part explains (calls, locks, a runtime's
+    own work) spreads as well, nothing shows: half of it is taken to, and the range goes from none
+    to all. A trainer on the same cores has twice as many too.
     """
     consumer = 2 * rates.consumer if shares_cores(record) else rates.consumer
     how = f"{2 * record.cores} cores instead of {record.cores}"
@@ -150,31 +150,54 @@ def _more_cores(record: Diagnosed, rates: Rates) -> Prediction:
             "nothing from more of them"
         )
         return _prediction(rates, "twice the cores", how, rates.loader, consumer, assumes)
-    slow, fast = _with_twice_the_cores(record, rates)
+    spread = _spread(record, rates)
+    if spread is None:
+        return None
+    slow, fast = _with_twice_the_cores(record, rates, spread)
     low, high = rate_with(rates, slow, consumer), rate_with(rates, fast, consumer)
-    assumes = _spreads(record, rates, high / low)
+    assumes = _spreads(record, spread, high / low)
     middle = 2 / (1 / slow + 1 / fast)
     made = _prediction(rates, "twice the cores", how, middle, consumer, assumes)
     return made.model_copy(update={"low": low, "high": high})
 
 
-def _with_twice_the_cores(record: Diagnosed, rates: Rates) -> tuple[float, float]:
+class _Spread(NamedTuple):
+    """How a part of a loader was seen to spread over the cores: what each adds, in cores."""
+
+    part: str
+    share: float
+
+
+def _spread(record: Diagnosed, rates: Rates) -> _Spread | None:
+    """Of the first part that was measured on one core and on all; None where none was."""
+    measured = (
+        ("decoding", rates.decode_one, rates.decode),
+        ("transformation", rates.transform_one, rates.transform),
+        ("the batch copy", rates.assemble_one, rates.assemble),
+    )
+    for part, one, every in measured:
+        if one is not None and every is not None:
+            return _Spread(part, min(1.0, every / one / record.cores))
+    return None
+
+
+def _with_twice_the_cores(record: Diagnosed, rates: Rates, spread: _Spread) -> tuple[float, float]:
     """The loader's rate if nothing that no part explains spreads, and if all of it does."""
     seconds = 1 / rates.loader
     waiting = max(0.0, seconds - rates.loader_cores / record.cores / rates.loader)
     busy = seconds - waiting
-    unexplained = min(busy, image_seconds(rates)["Python"])
-    times = max(1.0, 2 * min(1.0, rates.decode / rates.decode_one / record.cores))
+    unexplained = min(busy, image_seconds(rates)[rates.rest])
+    times = max(1.0, 2 * spread.share)
     slow = waiting + unexplained + (busy - unexplained) / times
     return 1 / slow, 1 / (waiting + busy / times)
 
 
-def _spreads(record: Diagnosed, rates: Rates, apart: float) -> str:
-    spread = min(1.0, rates.decode / rates.decode_one / record.cores)
+def _spreads(record: Diagnosed, spread: _Spread, apart: float) -> str:
     said = (
-        f"the new cores are as fast as these, and add {spread:.0%} of it each, as decoding shows"
+        f"the new cores are as fast as these, and add {spread.share:.0%} of it each, "
+        f"as {spread.part} shows"
         if record.cores > 1
-        else "the new core is as fast as this one, and decoding spreads over both"
+        else f"the new core is as fast as this one, and {spread.part} spreads over both"
     )
     if apart < 1 + _APART:
         return said
@@ -183,10 +206,11 @@ def _spreads(record: Diagnosed, rates: Rates, apart: float) -> str:
 
 def _all_cores(record: Diagnosed, rates: Rates) -> Prediction | None:
     """What the parts reach side by side, where the loader does them in a row on one core."""
-    if record.cores < 2 or not rates.in_line:
+    if record.cores < 2 or not rates.in_line or rates.decode is None:
         return None
-    work = 1 / rates.decode + 1 / rates.transform + 1 / (rates.assemble * record.cores)
-    loader = max(rates.loader, 1 / max(1 / rates.storage, work))
+    copy = _seconds(rates.assemble_one) / record.cores
+    work = 1 / rates.decode + _seconds(rates.transform) + copy
+    loader = max(rates.loader, 1 / max(_seconds(rates.storage), work))
     how = f"workers, or a loader with threads of its own: {record.cores} cores prepare images"
     assumes = "nothing is lost between the parts and to locks: an upper bound; bench measures it"
     consumer = rates.consumer
@@ -218,7 +242,9 @@ def _smaller_batches(record: Diagnosed, rates: Rates) -> Prediction | None:
     return _prediction(rates, "uint8 batches", how, rates.loader, consumer, assumes)
 
 
-def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction:
+def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction | None:
+    if rates.storage is None:
+        return None
     faster = record.faster_storage
     loader = 1 / (1 / rates.loader - _storage_part(rates) * (1 - 1 / faster))
     how = f"storage {faster:g} times as fast"
@@ -226,11 +252,18 @@ def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction:
     return _prediction(rates, "faster storage", how, loader, rates.consumer, assumes)
 
 
+def _seconds(rate: float | None) -> float:
+    """Of a part for an image; one that the loader does not have takes none."""
+    return 0.0 if rate is None else 1 / rate
+
+
 def _storage_part(rates: Rates) -> float:
     return max(0.0, 1 / rates.loader - 1 / rates.loader_warm)
 
 
-def _encoded(record: Diagnosed, rates: Rates) -> Prediction:
+def _encoded(record: Diagnosed, rates: Rates) -> Prediction | None:
+    if rates.storage is None:
+        return None
     made = _prediction(
         rates,
         "files in memory",
@@ -242,26 +275,32 @@ def _encoded(record: Diagnosed, rates: Rates) -> Prediction:
     return _with_memory(made, record.encoded_bytes, record)
 
 
-def _decoded(record: Diagnosed, rates: Rates) -> Prediction:
+def _decoded(record: Diagnosed, rates: Rates) -> Prediction | None:
+    if rates.decode is None:
+        return None
+    copied = rates.assemble_one or inf
+    cost = (
+        "its copy" if rates.assemble_one else "nothing (its copy was not measured: an upper bound)"
+    )
     made = _prediction(
         rates,
         "decoded images in memory",
-        "decoded images kept at the batch's size, uint8, as tf_data cache=decoded does",
-        max(rates.loader, rates.assemble),
+        "decoded images kept at the batch's size, uint8, as cache=decoded does",
+        max(rates.loader, copied),
         rates.consumer,
-        "from the second epoch on; a batch then costs its copy, and changes drawn anew but for "
+        f"from the second epoch on; a batch then costs {cost}, and changes drawn anew but for "
         "flips are made as now",
     )
     if shares_cores(record):
-        made = _freed(made, rates)
+        made = _freed(made, rates, copied)
     return _with_memory(made, record.decoded_bytes, record)
 
 
-def _freed(made: Prediction, rates: Rates) -> Prediction:
+def _freed(made: Prediction, rates: Rates, copied: float) -> Prediction:
     """What interference takes shrinks with the processor time that the loader takes."""
-    left = min(1.0, 1 / (rates.assemble * rates.cpu_s))
+    left = min(1.0, 1 / (copied * rates.cpu_s))
     lost = max(0.0, 1 / rates.whole - 1 / rates.consumer) * left
-    rate = max(made.images_per_second, min(rates.assemble, 1 / (1 / rates.consumer + lost)))
+    rate = max(made.images_per_second, min(copied, 1 / (1 / rates.consumer + lost)))
     changed = {
         "images_per_second": rate,
         "accelerator_utilization": rate / rates.consumer,
@@ -277,14 +316,20 @@ def _with_memory(made: Prediction, needs: int, record: Diagnosed) -> Prediction:
     return made.model_copy(update={"needs_bytes": needs, "fits": fits})
 
 
-def _other_size(record: Diagnosed, rates: Rates) -> Prediction:
-    """Pixels to make, to copy and to train on go by the square of the side."""
+def _other_size(record: Diagnosed, rates: Rates) -> Prediction | None:
+    """Pixels to make, to copy and to train on go by the square of the side.
+
+    Of a loader that is not seen to decode what it reads, nothing shows what of it goes by pixels.
+    """
+    if rates.decode is None and rates.storage is not None:
+        return None
     side = int(record.spec["image_size"])
     other = record.other_image_size or side // 2
     pixels = (other / side) ** 2
     seconds = image_seconds(rates)
-    more = (seconds["transformation"] + seconds["batch copy"]) * (pixels - 1)
-    loader = 1 / max(1 / rates.loader + more, seconds["decoding"])
+    made_s = seconds.get("transformation", 0.0) + seconds.get("batch copy", 0.0)
+    least_s = seconds.get("decoding", min(1.0, pixels) / rates.loader)
+    loader = 1 / max(1 / rates.loader + made_s * (pixels - 1), least_s)
     made = _prediction(
         rates,
         "another image size",

@@ -14,14 +14,13 @@ from pydantic import BaseModel, ConfigDict
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import Emulated, sleep_until
-from feedbench.bench.diagnose.delay_loader import NAME
 from feedbench.bench.diagnose.derive import Cause, bottleneck, rates_of
 from feedbench.bench.diagnose.measure import Pace, Question, Say, diagnose
 from feedbench.bench.errors import TrialError
+from feedbench.bench.internal_loaders import DELAY, register
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials.block import timed_block
-from feedbench.bench.trials.internal_loaders import let_in
 from feedbench.loaders import Batch, BatchSpec, scan
 from feedbench.trainer import Recipe
 
@@ -99,9 +98,9 @@ def injected_test(one: Injected, folder: Path, say: Say) -> Check:
     Raises:
         RecordError: the folder cannot be written.
     """
-    let_in(NAME)
+    register()
     question = Question(
-        choice=Choice(loader=NAME, settings=one.settings),
+        choice=Choice(loader=DELAY.name, settings=one.settings),
         spec=BatchSpec(batch_size=_BATCH, image_size=16),
         recipe=Recipe(),
         consumer="emulated:known",

@@ -91,6 +91,11 @@ def _sentence(record: Diagnosed, worst: Share, lost: Figure, able: list[Predicti
             f"The bottleneck is the copy to the device: {device} is kept busy by {loader} and "
             f"idles only {idle}, but most of a step is the copy of its batch."
         )
+    elif worst.cause == "unexplained":
+        said = (
+            f"The bottleneck is the loader: with {loader}, {device} idles {idle}; "
+            f"{_percent(worst.stall)} of its time goes to what cannot be measured alone."
+        )
     else:
         said = (
             f"The bottleneck is {worst.cause}: with {loader}, {device} idles {idle}; "

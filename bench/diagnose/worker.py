@@ -9,24 +9,17 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import Any
 
-from feedbench.bench.diagnose import delay_loader as rehearsal
 from feedbench.bench.diagnose.autotune import autotuned
-from feedbench.bench.diagnose.stages import (
-    PillowStages,
-    Run,
-    Stages,
-    Storage,
-    TensorFlowStages,
-    Timed,
-)
+from feedbench.bench.diagnose.stages import Read, Storage, counts_of, measured_stages, stages_of
+from feedbench.bench.internal_loaders import register
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.record import Block
 from feedbench.bench.trials.worker import die_with_parent, reason, take_output
 from feedbench.loaders import BatchSpec, Manifest, find_loader, parse_settings
-from feedbench.loaders.tf_data import TfData
+from feedbench.loaders.stages.stage import Run, Stages, Timed
 
 _AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: some eight times
-Stage = tuple[str, int]  # its name, and the cores or the reads under way at once
+Key = tuple[str, int]  # a stage's name, and the cores that it is prepared for
 
 
 def main() -> None:
@@ -46,66 +39,46 @@ def main() -> None:
 
 
 def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
+    register()
+    loader = find_loader(order["loader"])
     manifest = Manifest.read(Path(order["manifest"]))
-    storage = Storage(manifest, read=_reader(order))
+    spec = BatchSpec.model_validate(order["spec"])
+    settings = parse_settings(loader, order["settings"])
+    stages = stages_of(loader, manifest, spec, settings)
+    storage = Storage(manifest, stages.reading) if stages.reading else None
     opened = perf_counter()
-    runs = _runs(_stages(order, manifest), order["cores"])
+    runs = _runs(stages, order["cores"])
     for run in runs.values():
         run(order["warm_up_s"])
-    nodes = _autotuned(order, manifest)
+    nodes = [node.model_dump() for node in autotuned(loader, manifest, spec, settings, _AUTOTUNE_S)]
     answer("warm", start_s=time() - begun, seconds=perf_counter() - opened, autotuned=nodes)
     for line in sys.stdin:
         given = json.loads(line)
-        if given["stage"] == "storage":
+        if storage and given["stage"] == "storage":
             storage.prepare(given["cache_state"])
         before = tree_usage()
-        if given["stage"] == "storage":
+        done: Read | Timed
+        if storage and given["stage"] == "storage":
             done = storage.read(given["cache_state"], given["parallel"], given["seconds"])
         else:
             done = runs[given["stage"], given["parallel"]](given["seconds"])
         used = tree_usage().since(before)
         block = _block(done, used.cpu_s, used.read_bytes if used.disk_known else None)
-        if done.rows is not None:
-            block.consumed_bytes = storage.size(done.rows)
+        if isinstance(done, Read):
+            block.consumed_bytes = done.bytes
         answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
 
 
-def _reader(order: dict[str, Any]) -> Callable[[bytes], int] | None:
-    if order["loader"] != rehearsal.NAME:
-        return None
-    return rehearsal.throttled(rehearsal.Rehearsal.model_validate(order["settings"]))
+def _runs(stages: Stages, cores: int) -> dict[Key, Run]:
+    """Every stage that there is, prepared for each number of cores on which it is measured."""
+    return {
+        (name, count): stage(count)
+        for name, stage in measured_stages(stages)
+        for count in counts_of(stages, name, cores)
+    }
 
 
-def _stages(order: dict[str, Any], manifest: Manifest) -> Stages:
-    spec = BatchSpec.model_validate(order["spec"])
-    if order["loader"] == rehearsal.NAME:
-        settings = rehearsal.Rehearsal.model_validate(order["settings"])
-        return rehearsal.RehearsalStages(manifest, spec, settings)
-    loader = find_loader(order["loader"])
-    kind = PillowStages if loader.decoder == "pillow" else TensorFlowStages
-    return kind(manifest, spec, parse_settings(loader, order["settings"]))
-
-
-def _autotuned(order: dict[str, Any], manifest: Manifest) -> list[dict[str, Any]] | None:
-    if order["loader"] != "tf_data":
-        return None
-    settings = TfData.model_validate(order["settings"])
-    if not settings.autotuned:
-        return None
-    spec = BatchSpec.model_validate(order["spec"])
-    return [node.model_dump() for node in autotuned(manifest, spec, settings, _AUTOTUNE_S)]
-
-
-def _runs(stages: Stages, cores: int) -> dict[Stage, Run]:
-    runs: dict[Stage, Run] = {}
-    for count in sorted({1, cores}):
-        runs["decode", count] = stages.decode(count)
-        runs["transform", count] = stages.transform(count)
-    runs["assemble", 1] = stages.assemble()
-    return runs
-
-
-def _block(done: Timed, cpu_s: float, read_bytes: int | None) -> Block:
+def _block(done: Read | Timed, cpu_s: float, read_bytes: int | None) -> Block:
     return Block(
         seconds=done.seconds,
         images=done.images,

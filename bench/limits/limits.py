@@ -12,19 +12,18 @@ from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.summary import Figure
 from feedbench.bench.diagnose.stages import DEPTHS, Storage
 from feedbench.bench.errors import PlanError
+from feedbench.bench.internal_loaders import LIBJPEG_TURBO, MEMORY_COPY, register
 from feedbench.bench.meters.process import tree_usage
 from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan, parse_model
 from feedbench.bench.record import Trial
-from feedbench.bench.trials.cache_state import LEAST_COLD, Files, check_cold
-from feedbench.bench.trials.internal_loaders import let_in
-from feedbench.loaders import Manifest
-from feedbench.loaders.pack.pack import read_about
+from feedbench.bench.trials.cache_state import LEAST_COLD, check_cold
+from feedbench.loaders import Manifest, find_loader, parse_settings
+from feedbench.loaders.stages.stage import whole_files
 
 _DISK_BLOCKS = 3
 _DISK_S = 1.0  # of each block, evicting not counted
 RECORD = "limits-record.json"
-DECODE, COPY = "libjpeg_turbo", "memory_copy"
-_KEPT = ("decoded", "disk", "packed")  # caches that hold pixels
+_COPY = Choice(loader=MEMORY_COPY.name)
 
 
 class Limit(BaseModel):
@@ -107,20 +106,16 @@ def read_limits(folder: Path) -> LimitsRecord:
 
 def limit_of(choice: Choice) -> Choice:
     """What bounds a loader: copying where its pixels are there already, else decoding."""
-    settings = choice.settings
-    if choice.loader == "packed":
-        pack = str(settings["pack"])
-        if read_about(Path(pack)).kind == "arrays":
-            return Choice(loader=COPY)
-        return _decode(settings.get("decode"), pack=pack)
-    if settings.get("cache") in _KEPT:
-        return Choice(loader=COPY)
-    return _decode(settings.get("decode"))
+    loader = find_loader(choice.loader)
+    bound = loader.upper_bound(parse_settings(loader, choice.settings))
+    if bound.work == "copy":
+        return _COPY
+    return _decode("scaled" if bound.scaled else "full", bound.pack)
 
 
-def _decode(decode: Any, **settings: Any) -> Choice:
-    way = "scaled" if decode == "scaled" else "full"
-    return Choice(loader=DECODE, settings={"decode": way, **settings})
+def _decode(decode: str, pack: str | None = None) -> Choice:
+    settings = {"decode": decode} if pack is None else {"decode": decode, "pack": pack}
+    return Choice(loader=LIBJPEG_TURBO.name, settings=settings)
 
 
 def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[str, float]) -> Plan:
@@ -130,9 +125,9 @@ def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[st
         PlanError: a field of the timing is not valid.
         LoaderError: the spec is not.
     """
-    let_in(DECODE)
+    register()
     choices = tuple(loaders)
-    limits = [_decode("full"), _decode("scaled"), Choice(loader=COPY), *map(limit_of, choices)]
+    limits = [_decode("full"), _decode("scaled"), _COPY, *map(limit_of, choices)]
     every = {str(choice): choice for choice in (*limits, *choices)}.values()
     trial = [choice.model_dump() for choice in every]
     values = {"trial": trial, "consumer": "drain", "spec": spec, "timing": timing}
@@ -145,18 +140,17 @@ def read_cold(manifest: Manifest) -> list[Disk] | str:
         check_cold(manifest)
     except PlanError as error:
         return str(error)
-    storage, files = Storage(manifest), Files(manifest)
-    return [_read_cold(storage, files, depth) for depth in DEPTHS]
+    storage = Storage(manifest, whole_files(manifest))
+    return [_read_cold(storage, depth) for depth in DEPTHS]
 
 
-def _read_cold(storage: Storage, files: Files, depth: int) -> Disk:
+def _read_cold(storage: Storage, depth: int) -> Disk:
     rates, consumed, images = [], 0, 0
     before = tree_usage()
     for _ in range(_DISK_BLOCKS):
         done = storage.read("cold", depth, _DISK_S)
-        assert done.rows is not None
         rates.append(done.images / done.seconds)
-        consumed += files.size(done.rows)
+        consumed += done.bytes
         images += done.images
     used = tree_usage().since(before)
     return Disk(
@@ -189,7 +183,7 @@ def _rates(trial: Trial) -> dict[int, float]:
 
 def _limit(trial: Trial) -> Limit:
     rate = _figure(list(_rates(trial).values()))
-    copied = 3 * trial.spec["image_size"] ** 2 if trial.loader == COPY else None
+    copied = 3 * trial.spec["image_size"] ** 2 if trial.loader == MEMORY_COPY.name else None
     return Limit(
         name=_name(trial),
         images_per_second=rate,

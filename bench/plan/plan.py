@@ -24,7 +24,7 @@ from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
 from feedbench.bench.plan.toml import parse_model as parse_model
 from feedbench.bench.plan.toml import read_toml as read_toml
 from feedbench.bench.record import CacheState, Consumer
-from feedbench.loaders import BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
+from feedbench.loaders import BASELINE, BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
 
 # Levels. On 200 photographs of clothing (224 and 96 pixels) the fast inverse DCT of TensorFlow's
@@ -141,9 +141,9 @@ def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
 
 def with_ceiling(choices: tuple[Choice, ...], consumer: Consumer) -> tuple[Choice, ...]:
     """A trainer's ceiling is always measured: without it no utilization can be told."""
-    if consumer == "drain" or any(choice.loader == "synthetic" for choice in choices):
+    if consumer == "drain" or any(choice.loader == BASELINE for choice in choices):
         return choices
-    return (*choices, Choice(loader="synthetic"))
+    return (*choices, Choice(loader=BASELINE))
 
 
 def parse_set(options: Iterable[str]) -> dict[str, dict[str, Any]]:

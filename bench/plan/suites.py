@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Suite, read_suite
-from feedbench.loaders import Manifest
+from feedbench.loaders import LOADERS, Loader, Manifest
+from feedbench.loaders.capabilities import SuiteName
+
+SUITES: tuple[SuiteName, ...] = ("quick", "standard")
 
 
-def _choice(loader: str, **settings: object) -> Choice:
-    return Choice(loader=loader, settings=settings)
+def able_loaders(manifest: Manifest, given: Container[str] = ()) -> list[Loader]:
+    """The loaders that can read a source as they are, or with the settings given for them.
+
+    Args:
+        given: names of the loaders for which settings were given; a loader that cannot be opened
+            without any is left out unless it is among them.
+    """
+    return [
+        loader
+        for loader in LOADERS.values()
+        if loader.is_choice
+        and manifest.layout in loader.layouts
+        and (loader.opens_by_default or loader.name in given)
+    ]
 
 
-QUICK = (
-    _choice("keras_pil"),
-    _choice("keras_directory"),
-    _choice("tf_data", num_parallel_calls=1, prefetch=0),
-    _choice("tf_data"),
-    _choice("tf_data", cache="decoded"),
-    _choice("turbo"),
-    _choice("turbo", cache="decoded"),
-)
-STANDARD = (
-    _choice("keras_pil"),
-    _choice("keras_pil", workers=[2, 4]),
-    _choice("keras_pil", workers=2, use_multiprocessing=True),
-    _choice("keras_directory"),
-    _choice("tf_data", num_parallel_calls=1, prefetch=0),
-    _choice("tf_data", num_parallel_calls=1),
-    _choice("tf_data", prefetch=0),
-    _choice("tf_data", prefetch=["autotune", 4]),
-    _choice("tf_data", decode="jpeg"),
-    _choice("tf_data", output="float32"),
-    _choice("tf_data", private_threads=2),
-    _choice("tf_data", cache=["encoded", "decoded", "disk"]),
-    _choice("turbo", cache=["none", "decoded"]),
-    _choice("turbo", output="float32"),
-)
-LIMITS = (
-    _choice("keras_pil"),
-    _choice("keras_directory"),
-    _choice("tf_data", decode=["image", "scaled"]),
-    _choice("turbo", decode=["full", "scaled"]),
-    _choice("turbo", cache="decoded"),
-)
-SUITES = {"quick": QUICK, "standard": STANDARD}
-
-
-def suited(choices: tuple[Choice, ...], manifest: Manifest) -> tuple[Choice, ...]:
-    """Those of a built-in suite that can read this kind of source."""
-    if manifest.layout != "csv":
-        return choices
-    return tuple(choice for choice in choices if choice.loader != "keras_directory")
+def built_in(name: SuiteName, manifest: Manifest, given: Container[str] = ()) -> tuple[Choice, ...]:
+    """What each loader that can read a source brings to a built-in suite."""
+    return tuple(
+        Choice(loader=loader.name, settings=dict(settings))
+        for loader in able_loaders(manifest, given)
+        for settings in loader.suites.get(name, ())
+    )
 
 
 def named_suite(
@@ -73,7 +56,7 @@ def named_suite(
         trials = tuple(Choice(loader=one, settings=settings.pop(one, {})) for one in loaders)
         chosen = Suite(trial=list(trials))
     elif (name or "quick") in SUITES:
-        chosen = Suite(trial=list(suited(SUITES[name or "quick"], manifest)))
+        chosen = Suite(trial=list(built_in(cast("SuiteName", name or "quick"), manifest)))
     elif Path(str(name)).suffix == ".toml":
         chosen = read_suite(Path(str(name)))
     else:
@@ -86,17 +69,15 @@ def named_suite(
 def limits_suite(
     loaders: list[str] | None, settings: dict[str, dict[str, Any]], manifest: Manifest
 ) -> Suite:
-    """What is held against the machine's limits: `packed` too if its pack is named.
+    """What is held against the machine's limits; what needs a setting too if it is given.
 
     Raises:
         PlanError: a setting of a loader that is not among them.
     """
     if loaders:
         return named_suite(None, loaders, settings, manifest)
-    trials = [*suited(LIMITS, manifest)]
-    if "packed" in settings:
-        trials.append(Choice(loader="packed"))
-    return _with_settings(Suite(trial=trials), settings)
+    trials = built_in("limits", manifest, settings)
+    return _with_settings(Suite(trial=list(trials)), settings)
 
 
 def _with_settings(suite: Suite, settings: dict[str, dict[str, Any]]) -> Suite:

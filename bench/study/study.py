@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import merged_spec, parse_model, read_toml
-from feedbench.loaders import find_loader, parse_settings, parse_spec
+from feedbench.loaders import DEFAULT_LOADER, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
 
 _SECTIONS = ("spec", "recipe", "settings")
@@ -28,7 +28,7 @@ class Study(BaseModel):
 
     data: str = Field(description="as DATA of the other commands")
     blacklist: str | None = Field(None, description="a CSV as scan --bad writes it")
-    loader: str = Field("tf_data", description="a loader by name, or the best.toml of a bench")
+    loader: str = Field(DEFAULT_LOADER, description="a loader by name, or the best.toml of a bench")
     settings: dict[str, Any] = Field({}, description="of the loader")
     spec: dict[str, Any] = Field({}, description="of the batches; flips by default")
     recipe: dict[str, Any] = Field({}, description="of the training")

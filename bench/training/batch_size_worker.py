@@ -17,7 +17,7 @@ from feedbench.bench.consumers.base import make_trainer
 from feedbench.bench.meters.gpu import GpuMeter, find_gpus
 from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.trials.worker import die_with_parent, reason, take_output
-from feedbench.loaders import BatchSpec, Manifest, open_loader
+from feedbench.loaders import BASELINE, BatchSpec, Manifest, open_loader
 from feedbench.trainer import Recipe
 
 _WARM_STEPS = 3  # the first traces; the ones after it may still choose algorithms and take memory
@@ -47,7 +47,7 @@ def _measured(order: dict[str, Any]) -> dict[str, Any]:
     manifest = Manifest.read(Path(order["manifest"]))
     spec = BatchSpec.model_validate(order["spec"])
     trainer = make_trainer(Recipe.model_validate(order["recipe"]), spec, manifest, "uint8")
-    with open_loader("synthetic", manifest, spec, {}) as batches:
+    with open_loader(BASELINE, manifest, spec, {}) as batches:
         for _ in range(_WARM_STEPS):
             trainer.step(next(batches))
         trainer.finish()

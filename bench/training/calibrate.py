@@ -14,7 +14,7 @@ from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.run import Report, run
-from feedbench.loaders import BatchSpec, Manifest
+from feedbench.loaders import BASELINE, BatchSpec, Manifest
 from feedbench.loaders.manifest import SCHEMA
 from feedbench.trainer import Recipe
 
@@ -31,7 +31,7 @@ def calibrate(
         RecordError: the folder cannot be written.
     """
     plan = Plan(
-        choices=(Choice(loader="synthetic"),),
+        choices=(Choice(loader=BASELINE),),
         spec=spec,
         recipe=recipe,
         consumer="train",

@@ -31,6 +31,7 @@ from feedbench.bench.training.rate_check import promise
 from feedbench.bench.training.tensorboard import Window, tensorboard
 from feedbench.bench.trials.worker import dropped
 from feedbench.loaders import (
+    DEFAULT_LOADER,
     Batch,
     BatchSpec,
     ImageError,
@@ -125,11 +126,10 @@ class _Job:
         """The split once, in its own order, without augmentation."""
         rows = self.manifest.only(split)
         with open_loader(
-            "tf_data",
+            DEFAULT_LOADER,
             rows,
             self.spec.for_evaluation(),
-            # Fixed: a new iterator would tune from scratch, and its end would wait for that.
-            {"output": self.dtype, "num_parallel_calls": usable_cores(), "prefetch": 2},
+            _evaluation_settings(self.dtype),
             epochs=1,
             **self.failures.model_dump(),
         ) as stream:
@@ -212,6 +212,20 @@ def _job(best: Best, recipe: Recipe, manifest: Manifest, failures: Failures) -> 
         )
     dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
     return _Job(best, recipe, manifest, rows, spec, dtype, failures)
+
+
+def _evaluation_settings(dtype: str) -> dict[str, Any]:
+    """Of the default loader, with which it reads what is held out.
+
+    Nothing is left to AUTOTUNE: a new iterator would tune from scratch, and its end would wait for
+    that.
+    """
+    loader = find_loader(DEFAULT_LOADER)
+    settings: dict[str, Any] = {"output": dtype}
+    if loader.autotuning is None:
+        return settings
+    fixed = loader.autotuning.fixed(parse_settings(loader, settings), usable_cores())
+    return {**settings, **fixed[0]} if fixed else settings
 
 
 def _size(variable: Any) -> int:

@@ -254,7 +254,7 @@ class Bench:
 def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
     settings = parse_settings(find_loader(choice.loader), choice.settings)
     # What reads no file has no state of the page cache to prove.
-    state = plan.timing.cache_state if find_loader(choice.loader).makes_batches else None
+    state = plan.timing.cache_state if find_loader(choice.loader).is_choice else None
     changed = {} if choice.augment is None else {"augment": Augment.model_validate(choice.augment)}
     return Trial(
         loader=choice.loader,

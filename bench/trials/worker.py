@@ -19,12 +19,12 @@ from feedbench.bench.consumers.base import Consumer, Drain, make_trainer
 from feedbench.bench.consumers.emulated import Emulated
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.errors import BenchError
+from feedbench.bench.internal_loaders import register
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import Files, Watched
-from feedbench.bench.trials.internal_loaders import let_in
 from feedbench.loaders import (
     BatchSpec,
     LoaderError,
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
-    let_in(order["loader"])
+    register()
     manifest = Manifest.read(Path(order["manifest"]))
     spec = BatchSpec.model_validate(order["spec"])
     settings = parse_settings(find_loader(order["loader"]), order["settings"])

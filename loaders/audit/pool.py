@@ -17,8 +17,7 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from feedbench.loaders.audit.probe import REFUSED, Facts, Limits
-from feedbench.loaders.audit.worker import MESSAGE_BYTES
+from feedbench.loaders.audit.probe import MESSAGE_BYTES, REFUSED, Facts, Limits
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.manifest import AUDIT
 

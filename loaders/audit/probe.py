@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 REFUSED = "refused: "  # begins the words on files that a limit kept from being decoded
+MESSAGE_BYTES = 200_000  # between processes: sixteen of the longest paths, or words on files
 _LONGEST = 300  # signs of what a decoder says
 _MOST_BYTES_A_PIXEL = 8  # 16 bits of four channels, stored as they are
 _MAGIC = {

@@ -1,98 +1,46 @@
-"""What each library's own call would do with the files that an audit has seen.
-
-The loaders here mend most of it; whoever writes the call by hand meets it.
-"""
+"""What each loader, and the library's own call behind it, would do with audited files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-
-from feedbench.loaders.contract import BatchSpec, Decoder
-from feedbench.loaders.images.decode_path import (
-    ALPHA,
-    GREY,
-    PILLOW,
-    PLAIN,
-    pillow_ways,
-    readable,
-    tensorflow_ways,
-    turns,
-)
-from feedbench.loaders.images.pillow import UPRIGHT
-from feedbench.loaders.keras_directory import EXTENSIONS
+from feedbench.loaders.contract import Loader
+from feedbench.loaders.images.decode_path import readable
+from feedbench.loaders.images.library_call import flags
 from feedbench.loaders.manifest import Manifest
-
-_UPRIGHT = BatchSpec(orientation="apply")
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Numbers of files.
+    """Numbers of files; None where a loader stands for no library's own call.
 
     Attributes:
         fails: the library's own call ends with an error.
         alters: it gives another picture than the file shows: alpha dropped, 16 bits cut, a
             photograph not turned upright, palettes mistaken.
-        drops: it passes over them without a word.
+        drops: it skips them silently.
         left_out: even the loader here cannot give them.
     """
 
-    fails: int
-    alters: int
-    drops: int
+    fails: int | None
+    alters: int | None
+    drops: int | None
     left_out: int
 
 
-def verdicts(manifest: Manifest) -> dict[str, Verdict]:
-    """The verdict on each library's own call, by the loader that makes it."""
-    nothing = np.zeros(len(manifest), np.bool_)
-    listed = _flags(pc.is_in(extensions(manifest), pa.array(EXTENSIONS)))
-    fails, alters = _tensorflow(manifest)
+def verdicts(manifest: Manifest, loaders: Iterable[Loader]) -> dict[str, Verdict]:
+    """The verdict on each loader that opens the manifest's files, by its name."""
     return {
-        "keras_pil": _verdict(manifest, "pillow", *_pillow(manifest), nothing),
-        "keras_directory": _verdict(
-            manifest, "tensorflow", fails & listed, alters & listed, ~listed
-        ),
-        "tf_data": _verdict(manifest, "tensorflow", fails, alters, nothing),
+        loader.name: _verdict(manifest, loader)
+        for loader in loaders
+        if loader.is_choice and loader.readable_by
     }
 
 
-def extensions(manifest: Manifest) -> Any:
-    """Each file's extension in small letters with its dot; empty where it has none."""
-    found = pc.extract_regex(manifest.table["path"], rb"(?P<extension>\.[A-Za-z0-9]+)$")
-    found = pc.struct_field(found, "extension")
-    text = pc.fill_null(found, b"").cast(pa.string())
-    return pc.utf8_lower(text)
-
-
-def _verdict(
-    manifest: Manifest, decoder: Decoder, fails: Flags, alters: Flags, drops: Flags
-) -> Verdict:
-    left_out = ~_flags(readable(manifest, decoder))
-    return Verdict(*(int(flags.sum()) for flags in (fails, alters, drops, left_out)))
-
-
-def _pillow(manifest: Manifest) -> tuple[Flags, Flags]:
-    fails = _flags(pc.is_valid(manifest.table["pillow"]))
-    return fails, ~fails & (pillow_ways(manifest, _UPRIGHT) == PILLOW)
-
-
-def _tensorflow(manifest: Manifest) -> tuple[Flags, Flags]:
-    """With 3 channels asked for, as everybody does."""
-    ways = tensorflow_ways(manifest, _UPRIGHT)
-    strict = _flags(pc.is_in(manifest.table["format"], pa.array(["WEBP", "JXL"])))
-    fails = _flags(pc.is_valid(manifest.table["tensorflow"]))
-    fails |= strict & np.isin(ways, (ALPHA, GREY))
-    turned = turns(manifest, _UPRIGHT, ways) != UPRIGHT
-    return fails, ~fails & ((ways != PLAIN) | turned)
-
-
-def _flags(column: Any) -> Flags:
-    return np.asarray(pc.fill_null(column, False).combine_chunks().to_numpy(False), np.bool_)
+def _verdict(manifest: Manifest, loader: Loader) -> Verdict:
+    left_out = int((~flags(readable(manifest, loader.readable_by))).sum())
+    if loader.library_call is None:
+        return Verdict(None, None, None, left_out)
+    call = loader.library_call(manifest)
+    return Verdict(int(call.fails.sum()), int(call.alters.sum()), int(call.drops.sum()), left_out)

@@ -20,9 +20,8 @@ from typing import Any
 
 import psutil
 
-from feedbench.loaders.audit.probe import Limits, probe
+from feedbench.loaders.audit.probe import MESSAGE_BYTES, Limits, probe
 
-MESSAGE_BYTES = 200_000  # sixteen of the longest paths, or of the longest words on files
 _BYTES_A_PIXEL = 16  # the file, the decoder's own buffers, and what it gives
 _LEAST_SPARE_BYTES = 2 << 30
 _LOOK_S = 2.0  # how often an idle process looks whether the one that forked it still lives

@@ -1,1 +1,20 @@
 """Decoding, resizing and augmenting single images."""
+
+from feedbench.loaders.images.jxl import is_jxl
+from feedbench.loaders.images.libjpeg import READABLE_BY, Decode, Scratch, decoded_jpeg
+from feedbench.loaders.images.library_call import extensions
+from feedbench.loaders.images.pillow import fitted, picture, reason
+from feedbench.loaders.images.tensorflow import jxl_picture
+
+__all__ = [
+    "READABLE_BY",
+    "Decode",
+    "Scratch",
+    "decoded_jpeg",
+    "extensions",
+    "fitted",
+    "is_jxl",
+    "jxl_picture",
+    "picture",
+    "reason",
+]

@@ -5,6 +5,7 @@ Every way ends in the same picture, that of `pillow_image`.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from feedbench.loaders.contract import BatchSpec, Decoder
+from feedbench.loaders.capabilities import AuditColumn
+from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import SpecError
 from feedbench.loaders.images.pillow import UPRIGHT
 from feedbench.loaders.manifest import Manifest
@@ -24,16 +26,9 @@ Ways = NDArray[np.int8]
 OWN_ALPHA = ["PNG", "WEBP", "JXL"]  # formats that TensorFlow decodes with their alpha
 
 
-def readable(manifest: Manifest, decoder: Decoder) -> Any:
-    """Boolean column: the rows that a loader with this decoder can give; new rows are believed.
-
-    What TensorFlow cannot read, a TensorFlow loader sends to Pillow.
-    """
-    table = manifest.table
-    by_pillow = pc.is_null(table["pillow"])
-    if decoder == "pillow":
-        return by_pillow
-    return pc.or_(by_pillow, pc.is_null(table["tensorflow"]))
+def readable(manifest: Manifest, columns: tuple[AuditColumn, ...]) -> Any:
+    """Boolean column: the rows that one of these decoders reads; new rows are believed."""
+    return reduce(pc.or_, (pc.is_null(manifest.table[column]) for column in columns))
 
 
 def pillow_ways(manifest: Manifest, spec: BatchSpec) -> Ways:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from feedbench.loaders.capabilities import AuditColumn
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.images import jxl
@@ -21,6 +22,7 @@ from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 
 Decode = Literal["full", "scaled"]
+READABLE_BY: tuple[AuditColumn, ...] = ("pillow", "tensorflow")  # one of them reads the rest
 RATIOS = (8, 4, 2)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
 _JPEG = b"\xff\xd8\xff"
 _INKS = ("CMYK", "YCCK")  # colours that Pillow has a way of its own to turn into RGB

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.pillow import fitted
 
 Pixels = NDArray[np.uint8]
 
@@ -20,7 +21,7 @@ def one_thread_each() -> None:
 def fit_into(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
     """Write a picture, uint8 `[height, width, 3]`, into `[image_size, image_size, 3]`.
 
-    The same picture as `keras_pil.fitted`: with `nearest` to the bit, with `bilinear` within a
+    The same picture as `pillow.fitted`: with `nearest` to the bit, with `bilinear` within a
     level; what antialiases is Pillow itself.
     """
     if spec.antialias:
@@ -69,7 +70,5 @@ def _padded(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
 
 def _by_pillow(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
     from PIL import Image
-
-    from feedbench.loaders.keras_pil import fitted
 
     into[...] = np.asarray(fitted(Image.fromarray(image), spec))

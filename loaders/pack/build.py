@@ -174,8 +174,8 @@ def unsound(pack: Pack, advance: Callable[[int], None]) -> list[int]:
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         pieces = [
-            pack.entries(np.arange(begin, min(begin + _ROUND, len(pack.index))))
-            for begin in range(0, len(pack.index), _ROUND)
+            pack.entries(np.arange(begin, min(begin + _ROUND, len(pack))))
+            for begin in range(0, len(pack), _ROUND)
         ]
         for number, answers in enumerate(pool.map(sound, pieces)):
             found += [number * _ROUND + place for place, well in enumerate(answers) if not well]

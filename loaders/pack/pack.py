@@ -121,6 +121,24 @@ class Pack:
         except (OSError, ValueError) as error:
             raise SettingsError(f"pack {folder}: {error}; pack again into a new folder") from error
 
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def readable(self) -> Rows:
+        """The positions of the rows that hold an image, int64."""
+        return np.flatnonzero(self.index["state"] == THERE)
+
+    def bytes_of(self, positions: Rows) -> int:
+        """How many bytes some rows take together."""
+        return int(self.index["length"][positions].sum())
+
+    def row_bytes(self, position: int) -> bytes:
+        """The bytes of the row at a position: pixels, or a JPEG."""
+        entry: Entry = self.index[position].item()
+        data = np.empty(entry[2], np.uint8)
+        self.read(entry, data)
+        return data.tobytes()
+
     def entries(self, positions: Rows) -> list[Entry]:
         """What the index says of some rows."""
         entries: list[Entry] = self.index[positions].tolist()

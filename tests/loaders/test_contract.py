@@ -7,45 +7,69 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from feedbench.bench.plan.plan import Choice, expand
 from feedbench.loaders import (
+    BASELINE,
+    DEFAULT_LOADER,
     LOADERS,
     Augment,
     BatchSpec,
     LoaderError,
     Order,
+    SourceError,
     open_loader,
     parse_settings,
     scan,
 )
+from feedbench.loaders.manifest import AUDIT
 
 SPEC = BatchSpec(batch_size=8, image_size=32, seed=3)
-VARIANTS = [
-    ("keras_pil", {}),
-    ("keras_pil", {"workers": 2, "max_queue_size": 3}),
-    ("keras_pil", {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}),
-    ("keras_directory", {}),
-    ("tf_data", {}),
-    ("tf_data", {"num_parallel_calls": 1, "prefetch": 0}),
-    ("tf_data", {"cache": "encoded"}),
-    ("tf_data", {"cache": "decoded"}),
-    ("tf_data", {"cache": "decoded", "output": "float32"}),
-    ("tf_data", {"cache": "disk"}),
-    ("tf_data", {"decode": "jpeg"}),
-    ("tf_data", {"decode": "scaled", "private_threads": 1}),
-    ("tf_data", {"output": "float32"}),
-    ("turbo", {}),
-    ("turbo", {"num_threads": 1, "prefetch": 0}),
-    ("turbo", {"decode": "scaled"}),
-    ("turbo", {"output": "float32"}),
-    ("turbo", {"cache": "decoded"}),
-    ("turbo", {"cache": "packed", "pack_dir": "own"}),
-    ("packed", {"pack": "arrays"}),
-    ("packed", {"pack": "arrays", "num_threads": 1, "prefetch": 0, "output": "float32"}),
-    ("packed", {"pack": "jpeg"}),
-    ("packed", {"pack": "jpeg", "decode": "scaled"}),
-    ("synthetic", {}),
-    ("synthetic", {"output": "float32"}),
-]
+# What a loader cannot be opened without: packs that the fixture puts into the working folder.
+NEEDED = {"packed": [{"pack": "arrays"}, {"pack": "jpeg"}]}
+# Settings that matter together, or that no space and no suite holds.
+TOGETHER = {
+    "keras_pil": [{"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}],
+    "tf_data": [
+        {"cache": "decoded", "output": "float32"},
+        {"decode": "scaled", "private_threads": 1},
+    ],
+    "turbo": [{"cache": "packed", "pack_dir": "own"}],
+    "synthetic": [{"output": "float32"}],
+}
+
+
+def variants(loader):
+    """The defaults, each value of the search space, what the suites hold, and what is named here.
+
+    Of numbers only the ends. What lets batches overtake each other is tested in test_sequence.
+    """
+    alone = [
+        {name: value}
+        for name, values in loader.space.items()
+        if name != "deterministic"
+        for value in ends(values)
+    ]
+    suites = [dict(one) for choices in loader.suites.values() for one in choices]
+    more = [*alone, *(one.settings for one in expanded(loader, suites))]
+    found = {}
+    for needed in NEEDED.get(loader.name, [{}]):
+        for one in [{}, *more, *TOGETHER.get(loader.name, [])]:
+            settings = {**needed, **one}
+            found.setdefault(str(parse_settings(loader, settings)), settings)
+    return found.values()
+
+
+def ends(values):
+    numbers = [value for value in values if type(value) is int]
+    return [one for one in values if type(one) is not int or one in (min(numbers), max(numbers))]
+
+
+def expanded(loader, suites):
+    able = loader.opens_by_default
+    return expand(Choice(loader=loader.name, settings=one) for one in suites) if able else []
+
+
+VARIANTS = [(name, settings) for name, loader in LOADERS.items() for settings in variants(loader)]
 pytestmark = pytest.mark.usefixtures("beside_packs")
 every_variant = pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
 
@@ -66,6 +90,58 @@ def rows_of(batches):
 
 def test_every_loader_is_held_to_the_contract():
     assert {name for name, _ in VARIANTS} == LOADERS.keys()
+    assert {"cache": "disk"} in [settings for name, settings in VARIANTS if name == "tf_data"]
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_what_a_loader_declares_holds(name):
+    loader = LOADERS[name]
+    assert loader.name == name
+    assert loader.space.keys() <= loader.settings.model_fields.keys()
+    assert set(loader.readable_by) <= set(AUDIT.names)
+    if name not in NEEDED:
+        assert loader.opens_by_default
+    if loader.role == "baseline" or loader.is_default:
+        assert parse_settings(loader, {"output": "float32"}).image_dtype == "float32"
+        assert parse_settings(loader, {"output": "uint8"}).image_dtype == "uint8"
+
+
+def test_there_is_one_baseline_and_one_default():
+    assert [one.name for one in LOADERS.values() if one.role == "baseline"] == [BASELINE]
+    assert [one.name for one in LOADERS.values() if one.is_default] == [DEFAULT_LOADER]
+    assert LOADERS[DEFAULT_LOADER].is_choice
+
+
+@pytest.mark.parametrize("name", [name for name in LOADERS if name not in NEEDED])
+def test_a_loader_reads_the_layouts_that_it_declares_and_refuses_others(
+    name, splits_folder, class_folder, table
+):
+    for source in (splits_folder, class_folder, table):
+        manifest = scan(source).only("train")
+        if manifest.layout in LOADERS[name].layouts:
+            rows = rows_of(drawn(name, {}, manifest, epochs=1))
+            assert sorted(rows) == list(range(len(manifest)))
+        else:
+            with pytest.raises(SourceError, match="take another loader"):
+                drawn(name, {}, manifest, epochs=1)
+
+
+@every_variant
+def test_every_stage_that_a_loader_declares_can_be_run_alone(manifest, name, settings):
+    loader = LOADERS[name]
+    if loader.stages is None:
+        return
+    stages = loader.stages(manifest, SPEC, parse_settings(loader, settings))
+    parts = [stages.decode, stages.transform, stages.assemble]
+    assert stages.reading or any(parts)
+    for part in filter(None, parts):
+        done = part(1)(0.0)
+        assert done.images > 0
+        assert done.seconds > 0
+    if stages.reading:
+        items = stages.reading.find(np.arange(3))
+        assert len(items) == 3
+        assert sum(map(stages.reading.read, items)) > 0
 
 
 @every_variant
@@ -141,8 +217,8 @@ def test_another_seed_gives_another_order(manifest):
 
 def test_without_shuffle_rows_come_in_the_manifests_order(manifest):
     plain = SPEC.for_evaluation()
-    for name in ("keras_pil", "tf_data", "turbo", "synthetic", "keras_directory"):
-        rows = rows_of(drawn(name, {}, manifest, plain, epochs=1))
+    for name in LOADERS:
+        rows = rows_of(drawn(name, NEEDED.get(name, [{}])[0], manifest, plain, epochs=1))
         assert rows.tolist() == list(range(len(manifest)))
 
 

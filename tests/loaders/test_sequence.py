@@ -10,20 +10,16 @@ from feedbench.loaders.augment import FLIP
 
 # Keras shuffles among 8 batches: so few rows that its window is smaller than an epoch.
 SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment={"horizontal_flip": True})
+NEEDED = {"packed": {"pack": "jpeg"}}
 MAKERS = [
-    ("keras_pil", {}),
+    *((name, NEEDED.get(name, {})) for name, loader in LOADERS.items() if loader.is_choice),
     ("keras_pil", {"workers": 2}),
-    ("keras_directory", {}),
-    ("tf_data", {}),
     ("tf_data", {"output": "float32"}),
     ("tf_data", {"cache": "encoded"}),
     ("tf_data", {"cache": "decoded"}),
     ("tf_data", {"cache": "disk", "output": "float32"}),
-    ("turbo", {}),
     ("turbo", {"cache": "decoded", "output": "float32"}),
-    ("packed", {"pack": "jpeg"}),
 ]
-NEEDED = {"packed": {"pack": "jpeg"}}
 pytestmark = pytest.mark.usefixtures("beside_packs")
 
 

@@ -14,7 +14,6 @@ from feedbench.bench.diagnose.derive import bottleneck, ceilings, rates_of, shar
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.predict import cores_needed, predictions, remedies
 from feedbench.bench.diagnose.record import RECORD, Diagnosed, Part, read_diagnosed
-from feedbench.bench.diagnose.stages import side_by_side
 from feedbench.bench.diagnose.table import notes
 from feedbench.bench.diagnose.verdict import derive
 from feedbench.bench.diagnose.waterfall import draw_waterfall
@@ -22,8 +21,8 @@ from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Gpu
 from feedbench.bench.trials.child import Remote
-from feedbench.loaders import BatchSpec, scan
-from feedbench.loaders.tf_data import TfData
+from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
+from feedbench.loaders.stages.tensorflow import side_by_side
 
 ENCODED = 100  # bytes of each made-up file
 
@@ -330,6 +329,70 @@ def test_a_cache_gives_a_trainer_its_cores_back():
     assert found.images_per_second == pytest.approx(100, rel=0.02)
 
 
+def without(record: Diagnosed, *names: str) -> Diagnosed:
+    """The record of a loader that does not have these stages."""
+    parts = [part for part in record.parts if part.name not in names]
+    return record.model_copy(update={"parts": parts})
+
+
+def gathered(**given) -> Diagnosed:
+    """A full cache of decoded images, gathered on both cores."""
+    record = diagnosed(**{"loader": 5_000, "loader_cores": 2.0, "whole": 5_000, **given})
+    record.parts.insert(0, Part(name="assemble", parallel=2, blocks=blocks(given["both"], 2)))
+    return without(record, "storage", "decode", "transform")
+
+
+def test_a_stage_that_a_loader_does_not_have_is_neither_blamed_nor_predicted():
+    record = gathered(consumer=20_000, assemble=12_000, both=20_000)
+    found = derive(record)
+    assert {share.cause for share in found.shares} == {"batch copy", "Python", "interference"}
+    assert sum(share.stall for share in found.shares) == pytest.approx(0.75)
+    assert found.bottleneck.cause == "Python"
+    made = {one.change: one for one in found.predictions}
+    assert made.keys() == {"twice the cores", "one more accelerator", "another image size"}
+    assert "as the batch copy shows" in made["twice the cores"].assumes
+    assert made["another image size"].images_per_second <= 4 * 5_000
+
+
+def test_twice_the_cores_gather_as_far_as_the_batch_copy_spread():
+    record = gathered(consumer=20_000, assemble=3_000, both=5_000)
+    (found,) = [one for one in derive(record).predictions if one.change == "twice the cores"]
+    assert found.images_per_second == pytest.approx(5_000 * 2 * 5 / 6)
+
+
+def test_a_pack_of_pixels_may_be_held_up_by_reading_but_not_by_decoding():
+    record = diagnosed(storage_one=500, storage=500, loader=490, whole=490)
+    found = derive(without(record, "decode", "transform", "assemble"))
+    assert found.bottleneck.cause == "storage"
+    changes = {one.change for one in found.predictions}
+    assert not {"decoded images in memory", "all cores decode", "another image size"} & changes
+
+
+def test_what_a_loader_without_stages_does_is_unexplained():
+    found = derive(without(diagnosed(loader_cores=2.0), "decode", "transform", "assemble"))
+    assert found.bottleneck.cause == "unexplained"
+    assert found.verdict.startswith("The bottleneck is the loader: with keras_pil, emulated:a100")
+    assert {share.cause for share in found.shares} == {"storage", "unexplained", "interference"}
+    assert "twice the cores" not in {one.change for one in found.predictions}
+
+
+def test_an_image_that_needs_no_copy_is_predicted_from_memory_as_an_upper_bound():
+    record = without(diagnosed(consumer=30_000), "assemble")
+    made = {one.change: one for one in derive(record).predictions}
+    assert made["decoded images in memory"].images_per_second == 30_000
+    assert "an upper bound" in made["decoded images in memory"].assumes
+
+
+def test_a_stage_that_could_not_be_measured_is_not_taken_for_an_absent_one():
+    record = diagnosed()
+    for part in record.parts:
+        if part.name == "decode":
+            part.blocks, part.error = [], "out of memory"
+    found = derive(record)
+    assert found.bottleneck is None
+    assert found.verdict == "No verdict: decode could not be measured: out of memory"
+
+
 def test_every_prediction_says_what_it_assumes():
     record = diagnosed()
     assert all(one.assumes for one in predictions(record, rates_of(record)))
@@ -367,11 +430,16 @@ def test_a_gpu_that_says_busy_while_the_consumer_waits_is_contradicted():
 
 def test_autotuned_settings_are_told_and_fixed_ones_are_none_of_it(tiny_photos):
     manifest, spec = scan(tiny_photos).only("train"), BatchSpec(batch_size=8, image_size=16)
-    nodes = autotuned(manifest, spec, TfData(), 0.5)
+    loader = find_loader("tf_data")
+    nodes = autotuned(loader, manifest, spec, loader.settings(), 0.5)
     assert "parallelism" in {name for node in nodes for name in node.autotuned}
     assert any("parallelism" in one for one in chosen(nodes))
-    half = autotuned(manifest, spec, TfData(num_parallel_calls=2), 0.5)
+    fixed = parse_settings(loader, {"num_parallel_calls": 2})
+    half = autotuned(loader, manifest, spec, fixed, 0.5)
     assert "parallelism" not in {name for node in half for name in node.autotuned}
+    whole = parse_settings(loader, {"num_parallel_calls": 2, "prefetch": 0})
+    assert autotuned(loader, manifest, spec, whole, 0.5) == []
+    assert autotuned(find_loader("turbo"), manifest, spec, find_loader("turbo").settings(), 1) == []
 
 
 def test_pictures_lie_side_by_side_where_a_slice_needs_no_copy():

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.bench.analysis.summary import is_choice
+from feedbench.bench.internal_loaders import INTERNAL_LOADERS, LIBJPEG_TURBO, is_choice
 from feedbench.bench.limits.limits import LimitsRecord, derive, limit_of
-from feedbench.bench.limits.loaders import OWN
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial
 from feedbench.loaders import (
@@ -24,6 +23,7 @@ from feedbench.loaders import (
 )
 from feedbench.loaders.faults import Faults, tolerance
 
+LIMITS = [one for one in INTERNAL_LOADERS.values() if one.role == "upper bound"]
 SMALL = ["--image-size", "32", "--batch-size", "8", "--blocks", "2", "--block-seconds", "0.2"]
 
 
@@ -100,7 +100,7 @@ def test_shares_are_of_blocks_of_the_same_round():
     assert found.limits[1].error == "a network share"
 
 
-@pytest.mark.parametrize("own", OWN, ids=lambda own: own.name)
+@pytest.mark.parametrize("own", LIMITS, ids=lambda own: own.name)
 def test_a_limit_works_at_every_row_and_is_no_choice(tiny_photos, own):
     assert own.name not in LOADERS or find_loader(own.name) is own
     assert not is_choice(own.name)
@@ -120,10 +120,10 @@ def test_without_a_jpeg_there_is_no_limit_of_decoding(tmp_path):
     manifest = scan(tmp_path, validation=0, test=0)
     order = Order(2, 2)
     with pytest.raises(SourceError, match="no JPEG"):
-        OWN[0].open(
+        LIBJPEG_TURBO.open(
             manifest,
             BatchSpec(batch_size=2),
-            parse_settings(OWN[0], {}),
+            parse_settings(LIBJPEG_TURBO, {}),
             order,
             Faults(tolerance("raise", 0, 2), {}),
         )

@@ -18,8 +18,7 @@ from feedbench.bench.pixels.reasons import reason
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import SamePixels
 from feedbench.loaders import BatchSpec, LoaderError, scan
-from feedbench.loaders.images.pillow import picture
-from feedbench.loaders.keras_pil import fitted
+from feedbench.loaders.images.pillow import fitted, picture
 
 SPEC = BatchSpec(batch_size=8, image_size=32)
 PIL = Choice(loader="keras_pil")
@@ -219,3 +218,11 @@ def test_the_command_says_what_differs(busy, tmp_path):
     wrong = feedbench("pixels", busy, "--loader", "keras_pil")
     assert wrong.returncode == 2
     assert "name another to compare it with" in wrong.stderr
+
+
+def test_without_a_loader_all_that_open_by_their_defaults_are_compared(tiny_photos, tmp_path):
+    told = tmp_path / "p.json"
+    done = feedbench("pixels", tiny_photos, "--images", 4, "--image-size", 32, "--json", told)
+    assert told.exists(), done.stderr
+    compared = [one["loader"] for one in json.loads(told.read_text())["loaders"]]
+    assert compared == ["keras_pil", "keras_directory", "tf_data", "turbo"]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from feedbench.loaders import SourceError, scan
+from feedbench.loaders import LOADERS, SourceError, scan
 from feedbench.loaders.audit.audit import attach, audit
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import Limits
@@ -210,7 +211,7 @@ def test_a_blacklist_wins_over_the_audit(zoo, tmp_path):
     text = blacklist_of(bad_rows(manifest)).replace("any/empty.jpg,no", "any/empty.jpg,yes")
     path.write_text(text + "any/rgb.png,no,ugly\n", errors="surrogateescape")
     said = with_blacklist(manifest, path)
-    kept, left_out = usable(said, ["pillow", "tensorflow"])
+    kept, left_out = usable(said, [("pillow",), ("pillow", "tensorflow")])
     names = kept.table["path"].to_pylist()
     assert b"any/empty.jpg" in names
     assert b"any/rgb.png" not in names
@@ -218,7 +219,7 @@ def test_a_blacklist_wins_over_the_audit(zoo, tmp_path):
     reasons = {line["path"]: line["reason"] for line in left_out.to_pylist()}
     assert reasons[b"any/rgb.png"] == "blacklist: ugly"
     said.write(tmp_path / "m.parquet")
-    assert len(usable(scan(tmp_path / "m.parquet"), ["pillow"])[0]) >= len(kept)
+    assert len(usable(scan(tmp_path / "m.parquet"), [("pillow",)])[0]) >= len(kept)
 
 
 @pytest.mark.parametrize(
@@ -240,13 +241,13 @@ def test_a_wrong_blacklist_is_named(photos, tmp_path, text, said):
 def test_a_blacklist_needs_no_audit(photos, tmp_path):
     path = tmp_path / "b.csv"
     path.write_text("path,use,reason\nant/00.jpg,no,\n")
-    kept, left_out = usable(with_blacklist(scan(photos), path), ["pillow"])
+    kept, left_out = usable(with_blacklist(scan(photos), path), [("pillow",)])
     assert len(kept) == 44
     assert left_out["reason"].to_pylist() == ["blacklist: no reason given"]
 
 
 def test_each_librarys_own_call_is_judged(zoo, tmp_path):
-    found = verdicts(audited(zoo.root, tmp_path / "store")[0])
+    found = verdicts(audited(zoo.root, tmp_path / "store")[0], LOADERS.values())
     assert found["keras_pil"].drops == found["tf_data"].drops == 0
     # .webp, .tiff, .avif, .jxl, .pic and a file without extension
     assert found["keras_directory"].drops == 18
@@ -255,6 +256,12 @@ def test_each_librarys_own_call_is_judged(zoo, tmp_path):
     turned, transparent, deep = len(zoo.upright), 7, 3
     assert found["keras_pil"].alters == turned + transparent + deep
     assert found["tf_data"].fails > found["tf_data"].left_out
+    # A loader that stands for no library's call is judged by what it leaves out alone.
+    assert asdict(found["turbo"]) == {
+        **dict.fromkeys(("fails", "alters", "drops")),
+        "left_out": found["tf_data"].left_out,
+    }
+    assert not {"packed", "synthetic"} & found.keys()
 
 
 def test_files_newer_than_the_audit_are_believed(photos, tmp_path):
@@ -262,7 +269,7 @@ def test_files_newer_than_the_audit_are_believed(photos, tmp_path):
     (photos / "ant" / "new.jpg").write_bytes(b"text")
     manifest = attach(scan(photos, validation=0, test=0), Store(tmp_path / "store").facts())
     assert manifest.table["bytes"].null_count == 1
-    assert len(usable(manifest, ["pillow", "tensorflow"])[0]) == len(first) + 1
+    assert len(usable(manifest, [("pillow",), ("pillow", "tensorflow")])[0]) == len(first) + 1
 
 
 def test_a_store_that_cannot_be_written_is_named(photos, tmp_path):

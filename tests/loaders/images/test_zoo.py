@@ -46,7 +46,7 @@ def resized(picture):
 @pytest.mark.parametrize("orientation", ["ignore", "apply"])
 @pytest.mark.parametrize(("name", "settings"), LOADED, ids=str)
 def test_every_format_gives_its_picture_in_every_loader(zoo, audited, name, settings, orientation):
-    manifest, _ = usable(audited, [LOADERS[name].decoder])
+    manifest, _ = usable(audited, [LOADERS[name].readable_by])
     spec = BatchSpec(
         batch_size=8, image_size=SIDE, shuffle=False, value_range=(0, 255), orientation=orientation
     )
@@ -113,8 +113,8 @@ def test_copies_have_one_digest(audited):
 
 
 def test_a_comparison_uses_what_all_its_loaders_read(audited):
-    both, left_out = usable(audited, ["pillow", "tensorflow"])
-    alone, _ = usable(audited, ["tensorflow"])
+    both, left_out = usable(audited, [("pillow",), ("pillow", "tensorflow")])
+    alone, _ = usable(audited, [("pillow", "tensorflow")])
     assert len(alone) - len(both) == 3  # JPEG XL
     assert len(both) + len(left_out) == len(audited)
 
@@ -127,7 +127,7 @@ def test_turning_upright_needs_an_audit(zoo):
 
 
 def test_the_background_is_the_specs(audited):
-    manifest, _ = usable(audited, ["pillow", "tensorflow"])
+    manifest, _ = usable(audited, [("pillow",), ("pillow", "tensorflow")])
     spec = BatchSpec(batch_size=8, image_size=SIDE, shuffle=False, background=(255, 0, 0))
     spec = spec.model_copy(update={"value_range": (0.0, 255.0)})
     shown = {

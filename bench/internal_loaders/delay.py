@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from feedbench.bench.diagnose.stages import Run, on_cores, repeated
 from feedbench.loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
 from feedbench.loaders.contract import Dtype
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.stages.stage import Run, Stages, on_processes, repeated, whole_files
 
-NAME = "rehearsal"
 _PIECE = bytes(16_384)  # hashlib lets other threads run while it works at more than 2 kB
 
 
-class Rehearsal(Settings):
+class Delays(Settings):
     """Seconds that each part takes for an image."""
 
     read_s: NonNegativeFloat = Field(0.0, description="reading a file waits so long")
@@ -38,32 +37,25 @@ class Rehearsal(Settings):
         return "uint8"
 
 
-class RehearsalStages:
-    """The same parts, each alone; the lock is none of them."""
+def _stages(manifest: Manifest, spec: BatchSpec, settings: Delays) -> Stages:
+    """The same parts, each alone; the lock belongs to none of them."""
 
-    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Rehearsal) -> None:
-        self._spec = spec
-        self._settings = settings
+    def decode(cores: int) -> Run:
+        return on_processes(lambda _: _work(settings.decode_s), 1, cores)
 
-    def decode(self, cores: int) -> Run:
-        """Works for `decode_s`."""
-        return on_cores(lambda _: _work(self._settings.decode_s), 1, cores)
+    def assemble(cores: int) -> Run:
+        return repeated(_batches(settings.copy_s * spec.batch_size, spec.batch_size))
 
-    def transform(self, cores: int) -> Run:
-        """Nothing to speak of."""
-        return on_cores(lambda _: _work(0.0), 1, cores)
-
-    def assemble(self) -> Run:
-        """Works for `copy_s` an image."""
-        return repeated(self._batches())
-
-    def _batches(self) -> Iterator[int]:
-        while True:
-            _work(self._settings.copy_s * self._spec.batch_size)
-            yield self._spec.batch_size
+    return Stages(whole_files(manifest, _throttled(settings)), decode, assemble=assemble)
 
 
-def throttled(settings: Rehearsal) -> Callable[[bytes], int]:
+def _batches(seconds: float, size: int) -> Iterator[int]:
+    while True:
+        _work(seconds)
+        yield size
+
+
+def _throttled(settings: Delays) -> Callable[[bytes], int]:
     """A reader of files that takes `read_s` longer for each."""
 
     def read(path: bytes) -> int:
@@ -88,7 +80,7 @@ def _hold(seconds: float) -> None:
 
 
 def _open(
-    manifest: Manifest, spec: BatchSpec, settings: Rehearsal, order: Order, faults: Faults
+    manifest: Manifest, spec: BatchSpec, settings: Delays, order: Order, faults: Faults
 ) -> Stream:
     maker = _Maker(manifest, spec, settings)
     pieces = order.pieces(spec.batch_size)
@@ -100,10 +92,10 @@ def _open(
 
 
 class _Maker:
-    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Rehearsal) -> None:
+    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Delays) -> None:
         self._manifest = manifest
         self._settings = settings
-        self._read = throttled(settings)
+        self._read = _throttled(settings)
         self._images = np.zeros((spec.batch_size, spec.image_size, spec.image_size, 3), np.uint8)
 
     def batch(self, rows: Any) -> Batch:
@@ -148,11 +140,12 @@ class _Crew:
             self._ready.put(self._maker.batch(self._order.rows(begin, end)))
 
 
-OWN = (
-    Loader(
-        name=NAME,
-        summary="known delays in every part: for the self-test alone",
-        settings=Rehearsal,
-        open=_open,
-    ),
+DELAY = Loader(
+    name="delay",
+    summary="known delays in every part: for the self-test alone",
+    settings=Delays,
+    open=_open,
+    role="self-test",
+    readable_by=(),
+    stages=_stages,
 )

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from threading import local
-from typing import Any
 
 import numpy as np
 import psutil
@@ -34,7 +33,7 @@ from feedbench.loaders.contract import Dtype
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
-from feedbench.loaders.pack.pack import THERE, Pack
+from feedbench.loaders.pack.pack import Pack
 
 _HELD_SHARE = 0.25  # of the memory that is free, which a limit may hold
 _HELD_BYTES = 1 << 30
@@ -91,16 +90,9 @@ def _files(manifest: Manifest, seed: int) -> list[bytes]:
 def _packed(folder: str) -> list[bytes]:
     pack = Pack(Path(folder))
     try:
-        there = np.flatnonzero(pack.index["state"] == THERE)
-        return _held(_entry(pack, entry) for entry in pack.entries(there))
+        return _held(pack.row_bytes(row) for row in pack.readable().tolist())
     finally:
         pack.close()
-
-
-def _entry(pack: Pack, entry: Any) -> bytes:
-    data = np.empty(entry[2], np.uint8)
-    pack.read(entry, data)
-    return data.tobytes()
 
 
 def _held(files: Iterator[bytes]) -> list[bytes]:
@@ -160,19 +152,18 @@ def _may_hold() -> int:
     return int(min(_HELD_BYTES, psutil.virtual_memory().available * _HELD_SHARE))
 
 
-OWN = (
-    Loader(
-        name="libjpeg_turbo",
-        summary="libjpeg-turbo alone on all cores: a limit, not a choice",
-        settings=LibjpegTurbo,
-        open=_decoding,
-        makes_batches=False,
-    ),
-    Loader(
-        name="memory_copy",
-        summary="images copied from memory into batches: a limit, not a choice",
-        settings=Limit,
-        open=_copying,
-        makes_batches=False,
-    ),
+LIBJPEG_TURBO = Loader(
+    name="libjpeg_turbo",
+    summary="libjpeg-turbo alone on all cores: a limit, not a choice",
+    settings=LibjpegTurbo,
+    open=_decoding,
+    role="upper bound",
+)
+MEMORY_COPY = Loader(
+    name="memory_copy",
+    summary="images copied from memory into batches: a limit, not a choice",
+    settings=Limit,
+    open=_copying,
+    role="upper bound",
+    readable_by=(),
 )

@@ -1,0 +1,68 @@
+"""What a library's own call does with audited files, as most people write it.
+
+The loaders here correct most of it; whoever writes the call by hand meets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from feedbench.loaders.capabilities import LibraryCall
+from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.decode_path import (
+    ALPHA,
+    GREY,
+    PILLOW,
+    PLAIN,
+    pillow_ways,
+    tensorflow_ways,
+    turns,
+)
+from feedbench.loaders.images.pillow import UPRIGHT
+from feedbench.loaders.manifest import Manifest
+
+_UPRIGHT = BatchSpec(orientation="apply")
+Flags = NDArray[np.bool_]
+
+
+def load_img(manifest: Manifest) -> LibraryCall:
+    """Keras' `load_img`, which is Pillow's `Image.open` and `convert("RGB")`."""
+    fails = flags(pc.is_valid(manifest.table["pillow"]))
+    alters = ~fails & (pillow_ways(manifest, _UPRIGHT) == PILLOW)
+    return LibraryCall(fails, alters, np.zeros_like(fails))
+
+
+def decode_image(manifest: Manifest) -> LibraryCall:
+    """TensorFlow's `decode_image` with the usual `channels=3`."""
+    ways = tensorflow_ways(manifest, _UPRIGHT)
+    strict = flags(pc.is_in(manifest.table["format"], pa.array(["WEBP", "JXL"])))
+    fails = flags(pc.is_valid(manifest.table["tensorflow"]))
+    fails |= strict & np.isin(ways, (ALPHA, GREY))
+    turned = turns(manifest, _UPRIGHT, ways) != UPRIGHT
+    alters = ~fails & ((ways != PLAIN) | turned)
+    return LibraryCall(fails, alters, np.zeros_like(fails))
+
+
+def only_listed(call: LibraryCall, manifest: Manifest, listed: Iterable[str]) -> LibraryCall:
+    """A call that is made for files with one of some extensions, and drops all others."""
+    there = flags(pc.is_in(extensions(manifest), pa.array(list(listed))))
+    return LibraryCall(call.fails & there, call.alters & there, ~there)
+
+
+def extensions(manifest: Manifest) -> Any:
+    """Each file's extension in small letters with its dot; empty where it has none."""
+    found = pc.extract_regex(manifest.table["path"], rb"(?P<extension>\.[A-Za-z0-9]+)$")
+    found = pc.struct_field(found, "extension")
+    text = pc.fill_null(found, b"").cast(pa.string())
+    return pc.utf8_lower(text)
+
+
+def flags(column: Any) -> Flags:
+    """A boolean column as an array, False where it is null."""
+    return np.asarray(pc.fill_null(column, False).combine_chunks().to_numpy(False), np.bool_)

@@ -1,0 +1,25 @@
+"""The parts of a loader that a diagnosis measures alone."""
+
+from feedbench.loaders.stages.stage import (
+    Reading,
+    Run,
+    Stage,
+    Stages,
+    Timed,
+    on_processes,
+    on_threads,
+    repeated,
+    whole_files,
+)
+
+__all__ = [
+    "Reading",
+    "Run",
+    "Stage",
+    "Stages",
+    "Timed",
+    "on_processes",
+    "on_threads",
+    "repeated",
+    "whole_files",
+]

@@ -1,0 +1,82 @@
+"""The stages of a loader that decodes with Pillow and assembles with NumPy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.host_augment import finished
+from feedbench.loaders.images.pillow import fitted, picture
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.stages.draws import flips
+from feedbench.loaders.stages.stage import (
+    HELD_BYTES,
+    Run,
+    Stages,
+    on_processes,
+    repeated,
+    sample,
+    whole_files,
+)
+
+
+def pillow_stages(manifest: Manifest, spec: BatchSpec) -> Stages:
+    """Whole files read, decoded, resized and stacked as `load_img` and NumPy do it."""
+    work = PillowWork(manifest, spec)
+    return Stages(whole_files(manifest), work.decode, work.transform, work.assemble)
+
+
+class PillowWork:
+    """A sample of a manifest; more cores are more processes, so that they share no lock."""
+
+    def __init__(self, manifest: Manifest, spec: BatchSpec) -> None:
+        self._manifest = manifest
+        self._spec = spec
+
+    def decode(self, cores: int) -> Run:
+        """Pillow's own calls, as load_img makes them."""
+        return on_processes(self._decoded, len(self._files), cores)
+
+    def transform(self, cores: int) -> Run:
+        """Resizing, and the copy out of Pillow."""
+        return on_processes(self._transformed, len(self._pictures), cores)
+
+    def assemble(self, cores: int) -> Run:
+        """Stacking, flips and value range, on one core."""
+        return repeated(self._batches())
+
+    @cached_property
+    def _files(self) -> list[bytes]:
+        return sample(self._manifest)[1]
+
+    @cached_property
+    def _pictures(self) -> list[Any]:
+        pictures: list[Any] = []
+        held = 0
+        for index in range(len(self._files)):
+            pictures.append(self._decoded(index))
+            held += 3 * pictures[-1].width * pictures[-1].height
+            if held > HELD_BYTES:
+                break
+        return pictures
+
+    def _batches(self) -> Iterator[int]:
+        size = self._spec.batch_size
+        images = [self._transformed(index) for index in range(len(self._pictures))]
+        batch = [images[index % len(images)] for index in range(size)]
+        draws = flips(size, self._spec)
+        while True:
+            finished(np.stack(batch), draws, self._spec)
+            yield size
+
+    def _decoded(self, index: int) -> Any:
+        return picture(io.BytesIO(self._files[index]), self._spec)
+
+    def _transformed(self, index: int) -> NDArray[np.float32]:
+        return np.asarray(fitted(self._pictures[index], self._spec), np.float32)

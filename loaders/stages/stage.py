@@ -1,0 +1,144 @@
+"""A part of a loader that can be measured alone, and the ways to run one on several cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Rows
+
+HELD_BYTES = 200_000_000  # of decoded images that a stage keeps to work on, at most
+SAMPLE = 256  # files whose bytes are kept to be decoded
+
+
+class Timed(NamedTuple):
+    """What was done in one timed window."""
+
+    images: int
+    seconds: float
+
+
+Run = Callable[[float], Timed]  # works for at least that many seconds, and at least once
+Stage = Callable[[int], Run]  # prepares the work for a number of cores
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a loader reads images, one item after the other, on any number of threads.
+
+    Attributes:
+        find: what `read` needs to know of some rows, one item each; not timed.
+        read: reads one item and returns the number of its bytes.
+        pack_bytes: of all rows, in the pack that is read; None where `read` reads the manifest's
+            own files whole.
+    """
+
+    find: Callable[[Rows], Sequence[Any]]
+    read: Callable[[Any], int]
+    pack_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What a loader does for an image once its caches are full; None where it has no such part.
+
+    Attributes:
+        reading: from the disk or its cache to bytes in memory.
+        decode: from a file's bytes to pixels.
+        transform: from pixels to an image of the batch's size, augmented.
+        assemble: from such images to a batch in its value range.
+        assembles_in_parallel: whether several cores assemble batches at once.
+    """
+
+    reading: Reading | None
+    decode: Stage | None = None
+    transform: Stage | None = None
+    assemble: Stage | None = None
+    assembles_in_parallel: bool = False
+
+
+def whole_files(manifest: Manifest, read: Callable[[bytes], int] | None = None) -> Reading:
+    """Reading the manifest's own files; `read` takes a path and returns the number of bytes."""
+    return Reading(manifest.paths, read or _read)
+
+
+def _read(path: bytes) -> int:
+    return len(Path(os.fsdecode(path)).read_bytes())
+
+
+def sample(manifest: Manifest, seed: int = 0) -> tuple[Rows, list[bytes]]:
+    """Some random rows and the bytes of their files."""
+    drawn = np.random.default_rng(seed).permutation(len(manifest))[:SAMPLE]
+    return drawn, [Path(os.fsdecode(path)).read_bytes() for path in manifest.paths(drawn)]
+
+
+def repeated(work: Iterator[int]) -> Run:
+    """A run that takes from an endless iterator, each item a number of images that were done."""
+
+    def run(seconds: float) -> Timed:
+        begin = perf_counter()
+        images = 0
+        while not images or perf_counter() - begin < seconds:
+            images += next(work)
+        return Timed(images, perf_counter() - begin)
+
+    return run
+
+
+def on_processes(work: Callable[[int], object], count: int, cores: int) -> Run:
+    """A run of work on items 0 to `count`, one image each, on as many processes as cores.
+
+    The processes are forked here, so that they inherit the items, and wait between the windows.
+    One core needs no process of its own.
+    """
+    if cores == 1:
+        return repeated(_each(work, count, 1))
+    context = multiprocessing.get_context("fork")
+    pipes = [context.Pipe() for _ in range(cores)]
+    for _, theirs in pipes:
+        context.Process(target=_serve, args=(theirs, work, count), daemon=True).start()
+
+    def run(seconds: float) -> Timed:
+        begin = perf_counter()
+        for ours, _ in pipes:
+            ours.send(seconds)
+        images = sum(ours.recv() for ours, _ in pipes)
+        return Timed(images, perf_counter() - begin)
+
+    return run
+
+
+def on_threads(work: Callable[[int], object], count: int, cores: int, images: int = 1) -> Run:
+    """A run of work on items 0 to `count`, `images` each, on as many threads as cores."""
+    pool = ThreadPoolExecutor(cores)
+    # Each begins at another item, so that no two of them read the same memory at a time.
+    runs = [repeated(_each(work, count, images, count * core // cores)) for core in range(cores)]
+
+    def run(seconds: float) -> Timed:
+        begin = perf_counter()
+        done = sum(timed.images for timed in pool.map(lambda one: one(seconds), runs))
+        return Timed(done, perf_counter() - begin)
+
+    return run
+
+
+def _each(work: Callable[[int], object], count: int, images: int, first: int = 0) -> Iterator[int]:
+    for index in cycle([*range(first, count), *range(first)]):
+        work(index)
+        yield images
+
+
+def _serve(pipe: Any, work: Callable[[int], object], count: int) -> None:
+    run = repeated(_each(work, count, 1))
+    while True:
+        pipe.send(run(pipe.recv()).images)

@@ -1,0 +1,194 @@
+"""The stages of a loader that decodes in a TensorFlow graph, or gathers its cache from one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feedbench.loaders.contract import BatchSpec, Dtype
+from feedbench.loaders.images.tensorflow import (
+    Decode,
+    Decoding,
+    changed,
+    resizer,
+    to_bytes,
+    to_range,
+)
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.row_cache import RowCache
+from feedbench.loaders.stages.draws import flips
+from feedbench.loaders.stages.stage import HELD_BYTES, Run, repeated, sample
+
+_PIECE = 8  # images that tf.data counts at once
+_BATCHES = 64  # of random rows that a cache is asked for, again and again
+
+
+class TensorFlowWork:
+    """A sample of a manifest in tf.data; more cores are more of its threads."""
+
+    def __init__(
+        self, manifest: Manifest, spec: BatchSpec, decode: Decode, image_dtype: Dtype
+    ) -> None:
+        self._manifest = manifest
+        self._spec = spec
+        self._decode: Decode = decode
+        self._dtype = image_dtype
+
+    def decode(self, cores: int) -> Run:
+        """The loader's own decoder in a graph."""
+        import tensorflow as tf
+
+        files = tf.data.Dataset.from_tensor_slices((self._files, self._hows))
+        return _mapped(files, lambda data, how: tf.shape(self._decoding(data, how))[0], cores)
+
+    def transform(self, cores: int) -> Run:
+        """Resizing and flips in a graph."""
+        import tensorflow as tf
+
+        places, held = side_by_side([_even(pixels) for pixels in self._pictures])
+        pixels, draws = tf.constant(held), flips(len(places), self._spec)
+        resize, spec = resizer(self._spec), _flips_alone(self._spec)
+
+        def made(place: Any, draw: Any) -> Any:
+            picture = tf.reshape(pixels[place[0] : place[1]], place[2:])
+            return tf.shape(to_bytes(changed(resize(picture), draw, spec)))[0]
+
+        return _mapped(tf.data.Dataset.from_tensor_slices((places, draws)), made, cores)
+
+    def assemble(self, cores: int) -> Run:
+        """Copying images into a batch, and the range where the host applies it; one core."""
+        import tensorflow as tf
+
+        side, size = self._spec.image_size, self._spec.batch_size
+        images = tf.data.Dataset.from_tensors(tf.zeros((side, side, 3), tf.uint8)).repeat()
+        batches = images.batch(size)
+        if self._dtype == "float32":
+            batches = batches.map(lambda batch: to_range(batch, self._spec))
+        return repeated(_counted(batches, size))
+
+    @cached_property
+    def _decoding(self) -> Decoding:
+        return Decoding(self._manifest, self._spec, self._decode)
+
+    @cached_property
+    def _sample(self) -> tuple[NDArray[np.int64], list[bytes]]:
+        return sample(self._manifest)
+
+    @property
+    def _files(self) -> list[bytes]:
+        return self._sample[1]
+
+    @property
+    def _hows(self) -> NDArray[np.int8]:
+        rows, hows = self._sample[0], self._decoding.hows
+        return np.zeros(len(rows), np.int8) if hows is None else hows[rows]
+
+    @cached_property
+    def _pictures(self) -> list[NDArray[np.uint8]]:
+        pictures: list[NDArray[np.uint8]] = []
+        held = 0
+        for data, how in zip(self._files, self._hows, strict=True):
+            pictures.append(self._decoding(data, how).numpy())
+            held += pictures[-1].nbytes
+            if held > HELD_BYTES:
+                break
+        return pictures
+
+
+class CacheWork:
+    """Rows gathered from a cache of decoded images, in memory or in a file, inside tf.data."""
+
+    def __init__(
+        self, manifest: Manifest, spec: BatchSpec, image_dtype: Dtype, folder: Path | None
+    ) -> None:
+        """Gather from memory, or from a file in the folder if one is given."""
+        self._spec = spec
+        self._dtype = image_dtype
+        self._folder = folder
+        self._rows = min(len(manifest), max(1, HELD_BYTES // (3 * spec.image_size**2)))
+
+    def assemble(self, cores: int) -> Run:
+        """Gathering a batch, augmenting it, and the range where the host applies it."""
+        import tensorflow as tf
+
+        spec, cache = self._spec, self._cache
+        size, side = spec.batch_size, spec.image_size
+        rows = np.random.default_rng(0).integers(self._rows, size=(_BATCHES, size))
+        draws = spec.augment.drawn(spec.seed, 0, np.arange(size))
+
+        def taken(rows: Any) -> Any:
+            images = tf.numpy_function(cache.take, [rows], tf.uint8, stateful=True)
+            images = changed(tf.ensure_shape(images, (size, side, side, 3)), draws, spec)
+            return to_range(images, spec) if self._dtype == "float32" else to_bytes(images)
+
+        batches = tf.data.Dataset.from_tensor_slices(rows).repeat()
+        parallel = None if cores == 1 else cores
+        batches = batches.map(taken, num_parallel_calls=parallel)
+        return repeated(_counted(batches.with_options(_options(cores)), size))
+
+    @cached_property
+    def _cache(self) -> RowCache:
+        shape = (self._rows, self._spec.image_size, self._spec.image_size, 3)
+        images = np.empty(shape, np.uint8)
+        if self._folder is not None:
+            # Without a name: the file is gone with its process, however that ends.
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                images = np.memmap(file, np.uint8, "w+", shape=shape)
+        images[:] = 127  # memory that was never written is one page for all
+        return RowCache(images)
+
+
+def _flips_alone(spec: BatchSpec) -> BatchSpec:
+    """The spec with flips alone, which are all that an image by itself is changed by."""
+    augment = {"horizontal_flip": spec.augment.horizontal_flip}
+    return BatchSpec.model_validate({**spec.model_dump(), "augment": augment})
+
+
+def _mapped(items: Any, work: Callable[..., Any], cores: int) -> Run:
+    parallel = None if cores == 1 else cores
+    made = items.repeat().map(work, num_parallel_calls=parallel)
+    return repeated(_counted(made.batch(_PIECE).with_options(_options(cores)), _PIECE))
+
+
+def _options(cores: int) -> Any:
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = cores
+    options.threading.max_intra_op_parallelism = 1
+    options.deterministic = cores == 1
+    return options
+
+
+def _counted(dataset: Any, images: int) -> Iterator[int]:
+    for _ in dataset:
+        yield images
+
+
+def _even(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """All but the last few rows and columns, so that the bytes are a multiple of 64."""
+    high, wide, _ = pixels.shape
+    return pixels[: max(1, high - high % 4), : max(1, wide - wide % 16)]
+
+
+def side_by_side(pictures: list[NDArray[np.uint8]]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Where each picture is (begin, end, shape) and all of them in one array, uint8 `[bytes]`.
+
+    A graph has one constant then and not a branch a picture, which takes 20 s to build. Each begins
+    at a multiple of 64 bytes: a slice from there to another such place is not copied.
+    """
+    begin, places = 0, []
+    for pixels in pictures:
+        places.append([begin, begin + pixels.size, *pixels.shape])
+        begin += -(-pixels.size // 64) * 64
+    held = np.zeros(begin, np.uint8)
+    for pixels, place in zip(pictures, places, strict=True):
+        held[place[0] : place[1]] = pixels.reshape(-1)
+    return np.array(places, np.int32), held

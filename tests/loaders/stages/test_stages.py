@@ -1,0 +1,114 @@
+"""The stages of a loader do what that loader does: its own decoder, its own pack, its own cache."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
+from feedbench.loaders.images.tensorflow import Decoding
+from feedbench.loaders.stages.stage import on_processes, on_threads, repeated, sample
+
+SPEC = BatchSpec(batch_size=8, image_size=32, augment={"horizontal_flip": True})
+pytestmark = pytest.mark.usefixtures("beside_packs")
+
+
+@pytest.fixture(scope="module")
+def manifest(splits_folder):
+    return scan(splits_folder).only("train")
+
+
+def stages_of(name, manifest, **settings):
+    loader = find_loader(name)
+    return loader.stages(manifest, SPEC, parse_settings(loader, settings))
+
+
+def names(stages):
+    parts = ("reading", "decode", "transform", "assemble")
+    return [part for part in parts if getattr(stages, part) is not None]
+
+
+def test_turbo_is_decoded_by_libjpeg_at_full_size_and_not_by_tensorflow(manifest):
+    work = stages_of("turbo", manifest).decode.__self__
+    rows, files = sample(manifest)
+    scaled = Decoding(manifest, SPEC, "scaled")
+    smaller = 0
+    for index, data in enumerate(files):
+        pixels = work.picture(index)
+        assert np.array_equal(pixels, simplejpeg.decode_jpeg(data))
+        smaller += scaled(data, 0).shape != pixels.shape
+    assert len(rows) == len(manifest)
+    assert smaller > 0
+
+
+def test_turbo_scaled_is_decoded_by_scaled_libjpeg(manifest):
+    full, scaled = (stages_of("turbo", manifest, decode=way).decode for way in ("full", "scaled"))
+    sizes = [
+        (full.__self__.picture(index).size, scaled.__self__.picture(index).size)
+        for index in range(len(manifest))
+    ]
+    assert all(small <= large for large, small in sizes)
+    assert any(small < large for large, small in sizes)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("keras_pil", {}, ["reading", "decode", "transform", "assemble"]),
+        ("keras_directory", {}, ["reading", "decode", "transform", "assemble"]),
+        ("tf_data", {}, ["reading", "decode", "transform", "assemble"]),
+        ("tf_data", {"cache": "encoded"}, ["decode", "transform", "assemble"]),
+        ("tf_data", {"cache": "decoded"}, ["assemble"]),
+        ("tf_data", {"cache": "disk"}, ["assemble"]),
+        ("turbo", {}, ["reading", "decode", "transform"]),
+        ("turbo", {"output": "float32"}, ["reading", "decode", "transform", "assemble"]),
+        ("turbo", {"cache": "decoded"}, ["assemble"]),
+        ("turbo", {"cache": "packed", "pack_dir": "own"}, ["reading", "transform"]),
+        ("packed", {"pack": "arrays"}, ["reading", "transform"]),
+        ("packed", {"pack": "jpeg"}, ["reading", "decode", "transform"]),
+    ],
+    ids=str,
+)
+def test_a_loader_has_the_stages_that_it_works_at_with_its_cache_full(
+    manifest, name, settings, expected
+):
+    assert names(stages_of(name, manifest, **settings)) == expected
+
+
+def test_building_stages_reads_and_writes_nothing_but_a_packs_index(manifest, monkeypatch):
+    monkeypatch.setattr(Path, "read_bytes", None)
+    for name, settings in (
+        ("keras_pil", {}),
+        ("tf_data", {"cache": "disk", "cache_dir": "nowhere"}),
+        ("turbo", {"cache": "packed", "pack_dir": "nowhere"}),
+    ):
+        stages_of(name, manifest, **settings)
+    assert not Path("nowhere").exists()
+
+
+def test_a_pack_is_read_row_by_row(manifest, packs):
+    for kind in ("arrays", "jpeg"):
+        stages = stages_of("packed", manifest, pack=kind)
+        rows = np.arange(len(manifest))
+        sizes = [stages.reading.read(item) for item in stages.reading.find(rows)]
+        assert sum(sizes) == stages.reading.pack_bytes
+        assert (sizes == [3 * 32 * 32] * len(rows)) == (kind == "arrays")
+
+
+def test_whole_files_are_read_by_their_own_bytes(manifest):
+    for name in ("keras_pil", "turbo"):
+        reading = stages_of(name, manifest).reading
+        rows = np.array([3, 1])
+        sizes = [reading.read(item) for item in reading.find(rows)]
+        assert sizes == [Path(manifest.path(row)).stat().st_size for row in rows]
+        assert reading.pack_bytes is None
+
+
+def test_work_is_counted_on_each_core_and_done_at_least_once():
+    assert repeated(iter([3, 4]))(0.0).images == 3
+    seen = []
+    assert on_threads(seen.append, 4, 2, images=5)(0.0).images == 10
+    assert sorted(seen) == [0, 2]
+    assert on_processes(seen.append, 4, 3)(0.0).images == 3
+    assert sorted(seen) == [0, 2]  # what the processes did is in their own memory

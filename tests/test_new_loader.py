@@ -1,0 +1,198 @@
+"""A new loader is one file and its entry in LOADERS: every command takes it up without more."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import feedbench
+
+HERE = Path(__file__).parent
+TINY = '''"""Pillow in line, as few lines as a loader can have."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images import fitted, picture
+from feedbench.loaders.images.host_augment import finished
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.order import Order
+
+
+class Tiny(Settings):
+    reader: Literal["path", "bytes"] = Field("path", description="what Pillow is given")
+
+
+def open_stream(
+    manifest: Manifest, spec: BatchSpec, settings: Tiny, order: Order, faults: Faults
+) -> Stream:
+    return Stream(batches(manifest, spec, settings, order), faults=faults)
+
+
+def batches(
+    manifest: Manifest, spec: BatchSpec, settings: Tiny, order: Order
+) -> Iterator[Batch]:
+    def image(row: int) -> np.ndarray:
+        path = manifest.path(row)
+        file = path if settings.reader == "path" else io.BytesIO(Path(path).read_bytes())
+        return np.asarray(fitted(picture(file, spec), spec), np.float32)
+
+    for begin, end in order.pieces(order.batch_size):
+        rows, draws = order.rows(begin, end), order.draws(begin, end)
+        images = finished(np.stack([image(row) for row in rows.tolist()]), draws, spec)
+        changes = spec.augment.for_device(draws, spec.image_size)
+        yield Batch(images, manifest.labels[rows], rows, changes)
+
+
+LOADER = Loader(
+    name="tiny",
+    summary="Pillow in line",
+    settings=Tiny,
+    open=open_stream,
+    space={"reader": ("path", "bytes")},
+)
+'''
+SMALL = ["--batch-size", "4", "--image-size", "32"]
+ASKED = """
+import json
+from feedbench.bench.commands.tune import _default_loaders
+from feedbench.bench.limits.limits import limit_of
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.plan.suites import built_in
+from feedbench.loaders import scan
+
+manifest = scan("photos").only("train")
+suites = {name: [str(one) for one in built_in(name, manifest)] for name in SUITES}
+limit = str(limit_of(Choice(loader="tiny")))
+print(json.dumps({"suites": suites, "tune": _default_loaders(manifest, {}), "limit": limit}))
+"""
+DIAGNOSED = """
+import json
+from pathlib import Path
+from feedbench.bench.diagnose.measure import Pace, Question, diagnose
+from feedbench.bench.diagnose.verdict import derive
+from feedbench.bench.plan.accelerators import accelerator_of
+from feedbench.bench.plan.plan import Choice
+from feedbench.loaders import BatchSpec, scan
+from feedbench.trainer import Recipe
+
+Path("diagnosis").mkdir()
+fed = "emulated:rtx3090"
+spec = BatchSpec(batch_size=4, image_size=32)
+question = Question(Choice(loader="tiny"), spec, Recipe(), fed, accelerator_of(fed), "warm")
+pace = Pace(0.05, block_s=0.2, whole_s=0.2, warm_up_s=0.1, rounds=3, budget_s=60)
+folder = Path("diagnosis")
+record = diagnose(question, scan("photos").only("train"), folder, lambda text: None, pace)
+found = derive(record)
+print(json.dumps({"parts": [part.name for part in record.parts], "verdict": found.verdict}))
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A folder with a copy of the package that has one loader more, its tests, and photographs."""
+    root = tmp_path_factory.mktemp("copy")
+    leave = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(feedbench.__file__).parent, root / "feedbench", ignore=leave)
+    loaders = root / "feedbench" / "loaders"
+    (loaders / "tiny.py").write_text(TINY)
+    table = (loaders / "__init__.py").read_text()
+    table = put(table, "from feedbench.loaders import keras_directory,", " tiny,")
+    table = put(table, '    "synthetic": synthetic.LOADER,\n', '    "tiny": tiny.LOADER,\n')
+    (loaders / "__init__.py").write_text(table)
+    (root / "tests" / "loaders").mkdir(parents=True)
+    for name in ("conftest.py", "loaders/test_contract.py"):
+        shutil.copy(HERE / name, root / "tests" / name)
+    shutil.copy(HERE.parent / "pyproject.toml", root)
+    called(root, "make-data", "photos", "--images", "30")
+    return root
+
+
+def put(text, after, new):
+    assert text.count(after) == 1
+    return text.replace(after, after + new)
+
+
+def python(root, *arguments):
+    """What Python says on the copy, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def called(root, *arguments):
+    return python(root, "-m", "feedbench.bench.cli", *arguments)
+
+
+def written(root, *arguments):
+    """What a command writes by --json."""
+    called(root, *arguments, "--json", "found.json")
+    return json.loads((root / "found.json").read_text())
+
+
+def test_the_contract_test_tests_it(copy):
+    said = python(
+        copy, "-m", "pytest", "tests/loaders", "-q", "-k", "tiny", "-p", "no:cacheprovider"
+    )
+    assert int(re.search(r"(\d+) passed", said)[1]) >= 12
+    assert not re.search(r"failed|error", said)
+
+
+def test_loaders_lists_it(copy):
+    assert written(copy, "loaders")["tiny"]["settings"].keys() == {"reader"}
+
+
+def test_scan_judges_it(copy):
+    assert written(copy, "scan", "photos")["loaders"]["tiny"]["left_out"] == 0
+
+
+def test_suites_tune_and_limits_take_it_by_themselves(copy):
+    asked = ASKED.replace("SUITES", '("quick", "standard", "limits")')
+    found = json.loads(python(copy, "-c", asked))
+    assert all("tiny" in choices for choices in found["suites"].values())
+    assert "tiny" in found["tune"]
+    assert found["limit"] == "libjpeg_turbo decode=full"
+
+
+def test_bench_ranks_it_by_its_pixels_and_its_rate(copy):
+    quick = ["--blocks", "2", "--block-seconds", "0.2", "--warm-up-seconds", "0.1"]
+    loaders = ["--loader", "keras_pil", "--loader", "tiny", "--consumer", "drain"]
+    found = written(copy, "bench", "photos", *loaders, *SMALL, *quick, "--out", "bench")
+    rates = {one["loader"]: one["images_per_second"] for one in found["trials"]}
+    assert rates["tiny"]["median"] > 0
+    pixels = json.loads((copy / "bench" / "pixels.json").read_text())
+    assert [one["within"] for one in pixels["loaders"]] == [True, True]
+
+
+def test_tune_searches_its_settings(copy):
+    options = ["--loader", "tiny", "--consumer", "drain", "--budget", "5m"]
+    found = written(copy, "tune", "photos", *options, *SMALL, "--out", "tune")
+    assert found["best"]["loader"] == "tiny"
+
+
+def test_diagnose_measures_what_it_can_and_blames_no_part_that_it_does_not_know(copy):
+    found = json.loads(python(copy, "-c", DIAGNOSED))
+    assert set(found["parts"]) == {"storage", "loader", "consumer", "end to end"}
+    assert "decoding" not in found["verdict"]
+    assert found["verdict"].startswith("The bottleneck is ")
