@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.summary import Figure, Summary
 from feedbench.bench.environment import machine
+from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import parse_model, read_toml
-from feedbench.bench.record import Trial, write_text
+from feedbench.bench.record import Trial
 
 BEST = "best.toml"
 

@@ -197,8 +197,9 @@ def show(
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.commands.limits import show_limits
     from feedbench.bench.commands.show import keep_timeline, keep_trace
+    from feedbench.bench.files import write_json
     from feedbench.bench.limits.limits import RECORD, read_limits
-    from feedbench.bench.record import read_trials, write_json
+    from feedbench.bench.record import read_trials
 
     trials = read_trials(result)
     summary = summarize(trials)
@@ -229,7 +230,8 @@ def measure(
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.record import read_trials, write_json
+    from feedbench.bench.files import write_json
+    from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
@@ -265,9 +267,9 @@ def same_pixels(
     """Compare the loaders' pixels on a sample, before any of them is timed."""
     from feedbench.bench.analysis.summary import is_choice
     from feedbench.bench.errors import TrialError
+    from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.table import verdict
-    from feedbench.bench.record import write_json
     from feedbench.bench.trials.run import MANIFEST
 
     choices = [choice for choice in choices if is_choice(choice.loader)]

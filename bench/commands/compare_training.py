@@ -20,7 +20,7 @@ Run = Annotated[Path, typer.Argument(help="The folder of a finished training.")]
 
 def compare_training(first: Run, second: Run, json: Json = None) -> None:
     """Put two trainings side by side: accuracy, recall of each class, time, rate."""
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.bench.training.compare import compare_training as compare
 
     compared = compare(first, second)

@@ -116,7 +116,7 @@ def run_diagnosis(
     from feedbench.bench.diagnose.record import RECORD
     from feedbench.bench.diagnose.selftest import short_test
     from feedbench.bench.environment import environment
-    from feedbench.bench.record import write_json, write_model
+    from feedbench.bench.files import write_json, write_model
 
     terminal, tested = console(), short_test()
     write_json(folder / "environment.json", environment())
@@ -136,7 +136,7 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
     """Derive, draw, keep and print."""
     from feedbench.bench.diagnose.verdict import derive
     from feedbench.bench.diagnose.waterfall import draw_waterfall
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
 
     found = derive(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
@@ -152,7 +152,7 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
 
 def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
     """The blocks end to end as a picture and as a trace; the files' names."""
-    from feedbench.bench.record import write_text
+    from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
 

@@ -80,8 +80,9 @@ def _measure(
 ) -> None:
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.files import write_json, write_model
     from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
-    from feedbench.bench.record import read_trials, write_json, write_model
+    from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
@@ -110,9 +111,9 @@ def show_limits(
     json: Path | None,
 ) -> None:
     """Derive, keep and print."""
+    from feedbench.bench.files import write_json
     from feedbench.bench.limits.limits import derive
     from feedbench.bench.limits.table import limits_table, shares_table
-    from feedbench.bench.record import write_json
     from feedbench.bench.report.table import headline
 
     found = derive(trials, record)

@@ -38,7 +38,7 @@ def keep_timeline(path: Path, trials: list[Trial], number: int | None, winner: i
 
 def keep_trace(path: Path, trials: list[Trial]) -> None:
     """Write all trials, a process each."""
-    from feedbench.bench.record import write_text
+    from feedbench.bench.files import write_text
     from feedbench.bench.report.trace import trace_text
 
     titles = {f"{line} {_title(trial)}": trial.blocks for line, trial in enumerate(trials, 1)}

@@ -30,7 +30,7 @@ def study(
 ) -> None:
     """Train one recipe over a small grid, several seeds a cell; say which differences are real."""
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.bench.study.report import report_of
     from feedbench.bench.study.run import run_all
     from feedbench.bench.study.study import runs_of

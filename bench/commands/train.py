@@ -235,8 +235,8 @@ def run_training(
 ) -> None:
     """Train, show how it goes and how it ended."""
     from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.files import write_json
     from feedbench.bench.plan.plan import Failures
-    from feedbench.bench.record import write_json
     from feedbench.bench.signals import stop_on_sigterm
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.train import train as train_with

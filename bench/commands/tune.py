@@ -141,7 +141,7 @@ def _search(
     from feedbench.bench.commands.bench import same_pixels
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.tune.table import WORTH, draw_worth, line, verdict, worth
     from feedbench.bench.tune.tune import TUNE, Found, Tune, pixel_choices, write_choice

@@ -15,8 +15,8 @@ from feedbench.bench.analysis.best import Best
 from feedbench.bench.consumers.base import make_trainer
 from feedbench.bench.environment import environment, usable_cores
 from feedbench.bench.errors import PlanError
+from feedbench.bench.files import write_json, write_text
 from feedbench.bench.plan.plan import Failures
-from feedbench.bench.record import write_json, write_text
 from feedbench.bench.training.dropped import Drops, read_drops
 from feedbench.bench.training.folder import (
     TRAINING,

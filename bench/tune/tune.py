@@ -17,9 +17,10 @@ from feedbench.bench.analysis.stats import Interval, median_interval
 from feedbench.bench.analysis.summary import Figure
 from feedbench.bench.environment import machine
 from feedbench.bench.errors import RecordError
+from feedbench.bench.files import write_json, write_text
 from feedbench.bench.pixels.compare import Pixels
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import TRIALS, Trial, read_trials, write_json, write_text, write_trials
+from feedbench.bench.record import TRIALS, Trial, read_trials, write_trials
 from feedbench.bench.signals import interrupts_held
 from feedbench.bench.trials.run import MANIFEST, Bench, Report
 from feedbench.bench.tune.search import Finding, Outcome, OutOfBudget, Search, alternatives
