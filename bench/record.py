@@ -141,6 +141,11 @@ class Trial(Record):
     pixels: SamePixels | None = None
     error: str | None = None
 
+    @property
+    def rates(self) -> dict[int, float]:
+        """Images per second of each block, by round."""
+        return {block.round: block.images_per_second for block in self.blocks}
+
 
 def write_trials(folder: Path, trials: list[Trial]) -> None:
     """Replace the folder's trials.jsonl by these."""

@@ -117,8 +117,9 @@ def bench(
 ) -> None:
     """Measure each loader while it feeds the real trainer, and choose the best."""
     from feedbench.bench.analysis.augment_costs import with_costs
-    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_model, parse_set
+    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_set
     from feedbench.bench.plan.suites import named_suite
+    from feedbench.bench.plan.toml import parse_model
 
     manifest = listed(data, blacklist).only("train")
     settings = parse_set(set_ or [])
@@ -249,7 +250,11 @@ def measure(
     summary = summarize(trials)
     for path in filter(None, (folder / "summary.json", json)):
         write_json(path, summary.model_dump())
-    best = write_best(folder, trials, summary, facts)
+    best = None
+    if (winner := summary.winner) is not None:
+        rate = summary.trials[winner].images_per_second
+        assert rate is not None
+        best = write_best(folder, plan, plan.choices[winner], rate, facts)
     _show(terminal, trials, summary)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if interrupted:

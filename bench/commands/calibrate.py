@@ -32,7 +32,8 @@ def calibrate(
     from feedbench.bench.environment import environment
     from feedbench.bench.files import write_json
     from feedbench.bench.plan.accelerators import add_accelerator, check_name
-    from feedbench.bench.plan.plan import Timing, parse_model
+    from feedbench.bench.plan.plan import Timing
+    from feedbench.bench.plan.toml import parse_model
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.training.calibrate import as_profile
     from feedbench.bench.training.calibrate import calibrate as measured
@@ -52,7 +53,7 @@ def calibrate(
     if json is not None:
         write_json(json, profile.model_dump())
     terminal.print(
-        f"{profile.device}: {rate.median:,.0f} images/s [{rate.low:,.0f}, {rate.high:,.0f}], "
+        f"{profile.device}: {rate:,.0f} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "
         f"Kept as {name} in {path}.",
         highlight=False,

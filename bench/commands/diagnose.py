@@ -73,14 +73,8 @@ def diagnose(
     from feedbench.bench.diagnose.measure import Pace, Question
     from feedbench.bench.errors import PlanError
     from feedbench.bench.plan.accelerators import accelerator_of
-    from feedbench.bench.plan.plan import (
-        Choice,
-        Timing,
-        expand,
-        merged_spec,
-        parse_model,
-        settings_for,
-    )
+    from feedbench.bench.plan.plan import Choice, Timing, expand, merged_spec, settings_for
+    from feedbench.bench.plan.toml import parse_model
     from feedbench.loaders import find_loader, parse_spec
     from feedbench.trainer import Recipe
 

@@ -72,11 +72,11 @@ def scan(
 
 
 def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
-    from feedbench.bench.environment import usable_cores
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import scan_progress
     from feedbench.loaders.audit.audit import audit
     from feedbench.loaders.audit.store import Store
+    from feedbench.loaders.cores import usable_cores
 
     try:
         with scan_progress(terminal) as start:

@@ -127,9 +127,9 @@ def _table(field: str, values: list[Value]) -> Table:
     shown = Table(field, "runs", "test accuracy [95 %]", "each run", "against the first")
     for value in values:
         mean = value.mean
-        accuracy = "–" if mean is None else f"{mean.value:.1%}"
-        if mean is not None and len(value.accuracies) > 1:
-            accuracy += f" [{mean.low:.1%}, {mean.high:.1%}]"
+        accuracy = "–"
+        if mean is not None:  # one run says nothing of how runs spread: no interval
+            accuracy = f"{mean:.1%}" if len(value.accuracies) > 1 else f"{mean.value:.1%}"
         each = ", ".join(f"{accuracy:.1%}" for accuracy in value.accuracies)
         apart = "" if value.difference is None else f"{value.difference.value:+.1%}"
         shown.add_row(

@@ -113,7 +113,8 @@ def train(
     json: Json = None,
 ) -> None:
     """Train from scratch or fine-tune with a loader, and hold its rate against the promise."""
-    from feedbench.bench.plan.plan import Failures, parse_model
+    from feedbench.bench.plan.plan import Failures
+    from feedbench.bench.plan.toml import parse_model
     from feedbench.bench.training.train import Keep
 
     given = given_only({"on_error": on_error, "error_budget": error_budget})
@@ -202,7 +203,7 @@ def _chosen(loader: str, set_: list[str] | None, spec: dict[str, Any]) -> Best:
 
 def _recipe(best: Best, file: Path | None, changes: dict[str, Any]) -> Recipe:
     """The recipe of a file, or of the bench, with what the options change."""
-    from feedbench.bench.plan.plan import parse_model, read_toml
+    from feedbench.bench.plan.toml import parse_model, read_toml
     from feedbench.trainer import Recipe
 
     values = best.recipe if file is None else read_toml(file)

@@ -15,7 +15,6 @@ from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
 from feedbench.bench.diagnose.stages import DEPTHS
-from feedbench.bench.environment import usable_cores
 from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
@@ -27,6 +26,7 @@ from feedbench.bench.trials.cache_state import Files, check_cold
 from feedbench.bench.trials.child import Remote, close_all
 from feedbench.bench.trials.run import MANIFEST
 from feedbench.loaders import BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders.cores import usable_cores
 from feedbench.trainer import Recipe
 
 _TRIAL_LIMIT_S = 600.0

@@ -198,7 +198,7 @@ def _fixed_parallelism(record: Diagnosed, rates: Rates) -> Prediction | None:
     fixed = best_fixed(record)
     if fixed is None or not fixed.faster:
         return None
-    loader = 1 / (_storage_part(rates) + 1 / (rates.loader_warm * fixed.ratio.median))
+    loader = 1 / (rates.storage_s + 1 / (rates.loader_warm * fixed.ratio.value))
     named = " ".join(f"{name}={value}" for name, value in fixed.settings.items())
     assumes = "as it was measured alone, with warm files; what the disk adds stays"
     return _prediction(rates, "fixed parallelism", named, loader, rates.consumer, assumes)
@@ -220,14 +220,10 @@ def _smaller_batches(record: Diagnosed, rates: Rates) -> Prediction | None:
 
 def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction:
     faster = record.faster_storage
-    loader = 1 / (1 / rates.loader - _storage_part(rates) * (1 - 1 / faster))
+    loader = 1 / (1 / rates.loader - rates.storage_s * (1 - 1 / faster))
     how = f"storage {faster:g} times as fast"
     assumes = "of an image's time only what cold files add to warm ones becomes shorter"
     return _prediction(rates, "faster storage", how, loader, rates.consumer, assumes)
-
-
-def _storage_part(rates: Rates) -> float:
-    return max(0.0, 1 / rates.loader - 1 / rates.loader_warm)
 
 
 def _encoded(record: Diagnosed, rates: Rates) -> Prediction:
