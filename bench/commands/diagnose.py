@@ -137,7 +137,7 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
         write_json(path, found.model_dump())
     draw_waterfall(found, folder / "waterfall.png", _headline(record))
     pictures = ["waterfall.png", *_keep_timeline(record, folder)]
-    _print(terminal, record, found)
+    print_diagnosis(terminal, record, found)
     said = f"Records, {', '.join(pictures)}: {folder}"
     terminal.print(said, highlight=False, soft_wrap=True)
     if found.bottleneck is None:
@@ -159,7 +159,8 @@ def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
     return ["timeline.png", "trace.json"]
 
 
-def _print(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
+def print_diagnosis(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
+    """Print ceilings, predictions, notes and the verdict."""
     from feedbench.bench.diagnose.table import (
         nodes_table,
         notes,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from feedbench.bench.limits.limits import LimitsRecord
+    from feedbench.bench.limits.limits import Limits, LimitsRecord
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
@@ -113,14 +113,20 @@ def show_limits(
     """Derive, keep and print."""
     from feedbench.bench.files import write_json
     from feedbench.bench.limits.limits import derive
-    from feedbench.bench.limits.table import limits_table, shares_table
-    from feedbench.bench.report.table import headline
 
     found = derive(trials, record)
     for path in filter(None, (folder / "limits.json", json)):
         write_json(path, found.model_dump())
+    print_limits(terminal, trials, found)
+    if not any(one.images_per_second for one in found.loaders):
+        raise typer.Exit(NOTHING_DONE)
+
+
+def print_limits(terminal: Console, trials: list[Trial], found: Limits) -> None:
+    """Print the limits, and the share of them that each loader reaches."""
+    from feedbench.bench.limits.table import limits_table, shares_table
+    from feedbench.bench.report.table import headline
+
     terminal.print(headline(trials), highlight=False)
     terminal.print(limits_table(found))
     terminal.print(shares_table(found))
-    if not any(one.images_per_second for one in found.loaders):
-        raise typer.Exit(NOTHING_DONE)

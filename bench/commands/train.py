@@ -283,27 +283,26 @@ def run_training(
         raise InterruptedRun(f"interrupted; go on from the checkpoint: {go_on}") from None
     if json is not None:
         write_json(json, result)
-    _tell(terminal, result, folder)
+    show_training(terminal, result, folder)
 
 
-def _tell(terminal: Console, result: dict[str, Any], folder: Path) -> None:
-    """What came of it."""
+def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> None:
+    """Print how a training ended."""
     from rich.table import Table
 
     from feedbench.bench.training.folder import TRAINING
 
-    if result["test"] is not None:
-        images = sum(line["images"] for line in result["per_class"])
+    if result["per_class"]:
         shown = Table("class", "test images", "recall", "precision")
         for line in result["per_class"]:
             shares = (line["recall"], line["precision"])
             told = ("–" if share is None else f"{share:.1%}" for share in shares)
             shown.add_row(line["name"], f"{line['images']:,}", *told)
         terminal.print(shown)
-        terminal.print(
-            f"Test accuracy: {result['test']['accuracy']:.1%} of {images:,} images",
-            highlight=False,
-        )
+    if result["test"] is not None:
+        images = sum(line["images"] for line in result["per_class"])
+        of = f" of {images:,} images" if images else ""
+        terminal.print(f"Test accuracy: {result['test']['accuracy']:.1%}{of}", highlight=False)
     if lost := result["dropped"]:
         text = f"{len(lost)} files failed and were passed over, as {TRAINING} tells; the first: "
         terminal.print(f"{text}{lost[0]['path']}", highlight=False, markup=False, soft_wrap=True)

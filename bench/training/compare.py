@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from feedbench.bench.analysis.estimate import Proportion
 from feedbench.bench.analysis.stats import CONFIDENCE
 from feedbench.bench.errors import RecordError
-from feedbench.bench.training.folder import TRAINING
+from feedbench.bench.training.folder import TRAINING, read_training
 from feedbench.bench.training.predictions import Said, read_predictions
 from feedbench.bench.training.rate_check import RateCheck
 
@@ -140,7 +138,7 @@ def is_within(difference: Proportion, p_value: float) -> bool | None:
 
 
 def _side(folder: Path, said: dict[str, Said]) -> Side:
-    result = _read_training(folder)
+    result = read_training(folder / TRAINING)
     epochs, achieved = result["epochs"], RateCheck.model_validate(result["promise"]).achieved
     recipe, spec = result["recipe"], result["spec"]
     # The one epoch of a run that has no other must do, though it holds the tracing.
@@ -163,19 +161,3 @@ def _side(folder: Path, said: dict[str, Said]) -> Side:
 def _right(said: Iterable[Said]) -> Proportion:
     right = [one.right for one in said]
     return wilson(sum(right), len(right))
-
-
-def _read_training(folder: Path) -> dict[str, Any]:
-    path = folder / TRAINING
-    try:
-        result: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise RecordError(
-            f"{path}: {error.strerror}; give the folder of a finished training"
-        ) from error
-    except ValueError as error:
-        raise RecordError(f"{path}: not a training's result: {error}") from error
-    missing = [name for name in ("epochs", "promise", "recipe", "spec") if name not in result]
-    if missing:
-        raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
-    return result
