@@ -21,6 +21,7 @@ from feedbench.bench.commands import (
     recipe,
     scan,
     selftest,
+    show,
     study,
     train,
     tune,
@@ -49,7 +50,7 @@ app.command(
 app.command(
     epilog="Example: feedbench diagnose photos/ --loader keras_pil --consumer emulated:a100"
 )(diagnose.diagnose)
-app.command(epilog="Example: feedbench show results/bench-20260101-120000")(bench.show)
+app.command(epilog="Example: feedbench show results/bench-20260101-120000")(show.show)
 app.command(epilog="Example: feedbench train photos/ --loader best.toml --epochs 20")(train.train)
 app.command(
     "compare-training", epilog="Example: feedbench compare-training results/scratch results/tuned"

@@ -13,7 +13,7 @@ import psutil
 from feedbench.bench.errors import PlanError
 from feedbench.bench.meters.gpu import find_gpus, gpu_name
 from feedbench.bench.meters.process import available_memory
-from feedbench.loaders.cores import usable_cores as usable_cores
+from feedbench.loaders.cores import usable_cores
 
 _PACKAGES = ("feedbench", "tensorflow", "keras", "pillow", "numpy", "nvidia-ml-py")
 

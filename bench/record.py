@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from feedbench.bench.errors import RecordError
+from feedbench.bench.files import check_schema, write_text
 from feedbench.bench.signals import interrupts_held
 from feedbench.loaders.contract import explain
 
@@ -141,6 +141,11 @@ class Trial(Record):
     pixels: SamePixels | None = None
     error: str | None = None
 
+    @property
+    def rates(self) -> dict[int, float]:
+        """Images per second of each block, by round."""
+        return {block.round: block.images_per_second for block in self.blocks}
+
 
 def write_trials(folder: Path, trials: list[Trial]) -> None:
     """Replace the folder's trials.jsonl by these."""
@@ -168,11 +173,7 @@ def read_trials(folder: Path) -> list[Trial]:
 def _trial(path: Path, number: int, line: str) -> Trial:
     try:
         values = json.loads(line)
-        if values.get("schema_number", 0) > SCHEMA_NUMBER:
-            raise RecordError(
-                f"{path}: line {number}: schema {values['schema_number']} is newer "
-                f"than {SCHEMA_NUMBER}; upgrade feedbench"
-            )
+        check_schema(values, SCHEMA_NUMBER, f"{path}: line {number}")
         if isinstance(values.get("left_out"), list):  # schema 1: of this loader alone
             values["left_out"] = {"its loader cannot see it": len(values["left_out"])}
         return Trial.model_validate(values)
@@ -180,45 +181,3 @@ def _trial(path: Path, number: int, line: str) -> Trial:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error
     except (ValueError, AttributeError) as error:
         raise RecordError(f"{path}: line {number} is not a trial: {error}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write beside the place and rename, so that a killed run leaves no half file.
-
-    Raises:
-        RecordError: the file cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text)
-        beside.replace(path)
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; name another folder") from error
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_model(path: Path, model: BaseModel) -> None:
-    """Write a model as readable JSON; Ctrl-C waits."""
-    with interrupts_held():
-        write_text(path, model.model_dump_json(indent=1) + "\n")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write plain values as readable JSON."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def new_folder(path: Path) -> Path:
-    """Make a result folder.
-
-    Raises:
-        RecordError: it cannot be made, or already holds something.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise RecordError(f"{path}: not empty; name a new folder by --out or remove it")
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; name another folder by --out") from error
-    return path

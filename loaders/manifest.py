@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feedbench.loaders.errors import SourceError
+from feedbench.loaders.files import replacing
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -146,14 +147,11 @@ class Manifest:
             "left": self.left,
         }
         table = self.table.replace_schema_metadata({"feedbench": json.dumps(about)})
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            pq.write_table(table, beside)
-            beside.replace(path)
+            with replacing(path) as beside:
+                pq.write_table(table, beside)
         except OSError as error:
             raise SourceError(f"{path}: cannot be written: {error.strerror or error}") from error
-        finally:
-            beside.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
-from feedbench.bench.analysis.stats import Interval, median_interval, paired_ratio
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
 from feedbench.loaders import Augment, find_loader
@@ -24,16 +25,14 @@ class Cost(BaseModel):
     loader: str
     settings: dict[str, object]
     augment: str
-    ratio: tuple[float, float, float]
-    ms_per_image: tuple[float, float, float]
+    ratio: Estimate
+    ms_per_image: Estimate
 
     def __str__(self) -> str:
         name = Choice(loader=self.loader, settings=dict(self.settings))
-        ratio, low, high = self.ratio
-        cost, least, most = self.ms_per_image
         return (
-            f"{name}: {self.augment} costs {cost:.3f} ms an image [{least:.3f}, {most:.3f}], "
-            f"rate × {ratio:.2f} [{low:.2f}, {high:.2f}]"
+            f"{name}: {self.augment} costs {self.ms_per_image:.3f} ms per image, "
+            f"rate × {self.ratio:.2f}"
         )
 
 
@@ -57,20 +56,17 @@ def each_alone(augment: Augment) -> Iterator[dict[str, object]]:
 def costs(trials: Iterable[Trial]) -> list[Cost]:
     """Of every trial with an augmentation of its own, against the one with none."""
     trials = list(trials)
-    bare = {_key(trial): _rates(trial) for trial in trials if trial.augment == {}}
-    found = []
-    for trial in trials:
-        without = bare.get(_key(trial))
-        if not trial.augment or without is None:
-            continue
-        ratio = paired_ratio(_rates(trial), without)
-        if ratio is not None:
-            found.append(_cost(trial, ratio, without))
-    return found
+    bare = {_key(trial): trial.rates for trial in trials if trial.augment == {}}
+    pairs = [(trial, bare.get(_key(trial), {})) for trial in trials if trial.augment]
+    return [cost for trial, without in pairs if (cost := _cost(trial, without))]
 
 
-def _cost(trial: Trial, ratio: Interval, without: dict[int, float]) -> Cost:
-    rates = _rates(trial)
+def _cost(trial: Trial, without: dict[int, float]) -> Cost | None:
+    """None without a block of the same round."""
+    rates = trial.rates
+    ratio = paired_ratio(rates, without)
+    if ratio is None:
+        return None
     added = [1e3 / rates[turn] - 1e3 / without[turn] for turn in rates.keys() & without.keys()]
     augment = Augment.model_validate(trial.augment)
     shown = augment.model_dump(mode="json", exclude_defaults=True)
@@ -78,14 +74,10 @@ def _cost(trial: Trial, ratio: Interval, without: dict[int, float]) -> Cost:
         loader=trial.loader,
         settings=trial.settings,
         augment=" ".join(f"{name}={json.dumps(value)}" for name, value in shown.items()),
-        ratio=(ratio.median, ratio.low, ratio.high),
-        ms_per_image=tuple(median_interval(added)),
+        ratio=ratio,
+        ms_per_image=median_interval(added),
     )
 
 
 def _key(trial: Trial) -> str:
     return f"{trial.loader} {json.dumps(trial.settings, sort_keys=True)}"
-
-
-def _rates(trial: Trial) -> dict[int, float]:
-    return {block.round: block.images_per_second for block in trial.blocks}

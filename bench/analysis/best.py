@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.summary import Figure, Summary
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.environment import machine
-from feedbench.bench.plan.plan import parse_model, read_toml
-from feedbench.bench.record import Trial, write_text
+from feedbench.bench.files import write_text
+from feedbench.bench.plan.plan import Choice, Plan
+from feedbench.bench.plan.toml import parse_model, read_toml
 
 BEST = "best.toml"
 
@@ -21,14 +23,14 @@ class Predicted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    images_per_second: Figure
+    images_per_second: Estimate
 
 
 class RunnerUp(BaseModel):
     """What raced against the best.
 
     Attributes:
-        ratio: of its rate to the best's: median and the ends of its interval.
+        ratio: of its rate to the best's, of paired blocks.
         tie: whether it may be as fast.
     """
 
@@ -36,7 +38,7 @@ class RunnerUp(BaseModel):
 
     loader: str
     settings: dict[str, Any] = {}
-    ratio: tuple[float, float, float]
+    ratio: Estimate
     tie: bool
 
 
@@ -56,23 +58,33 @@ class Best(BaseModel):
 
 
 def write_best(
-    folder: Path, trials: list[Trial], summary: Summary, facts: dict[str, Any]
-) -> Path | None:
-    """Keep the winner, if there is one."""
-    if summary.winner is None:
-        return None
-    trial, figures = trials[summary.winner], summary.trials[summary.winner]
-    assert figures.images_per_second is not None
+    folder: Path,
+    plan: Plan,
+    choice: Choice,
+    rate: Estimate,
+    facts: dict[str, Any],
+    runners_up: Sequence[RunnerUp] = (),
+) -> Path:
+    """Write a choice with its measured rate as best.toml.
+
+    Args:
+        plan: that it was measured by.
+        facts: of this machine, from `environment`.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
     best = Best(
-        loader=trial.loader,
-        consumer=trial.consumer,
-        settings=trial.settings,
-        spec=trial.spec,
-        recipe=trial.recipe,
-        predicted=Predicted(images_per_second=figures.images_per_second),
+        loader=choice.loader,
+        consumer=plan.consumer,
+        settings=choice.settings,
+        spec=plan.spec.model_dump(mode="json", exclude_none=True),
+        recipe=plan.recipe.model_dump(mode="json"),
+        predicted=Predicted(images_per_second=rate),
         machine=machine(facts),
+        runners_up=list(runners_up),
     )
-    write_text(folder / BEST, tomli_w.dumps(best.model_dump(exclude_none=True)))
+    write_text(folder / BEST, tomli_w.dumps(best.model_dump(mode="json", exclude_none=True)))
     return folder / BEST
 
 

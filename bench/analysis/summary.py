@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.stats import Interval, median_interval, paired_ratio
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.internal_loaders import is_choice
 from feedbench.bench.record import Block, Trial, told
 from feedbench.bench.trials.cache_state import unproven
 
 NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
-
-
-class Figure(BaseModel):
-    """A median with the ends of its 95 % bootstrap interval."""
-
-    median: float
-    low: float
-    high: float
 
 
 class TrialSummary(BaseModel):
@@ -47,13 +41,13 @@ class TrialSummary(BaseModel):
         unproven: of blocks that were not in the cache state asked for, and are not counted: why.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     loader: str
     settings: dict[str, Any]
     augment: dict[str, Any] | None = None
-    images_per_second: Figure | None = None
-    ratio_to_best: Figure | None = None
+    images_per_second: Estimate | None = None
+    ratio_to_best: Estimate | None = None
     accelerator_utilization: float | None = None
     wait_share: float | None = None
     gpu_utilization: float | None = None
@@ -80,7 +74,7 @@ class TrialSummary(BaseModel):
 class Summary(BaseModel):
     """All trials in the order of the plan, and the index of the winner among them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     trials: list[TrialSummary]
     winner: int | None
@@ -88,18 +82,13 @@ class Summary(BaseModel):
 
 def summarize(trials: list[Trial]) -> Summary:
     """Derive every figure and choose the winner; a block whose state is not proven is not used."""
-    found = [_unproven(trial) for trial in trials]
+    reasons = [_unproven(trial) for trial in trials]
     trials = [_proven(trial) for trial in trials]
-    rates = [_rates(trial) for trial in trials]
-    best = _fastest(trials, rates)
-    ceiling = _ceiling(trials, rates)
-    ratios = [_ratio(own, best) for own in rates]
+    best, ceiling = _fastest(trials), _ceiling(trials)
     summaries = [
-        _summarize(trial, own, ratio, _ratio(own, ceiling))
-        for trial, own, ratio in zip(trials, rates, ratios, strict=True)
+        _summarize(trial, best, ceiling, unproven)
+        for trial, unproven in zip(trials, reasons, strict=True)
     ]
-    for summary, reasons in zip(summaries, found, strict=True):
-        summary.unproven = reasons
     return Summary(trials=summaries, winner=_winner(summaries))
 
 
@@ -128,80 +117,67 @@ def is_ranked(trial: Trial) -> bool:
 Rates = dict[int, float]
 
 
-def _rates(trial: Trial) -> Rates:
-    return {block.round: block.images_per_second for block in trial.blocks}
+def _fastest(trials: list[Trial]) -> Rates:
+    able = [trial.rates for trial in trials if is_ranked(trial) and not trial.error]
+    return max(filter(None, able), key=_median, default={})
 
 
-def _fastest(trials: list[Trial], rates: list[Rates]) -> Rates:
-    able = [
-        own
-        for trial, own in zip(trials, rates, strict=True)
-        if own and not trial.error and is_ranked(trial)
-    ]
-    return max(able, key=_median, default={})
-
-
-def _ceiling(trials: list[Trial], rates: list[Rates]) -> Rates:
+def _ceiling(trials: list[Trial]) -> Rates:
     """The rate at which the trainer steps when it never waits; a drain has none."""
     able = [
-        own
-        for trial, own in zip(trials, rates, strict=True)
-        if own and not is_choice(trial.loader) and trial.consumer != "drain"
+        trial.rates for trial in trials if not is_choice(trial.loader) and trial.consumer != "drain"
     ]
-    return max(able, key=_median, default={})
+    return max(filter(None, able), key=_median, default={})
 
 
 def _median(rates: Rates) -> float:
-    return median_interval(list(rates.values())).median
+    return median(rates.values())
 
 
-def _ratio(own: Rates, other: Rates) -> Interval | None:
-    return paired_ratio(own, other)
-
-
-def _summarize(
-    trial: Trial, rates: Rates, to_best: Interval | None, to_ceiling: Interval | None
-) -> TrialSummary:
-    about = TrialSummary(
+def _summarize(trial: Trial, best: Rates, ceiling: Rates, unproven: list[str]) -> TrialSummary:
+    ratio = paired_ratio(trial.rates, best)
+    pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
+    ranked = is_ranked(trial)
+    return TrialSummary(
         loader=trial.loader,
         settings=trial.settings,
         augment=trial.augment,
-        error=trial.error,
+        ratio_to_best=ratio,
+        tied_with_best=bool(ratio and ranked and not trial.error and ratio.high >= 1),
+        start_s=warm_up.start_s if warm_up else None,
+        first_batch_s=warm_up.first_batch_s if warm_up else None,
         blocks=len(trial.blocks),
         left_out=sum(trial.left_out.values()),
         dropped=len(trial.dropped),
-        ranked=is_ranked(trial),
+        other_pixels=pixels.worst_mean if pixels and not pixels.within else None,
+        ranked=ranked,
+        unproven=unproven,
+        error=trial.error,
+        **_measured(trial, ceiling),
     )
-    if trial.pixels is not None and not trial.pixels.within:
-        about.other_pixels = trial.pixels.worst_mean
-    if trial.warm_ups:
-        about.start_s = trial.warm_ups[0].start_s
-        about.first_batch_s = trial.warm_ups[0].first_batch_s
-    if not trial.blocks:
-        return about
-    rate = median_interval(list(rates.values()))
-    about.images_per_second = _figure(rate)
-    about.spread = (max(rates.values()) - min(rates.values())) / rate.median
-    about.ratio_to_best = _figure(to_best) if to_best else None
-    about.tied_with_best = bool(
-        to_best and is_ranked(trial) and not trial.error and to_best.high >= 1
-    )
-    about.accelerator_utilization = to_ceiling.median if to_ceiling else None
-    seconds = sum(block.seconds for block in trial.blocks)
-    about.wait_share = sum(sum(block.wait_s) for block in trial.blocks) / seconds
-    about.cpu_cores = sum(block.cpu_s for block in trial.blocks) / seconds
-    about.peak_memory_bytes = trial.peak_memory_bytes
-    about.disk_read_bytes = _disk_read(trial.blocks)
-    about.gpu_utilization = gpu_mean(trial.blocks, "utilization")
-    about.gpu_memory_bytes = _gpu_memory(trial.blocks)
-    about.gpu_multiprocessors = gpu_mean(trial.blocks, "multiprocessors")
-    about.gpu_power_w = gpu_mean(trial.blocks, "power_w")
-    about.gpu_throttled = throttled(trial.blocks)
-    return about
 
 
-def _figure(interval: Interval) -> Figure:
-    return Figure(**interval._asdict())
+def _measured(trial: Trial, ceiling: Rates) -> dict[str, Any]:
+    """The figures that a trial without a block does not have."""
+    rates, blocks = trial.rates, trial.blocks
+    if not blocks:
+        return {}
+    rate, kept_busy = median_interval(list(rates.values())), paired_ratio(rates, ceiling)
+    seconds = sum(block.seconds for block in blocks)
+    return {
+        "images_per_second": rate,
+        "spread": (max(rates.values()) - min(rates.values())) / rate.value,
+        "accelerator_utilization": kept_busy.value if kept_busy else None,
+        "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
+        "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
+        "peak_memory_bytes": trial.peak_memory_bytes,
+        "disk_read_bytes": _disk_read(blocks),
+        "gpu_utilization": gpu_mean(blocks, "utilization"),
+        "gpu_memory_bytes": _gpu_memory(blocks),
+        "gpu_multiprocessors": gpu_mean(blocks, "multiprocessors"),
+        "gpu_power_w": gpu_mean(blocks, "power_w"),
+        "gpu_throttled": throttled(blocks),
+    }
 
 
 def _disk_read(blocks: list[Block]) -> int | None:

@@ -39,8 +39,8 @@ def batch_size(
     json: Json = None,
 ) -> None:
     """Try batch sizes, each in its own process: does it fit, how fast, how much memory."""
-    from feedbench.bench.plan.plan import parse_model, read_toml
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
+    from feedbench.bench.plan.toml import parse_model, read_toml
     from feedbench.bench.training.batch_size import sizes_between, try_sizes
     from feedbench.loaders import parse_spec
     from feedbench.loaders import scan as scan_source

@@ -1,4 +1,4 @@
-"""bench and show: measure, choose, show."""
+"""bench: measure, choose, show."""
 
 from __future__ import annotations
 
@@ -117,8 +117,9 @@ def bench(
 ) -> None:
     """Measure each loader while it feeds the real trainer, and choose the best."""
     from feedbench.bench.analysis.augment_costs import with_costs
-    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_model, parse_set
+    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_set
     from feedbench.bench.plan.suites import named_suite
+    from feedbench.bench.plan.toml import parse_model
 
     manifest = listed(data, blacklist).only("train")
     settings = parse_set(set_ or [])
@@ -170,52 +171,6 @@ def bench(
     measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)
 
 
-def show(
-    result: Annotated[Path, typer.Argument(help="The folder that a bench wrote.")],
-    timeline: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also draw one trial's waits, steps and meters over time; a PNG.", dir_okay=False
-        ),
-    ] = None,
-    trial: Annotated[
-        int | None,
-        typer.Option(
-            help="Which one, by its line in trials.jsonl. (default: the winner, or the first)",
-            min=1,
-        ),
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also write all trials as a trace for ui.perfetto.dev; JSON.", dir_okay=False
-        ),
-    ] = None,
-    json: Json = None,
-) -> None:
-    """Show the tables of an earlier bench or limits, derived anew from the raw record."""
-    from feedbench.bench.analysis.summary import summarize
-    from feedbench.bench.commands.limits import show_limits
-    from feedbench.bench.commands.show import keep_timeline, keep_trace
-    from feedbench.bench.limits.limits import RECORD, read_limits
-    from feedbench.bench.record import read_trials, write_json
-
-    trials = read_trials(result)
-    summary = summarize(trials)
-    if timeline is not None:
-        keep_timeline(timeline, trials, trial, summary.winner)
-    if trace is not None:
-        keep_trace(trace, trials)
-    if (result / RECORD).is_file():
-        show_limits(console(), trials, read_limits(result), result, json)
-        return
-    _show(console(), trials, summary)
-    if json is not None:
-        write_json(json, summary.model_dump())
-    if summary.winner is None:
-        raise typer.Exit(NOTHING_DONE)
-
-
 def measure(
     plan: Plan,
     manifest: Manifest,
@@ -229,7 +184,8 @@ def measure(
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.record import read_trials, write_json
+    from feedbench.bench.files import write_json
+    from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
@@ -247,8 +203,12 @@ def measure(
     summary = summarize(trials)
     for path in filter(None, (folder / "summary.json", json)):
         write_json(path, summary.model_dump())
-    best = write_best(folder, trials, summary, facts)
-    _show(terminal, trials, summary)
+    best = None
+    if (winner := summary.winner) is not None:
+        rate = summary.trials[winner].images_per_second
+        assert rate is not None
+        best = write_best(folder, plan, plan.choices[winner], rate, facts)
+    show_summary(terminal, trials, summary)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if interrupted:
         timed = sum(trial.blocks for trial in summary.trials)
@@ -264,10 +224,10 @@ def same_pixels(
 ) -> Pixels | None:
     """Compare the loaders' pixels on a sample, before any of them is timed."""
     from feedbench.bench.errors import TrialError
+    from feedbench.bench.files import write_json
     from feedbench.bench.internal_loaders import is_choice
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.table import verdict
-    from feedbench.bench.record import write_json
     from feedbench.bench.trials.run import MANIFEST
 
     choices = [choice for choice in choices if is_choice(choice.loader)]
@@ -294,7 +254,8 @@ def same_pixels(
     return found
 
 
-def _show(terminal: Console, trials: list[Trial], summary: Summary) -> None:
+def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
+    """Print the table of a bench, what augmentations cost, and the verdict."""
     from feedbench.bench.analysis.augment_costs import costs
     from feedbench.bench.report.table import headline, table, verdict
 

@@ -30,9 +30,10 @@ def calibrate(
 ) -> None:
     """Measure this machine's accelerator with the real trainer, and keep it as a profile."""
     from feedbench.bench.environment import environment
+    from feedbench.bench.files import write_json
     from feedbench.bench.plan.accelerators import add_accelerator, check_name
-    from feedbench.bench.plan.plan import Timing, parse_model
-    from feedbench.bench.record import write_json
+    from feedbench.bench.plan.plan import Timing
+    from feedbench.bench.plan.toml import parse_model
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.training.calibrate import as_profile
     from feedbench.bench.training.calibrate import calibrate as measured
@@ -52,7 +53,7 @@ def calibrate(
     if json is not None:
         write_json(json, profile.model_dump())
     terminal.print(
-        f"{profile.device}: {rate.median:,.0f} images/s [{rate.low:,.0f}, {rate.high:,.0f}], "
+        f"{profile.device}: {rate:,.0f} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "
         f"Kept as {name} in {path}.",
         highlight=False,
@@ -64,8 +65,8 @@ def accelerators(json: Json = None) -> None:
     """List the accelerators that can be emulated, with where their rates come from."""
     from rich.table import Table
 
+    from feedbench.bench.files import write_json
     from feedbench.bench.plan.accelerators import accelerators as known
-    from feedbench.bench.record import write_json
 
     made = Table("name", "device", "images/s", "batch", "px", "network", "precision", "source")
     for name, one in known().items():

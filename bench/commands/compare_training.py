@@ -13,14 +13,14 @@ from feedbench.bench.commands.output import console
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from feedbench.bench.training.compare import Comparison, Share
+    from feedbench.bench.training.compare import Comparison
 
 Run = Annotated[Path, typer.Argument(help="The folder of a finished training.")]
 
 
 def compare_training(first: Run, second: Run, json: Json = None) -> None:
     """Put two trainings side by side: accuracy, recall of each class, time, rate."""
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.bench.training.compare import compare_training as compare
 
     compared = compare(first, second)
@@ -42,15 +42,11 @@ def _table(compared: Comparison) -> Table:
     first, second = compared.first, compared.second
     shown = Table("", first.folder, second.folder)
     shown.add_row("training", first.description, second.description)
-    shown.add_row("accuracy [95 %]", _share(first.accuracy), _share(second.accuracy))
+    shown.add_row("accuracy [95 %]", f"{first.accuracy:.1%}", f"{second.accuracy:.1%}")
     for name, share in first.recall.items():
-        shown.add_row(f"recall of {name}", _share(share), _share(second.recall[name]))
+        shown.add_row(f"recall of {name}", f"{share:.1%}", f"{second.recall[name]:.1%}")
 
     shown.add_row("epochs", f"{first.epochs}", f"{second.epochs}")
     shown.add_row("training time", f"{first.train_s:,.0f} s", f"{second.train_s:,.0f} s")
     shown.add_row("images/s", f"{first.images_per_second:,.0f}", f"{second.images_per_second:,.0f}")
     return shown
-
-
-def _share(share: Share) -> str:
-    return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"

@@ -75,14 +75,8 @@ def diagnose(
     from feedbench.bench.diagnose.measure import Pace, Question
     from feedbench.bench.errors import PlanError
     from feedbench.bench.plan.accelerators import accelerator_of
-    from feedbench.bench.plan.plan import (
-        Choice,
-        Timing,
-        expand,
-        merged_spec,
-        parse_model,
-        settings_for,
-    )
+    from feedbench.bench.plan.plan import Choice, Timing, expand, merged_spec, settings_for
+    from feedbench.bench.plan.toml import parse_model
     from feedbench.loaders import DEFAULT_LOADER, find_loader, parse_spec
     from feedbench.trainer import Recipe
 
@@ -119,7 +113,7 @@ def run_diagnosis(
     from feedbench.bench.diagnose.record import RECORD
     from feedbench.bench.diagnose.selftest import short_test
     from feedbench.bench.environment import environment
-    from feedbench.bench.record import write_json, write_model
+    from feedbench.bench.files import write_json, write_model
 
     terminal, tested = console(), short_test()
     write_json(folder / "environment.json", environment())
@@ -139,14 +133,14 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
     """Derive, draw, keep and print."""
     from feedbench.bench.diagnose.verdict import derive
     from feedbench.bench.diagnose.waterfall import draw_waterfall
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
 
     found = derive(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, found.model_dump())
     draw_waterfall(found, folder / "waterfall.png", _headline(record))
     pictures = ["waterfall.png", *_keep_timeline(record, folder)]
-    _print(terminal, record, found)
+    print_diagnosis(terminal, record, found)
     said = f"Records, {', '.join(pictures)}: {folder}"
     terminal.print(said, highlight=False, soft_wrap=True)
     if found.bottleneck is None:
@@ -155,7 +149,7 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
 
 def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
     """The blocks end to end as a picture and as a trace; the files' names."""
-    from feedbench.bench.record import write_text
+    from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
 
@@ -168,7 +162,8 @@ def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
     return ["timeline.png", "trace.json"]
 
 
-def _print(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
+def print_diagnosis(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
+    """Print ceilings, predictions, notes and the verdict."""
     from feedbench.bench.diagnose.table import (
         nodes_table,
         notes,

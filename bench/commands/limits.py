@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from feedbench.bench.limits.limits import LimitsRecord
+    from feedbench.bench.limits.limits import Limits, LimitsRecord
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
@@ -80,8 +80,9 @@ def _measure(
 ) -> None:
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.files import write_json, write_model
     from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
-    from feedbench.bench.record import read_trials, write_json, write_model
+    from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
@@ -110,16 +111,22 @@ def show_limits(
     json: Path | None,
 ) -> None:
     """Derive, keep and print."""
+    from feedbench.bench.files import write_json
     from feedbench.bench.limits.limits import derive
-    from feedbench.bench.limits.table import limits_table, shares_table
-    from feedbench.bench.record import write_json
-    from feedbench.bench.report.table import headline
 
     found = derive(trials, record)
     for path in filter(None, (folder / "limits.json", json)):
         write_json(path, found.model_dump())
+    print_limits(terminal, trials, found)
+    if not any(one.images_per_second for one in found.loaders):
+        raise typer.Exit(NOTHING_DONE)
+
+
+def print_limits(terminal: Console, trials: list[Trial], found: Limits) -> None:
+    """Print the limits, and the share of them that each loader reaches."""
+    from feedbench.bench.limits.table import limits_table, shares_table
+    from feedbench.bench.report.table import headline
+
     terminal.print(headline(trials), highlight=False)
     terminal.print(limits_table(found))
     terminal.print(shares_table(found))
-    if not any(one.images_per_second for one in found.loaders):
-        raise typer.Exit(NOTHING_DONE)

@@ -28,7 +28,7 @@ def make_data(
     from dataclasses import asdict
 
     from feedbench.bench.data.generate import make_data as make
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import counted
 
     terminal = console()
@@ -49,7 +49,7 @@ def loaders(json: Json = None) -> None:
     """What loaders there are, with their settings and what each costs."""
     from rich.table import Table
 
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.loaders import LOADERS
 
     terminal = console()

@@ -46,6 +46,6 @@ def libraries_to(log: Path) -> Iterator[None]:
 
 def result_folder(out: Path | None, kind: str) -> Path:
     """The folder that was asked for, or one named by the time; new or empty."""
-    from feedbench.bench.record import new_folder
+    from feedbench.bench.files import new_folder
 
     return new_folder(out or Path("results") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}")

@@ -57,10 +57,10 @@ def pixels(
     json: Json = None,
 ) -> None:
     """Feed the same images through loaders, and compare each with the first, pixel by pixel."""
+    from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.table import table, verdict, worst_images
     from feedbench.bench.plan.plan import TOLERANCE
-    from feedbench.bench.record import write_json
     from feedbench.loaders import parse_spec
 
     manifest = listed(data, blacklist)

@@ -17,7 +17,7 @@ def predict(
     json: Json = None,
 ) -> None:
     """Print the class of each image, and how sure the model is."""
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.bench.training.predict import load_classifier
 
     terminal, said = console(), []

@@ -27,10 +27,10 @@ def quickstart(
 ) -> None:
     """The main job on generated photographs: make data, bench, diagnose, train with the winner."""
     from feedbench.bench.analysis.best import read_best
+    from feedbench.bench.files import new_folder
     from feedbench.bench.meters.gpu import find_gpus
     from feedbench.bench.plan.plan import Suite, Timing, make_plan
     from feedbench.bench.plan.suites import built_in
-    from feedbench.bench.record import new_folder
     from feedbench.loaders import scan as scan_source
     from feedbench.trainer import Recipe
 

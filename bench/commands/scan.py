@@ -47,7 +47,7 @@ def scan(
 ) -> None:
     """Open and decode every file with every decoder; what is found is kept for later runs."""
     from feedbench.bench.data.scan_report import report
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.loaders import scan as scan_source
     from feedbench.loaders.audit.probe import Limits
     from feedbench.loaders.selection import bad_rows, blacklist_of, with_blacklist
@@ -72,11 +72,11 @@ def scan(
 
 
 def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
-    from feedbench.bench.environment import usable_cores
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import scan_progress
     from feedbench.loaders.audit.audit import audit
     from feedbench.loaders.audit.store import Store
+    from feedbench.loaders.cores import usable_cores
 
     try:
         with scan_progress(terminal) as start:

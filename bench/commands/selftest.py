@@ -25,7 +25,7 @@ def selftest(
 ) -> None:
     """Measure what is known: delays, counts, and bottlenecks that are put there on purpose."""
     from feedbench.bench.diagnose.selftest import INJECTED, SelfTest, injected_test, short_test
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
 
     terminal = console()
     checks = short_test().checks

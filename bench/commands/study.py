@@ -11,9 +11,9 @@ from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, listed, r
 from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
-    from feedbench.bench.study.report import Value
+    from feedbench.bench.study.report import Report
     from feedbench.bench.study.study import Run
 
 
@@ -30,7 +30,7 @@ def study(
 ) -> None:
     """Train one recipe over a small grid, several seeds a cell; say which differences are real."""
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import write_json
     from feedbench.bench.study.report import report_of
     from feedbench.bench.study.run import run_all
     from feedbench.bench.study.study import runs_of
@@ -48,19 +48,8 @@ def study(
     report = report_of(folder, runs)
     for path in filter(None, (folder / "study.json", json)):
         write_json(path, report.model_dump())
-    for effect in report.effects:
-        terminal.print(_table(effect.field, effect.values))
-    for name, reason in report.failed.items():
-        line = f"{name} failed: {reason}"
-        terminal.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
-    for line in report.text:
-        terminal.print(line, style="bold", highlight=False, markup=False)
-    terminal.print(
-        f"{report.images:,} test images; differences with {report.confidence:.1%} intervals, pairs "
-        f"of equal seed. All in {folder}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    show_study(terminal, report)
+    terminal.print(f"All in {folder}", highlight=False, soft_wrap=True)
     if len(report.failed) == len(runs):
         raise typer.Exit(NOTHING_DONE)
 
@@ -122,22 +111,20 @@ class _Teller:
         return f"  failed: {answer['reason']}" if answer["event"] == "failed" else ""
 
 
-def _table(field: str, values: list[Value]) -> Table:
-    from rich.table import Table
+def show_study(terminal: Console, report: Report) -> None:
+    """Print a table for each field, failed runs, and which differences are real."""
+    from feedbench.bench.study.table import tables
 
-    shown = Table(field, "runs", "test accuracy [95 %]", "each run", "against the first")
-    for value in values:
-        mean = value.mean
-        accuracy = "–" if mean is None else f"{mean.value:.1%}"
-        if mean is not None and len(value.accuracies) > 1:
-            accuracy += f" [{mean.low:.1%}, {mean.high:.1%}]"
-        each = ", ".join(f"{accuracy:.1%}" for accuracy in value.accuracies)
-        apart = "" if value.difference is None else f"{value.difference.value:+.1%}"
-        shown.add_row(
-            value.value.replace("[", r"\["),
-            str(len(value.accuracies)),
-            accuracy.replace("[", r"\["),
-            each,
-            apart,
-        )
-    return shown
+    for table in tables(report):
+        terminal.print(table)
+    for name, reason in report.failed.items():
+        line = f"{name} failed: {reason}"
+        terminal.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
+    for line in report.text:
+        terminal.print(line, style="bold", highlight=False, markup=False)
+    terminal.print(
+        f"{report.images:,} test images; differences with {report.confidence:.1%} intervals, pairs "
+        "of equal seed.",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -113,7 +113,8 @@ def train(
     json: Json = None,
 ) -> None:
     """Train from scratch or fine-tune with a loader, and hold its rate against the promise."""
-    from feedbench.bench.plan.plan import Failures, parse_model
+    from feedbench.bench.plan.plan import Failures
+    from feedbench.bench.plan.toml import parse_model
     from feedbench.bench.training.train import Keep
     from feedbench.loaders import DEFAULT_LOADER
 
@@ -203,7 +204,7 @@ def _chosen(loader: str, set_: list[str] | None, spec: dict[str, Any]) -> Best:
 
 def _recipe(best: Best, file: Path | None, changes: dict[str, Any]) -> Recipe:
     """The recipe of a file, or of the bench, with what the options change."""
-    from feedbench.bench.plan.plan import parse_model, read_toml
+    from feedbench.bench.plan.toml import parse_model, read_toml
     from feedbench.trainer import Recipe
 
     values = best.recipe if file is None else read_toml(file)
@@ -236,8 +237,8 @@ def run_training(
 ) -> None:
     """Train, show how it goes and how it ended."""
     from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.files import write_json
     from feedbench.bench.plan.plan import Failures
-    from feedbench.bench.record import write_json
     from feedbench.bench.signals import stop_on_sigterm
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.train import train as train_with
@@ -283,27 +284,26 @@ def run_training(
         raise InterruptedRun(f"interrupted; go on from the checkpoint: {go_on}") from None
     if json is not None:
         write_json(json, result)
-    _tell(terminal, result, folder)
+    show_training(terminal, result, folder)
 
 
-def _tell(terminal: Console, result: dict[str, Any], folder: Path) -> None:
-    """What came of it."""
+def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> None:
+    """Print how a training ended."""
     from rich.table import Table
 
     from feedbench.bench.training.folder import TRAINING
 
-    if result["test"] is not None:
-        images = sum(line["images"] for line in result["per_class"])
+    if result["per_class"]:
         shown = Table("class", "test images", "recall", "precision")
         for line in result["per_class"]:
             shares = (line["recall"], line["precision"])
             told = ("–" if share is None else f"{share:.1%}" for share in shares)
             shown.add_row(line["name"], f"{line['images']:,}", *told)
         terminal.print(shown)
-        terminal.print(
-            f"Test accuracy: {result['test']['accuracy']:.1%} of {images:,} images",
-            highlight=False,
-        )
+    if result["test"] is not None:
+        images = sum(line["images"] for line in result["per_class"])
+        of = f" of {images:,} images" if images else ""
+        terminal.print(f"Test accuracy: {result['test']['accuracy']:.1%}{of}", highlight=False)
     if lost := result["dropped"]:
         text = f"{len(lost)} files failed and were passed over, as {TRAINING} tells; the first: "
         terminal.print(f"{text}{lost[0]['path']}", highlight=False, markup=False, soft_wrap=True)

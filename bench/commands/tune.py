@@ -84,7 +84,8 @@ def tune(
 ) -> None:
     """Search loaders and settings by races on paired blocks; the best so far is always kept."""
     from feedbench.bench.environment import restrict_cores
-    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_model, parse_set
+    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_set
+    from feedbench.bench.plan.toml import parse_model
     from feedbench.bench.tune.tune import Limits, read_tune
 
     seconds = _seconds(budget)
@@ -139,13 +140,14 @@ def _search(
     json: Path | None,
     data: str,
 ) -> None:
+    from feedbench.bench.analysis.best import write_best
     from feedbench.bench.commands.bench import same_pixels
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.record import write_json
+    from feedbench.bench.files import read_model, write_json
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.tune.table import WORTH, draw_worth, line, verdict, worth
-    from feedbench.bench.tune.tune import TUNE, Found, Tune, pixel_choices, write_choice
+    from feedbench.bench.tune.tune import TUNE, Found, Tune, pixel_choices, runners_up
 
     begun, facts = monotonic(), environment()
     write_json(folder / "environment.json", facts)
@@ -162,8 +164,10 @@ def _search(
             search.run(defaults, earlier[0])
         except KeyboardInterrupt:
             interrupted = True
-    found = Found.model_validate_json((folder / TUNE).read_text())
-    best = write_choice(folder, plan, found, facts)
+    found = read_model(folder / TUNE, Found, "tune")
+    best = None
+    if found.best is not None and (rate := found.images_per_second) is not None:
+        best = write_best(folder, plan, found.best, rate, facts, runners_up(found))
     if json is not None:
         write_json(json, found.model_dump(mode="json"))
     if found.findings:

@@ -24,7 +24,8 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from PIL import Image
 
-from feedbench.bench.errors import SampleError
+from feedbench.bench.errors import RecordError, SampleError
+from feedbench.bench.files import replacing
 from feedbench.bench.signals import interrupts_held
 
 Preset = Literal["imagenet", "web", "mixed"]
@@ -172,10 +173,9 @@ def make_data(
     _claim(job)
     try:
         totals = _write(job, advance)
-    except OSError as error:
+    except (OSError, RecordError) as error:
         raise SampleError(
-            f"{out}: writing stopped ({error.strerror}); remove the directory, "
-            "mend that and start again"
+            f"{out}: writing stopped; remove the directory before the next try: {error}"
         ) from error
     except BrokenProcessPool as error:
         raise SampleError(
@@ -284,9 +284,8 @@ def _make_image(job: _Job, index: int) -> tuple[int, int, int]:
     scene.fill(index % job.classes, least * (greatest / least) ** detail, recipe.grain)
     path = job.path(index)
     data = _encoded(scene.image(), recipe, job.format(index))
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(data)
-    beside.rename(path)
+    with replacing(path) as beside:
+        beside.write_bytes(data)
     return len(data), width, height
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.stats import Interval, median_interval, paired_ratio
-from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.diagnose.record import Diagnosed, Part, PartName
 from feedbench.bench.record import Block
 from feedbench.bench.trials.cache_state import unproven
@@ -40,13 +41,13 @@ class Ceiling(BaseModel):
         unproven: why blocks were left out, one reason each.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: PartName
     cache_state: str | None = None
     parallel: int | None = None
     settings: dict[str, Any] | None = None
-    images_per_second: Figure | None = None
+    images_per_second: Estimate | None = None
     bytes_per_second: float | None = None
     cores: float | None = None
     blocks: int = 0
@@ -76,7 +77,6 @@ class Rates(BaseModel):
         assemble_one, assemble: batches, on one core and on as many as the loader uses for it.
             Of storage and these, None where the loader has no such stage.
         loader_cores: in use while it was drained.
-        whole_cores: in use end to end.
         transfer: batches copied to the device; None where that was not measured.
     """
 
@@ -95,13 +95,17 @@ class Rates(BaseModel):
     assemble_one: float | None
     assemble: float | None
     loader_cores: float
-    whole_cores: float
     transfer: float | None = None
 
     @property
     def cpu_s(self) -> float:
         """Processor seconds that the loader takes for an image."""
         return self.loader_cores / self.loader
+
+    @property
+    def storage_s(self) -> float:
+        """Seconds that cold files add to an image's time, against warm ones."""
+        return max(0.0, 1 / self.loader - 1 / self.loader_warm)
 
     @property
     def in_line(self) -> bool:
@@ -121,9 +125,10 @@ class Rates(BaseModel):
         return min(1.0, self.whole / min(self.loader, self.consumer))
 
 
-def proven(part: Part) -> list[Block]:
-    """Those blocks of a part that were in the cache state that they claim."""
-    return [block for block in part.blocks if not _why(part, block)]
+def proven(part: Part) -> Part:
+    """The part with only those blocks that were in the cache state that it asks for."""
+    kept = [block for block in part.blocks if not _why(part, block)]
+    return part.model_copy(update={"blocks": kept})
 
 
 def _why(part: Part, block: Block) -> str | None:
@@ -136,25 +141,26 @@ def ceilings(record: Diagnosed) -> list[Ceiling]:
 
 
 def _ceiling(part: Part) -> Ceiling:
-    blocks = proven(part)
-    reasons = [reason for block in part.blocks if (reason := _why(part, block))]
-    about = Ceiling(
+    blocks = proven(part).blocks
+    rate = median_interval([block.images_per_second for block in blocks]) if blocks else None
+    moved = part.moved_bytes
+    return Ceiling(
         name=part.name,
         cache_state=part.cache_state,
         parallel=part.parallel,
         settings=part.settings,
+        images_per_second=rate,
+        bytes_per_second=rate.value * moved if rate and moved is not None else None,
+        cores=_cores(blocks) if blocks else None,
         blocks=len(blocks),
-        unproven=reasons,
+        unproven=[reason for block in part.blocks if (reason := _why(part, block))],
         error=part.error,
     )
-    if not blocks:
-        return about
-    rate = median_interval([block.images_per_second for block in blocks])
-    about.images_per_second = Figure(**rate._asdict())
-    about.cores = sum(block.cpu_s for block in blocks) / sum(block.seconds for block in blocks)
-    if part.moved_bytes is not None:
-        about.bytes_per_second = rate.median * part.moved_bytes
-    return about
+
+
+def _cores(blocks: list[Block]) -> float:
+    """Processor seconds per second."""
+    return sum(block.cpu_s for block in blocks) / sum(block.seconds for block in blocks)
 
 
 def find_part(
@@ -167,13 +173,13 @@ def find_part(
         if part.name == name
         and (state is None or part.cache_state == state)
         and (parallel is None or part.parallel == parallel)
-        and proven(part)
+        and proven(part).blocks
     ]
     return max(able, key=_median, default=None)
 
 
 def _median(part: Part) -> float:
-    return median_interval([block.images_per_second for block in proven(part)]).median
+    return median(block.images_per_second for block in proven(part).blocks)
 
 
 def rates_of(record: Diagnosed) -> Rates | None:
@@ -202,31 +208,20 @@ def rates_of(record: Diagnosed) -> Rates | None:
     return Rates(
         **{name: _median(part) for name, part in parts.items()},
         **dict.fromkeys(absent),
-        loader_cores=_cores(parts["loader"]),
-        whole_cores=_cores(parts["whole"]),
+        loader_cores=_cores(proven(parts["loader"]).blocks),
         transfer=None if copied is None else _median(copied),
     )
 
 
-def _cores(part: Part) -> float:
-    blocks = proven(part)
-    return sum(block.cpu_s for block in blocks) / sum(block.seconds for block in blocks)
-
-
-def stall(record: Diagnosed) -> Interval | None:
+def stall(record: Diagnosed) -> Estimate | None:
     """Share of the consumer's time lost end to end, of paired blocks; None without a pair."""
     whole, alone = find_part(record, "end to end"), find_part(record, "consumer")
     if whole is None or alone is None:
         return None
-    ratio = paired_ratio(by_round(whole), by_round(alone))
+    ratio = paired_ratio(proven(whole).rates, proven(alone).rates)
     if ratio is None:
         return None
-    return Interval(1 - ratio.median, 1 - ratio.high, 1 - ratio.low)
-
-
-def by_round(part: Part) -> dict[int, float]:
-    """Images a second of the counted blocks, by the round in which they were timed."""
-    return {block.round: block.images_per_second for block in proven(part)}
+    return Estimate(value=1 - ratio.value, low=1 - ratio.high, high=1 - ratio.low)
 
 
 def shares(rates: Rates) -> list[Share]:
@@ -262,7 +257,7 @@ def image_seconds(rates: Rates) -> dict[Cause, float]:
         work = sum(parts.values()) - storage
         limit = max(storage, work)
         if storage and storage < work:
-            parts["storage"] = _storage_s(rates)
+            parts["storage"] = rates.storage_s
     parts[rates.rest] = max(0.0, 1 / rates.loader - limit)
     return parts
 
@@ -270,7 +265,7 @@ def image_seconds(rates: Rates) -> dict[Cause, float]:
 def _one_after_the_other(rates: Rates) -> dict[Cause, float]:
     parts = _seconds(rates.storage_one, rates.decode_one, rates.transform_one, rates.assemble_one)
     if "storage" in parts:
-        parts["storage"] = max(parts["storage"], _storage_s(rates))
+        parts["storage"] = max(parts["storage"], rates.storage_s)
     return parts
 
 
@@ -289,11 +284,6 @@ def _seconds(
         "batch copy": assemble,
     }
     return {cause: 1 / rate for cause, rate in rates.items() if rate is not None}
-
-
-def _storage_s(rates: Rates) -> float:
-    """What cold files add to an image's time, against warm ones."""
-    return max(0.0, 1 / rates.loader - 1 / rates.loader_warm)
 
 
 def bottleneck(rates: Rates) -> Share:

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.stats import Interval, paired_ratio
-from feedbench.bench.analysis.summary import Figure
-from feedbench.bench.diagnose.derive import by_round, find_part
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import paired_ratio
+from feedbench.bench.diagnose.derive import find_part, proven
 from feedbench.bench.diagnose.record import Diagnosed
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import find_loader, parse_settings
@@ -26,7 +26,7 @@ class Fixed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     settings: dict[str, Any]
-    ratio: Figure
+    ratio: Estimate
     tried: int
 
     @property
@@ -52,16 +52,16 @@ def best_fixed(record: Diagnosed) -> Fixed | None:
     tuned = find_part(record, "loader", "warm")
     if tuned is None:
         return None
-    found: list[tuple[Interval, dict[str, Any]]] = []
+    found: list[tuple[Estimate, dict[str, Any]]] = []
     for part in record.parts:
         if part.name == "fixed" and part.settings is not None:
-            ratio = paired_ratio(by_round(part), by_round(tuned))
+            ratio = paired_ratio(proven(part).rates, proven(tuned).rates)
             if ratio is not None:
                 found.append((ratio, part.settings))
     if not found:
         return None
-    ratio, settings = max(found, key=lambda one: one[0].median)
-    return Fixed(settings=settings, ratio=Figure(**ratio._asdict()), tried=len(found))
+    ratio, settings = max(found, key=lambda one: one[0].value)
+    return Fixed(settings=settings, ratio=ratio, tried=len(found))
 
 
 def words(fixed: Fixed) -> str:
@@ -70,7 +70,6 @@ def words(fixed: Fixed) -> str:
     verdict = "" if fixed.faster or ratio.high < 1 else ", a tie"
     named = " ".join(f"{name}={value}" for name, value in fixed.settings.items())
     return (
-        f"Fixed settings instead: {named} gave {ratio.median:.2f} "
-        f"[{ratio.low:.2f}, {ratio.high:.2f}] of AUTOTUNE's rate{verdict}, the best of "
-        f"{fixed.tried} tried."
+        f"Fixed settings instead: {named} gave {ratio:.2f} of AUTOTUNE's "
+        f"rate{verdict}, the best of {fixed.tried} tried."
     )

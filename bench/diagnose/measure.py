@@ -22,7 +22,6 @@ from feedbench.bench.diagnose.stages import (
     stages_of,
     why_not_cold,
 )
-from feedbench.bench.environment import usable_cores
 from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
@@ -33,6 +32,7 @@ from feedbench.bench.record import Block, CacheState
 from feedbench.bench.trials.child import Remote, close_all
 from feedbench.bench.trials.run import MANIFEST
 from feedbench.loaders import BASELINE, BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.stages.stage import Stages
 from feedbench.trainer import Recipe
 

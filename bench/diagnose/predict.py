@@ -222,7 +222,7 @@ def _fixed_parallelism(record: Diagnosed, rates: Rates) -> Prediction | None:
     fixed = best_fixed(record)
     if fixed is None or not fixed.faster:
         return None
-    loader = 1 / (_storage_part(rates) + 1 / (rates.loader_warm * fixed.ratio.median))
+    loader = 1 / (rates.storage_s + 1 / (rates.loader_warm * fixed.ratio.value))
     named = " ".join(f"{name}={value}" for name, value in fixed.settings.items())
     assumes = "as it was measured alone, with warm files; what the disk adds stays"
     return _prediction(rates, "fixed parallelism", named, loader, rates.consumer, assumes)
@@ -246,7 +246,7 @@ def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction | None:
     if rates.storage is None:
         return None
     faster = record.faster_storage
-    loader = 1 / (1 / rates.loader - _storage_part(rates) * (1 - 1 / faster))
+    loader = 1 / (1 / rates.loader - rates.storage_s * (1 - 1 / faster))
     how = f"storage {faster:g} times as fast"
     assumes = "of an image's time only what cold files add to warm ones becomes shorter"
     return _prediction(rates, "faster storage", how, loader, rates.consumer, assumes)
@@ -255,10 +255,6 @@ def _faster_storage(record: Diagnosed, rates: Rates) -> Prediction | None:
 def _seconds(rate: float | None) -> float:
     """Of a part for an image; one that the loader does not have takes none."""
     return 0.0 if rate is None else 1 / rate
-
-
-def _storage_part(rates: Rates) -> float:
-    return max(0.0, 1 / rates.loader - 1 / rates.loader_warm)
 
 
 def _encoded(record: Diagnosed, rates: Rates) -> Prediction | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from feedbench.bench.diagnose.autotune import Node
-from feedbench.bench.errors import RecordError
+from feedbench.bench.files import read_model
 from feedbench.bench.record import Block, CacheState, Consumer, Record
-from feedbench.loaders.contract import explain
 
 SCHEMA_NUMBER = 2
 RECORD = "diagnosis-record.json"
@@ -45,6 +44,11 @@ class Part(Record):
     blocks: list[Block] = Field(default_factory=list)
     error: str | None = None
 
+    @property
+    def rates(self) -> dict[int, float]:
+        """Images per second of each block, by round."""
+        return {block.round: block.images_per_second for block in self.blocks}
+
 
 class Diagnosed(Record):
     """One diagnosis: what was asked, what the machine has, and each part's blocks."""
@@ -76,11 +80,6 @@ def read_diagnosed(path: Path) -> Diagnosed:
     """The record that a diagnosis kept.
 
     Raises:
-        RecordError: no such file, or not such a record.
+        RecordError: there is no such file, or it is not valid, or a newer feedbench wrote it.
     """
-    try:
-        return Diagnosed.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; name the record of a diagnosis") from error
-    except ValidationError as error:
-        raise RecordError(f"{path}: {explain(error)}") from error
+    return read_model(path, Diagnosed, "diagnosis", SCHEMA_NUMBER)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import Emulated, sleep_until
 from feedbench.bench.diagnose.derive import Cause, bottleneck, rates_of
@@ -150,7 +150,7 @@ def _rate(consumer: Consumer, delay_s: float = 0.0) -> float:
     """Median images a second of some blocks."""
     batches = _batches(delay_s)
     blocks = [timed_block(batches, consumer, _BLOCK_S) for _ in range(_BLOCKS)]
-    return median_interval([block.images_per_second for block in blocks]).median
+    return median(block.images_per_second for block in blocks)
 
 
 def _costless() -> Check:

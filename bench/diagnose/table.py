@@ -11,6 +11,7 @@ from feedbench.bench.diagnose.derive import Ceiling, find_part, proven
 from feedbench.bench.diagnose.predict import Prediction, shares_cores
 from feedbench.bench.diagnose.record import Diagnosed
 from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name
+from feedbench.bench.report.table import or_dash
 
 
 def label(one: Ceiling) -> str:
@@ -30,16 +31,15 @@ def label(one: Ceiling) -> str:
 def waterfall_table(found: Diagnosis) -> Table:
     """One row a part, in the order in which an image passes through them."""
     made = Table("part alone", title="Ceilings", title_justify="left")
-    for name in ("images/s", "95 %", "MB/s", "cores", "blocks"):
+    for name in ("images/s [95 %]", "MB/s", "cores", "blocks"):
         made.add_column(name, justify="right")
     for one in found.ceilings:
         rate = one.images_per_second
         made.add_row(
             label(one),
-            f"{rate.median:,.0f}" if rate else "–",
-            f"{rate.low:,.0f}–{rate.high:,.0f}" if rate else one.error or "–",
+            f"{rate:,.0f}" if rate else one.error or "–",
             f"{one.bytes_per_second / 1e6:,.0f}" if one.bytes_per_second else "",
-            f"{one.cores:.2f}" if one.cores is not None else "–",
+            or_dash(one.cores, ".2f"),
             f"{one.blocks}" + (f" ({len(one.unproven)} not counted)" if one.unproven else ""),
             style="bold" if one.name == "end to end" else "",
         )
@@ -103,11 +103,11 @@ def _metered(record: Diagnosed, found: Diagnosis) -> list[str]:
     whole = find_part(record, "end to end")
     if whole is None or found.stall is None:
         return []
-    blocks = proven(whole)
+    blocks = proven(whole).blocks
     waited = sum(sum(block.wait_s) for block in blocks) / sum(block.seconds for block in blocks)
     said = [host_words(blocks), *gpu_words(blocks)]
     busy, used = gpu_mean(blocks, "utilization"), gpu_mean(blocks, "multiprocessors")
-    said.append(which_to_believe(waited, found.stall.median, busy, used))
+    said.append(which_to_believe(waited, found.stall.value, busy, used))
     return [f"End to end. {line}" for line in said if line]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.derive import (
     Ceiling,
     Share,
@@ -41,7 +41,7 @@ class Diagnosis(BaseModel):
 
     verdict: str
     bottleneck: Share | None = None
-    stall: Figure | None = None
+    stall: Estimate | None = None
     shares: list[Share] = []
     ceilings: list[Ceiling]
     predictions: list[Prediction] = []
@@ -58,9 +58,9 @@ def derive(record: Diagnosed) -> Diagnosis:
         return Diagnosis(verdict=_nothing(found), ceilings=found)
     worst, predicted = bottleneck(rates), predictions(record, rates)
     return Diagnosis(
-        verdict=_sentence(record, worst, Figure(**lost._asdict()), remedies(predicted)),
+        verdict=_sentence(record, worst, lost, remedies(predicted)),
         bottleneck=worst,
-        stall=Figure(**lost._asdict()),
+        stall=lost,
         shares=shares(rates),
         ceilings=found,
         predictions=predicted,
@@ -77,10 +77,10 @@ def _nothing(found: list[Ceiling]) -> str:
     return "No verdict: loader, consumer and both together were not measured in the same rounds"
 
 
-def _sentence(record: Diagnosed, worst: Share, lost: Figure, able: list[Prediction]) -> str:
+def _sentence(record: Diagnosed, worst: Share, lost: Estimate, able: list[Prediction]) -> str:
     device = consumer_name(record)
     loader = str(Choice(loader=record.loader, settings=record.settings))
-    idle = f"{_percent(lost.median)} of the time [{_percent(lost.low)}, {_percent(lost.high)}]"
+    idle = f"{_not_negative(lost):.0%} of the time"
     if worst.cause == "accelerator":
         said = (
             f"The bottleneck is the accelerator: {device} is kept busy by {loader} and idles only "
@@ -94,15 +94,15 @@ def _sentence(record: Diagnosed, worst: Share, lost: Figure, able: list[Predicti
     elif worst.cause == "unexplained":
         said = (
             f"The bottleneck is the loader: with {loader}, {device} idles {idle}; "
-            f"{_percent(worst.stall)} of its time goes to what cannot be measured alone."
+            f"{max(0.0, worst.stall):.0%} of its time goes to what cannot be measured alone."
         )
     else:
         said = (
             f"The bottleneck is {worst.cause}: with {loader}, {device} idles {idle}; "
-            f"{worst.cause} alone takes {_percent(worst.stall)} of its time."
+            f"{worst.cause} alone takes {max(0.0, worst.stall):.0%} of its time."
             if worst.cause != "interference"
             else f"The bottleneck is interference: with {loader}, {device} loses {idle}; "
-            f"loader and consumer holding each other up takes {_percent(worst.stall)} of it."
+            f"loader and consumer holding each other up takes {max(0.0, worst.stall):.0%} of it."
         )
     return " ".join([said, *_first(able)])
 
@@ -123,5 +123,7 @@ def consumer_name(record: Diagnosed) -> str:
     return record.consumer
 
 
-def _percent(share: float) -> str:
-    return f"{max(0.0, share):.0%}"
+def _not_negative(lost: Estimate) -> Estimate:
+    """Below 0 is noise: both together were a little faster than the consumer alone."""
+    value, low, high = (max(0.0, share) for share in (lost.value, lost.low, lost.high))
+    return Estimate(value=value, low=low, high=high)

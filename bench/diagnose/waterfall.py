@@ -6,6 +6,7 @@ from pathlib import Path
 
 from feedbench.bench.diagnose.table import label
 from feedbench.bench.diagnose.verdict import Diagnosis
+from feedbench.bench.report.figures import picture
 
 _COLORS = {
     "storage": "#4c78a8",
@@ -25,26 +26,22 @@ def draw_waterfall(found: Diagnosis, path: Path, title: str) -> None:
     """One bar a part, images a second on a logarithmic scale, with its interval; a PNG.
 
     The line marks the rate end to end: no bar lies left of it but by noise.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    bars = [one for one in found.ceilings if one.images_per_second is not None]
-    figure = Figure(figsize=(9, 1.5 + _ROW_INCHES * len(bars)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for place, one in enumerate(bars):
-        rate = one.images_per_second
-        assert rate is not None
-        around = [[rate.median - rate.low], [rate.high - rate.median]]
-        axes.barh(place, rate.median, xerr=around, color=_COLORS[one.name], ecolor="#555555")
-        axes.text(rate.high * 1.06, place, f"{rate.median:,.0f}", va="center", fontsize=8)
-        if one.name == "end to end":
-            axes.axvline(rate.median, color=_COLORS[one.name], linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(bars)), [label(one) for one in bars], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.margins(x=0.12)
-    axes.set_xlabel("images a second, each part alone")
-    axes.set_title(title, fontsize=9, loc="left")
-    figure.savefig(path, dpi=120)
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    bars = [(one, one.images_per_second) for one in found.ceilings if one.images_per_second]
+    with picture(path, 9, 1.5 + _ROW_INCHES * len(bars)) as figure:
+        axes = figure.add_subplot()
+        for place, (one, rate) in enumerate(bars):
+            around = [[rate.value - rate.low], [rate.high - rate.value]]
+            axes.barh(place, rate.value, xerr=around, color=_COLORS[one.name], ecolor="#555555")
+            axes.text(rate.high * 1.06, place, f"{rate.value:,.0f}", va="center", fontsize=8)
+            if one.name == "end to end":
+                axes.axvline(rate.value, color=_COLORS[one.name], linewidth=1, linestyle=":")
+        axes.set_yticks(range(len(bars)), [label(one) for one, _ in bars], fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.margins(x=0.12)
+        axes.set_xlabel("images a second, each part alone")
+        axes.set_title(title, fontsize=9, loc="left")

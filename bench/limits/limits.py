@@ -8,13 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
-from feedbench.bench.analysis.summary import Figure
 from feedbench.bench.diagnose.stages import DEPTHS, Storage
 from feedbench.bench.errors import PlanError
+from feedbench.bench.files import read_model
 from feedbench.bench.internal_loaders import LIBJPEG_TURBO, MEMORY_COPY, register
 from feedbench.bench.meters.process import tree_usage
-from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan, parse_model
+from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
+from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.cache_state import LEAST_COLD, check_cold
 from feedbench.loaders import Manifest, find_loader, parse_settings
@@ -36,7 +38,7 @@ class Limit(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    images_per_second: Figure | None = None
+    images_per_second: Estimate | None = None
     bytes_per_second: float | None = None
     error: str | None = None
 
@@ -52,8 +54,8 @@ class Share(BaseModel):
 
     loader: str
     limit: str
-    images_per_second: Figure | None = None
-    share: Figure | None = None
+    images_per_second: Estimate | None = None
+    share: Estimate | None = None
     peak_memory_bytes: int = 0
     error: str | None = None
 
@@ -100,8 +102,12 @@ class LimitsRecord(BaseModel):
 
 
 def read_limits(folder: Path) -> LimitsRecord:
-    """The record of an earlier run."""
-    return LimitsRecord.model_validate_json((folder / RECORD).read_text())
+    """The record of an earlier run.
+
+    Raises:
+        RecordError: there is none, or it is not valid.
+    """
+    return read_model(folder / RECORD, LimitsRecord, "limits")
 
 
 def limit_of(choice: Choice) -> Choice:
@@ -177,17 +183,13 @@ def _name(trial: Trial) -> str:
     return str(Choice(loader=trial.loader, settings=trial.settings))
 
 
-def _rates(trial: Trial) -> dict[int, float]:
-    return {block.round: block.images_per_second for block in trial.blocks}
-
-
 def _limit(trial: Trial) -> Limit:
-    rate = _figure(list(_rates(trial).values()))
+    rate = _rate(trial.rates.values())
     copied = 3 * trial.spec["image_size"] ** 2 if trial.loader == MEMORY_COPY.name else None
     return Limit(
         name=_name(trial),
         images_per_second=rate,
-        bytes_per_second=rate.median * copied if rate and copied else None,
+        bytes_per_second=rate.value * copied if rate and copied else None,
         error=trial.error,
     )
 
@@ -195,29 +197,31 @@ def _limit(trial: Trial) -> Limit:
 def _disk_limits(disk: list[Disk] | str) -> list[Limit]:
     if isinstance(disk, str):
         return [Limit(name="disk, cold", error=disk)]
-    made = []
-    for one in disk:
-        rate = _figure(one.rates)
-        limit = Limit(name=f"disk, cold, {one.depth} at once", images_per_second=rate)
-        if one.disk_share is not None and one.disk_share < LEAST_COLD:
-            limit.error = f"only {one.disk_share:.0%} of the bytes came from the disk"
-        if rate:
-            limit.bytes_per_second = rate.median * one.bytes_per_image
-        made.append(limit)
-    return made
+    return [_disk_limit(one) for one in disk]
+
+
+def _disk_limit(disk: Disk) -> Limit:
+    rate, share = _rate(disk.rates), disk.disk_share
+    warm = share is not None and share < LEAST_COLD
+    return Limit(
+        name=f"disk, cold, {disk.depth} at once",
+        images_per_second=rate,
+        bytes_per_second=rate.value * disk.bytes_per_image if rate else None,
+        error=f"only {share:.0%} of the bytes came from the disk" if warm else None,
+    )
 
 
 def _share(trial: Trial, limit: Trial) -> Share:
-    ratio = paired_ratio(_rates(trial), _rates(limit))
     return Share(
         loader=_name(trial),
         limit=_name(limit),
-        images_per_second=_figure(list(_rates(trial).values())),
-        share=Figure(**ratio._asdict()) if ratio else None,
+        images_per_second=_rate(trial.rates.values()),
+        share=paired_ratio(trial.rates, limit.rates),
         peak_memory_bytes=trial.peak_memory_bytes,
         error=trial.error,
     )
 
 
-def _figure(rates: list[float]) -> Figure | None:
-    return Figure(**median_interval(rates)._asdict()) if rates else None
+def _rate(rates: Iterable[float]) -> Estimate | None:
+    values = list(rates)
+    return median_interval(values) if values else None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from feedbench.bench.analysis.summary import Figure
-from feedbench.bench.limits.limits import Limits
-from feedbench.bench.report.table import bytes_text
+from feedbench.bench.limits.limits import Limits, Share
+from feedbench.bench.report.table import bytes_text, or_dash
 
 _CAPTION = """\
 Limits are measured with nothing else to do: JPEGs in memory decoded on all cores, images copied
@@ -19,13 +18,13 @@ def limits_table(limits: Limits) -> Table:
     """One row a limit."""
     made = Table(title="this machine, these photographs", title_justify="left")
     made.add_column("limit", overflow="fold", min_width=24)
-    for name in ("images/s", "95 %", "bytes/s"):
+    for name in ("images/s [95 %]", "bytes/s"):
         made.add_column(name, justify="right")
     for limit in limits.limits:
         moved = limit.bytes_per_second
         made.add_row(
             _named(limit.name, limit.error),
-            *_rate(limit.images_per_second),
+            or_dash(limit.images_per_second, ",.0f"),
             f"{moved / 1e9:.2f} GB" if moved else "–",
         )
     return made
@@ -35,19 +34,16 @@ def shares_table(limits: Limits) -> Table:
     """One row a loader, fastest first."""
     made = Table(caption=_CAPTION, caption_justify="left")
     made.add_column("loader and settings", overflow="fold", min_width=24)
-    for name in ("images/s", "95 %"):
-        made.add_column(name, justify="right")
+    made.add_column("images/s [95 %]", justify="right")
     made.add_column("limit", overflow="fold")
-    for name in ("share", "memory"):
+    for name in ("share [95 %]", "memory"):
         made.add_column(name, justify="right")
-    for one in sorted(limits.loaders, key=lambda one: -_median(one.images_per_second)):
+    for one in sorted(limits.loaders, key=_slowness):
         made.add_row(
             _named(one.loader, one.error),
-            *_rate(one.images_per_second),
+            or_dash(one.images_per_second, ",.0f"),
             one.limit,
-            f"{one.share.median:.2f} [{one.share.low:.2f}, {one.share.high:.2f}]"
-            if one.share
-            else "–",
+            or_dash(one.share, ".2f"),
             bytes_text(one.peak_memory_bytes or None),
         )
     return made
@@ -60,11 +56,5 @@ def _named(name: str, error: str | None) -> Text:
     return text
 
 
-def _median(figure: Figure | None) -> float:
-    return figure.median if figure else -1.0
-
-
-def _rate(figure: Figure | None) -> tuple[str, str]:
-    if figure is None:
-        return "–", "–"
-    return f"{figure.median:,.0f}", f"{figure.low:,.0f}–{figure.high:,.0f}"
+def _slowness(one: Share) -> float:
+    return -one.images_per_second.value if one.images_per_second else 1.0

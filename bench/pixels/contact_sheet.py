@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from feedbench.bench.errors import RecordError
+from feedbench.bench.files import replacing
 from feedbench.bench.pixels.compare import Pictures, Worst, difference
 
 _TILE, _GAP, _TEXT = 160, 6, 30  # pixels
@@ -48,18 +47,8 @@ class ContactSheet:
             for column, shown in enumerate(pictures):
                 tile = Image.fromarray(shown).resize((_TILE, _TILE), Image.Resampling.NEAREST)
                 sheet.paste(tile, (_GAP + column * (_TILE + _GAP), top + _TEXT))
-        _write(sheet, path)
-
-
-def _write(sheet: Any, path: Path) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        sheet.save(beside, "PNG", optimize=True)
-        beside.replace(path)
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; name another file by --sheet") from error
-    finally:
-        beside.unlink(missing_ok=True)
+        with replacing(path) as beside:
+            sheet.save(beside, "PNG", optimize=True)
 
 
 def _short(path: str) -> str:

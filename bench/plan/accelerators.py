@@ -11,8 +11,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from feedbench.bench.errors import PlanError
+from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.bench.record import write_text
 from feedbench.loaders import BatchSpec
 from feedbench.trainer import Recipe
 

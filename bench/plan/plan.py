@@ -21,8 +21,7 @@ from pydantic import (
 
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
-from feedbench.bench.plan.toml import parse_model as parse_model
-from feedbench.bench.plan.toml import read_toml as read_toml
+from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import CacheState, Consumer
 from feedbench.loaders import BASELINE, BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe

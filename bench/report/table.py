@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from feedbench.bench.analysis.summary import Figure, Summary, TrialSummary
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import throttling_words, which_to_believe
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
@@ -24,9 +25,8 @@ def table(summary: Summary) -> Table:
     made.add_column("loader and settings", overflow="fold", min_width=24)
     gpu = _gpu_columns(summary)
     columns = [
-        "images/s",
-        "95 %",
-        "ratio to best",
+        "images/s [95 %]",
+        "ratio to best [95 %]",
         "AU",
         "wait",
         "first batch",
@@ -38,7 +38,7 @@ def table(summary: Summary) -> Table:
     ]
     for name in columns:
         made.add_column(name, justify="right")
-    for index in sorted(range(len(summary.trials)), key=lambda i: -_median(summary.trials[i])):
+    for index in sorted(range(len(summary.trials)), key=lambda i: -_value(summary.trials[i])):
         trial = summary.trials[index]
         style = "bold" if index == summary.winner else "dim" if not _ranked(trial) else ""
         made.add_row(*_row(trial, index == summary.winner, gpu), style=style)
@@ -74,24 +74,22 @@ def _row(trial: TrialSummary, wins: bool, gpu: list[str]) -> list[Text]:
         name.append(f"\n{len(trial.unproven)} blocks not counted: {trial.unproven[0]}", style="red")
     if trial.error:
         name.append(f"\n{trial.error}", style="red")
-    rate, ratio = trial.images_per_second, trial.ratio_to_best
     cells = [
         _rate(trial),
-        _range(rate, ".0f"),
-        _ratio(ratio),
-        _share(trial.accelerator_utilization),
-        _share(trial.wait_share),
-        _with(trial.first_batch_s, ".2f", " s"),
-        _share(trial.gpu_utilization),
+        or_dash(trial.ratio_to_best, ".2f"),
+        or_dash(trial.accelerator_utilization, ".0%"),
+        or_dash(trial.wait_share, ".0%"),
+        or_dash(trial.first_batch_s, ".2f", " s"),
+        or_dash(trial.gpu_utilization, ".0%"),
     ]
     gpu_cells = {
-        "SMs": _share(trial.gpu_multiprocessors),
-        "GPU power": _with(trial.gpu_power_w, ".0f", " W"),
+        "SMs": or_dash(trial.gpu_multiprocessors, ".0%"),
+        "GPU power": or_dash(trial.gpu_power_w, ".0f", " W"),
         "GPU memory": bytes_text(trial.gpu_memory_bytes),
     }
     cells += [
         *(gpu_cells[name] for name in gpu),
-        _with(trial.cpu_cores, ".2f"),
+        or_dash(trial.cpu_cores, ".2f"),
         bytes_text(trial.peak_memory_bytes),
         bytes_text(trial.disk_read_bytes),
     ]
@@ -106,31 +104,18 @@ def _ranked(trial: TrialSummary) -> bool:
     return trial.ranked and not trial.error
 
 
-def _median(trial: TrialSummary) -> float:
-    return trial.images_per_second.median if trial.images_per_second else -1.0
+def _value(trial: TrialSummary) -> float:
+    return trial.images_per_second.value if trial.images_per_second else -1.0
 
 
 def _rate(trial: TrialSummary) -> str:
-    if trial.images_per_second is None:
-        return "–"
     mark = "~" if (trial.spread or 0) > NOISY else ""
-    return f"{mark}{trial.images_per_second.median:,.0f}"
+    return mark + or_dash(trial.images_per_second, ",.0f")
 
 
-def _range(figure: Figure | None, form: str) -> str:
-    return f"{figure.low:{form}}–{figure.high:{form}}" if figure else "–"
-
-
-def _ratio(figure: Figure | None) -> str:
-    return f"{figure.median:.2f} [{figure.low:.2f}, {figure.high:.2f}]" if figure else "–"
-
-
-def _share(value: float | None) -> str:
-    return f"{value:.0%}" if value is not None else "–"
-
-
-def _with(value: float | None, form: str, unit: str = "") -> str:
-    return f"{value:{form}}{unit}" if value is not None else "–"
+def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
+    """A figure for a table; a dash where it was not measured."""
+    return "–" if value is None else f"{value:{spec}}{unit}"
 
 
 def bytes_text(value: int | None) -> str:
@@ -229,4 +214,4 @@ def verdict(summary: Summary) -> str:
     if best.accelerator_utilization is not None:
         busy = f"; it keeps the trainer {min(1.0, best.accelerator_utilization):.0%} busy"
     assert best.images_per_second is not None
-    return f"Take {name}: {best.images_per_second.median:,.0f} images/s{tie}{busy}."
+    return f"Take {name}: {best.images_per_second.value:,.0f} images/s{tie}{busy}."

@@ -12,10 +12,12 @@ import numpy as np
 from feedbench.bench.meters.gpu import throttling
 from feedbench.bench.meters.sampling import begins
 from feedbench.bench.record import Block, Gpu
+from feedbench.bench.report.figures import picture
 
 _WAIT, _STEP, _THROTTLED = "#e45756", "#54a24b", "#f58518"
 _GAP = 0.03  # of a mean block, between two blocks
 _INCHES = {"width": 11.0, "batches": 0.9, "row": 1.0, "rest": 1.3}
+_DPI = 110
 
 Track = tuple[Sequence[float], Sequence[float | None]]  # times in the block, values
 Read = Callable[[Block], Track]
@@ -41,29 +43,26 @@ def draw_timeline(blocks: Sequence[Block], path: Path, title: str) -> None:
     """A PNG of the blocks side by side in the order of their rounds, timed seconds only.
 
     Rows without a reading are left out.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
+    Raises:
+        RecordError: the file cannot be written.
+    """
     starts = _starts(blocks)
     rows = [row for row in _rows(blocks) if any(map(_is_told, _tracks(row, blocks)))]
     cores = any(block.host and block.host.cores for block in blocks)
     heights = [_INCHES["batches"], *[_INCHES["row"]] * (cores + len(rows))]
-    height = sum(heights) + _INCHES["rest"]
-    figure = Figure(figsize=(_INCHES["width"], height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(
-        len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
-    )[:, 0]
-    _batches(axes[0], blocks, starts)
-    if cores:
-        _cores(axes[1], blocks, starts)
-    for place, row in zip(axes[1 + cores :], rows, strict=True):
-        _row(place, row, blocks, starts)
-    axes[0].set_title(title, fontsize=9, loc="left")
-    axes[0].set_xlim(0, starts[-1] + blocks[-1].seconds)
-    axes[-1].set_xlabel("timed seconds, block after block; between blocks others were timed")
-    figure.savefig(path, dpi=110)
+    with picture(path, _INCHES["width"], sum(heights) + _INCHES["rest"], _DPI) as figure:
+        axes = figure.subplots(
+            len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )[:, 0]
+        _batches(axes[0], blocks, starts)
+        if cores:
+            _cores(axes[1], blocks, starts)
+        for place, row in zip(axes[1 + cores :], rows, strict=True):
+            _row(place, row, blocks, starts)
+        axes[0].set_title(title, fontsize=9, loc="left")
+        axes[0].set_xlim(0, starts[-1] + blocks[-1].seconds)
+        axes[-1].set_xlabel("timed seconds, block after block; between blocks others were timed")
 
 
 def _starts(blocks: Sequence[Block]) -> list[float]:

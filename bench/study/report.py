@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
+from feedbench.bench.analysis.estimate import Proportion
 from feedbench.bench.analysis.stats import CONFIDENCE
 from feedbench.bench.study.run import RUNS, failure
 from feedbench.bench.study.study import Run
-from feedbench.bench.training.compare import Share
 from feedbench.bench.training.folder import TRAINING
 from feedbench.bench.training.predictions import read_predictions
 
@@ -37,6 +37,13 @@ class Difference(BaseModel):
     p_value: float | None
     real: bool
 
+    @property
+    def estimate(self) -> Proportion | None:
+        """The value with its interval; None with one pair."""
+        if self.low is None or self.high is None:
+            return None
+        return Proportion(value=self.value, low=self.low, high=self.high)
+
 
 class Value(BaseModel):
     """One value of a field.
@@ -49,7 +56,7 @@ class Value(BaseModel):
 
     value: str
     accuracies: list[float]
-    mean: Share | None
+    mean: Proportion | None
     difference: Difference | None
 
 
@@ -138,15 +145,15 @@ def _accuracy(rights: Rights) -> float:
     return sum(rights.values()) / len(rights)
 
 
-def _mean(accuracies: list[float]) -> Share | None:
+def _mean(accuracies: list[float]) -> Proportion | None:
     if not accuracies:
         return None
     mean = float(np.mean(accuracies))
     if len(accuracies) < 2:
-        return Share(value=mean, low=0.0, high=1.0)
+        return Proportion(value=mean, low=0.0, high=1.0)
     error = float(np.std(accuracies, ddof=1)) / math.sqrt(len(accuracies))
     reach = _quantile(CONFIDENCE, len(accuracies) - 1) * error
-    return Share(value=mean, low=max(0.0, mean - reach), high=min(1.0, mean + reach))
+    return Proportion(value=mean, low=max(0.0, mean - reach), high=min(1.0, mean + reach))
 
 
 def _quantile(confidence: float, freedom: int) -> float:
@@ -199,12 +206,9 @@ def _sentences(effect: Effect) -> list[str]:
 
 
 def _told(found: Difference) -> str:
-    if found.low is None or found.high is None:
+    if found.estimate is None:
         return f"{found.value:+.1%} in one pair: cannot tell, give more seeds"
     verdict = "cannot tell"
     if found.real:
         verdict = "really better" if found.value > 0 else "really worse"
-    return (
-        f"{found.value:+.1%} [{found.low:+.1%}, {found.high:+.1%}] over {found.pairs} pairs: "
-        f"{verdict}"
-    )
+    return f"{found.estimate:+.1%} over {found.pairs} pairs: {verdict}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import write_text
+from feedbench.bench.files import write_text
 from feedbench.bench.study.study import Run, Study, read_study
 from feedbench.bench.training.folder import RECIPE, TRAINING
 from feedbench.bench.trials.child import worker_environment

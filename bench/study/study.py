@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import merged_spec, parse_model, read_toml
+from feedbench.bench.plan.plan import merged_spec
+from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import DEFAULT_LOADER, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from feedbench.bench.analysis.stats import Interval, median_interval
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
@@ -23,7 +24,7 @@ _CLASSES = 1000
 
 def calibrate(
     spec: BatchSpec, recipe: Recipe, timing: Timing, folder: Path, report: Report
-) -> tuple[Trial, Interval]:
+) -> tuple[Trial, Estimate]:
     """The trainer's own rate, images a second, and its record, which is kept in the folder.
 
     Raises:
@@ -46,13 +47,13 @@ def calibrate(
 
 
 def as_profile(
-    spec: BatchSpec, recipe: Recipe, rate: Interval, blocks: int, facts: dict[str, Any]
+    spec: BatchSpec, recipe: Recipe, rate: Estimate, blocks: int, facts: dict[str, Any]
 ) -> Accelerator:
     """What was measured, with its conditions."""
     versions = facts["packages"]
     return Accelerator(
         device=device_of(facts),
-        images_per_second=round(rate.median, 1),
+        images_per_second=round(rate.value, 1),
         batch_size=spec.batch_size,
         image_size=spec.image_size,
         network=recipe.network,
@@ -61,9 +62,9 @@ def as_profile(
         if recipe.mixed_precision == "none"
         else f"mixed {recipe.mixed_precision}",
         source=(
-            f"feedbench calibrate, median of {blocks} blocks, 95 % {rate.low:.1f} to "
-            f"{rate.high:.1f}, {facts['keras_backend']} backend, TensorFlow "
-            f"{versions['tensorflow']}, Keras {versions['keras']}"
+            f"feedbench calibrate, median of {blocks} blocks {rate:.1f} [95 %], "
+            f"{facts['keras_backend']} backend, TensorFlow {versions['tensorflow']}, Keras "
+            f"{versions['keras']}"
         ),
     )
 

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
+from feedbench.bench.analysis.estimate import Proportion
 from feedbench.bench.analysis.stats import CONFIDENCE
 from feedbench.bench.errors import RecordError
-from feedbench.bench.training.folder import TRAINING
+from feedbench.bench.training.folder import TRAINING, read_training
 from feedbench.bench.training.predictions import Said, read_predictions
+from feedbench.bench.training.rate_check import RateCheck
 
 MARGIN = 0.01  # "within 1 % absolute"
-
-
-class Share(BaseModel):
-    """A share with the ends of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Side(BaseModel):
     """One of the two runs."""
 
     folder: str
-    accuracy: Share
-    recall: dict[str, Share]
+    accuracy: Proportion
+    recall: dict[str, Proportion]
     train_s: float
     images_per_second: float
     epochs: int
@@ -51,7 +43,7 @@ class Comparison(BaseModel):
     images: int
     first: Side
     second: Side
-    difference: Share
+    difference: Proportion
     only_first: int
     only_second: int
     p_value: float
@@ -82,8 +74,7 @@ def compare_training(first: Path, second: Path) -> Comparison:
         only_second=only_second,
         p_value=p_value,
         within=within,
-        text=f"within 1 % absolute: {answer} (difference {difference.value:+.1%} "
-        f"[{difference.low:+.1%}, {difference.high:+.1%}] on {len(one):,} images)",
+        text=f"within 1 % absolute: {answer} (difference {difference:+.1%} on {len(one):,} images)",
     )
 
 
@@ -103,12 +94,12 @@ def _check_same_images(
             )
 
 
-def wilson(right: int, images: int) -> Share:
-    """A share with its Wilson interval."""
+def wilson(right: int, images: int) -> Proportion:
+    """A proportion with its Wilson interval."""
     from scipy.stats import binomtest
 
     interval = binomtest(right, images).proportion_ci(CONFIDENCE, method="wilson")
-    return Share(value=right / images, low=float(interval.low), high=float(interval.high))
+    return Proportion(value=right / images, low=float(interval.low), high=float(interval.high))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -119,7 +110,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, apart).pvalue) if apart else 1.0
 
 
-def paired_difference(only_first: int, only_second: int, images: int) -> Share:
+def paired_difference(only_first: int, only_second: int, images: int) -> Proportion:
     """Difference of two shares of the same images.
 
     Source: Newcombe's simplest proposal after Agresti and Min, 2005: half an image is added to
@@ -132,10 +123,10 @@ def paired_difference(only_first: int, only_second: int, images: int) -> Share:
     spread = math.sqrt(b + c - (b - c) ** 2 / n) / n
     reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * spread
     value = (only_first - only_second) / images
-    return Share(value=value, low=max(-1.0, middle - reach), high=min(1.0, middle + reach))
+    return Proportion(value=value, low=max(-1.0, middle - reach), high=min(1.0, middle + reach))
 
 
-def is_within(difference: Share, p_value: float) -> bool | None:
+def is_within(difference: Proportion, p_value: float) -> bool | None:
     """Yes where all of the interval is within the margin, no where none is; else None.
 
     No also asks for the exact test's word: on a few images the interval is too narrow.
@@ -147,11 +138,11 @@ def is_within(difference: Share, p_value: float) -> bool | None:
 
 
 def _side(folder: Path, said: dict[str, Said]) -> Side:
-    result = _read_training(folder)
-    epochs, achieved = result["epochs"], result["promise"]["achieved"]
+    result = read_training(folder / TRAINING)
+    epochs, achieved = result["epochs"], RateCheck.model_validate(result["promise"]).achieved
     recipe, spec = result["recipe"], result["spec"]
     # The one epoch of a run that has no other must do, though it holds the tracing.
-    rate = achieved[0] if achieved else epochs[-1]["images"] / epochs[-1]["train_s"]
+    rate = achieved.value if achieved else epochs[-1]["images"] / epochs[-1]["train_s"]
     return Side(
         folder=str(folder),
         accuracy=_right(said.values()),
@@ -167,22 +158,6 @@ def _side(folder: Path, said: dict[str, Said]) -> Side:
     )
 
 
-def _right(said: Iterable[Said]) -> Share:
+def _right(said: Iterable[Said]) -> Proportion:
     right = [one.right for one in said]
     return wilson(sum(right), len(right))
-
-
-def _read_training(folder: Path) -> dict[str, Any]:
-    path = folder / TRAINING
-    try:
-        result: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise RecordError(
-            f"{path}: {error.strerror}; give the folder of a finished training"
-        ) from error
-    except ValueError as error:
-        raise RecordError(f"{path}: not a training's result: {error}") from error
-    missing = [name for name in ("epochs", "promise", "recipe", "spec") if name not in result]
-    if missing:
-        raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
-    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import tomli_w
 
 from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import RecordError
-from feedbench.bench.plan.plan import parse_model, read_toml
-from feedbench.bench.record import write_text
+from feedbench.bench.files import write_text
+from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import Manifest
 from feedbench.trainer import Recipe
 
@@ -49,6 +50,26 @@ def read_beginning(folder: Path) -> tuple[Best, Recipe]:
         raise RecordError(f"{folder}: this training is finished; begin a new one without --resume")
     check_writable(folder)
     return read_best(folder / LOADER), read_recipe(folder / RECIPE)
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What training.json holds; `per_class` and `dropped` are empty in the oldest records.
+
+    Raises:
+        RecordError: there is no such file, or it is not of a training.
+    """
+    try:
+        result: dict[str, Any] = json.loads(path.read_text())
+    except OSError as error:
+        raise RecordError(
+            f"{path}: {error.strerror}; give the folder of a finished training"
+        ) from error
+    except ValueError as error:
+        raise RecordError(f"{path}: not a training's result: {error}") from error
+    missing = [name for name in ("epochs", "promise", "recipe", "spec") if name not in result]
+    if missing:
+        raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
+    return {"per_class": [], "dropped": [], **result}
 
 
 def check_writable(folder: Path) -> None:

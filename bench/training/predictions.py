@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import write_text
+from feedbench.bench.files import write_text
 from feedbench.loaders import Batch, Manifest
 from feedbench.loaders.errors import printable
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.consumers.base import make_trainer
-from feedbench.bench.environment import environment, usable_cores
+from feedbench.bench.environment import environment
 from feedbench.bench.errors import PlanError
+from feedbench.bench.files import write_json, write_text
 from feedbench.bench.plan.plan import Failures
-from feedbench.bench.record import write_json, write_text
 from feedbench.bench.training.dropped import Drops, read_drops
 from feedbench.bench.training.folder import (
     TRAINING,
@@ -27,7 +27,7 @@ from feedbench.bench.training.folder import (
 )
 from feedbench.bench.training.model_card import MODEL_CARD, model_card
 from feedbench.bench.training.predictions import PREDICTIONS, Predictions, per_class
-from feedbench.bench.training.rate_check import promise
+from feedbench.bench.training.rate_check import check_rate
 from feedbench.bench.training.tensorboard import Window, tensorboard
 from feedbench.bench.trials.worker import dropped
 from feedbench.loaders import (
@@ -45,6 +45,7 @@ from feedbench.loaders import (
     parse_settings,
     parse_spec,
 )
+from feedbench.loaders.cores import usable_cores
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -355,7 +356,7 @@ def _finished(
         "epochs": [asdict(epoch) for epoch in epochs],
         "test": tested,
         "per_class": _per_class(job, predictions),
-        "promise": promise(job.best, rates, job.recipe, facts).model_dump(mode="json"),
+        "promise": check_rate(job.best, rates, job.recipe, facts).model_dump(mode="json"),
         "environment": facts,
     }
     _pictured(job, folder, epochs, predictions)

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.stats import Interval, paired_ratio
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import paired_ratio
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import LOADERS, LoaderError, find_loader, parse_settings
 
@@ -28,9 +30,8 @@ SAME = 0.01  # an interval that stays within so much of 1 needs no more blocks
 TOGETHER = "together"  # in a finding's setting: all that tied and looked faster, at once
 
 
-@dataclass
-class Finding:
-    """What one race said of one choice.
+class Finding(BaseModel):
+    """The result of one race, as tune.json holds it.
 
     Attributes:
         against: what it raced against.
@@ -40,16 +41,18 @@ class Finding:
         reason: why it failed or was refused.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     choice: Choice
     against: Choice
     setting: str | None
     outcome: Outcome
     pairs: int = 0
-    ratio: Interval | None = None
+    ratio: Estimate | None = None
     reason: str = ""
 
 
-def outcome_of(own: Rates, other: Rates) -> tuple[Outcome, Interval | None]:
+def outcome_of(own: Rates, other: Rates) -> tuple[Outcome, Estimate | None]:
     """What the pairs of blocks so far say; "unfinished" asks for more."""
     pairs = [own[turn] / other[turn] for turn in sorted(own.keys() & other.keys())]
     ratio = paired_ratio(own, other)
@@ -89,7 +92,7 @@ def together(best: Choice, found: Iterable[Finding]) -> Choice | None:
     Of several values of one setting it takes the one that looked fastest.
     """
     ties = [
-        (one.ratio.median, one.setting, value_of(one.choice, one.setting))
+        (one.ratio.value, one.setting, value_of(one.choice, one.setting))
         for one in found
         if one.outcome == "tie" and one.against == best and one.setting and one.ratio
     ]
@@ -269,7 +272,7 @@ class Search:
     def _take_over(self, found: list[Finding]) -> None:
         faster = [one for one in found if one.outcome == "faster" and one.ratio]
         if faster:
-            self.best = max(faster, key=lambda one: one.ratio.median if one.ratio else 0).choice
+            self.best = max(faster, key=lambda one: one.ratio.value if one.ratio else 0).choice
 
     def _round(
         self, choices: list[Choice], rates: dict[str, Rates], reasons: dict[str, str]
@@ -300,14 +303,23 @@ class Search:
         reasons: dict[str, str],
     ) -> Finding:
         own, against = rates[str(choice)], rates[str(other)]
-        said, ratio = outcome_of(own, against)
-        finding = Finding(choice, other, setting, said, len(own.keys() & against.keys()), ratio)
+        outcome, ratio = outcome_of(own, against)
+        reason = ""
         if str(choice) in reasons:
-            finding.outcome, finding.reason = "failed", reasons[str(choice)]
-        elif said in ("faster", "unfinished") and (why := self.refuse(choice)):
-            finding.outcome, finding.reason = "refused", why
-        elif said == "unfinished":
-            finding.outcome = "tie"
+            outcome, reason = "failed", reasons[str(choice)]
+        elif outcome in ("faster", "unfinished") and (refusal := self.refuse(choice)):
+            outcome, reason = "refused", refusal
+        elif outcome == "unfinished":
+            outcome = "tie"
+        finding = Finding(
+            choice=choice,
+            against=other,
+            setting=setting,
+            outcome=outcome,
+            pairs=len(own.keys() & against.keys()),
+            ratio=ratio,
+            reason=reason,
+        )
         self._tell(finding)
         return finding
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import tomli_w
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.best import BEST, Best, Predicted, RunnerUp
-from feedbench.bench.analysis.stats import Interval, median_interval
-from feedbench.bench.analysis.summary import Figure
-from feedbench.bench.environment import machine
+from feedbench.bench.analysis.best import RunnerUp
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.errors import RecordError
+from feedbench.bench.files import read_model, write_json
 from feedbench.bench.pixels.compare import Pixels
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import TRIALS, Trial, read_trials, write_json, write_text, write_trials
+from feedbench.bench.record import TRIALS, Trial, read_trials, write_trials
 from feedbench.bench.signals import interrupts_held
 from feedbench.bench.trials.run import MANIFEST, Bench, Report
-from feedbench.bench.tune.search import Finding, Outcome, OutOfBudget, Search, alternatives
+from feedbench.bench.tune.search import Finding, OutOfBudget, Search, alternatives
 from feedbench.loaders import Manifest, find_loader
 
 TUNE = "tune.json"
@@ -42,31 +40,6 @@ class Limits:
     memory_bytes: int | None = None
 
 
-class Told(BaseModel):
-    """A finding as tune.json keeps it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    choice: Choice
-    against: Choice
-    setting: str | None
-    outcome: Outcome
-    pairs: int
-    ratio: tuple[float, float, float] | None
-    reason: str
-
-    @classmethod
-    def of(cls, finding: Finding) -> Told:
-        """From a finding."""
-        values = {**vars(finding), "ratio": tuple(finding.ratio) if finding.ratio else None}
-        return cls.model_validate(values)
-
-    def finding(self) -> Finding:
-        """Back to a finding."""
-        values = {**dict(self), "ratio": Interval(*self.ratio) if self.ratio else None}
-        return Finding(**values)
-
-
 class Found(BaseModel):
     """tune.json: what was searched and what was found.
 
@@ -83,9 +56,9 @@ class Found(BaseModel):
     about: dict[str, Any]
     finished: bool = False
     best: Choice | None = None
-    images_per_second: Figure | None = None
+    images_per_second: Estimate | None = None
     seconds: float = 0.0
-    findings: list[Told] = []
+    findings: list[Finding] = []
 
 
 @dataclass
@@ -123,7 +96,7 @@ class Tune:
         )
         if earlier:
             self._search.settled = {
-                (str(one.choice), str(one.against)): one.finding() for one in earlier.findings
+                (str(one.choice), str(one.against)): one for one in earlier.findings
             }
         finished = False
         try:
@@ -177,9 +150,9 @@ class Tune:
             about=about(self.plan),
             finished=finished,
             best=self._search.best,
-            images_per_second=Figure(**median_interval(rates)._asdict()) if rates else None,
+            images_per_second=median_interval(rates) if rates else None,
             seconds=self._spent + monotonic() - self.begun,
-            findings=[Told.of(finding) for finding in self._search.findings],
+            findings=list(self._search.findings),
         )
 
     def _rates(self, choice: Choice) -> list[float]:
@@ -235,12 +208,7 @@ def read_tune(folder: Path, plan: Plan) -> tuple[Found, list[Trial]]:
         RecordError: there is none, or it was of something else.
     """
     path = folder / TUNE
-    try:
-        earlier = Found.model_validate(json.loads(path.read_text()))
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; give the folder of a tune") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: not a record of tune: {error}") from error
+    earlier = read_model(path, Found, "tune")
     here = about(plan)
     for name, value in earlier.about.items():
         if here.get(name) != value:
@@ -251,38 +219,16 @@ def read_tune(folder: Path, plan: Plan) -> tuple[Found, list[Trial]]:
     return earlier, read_trials(folder) if (folder / TRIALS).exists() else []
 
 
-def write_choice(folder: Path, plan: Plan, found: Found, facts: dict[str, Any]) -> Path | None:
-    """best.toml with its runners-up, if there is a best."""
-    if found.best is None or found.images_per_second is None:
-        return None
-    best = Best(
-        loader=found.best.loader,
-        consumer=plan.consumer,
-        settings=found.best.settings,
-        spec=plan.spec.model_dump(mode="json", exclude_none=True),
-        recipe=plan.recipe.model_dump(mode="json"),
-        predicted=Predicted(images_per_second=found.images_per_second),
-        machine=machine(facts),
-        runners_up=runners_up(found),
-    )
-    write_text(folder / BEST, tomli_w.dumps(best.model_dump(mode="json", exclude_none=True)))
-    return folder / BEST
-
-
 def runners_up(found: Found) -> list[RunnerUp]:
     """What raced against the best and was not refused, the nearest first."""
     near = [
-        one
-        for one in found.findings
-        if one.against == found.best and one.ratio and one.outcome in ("tie", "slower")
-    ]
-    near.sort(key=lambda one: -one.ratio[0] if one.ratio else 0)
-    return [
         RunnerUp(
             loader=one.choice.loader,
             settings=one.choice.settings,
-            ratio=one.ratio or (0, 0, 0),
+            ratio=one.ratio,
             tie=one.outcome == "tie",
         )
-        for one in near
+        for one in found.findings
+        if one.against == found.best and one.ratio and one.outcome in ("tie", "slower")
     ]
+    return sorted(near, key=lambda one: -one.ratio.value)

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from feedbench.loaders.audit.probe import REFUSED, Facts, Limits
 from feedbench.loaders.errors import SourceError
+from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import AUDIT, SCHEMA
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
@@ -63,7 +64,8 @@ class Store:
             if before != about:
                 facts = self.facts() if before.get("decoders") == about["decoders"] else _NONE
                 self.keep(facts.filter(pc.invert(_refused(facts))))
-                self._about.write_text(json.dumps(about))
+                with replacing(self._about) as beside:
+                    beside.write_text(json.dumps(about))
         except OSError as error:
             raise SourceError(
                 f"{self.folder}: the audit cannot be kept: {error.strerror}; name another folder "
@@ -79,13 +81,9 @@ class Store:
 
     def keep(self, facts: pa.Table) -> None:
         """Keep these in the place of all that was known."""
-        beside = self._facts.with_suffix(f".{os.getpid()}")
         journals = self._journals()
-        try:
+        with replacing(self._facts) as beside:
             pq.write_table(facts, beside)
-            beside.replace(self._facts)
-        finally:
-            beside.unlink(missing_ok=True)
         for path in journals:
             path.unlink()
 

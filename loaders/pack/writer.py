@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.errors import SettingsError
+from feedbench.loaders.files import PART, replacing
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.pack import (
     ABOUT,
@@ -109,7 +110,8 @@ class PackWriter:
         """
         try:
             names = self._shards.finish()
-            np.save(self.folder / INDEX, np.asarray(self._index))
+            with replacing(self.folder / INDEX) as beside:
+                np.save(beside, np.asarray(self._index))
             _write(self.folder / ABOUT, self.about.model_copy(update={"shards": names}))
             for name in (INDEX, ABOUT):
                 (self.folder / (name + PARTIAL)).unlink()
@@ -305,6 +307,8 @@ def _locked(folder: Path) -> int:
 
 def _begin_again(folder: Path) -> None:
     """Undo a finish that was killed: no file may look whole before all are."""
+    for path in folder.glob(f"{PART}*"):
+        path.unlink()
     for path in folder.glob("images-*"):
         if path.suffix in (".npy", ".tfrecord"):
             path.replace(path.with_name(path.name + PARTIAL))
@@ -312,13 +316,11 @@ def _begin_again(folder: Path) -> None:
 
 def _reserve(path: Path, shape: tuple[int, ...]) -> None:
     """An .npy file with all its blocks: a disk that fills up is known now, not in mid-epoch."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
+    with replacing(path) as beside, beside.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         file.flush()
         os.posix_fallocate(file.fileno(), file.tell(), int(np.prod(shape)))
-    beside.replace(path)
 
 
 def _data_begins(path: Path) -> int:
@@ -355,9 +357,5 @@ def _cut_record(path: Path, kept: NDArray[Any]) -> None:
 
 
 def _write(path: Path, about: About) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("w") as file:
-        json.dump(about.model_dump(mode="json"), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(about.model_dump(mode="json"), indent=1))

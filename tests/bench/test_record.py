@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import Trial, new_folder, read_trials, write_trials
+from feedbench.bench.record import Trial, read_trials, write_trials
 
 
 def test_trials_read_back_as_they_were_written(trial, tmp_path):
@@ -53,9 +53,3 @@ def test_a_line_that_is_no_trial_is_named(trial, tmp_path, line, said):
 def test_a_folder_without_a_record_is_named(tmp_path):
     with pytest.raises(RecordError, match=r"trials\.jsonl"):
         read_trials(tmp_path)
-
-
-def test_a_result_folder_is_never_written_over(tmp_path):
-    (tmp_path / "mine").write_text("precious")
-    with pytest.raises(RecordError, match="not empty"):
-        new_folder(tmp_path)

@@ -9,12 +9,12 @@ import pyarrow as pa
 from PIL import Image
 
 from feedbench.bench.analysis.stats import median_interval
-from feedbench.bench.environment import usable_cores
 from feedbench.loaders import BatchSpec, open_loader, scan
 from feedbench.loaders.audit.audit import audit
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import Limits, probe
 from feedbench.loaders.audit.store import FACTS, Store
+from feedbench.loaders.cores import usable_cores
 
 MANY = 100_000
 PAIRS = 3
@@ -74,7 +74,7 @@ def test_the_audit_against_its_decoders_alone(benchmark, manifest, tmp_path):
                 ratios.append(rate / decoders)
 
         benchmark.pedantic(all_pairs, rounds=1, iterations=1)
-    benchmark.extra_info["ratio"] = median_interval(ratios)._asdict()
+    benchmark.extra_info["ratio"] = median_interval(ratios).model_dump()
     assert len(ratios) == pairs
 
 
@@ -137,4 +137,4 @@ def test_what_skipping_costs_on_clean_data(benchmark, manifest):
                 ratios.append(rates[id(skipping)] / rates[id(raising)])
 
         benchmark.pedantic(all_pairs, rounds=1, iterations=1)
-    benchmark.extra_info["ratio"] = median_interval(ratios)._asdict()
+    benchmark.extra_info["ratio"] = median_interval(ratios).model_dump()

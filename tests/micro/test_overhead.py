@@ -45,7 +45,7 @@ def keep_ratio(benchmark, one: Callable[[], float], other: Callable[[], float], 
             ratios.append(rates[one] / rates[other])
 
     benchmark.pedantic(all_pairs, rounds=1, iterations=1)
-    benchmark.extra_info["ratio"] = median_interval(ratios)._asdict()
+    benchmark.extra_info["ratio"] = median_interval(ratios).model_dump()
 
 
 TRAINED = BatchSpec(batch_size=64, image_size=96, augment={"horizontal_flip": True})
@@ -252,4 +252,4 @@ def test_what_the_harness_costs_a_step(benchmark, manifest, windows):
 
     with open_loader("synthetic", manifest, SPEC) as stream:
         benchmark.pedantic(one_pair, rounds=pairs, iterations=1)
-    benchmark.extra_info["added_us"] = median_interval(added_us)._asdict()
+    benchmark.extra_info["added_us"] = median_interval(added_us).model_dump()

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 
 
 def test_the_interval_lies_around_the_median_within_the_values():
     low, high = 90.0, 130.0
     interval = median_interval([low, 100, 101, 104, high])
-    assert interval.median == 101
+    assert interval.value == 101
     assert low <= interval.low < 101 < interval.high <= high
 
 
@@ -20,7 +21,7 @@ def test_the_interval_is_repeatable():
 
 @pytest.mark.parametrize("values", [[7.0], [7.0, 7.0, 7.0]])
 def test_values_without_spread_are_their_own_interval(values):
-    assert tuple(median_interval(values)) == (7.0, 7.0, 7.0)
+    assert median_interval(values) == Estimate(value=7, low=7, high=7)
 
 
 def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
@@ -32,7 +33,7 @@ def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
 def test_a_ratio_pairs_blocks_of_the_same_round_so_that_drift_cancels():
     slow = {0: 50.0, 1: 100.0, 2: 400.0}
     fast = {0: 100.0, 1: 200.0, 2: 800.0, 3: 1.0}
-    assert tuple(paired_ratio(slow, fast)) == (0.5, 0.5, 0.5)
+    assert paired_ratio(slow, fast) == Estimate(value=0.5, low=0.5, high=0.5)
 
 
 def test_trials_without_a_common_round_have_no_ratio():

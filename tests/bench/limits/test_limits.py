@@ -95,7 +95,7 @@ def test_shares_are_of_blocks_of_the_same_round():
     copy, turbo = Choice(loader="memory_copy"), Choice(loader="turbo")
     record = LimitsRecord(bounds={"turbo": "memory_copy"}, disk="a network share")
     found = derive([trial(copy, 1000, 4000, 2000), trial(turbo, 500, 2000, 1000)], record)
-    assert found.loaders[0].share.median == found.loaders[0].share.low == 0.5
+    assert found.loaders[0].share.value == found.loaders[0].share.low == 0.5
     assert found.limits[0].bytes_per_second == 2000 * 3 * 100**2
     assert found.limits[1].error == "a network share"
 

@@ -17,16 +17,9 @@ from feedbench.bench.plan.accelerators import (
     add_accelerator,
     find_accelerator,
 )
-from feedbench.bench.plan.plan import (
-    Choice,
-    Failures,
-    PixelCheck,
-    Plan,
-    Timing,
-    make_plan,
-    parse_model,
-)
+from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing, make_plan
 from feedbench.bench.plan.plan import Suite as SuiteModel
+from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.report.table import fed
 from feedbench.bench.training.calibrate import as_profile, made_up_rows
 from feedbench.bench.trials.run import run
@@ -63,7 +56,7 @@ def test_fed_by_synthetic_it_runs_at_its_stated_rate(tmp_path):
         Accelerator(**KNOWN),
     )
     (trial,) = run(plan, made_up_rows(64), tmp_path, lambda event: None)
-    rate = median_interval([block.images_per_second for block in trial.blocks]).median
+    rate = median_interval([block.images_per_second for block in trial.blocks]).value
     assert rate == pytest.approx(400, rel=0.01)
     assert summarize([trial]).trials[0].accelerator_utilization == 1.0
     assert "a clock" in fed(trial)

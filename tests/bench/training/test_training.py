@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from feedbench.bench.analysis.best import Best, Predicted
-from feedbench.bench.analysis.summary import Figure
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.consumers.base import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, Drops, read_drops
-from feedbench.bench.training.rate_check import promise
+from feedbench.bench.training.rate_check import check_rate
 from feedbench.bench.training.train import each_once
 from feedbench.loaders import Batch, BatchSpec, ImageError, Stream, open_loader, scan
 from feedbench.loaders.faults import Faults, tolerance
@@ -104,7 +104,7 @@ def test_a_row_counts_once_in_an_evaluation():
 
 
 def best(**values) -> Best:
-    figure = Figure(median=100, low=95, high=105)
+    figure = Estimate(value=100, low=95, high=105)
     return Best(
         **{
             "loader": "tf_data",
@@ -117,11 +117,11 @@ def best(**values) -> Best:
 
 
 def test_a_promise_is_met_when_the_intervals_touch():
-    assert promise(best(), [10, 94, 94, 96], Recipe(), FACTS).met is True
+    assert check_rate(best(), [10, 94, 94, 96], Recipe(), FACTS).met is True
 
 
 def test_a_missed_promise_says_by_how_much():
-    missed = promise(best(), [10, 80, 80, 80], Recipe(), FACTS)
+    missed = check_rate(best(), [10, 80, 80, 80], Recipe(), FACTS)
     assert missed.met is False
     assert missed.text.startswith("Missed by 20.0%")
 
@@ -137,7 +137,7 @@ def test_a_missed_promise_says_by_how_much():
     ],
 )
 def test_what_cannot_be_compared_is_not(values, rates, recipe, why):
-    result = promise(best(**values), rates, recipe, FACTS)
+    result = check_rate(best(**values), rates, recipe, FACTS)
     assert result.met is None
     assert why in result.text
 

@@ -1,0 +1,99 @@
+"""An estimate prints one way, and reads every form in which records ever held it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from feedbench.bench.analysis.best import read_best
+from feedbench.bench.analysis.estimate import Estimate, Proportion
+from feedbench.bench.training.rate_check import RateCheck
+from feedbench.bench.tune.tune import Found
+
+RESULTS = Path(__file__).parents[3] / "results"
+RATE = Estimate(value=1234.4, low=1200, high=1260)
+
+
+class Holder(BaseModel):
+    rate: Estimate | None
+    accuracy: Proportion | None = None
+
+
+@pytest.mark.parametrize(
+    ("estimate", "spec", "printed"),
+    [
+        (RATE, ",.0f", "1,234 [1,200, 1,260]"),
+        (Estimate(value=0.949, low=0.931, high=0.97), ".2f", "0.95 [0.93, 0.97]"),
+        (Proportion(value=0.5, low=-0.125, high=1), "+.1%", "+50.0% [-12.5%, +100.0%]"),
+        (Estimate(value=7, low=7, high=7), ",.0f", "7"),
+        (Estimate(value=7, low=7, high=7.5), ".0f", "7 [7, 8]"),
+        (Estimate(value=7.5, low=7, high=8), "", "7.5 [7.0, 8.0]"),
+    ],
+)
+def test_it_prints_its_interval_unless_it_has_none(estimate, spec, printed):
+    assert f"{estimate:{spec}}" == printed
+
+
+def test_the_ends_belong_to_the_interval():
+    held = [RATE.holds(value) for value in (1199.9, 1200, 1230, 1260, 1260.1)]
+    assert held == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        {"median": 1234.4, "low": 1200, "high": 1260},
+        {"value": 1234.4, "low": 1200, "high": 1260},
+        [1234.4, 1200, 1260],
+        (1234.4, 1200, 1260),
+    ],
+    ids=str,
+)
+def test_every_form_of_a_record_is_read(recorded):
+    assert Holder(rate=recorded).rate == RATE
+
+
+@pytest.mark.parametrize(
+    "wrong", [[1, 2], 3.0, {"median": 1, "low": 1}, {**dict(RATE), "sigma": 1}], ids=str
+)
+def test_what_is_not_an_estimate_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Holder(rate=wrong)
+
+
+def test_records_name_a_median_median_and_a_proportion_value():
+    """At any depth: others read these files too."""
+    share = Proportion(value=0.5, low=0.4, high=0.6)
+    written = json.loads(Holder(rate=RATE, accuracy=share).model_dump_json())
+    assert written["rate"] == {"median": 1234.4, "low": 1200, "high": 1260}
+    assert written["accuracy"] == {"value": 0.5, "low": 0.4, "high": 0.6}
+    assert Holder(rate=RATE).model_dump()["rate"] == written["rate"]
+    assert Holder.model_validate(written) == Holder(rate=RATE, accuracy=share)
+
+
+def test_it_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        RATE.low = 0.0
+
+
+def test_published_lists_of_three_numbers_are_read():
+    tune = RESULTS / "tune-vs-grid" / "drain" / "tune-0.json"
+    old = json.loads(tune.read_text())["findings"]
+    read = Found.model_validate_json(tune.read_text()).findings
+    assert [list(dict(one.ratio).values()) for one in read if one.ratio] == [
+        one["ratio"] for one in old if one["ratio"]
+    ]
+    training = json.loads((RESULTS / "clothing-cpu" / "training.json").read_text())["promise"]
+    assert list(dict(RateCheck.model_validate(training).achieved).values()) == training["achieved"]
+
+
+def test_runners_up_of_an_old_best_toml_are_read(tmp_path):
+    (tmp_path / "best.toml").write_text(
+        'loader = "turbo"\n'
+        "[predicted.images_per_second]\nmedian = 3.0\nlow = 2.0\nhigh = 4.0\n"
+        '[[runners_up]]\nloader = "tf_data"\nratio = [0.9, 0.8, 1.0]\ntie = true\n'
+    )
+    best = read_best(tmp_path / "best.toml")
+    assert f"{best.predicted.images_per_second:.0f}" == "3 [2, 4]"
+    assert f"{best.runners_up[0].ratio:.1f}" == "0.9 [0.8, 1.0]"

@@ -1,0 +1,138 @@
+"""show prints every kind of record, from any folder or file that holds one."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.cli import main
+from feedbench.bench.commands.show import KINDS, find_record
+from feedbench.bench.errors import RecordError
+from feedbench.bench.record import write_trials
+
+RESULTS = Path(__file__).parents[3] / "results"
+# Files beside a record: derived from it, or not of a run.
+NO_RECORDS = {"environment.json", "diagnosis.json", "limits.json", "trace.json"}
+NO_RECORDS |= {"overhead.json", "benchmark.json"}
+FOLDERS = sorted({path.parent for name in KINDS for path in RESULTS.rglob(name)})
+FILES = sorted(
+    path
+    for pattern in ("*.json", "*.jsonl")
+    for path in RESULTS.rglob(pattern)
+    if path.name not in NO_RECORDS
+)
+
+
+def shown(capsys, monkeypatch, *arguments) -> tuple[int, str, str]:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["feedbench", "show", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    return ended.value.code or 0, told.out, told.err
+
+
+@pytest.mark.parametrize(
+    "place", [*FOLDERS, *FILES], ids=lambda path: str(path.relative_to(RESULTS))
+)
+def test_every_published_record_is_shown(place, capsys, monkeypatch, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
+    code, out, errors = shown(capsys, monkeypatch, place, "--json", tmp_path / "shown.json")
+    assert (code, errors) == (0, "")
+    assert len(out.splitlines()) >= 2
+    assert json.loads((tmp_path / "shown.json").read_text())
+    assert before == {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
+
+
+def test_published_records_are_of_every_kind():
+    assert {find_record(path)[1].command for path in FILES} == {
+        kind.command for kind in KINDS.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("clothing-cpu", ["Take tf_data cache=decoded", r"333 \[|357 \["]),
+        ("clothing-cpu/training.json", ["Test accuracy: 65.6%", "Met: predicted"]),
+        ("limits/clothing", ["memory_copy", r"0\.\d\d \[0\.\d\d, 0\.\d\d\]"]),
+        ("diagnose-clothing", ["Ceilings", "What if", "The bottleneck is decoding"]),
+        ("tune-vs-grid/drain/tune-0.json", ["Take turbo cache=decoded decode=scaled", "ratio"]),
+        ("tune-vs-grid/drain/final.json", ["ratio to best", "Take turbo"]),
+        ("range-study", [r"62\.2% \[55\.1%, 69\.3%\]", "over 3 pairs: cannot tell"]),
+        ("pixels-clothing/96-nearest.json", ["Other pixels than keras_pil", "decode=scaled"]),
+        ("clothing-training/tuned", ["test images", "Test accuracy: .* of 372 images"]),
+    ],
+)
+def test_each_kind_has_its_own_table_and_verdict(place, said, capsys, monkeypatch):
+    _, out, _ = shown(capsys, monkeypatch, RESULTS / place)
+    for text in said:
+        assert re.search(text, out), out
+
+
+@pytest.mark.parametrize("place", ["nowhere", "empty", "other.json", "text.json", "list.json"])
+def test_what_is_no_record_is_one_line_that_lists_what_show_reads(
+    place, capsys, monkeypatch, tmp_path
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other.json").write_text('{"loaders": {}}')
+    (tmp_path / "text.json").write_text("text")
+    (tmp_path / "list.json").write_text("[[1]]")
+    code, _, errors = shown(capsys, monkeypatch, tmp_path / place)
+    assert code == 2
+    assert errors.startswith(f"feedbench: {tmp_path / place}: no record to show; ")
+    assert errors.count("\n") == 1
+    assert all(name in errors for name in KINDS)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "trials.jsonl"])
+@pytest.mark.parametrize("text", ["text", "{}", "[]"])
+def test_a_broken_record_is_one_line(name, text, capsys, monkeypatch, tmp_path, trial):
+    (tmp_path / name).write_text(text)
+    write_trials(tmp_path, [trial("tf_data", [])])
+    code, _, errors = shown(capsys, monkeypatch, tmp_path / name)
+    assert code == 2
+    assert errors.startswith(f"feedbench: {tmp_path / name}: ")
+    assert errors.count("\n") == 1
+
+
+def test_a_diagnosis_of_a_newer_feedbench_is_refused(capsys, monkeypatch, tmp_path):
+    path = tmp_path / "diagnosis-record.json"
+    values = json.loads((RESULTS / "diagnose-clothing" / path.name).read_text())
+    path.write_text(json.dumps({**values, "schema_number": 99, "new": True}))
+    code, _, errors = shown(capsys, monkeypatch, tmp_path)
+    assert code == 2
+    assert "schema 99 is newer than" in errors
+
+
+def test_a_tune_folder_is_shown_as_a_tune(tmp_path, trial):
+    shutil.copy(RESULTS / "tune-vs-grid" / "drain" / "tune-0.json", tmp_path / "tune.json")
+    write_trials(tmp_path, [trial("tf_data", [1.0])])
+    assert find_record(tmp_path)[1].command == "tune"
+    assert find_record(tmp_path / "trials.jsonl")[1].command == "bench"
+
+
+def test_options_for_trials_need_trials(capsys, monkeypatch, tmp_path):
+    study = RESULTS / "range-study"
+    code, _, errors = shown(capsys, monkeypatch, study, "--trace", tmp_path / "trace.json")
+    assert code == 2
+    assert "trials.jsonl: No such file or directory; give the folder that a bench" in errors
+
+
+def test_nothing_measured_is_exit_code_1(capsys, monkeypatch, tmp_path, trial):
+    spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
+    failed = trial("tf_data", [], error="crashed").model_copy(
+        update={"spec": spec, "recipe": {"alpha": 1.0}}
+    )
+    write_trials(tmp_path, [failed])
+    code, out, _ = shown(capsys, monkeypatch, tmp_path)
+    assert code == 1
+    assert "crashed" in out
+
+
+def test_a_record_that_is_not_found_raises(tmp_path):
+    with pytest.raises(RecordError, match="no record to show"):
+        find_record(tmp_path)

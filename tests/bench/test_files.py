@@ -1,0 +1,141 @@
+"""Files are whole or as they were, whatever ends the process that writes them."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from feedbench.bench.errors import RecordError
+from feedbench.bench.files import (
+    new_folder,
+    read_model,
+    replacing,
+    write_json,
+    write_model,
+    write_text,
+)
+from feedbench.loaders import files as loaders_files
+from feedbench.trainer import files as trainer_files
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from feedbench.bench.files import replacing
+with replacing(Path(sys.argv[1])) as beside:
+    beside.write_text("new")
+    print("written", flush=True)
+    time.sleep(60)
+"""
+FULL = """
+import resource, sys
+from pathlib import Path
+from feedbench.bench.files import write_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))  # the system refuses the eleventh byte
+write_text(Path(sys.argv[1]), "more than ten bytes")
+"""
+
+
+class Pair(BaseModel):
+    schema_number: int = 2
+    first: int
+    second: tuple[int, ...]
+
+
+def test_a_kill_between_writing_and_renaming_leaves_the_old_file(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("old")
+    command = [sys.executable, "-c", KILLED, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "written\n"
+        process.send_signal(signal.SIGKILL)
+    assert path.read_text() == "old"
+
+
+def test_a_full_disk_leaves_the_old_file_and_is_one_line(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("old")
+    command = [sys.executable, "-c", FULL, str(path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    said = done.stderr.splitlines()[-1]
+    assert said.endswith(f"{path}: File too large; name another file or another folder")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_one_line(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(RecordError, match=r"Permission denied; name another file"):
+        write_text(tmp_path / "record.json", "text")
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordError, match=r"Not a directory; name another file"):
+        write_json(tmp_path / "file" / "record.json", {})
+
+
+@pytest.mark.parametrize(
+    "replacing",
+    [replacing, loaders_files.replacing, trainer_files.replacing],
+    ids=["bench", "loaders", "trainer"],
+)
+def test_an_error_while_writing_leaves_the_old_file_and_nothing_beside(tmp_path, replacing):
+    path = tmp_path / "record.json"
+    path.write_text("old")
+
+    def write(text: str, error: Exception | None) -> None:
+        with replacing(path) as beside:
+            beside.write_text(text)
+            if error is not None:
+                raise error
+
+    with pytest.raises(ValueError, match="half"):
+        write("new", ValueError("half"))
+    assert path.read_text() == "old"
+    write("new", None)
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_has_the_suffix_that_libraries_choose_a_format_by(tmp_path):
+    with replacing(tmp_path / "picture.png") as beside:
+        beside.touch()
+        assert beside.suffix == ".png"
+
+
+def test_a_model_reads_back_as_it_was_written(tmp_path):
+    path, pair = tmp_path / "pair.json", Pair(first=1, second=(2, 3))
+    write_model(path, pair)
+    assert read_model(path, Pair, "bench", newest=2) == pair
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file or directory; give the folder of a bench"),
+        ("{", "not the record of a bench: "),
+        ("[1]", "not the record of a bench: "),
+        ('{"first": 1, "second": 3}', "second: "),
+        ('{"schema_number": 3}', "schema 3 is newer than 2; upgrade feedbench"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_that_names_the_file(tmp_path, text, said):
+    path: Path = tmp_path / "pair.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RecordError, match=said) as raised:
+        read_model(path, Pair, "bench", newest=2)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_result_folder_is_never_overwritten(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    with pytest.raises(RecordError, match="not empty"):
+        new_folder(tmp_path)
+    assert new_folder(tmp_path / "a" / "b").is_dir()

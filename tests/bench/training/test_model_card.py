@@ -1,0 +1,54 @@
+"""The model card tells what training.json holds, so that a reader needs no other file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.training.model_card import model_card
+
+PUBLISHED = Path(__file__).parents[3] / "results" / "clothing-training" / "tuned"
+
+
+@pytest.fixture
+def result() -> dict:
+    return json.loads((PUBLISHED / "training.json").read_text())
+
+
+def rows(card: str, section: str) -> list[list[str]]:
+    """The cells of a section's table, without its head."""
+    _, _, text = card.partition(f"## {section}")
+    lines = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_a_published_card_is_derived_again_from_its_record(result):
+    for section in ("Results", "Data", "Trained on"):
+        card = (PUBLISHED / "MODEL_CARD.md").read_text()
+        assert rows(model_card(result), section) == rows(card, section)
+
+
+def test_images_are_counted_by_class_and_in_all(result):
+    *classes, total = rows(model_card(result), "Data")
+    assert [name for name, *_ in classes] == result["classes"]
+    for column in (1, 2, 3):
+        assert int(total[column]) == sum(int(row[column]) for row in classes)
+
+
+def test_fields_that_are_not_at_their_default_are_bold(result):
+    fields = dict(rows(model_card(result), "Recipe"))
+    assert fields["epochs"] == f"**{result['recipe']['epochs']}**"
+    assert fields["momentum"] == "0.9"
+
+
+def test_a_training_without_a_test_split_says_so(result):
+    card = model_card({**result, "test": None, "per_class": []})
+    assert "there was no test split" in card
+    assert "Confusion matrix" not in card
+
+
+def test_the_name_of_a_class_cannot_break_the_table(result):
+    name = "a|b\nc"
+    images = {split: {name: 1} for split in ("train", "validation", "test")}
+    card = model_card({**result, "classes": [name], "images": images})
+    assert rows(card, "Data")[0] == ["a\\|b c", "1", "1", "1"]
