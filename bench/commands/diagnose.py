@@ -127,7 +127,7 @@ def run_diagnosis(
         terminal.print(text, style="dim", highlight=False)
 
     record = measured(question, manifest, folder, say, pace)
-    record.self_test = tested.model_dump()
+    record = record.model_copy(update={"self_test": tested.model_dump()})
     write_model(folder / RECORD, record)
     show_diagnosis(terminal, record, folder, json)
 

@@ -1,7 +1,14 @@
 """What a diagnosis measured, raw; every figure and sentence is derived from it."""
 
+# The format, by `schema_number`. Every older one is still read.
+# 1  Parts with blocks as in a trial of schema 3. Later without a new number: `apart`, `autotuned`.
+# 2  Blocks as in a trial of schema 4. Later without a new number: `settings` of a part,
+#    `faster_storage`, `other_image_size`, the parts `fixed` and `transfer`.
+# 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
+
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,10 +16,10 @@ from pydantic import Field, ValidationError
 
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import Block, CacheState, Consumer, Record
+from feedbench.bench.record import Block, CacheState, Conditions, Consumer, Record, check_schema
 from feedbench.loaders.contract import explain
 
-SCHEMA_NUMBER = 2
+SCHEMA_NUMBER = 3
 RECORD = "diagnosis-record.json"
 
 PartName = Literal[
@@ -46,7 +53,7 @@ class Part(Record):
     error: str | None = None
 
 
-class Diagnosed(Record):
+class Diagnosed(Conditions):
     """One diagnosis: what was asked, what the machine has, and each part's blocks."""
 
     schema_number: int = SCHEMA_NUMBER
@@ -76,11 +83,15 @@ def read_diagnosed(path: Path) -> Diagnosed:
     """The record that a diagnosis kept.
 
     Raises:
-        RecordError: no such file, or not such a record.
+        RecordError: no such file, not such a record, or one of a newer version.
     """
     try:
-        return Diagnosed.model_validate_json(path.read_bytes())
+        values = json.loads(path.read_bytes())
+        check_schema(values, SCHEMA_NUMBER, str(path))
+        return Diagnosed.model_validate(values)
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; name the record of a diagnosis") from error
     except ValidationError as error:
         raise RecordError(f"{path}: {explain(error)}") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise RecordError(f"{path}: not the record of a diagnosis: {error}") from error

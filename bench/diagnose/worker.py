@@ -1,99 +1,67 @@
-"""The child process of the stages: prepares them, and works at one of them when told."""
+"""The child process of the stages: prepares them, and works at one of them on request."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from time import perf_counter, time
-from typing import Any
+from time import time
 
 from feedbench.bench.diagnose import delay_loader as rehearsal
-from feedbench.bench.diagnose.autotune import autotuned
+from feedbench.bench.diagnose.autotune import Node, autotuned
+from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
 from feedbench.bench.diagnose.stages import (
     PillowStages,
     Run,
     Stages,
     Storage,
     TensorFlowStages,
-    Timed,
 )
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
-from feedbench.bench.record import Block
-from feedbench.bench.trials.worker import die_with_parent, reason, take_output
-from feedbench.loaders import BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.bench.record import TimedBlock
+from feedbench.bench.trials.messages import BlockDone
+from feedbench.bench.trials.serve import Channel, serve
+from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.tf_data import TfData
 
 _AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: some eight times
 Stage = tuple[str, int]  # its name, and the cores or the reads under way at once
 
 
-def main() -> None:
-    """Serve orders until the input ends."""
-    answers = take_output()
-    die_with_parent()
-    begun = float(sys.argv[1])
-
-    def answer(event: str, **values: Any) -> None:
-        print(json.dumps({"event": event, **values}), file=answers, flush=True)
-
-    try:
-        _serve(json.loads(sys.stdin.readline()), begun, answer)
-    except Exception as error:
-        answer("error", reason=reason(error))
-        raise
-
-
-def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
-    manifest = Manifest.read(Path(order["manifest"]))
-    storage = Storage(manifest, read=_reader(order))
-    opened = perf_counter()
-    runs = _runs(_stages(order, manifest), order["cores"])
+def run_stages(job: StageJob, channel: Channel) -> None:
+    """Prepare all stages, then work at one for each request."""
+    manifest = Manifest.read(job.manifest)
+    storage = Storage(manifest, read=_reader(job))
+    runs = _runs(_stages(job, manifest), job.cores)
     for run in runs.values():
-        run(order["warm_up_s"])
-    nodes = _autotuned(order, manifest)
-    answer("warm", start_s=time() - begun, seconds=perf_counter() - opened, autotuned=nodes)
-    for line in sys.stdin:
-        given = json.loads(line)
-        if given["stage"] == "storage":
-            storage.prepare(given["cache_state"])
-        before = tree_usage()
-        if given["stage"] == "storage":
-            done = storage.read(given["cache_state"], given["parallel"], given["seconds"])
-        else:
-            done = runs[given["stage"], given["parallel"]](given["seconds"])
-        used = tree_usage().since(before)
-        block = _block(done, used.cpu_s, used.read_bytes if used.disk_known else None)
-        if done.rows is not None:
-            block.consumed_bytes = storage.size(done.rows)
-        answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
+        run(job.warm_up_s)
+    nodes = _autotuned(job, manifest)
+    channel.answer(StagesReady(start_s=time() - channel.started, autotuned=nodes))
+    for request in channel.requests(StageRequest):
+        block = _block(request, storage, runs)
+        channel.answer(BlockDone(block=block, peak_memory_bytes=tree_peak_memory()))
 
 
-def _reader(order: dict[str, Any]) -> Callable[[bytes], int] | None:
-    if order["loader"] != rehearsal.NAME:
+def _reader(job: StageJob) -> Callable[[bytes], int] | None:
+    if job.loader != rehearsal.NAME:
         return None
-    return rehearsal.throttled(rehearsal.Rehearsal.model_validate(order["settings"]))
+    return rehearsal.throttled(rehearsal.Rehearsal.model_validate(job.settings))
 
 
-def _stages(order: dict[str, Any], manifest: Manifest) -> Stages:
-    spec = BatchSpec.model_validate(order["spec"])
-    if order["loader"] == rehearsal.NAME:
-        settings = rehearsal.Rehearsal.model_validate(order["settings"])
-        return rehearsal.RehearsalStages(manifest, spec, settings)
-    loader = find_loader(order["loader"])
+def _stages(job: StageJob, manifest: Manifest) -> Stages:
+    if job.loader == rehearsal.NAME:
+        settings = rehearsal.Rehearsal.model_validate(job.settings)
+        return rehearsal.RehearsalStages(manifest, job.spec, settings)
+    loader = find_loader(job.loader)
     kind = PillowStages if loader.decoder == "pillow" else TensorFlowStages
-    return kind(manifest, spec, parse_settings(loader, order["settings"]))
+    return kind(manifest, job.spec, parse_settings(loader, job.settings))
 
 
-def _autotuned(order: dict[str, Any], manifest: Manifest) -> list[dict[str, Any]] | None:
-    if order["loader"] != "tf_data":
+def _autotuned(job: StageJob, manifest: Manifest) -> list[Node] | None:
+    if job.loader != "tf_data":
         return None
-    settings = TfData.model_validate(order["settings"])
+    settings = TfData.model_validate(job.settings)
     if not settings.autotuned:
         return None
-    spec = BatchSpec.model_validate(order["spec"])
-    return [node.model_dump() for node in autotuned(manifest, spec, settings, _AUTOTUNE_S)]
+    return autotuned(manifest, job.spec, settings, _AUTOTUNE_S)
 
 
 def _runs(stages: Stages, cores: int) -> dict[Stage, Run]:
@@ -105,16 +73,26 @@ def _runs(stages: Stages, cores: int) -> dict[Stage, Run]:
     return runs
 
 
-def _block(done: Timed, cpu_s: float, read_bytes: int | None) -> Block:
-    return Block(
+def _block(request: StageRequest, storage: Storage, runs: dict[Stage, Run]) -> TimedBlock:
+    state = request.cache_state
+    if state is not None:
+        storage.prepare(state)
+    before = tree_usage()
+    if state is not None:
+        done = storage.read(state, request.parallel, request.seconds)
+    else:
+        done = runs[request.stage, request.parallel](request.seconds)
+    used = tree_usage().since(before)
+    return TimedBlock(
         seconds=done.seconds,
         images=done.images,
         wait_s=[],
         step_s=[],
-        cpu_s=round(cpu_s, 4),
-        disk_read_bytes=read_bytes,
+        cpu_s=round(used.cpu_s, 4),
+        disk_read_bytes=used.read_bytes if used.disk_known else None,
+        consumed_bytes=None if done.rows is None else storage.size(done.rows),
     )
 
 
 if __name__ == "__main__":
-    main()
+    serve(StageJob, run_stages)
