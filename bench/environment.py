@@ -13,9 +13,21 @@ import psutil
 from feedbench.bench.errors import PlanError
 from feedbench.bench.meters.gpu import find_gpus, gpu_name
 from feedbench.bench.meters.process import available_memory
+from feedbench.bench.record import Conditions
+from feedbench.loaders import Manifest
 from feedbench.loaders.cores import usable_cores
 
-_PACKAGES = ("feedbench", "tensorflow", "keras", "pillow", "numpy", "nvidia-ml-py")
+_PACKAGES = (
+    "feedbench",
+    "tensorflow",
+    "keras",
+    "pillow",
+    "opencv-python-headless",
+    "simplejpeg",
+    "numpy",
+    "pyarrow",
+    "nvidia-ml-py",
+)
 
 
 def environment() -> dict[str, Any]:
@@ -36,6 +48,16 @@ def environment() -> dict[str, Any]:
 def machine(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts that must be equal for one machine's rate to hold on another."""
     return {name: facts[name] for name in ("processor", "cores", "gpus")}
+
+
+def conditions(manifest: Manifest) -> Conditions:
+    """What must be the same where blocks of two runs on these rows are pooled."""
+    facts = environment()
+    return Conditions(
+        rows=manifest.fingerprint(sizes=True),
+        machine=machine(facts),
+        versions={"python": facts["python"], **facts["packages"]},
+    )
 
 
 def restrict_cores(count: int) -> None:

@@ -4,6 +4,7 @@ BenchError
 ├── PlanError        a suite, an option or a recipe that is not valid
 ├── RecordError      a result folder that cannot be read or written
 ├── TrialError       a trial that could not be measured, with its reason
+│   └── ChildDied    its process ended by itself, by a signal or by the kernel
 ├── SampleError      the generated sample of images
 └── InterruptedRun   what was done before Ctrl-C
 """
@@ -30,6 +31,10 @@ class RecordError(BenchError):
 
 class TrialError(BenchError):
     """A trial ended before it was measured."""
+
+
+class ChildDied(TrialError):
+    """A child process ended and gave no answer."""
 
 
 class SampleError(BenchError):

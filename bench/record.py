@@ -1,5 +1,17 @@
 """What was measured, raw: one trial a line in trials.jsonl. Nothing derived is kept here."""
 
+# The format of a trial, by `schema_number`. Every older one is still read.
+# 1  Blocks with waits, steps, processor time, disk reads, and NVML's utilization and memory.
+#    `left_out` lists the paths that this loader cannot see.
+# 2  `left_out` counts the rows fed to no loader, by reason; `dropped` names files that failed
+#    during the trial. Later without a new number: `pixels`, `augment`.
+# 3  `consumer` may be emulated:NAME; `accelerator` says what was emulated. Later without a new
+#    number: `cache_state`, and `consumed_bytes` of a block, which prove it.
+# 4  Meters have times: `at_s` of each GPU sample, `began` and `host` of a block. A sample is null
+#    where its reading failed; a column is empty where it always did. `gpus` also hold power, PCIe,
+#    clocks and multiprocessors.
+# 5  `rows`, `machine` and `versions`: each trial says which photographs it was fed, and on what.
+
 from __future__ import annotations
 
 import json
@@ -12,9 +24,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
 from feedbench.bench.signals import interrupts_held
+from feedbench.loaders import Stream, printable
 from feedbench.loaders.contract import explain
 
-SCHEMA_NUMBER = 4
+SCHEMA_NUMBER = 5
 TRIALS = "trials.jsonl"
 
 
@@ -29,9 +42,9 @@ CacheState = Literal["warm", "cold"]
 
 
 class Record(BaseModel):
-    """A part of the record; unknown fields are a newer version's and refused."""
+    """A part of the record, never changed; unknown fields are a newer version's and refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 Samples = list[float | None]  # None where a reading failed that once; empty where it always did
@@ -66,10 +79,9 @@ class Host(Record):
     major_faults_per_s: Counts = []
 
 
-class Block(Record):
-    """One uninterrupted timed window."""
+class TimedBlock(Record):
+    """One uninterrupted timed window, as the process that is timed knows it."""
 
-    round: int = 0
     began: float | None = Field(None, description="seconds of the machine's monotonic clock")
     seconds: float = Field(description="from the device idle to the device idle")
     images: int
@@ -78,13 +90,19 @@ class Block(Record):
     cpu_s: float = Field(0.0, description="processor seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="from the disk itself; none if unknown")
     consumed_bytes: int | None = Field(None, description="of its images' files, if asked for")
-    gpus: list[Gpu] = []
-    host: Host | None = Field(None, description="the whole machine, where the system tells")
 
     @property
     def images_per_second(self) -> float:
         """Rate of this block."""
         return self.images / self.seconds
+
+
+class Block(TimedBlock):
+    """The same with its round, and with what meters read beside it."""
+
+    round: int = 0
+    gpus: list[Gpu] = []
+    host: Host | None = Field(None, description="the whole machine, where the system tells")
 
 
 def told(samples: Sequence[float | None]) -> list[float]:
@@ -109,6 +127,16 @@ class Dropped(Record):
     reason: str
 
 
+def dropped_by(stream: Stream) -> list[Dropped]:
+    """The images that a stream has dropped so far."""
+    return [
+        Dropped(
+            path=printable(fault.path), row=fault.row, reason=f"{fault.decoder}: {fault.reason}"
+        )
+        for fault in stream.dropped
+    ]
+
+
 class SamePixels(Record):
     """What the check before the timing found of a trial's pixels, in levels of 0 to 255."""
 
@@ -119,7 +147,37 @@ class SamePixels(Record):
     allowed: bool = Field(description="ranked even if they are beyond the tolerance")
 
 
-class Trial(Record):
+class Conditions(Record):
+    """What must be the same where blocks of two runs are pooled; None in older records."""
+
+    rows: str | None = Field(None, description="fingerprint: paths, labels and sizes of all rows")
+    machine: dict[str, Any] | None = Field(None, description="processor, cores and GPUs")
+    versions: dict[str, str | None] | None = Field(None, description="of Python and libraries")
+
+
+def differences(then: Conditions, now: Conditions) -> str:
+    """What differs, such as `cores 4 against 2`; empty if nothing. Only what both say counts."""
+    before, after = _flat(then), _flat(now)
+    return ", ".join(
+        f"{name} {value} against {after[name]}"
+        for name, value in before.items()
+        if name in after and after[name] != value
+    )
+
+
+def _flat(conditions: Conditions) -> dict[str, str]:
+    rows = {} if conditions.rows is None else {"photographs": conditions.rows[:12]}
+    facts = {**rows, **(conditions.machine or {}), **(conditions.versions or {})}
+    return {name: _as_text(value) for name, value in facts.items()}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return "not installed" if value is None else str(value)
+
+
+class Trial(Conditions):
     """All blocks of one loader with one setting feeding one consumer."""
 
     schema_number: int = SCHEMA_NUMBER
@@ -158,7 +216,8 @@ def read_trials(folder: Path) -> list[Trial]:
     """The trials of a result folder.
 
     Raises:
-        RecordError: no such file, or a line that is not a trial; the text names it.
+        RecordError: no such file, a line that is not a trial, or one that was measured under other
+            conditions than the first; the text names it.
     """
     path = folder / TRIALS
     try:
@@ -167,7 +226,14 @@ def read_trials(folder: Path) -> list[Trial]:
         raise RecordError(
             f"{path}: {error.strerror}; give the folder that a bench wrote"
         ) from error
-    return [_trial(path, number, line) for number, line in enumerate(lines, 1)]
+    trials = [_trial(path, number, line) for number, line in enumerate(lines, 1)]
+    for number, trial in enumerate(trials, 1):
+        if apart := differences(trials[0], trial):
+            raise RecordError(
+                f"{path}: line {number} was not measured under the conditions of line 1: {apart}; "
+                "give the record of one run"
+            )
+    return trials
 
 
 def _trial(path: Path, number: int, line: str) -> Trial:
@@ -179,5 +245,5 @@ def _trial(path: Path, number: int, line: str) -> Trial:
         return Trial.model_validate(values)
     except ValidationError as error:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise RecordError(f"{path}: line {number} is not a trial: {error}") from error

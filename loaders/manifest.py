@@ -177,17 +177,33 @@ class Manifest:
             table, tuple(about["classes"]), Path(about["root"]), about["layout"], about["left"]
         )
 
-    def fingerprint(self) -> str:
-        """A hash of the rows' paths and labels and the classes' names."""
+    def fingerprint(self, *, sizes: bool = False) -> str:
+        """A hash of the rows' paths and labels and the classes' names.
+
+        Args:
+            sizes: also of the files' sizes as they are now, at a system call per file.
+        """
         digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        root = os.fsencode(self.root)
         for batch in self.table.select(["path", "label"]).to_batches(max_chunksize=65_536):
             names, labels = batch.columns
-            digest.update(b"\0".join(names.to_pylist()))
+            paths = names.to_pylist()
+            digest.update(b"\0".join(paths))
             digest.update(labels.to_numpy().tobytes())
+            if sizes:
+                file_sizes = [_size(os.path.join(root, path)) for path in paths]
+                digest.update(np.array(file_sizes, np.int64).tobytes())
         return digest.hexdigest()
 
     def _column(self, name: str) -> NDArray[Any]:
         return np.asarray(self.table[name].combine_chunks().to_numpy(zero_copy_only=False))
+
+
+def _size(path: bytes) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
 
 
 def _as_kept(table: pa.Table) -> pa.Table:

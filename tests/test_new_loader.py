@@ -83,7 +83,8 @@ print(json.dumps({"suites": suites, "tune": _default_loaders(manifest, {}), "lim
 DIAGNOSED = """
 import json
 from pathlib import Path
-from feedbench.bench.diagnose.measure import Pace, Question, diagnose
+from feedbench.bench.diagnose.measure import diagnose
+from feedbench.bench.diagnose.setup import Pace, Question
 from feedbench.bench.diagnose.verdict import derive
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice

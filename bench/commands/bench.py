@@ -185,6 +185,7 @@ def measure(
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
+    from feedbench.bench.pixels.compare import by_choice
     from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
@@ -193,7 +194,10 @@ def measure(
     write_json(folder / "environment.json", facts)
     interrupted = False
     choices = [choice for choice in plan.choices if choice.augment is None]
-    pixels = same_pixels(choices, plan, manifest, folder, terminal)
+    pixels = by_choice(
+        same_pixels(choices, plan, manifest, folder, terminal),
+        allowed=plan.pixels.allow_different,
+    )
     try:
         with bench_progress(terminal) as report:
             run(plan, manifest, folder, report, left_out, pixels)

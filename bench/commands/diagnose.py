@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from feedbench.bench.diagnose.measure import Pace, Question
     from feedbench.bench.diagnose.record import Diagnosed
+    from feedbench.bench.diagnose.setup import Pace, Question
     from feedbench.bench.diagnose.verdict import Diagnosis
     from feedbench.loaders import Manifest
 
@@ -72,7 +72,7 @@ def diagnose(
     json: Json = None,
 ) -> None:
     """Find the bottleneck: measure every part alone, and predict what would change the rate."""
-    from feedbench.bench.diagnose.measure import Pace, Question
+    from feedbench.bench.diagnose.setup import Pace, Question
     from feedbench.bench.errors import PlanError
     from feedbench.bench.plan.accelerators import accelerator_of
     from feedbench.bench.plan.plan import Choice, Timing, expand, merged_spec, settings_for
@@ -124,7 +124,7 @@ def run_diagnosis(
         terminal.print(text, style="dim", highlight=False)
 
     record = measured(question, manifest, folder, say, pace)
-    record.self_test = tested.model_dump()
+    record = record.model_copy(update={"self_test": tested.model_dump()})
     write_model(folder / RECORD, record)
     show_diagnosis(terminal, record, folder, json)
 

@@ -77,7 +77,7 @@ def quickstart(
 
 def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
     """The winner with the trainer that it was chosen for, in short."""
-    from feedbench.bench.diagnose.measure import Pace, Question
+    from feedbench.bench.diagnose.setup import Pace, Question
     from feedbench.bench.plan.plan import Choice
     from feedbench.loaders import BatchSpec
     from feedbench.trainer import Recipe

@@ -13,6 +13,7 @@ from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from feedbench.bench.study.messages import Event
     from feedbench.bench.study.report import Report
     from feedbench.bench.study.study import Run
 
@@ -87,28 +88,30 @@ class _Teller:
         self._count = count
         self._seen: list[str] = []
 
-    def __call__(self, run: Run, answer: dict[str, Any]) -> None:
+    def __call__(self, run: Run, event: Event) -> None:
         if run.name not in self._seen:
             self._seen.append(run.name)
-        text = self._line(run, answer)
+        text = self._line(run, event)
         if text:
             number = f"[{len(self._seen)}/{self._count}]"
             console().print(f"{number} {text}", highlight=False, markup=False, soft_wrap=True)
 
-    def _line(self, run: Run, answer: dict[str, Any]) -> str:
+    def _line(self, run: Run, event: Event) -> str:
+        from feedbench.bench.study.messages import Begun, EpochDone, Known, Trained
+
         cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
-        if answer["event"] == "begun":
-            return f"{cell}, seed {run.seed}" + (": goes on" if answer["resumed"] else "")
-        if answer["event"] == "known":
+        if isinstance(event, Begun):
+            return f"{cell}, seed {run.seed}" + (": goes on" if event.resumed else "")
+        if isinstance(event, Known):
             return f"{cell}, seed {run.seed}: known"
-        if answer["event"] == "epoch":
+        if isinstance(event, EpochDone):
             return (
-                f"  epoch {answer['epoch']}/{run.recipe.epochs}: validation "
-                f"{answer['validation_accuracy']:.1%}"
+                f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation "
+                f"{event.epoch.validation_accuracy:.1%}"
             )
-        if answer["event"] == "done":
-            return f"  test {answer['test']['accuracy']:.1%}"
-        return f"  failed: {answer['reason']}" if answer["event"] == "failed" else ""
+        if isinstance(event, Trained):
+            return f"  test {event.test_accuracy:.1%}"
+        return f"  failed: {event.reason}"
 
 
 def show_study(terminal: Console, report: Report) -> None:

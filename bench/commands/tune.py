@@ -83,7 +83,7 @@ def tune(
     json: Json = None,
 ) -> None:
     """Search loaders and settings by races on paired blocks; the best so far is always kept."""
-    from feedbench.bench.environment import restrict_cores
+    from feedbench.bench.environment import conditions, restrict_cores
     from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_set
     from feedbench.bench.plan.toml import parse_model
     from feedbench.bench.tune.tune import Limits, read_tune
@@ -114,8 +114,8 @@ def tune(
         raise PlanError(f"--set {name}.…: {name} is not searched; name it by --loader too")
     suite = parse_model(Suite, values, "options")
     plan = make_plan(suite)
-    earlier = read_tune(resume, plan) if resume else (None, [])
     manifest, _ = readable(manifest, names, terminal)
+    earlier = read_tune(resume, plan, conditions(manifest)) if resume else (None, [])
     folder = resume or result_folder(out, "tune")
     limits = Limits(seconds, None if max_memory is None else int(max_memory * 1e9))
     _search(plan, list(suite.trial), manifest, folder, limits, earlier, terminal, json, data)

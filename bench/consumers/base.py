@@ -1,18 +1,10 @@
-"""What takes batches: the real trainer, or nothing."""
+"""What takes batches, and the consumer that does nothing with them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from feedbench.bench.errors import PlanError
-from feedbench.loaders import Batch, BatchSpec, Manifest, images_an_epoch
-from feedbench.trainer import Recipe
-
-if TYPE_CHECKING:
-    from feedbench.trainer.step import Trainer
+from feedbench.loaders import Batch
 
 
 class Consumer(Protocol):
@@ -33,53 +25,3 @@ class Drain:
 
     def finish(self) -> None:
         """Nothing is under way."""
-
-
-def make_trainer(
-    recipe: Recipe,
-    spec: BatchSpec,
-    manifest: Manifest,
-    image_dtype: str,
-    *,
-    begin_afresh: bool = True,
-) -> Trainer:
-    """The real trainer for a manifest's classes, and batches of a spec.
-
-    Args:
-        begin_afresh: False where a checkpoint follows, so that the recipe's weights are not read.
-
-    Raises:
-        PlanError: the network refuses the recipe or the image size.
-        TrainerError: the recipe's weights cannot be had or do not fit.
-    """
-    from feedbench.trainer.device_augment import Changes
-    from feedbench.trainer.step import Trainer
-
-    try:
-        return Trainer(
-            recipe,
-            image_size=spec.image_size,
-            batch_size=spec.batch_size,
-            classes=len(manifest.classes),
-            images=int(images_an_epoch(manifest, spec).sum()),
-            scale=spec.scale,
-            offset=spec.offset,
-            image_dtype=image_dtype,
-            changes=Changes(spec.augment.moves_on_device, spec.augment.recolours_on_device),
-            class_weights=class_weights(recipe, images_an_epoch(manifest, spec)),
-            begin_afresh=begin_afresh,
-        )
-    except ValueError as error:
-        raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
-
-
-def class_weights(recipe: Recipe, counts: NDArray[np.int64]) -> list[float] | None:
-    """How much an image of each class counts, 1 in the mean over an epoch; None: all alike.
-
-    Args:
-        counts: images of each class in an epoch; what is oversampled counts the less.
-    """
-    if recipe.class_weights == "none":
-        return None
-    weights: list[float] = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
-    return weights

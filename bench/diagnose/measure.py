@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import numpy as np
 
-from feedbench.bench.consumers.transfer import DEVICE
 from feedbench.bench.diagnose.autotune import Node
-from feedbench.bench.diagnose.fixed import fixed_choices
-from feedbench.bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
-from feedbench.bench.diagnose.stages import (
-    DEPTHS,
-    counts_of,
-    encoded_bytes,
-    measured_stages,
-    stages_of,
-    why_not_cold,
-)
+from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
+from feedbench.bench.diagnose.record import Diagnosed
+from feedbench.bench.diagnose.setup import Pace, Probe, Question, Setup
+from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
+from feedbench.bench.environment import conditions
 from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.meters.process import available_memory, tree_memory
-from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import Block, CacheState
-from feedbench.bench.trials.child import Remote, close_all
+from feedbench.bench.trials.child import Child, close_all
+from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, TrialJob, Warm
 from feedbench.bench.trials.run import MANIFEST
-from feedbench.loaders import BASELINE, BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.stages.stage import Stages
-from feedbench.trainer import Recipe
 
 _TRIAL_LIMIT_S = 600.0
 _WARM_SHARE = 0.5  # of the memory that is left, which the files may take and still be kept
@@ -42,55 +31,6 @@ _HEADROOM = 1.5  # times the first trainer's memory, free before a second is sta
 _LEAST_ROUNDS = 3  # below it an interval says nothing
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How long a diagnosis takes, seconds.
-
-    Attributes:
-        stage_s: of each block of a stage.
-        block_s: of each block of the loader, and of the consumer.
-        whole_s: of each block end to end.
-        warm_up_s: before the first block of each process.
-        rounds: blocks of each part, at most.
-        budget_s: no further round is begun that would end after it.
-    """
-
-    stage_s: float = 0.3
-    block_s: float = 1.2
-    whole_s: float = 3.0
-    warm_up_s: float = 1.0
-    rounds: int = 7
-    budget_s: float = 150.0
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is to be diagnosed.
-
-    Attributes:
-        faster_storage: times as fast a storage as is to be predicted.
-        other_image_size: pixels, likewise; None for half of it.
-    """
-
-    choice: Choice
-    spec: BatchSpec
-    recipe: Recipe
-    consumer: str
-    accelerator: Accelerator | None
-    cache_state: CacheState | None = None
-    faster_storage: float = FASTER_STORAGE
-    other_image_size: int | None = None
-
-
-@dataclass
-class _Probe:
-    """One part: which process answers for it, and what that is told of each block."""
-
-    part: Part
-    key: str
-    block: dict[str, Any]
 
 
 def diagnose(
@@ -104,16 +44,18 @@ def diagnose(
         TrialError: loader, consumer or both together could not be measured at all.
     """
     pace = pace or Pace()
-    manifest.write(folder / MANIFEST)
+    kept = (folder / MANIFEST).absolute()
+    manifest.write(kept)
     loader = find_loader(question.choice.loader)
     settings = parse_settings(loader, question.choice.settings)
     stages = stages_of(loader, manifest, question.spec, settings)
-    record = _begun(question, manifest, stages)
-    session = _Session(question, record, stages, folder, say, pace)
+    begun = _begun(question, manifest, stages)
+    session = _Session(Setup(question, begun, stages, kept, pace), folder, say)
     try:
         session.measure()
     finally:
         session.close()
+    record = session.record()
     for part in record.parts:
         if part.name in ("loader", "consumer", "end to end") and not part.blocks:
             raise TrialError(f"{part.name}: {part.error}")
@@ -127,6 +69,7 @@ def _begun(question: Question, manifest: Manifest, stages: Stages) -> Diagnosed:
         raise PlanError(not_cold)
     fits = encoded < _WARM_SHARE * available_memory()
     return Diagnosed(
+        **dict(conditions(manifest)),
         loader=question.choice.loader,
         settings=question.choice.settings,
         consumer=question.consumer,
@@ -149,32 +92,29 @@ def _begun(question: Question, manifest: Manifest, stages: Stages) -> Diagnosed:
 class _Session:
     """The live processes of one diagnosis."""
 
-    def __init__(
-        self,
-        question: Question,
-        record: Diagnosed,
-        stages: Stages,
-        folder: Path,
-        say: Say,
-        pace: Pace,
-    ) -> None:
-        self._question = question
-        self._record = record
-        self._stages = stages
+    def __init__(self, setup: Setup, folder: Path, say: Say) -> None:
+        self._begun = setup.begun
         self._folder = folder
         self._say = say
-        self._pace = pace
+        self._pace = setup.pace
         self._gpus = find_gpus()
-        self._live: dict[str, Remote] = {}
-        self._fixed = fixed_choices(question.choice, record.cores)
-        self._orders = self._all_orders()
-        self._probes = self._all_probes()
-        record.parts = [probe.part for probe in self._probes]
+        self._live: dict[str, Child] = {}
+        self._apart = False
+        self._autotuned: list[Node] | None = None
+        self._jobs = setup.jobs()
+        self._probes = setup.probes()
+
+    def record(self) -> Diagnosed:
+        """All that is measured so far."""
+        parts = [probe.part for probe in self._probes]
+        return self._begun.model_copy(
+            update={"parts": parts, "apart": self._apart, "autotuned": self._autotuned}
+        )
 
     def measure(self) -> None:
         """Start everything, then time rounds until there are enough or the time is spent."""
         begin = monotonic()
-        for key in self._orders:
+        for key in self._jobs:
             if not self._has_room(key):
                 self._finish_consumer()
             self._start(key)
@@ -198,11 +138,10 @@ class _Session:
     def _finish_consumer(self) -> None:
         """Time the consumer alone now, and let its memory go; the record says so."""
         self._say("consumer: measured before the rest, since two would not fit into memory")
-        self._record.apart = True
+        self._apart = True
         for turn in range(_LEAST_ROUNDS):
-            for probe in self._probes:
-                if probe.key == "consumer":
-                    self._block(probe, turn)
+            for probe in self._of("consumer"):
+                self._block(probe, turn)
         if "consumer" in self._live:
             self._live.pop("consumer").close()
 
@@ -210,134 +149,48 @@ class _Session:
         """End every process."""
         close_all(self._live)
 
-    def _all_orders(self) -> dict[str, dict[str, Any]]:
-        """What each process is told first, by its key; the states of files that can be had."""
-        question, record = self._question, self._record
-        common = {
-            "manifest": str((self._folder / MANIFEST).absolute()),
-            "loader": question.choice.loader,
-            "settings": question.choice.settings,
-            "spec": record.spec,
-            "recipe": record.recipe,
-            "failures": {},
-            "accelerator": record.accelerator,
-            "warm_up_s": self._pace.warm_up_s,
-            "least_warm_steps": 1,
-            "others_evict": True,
-        }
-        state = record.cache_state
-        synthetic = {"loader": BASELINE, "settings": self._same_dtype(), "cache_state": None}
-        fed = {"consumer": question.consumer}
-        drained = {**common, "consumer": "drain", "accelerator": None}
-        orders = {"stages": {**common, "cores": record.cores, "warm_up_s": 0.1}}
-        for one in self._states():
-            orders[f"loader {one}"] = {**drained, "cache_state": one}
-        for number, choice in enumerate(self._fixed):
-            fixed: dict[str, Any] = {"settings": choice.settings, "cache_state": "warm"}
-            orders[f"fixed {number}"] = {**drained, **fixed}
-        if record.on_gpu and record.consumer == "train":
-            orders["transfer"] = {**drained, **synthetic, "consumer": "transfer", "device": DEVICE}
-        orders["consumer"] = {**common, **fed, **synthetic}
-        orders["end to end"] = {**common, **fed, "cache_state": state}
-        return orders
-
-    def _same_dtype(self) -> dict[str, Any]:
-        choice = self._question.choice
-        settings = parse_settings(find_loader(choice.loader), choice.settings)
-        return {"output": settings.image_dtype}
-
-    def _states(self) -> list[CacheState]:
-        return ["warm"] if self._record.not_cold else ["warm", "cold"]
-
-    def _all_probes(self) -> list[_Probe]:
-        return [*self._stage_probes(), *self._whole_probes()]
-
-    def _stage_probes(self) -> list[_Probe]:
-        record, stages = self._record, self._stages
-        encoded = record.encoded_bytes / record.images
-        probes = [
-            self._stage("storage", depth, encoded, state)
-            for state in (self._states() if stages.reading else [])
-            for depth in DEPTHS
-        ]
-        for name, _ in measured_stages(stages):
-            moved = self._made_bytes if name == "assemble" else None
-            for cores in counts_of(stages, name, record.cores):
-                probes.append(self._stage(name, cores, moved))
-        return probes
-
-    @property
-    def _made_bytes(self) -> int:
-        """Of an image in a batch."""
-        item = 4 if self._same_dtype()["output"] == "float32" else 1
-        return 3 * self._question.spec.image_size**2 * item
-
-    def _stage(
-        self,
-        name: PartName,
-        parallel: int,
-        moved: float | None = None,
-        state: CacheState | None = None,
-    ) -> _Probe:
-        part = Part(name=name, parallel=parallel, moved_bytes=moved, cache_state=state)
-        told = {"stage": name, "parallel": parallel, "cache_state": state}
-        return _Probe(part, "stages", {"seconds": self._pace.stage_s, **told})
-
-    def _whole_probes(self) -> list[_Probe]:
-        block = {"seconds": self._pace.block_s, "least_steps": 1}
-        parts = [Part(name="loader", cache_state=one) for one in self._states()]
-        probes = [_Probe(part, f"loader {part.cache_state}", block) for part in parts]
-        for number, choice in enumerate(self._fixed):
-            part = Part(name="fixed", cache_state="warm", settings=choice.settings)
-            probes.append(_Probe(part, f"fixed {number}", block))
-        if "transfer" in self._orders:
-            part = Part(name="transfer", moved_bytes=self._made_bytes)
-            probes.append(_Probe(part, "transfer", block))
-        whole = Part(name="end to end", cache_state=self._record.cache_state)
-        probes.append(_Probe(Part(name="consumer"), "consumer", block))
-        # A loader in line has no batch ready when a block begins: longer blocks, less of that.
-        return [*probes, _Probe(whole, "end to end", {**block, "seconds": self._pace.whole_s})]
-
     def _start(self, key: str) -> None:
         self._say(f"starting: {key}")
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
-        module = (
-            "feedbench.bench.diagnose.worker"
-            if key == "stages"
-            else "feedbench.bench.trials.worker"
-        )
-        remote = Remote(self._orders[key], logs / f"{key.replace(' ', '-')}.log", module)
-        self._live[key] = remote
+        job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
+        child = Child(STAGE_WORKER if isinstance(job, StageJob) else TRIAL_WORKER, job, log)
+        self._live[key] = child
         try:
-            answer = remote.await_warm(_TRIAL_LIMIT_S, lambda sign: None)
+            start_s = self._ready(child, job)
         except TrialError as error:
             self._give_up(key, str(error))
             return
-        if answer.get("autotuned"):
-            self._record.autotuned = [Node.model_validate(one) for one in answer["autotuned"]]
-        for probe in self._probes:
-            if probe.key == key:
-                probe.part.start_s = answer["start_s"]
+        for probe in self._of(key):
+            probe.update(start_s=start_s)
 
-    def _block(self, probe: _Probe, turn: int) -> None:
-        remote = self._live.get(probe.key)
-        if remote is None:
+    def _ready(self, child: Child, job: TrialJob | StageJob) -> float:
+        """Wait until a process can be asked for blocks, and pause it; its seconds to start."""
+        if isinstance(job, StageJob):
+            ready = child.wait_for(StagesReady, _TRIAL_LIMIT_S, "warm-up")
+            start_s, self._autotuned = ready.start_s, ready.autotuned
+        else:
+            start_s = child.wait_for(Warm, _TRIAL_LIMIT_S, "warm-up").warm_up.start_s
+        child.pause()
+        return start_s
+
+    def _block(self, probe: Probe, turn: int) -> None:
+        child = self._live.get(probe.key)
+        if child is None:
             return
         try:
             with Meters(self._gpus) as meters:
-                answer = remote.time_block(limit_s=_TRIAL_LIMIT_S, **probe.block)
+                done = child.ask(probe.request, BlockDone, _TRIAL_LIMIT_S, "a block")
         except TrialError as error:
             self._give_up(probe.key, str(error))
             return
-        block = Block.model_validate(answer["block"])
-        block.round = turn
-        meters.enter(block)
-        probe.part.blocks.append(block)
+        probe.update(blocks=[*probe.part.blocks, meters.complete(done.block, turn)])
 
     def _give_up(self, key: str, error: str) -> None:
         self._say(f"{key}: {error}")
         self._live.pop(key).close()
-        for probe in self._probes:
-            if probe.key == key:
-                probe.part.error = error
+        for probe in self._of(key):
+            probe.update(error=error)
+
+    def _of(self, key: str) -> list[Probe]:
+        return [probe for probe in self._probes if probe.key == key]

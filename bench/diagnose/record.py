@@ -1,5 +1,11 @@
 """What a diagnosis measured, raw; every figure and sentence is derived from it."""
 
+# The format, by `schema_number`. Every older one is still read.
+# 1  Parts with blocks as in a trial of schema 3. Later without a new number: `apart`, `autotuned`.
+# 2  Blocks as in a trial of schema 4. Later without a new number: `settings` of a part,
+#    `faster_storage`, `other_image_size`, the parts `fixed` and `transfer`.
+# 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,9 +15,9 @@ from pydantic import Field
 
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.files import read_model
-from feedbench.bench.record import Block, CacheState, Consumer, Record
+from feedbench.bench.record import Block, CacheState, Conditions, Consumer, Record
 
-SCHEMA_NUMBER = 2
+SCHEMA_NUMBER = 3
 RECORD = "diagnosis-record.json"
 
 PartName = Literal[
@@ -50,7 +56,7 @@ class Part(Record):
         return {block.round: block.images_per_second for block in self.blocks}
 
 
-class Diagnosed(Record):
+class Diagnosed(Conditions):
     """One diagnosis: what was asked, what the machine has, and each part's blocks."""
 
     schema_number: int = SCHEMA_NUMBER

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import Emulated, sleep_until
 from feedbench.bench.diagnose.derive import Cause, bottleneck, rates_of
-from feedbench.bench.diagnose.measure import Pace, Question, Say, diagnose
+from feedbench.bench.diagnose.measure import Say, diagnose
+from feedbench.bench.diagnose.setup import Pace, Question
 from feedbench.bench.errors import TrialError
 from feedbench.bench.internal_loaders import DELAY, register
 from feedbench.bench.plan.accelerators import Accelerator

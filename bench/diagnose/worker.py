@@ -1,72 +1,40 @@
-"""The child process of the stages: prepares them, and works at one of them when told."""
+"""The child process of the stages: prepares them, and works at one of them on request."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from time import perf_counter, time
-from typing import Any
+from time import time
 
 from feedbench.bench.diagnose.autotune import autotuned
+from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
 from feedbench.bench.diagnose.stages import Read, Storage, counts_of, measured_stages, stages_of
 from feedbench.bench.internal_loaders import register
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
-from feedbench.bench.record import Block
-from feedbench.bench.trials.worker import die_with_parent, reason, take_output
-from feedbench.loaders import BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.bench.record import TimedBlock
+from feedbench.bench.trials.messages import BlockDone
+from feedbench.bench.trials.serve import Channel, serve
+from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages.stage import Run, Stages, Timed
 
 _AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: some eight times
 Key = tuple[str, int]  # a stage's name, and the cores that it is prepared for
 
 
-def main() -> None:
-    """Serve orders until the input ends."""
-    answers = take_output()
-    die_with_parent()
-    begun = float(sys.argv[1])
-
-    def answer(event: str, **values: Any) -> None:
-        print(json.dumps({"event": event, **values}), file=answers, flush=True)
-
-    try:
-        _serve(json.loads(sys.stdin.readline()), begun, answer)
-    except Exception as error:
-        answer("error", reason=reason(error))
-        raise
-
-
-def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
+def run_stages(job: StageJob, channel: Channel) -> None:
+    """Prepare all stages, then work at one for each request."""
     register()
-    loader = find_loader(order["loader"])
-    manifest = Manifest.read(Path(order["manifest"]))
-    spec = BatchSpec.model_validate(order["spec"])
-    settings = parse_settings(loader, order["settings"])
-    stages = stages_of(loader, manifest, spec, settings)
+    loader = find_loader(job.loader)
+    manifest = Manifest.read(job.manifest)
+    settings = parse_settings(loader, job.settings)
+    stages = stages_of(loader, manifest, job.spec, settings)
     storage = Storage(manifest, stages.reading) if stages.reading else None
-    opened = perf_counter()
-    runs = _runs(stages, order["cores"])
+    runs = _runs(stages, job.cores)
     for run in runs.values():
-        run(order["warm_up_s"])
-    nodes = [node.model_dump() for node in autotuned(loader, manifest, spec, settings, _AUTOTUNE_S)]
-    answer("warm", start_s=time() - begun, seconds=perf_counter() - opened, autotuned=nodes)
-    for line in sys.stdin:
-        given = json.loads(line)
-        if storage and given["stage"] == "storage":
-            storage.prepare(given["cache_state"])
-        before = tree_usage()
-        done: Read | Timed
-        if storage and given["stage"] == "storage":
-            done = storage.read(given["cache_state"], given["parallel"], given["seconds"])
-        else:
-            done = runs[given["stage"], given["parallel"]](given["seconds"])
-        used = tree_usage().since(before)
-        block = _block(done, used.cpu_s, used.read_bytes if used.disk_known else None)
-        if isinstance(done, Read):
-            block.consumed_bytes = done.bytes
-        answer("block", block=block.model_dump(), peak_memory_bytes=tree_peak_memory())
+        run(job.warm_up_s)
+    nodes = autotuned(loader, manifest, job.spec, settings, _AUTOTUNE_S)
+    channel.answer(StagesReady(start_s=time() - channel.started, autotuned=nodes))
+    for request in channel.requests(StageRequest):
+        block = _block(request, storage, runs)
+        channel.answer(BlockDone(block=block, peak_memory_bytes=tree_peak_memory()))
 
 
 def _runs(stages: Stages, cores: int) -> dict[Key, Run]:
@@ -78,16 +46,27 @@ def _runs(stages: Stages, cores: int) -> dict[Key, Run]:
     }
 
 
-def _block(done: Read | Timed, cpu_s: float, read_bytes: int | None) -> Block:
-    return Block(
+def _block(request: StageRequest, storage: Storage | None, runs: dict[Key, Run]) -> TimedBlock:
+    state = request.cache_state
+    if storage is not None and state is not None:
+        storage.prepare(state)
+    before = tree_usage()
+    done: Read | Timed
+    if storage is not None and state is not None:
+        done = storage.read(state, request.parallel, request.seconds)
+    else:
+        done = runs[request.stage, request.parallel](request.seconds)
+    used = tree_usage().since(before)
+    return TimedBlock(
         seconds=done.seconds,
         images=done.images,
         wait_s=[],
         step_s=[],
-        cpu_s=round(cpu_s, 4),
-        disk_read_bytes=read_bytes,
+        cpu_s=round(used.cpu_s, 4),
+        disk_read_bytes=used.read_bytes if used.disk_known else None,
+        consumed_bytes=done.bytes if isinstance(done, Read) else None,
     )
 
 
 if __name__ == "__main__":
-    main()
+    serve(StageJob, run_stages)

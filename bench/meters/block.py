@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from feedbench.bench.meters.gpu import GpuMeter
 from feedbench.bench.meters.host import HostMeter
-from feedbench.bench.record import Block
+from feedbench.bench.record import Block, TimedBlock
 
 
 class Meters:
@@ -37,9 +37,9 @@ class Meters:
     ) -> None:
         self._open.close()
 
-    def enter(self, block: Block) -> None:
-        """Put into a block what was read while it ran; one that does not say when gets nothing."""
-        if block.began is None:
-            return
-        block.gpus = self._gpus.readings(block)
-        block.host = self._host.readings(block)
+    def complete(self, timed: TimedBlock, round_index: int) -> Block:
+        """The block with what was read while it ran; a block without a time gets no readings."""
+        readings = {}
+        if timed.began is not None:
+            readings = {"gpus": self._gpus.readings(timed), "host": self._host.readings(timed)}
+        return Block(**dict(timed), round=round_index, **readings)

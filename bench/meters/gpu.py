@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from feedbench.bench.meters.gpm import Gpm
 from feedbench.bench.meters.sampling import Figures, Sample, Sampler, during, now
-from feedbench.bench.record import Block, Gpu
+from feedbench.bench.record import Gpu, TimedBlock
 
 PERIOD_S = 1.0  # NVML renews utilization every 1/6 s to 1 s, by GPU
 _KILOBYTE = 1_000
@@ -73,7 +73,7 @@ class GpuMeter:
         newest = [samples[-1].figures for samples in self._samples if samples]
         return [figures[reading] for figures in newest if reading in figures]
 
-    def readings(self, block: Block) -> list[Gpu]:
+    def readings(self, block: TimedBlock) -> list[Gpu]:
         """Raw samples of each GPU in a block that says when it began."""
         assert block.began is not None
         made = []

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from feedbench.bench.meters.sampling import Figures, Sample, Sampler, during
-from feedbench.bench.record import Block, Host
+from feedbench.bench.record import Host, TimedBlock
 
 PERIOD_S = 0.2  # processor time is counted in ticks of 10 ms: 20 of them a sample
 _SECTOR = 512  # bytes in /proc/diskstats, whatever the disk's own
@@ -65,7 +65,7 @@ class HostMeter:
         self._samples.append(Sample(latest.at, rates(self._before, latest)))
         self._before = latest
 
-    def readings(self, block: Block) -> Host | None:
+    def readings(self, block: TimedBlock) -> Host | None:
         """Raw samples in a block that says when it began; None where the system tells nothing."""
         assert block.began is not None
         told = during(self._samples, block.began, block.seconds, self._period_s)

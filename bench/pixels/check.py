@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from feedbench.bench.errors import TrialError
 from feedbench.bench.pixels.compare import Pixels
+from feedbench.bench.pixels.messages import PIXEL_WORKER, Compared, PixelJob, Reading
 from feedbench.bench.plan.plan import TOLERANCE, Choice
-from feedbench.bench.trials.child import worker_environment
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.messages import Message
 from feedbench.loaders import BatchSpec
 
 
@@ -40,69 +33,27 @@ def check_pixels(
     Args:
         log: what libraries write to standard error.
         sheet: where to draw the worst differences.
+        started: called with each choice before its images are read.
         limit_s: seconds that it may take.
 
     Raises:
         TrialError: no loader can give the images, the process died, or took too long.
     """
-    order = {
-        "choices": [choice.model_dump() for choice in choices],
-        "manifest": str(manifest.absolute()),
-        "spec": spec.model_dump(mode="json"),
-        "images": images,
-        "seed": seed,
-        "tolerance": tolerance,
-        "worst": worst,
-        "on_error": on_error,
-        "sheet": str(sheet.absolute()) if sheet else None,
-    }
-    process = _start(log)
-    watch = threading.Timer(limit_s or threading.TIMEOUT_MAX, _kill, [process])
-    watch.daemon = True
-    watch.start()
-    try:
-        return _answered(process, order, log, started)
-    finally:
-        watch.cancel()
-        _kill(process)
-        process.communicate()
+    job = PixelJob(
+        choices=list(choices),
+        manifest=manifest.absolute(),
+        spec=spec,
+        images=images,
+        seed=seed,
+        tolerance=tolerance,
+        worst=worst,
+        on_error=on_error,
+        sheet=sheet.absolute() if sheet else None,
+    )
 
+    def on_reading(message: Message) -> None:
+        if isinstance(message, Reading):
+            started(message.name)
 
-def _kill(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _start(log: Path) -> subprocess.Popen[str]:
-    with log.open("ab") as errors:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "feedbench.bench.pixels.worker"],
-            env=worker_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-
-
-def _answered(
-    process: subprocess.Popen[str],
-    order: dict[str, Any],
-    log: Path,
-    started: Callable[[str], None],
-) -> Pixels:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-    for line in process.stdout:
-        answer = json.loads(line)
-        if answer["event"] == "loader":
-            started(answer["name"])
-        elif answer["event"] == "error":
-            raise TrialError(answer["reason"])
-        else:
-            return Pixels.model_validate(answer["pixels"])
-    raise TrialError(f"the pixel check ended with exit code {process.wait()}; see {log}")
+    with Child(PIXEL_WORKER, job, log) as child:
+        return child.wait_for(Compared, limit_s, "the pixel check", on_reading).pixels

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.plan.plan import TOLERANCE, Choice
+from feedbench.bench.record import SamePixels
 from feedbench.loaders import BatchSpec, LoaderError, Manifest, open_loader, printable
 
 Pictures = NDArray[np.uint8]
@@ -61,6 +62,27 @@ class Pixels(_Kept):
     tolerance: float
     images: int
     loaders: list[LoaderPixels]
+
+
+def by_choice(pixels: Pixels | None, *, allowed: bool) -> dict[str, SamePixels]:
+    """The finding on each choice whose loader gave pixels, by the choice's text.
+
+    Args:
+        allowed: whether those beyond the tolerance are ranked too.
+    """
+    if pixels is None:
+        return {}
+    return {
+        str(Choice(loader=one.loader, settings=one.settings)): SamePixels(
+            reference=pixels.reference,
+            tolerance=pixels.tolerance,
+            worst_mean=one.worst_mean,
+            within=one.within,
+            allowed=allowed,
+        )
+        for one in pixels.loaders
+        if one.within is not None
+    }
 
 
 def sampled(manifest: Manifest, images: int, seed: int) -> Manifest:

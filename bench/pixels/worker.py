@@ -1,56 +1,33 @@
-"""The child process of a pixel check: TensorFlow stays out of the process that measures.
-
-It reads one order from its standard input and answers with lines of JSON.
-"""
+"""The child process of a pixel check: TensorFlow stays out of the process that measures."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-from typing import Any
-
-from feedbench.bench.errors import BenchError
 from feedbench.bench.pixels.compare import compare, sampled
 from feedbench.bench.pixels.contact_sheet import ContactSheet
+from feedbench.bench.pixels.messages import Compared, PixelJob, Reading
 from feedbench.bench.pixels.reasons import reason
-from feedbench.bench.plan.plan import Choice
-from feedbench.bench.trials.worker import die_with_parent, take_output
-from feedbench.loaders import BatchSpec, LoaderError, Manifest
+from feedbench.bench.trials.serve import Channel, serve
+from feedbench.loaders import Manifest
 
 
-def main() -> None:
-    """Serve one order."""
-    answers = take_output()
-    die_with_parent()
-
-    def answer(event: str, **values: Any) -> None:
-        print(json.dumps({"event": event, **values}), file=answers, flush=True)
-
-    try:
-        answer("done", pixels=_checked(json.loads(sys.stdin.readline()), answer))
-    except (LoaderError, BenchError) as error:
-        answer("error", reason=str(error))
-
-
-def _checked(order: dict[str, Any], answer: Any) -> dict[str, Any]:
+def compare_pixels(job: PixelJob, channel: Channel) -> None:
+    """Compare, draw if asked to, answer."""
     sheet = ContactSheet()
-    manifest = Manifest.read(Path(order["manifest"]))
-    found = compare(
-        [Choice.model_validate(choice) for choice in order["choices"]],
-        sampled(manifest, order["images"], order["seed"]),
-        BatchSpec.model_validate(order["spec"]),
-        tolerance=order["tolerance"],
-        worst=order["worst"],
-        on_error=order["on_error"],
-        started=lambda name: answer("loader", name=name),
+    pixels = compare(
+        job.choices,
+        sampled(Manifest.read(job.manifest), job.images, job.seed),
+        job.spec,
+        tolerance=job.tolerance,
+        worst=job.worst,
+        on_error=job.on_error,
+        started=lambda name: channel.answer(Reading(name=name)),
         explain=reason,
         show=sheet.add,
     )
-    if order["sheet"]:
-        sheet.write(Path(order["sheet"]))
-    return found.model_dump()
+    if job.sheet:
+        sheet.write(job.sheet)
+    channel.answer(Compared(pixels=pixels))
 
 
 if __name__ == "__main__":
-    main()
+    serve(PixelJob, compare_pixels)

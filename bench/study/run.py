@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from feedbench.bench.errors import RecordError
+from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.files import write_text
+from feedbench.bench.study.messages import (
+    STUDY_WORKER,
+    Begun,
+    EpochDone,
+    Event,
+    Known,
+    Stopped,
+    Trained,
+    TrainingJob,
+)
 from feedbench.bench.study.study import Run, Study, read_study
 from feedbench.bench.training.folder import RECIPE, TRAINING
-from feedbench.bench.trials.child import worker_environment
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.messages import Failed, Message
 from feedbench.loaders import Manifest
 from feedbench.trainer.checkpoint import CHECKPOINT
 
 STUDY, MANIFEST, RUNS, FAILED = "study.toml", "manifest.parquet", "runs", "failed.json"
 _PATIENCE_S = 60.0  # for a training that is told to keep where it stands
-Report = Callable[[Run, dict[str, Any]], None]
+Report = Callable[[Run, Event], None]
 
 
 def begin_study(folder: Path, study: Study, manifest: Manifest) -> None:
@@ -57,22 +62,23 @@ def run_all(folder: Path, runs: Iterable[Run], report: Report) -> None:
     for run in runs:
         home = folder / RUNS / run.name
         if (home / TRAINING).exists() or (home / FAILED).exists():
-            report(run, {"event": "known"})
+            report(run, Known())
             continue
         home.mkdir(parents=True, exist_ok=True)
         resume = (home / CHECKPOINT).exists() and (home / RECIPE).exists()
-        order = {
-            "best": run.best.model_dump(mode="json", exclude_none=True),
-            "recipe": run.recipe.model_dump(mode="json"),
-            "manifest": str((folder / MANIFEST).absolute()),
-            "folder": str(home.absolute()),
-            "resume": resume,
-        }
-        report(run, {"event": "begun", "resumed": resume})
-        said = _train(order, home / "train.log", partial(report, run))
-        if said is not None:
-            write_text(home / FAILED, json.dumps({"reason": said}) + "\n")
-            report(run, {"event": "failed", "reason": said})
+        job = TrainingJob(
+            best=run.best,
+            recipe=run.recipe,
+            manifest=(folder / MANIFEST).absolute(),
+            folder=home.absolute(),
+            resume=resume,
+        )
+        report(run, Begun(resumed=resume))
+        try:
+            report(run, _train(job, home / "train.log", partial(_on_event, run, report)))
+        except TrialError as error:
+            write_text(home / FAILED, json.dumps({"reason": str(error)}) + "\n")
+            report(run, Failed(reason=str(error)))
 
 
 def failure(folder: Path, run: Run) -> str | None:
@@ -82,52 +88,17 @@ def failure(folder: Path, run: Run) -> str | None:
     return reason
 
 
-def _train(
-    order: dict[str, Any], log: Path, report: Callable[[dict[str, Any]], None]
-) -> str | None:
-    """Why it failed; None if it did not."""
-    with log.open("ab") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "feedbench.bench.study.worker"],
-            env=worker_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-    try:
-        return _answered(process, order, log, report)
-    except KeyboardInterrupt:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE_S)
-        raise
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+def _train(job: TrainingJob, log: Path, on_event: Callable[[Message], None]) -> Trained:
+    with Child(STUDY_WORKER, job, log) as child:
+        try:
+            return child.wait_for(Trained, None, "the training", on_event)
+        except KeyboardInterrupt:
+            child.terminate(_PATIENCE_S)
+            raise
 
 
-def _answered(
-    process: subprocess.Popen[str],
-    order: dict[str, Any],
-    log: Path,
-    report: Callable[[dict[str, Any]], None],
-) -> str | None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-    for line in process.stdout:
-        answer = json.loads(line)
-        if answer["event"] == "error":
-            return str(answer["reason"])
-        report(answer)
-        if answer["event"] == "done":
-            return None
-        if answer["event"] == "stopped":
-            raise KeyboardInterrupt
-    return f"its process ended with exit code {process.wait()}; see {log}"
+def _on_event(run: Run, report: Report, message: Message) -> None:
+    if isinstance(message, Stopped):
+        raise KeyboardInterrupt
+    if isinstance(message, EpochDone):
+        report(run, message)

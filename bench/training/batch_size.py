@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import ChildDied, PlanError, TrialError
 from feedbench.bench.meters.gpu import find_gpus
-from feedbench.bench.meters.process import available_memory, out_of_memory_kills
+from feedbench.bench.meters.process import available_memory
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.messages import Message, Service
 from feedbench.loaders import BatchSpec, Manifest
 from feedbench.trainer import Recipe
 
@@ -32,6 +28,31 @@ _COMPLAINTS = (
     "resource_exhausted",
     "resource exhausted",
 )
+
+
+class BatchSizeJob(Message):
+    """Train on synthetic images with the spec's batch size, for at least so many seconds."""
+
+    manifest: Path
+    spec: BatchSpec
+    recipe: Recipe
+    seconds: float
+
+
+class Measured(Message):
+    """What the training took.
+
+    Attributes:
+        host_bytes: peak of the process tree.
+        device_bytes: in use on the fullest GPU; None without one.
+    """
+
+    images_per_second: float
+    host_bytes: int
+    device_bytes: int | None
+
+
+BATCH_SIZE_WORKER = Service("feedbench.bench.training.batch_size_worker", (Measured,))
 
 
 class Tried(BaseModel):
@@ -103,13 +124,9 @@ def try_sizes(
         for size in sizes:
             one = _expected_to_fail(tried, size, memory, on_device)
             if one is None:
-                order = {
-                    "manifest": str(kept),
-                    "spec": spec.model_copy(update={"batch_size": size}).model_dump(mode="json"),
-                    "recipe": recipe.model_dump(mode="json"),
-                    "seconds": seconds,
-                }
-                one = _try(size, order, time_limit)
+                sized = spec.model_copy(update={"batch_size": size})
+                job = BatchSizeJob(manifest=kept, spec=sized, recipe=recipe, seconds=seconds)
+                one = _try(job, time_limit)
             tried.append(one)
             on_tried(one)
             if not one.fits:
@@ -160,45 +177,29 @@ def _expected_to_fail(tried: list[Tried], size: int, memory: int, on_device: boo
     return Tried(batch_size=size, fits=False, why=f"not tried: {why}")
 
 
-def _try(size: int, order: dict[str, Any], time_limit: float) -> Tried:
-    kills = out_of_memory_kills()
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "feedbench.bench.training.batch_size_worker"],
-        env=_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        answer, errors = child.communicate(json.dumps(order) + "\n", timeout=time_limit)
-    except subprocess.TimeoutExpired:
-        return Tried(
-            batch_size=size,
-            fits=False,
-            why=f"not done after {time_limit:.0f} s; raise --time-limit",
-        )
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-    return read_answer(size, answer, errors, child.returncode, out_of_memory_kills() > kills)
+def _try(job: BatchSizeJob, time_limit: float) -> Tried:
+    size = job.spec.batch_size
+    # Log level 1 shows allocators' warnings; memory that is taken at once would say nothing.
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    with Child(BATCH_SIZE_WORKER, job, environment=environment) as child:
+        try:
+            answer: Measured | TrialError = child.wait_for(
+                Measured, time_limit, f"batch size {size}"
+            )
+        except TrialError as error:
+            answer = error
+    return outcome(size, answer, child.errors)
 
 
-def read_answer(size: int, answer: str, errors: str, code: int, killed: bool) -> Tried:
-    """What a child's answer, its standard error and its end say of a batch size."""
-    values = json.loads(answer) if answer.strip() else {}
+def outcome(size: int, answer: Measured | TrialError, errors: str) -> Tried:
+    """What a child's answer or its end, and its standard error, say of a batch size."""
     complaint = next(complaints(errors), None)
-    if "error" in values or code != 0:
-        told = values.get("error") or complaint
-        if told is None and code < 0:
-            name = signal.Signals(-code).name
-            told = f"out of memory: the kernel ended it ({name})" if killed else f"crashed: {name}"
-        return Tried(batch_size=size, fits=False, why=told or f"ended with exit code {code}")
+    if isinstance(answer, TrialError):
+        # Of a child that died, what the allocator last said explains more than the signal.
+        cause = complaint if isinstance(answer, ChildDied) else None
+        return Tried(batch_size=size, fits=False, why=cause or str(answer))
     why = f"allocator's warning: {complaint}" if complaint else None
-    return Tried(batch_size=size, fits=complaint is None, why=why, **values)
+    return Tried(batch_size=size, fits=complaint is None, why=why, **dict(answer))
 
 
 def complaints(errors: str) -> Iterator[str]:
@@ -206,12 +207,3 @@ def complaints(errors: str) -> Iterator[str]:
     for line in errors.splitlines():
         if any(words in line.lower() for words in _COMPLAINTS):
             yield line.strip()[:200]
-
-
-def _environment() -> dict[str, str]:
-    """The child's: allocators' warnings are told, and GPU memory is taken as needed."""
-    return {
-        **os.environ,
-        "TF_CPP_MIN_LOG_LEVEL": "1",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    }

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.consumers.base import make_trainer
+from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.environment import environment
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_json, write_text
 from feedbench.bench.plan.plan import Failures
+from feedbench.bench.record import Dropped, dropped_by
 from feedbench.bench.training.dropped import Drops, read_drops
 from feedbench.bench.training.folder import (
     TRAINING,
@@ -29,7 +30,6 @@ from feedbench.bench.training.model_card import MODEL_CARD, model_card
 from feedbench.bench.training.predictions import PREDICTIONS, Predictions, per_class
 from feedbench.bench.training.rate_check import check_rate
 from feedbench.bench.training.tensorboard import Window, tensorboard
-from feedbench.bench.trials.worker import dropped
 from feedbench.loaders import (
     DEFAULT_LOADER,
     Batch,
@@ -108,7 +108,7 @@ class _Job:
     spec: BatchSpec
     dtype: str
     failures: Failures
-    lost: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lost: dict[str, Dropped] = field(default_factory=dict)
 
     def stream(self, start_step: int, dropped: list[ImageError]) -> Stream:
         """The training batches without end, from a step on, without what was dropped before."""
@@ -135,7 +135,7 @@ class _Job:
             **self.failures.model_dump(),
         ) as stream:
             yield each_once(stream, len(rows))
-            self.lost.update({one["path"]: one for one in dropped(stream)})
+            self.lost.update({one.path: one for one in dropped_by(stream)})
 
     @property
     def epoch(self) -> dict[str, int]:
@@ -255,7 +255,7 @@ def _fitted(
     of: dict[str, Any],
     watch: Watch,
     keep: Keep,
-) -> tuple[list[Epoch], list[dict[str, Any]]]:
+) -> tuple[list[Epoch], list[Dropped]]:
     """The epochs, and the files that were dropped on the way."""
     from feedbench.trainer.checkpoint import Position
     from feedbench.trainer.fit import Keeping, fit
@@ -288,7 +288,7 @@ def _fitted(
         ):
             epochs.append(epoch)
             on_epoch(epoch)
-        lost = dropped(batches)
+        lost = dropped_by(batches)
     return epochs, lost
 
 
@@ -338,7 +338,7 @@ def _finished(
     trainer: Trainer,
     folder: Path,
     epochs: list[Epoch],
-    lost: list[dict[str, Any]],
+    lost: list[Dropped],
 ) -> dict[str, Any]:
     trainer.save(folder / "model.keras", job.facts)
     facts = environment()
@@ -352,7 +352,7 @@ def _finished(
         "classes": list(job.manifest.classes),
         "images": job.manifest.counts(),
         "images_an_epoch": job.epoch,
-        "dropped": [*lost, *job.lost.values()],
+        "dropped": [one.model_dump() for one in [*lost, *job.lost.values()]],
         "epochs": [asdict(epoch) for epoch in epochs],
         "test": tested,
         "per_class": _per_class(job, predictions),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from feedbench.bench.consumers.base import Consumer
-from feedbench.bench.record import Block
+from feedbench.bench.record import TimedBlock
 from feedbench.loaders import Batch
 
 LEAST_STEPS = 3  # of a block, however slow the step
@@ -14,7 +14,7 @@ LEAST_STEPS = 3  # of a block, however slow the step
 
 def timed_block(
     batches: Iterator[Batch], consumer: Consumer, seconds: float, least_steps: int = LEAST_STEPS
-) -> Block:
+) -> TimedBlock:
     """Feed the consumer for so many seconds, from its device idle to its device idle.
 
     The stream goes on afterwards: the end of an iterator, which may stall, is never timed.
@@ -35,7 +35,7 @@ def timed_block(
         images += len(batch.labels)
     consumer.finish()
     taken = perf_counter() - begin
-    return Block(
+    return TimedBlock(
         began=round(begin, 6),
         seconds=taken,
         images=images,

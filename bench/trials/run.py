@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
 
+from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
 from feedbench.bench.meters.process import available_memory
-from feedbench.bench.pixels.compare import Pixels
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import Block, Dropped, SamePixels, Trial, WarmUp, told, write_trials
+from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, told, write_trials
 from feedbench.bench.trials.cache_state import check_cold
-from feedbench.bench.trials.child import Remote, close_all
-from feedbench.loaders import Augment, Manifest, find_loader, parse_settings
+from feedbench.bench.trials.child import Child, close_all
+from feedbench.bench.trials.messages import (
+    TRIAL_WORKER,
+    BlockDone,
+    BlockRequest,
+    Message,
+    TrialJob,
+    Warm,
+    Warming,
+)
+from feedbench.loaders import Augment, BatchSpec, Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"
 _HEADROOM = 1.3  # of the largest trial's memory, left free before another is started
@@ -56,13 +66,13 @@ def run(
     folder: Path,
     report: Report,
     left_out: dict[str, int] | None = None,
-    pixels: Pixels | None = None,
+    pixels: dict[str, SamePixels] | None = None,
 ) -> list[Trial]:
     """Measure every trial of the plan; what is done is in the folder even after Ctrl-C.
 
     Args:
         left_out: how many rows of the source are not in the manifest, by reason; for the record.
-        pixels: what was found of the loaders' pixels; likewise.
+        pixels: what was found of each choice's pixels, by its text; likewise.
 
     Raises:
         PlanError: the blocks are to be cold, and the files cannot be evicted.
@@ -71,8 +81,7 @@ def run(
     if plan.timing.cache_state == "cold":
         check_cold(manifest)
     manifest.write(folder / MANIFEST)
-    bench = Bench(plan, manifest, folder, report, left_out)
-    bench.note_pixels(pixels)
+    bench = Bench(plan, manifest, folder, report, left_out, pixels)
     try:
         for turn in range(plan.timing.blocks):
             for index in _interleaved(plan, turn):
@@ -82,23 +91,6 @@ def run(
         bench.close()
         write_trials(folder, bench.trials)
     return bench.trials
-
-
-def _checked(pixels: Pixels | None, *, allowed: bool) -> dict[str, SamePixels]:
-    """The finding on each choice whose loader gave pixels."""
-    if pixels is None:
-        return {}
-    return {
-        str(Choice(loader=one.loader, settings=one.settings)): SamePixels(
-            reference=pixels.reference,
-            tolerance=pixels.tolerance,
-            worst_mean=one.worst_mean,
-            within=one.within,
-            allowed=allowed,
-        )
-        for one in pixels.loaders
-        if one.within is not None
-    }
 
 
 def _interleaved(plan: Plan, turn: int) -> list[int]:
@@ -111,8 +103,9 @@ class Bench:
     """The trials' records and their live processes.
 
     Attributes:
-        choices: what is measured, one a trial.
-        trials: the records, in the same order.
+        choices: what is measured, one per trial.
+        trials: the records so far, in the same order; each is replaced as its trial proceeds.
+        conditions: under which all of them are measured.
     """
 
     def __init__(
@@ -122,15 +115,18 @@ class Bench:
         folder: Path,
         report: Report,
         left_out: dict[str, int] | None = None,
+        pixels: dict[str, SamePixels] | None = None,
     ) -> None:
         self._plan = plan
         self._images = len(manifest)
         self._left_out = left_out or {}
+        self._pixels = pixels or {}
         self._folder = folder
         self._report = report
         self._gpus = find_gpus()
-        self._live: dict[int, Remote] = {}
+        self._live: dict[int, Child] = {}
         self._spent_s: list[float] = []
+        self.conditions: Conditions = conditions(manifest)
         self.choices: list[Choice] = []
         self.trials: list[Trial] = []
         for choice in plan.choices:
@@ -138,21 +134,13 @@ class Bench:
 
     def add(self, choice: Choice) -> int:
         """One more trial; its index."""
-        trial = _new_trial(self._plan, choice, self._images)
-        trial.left_out = self._left_out
         self.choices.append(choice)
-        self.trials.append(trial)
+        self.trials.append(self._new_trial(choice))
         self._spent_s.append(0.0)
         return len(self.trials) - 1
 
-    def note_pixels(self, pixels: Pixels | None) -> None:
-        """Enter what was found of the trials' pixels in their records."""
-        checked = _checked(pixels, allowed=self._plan.pixels.allow_different)
-        for trial, choice in zip(self.trials, self.choices, strict=True):
-            trial.pixels = checked.get(str(choice))
-
     def end(self, index: int) -> None:
-        """End a trial's process; its next block would start it anew."""
+        """End a trial's process; its next block would start it again."""
         if index in self._live:
             self._live.pop(index).close()
 
@@ -162,11 +150,11 @@ class Bench:
             return
         begin = monotonic()
         try:
-            remote = self._live.pop(index, None) or self._start(index)
-            self._live[index] = remote
-            self._time(index, turn, remote)
+            child = self._live.pop(index, None) or self._start(index)
+            self._live[index] = child
+            self._time(index, turn, child)
         except TrialError as error:
-            self.trials[index].error = str(error)
+            self._update(index, error=str(error))
             self._tell("failed", index, reason=str(error))
             self.end(index)
         finally:
@@ -176,48 +164,54 @@ class Bench:
         """End every process."""
         close_all(self._live)
 
-    def _start(self, index: int) -> Remote:
+    def _start(self, index: int) -> Child:
         self._make_room()
-        trial, timing = self.trials[index], self._plan.timing
-        order = {
-            "manifest": str(self._folder.absolute() / MANIFEST),
-            "loader": trial.loader,
-            "settings": trial.settings,
-            "spec": trial.spec,
-            "failures": self._plan.failures.model_dump(),
-            "recipe": trial.recipe,
-            "consumer": trial.consumer,
-            "accelerator": trial.accelerator,
-            "warm_up_s": timing.warm_up_seconds,
-            "cache_state": trial.cache_state,
-        }
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
-        remote = Remote(order, logs / f"trial-{index:02}.log")
-        self._live[index] = remote
-        self._tell("starting", index, pid=remote.pid)
-        answer = remote.await_warm(
-            self._left_s(index),
-            lambda sign: self._tell(
-                "warming", index, pid=remote.pid, images=sign["images"], of=sign["of"]
-            ),
-        )
-        answer.pop("event")
-        trial.warm_ups.append(WarmUp(**answer))
-        self._tell("warm", index, pid=remote.pid)
-        return remote
+        child = Child(TRIAL_WORKER, self._job(index), logs / f"trial-{index:02}.log")
+        self._live[index] = child
+        self._tell("starting", index, pid=child.pid)
+        warming = partial(self._warming, index, child.pid)
+        warm = child.wait_for(Warm, self._left_s(index), "warm-up", warming)
+        child.pause()
+        self._update(index, warm_ups=[*self.trials[index].warm_ups, warm.warm_up])
+        self._tell("warm", index, pid=child.pid)
+        return child
 
-    def _time(self, index: int, turn: int, remote: Remote) -> None:
+    def _job(self, index: int) -> TrialJob:
+        choice = self.choices[index]
+        return TrialJob(
+            manifest=self._folder.absolute() / MANIFEST,
+            loader=choice.loader,
+            settings=choice.settings,
+            spec=_spec(self._plan, choice),
+            failures=self._plan.failures,
+            recipe=self._plan.recipe,
+            consumer=self._plan.consumer,
+            accelerator=self._plan.accelerator,
+            warm_up_s=self._plan.timing.warm_up_seconds,
+            cache_state=_cache_state(self._plan, choice),
+        )
+
+    def _warming(self, index: int, pid: int, message: Message) -> None:
+        if isinstance(message, Warming):
+            self._tell("warming", index, pid=pid, images=message.images, of=message.of)
+
+    def _time(self, index: int, turn: int, child: Child) -> None:
+        request = BlockRequest(seconds=self._plan.timing.block_seconds)
         with Meters(self._gpus) as meters:
-            answer = remote.time_block(self._plan.timing.block_seconds, self._left_s(index))
-        block = Block.model_validate(answer["block"])
-        block.round = turn
-        meters.enter(block)
-        trial = self.trials[index]
-        trial.blocks.append(block)
-        trial.dropped = [Dropped.model_validate(one) for one in answer["dropped"]]
-        trial.peak_memory_bytes = max(trial.peak_memory_bytes, answer["peak_memory_bytes"])
-        self._tell("block", index, pid=remote.pid, rate=block.images_per_second)
+            done = child.ask(request, BlockDone, self._left_s(index), "a block")
+        block, trial = meters.complete(done.block, turn), self.trials[index]
+        self._update(
+            index,
+            blocks=[*trial.blocks, block],
+            dropped=done.dropped,
+            peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
+        )
+        self._tell("block", index, pid=child.pid, rate=block.images_per_second)
+
+    def _update(self, index: int, **values: Any) -> None:
+        self.trials[index] = self.trials[index].model_copy(update=values)
 
     def _left_s(self, index: int) -> float:
         return max(1.0, self._plan.timing.time_limit - self._spent_s[index])
@@ -250,21 +244,31 @@ class Bench:
         )
         self._report(Event(kind, self.choices[index], done, blocks * len(self.trials), **values))
 
+    def _new_trial(self, choice: Choice) -> Trial:
+        plan, settings = self._plan, parse_settings(find_loader(choice.loader), choice.settings)
+        return Trial(
+            **dict(self.conditions),
+            loader=choice.loader,
+            settings=choice.settings,
+            all_settings=settings.model_dump(),
+            consumer=plan.consumer,
+            spec=_spec(plan, choice).model_dump(mode="json", exclude_none=True),
+            augment=choice.augment,
+            recipe=plan.recipe.model_dump(mode="json"),
+            accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
+            images=self._images,
+            cache_state=_cache_state(plan, choice),
+            left_out=self._left_out,
+            pixels=self._pixels.get(str(choice)),
+        )
 
-def _new_trial(plan: Plan, choice: Choice, images: int) -> Trial:
-    settings = parse_settings(find_loader(choice.loader), choice.settings)
-    # What reads no file has no state of the page cache to prove.
-    state = plan.timing.cache_state if find_loader(choice.loader).is_choice else None
-    changed = {} if choice.augment is None else {"augment": Augment.model_validate(choice.augment)}
-    return Trial(
-        loader=choice.loader,
-        settings=choice.settings,
-        all_settings=settings.model_dump(),
-        consumer=plan.consumer,
-        spec=plan.spec.model_copy(update=changed).model_dump(mode="json", exclude_none=True),
-        augment=choice.augment,
-        recipe=plan.recipe.model_dump(mode="json"),
-        accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
-        images=images,
-        cache_state=state,
-    )
+
+def _spec(plan: Plan, choice: Choice) -> BatchSpec:
+    if choice.augment is None:
+        return plan.spec
+    return plan.spec.model_copy(update={"augment": Augment.model_validate(choice.augment)})
+
+
+def _cache_state(plan: Plan, choice: Choice) -> CacheState | None:
+    """What reads no file has no state of the page cache to prove."""
+    return plan.timing.cache_state if find_loader(choice.loader).is_choice else None

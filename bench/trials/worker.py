@@ -1,126 +1,76 @@
-"""The child process of one trial: opens the loader and the consumer, times blocks when told.
-
-It reads one order a line from its standard input and answers each with lines of JSON.
-"""
+"""The child process of one trial: opens the loader and the consumer, times blocks on request."""
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
-import signal
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter, time
-from typing import Any, TextIO
 
-from feedbench.bench.consumers.base import Consumer, Drain, make_trainer
+from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import Emulated
+from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.consumers.transfer import Transfer
-from feedbench.bench.errors import BenchError
 from feedbench.bench.internal_loaders import register
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
-from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.record import CacheState
+from feedbench.bench.record import CacheState, TimedBlock, WarmUp, dropped_by
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import Files, Watched
+from feedbench.bench.trials.messages import BlockDone, BlockRequest, TrialJob, Warm, Warming
+from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import (
-    BatchSpec,
-    LoaderError,
     Manifest,
+    Settings,
     Stream,
     find_loader,
     images_an_epoch,
     open_loader,
     parse_settings,
-    printable,
 )
-from feedbench.trainer import Recipe
 
 SIGN_OF_LIFE_S = 1.0
-_LEAST_WARM_STEPS = 3
-_PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Serve orders until the input ends."""
-    answers = take_output()
-    die_with_parent()
-    begun = float(sys.argv[1])
-
-    def answer(event: str, **values: Any) -> None:
-        print(json.dumps({"event": event, **values}), file=answers, flush=True)
-
-    try:
-        _serve(json.loads(sys.stdin.readline()), begun, answer)
-    except Exception as error:
-        answer("error", reason=reason(error))
-        raise
-
-
-def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> None:
+def run_trial(job: TrialJob, channel: Channel) -> None:
+    """Warm up, then time a block for each request."""
     register()
-    manifest = Manifest.read(Path(order["manifest"]))
-    spec = BatchSpec.model_validate(order["spec"])
-    settings = parse_settings(find_loader(order["loader"]), order["settings"])
-    if order["consumer"] == "train":
+    manifest = Manifest.read(job.manifest)
+    settings = parse_settings(find_loader(job.loader), job.settings)
+    if job.consumer == "train":
         import keras  # noqa: F401  the trainer needs it: no loader shall be charged for its import
-    start_s = time() - begun
+    start_s = time() - channel.started
     opened = perf_counter()
-    with open_loader(order["loader"], manifest, spec, settings, **order["failures"]) as stream:
+    failures = job.failures.model_dump()
+    with open_loader(job.loader, manifest, job.spec, settings, **failures) as stream:
         first = next(stream)
         first_batch_s = perf_counter() - opened
-        consumer = _consumer(order, manifest, spec, settings.image_dtype)
-        watched = _watched(consumer, manifest, order["cache_state"])
+        consumer = _consumer(job, manifest, settings)
+        watched = _watched(consumer, manifest, job.cache_state)
         consumer = watched or consumer
         consumer.step(first)
         consumer.finish()
-        # While a cache is being filled its loader is slower than it will be.
-        epoch = int(images_an_epoch(manifest, spec).sum())
-        least = epoch + 2 * spec.batch_size if settings.fills_cache else 0
-        seconds, images = _warm_up(
-            stream,
-            consumer,
-            order["warm_up_s"],
-            max(least, order.get("least_warm_steps", _LEAST_WARM_STEPS) * spec.batch_size),
-            answer,
+        least_images = _least_images(job, manifest, settings)
+        seconds, images = _warm_up(stream, consumer, job.warm_up_s, least_images, channel)
+        warm_up = WarmUp(
+            start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
         )
-        answer(
-            "warm",
-            start_s=start_s,
-            first_batch_s=first_batch_s,
-            seconds=seconds,
-            images=images,
-        )
-        for line in sys.stdin:
+        channel.answer(Warm(warm_up=warm_up))
+        for request in channel.requests(BlockRequest):
             if watched:
-                watched.begin_block(warm_again=order.get("others_evict", False))
-            before = tree_usage()
-            block = timed_block(stream, consumer, **json.loads(line))
-            used = tree_usage().since(before)
-            block.cpu_s = round(used.cpu_s, 4)
-            block.disk_read_bytes = used.read_bytes if used.disk_known else None
-            block.consumed_bytes = watched.consumed_bytes() if watched else None
-            answer(
-                "block",
-                block=block.model_dump(),
-                peak_memory_bytes=tree_peak_memory(),
-                dropped=dropped(stream),
-            )
+                watched.begin_block(warm_again=job.others_evict)
+            block = _metered(request, stream, consumer)
+            if watched:
+                consumed = {"consumed_bytes": watched.consumed_bytes()}
+                block = block.model_copy(update=consumed)
+            dropped, peak = dropped_by(stream), tree_peak_memory()
+            channel.answer(BlockDone(block=block, peak_memory_bytes=peak, dropped=dropped))
 
 
-def _consumer(
-    order: dict[str, Any], manifest: Manifest, spec: BatchSpec, image_dtype: str
-) -> Consumer:
-    if order["consumer"] == "drain":
+def _consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Consumer:
+    if job.consumer == "drain":
         return Drain()
-    if order["consumer"] == "transfer":
-        return Transfer(order["device"])
-    if order["accelerator"] is not None:
-        accelerator = Accelerator.model_validate(order["accelerator"])
-        return Emulated(accelerator.seconds_per_image(spec.image_size))
-    return make_trainer(Recipe.model_validate(order["recipe"]), spec, manifest, image_dtype)
+    if job.consumer == "transfer":
+        return Transfer(job.device)
+    if job.accelerator is not None:
+        return Emulated(job.accelerator.seconds_per_image(job.spec.image_size))
+    return make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
 
 
 def _watched(consumer: Consumer, manifest: Manifest, state: CacheState | None) -> Watched | None:
@@ -135,61 +85,44 @@ def _watched(consumer: Consumer, manifest: Manifest, state: CacheState | None) -
     return watched
 
 
+def _least_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:
+    """Images of the warm-up: while a cache is being filled its loader is slower than it will be."""
+    least = job.least_warm_steps * job.spec.batch_size
+    if not settings.fills_cache:
+        return least
+    epoch = int(images_an_epoch(manifest, job.spec).sum())
+    return max(least, epoch + 2 * job.spec.batch_size)
+
+
 def _warm_up(
-    stream: Stream,
-    consumer: Consumer,
-    least_s: float,
-    least_images: int,
-    answer: Callable[..., None],
+    stream: Stream, consumer: Consumer, least_s: float, least_images: int, channel: Channel
 ) -> tuple[float, int]:
     """Feed the consumer untimed; seconds and images that it took."""
-    begin = told = perf_counter()
+    begin = answered = perf_counter()
     images = 0
     while perf_counter() - begin < least_s or images < least_images:
         batch = next(stream)
         consumer.step(batch)
         images += len(batch.labels)
-        if perf_counter() - told > SIGN_OF_LIFE_S:
-            told = perf_counter()
-            answer("warming", images=images, of=least_images)
+        if perf_counter() - answered > SIGN_OF_LIFE_S:
+            answered = perf_counter()
+            channel.answer(Warming(images=images, of=least_images))
     consumer.finish()
     return perf_counter() - begin, images
 
 
-def dropped(stream: Stream) -> list[dict[str, Any]]:
-    """The files that failed and were passed over, for the record."""
-    return [
-        {
-            "path": printable(fault.path),
-            "row": fault.row,
-            "reason": f"{fault.decoder}: {fault.reason}",
+def _metered(request: BlockRequest, stream: Stream, consumer: Consumer) -> TimedBlock:
+    """A timed block with the processor time and the disk reads of this process tree."""
+    before = tree_usage()
+    block = timed_block(stream, consumer, request.seconds, request.least_steps)
+    used = tree_usage().since(before)
+    return block.model_copy(
+        update={
+            "cpu_s": round(used.cpu_s, 4),
+            "disk_read_bytes": used.read_bytes if used.disk_known else None,
         }
-        for fault in stream.dropped
-    ]
-
-
-def reason(error: BaseException) -> str:
-    """One line that says why the trial ended."""
-    if isinstance(error, BenchError | LoaderError):
-        return str(error)
-    text = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return f"out of memory: {text}" if text else "out of memory"
-    return f"{type(error).__name__}: {text}"
-
-
-def take_output() -> TextIO:
-    """Keep standard output for answers; what libraries print goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return answers
-
-
-def die_with_parent() -> None:
-    """Linux ends this process when its parent dies, even while it is stopped."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    )
 
 
 if __name__ == "__main__":
-    main()
+    serve(TrialJob, run_trial)

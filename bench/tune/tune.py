@@ -17,7 +17,14 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model, write_json
 from feedbench.bench.pixels.compare import Pixels
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import TRIALS, Trial, read_trials, write_trials
+from feedbench.bench.record import (
+    TRIALS,
+    Conditions,
+    Trial,
+    differences,
+    read_trials,
+    write_trials,
+)
 from feedbench.bench.signals import interrupts_held
 from feedbench.bench.trials.run import MANIFEST, Bench, Report
 from feedbench.bench.tune.search import Finding, OutOfBudget, Search, alternatives
@@ -44,7 +51,8 @@ class Found(BaseModel):
     """tune.json: what was searched and what was found.
 
     Attributes:
-        about: consumer, spec, recipe: what must be the same to go on.
+        about: consumer, spec, recipe: what must be the same to resume.
+        conditions: photographs, machine, versions: likewise; None in older searches.
         finished: whether nothing was left to try.
         best: the fastest that may win.
         images_per_second: its median with interval.
@@ -54,6 +62,7 @@ class Found(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     about: dict[str, Any]
+    conditions: Conditions | None = None
     finished: bool = False
     best: Choice | None = None
     images_per_second: Estimate | None = None
@@ -148,6 +157,7 @@ class Tune:
         rates = self._rates(self._search.best) if self._search.best else []
         return Found(
             about=about(self.plan),
+            conditions=self._bench.conditions,
             finished=finished,
             best=self._search.best,
             images_per_second=median_interval(rates) if rates else None,
@@ -201,11 +211,11 @@ def _pixel_part(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in PIXEL_SETTINGS if name in settings}
 
 
-def read_tune(folder: Path, plan: Plan) -> tuple[Found, list[Trial]]:
+def read_tune(folder: Path, plan: Plan, conditions: Conditions) -> tuple[Found, list[Trial]]:
     """What an earlier search left in a folder.
 
     Raises:
-        RecordError: there is none, or it was of something else.
+        RecordError: there is none, it was of something else, or under other conditions.
     """
     path = folder / TUNE
     earlier = read_model(path, Found, "tune")
@@ -216,7 +226,21 @@ def read_tune(folder: Path, plan: Plan) -> tuple[Found, list[Trial]]:
                 f"{path}: its {name} is not what is asked for now; give the same options as then, "
                 "or begin anew without --resume"
             )
+    _check_conditions(path, earlier.conditions, conditions)
     return earlier, read_trials(folder) if (folder / TRIALS).exists() else []
+
+
+def _check_conditions(path: Path, then: Conditions | None, now: Conditions) -> None:
+    if then is None:
+        raise RecordError(
+            f"{path}: an older version wrote it, which kept neither photographs nor machine; start "
+            "a new search without --resume"
+        )
+    if apart := differences(then, now):
+        raise RecordError(
+            f"{path}: the search began under other conditions than now: {apart}; restore them, or "
+            "start a new search without --resume"
+        )
 
 
 def runners_up(found: Found) -> list[RunnerUp]:

@@ -1,11 +1,30 @@
 """A record reads back as it was written, and a broken one is named."""
 
+import json
 import signal
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from feedbench.bench.environment import conditions
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import Trial, read_trials, write_trials
+from feedbench.bench.record import (
+    SCHEMA_NUMBER,
+    Conditions,
+    Trial,
+    differences,
+    read_trials,
+    write_trials,
+)
+from feedbench.loaders import scan
+
+RESULTS = Path(__file__).parents[2] / "results"
+HERE = Conditions(
+    rows="0123456789abcdef",
+    machine={"processor": "one", "cores": 2, "gpus": []},
+    versions={"python": "3.11.1", "keras": "3.1"},
+)
 
 
 def test_trials_read_back_as_they_were_written(trial, tmp_path):
@@ -37,6 +56,7 @@ def test_ctrl_c_waits_until_the_record_is_whole(trial, tmp_path, monkeypatch):
         ("{", "line 2 is not a trial"),
         ('{"loader": 3}', "line 2: "),
         ('{"schema_number": 99}', "schema 99 is newer"),
+        ('{"schema_number": "4"}', "line 2 is not a trial"),
         ("[]", "line 2 is not a trial"),
     ],
 )
@@ -53,3 +73,76 @@ def test_a_line_that_is_no_trial_is_named(trial, tmp_path, line, said):
 def test_a_folder_without_a_record_is_named(tmp_path):
     with pytest.raises(RecordError, match=r"trials\.jsonl"):
         read_trials(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "schema"),
+    [("clothing-cpu", 1), ("limits/tf_data-clothing", 3), ("limits/clothing", 4)],
+)
+def test_a_published_record_of_an_older_schema_is_read(folder, schema):
+    trials = read_trials(RESULTS / folder)
+    assert trials
+    for trial in trials:
+        assert trial.schema_number == schema < SCHEMA_NUMBER
+        assert (trial.rows, trial.machine, trial.versions) == (None, None, None)
+        assert trial.blocks or trial.error
+        assert all(block.images_per_second > 0 for block in trial.blocks)
+
+
+def test_a_trial_is_immutable(trial):
+    made = trial("tf_data", [1.5])
+    with pytest.raises(ValidationError, match="frozen"):
+        made.error = "crashed"
+    with pytest.raises(ValidationError, match="frozen"):
+        made.blocks[0].round = 1
+
+
+def test_photographs_machine_and_versions_are_kept_and_told_apart(tiny_photos):
+    manifest = scan(tiny_photos)
+    here = conditions(manifest)
+    assert here == conditions(scan(tiny_photos))
+    assert here.machine.keys() == {"processor", "cores", "gpus"}
+    assert {"feedbench", "python", "tensorflow", "keras", "pillow", "numpy"} <= set(here.versions)
+    assert here.rows != conditions(manifest.only("train")).rows
+    assert differences(here, here) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"rows": "fedcba9876543210"}, "photographs 0123456789ab against fedcba987654"),
+        ({"machine": {**HERE.machine, "cores": 4}}, "cores 2 against 4"),
+        ({"machine": {**HERE.machine, "gpus": ["A100"]}}, "gpus none against A100"),
+        (
+            {"versions": {"python": "3.12.0", "keras": None}},
+            "python 3.11.1 against 3.12.0, keras 3.1 against not installed",
+        ),
+        ({"rows": None, "machine": None, "versions": None}, ""),
+    ],
+    ids=["photographs", "cores", "GPUs", "versions", "unknown"],
+)
+def test_what_differs_is_named_with_both_values(changed, words):
+    assert differences(HERE, HERE.model_copy(update=changed)) == words
+
+
+def test_a_file_that_changed_its_size_makes_other_photographs(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "one").mkdir(exist_ok=True)
+        (tmp_path / "one" / f"{name}.jpg").write_bytes(b"12")
+    manifest = scan(tmp_path, validation=0, test=0)
+    by_names, by_sizes = manifest.fingerprint(), manifest.fingerprint(sizes=True)
+    (tmp_path / "one" / "b.jpg").write_bytes(b"123")
+    assert manifest.fingerprint() == by_names
+    assert manifest.fingerprint(sizes=True) != by_sizes
+    (tmp_path / "one" / "b.jpg").unlink()
+    assert manifest.fingerprint(sizes=True) != by_sizes
+
+
+def test_trials_of_two_machines_are_not_one_record(trial, tmp_path):
+    here = trial("tf_data", [1.5], **dict(HERE))
+    there = here.model_copy(update={"machine": {**HERE.machine, "cores": 4}})
+    write_trials(tmp_path, [here, here, there])
+    with pytest.raises(RecordError, match=r"line 3 was not measured .* line 1: cores 2 against 4"):
+        read_trials(tmp_path)
+    lines = (tmp_path / "trials.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["schema_number"] == SCHEMA_NUMBER

@@ -14,12 +14,13 @@ import pytest
 import tensorflow as tf
 
 from feedbench.bench.analysis.stats import median_interval
-from feedbench.bench.consumers.base import Drain, make_trainer
+from feedbench.bench.consumers.base import Drain
+from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
-from feedbench.bench.record import Block
 from feedbench.bench.trials.block import timed_block
-from feedbench.bench.trials.child import Remote
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob, Warm
 from feedbench.loaders import Batch, BatchSpec, Manifest, open_loader
 from feedbench.trainer import Recipe
 from feedbench.trainer.step import Trainer
@@ -98,24 +99,21 @@ def test_the_meters_against_none(benchmark, manifest, windows, tmp_path):
     lead_s, window_s, pairs = windows
     gpus = find_gpus()
     manifest.write(tmp_path / "manifest.parquet")
-    order = {
-        "manifest": str(tmp_path / "manifest.parquet"),
-        "loader": "tf_data",
-        "settings": {"cache": "decoded"},
-        "spec": TRAINED.model_dump(mode="json"),
-        "recipe": Recipe(alpha=0.35).model_dump(mode="json"),
-        "failures": {},
-        "consumer": "train",
-        "accelerator": None,
-        "cache_state": None,
-        "warm_up_s": lead_s,
-    }
-    with closing(Remote(order, tmp_path / "log")) as worker:
-        worker.await_warm(120, lambda _: None)
+    job = TrialJob(
+        manifest=tmp_path / "manifest.parquet",
+        loader="tf_data",
+        settings={"cache": "decoded"},
+        spec=TRAINED,
+        recipe=Recipe(alpha=0.35),
+        consumer="train",
+        warm_up_s=lead_s,
+    )
+    with closing(Child(TRIAL_WORKER, job, tmp_path / "log")) as worker:
+        worker.wait_for(Warm, 120, "warm-up")
 
         def plain() -> float:
-            answer = worker.time_block(window_s, 60)
-            return Block.model_validate(answer["block"]).images_per_second
+            request = BlockRequest(seconds=window_s)
+            return worker.ask(request, BlockDone, 60, "a block").block.images_per_second
 
         def metered() -> float:
             with Meters(gpus):

@@ -77,8 +77,7 @@ def test_gpu_utilization_is_the_mean_over_blocks_and_gpus(trial):
 
 
 def test_a_record_from_before_networks_could_be_chosen_names_the_only_one(trial):
-    old = trial("tf_data", [100])
-    old.recipe = {"alpha": 0.35}
+    old = trial("tf_data", [100]).model_copy(update={"recipe": {"alpha": 0.35}})
     assert fed(old) == "the MobileNetV2 trainer, alpha 0.35"
 
 

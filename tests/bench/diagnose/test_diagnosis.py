@@ -1,6 +1,7 @@
 """From made-up figures to causes, predictions and words; and one diagnosis for real."""
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ from feedbench.bench.diagnose.waterfall import draw_waterfall
 from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Gpu
-from feedbench.bench.trials.child import Remote
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob, Warm
 from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
 from feedbench.loaders.stages.tensorflow import side_by_side
 
@@ -95,6 +97,10 @@ def diagnosed(state: str = "warm", **given) -> Diagnosed:
     )
 
 
+def with_parts(record: Diagnosed, *parts: Part) -> Diagnosed:
+    return record.model_copy(update={"parts": list(parts)})
+
+
 def cause(**given) -> str:
     return bottleneck(rates_of(diagnosed(**given))).cause
 
@@ -125,8 +131,7 @@ def test_the_bottleneck_is_named(given, expected):
 def with_copy(rate: float, bytes_an_image: int, **given) -> Diagnosed:
     record = diagnosed(loader=4_000, decode=5_000, whole=995, **given)
     part = Part(name="transfer", moved_bytes=bytes_an_image, blocks=blocks(rate))
-    record.parts.insert(-2, part)
-    return record
+    return with_parts(record, *record.parts[:-2], part, *record.parts[-2:])
 
 
 def test_a_step_that_is_mostly_its_copy_is_held_up_by_the_copy():
@@ -147,25 +152,25 @@ def test_a_step_that_is_mostly_its_copy_is_held_up_by_the_copy():
 def test_a_copy_to_a_device_is_timed_by_the_worker(tiny_photos, tmp_path):
     manifest = scan(tiny_photos).only("train")
     manifest.write(tmp_path / "manifest.parquet")
-    order = {
-        "manifest": str(tmp_path / "manifest.parquet"),
-        "loader": "synthetic",
-        "settings": {"output": "float32"},
-        "spec": {"batch_size": 8, "image_size": 32},
-        "failures": {},
-        "consumer": "transfer",
-        "cache_state": None,
-        "warm_up_s": 0.1,
-    }
-    remote = Remote({**order, "device": "CPU:0"}, tmp_path / "log")
-    remote.await_warm(120, lambda sign: None)
-    block = remote.time_block(0.2, 120)["block"]
-    remote.close()
-    assert block["images"] == 8 * len(block["step_s"])
-    missing = Remote({**order, "device": "GPU:7"}, tmp_path / "log")
-    with pytest.raises(TrialError, match="TensorFlow sees no GPU:7"):
-        missing.await_warm(120, lambda sign: None)
-    missing.close()
+    job = TrialJob(
+        manifest=tmp_path / "manifest.parquet",
+        loader="synthetic",
+        settings={"output": "float32"},
+        spec=BatchSpec(batch_size=8, image_size=32),
+        consumer="transfer",
+        device="CPU:0",
+        warm_up_s=0.1,
+    )
+    with Child(TRIAL_WORKER, job, tmp_path / "log") as child:
+        child.wait_for(Warm, 120, "warm-up")
+        block = child.ask(BlockRequest(seconds=0.2), BlockDone, 120, "a block").block
+    assert block.images == 8 * len(block.step_s)
+    missing = job.model_copy(update={"device": "GPU:7"})
+    with (
+        Child(TRIAL_WORKER, missing, tmp_path / "log") as child,
+        pytest.raises(TrialError, match="TensorFlow sees no GPU:7"),
+    ):
+        child.wait_for(Warm, 120, "warm-up")
 
 
 def test_the_shares_add_up_to_the_stall():
@@ -179,9 +184,12 @@ def test_the_shares_add_up_to_the_stall():
 
 def test_a_block_that_does_not_prove_its_state_is_in_no_figure():
     record = diagnosed()
-    part = next(part for part in record.parts if part.name == "loader")
-    part.blocks[2].disk_read_bytes = part.blocks[2].consumed_bytes
-    part.blocks[2].images *= 10
+    place = next(place for place, part in enumerate(record.parts) if part.name == "loader")
+    part = record.parts[place]
+    *fine, last = part.blocks
+    read = {"disk_read_bytes": last.consumed_bytes, "images": last.images * 10}
+    part = part.model_copy(update={"blocks": [*fine, last.model_copy(update=read)]})
+    record = with_parts(record, *record.parts[:place], part, *record.parts[place + 1 :])
     (found,) = [one for one in ceilings(record) if one.name == "loader"]
     assert found.blocks == 2
     assert found.unproven == ["not warm: 100% of the bytes came from the disk"]
@@ -255,7 +263,7 @@ def test_the_best_fixed_setting_is_held_against_autotune(worth, faster):
         ]
         settings = {"num_parallel_calls": calls}
         part = Part(name="fixed", cache_state="warm", settings=settings, blocks=blocks)
-        record.parts.append(part)
+        record = with_parts(record, *record.parts, part)
     found = derive(record)
     assert (found.fixed.settings, found.fixed.tried) == ({"num_parallel_calls": 4}, 2)
     assert found.fixed.ratio.value == pytest.approx(worth * 1.01)
@@ -400,7 +408,8 @@ def test_every_prediction_says_what_it_assumes():
 
 def test_without_a_part_there_is_no_verdict_but_its_reason():
     record = diagnosed()
-    record.parts[-1] = Part(name="end to end", error="crashed in warm-up: SIGKILL")
+    failed = Part(name="end to end", error="crashed in warm-up: SIGKILL")
+    record = with_parts(record, *record.parts[:-1], failed)
     found = derive(record)
     assert found.bottleneck is None
     assert found.verdict == (
@@ -419,9 +428,10 @@ def test_the_sentence_names_bottleneck_stall_and_the_first_remedies(tmp_path):
 
 def test_a_gpu_that_says_busy_while_the_consumer_waits_is_contradicted():
     record = diagnosed()
-    for block in record.parts[-1].blocks:
-        block.wait_s = [1.0]
-        block.gpus = [Gpu(index=0, at_s=[1.0], utilization=[0.99], multiprocessors=[0.2])]
+    gpu = Gpu(index=0, at_s=[1.0], utilization=[0.99], multiprocessors=[0.2])
+    *others, whole = record.parts
+    busy = [one.model_copy(update={"wait_s": [1.0], "gpus": [gpu]}) for one in whole.blocks]
+    record = with_parts(record, *others, whole.model_copy(update={"blocks": busy}))
     said = "\n".join(notes(record, derive(record)))
     assert "End to end. GPU 0: a kernel running 99% of the time (NVML), 20% of" in said
     assert "waited for batches 50% of it: believe the wait. 60% of the rate" in said
@@ -458,6 +468,20 @@ def test_a_record_of_another_kind_is_refused_in_one_line(tmp_path):
         read_diagnosed(tmp_path / RECORD)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"schema_number": 99}', r"diagnosis-record\.json: schema 99 is newer than \d+; upgrade"),
+        ("[]", "not the record of a diagnosis"),
+        ("{", "not the record of a diagnosis"),
+    ],
+)
+def test_a_record_of_a_newer_version_or_no_record_is_refused(tmp_path, text, words):
+    (tmp_path / RECORD).write_text(text)
+    with pytest.raises(RecordError, match=words):
+        read_diagnosed(tmp_path / RECORD)
+
+
 @pytest.mark.parametrize("loader", ["keras_pil", "tf_data"])
 def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_photos, tmp_path):
     out = tmp_path / "out"
@@ -478,6 +502,9 @@ def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_p
     assert len(tried) == (2 if loader == "tf_data" else 0)
     assert (derive(record).fixed is not None) == bool(tried)
     assert min(len(part.blocks) for part in record.parts) >= 3
+    assert record.rows == scan(tiny_photos).only("train").fingerprint(sizes=True)
+    assert record.machine["cores"] == record.cores
+    assert record.versions["python"] == platform.python_version()
     kept = json.loads((tmp_path / "found.json").read_text())
     assert kept == json.loads(derive(record).model_dump_json())
     assert (out / "waterfall.png").exists()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from feedbench.bench.diagnose.measure import Pace, Question, diagnose
+from feedbench.bench.diagnose.measure import diagnose
+from feedbench.bench.diagnose.setup import Pace, Question
 from feedbench.bench.diagnose.verdict import derive
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import accelerator_of

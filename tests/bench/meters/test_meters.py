@@ -18,7 +18,7 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.host import Counters, HostMeter, Ticks, rates, read_counters
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.meters.sampling import Sample, begins, during
-from feedbench.bench.record import Block, Host
+from feedbench.bench.record import Block, Host, TimedBlock
 from feedbench.bench.trials.cache_state import evict, read_bytes
 
 MEASURED = """
@@ -309,8 +309,8 @@ def metered(code: str) -> tuple[Host, Block]:
     with Meters([]) as meters:
         subprocess.run([sys.executable, "-c", code], check=True)
     seconds = time.perf_counter() - began
-    block = Block(began=began, seconds=seconds, images=1, wait_s=[], step_s=[])
-    meters.enter(block)
+    timed = TimedBlock(began=began, seconds=seconds, images=1, wait_s=[], step_s=[])
+    block = meters.complete(timed, 0)
     assert block.host is not None
     return block.host, block
 

@@ -52,10 +52,8 @@ def blocks() -> list[Block]:
     made = []
     for turn in range(2):
         with Meters([]) as meters:
-            block = timed_block(batches(), Slow(), 0.7)
-        block.round = turn
-        meters.enter(block)
-        made.append(block)
+            timed = timed_block(batches(), Slow(), 0.7)
+        made.append(meters.complete(timed, turn))
     return made
 
 
@@ -146,16 +144,10 @@ def test_throttling_is_marked_and_idling_is_not(blocks, tmp_path):
 
 def test_show_draws_one_trial_and_writes_all(blocks, trial, tmp_path, monkeypatch, capsys):
     trials = [trial("keras_pil", [1.0]), trial("tf_data", []), trial("tf_data", [2.0])]
-    trials[2].blocks = blocks
-    for one in trials:
-        one.spec = {
-            "image_size": 8,
-            "batch_size": 4,
-            "resize": "stretch",
-            "interpolation": "nearest",
-        }
-        one.recipe = {"alpha": 1.0}
-    write_trials(tmp_path, trials)
+    trials[2] = trials[2].model_copy(update={"blocks": blocks})
+    spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
+    shown = {"spec": spec, "recipe": {"alpha": 1.0}}
+    write_trials(tmp_path, [one.model_copy(update=shown) for one in trials])
 
     def show(*options: object) -> int:
         monkeypatch.setattr(sys, "argv", ["feedbench", "show", *map(str, [tmp_path, *options])])

@@ -13,8 +13,12 @@ import pytest
 
 from feedbench.bench.commands.options import TRAINING_SPEC
 from feedbench.bench.errors import PlanError
+from feedbench.bench.study.messages import Begun
 from feedbench.bench.study.report import difference
+from feedbench.bench.study.run import begin_study, failure, run_all
 from feedbench.bench.study.study import read_study, runs_of
+from feedbench.bench.trials.messages import Failed, Service
+from feedbench.loaders import scan
 
 FILE = """
 data = "{data}"
@@ -103,6 +107,20 @@ def test_intervals_hold_as_often_as_they_say():
         pairs = [(rights(random, one, 100), rights(random, two, 100)) for one, two in shares]
         false += difference(pairs, 0.95).real
     assert false <= 18
+
+
+def test_a_training_whose_process_dies_says_how(tmp_path, tiny_photos, monkeypatch):
+    monkeypatch.setattr("feedbench.bench.study.run.STUDY_WORKER", Service("no_such_module", ()))
+    study = read_study(written(tmp_path, data=tiny_photos, seeds=1))
+    begin_study(tmp_path, study, scan(tiny_photos))
+    first, second = runs_of(study, TRAINING_SPEC)
+    events = []
+    run_all(tmp_path, [first], lambda run, event: events.append(event))
+    log = tmp_path / "runs" / first.name / "train.log"
+    reason = f"ended with exit code 1 in the training; see {log}"
+    assert events == [Begun(resumed=False), Failed(reason=reason)]
+    assert (failure(tmp_path, first), failure(tmp_path, second)) == (reason, None)
+    assert "No module named no_such_module" in log.read_text()
 
 
 def start(*arguments) -> subprocess.Popen:

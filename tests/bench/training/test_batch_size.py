@@ -7,13 +7,18 @@ import sys
 import pytest
 
 from feedbench.bench.cli import main
+from feedbench.bench.errors import ChildDied, TrialError
 from feedbench.bench.training.batch_size import (
+    Measured,
     Tried,
     choose,
     complaints,
-    read_answer,
+    outcome,
     sizes_between,
+    try_sizes,
 )
+from feedbench.loaders import BatchSpec, scan
+from feedbench.trainer import Recipe
 
 
 def test_sizes_are_powers_of_two_and_sums_of_two_neighbours():
@@ -44,10 +49,10 @@ def test_the_largest_has_head_room_and_the_smallest_is_as_fast():
 
 
 def test_an_allocators_warning_means_that_it_does_not_fit():
-    answer = json.dumps({"images_per_second": 9.0, "host_bytes": 1, "device_bytes": 2})
+    answer = Measured(images_per_second=9.0, host_bytes=1, device_bytes=2)
     warning = "W bfc_allocator.cc:310] Allocator (GPU_0_bfc) ran out of memory trying to allocate"
-    assert read_answer(8, answer, "a line\n", 0, False).fits
-    warned = read_answer(8, answer, f"a line\n{warning}\n", 0, False)
+    assert outcome(8, answer, "a line\n").fits
+    warned = outcome(8, answer, f"a line\n{warning}\n")
     assert not warned.fits
     assert "ran out of memory" in (warned.why or "")
     assert warned.images_per_second == 9
@@ -55,19 +60,26 @@ def test_an_allocators_warning_means_that_it_does_not_fit():
 
 
 @pytest.mark.parametrize(
-    ("answer", "errors", "code", "killed", "said"),
+    ("error", "errors", "why"),
     [
-        ('{"error": "out of memory: OOM"}', "", 1, False, "out of memory: OOM"),
-        ("", "terminate: std::bad_alloc\n", -6, False, "std::bad_alloc"),
-        ("", "", -9, True, "the kernel ended it"),
-        ("", "", -11, False, "crashed: SIGSEGV"),
-        ("", "", 3, False, "exit code 3"),
+        (TrialError("its own words"), "terminate: std::bad_alloc\n", "its own words"),
+        (ChildDied("crashed: SIGABRT"), "terminate: std::bad_alloc\n", "terminate: std::bad_alloc"),
+        (ChildDied("crashed: SIGSEGV"), "", "crashed: SIGSEGV"),
     ],
 )
-def test_why_a_size_does_not_fit(answer, errors, code, killed, said):
-    one = read_answer(8, answer, errors, code, killed)
-    assert not one.fits
-    assert said in (one.why or "")
+def test_why_a_size_does_not_fit(error, errors, why):
+    assert outcome(8, error, errors) == Tried(batch_size=8, fits=False, why=why)
+
+
+def test_a_size_that_takes_too_long_does_not_fit(tiny_photos):
+    rows, recipe = scan(tiny_photos).only("train"), Recipe(alpha=0.35)
+    spec = BatchSpec(image_size=96)
+    options = {"seconds": 1e6, "time_limit": 1, "on_tried": lambda one: None}
+    (tried,) = try_sizes(rows, spec, recipe, [4, 6], **options).tried
+    assert not tried.fits
+    assert tried.why == (
+        "time limit: batch size 4 was not done after 1 s; raise --time-limit if it is only slow"
+    )
 
 
 TRY = """

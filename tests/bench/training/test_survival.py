@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from feedbench.bench.cli import main
-from feedbench.bench.consumers.base import class_weights
+from feedbench.bench.consumers.trainer import class_weights
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import check_room
 from feedbench.trainer import Recipe

@@ -13,7 +13,7 @@ import pytest
 
 from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.consumers.base import make_trainer
+from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, Drops, read_drops
 from feedbench.bench.training.rate_check import check_rate

@@ -2,16 +2,20 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 
 import pytest
 
 from feedbench.bench.cli import main
 from feedbench.bench.commands.tune import _seconds
+from feedbench.bench.environment import usable_cores
 from feedbench.bench.errors import PlanError
+from feedbench.loaders import scan
 
 SMALL = ["--consumer", "drain", "--image-size", "32", "--batch-size", "8"]
 
@@ -95,6 +99,58 @@ def test_a_mistake_is_one_line(tiny_photos, tmp_path, monkeypatch, capsys, optio
         main()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def searched(tiny_photos, tmp_path_factory):
+    """A search that found nothing in its time, but says of what it was."""
+    out = tmp_path_factory.mktemp("searched") / "tune"
+    tuned(tiny_photos, "--loader", "turbo", "--budget", "1s", "--out", str(out))
+    return out
+
+
+@pytest.fixture
+def resumed(tmp_path, monkeypatch, capsys, searched):
+    """Resume a copy of the search in which tune.json was changed; the error."""
+
+    def resume(photos, change=lambda values: None):
+        shutil.copytree(searched, tmp_path / "tune", dirs_exist_ok=True)
+        path = tmp_path / "tune" / "tune.json"
+        values = json.loads(path.read_text())
+        change(values)
+        path.write_text(json.dumps(values))
+        options = ["--loader", "turbo", "--budget", "1s", "--resume", str(tmp_path / "tune")]
+        monkeypatch.setattr(sys, "argv", ["feedbench", "tune", str(photos), *SMALL, *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        error = capsys.readouterr().err
+        assert (ended.value.code, error.count("\n")) == (2, 1)
+        assert str(path) in error
+        return error
+
+    return resume
+
+
+def test_a_search_is_not_resumed_on_other_photographs(resumed, tiny_photos, tmp_path):
+    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    with (photos / "train" / "circle" / "0.jpg").open("ab") as file:
+        file.write(b"more")
+    rows = [scan(root).only("train").fingerprint(sizes=True) for root in (tiny_photos, photos)]
+    assert f"photographs {rows[0][:12]} against {rows[1][:12]}" in resumed(photos)
+
+
+def test_a_search_is_not_resumed_on_another_machine(resumed, tiny_photos):
+    error = resumed(tiny_photos, lambda it: it["conditions"]["machine"].update(cores=4096))
+    assert f"cores 4096 against {usable_cores()}" in error
+
+
+def test_a_search_is_not_resumed_with_other_versions(resumed, tiny_photos):
+    error = resumed(tiny_photos, lambda it: it["conditions"]["versions"].update(keras="2.0"))
+    assert f"keras 2.0 against {version('keras')}" in error
+
+
+def test_a_search_that_does_not_say_its_conditions_is_not_resumed(resumed, tiny_photos):
+    assert "an older version wrote it" in resumed(tiny_photos, lambda it: it.pop("conditions"))
 
 
 def test_budgets_are_times():

@@ -1,0 +1,86 @@
+"""The child's end of its pipes: takes one job, answers with messages, and says why it failed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from feedbench.bench.errors import BenchError
+from feedbench.bench.trials.messages import Failed, M, Message, decode, encode
+from feedbench.loaders import LoaderError, printable
+from feedbench.trainer.errors import TrainerError
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The way to the parent.
+
+    Attributes:
+        started: when the parent started this process, seconds of `time.time`.
+    """
+
+    answers: TextIO
+    started: float
+
+    def answer(self, message: Message) -> None:
+        """Send a message."""
+        self.answers.write(encode(message))
+        self.answers.flush()
+
+    def requests(self, kind: type[M]) -> Iterator[M]:
+        """The parent's requests until it closes the pipe."""
+        for line in sys.stdin:
+            yield decode(line, (kind,))
+
+
+def serve(job_kind: type[M], handle: Callable[[M, Channel], None]) -> None:
+    """Read the job and handle it; an exception is sent as `Failed`, and ends the process with 1."""
+    parent, started = sys.argv[1:]
+    answers = _take_output()
+    _die_with_parent(int(parent))
+    channel = Channel(answers, float(started))
+    line = sys.stdin.readline()
+    try:
+        handle(decode(line, (job_kind,)), channel)
+    except Exception as error:
+        if not _is_user_error(error):
+            traceback.print_exc()
+        channel.answer(Failed(reason=printable(reason(error))))
+        sys.exit(1)
+
+
+def reason(error: BaseException) -> str:
+    """One line that says why a job failed."""
+    if _is_user_error(error):
+        return str(error)
+    text = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return f"out of memory: {text}" if text else "out of memory"
+    return f"{type(error).__name__}: {text}"
+
+
+def _is_user_error(error: BaseException) -> bool:
+    return isinstance(error, BenchError | LoaderError | TrainerError)
+
+
+def _take_output() -> TextIO:
+    """Keep standard output for answers; what libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    return answers
+
+
+def _die_with_parent(parent: int) -> None:
+    """Linux ends this process when its parent dies, even while it is stopped."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before
+        sys.exit(1)

@@ -1,0 +1,244 @@
+"""Real child processes that crash, hang, are killed or speak out of turn."""
+
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from feedbench.bench.errors import ChildDied, TrialError
+from feedbench.bench.trials import child as child_module
+from feedbench.bench.trials.child import Child, child_environment, close_all
+from feedbench.bench.trials.messages import Message, Service, decode, encode
+
+sys.path.insert(0, str(Path(__file__).parent))
+from unruly_child import Question, Reply, Sign, UnrulyJob
+
+SERVICE = Service("unruly_child", (Reply, Sign))
+LIMIT_S = 60
+
+
+@pytest.fixture(autouse=True)
+def _found_by_its_name(monkeypatch):
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+
+
+def unruly(act: str, log: Path | None = None, **values) -> Child:
+    return Child(SERVICE, UnrulyJob(act=act, **values), log)
+
+
+def ending_of(act: str, log: Path, limit_s: float = LIMIT_S) -> TrialError:
+    with unruly(act, log) as child:
+        with pytest.raises(TrialError) as raised:
+            child.wait_for(Reply, limit_s, "warm-up")
+        assert not psutil.pid_exists(child.pid)
+    assert "\n" not in str(raised.value)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        ("abort", "crashed in warm-up: SIGABRT; see {log}"),
+        ("exit", "ended with exit code 3 in warm-up; see {log}"),
+        ("kill", "crashed in warm-up: SIGKILL; see {log}"),
+    ],
+)
+def test_a_child_that_dies_says_how(act, words, tmp_path):
+    error = ending_of(act, tmp_path / "log")
+    assert isinstance(error, ChildDied)
+    assert str(error) == words.format(log=tmp_path / "log")
+
+
+def test_a_child_that_the_kernel_killed_for_memory_says_so(tmp_path, monkeypatch):
+    kills = iter([4, 5])
+    monkeypatch.setattr(child_module, "out_of_memory_kills", lambda: next(kills))
+    error = ending_of("kill", tmp_path / "log")
+    assert str(error) == "out of memory: the kernel ended it in warm-up (SIGKILL)"
+
+
+def test_a_child_that_hangs_is_killed_at_its_limit(tmp_path):
+    error = ending_of("hang", tmp_path / "log", limit_s=0.5)
+    assert not isinstance(error, ChildDied)
+    assert str(error) == (
+        "time limit: warm-up was not done after 0.5 s; raise --time-limit if it is only slow"
+    )
+
+
+def test_what_a_dead_child_had_forked_is_killed_and_delays_nothing(tmp_path):
+    signs = []
+    with unruly("fork", tmp_path / "log") as child, pytest.raises(ChildDied, match="SIGABRT"):
+        child.wait_for(Reply, LIMIT_S, "warm-up", signs.append)
+    (sign,) = signs
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(sign.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not psutil.pid_exists(sign.pid)
+
+
+def test_what_libraries_print_is_no_answer(tmp_path):
+    log = tmp_path / "log"
+    with unruly("print", log, text="an answer") as child:
+        assert child.wait_for(Reply, LIMIT_S, "warm-up").text == "an answer"
+    assert set(log.read_text().splitlines()) == {"printed from C", "printed from Python"}
+
+
+def test_garbage_on_the_pipe_is_quoted(tmp_path):
+    error = ending_of("garbage", tmp_path / "log")
+    assert str(error).startswith("gave no valid answer in warm-up: 'no JSON'; see ")
+
+
+def test_a_module_that_does_not_exist_shows_in_the_captured_errors():
+    with Child(Service("no_such_module", (Reply,)), UnrulyJob(act="answer")) as child:
+        with pytest.raises(ChildDied, match=r"ended with exit code 1 in warm-up$"):
+            child.wait_for(Reply, LIMIT_S, "warm-up")
+        assert "No module named no_such_module" in child.errors
+
+
+def test_a_users_mistake_is_its_own_words_and_no_traceback(tmp_path):
+    assert str(ending_of("refuse", tmp_path / "log")) == "epochs: must be at least 1, got 0"
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_an_exception_is_one_line_and_its_traceback_is_in_the_log(tmp_path):
+    assert str(ending_of("raise", tmp_path / "log")) == "IndexError: list index out of range"
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_an_answer_that_is_not_expected_is_refused(tmp_path):
+    service = Service("unruly_child", (Sign,))
+    with (
+        Child(service, UnrulyJob(act="answer"), tmp_path / "log") as child,
+        pytest.raises(TrialError, match=r"gave no valid answer in warm-up: .*Reply"),
+    ):
+        child.wait_for(Sign, LIMIT_S, "warm-up")
+
+
+def state_of(pid: int, wanted: str) -> str:
+    """The state in /proc, which a signal takes a moment to change."""
+    deadline = time.monotonic() + 10
+    while True:
+        text = Path(f"/proc/{pid}/stat").read_text()
+        state = text.rpartition(")")[2].split()[0]
+        if state == wanted or time.monotonic() > deadline:
+            return state
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_child_stands_still_between_two_questions(tmp_path):
+    with unruly("answer", tmp_path / "log") as child:
+        child.wait_for(Reply, LIMIT_S, "warm-up")
+        assert state_of(child.pid, "S") == "S"
+        child.pause()
+        assert state_of(child.pid, "T") == "T"
+        for number in (1, 2):
+            reply = child.ask(Question(number=number), Reply, LIMIT_S, "a block")
+            assert reply.number == number
+            assert state_of(child.pid, "T") == "T"
+
+
+def test_paused_children_are_closed_by_the_end_of_their_input(tmp_path):
+    children = {number: unruly("answer", tmp_path / "log") for number in (1, 2)}
+    pids = [child.pid for child in children.values()]
+    for child in children.values():
+        child.wait_for(Reply, LIMIT_S, "warm-up")
+        child.pause()
+    codes = [child._process for child in children.values()]
+    close_all(children)
+    assert not children
+    assert [process.returncode for process in codes] == [0, 0]
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.messages import Service
+from unruly_child import Reply, UnrulyJob
+child = Child(Service("unruly_child", (Reply,)), UnrulyJob(act="answer"), Path(sys.argv[1]))
+child.wait_for(Reply, 60, "warm-up")
+child.pause()
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG")
+def test_a_paused_child_dies_with_its_parent(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "log")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        parent.communicate()
+    assert not psutil.wait_procs([child], timeout=10)[1]
+
+
+def test_every_child_takes_gpu_memory_as_needed(monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    environment = child_environment()
+    assert environment["TF_CPP_MIN_LOG_LEVEL"] == "0"
+    assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Reply(text="é \u2028 \n two lines"),
+        Reply(text=os.fsdecode(b"photo-\xff.jpg")),
+        Reply(text="", number=math.inf),
+    ],
+    ids=["text", "undecodable path", "infinite"],
+)
+def test_a_message_reads_back_from_one_ascii_line(message):
+    line = encode(message)
+    assert line.isascii()
+    assert line.count("\n") == 1
+    assert decode(line, (Sign, Reply)) == message
+
+
+@pytest.mark.parametrize(
+    "line", ["", "[]", "3", "{}", '{"Reply": {}}', '{"Other": {}}', '{"a": 1, "b": 2}']
+)
+def test_a_line_that_is_no_message_is_refused(line):
+    with pytest.raises(ValueError):  # noqa: PT011
+        decode(line, (Reply,))
+
+
+def test_messages_are_immutable():
+    message: Message = Reply(text="one")
+    with pytest.raises(ValueError, match="frozen"):
+        message.text = "other"
+
+
+ORPHAN = """
+import os, subprocess, sys
+command = [sys.executable, "-m", "unruly_child", str(os.getpid()), "0"]
+child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2)
+child.stdin.write(b'{"UnrulyJob": {"act": "hang"}}\\n')
+child.stdin.flush()
+print(child.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_child_whose_parent_died_before_it_was_ready_does_not_begin(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True, check=False
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 60
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
