@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.signals import interrupts_held
-from feedbench.loaders.contract import explain
+from feedbench.loaders.explain import explain
 
 SCHEMA_NUMBER = 4
 TRIALS = "trials.jsonl"

@@ -36,6 +36,7 @@ from feedbench.loaders.errors import (
     WorkerError,
     printable,
 )
+from feedbench.loaders.explain import alternatives
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.manifest import SPLITS, Manifest, Split
 from feedbench.loaders.order import Order
@@ -61,8 +62,7 @@ def find_loader(name: str) -> Loader:
     try:
         return LOADERS[name]
     except KeyError:
-        known = ", ".join(LOADERS)
-        raise UnknownLoader(f"no loader {name!r}; there are {known}") from None
+        raise UnknownLoader(f"no loader {name!r}; {alternatives(name, LOADERS)}") from None
 
 
 def images_an_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:

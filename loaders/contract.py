@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from feedbench.loaders.augment import UNCHANGED, Augment, Draws
 from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
+from feedbench.loaders.explain import explain
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
@@ -207,20 +208,6 @@ class Loader:
     makes_batches: bool = True
 
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def explain(error: ValidationError) -> str:
-    """The first fault of a validation as one line: field, rule and value."""
-    fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if fault["type"] == "extra_forbidden":
-        return f"there is no {where!r}"
-    return f"{where}: {message}, got {fault['input']!r}" if where else message
-
-
 def parse_spec(values: dict[str, Any]) -> BatchSpec:
     """The batch spec from plain values.
 
@@ -230,7 +217,7 @@ def parse_spec(values: dict[str, Any]) -> BatchSpec:
     try:
         return BatchSpec.model_validate(values)
     except ValidationError as error:
-        raise SpecError(f"batch spec: {explain(error)}{_known(error, BatchSpec)}") from error
+        raise SpecError(f"batch spec: {explain(error, BatchSpec)}") from error
 
 
 def parse_settings(loader: Loader, values: dict[str, Any]) -> Settings:
@@ -242,12 +229,5 @@ def parse_settings(loader: Loader, values: dict[str, Any]) -> Settings:
     try:
         return loader.settings.model_validate(values)
     except ValidationError as error:
-        known = _known(error, loader.settings)
-        raise SettingsError(f"settings of {loader.name}: {explain(error)}{known}") from error
-
-
-def _known(error: ValidationError, model: type[BaseModel]) -> str:
-    if error.errors()[0]["type"] != "extra_forbidden":
-        return ""
-    names = ", ".join(model.model_fields) or "none"
-    return f"; there are {names}"
+        fault = explain(error, loader.settings)
+        raise SettingsError(f"settings of {loader.name}: {fault}") from error

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.errors import RecordError
 from feedbench.bench.record import Block, CacheState, Consumer, Record
-from feedbench.loaders.contract import explain
+from feedbench.loaders.explain import explain
 
 SCHEMA_NUMBER = 2
 RECORD = "diagnosis-record.json"
