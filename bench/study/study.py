@@ -26,17 +26,21 @@ class Study(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str = Field(description="as DATA of the other commands")
-    blacklist: str | None = Field(None, description="a CSV as scan --bad writes it")
-    loader: str = Field("tf_data", description="a loader by name, or the best.toml of a bench")
-    settings: dict[str, Any] = Field({}, description="of the loader")
-    spec: dict[str, Any] = Field({}, description="of the batches; flips by default")
-    recipe: dict[str, Any] = Field({}, description="of the training")
-    seeds: PositiveInt = Field(3, description="trainings of each cell, seeds 0, 1, 2 …")
+    data: str = Field(description="Source of the images, as DATA of the other commands.")
+    blacklist: str | None = Field(None, description="CSV as written by feedbench scan --bad.")
+    loader: str = Field(
+        "tf_data", description="A loader's name, a best.toml, or a result folder that has one."
+    )
+    settings: dict[str, Any] = Field({}, description="Settings of the loader.")
+    spec: dict[str, Any] = Field(
+        {}, description="Fields of the batch spec; horizontal flips by default."
+    )
+    recipe: dict[str, Any] = Field({}, description="Fields of the recipe.")
+    seeds: PositiveInt = Field(3, description="Trainings per cell, with seeds 0, 1, 2 and so on.")
     grid: dict[str, list[Any]] = Field(
         min_length=1,
         description='SECTION.FIELD and its values, such as "spec.value_range" = [[0, 1], [-1, 1]], '
-        "in quotes; the first is what the others are held against",
+        "in quotes; the first value is the baseline.",
     )
 
     @model_validator(mode="after")
