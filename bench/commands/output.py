@@ -1,4 +1,4 @@
-"""Where commands write: the terminal and the result folder; and what they tell the shell."""
+"""Where commands write: the terminal and the result folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-NOTHING_DONE, WRONG_USE, INTERRUPTED = 1, 2, 130
 _PIPE_COLUMNS = 160  # a pipe has no width of its own, and a table must not be folded to 80 there
 
 

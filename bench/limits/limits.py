@@ -13,7 +13,8 @@ from feedbench.bench.analysis.summary import Figure
 from feedbench.bench.diagnose.stages import DEPTHS, Storage
 from feedbench.bench.errors import PlanError
 from feedbench.bench.meters.process import tree_usage
-from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan, parse_model
+from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
+from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.cache_state import LEAST_COLD, Files, check_cold
 from feedbench.bench.trials.internal_loaders import let_in

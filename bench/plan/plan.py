@@ -19,10 +19,8 @@ from pydantic import (
     PositiveInt,
 )
 
-from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
-from feedbench.bench.plan.toml import parse_model as parse_model
-from feedbench.bench.plan.toml import read_toml as read_toml
+from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import CacheState, Consumer
 from feedbench.loaders import BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
@@ -166,47 +164,6 @@ def with_ceiling(choices: tuple[Choice, ...], consumer: Consumer) -> tuple[Choic
     return (*choices, Choice(loader="synthetic"))
 
 
-def parse_set(options: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Settings of loaders from `LOADER.NAME=VALUE[,VALUE…]`.
-
-    Raises:
-        PlanError: an option is not of that form.
-    """
-    settings: dict[str, dict[str, Any]] = {}
-    for option in options:
-        target, equals, text = option.partition("=")
-        loader, dot, name = target.partition(".")
-        if not (equals and dot and name):
-            raise PlanError(
-                f"--set {option}: must be LOADER.NAME=VALUE, such as tf_data.prefetch=4"
-            )
-        values = [_value(part) for part in text.split(",")]
-        settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
-    return settings
-
-
-def parse_augment(options: Iterable[str]) -> dict[str, Any]:
-    """Fields of `Augment` from `NAME=VALUE[,VALUE…]`.
-
-    Raises:
-        PlanError: an option is not of that form.
-    """
-    fields: dict[str, Any] = {}
-    for option in options:
-        name, equals, text = option.partition("=")
-        if not (equals and name):
-            raise PlanError(f"--augment {option}: must be NAME=VALUE, such as rotation=15")
-        values = [_value(part) for part in text.split(",")]
-        fields[name] = values if len(values) > 1 or name == "on_device" else values[0]
-    return fields
-
-
-def parse_range(text: str) -> Any:
-    """A value range from `LOW,HIGH` or a name; whether it is allowed, the spec decides."""
-    parts = [_value(part) for part in text.split(",")]
-    return parts if len(parts) > 1 else parts[0]
-
-
 def merged_spec(*layers: dict[str, Any]) -> dict[str, Any]:
     """Later fields of a batch spec over earlier ones; augmentations one by one."""
     merged: dict[str, Any] = {}
@@ -218,28 +175,6 @@ def merged_spec(*layers: dict[str, Any]) -> dict[str, Any]:
 
 def _by_name(augment: Any) -> Any:
     return dict.fromkeys(augment, True) if isinstance(augment, list | tuple) else augment
-
-
-def settings_for(loader: str, options: Iterable[str]) -> dict[str, Any]:
-    """The settings of one loader from `--set` options, which may name no other.
-
-    Raises:
-        PlanError: an option is malformed or another loader's.
-    """
-    settings = parse_set(options)
-    own = settings.pop(loader, {})
-    for other in settings:
-        raise PlanError(f"--set {other}.…: the loader is {loader}; set its knobs or name another")
-    return own
-
-
-def _value(text: str) -> Any:
-    """A number, true or false as such, anything else as text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | bool) else text
 
 
 def _plain(value: Any) -> str:

@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from feedbench.bench.analysis.best import Best, read_best
+from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import merged_spec, parse_model, read_toml
+from feedbench.bench.plan.plan import merged_spec
+from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
 
@@ -108,17 +109,15 @@ def _run(
     for name, value in cell.items():
         section, _, field = name.partition(".")
         _put(chosen[section], field, value)
-    base = read_best(Path(study.loader)) if study.loader.endswith(".toml") else None
+    base = resolve_loader(study.loader, default_spec)
     best = Best(
-        loader=base.loader if base else study.loader,
-        settings={**(base.settings if base else {}), **study.settings, **chosen["settings"]},
-        spec=merged_spec(
-            base.spec if base else default_spec, study.spec, chosen["spec"], {"seed": seed}
-        ),
+        loader=base.loader,
+        settings={**base.settings, **study.settings, **chosen["settings"]},
+        spec=merged_spec(base.spec, study.spec, chosen["spec"], {"seed": seed}),
     )
     parse_settings(find_loader(best.loader), best.settings)
     parse_spec(best.spec)
-    values = {**(base.recipe if base else {}), **study.recipe, **chosen["recipe"], "seed": seed}
+    values = {**base.recipe, **study.recipe, **chosen["recipe"], "seed": seed}
     told = {name: json.dumps(value) for name, value in cell.items()}
     return Run(
         name=f"{number}-{_slug(told)}-seed-{seed}",

@@ -10,7 +10,7 @@ import tomli_w
 
 from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import RecordError
-from feedbench.bench.plan.plan import parse_model, read_toml
+from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import write_text
 from feedbench.loaders import Manifest
 from feedbench.trainer import Recipe

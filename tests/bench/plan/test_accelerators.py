@@ -24,9 +24,9 @@ from feedbench.bench.plan.plan import (
     Plan,
     Timing,
     make_plan,
-    parse_model,
 )
 from feedbench.bench.plan.plan import Suite as SuiteModel
+from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.report.table import fed
 from feedbench.bench.training.calibrate import as_profile, made_up_rows
 from feedbench.bench.trials.run import run
@@ -145,7 +145,9 @@ def test_a_plan_holds_the_accelerator_that_it_names():
 
 def test_calibrate_measures_the_real_trainer_and_adds_its_profile(monkeypatch, tmp_path):
     monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path))
-    options = ["--batch-size", "4", "--image-size", "32", "--alpha", "0.35", "--blocks", "2"]
+    (tmp_path / "recipe.toml").write_text("alpha = 0.35")
+    options = ["--batch-size", "4", "--image-size", "32", "--blocks", "2"]
+    options += ["--recipe", str(tmp_path / "recipe.toml")]
     options += ["--block-seconds", "0.2", "--out", str(tmp_path / "out")]
     subprocess.run(
         [sys.executable, "-m", "feedbench.bench.cli", "calibrate", "here", *options],
