@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
+from feedbench.bench.commands.output import prepare_streams
 from feedbench.bench.errors import (
     INTERRUPTED,
     NOTHING_DONE,
@@ -237,8 +240,14 @@ def feedbench(
 
 def main() -> None:
     """Run the command; a user's mistake is one line, never a traceback."""
+    prepare_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        _fail_of_system(error)
     except Exception as error:
         _fail(str(error), _exit_code(error))
 
@@ -256,6 +265,25 @@ def _exit_code(error: Exception) -> int:
     if isinstance(error, BenchError | LoaderError | TrainerError):
         return WRONG_USE
     raise error
+
+
+def _fail_of_system(error: OSError) -> None:
+    """A full disk, a reader that left, a folder that was removed; anything else is raised again."""
+    if error.errno == errno.EPIPE:
+        sys.exit(NOTHING_DONE)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _fail(f"{error.strerror}: the output or the results are not complete", NOTHING_DONE)
+    if not _folder_exists():
+        _fail("the current folder was removed; change to another one", WRONG_USE)
+    raise error
+
+
+def _folder_exists() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _fail(text: str, code: int) -> None:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from feedbench.bench.record import Trial
 
+_PICTURES = (".png", ".pdf", ".svg", ".jpg")
+
 
 def keep_timeline(path: Path, trials: list[Trial], number: int | None, winner: int | None) -> None:
     """Draw one trial.
@@ -17,12 +19,14 @@ def keep_timeline(path: Path, trials: list[Trial], number: int | None, winner: i
         number: its line in the record, from 1; without it the winner, or the first that was timed.
 
     Raises:
-        PlanError: there is no such trial, or it has no timed block.
+        PlanError: there is no such trial, it has no timed block, or the file is no picture.
         RecordError: the picture cannot be written.
     """
     from feedbench.bench.errors import PlanError, RecordError
     from feedbench.bench.report.timeline import draw_timeline
 
+    if path.suffix.lower() not in _PICTURES:
+        raise PlanError(f"--timeline {path}: name a {', '.join(_PICTURES)} file")
     if number is not None and number > len(trials):
         raise PlanError(f"--trial {number}: the record has {len(trials)}")
     timed = [index for index, trial in enumerate(trials) if trial.blocks]
