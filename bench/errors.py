@@ -1,4 +1,4 @@
-"""The tree of what a user of the bench can mend; every text is one line.
+"""The tree of what a user of the bench can fix, every text one line; and the exit codes.
 
 BenchError
 ├── PlanError        a suite, an option or a recipe that is not valid
@@ -8,6 +8,10 @@ BenchError
 ├── SampleError      the generated sample of images
 └── InterruptedRun   what was done before Ctrl-C
 """
+
+NOTHING_DONE = 1  # nothing could be measured, trained or compared; or the output was lost
+WRONG_USE = 2  # an option, a file or a folder that the user can fix
+INTERRUPTED = 130  # by Ctrl-C
 
 
 class BenchError(Exception):
@@ -22,7 +26,7 @@ class InterruptedRun(BenchError):
 
 
 class PlanError(BenchError):
-    """What is to be measured is not stated rightly."""
+    """The measurement plan is invalid: a suite, an option, a recipe or a best.toml."""
 
 
 class RecordError(BenchError):

@@ -25,7 +25,7 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
 from feedbench.bench.signals import interrupts_held
 from feedbench.loaders import Stream, printable
-from feedbench.loaders.contract import explain
+from feedbench.loaders.explain import explain
 
 SCHEMA_NUMBER = 5
 TRIALS = "trials.jsonl"

@@ -25,7 +25,6 @@ from feedbench.loaders.contract import (
     Loader,
     Settings,
     Stream,
-    explain,
     parse_settings,
     parse_spec,
 )
@@ -41,6 +40,7 @@ from feedbench.loaders.errors import (
     WorkerError,
     printable,
 )
+from feedbench.loaders.explain import alternatives, explain
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.order import Order
@@ -70,8 +70,7 @@ def find_loader(name: str) -> Loader:
     try:
         return LOADERS[name]
     except KeyError:
-        known = ", ".join(LOADERS)
-        raise UnknownLoader(f"no loader {name!r}; there are {known}") from None
+        raise UnknownLoader(f"no loader {name!r}; {alternatives(name, LOADERS)}") from None
 
 
 def images_an_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:

@@ -35,33 +35,36 @@ class Augment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    horizontal_flip: bool = Field(False, description="mirror half of the images")
+    horizontal_flip: bool = Field(
+        False, description="Flip each image horizontally with probability 0.5, redrawn every epoch."
+    )
     rotation: float = Field(
-        0.0, ge=0, le=180, description="turn by up to so many degrees, either way"
+        0.0, ge=0, le=180, description="Rotate by up to this many degrees in either direction."
     )
     zoom: tuple[float, float] = Field(
         (1.0, 1.0),
-        description="enlarge by a factor between these; below 1 shrinks the image within its frame",
+        description="Enlarge by a factor between these two; below 1 shrinks the image within "
+        "its frame.",
     )
     crop: float = Field(
-        1.0, gt=0, le=1, description="least share of the side that is kept, at any place"
+        1.0, gt=0, le=1, description="Smallest fraction of the side that a random crop keeps."
     )
     brightness: float = Field(
-        0.0, ge=0, le=1, description="add up to this share of the full range, or take it away"
+        0.0, ge=0, le=1, description="Add or subtract up to this fraction of the full range."
     )
     contrast: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="stretch by a factor of 1 less or more this, about each channel's mean",
+        description="Scale by a factor within 1 plus or minus this, about each channel's mean.",
     )
     jpeg_quality: tuple[Quality, Quality] | None = Field(
-        None, description="encode and decode as JPEG with a quality between these"
+        None, description="Encode and decode as JPEG with a quality between these two."
     )
     on_device: tuple[OnDevice, ...] = Field(
         (),
-        description="changes that the device makes, after those that the host makes; the same "
-        "draws, JPEG excepted, which has no device operation",
+        description="Names of augmentations that the device applies, after those of the host "
+        "and with the same draws; JPEG has no device operation.",
     )
 
     @model_validator(mode="before")

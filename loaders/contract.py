@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from feedbench.loaders.capabilities import (
     UpperBound,
 )
 from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
+from feedbench.loaders.explain import explain
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
@@ -42,45 +43,49 @@ class Frozen(BaseModel):
 class BatchSpec(Frozen):
     """What every batch must be, equal for all loaders of one comparison."""
 
-    batch_size: PositiveInt = Field(192, description="images in a batch")
-    image_size: PositiveInt = Field(224, description="height and width of a batch's images, pixels")
+    batch_size: PositiveInt = Field(192, description="Images per batch.")
+    image_size: PositiveInt = Field(224, description="Image height and width in pixels.")
     resize: Literal["stretch", "crop", "pad"] = Field(
         "stretch",
-        description="stretch to the square, crop the centre to it, or pad with zeros to it",
+        description="How an image becomes square: stretch it, crop its centre, or pad it with "
+        "zeros.",
     )
     interpolation: Literal["nearest", "bilinear"] = Field(
         "nearest",
-        description="resize filter; nearest is load_img's own default, and the one in which "
-        "Pillow, Keras and TensorFlow give the same pixels by their own calls",
+        description="Resize filter. nearest is the default of Keras' load_img and the only one "
+        "for which Pillow, Keras and TensorFlow give the same pixels.",
     )
     antialias: bool = Field(
-        False, description="widen the filter when shrinking (Pillow's resize always does)"
+        False,
+        description="Widen the bilinear filter when shrinking, as Pillow's resize always does.",
     )
     value_range: ValueRange = Field(
         (0.0, 1.0),
-        description="what 0 and 255 become; or imagenet: its mean becomes 0, its deviation 1, in "
-        "each channel",
+        description="What pixel values 0 and 255 become: two numbers, such as -1,1; or "
+        "imagenet, which subtracts its mean and divides by its standard deviation "
+        "per channel.",
     )
     augment: Augment = Field(
-        UNCHANGED, description="changes drawn anew for each image and epoch; by default none"
+        UNCHANGED, description="Random augmentations, redrawn for each image and epoch."
     )
     balance: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="0: each image once an epoch; 1: images of rarer classes again, until all "
-        "classes are as large as the largest; between: class frequency to the power of 1 - balance",
+        description="Oversample rare classes. 0: each image once per epoch; 1: until all "
+        "classes are as frequent as the largest; in between: class frequency to the "
+        "power of 1 - balance.",
     )
     orientation: Literal["ignore", "apply"] = Field(
         "ignore",
-        description="whether the EXIF orientation of a photograph turns it upright; ignore is "
-        "what Keras and TensorFlow do by themselves, apply needs an audited manifest",
+        description="Whether to turn photos upright by their EXIF orientation. Keras and "
+        "TensorFlow ignore it; apply needs a scan first.",
     )
     background: tuple[Level, Level, Level] = Field(
-        (255, 255, 255), description="what lies behind transparent pixels, red, green, blue"
+        (255, 255, 255), description="Colour behind transparent pixels: red, green, blue."
     )
-    shuffle: bool = Field(True, description="a new full permutation of the rows each epoch")
-    seed: int = Field(0, ge=0, lt=2**32, description="decides order and augmentation")
+    shuffle: bool = Field(True, description="Draw a new permutation of all images every epoch.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of order and augmentation.")
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -269,20 +274,6 @@ class Loader:
         return True
 
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def explain(error: ValidationError) -> str:
-    """The first fault of a validation as one line: field, rule and value."""
-    fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if fault["type"] == "extra_forbidden":
-        return f"there is no {where!r}"
-    return f"{where}: {message}, got {fault['input']!r}" if where else message
-
-
 def parse_spec(values: dict[str, Any]) -> BatchSpec:
     """The batch spec from plain values.
 
@@ -292,7 +283,7 @@ def parse_spec(values: dict[str, Any]) -> BatchSpec:
     try:
         return BatchSpec.model_validate(values)
     except ValidationError as error:
-        raise SpecError(f"batch spec: {explain(error)}{_known(error, BatchSpec)}") from error
+        raise SpecError(f"batch spec: {explain(error, BatchSpec)}") from error
 
 
 def parse_settings(loader: Loader, values: dict[str, Any]) -> Settings:
@@ -304,12 +295,5 @@ def parse_settings(loader: Loader, values: dict[str, Any]) -> Settings:
     try:
         return loader.settings.model_validate(values)
     except ValidationError as error:
-        known = _known(error, loader.settings)
-        raise SettingsError(f"settings of {loader.name}: {explain(error)}{known}") from error
-
-
-def _known(error: ValidationError, model: type[BaseModel]) -> str:
-    if error.errors()[0]["type"] != "extra_forbidden":
-        return ""
-    names = ", ".join(model.model_fields) or "none"
-    return f"; there are {names}"
+        fault = explain(error, loader.settings)
+        raise SettingsError(f"settings of {loader.name}: {fault}") from error

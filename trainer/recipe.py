@@ -48,111 +48,123 @@ class Recipe(BaseModel):
 
     network: str = Field(
         "MobileNetV2",
-        description="a constructor of keras.applications; the default is small enough to train "
-        "from scratch on one GPU",
+        description="Constructor in keras.applications. MobileNetV2 is small enough to train "
+        "from scratch on one GPU.",
     )
     alpha: PositiveFloat = Field(
         1.0,
-        description="width, a multiple of the paper's; only for networks whose constructor has it",
+        description="Width multiplier, for networks whose constructor has it.",
     )
     epochs: PositiveInt = Field(
-        40, description="how often the training images are gone through, all phases together"
+        40, description="Passes over the training images, all phases together."
     )
     optimizer: Optimizer = Field(
-        "sgd", description="sgd generalizes best on photographs; adam and rmsprop need less tuning"
+        "sgd", description="sgd generalizes best on photos; adam and rmsprop need less tuning."
     )
     base_learning_rate: PositiveFloat = Field(
         _RATES["sgd"],
-        description="peak rate at a batch of 256, or at any batch without linear_scaling; "
-        "0.001 by default with adam and rmsprop",
+        description="Peak learning rate at a batch size of 256, or at any batch size without "
+        "linear_scaling; 0.001 by default with adam and rmsprop.",
     )
     linear_scaling: bool = Field(
-        True, description="the rate scales with the batch, so that an epoch moves as far with any"
+        True,
+        description="Scale the learning rate with the batch size, so that an epoch moves the "
+        "weights as far at any batch size.",
     )
     warm_up_epochs: NonNegativeFloat = Field(
         1.0,
-        description="epochs in which the rate climbs from 0 to its peak: fresh weights cannot "
-        "take a large batch's full rate at once",
+        description="Epochs in which the learning rate rises from 0 to its peak: fresh weights "
+        "do not tolerate the full rate of a large batch at once.",
     )
     schedule: Schedule = Field(
         "cosine",
-        description="after the warm-up: cosine to 0, which needs no tuning; steps; exponential; "
-        "or constant",
+        description="Learning rate after the warm-up: cosine decays to 0 and needs no tuning; "
+        "steps; exponential; or constant.",
     )
     rate_steps: tuple[float, ...] = Field(
         (0.5, 0.75),
-        description="with schedule steps: shares of the run at which the rate drops",
+        description="With schedule steps: fractions of the training at which the learning rate "
+        "drops.",
     )
     rate_step_factor: float = Field(
-        0.1, gt=0, lt=1, description="with schedule steps: what the rate is multiplied by"
+        0.1, gt=0, lt=1, description="With schedule steps: factor of each drop."
     )
     rate_decay: float = Field(
         0.98,
         gt=0,
         lt=1,
-        description="with schedule exponential: what an epoch multiplies the rate by; the paper's",
+        description="With schedule exponential: factor per epoch; 0.98 is that of the "
+        "MobileNetV2 paper.",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and rmsprop; adam has its own")
-    nesterov: bool = Field(True, description="with sgd: look ahead along the momentum")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="Momentum of sgd and rmsprop; adam has its own."
+    )
+    nesterov: bool = Field(True, description="With sgd: use Nesterov momentum.")
     weight_decay: NonNegativeFloat = Field(
         0.0,
-        description="share of each weight taken away a step, times the rate; never of biases and "
-        "batch normalization, whose size is no complexity; the paper's is 0.00004; 0 adds nothing "
-        "to a step",
+        description="Decoupled weight decay per step, multiplied by the learning rate; biases "
+        "and batch normalization are exempt. The MobileNetV2 paper uses 0.00004; 0 "
+        "costs nothing.",
     )
     label_smoothing: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="share of the target spread evenly: keeps a network from being too sure",
+        description="Fraction of the target spread evenly over all classes, against "
+        "overconfidence.",
     )
     gradient_clip_norm: NonNegativeFloat = Field(
-        0.0, description="longest gradient over all weights; longer ones are shortened; 0: none"
+        0.0,
+        description="Largest norm of the gradient over all weights; longer ones are scaled "
+        "down. 0: no clipping.",
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
-        description="balanced: an image counts by how rare its class is, so that rare classes are "
-        "recalled as well as frequent ones",
+        description="balanced: weight each image by how rare its class is, so that rare classes "
+        "are recalled as well as frequent ones.",
     )
     batch_norm_momentum: float = Field(
         0.9,
         gt=0,
         lt=1,
-        description="of the moving statistics; keras.applications fixes 0.999, which lags behind "
-        "a run of few thousand steps and ruins its validation accuracy",
+        description="Momentum of the moving statistics of batch normalization. The 0.999 of "
+        "keras.applications is too slow for runs of a few thousand steps and ruins "
+        "validation accuracy.",
     )
     mixed_precision: Literal["none", "float16", "bfloat16"] = Field(
         "none",
-        description="compute in 16 bits and keep weights in 32: faster on GPUs with tensor cores, "
-        "slower on processors",
+        description="Compute in 16 bits with 32-bit weights: faster on GPUs with tensor cores, "
+        "slower on CPUs.",
     )
     jit_compile: bool = Field(
-        False, description="compile the step by XLA: slower on processors, each batch size anew"
+        False,
+        description="Compile the training step with XLA, once per batch size; slower on CPUs.",
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="of the initial weights and of dropout")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the initial weights and of dropout.")
     weights: str = Field(
         FROM_SCRATCH,
-        description="what to begin with: none, imagenet, or a .keras or .weights.h5 file of the "
-        "same network, whatever its classes",
+        description="Initial weights: none (train from scratch), imagenet, or a .keras or "
+        ".weights.h5 file of the same network; its classes may differ.",
     )
     frozen_epochs: NonNegativeInt = Field(
         0,
-        description="with weights: epochs at first in which only the new head learns, so that its "
-        "random gradients do not spoil what is there",
+        description="With weights: epochs at the start in which only the new head is trained, "
+        "so that its random gradients do not spoil the other layers.",
     )
     fine_tune_layers: NonNegativeInt = Field(
         0,
-        description="with weights: how many of the last layers learn after frozen_epochs; 0: all",
+        description="With weights: how many of the last layers to train after frozen_epochs; 0: "
+        "all.",
     )
     fine_tune_learning_rate: PositiveFloat = Field(
         _RATES["sgd"] / _FINE_TUNE_DIVISOR,
-        description="with weights: base_learning_rate after frozen_epochs; a tenth of the "
-        "optimizer's own by default, so that steps do not undo what was learnt",
+        description="With weights: base_learning_rate after frozen_epochs; by default a tenth "
+        "of the optimizer's own, so that steps do not undo what was learned.",
     )
     fine_tune_batch_norm: bool = Field(
         False,
-        description="with weights: whether batch normalization learns too; its statistics of many "
-        "images are mostly better than those of few",
+        description="With weights: also train batch normalization; its statistics from many "
+        "images are usually better than those from few.",
     )
 
     @model_validator(mode="before")

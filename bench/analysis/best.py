@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.environment import machine
+from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.loaders import LOADERS, find_loader
 
 BEST = "best.toml"
 
@@ -94,4 +96,26 @@ def read_best(path: Path) -> Best:
     Raises:
         PlanError: it cannot be read, or a field is not valid.
     """
-    return parse_model(Best, read_toml(path), str(path))
+    return parse_model(Best, read_toml(path), f"{path}: not a {BEST}")
+
+
+def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
+    """A loader given by its name, by a best.toml, or by the folder of a result that has one.
+
+    Args:
+        spec: the batch spec of a loader that is given by its name.
+
+    Raises:
+        LoaderError: no loader has that name.
+        PlanError: there is no such file, it is not a best.toml, or the folder has none.
+    """
+    path = Path(text)
+    if text in LOADERS:
+        return Best(loader=text, spec=spec or {})
+    if path.is_dir():
+        if not (path / BEST).is_file():
+            raise PlanError(f"{text}: no {BEST} in this folder; bench and tune write one")
+        return read_best(path / BEST)
+    if path.exists() or path.suffix == ".toml" or len(path.parts) > 1:
+        return read_best(path)
+    return Best(loader=find_loader(text).name, spec=spec or {})

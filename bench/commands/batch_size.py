@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedbench.bench.commands.options import Alpha, Data, ImageSize, Json, given_only
-from feedbench.bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.model_options import Given, takes
+from feedbench.bench.commands.options import ALPHA, IMAGE_SIZE, Data, Json, RecipeFile
+from feedbench.bench.commands.output import console
+from feedbench.bench.commands.overlay import recipe_of, spec_of
+from feedbench.bench.errors import NOTHING_DONE
+from feedbench.bench.plan.toml import parse_model
+from feedbench.loaders import parse_spec
+from feedbench.loaders import scan as scan_source
+from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
     from feedbench.bench.training.batch_size import Sizes, Tried
@@ -16,44 +22,38 @@ if TYPE_CHECKING:
 _DEFAULT_MOST = 4096
 
 
+@takes(IMAGE_SIZE, ALPHA)
 def batch_size(
     data: Data,
-    recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="A TOML file of the recipe's fields.")
-    ] = None,
-    image_size: ImageSize = None,
-    alpha: Alpha = None,
-    least: Annotated[int, typer.Option("--min", help="Smallest batch to try.", min=1)] = 16,
+    given: Given,
+    recipe: RecipeFile = None,
+    least: Annotated[int, typer.Option("--min", help="Smallest batch size to try.", min=1)] = 16,
     most: Annotated[
         int | None,
         typer.Option(
             "--max",
-            help="Largest batch to try. (default: 4096, or the training images if fewer)",
+            help=f"Largest batch size to try; by default {_DEFAULT_MOST:,}, or the number of "
+            "training images if that is smaller.",
             min=1,
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Least timing of each size.", min=0)] = 4.0,
+    seconds: Annotated[
+        float, typer.Option(help="Minimum time in seconds for which each size is timed.", min=0)
+    ] = 4.0,
     time_limit: Annotated[
-        float, typer.Option(help="Seconds that one size may take in all.", min=1)
+        float, typer.Option(help="Time limit per size in seconds.", min=1)
     ] = 300.0,
     json: Json = None,
 ) -> None:
-    """Try batch sizes, each in its own process: does it fit, how fast, how much memory."""
+    """Each size is tried in its own process: does it fit, how fast, how much memory."""
     from feedbench.bench.files import write_json
-    from feedbench.bench.plan.toml import parse_model, read_toml
     from feedbench.bench.training.batch_size import sizes_between, try_sizes
-    from feedbench.loaders import parse_spec
-    from feedbench.loaders import scan as scan_source
-    from feedbench.trainer import Recipe
 
-    values = {**(read_toml(recipe) if recipe else {}), **given_only({"alpha": alpha})}
-    made = parse_model(Recipe, values, str(recipe or "recipe"))
-    spec = parse_spec(given_only({"image_size": image_size}))
     rows, terminal = scan_source(data).only("train"), console()
     sizes = try_sizes(
         rows,
-        spec,
-        made,
+        parse_spec(spec_of(given)),
+        parse_model(Recipe, recipe_of({}, recipe, given), "recipe"),
         sizes_between(least, most or min(_DEFAULT_MOST, len(rows))),
         seconds=seconds,
         time_limit=time_limit,

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from feedbench.bench.training.compare import Comparison
 
-Run = Annotated[Path, typer.Argument(help="The folder of a finished training.")]
+Run = Annotated[Path, typer.Argument(help="Folder of a finished training.")]
 
 
 def compare_training(first: Run, second: Run, json: Json = None) -> None:
-    """Put two trainings side by side: accuracy, recall of each class, time, rate."""
+    """Both must have the same test images, so that the difference is paired."""
     from feedbench.bench.files import write_json
     from feedbench.bench.training.compare import compare_training as compare
 

@@ -1,12 +1,19 @@
-"""Options that several commands share, and what they become."""
+"""Options that several commands share, and how their texts are read."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from feedbench.bench.commands.model_options import PANELS, ModelOption, option
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Failures, PixelCheck, Suite, Timing
+from feedbench.loaders import DEFAULT_LOADER, LOADERS, Augment, BatchSpec
+from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,147 +21,172 @@ if TYPE_CHECKING:
     from feedbench.loaders import Manifest
     from feedbench.loaders.capabilities import AuditColumn
 
-TRAINING_SPEC = {
-    "augment": {"horizontal_flip": True}
-}  # what a training from scratch wants by default
+
+# What a training from scratch wants by default.
+TRAINING_SPEC: dict[str, Any] = {"augment": {"horizontal_flip": True}}
+
+
+def _loader_names(incomplete: str) -> list[str]:
+    return [name for name in LOADERS if name.startswith(incomplete)]
+
+
+_LOADER = f"{', '.join(LOADERS)}; or a best.toml, or a result folder that has one."
+_SET = "A setting of a loader, as listed by feedbench loaders."
 
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder a class, a folder with train/validation/test folders of classes, a CSV of "
-        "path,label[,split], or a manifest."
+        metavar="DATA",
+        help="A folder with one folder per class; or with train, validation and test, each with "
+        "one folder per class; a CSV of path,label[,split]; or a manifest.",
+    ),
+]
+Loader = Annotated[
+    str | None,
+    typer.Option(
+        "--loader",
+        metavar="LOADER",
+        help=f"{_LOADER} By default {DEFAULT_LOADER}.",
+        autocompletion=_loader_names,
     ),
 ]
 Loaders = Annotated[
-    list[str] | None, typer.Option("--loader", help="A loader by name; may be given again.")
+    list[str] | None,
+    typer.Option(
+        "--loader",
+        metavar="LOADER",
+        help=f"{_LOADER} May be repeated.",
+        autocompletion=_loader_names,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="LOADER.NAME=VALUE", help=f"{_SET} May be repeated."),
 ]
 Sets = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="A loader's setting, LOADER.NAME=VALUE; several values, separated by commas, "
-        "are all tried. May be given again.",
+        metavar="LOADER.NAME=VALUE",
+        help=f"{_SET} Several values, separated by commas, are all tried. May be repeated.",
     ),
 ]
-Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
-Out = Annotated[
+RecipeFile = Annotated[
     Path | None,
     typer.Option(
-        "--out",
-        help="Folder for the results, new or empty; named by the time under results/ if not given.",
+        "--recipe",
+        help="A TOML file as printed by feedbench recipe: network, precision, optimizer and so "
+        "on. It replaces the recipe of a suite file or best.toml.",
+        rich_help_panel=PANELS[Recipe],
     ),
 ]
 Blacklist = Annotated[
     Path | None,
     typer.Option(
-        help="A CSV of path,use,reason as scan --bad writes it; use is no or yes, and wins over "
-        "what the scan found."
+        help="A CSV of path,use,reason as written by feedbench scan --bad; use is no or yes, and "
+        "overrides the scan.",
     ),
 ]
-OnError = Annotated[
-    str | None,
-    typer.Option(
-        help="raise: end at the first file that fails while running; skip: give the next "
-        "readable one in its place. (default: raise)"
-    ),
-]
-ErrorBudget = Annotated[
-    float | None,
-    typer.Option(
-        help="Share of the images that skip may drop before the run ends. (default: 0.001)"
-    ),
-]
-Orientation = Annotated[
-    str | None,
-    typer.Option(help="EXIF orientation: ignore or apply. (default: ignore)"),
-]
-BatchSize = Annotated[int | None, typer.Option(help="Images in a batch. (default: 192)")]
-ImageSize = Annotated[int | None, typer.Option(help="Pixels of a side. (default: 224)")]
-Resize = Annotated[str | None, typer.Option(help="stretch, crop or pad. (default: stretch)")]
-Interpolation = Annotated[str | None, typer.Option(help="nearest or bilinear. (default: nearest)")]
-Antialias = Annotated[
-    bool | None,
-    typer.Option(
-        "--antialias/--no-antialias", help="Widen the bilinear filter when shrinking. (default: no)"
-    ),
-]
-Flip = Annotated[
-    bool | None,
-    typer.Option(
-        "--flip/--no-flip", help="Mirror half of the images, drawn anew each epoch. (default: flip)"
-    ),
-]
-Augmentations = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--augment",
-        help="A change drawn anew for each image and epoch, NAME=VALUE: "
-        "horizontal_flip=true, rotation=DEGREES, zoom=LOW,HIGH, crop=SHARE, brightness=SHARE, "
-        "contrast=SHARE, jpeg_quality=LOW,HIGH; "
-        "on_device=NAME,… lets the device make it. May be given again.",
-    ),
-]
-Range = Annotated[
-    str | None,
-    typer.Option(
-        "--value-range",
-        help="What pixels of 0 to 255 become: LOW,HIGH, or imagenet for its mean and deviation. "
-        "(default: 0,1)",
-    ),
-]
-Balance = Annotated[
-    float | None,
-    typer.Option(
-        help="0: each image once an epoch; 1: images of rarer classes again, until all classes "
-        "are alike; or between. (default: 0)"
-    ),
-]
-CacheStateOption = Annotated[
-    str | None,
-    typer.Option(
-        "--cache-state",
-        help="warm: every file is read beforehand; cold: files leave the page cache before they "
-        "are read; each block proves it by bytes read from the disk. (default: as it is)",
-    ),
-]
-Alpha = Annotated[
-    float | None, typer.Option(help="Width of the network, where it has one. (default: 1.0)")
+Json = Annotated[Path | None, typer.Option("--json", help="Also save the result as JSON.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Result folder, new or empty; by default a new one in results/."),
 ]
 
 
-def spec_values(
-    batch_size: int | None,
-    image_size: int | None,
-    resize: str | None,
-    interpolation: str | None,
-    antialias: bool | None,
-    flip: bool | None,
-    orientation: str | None = None,
-    augment: list[str] | None = None,
-    value_range: str | None = None,
-    balance: float | None = None,
-) -> dict[str, Any]:
-    """The fields of a batch spec that were given."""
-    from feedbench.bench.plan.plan import parse_augment, parse_range
+def parse_set(options: Iterable[str], *, several: bool = True) -> dict[str, dict[str, Any]]:
+    """Settings of loaders from `LOADER.NAME=VALUE[,VALUE…]`.
 
-    changes = {**given_only({"horizontal_flip": flip}), **parse_augment(augment or [])}
-    given = {
-        "batch_size": batch_size,
-        "image_size": image_size,
-        "resize": resize,
-        "interpolation": interpolation,
-        "antialias": antialias,
-        "augment": changes or None,
-        "value_range": None if value_range is None else parse_range(value_range),
-        "balance": balance,
-        "orientation": orientation,
-    }
-    return given_only(given)
+    Args:
+        several: whether a setting may have several values.
+
+    Raises:
+        PlanError: an option is not of that form.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in options:
+        target, equals, value = text.partition("=")
+        loader, dot, name = target.partition(".")
+        if not (equals and dot and name):
+            raise PlanError(f"--set {text}: must be LOADER.NAME=VALUE, such as tf_data.prefetch=4")
+        values = _values(value)
+        if len(values) > 1 and not several:
+            raise PlanError(f"--set {text}: one value each; this command uses a single setting")
+        settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
+    return settings
 
 
-def given_only(values: dict[str, Any]) -> dict[str, Any]:
-    """Without those that are None."""
-    return {name: value for name, value in values.items() if value is not None}
+def parse_augment(options: Iterable[str]) -> dict[str, Any]:
+    """Fields of `Augment` from `NAME=VALUE[,VALUE…]`.
+
+    Raises:
+        PlanError: an option is not of that form.
+    """
+    fields: dict[str, Any] = {}
+    for text in options:
+        name, equals, value = text.partition("=")
+        if not (equals and name):
+            raise PlanError(f"--augment {text}: must be NAME=VALUE, such as rotation=15")
+        values = _values(value)
+        fields[name] = values if len(values) > 1 or name == "on_device" else values[0]
+    return fields
+
+
+def parse_range(text: str) -> Any:
+    """A value range from `LOW,HIGH` or a name; whether it is allowed, the spec decides."""
+    values = _values(text)
+    return values if len(values) > 1 else values[0]
+
+
+def _values(text: str) -> list[Any]:
+    return [_value(part) for part in text.split(",")]
+
+
+def _value(text: str) -> Any:
+    """A number, true or false as such, anything else as text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | bool) else text
+
+
+_AUGMENTATIONS = "\n\n".join(
+    f"{name}: {field.description}" for name, field in Augment.model_fields.items()
+)
+
+BATCH_SIZE = option(BatchSpec, "batch_size")
+IMAGE_SIZE = option(BatchSpec, "image_size")
+RESIZE = option(BatchSpec, "resize")
+INTERPOLATION = option(BatchSpec, "interpolation")
+ANTIALIAS = option(BatchSpec, "antialias")
+ORIENTATION = option(BatchSpec, "orientation")
+FLIP = option(
+    Augment,
+    "horizontal_flip",
+    "--flip/--no-flip",
+    default=TRAINING_SPEC["augment"]["horizontal_flip"],
+)
+AUGMENT = option(
+    BatchSpec,
+    "augment",
+    kind=list[str] | None,
+    parse=parse_augment,
+    more=f"May be repeated.\n\n{_AUGMENTATIONS}",
+    metavar="NAME=VALUE",
+    rich_help_panel=PANELS[Augment],
+)
+VALUE_RANGE = option(BatchSpec, "value_range", kind=str, parse=parse_range, metavar="LOW,HIGH")
+BALANCE = option(BatchSpec, "balance")
+ALPHA = option(Recipe, "alpha")
+CONSUMER = option(Suite, "consumer")
+TIMING_SEED = option(Timing, "seed")
+CACHE_STATE = option(Timing, "cache_state")
+FAILURES = (option(Failures, "on_error"), option(Failures, "error_budget"))
+ALLOW_DIFFERENT = option(PixelCheck, "allow_different", "--allow-different-pixels/--same-pixels")
+# What the pixels of a batch are, before they are augmented.
+PIXELS: tuple[ModelOption, ...] = (IMAGE_SIZE, RESIZE, INTERPOLATION, ANTIALIAS, ORIENTATION)
+SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE, BALANCE)
 
 
 def listed(data: str, blacklist: Path | None) -> Manifest:

@@ -1,4 +1,4 @@
-"""Where commands write: the terminal and the result folder; and what they tell the shell."""
+"""Where commands write: the terminal and the result folder."""
 
 from __future__ import annotations
 
@@ -7,14 +7,35 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-NOTHING_DONE, WRONG_USE, INTERRUPTED = 1, 2, 130
 _PIPE_COLUMNS = 160  # a pipe has no width of its own, and a table must not be folded to 80 there
+
+
+def prepare_streams() -> None:
+    """Make standard output, standard error and COLUMNS usable, whatever the shell gave.
+
+    A closed stream becomes the null device: else the next file that is opened would take its
+    number, and child processes would print into that file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115  open until the process ends
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an encoding without ×, – or …
+    if not _is_width(os.environ.get("COLUMNS", "")):
+        os.environ.pop("COLUMNS", None)
+
+
+def _is_width(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) > 0
 
 
 def console(*, to_errors: bool = False) -> Console:

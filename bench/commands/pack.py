@@ -7,82 +7,82 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from feedbench.bench.commands.model_options import Given, takes
 from feedbench.bench.commands.options import (
-    Antialias,
+    FAILURES,
+    PIXELS,
     Blacklist,
     Data,
-    ErrorBudget,
-    ImageSize,
-    Interpolation,
-    OnError,
-    Orientation,
-    Resize,
+    listed,
+    readable_by,
 )
 from feedbench.bench.commands.output import console
+from feedbench.bench.commands.overlay import spec_of
+from feedbench.bench.plan.plan import Failures
+from feedbench.bench.plan.toml import parse_model
+from feedbench.loaders import parse_spec
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.loaders.pack.build import Packing
 
-_SIDE, _QUALITY = 256, 90
 
-
+@takes(*PIXELS, *FAILURES)
 def pack(
     data: Data,
-    out: Annotated[Path, typer.Argument(help="Folder of the pack: new, or one to go on with.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="PACK", help="Folder of the pack: new, or unfinished to resume."),
+    ],
+    given: Given,
     kind: Annotated[
         Literal["arrays", "jpeg"],
         typer.Option(
             "--as",
-            help="arrays: resized pixels, read without decoding; jpeg: JPEGs made smaller, in "
-            "TFRecord files: a twentieth of the room.",
+            help="arrays: resized pixels, read without decoding; jpeg: smaller JPEGs in TFRecord "
+            "files, which take a twentieth of the space.",
         ),
     ] = "arrays",
-    image_size: ImageSize = None,
-    resize: Resize = None,
-    interpolation: Interpolation = None,
-    antialias: Antialias = None,
-    orientation: Orientation = None,
     side: Annotated[
-        int, typer.Option(help="Longest side of a JPEG, pixels; smaller images stay.", min=16)
-    ] = _SIDE,
-    quality: Annotated[int, typer.Option(help="Of a JPEG.", min=1, max=100)] = _QUALITY,
+        int,
+        typer.Option(
+            help="Longest side of a JPEG in pixels; smaller images keep their size.", min=16
+        ),
+    ] = 256,
+    quality: Annotated[int, typer.Option(help="Quality of a JPEG.", min=1, max=100)] = 90,
     decode: Annotated[
         Literal["full", "scaled"],
-        typer.Option(help="scaled: shrink the originals while decoding: faster, other pixels."),
+        typer.Option(
+            help="full: all pixels; scaled: shrink the originals while decoding, which is faster "
+            "and gives other pixels."
+        ),
     ] = "full",
     blacklist: Blacklist = None,
-    on_error: OnError = None,
-    error_budget: ErrorBudget = None,
 ) -> None:
-    """Prepare all images once for the loader `packed`; a pack that is whole is checked."""
-    from feedbench.bench.commands.options import listed, readable_by, spec_values
-    from feedbench.loaders import parse_spec
+    """An interrupted pack is resumed by the same command; a finished one is checked."""
     from feedbench.loaders.images.libjpeg import READABLE_BY
     from feedbench.loaders.pack.build import Packing
     from feedbench.loaders.pack.pack import is_whole
 
-    values = spec_values(None, image_size, resize, interpolation, antialias, None, orientation)
+    failures = parse_model(Failures, given[Failures], "options")
     terminal = console()
     manifest, _ = readable_by([READABLE_BY], listed(data, blacklist), terminal)
-    packing = Packing(manifest, parse_spec(values), kind, side, quality, decode)
+    packing = Packing(manifest, parse_spec(spec_of(given)), kind, side, quality, decode)
     if is_whole(out):
         _check(packing, out, terminal)
     else:
-        _fill(packing, out, on_error or "raise", error_budget, terminal)
+        _fill(packing, out, failures, terminal)
 
 
-def _fill(
-    packing: Packing, out: Path, on_error: str, budget: float | None, terminal: Console
-) -> None:
+def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) -> None:
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import counted
-    from feedbench.loaders.faults import BUDGET, Faults, tolerance
+    from feedbench.loaders.faults import Faults, tolerance
     from feedbench.loaders.pack.build import fill, opened
 
     images = len(packing.manifest)
-    faults = Faults(tolerance(on_error, BUDGET if budget is None else budget, images))
+    faults = Faults(tolerance(failures.on_error, failures.error_budget, images))
     about = "" if packing.kind == "arrays" else f"about, by {min(64, images)} of them, "
     terminal.print(
         f"{images:,} images will take {about}{packing.size() / 1e9:.2f} GB in {out}",

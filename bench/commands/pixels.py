@@ -1,74 +1,67 @@
-"""pixels: do the loaders show the same picture?"""
+"""pixels: whether the loaders give the same pixels."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from feedbench.bench.commands.model_options import Given, option, takes
 from feedbench.bench.commands.options import (
-    Antialias,
-    BatchSize,
+    PIXELS,
     Blacklist,
     Data,
-    ImageSize,
-    Interpolation,
     Json,
     Loaders,
-    Orientation,
-    Resize,
     Sets,
     listed,
+    parse_set,
     readable,
-    spec_values,
 )
-from feedbench.bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.output import console
+from feedbench.bench.commands.overlay import chosen_loaders, spec_of
+from feedbench.bench.errors import NOTHING_DONE, PlanError
+from feedbench.bench.plan.plan import Choice, PixelCheck, expand
+from feedbench.bench.plan.settings import with_settings
+from feedbench.bench.plan.suites import able_loaders
+from feedbench.bench.plan.toml import parse_model
+from feedbench.loaders import BatchSpec, Manifest, parse_spec
 
-if TYPE_CHECKING:
-    from feedbench.bench.plan.plan import Choice
-    from feedbench.loaders import Manifest
+_BATCH_SIZE, _IMAGES = 32, 200
 
 
+@takes(
+    option(PixelCheck, "images", default=_IMAGES),
+    option(PixelCheck, "tolerance"),
+    option(BatchSpec, "batch_size", default=_BATCH_SIZE),
+    *PIXELS,
+)
 def pixels(
     data: Data,
+    given: Given,
     loader: Loaders = None,
     set_: Sets = None,
-    images: Annotated[int, typer.Option(help="How many to compare.", min=1)] = 200,
-    seed: Annotated[int, typer.Option(help="Decides which.", min=0)] = 0,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            help="Levels of 0 to 255 by which an image may differ on average. (default: 3)", min=0
-        ),
-    ] = None,
-    worst: Annotated[int, typer.Option(help="Images to name for each loader.", min=0)] = 8,
-    batch_size: BatchSize = 32,
-    image_size: ImageSize = None,
-    resize: Resize = None,
-    interpolation: Interpolation = None,
-    antialias: Antialias = None,
-    orientation: Orientation = None,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of images.", min=0)] = 0,
+    worst: Annotated[
+        int, typer.Option(help="Number of images to name for each loader.", min=0)
+    ] = 8,
     blacklist: Blacklist = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw the worst differences into this PNG.")
+        Path | None, typer.Option(help="Draw the largest differences into this PNG.")
     ] = None,
     json: Json = None,
 ) -> None:
-    """Feed the same images through loaders, and compare each with the first, pixel by pixel."""
+    """All loaders are compared with the first; without --loader, all that read images."""
     from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.table import table, verdict, worst_images
-    from feedbench.bench.plan.plan import TOLERANCE
-    from feedbench.loaders import parse_spec
 
+    check = parse_model(PixelCheck, {"images": _IMAGES, **given[PixelCheck]}, "options")
     manifest = listed(data, blacklist)
     choices = _choices(loader, set_ or [], manifest)
-    values = spec_values(
-        batch_size, image_size, resize, interpolation, antialias, None, orientation
-    )
-    spec, terminal = parse_spec(values), console()
+    spec, terminal = parse_spec({"batch_size": _BATCH_SIZE, **spec_of(given)}), console()
     names = [choice.loader for choice in choices]
     manifest, _ = readable(manifest, names, terminal)
     with tempfile.TemporaryDirectory() as folder:
@@ -79,9 +72,9 @@ def pixels(
             kept,
             spec,
             Path(folder) / "log",
-            images=images,
+            images=check.images,
             seed=seed,
-            tolerance=TOLERANCE if tolerance is None else tolerance,
+            tolerance=check.tolerance,
             worst=worst,
             sheet=sheet,
             started=lambda name: terminal.print(f"reading by {name}", highlight=False),
@@ -99,16 +92,10 @@ def pixels(
 def _choices(
     loaders: list[str] | None, options: list[str], manifest: Manifest
 ) -> tuple[Choice, ...]:
-    """Those that are named, each with its settings; all that can read the source if none is."""
-    from feedbench.bench.errors import PlanError
-    from feedbench.bench.plan.plan import Choice, expand, parse_set
-    from feedbench.bench.plan.suites import able_loaders
-
+    """Those that are named, or all that can read the source, each with its settings."""
     settings = parse_set(options)
-    names = loaders or [one.name for one in able_loaders(manifest, settings)]
-    for other in settings.keys() - set(names):
-        raise PlanError(f"--set {other}.…: that loader is not compared; name it by --loader")
-    choices = expand(Choice(loader=name, settings=settings.get(name, {})) for name in names)
+    every = [Choice(loader=one.name) for one in able_loaders(manifest, settings)]
+    choices = expand(with_settings(chosen_loaders(loaders) or every, settings))
     if len(choices) < 2:
-        raise PlanError(f"--loader {names[0]}: name another to compare it with")
+        raise PlanError(f"--loader {choices[0].loader}: name another to compare it with")
     return choices

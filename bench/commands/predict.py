@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.output import console
+from feedbench.bench.errors import NOTHING_DONE
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="The model.keras or best.keras of a training.")],
-    files: Annotated[list[str], typer.Argument(help="Images.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="The model.keras or best.keras of a training.")
+    ],
+    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Image files.")],
     json: Json = None,
 ) -> None:
-    """Print the class of each image, and how sure the model is."""
+    """The probability of the class is printed too; a file that fails is reported and skipped."""
     from feedbench.bench.files import write_json
     from feedbench.bench.training.predict import load_classifier
 

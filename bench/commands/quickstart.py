@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedbench.bench.commands.bench import measure
-from feedbench.bench.commands.diagnose import run_diagnosis
-from feedbench.bench.commands.make_data import make_data
+from feedbench.bench.commands.generate_photos import generate_photos
 from feedbench.bench.commands.options import TRAINING_SPEC, Out
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.train import run_training
+from feedbench.bench.commands.run_bench import measure
+from feedbench.bench.commands.run_diagnosis import run_diagnosis
+from feedbench.bench.commands.run_training import run_training
 
 if TYPE_CHECKING:
     from feedbench.bench.analysis.best import Best
@@ -23,9 +23,9 @@ EMULATED = "a100"  # fast enough for loaders to differ on two cores
 
 def quickstart(
     out: Out = None,
-    images: Annotated[int, typer.Option(help="Photographs to generate.", min=100)] = 600,
+    images: Annotated[int, typer.Option(help="Number of photos to generate.", min=100)] = 600,
 ) -> None:
-    """The main job on generated photographs: make data, bench, diagnose, train with the winner."""
+    """Takes about eight minutes on two CPU cores."""
     from feedbench.bench.analysis.best import read_best
     from feedbench.bench.files import new_folder
     from feedbench.bench.meters.gpu import find_gpus
@@ -37,7 +37,7 @@ def quickstart(
     folder = result_folder(out, "quickstart")
     terminal, photos = console(), folder / "photos"
     terminal.print("[bold]1. Generated photographs[/]")
-    make_data(photos, images=images)
+    generate_photos(photos, images=images)
     terminal.print(
         "[bold]2. Which loader feeds the trainer fastest?[/] A small network and small "
         "images, so that two cores are enough."

@@ -6,7 +6,7 @@ import typer
 
 
 def recipe() -> None:
-    """Print a recipe file with every field, its default and its reason."""
+    """Edit it and give it to train, bench, tune, diagnose, calibrate or batch-size as --recipe."""
     import textwrap
 
     import tomli_w

@@ -23,29 +23,29 @@ def scan(
         bool,
         typer.Option(
             "--bad",
-            help="Print the files that cannot be read as a CSV of path,use,reason, to be edited "
-            "and given as --blacklist.",
+            help="Print the files that cannot be read as a CSV of path,use,reason, for editing and "
+            "--blacklist.",
         ),
     ] = False,
     blacklist: Blacklist = None,
     time_limit: Annotated[
-        float, typer.Option(help="Seconds that one file may take.", min=0.1)
+        float, typer.Option(help="Time limit per file in seconds.", min=0.1)
     ] = 20.0,
     pixel_limit: Annotated[
         int | None,
-        typer.Option(help="Width times height beyond which no file is decoded.", min=1),
+        typer.Option(help="Largest image that is decoded, in pixels (width times height).", min=1),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep the manifest as Parquet.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides which images are held out.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Save the manifest as Parquet.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of held-out images.", min=0)] = 0,
     validation: Annotated[
-        float, typer.Option(help="Share held out for validation where the source has no splits.")
+        float, typer.Option(help="Fraction held out for validation, if the source has no splits.")
     ] = 0.1,
     test: Annotated[
-        float, typer.Option(help="Share held out for testing where the source has no splits.")
+        float, typer.Option(help="Fraction held out for testing, if the source has no splits.")
     ] = 0.1,
     json: Json = None,
 ) -> None:
-    """Open and decode every file with every decoder; what is found is kept for later runs."""
+    """The result is kept: later scans read only new and changed files, and runs use it."""
     from feedbench.bench.data.scan_report import report
     from feedbench.bench.files import write_json
     from feedbench.loaders import scan as scan_source

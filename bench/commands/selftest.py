@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import NOTHING_DONE, console
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from feedbench.bench.diagnose.selftest import SelfTest
+from feedbench.bench.commands.output import console
+from feedbench.bench.commands.run_diagnosis import show_test
+from feedbench.bench.errors import NOTHING_DONE
 
 
 def selftest(
     short: Annotated[
-        bool, typer.Option("--short", help="Known delays alone, as before each diagnosis.")
+        bool, typer.Option("--short", help="Only the known delays, as before each diagnosis.")
     ] = False,
     json: Json = None,
 ) -> None:
-    """Measure what is known: delays, counts, and bottlenecks that are put there on purpose."""
+    """Each injected bottleneck must be named by the diagnosis; fails if a check does."""
     from feedbench.bench.diagnose.selftest import INJECTED, SelfTest, injected_test, short_test
     from feedbench.bench.files import write_json
 
@@ -41,14 +38,3 @@ def selftest(
         write_json(json, found.model_dump())
     if not found.passed:
         raise typer.Exit(NOTHING_DONE)
-
-
-def show_test(terminal: Console, found: SelfTest) -> None:
-    """A line a check."""
-    for check in found.checks:
-        word = "passed" if check.passed else "FAILED"
-        terminal.print(
-            f"{word}: {check.name}: {check.measured} (expected: {check.expected})",
-            style="" if check.passed else "red",
-            highlight=False,
-        )

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from feedbench.bench.commands.bench import show_summary
-from feedbench.bench.commands.diagnose import print_diagnosis
-from feedbench.bench.commands.limits import print_limits
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import NOTHING_DONE, console
+from feedbench.bench.commands.output import console
+from feedbench.bench.commands.run_bench import show_summary
+from feedbench.bench.commands.run_diagnosis import print_diagnosis
+from feedbench.bench.commands.run_limits import print_limits
+from feedbench.bench.commands.run_training import show_training
 from feedbench.bench.commands.study import show_study
-from feedbench.bench.commands.train import show_training
+from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
     from rich.console import Console

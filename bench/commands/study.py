@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, listed, readable
-from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
+from feedbench.bench.commands.output import console, result_folder
+from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,15 +22,20 @@ if TYPE_CHECKING:
 def study(
     file: Annotated[
         Path | None,
-        typer.Argument(help="A TOML file: data, loader, settings, spec, recipe, seeds, grid."),
+        typer.Argument(
+            metavar="FILE", help="A TOML file: data, loader, settings, spec, recipe, seeds, grid."
+        ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the study of this folder, as it was begun.")
+        Path | None, typer.Option(help="Resume the study in this folder as it was started.")
     ] = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Train one recipe over a small grid, several seeds a cell; say which differences are real."""
+    """Intervals include the spread over seeds and over test images.
+
+    They are widened for the number of comparisons.
+    """
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
     from feedbench.bench.study.report import report_of
@@ -63,10 +69,10 @@ def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Pa
     from feedbench.loaders import DEFAULT_LOADER
 
     if (file is None) == (resume is None):
-        raise PlanError("study: give a file to begin with, or --resume FOLDER to go on")
+        raise PlanError("study: give a FILE to start from, or --resume FOLDER")
     if resume is not None:
         if out is not None:
-            raise PlanError("--resume goes on in its own folder; leave out --out")
+            raise PlanError("--resume uses its own folder; leave out --out")
         return resume, begun_study(resume)
     assert file is not None
     chosen = read_study(file)

@@ -9,83 +9,84 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedbench.bench.commands.model_options import Given, takes
 from feedbench.bench.commands.options import (
-    TRAINING_SPEC,
-    Alpha,
-    BatchSize,
+    ALLOW_DIFFERENT,
+    ALPHA,
+    BATCH_SIZE,
+    CONSUMER,
+    FLIP,
+    IMAGE_SIZE,
+    INTERPOLATION,
+    RESIZE,
+    TIMING_SEED,
     Blacklist,
     Data,
-    Flip,
-    ImageSize,
-    Interpolation,
     Json,
     Loaders,
     Out,
-    Resize,
+    RecipeFile,
     Sets,
-    given_only,
     listed,
+    parse_set,
     readable,
-    spec_values,
 )
-from feedbench.bench.commands.output import NOTHING_DONE, console, result_folder
+from feedbench.bench.commands.output import console, result_folder
+from feedbench.bench.commands.overlay import chosen_loaders, overlay
+from feedbench.bench.commands.run_bench import same_pixels
+from feedbench.bench.errors import NOTHING_DONE, PlanError
+from feedbench.bench.plan.plan import Choice, Suite, Timing, make_plan
+from feedbench.bench.plan.settings import with_settings
+from feedbench.bench.plan.suites import able_loaders
+from feedbench.loaders import LOADERS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from feedbench.bench.plan.plan import Choice, Plan
+    from feedbench.bench.plan.plan import Plan
+    from feedbench.bench.record import Trial
+    from feedbench.bench.tune.tune import Found, Limits
     from feedbench.loaders import Manifest
 
-_BLOCK_SECONDS, _WARM_UP_SECONDS = 0.75, 2.0  # a search is judged by pairs, not by long blocks
+# A search is judged by pairs, not by long blocks.
+_TIMING = Timing(block_seconds=0.75, warm_up_seconds=2.0)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
+@takes(
+    CONSUMER,
+    TIMING_SEED,
+    BATCH_SIZE,
+    IMAGE_SIZE,
+    RESIZE,
+    INTERPOLATION,
+    FLIP,
+    ALPHA,
+    ALLOW_DIFFERENT,
+)
 def tune(
     data: Data,
+    given: Given,
     loader: Loaders = None,
     set_: Sets = None,
-    consumer: Annotated[
-        str | None,
-        typer.Option(
-            help="train: the real trainer; emulated:NAME; or drain: the loader alone. "
-            "(default: train)"
-        ),
-    ] = None,
     budget: Annotated[str, typer.Option(help="Time for the search: 90s, 5m, 1h.")] = "10m",
     max_memory: Annotated[
         float | None,
-        typer.Option(help="GB that the process tree of a choice may take, trainer included."),
+        typer.Option(help="Memory limit in GB of a choice's processes, trainer included."),
     ] = None,
     max_cores: Annotated[
-        int | None, typer.Option(help="Processors that everything runs on.", min=1)
+        int | None, typer.Option(help="Number of CPU cores that everything runs on.", min=1)
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Decides in which order a round's blocks are timed.", min=0)
-    ] = 0,
-    batch_size: BatchSize = None,
-    image_size: ImageSize = None,
-    resize: Resize = None,
-    interpolation: Interpolation = None,
-    flip: Flip = None,
-    alpha: Alpha = None,
+    recipe: RecipeFile = None,
     blacklist: Blacklist = None,
-    allow_different_pixels: Annotated[
-        bool,
-        typer.Option(
-            "--allow-different-pixels/--same-pixels",
-            help="Whether a choice with other pixels than the first loader's may win.",
-        ),
-    ] = False,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the search of this folder.")
+        Path | None, typer.Option(help="Resume the search in this folder, with the same options.")
     ] = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Search loaders and settings by races on paired blocks; the best so far is always kept."""
+    """Settings race against each other in paired blocks; the best so far is always saved."""
     from feedbench.bench.environment import conditions, restrict_cores
-    from feedbench.bench.plan.plan import Suite, make_plan, merged_spec, parse_set
-    from feedbench.bench.plan.toml import parse_model
     from feedbench.bench.tune.tune import Limits, read_tune
 
     seconds = _seconds(budget)
@@ -93,40 +94,22 @@ def tune(
         restrict_cores(max_cores)
     terminal = console()
     manifest = listed(data, blacklist).only("train")
-    spec = spec_values(batch_size, image_size, resize, interpolation, None, flip)
-    settings = parse_set(set_ or [])
-    names = loader or _default_loaders(manifest, settings)
-    values: dict[str, Any] = {
-        "spec": merged_spec(TRAINING_SPEC, spec),
-        "recipe": given_only({"alpha": alpha}),
-        "timing": {
-            "block_seconds": _BLOCK_SECONDS,
-            "warm_up_seconds": _WARM_UP_SECONDS,
-            "seed": seed,
-        },
-        "pixels": {"allow_different": allow_different_pixels},
-        "consumer": consumer or "train",
-        "trial": [{"loader": name, "settings": settings.pop(name, {})} for name in names],
-    }
-    for name in settings:
-        from feedbench.bench.errors import PlanError
-
-        raise PlanError(f"--set {name}.…: {name} is not searched; name it by --loader too")
-    suite = parse_model(Suite, values, "options")
-    plan = make_plan(suite)
-    manifest, _ = readable(manifest, names, terminal)
+    settings = parse_set(set_ or ())
+    choices = chosen_loaders(loader) or _default_choices(manifest, settings)
+    suite = Suite(trial=with_settings(choices, settings), timing=_TIMING)
+    plan = make_plan(overlay(suite, recipe, given))
+    manifest, _ = readable(manifest, [choice.loader for choice in suite.trial], terminal)
     earlier = read_tune(resume, plan, conditions(manifest)) if resume else (None, [])
     folder = resume or result_folder(out, "tune")
     limits = Limits(seconds, None if max_memory is None else int(max_memory * 1e9))
-    _search(plan, list(suite.trial), manifest, folder, limits, earlier, terminal, json, data)
+    _search(plan, suite.trial, manifest, folder, limits, earlier, terminal, json, data)
 
 
-def _default_loaders(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[str]:
+def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:
     """All that can read the source; what needs a setting only if it is given."""
-    from feedbench.bench.plan.suites import able_loaders
-
     names = [loader.name for loader in able_loaders(manifest)]
-    return [*names, *(name for name in settings if name not in names)]
+    more = [name for name in settings if name in LOADERS and name not in names]
+    return [Choice(loader=name) for name in (*names, *more)]
 
 
 def _search(
@@ -134,14 +117,13 @@ def _search(
     defaults: list[Choice],
     manifest: Manifest,
     folder: Path,
-    limits: Any,
-    earlier: Any,
+    limits: Limits,
+    earlier: tuple[Found | None, list[Trial]],
     terminal: Console,
     json: Path | None,
     data: str,
 ) -> None:
     from feedbench.bench.analysis.best import write_best
-    from feedbench.bench.commands.bench import same_pixels
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import read_model, write_json
@@ -189,8 +171,6 @@ def _seconds(text: str) -> float:
     Raises:
         PlanError: it is none of these.
     """
-    from feedbench.bench.errors import PlanError
-
     said = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if said is None or not float(said[1]):
         raise PlanError(f"--budget {text}: must be a time such as 90s, 5m or 1h")

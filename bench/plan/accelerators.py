@@ -14,6 +14,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import BatchSpec
+from feedbench.loaders.explain import alternatives
 from feedbench.trainer import Recipe
 
 BUILT_IN = Path(__file__).with_name("accelerators.toml")
@@ -91,8 +92,8 @@ def find_accelerator(name: str) -> Accelerator:
     known = accelerators()
     if name not in known:
         raise PlanError(
-            f"no accelerator {name!r}; there are {', '.join(known)}; feedbench calibrate adds "
-            "this machine's"
+            f"no accelerator {name!r}; feedbench calibrate adds this machine's; "
+            f"{alternatives(name, known)}"
         )
     return known[name]
 

@@ -19,7 +19,6 @@ from pydantic import (
     PositiveInt,
 )
 
-from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import CacheState, Consumer
@@ -55,39 +54,59 @@ class Choice(_Given):
 class Timing(_Given):
     """How each trial is measured."""
 
-    blocks: PositiveInt = Field(5, description="timed blocks of each trial")
-    block_seconds: PositiveFloat = Field(4.0, description="least length of a block")
+    blocks: PositiveInt = Field(5, description="Timed blocks per trial.")
+    block_seconds: PositiveFloat = Field(4.0, description="Minimum block duration in seconds.")
     warm_up_seconds: PositiveFloat = Field(
-        5.0, description="least warm-up; a cache is filled however long that takes"
+        5.0, description="Minimum warm-up in seconds; filling a cache may take longer."
     )
-    time_limit: PositiveFloat = Field(900.0, description="seconds that one trial may take in all")
-    seed: int = Field(0, ge=0, description="decides in which order the blocks are interleaved")
+    time_limit: PositiveFloat = Field(900.0, description="Time limit per trial in seconds.")
+    seed: int = Field(0, ge=0, description="Seed of the order in which blocks are interleaved.")
     cache_state: CacheState | None = Field(
-        None, description="of the page cache in every block, proven; as it happens to be if none"
+        None,
+        description="State of the page cache, verified in each block by the bytes read from the "
+        "disk. warm: all files are read beforehand; cold: files are evicted before they are read. "
+        "By default the cache is left as it is.",
     )
 
 
 class Failures(_Given):
     """What becomes of files that fail while they are fed."""
 
-    on_error: Literal["raise", "skip"] = "raise"
-    error_budget: float = Field(BUDGET, ge=0, le=1, description="share of the images to drop")
+    on_error: Literal["raise", "skip"] = Field(
+        "raise",
+        description="What to do with a file that fails during the run. raise: end the run; skip: "
+        "use the next readable image in its place.",
+    )
+    error_budget: float = Field(
+        BUDGET,
+        ge=0,
+        le=1,
+        description="Fraction of the images that skip may drop before the run ends.",
+    )
 
 
 class PixelCheck(_Given):
     """How loaders' pixels are compared before they are timed."""
 
-    images: NonNegativeInt = Field(64, description="in the sample; 0 leaves the check out")
+    images: NonNegativeInt = Field(64, description="Images to compare; 0 turns the check off.")
     tolerance: NonNegativeFloat = Field(
-        TOLERANCE, description="levels of 0 to 255 by which an image may differ on average"
+        TOLERANCE,
+        description="Largest mean pixel difference allowed per image, in levels of 0 to 255.",
     )
-    allow_different: bool = Field(False, description="rank loaders beyond the tolerance too")
+    allow_different: bool = Field(
+        False, description="Also rank loaders beyond the tolerance, marked as different."
+    )
 
 
 class Suite(_Given):
     """A suite file: each list among a trial's settings expands into a grid."""
 
-    consumer: Consumer = "train"
+    consumer: Consumer = Field(
+        "train",
+        description="What takes the batches. train: the real trainer; emulated:NAME: an "
+        "accelerator's measured step time, such as emulated:a100; drain: nothing, to measure the "
+        "loader alone.",
+    )
     timing: Timing = Timing()
     failures: Failures = Failures()
     pixels: PixelCheck = PixelCheck()
@@ -145,47 +164,6 @@ def with_ceiling(choices: tuple[Choice, ...], consumer: Consumer) -> tuple[Choic
     return (*choices, Choice(loader=BASELINE))
 
 
-def parse_set(options: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Settings of loaders from `LOADER.NAME=VALUE[,VALUE…]`.
-
-    Raises:
-        PlanError: an option is not of that form.
-    """
-    settings: dict[str, dict[str, Any]] = {}
-    for option in options:
-        target, equals, text = option.partition("=")
-        loader, dot, name = target.partition(".")
-        if not (equals and dot and name):
-            raise PlanError(
-                f"--set {option}: must be LOADER.NAME=VALUE, such as tf_data.prefetch=4"
-            )
-        values = [_value(part) for part in text.split(",")]
-        settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
-    return settings
-
-
-def parse_augment(options: Iterable[str]) -> dict[str, Any]:
-    """Fields of `Augment` from `NAME=VALUE[,VALUE…]`.
-
-    Raises:
-        PlanError: an option is not of that form.
-    """
-    fields: dict[str, Any] = {}
-    for option in options:
-        name, equals, text = option.partition("=")
-        if not (equals and name):
-            raise PlanError(f"--augment {option}: must be NAME=VALUE, such as rotation=15")
-        values = [_value(part) for part in text.split(",")]
-        fields[name] = values if len(values) > 1 or name == "on_device" else values[0]
-    return fields
-
-
-def parse_range(text: str) -> Any:
-    """A value range from `LOW,HIGH` or a name; whether it is allowed, the spec decides."""
-    parts = [_value(part) for part in text.split(",")]
-    return parts if len(parts) > 1 else parts[0]
-
-
 def merged_spec(*layers: dict[str, Any]) -> dict[str, Any]:
     """Later fields of a batch spec over earlier ones; augmentations one by one."""
     merged: dict[str, Any] = {}
@@ -197,28 +175,6 @@ def merged_spec(*layers: dict[str, Any]) -> dict[str, Any]:
 
 def _by_name(augment: Any) -> Any:
     return dict.fromkeys(augment, True) if isinstance(augment, list | tuple) else augment
-
-
-def settings_for(loader: str, options: Iterable[str]) -> dict[str, Any]:
-    """The settings of one loader from `--set` options, which may name no other.
-
-    Raises:
-        PlanError: an option is malformed or another loader's.
-    """
-    settings = parse_set(options)
-    own = settings.pop(loader, {})
-    for other in settings:
-        raise PlanError(f"--set {other}.…: the loader is {loader}; set its knobs or name another")
-    return own
-
-
-def _value(text: str) -> Any:
-    """A number, true or false as such, anything else as text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | bool) else text
 
 
 def _plain(value: Any) -> str:

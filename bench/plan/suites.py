@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Suite, read_suite
+from feedbench.bench.plan.settings import with_settings
 from feedbench.loaders import LOADERS, Loader, Manifest
 from feedbench.loaders.capabilities import SuiteName
+from feedbench.loaders.explain import alternatives
 
 SUITES: tuple[SuiteName, ...] = ("quick", "standard")
 
@@ -41,7 +43,7 @@ def built_in(name: SuiteName, manifest: Manifest, given: Container[str] = ()) ->
 
 def named_suite(
     name: str | None,
-    loaders: list[str] | None,
+    loaders: Sequence[Choice],
     settings: dict[str, dict[str, Any]],
     manifest: Manifest,
 ) -> Suite:
@@ -53,21 +55,20 @@ def named_suite(
     if name and loaders:
         raise PlanError("--suite and --loader: give one of them")
     if loaders:
-        trials = tuple(Choice(loader=one, settings=settings.pop(one, {})) for one in loaders)
-        chosen = Suite(trial=list(trials))
+        chosen = Suite(trial=list(loaders))
     elif (name or "quick") in SUITES:
         chosen = Suite(trial=list(built_in(cast("SuiteName", name or "quick"), manifest)))
     elif Path(str(name)).suffix == ".toml":
         chosen = read_suite(Path(str(name)))
     else:
         raise PlanError(
-            f"--suite {name}: no such suite; there are {', '.join(SUITES)}, or give a .toml file"
+            f"--suite {name}: no such suite or .toml file; {alternatives(str(name), SUITES)}"
         )
     return _with_settings(chosen, settings)
 
 
 def limits_suite(
-    loaders: list[str] | None, settings: dict[str, dict[str, Any]], manifest: Manifest
+    loaders: Sequence[Choice], settings: dict[str, dict[str, Any]], manifest: Manifest
 ) -> Suite:
     """What is held against the machine's limits; what needs a setting too if it is given.
 
@@ -81,15 +82,4 @@ def limits_suite(
 
 
 def _with_settings(suite: Suite, settings: dict[str, dict[str, Any]]) -> Suite:
-    """Every trial of a loader gets what was set for it."""
-    there = {choice.loader for choice in suite.trial}
-    for loader in settings:
-        if loader not in there:
-            raise PlanError(f"--set {loader}.…: no trial of {loader}; name it by --loader too")
-    trials = [
-        choice.model_copy(
-            update={"settings": {**choice.settings, **settings.get(choice.loader, {})}}
-        )
-        for choice in suite.trial
-    ]
-    return suite.model_copy(update={"trial": trials})
+    return suite.model_copy(update={"trial": with_settings(suite.trial, settings)})

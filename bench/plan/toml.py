@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from feedbench.bench.errors import PlanError
-from feedbench.loaders.contract import explain
+from feedbench.loaders.explain import explain
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,4 +37,4 @@ def parse_model(model: type[Model], values: dict[str, Any], where: str) -> Model
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise PlanError(f"{where}: {explain(error)}") from error
+        raise PlanError(f"{where}: {explain(error, model)}") from error

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from feedbench.bench.analysis.best import Best, read_best
+from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import merged_spec
 from feedbench.bench.plan.toml import parse_model, read_toml
@@ -27,17 +27,21 @@ class Study(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str = Field(description="as DATA of the other commands")
-    blacklist: str | None = Field(None, description="a CSV as scan --bad writes it")
-    loader: str = Field(DEFAULT_LOADER, description="a loader by name, or the best.toml of a bench")
-    settings: dict[str, Any] = Field({}, description="of the loader")
-    spec: dict[str, Any] = Field({}, description="of the batches; flips by default")
-    recipe: dict[str, Any] = Field({}, description="of the training")
-    seeds: PositiveInt = Field(3, description="trainings of each cell, seeds 0, 1, 2 …")
+    data: str = Field(description="Source of the images, as DATA of the other commands.")
+    blacklist: str | None = Field(None, description="CSV as written by feedbench scan --bad.")
+    loader: str = Field(
+        DEFAULT_LOADER, description="A loader's name, a best.toml, or a result folder that has one."
+    )
+    settings: dict[str, Any] = Field({}, description="Settings of the loader.")
+    spec: dict[str, Any] = Field(
+        {}, description="Fields of the batch spec; horizontal flips by default."
+    )
+    recipe: dict[str, Any] = Field({}, description="Fields of the recipe.")
+    seeds: PositiveInt = Field(3, description="Trainings per cell, with seeds 0, 1, 2 and so on.")
     grid: dict[str, list[Any]] = Field(
         min_length=1,
         description='SECTION.FIELD and its values, such as "spec.value_range" = [[0, 1], [-1, 1]], '
-        "in quotes; the first is what the others are held against",
+        "in quotes; the first value is the baseline.",
     )
 
     @model_validator(mode="after")
@@ -105,17 +109,15 @@ def _run(
     for name, value in cell.items():
         section, _, field = name.partition(".")
         _put(chosen[section], field, value)
-    base = read_best(Path(study.loader)) if study.loader.endswith(".toml") else None
+    base = resolve_loader(study.loader, default_spec)
     best = Best(
-        loader=base.loader if base else study.loader,
-        settings={**(base.settings if base else {}), **study.settings, **chosen["settings"]},
-        spec=merged_spec(
-            base.spec if base else default_spec, study.spec, chosen["spec"], {"seed": seed}
-        ),
+        loader=base.loader,
+        settings={**base.settings, **study.settings, **chosen["settings"]},
+        spec=merged_spec(base.spec, study.spec, chosen["spec"], {"seed": seed}),
     )
     parse_settings(find_loader(best.loader), best.settings)
     parse_spec(best.spec)
-    values = {**(base.recipe if base else {}), **study.recipe, **chosen["recipe"], "seed": seed}
+    values = {**base.recipe, **study.recipe, **chosen["recipe"], "seed": seed}
     told = {name: json.dumps(value) for name, value in cell.items()}
     return Run(
         name=f"{number}-{_slug(told)}-seed-{seed}",

@@ -24,8 +24,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from feedbench.loaders.contract import BatchSpec, Frozen, explain
+from feedbench.loaders.contract import BatchSpec, Frozen
 from feedbench.loaders.errors import SettingsError, SourceError, SpecError
+from feedbench.loaders.explain import explain
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 

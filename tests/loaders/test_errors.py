@@ -41,7 +41,7 @@ DAMAGED = [
         ("torch", {}, UnknownLoader, "no loader 'torch'; there are keras_pil"),
         ("tf_data", {"prefech": 1}, SettingsError, "no 'prefech'; there are num_parallel_calls"),
         ("tf_data", {"prefetch": -1}, SettingsError, "settings of tf_data: prefetch"),
-        ("tf_data", {"cache": "ram"}, SettingsError, "cache: input should be 'none', 'encoded'"),
+        ("tf_data", {"cache": "ram"}, SettingsError, "cache: must be none, encoded, decoded or"),
         ("tf_data", {"cache_dir": "x"}, SettingsError, "cache_dir needs cache 'disk'"),
         ("tf_data", {"cache": "disk", "cache_dir": "/no/such"}, SettingsError, "/no/such"),
         ("keras_pil", {"workers": 1}, SettingsError, "workers must be 0 or at least 2"),

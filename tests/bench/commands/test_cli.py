@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import psutil
 import pytest
 
-from feedbench.bench.cli import main
+from feedbench.bench.cli import COMMANDS, main
 from feedbench.bench.record import read_trials
 from feedbench.loaders import LOADERS, Manifest
 
@@ -35,39 +36,58 @@ def start(*arguments) -> subprocess.Popen:
     )
 
 
+HEAVY = "{'tensorflow', 'keras', 'pydantic', 'pyarrow', 'scipy', 'numpy'}"
+
+
 def test_help_imports_nothing_heavy():
-    heavy = "{'tensorflow', 'keras', 'pydantic', 'pyarrow', 'scipy', 'numpy'}"
-    code = f"import sys, feedbench.bench.cli; assert not {heavy} & set(sys.modules), sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = f"""
+import sys
+from feedbench.bench.cli import COMMANDS, main
+sys.argv = ["feedbench", "--help"]
+try:
+    main()
+finally:
+    assert not {HEAVY} & set(sys.modules), sys.modules
+"""
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert all(name in shown.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(monkeypatch, capsys, command, flag):
+    assert call(monkeypatch, command, flag) == 0
+    shown = capsys.readouterr().out
+    assert f"Example: feedbench {command}" in shown
+    assert " ".join(shown.split()).count(COMMANDS[command].summary) == 1
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    assert call(monkeypatch, "--version") == 0
+    assert f"feedbench {version('feedbench')}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("words", "completed"),
     [
-        "scan",
-        "bench",
-        "show",
-        "train",
-        "compare-training",
-        "study",
-        "predict",
-        "batch-size",
-        "calibrate",
-        "accelerators",
-        "diagnose",
-        "selftest",
-        "recipe",
-        "make-data",
-        "pack",
-        "tune",
-        "pixels",
-        "loaders",
-        "quickstart",
+        ("cli ba", {"batch-size"}),
+        ("cli bench --rec", {"--recipe"}),
+        ("cli bench --resize ", {"stretch", "crop", "pad"}),
+        ("cli bench --loader t", {"tf_data", "turbo"}),
     ],
 )
-def test_every_command_has_help_with_an_example(monkeypatch, capsys, command):
-    assert call(monkeypatch, command, "--help") == 0
-    assert f"Example: feedbench {command}" in capsys.readouterr().out
+def test_the_shell_completes_commands_options_and_values(words, completed):
+    program = "from feedbench.bench.cli import app; app(prog_name='cli')"
+    asked = {"_CLI_COMPLETE": "complete_bash", "COMP_WORDS": words}
+    place = {"COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **asked, **place},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert set(done.stdout.split()) == completed, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -75,24 +95,29 @@ def test_every_command_has_help_with_an_example(monkeypatch, capsys, command):
     [
         (["bench", "nowhere"], "no such folder"),
         (["bench", "{photos}", "--loader", "torch"], "no loader 'torch'"),
+        (["bench", "{photos}", "--loader", "{photos}"], "no best.toml in this folder"),
+        (["bench", "{photos}", "--recipe", "nowhere.toml"], "nowhere.toml: No such file"),
         (["bench", "{photos}", "--set", "tf_data.prefech=1"], "no 'prefech'"),
         (["bench", "{photos}", "--suite", "huge"], "--suite huge"),
         (["bench", "{photos}", "--consumer", "a100"], "must be train, drain or emulated:NAME"),
         (["bench", "{photos}", "--consumer", "emulated:k80"], "there are v100, a100, a100-8"),
         (["calibrate", "My GPU"], "small letters"),
-        (["bench", "{photos}", "--cache-state", "hot"], "timing.cache_state: "),
-        (["diagnose", "{photos}", "--cache-state", "hot"], "cache_state: "),
+        (["bench", "{photos}", "--cache-state", "hot"], "'warm', 'cold'"),
+        (["bench", "{photos}", "--value-range", "5"], "must be two numbers or imagenet, got 5"),
+        (["bench", "{photos}", "--augment", "rotate=15"], "did you mean 'rotation'?"),
         (["diagnose", "{photos}", "--consumer", "drain"], "must be train or emulated:NAME"),
-        (["diagnose", "{photos}", "--loader", "synthetic"], "makes its images up"),
+        (["diagnose", "{photos}", "--loader", "synthetic"], "synthetic images"),
         (["diagnose", "{photos}", "--set", "tf_data.prefetch=1,2"], "one value each"),
-        (["bench", "{photos}", "--batch-size", "0"], "batch_size: "),
+        (["bench", "{photos}", "--batch-size", "0"], "must be greater than or equal to 1"),
         (["bench", "{photos}", "--alpha", "-1"], "alpha: "),
         (["bench", "{photos}", "--out", "{photos}"], "not empty"),
         (["bench", "{photos}", "--loader", "packed"], "pack: no folder is named"),
         (["pack", "{photos}", "{photos}"], "not empty"),
-        (["pack", "{photos}", "{photos}", "--image-size", "0"], "image_size: "),
+        (["pack", "{photos}", "{photos}", "--image-size", "0"], "--image-size"),
         (["train", "{photos}", "--loader", "nowhere.toml"], "nowhere.toml"),
-        (["train", "{photos}", "--epochs", "0"], "epochs: "),
+        (["train", "{photos}", "--epochs", "0"], "--epochs"),
+        (["train", "{photos}", "--base-learning-rate", "0"], "must be a number above 0, got 0.0"),
+        (["train", "{photos}", "--loader", "synthetic"], "synthetic images"),
         (["train", "{photos}", "--set", "keras_pil.workers=2"], "keras_pil"),
         (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
@@ -302,7 +327,7 @@ def test_a_file_that_fails_after_the_scan_ends_or_is_dropped_and_recorded(tmp_pa
     assert "1 images failed and were dropped" in " ".join(told.stdout.split())
     wrong = run("bench", photos, *options, "--on-error", "ignore", check=False)
     assert wrong.returncode == 2
-    assert "on_error" in wrong.stderr
+    assert "'raise', 'skip'" in wrong.stderr
 
 
 def test_an_interrupted_scan_says_how_to_go_on(tmp_path, tiny_photos):

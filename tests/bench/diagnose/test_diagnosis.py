@@ -485,14 +485,22 @@ def test_a_record_of_a_newer_version_or_no_record_is_refused(tmp_path, text, wor
 @pytest.mark.parametrize("loader", ["keras_pil", "tf_data"])
 def test_a_real_diagnosis_measures_every_part_and_is_derived_anew(loader, tiny_photos, tmp_path):
     out = tmp_path / "out"
-    options = ["--batch-size", "8", "--image-size", "32", "--consumer", "emulated:rtx3090"]
-    options += ["--loader", loader, "--out", str(out), "--json", str(tmp_path / "found.json")]
+    (tmp_path / "best.toml").write_text(
+        f"""loader = "{loader}"
+        spec = {{batch_size = 8, image_size = 64}}
+        recipe = {{alpha = 0.5}}
+        """
+    )
+    options = ["--loader", str(tmp_path), "--image-size", "32", "--consumer", "emulated:rtx3090"]
+    options += ["--out", str(out), "--json", str(tmp_path / "found.json")]
     options += ["--seconds", "1"]
     subprocess.run(
         [sys.executable, "-m", "feedbench.bench.cli", "diagnose", str(tiny_photos), *options],
         check=True,
     )
     record = read_diagnosed(out / RECORD)
+    assert (record.spec["batch_size"], record.spec["image_size"]) == (8, 32)
+    assert record.recipe["alpha"] == 0.5
     assert {part.name for part in record.parts} - {"fixed"} == {
         *("storage", "decode", "transform", "assemble"),
         *("loader", "consumer", "end to end"),

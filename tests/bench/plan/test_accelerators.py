@@ -138,7 +138,9 @@ def test_a_plan_holds_the_accelerator_that_it_names():
 
 def test_calibrate_measures_the_real_trainer_and_adds_its_profile(monkeypatch, tmp_path):
     monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path))
-    options = ["--batch-size", "4", "--image-size", "32", "--alpha", "0.35", "--blocks", "2"]
+    (tmp_path / "recipe.toml").write_text("alpha = 0.35")
+    options = ["--batch-size", "4", "--image-size", "32", "--blocks", "2"]
+    options += ["--recipe", str(tmp_path / "recipe.toml")]
     options += ["--block-seconds", "0.2", "--out", str(tmp_path / "out")]
     subprocess.run(
         [sys.executable, "-m", "feedbench.bench.cli", "calibrate", "here", *options],

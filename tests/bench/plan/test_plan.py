@@ -10,9 +10,6 @@ from feedbench.bench.plan.plan import (
     expand,
     make_plan,
     merged_spec,
-    parse_augment,
-    parse_range,
-    parse_set,
     read_suite,
     with_ceiling,
 )
@@ -38,27 +35,6 @@ def test_the_ceiling_of_a_trainer_is_always_measured():
     assert with_ceiling(one, "drain") == one
     own = (Choice(loader="synthetic", settings={"output": "float32"}),)
     assert with_ceiling(own, "train") == own
-
-
-def test_set_reads_numbers_words_truth_and_lists():
-    given = parse_set(
-        [
-            "tf_data.prefetch=4",
-            "tf_data.cache=none,disk",
-            "tf_data.deterministic=false",
-            "keras_pil.workers=0,2",
-        ]
-    )
-    assert given == {
-        "tf_data": {"prefetch": 4, "cache": ["none", "disk"], "deterministic": False},
-        "keras_pil": {"workers": [0, 2]},
-    }
-
-
-@pytest.mark.parametrize("option", ["prefetch=4", "tf_data.prefetch", "tf_data.=4", "="])
-def test_a_malformed_set_is_named(option):
-    with pytest.raises(PlanError, match=r"LOADER\.NAME=VALUE"):
-        parse_set([option])
 
 
 def test_a_suite_file_is_a_plan(tmp_path):
@@ -106,14 +82,17 @@ def test_a_fault_in_a_suite_file_is_named(tmp_path, text, said):
 
 @pytest.mark.parametrize("name", SUITES)
 def test_a_built_in_suite_can_be_opened(name, tiny_photos):
-    plan = make_plan(named_suite(name, None, {}, scan(tiny_photos)))
+    plan = make_plan(named_suite(name, [], {}, scan(tiny_photos)))
     assert len(plan.choices) > 3
     assert plan.choices[-1].loader == "synthetic"
 
 
 def test_a_setting_of_a_loader_that_is_not_tried_is_refused(tiny_photos):
-    with pytest.raises(PlanError, match="no trial of keras_pil"):
-        named_suite(None, ["tf_data"], {"keras_pil": {"workers": 2}}, scan(tiny_photos))
+    used, given = [Choice(loader="tf_data")], {"keras_pil": {"workers": 2}}
+    with pytest.raises(PlanError, match=r"--set keras_pil\.workers: .* only tf_data; name it by"):
+        named_suite(None, used, given, scan(tiny_photos))
+    with pytest.raises(PlanError, match=r"--set tfdata\.prefetch: .* did you mean 'tf_data'\?"):
+        named_suite(None, used, {"tfdata": {"prefetch": 2}}, scan(tiny_photos))
 
 
 def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
@@ -146,18 +125,6 @@ def test_the_cost_of_an_augmentation_comes_from_paired_blocks(trial):
     assert summarize([bare, turned]).winner is None
 
 
-def test_options_of_the_batch_spec_are_read_one_by_one():
-    assert parse_augment(["rotation=15", "jpeg_quality=40,90", "on_device=rotation"]) == {
-        "rotation": 15,
-        "jpeg_quality": [40, 90],
-        "on_device": ["rotation"],
-    }
-    assert [parse_range(text) for text in ("-1,1", "0,255", "imagenet")] == [
-        [-1, 1],
-        [0, 255],
-        "imagenet",
-    ]
+def test_later_layers_of_a_spec_win_augmentations_one_by_one():
     merged = merged_spec({"augment": ["horizontal_flip"]}, {"seed": 1}, {"augment": {"crop": 0.8}})
     assert merged == {"augment": {"horizontal_flip": True, "crop": 0.8}, "seed": 1}
-    with pytest.raises(PlanError, match="must be NAME=VALUE"):
-        parse_augment(["rotation"])

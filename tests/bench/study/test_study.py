@@ -61,6 +61,16 @@ def test_a_grid_becomes_runs_seed_by_seed(tmp_path):
         )
 
 
+def test_a_study_takes_the_best_toml_in_a_result_folder(tmp_path):
+    best = 'loader = "turbo"\nsettings = {prefetch = 3}\nrecipe = {epochs = 9, momentum = 0.8}'
+    (tmp_path / "best.toml").write_text(best)
+    path = written(tmp_path)
+    path.write_text(f'loader = "{tmp_path}"\n{path.read_text()}')
+    run = runs_of(read_study(path), TRAINING_SPEC)[0]
+    assert (run.best.loader, run.best.settings) == ("turbo", {"prefetch": 3})
+    assert (run.recipe.epochs, run.recipe.momentum) == (2, 0.8)
+
+
 @pytest.mark.parametrize(
     ("grid", "said"),
     [

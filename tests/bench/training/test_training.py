@@ -68,9 +68,7 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
     best = tomllib.loads((measured / "best.toml").read_text())
     assert best["predicted"]["images_per_second"]["median"] > 0
 
-    told = feedbench(
-        "train", tiny_photos, "--loader", measured / "best.toml", "--epochs", 3, "--out", trained
-    )
+    told = feedbench("train", tiny_photos, "--loader", measured, "--epochs", 3, "--out", trained)
     assert "predicted" in told
     assert "Test accuracy" in told
     with (trained / "history.csv").open() as file:

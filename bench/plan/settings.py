@@ -1,0 +1,38 @@
+"""What `--set` gives for a loader, applied to every trial of that loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Choice
+from feedbench.loaders import LOADERS
+from feedbench.loaders.explain import alternatives
+
+
+def with_settings(
+    choices: Iterable[Choice], settings: Mapping[str, Mapping[str, Any]]
+) -> list[Choice]:
+    """The choices with the settings given for their loaders; lists of values are kept.
+
+    Raises:
+        PlanError: settings are given for a loader that is not among the choices.
+    """
+    chosen = list(choices)
+    used = list(dict.fromkeys(choice.loader for choice in chosen))
+    for loader, values in settings.items():
+        if loader not in used:
+            raise PlanError(f"--set {loader}.{next(iter(values))}: {_why_unused(loader, used)}")
+    return [
+        choice.model_copy(
+            update={"settings": {**choice.settings, **settings.get(choice.loader, {})}}
+        )
+        for choice in chosen
+    ]
+
+
+def _why_unused(loader: str, used: list[str]) -> str:
+    if loader not in LOADERS:
+        return f"no loader {loader!r}; {alternatives(loader, LOADERS)}"
+    return f"{loader} is not used here, only {', '.join(used)}; name it by --loader"
