@@ -102,7 +102,7 @@ class DecodingWork:
         """Resizing into memory that is there already, and augmenting."""
         one_thread_each()
         side, pictures = self._spec.image_size, self._pictures
-        own = Own(lambda: np.empty((1, side, side, 3), np.uint8))
+        own = _Own(lambda: np.empty((1, side, side, 3), np.uint8))
         change, draws = changer(self._spec), _draws(len(pictures), self._spec)
 
         def work(index: int) -> None:
@@ -132,7 +132,7 @@ class DecodingWork:
         return pictures
 
 
-class Own(local):
+class _Own(local):
     """Memory of each thread alone, made when it first asks for it."""
 
     def __init__(self, make: Callable[[], Pixels]) -> None:
@@ -145,7 +145,7 @@ class _Augmenting:
     def __init__(self, spec: BatchSpec) -> None:
         one_thread_each()
         side = spec.image_size
-        self._own = Own(lambda: np.full((1, side, side, 3), 127, np.uint8))
+        self._own = _Own(lambda: np.full((1, side, side, 3), 127, np.uint8))
         self._change, self._draws = changer(spec), _draws(_PIECE, spec)
 
     def __call__(self, index: int) -> None:
@@ -169,7 +169,7 @@ class _Gathering:
         # Written to: memory that never was is one page for all.
         self._cache = RowCache(np.full((held, side, side, 3), 127, np.uint8))
         self._rows = np.random.default_rng(0).integers(held, size=(self.pieces, self.images))
-        self._own = Own(lambda: np.empty((self.images, side, side, 3), np.uint8))
+        self._own = _Own(lambda: np.empty((self.images, side, side, 3), np.uint8))
         self._change, self._draws = changer(spec), _draws(self.images, spec)
         self._spec, self._float = spec, dtype == "float32"
 
@@ -190,7 +190,7 @@ def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
     def assemble(cores: int) -> Run:
         images = min(_PIECE, spec.batch_size)
         side = spec.image_size
-        own = Own(lambda: np.full((images, side, side, 3), 127, np.uint8))
+        own = _Own(lambda: np.full((images, side, side, 3), 127, np.uint8))
         return on_threads(
             lambda _: ranged(own.memory.astype(np.float32), spec), cores, cores, images
         )
