@@ -10,6 +10,9 @@ import pytest
 PROGRAM = f"{sys.executable} -m feedbench.bench.cli"
 
 
+PUBLISHED = Path(__file__).parents[3] / "results" / "clothing-cpu"
+
+
 def shell(line, **environment):
     return subprocess.run(
         ["bash", "-c", line.replace("feedbench", PROGRAM, 1)],
@@ -80,9 +83,9 @@ def test_a_removed_folder_is_one_line_and_exit_code_2(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.foo", "x"])
-def test_a_picture_of_an_unknown_kind_is_refused(name, tmp_path, trial):
-    (tmp_path / "trials.jsonl").write_text(trial("tf_data", [1, 2]).model_dump_json() + "\n")
-    told = shell(f"feedbench show {tmp_path} --timeline {tmp_path / name}")
+def test_a_picture_of_an_unknown_kind_is_refused(name, tmp_path):
+    told = shell(f"feedbench show {PUBLISHED} --timeline {tmp_path / name}")
     assert told.returncode == 2
-    assert told.stderr.startswith("feedbench: --timeline ")
+    assert told.stderr.startswith(f"feedbench: {tmp_path / name}: no picture format")
+    assert not list(tmp_path.iterdir())
     assert told.stderr.count("\n") == 1
