@@ -82,7 +82,7 @@ def test_a_removed_folder_is_one_line_and_exit_code_2(tmp_path):
     assert told.stderr == "feedbench: the current folder was removed; change to another one\n"
 
 
-@pytest.mark.parametrize("name", ["x.foo", "x"])
+@pytest.mark.parametrize("name", ["x.foo", "x.jsonl"])
 def test_a_picture_of_an_unknown_kind_is_refused(name, tmp_path):
     told = shell(f"feedbench show {PUBLISHED} --timeline {tmp_path / name}")
     assert told.returncode == 2
