@@ -15,7 +15,7 @@ from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults, Tolerance
 from feedbench.loaders.images.decode_path import PLAIN, pillow_ways
 from feedbench.loaders.images.host_augment import finished
-from feedbench.loaders.images.pillow import picture, reason
+from feedbench.loaders.images.pillow import fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order, Rows
@@ -122,46 +122,6 @@ def _plain(path: str, spec: BatchSpec) -> Image:
     size = (spec.image_size, spec.image_size)
     nearest: Image = load_img(path, target_size=size, keep_aspect_ratio=spec.resize == "crop")
     return nearest
-
-
-def fitted(image: Image, spec: BatchSpec) -> Image:
-    """Brought to the spec's size, its way and its filter."""
-    if spec.resize == "pad":
-        return _padded(image, spec)
-    # With a crop, load_img's filter would reach for pixels beyond it; TensorFlow's cannot.
-    square = _centre_square(image) if spec.resize == "crop" else image
-    return _scaled(square, (spec.image_size, spec.image_size), spec)
-
-
-def _scaled(image: Image, size: tuple[int, int], spec: BatchSpec) -> Image:
-    from PIL.Image import Resampling, Transform
-
-    if spec.interpolation == "nearest":
-        return image.resize(size, Resampling.NEAREST)
-    if spec.antialias:
-        return image.resize(size, Resampling.BILINEAR)
-    # Pillow's resize always widens its filter when it shrinks; this takes the four pixels around
-    # each new one's centre, as TensorFlow does.
-    return image.transform(size, Transform.EXTENT, (0, 0, *image.size), Resampling.BILINEAR)
-
-
-def _centre_square(image: Image) -> Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
-
-
-def _padded(image: Image, spec: BatchSpec) -> Image:
-    """Fitted into the square and centred on black, as tf.image.resize_with_pad does it."""
-    from PIL import Image as Pillow
-
-    target = spec.image_size
-    ratio = max(image.size) / target
-    size = (max(1, int(image.width / ratio)), max(1, int(image.height / ratio)))
-    canvas = Pillow.new("RGB", (target, target))
-    corner = ((target - size[0]) // 2, (target - size[1]) // 2)
-    canvas.paste(_scaled(image, size, spec), corner)
-    return canvas
 
 
 def open_stream(

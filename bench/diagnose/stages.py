@@ -179,7 +179,7 @@ class PillowStages:
         return picture(io.BytesIO(self._files[index]), self._spec)
 
     def _transformed(self, index: int) -> NDArray[np.float32]:
-        from feedbench.loaders.keras_pil import fitted
+        from feedbench.loaders.images.pillow import fitted
 
         return np.asarray(fitted(self._pictures[index], self._spec), np.float32)
 

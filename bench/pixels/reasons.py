@@ -10,8 +10,7 @@ import numpy as np
 
 from feedbench.bench.pixels.compare import Pictures, difference
 from feedbench.loaders import BatchSpec
-from feedbench.loaders.images.pillow import picture
-from feedbench.loaders.keras_pil import fitted
+from feedbench.loaders.images.pillow import fitted, picture
 
 UNKNOWN = "unknown"
 _EXPLAINED = 1 / 3  # of the difference, that may be left for a reason to be called the reason

@@ -82,8 +82,8 @@ def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:
     from keras.utils import img_to_array
 
     from feedbench.loaders.images.jxl import is_jxl
+    from feedbench.loaders.images.pillow import fitted
     from feedbench.loaders.images.tensorflow import jxl_picture
-    from feedbench.loaders.keras_pil import fitted
 
     with Path(path).open("rb") as file:
         beyond_pillow = is_jxl(file.read(_MAGIC_BYTES))

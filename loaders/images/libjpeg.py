@@ -15,6 +15,7 @@ from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_ways
+from feedbench.loaders.images.geometry import shrink_limit
 from feedbench.loaders.images.pillow import picture, reason, tensorflow_words
 from feedbench.loaders.images.resize import Pixels, fit_into
 from feedbench.loaders.manifest import Manifest
@@ -151,9 +152,8 @@ def read_file(path: bytes) -> bytes:
 
 def scaled_ratio(height: int, width: int, spec: BatchSpec) -> int:
     """How far libjpeg may shrink an image that keeps as many pixels as the batch needs."""
-    larger = max if spec.resize == "pad" else min
-    spare = larger(height, width) / spec.image_size
-    return next((ratio for ratio in RATIOS if spare >= ratio), 1)
+    limit = shrink_limit(height, width, spec)
+    return next((ratio for ratio in RATIOS if limit >= ratio), 1)
 
 
 def _only_tensorflow(manifest: Manifest) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.geometry import centre_square, centred, padded_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -80,6 +81,44 @@ def flattened(image: Image, background: tuple[int, int, int]) -> Image:
     veiled = image.convert("RGBA")
     canvas = Pillow.new("RGB", image.size, background)
     canvas.paste(veiled, mask=veiled.getchannel("A"))
+    return canvas
+
+
+def fitted(image: Image, spec: BatchSpec) -> Image:
+    """The image at the spec's size, resized by the spec's method and filter."""
+    if spec.resize == "pad":
+        return _padded(image, spec)
+    # With a crop, load_img's filter would reach for pixels beyond it; TensorFlow's cannot.
+    square = _centre_square(image) if spec.resize == "crop" else image
+    return _scaled(square, (spec.image_size, spec.image_size), spec)
+
+
+def _scaled(image: Image, size: tuple[int, int], spec: BatchSpec) -> Image:
+    from PIL.Image import Resampling, Transform
+
+    if spec.interpolation == "nearest":
+        return image.resize(size, Resampling.NEAREST)
+    if spec.antialias:
+        return image.resize(size, Resampling.BILINEAR)
+    # Pillow's resize always widens its filter when it shrinks; this takes the four pixels around
+    # each new pixel's centre, as TensorFlow does.
+    return image.transform(size, Transform.EXTENT, (0, 0, *image.size), Resampling.BILINEAR)
+
+
+def _centre_square(image: Image) -> Image:
+    top, left, side = centre_square(image.height, image.width)
+    return image.crop((left, top, left + side, top + side))
+
+
+def _padded(image: Image, spec: BatchSpec) -> Image:
+    """Fitted into the square and centred on black."""
+    from PIL import Image as Pillow
+
+    side = spec.image_size
+    height, width = padded_size(image.height, image.width, side)
+    canvas = Pillow.new("RGB", (side, side))
+    scaled = _scaled(image, (width, height), spec)
+    canvas.paste(scaled, (centred(width, side), centred(height, side)))
     return canvas
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.geometry import centre_square, centred, padded_size
+from feedbench.loaders.images.pillow import fitted
 
 Pixels = NDArray[np.uint8]
 
@@ -20,7 +22,7 @@ def one_thread_each() -> None:
 def fit_into(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
     """Write a picture, uint8 `[height, width, 3]`, into `[image_size, image_size, 3]`.
 
-    The same picture as `keras_pil.fitted`: with `nearest` to the bit, with `bilinear` within a
+    The same picture as `pillow.fitted`: with `nearest` to the bit, with `bilinear` within a
     level; what antialiases is Pillow itself.
     """
     if spec.antialias:
@@ -37,7 +39,7 @@ def shrunk(image: Pixels, side: int) -> Pixels:
     """A picture made smaller until no side is longer; each new pixel the mean of its old ones."""
     import cv2
 
-    ratio = max(image.shape) / side
+    ratio = max(image.shape[:2]) / side
     if ratio <= 1:
         return image
     height, width = (max(1, round(length / ratio)) for length in image.shape[:2])
@@ -53,23 +55,19 @@ def _scaled(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
 
 
 def _centre_square(image: Pixels) -> Pixels:
-    height, width = image.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
+    top, left, side = centre_square(image.shape[0], image.shape[1])
     return image[top : top + side, left : left + side]
 
 
 def _padded(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
-    ratio = max(image.shape) / spec.image_size
-    height, width = (max(1, int(length / ratio)) for length in image.shape[:2])
-    top, left = (spec.image_size - height) // 2, (spec.image_size - width) // 2
+    side = spec.image_size
+    height, width = padded_size(image.shape[0], image.shape[1], side)
+    top, left = centred(height, side), centred(width, side)
     into[...] = 0
     _scaled(image, spec, into[top : top + height, left : left + width])
 
 
 def _by_pillow(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
     from PIL import Image
-
-    from feedbench.loaders.keras_pil import fitted
 
     into[...] = np.asarray(fitted(Image.fromarray(image), spec))

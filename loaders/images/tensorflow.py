@@ -14,6 +14,12 @@ import pyarrow.compute as pc
 from feedbench.loaders.augment import FLIP
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
+from feedbench.loaders.images.geometry import (
+    centre_square,
+    centred,
+    padded_size,
+    shrink_limit,
+)
 from feedbench.loaders.images.host_augment import augmented
 from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason, tensorflow_words
 from feedbench.loaders.manifest import Manifest
@@ -44,9 +50,9 @@ def decoder(decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False) -> Call
         )
 
     def scaled(data: Any) -> Any:
-        shape = tf.io.extract_jpeg_shape(data)
-        spare = _spare(tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32), spec)
-        index = tf.reduce_sum(tf.cast(spare >= tf.constant(RATIOS[1:], tf.float32), tf.int32))
+        shape = tf.cast(tf.io.extract_jpeg_shape(data), tf.float32)
+        limit = shrink_limit(shape[0], shape[1], spec, smaller=tf.minimum, larger=tf.maximum)
+        index = tf.reduce_sum(tf.cast(limit >= tf.constant(RATIOS[1:], tf.float32), tf.int32))
         return tf.switch_case(index, [lambda ratio=ratio: fast(data, ratio) for ratio in RATIOS])
 
     if decode == "image":
@@ -171,14 +177,6 @@ def upright(image: Any, turn: Any) -> Any:
     return tf.switch_case(turn, undone)
 
 
-def _spare(height: Any, width: Any, spec: BatchSpec) -> Any:
-    """How many times the image may shrink before it has fewer pixels than the batch needs."""
-    import tensorflow as tf
-
-    larger = tf.maximum if spec.resize == "pad" else tf.minimum
-    return larger(height, width) / float(spec.image_size)
-
-
 def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
     """From uint8 `[height, width, 3]` to `[image_size, image_size, 3]`, 0 to 255.
 
@@ -203,15 +201,17 @@ def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
 
 
 def _padded(image: Any, spec: BatchSpec) -> Any:
-    """As tf.image.resize_with_pad does it, but for images so long that nothing of them is left."""
+    """Fitted into the square and centred on black; `resize_with_pad` fails on long images."""
     import tensorflow as tf
 
+    def whole(length: Any) -> Any:
+        return tf.cast(length, tf.int32)
+
     side = spec.image_size
-    shape = tf.cast(tf.shape(image)[:2], tf.float64)
-    fitted = tf.cast(shape / (tf.reduce_max(shape) / side), tf.int32)
-    size = tf.maximum(fitted, 1)
+    shape = tf.cast(tf.shape(image), tf.float64)
+    size = padded_size(shape[0], shape[1], side, larger=tf.maximum, whole=whole)
     image = tf.image.resize(image, size, spec.interpolation, antialias=spec.antialias)
-    top, left = (side - size[0]) // 2, (side - size[1]) // 2
+    top, left = (centred(length, side) for length in size)
     return tf.image.pad_to_bounding_box(image, top, left, side, side)
 
 
@@ -219,8 +219,7 @@ def _centre_square(image: Any) -> Any:
     import tensorflow as tf
 
     shape = tf.shape(image)
-    side = tf.minimum(shape[0], shape[1])
-    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+    top, left, side = centre_square(shape[0], shape[1], smaller=tf.minimum)
     return image[top : top + side, left : left + side]
 
 

@@ -15,8 +15,8 @@ from feedbench.loaders import (
     ImageError,
     SettingsError,
     WorkerError,
+    keras_enqueuer,
     open_loader,
-    py_dataset,
     scan,
 )
 
@@ -171,7 +171,7 @@ def test_a_pool_ends_though_killed_processes_held_its_locks():
     pool._outqueue._wlock.acquire()  # as one that was giving its result
     for process in pool._pool:  # one of them waits for work and holds the other queue's
         os.kill(process.pid, signal.SIGKILL)
-    py_dataset._terminate(pool)
+    keras_enqueuer._terminate(pool)
     pool.join()
 
 

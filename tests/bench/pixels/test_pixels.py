@@ -18,8 +18,7 @@ from feedbench.bench.pixels.reasons import reason
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import SamePixels
 from feedbench.loaders import BatchSpec, LoaderError, scan
-from feedbench.loaders.images.pillow import picture
-from feedbench.loaders.keras_pil import fitted
+from feedbench.loaders.images.pillow import fitted, picture
 
 SPEC = BatchSpec(batch_size=8, image_size=32)
 PIL = Choice(loader="keras_pil")

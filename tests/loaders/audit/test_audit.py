@@ -13,12 +13,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from feedbench.loaders import SourceError, jxl, scan
+from feedbench.loaders import SourceError, scan
 from feedbench.loaders.audit.audit import attach, audit
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import Limits
 from feedbench.loaders.audit.store import Journal, Store
 from feedbench.loaders.audit.verdicts import verdicts
+from feedbench.loaders.images import jxl
 from feedbench.loaders.selection import bad_rows, blacklist_of, usable, with_blacklist
 
 

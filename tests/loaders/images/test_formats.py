@@ -93,17 +93,19 @@ def test_decode_jpeg_gives_pillows_very_bytes(class_folder):
         assert np.array_equal(image, photo)
 
 
-def test_a_long_image_is_padded_alike(tmp_path):
-    path = tmp_path / "any" / "long.png"
+@pytest.mark.parametrize("size", [(300, 2), (1, 1)])
+def test_a_long_or_tiny_image_is_padded_alike_by_all_loaders(tmp_path, size):
+    path = tmp_path / "any" / "red.png"
     path.parent.mkdir()
-    path.write_bytes(saved(Image.new("RGB", (300, 2), "red"), "png"))
+    path.write_bytes(saved(Image.new("RGB", size, "red"), "png"))
     spec = BatchSpec(batch_size=1, image_size=SIDE, resize="pad", value_range=(0, 255))
-    given = []
-    for name in ("keras_pil", "tf_data"):
+    images = []
+    for name in ("keras_pil", "tf_data", "turbo"):
         with open_loader(name, scan(tmp_path), spec, epochs=1) as stream:
-            given.append(np.asarray(next(stream).images))
-    assert given[0].any()
-    assert np.array_equal(*given)
+            images.append(np.asarray(next(stream).images))
+    assert images[0].any()
+    assert np.array_equal(images[0], images[1])
+    assert np.array_equal(images[0], images[2])
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
