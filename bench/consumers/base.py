@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.errors import PlanError
-from feedbench.loaders import Batch, BatchSpec, Manifest, images_an_epoch
+from feedbench.loaders import Batch, BatchSpec, Manifest, images_per_epoch
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ def make_trainer(
             image_size=spec.image_size,
             batch_size=spec.batch_size,
             classes=len(manifest.classes),
-            images=int(images_an_epoch(manifest, spec).sum()),
+            images=int(images_per_epoch(manifest, spec).sum()),
             scale=spec.scale,
             offset=spec.offset,
             image_dtype=image_dtype,
-            changes=Changes(spec.augment.moves_on_device, spec.augment.recolours_on_device),
-            class_weights=class_weights(recipe, images_an_epoch(manifest, spec)),
+            changes=Changes(spec.augment.geometric_on_device, spec.augment.photometric_on_device),
+            class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
             begin_afresh=begin_afresh,
         )
     except ValueError as error:

@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from feedbench.bench.record import Record
-from feedbench.loaders import BatchSpec, Manifest, Order
+from feedbench.loaders import BatchSpec, Manifest, Order, Request
 from feedbench.loaders.tf_data import TfData, dataset_of
 
 
@@ -37,7 +37,7 @@ def autotuned(manifest: Manifest, spec: BatchSpec, settings: TfData, seconds: fl
     import tensorflow as tf
 
     order = Order(len(manifest), spec.batch_size, spec.shuffle, spec.seed, spec.augment)
-    with dataset_of(manifest, spec, settings, order) as dataset:
+    with dataset_of(Request(manifest, spec, order), settings) as dataset:
         batches = iter(dataset)
         begin, images = perf_counter(), 0
         while perf_counter() - begin < seconds:

@@ -15,9 +15,8 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from feedbench.bench.diagnose.stages import Run, on_cores, repeated
-from feedbench.loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
+from feedbench.loaders import Batch, BatchSpec, Loader, Manifest, Order, Request, Settings, Stream
 from feedbench.loaders.contract import Dtype
-from feedbench.loaders.faults import Faults
 
 NAME = "rehearsal"
 _PIECE = bytes(16_384)  # hashlib lets other threads run while it works at more than 2 kB
@@ -87,11 +86,10 @@ def _hold(seconds: float) -> None:
         pass
 
 
-def _open(
-    manifest: Manifest, spec: BatchSpec, settings: Rehearsal, order: Order, faults: Faults
-) -> Stream:
-    maker = _Maker(manifest, spec, settings)
-    pieces = order.pieces(spec.batch_size)
+def _open(request: Request, settings: Rehearsal) -> Stream:
+    order, faults = request.order, request.faults
+    maker = _Maker(request.manifest, request.spec, settings)
+    pieces = order.chunks(request.spec.batch_size)
     if settings.workers == 1:
         made = (maker.batch(order.rows(begin, end)) for begin, end in pieces)
         return Stream(made, faults=faults)

@@ -164,13 +164,13 @@ class PillowStages:
         return repeated(self._batches())
 
     def _batches(self) -> Iterator[int]:
-        from feedbench.loaders.images.host_augment import finished
+        from feedbench.loaders.images.host_augment import augment_to_range
 
         size = self._spec.batch_size
         batch = [self._images[index % len(self._images)] for index in range(size)]
         draws = _draws(size, self._spec)
         while True:
-            finished(np.stack(batch), draws, self._spec)
+            augment_to_range(np.stack(batch), draws, self._spec)
             yield size
 
     def _decoded(self, index: int) -> Any:
@@ -195,12 +195,12 @@ class TensorFlowStages:
         self._decoding = Decoding(manifest, spec, getattr(settings, "decode", "image"))
         self._resize = resizer(spec)
         rows, self._files = sample(manifest)
-        hows = self._decoding.hows
-        self._hows = np.zeros(len(rows), np.int8) if hows is None else hows[rows]
+        codes = self._decoding.decode_paths
+        self._codes = np.zeros(len(rows), np.int8) if codes is None else codes[rows]
         self._pictures: list[Any] = []
         held = 0
-        for data, how in zip(self._files, self._hows, strict=True):
-            self._pictures.append(self._decoding(data, how).numpy())
+        for data, code in zip(self._files, self._codes, strict=True):
+            self._pictures.append(self._decoding(data, code).numpy())
             held += self._pictures[-1].nbytes
             if held > _HELD_BYTES:
                 break
@@ -209,8 +209,10 @@ class TensorFlowStages:
         """The loader's own decoder in a graph."""
         import tensorflow as tf
 
-        files = tf.data.Dataset.from_tensor_slices((self._files, self._hows))
-        return self._mapped(files, lambda data, how: tf.shape(self._decoding(data, how))[0], cores)
+        files = tf.data.Dataset.from_tensor_slices((self._files, self._codes))
+        return self._mapped(
+            files, lambda data, code: tf.shape(self._decoding(data, code))[0], cores
+        )
 
     def transform(self, cores: int) -> Run:
         """Resizing and flips in a graph."""
@@ -239,9 +241,9 @@ class TensorFlowStages:
         return repeated(_counted(batches, size))
 
     def _transformed(self, pixels: Any, draw: Any) -> Any:
-        from feedbench.loaders.images.tensorflow import changed, to_bytes
+        from feedbench.loaders.images.tensorflow import augment, to_bytes
 
-        return to_bytes(changed(self._resize(pixels), draw, self._flips))
+        return to_bytes(augment(self._resize(pixels), draw, self._flips))
 
     @property
     def _flips(self) -> BatchSpec:

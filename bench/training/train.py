@@ -39,7 +39,7 @@ from feedbench.loaders import (
     Split,
     Stream,
     find_loader,
-    images_an_epoch,
+    images_per_epoch,
     open_loader,
     parse_settings,
     parse_spec,
@@ -139,7 +139,7 @@ class _Job:
     @property
     def epoch(self) -> dict[str, int]:
         """Images of each class in an epoch."""
-        counts = images_an_epoch(self.rows, self.spec)
+        counts = images_per_epoch(self.rows, self.spec)
         return dict(zip(self.manifest.classes, counts.tolist(), strict=True))
 
     @property

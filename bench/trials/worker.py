@@ -31,7 +31,7 @@ from feedbench.loaders import (
     Manifest,
     Stream,
     find_loader,
-    images_an_epoch,
+    images_per_epoch,
     open_loader,
     parse_settings,
     printable,
@@ -77,7 +77,7 @@ def _serve(order: dict[str, Any], begun: float, answer: Callable[..., None]) -> 
         consumer.step(first)
         consumer.finish()
         # While a cache is being filled its loader is slower than it will be.
-        epoch = int(images_an_epoch(manifest, spec).sum())
+        epoch = int(images_per_epoch(manifest, spec).sum())
         least = epoch + 2 * spec.batch_size if settings.fills_cache else 0
         seconds, images = _warm_up(
             stream,

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.loaders.errors import printable
 from feedbench.loaders.images import jxl
-from feedbench.loaders.images.decode_path import OWN_ALPHA
+from feedbench.loaders.images.decode_path import ALPHA_FORMATS
 from feedbench.loaders.images.pillow import (
     UPRIGHT,
     known_range,
     orientation,
     reason,
-    tensorflow_words,
+    tensorflow_message,
 )
 from feedbench.loaders.manifest import AUDIT
 
@@ -178,11 +178,11 @@ def _decode_by_tensorflow(data: bytes, facts: Facts) -> str | None:
     import tensorflow as tf
 
     kind = facts["format"]
-    channels = 0 if kind == "JXL" else 4 if facts["alpha"] and kind in OWN_ALPHA else 3
+    channels = 0 if kind == "JXL" else 4 if facts["alpha"] and kind in ALPHA_FORMATS else 3
     try:
         image = tf.io.decode_image(data, channels=channels, expand_animations=False)
     except Exception as error:  # a TensorFlow error, or Python's for what it cannot even take
-        return _line(tensorflow_words(error))
+        return _line(tensorflow_message(error))
     if kind == "JXL":
         mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(image.shape[2])
         if mode is None:

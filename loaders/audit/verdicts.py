@@ -19,10 +19,10 @@ from feedbench.loaders.images.decode_path import (
     GREY,
     PILLOW,
     PLAIN,
-    pillow_ways,
+    orientations_to_undo,
+    pillow_decode_paths,
     readable,
-    tensorflow_ways,
-    turns,
+    tensorflow_decode_paths,
 )
 from feedbench.loaders.images.pillow import UPRIGHT
 from feedbench.loaders.keras_directory import EXTENSIONS
@@ -81,17 +81,17 @@ def _verdict(
 
 def _pillow(manifest: Manifest) -> tuple[Flags, Flags]:
     fails = _flags(pc.is_valid(manifest.table["pillow"]))
-    return fails, ~fails & (pillow_ways(manifest, _UPRIGHT) == PILLOW)
+    return fails, ~fails & (pillow_decode_paths(manifest, _UPRIGHT) == PILLOW)
 
 
 def _tensorflow(manifest: Manifest) -> tuple[Flags, Flags]:
     """With 3 channels asked for, as everybody does."""
-    ways = tensorflow_ways(manifest, _UPRIGHT)
+    paths = tensorflow_decode_paths(manifest, _UPRIGHT)
     strict = _flags(pc.is_in(manifest.table["format"], pa.array(["WEBP", "JXL"])))
     fails = _flags(pc.is_valid(manifest.table["tensorflow"]))
-    fails |= strict & np.isin(ways, (ALPHA, GREY))
-    turned = turns(manifest, _UPRIGHT, ways) != UPRIGHT
-    return fails, ~fails & ((ways != PLAIN) | turned)
+    fails |= strict & np.isin(paths, (ALPHA, GREY))
+    turned = orientations_to_undo(manifest, _UPRIGHT, paths) != UPRIGHT
+    return fails, ~fails & ((paths != PLAIN) | turned)
 
 
 def _flags(column: Any) -> Flags:

@@ -1,4 +1,4 @@
-"""NumPy pictures of any size brought to the batch's, by OpenCV where it agrees with Pillow."""
+"""NumPy images resized to the batch's size, by OpenCV where it agrees with Pillow."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from feedbench.loaders.images.pillow import fitted
 Pixels = NDArray[np.uint8]
 
 
-def one_thread_each() -> None:
-    """Keep OpenCV from threads of its own: its callers are as many as there are cores already."""
+def disable_opencv_threads() -> None:
+    """Disable OpenCV's own threads: the caller already runs one thread per core."""
     import cv2
 
     cv2.setNumThreads(1)
 
 
 def fit_into(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
-    """Write a picture, uint8 `[height, width, 3]`, into `[image_size, image_size, 3]`.
+    """Resize an image, uint8 `[height, width, 3]`, into `[image_size, image_size, 3]`.
 
-    The same picture as `pillow.fitted`: with `nearest` to the bit, with `bilinear` within a
-    level; what antialiases is Pillow itself.
+    The same image as `pillow.fitted`: exactly with `nearest`, within one level with `bilinear`;
+    antialiasing is left to Pillow itself.
     """
     if spec.antialias:
         _by_pillow(image, spec, into)
@@ -36,7 +36,7 @@ def fit_into(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
 
 
 def shrunk(image: Pixels, side: int) -> Pixels:
-    """A picture made smaller until no side is longer; each new pixel the mean of its old ones."""
+    """An image shrunk until no side is longer than `side`; each pixel is the mean of its area."""
     import cv2
 
     ratio = max(image.shape[:2]) / side
@@ -49,9 +49,9 @@ def shrunk(image: Pixels, side: int) -> Pixels:
 def _scaled(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
     import cv2
 
-    # INTER_NEAREST takes the pixel at each new one's corner, Pillow and TensorFlow at its centre.
-    way = cv2.INTER_NEAREST_EXACT if spec.interpolation == "nearest" else cv2.INTER_LINEAR
-    cv2.resize(image, (into.shape[1], into.shape[0]), dst=into, interpolation=way)
+    # INTER_NEAREST samples at the corner of each new pixel, Pillow and TensorFlow at its centre.
+    method = cv2.INTER_NEAREST_EXACT if spec.interpolation == "nearest" else cv2.INTER_LINEAR
+    cv2.resize(image, (into.shape[1], into.shape[0]), dst=into, interpolation=method)
 
 
 def _centre_square(image: Pixels) -> Pixels:

@@ -16,7 +16,7 @@ from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.libjpeg import Decode, LiveImages
-from feedbench.loaders.images.resize import fit_into, one_thread_each, shrunk
+from feedbench.loaders.images.resize import disable_opencv_threads, fit_into, shrunk
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.pack import About, Kind, Pack, arrays_of, fields_of, row_hash
 from feedbench.loaders.pack.writer import PackWriter, check_room
@@ -66,7 +66,7 @@ class Packing:
         """
         if self.kind == "arrays":
             return len(self.manifest) * self.spec.image_size**2 * 3
-        one_thread_each()
+        disable_opencv_threads()
         rows = np.unique(np.linspace(0, len(self.manifest) - 1, _SAMPLE).astype(np.int64))
         made = Made(self)
         sizes, last = [], None
@@ -141,14 +141,14 @@ def fill(
     Raises:
         LoaderError: an image cannot be read and may not be left out, or the disk is full.
     """
-    one_thread_each()
+    disable_opencv_threads()
     made, labels = Made(packing), packing.manifest.labels
 
     def one(row: int) -> None:
         try:
             data = made(row)
         except ImageError as error:
-            faults.meet(error)
+            faults.add(error)
             writer.fail(row)
         else:
             writer.put(row, data, int(labels[row]))

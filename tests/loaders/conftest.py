@@ -228,7 +228,7 @@ def _damaged(zoo, photo):
     wrong[whole.index(b"IHDR") + 20] ^= 255  # of the header's own check sum
     for name, data, said in (
         ("empty.jpg", b"", "empty"),
-        ("text.jpg", b"not a photograph", "no image format"),
+        ("text.jpg", b"not a photograph", "unknown image format"),
         ("half.jpg", jpeg[: len(jpeg) // 2], "truncated"),
         ("half.png", whole[: len(whole) // 2], "truncated"),
         ("noise.png", whole[:33] + noise, ""),

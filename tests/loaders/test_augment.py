@@ -16,8 +16,8 @@ from feedbench.loaders.augment import (
     QUALITY,
     ZOOM,
 )
-from feedbench.loaders.images.host_augment import augmented, ranged
-from feedbench.loaders.images.tensorflow import to_range
+from feedbench.loaders.images.host_augment import augmented, to_range
+from feedbench.loaders.images.tensorflow import to_range as to_range_by_tensorflow
 
 ALL = Augment(
     horizontal_flip=True,
@@ -55,7 +55,7 @@ def draw(**columns) -> np.ndarray:
 
 
 def many(augment, rows=4_000, **how):
-    return augment.drawn(1, np.zeros(rows, int), np.arange(rows), **how)
+    return augment.draw(1, np.zeros(rows, int), np.arange(rows), **how)
 
 
 def test_draws_fill_their_ranges_and_no_more():
@@ -80,11 +80,11 @@ def test_draws_fill_their_ranges_and_no_more():
 def test_a_draw_is_fixed_by_seed_epoch_row_and_copy():
     one = many(ALL)
     assert np.array_equal(one, many(ALL))
-    assert np.array_equal(one[[7, 3]], ALL.drawn(1, np.zeros(2, int), np.array([7, 3])))
+    assert np.array_equal(one[[7, 3]], ALL.draw(1, np.zeros(2, int), np.array([7, 3])))
     others = [
-        ALL.drawn(2, np.zeros(9, int), np.arange(9)),
-        ALL.drawn(1, np.ones(9, int), np.arange(9)),
-        ALL.drawn(1, np.zeros(9, int), np.arange(9), np.ones(9, int)),
+        ALL.draw(2, np.zeros(9, int), np.arange(9)),
+        ALL.draw(1, np.ones(9, int), np.arange(9)),
+        ALL.draw(1, np.zeros(9, int), np.arange(9), np.ones(9, int)),
     ]
     for other in others:
         assert (other[:, ANGLE] != one[:9, ANGLE]).all()
@@ -134,7 +134,7 @@ def test_every_loader_changes_each_image_as_its_row_and_epoch_say(splits_folder,
     plain = images_of_rows(name, settings, manifest, spec.for_evaluation())
     given = images_of_rows(name, settings, manifest, spec)
     for row, images in given.items():
-        drawn = ALL.drawn(4, np.arange(2), np.array([row, row]))
+        drawn = ALL.draw(4, np.arange(2), np.array([row, row]))
         expected = list(augmented(np.stack([plain[row][0]] * 2), drawn))
         if settings.get("deterministic") is False:  # an image may overtake the epoch before
             images, expected = sorted(images, key=bytes), sorted(expected, key=bytes)
@@ -148,27 +148,27 @@ def test_the_device_is_told_what_the_host_leaves(splits_folder):
     for name in ("keras_pil", "keras_directory", "tf_data", "synthetic"):
         with open_loader(name, manifest, spec, epochs=1) as stream:
             batch = next(stream)
-        drawn = ALL.drawn(0, np.zeros(8, int), batch.rows)
-        assert batch.changes.shape == (8, 10)
-        assert np.array_equal(batch.changes[:, 9], drawn[:, BRIGHTNESS])
-        assert (batch.changes[:, 8] == 1).all()
-        angle = np.rad2deg(np.arctan2(batch.changes[:, 3], batch.changes[:, 0]))
+        drawn = ALL.draw(0, np.zeros(8, int), batch.rows)
+        assert batch.device_draws.shape == (8, 10)
+        assert np.array_equal(batch.device_draws[:, 9], drawn[:, BRIGHTNESS])
+        assert (batch.device_draws[:, 8] == 1).all()
+        angle = np.rad2deg(np.arctan2(batch.device_draws[:, 3], batch.device_draws[:, 0]))
         assert np.allclose(angle, drawn[:, ANGLE], atol=1e-3)
-    host = split.for_host(ALL.drawn(0, np.zeros(8, int), batch.rows))
+    host = split.for_host(ALL.draw(0, np.zeros(8, int), batch.rows))
     assert (host[:, ANGLE] == 0).all()
     assert (host[:, ZOOM] != 1).all()
     with open_loader("tf_data", manifest, spec.for_evaluation(), epochs=1) as stream:
-        assert next(stream).changes is None
+        assert next(stream).device_draws is None
 
 
 @pytest.mark.parametrize(
     ("augment", "said"),
     [
         ({"rotation": 181}, "augment.rotation"),
-        ({"zoom": [1.2, 0.9]}, "zoom must be two factors above 0 that rise"),
-        ({"jpeg_quality": [90, 40]}, "jpeg_quality must rise"),
+        ({"zoom": [1.2, 0.9]}, "zoom must be two factors above 0, the smaller first"),
+        ({"jpeg_quality": [90, 40]}, "jpeg_quality must be the lower and the upper bound"),
         ({"jpeg_quality": [0, 40]}, "augment.jpeg_quality"),
-        ({"on_device": ["rotation"]}, "rotation, which is not drawn"),
+        ({"on_device": ["rotation"]}, "rotation, which is off"),
         ({"on_device": ["jpeg_quality"]}, "augment.on_device"),
         ({"shear": 3}, "there is no 'augment.shear'"),
     ],
@@ -193,5 +193,5 @@ def test_the_range_is_the_same_by_numpy_and_tensorflow(value_range):
         expected = (pixels / 255 - mean) / deviation
     else:
         expected = value_range[0] + pixels * (value_range[1] - value_range[0]) / 255
-    assert np.allclose(to_range(pixels, spec), expected, atol=1e-5)
-    assert np.allclose(ranged(pixels.copy(), spec), expected, atol=1e-5)
+    assert np.allclose(to_range_by_tensorflow(pixels, spec), expected, atol=1e-5)
+    assert np.allclose(to_range(pixels.copy(), spec), expected, atol=1e-5)

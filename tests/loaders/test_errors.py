@@ -38,7 +38,7 @@ DAMAGED = [
 @pytest.mark.parametrize(
     ("name", "settings", "kind", "said"),
     [
-        ("torch", {}, UnknownLoader, "no loader 'torch'; there are keras_pil"),
+        ("torch", {}, UnknownLoader, "no loader 'torch'; choose one of keras_pil"),
         ("tf_data", {"prefech": 1}, SettingsError, "no 'prefech'; there are num_parallel_calls"),
         ("tf_data", {"prefetch": -1}, SettingsError, "settings of tf_data: prefetch"),
         ("tf_data", {"cache": "ram"}, SettingsError, "cache: input should be 'none', 'encoded'"),
@@ -61,7 +61,7 @@ def test_a_wrong_setting_is_named(splits_folder, name, settings, kind, said):
         ({"batch_size": 0}, "batch_size"),
         ({"resize": "squash"}, "resize"),
         ({"antialias": True}, "antialias needs interpolation bilinear"),
-        ({"value_range": [1, 0]}, "value_range must rise"),
+        ({"value_range": [1, 0]}, "value_range: low must be below high, got 1, 0"),
         ({"size": 3}, "no 'size'"),
     ],
 )
@@ -116,9 +116,9 @@ def test_an_unreadable_image_is_named(class_folder, tmp_path, name, settings, da
 
 def test_a_cache_that_cannot_fit_is_refused_before_anything_is_read(splits_folder):
     vast = BatchSpec(batch_size=1, image_size=1_000_000)
-    with pytest.raises(SettingsError, match="are free; take cache='disk'"):
+    with pytest.raises(SettingsError, match="are available; use cache='disk'"):
         open_loader("tf_data", scan(splits_folder), vast, {"cache": "decoded"})
-    with pytest.raises(SettingsError, match="name another cache_dir"):
+    with pytest.raises(SettingsError, match="choose another cache_dir"):
         open_loader("tf_data", scan(splits_folder), vast, {"cache": "disk"})
 
 

@@ -26,16 +26,16 @@ def test_rows_run_on_across_the_seams_of_epochs():
 
 
 def test_pieces_cover_the_epochs_and_only_the_last_is_short():
-    assert list(Order(10, 8, epochs=2).pieces(8)) == [(0, 8), (8, 16), (16, 20)]
-    assert list(Order(10, 8, epochs=2, start_step=1).pieces(8)) == [(8, 16), (16, 20)]
-    assert list(Order(10, 8, epochs=2, stop_step=1).pieces(8)) == [(0, 8)]
-    assert list(Order(10, 8, epochs=2, start_step=3).pieces(8)) == []
+    assert list(Order(10, 8, epochs=2).chunks(8)) == [(0, 8), (8, 16), (16, 20)]
+    assert list(Order(10, 8, epochs=2, start_step=1).chunks(8)) == [(8, 16), (16, 20)]
+    assert list(Order(10, 8, epochs=2, stop_step=1).chunks(8)) == [(0, 8)]
+    assert list(Order(10, 8, epochs=2, start_step=3).chunks(8)) == []
 
 
 def test_a_batch_is_asked_for_by_its_step():
     order = Order(10, 8, epochs=2, start_step=1)
     assert order.steps == 2
-    assert [order.piece(step, 8) for step in range(2)] == [(8, 16), (16, 20)]
+    assert [order.chunk(step, 8) for step in range(2)] == [(8, 16), (16, 20)]
     assert Order(10, 8).steps is None
 
 
@@ -52,8 +52,8 @@ def test_the_first_part_of_a_split_gives_every_row():
 def test_a_split_of_a_short_order_leaves_nothing_for_later():
     order = Order(10, 4, epochs=1)
     first, later = order.split_at(order.first_full_step)
-    assert list(first.pieces(4)) == [(0, 4), (4, 8), (8, 10)]
-    assert list(later.pieces(4)) == []
+    assert list(first.chunks(4)) == [(0, 4), (4, 8), (8, 10)]
+    assert list(later.chunks(4)) == []
 
 
 def test_half_are_flipped_anew_each_epoch_wherever_one_enters():

@@ -109,7 +109,7 @@ def test_flips_are_the_same_images_in_every_loader(manifest, name, settings):
     mirrored = spec.model_copy(update={"augment": Augment(horizontal_flip=True)})
     plain = pictures(name, settings, manifest, spec)
     rows = np.arange(len(manifest))
-    flips = mirrored.augment.drawn(5, np.zeros_like(rows), rows)[:, FLIP] > 0
+    flips = mirrored.augment.draw(5, np.zeros_like(rows), rows)[:, FLIP] > 0
     assert 0.2 < flips.mean() < 0.8
     for row, pixels in pictures(name, settings, manifest, mirrored).items():
         expected = plain[row][:, ::-1] if flips[row] else plain[row]

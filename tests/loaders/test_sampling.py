@@ -8,7 +8,7 @@ from feedbench.loaders import (
     Order,
     Sampling,
     SpecError,
-    images_an_epoch,
+    images_per_epoch,
     open_loader,
     scan,
 )
@@ -57,7 +57,7 @@ def test_loaders_give_what_the_order_says_and_evaluation_stays_natural(splits_fo
     manifest = scan(splits_folder).only("train")
     few = manifest.where((manifest.labels > 0) | (np.arange(len(manifest)) < 2))
     spec = BatchSpec(batch_size=4, image_size=16, seed=3, balance=1.0)
-    counts = images_an_epoch(few, spec)
+    counts = images_per_epoch(few, spec)
     assert counts.min() == counts.max() == np.bincount(few.labels).max()
     for name, settings in [("keras_pil", {}), ("tf_data", {"cache": "decoded"}), ("tf_data", {})]:
         with open_loader(name, few, spec, settings, epochs=2) as stream:

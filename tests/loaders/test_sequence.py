@@ -44,7 +44,7 @@ def test_each_row_brings_its_own_image_flipped_as_its_epoch_says(manifest, name,
     count = len(manifest)
     _, plain = drawn(name, settings, manifest, SPEC.for_evaluation(), epochs=1)
     rows, images = drawn(name, settings, manifest, epochs=3)
-    flips = SPEC.augment.drawn(7, np.arange(3 * count) // count, rows)[:, FLIP] > 0
+    flips = SPEC.augment.draw(7, np.arange(3 * count) // count, rows)[:, FLIP] > 0
     assert 0.3 < flips.mean() < 0.7
     expected = plain[rows]
     expected[flips] = expected[flips, :, ::-1]

@@ -185,7 +185,7 @@ table = pa.Table.from_batches([part(n) for n in range(0, 10_000_000, 250_000)])
 manifest = Manifest(table, tuple(map(str, range(10_000))), Path("/photos"), "folder").only("train")
 order = Order(len(manifest), 192)
 for step in range(100):
-    rows = order.rows(*order.piece(step * 500, order.batch_size))
+    rows = order.rows(*order.chunk(step * 500, order.batch_size))
     assert len(manifest.paths(rows)) == 192 and manifest.labels[rows].shape == (192,)
 print("rows", len(manifest))
 print("peak", peak())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import Augment, Batch, BatchSpec
-from feedbench.loaders.images.host_augment import augmented, ranged
+from feedbench.loaders.images.host_augment import augmented, to_range
 from feedbench.trainer import Recipe
 from feedbench.trainer.device_augment import Changes
 from feedbench.trainer.step import Trainer
@@ -27,10 +27,10 @@ def smooth() -> np.ndarray:
 def test_host_and_device_make_the_same_of_a_draw(smooth, value_range):
     spec = BatchSpec(value_range=value_range)
     device = HOST.model_copy(update={"on_device": ALL})
-    draws = device.drawn(0, np.zeros(16, int), np.arange(16))
+    draws = device.draw(0, np.zeros(16, int), np.arange(16))
     assert np.array_equal(device.for_host(draws)[:, :8], np.tile([0, 0, 1, 1, 0, 0, 0, 1], (16, 1)))
-    expected = ranged(augmented(smooth, draws).astype(np.float32), spec)
-    given = ranged(smooth.astype(np.float32), spec)
+    expected = to_range(augmented(smooth, draws).astype(np.float32), spec)
+    given = to_range(smooth.astype(np.float32), spec)
     low = np.array(spec.offset)
     high = low + 255 * np.array(spec.scale)
     changes = Changes(geometry=True, colour=True)
@@ -58,10 +58,10 @@ def test_the_step_trains_on_changed_images_and_evaluates_on_plain_ones(smooth, i
         for changes in (Changes(), Changes(geometry=True, colour=True))
     ]
     device = HOST.model_copy(update={"on_device": ALL})
-    draws = device.drawn(0, np.zeros(16, int), np.arange(16))
+    draws = device.draw(0, np.zeros(16, int), np.arange(16))
 
     def batch(images, changes=None):
-        made = images if image_dtype == "uint8" else ranged(images.astype(np.float32), spec)
+        made = images if image_dtype == "uint8" else to_range(images.astype(np.float32), spec)
         rows = np.arange(16)
         return Batch(made, (rows % 2).astype(np.int32), rows, changes)
 

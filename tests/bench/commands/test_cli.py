@@ -88,7 +88,7 @@ def test_every_command_has_help_with_an_example(monkeypatch, capsys, command):
         (["bench", "{photos}", "--batch-size", "0"], "batch_size: "),
         (["bench", "{photos}", "--alpha", "-1"], "alpha: "),
         (["bench", "{photos}", "--out", "{photos}"], "not empty"),
-        (["bench", "{photos}", "--loader", "packed"], "pack: no folder is named"),
+        (["bench", "{photos}", "--loader", "packed"], "pack: no folder given"),
         (["pack", "{photos}", "{photos}"], "not empty"),
         (["pack", "{photos}", "{photos}", "--image-size", "0"], "image_size: "),
         (["train", "{photos}", "--loader", "nowhere.toml"], "nowhere.toml"),

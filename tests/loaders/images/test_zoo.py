@@ -93,7 +93,7 @@ def test_what_is_audited_lands_in_its_column(zoo, audited):
         assert found["format"] == kind, name
         for column, value in more.items():
             assert found[column] == value, (name, column)
-    assert "no image format" in facts(audited, b"jxl.jxl")["pillow"]
+    assert "unknown image format" in facts(audited, b"jxl.jxl")["pillow"]
     assert facts(audited, b"rgb.tiff")["tensorflow"]
     assert facts(audited, b"rgb.png")["bytes"] == (zoo.root / "any" / "rgb.png").stat().st_size
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
-from feedbench.loaders.cached_source import InPack, Keeping
+from feedbench.loaders.cached_source import CachedSource, PackStore
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.images.libjpeg import LiveImages
 from feedbench.loaders.pack import writer as writing
@@ -151,10 +151,10 @@ def test_a_pack_cut_short_names_the_image(manifest, tmp_path):
 
 
 def test_a_pack_that_is_cut_while_it_feeds_is_decoded_anew(manifest, tmp_path):
-    kept = InPack(
+    kept = PackStore(
         writing.PackWriter(tmp_path / "pack", arrays_of(manifest, SPEC, "full"), manifest)
     )
-    source, rows = Keeping(LiveImages(manifest, SPEC, "full"), kept), np.arange(len(manifest))
+    source, rows = CachedSource(LiveImages(manifest, SPEC, "full"), kept), np.arange(len(manifest))
     live = np.zeros((len(manifest), 32, 32, 3), np.uint8)
     for row, item in zip(rows, source.find(rows), strict=True):
         source.load(int(row), item, live[row])
