@@ -63,7 +63,7 @@ def find_loader(name: str) -> Loader:
         return LOADERS[name]
     except KeyError:
         known = ", ".join(LOADERS)
-        raise UnknownLoader(f"no loader {name!r}; choose one of {known}") from None
+        raise UnknownLoader(f"no loader {name!r}; there are {known}") from None
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:

@@ -29,15 +29,15 @@ class KerasPil(Settings):
     workers: NonNegativeInt = Field(
         0,
         description="0: decode in line, as most people do; more: decode that many batches in "
-        "parallel, each in a thread or process of its own",
+        "parallel, each in a thread or process of its own.",
     )
     max_queue_size: PositiveInt = Field(
-        10, description="batches that wait ready; each costs its memory"
+        10, description="Batches prepared ahead; each costs its memory."
     )
     use_multiprocessing: bool = Field(
         False,
-        description="workers are processes: no shared Python lock, but each batch is copied "
-        "through a pipe and each process needs the memory of an interpreter",
+        description="Workers are processes: no shared Python lock, but each batch is copied "
+        "through a pipe, and each process needs the memory of an interpreter.",
     )
 
     @model_validator(mode="after")

@@ -22,14 +22,14 @@ class Packed(Threaded):
     pack: str | None = Field(
         None,
         validate_default=True,
-        description="folder written by feedbench pack; required",
+        description="Folder written by feedbench pack; required.",
     )
     num_threads: NumThreads = None
     prefetch: Prefetch = 2
     decode: Decode = Field(
         "full",
-        description="how packed JPEGs are decoded; full: Pillow's pixels; scaled: the fast inverse "
-        "DCT, which also shrinks where enough pixels remain: faster, other pixels",
+        description="How packed JPEGs are decoded. full: Pillow's pixels; scaled: the fast inverse "
+        "DCT, which also shrinks where enough pixels remain: faster, other pixels.",
     )
     output: Output = "uint8"
 

@@ -13,16 +13,16 @@ Output = Annotated[
     Dtype,
     Field(
         description="uint8: the value range is applied on the device, a quarter of the bytes to "
-        "copy; float32: on the host, as in the classic pipeline"
+        "copy; float32: it is applied on the host, as in the classic pipeline."
     ),
 ]
 NumThreads = Annotated[
     PositiveInt | None,
-    Field(description="images read and decoded in parallel; default: one per core"),
+    Field(description="Images read and decoded in parallel; default: one per core."),
 ]
 Prefetch = Annotated[
     NonNegativeInt,
-    Field(description="batches prepared ahead, each costs its memory; 0 prepares none ahead"),
+    Field(description="Batches prepared ahead, each costs its memory; 0 prepares none."),
 ]
 
 

@@ -32,35 +32,36 @@ class TfData(PixelOutput, Cached):
     """Settings of `tf_data`."""
 
     num_parallel_calls: PositiveInt | Autotune = Field(
-        "autotune", description="images decoded in parallel; 1 keeps one core busy"
+        "autotune", description="Images decoded in parallel; 1 keeps one core busy."
     )
     prefetch: NonNegativeInt | Autotune = Field(
         "autotune",
-        description="batches prepared ahead, each costs its memory; 0 prepares a batch only when "
-        "the trainer waits for it",
+        description="Batches prepared ahead, each costs its memory; 0 prepares a batch only when "
+        "the trainer waits for it.",
     )
     cache: Literal["none", "encoded", "decoded", "disk"] = Field(
         "none",
-        description="keeps from the first epoch on: file bytes in memory, uint8 images in memory, "
-        "or uint8 images in a file",
+        description="What to keep from the first epoch on: encoded: file bytes in memory; decoded: "
+        "uint8 images in memory; disk: uint8 images in a file.",
     )
     cache_dir: str | None = Field(
-        None, description="folder for the file of cache='disk'; default: the temporary folder"
+        None, description="Folder for the file of cache='disk'; default: the temporary folder."
     )
     deterministic: bool = Field(
         True,
         description="false: an image that is ready may overtake one that is not; the order within "
-        "and between batches is then no longer the seeded one",
+        "and between batches is then no longer the seeded one.",
     )
     private_threads: PositiveInt | None = Field(
         None,
-        description="size of a private thread pool; default: TensorFlow's shared pool, one thread "
-        "per core",
+        description="Size of a private thread pool; default: TensorFlow's shared pool, one thread "
+        "per core.",
     )
     decode: Literal["image", "jpeg", "scaled"] = Field(
         "image",
-        description="decode_image; decode_jpeg; or decode_jpeg with its fastest transform and "
-        "upsampling, shrinking by 1/2, 1/4 or 1/8 where enough pixels remain: other pixels",
+        description="image: decode_image; jpeg: decode_jpeg; scaled: decode_jpeg with its fastest "
+        "transform and upsampling, shrinking by 1/2, 1/4 or 1/8 where enough pixels remain: "
+        "faster, other pixels.",
     )
     output: Output = "uint8"
 

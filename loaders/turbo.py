@@ -28,15 +28,15 @@ class Turbo(Threaded, Cached):
     decode: Decode = Field(
         "full",
         description="full: Pillow's pixels; scaled: the fast inverse DCT, which also shrinks by "
-        "1/2, 1/4 or 1/8 where enough pixels remain: faster, other pixels",
+        "1/2, 1/4 or 1/8 where enough pixels remain: faster, other pixels.",
     )
     cache: Literal["none", "decoded", "packed"] = Field(
         "none",
-        description="keeps decoded images from the first epoch on: in memory, or in a pack that "
-        "outlives the run; an incomplete pack from a killed run is resumed",
+        description="Keep decoded images from the first epoch on: in memory, or in a pack that "
+        "outlives the run; an incomplete pack from a killed run is resumed.",
     )
     pack_dir: str | None = Field(
-        None, description="folder for cache='packed'; each pack gets a subfolder of its own"
+        None, description="Folder for cache='packed'; each pack gets a subfolder of its own."
     )
     output: Output = "uint8"
 

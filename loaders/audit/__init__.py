@@ -1,1 +1,1 @@
-"""What is in each file, and which decoder can read it."""
+"""The audit of image files: what each contains, and which decoders can read it."""

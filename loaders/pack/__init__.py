@@ -1,1 +1,1 @@
-"""Datasets prepared once: resized arrays, or small JPEGs."""
+"""Packs: images prepared once and read again by `packed` and `turbo`."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from feedbench.loaders import scan
 from feedbench.loaders.audit.audit import audit
-from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
 from feedbench.loaders.manifest import Manifest
 
@@ -258,7 +258,7 @@ def audited(zoo, tmp_path_factory) -> Manifest:
     return audit(
         scan(zoo.root, validation=0, test=0),
         store,
-        Limits(),
+        ProbeLimits(),
         processes=2,
         start=lambda total: lambda count: None,
     )

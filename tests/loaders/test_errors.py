@@ -38,7 +38,7 @@ DAMAGED = [
 @pytest.mark.parametrize(
     ("name", "settings", "kind", "said"),
     [
-        ("torch", {}, UnknownLoader, "no loader 'torch'; choose one of keras_pil"),
+        ("torch", {}, UnknownLoader, "no loader 'torch'; there are keras_pil"),
         ("tf_data", {"prefech": 1}, SettingsError, "no 'prefech'; there are num_parallel_calls"),
         ("tf_data", {"prefetch": -1}, SettingsError, "settings of tf_data: prefetch"),
         ("tf_data", {"cache": "ram"}, SettingsError, "cache: input should be 'none', 'encoded'"),

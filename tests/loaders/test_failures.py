@@ -194,7 +194,10 @@ def test_a_killed_worker_process_ends_the_run_and_leaves_nothing(photos):
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({"on_error": "ignore"}, "on_error must be raise or skip"), ({"error_budget": 2}, "must be from 0 to 1")],
+    [
+        ({"on_error": "ignore"}, "on_error must be raise or skip"),
+        ({"error_budget": 2}, "must be from 0 to 1"),
+    ],
 )
 def test_a_wrong_policy_is_named(photos, values, said):
     with pytest.raises(SettingsError, match=said):

@@ -69,7 +69,7 @@ def test_a_newer_manifest_asks_for_an_upgrade(tmp_path):
 
 def test_another_parquet_file_is_no_manifest(tmp_path):
     pq.write_table(pa.table({"path": [b"x"]}), tmp_path / "m.parquet")
-    with pytest.raises(SourceError, match=r"m\.parquet: not a manifest") as raised:
+    with pytest.raises(SourceError, match=r"m\.parquet: not a Feedbench manifest") as raised:
         scan(tmp_path / "m.parquet")
     assert "\n" not in str(raised.value)
 
@@ -85,7 +85,7 @@ def test_a_table_of_spreadsheets_is_read_with_its_mark_and_line_ends(class_folde
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_share_that_cannot_be_held_out_is_refused(class_folder, share):
-    with pytest.raises(SourceError, match="validation must be a share"):
+    with pytest.raises(SourceError, match="validation must be at least 0 and below 1"):
         scan(class_folder, validation=share)
 
 

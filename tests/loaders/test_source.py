@@ -71,10 +71,10 @@ def test_the_same_share_of_each_class_is_held_out(tmp_path):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ([], "no folder in it"),
-        (["a/1", "b/.keep"], "/b: no image in this class"),
+        ([], "contains no folders"),
+        (["a/1", "b/.keep"], "/b: no images in this class"),
         (["train/a/1", "test/b/1"], "/test/b: class 'b' is not in"),
-        (["train/x.jpg", "val/a/1"], "/train: no folder in it"),
+        (["train/x.jpg", "val/a/1"], "/train: contains no folders"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_named(tmp_path, files, said):
@@ -86,10 +86,10 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path, files, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("path,class\na,b\n", "no column 'label'; it has path, class"),
+        ("path,class\na,b\n", "no column 'label'; there are path, class"),
         ("path,label\na.jpg,x\nb.jpg,y\n", r"row 2: no file b\.jpg"),
         ("path,label,split\na.jpg,x,holdout\n", "row 1: split is not one of train, validation"),
-        ("path,label\n", "no row in it"),
+        ("path,label\n", "no rows"),
         ("path,label\na.jpg,\n", "row 1: label is empty"),
         ("path,label\na.jpg,x,3\n", "not a CSV"),
         ("", "not a CSV"),
@@ -109,7 +109,7 @@ def test_a_missing_source_and_an_empty_split_are_named(tmp_path):
     with pytest.raises(SourceError, match="nowhere: no such folder"):
         scan(tmp_path / "nowhere")
     put(tmp_path, "train/a/1")
-    with pytest.raises(SourceError, match="no image in the test split"):
+    with pytest.raises(SourceError, match="no images in the test split"):
         scan(tmp_path).only("test")
 
 
@@ -150,7 +150,7 @@ def test_parquet_keeps_everything_even_names_that_are_no_text(tmp_path):
 def test_a_parquet_that_is_no_manifest_is_named(tmp_path):
     path = tmp_path / "m.parquet"
     path.write_bytes(b"text")
-    with pytest.raises(SourceError, match=r"m\.parquet: not a manifest"):
+    with pytest.raises(SourceError, match=r"m\.parquet: not a Feedbench manifest"):
         Manifest.read(path)
 
 

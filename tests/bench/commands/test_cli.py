@@ -97,7 +97,7 @@ def test_every_command_has_help_with_an_example(monkeypatch, capsys, command):
         (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
         (["make-data", "{photos}"], "not empty"),
-        (["scan", "{photos}", "--test", "2"], "test must be a share"),
+        (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

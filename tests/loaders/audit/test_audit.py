@@ -16,7 +16,7 @@ from PIL import Image
 from feedbench.loaders import SourceError, scan
 from feedbench.loaders.audit.audit import attach, audit
 from feedbench.loaders.audit.pool import probe_all
-from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Journal, Store
 from feedbench.loaders.audit.verdicts import verdicts
 from feedbench.loaders.images import jxl
@@ -31,7 +31,9 @@ def audited(source, folder, limits=None):
         return read.append
 
     manifest = scan(source, validation=0, test=0)
-    return audit(manifest, Store(folder), limits or Limits(), processes=2, start=start), sum(read)
+    return audit(manifest, Store(folder), limits or ProbeLimits(), processes=2, start=start), sum(
+        read
+    )
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_a_second_audit_reads_only_what_changed(photos, tmp_path):
 
 
 def test_other_limits_read_again_what_they_refused_and_no_more(photos, tmp_path):
-    small, read = audited(photos, tmp_path / "store", Limits(pixels=20_000))
+    small, read = audited(photos, tmp_path / "store", ProbeLimits(pixels=20_000))
     refused = len(bad_rows(small))
     assert 0 < refused < 45
     assert "more than the limit of 20,000" in bad_rows(small)["reason"][0].as_py()
@@ -73,8 +75,8 @@ def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path)
         "from feedbench.loaders import scan\n"
         "from feedbench.loaders.audit.audit import audit\n"
         "from feedbench.loaders.audit.store import Store\n"
-        "from feedbench.loaders.audit.probe import Limits\n"
-        "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), Limits(),\n"
+        "from feedbench.loaders.audit.probe import ProbeLimits\n"
+        "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), ProbeLimits(),\n"
         "      processes=2, start=lambda total: lambda count: print(count, flush=True))\n"
     )
     store = tmp_path / "killed"
@@ -101,7 +103,7 @@ def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path)
 def test_the_torn_end_of_a_journal_is_passed_over(photos, tmp_path):
     whole, _ = audited(photos, tmp_path / "store")
     store = Store(tmp_path / "torn")
-    store.begin(Limits())
+    store.begin(ProbeLimits())
     rows = whole.table.drop_columns(["label", "split"]).to_pylist()
     with store.journal() as journal:
         for row in rows[:10]:
@@ -139,7 +141,7 @@ def forks(count):
 def test_a_decoder_that_crashes_costs_one_file(photos, tmp_path):
     wanted = files(photos)
     found = {}
-    for number, facts in probe_all(iter(wanted), Limits(), 1, tmp_path / "log"):
+    for number, facts in probe_all(iter(wanted), ProbeLimits(), 1, tmp_path / "log"):
         found[number] = facts
         if len(found) == 10:
             os.kill(forks(1)[0].pid, signal.SIGSEGV)
@@ -153,11 +155,11 @@ def test_a_file_that_takes_too_long_costs_itself_alone(photos, tmp_path):
     vast = photos / "ant" / "vast.webp"  # takes seconds, where a PNG of its size takes 0.4
     Image.new("RGB", (13_000, 13_000)).save(vast, lossless=True, quality=0, method=0)
     wanted = [*files(photos), (99, os.fsencode(vast)), (100, b"/no/such")]
-    found = dict(probe_all(iter(wanted), Limits(seconds=0.4), 1, tmp_path / "log"))
+    found = dict(probe_all(iter(wanted), ProbeLimits(seconds=0.4), 1, tmp_path / "log"))
     assert sorted(found) == [number for number, _ in wanted]
     said = {number: facts["pillow"] for number, facts in found.items() if facts["pillow"]}
     assert said == {
-        99: "refused: not done after 0.4 s, the limit",
+        99: "refused: not done within the limit of 0.4 s",
         100: "No such file or directory",
     }
 
@@ -165,11 +167,11 @@ def test_a_file_that_takes_too_long_costs_itself_alone(photos, tmp_path):
 def test_processes_that_do_not_start_are_told(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(SourceError, match="processes ended with exit code 1; see"):
-        list(probe_all(iter(files(photos)), Limits(), 1, tmp_path / "log"))
+        list(probe_all(iter(files(photos)), ProbeLimits(), 1, tmp_path / "log"))
 
 
 def test_nothing_is_left_when_an_audit_is_given_up(photos, tmp_path):
-    results = probe_all(iter(files(photos)), Limits(), 2, tmp_path / "log")
+    results = probe_all(iter(files(photos)), ProbeLimits(), 2, tmp_path / "log")
     next(results)
     left = forks(2)
     results.close()
@@ -186,9 +188,9 @@ def test_a_file_that_may_not_be_read_is_named(photos, tmp_path):
             folder.chmod(0o755)
     code = (
         "import os, sys\n"
-        "from feedbench.loaders.audit.probe import Limits, probe\n"
+        "from feedbench.loaders.audit.probe import ProbeLimits, probe\n"
         "os.setuid(65534)\n"
-        "print(probe(os.fsencode(sys.argv[1]), Limits())['tensorflow'])\n"
+        "print(probe(os.fsencode(sys.argv[1]), ProbeLimits())['tensorflow'])\n"
     )
     told = subprocess.run(
         [sys.executable, "-c", code, str(locked)], capture_output=True, text=True, check=True
@@ -267,7 +269,7 @@ def test_files_newer_than_the_audit_are_believed(photos, tmp_path):
 
 def test_a_store_that_cannot_be_written_is_named(photos, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SourceError, match="name another folder by FEEDBENCH_CACHE"):
+    with pytest.raises(SourceError, match="set FEEDBENCH_CACHE to another folder"):
         audited(photos, tmp_path / "file" / "store")
 
 

@@ -15,7 +15,7 @@ from feedbench.loaders.cached_source import CachedSource, PackStore
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.images.libjpeg import LiveImages
 from feedbench.loaders.pack import writer as writing
-from feedbench.loaders.pack.build import Packing, fill, opened, unsound
+from feedbench.loaders.pack.build import Packing, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import ABOUT, Pack, arrays_of
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
@@ -102,7 +102,7 @@ def test_a_killed_pack_is_not_whole_and_goes_on(photos, manifest, tmp_path, kind
     code = [sys.executable, "-c", KILLED, str(photos), str(folder), kind]
     assert subprocess.run(code, check=False).returncode == -signal.SIGKILL
     assert not [path for path in folder.iterdir() if path.suffix in (".npy", ".tfrecord")]
-    with pytest.raises(SettingsError, match="no whole pack"):
+    with pytest.raises(SettingsError, match="not a complete pack"):
         Pack(folder)
     for photo in list(photos.rglob("*.jpg"))[:3]:
         os.utime(photo)  # what is there is not read again: only the rest is decoded
@@ -111,7 +111,7 @@ def test_a_killed_pack_is_not_whole_and_goes_on(photos, manifest, tmp_path, kind
             assert writer.left <= len(manifest) - 20
     packed(manifest, folder, kind)
     pack = Pack(folder)
-    assert unsound(pack, lambda _: None) == []
+    assert corrupt_positions(pack, lambda _: None) == []
     undisturbed = packed(manifest, tmp_path / "other", kind)
     own, other = (images("packed", manifest, {"pack": str(one)}) for one in (folder, undisturbed))
     assert np.array_equal(own, other)
@@ -138,7 +138,7 @@ def test_a_byte_that_changed_is_found(manifest, tmp_path):
     data[-1] ^= 1
     path.write_bytes(data)
     pack = Pack(folder)
-    assert unsound(pack, lambda _: None) == [len(manifest) - 1]
+    assert corrupt_positions(pack, lambda _: None) == [len(manifest) - 1]
     pack.close()
 
 
@@ -146,7 +146,7 @@ def test_a_pack_cut_short_names_the_image(manifest, tmp_path):
     folder = packed(manifest, tmp_path / "pack")
     path = folder / "images-00000.npy"
     os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(ImageError, match=r"cat.*14\.jpg: row 44: pack .* cut short"):
+    with pytest.raises(ImageError, match=r"cat.*14\.jpg: row 44: pack .* truncated"):
         images("packed", manifest, {"pack": str(folder)})
 
 
@@ -185,14 +185,16 @@ def test_other_pictures_than_were_packed_are_refused(manifest, tmp_path):
     settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
     for field, value in (("image_size", 48), ("resize", "crop"), ("interpolation", "bilinear")):
         spec = SPEC.model_copy(update={field: value})
-        with pytest.raises(SpecError, match=rf"{field} was .* when it was packed.* {value!r}"):
+        with pytest.raises(
+            SpecError, match=rf"packed with {field} .*, the batch spec has {value!r}"
+        ):
             open_loader("packed", manifest, spec, settings)
 
 
 def test_rows_that_are_not_in_the_pack_are_named(photos, manifest, tmp_path):
     settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
     shutil.copy(photos / "ant" / "00.jpg", photos / "ant" / "new.jpg")
-    with pytest.raises(SettingsError, match=r"ant/new\.jpg is not in it, nor are 0 others"):
+    with pytest.raises(SettingsError, match=r"does not contain ant/new\.jpg and 0 other images"):
         open_loader("packed", scan(photos, validation=0, test=0), SPEC, settings)
 
 
@@ -204,14 +206,16 @@ def test_a_folder_that_holds_something_else_is_refused(manifest, tmp_path):
     with opened(packing, tmp_path / "begun"), pytest.raises(SettingsError, match="another process"):
         packed(manifest, tmp_path / "begun")
     other = SPEC.model_copy(update={"image_size": 48})
-    with pytest.raises(SettingsError, match=r"fields was .*; remove the folder or name another"):
+    with pytest.raises(
+        SettingsError, match=r"started with fields .*; remove the folder or name another"
+    ):
         packed(manifest, tmp_path / "begun", spec=other)
 
 
 def test_a_disk_that_is_too_small_is_said_before(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 9))
     for kind in ("arrays", "jpeg"):
-        with pytest.raises(SettingsError, match=r"needs 0\.00 GB, 0\.00 GB are free; make room"):
+        with pytest.raises(SettingsError, match=r"needs 0\.00 GB, 0\.00 GB are free; free some"):
             packed(manifest, tmp_path / kind, kind)
 
 
