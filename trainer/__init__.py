@@ -1,4 +1,4 @@
-"""The trainer: MobileNetV2 from scratch, one step at a time, the same in bench and training."""
+"""The trainer: keras.applications networks, from scratch or fine-tuned, one step at a time."""
 
 from feedbench.trainer.recipe import Recipe
 

@@ -241,7 +241,7 @@ def run_training(
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.train import train as train_with
     from feedbench.loaders import images_per_epoch, parse_spec, printable
-    from feedbench.trainer.fit import Stopped
+    from feedbench.trainer.fit import TrainingStopped
     from feedbench.trainer.weights import warnings as weights_warnings
 
     terminal = console()
@@ -275,7 +275,7 @@ def run_training(
                 resume=resume,
                 failures=failures or Failures(),
             )
-    except Stopped:
+    except TrainingStopped:
         terminal.print(f"Stopped and kept. Go on: {go_on}", highlight=False, soft_wrap=True)
         return
     except KeyboardInterrupt:

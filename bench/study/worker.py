@@ -18,7 +18,7 @@ from feedbench.bench.trials.worker import die_with_parent, reason, take_output
 from feedbench.loaders import Manifest
 from feedbench.trainer import Recipe
 from feedbench.trainer.errors import TrainerError
-from feedbench.trainer.fit import Stopped
+from feedbench.trainer.fit import TrainingStopped
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         )
         try:
             result = _trained(order, watch)
-        except Stopped:
+        except TrainingStopped:
             answer("stopped")
         except TrainerError as error:
             answer("error", reason=str(error))
