@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# What is known of the tests' files is no part of the user's own cache.
+# Audits of the tests' files do not belong into the user's own cache.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["FEEDBENCH_CACHE"] = _CACHE.name
 os.environ["FEEDBENCH_CONFIG"] = _CACHE.name
@@ -18,7 +18,7 @@ SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height
 
 
 def photograph(random: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Smooth coloured blots: where decoders and filters agree to a few levels."""
+    """Smooth coloured spots, for which decoders and filters agree within a few levels."""
     coarse = random.integers(0, 256, (5, 6, 3), np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
@@ -27,7 +27,7 @@ def photograph(random: np.random.Generator, size: tuple[int, int]) -> Image.Imag
 def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train, validation and test folders of three classes; 15, 2 and 2 JPEGs in each.
 
-    Colour is kept in full: decoders fill in what is left out of it each in a way of its own.
+    Without chroma subsampling: decoders interpolate chroma each in its own way.
     """
     root = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(scope="session")
 def class_folder(splits_folder: Path) -> Path:
-    """A folder a class."""
+    """A folder with one folder per class."""
     return splits_folder / "train"
 
 

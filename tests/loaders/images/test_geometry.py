@@ -29,7 +29,7 @@ def test_a_padded_image_fills_the_square_in_its_longer_direction(height, width, 
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_a_graph_computes_what_python_computes(height, width):
+def test_a_graph_and_python_compute_the_same_sizes(height, width):
     pad = BatchSpec(image_size=224, resize="pad")
     shape = tf.constant([height, width])
     exact, single = tf.cast(shape, tf.float64), tf.cast(shape, tf.float32)
@@ -50,7 +50,7 @@ def test_a_padded_image_is_as_large_as_resize_with_pads(height, width):
     assert (shown.any(1).sum(), shown.any(0).sum()) == padded_size(height, width, 224)
 
 
-def test_the_centre_square_leaves_both_ends_alike():
+def test_the_centre_square_has_equal_margins():
     assert centred(3, 10) == 3
     assert centre_square(100, 301) == (0, 100, 100)
     assert centre_square(301, 100) == (100, 0, 100)
