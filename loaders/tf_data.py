@@ -114,22 +114,21 @@ class _Pipeline:
 
         positions → rows → read → decode → resize → batch → [cache] → augment → range → prefetch
         """
-        calls = _or_autotune(self._settings.num_parallel_calls)
         decoded, cached = self._split(order)
         per_image, per_batch = self._finishing_stages()
+        calls = _or_autotune(self._settings.num_parallel_calls)
 
-        # One call of Python per chunk: one per image would cost Python's lock for each.
         dataset = _chunks(decoded, _CHUNK)
+        # Python is called once per chunk: a call per image would take Python's lock for each.
         dataset = dataset.map(self._rows_and_paths(decoded)).unbatch()
-        # One map for these stages: between maps, images would wait at their full size.
-        dataset = dataset.map(
-            _chain(self._read, self._decode, self._resize, *per_image), num_parallel_calls=calls
-        )
+        # One map for all stages of an image: between maps, images would wait at their full size.
+        dataset = dataset.map(_chain(self._read, self._decode, self._resize, *per_image), calls)
         dataset = dataset.batch(order.batch_size)
+        # Not tf.data's own cache(), which replays the order of its first pass.
         if self._images is not None:
             dataset = dataset.map(self._store).concatenate(self._gathered(cached, calls))
         if per_batch:
-            dataset = dataset.map(_chain(*per_batch), num_parallel_calls=calls)
+            dataset = dataset.map(_chain(*per_batch), calls)
         if self._settings.prefetch:
             dataset = dataset.prefetch(_or_autotune(self._settings.prefetch))
         return dataset.with_options(self._options())
@@ -142,10 +141,8 @@ class _Pipeline:
             self._files.close(len(self._manifest))
 
     def _split(self, order: Order) -> tuple[Order, Order]:
-        """What is decoded, and what is gathered from the cache of decoded images."""
-        if self._images is None:
-            return order, order
-        return order.split_at(self._cached_from)
+        """What to decode, and what to gather from the cache once it holds every row."""
+        return (order, order) if self._images is None else order.split_at(self._cached_from)
 
     def _finishing_stages(self) -> tuple[list[Stage], list[Stage]]:
         """The last stages for each image, and those for each batch.

@@ -55,7 +55,7 @@ class _Delivery:
     """How far a request is delivered.
 
     Attributes:
-        order: what the dataset of this moment gives; another one after each error.
+        order: the order of the current dataset; replaced after each error.
         step: the next batch.
     """
 

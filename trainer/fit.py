@@ -178,7 +178,7 @@ class _Run:
         self.on_step(Step(count, wait_s, self.trainer.latest))
 
     def _locating_loss(self, act: Callable[[], None]) -> None:
-        """Act, and give the step of a loss that is not finite within the run, not its phase."""
+        """Act; if the loss is not finite, set the error's epoch and step to those of the run."""
         try:
             act()
         except NonFiniteLoss as error:

@@ -1,7 +1,7 @@
-"""Sizes and places when an image is brought to the batch's size; one arithmetic for all libraries.
+"""The arithmetic of resizing, shared by Pillow, OpenCV and TensorFlow.
 
-Heights and widths are Python integers, or numbers in a TensorFlow graph: then the caller also gives
-TensorFlow's own minimum, maximum and conversion to an integer.
+Heights and widths are Python integers, or numbers in a TensorFlow graph; in a graph, the caller
+passes TensorFlow's own minimum, maximum and conversion to an integer.
 """
 
 from __future__ import annotations
