@@ -41,7 +41,7 @@ from feedbench.loaders.errors import (
     WorkerError,
     printable,
 )
-from feedbench.loaders.explain import alternatives, explain
+from feedbench.loaders.explain import allowed, alternatives, bounds, explain
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.order import Order
@@ -166,8 +166,11 @@ __all__ = [
     "UnknownLoader",
     "UpperBound",
     "WorkerError",
+    "allowed",
+    "alternatives",
     "bad_rows",
     "blacklist_of",
+    "bounds",
     "by_reason",
     "explain",
     "find_loader",

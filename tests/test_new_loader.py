@@ -72,7 +72,8 @@ from feedbench.loaders import scan
 manifest = scan("photos").only("train")
 suites = {name: [str(one) for one in built_in(name, manifest)] for name in SUITES}
 limit = str(limit_of(Choice(loader="tiny")))
-print(json.dumps({"suites": suites, "tune": [choice.loader for choice in _default_choices(manifest, {})], "limit": limit}))
+tune = [choice.loader for choice in _default_choices(manifest, {})]
+print(json.dumps({"suites": suites, "tune": tune, "limit": limit}))
 """
 DIAGNOSED = """
 import json
