@@ -13,6 +13,7 @@ import pytest
 from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
 from feedbench.loaders.cached_source import InPack, Keeping
 from feedbench.loaders.faults import Faults, tolerance
+from feedbench.loaders.files import PART
 from feedbench.loaders.images.libjpeg import LiveImages
 from feedbench.loaders.pack import writer as writing
 from feedbench.loaders.pack.build import Packing, fill, opened, unsound
@@ -129,6 +130,17 @@ def test_what_was_half_written_is_written_again(manifest, tmp_path):
     shard.write_bytes(data)
     with opened(packing, folder) as writer:
         assert writer.missing().tolist() == [0, *range(10, 45)]
+
+
+def test_the_temporary_file_of_a_killed_writer_is_removed_when_it_resumes(manifest, tmp_path):
+    """Also if it was killed before anything else was written."""
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    for name in ("pack.json.partial", "images-00000.npy.partial"):
+        left = folder / f"{PART}1.{name}"
+        left.touch()
+        with opened(Packing(manifest, SPEC, "arrays"), folder):
+            assert not left.exists()
 
 
 def test_a_byte_that_changed_is_found(manifest, tmp_path):
