@@ -135,7 +135,8 @@ class PackWriter:
         path = self.folder / (ABOUT + PARTIAL)
         wanted = self.about.model_dump(mode="json")
         if not path.exists():
-            if any(child.name != LOCK for child in self.folder.iterdir()):
+            names = {child.name for child in self.folder.iterdir()} - {LOCK}
+            if not all(name.startswith(PART) for name in names):
                 raise SettingsError(f"pack {self.folder}: not empty; name a new or empty folder")
             _write(path, self.about)
             return

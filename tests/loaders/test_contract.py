@@ -122,7 +122,7 @@ def test_a_loader_reads_the_layouts_that_it_declares_and_refuses_others(
             rows = rows_of(read_batches(name, {}, manifest, epochs=1))
             assert sorted(rows) == list(range(len(manifest)))
         else:
-            with pytest.raises(SourceError, match="take another loader"):
+            with pytest.raises(SourceError, match="use another loader"):
                 read_batches(name, {}, manifest, epochs=1)
 
 

@@ -133,13 +133,14 @@ def test_rows_that_are_corrupt_are_written_again(manifest, tmp_path):
 
 
 def test_the_temporary_file_of_a_killed_writer_is_removed_when_it_resumes(manifest, tmp_path):
-    packing = Packing(manifest, SPEC, "arrays", side=64, quality=95)
-    with opened(packing, tmp_path):
-        pass
-    left = tmp_path / f"{PART}1.images-00000.npy.partial"
-    left.touch()
-    with opened(packing, tmp_path):
-        assert not left.exists()
+    """Also if it was killed before anything else was written."""
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    for name in ("pack.json.partial", "images-00000.npy.partial"):
+        left = folder / f"{PART}1.{name}"
+        left.touch()
+        with opened(Packing(manifest, SPEC, "arrays"), folder):
+            assert not left.exists()
 
 
 def test_a_changed_byte_is_detected(manifest, tmp_path):
