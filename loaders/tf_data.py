@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from feedbench.loaders.augment import NEUTRAL
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, Stream
+from feedbench.loaders.file_table import FileTable
 from feedbench.loaders.images.library_call import decode_image
 from feedbench.loaders.images.tensorflow import Decoding, augment, resizer, to_bytes, to_range
 from feedbench.loaders.manifest import Manifest
@@ -22,14 +22,13 @@ from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.settings import Cached, Output, PixelOutput
 from feedbench.loaders.stages.stage import Stages, whole_files
 from feedbench.loaders.stages.tensorflow import CacheWork, TensorFlowWork
+from feedbench.loaders.tf_rows import Element, Stage, by_python, chunks
 from feedbench.loaders.tf_stream import batches
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 Autotune = Literal["autotune"]
-Element = dict[str, Any]  # tensors by name: what passes from stage to stage
-Stage = Callable[[Any], Element]
 _CHUNK = 1024  # rows that enter the graph with one call of Python
 
 
@@ -110,7 +109,7 @@ class _Pipeline:
         self._spec = request.spec
         self._settings = settings
         self._resizer = resizer(request.spec)
-        self._files = _FileTable() if settings.cache == "encoded" else None
+        self._files = FileTable() if settings.cache == "encoded" else None
         self._images = _row_cache(request, settings)
         self._cached_from = request.order.first_full_step
 
@@ -123,7 +122,7 @@ class _Pipeline:
         per_image, per_batch = self._finishing_stages()
         calls = _or_autotune(self._settings.num_parallel_calls)
 
-        dataset = _chunks(decoded, _CHUNK)
+        dataset = chunks(decoded, _CHUNK)
         # Python is called once per chunk: a call per image would take Python's lock for each.
         dataset = dataset.map(self._rows_and_paths(decoded)).unbatch()
         # One map for all stages of an image: between maps, images would wait at their full size.
@@ -162,7 +161,7 @@ class _Pipeline:
 
     def _gathered(self, order: Order, calls: int) -> tf.data.Dataset:
         """The batches of an order from the cache of decoded images."""
-        dataset = _chunks(order, order.batch_size)
+        dataset = chunks(order, order.batch_size)
         dataset = dataset.map(self._rows(order))
         return dataset.map(self._gather, num_parallel_calls=calls)
 
@@ -180,7 +179,7 @@ class _Pipeline:
             values = [rows, order.draws(begin, end), paths]
             return values if codes is None else [*values, codes[rows]]
 
-        return _by_python(order, _CHUNK, columns, types)
+        return by_python(order, _CHUNK, columns, types)
 
     def _rows(self, order: Order) -> Stage:
         import tensorflow as tf
@@ -189,7 +188,7 @@ class _Pipeline:
             return [order.rows(begin, end), order.draws(begin, end)]
 
         types = {"row": tf.int64, "draws": tf.float32}
-        return _by_python(order, order.batch_size, columns, types)
+        return by_python(order, order.batch_size, columns, types)
 
     def _read(self, element: Element) -> Element:
         """File bytes, from the disk or from the table in memory."""
@@ -268,67 +267,6 @@ def _or_autotune(value: int | Autotune) -> int:
     import tensorflow as tf
 
     return int(tf.data.AUTOTUNE) if value == "autotune" else value
-
-
-def _chunks(order: Order, size: int) -> tf.data.Dataset:
-    """The numbers of an order's chunks of `size` positions."""
-    import tensorflow as tf
-
-    count = order.chunk_count(size)
-    return tf.data.Dataset.counter() if count is None else tf.data.Dataset.range(count)
-
-
-def _by_python(
-    order: Order, size: int, columns: Callable[[int, int], list[Any]], types: dict[str, Any]
-) -> Stage:
-    """A stage that asks Python for the columns of a chunk: from its number to vectors by name.
-
-    Not `from_generator`: since Python 3.11 that makes malloc map new memory for everything larger
-    than 128 kB, in the whole process and from then on. Each image then cost page faults.
-    """
-    import tensorflow as tf
-
-    def values(number: Any) -> list[Any]:
-        return columns(*order.chunk(int(number), size))
-
-    def stage(number: Any) -> Element:
-        vectors = tf.numpy_function(values, [number], list(types.values()))
-        element = dict(zip(types, vectors, strict=True))
-        for name, vector in element.items():
-            vector.set_shape((None, len(NEUTRAL)) if name == "draws" else (None,))
-        return element
-
-    return stage
-
-
-class _FileTable:
-    """File bytes by row in a hash table inside the graph; each file is read once."""
-
-    def __init__(self) -> None:
-        import tensorflow as tf
-
-        self._table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
-
-    def read(self, row: Any, path: Any) -> Any:
-        """The bytes of a row's file."""
-        import tensorflow as tf
-
-        data = self._table.lookup(row)
-        is_known = tf.strings.length(data) > 0
-        return tf.cond(is_known, lambda: data, lambda: self._read_and_insert(row, path))
-
-    def close(self, rows: int) -> None:
-        """Remove all entries; the graph may keep the table itself alive."""
-        import tensorflow as tf
-
-        self._table.remove(tf.range(rows, dtype=tf.int64))
-
-    def _read_and_insert(self, row: Any, path: Any) -> Any:
-        import tensorflow as tf
-
-        data = tf.io.read_file(path)
-        with tf.control_dependencies([self._table.insert(row, data)]):
-            return tf.identity(data)
 
 
 def _row_cache(request: Request, settings: TfData) -> RowCache | None:
