@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.signals import interrupts_held
+from feedbench.bench.signals import interrupts_deferred
 
 if TYPE_CHECKING:  # the processes that generate photographs import this file and need no pydantic
     from pydantic import BaseModel
@@ -65,7 +65,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_model(path: Path, model: BaseModel) -> None:
     """Write a model as indented JSON; Ctrl-C is delayed until the file is written."""
-    with interrupts_held():
+    with interrupts_deferred():
         write_text(path, model.model_dump_json(indent=1) + "\n")
 
 

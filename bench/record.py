@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
-from feedbench.bench.signals import interrupts_held
+from feedbench.bench.signals import interrupts_deferred
 from feedbench.loaders import Stream, printable
 from feedbench.loaders.explain import explain
 
@@ -37,7 +37,7 @@ def _consumer(value: str) -> str:
     raise ValueError("must be train, drain or emulated:NAME")
 
 
-Consumer = Annotated[str, AfterValidator(_consumer)]
+ConsumerName = Annotated[str, AfterValidator(_consumer)]
 CacheState = Literal["warm", "cold"]
 
 
@@ -105,7 +105,7 @@ class Block(TimedBlock):
     host: Host | None = Field(None, description="the whole machine, where the system tells")
 
 
-def told(samples: Sequence[float | None]) -> list[float]:
+def present(samples: Sequence[float | None]) -> list[float]:
     """Those that did not fail."""
     return [sample for sample in samples if sample is not None]
 
@@ -184,7 +184,7 @@ class Trial(Conditions):
     loader: str
     settings: dict[str, Any] = Field(description="those that were given")
     all_settings: dict[str, Any] = Field(description="with the defaults of the time")
-    consumer: Consumer
+    consumer: ConsumerName
     spec: dict[str, Any]
     augment: dict[str, Any] | None = Field(None, description="its own, in the spec too, if any")
     recipe: dict[str, Any]
@@ -208,7 +208,7 @@ class Trial(Conditions):
 def write_trials(folder: Path, trials: list[Trial]) -> None:
     """Replace the folder's trials.jsonl by these."""
     # Where Ctrl-C came within pydantic's JSON, it would be told as an error of the record's.
-    with interrupts_held():
+    with interrupts_deferred():
         write_text(folder / TRIALS, "".join(trial.model_dump_json() + "\n" for trial in trials))
 
 

@@ -28,7 +28,7 @@ def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
+def interrupts_deferred() -> Iterator[None]:
     """Defer Ctrl-C; processes started meanwhile never get it, and so print no tracebacks.
 
     The mask is for them. It keeps the signal from this thread alone: another may take it, and

@@ -14,7 +14,7 @@ from feedbench.bench.record import Trial
 from feedbench.loaders import Augment, find_loader
 
 
-class Cost(BaseModel):
+class AugmentCost(BaseModel):
     """One augmentation of one loader.
 
     Attributes:
@@ -36,16 +36,16 @@ class Cost(BaseModel):
         )
 
 
-def with_costs(choices: Iterable[Choice], augment: Augment) -> Iterator[Choice]:
+def with_augment_trials(choices: Iterable[Choice], augment: Augment) -> Iterator[Choice]:
     """Each choice, and beside it the same with no augmentation, and with each of them alone."""
     for choice in choices:
         yield choice
         if choice.augment is None and find_loader(choice.loader).is_choice:
-            for alone in ({}, *each_alone(augment)):
+            for alone in ({}, *single_augmentations(augment)):
                 yield choice.model_copy(update={"augment": alone})
 
 
-def each_alone(augment: Augment) -> Iterator[dict[str, object]]:
+def single_augmentations(augment: Augment) -> Iterator[dict[str, object]]:
     """The augmentations that are drawn, one by one, each where it is made."""
     drawn = augment.model_dump(mode="json", exclude_defaults=True)
     on_device = drawn.pop("on_device", [])
@@ -53,7 +53,7 @@ def each_alone(augment: Augment) -> Iterator[dict[str, object]]:
         yield {name: value, **({"on_device": [name]} if name in on_device else {})}
 
 
-def costs(trials: Iterable[Trial]) -> list[Cost]:
+def augment_costs(trials: Iterable[Trial]) -> list[AugmentCost]:
     """Of every trial with an augmentation of its own, against the one with none."""
     trials = list(trials)
     bare = {_key(trial): trial.rates for trial in trials if trial.augment == {}}
@@ -61,7 +61,7 @@ def costs(trials: Iterable[Trial]) -> list[Cost]:
     return [cost for trial, without in pairs if (cost := _cost(trial, without))]
 
 
-def _cost(trial: Trial, without: dict[int, float]) -> Cost | None:
+def _cost(trial: Trial, without: dict[int, float]) -> AugmentCost | None:
     """None without a block of the same round."""
     rates = trial.rates
     ratio = paired_ratio(rates, without)
@@ -70,7 +70,7 @@ def _cost(trial: Trial, without: dict[int, float]) -> Cost | None:
     added = [1e3 / rates[turn] - 1e3 / without[turn] for turn in rates.keys() & without.keys()]
     augment = Augment.model_validate(trial.augment)
     shown = augment.model_dump(mode="json", exclude_defaults=True)
-    return Cost(
+    return AugmentCost(
         loader=trial.loader,
         settings=trial.settings,
         augment=" ".join(f"{name}={json.dumps(value)}" for name, value in shown.items()),

@@ -33,7 +33,7 @@ class Estimate(BaseModel):
             return {"value" if name == "median" else name: part for name, part in given.items()}
         return given
 
-    def holds(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         """Whether the value lies within the interval, ends included."""
         return self.low <= value <= self.high
 

@@ -11,7 +11,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.internal_loaders import is_choice
-from feedbench.bench.record import Block, Trial, told
+from feedbench.bench.record import Block, Trial, present
 from feedbench.bench.trials.cache_state import unproven
 
 NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
@@ -186,7 +186,7 @@ def _disk_read(blocks: list[Block]) -> int | None:
 
 
 def _gpu_memory(blocks: list[Block]) -> int | None:
-    held = [size for block in blocks for gpu in block.gpus for size in told(gpu.memory_bytes)]
+    held = [size for block in blocks for gpu in block.gpus for size in present(gpu.memory_bytes)]
     return int(max(held)) if held else None
 
 

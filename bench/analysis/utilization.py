@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from feedbench.bench.meters.gpu import throttling
-from feedbench.bench.record import Block, Host, told
+from feedbench.bench.record import Block, Host, present
 
 BUSY = 0.90  # of the time, by NVML, from which a GPU that waits is a contradiction
 WAITING = 0.10  # of the time, from which waiting is no noise
 
 
-def which_to_believe(
+def utilization_conflict(
     wait_share: float, stall: float | None, busy: float | None, multiprocessors: float | None
 ) -> str | None:
     """One sentence or two where NVML says busy and the consumer waited; None where they agree.
@@ -57,13 +57,13 @@ def _seen(multiprocessors: float | None) -> str:
 def gpu_mean(blocks: Iterable[Block], reading: str, index: int | None = None) -> float | None:
     """Of a field of `Gpu`, over all blocks and one GPU or all; None where it was never told."""
     gpus = [gpu for block in blocks for gpu in block.gpus if index in (None, gpu.index)]
-    return _mean(sample for gpu in gpus for sample in told(getattr(gpu, reading)))
+    return _mean(sample for gpu in gpus for sample in present(getattr(gpu, reading)))
 
 
 def host_mean(blocks: Iterable[Block], reading: str) -> float | None:
     """Of a field of `Host`, over all blocks; None where it was never told."""
     hosts = [block.host for block in blocks if block.host]
-    return _mean(sample for host in hosts for sample in told(getattr(host, reading)))
+    return _mean(sample for host in hosts for sample in present(getattr(host, reading)))
 
 
 def cores_in_use(blocks: Iterable[Block]) -> float | None:
@@ -74,13 +74,13 @@ def cores_in_use(blocks: Iterable[Block]) -> float | None:
 
 def cores_at(host: Host) -> list[float]:
     """Cores in use at each sample."""
-    return [sum(told(shares)) for shares in zip(*host.cores.values(), strict=True)]
+    return [sum(present(shares)) for shares in zip(*host.cores.values(), strict=True)]
 
 
 def throttled(blocks: Iterable[Block], index: int | None = None) -> dict[str, float]:
     """Share of the samples in which clocks were held down, by reason."""
     gpus = [gpu for block in blocks for gpu in block.gpus if index in (None, gpu.index)]
-    samples = [int(bits) for gpu in gpus for bits in told(gpu.clock_reasons)]
+    samples = [int(bits) for gpu in gpus for bits in present(gpu.clock_reasons)]
     found = [reason for bits in samples for reason in throttling(bits)]
     return {reason: found.count(reason) / len(samples) for reason in dict.fromkeys(found)}
 
@@ -90,7 +90,7 @@ def _mean(samples: Iterable[float]) -> float | None:
     return sum(kept) / len(kept) if kept else None
 
 
-def host_words(blocks: list[Block]) -> str | None:
+def describe_host(blocks: list[Block]) -> str | None:
     """What the whole machine did, in one sentence; None where nothing is told."""
     read, queue = host_mean(blocks, "disk_read_bytes_per_s"), host_mean(blocks, "disk_queue")
     minor, major = host_mean(blocks, "minor_faults_per_s"), host_mean(blocks, "major_faults_per_s")
@@ -106,7 +106,7 @@ def host_words(blocks: list[Block]) -> str | None:
     return f"The whole machine, others' work too: {said}." if said else None
 
 
-def gpu_words(blocks: list[Block]) -> list[str]:
+def describe_gpus(blocks: list[Block]) -> list[str]:
     """What each GPU did, a sentence each."""
     indexes = sorted({gpu.index for block in blocks for gpu in block.gpus})
     return [said for index in indexes if (said := _one_gpu(blocks, index))]
@@ -124,12 +124,12 @@ _GPU_WORDS: dict[str, Callable[[float], str]] = {
 def _one_gpu(blocks: list[Block], index: int) -> str | None:
     means = {name: gpu_mean(blocks, name, index) for name in _GPU_WORDS}
     parts = [_GPU_WORDS[name](mean) for name, mean in means.items() if mean is not None]
-    parts += [throttling_words(throttled(blocks, index))]
+    parts += [describe_throttling(throttled(blocks, index))]
     said = ", ".join(filter(None, parts))
     return f"GPU {index}: {said}." if said else None
 
 
-def throttling_words(shares: dict[str, float]) -> str:
+def describe_throttling(shares: dict[str, float]) -> str:
     """Empty where nothing held the clocks down."""
     if not shares:
         return ""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import ALPHA, BATCH_SIZE, IMAGE_SIZE, Json, Out, RecipeFile
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import recipe_of, spec_of
@@ -17,13 +17,15 @@ from feedbench.loaders import parse_spec
 from feedbench.trainer import Recipe
 
 
-@takes(option(Timing, "blocks"), option(Timing, "block_seconds"), BATCH_SIZE, IMAGE_SIZE, ALPHA)
+@add_options(
+    option(Timing, "blocks"), option(Timing, "block_seconds"), BATCH_SIZE, IMAGE_SIZE, ALPHA
+)
 def calibrate(
     name: Annotated[
         str,
         typer.Argument(metavar="NAME", help="Name of the profile, as in --consumer emulated:NAME."),
     ],
-    given: Given,
+    given: OptionValues,
     recipe: RecipeFile = None,
     out: Out = None,
     json: Json = None,

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def generate_photos(folder: Path, *, images: int, preset: Preset = "web", seed: int = 0) -> Sample:
     """Write the photos, with a progress bar."""
     from feedbench.bench.data.generate import make_data
-    from feedbench.bench.report.progress import counted
+    from feedbench.bench.report.progress import count_progress
 
     terminal = console()
-    with counted(terminal, "images", images) as advance:
+    with count_progress(terminal, "images", images) as advance:
         made = make_data(folder, images=images, preset=preset, seed=seed, advance=advance)
     terminal.print(
         f"{made.images:,} images of {made.classes} classes in {folder}: mean "

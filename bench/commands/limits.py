@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     BATCH_SIZE,
     IMAGE_SIZE,
@@ -14,9 +14,9 @@ from feedbench.bench.commands.options import (
     Loaders,
     Out,
     Sets,
-    listed,
+    list_images,
     parse_set,
-    readable,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, refuse_synthetic, spec_of
@@ -28,7 +28,7 @@ from feedbench.bench.plan.suites import limits_suite
 _TIMING = {"block_seconds": 2.0, "warm_up_seconds": 2.0}
 
 
-@takes(
+@add_options(
     option(Timing, "blocks"),
     option(Timing, "block_seconds", default=_TIMING["block_seconds"]),
     BATCH_SIZE,
@@ -38,7 +38,7 @@ _TIMING = {"block_seconds": 2.0, "warm_up_seconds": 2.0}
 )
 def limits(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
     blacklist: Blacklist = None,
@@ -50,8 +50,8 @@ def limits(
 
     chosen = chosen_loaders(loader)
     refuse_synthetic(choice.loader for choice in chosen)
-    manifest = listed(data, blacklist).only("train")
+    manifest = list_images(data, blacklist).only("train")
     choices = expand(limits_suite(chosen, parse_set(set_ or ()), manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
-    manifest, left_out = readable(manifest, [choice.loader for choice in choices], console())
+    manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
     run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)

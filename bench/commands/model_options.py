@@ -30,7 +30,7 @@ PANELS: dict[type[BaseModel], str] = {
 }
 
 # The fields that were given on the command line, by model.
-Given = defaultdict[type[BaseModel], dict[str, Any]]
+OptionValues = defaultdict[type[BaseModel], dict[str, Any]]
 Command = Callable[..., None]
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -99,13 +99,13 @@ def as_text(value: Any) -> str | None:
     return str(value)
 
 
-def takes(*options: ModelOption) -> Callable[[Command], Command]:
+def add_options(*options: ModelOption) -> Callable[[Command], Command]:
     """Add options to a command; what is given on the command line reaches it as `given`."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_given(context: typer.Context, **values: Any) -> None:
-            given: Given = defaultdict(dict)
+            given: OptionValues = defaultdict(dict)
             for one in options:
                 value = values.pop(one.field)
                 if _is_given(context, one.field):

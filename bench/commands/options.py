@@ -189,7 +189,7 @@ PIXELS: tuple[ModelOption, ...] = (IMAGE_SIZE, RESIZE, INTERPOLATION, ANTIALIAS,
 SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE, BALANCE)
 
 
-def listed(data: str, blacklist: Path | None) -> Manifest:
+def list_images(data: str, blacklist: Path | None) -> Manifest:
     """The images of a source, with what the last scan found in each file and a person said."""
     from feedbench.loaders import scan
     from feedbench.loaders.audit.audit import attach
@@ -203,16 +203,16 @@ def listed(data: str, blacklist: Path | None) -> Manifest:
     return manifest if blacklist is None else with_blacklist(manifest, blacklist)
 
 
-def readable(
+def readable_rows(
     manifest: Manifest, loaders: Iterable[str], terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:
     """The rows that all these loaders can give; says how many others there are, and why."""
     from feedbench.loaders import find_loader
 
-    return readable_by([find_loader(name).readable_by for name in loaders], manifest, terminal)
+    return rows_readable_by([find_loader(name).readable_by for name in loaders], manifest, terminal)
 
 
-def readable_by(
+def rows_readable_by(
     columns: Iterable[tuple[AuditColumn, ...]], manifest: Manifest, terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:
     """The rows of which one decoder of each tuple can read; says how many others there are."""

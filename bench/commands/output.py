@@ -48,7 +48,7 @@ def console(*, to_errors: bool = False) -> Console:
 
 
 @contextmanager
-def libraries_to(log: Path) -> Iterator[None]:
+def redirect_library_output(log: Path) -> Iterator[None]:
     """What libraries write to standard error goes to a file instead.
 
     TensorFlow writes of its own building there, from C++, whatever its log level is.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feedbench.bench.analysis.best import Best, resolve_loader
-from feedbench.bench.commands.model_options import Given
+from feedbench.bench.commands.model_options import OptionValues
 from feedbench.bench.commands.options import TRAINING_SPEC, parse_set
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Suite, Timing, merged_spec
@@ -17,13 +17,13 @@ from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, p
 from feedbench.trainer import Recipe
 
 
-def spec_of(given: Given) -> dict[str, Any]:
+def spec_of(given: OptionValues) -> dict[str, Any]:
     """The fields of a batch spec that were given, `--flip` among the augmentations."""
     augment = {**given[Augment], **given[BatchSpec].get("augment", {})}
     return {**given[BatchSpec], **({"augment": augment} if augment else {})}
 
 
-def recipe_of(base: dict[str, Any], file: Path | None, given: Given) -> dict[str, Any]:
+def recipe_of(base: dict[str, Any], file: Path | None, given: OptionValues) -> dict[str, Any]:
     """A recipe's fields: those of the file, or without one of `base`, under single options.
 
     Raises:
@@ -35,7 +35,7 @@ def recipe_of(base: dict[str, Any], file: Path | None, given: Given) -> dict[str
     return {**base, **given[Recipe]}
 
 
-def overlay(suite: Suite, recipe: Path | None, given: Given) -> Suite:
+def overlay(suite: Suite, recipe: Path | None, given: OptionValues) -> Suite:
     """A suite under what was given on the command line.
 
     Raises:
@@ -63,7 +63,7 @@ def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
     return [Choice(loader=one.loader, settings=one.settings) for one in best]
 
 
-def chosen_loader(loader: str, sets: Sequence[str] | None, given: Given) -> Best:
+def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) -> Best:
     """The one loader of a command, with its settings and spec under what was given.
 
     A changed spec or setting has no predicted rate.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import (
     FAILURES,
     PIXELS,
     Blacklist,
     Data,
-    listed,
-    readable_by,
+    list_images,
+    rows_readable_by,
 )
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import spec_of
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from feedbench.loaders.pack.build import Packing
 
 
-@takes(*PIXELS, *FAILURES)
+@add_options(*PIXELS, *FAILURES)
 def pack(
     data: Data,
     out: Annotated[
         Path,
         typer.Argument(metavar="PACK", help="Folder of the pack: new, or unfinished to resume."),
     ],
-    given: Given,
+    given: OptionValues,
     kind: Annotated[
         Literal["arrays", "jpeg"],
         typer.Option(
@@ -67,7 +67,7 @@ def pack(
 
     failures = parse_model(Failures, given[Failures], "options")
     terminal = console()
-    manifest, _ = readable_by([READABLE_BY], listed(data, blacklist), terminal)
+    manifest, _ = rows_readable_by([READABLE_BY], list_images(data, blacklist), terminal)
     packing = Packing(manifest, parse_spec(spec_of(given)), kind, side, quality, decode)
     if is_whole(out):
         _check(packing, out, terminal)
@@ -77,7 +77,7 @@ def pack(
 
 def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) -> None:
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.report.progress import counted
+    from feedbench.bench.report.progress import count_progress
     from feedbench.loaders.faults import Faults, tolerance
     from feedbench.loaders.pack.build import fill, opened
 
@@ -92,7 +92,7 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
         with opened(packing, out) as writer:
             if writer.left < images:
                 terminal.print(f"Goes on: {images - writer.left:,} are there", highlight=False)
-            with counted(terminal, "images packed", writer.left) as advance:
+            with count_progress(terminal, "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(
@@ -105,13 +105,13 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
 
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
     from feedbench.bench.errors import RecordError
-    from feedbench.bench.report.progress import counted
+    from feedbench.bench.report.progress import count_progress
     from feedbench.loaders.pack.build import unsound
     from feedbench.loaders.pack.pack import Pack, check_about
 
     pack = Pack(out)
     check_about(pack, packing.about)
-    with counted(terminal, "checked", len(pack)) as advance:
+    with count_progress(terminal, "checked", len(pack)) as advance:
         bad = unsound(pack, advance)
     pack.close()
     if bad:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     PIXELS,
     Blacklist,
@@ -16,23 +16,23 @@ from feedbench.bench.commands.options import (
     Json,
     Loaders,
     Sets,
-    listed,
+    list_images,
     parse_set,
-    readable,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import chosen_loaders, spec_of
 from feedbench.bench.errors import NOTHING_DONE, PlanError
 from feedbench.bench.plan.plan import Choice, PixelCheck, expand
 from feedbench.bench.plan.settings import with_settings
-from feedbench.bench.plan.suites import able_loaders
+from feedbench.bench.plan.suites import available_loaders
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import BatchSpec, Manifest, parse_spec
 
 _BATCH_SIZE, _IMAGES = 32, 200
 
 
-@takes(
+@add_options(
     option(PixelCheck, "images", default=_IMAGES),
     option(PixelCheck, "tolerance"),
     option(BatchSpec, "batch_size", default=_BATCH_SIZE),
@@ -40,7 +40,7 @@ _BATCH_SIZE, _IMAGES = 32, 200
 )
 def pixels(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice of images.", min=0)] = 0,
@@ -59,11 +59,11 @@ def pixels(
     from feedbench.bench.pixels.table import table, verdict, worst_images
 
     check = parse_model(PixelCheck, {"images": _IMAGES, **given[PixelCheck]}, "options")
-    manifest = listed(data, blacklist)
+    manifest = list_images(data, blacklist)
     choices = _choices(loader, set_ or [], manifest)
     spec, terminal = parse_spec({"batch_size": _BATCH_SIZE, **spec_of(given)}), console()
     names = [choice.loader for choice in choices]
-    manifest, _ = readable(manifest, names, terminal)
+    manifest, _ = readable_rows(manifest, names, terminal)
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "manifest.parquet"
         manifest.write(kept)
@@ -94,7 +94,7 @@ def _choices(
 ) -> tuple[Choice, ...]:
     """Those that are named, or all that can read the source, each with its settings."""
     settings = parse_set(options)
-    every = [Choice(loader=one.name) for one in able_loaders(manifest, settings)]
+    every = [Choice(loader=one.name) for one in available_loaders(manifest, settings)]
     choices = expand(with_settings(chosen_loaders(loaders) or every, settings))
     if len(choices) < 2:
         raise PlanError(f"--loader {choices[0].loader}: name another to compare it with")

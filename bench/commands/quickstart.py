@@ -30,7 +30,7 @@ def quickstart(
     from feedbench.bench.files import new_folder
     from feedbench.bench.meters.gpu import find_gpus
     from feedbench.bench.plan.plan import Suite, Timing, make_plan
-    from feedbench.bench.plan.suites import built_in
+    from feedbench.bench.plan.suites import built_in_trials
     from feedbench.loaders import scan as scan_source
     from feedbench.trainer import Recipe
 
@@ -47,7 +47,7 @@ def quickstart(
         timing=Timing(block_seconds=2, warm_up_seconds=4),
         recipe={"alpha": 0.35, "epochs": 4},
         spec={**TRAINING_SPEC, "batch_size": 32, "image_size": 96},
-        trial=list(built_in("quick", manifest)),
+        trial=list(built_in_trials("quick", manifest)),
     )
     best = measure(
         make_plan(suite),
@@ -96,7 +96,7 @@ def _emulated(manifest: Manifest, folder: Path, data: str) -> None:
     """The same loaders before an accelerator that this machine has not, where they differ."""
     from feedbench.bench.plan.accelerators import find_accelerator
     from feedbench.bench.plan.plan import Suite, Timing, make_plan
-    from feedbench.bench.plan.suites import built_in
+    from feedbench.bench.plan.suites import built_in_trials
 
     known = find_accelerator(EMULATED)
     suite = Suite(
@@ -107,6 +107,6 @@ def _emulated(manifest: Manifest, folder: Path, data: str) -> None:
             "batch_size": 64,
             "image_size": known.image_size,
         },
-        trial=list(built_in("quick", manifest)),
+        trial=list(built_in_trials("quick", manifest)),
     )
     measure(make_plan(suite), manifest, folder, None, data)

@@ -44,7 +44,7 @@ def measure(
     interrupted = False
     choices = [choice for choice in plan.choices if choice.augment is None]
     pixels = by_choice(
-        same_pixels(choices, plan, manifest, folder, terminal),
+        compare_pixels(choices, plan, manifest, folder, terminal),
         allowed=plan.pixels.allow_different,
     )
     try:
@@ -72,7 +72,7 @@ def measure(
     return best
 
 
-def same_pixels(
+def compare_pixels(
     choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
 ) -> Pixels | None:
     """Compare the loaders' pixels on a sample, before any of them is timed."""
@@ -109,11 +109,11 @@ def same_pixels(
 
 def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
     """Print the table of a bench, what augmentations cost, and the verdict."""
-    from feedbench.bench.analysis.augment_costs import costs
+    from feedbench.bench.analysis.augment_costs import augment_costs
     from feedbench.bench.report.table import headline, table, verdict
 
     terminal.print(headline(trials), highlight=False)
     terminal.print(table(summary))
-    for cost in costs(trials):
+    for cost in augment_costs(trials):
         terminal.print(str(cost), highlight=False, markup=False, soft_wrap=True)
     terminal.print(verdict(summary), style="bold", highlight=False)

@@ -34,7 +34,7 @@ def run_diagnosis(
     terminal, tested = console(), short_test()
     write_json(folder / "environment.json", environment())
     if not tested.passed:
-        show_test(terminal, tested)
+        print_self_test(terminal, tested)
 
     def say(text: str) -> None:
         terminal.print(text, style="dim", highlight=False)
@@ -109,7 +109,7 @@ def _headline(record: Diagnosed) -> str:
     )
 
 
-def show_test(terminal: Console, found: SelfTest) -> None:
+def print_self_test(terminal: Console, found: SelfTest) -> None:
     """A line a check."""
     for check in found.checks:
         word = "passed" if check.passed else "FAILED"

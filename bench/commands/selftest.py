@@ -10,7 +10,7 @@ import typer
 
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
-from feedbench.bench.commands.run_diagnosis import show_test
+from feedbench.bench.commands.run_diagnosis import print_self_test
 from feedbench.bench.errors import NOTHING_DONE
 
 
@@ -33,7 +33,7 @@ def selftest(
             terminal.print(f"injected: {one.name}", style="dim", highlight=False)
             checks.append(injected_test(one, place, lambda _: None))
     found = SelfTest(checks=checks)
-    show_test(terminal, found)
+    print_self_test(terminal, found)
     if json is not None:
         write_json(json, found.model_dump())
     if not found.passed:

@@ -255,7 +255,7 @@ def _to_draw(trials: list[Trial], number: int | None) -> int:
 
 def _title(trial: Trial) -> str:
     from feedbench.bench.plan.plan import Choice
-    from feedbench.bench.report.table import fed
+    from feedbench.bench.report.table import consumer_text
 
     choice = Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)
-    return f"{choice} → {fed(trial)}"
+    return f"{choice} → {consumer_text(trial)}"

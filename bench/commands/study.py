@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, listed, readable
+from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, list_images, readable_rows
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.errors import NOTHING_DONE
 
@@ -79,7 +79,9 @@ def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Pa
     loaders = {run.best.loader for run in runs_of(chosen, TRAINING_SPEC)}
     blacklist = Path(chosen.blacklist) if chosen.blacklist else None
     # What is held out is always read by the default loader.
-    manifest, _ = readable(listed(chosen.data, blacklist), {*loaders, DEFAULT_LOADER}, console())
+    manifest, _ = readable_rows(
+        list_images(chosen.data, blacklist), {*loaders, DEFAULT_LOADER}, console()
+    )
     for split in ("train", "validation", "test"):
         manifest.only(split)
     folder = result_folder(out, "study")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALPHA,
     FAILURES,
@@ -19,8 +19,8 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Set,
-    listed,
-    readable,
+    list_images,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of, spec_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from feedbench.bench.analysis.best import Best
 
 
-@takes(
+@add_options(
     *(option(Recipe, name) for name in ("weights", "epochs", "base_learning_rate")),
     ALPHA,
     *SPEC,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 )
 def train(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loader = None,
     set_: Set = None,
     recipe: RecipeFile = None,
@@ -92,7 +92,9 @@ def train(
         names = [name for name, value in fixed.items() if value is not None]
         best, made = _begun(resume, [*names, *spec_of(given), *given[Recipe]])
     # What is held out is always read by the default loader.
-    manifest, _ = readable(listed(data, blacklist), [best.loader, DEFAULT_LOADER], console())
+    manifest, _ = readable_rows(
+        list_images(data, blacklist), [best.loader, DEFAULT_LOADER], console()
+    )
     folder = resume or result_folder(out, "train")
     kept = given[Failures] if blacklist is None else {"blacklist": blacklist, **given[Failures]}
     again = resume_command(data, folder, kept)

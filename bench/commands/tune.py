@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
     ALPHA,
@@ -27,17 +27,17 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Sets,
-    listed,
+    list_images,
     parse_set,
-    readable,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay
-from feedbench.bench.commands.run_bench import same_pixels
+from feedbench.bench.commands.run_bench import compare_pixels
 from feedbench.bench.errors import NOTHING_DONE, PlanError
 from feedbench.bench.plan.plan import Choice, Suite, Timing, make_plan
 from feedbench.bench.plan.settings import with_settings
-from feedbench.bench.plan.suites import able_loaders
+from feedbench.bench.plan.suites import available_loaders
 from feedbench.loaders import LOADERS
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _TIMING = Timing(block_seconds=0.75, warm_up_seconds=2.0)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-@takes(
+@add_options(
     CONSUMER,
     TIMING_SEED,
     BATCH_SIZE,
@@ -66,7 +66,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 )
 def tune(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
     budget: Annotated[str, typer.Option(help="Time for the search: 90s, 5m, 1h.")] = "10m",
@@ -93,12 +93,12 @@ def tune(
     if max_cores is not None:
         restrict_cores(max_cores)
     terminal = console()
-    manifest = listed(data, blacklist).only("train")
+    manifest = list_images(data, blacklist).only("train")
     settings = parse_set(set_ or ())
     choices = chosen_loaders(loader) or _default_choices(manifest, settings)
     suite = Suite(trial=with_settings(choices, settings), timing=_TIMING)
     plan = make_plan(overlay(suite, recipe, given))
-    manifest, _ = readable(manifest, [choice.loader for choice in suite.trial], terminal)
+    manifest, _ = readable_rows(manifest, [choice.loader for choice in suite.trial], terminal)
     earlier = read_tune(resume, plan, conditions(manifest)) if resume else (None, [])
     folder = resume or result_folder(out, "tune")
     limits = Limits(seconds, None if max_memory is None else int(max_memory * 1e9))
@@ -107,7 +107,7 @@ def tune(
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:
     """All that can read the source; what needs a setting only if it is given."""
-    names = [loader.name for loader in able_loaders(manifest)]
+    names = [loader.name for loader in available_loaders(manifest)]
     more = [name for name in settings if name in LOADERS and name not in names]
     return [Choice(loader=name) for name in (*names, *more)]
 
@@ -134,7 +134,7 @@ def _search(
     begun, facts = monotonic(), environment()
     write_json(folder / "environment.json", facts)
     checked = pixel_choices(defaults)
-    pixels = same_pixels(checked, plan, manifest, folder, terminal)
+    pixels = compare_pixels(checked, plan, manifest, folder, terminal)
 
     def told(finding: Any) -> None:
         terminal.print(line(finding), highlight=False, markup=False, soft_wrap=True)

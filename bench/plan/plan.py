@@ -21,7 +21,7 @@ from pydantic import (
 
 from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.bench.record import CacheState, Consumer
+from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.loaders import BASELINE, BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
 
@@ -101,7 +101,7 @@ class PixelCheck(_Given):
 class Suite(_Given):
     """A suite file: each list among a trial's settings expands into a grid."""
 
-    consumer: Consumer = Field(
+    consumer: ConsumerName = Field(
         "train",
         description="What takes the batches. train: the real trainer; emulated:NAME: an "
         "accelerator's measured step time, such as emulated:a100; drain: nothing, to measure the "
@@ -122,7 +122,7 @@ class Plan:
     choices: tuple[Choice, ...]
     spec: BatchSpec
     recipe: Recipe
-    consumer: Consumer
+    consumer: ConsumerName
     timing: Timing
     failures: Failures
     pixels: PixelCheck
@@ -157,7 +157,7 @@ def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     return tuple(expanded.values())
 
 
-def with_ceiling(choices: tuple[Choice, ...], consumer: Consumer) -> tuple[Choice, ...]:
+def with_baseline(choices: tuple[Choice, ...], consumer: ConsumerName) -> tuple[Choice, ...]:
     """A trainer's ceiling is always measured: without it no utilization can be told."""
     if consumer == "drain" or any(choice.loader == BASELINE for choice in choices):
         return choices
@@ -189,7 +189,7 @@ def make_plan(suite: Suite) -> Plan:
         LoaderError: a loader, a setting or the spec is not.
     """
     return Plan(
-        choices=with_ceiling(expand(suite.trial), suite.consumer),
+        choices=with_baseline(expand(suite.trial), suite.consumer),
         spec=parse_spec(suite.spec),
         recipe=parse_model(Recipe, suite.recipe, "recipe"),
         consumer=suite.consumer,

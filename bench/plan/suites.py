@@ -16,7 +16,7 @@ from feedbench.loaders.explain import alternatives
 SUITES: tuple[SuiteName, ...] = ("quick", "standard")
 
 
-def able_loaders(manifest: Manifest, given: Container[str] = ()) -> list[Loader]:
+def available_loaders(manifest: Manifest, given: Container[str] = ()) -> list[Loader]:
     """The loaders that can read a source as they are, or with the settings given for them.
 
     Args:
@@ -32,16 +32,18 @@ def able_loaders(manifest: Manifest, given: Container[str] = ()) -> list[Loader]
     ]
 
 
-def built_in(name: SuiteName, manifest: Manifest, given: Container[str] = ()) -> tuple[Choice, ...]:
+def built_in_trials(
+    name: SuiteName, manifest: Manifest, given: Container[str] = ()
+) -> tuple[Choice, ...]:
     """What each loader that can read a source brings to a built-in suite."""
     return tuple(
         Choice(loader=loader.name, settings=dict(settings))
-        for loader in able_loaders(manifest, given)
+        for loader in available_loaders(manifest, given)
         for settings in loader.suites.get(name, ())
     )
 
 
-def named_suite(
+def select_suite(
     name: str | None,
     loaders: Sequence[Choice],
     settings: dict[str, dict[str, Any]],
@@ -57,7 +59,7 @@ def named_suite(
     if loaders:
         chosen = Suite(trial=list(loaders))
     elif (name or "quick") in SUITES:
-        chosen = Suite(trial=list(built_in(cast("SuiteName", name or "quick"), manifest)))
+        chosen = Suite(trial=list(built_in_trials(cast("SuiteName", name or "quick"), manifest)))
     elif Path(str(name)).suffix == ".toml":
         chosen = read_suite(Path(str(name)))
     else:
@@ -76,8 +78,8 @@ def limits_suite(
         PlanError: a setting of a loader that is not among them.
     """
     if loaders:
-        return named_suite(None, loaders, settings, manifest)
-    trials = built_in("limits", manifest, settings)
+        return select_suite(None, loaders, settings, manifest)
+    trials = built_in_trials("limits", manifest, settings)
     return _with_settings(Suite(trial=list(trials)), settings)
 
 

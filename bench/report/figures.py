@@ -14,7 +14,7 @@ _FORMAT = "png"  # of a file without suffix
 
 
 @contextmanager
-def picture(path: Path, width: float, height: float, dpi: int = 120) -> Iterator[Any]:
+def saved_figure(path: Path, width: float, height: float, dpi: int = 120) -> Iterator[Any]:
     """Yields an empty matplotlib figure, and saves it in the format of the file's suffix.
 
     Args:

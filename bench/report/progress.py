@@ -21,7 +21,7 @@ from feedbench.bench.trials.run import Event, Report
 _REFRESHES_PER_SECOND = 2  # a display drawn more often takes processor time from what is measured
 
 
-def bar(console: Console, *columns: TextColumn) -> Progress:
+def progress_bar(console: Console, *columns: TextColumn) -> Progress:
     """A progress bar with counts, time spent and time left."""
     return Progress(
         TextColumn("{task.description}"),
@@ -42,16 +42,18 @@ def bench_progress(console: Console) -> Iterator[Report]:
     if not console.is_terminal:
         yield lambda event: _plain(console, event)
         return
-    with bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
         task = progress.add_task("starting", total=None, rate="")
         yield lambda event: _live(progress, task, event)
 
 
 @contextmanager
-def counted(console: Console, description: str, total: int) -> Iterator[Callable[[int], None]]:
+def count_progress(
+    console: Console, description: str, total: int
+) -> Iterator[Callable[[int], None]]:
     """Shows how many of a number of things are done; plain lines at each tenth."""
     if console.is_terminal:
-        with bar(console) as progress:
+        with progress_bar(console) as progress:
             task = progress.add_task(description, total=total)
             yield lambda count: progress.advance(task, count)
         return
@@ -76,7 +78,7 @@ def scan_progress(console: Console) -> Iterator[Callable[[int], Callable[[int], 
     if not console.is_terminal:
         yield lambda total: _ten_lines(console, "read", total)
         return
-    with bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
 
         def start(total: int) -> Callable[[int], None]:
             task = progress.add_task("reading files", total=total, rate="")

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import Summary, TrialSummary
-from feedbench.bench.analysis.utilization import throttling_words, which_to_believe
+from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
@@ -136,7 +136,7 @@ def _caption(summary: Summary) -> str:
         notes.append("GPU: time with a kernel running (NVML). SMs: multiprocessors in use (GPM).")
     notes += [f"{_name(trial)}: {said}" for trial in summary.trials if (said := _clash(trial))]
     notes += [
-        f"{_name(trial)}: {throttling_words(trial.gpu_throttled)}."
+        f"{_name(trial)}: {describe_throttling(trial.gpu_throttled)}."
         for trial in summary.trials
         if trial.gpu_throttled
     ]
@@ -157,7 +157,7 @@ def _clash(trial: TrialSummary) -> str | None:
     if trial.wait_share is None:
         return None
     kept = trial.accelerator_utilization
-    return which_to_believe(
+    return utilization_conflict(
         trial.wait_share,
         None if kept is None else 1 - kept,
         trial.gpu_utilization,
@@ -173,11 +173,11 @@ def headline(trials: list[Trial]) -> str:
     spec: dict[str, Any] = trial.spec
     return (
         f"{trial.images:,} images → {spec['image_size']} px, {spec['resize']}, "
-        f"{spec['interpolation']}, batch {spec['batch_size']} → {fed(trial)}"
+        f"{spec['interpolation']}, batch {spec['batch_size']} → {consumer_text(trial)}"
     )
 
 
-def fed(trial: Trial) -> str:
+def consumer_text(trial: Trial) -> str:
     """What took the batches, with all that is assumed of it."""
     if trial.accelerator is None:
         if trial.consumer == "drain":

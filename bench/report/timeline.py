@@ -12,7 +12,7 @@ import numpy as np
 from feedbench.bench.meters.gpu import throttling
 from feedbench.bench.meters.sampling import begins
 from feedbench.bench.record import Block, Gpu
-from feedbench.bench.report.figures import picture
+from feedbench.bench.report.figures import saved_figure
 
 _WAIT, _STEP, _THROTTLED = "#e45756", "#54a24b", "#f58518"
 _GAP = 0.03  # of a mean block, between two blocks
@@ -51,7 +51,7 @@ def draw_timeline(blocks: Sequence[Block], path: Path, title: str) -> None:
     rows = [row for row in _rows(blocks) if any(map(_is_told, _tracks(row, blocks)))]
     cores = any(block.host and block.host.cores for block in blocks)
     heights = [_INCHES["batches"], *[_INCHES["row"]] * (cores + len(rows))]
-    with picture(path, _INCHES["width"], sum(heights) + _INCHES["rest"], _DPI) as figure:
+    with saved_figure(path, _INCHES["width"], sum(heights) + _INCHES["rest"], _DPI) as figure:
         axes = figure.subplots(
             len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
         )[:, 0]

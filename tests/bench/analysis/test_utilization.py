@@ -4,7 +4,12 @@ import pytest
 from rich.console import Console
 
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.analysis.utilization import gpu_words, host_words, throttled, which_to_believe
+from feedbench.bench.analysis.utilization import (
+    describe_gpus,
+    describe_host,
+    throttled,
+    utilization_conflict,
+)
 from feedbench.bench.record import Block, Gpu, Host
 from feedbench.bench.report.table import table
 
@@ -28,20 +33,20 @@ def shown(trials) -> str:
 
 
 def test_a_stall_makes_the_wait_the_one_to_believe():
-    said = which_to_believe(wait_share=0.40, stall=0.38, busy=0.97, multiprocessors=0.31)
+    said = utilization_conflict(wait_share=0.40, stall=0.38, busy=0.97, multiprocessors=0.31)
     assert "busy 97% of the time, yet the consumer waited for batches 40% of it" in said
     assert "believe the wait. 38% of the rate with synthetic batches is lost" in said
     assert "GPM saw 31% of the multiprocessors in use" in said
 
 
 def test_a_wait_without_a_stall_makes_nvml_the_one_to_believe():
-    said = which_to_believe(wait_share=0.90, stall=0.01, busy=1.0, multiprocessors=None)
+    said = utilization_conflict(wait_share=0.90, stall=0.01, busy=1.0, multiprocessors=None)
     assert "believe NVML. Only 1% of the rate with synthetic batches is lost" in said
     assert "GPM" not in said
 
 
 def test_without_a_ceiling_it_is_said_what_would_tell():
-    said = which_to_believe(wait_share=0.40, stall=None, busy=0.97, multiprocessors=None)
+    said = utilization_conflict(wait_share=0.40, stall=None, busy=0.97, multiprocessors=None)
     assert "the rate with synthetic batches would tell which to believe" in said
 
 
@@ -49,7 +54,7 @@ def test_without_a_ceiling_it_is_said_what_would_tell():
     ("wait_share", "busy"), [(0.40, 0.89), (0.09, 0.97), (0.40, None), (0.0, 0.1)]
 )
 def test_where_they_agree_or_there_is_no_gpu_nothing_is_said(wait_share, busy):
-    assert which_to_believe(wait_share, 0.4, busy, 0.3) is None
+    assert utilization_conflict(wait_share, 0.4, busy, 0.3) is None
 
 
 def test_a_bench_says_of_each_trial_which_to_believe(trial):
@@ -84,16 +89,16 @@ def test_a_gpu_and_the_machine_are_told_in_a_sentence_each():
     )
     about = {"seconds": 3.0, "images": 1, "wait_s": [], "step_s": []}
     blocks = [Block(gpus=[BUSY], host=host, **about)]
-    assert gpu_words(blocks) == [
+    assert describe_gpus(blocks) == [
         "GPU 0: a kernel running 97% of the time (NVML), 31% of the multiprocessors in use (GPM), "
         "300 W, 100 MB/s from the host, clocks of 1,200 MHz, clocks held down in these shares of "
         "the samples: power cap 50%."
     ]
     assert throttled(blocks) == {"power cap": 0.5}
-    assert host_words(blocks) == (
+    assert describe_host(blocks) == (
         "The whole machine, others' work too: 1.2 of 2 cores in use, 30 MB/s read from disks, "
         "0.2 requests in flight at them, 1,500 page faults a second, "
         "1.5 more that waited for a disk."
     )
-    assert gpu_words([Block(**about)]) == []
-    assert host_words([Block(**about)]) is None
+    assert describe_gpus([Block(**about)]) == []
+    assert describe_host([Block(**about)]) is None

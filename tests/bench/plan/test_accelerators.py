@@ -20,7 +20,7 @@ from feedbench.bench.plan.accelerators import (
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing, make_plan
 from feedbench.bench.plan.plan import Suite as SuiteModel
 from feedbench.bench.plan.toml import parse_model
-from feedbench.bench.report.table import fed
+from feedbench.bench.report.table import consumer_text
 from feedbench.bench.training.calibrate import as_profile, made_up_rows
 from feedbench.bench.trials.run import run
 from feedbench.loaders import Batch, BatchSpec
@@ -59,7 +59,7 @@ def test_fed_by_synthetic_it_runs_at_its_stated_rate(tmp_path):
     rate = median_interval([block.images_per_second for block in trial.blocks]).value
     assert rate == pytest.approx(400, rel=0.01)
     assert summarize([trial]).trials[0].accelerator_utilization == 1.0
-    assert "a clock" in fed(trial)
+    assert "a clock" in consumer_text(trial)
 
 
 @pytest.mark.alone

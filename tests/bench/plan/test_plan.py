@@ -2,7 +2,7 @@
 
 import pytest
 
-from feedbench.bench.analysis.augment_costs import costs, with_costs
+from feedbench.bench.analysis.augment_costs import augment_costs, with_augment_trials
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import (
@@ -11,9 +11,9 @@ from feedbench.bench.plan.plan import (
     make_plan,
     merged_spec,
     read_suite,
-    with_ceiling,
+    with_baseline,
 )
-from feedbench.bench.plan.suites import SUITES, named_suite
+from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.loaders import Augment, LoaderError, scan
 
 
@@ -31,10 +31,10 @@ def test_lists_expand_into_every_combination_once():
 
 def test_the_ceiling_of_a_trainer_is_always_measured():
     one = (Choice(loader="tf_data"),)
-    assert [choice.loader for choice in with_ceiling(one, "train")] == ["tf_data", "synthetic"]
-    assert with_ceiling(one, "drain") == one
+    assert [choice.loader for choice in with_baseline(one, "train")] == ["tf_data", "synthetic"]
+    assert with_baseline(one, "drain") == one
     own = (Choice(loader="synthetic", settings={"output": "float32"}),)
-    assert with_ceiling(own, "train") == own
+    assert with_baseline(own, "train") == own
 
 
 def test_a_suite_file_is_a_plan(tmp_path):
@@ -82,7 +82,7 @@ def test_a_fault_in_a_suite_file_is_named(tmp_path, text, said):
 
 @pytest.mark.parametrize("name", SUITES)
 def test_a_built_in_suite_can_be_opened(name, tiny_photos):
-    plan = make_plan(named_suite(name, [], {}, scan(tiny_photos)))
+    plan = make_plan(select_suite(name, [], {}, scan(tiny_photos)))
     assert len(plan.choices) > 3
     assert plan.choices[-1].loader == "synthetic"
 
@@ -90,9 +90,9 @@ def test_a_built_in_suite_can_be_opened(name, tiny_photos):
 def test_a_setting_of_a_loader_that_is_not_tried_is_refused(tiny_photos):
     used, given = [Choice(loader="tf_data")], {"keras_pil": {"workers": 2}}
     with pytest.raises(PlanError, match=r"--set keras_pil\.workers: .* only tf_data; name it by"):
-        named_suite(None, used, given, scan(tiny_photos))
+        select_suite(None, used, given, scan(tiny_photos))
     with pytest.raises(PlanError, match=r"--set tfdata\.prefetch: .* did you mean 'tf_data'\?"):
-        named_suite(None, used, {"tfdata": {"prefetch": 2}}, scan(tiny_photos))
+        select_suite(None, used, {"tfdata": {"prefetch": 2}}, scan(tiny_photos))
 
 
 def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
@@ -103,7 +103,7 @@ def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
 def test_augmentations_are_measured_alone_beside_none_of_them():
     augment = Augment(rotation=15, brightness=0.1, on_device=("brightness",))
     given = (Choice(loader="tf_data", settings={"prefetch": 2}), Choice(loader="synthetic"))
-    made = list(with_costs(given, augment))
+    made = list(with_augment_trials(given, augment))
     assert [choice.augment for choice in made] == [
         None,
         {},
@@ -118,7 +118,9 @@ def test_augmentations_are_measured_alone_beside_none_of_them():
 def test_the_cost_of_an_augmentation_comes_from_paired_blocks(trial):
     bare = trial("tf_data", [1000, 500, 1000], augment={})
     turned = trial("tf_data", [800, 400, 800], augment={"rotation": 15})
-    (cost,) = costs([trial("tf_data", [700, 350, 700]), bare, turned, trial("keras_pil", [9] * 3)])
+    (cost,) = augment_costs(
+        [trial("tf_data", [700, 350, 700]), bare, turned, trial("keras_pil", [9] * 3)]
+    )
     assert dict(cost.ratio) == pytest.approx({"value": 0.8, "low": 0.8, "high": 0.8})
     assert cost.ms_per_image.value == pytest.approx(0.25)
     assert "rotation=15.0 costs 0.250 [0.250, 0.500] ms" in str(cost)
