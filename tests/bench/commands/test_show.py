@@ -119,7 +119,7 @@ def test_options_for_trials_need_trials(capsys, monkeypatch, tmp_path):
     study = RESULTS / "range-study"
     code, _, errors = shown(capsys, monkeypatch, study, "--trace", tmp_path / "trace.json")
     assert code == 2
-    assert "trials.jsonl: No such file or directory; give the folder that a bench" in errors
+    assert "trials.jsonl: No such file or directory; give the result folder of a bench" in errors
 
 
 def test_nothing_measured_is_exit_code_1(capsys, monkeypatch, tmp_path, trial):
