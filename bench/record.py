@@ -247,9 +247,9 @@ def read_trials(folder: Path) -> list[Trial]:
         raise RecordError(f"{path}: {error.strerror}; give the result folder of a bench") from error
     trials = [_trial(path, number, line) for number, line in enumerate(lines, 1)]
     for number, trial in enumerate(trials, 1):
-        if changed := differences(trials[0], trial):
+        if diff := differences(trials[0], trial):
             raise RecordError(
-                f"{path}: line {number} was not measured under the conditions of line 1: {changed}; "
+                f"{path}: line {number} was not measured under the conditions of line 1: {diff}; "
                 "give the record of one run"
             )
     return trials
