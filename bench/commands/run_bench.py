@@ -110,10 +110,26 @@ def compare_pixels(
 def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
     """Print the table of a bench, what augmentations cost, and the verdict."""
     from feedbench.bench.analysis.augment_costs import augment_costs
-    from feedbench.bench.report.table import headline, table, verdict
+    from feedbench.bench.report.summary_text import headline
 
     terminal.print(headline(trials), highlight=False)
-    terminal.print(table(summary))
+    print_table(terminal, summary)
     for cost in augment_costs(trials):
         terminal.print(str(cost), highlight=False, markup=False, soft_wrap=True)
-    terminal.print(verdict(summary), style="bold", highlight=False)
+    print_verdict(terminal, summary)
+
+
+def print_table(terminal: Console, summary: Summary) -> None:
+    """Print the table of a bench and its notes."""
+    from feedbench.bench.report.table import notes, summary_table
+
+    terminal.print(summary_table(summary, terminal.width))
+    for text in notes(summary, terminal.width):
+        terminal.print(text, highlight=False, markup=False)
+
+
+def print_verdict(terminal: Console, summary: Summary) -> None:
+    """Print which loader to use."""
+    from feedbench.bench.report.summary_text import verdict
+
+    terminal.print(verdict(summary), style="bold", highlight=False, markup=False)

@@ -76,9 +76,10 @@ def show_limits(
 
 def print_limits(terminal: Console, trials: list[Trial], found: Limits) -> None:
     """Print the limits, and the share of them that each loader reaches."""
-    from feedbench.bench.limits.table import limits_table, shares_table
-    from feedbench.bench.report.table import headline
+    from feedbench.bench.limits.table import SHARES_NOTE, limits_table, shares_table
+    from feedbench.bench.report.summary_text import headline
 
     terminal.print(headline(trials), highlight=False)
-    terminal.print(limits_table(found))
-    terminal.print(shares_table(found))
+    terminal.print(limits_table(found, terminal.width))
+    terminal.print(shares_table(found, terminal.width))
+    terminal.print(SHARES_NOTE, highlight=False)

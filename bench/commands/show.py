@@ -12,7 +12,7 @@ import typer
 
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
-from feedbench.bench.commands.run_bench import show_summary
+from feedbench.bench.commands.run_bench import print_table, print_verdict, show_summary
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.commands.run_limits import print_limits
 from feedbench.bench.commands.run_training import show_training
@@ -130,11 +130,10 @@ def _summary(terminal: Console, path: Path) -> Shown:
     """A bench whose trials were not kept."""
     from feedbench.bench.analysis.summary import Summary
     from feedbench.bench.files import read_model
-    from feedbench.bench.report.table import table, verdict
 
     summary = read_model(path, Summary, "bench")
-    terminal.print(table(summary))
-    terminal.print(verdict(summary), style="bold", highlight=False)
+    print_table(terminal, summary)
+    print_verdict(terminal, summary)
     return Shown(summary.model_dump(), summary.winner is not None)
 
 
@@ -255,7 +254,7 @@ def _to_draw(trials: list[Trial], number: int | None) -> int:
 
 def _title(trial: Trial) -> str:
     from feedbench.bench.plan.plan import Choice
-    from feedbench.bench.report.table import consumer_text
+    from feedbench.bench.report.summary_text import consumer_text
 
     choice = Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)
     return f"{choice} → {consumer_text(trial)}"

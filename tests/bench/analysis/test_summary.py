@@ -4,7 +4,7 @@ import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.record import Gpu, WarmUp
-from feedbench.bench.report.table import consumer_text
+from feedbench.bench.report.summary_text import consumer_text
 
 
 def test_the_fastest_loader_wins(trial):

@@ -1,9 +1,7 @@
 """Contradicting meters are explained, and all readings are described in words."""
 
 import pytest
-from rich.console import Console
 
-from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.analysis.utilization import (
     describe_gpus,
     describe_host,
@@ -11,7 +9,6 @@ from feedbench.bench.analysis.utilization import (
     utilization_conflict,
 )
 from feedbench.bench.record import Block, Gpu, Host
-from feedbench.bench.report.table import table
 
 BUSY = Gpu(
     index=0,
@@ -24,12 +21,6 @@ BUSY = Gpu(
     clock_reasons=[0x1, 0x4],
     memory_bytes=[10, 30],
 )
-
-
-def shown(trials) -> str:
-    console = Console(width=400, record=True)
-    console.print(table(summarize(trials)))
-    return console.export_text()
 
 
 def test_with_a_stall_the_wait_is_believed():
@@ -55,27 +46,6 @@ def test_without_a_synthetic_rate_the_note_asks_for_it():
 )
 def test_there_is_no_note_if_the_meters_agree_or_no_gpu_is_present(wait_share, busy):
     assert utilization_conflict(wait_share, 0.4, busy, 0.3) is None
-
-
-def test_a_bench_says_of_each_trial_which_to_believe(trial):
-    ceiling = trial("synthetic", [200, 200], wait=0.0, gpus=[BUSY])
-    starved = trial("keras_pil", [100, 100], wait=0.8, gpus=[BUSY])
-    said = shown([starved, ceiling])
-    assert "keras_pil: NVML says that the GPU was busy 97% of the time" in said
-    assert "believe the wait. 50% of the rate" in said
-    assert "synthetic: NVML says" not in said
-    assert "keras_pil: clocks held down in these shares of the samples: power cap 50%." in said
-    assert "31%" in said
-    assert "300 W" in said
-
-
-def test_a_gpu_that_does_not_tell_has_no_columns_for_it(trial):
-    silent = Gpu(index=0, at_s=[1.0], utilization=[0.5], memory_bytes=[7])
-    said = shown([trial("keras_pil", [100], gpus=[silent])])
-    assert "GPU memory" in said
-    assert "SMs" not in said
-    assert "GPU power" not in said
-    assert "GPU memory" not in shown([trial("keras_pil", [100])])
 
 
 def test_each_gpu_and_the_machine_are_described_in_one_sentence():

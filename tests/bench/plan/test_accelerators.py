@@ -20,7 +20,7 @@ from feedbench.bench.plan.accelerators import (
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing, make_plan
 from feedbench.bench.plan.plan import Suite as SuiteModel
 from feedbench.bench.plan.toml import parse_model
-from feedbench.bench.report.table import consumer_text
+from feedbench.bench.report.summary_text import consumer_text
 from feedbench.bench.training.calibrate import as_profile, made_up_rows
 from feedbench.bench.trials.run import run
 from feedbench.loaders import Batch, BatchSpec
