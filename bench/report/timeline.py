@@ -101,7 +101,7 @@ def _draw_cores(axes: Any, blocks: Sequence[Block], starts: Sequence[float]) -> 
         rows = np.arange(len(cores) + 1) - 0.5
         axes.pcolormesh(edges, rows, in_use, vmin=0, vmax=1, cmap="Blues")
     axes.set_yticks(*_core_ticks(cores), fontsize=7)
-    axes.set_ylabel("core in use", fontsize=8)
+    axes.set_ylabel("cores in use", fontsize=8)
 
 
 def _core_ticks(cores: Sequence[int]) -> tuple[Sequence[int], Sequence[str]]:

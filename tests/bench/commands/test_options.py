@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from feedbench.bench import commands
-from feedbench.bench.cli import COMMANDS, _app_of
+from feedbench.bench.cli import COMMANDS, command_app
 from feedbench.bench.commands.loaders import loaders
 from feedbench.bench.commands.model_options import PANELS, as_text
 from feedbench.bench.commands.options import (
@@ -47,7 +47,7 @@ def given(**fields):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_defaults_and_help_are_those_of_the_models(name):
     models = {panel: [one for one in PANELS if PANELS[one] == panel] for panel in PANELS.values()}
-    options = typer.main.get_command(_app_of(name)).params
+    options = typer.main.get_command(command_app(name)).params
     for option in options:
         holders = [
             model
@@ -89,7 +89,7 @@ def test_no_command_imports_another():
 
 def test_a_command_is_the_function_of_its_name_in_its_module():
     for name in COMMANDS:
-        assert typer.main.get_command(_app_of(name)).name == name
+        assert typer.main.get_command(command_app(name)).name == name
 
 
 def test_set_reads_numbers_words_truth_and_lists():
