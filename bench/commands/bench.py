@@ -1,4 +1,4 @@
-"""bench: measure, choose, show."""
+"""bench: measures loaders and chooses the best."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def bench(
     Among ties, the cheapest in memory and CPU time wins. Options override a suite file.
     """
     manifest = list_images(data, blacklist).only("train")
-    chosen = select_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)
-    plan = make_plan(overlay(chosen, recipe, given))
+    selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)
+    plan = make_plan(overlay(selected, recipe, given))
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]

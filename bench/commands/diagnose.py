@@ -1,4 +1,4 @@
-"""diagnose: where the time goes, and what would change it."""
+"""diagnose: finds the bottleneck and predicts what would remove it."""
 
 from __future__ import annotations
 

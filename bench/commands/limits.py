@@ -1,4 +1,4 @@
-"""limits: what the machine could do on these photos, and how near each loader comes."""
+"""limits: what the machine allows on these images, and what each loader reaches of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, refuse_synthetic, spec_of
 from feedbench.bench.commands.run_limits import run_limits
-from feedbench.bench.commands.run_limits import show_limits as show_limits
 from feedbench.bench.plan.plan import Timing, expand
 from feedbench.bench.plan.suites import limits_suite
 
@@ -45,13 +44,13 @@ def limits(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Loaders are drained: no trainer takes the batches, so there is no recipe."""
+    """No trainer takes the batches, so there is no recipe."""
     from feedbench.bench.limits.limits import limits_plan
 
-    chosen = chosen_loaders(loader)
-    refuse_synthetic(choice.loader for choice in chosen)
+    loaders = chosen_loaders(loader)
+    refuse_synthetic(choice.loader for choice in loaders)
     manifest = list_images(data, blacklist).only("train")
-    choices = expand(limits_suite(chosen, parse_set(set_ or ()), manifest).trial)
+    choices = expand(limits_suite(loaders, parse_set(set_ or ()), manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
     run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)
