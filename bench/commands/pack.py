@@ -1,4 +1,4 @@
-"""pack: prepare a source's images once, to be read at the speed of memory."""
+"""pack: prepares all images of a source once for the loader packed, or checks a pack."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pack(
     ] = "full",
     blacklist: Blacklist = None,
 ) -> None:
-    """An interrupted pack is resumed by the same command; a finished one is checked."""
+    """The same command resumes an interrupted pack and checks a finished one."""
     from feedbench.loaders.images.libjpeg import READABLE_BY
     from feedbench.loaders.pack.build import Packing
     from feedbench.loaders.pack.pack import is_whole
@@ -83,24 +83,26 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
 
     images = len(packing.manifest)
     faults = Faults(tolerance(failures.on_error, failures.error_budget, images))
-    about = "" if packing.kind == "arrays" else f"about, by {min(64, images)} of them, "
+    # The size of JPEGs is extrapolated from 64 of them.
+    size = f"{'' if packing.kind == 'arrays' else 'about '}{packing.size() / 1e9:.2f} GB"
     terminal.print(
-        f"{images:,} images will take {about}{packing.size() / 1e9:.2f} GB in {out}",
+        f"{images:,} images will take {size} in {out}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     try:
         with opened(packing, out) as writer:
             if writer.left < images:
-                terminal.print(f"Goes on: {images - writer.left:,} are there", highlight=False)
+                packed = images - writer.left
+                terminal.print(f"Resuming: {packed:,} images are packed", highlight=False)
             with count_progress(terminal, "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(
-            f"interrupted; what is packed is kept in {out}: the same command goes on from there"
+            f"interrupted; the packed images are saved in {out}; resume with the same command"
         ) from None
     for error in faults.dropped.values():
         terminal.print(f"Left out: {error}", highlight=False, markup=False, soft_wrap=True)
-    _say_whole(out, packing, terminal)
+    _print_complete(out, packing, terminal)
 
 
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
@@ -116,16 +118,16 @@ def _check(packing: Packing, out: Path, terminal: Console) -> None:
     pack.close()
     if bad:
         raise RecordError(
-            f"{out}: {len(bad):,} of {len(pack):,} rows are not what was written, first row "
+            f"{out}: {len(bad):,} of {len(pack):,} rows are corrupt, the first is row "
             f"{bad[0]}; remove the folder and pack again"
         )
-    _say_whole(out, packing, terminal)
+    _print_complete(out, packing, terminal)
 
 
-def _say_whole(out: Path, packing: Packing, terminal: Console) -> None:
+def _print_complete(out: Path, packing: Packing, terminal: Console) -> None:
     size = sum(file.stat().st_size for file in out.iterdir())
     terminal.print(
-        f"Whole: {len(packing.manifest):,} images, {size / 1e9:.2f} GB in {out}. "
-        f"Take it by --loader packed --set packed.pack={out}",
+        f"Complete: {len(packing.manifest):,} images, {size / 1e9:.2f} GB in {out}. "
+        f"Use it with --loader packed --set packed.pack={out}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""pixels: whether the loaders give the same pixels."""
+"""pixels: compares the pixels of several loaders."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def pixels(
     set_: Sets = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice of images.", min=0)] = 0,
     worst: Annotated[
-        int, typer.Option(help="Number of images to name for each loader.", min=0)
+        int, typer.Option(help="Number of worst images to list per loader.", min=0)
     ] = 8,
     blacklist: Blacklist = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw the largest differences into this PNG.")
+        Path | None, typer.Option(help="Save a picture of the largest differences as PNG.")
     ] = None,
     json: Json = None,
 ) -> None:
@@ -65,11 +65,11 @@ def pixels(
     names = [choice.loader for choice in choices]
     manifest, _ = readable_rows(manifest, names, terminal)
     with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "manifest.parquet"
-        manifest.write(kept)
-        found = check_pixels(
+        manifest_file = Path(folder) / "manifest.parquet"
+        manifest.write(manifest_file)
+        comparison = check_pixels(
             choices,
-            kept,
+            manifest_file,
             spec,
             Path(folder) / "log",
             images=check.images,
@@ -77,25 +77,25 @@ def pixels(
             tolerance=check.tolerance,
             worst=worst,
             sheet=sheet,
-            started=lambda name: terminal.print(f"reading by {name}", highlight=False),
+            started=lambda name: terminal.print(f"reading with {name}", highlight=False),
         )
     if json is not None:
-        write_json(json, found.model_dump())
-    terminal.print(table(found))
-    for line in worst_images(found):
+        write_json(json, comparison.model_dump())
+    terminal.print(table(comparison))
+    for line in worst_images(comparison):
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    terminal.print(verdict(found), style="bold", highlight=False)
-    if not all(one.within for one in found.loaders):
+    terminal.print(verdict(comparison), style="bold", highlight=False)
+    if not all(loader.within for loader in comparison.loaders):
         raise typer.Exit(NOTHING_DONE)
 
 
 def _choices(
     loaders: list[str] | None, options: list[str], manifest: Manifest
 ) -> tuple[Choice, ...]:
-    """Those that are named, or all that can read the source, each with its settings."""
+    """Returns the named loaders, or all that can read the source, with their settings."""
     settings = parse_set(options)
-    every = [Choice(loader=one.name) for one in available_loaders(manifest, settings)]
-    choices = expand(with_settings(chosen_loaders(loaders) or every, settings))
+    available = [Choice(loader=each.name) for each in available_loaders(manifest, settings)]
+    choices = expand(with_settings(chosen_loaders(loaders) or available, settings))
     if len(choices) < 2:
-        raise PlanError(f"--loader {choices[0].loader}: name another to compare it with")
+        raise PlanError(f"--loader {choices[0].loader}: name another loader to compare it with")
     return choices

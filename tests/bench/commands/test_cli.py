@@ -340,8 +340,8 @@ def test_an_interrupted_scan_says_how_to_go_on(tmp_path, tiny_photos):
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert errors == (
-        f"feedbench: interrupted; what was read is kept: feedbench scan {photos} goes on from "
-        "there\n"
+        "feedbench: interrupted; the files read so far are saved; resume with feedbench scan "
+        f"{photos}\n"
     )
 
 
