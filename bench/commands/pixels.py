@@ -97,5 +97,5 @@ def _choices(
     available = [Choice(loader=each.name) for each in available_loaders(manifest, settings)]
     choices = expand(with_settings(chosen_loaders(loaders) or available, settings))
     if len(choices) < 2:
-        raise PlanError(f"--loader {choices[0].loader}: name another loader to compare it with")
+        raise PlanError(f"--loader {choices[0].loader}: name another to compare it with")
     return choices
