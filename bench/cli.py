@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and what an error means to the shell."""
+"""The command line: the table of commands, and the exit code of each error."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Entry(NamedTuple):
     """A command as `feedbench --help` lists it; its module is imported only when it is used.
 
     Attributes:
-        module: in `feedbench.bench.commands`; the command is its function of the same name.
-        panel: the group of commands that it is listed in.
-        example: arguments that make sense.
+        module: module in `feedbench.bench.commands` that has the command as a function.
+        panel: heading under which the help lists the command.
+        summary: one sentence for the list of commands.
+        example: arguments of an example call.
     """
 
     module: str
@@ -42,7 +43,7 @@ COMMANDS = {
     "quickstart": Entry(
         "quickstart",
         START,
-        "Try the main job on generated photos: measure, diagnose, train with the winner.",
+        "Try Feedbench on generated photos: measure, diagnose, train with the best loader.",
         "--out first-try",
     ),
     "scan": Entry(
@@ -85,13 +86,13 @@ COMMANDS = {
     "diagnose": Entry(
         "diagnose",
         MEASURE,
-        "Find the bottleneck by measuring every part alone, and predict what would remove it.",
+        "Find the bottleneck by measuring each part alone, and predict what would remove it.",
         "photos/ --loader keras_pil --consumer emulated:a100",
     ),
     "limits": Entry(
         "limits",
         MEASURE,
-        "Measure decoding, copying and the disk alone, and each loader's share of its limit.",
+        "Measure what decoding, copying and the disk allow, and what each loader reaches of it.",
         "photos/ --set packed.pack=packed/",
     ),
     "batch-size": Entry(
@@ -127,13 +128,13 @@ COMMANDS = {
     "study": Entry(
         "study",
         TRAIN,
-        "Train one recipe over a small grid with several seeds; say which differences are real.",
+        "Train one recipe over a grid with several seeds, and test which differences are real.",
         "ranges.toml --out results/ranges",
     ),
     "compare-training": Entry(
         "compare_training",
         TRAIN,
-        "Compare two trainings: accuracy, recall of each class, time and rate.",
+        "Compare two trainings: accuracy, recall per class, time and rate.",
         "results/scratch results/tuned",
     ),
     "predict": Entry(
@@ -164,10 +165,10 @@ COMMANDS = {
 
 
 class Commands(TyperGroup):
-    """A group that lists its commands from the table and imports only the one that is used."""
+    """A command group that imports only the command that is used."""
 
     def invoke(self, context: Any) -> Any:
-        """Run the command; what typer's own check of a value says is put in our words."""
+        """Run the command, with pydantic's error texts in plain words."""
         try:
             return super().invoke(context)
         except typer.BadParameter as error:
@@ -176,26 +177,26 @@ class Commands(TyperGroup):
             raise
 
     def resolve_command(self, context: Any, arguments: list[str]) -> Any:
-        """The command that the arguments begin with, in the place of its entry."""
+        """Import the command that the arguments begin with, and register it."""
         if arguments[0] in COMMANDS:
-            self.commands[arguments[0]] = typer.main.get_command(_app_of(arguments[0]))
+            self.commands[arguments[0]] = typer.main.get_command(command_app(arguments[0]))
         return super().resolve_command(context, arguments)
 
 
-def _app_of(name: str) -> typer.Typer:
-    """A program of one command, its help the summary and the function's own docstring."""
+def command_app(name: str) -> typer.Typer:
+    """Returns an app with one command; its help is the summary and the function's docstring."""
     entry = COMMANDS[name]
     module = import_module(f"feedbench.bench.commands.{entry.module}")
-    command = getattr(module, name.replace("-", "_"))
-    only = typer.Typer(add_completion=False)
-    _add(only, name, f"{entry.summary}\n\n{command.__doc__}")(command)
-    return only
+    function = getattr(module, name.replace("-", "_"))
+    single = typer.Typer(add_completion=False)
+    _register(single, name, f"{entry.summary}\n\n{function.__doc__}")(function)
+    return single
 
 
-def _add(to: typer.Typer, name: str, text: str) -> Any:
+def _register(target: typer.Typer, name: str, text: str) -> Any:
     entry = COMMANDS[name]
     example = f"Example: feedbench {name} {entry.example}".rstrip()
-    return to.command(name, help=text, epilog=example, rich_help_panel=entry.panel)
+    return target.command(name, help=text, epilog=example, rich_help_panel=entry.panel)
 
 
 app = typer.Typer(
@@ -205,19 +206,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 for _name, _entry in COMMANDS.items():
-    _add(app, _name, _entry.summary)(lambda: None)
+    _register(app, _name, _entry.summary)(lambda: None)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from platform import python_version
 
-        print(f"feedbench {_installed('feedbench')}")
-        print(f"Python {python_version()}, TensorFlow {_installed('tensorflow')}")
+        print(f"feedbench {_version_of('feedbench')}")
+        print(f"Python {python_version()}, TensorFlow {_version_of('tensorflow')}")
         raise typer.Exit
 
 
-def _installed(package: str) -> str:
+def _version_of(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -235,11 +236,11 @@ def feedbench(
         ),
     ] = False,
 ) -> None:
-    """Measure how fast each input pipeline feeds your trainer, choose the best, train with it."""
+    """Measure how fast each input pipeline feeds your training, and train with the best."""
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one line, never a traceback."""
+    """Run the command line; mistakes of the user are reported in one line, without a traceback."""
     prepare_streams()
     try:
         try:
@@ -247,14 +248,14 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        _fail_of_system(error)
+        _exit_for_os_error(error)
     except Exception as error:
-        _fail(str(error), _exit_code(error))
+        _exit_with(str(error), _exit_code(error))
 
 
 def _exit_code(error: Exception) -> int:
-    """What the error means to the shell; one that is no user's mistake is raised again."""
-    # Imported here: `--help` must not wait for what the loaders import.
+    """Returns the exit code of an error of the user; any other error is raised again."""
+    # Imported here because `--help` must not import NumPy, which the loaders need.
     from feedbench.loaders.errors import ImageError, LoaderError
     from feedbench.trainer.errors import CheckpointError, DivergedError, TrainerError
 
@@ -267,18 +268,18 @@ def _exit_code(error: Exception) -> int:
     raise error
 
 
-def _fail_of_system(error: OSError) -> None:
-    """A full disk, a reader that left, a folder that was removed; anything else is raised again."""
+def _exit_for_os_error(error: OSError) -> None:
+    """Exit if the pipe is closed, the disk full or the current folder gone; else raise again."""
     if error.errno == errno.EPIPE:
         sys.exit(NOTHING_DONE)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        _fail(f"{error.strerror}: the output or the results are not complete", NOTHING_DONE)
-    if not _folder_exists():
-        _fail("the current folder was removed; change to another one", WRONG_USE)
+        _exit_with(f"{error.strerror}: the output or the results are incomplete", NOTHING_DONE)
+    if not _current_folder_exists():
+        _exit_with("the current folder was removed; change to another one", WRONG_USE)
     raise error
 
 
-def _folder_exists() -> bool:
+def _current_folder_exists() -> bool:
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -286,7 +287,7 @@ def _folder_exists() -> bool:
     return True
 
 
-def _fail(text: str, code: int) -> None:
+def _exit_with(text: str, code: int) -> None:
     print(f"feedbench: {text}", file=sys.stderr)
     sys.exit(code)
 

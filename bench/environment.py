@@ -1,4 +1,4 @@
-"""What a rate was measured on."""
+"""The machine and the library versions that a rate was measured with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Processor, memory, GPUs and versions; without names of hosts or users."""
+    """Returns the processor, memory, GPUs and versions, without host or user names."""
     return {
         "processor": _processor(),
         "cores": usable_cores(),
@@ -46,12 +46,12 @@ def environment() -> dict[str, Any]:
 
 
 def machine(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts that must be equal for one machine's rate to hold on another."""
+    """Returns the part of `environment` that must be equal for a rate to apply on a machine."""
     return {name: facts[name] for name in ("processor", "cores", "gpus")}
 
 
 def conditions(manifest: Manifest) -> Conditions:
-    """What must be the same where blocks of two runs on these rows are pooled."""
+    """Returns the conditions of a run on these rows; only equal conditions can be compared."""
     facts = environment()
     return Conditions(
         rows=manifest.fingerprint(sizes=True),
@@ -61,16 +61,18 @@ def conditions(manifest: Manifest) -> Conditions:
 
 
 def restrict_cores(count: int) -> None:
-    """Let this process, and all that it starts, run on so many processors.
+    """Restrict this process and its future children to `count` CPU cores.
 
     Raises:
-        PlanError: there are not so many, or the system has no such call.
+        PlanError: fewer cores are available, or the system does not support it.
     """
     if not hasattr(os, "sched_setaffinity"):
-        raise PlanError("--max-cores: this system cannot restrict a process to some processors")
+        raise PlanError("--max-cores: this system cannot restrict a process to some cores")
     usable = sorted(os.sched_getaffinity(0))
     if count > len(usable):
-        raise PlanError(f"--max-cores {count}: this process may use {len(usable)}")
+        raise PlanError(
+            f"--max-cores {count}: this process may use only {len(usable)} cores; give fewer"
+        )
     os.sched_setaffinity(0, usable[:count])
 
 

@@ -1,27 +1,29 @@
-"""The tree of what a user of the bench can fix, every text one line; and the exit codes.
+"""The exceptions that bench raises for mistakes a user can fix, and the exit codes.
+
+The text of every exception is one line.
 
 BenchError
 ├── PlanError        a suite, an option or a recipe that is not valid
 ├── RecordError      a result folder that cannot be read or written
-├── TrialError       a trial that could not be measured, with its reason
-│   └── ChildDied    its process ended by itself, by a signal or by the kernel
-├── SampleError      the generated sample of images
-└── InterruptedRun   what was done before Ctrl-C
+├── TrialError       a trial that could not be measured
+│   └── ChildDied    its process exited or was killed
+├── SampleError      images that cannot be generated
+└── InterruptedRun   a command stopped by Ctrl-C
 """
 
-NOTHING_DONE = 1  # nothing could be measured, trained or compared; or the output was lost
-WRONG_USE = 2  # an option, a file or a folder that the user can fix
-INTERRUPTED = 130  # by Ctrl-C
+NOTHING_DONE = 1  # nothing could be measured, trained or compared, or the output was lost
+WRONG_USE = 2  # the user must fix an option, a file or a folder
+INTERRUPTED = 130  # Ctrl-C
 
 
 class BenchError(Exception):
-    """Whatever the user of the bench can mend; its text is one line."""
+    """Base class of the mistakes that a user can fix; the text is one line."""
 
 
 class InterruptedRun(BenchError):
-    """A person stopped the command; the text says what is kept, and how to go on.
+    """The user stopped the command; the text says what was saved and how to resume.
 
-    The command line's library takes a KeyboardInterrupt for itself, and its text with it.
+    It replaces KeyboardInterrupt, which typer catches without printing its text.
     """
 
 
@@ -38,8 +40,8 @@ class TrialError(BenchError):
 
 
 class ChildDied(TrialError):
-    """A child process ended and gave no answer."""
+    """A child process ended without an answer."""
 
 
 class SampleError(BenchError):
-    """The sample of images cannot be made as asked."""
+    """The requested images cannot be generated."""

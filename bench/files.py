@@ -1,4 +1,4 @@
-"""Files of a result folder: written whole or not at all, and read back as validated models."""
+"""Atomic writing of result files, and reading them as validated models."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.signals import interrupts_held
+from feedbench.bench.signals import interrupts_deferred
 
-if TYPE_CHECKING:  # the processes that generate photographs import this file and need no pydantic
+if TYPE_CHECKING:  # the processes that generate photos import this module without pydantic
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")
@@ -20,30 +20,30 @@ Model = TypeVar("Model", bound="BaseModel")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place if the block succeeds.
+    """Yields a temporary path in the same folder, and renames it to `path` if the body succeeds.
 
-    Whether the process is killed, the disk is full or the machine crashes: `path` holds either
-    the whole new file or the old one. The temporary file has the same suffix, by which libraries
-    choose a format.
+    If the process is killed, the disk is full or the machine crashes, `path` is either the
+    complete new file or the unchanged old one. The temporary file has the same suffix, since
+    libraries choose a format by it.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        yield beside
-        _to_disk(beside)
-        beside.replace(path)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error
         raise RecordError(f"{path}: {reason}; name another file or another folder") from error
     finally:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def _to_disk(path: Path) -> None:
-    """Wait for the disk: a file that is renamed first may be empty after a crash."""
+def _sync(path: Path) -> None:
+    """Flush the file to the disk; if it is renamed before that, it may be empty after a crash."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -54,30 +54,38 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RecordError: the file cannot be written.
     """
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain values as indented JSON."""
+    """Write JSON-compatible values as indented JSON.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def write_model(path: Path, model: BaseModel) -> None:
-    """Write a model as indented JSON; Ctrl-C is delayed until the file is written."""
-    with interrupts_held():
+    """Write a model as indented JSON; Ctrl-C is delayed until the file is written.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    with interrupts_deferred():
         write_text(path, model.model_dump_json(indent=1) + "\n")
 
 
 def read_model(path: Path, model: type[Model], run: str, newest: int | None = None) -> Model:
-    """Read a model from JSON.
+    """Read a model from a JSON file.
 
     Args:
-        run: the kind of run that writes this file, for the error message.
+        run: the kind of run that writes such files, for the error message.
         newest: the highest `schema_number` that can be read; None if the file has none.
 
     Raises:
-        RecordError: there is no such file, or it is not valid.
+        RecordError: the file does not exist or is not valid.
     """
     from pydantic import ValidationError
 
@@ -100,7 +108,7 @@ def check_schema(values: dict[str, Any], newest: int, where: str) -> None:
     """Refuse a record that a newer feedbench wrote.
 
     Raises:
-        RecordError: its `schema_number` is above `newest`.
+        RecordError: `schema_number` is above `newest`.
     """
     number = values.get("schema_number", 0)
     if number > newest:
@@ -108,15 +116,15 @@ def check_schema(values: dict[str, Any], newest: int, where: str) -> None:
 
 
 def new_folder(path: Path) -> Path:
-    """Create a result folder.
+    """Create a result folder and return it.
 
     Raises:
-        RecordError: it cannot be created or is not empty.
+        RecordError: the folder cannot be created or is not empty.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
-            raise RecordError(f"{path}: not empty; name a new folder by --out or remove it")
+            raise RecordError(f"{path}: not empty; name a new folder with --out or remove it")
     except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; name another folder by --out") from error
+        raise RecordError(f"{path}: {error.strerror}; name another folder with --out") from error
     return path

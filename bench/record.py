@@ -1,16 +1,16 @@
-"""What was measured, raw: one trial a line in trials.jsonl. Nothing derived is kept here."""
+"""Raw measurements: trials.jsonl holds one trial per line and nothing that was derived from it."""
 
-# The format of a trial, by `schema_number`. Every older one is still read.
-# 1  Blocks with waits, steps, processor time, disk reads, and NVML's utilization and memory.
-#    `left_out` lists the paths that this loader cannot see.
-# 2  `left_out` counts the rows fed to no loader, by reason; `dropped` names files that failed
-#    during the trial. Later without a new number: `pixels`, `augment`.
-# 3  `consumer` may be emulated:NAME; `accelerator` says what was emulated. Later without a new
-#    number: `cache_state`, and `consumed_bytes` of a block, which prove it.
-# 4  Meters have times: `at_s` of each GPU sample, `began` and `host` of a block. A sample is null
-#    where its reading failed; a column is empty where it always did. `gpus` also hold power, PCIe,
-#    clocks and multiprocessors.
-# 5  `rows`, `machine` and `versions`: each trial says which photographs it was fed, and on what.
+# Format history of a trial, by `schema_number`. All older formats can be read.
+# 1  Blocks with waits, steps, CPU time, disk reads, and NVML's utilization and memory.
+#    `left_out` lists the paths that this loader cannot read.
+# 2  `left_out` counts the rows given to no loader, by reason; `dropped` lists files that failed
+#    during the trial. Added later without a new number: `pixels`, `augment`.
+# 3  `consumer` may be emulated:NAME, and `accelerator` is its profile. Added later without a new
+#    number: `cache_state`, and `consumed_bytes` of a block, by which the state is verified.
+# 4  Meter samples have times: `at_s` of each GPU sample, `began` and `host` of a block. A sample
+#    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
+#    traffic, clocks and multiprocessors in use.
+# 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries.
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
-from feedbench.bench.signals import interrupts_held
+from feedbench.bench.signals import interrupts_deferred
 from feedbench.loaders import Stream, printable
 from feedbench.loaders.explain import explain
 
@@ -37,81 +37,87 @@ def _consumer(value: str) -> str:
     raise ValueError("must be train, drain or emulated:NAME")
 
 
-Consumer = Annotated[str, AfterValidator(_consumer)]
+ConsumerName = Annotated[str, AfterValidator(_consumer)]
 CacheState = Literal["warm", "cold"]
 
 
 class Record(BaseModel):
-    """A part of the record, never changed; unknown fields are a newer version's and refused."""
+    """Base class of the immutable parts of a record; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Samples = list[float | None]  # None where a reading failed that once; empty where it always did
+Samples = list[float | None]  # None where one reading failed; empty if all failed
 Counts = list[int | None]
 
 
 class Gpu(Record):
-    """NVML's samples of one GPU during one block."""
+    """Samples of one GPU during one block, read through NVML."""
 
     index: int
-    at_s: list[float] = Field([], description="of each sample, after the block began")
-    utilization: Samples = Field([], description="share of NVML's period with a kernel running")
+    at_s: list[float] = Field([], description="time of each sample, seconds since the block began")
+    utilization: Samples = Field(
+        [], description="fraction of NVML's sampling period with a kernel running"
+    )
     memory_bytes: Counts = Field([], description="in use on the whole GPU")
-    multiprocessors: Samples = Field([], description="share in use since the last sample, by GPM")
+    multiprocessors: Samples = Field(
+        [], description="fraction in use since the last sample, read through GPM"
+    )
     power_w: Samples = []
     pcie_rx_bytes_per_s: Counts = Field([], description="from the host to the GPU")
     pcie_tx_bytes_per_s: Counts = Field([], description="from the GPU to the host")
     sm_clock_mhz: Counts = []
     memory_clock_mhz: Counts = []
-    clock_reasons: Counts = Field([], description="why clocks are not highest: NVML's bits")
+    clock_reasons: Counts = Field([], description="NVML's bits of why clocks are reduced")
 
 
 class Host(Record):
-    """Samples of the whole machine during one block, each of the time since the one before."""
+    """Samples of the whole machine during one block; each covers the time since the previous."""
 
-    at_s: list[float] = Field(description="of each sample, after the block began")
-    cores: dict[int, Samples] = Field({}, description="share of each core that was in use")
-    disk_read_bytes_per_s: Counts = Field([], description="of all disks together")
+    at_s: list[float] = Field(description="time of each sample, seconds since the block began")
+    cores: dict[int, Samples] = Field({}, description="fraction of time each core was in use")
+    disk_read_bytes_per_s: Counts = Field([], description="sum over all disks")
     disk_write_bytes_per_s: Counts = []
-    disk_queue: Samples = Field([], description="requests in flight, mean")
-    minor_faults_per_s: Counts = Field([], description="page faults that waited for no disk")
+    disk_queue: Samples = Field([], description="mean number of requests in flight")
+    minor_faults_per_s: Counts = Field([], description="page faults served without the disk")
     major_faults_per_s: Counts = []
 
 
 class TimedBlock(Record):
-    """One uninterrupted timed window, as the process that is timed knows it."""
+    """One uninterrupted timed window, as measured inside the timed process."""
 
     began: float | None = Field(None, description="seconds of the machine's monotonic clock")
-    seconds: float = Field(description="from the device idle to the device idle")
+    seconds: float = Field(description="from one moment with an idle device to the next")
     images: int
-    wait_s: list[float] = Field(description="per step: from asking for a batch to having it")
-    step_s: list[float] = Field(description="per step: from having it to being ready to ask again")
-    cpu_s: float = Field(0.0, description="processor seconds of the trial's process tree")
-    disk_read_bytes: int | None = Field(0, description="from the disk itself; none if unknown")
-    consumed_bytes: int | None = Field(None, description="of its images' files, if asked for")
+    wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
+    step_s: list[float] = Field(description="per step: from a batch to the next request")
+    cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
+    disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
+    consumed_bytes: int | None = Field(
+        None, description="size of its images' files, if a cache state was requested"
+    )
 
     @property
     def images_per_second(self) -> float:
-        """Rate of this block."""
+        """Images per second of this block."""
         return self.images / self.seconds
 
 
 class Block(TimedBlock):
-    """The same with its round, and with what meters read beside it."""
+    """A timed block with the index of its round and the meter readings taken meanwhile."""
 
     round: int = 0
     gpus: list[Gpu] = []
-    host: Host | None = Field(None, description="the whole machine, where the system tells")
+    host: Host | None = Field(None, description="None if the system has no /proc")
 
 
-def told(samples: Sequence[float | None]) -> list[float]:
-    """Those that did not fail."""
+def present(samples: Sequence[float | None]) -> list[float]:
+    """Returns the samples whose reading did not fail."""
     return [sample for sample in samples if sample is not None]
 
 
 class WarmUp(Record):
-    """What went before the first block; kept out of every rate."""
+    """Times of a trial before its first block; they count in no rate."""
 
     start_s: float = Field(description="from the start of the process to an open loader")
     first_batch_s: float = Field(description="from opening the loader to its first batch")
@@ -120,7 +126,7 @@ class WarmUp(Record):
 
 
 class Dropped(Record):
-    """An image that failed while the trial ran, and in whose place another was given."""
+    """An image that failed during the trial and was replaced by another."""
 
     path: str
     row: int
@@ -128,7 +134,7 @@ class Dropped(Record):
 
 
 def dropped_by(stream: Stream) -> list[Dropped]:
-    """The images that a stream has dropped so far."""
+    """Returns the images that a stream has dropped so far."""
     return [
         Dropped(
             path=printable(fault.path), row=fault.row, reason=f"{fault.decoder}: {fault.reason}"
@@ -138,30 +144,37 @@ def dropped_by(stream: Stream) -> list[Dropped]:
 
 
 class SamePixels(Record):
-    """What the check before the timing found of a trial's pixels, in levels of 0 to 255."""
+    """Result of the pixel check of a trial before it was timed, in levels of 0 to 255."""
 
     reference: str
     tolerance: float
     worst_mean: float
     within: bool
-    allowed: bool = Field(description="ranked even if they are beyond the tolerance")
+    allowed: bool = Field(description="whether the trial is ranked even beyond the tolerance")
 
 
 class Conditions(Record):
-    """What must be the same where blocks of two runs are pooled; None in older records."""
+    """What must be equal for two trials to be comparable; fields are None in older records."""
 
-    rows: str | None = Field(None, description="fingerprint: paths, labels and sizes of all rows")
+    rows: str | None = Field(
+        None, description="fingerprint of the paths, labels and sizes of all rows"
+    )
     machine: dict[str, Any] | None = Field(None, description="processor, cores and GPUs")
-    versions: dict[str, str | None] | None = Field(None, description="of Python and libraries")
+    versions: dict[str, str | None] | None = Field(
+        None, description="versions of Python and of libraries"
+    )
 
 
-def differences(then: Conditions, now: Conditions) -> str:
-    """What differs, such as `cores 4 against 2`; empty if nothing. Only what both say counts."""
-    before, after = _flat(then), _flat(now)
+def differences(expected: Conditions, actual: Conditions) -> str:
+    """Returns the conditions that differ, such as `cores 4 against 2`; "" if none do.
+
+    Conditions that are unknown on one side are not compared.
+    """
+    expected_texts, actual_texts = _flat(expected), _flat(actual)
     return ", ".join(
-        f"{name} {value} against {after[name]}"
-        for name, value in before.items()
-        if name in after and after[name] != value
+        f"{name} {text} against {actual_texts[name]}"
+        for name, text in expected_texts.items()
+        if name in actual_texts and actual_texts[name] != text
     )
 
 
@@ -182,55 +195,61 @@ class Trial(Conditions):
 
     schema_number: int = SCHEMA_NUMBER
     loader: str
-    settings: dict[str, Any] = Field(description="those that were given")
-    all_settings: dict[str, Any] = Field(description="with the defaults of the time")
-    consumer: Consumer
+    settings: dict[str, Any] = Field(description="the settings that the user chose")
+    all_settings: dict[str, Any] = Field(description="all settings, defaults included")
+    consumer: ConsumerName
     spec: dict[str, Any]
-    augment: dict[str, Any] | None = Field(None, description="its own, in the spec too, if any")
+    augment: dict[str, Any] | None = Field(
+        None, description="augmentation of this trial alone, if any; also in its spec"
+    )
     recipe: dict[str, Any]
-    accelerator: dict[str, Any] | None = Field(None, description="what was emulated")
-    images: int = Field(description="rows in the manifest that was fed")
-    cache_state: CacheState | None = Field(None, description="of the page cache, if asked for")
+    accelerator: dict[str, Any] | None = Field(None, description="profile that was emulated")
+    images: int = Field(description="rows of the manifest")
+    cache_state: CacheState | None = Field(
+        None, description="state of the page cache, if one was requested"
+    )
     warm_ups: list[WarmUp] = []
     blocks: list[Block] = []
     peak_memory_bytes: int = 0
-    left_out: dict[str, int] = Field({}, description="rows not fed to any loader, by reason")
+    left_out: dict[str, int] = Field({}, description="rows given to no loader, by reason")
     dropped: list[Dropped] = []
     pixels: SamePixels | None = None
     error: str | None = None
 
     @property
     def rates(self) -> dict[int, float]:
-        """Images per second of each block, by round."""
+        """Images per second of each block, by the index of its round."""
         return {block.round: block.images_per_second for block in self.blocks}
 
 
 def write_trials(folder: Path, trials: list[Trial]) -> None:
-    """Replace the folder's trials.jsonl by these."""
-    # Where Ctrl-C came within pydantic's JSON, it would be told as an error of the record's.
-    with interrupts_held():
+    """Replace the trials.jsonl of a folder.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    # Ctrl-C inside pydantic's serializer would surface as a serialization error.
+    with interrupts_deferred():
         write_text(folder / TRIALS, "".join(trial.model_dump_json() + "\n" for trial in trials))
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """The trials of a result folder.
+    """Returns the trials of a result folder.
 
     Raises:
-        RecordError: no such file, a line that is not a trial, or one that was measured under other
-            conditions than the first; the text names it.
+        RecordError: the file does not exist, a line is not a trial, or a trial was measured under
+            other conditions than the first; the text names the line.
     """
     path = folder / TRIALS
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
-        raise RecordError(
-            f"{path}: {error.strerror}; give the folder that a bench wrote"
-        ) from error
+        raise RecordError(f"{path}: {error.strerror}; give the result folder of a bench") from error
     trials = [_trial(path, number, line) for number, line in enumerate(lines, 1)]
     for number, trial in enumerate(trials, 1):
-        if apart := differences(trials[0], trial):
+        if diff := differences(trials[0], trial):
             raise RecordError(
-                f"{path}: line {number} was not measured under the conditions of line 1: {apart}; "
+                f"{path}: line {number} was not measured under the conditions of line 1: {diff}; "
                 "give the record of one run"
             )
     return trials
@@ -241,7 +260,7 @@ def _trial(path: Path, number: int, line: str) -> Trial:
         values = json.loads(line)
         check_schema(values, SCHEMA_NUMBER, f"{path}: line {number}")
         if isinstance(values.get("left_out"), list):  # schema 1: of this loader alone
-            values["left_out"] = {"its loader cannot see it": len(values["left_out"])}
+            values["left_out"] = {"its loader cannot read it": len(values["left_out"])}
         return Trial.model_validate(values)
     except ValidationError as error:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error

@@ -1,4 +1,4 @@
-"""SIGTERM asks a training to keep where it stands and end; Ctrl-C waits where it must."""
+"""Signal handling: SIGTERM requests a clean stop, and Ctrl-C can be deferred."""
 
 from __future__ import annotations
 
@@ -11,38 +11,41 @@ from typing import Any
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
-    """Gives what tells whether SIGTERM has come since."""
-    asked = threading.Event()
+    """Yields a callable that returns whether SIGTERM has been received."""
+    received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set  # only the main thread may handle signals
+        yield received.is_set  # only the main thread may handle signals
         return
 
-    def note(number: int, frame: Any) -> None:
-        asked.set()
+    def on_sigterm(number: int, frame: Any) -> None:
+        received.set()
 
-    before = signal.signal(signal.SIGTERM, note)
+    previous = signal.signal(signal.SIGTERM, on_sigterm)
     try:
-        yield asked.is_set
+        yield received.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Defer Ctrl-C; processes started meanwhile never get it, and so print no tracebacks.
+def interrupts_deferred() -> Iterator[None]:
+    """Defer Ctrl-C until the body has ended; child processes started in it never receive it.
 
-    The mask is for them. It keeps the signal from this thread alone: another may take it, and
-    Python would raise KeyboardInterrupt here all the same, with a process half started.
+    Children inherit the signal mask and so print no traceback. The mask alone does not protect
+    this process: another thread may receive the signal, and Python would still raise
+    KeyboardInterrupt in the main thread. Hence the handler.
     """
-    came: list[int] = []
-    here = threading.current_thread() is threading.main_thread()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handler = signal.signal(signal.SIGINT, lambda *_: came.append(1)) if here else None
+    received: list[int] = []
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = (
+        signal.signal(signal.SIGINT, lambda *_: received.append(1)) if in_main_thread else None
+    )
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if here:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
+        if in_main_thread:
             signal.signal(signal.SIGINT, handler)
-        if came:
+        if received:
             signal.raise_signal(signal.SIGINT)

@@ -66,11 +66,11 @@ import json
 from feedbench.bench.commands.tune import _default_choices
 from feedbench.bench.limits.limits import limit_of
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.plan.suites import built_in
+from feedbench.bench.plan.suites import built_in_trials
 from feedbench.loaders import scan
 
 manifest = scan("photos").only("train")
-suites = {name: [str(one) for one in built_in(name, manifest)] for name in SUITES}
+suites = {name: [str(one) for one in built_in_trials(name, manifest)] for name in SUITES}
 limit = str(limit_of(Choice(loader="tiny")))
 tune = [choice.loader for choice in _default_choices(manifest, {})]
 print(json.dumps({"suites": suites, "tune": tune, "limit": limit}))

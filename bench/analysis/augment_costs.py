@@ -1,4 +1,4 @@
-"""What each augmentation costs a loader: the same blocks with it alone and without any."""
+"""The cost of each augmentation: trials with it alone are compared with trials without any."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from feedbench.bench.record import Trial
 from feedbench.loaders import Augment, find_loader
 
 
-class Cost(BaseModel):
-    """One augmentation of one loader.
+class AugmentCost(BaseModel):
+    """The cost of one augmentation in one loader.
 
     Attributes:
-        ratio: rate with it over the rate with none, with its 95 % interval, of paired blocks.
-        ms_per_image: what it adds to an image, with its interval; below 0 where noise outweighs it.
+        ratio: rate with the augmentation ÷ rate without any, over paired blocks.
+        ms_per_image: milliseconds that it adds per image; may be negative because of noise.
     """
 
     loader: str
@@ -36,46 +36,46 @@ class Cost(BaseModel):
         )
 
 
-def with_costs(choices: Iterable[Choice], augment: Augment) -> Iterator[Choice]:
-    """Each choice, and beside it the same with no augmentation, and with each of them alone."""
+def with_augment_trials(choices: Iterable[Choice], augment: Augment) -> Iterator[Choice]:
+    """Yields each choice, then the same without augmentation and with each augmentation alone."""
     for choice in choices:
         yield choice
         if choice.augment is None and find_loader(choice.loader).is_choice:
-            for alone in ({}, *each_alone(augment)):
-                yield choice.model_copy(update={"augment": alone})
+            for fields in ({}, *single_augmentations(augment)):
+                yield choice.model_copy(update={"augment": fields})
 
 
-def each_alone(augment: Augment) -> Iterator[dict[str, object]]:
-    """The augmentations that are drawn, one by one, each where it is made."""
-    drawn = augment.model_dump(mode="json", exclude_defaults=True)
-    on_device = drawn.pop("on_device", [])
-    for name, value in drawn.items():
+def single_augmentations(augment: Augment) -> Iterator[dict[str, object]]:
+    """Yields the fields of each augmentation that is on, where it runs (host, device) included."""
+    fields = augment.model_dump(mode="json", exclude_defaults=True)
+    on_device = fields.pop("on_device", [])
+    for name, value in fields.items():
         yield {name: value, **({"on_device": [name]} if name in on_device else {})}
 
 
-def costs(trials: Iterable[Trial]) -> list[Cost]:
-    """Of every trial with an augmentation of its own, against the one with none."""
+def augment_costs(trials: Iterable[Trial]) -> list[AugmentCost]:
+    """Returns the cost of every trial that has one augmentation, compared with none."""
     trials = list(trials)
-    bare = {_key(trial): trial.rates for trial in trials if trial.augment == {}}
-    pairs = [(trial, bare.get(_key(trial), {})) for trial in trials if trial.augment]
-    return [cost for trial, without in pairs if (cost := _cost(trial, without))]
+    plain_rates = {_key(trial): trial.rates for trial in trials if trial.augment == {}}
+    costs = [_cost(trial, plain_rates.get(_key(trial), {})) for trial in trials if trial.augment]
+    return [cost for cost in costs if cost is not None]
 
 
-def _cost(trial: Trial, without: dict[int, float]) -> Cost | None:
-    """None without a block of the same round."""
+def _cost(trial: Trial, plain_rates: dict[int, float]) -> AugmentCost | None:
+    """Returns None if no round has a block with and a block without the augmentation."""
     rates = trial.rates
-    ratio = paired_ratio(rates, without)
+    ratio = paired_ratio(rates, plain_rates)
     if ratio is None:
         return None
-    added = [1e3 / rates[turn] - 1e3 / without[turn] for turn in rates.keys() & without.keys()]
-    augment = Augment.model_validate(trial.augment)
-    shown = augment.model_dump(mode="json", exclude_defaults=True)
-    return Cost(
+    rounds = rates.keys() & plain_rates.keys()
+    added_ms = [1e3 / rates[index] - 1e3 / plain_rates[index] for index in rounds]
+    fields = Augment.model_validate(trial.augment).model_dump(mode="json", exclude_defaults=True)
+    return AugmentCost(
         loader=trial.loader,
         settings=trial.settings,
-        augment=" ".join(f"{name}={json.dumps(value)}" for name, value in shown.items()),
+        augment=" ".join(f"{name}={json.dumps(value)}" for name, value in fields.items()),
         ratio=ratio,
-        ms_per_image=median_interval(added),
+        ms_per_image=median_interval(added_ms),
     )
 
 

@@ -1,4 +1,4 @@
-"""best.toml: the winner of a bench, with all that the training needs to run as it was measured."""
+"""best.toml: the winner of a bench and everything a training needs to reproduce its rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEST = "best.toml"
 
 
 class Predicted(BaseModel):
-    """The rate that the bench measured with this choice."""
+    """The measured rate, which the training is expected to reach."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,11 +29,11 @@ class Predicted(BaseModel):
 
 
 class RunnerUp(BaseModel):
-    """What raced against the best.
+    """Another loader or setting that was compared with the winner.
 
     Attributes:
-        ratio: of its rate to the best's, of paired blocks.
-        tie: whether it may be as fast.
+        ratio: its rate ÷ the winner's rate, over paired blocks.
+        tie: whether the interval of the ratio reaches 1.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,7 +45,7 @@ class RunnerUp(BaseModel):
 
 
 class Best(BaseModel):
-    """A loader, its settings, and what they were measured with."""
+    """Content of a best.toml: a loader, its settings, and how they were measured."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,11 +67,12 @@ def write_best(
     facts: dict[str, Any],
     runners_up: Sequence[RunnerUp] = (),
 ) -> Path:
-    """Write a choice with its measured rate as best.toml.
+    """Write best.toml for a choice and return its path.
 
     Args:
-        plan: that it was measured by.
-        facts: of this machine, from `environment`.
+        plan: the plan of the measurement.
+        rate: the measured rate, images per second.
+        facts: the machine and the versions, from `environment`.
 
     Raises:
         RecordError: the file cannot be written.
@@ -91,23 +92,24 @@ def write_best(
 
 
 def read_best(path: Path) -> Best:
-    """What `write_best` kept, or the same written by hand.
+    """Read a best.toml.
 
     Raises:
-        PlanError: it cannot be read, or a field is not valid.
+        PlanError: the file cannot be read, or a field is not valid.
     """
     return parse_model(Best, read_toml(path), f"{path}: not a {BEST}")
 
 
 def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
-    """A loader given by its name, by a best.toml, or by the folder of a result that has one.
+    """Returns the loader that `text` names: by its name, a best.toml, or a folder with one.
 
     Args:
-        spec: the batch spec of a loader that is given by its name.
+        text: the value of an option such as --loader.
+        spec: the batch spec to use if `text` is the name of a loader.
 
     Raises:
         LoaderError: no loader has that name.
-        PlanError: there is no such file, it is not a best.toml, or the folder has none.
+        PlanError: the file does not exist or is not a best.toml, or the folder has none.
     """
     path = Path(text)
     if text in LOADERS:

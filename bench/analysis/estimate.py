@@ -1,4 +1,4 @@
-"""A value with its 95 % interval: one type, and one way to print it."""
+"""A value with its 95 % interval, and its format in tables and texts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Estimate(BaseModel):
-    """A median with the ends of its 95 % interval; records call the value `median`.
+    """A median with its 95 % interval; in records the value is called `median`.
 
-    `f"{estimate:,.0f}"` gives `1,234 [1,200, 1,260]`. A single measurement has no interval: all
-    three are equal, and only the value is printed.
+    `f"{estimate:,.0f}"` gives `1,234 [1,200, 1,260]`. An interval of width zero is not printed.
 
-    Format history: tune.json (`ratio`), best.toml (`runners_up.ratio`) and training.json
-    (`promise.predicted`, `promise.achieved`) used to hold a list `[median, low, high]`, which is
-    still read.
+    Format history: `ratio` in tune.json, `runners_up.ratio` in best.toml, and `promise.predicted`
+    and `promise.achieved` in training.json were lists `[median, low, high]`, which can still be
+    read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
@@ -26,15 +25,15 @@ class Estimate(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_record(cls, given: Any) -> Any:
-        if isinstance(given, list | tuple) and len(given) == 3:
-            return dict(zip(("value", "low", "high"), given, strict=True))
-        if isinstance(given, dict) and "median" in given:
-            return {"value" if name == "median" else name: part for name, part in given.items()}
-        return given
+    def _from_record(cls, data: Any) -> Any:
+        if isinstance(data, list | tuple) and len(data) == 3:
+            return dict(zip(("value", "low", "high"), data, strict=True))
+        if isinstance(data, dict) and "median" in data:
+            return {"value" if name == "median" else name: part for name, part in data.items()}
+        return data
 
-    def holds(self, value: float) -> bool:
-        """Whether the value lies within the interval, ends included."""
+    def contains(self, value: float) -> bool:
+        """Whether the value lies within the interval, which includes its ends."""
         return self.low <= value <= self.high
 
     def __format__(self, spec: str) -> str:
@@ -44,6 +43,6 @@ class Estimate(BaseModel):
 
 
 class Proportion(Estimate):
-    """A proportion, a mean of proportions or a difference; records call the value `value`."""
+    """A proportion, a mean of proportions or their difference; in records, `value` is its name."""
 
     value: float

@@ -13,16 +13,16 @@ _RESAMPLES = 9_999
 
 
 def median_interval(values: Sequence[float]) -> Estimate:
-    """The median and its percentile bootstrap interval; repeatable.
+    """Returns the median with its percentile bootstrap interval; the result is reproducible.
 
-    One value alone says nothing of its spread: the interval is then the value itself.
+    A single value, or equal values, give an interval of width zero.
     """
     from scipy.stats import bootstrap
 
     median = float(np.median(values))
     if len(values) < 2 or np.ptp(values) == 0:
         return Estimate(value=median, low=median, high=median)
-    drawn = bootstrap(
+    interval = bootstrap(
         (np.asarray(values),),
         np.median,
         confidence_level=CONFIDENCE,
@@ -30,10 +30,19 @@ def median_interval(values: Sequence[float]) -> Estimate:
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Estimate(value=median, low=float(drawn.low), high=float(drawn.high))
+    return Estimate(value=median, low=float(interval.low), high=float(interval.high))
 
 
-def paired_ratio(rates: dict[int, float], others: dict[int, float]) -> Estimate | None:
-    """The ratio of two trials' rates, block by block of the same round; None without a pair."""
-    pairs = [rates[turn] / others[turn] for turn in sorted(rates.keys() & others.keys())]
-    return median_interval(pairs) if pairs else None
+def paired_ratio(rates: dict[int, float], reference: dict[int, float]) -> Estimate | None:
+    """Returns the median ratio of two trials' rates over blocks of the same round.
+
+    Args:
+        rates: images per second, by the index of the round.
+        reference: the rates to divide by.
+
+    Returns:
+        None if no round has a block of both.
+    """
+    rounds = sorted(rates.keys() & reference.keys())
+    ratios = [rates[index] / reference[index] for index in rounds]
+    return median_interval(ratios) if ratios else None

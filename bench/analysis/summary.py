@@ -1,7 +1,8 @@
-"""From the raw record to every derived figure: a pure function, so old records can be read anew."""
+"""The summary of a bench, derived from its raw record by pure functions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
@@ -11,34 +12,40 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.internal_loaders import is_choice
-from feedbench.bench.record import Block, Trial, told
+from feedbench.bench.record import Block, Trial, present
 from feedbench.bench.trials.cache_state import unproven
 
-NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
+MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper tie must surely reach it to win
 
 
 class TrialSummary(BaseModel):
-    """One trial's figures; those that could not be measured are None.
+    """The derived figures of one trial; a figure that could not be measured is None.
 
     Attributes:
-        ratio_to_best: of paired blocks; the best is the fastest that is no mere ceiling.
-        accelerator_utilization: rate over the rate with `synthetic`, of paired blocks.
-        wait_share: part of the timed blocks in which the consumer had no batch.
-        gpu_utilization: mean over the timed blocks and all visible GPUs; None without a GPU.
-        gpu_memory_bytes: most in use on one GPU.
-        gpu_multiprocessors: share in use, by GPM, likewise a mean; None where it is not told.
-        gpu_power_w: of one GPU, likewise a mean.
-        gpu_throttled: share of the samples in which clocks were held down, by reason.
-        cpu_cores: processor seconds of the trial's process tree a second of its timed blocks.
-        disk_read_bytes: over the timed blocks: 0 shows that the page cache was warm.
-        left_out: rows of the source that were fed to no loader.
-        dropped: images that failed while it ran.
-        other_pixels: levels by which its worst image differs, where that is beyond the tolerance.
-        augment: its own augmentation, instead of that of the batch spec.
-        ranked: False where other pixels, or none at all, or an augmentation of its own, keep it
-            from being chosen.
-        tied_with_best: the interval of `ratio_to_best` holds 1.
-        unproven: of blocks that were not in the cache state asked for, and are not counted: why.
+        augment: augmentation of this trial alone, instead of that of the batch spec.
+        images_per_second: median over the blocks.
+        ratio_to_best: rate ÷ rate of the fastest ranked trial, over paired blocks.
+        accelerator_utilization: rate ÷ rate with `synthetic`, over paired blocks.
+        wait_share: fraction of the timed seconds in which the consumer had no batch.
+        gpu_utilization: mean over all blocks and GPUs, 0 to 1, by NVML; None without a GPU.
+        gpu_memory_bytes: maximum over all GPUs.
+        gpu_multiprocessors: mean fraction in use, by GPM; None if it cannot be read.
+        gpu_power_w: mean power of one GPU in watts.
+        gpu_throttled: fraction of samples with reduced clocks, by reason.
+        cpu_cores: CPU seconds of the trial's process tree per timed second.
+        disk_read_bytes: sum over the blocks; 0 if the page cache was warm.
+        start_s: seconds from the start of the process to an open loader.
+        first_batch_s: seconds from opening the loader to its first batch.
+        blocks: number of counted blocks.
+        spread: (fastest − slowest block) ÷ median rate.
+        left_out: number of rows of the source that were given to no loader.
+        dropped: number of images that failed during the trial.
+        other_pixels: mean difference of the worst image, in levels of 0 to 255, if it exceeds the
+            tolerance.
+        ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
+            the augmentation of the batch spec.
+        tied_with_best: whether the interval of `ratio_to_best` reaches 1.
+        unproven: reasons for not counting blocks that were not in the requested cache state.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +79,7 @@ class TrialSummary(BaseModel):
 
 
 class Summary(BaseModel):
-    """All trials in the order of the plan, and the index of the winner among them."""
+    """All trials in the order of the plan, and the index of the winner."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,63 +88,64 @@ class Summary(BaseModel):
 
 
 def summarize(trials: list[Trial]) -> Summary:
-    """Derive every figure and choose the winner; a block whose state is not proven is not used."""
-    reasons = [_unproven(trial) for trial in trials]
-    trials = [_proven(trial) for trial in trials]
-    best, ceiling = _fastest(trials), _ceiling(trials)
+    """Derive all figures and choose the winner.
+
+    Blocks that were not in the requested cache state are not counted.
+    """
+    reasons = [_reasons_not_counted(trial) for trial in trials]
+    trials = [_with_counted_blocks(trial) for trial in trials]
+    best, baseline = _best_rates(trials), _baseline_rates(trials)
     summaries = [
-        _summarize(trial, best, ceiling, unproven)
+        _summarize(trial, best, baseline, unproven)
         for trial, unproven in zip(trials, reasons, strict=True)
     ]
     return Summary(trials=summaries, winner=_winner(summaries))
 
 
-def _unproven(trial: Trial) -> list[str]:
-    """Why blocks are not counted, one reason each."""
-    reasons = (why_unproven(trial, block) for block in trial.blocks)
+def _reasons_not_counted(trial: Trial) -> list[str]:
+    """Returns one reason per block that is not counted."""
+    reasons = (_reason_not_counted(trial, block) for block in trial.blocks)
     return [reason for reason in reasons if reason]
 
 
-def _proven(trial: Trial) -> Trial:
-    kept = [block for block in trial.blocks if not why_unproven(trial, block)]
-    return trial.model_copy(update={"blocks": kept})
+def _with_counted_blocks(trial: Trial) -> Trial:
+    counted = [block for block in trial.blocks if not _reason_not_counted(trial, block)]
+    return trial.model_copy(update={"blocks": counted})
 
 
-def why_unproven(trial: Trial, block: Block) -> str | None:
-    """Why the block's cache state is not proven; None where it is, or none was asked for."""
+def _reason_not_counted(trial: Trial, block: Block) -> str | None:
     return unproven(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
 
 
-def is_ranked(trial: Trial) -> bool:
-    """Whether it is a choice, does all that is asked, and gives the pixels that it should."""
-    same = trial.pixels is None or trial.pixels.within or trial.pixels.allowed
-    return is_choice(trial.loader) and same and trial.augment is None
+def _is_ranked(trial: Trial) -> bool:
+    """Whether the trial reads images, its pixels are accepted and its augmentation is complete."""
+    accepted = trial.pixels is None or trial.pixels.within or trial.pixels.allowed
+    return is_choice(trial.loader) and accepted and trial.augment is None
 
 
-Rates = dict[int, float]
+Rates = dict[int, float]  # images per second, by the index of the round
 
 
-def _fastest(trials: list[Trial]) -> Rates:
-    able = [trial.rates for trial in trials if is_ranked(trial) and not trial.error]
-    return max(filter(None, able), key=_median, default={})
+def _best_rates(trials: list[Trial]) -> Rates:
+    """Returns the rates of the fastest ranked trial."""
+    return _fastest(trial.rates for trial in trials if _is_ranked(trial) and not trial.error)
 
 
-def _ceiling(trials: list[Trial]) -> Rates:
-    """The rate at which the trainer steps when it never waits; a drain has none."""
-    able = [
+def _baseline_rates(trials: list[Trial]) -> Rates:
+    """Returns the rates of a consumer that never waits; empty for `drain`, which does no work."""
+    return _fastest(
         trial.rates for trial in trials if not is_choice(trial.loader) and trial.consumer != "drain"
-    ]
-    return max(filter(None, able), key=_median, default={})
+    )
 
 
-def _median(rates: Rates) -> float:
-    return median(rates.values())
+def _fastest(candidates: Iterable[Rates]) -> Rates:
+    return max(filter(None, candidates), key=lambda rates: median(rates.values()), default={})
 
 
-def _summarize(trial: Trial, best: Rates, ceiling: Rates, unproven: list[str]) -> TrialSummary:
+def _summarize(trial: Trial, best: Rates, baseline: Rates, unproven: list[str]) -> TrialSummary:
     ratio = paired_ratio(trial.rates, best)
     pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
-    ranked = is_ranked(trial)
+    ranked = _is_ranked(trial)
     return TrialSummary(
         loader=trial.loader,
         settings=trial.settings,
@@ -153,21 +161,21 @@ def _summarize(trial: Trial, best: Rates, ceiling: Rates, unproven: list[str]) -
         ranked=ranked,
         unproven=unproven,
         error=trial.error,
-        **_measured(trial, ceiling),
+        **_block_figures(trial, baseline),
     )
 
 
-def _measured(trial: Trial, ceiling: Rates) -> dict[str, Any]:
-    """The figures that a trial without a block does not have."""
+def _block_figures(trial: Trial, baseline: Rates) -> dict[str, Any]:
+    """Returns the figures that need at least one block; empty without any."""
     rates, blocks = trial.rates, trial.blocks
     if not blocks:
         return {}
-    rate, kept_busy = median_interval(list(rates.values())), paired_ratio(rates, ceiling)
+    rate, utilization = median_interval(list(rates.values())), paired_ratio(rates, baseline)
     seconds = sum(block.seconds for block in blocks)
     return {
         "images_per_second": rate,
         "spread": (max(rates.values()) - min(rates.values())) / rate.value,
-        "accelerator_utilization": kept_busy.value if kept_busy else None,
+        "accelerator_utilization": utilization.value if utilization else None,
         "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
         "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,
@@ -186,28 +194,30 @@ def _disk_read(blocks: list[Block]) -> int | None:
 
 
 def _gpu_memory(blocks: list[Block]) -> int | None:
-    held = [size for block in blocks for gpu in block.gpus for size in told(gpu.memory_bytes)]
-    return int(max(held)) if held else None
+    sizes = [size for block in blocks for gpu in block.gpus for size in present(gpu.memory_bytes)]
+    return int(max(sizes)) if sizes else None
 
 
 def _winner(trials: list[TrialSummary]) -> int | None:
-    """Of those tied with the best, the one that uses the least memory and processor together.
+    """Returns the index of the tie that is cheapest in memory and CPU time combined.
 
-    A tie whose interval also reaches far below 1 is not known to be as fast: it is called a tie,
-    but does not win by being cheap.
+    A tie whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
+    cheap.
     """
-    tied = [
-        index
+    candidates = {
+        index: trial
         for index, trial in enumerate(trials)
-        if trial.tied_with_best and trial.ratio_to_best and trial.ratio_to_best.low >= NEAR
-    ]
-    if not tied:
+        if trial.tied_with_best
+        and trial.ratio_to_best
+        and trial.ratio_to_best.low >= MIN_RATIO_TO_WIN
+    }
+    if not candidates:
         return None
-    least_memory = min(trials[index].peak_memory_bytes or 0 for index in tied) or 1
-    least_cores = min(trials[index].cpu_cores or 0 for index in tied) or 1
+    min_memory = min(trial.peak_memory_bytes or 0 for trial in candidates.values()) or 1
+    min_cores = min(trial.cpu_cores or 0 for trial in candidates.values()) or 1
 
     def cost(index: int) -> float:
-        trial = trials[index]
-        return (trial.peak_memory_bytes or 0) / least_memory + (trial.cpu_cores or 0) / least_cores
+        trial = candidates[index]
+        return (trial.peak_memory_bytes or 0) / min_memory + (trial.cpu_cores or 0) / min_cores
 
-    return min(tied, key=cost)
+    return min(candidates, key=cost)

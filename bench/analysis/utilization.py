@@ -1,137 +1,150 @@
-"""What the meters saw over blocks, in figures and words, and whom to believe: pure functions."""
+"""Means of the meter readings over blocks, and their description in words: pure functions."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from feedbench.bench.meters.gpu import throttling
-from feedbench.bench.record import Block, Host, told
+from feedbench.bench.record import Block, Gpu, Host, present
 
-BUSY = 0.90  # of the time, by NVML, from which a GPU that waits is a contradiction
-WAITING = 0.10  # of the time, from which waiting is no noise
+BUSY = 0.90  # NVML's utilization above which a waiting consumer is a contradiction
+WAITING = 0.10  # fraction of the time; shorter waits, and smaller stalls, count as noise
 
 
-def which_to_believe(
+def utilization_conflict(
     wait_share: float, stall: float | None, busy: float | None, multiprocessors: float | None
 ) -> str | None:
-    """One sentence or two where NVML says busy and the consumer waited; None where they agree.
+    """Returns a note if NVML reports a busy GPU although the consumer waited; else None.
 
-    A wait alone proves nothing: the host is up to two steps ahead of the device, which may work
-    on meanwhile. The rate lost against batches that cost nothing decides.
+    The wait alone decides nothing: the host runs up to two steps ahead, so the device may still
+    be working. What decides is the rate lost compared with synthetic batches.
 
     Args:
-        wait_share: of the time, without a batch.
-        stall: share of the rate with synthetic batches that is lost; None if not measured.
-        busy: share of the time with a kernel running, by NVML; None without a GPU.
-        multiprocessors: share in use, by GPM; None without it.
+        wait_share: fraction of the time without a batch.
+        stall: fraction lost of the rate with synthetic batches; None if not measured.
+        busy: fraction of the time with a kernel running, by NVML; None without a GPU.
+        multiprocessors: fraction in use, by GPM; None if it cannot be read.
     """
     if busy is None or busy < BUSY or wait_share < WAITING:
         return None
-    clash = (
-        f"NVML says that the GPU was busy {busy:.0%} of the time, "
-        f"yet the consumer waited for batches {wait_share:.0%} of it"
+    conflict = (
+        f"NVML reports the GPU as busy {busy:.0%} of the time, "
+        f"although the consumer waited for batches {wait_share:.0%} of it"
     )
-    counts = (
-        "NVML counts the time in which any kernel of any process ran, however little of the GPU "
-        f"it used{_seen(multiprocessors)}."
+    explanation = (
+        "NVML counts the time in which any kernel of any process runs, however little of the GPU "
+        f"it uses{_in_use(multiprocessors)}."
     )
     if stall is None:
-        return f"{clash}: the rate with synthetic batches would tell which to believe. {counts}"
+        return (
+            f"{conflict}. The rate with synthetic batches would show which to believe. "
+            f"{explanation}"
+        )
     if stall < WAITING:
         return (
-            f"{clash}: believe NVML. Only {max(0.0, stall):.0%} of the rate with synthetic batches "
-            "is lost, so the GPU still had steps to do while the consumer waited."
+            f"{conflict}: believe NVML. Only {max(0.0, stall):.0%} of the rate with synthetic "
+            "batches is lost, so the GPU still had queued steps while the consumer waited."
         )
     return (
-        f"{clash}: believe the wait. {stall:.0%} of the rate with synthetic batches is lost. "
-        f"{counts}"
+        f"{conflict}: believe the wait. {stall:.0%} of the rate with synthetic batches is lost. "
+        f"{explanation}"
     )
 
 
-def _seen(multiprocessors: float | None) -> str:
+def _in_use(multiprocessors: float | None) -> str:
     if multiprocessors is None:
         return ""
-    return f"; GPM saw {multiprocessors:.0%} of the multiprocessors in use"
+    return f"; according to GPM, {multiprocessors:.0%} of the multiprocessors were in use"
 
 
 def gpu_mean(blocks: Iterable[Block], reading: str, index: int | None = None) -> float | None:
-    """Of a field of `Gpu`, over all blocks and one GPU or all; None where it was never told."""
-    gpus = [gpu for block in blocks for gpu in block.gpus if index in (None, gpu.index)]
-    return _mean(sample for gpu in gpus for sample in told(getattr(gpu, reading)))
+    """Returns the mean of a field of `Gpu` over all blocks; None if it was never read.
+
+    Args:
+        reading: name of the field.
+        index: of one GPU; None for the mean over all GPUs.
+    """
+    return _mean(
+        sample for gpu in _gpus(blocks, index) for sample in present(getattr(gpu, reading))
+    )
+
+
+def _gpus(blocks: Iterable[Block], index: int | None) -> list[Gpu]:
+    return [gpu for block in blocks for gpu in block.gpus if index in (None, gpu.index)]
 
 
 def host_mean(blocks: Iterable[Block], reading: str) -> float | None:
-    """Of a field of `Host`, over all blocks; None where it was never told."""
+    """Returns the mean of a field of `Host` over all blocks; None if it was never read."""
     hosts = [block.host for block in blocks if block.host]
-    return _mean(sample for host in hosts for sample in told(getattr(host, reading)))
+    return _mean(sample for host in hosts for sample in present(getattr(host, reading)))
 
 
 def cores_in_use(blocks: Iterable[Block]) -> float | None:
-    """How many of the machine's cores were, whoever used them; None where it is not told."""
+    """Returns the mean number of cores in use by any process; None if it was never read."""
     hosts = [block.host for block in blocks if block.host and block.host.cores]
-    return _mean(used for host in hosts for used in cores_at(host))
+    return _mean(count for host in hosts for count in cores_at(host))
 
 
 def cores_at(host: Host) -> list[float]:
-    """Cores in use at each sample."""
-    return [sum(told(shares)) for shares in zip(*host.cores.values(), strict=True)]
+    """Returns the number of cores in use at each sample."""
+    return [sum(present(fractions)) for fractions in zip(*host.cores.values(), strict=True)]
 
 
 def throttled(blocks: Iterable[Block], index: int | None = None) -> dict[str, float]:
-    """Share of the samples in which clocks were held down, by reason."""
-    gpus = [gpu for block in blocks for gpu in block.gpus if index in (None, gpu.index)]
-    samples = [int(bits) for gpu in gpus for bits in told(gpu.clock_reasons)]
-    found = [reason for bits in samples for reason in throttling(bits)]
-    return {reason: found.count(reason) / len(samples) for reason in dict.fromkeys(found)}
+    """Returns the fraction of samples with reduced clocks, by reason."""
+    samples = [int(bits) for gpu in _gpus(blocks, index) for bits in present(gpu.clock_reasons)]
+    counts = Counter(reason for bits in samples for reason in throttling(bits))
+    return {reason: count / len(samples) for reason, count in counts.items()}
 
 
 def _mean(samples: Iterable[float]) -> float | None:
-    kept = list(samples)
-    return sum(kept) / len(kept) if kept else None
+    values = list(samples)
+    return sum(values) / len(values) if values else None
 
 
-def host_words(blocks: list[Block]) -> str | None:
-    """What the whole machine did, in one sentence; None where nothing is told."""
+def describe_host(blocks: list[Block]) -> str | None:
+    """Returns a sentence on the load of the whole machine; None if nothing was read."""
     read, queue = host_mean(blocks, "disk_read_bytes_per_s"), host_mean(blocks, "disk_queue")
     minor, major = host_mean(blocks, "minor_faults_per_s"), host_mean(blocks, "major_faults_per_s")
-    used, cores = cores_in_use(blocks), {len(block.host.cores) for block in blocks if block.host}
+    in_use, cores = cores_in_use(blocks), {len(block.host.cores) for block in blocks if block.host}
     parts = [
-        f"{used:.1f} of {max(cores)} cores in use" if used is not None else "",
+        f"{in_use:.1f} of {max(cores)} cores in use" if in_use is not None else "",
         f"{read / 1e6:,.0f} MB/s read from disks" if read is not None else "",
-        f"{queue:.1f} requests in flight at them" if queue is not None else "",
-        f"{minor:,.0f} page faults a second" if minor is not None else "",
-        f"{major:,.1f} more that waited for a disk" if major is not None else "",
+        f"{queue:.1f} disk requests in flight" if queue is not None else "",
+        f"{minor:,.0f} minor page faults per second" if minor is not None else "",
+        f"{major:,.1f} major page faults per second" if major is not None else "",
     ]
-    said = ", ".join(filter(None, parts))
-    return f"The whole machine, others' work too: {said}." if said else None
+    text = ", ".join(filter(None, parts))
+    return f"The whole machine, including other processes: {text}." if text else None
 
 
-def gpu_words(blocks: list[Block]) -> list[str]:
-    """What each GPU did, a sentence each."""
+def describe_gpus(blocks: list[Block]) -> list[str]:
+    """Returns one sentence on the load of each GPU."""
     indexes = sorted({gpu.index for block in blocks for gpu in block.gpus})
-    return [said for index in indexes if (said := _one_gpu(blocks, index))]
+    return [text for index in indexes if (text := _describe_gpu(blocks, index))]
 
 
-_GPU_WORDS: dict[str, Callable[[float], str]] = {
-    "utilization": lambda share: f"a kernel running {share:.0%} of the time (NVML)",
-    "multiprocessors": lambda share: f"{share:.0%} of the multiprocessors in use (GPM)",
+_GPU_FORMATS: dict[str, Callable[[float], str]] = {
+    "utilization": lambda fraction: f"a kernel running {fraction:.0%} of the time (NVML)",
+    "multiprocessors": lambda fraction: f"{fraction:.0%} of the multiprocessors in use (GPM)",
     "power_w": lambda watts: f"{watts:,.0f} W",
     "pcie_rx_bytes_per_s": lambda rate: f"{rate / 1e6:,.0f} MB/s from the host",
-    "sm_clock_mhz": lambda clock: f"clocks of {clock:,.0f} MHz",
+    "sm_clock_mhz": lambda clock: f"clock {clock:,.0f} MHz",
 }
 
 
-def _one_gpu(blocks: list[Block], index: int) -> str | None:
-    means = {name: gpu_mean(blocks, name, index) for name in _GPU_WORDS}
-    parts = [_GPU_WORDS[name](mean) for name, mean in means.items() if mean is not None]
-    parts += [throttling_words(throttled(blocks, index))]
-    said = ", ".join(filter(None, parts))
-    return f"GPU {index}: {said}." if said else None
+def _describe_gpu(blocks: list[Block], index: int) -> str | None:
+    means = {name: gpu_mean(blocks, name, index) for name in _GPU_FORMATS}
+    parts = [_GPU_FORMATS[name](mean) for name, mean in means.items() if mean is not None]
+    parts += [describe_throttling(throttled(blocks, index))]
+    text = ", ".join(filter(None, parts))
+    return f"GPU {index}: {text}." if text else None
 
 
-def throttling_words(shares: dict[str, float]) -> str:
-    """Empty where nothing held the clocks down."""
-    if not shares:
+def describe_throttling(fractions: dict[str, float]) -> str:
+    """Returns the reasons for reduced clocks with their fractions of the samples; "" if none."""
+    if not fractions:
         return ""
-    named = ", ".join(f"{reason} {share:.0%}" for reason, share in shares.items())
-    return f"clocks held down in these shares of the samples: {named}"
+    reasons = ", ".join(f"{reason} {fraction:.0%}" for reason, fraction in fractions.items())
+    return f"clocks reduced (fraction of samples): {reasons}"

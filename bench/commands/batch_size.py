@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import ALPHA, IMAGE_SIZE, Data, Json, RecipeFile
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import recipe_of, spec_of
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _DEFAULT_MOST = 4096
 
 
-@takes(IMAGE_SIZE, ALPHA)
+@add_options(IMAGE_SIZE, ALPHA)
 def batch_size(
     data: Data,
-    given: Given,
+    given: OptionValues,
     recipe: RecipeFile = None,
     least: Annotated[int, typer.Option("--min", help="Smallest batch size to try.", min=1)] = 16,
     most: Annotated[

@@ -1,4 +1,4 @@
-"""bench: measure, choose, show."""
+"""bench: measures loaders and chooses the best."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.analysis.augment_costs import with_costs
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.analysis.augment_costs import with_augment_trials
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
     ALPHA,
@@ -23,20 +23,20 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Sets,
-    listed,
+    list_images,
     parse_set,
-    readable,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay
 from feedbench.bench.commands.run_bench import measure
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
-from feedbench.bench.plan.suites import SUITES, named_suite
+from feedbench.bench.plan.suites import SUITES, select_suite
 
 _TIMING = ("blocks", "block_seconds", "warm_up_seconds", "time_limit", "seed")
 
 
-@takes(
+@add_options(
     CONSUMER,
     *(option(Timing, name) for name in _TIMING),
     CACHE_STATE,
@@ -48,7 +48,7 @@ _TIMING = ("blocks", "block_seconds", "warm_up_seconds", "time_limit", "seed")
 )
 def bench(
     data: Data,
-    given: Given,
+    given: OptionValues,
     suite: Annotated[
         str | None,
         typer.Option(
@@ -73,11 +73,11 @@ def bench(
 
     Among ties, the cheapest in memory and CPU time wins. Options override a suite file.
     """
-    manifest = listed(data, blacklist).only("train")
-    chosen = named_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)
-    plan = make_plan(overlay(chosen, recipe, given))
+    manifest = list_images(data, blacklist).only("train")
+    selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)
+    plan = make_plan(overlay(selected, recipe, given))
     if augment_costs:
-        plan = replace(plan, choices=tuple(with_costs(plan.choices, plan.spec.augment)))
+        plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
-    manifest, left_out = readable(manifest, loaders, console())
+    manifest, left_out = readable_rows(manifest, loaders, console())
     measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)

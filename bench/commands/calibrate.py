@@ -1,4 +1,4 @@
-"""calibrate: this machine's accelerator as a profile."""
+"""calibrate: measures this machine's accelerator and saves it as a profile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import ALPHA, BATCH_SIZE, IMAGE_SIZE, Json, Out, RecipeFile
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import recipe_of, spec_of
@@ -17,13 +17,15 @@ from feedbench.loaders import parse_spec
 from feedbench.trainer import Recipe
 
 
-@takes(option(Timing, "blocks"), option(Timing, "block_seconds"), BATCH_SIZE, IMAGE_SIZE, ALPHA)
+@add_options(
+    option(Timing, "blocks"), option(Timing, "block_seconds"), BATCH_SIZE, IMAGE_SIZE, ALPHA
+)
 def calibrate(
     name: Annotated[
         str,
         typer.Argument(metavar="NAME", help="Name of the profile, as in --consumer emulated:NAME."),
     ],
-    given: Given,
+    given: OptionValues,
     recipe: RecipeFile = None,
     out: Out = None,
     json: Json = None,
@@ -33,24 +35,24 @@ def calibrate(
     from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.training.calibrate import as_profile
-    from feedbench.bench.training.calibrate import calibrate as measured
+    from feedbench.bench.training.calibrate import calibrate as measure_rate
 
     check_name(name)
     spec = parse_spec(spec_of(given))
-    trained = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
+    parsed_recipe = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
     timing = parse_model(Timing, given[Timing], "options")
     folder, facts, terminal = result_folder(out, "calibrate"), environment(), console()
     write_json(folder / "environment.json", facts)
     with bench_progress(terminal) as report:
-        trial, rate = measured(spec, trained, timing, folder, report)
-    profile = as_profile(spec, trained, rate, len(trial.blocks), facts)
+        trial, rate = measure_rate(spec, parsed_recipe, timing, folder, report)
+    profile = as_profile(spec, parsed_recipe, rate, len(trial.blocks), facts)
     path = add_accelerator(name, profile)
     if json is not None:
         write_json(json, profile.model_dump())
     terminal.print(
         f"{profile.device}: {rate:,.0f} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "
-        f"Kept as {name} in {path}.",
+        f"Saved as {name} in {path}.",
         highlight=False,
         markup=False,
     )

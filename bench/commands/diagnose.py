@@ -1,4 +1,4 @@
-"""diagnose: where the time goes, and what would change it."""
+"""diagnose: finds the bottleneck and predicts what would remove it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import (
     ALPHA,
     BATCH_SIZE,
@@ -22,8 +22,8 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Set,
-    listed,
-    readable,
+    list_images,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of
@@ -36,10 +36,10 @@ from feedbench.loaders import DEFAULT_LOADER, parse_spec
 from feedbench.trainer import Recipe
 
 
-@takes(CONSUMER, CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, ALPHA)
+@add_options(CONSUMER, CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, ALPHA)
 def diagnose(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loader = None,
     set_: Set = None,
     recipe: RecipeFile = None,
@@ -81,6 +81,8 @@ def diagnose(
         faster_storage=what_if_storage,
         other_image_size=what_if_image_size,
     )
-    manifest, _ = readable(listed(data, blacklist).only("train"), [best.loader], console())
+    manifest, _ = readable_rows(
+        list_images(data, blacklist).only("train"), [best.loader], console()
+    )
     folder = result_folder(out, "diagnose")
     run_diagnosis(question, manifest, folder, Pace(budget_s=seconds), json)

@@ -1,4 +1,4 @@
-"""Generates photos and says what they are like; for several commands."""
+"""Generates photos and prints their mean size, for several commands."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 def generate_photos(folder: Path, *, images: int, preset: Preset = "web", seed: int = 0) -> Sample:
-    """Write the photos, with a progress bar."""
+    """Generate photos with a progress bar, and print their mean size."""
     from feedbench.bench.data.generate import make_data
-    from feedbench.bench.report.progress import counted
+    from feedbench.bench.report.progress import count_progress
 
     terminal = console()
-    with counted(terminal, "images", images) as advance:
-        made = make_data(folder, images=images, preset=preset, seed=seed, advance=advance)
+    with count_progress(terminal, "images", images) as advance:
+        photos = make_data(folder, images=images, preset=preset, seed=seed, advance=advance)
     terminal.print(
-        f"{made.images:,} images of {made.classes} classes in {folder}: mean "
-        f"{made.mean_width:.0f} × {made.mean_height:.0f} px, "
-        f"{made.mean_bytes / 1000:.0f} kB, {made.bits_per_pixel:.1f} bits per pixel",
+        f"{photos.images:,} images of {photos.classes} classes in {folder}: mean "
+        f"{photos.mean_width:.0f} × {photos.mean_height:.0f} px, "
+        f"{photos.mean_bytes / 1000:.0f} kB, {photos.bits_per_pixel:.1f} bits per pixel",
         highlight=False,
         soft_wrap=True,
     )
-    return made
+    return photos

@@ -1,8 +1,8 @@
-"""limits: what the machine could do on these photos, and how near each loader comes."""
+"""limits: what the machine allows on these images, and what each loader reaches of it."""
 
 from __future__ import annotations
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     BATCH_SIZE,
     IMAGE_SIZE,
@@ -14,21 +14,20 @@ from feedbench.bench.commands.options import (
     Loaders,
     Out,
     Sets,
-    listed,
+    list_images,
     parse_set,
-    readable,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, refuse_synthetic, spec_of
 from feedbench.bench.commands.run_limits import run_limits
-from feedbench.bench.commands.run_limits import show_limits as show_limits
 from feedbench.bench.plan.plan import Timing, expand
 from feedbench.bench.plan.suites import limits_suite
 
 _TIMING = {"block_seconds": 2.0, "warm_up_seconds": 2.0}
 
 
-@takes(
+@add_options(
     option(Timing, "blocks"),
     option(Timing, "block_seconds", default=_TIMING["block_seconds"]),
     BATCH_SIZE,
@@ -38,20 +37,20 @@ _TIMING = {"block_seconds": 2.0, "warm_up_seconds": 2.0}
 )
 def limits(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
     blacklist: Blacklist = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Loaders are drained: no trainer takes the batches, so there is no recipe."""
+    """No trainer takes the batches, so there is no recipe."""
     from feedbench.bench.limits.limits import limits_plan
 
-    chosen = chosen_loaders(loader)
-    refuse_synthetic(choice.loader for choice in chosen)
-    manifest = listed(data, blacklist).only("train")
-    choices = expand(limits_suite(chosen, parse_set(set_ or ()), manifest).trial)
+    loaders = chosen_loaders(loader)
+    refuse_synthetic(choice.loader for choice in loaders)
+    manifest = list_images(data, blacklist).only("train")
+    choices = expand(limits_suite(loaders, parse_set(set_ or ()), manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
-    manifest, left_out = readable(manifest, [choice.loader for choice in choices], console())
+    manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
     run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)

@@ -1,4 +1,4 @@
-"""loaders: what there is to choose from, and what each setting does."""
+"""loaders: lists the loaders and their settings."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def loaders(json: Json = None) -> None:
         terminal.print(f"[bold]{loader.name}[/]: {loader.summary}", highlight=False)
         fields = loader.settings.model_fields
         if fields:
-            shown = Table("setting", "allowed", "default", "what it does", box=None, padding=(0, 2))
+            table = Table("setting", "allowed", "default", "what it does", box=None, padding=(0, 2))
             for name, field in fields.items():
                 default = as_text(field.default) or "–"
-                shown.add_row(name, allowed(field), default, field.description)
-            terminal.print(shown)
+                table.add_row(name, allowed(field), default, field.description)
+            terminal.print(table)
     if json is not None:
         write_json(
             json,

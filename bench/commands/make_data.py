@@ -1,4 +1,4 @@
-"""make-data: generated photos to measure and train on."""
+"""make-data: generates photos to measure and train on."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def make_data(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="imagenet: 468 × 401 px, 110 kB; web: 420 × 520 px, 28 kB; mixed: like web, some "
-            "of them PNG and WebP."
+            help="Mean size of the photos. imagenet: 468 × 401 px, 110 kB; web: 420 × 520 px, "
+            "28 kB; mixed: like web, and some of them are PNG or WebP."
         ),
     ] = "web",
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.", min=0)] = 0,
     json: Json = None,
 ) -> None:
-    """Sizes, detail and compression are those of real photos; the classes can be learned."""
+    """The photos have the size, detail and compression of real ones; classes can be learned."""
     from feedbench.bench.files import write_json
 
-    made = generate_photos(folder, images=images, preset=preset, seed=seed)
+    photos = generate_photos(folder, images=images, preset=preset, seed=seed)
     if json is not None:
-        write_json(json, asdict(made))
+        write_json(json, asdict(photos))

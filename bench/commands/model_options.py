@@ -1,4 +1,4 @@
-"""Options of commands that are made from the fields of models: type, choices, default and help."""
+"""Options derived from the fields of models: their type, choices, default and help."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedbench.loaders import Augment, BatchSpec
 from feedbench.loaders.explain import bounds
 from feedbench.trainer import Recipe
 
-# The part of a command's help in which the fields of a model are listed.
+# The heading in a command's help under which the fields of a model are listed.
 PANELS: dict[type[BaseModel], str] = {
     BatchSpec: "Batches",
     Augment: "Augmentation",
@@ -29,8 +29,8 @@ PANELS: dict[type[BaseModel], str] = {
     Failures: "Files that fail",
 }
 
-# The fields that were given on the command line, by model.
-Given = defaultdict[type[BaseModel], dict[str, Any]]
+# The values given on the command line, by model, then by field.
+OptionValues = defaultdict[type[BaseModel], dict[str, Any]]
 Command = Callable[..., None]
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -40,9 +40,9 @@ class ModelOption:
     """An option that sets one field of a model.
 
     Attributes:
-        parameter: what typer makes the option from. Its default is for the help alone: an option
-            that is not given sets nothing.
-        parse: makes the field's value from the option's.
+        parameter: the parameter that typer turns into the option. Its default is only shown in
+            the help: an option that is not given sets nothing.
+        parse: converts the value of the option to that of the field.
     """
 
     model: type[BaseModel]
@@ -61,17 +61,18 @@ def option(
     more: str = "",
     **settings: Any,
 ) -> ModelOption:
-    """The option of a model's field.
+    """Returns the option of a model's field.
 
     Args:
-        flags: such as "--flip/--no-flip"; without them one is made from the name.
-        default: shown instead of the field's own, where a command has another one.
-        kind: type of the option, where it is not that of the field.
-        more: added to the field's description.
-        settings: of `typer.Option`.
+        flags: such as "--flip/--no-flip"; derived from the name if there are none.
+        default: the default of the command, if it differs from that of the field.
+        kind: type of the option, if it differs from that of the field.
+        parse: converts the value of the option to that of the field.
+        more: added to the description of the field.
+        settings: further arguments of `typer.Option`.
     """
     field = model.model_fields[name]
-    shown = field.default if default is None else default
+    shown_default = field.default if default is None else default
     limits = bounds(field)
     values = {
         "help": escape(f"{field.description} {more}".strip()),
@@ -82,14 +83,14 @@ def option(
     parameter = inspect.Parameter(
         name,
         _KEYWORD,
-        default=as_text(shown) if kind else shown,
+        default=as_text(shown_default) if kind else shown_default,
         annotation=Annotated[kind or field.annotation, typer.Option(*flags, **values | settings)],
     )
     return ModelOption(model, name, parameter, parse)
 
 
 def as_text(value: Any) -> str | None:
-    """A default as it would be given on the command line; None if there is none to give."""
+    """Returns a default as it would be typed on the command line; None if it cannot be."""
     if value is None or isinstance(value, BaseModel) or value == ():
         return None
     if isinstance(value, bool):
@@ -99,28 +100,28 @@ def as_text(value: Any) -> str | None:
     return str(value)
 
 
-def takes(*options: ModelOption) -> Callable[[Command], Command]:
-    """Add options to a command; what is given on the command line reaches it as `given`."""
+def add_options(*options: ModelOption) -> Callable[[Command], Command]:
+    """Add options to a command, which receives their values as its argument `given`."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def with_given(context: typer.Context, **values: Any) -> None:
-            given: Given = defaultdict(dict)
-            for one in options:
-                value = values.pop(one.field)
-                if _is_given(context, one.field):
-                    given[one.model][one.field] = one.parse(value)
+        def with_options(context: typer.Context, **values: Any) -> None:
+            given: OptionValues = defaultdict(dict)
+            for option in options:
+                value = values.pop(option.field)
+                if _is_given(context, option.field):
+                    given[option.model][option.field] = option.parse(value)
             command(given=given, **values)
 
-        own = inspect.signature(command, eval_str=True).parameters.values()
-        with_given.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        parameters = inspect.signature(command, eval_str=True).parameters.values()
+        with_options.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 inspect.Parameter("context", _KEYWORD, annotation=typer.Context),
-                *(one.replace(kind=_KEYWORD) for one in own if one.name != "given"),
-                *(one.parameter for one in options),
+                *(each.replace(kind=_KEYWORD) for each in parameters if each.name != "given"),
+                *(option.parameter for option in options),
             ]
         )
-        return with_given
+        return with_options
 
     return decorate
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their texts are read."""
+"""Options that several commands share, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from feedbench.loaders.capabilities import AuditColumn
 
 
-# What a training from scratch wants by default.
+# The default batch spec of a training from scratch.
 TRAINING_SPEC: dict[str, Any] = {"augment": {"horizontal_flip": True}}
 
 
@@ -95,13 +95,16 @@ Out = Annotated[
 
 
 def parse_set(options: Iterable[str], *, several: bool = True) -> dict[str, dict[str, Any]]:
-    """Settings of loaders from `LOADER.NAME=VALUE[,VALUE…]`.
+    """Parse settings of the form `LOADER.NAME=VALUE[,VALUE…]`.
 
     Args:
         several: whether a setting may have several values.
 
+    Returns:
+        The values by loader, then by name; a list if there are several.
+
     Raises:
-        PlanError: an option is not of that form.
+        PlanError: an option does not have that form.
     """
     settings: dict[str, dict[str, Any]] = {}
     for text in options:
@@ -117,10 +120,10 @@ def parse_set(options: Iterable[str], *, several: bool = True) -> dict[str, dict
 
 
 def parse_augment(options: Iterable[str]) -> dict[str, Any]:
-    """Fields of `Augment` from `NAME=VALUE[,VALUE…]`.
+    """Parse fields of `Augment` of the form `NAME=VALUE[,VALUE…]`.
 
     Raises:
-        PlanError: an option is not of that form.
+        PlanError: an option does not have that form.
     """
     fields: dict[str, Any] = {}
     for text in options:
@@ -133,7 +136,7 @@ def parse_augment(options: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_range(text: str) -> Any:
-    """A value range from `LOW,HIGH` or a name; whether it is allowed, the spec decides."""
+    """Parse a value range, `LOW,HIGH` or a name; `BatchSpec` checks whether it is allowed."""
     values = _values(text)
     return values if len(values) > 1 else values[0]
 
@@ -143,7 +146,7 @@ def _values(text: str) -> list[Any]:
 
 
 def _value(text: str) -> Any:
-    """A number, true or false as such, anything else as text."""
+    """Returns a number or a boolean if the text is one, else the text."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -184,49 +187,60 @@ TIMING_SEED = option(Timing, "seed")
 CACHE_STATE = option(Timing, "cache_state")
 FAILURES = (option(Failures, "on_error"), option(Failures, "error_budget"))
 ALLOW_DIFFERENT = option(PixelCheck, "allow_different", "--allow-different-pixels/--same-pixels")
-# What the pixels of a batch are, before they are augmented.
+# The options that determine the pixels before augmentation.
 PIXELS: tuple[ModelOption, ...] = (IMAGE_SIZE, RESIZE, INTERPOLATION, ANTIALIAS, ORIENTATION)
 SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE, BALANCE)
 
 
-def listed(data: str, blacklist: Path | None) -> Manifest:
-    """The images of a source, with what the last scan found in each file and a person said."""
+def list_images(data: str, blacklist: Path | None) -> Manifest:
+    """Returns the images of a source, with the audit of its last scan and the user's blacklist."""
     from feedbench.loaders import scan
     from feedbench.loaders.audit.audit import attach
     from feedbench.loaders.audit.store import Store
     from feedbench.loaders.selection import with_blacklist
 
     manifest = scan(data)
-    known = Store.of(data).facts()
-    if len(known) and not manifest.audited:
-        manifest = attach(manifest, known)
+    audit = Store.of(data).facts()
+    if len(audit) and not manifest.audited:
+        manifest = attach(manifest, audit)
     return manifest if blacklist is None else with_blacklist(manifest, blacklist)
 
 
-def readable(
+def readable_rows(
     manifest: Manifest, loaders: Iterable[str], terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:
-    """The rows that all these loaders can give; says how many others there are, and why."""
+    """Returns the rows that all these loaders can read, and prints how many are left out.
+
+    Returns:
+        The readable rows, and the number of rows left out by reason.
+    """
     from feedbench.loaders import find_loader
 
-    return readable_by([find_loader(name).readable_by for name in loaders], manifest, terminal)
+    return rows_readable_by([find_loader(name).readable_by for name in loaders], manifest, terminal)
 
 
-def readable_by(
+def rows_readable_by(
     columns: Iterable[tuple[AuditColumn, ...]], manifest: Manifest, terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:
-    """The rows of which one decoder of each tuple can read; says how many others there are."""
+    """Returns the rows that at least one decoder of each tuple can read.
+
+    Args:
+        columns: audit columns of the decoders, one tuple per loader.
+
+    Returns:
+        The readable rows, and the number of rows left out by reason.
+    """
     from feedbench.loaders.selection import by_reason, usable
 
     if not manifest.audited:
         terminal.print(
-            "Not scanned: feedbench scan finds what cannot be read, or would look different, "
-            "beforehand.",
+            "Not scanned: run feedbench scan first to find images that cannot be read or that "
+            "libraries decode differently.",
             style="dim",
             highlight=False,
         )
-    kept, left_out = usable(manifest, columns)
+    rows, left_out = usable(manifest, columns)
     reasons = by_reason(left_out)
     for reason, count in reasons.items():
         terminal.print(f"Left out: {count:,} × {reason}", highlight=False, markup=False)
-    return kept, reasons
+    return rows, reasons

@@ -1,4 +1,4 @@
-"""Where commands write: the terminal and the result folder."""
+"""The terminal and the result folder that commands write to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PIPE_COLUMNS = 160  # a pipe has no width of its own, and a table must not be folded to 80 there
+_PIPE_COLUMNS = 160  # a pipe has no width; this shows every column of a table
 
 
 def prepare_streams() -> None:
-    """Make standard output, standard error and COLUMNS usable, whatever the shell gave.
+    """Replace closed standard streams by the null device, and ignore an invalid COLUMNS.
 
-    A closed stream becomes the null device: else the next file that is opened would take its
-    number, and child processes would print into that file.
+    Without that, the next file to be opened would get the number of the closed stream, and child
+    processes would print into it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -29,7 +29,7 @@ def prepare_streams() -> None:
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # an encoding without ×, – or …
+        sys.stdout.reconfigure(errors="replace")  # some encodings lack ×, – and …
     if not _is_width(os.environ.get("COLUMNS", "")):
         os.environ.pop("COLUMNS", None)
 
@@ -39,7 +39,11 @@ def _is_width(text: str) -> bool:
 
 
 def console(*, to_errors: bool = False) -> Console:
-    """Standard output, or standard error where the output itself is for programs."""
+    """Returns a console on standard output.
+
+    Args:
+        to_errors: write to standard error instead, since standard output is data for a program.
+    """
     from rich.console import Console
 
     if (sys.stderr if to_errors else sys.stdout).isatty():
@@ -48,25 +52,32 @@ def console(*, to_errors: bool = False) -> Console:
 
 
 @contextmanager
-def libraries_to(log: Path) -> Iterator[None]:
-    """What libraries write to standard error goes to a file instead.
+def redirect_library_output(log: Path) -> Iterator[None]:
+    """Redirect standard error, also of C++ code, to a file.
 
-    TensorFlow writes of its own building there, from C++, whatever its log level is.
+    TensorFlow logs its build options there at any log level.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
+    original = os.dup(2)
     try:
         with log.open("ab") as file:
             os.dup2(file.fileno(), 2)
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)
 
 
 def result_folder(out: Path | None, kind: str) -> Path:
-    """The folder that was asked for, or one named by the time; new or empty."""
+    """Create and return the result folder.
+
+    Args:
+        out: the value of --out; by default a folder in results/ with the kind and the time.
+
+    Raises:
+        RecordError: the folder cannot be created or is not empty.
+    """
     from feedbench.bench.files import new_folder
 
     return new_folder(out or Path("results") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}")

@@ -1,4 +1,4 @@
-"""What was given on the command line, laid over suite files, recipes and best.toml."""
+"""Options of the command line override suite files, recipes and best.toml."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feedbench.bench.analysis.best import Best, resolve_loader
-from feedbench.bench.commands.model_options import Given
+from feedbench.bench.commands.model_options import OptionValues
 from feedbench.bench.commands.options import TRAINING_SPEC, parse_set
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Suite, Timing, merged_spec
@@ -17,17 +17,17 @@ from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, p
 from feedbench.trainer import Recipe
 
 
-def spec_of(given: Given) -> dict[str, Any]:
-    """The fields of a batch spec that were given, `--flip` among the augmentations."""
+def spec_of(given: OptionValues) -> dict[str, Any]:
+    """Returns the given fields of the batch spec; `--flip` becomes one of its augmentations."""
     augment = {**given[Augment], **given[BatchSpec].get("augment", {})}
     return {**given[BatchSpec], **({"augment": augment} if augment else {})}
 
 
-def recipe_of(base: dict[str, Any], file: Path | None, given: Given) -> dict[str, Any]:
-    """A recipe's fields: those of the file, or without one of `base`, under single options.
+def recipe_of(base: dict[str, Any], file: Path | None, given: OptionValues) -> dict[str, Any]:
+    """Returns the fields of a recipe: those of the file, or else of `base`; options override both.
 
     Raises:
-        PlanError: the file cannot be read, or holds a field that is not valid.
+        PlanError: the file cannot be read, or a field is not valid.
     """
     if file is not None:
         base = read_toml(file)
@@ -35,59 +35,65 @@ def recipe_of(base: dict[str, Any], file: Path | None, given: Given) -> dict[str
     return {**base, **given[Recipe]}
 
 
-def overlay(suite: Suite, recipe: Path | None, given: Given) -> Suite:
-    """A suite under what was given on the command line.
+def overlay(suite: Suite, recipe: Path | None, given: OptionValues) -> Suite:
+    """Returns the suite with the options of the command line in place of its fields.
+
+    Args:
+        recipe: file that replaces the recipe of the suite.
 
     Raises:
         PlanError: a field is not valid.
     """
     values = suite.model_dump(exclude_unset=True)
-    changed = {
+    overridden = {
         "spec": merged_spec(TRAINING_SPEC, suite.spec, spec_of(given)),
         "recipe": recipe_of(suite.recipe, recipe, given),
         "timing": {**values.get("timing", {}), **given[Timing]},
         "failures": {**values.get("failures", {}), **given[Failures]},
         "pixels": {**values.get("pixels", {}), **given[PixelCheck]},
     }
-    return parse_model(Suite, {**values, **changed, **given[Suite]}, "options")
+    return parse_model(Suite, {**values, **overridden, **given[Suite]}, "options")
 
 
 def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
-    """What `--loader` names, each with the settings of its best.toml if it has one.
+    """Returns the loaders that `--loader` names, with the settings of their best.toml, if any.
 
     Raises:
-        LoaderError: no loader has such a name.
+        LoaderError: no loader has that name.
         PlanError: a file is not a best.toml, or a folder has none.
     """
-    best = map(resolve_loader, loaders or ())
-    return [Choice(loader=one.loader, settings=one.settings) for one in best]
+    resolved = map(resolve_loader, loaders or ())
+    return [Choice(loader=best.loader, settings=best.settings) for best in resolved]
 
 
-def chosen_loader(loader: str, sets: Sequence[str] | None, given: Given) -> Best:
-    """The one loader of a command, with its settings and spec under what was given.
+def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) -> Best:
+    """Returns the loader that `--loader` names, with its settings and batch spec overridden.
 
-    A changed spec or setting has no predicted rate.
+    The predicted rate is removed if a setting or the spec changes.
+
+    Args:
+        sets: the values of `--set`.
 
     Raises:
-        LoaderError: no loader has such a name, or a setting or the spec is not valid.
+        LoaderError: no loader has that name, or a setting or the spec is not valid.
         PlanError: a file is not a best.toml, a folder has none, or `--set` is not valid.
     """
     best = resolve_loader(loader, TRAINING_SPEC)
     refuse_synthetic([best.loader])
     choice = Choice(loader=best.loader, settings=best.settings)
-    (changed,) = with_settings([choice], parse_set(sets or (), several=False))
-    parse_settings(find_loader(best.loader), changed.settings)
+    (choice,) = with_settings([choice], parse_set(sets or (), several=False))
+    parse_settings(find_loader(choice.loader), choice.settings)
     spec = merged_spec(best.spec, spec_of(given))
-    same = not sets and parse_spec(spec) == parse_spec(best.spec)
-    values = {"settings": changed.settings, "spec": spec}
-    return best.model_copy(update=values if same else {**values, "predicted": None})
+    is_unchanged = not sets and parse_spec(spec) == parse_spec(best.spec)
+    values = {"settings": choice.settings, "spec": spec}
+    return best.model_copy(update=values if is_unchanged else {**values, "predicted": None})
 
 
 def refuse_synthetic(loaders: Iterable[str]) -> None:
-    """Refuse loaders that read no images.
+    """Check that every loader reads images.
 
     Raises:
-        PlanError: there is one.
+        PlanError: a loader makes synthetic images.
     """
     for name in loaders:
         if not find_loader(name).is_choice:

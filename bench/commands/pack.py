@@ -1,4 +1,4 @@
-"""pack: prepare a source's images once, to be read at the speed of memory."""
+"""pack: prepares all images of a source once for the loader packed, or checks a pack."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import (
     FAILURES,
     PIXELS,
     Blacklist,
     Data,
-    listed,
-    readable_by,
+    list_images,
+    rows_readable_by,
 )
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import spec_of
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from feedbench.loaders.pack.build import Packing
 
 
-@takes(*PIXELS, *FAILURES)
+@add_options(*PIXELS, *FAILURES)
 def pack(
     data: Data,
     out: Annotated[
         Path,
         typer.Argument(metavar="PACK", help="Folder of the pack: new, or unfinished to resume."),
     ],
-    given: Given,
+    given: OptionValues,
     kind: Annotated[
         Literal["arrays", "jpeg"],
         typer.Option(
@@ -60,14 +60,14 @@ def pack(
     ] = "full",
     blacklist: Blacklist = None,
 ) -> None:
-    """An interrupted pack is resumed by the same command; a finished one is checked."""
+    """The same command resumes an interrupted pack and checks a finished one."""
     from feedbench.loaders.images.libjpeg import READABLE_BY
     from feedbench.loaders.pack.build import Packing
     from feedbench.loaders.pack.pack import is_whole
 
     failures = parse_model(Failures, given[Failures], "options")
     terminal = console()
-    manifest, _ = readable_by([READABLE_BY], listed(data, blacklist), terminal)
+    manifest, _ = rows_readable_by([READABLE_BY], list_images(data, blacklist), terminal)
     packing = Packing(manifest, parse_spec(spec_of(given)), kind, side, quality, decode)
     if is_whole(out):
         _check(packing, out, terminal)
@@ -77,55 +77,57 @@ def pack(
 
 def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) -> None:
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.report.progress import counted
+    from feedbench.bench.report.progress import count_progress
     from feedbench.loaders.faults import Faults, tolerance
     from feedbench.loaders.pack.build import fill, opened
 
     images = len(packing.manifest)
     faults = Faults(tolerance(failures.on_error, failures.error_budget, images))
-    about = "" if packing.kind == "arrays" else f"about, by {min(64, images)} of them, "
+    # The size of JPEGs is extrapolated from 64 of them.
+    size = f"{'' if packing.kind == 'arrays' else 'about '}{packing.size() / 1e9:.2f} GB"
     terminal.print(
-        f"{images:,} images will take {about}{packing.size() / 1e9:.2f} GB in {out}",
+        f"{images:,} images will take {size} in {out}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     try:
         with opened(packing, out) as writer:
             if writer.left < images:
-                terminal.print(f"Goes on: {images - writer.left:,} are there", highlight=False)
-            with counted(terminal, "images packed", writer.left) as advance:
+                packed = images - writer.left
+                terminal.print(f"Resuming: {packed:,} images are packed", highlight=False)
+            with count_progress(terminal, "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(
-            f"interrupted; what is packed is kept in {out}: the same command goes on from there"
+            f"interrupted; the packed images are saved in {out}; resume with the same command"
         ) from None
     for error in faults.dropped.values():
         terminal.print(f"Left out: {error}", highlight=False, markup=False, soft_wrap=True)
-    _say_whole(out, packing, terminal)
+    _print_complete(out, packing, terminal)
 
 
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
     from feedbench.bench.errors import RecordError
-    from feedbench.bench.report.progress import counted
+    from feedbench.bench.report.progress import count_progress
     from feedbench.loaders.pack.build import corrupt_positions
     from feedbench.loaders.pack.pack import Pack, check_about
 
     pack = Pack(out)
     check_about(pack, packing.about)
-    with counted(terminal, "checked", len(pack)) as advance:
+    with count_progress(terminal, "checked", len(pack)) as advance:
         bad = corrupt_positions(pack, advance)
     pack.close()
     if bad:
         raise RecordError(
-            f"{out}: {len(bad):,} of {len(pack):,} rows are not what was written, first row "
+            f"{out}: {len(bad):,} of {len(pack):,} rows are corrupt, the first is row "
             f"{bad[0]}; remove the folder and pack again"
         )
-    _say_whole(out, packing, terminal)
+    _print_complete(out, packing, terminal)
 
 
-def _say_whole(out: Path, packing: Packing, terminal: Console) -> None:
+def _print_complete(out: Path, packing: Packing, terminal: Console) -> None:
     size = sum(file.stat().st_size for file in out.iterdir())
     terminal.print(
-        f"Whole: {len(packing.manifest):,} images, {size / 1e9:.2f} GB in {out}. "
-        f"Take it by --loader packed --set packed.pack={out}",
+        f"Complete: {len(packing.manifest):,} images, {size / 1e9:.2f} GB in {out}. "
+        f"Use it with --loader packed --set packed.pack={out}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

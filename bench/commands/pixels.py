@@ -1,4 +1,4 @@
-"""pixels: whether the loaders give the same pixels."""
+"""pixels: compares the pixels of several loaders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     PIXELS,
     Blacklist,
@@ -16,23 +16,23 @@ from feedbench.bench.commands.options import (
     Json,
     Loaders,
     Sets,
-    listed,
+    list_images,
     parse_set,
-    readable,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import chosen_loaders, spec_of
 from feedbench.bench.errors import NOTHING_DONE, PlanError
 from feedbench.bench.plan.plan import Choice, PixelCheck, expand
 from feedbench.bench.plan.settings import with_settings
-from feedbench.bench.plan.suites import able_loaders
+from feedbench.bench.plan.suites import available_loaders
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import BatchSpec, Manifest, parse_spec
 
 _BATCH_SIZE, _IMAGES = 32, 200
 
 
-@takes(
+@add_options(
     option(PixelCheck, "images", default=_IMAGES),
     option(PixelCheck, "tolerance"),
     option(BatchSpec, "batch_size", default=_BATCH_SIZE),
@@ -40,16 +40,16 @@ _BATCH_SIZE, _IMAGES = 32, 200
 )
 def pixels(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice of images.", min=0)] = 0,
     worst: Annotated[
-        int, typer.Option(help="Number of images to name for each loader.", min=0)
+        int, typer.Option(help="Number of worst images to list per loader.", min=0)
     ] = 8,
     blacklist: Blacklist = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw the largest differences into this PNG.")
+        Path | None, typer.Option(help="Save a picture of the largest differences as PNG.")
     ] = None,
     json: Json = None,
 ) -> None:
@@ -59,17 +59,17 @@ def pixels(
     from feedbench.bench.pixels.table import table, verdict, worst_images
 
     check = parse_model(PixelCheck, {"images": _IMAGES, **given[PixelCheck]}, "options")
-    manifest = listed(data, blacklist)
+    manifest = list_images(data, blacklist)
     choices = _choices(loader, set_ or [], manifest)
     spec, terminal = parse_spec({"batch_size": _BATCH_SIZE, **spec_of(given)}), console()
     names = [choice.loader for choice in choices]
-    manifest, _ = readable(manifest, names, terminal)
+    manifest, _ = readable_rows(manifest, names, terminal)
     with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "manifest.parquet"
-        manifest.write(kept)
-        found = check_pixels(
+        manifest_file = Path(folder) / "manifest.parquet"
+        manifest.write(manifest_file)
+        comparison = check_pixels(
             choices,
-            kept,
+            manifest_file,
             spec,
             Path(folder) / "log",
             images=check.images,
@@ -77,25 +77,25 @@ def pixels(
             tolerance=check.tolerance,
             worst=worst,
             sheet=sheet,
-            started=lambda name: terminal.print(f"reading by {name}", highlight=False),
+            started=lambda name: terminal.print(f"reading with {name}", highlight=False),
         )
     if json is not None:
-        write_json(json, found.model_dump())
-    terminal.print(table(found))
-    for line in worst_images(found):
+        write_json(json, comparison.model_dump())
+    terminal.print(table(comparison))
+    for line in worst_images(comparison):
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    terminal.print(verdict(found), style="bold", highlight=False)
-    if not all(one.within for one in found.loaders):
+    terminal.print(verdict(comparison), style="bold", highlight=False)
+    if not all(loader.within for loader in comparison.loaders):
         raise typer.Exit(NOTHING_DONE)
 
 
 def _choices(
     loaders: list[str] | None, options: list[str], manifest: Manifest
 ) -> tuple[Choice, ...]:
-    """Those that are named, or all that can read the source, each with its settings."""
+    """Returns the named loaders, or all that can read the source, with their settings."""
     settings = parse_set(options)
-    every = [Choice(loader=one.name) for one in able_loaders(manifest, settings)]
-    choices = expand(with_settings(chosen_loaders(loaders) or every, settings))
+    available = [Choice(loader=each.name) for each in available_loaders(manifest, settings)]
+    choices = expand(with_settings(chosen_loaders(loaders) or available, settings))
     if len(choices) < 2:
         raise PlanError(f"--loader {choices[0].loader}: name another to compare it with")
     return choices

@@ -1,4 +1,4 @@
-"""quickstart: the main job on generated photographs."""
+"""quickstart: measures, diagnoses and trains on generated photos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from feedbench.bench.analysis.best import Best
     from feedbench.loaders import Manifest
 
-EMULATED = "a100"  # fast enough for loaders to differ on two cores
+EMULATED = "a100"  # so fast that loaders differ even on two cores
+_SMALL = {"batch_size": 32, "image_size": 96}  # together with alpha 0.35: enough for two cores
 
 
 def quickstart(
@@ -26,57 +27,54 @@ def quickstart(
     images: Annotated[int, typer.Option(help="Number of photos to generate.", min=100)] = 600,
 ) -> None:
     """Takes about eight minutes on two CPU cores."""
-    from feedbench.bench.analysis.best import read_best
     from feedbench.bench.files import new_folder
     from feedbench.bench.meters.gpu import find_gpus
-    from feedbench.bench.plan.plan import Suite, Timing, make_plan
-    from feedbench.bench.plan.suites import built_in
     from feedbench.loaders import scan as scan_source
     from feedbench.trainer import Recipe
 
     folder = result_folder(out, "quickstart")
     terminal, photos = console(), folder / "photos"
-    terminal.print("[bold]1. Generated photographs[/]")
+    terminal.print("[bold]1. Generate photos[/]")
     generate_photos(photos, images=images)
-    terminal.print(
-        "[bold]2. Which loader feeds the trainer fastest?[/] A small network and small "
-        "images, so that two cores are enough."
-    )
     manifest = scan_source(photos)
+    train_rows = manifest.only("train")
+    terminal.print(
+        "[bold]2. Which loader feeds the trainer fastest?[/] The network and the images are small, "
+        "so that two cores are enough."
+    )
+    best = _bench(train_rows, new_folder(folder / "bench"), str(photos))
+    terminal.print("[bold]3. Where does the time go?[/]")
+    _diagnose(best, train_rows, new_folder(folder / "diagnosis"))
+    number = 4
+    if not find_gpus():
+        terminal.print(
+            f"[bold]4. And on an {EMULATED.upper()}?[/] Emulated from its published training rate; "
+            "no GPU is used."
+        )
+        _bench_emulated(train_rows, new_folder(folder / EMULATED), str(photos))
+        number = 5
+    terminal.print(f"[bold]{number}. Train with the winner[/]")
+    recipe = Recipe.model_validate(best.recipe)
+    run_training(best, recipe, manifest, new_folder(folder / "training"), None)
+
+
+def _bench(manifest: Manifest, folder: Path, data: str) -> Best:
+    """Compare the loaders with the real trainer, and return the winner."""
+    from feedbench.bench.analysis.best import read_best
+    from feedbench.bench.plan.plan import Suite, Timing, make_plan
+    from feedbench.bench.plan.suites import built_in_trials
+
     suite = Suite(
         timing=Timing(block_seconds=2, warm_up_seconds=4),
         recipe={"alpha": 0.35, "epochs": 4},
-        spec={**TRAINING_SPEC, "batch_size": 32, "image_size": 96},
-        trial=list(built_in("quick", manifest)),
+        spec={**TRAINING_SPEC, **_SMALL},
+        trial=list(built_in_trials("quick", manifest)),
     )
-    best = measure(
-        make_plan(suite),
-        manifest.only("train"),
-        new_folder(folder / "bench"),
-        None,
-        str(photos),
-    )
-    assert best is not None
-    chosen = read_best(best)
-    terminal.print("[bold]3. Where does the time go?[/]")
-    _diagnose(chosen, manifest.only("train"), new_folder(folder / "diagnosis"))
-    number = 4
-    if not find_gpus():
-        terminal.print(f"[bold]4. And on a {EMULATED.upper()}?[/] Its measured step time, no GPU.")
-        _emulated(manifest.only("train"), new_folder(folder / EMULATED), str(photos))
-        number = 5
-    terminal.print(f"[bold]{number}. The training with the winner[/]")
-    run_training(
-        chosen,
-        Recipe.model_validate(chosen.recipe),
-        manifest,
-        new_folder(folder / "training"),
-        None,
-    )
+    return read_best(measure(make_plan(suite), manifest, folder, None, data))
 
 
 def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
-    """The winner with the trainer that it was chosen for, in short."""
+    """Diagnose the winner with the trainer that it was measured with, in few rounds."""
     from feedbench.bench.diagnose.setup import Pace, Question
     from feedbench.bench.plan.plan import Choice
     from feedbench.loaders import BatchSpec
@@ -92,21 +90,21 @@ def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
     run_diagnosis(question, manifest, folder, Pace(rounds=3), None)
 
 
-def _emulated(manifest: Manifest, folder: Path, data: str) -> None:
-    """The same loaders before an accelerator that this machine has not, where they differ."""
+def _bench_emulated(manifest: Manifest, folder: Path, data: str) -> None:
+    """Compare the same loaders with an emulated accelerator, for which they differ."""
     from feedbench.bench.plan.accelerators import find_accelerator
     from feedbench.bench.plan.plan import Suite, Timing, make_plan
-    from feedbench.bench.plan.suites import built_in
+    from feedbench.bench.plan.suites import built_in_trials
 
-    known = find_accelerator(EMULATED)
+    accelerator = find_accelerator(EMULATED)
     suite = Suite(
         consumer=f"emulated:{EMULATED}",
         timing=Timing(blocks=3, block_seconds=2, warm_up_seconds=1),
         spec={
             **TRAINING_SPEC,
             "batch_size": 64,
-            "image_size": known.image_size,
+            "image_size": accelerator.image_size,
         },
-        trial=list(built_in("quick", manifest)),
+        trial=list(built_in_trials("quick", manifest)),
     )
     measure(make_plan(suite), manifest, folder, None, data)

@@ -1,4 +1,4 @@
-"""recipe: every field of a training's recipe, ready to be edited."""
+"""recipe: prints a recipe file with every field, for editing."""
 
 from __future__ import annotations
 

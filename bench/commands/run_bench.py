@@ -1,4 +1,4 @@
-"""Runs a plan: compares pixels, measures, chooses, keeps and prints; for several commands."""
+"""Runs a measurement plan and prints its result, for several commands."""
 
 from __future__ import annotations
 
@@ -27,40 +27,33 @@ def measure(
     json: Path | None,
     data: str,
     left_out: dict[str, int] | None = None,
-) -> Path | None:
-    """Run a plan, keep and show its results; the best.toml if there is a winner."""
-    from feedbench.bench.analysis.best import write_best
+) -> Path:
+    """Compare the pixels, run the plan, save and print the results, and return the best.toml.
+
+    Args:
+        folder: the result folder.
+        json: also save the summary to this file.
+        data: the source as given on the command line, for the command to run next.
+        left_out: number of rows that are not in the manifest, by reason.
+
+    Raises:
+        InterruptedRun: Ctrl-C; the results so far are saved and printed.
+        typer.Exit: no loader could be measured.
+    """
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
-    from feedbench.bench.pixels.compare import by_choice
     from feedbench.bench.record import read_trials
-    from feedbench.bench.report.progress import bench_progress
-    from feedbench.bench.trials.run import run
 
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)
-    interrupted = False
-    choices = [choice for choice in plan.choices if choice.augment is None]
-    pixels = by_choice(
-        same_pixels(choices, plan, manifest, folder, terminal),
-        allowed=plan.pixels.allow_different,
-    )
-    try:
-        with bench_progress(terminal) as report:
-            run(plan, manifest, folder, report, left_out, pixels)
-    except KeyboardInterrupt:
-        interrupted = True
+    interrupted = _run(plan, manifest, folder, left_out, terminal)
     trials = read_trials(folder)
     summary = summarize(trials)
     for path in filter(None, (folder / "summary.json", json)):
         write_json(path, summary.model_dump())
-    best = None
-    if (winner := summary.winner) is not None:
-        rate = summary.trials[winner].images_per_second
-        assert rate is not None
-        best = write_best(folder, plan, plan.choices[winner], rate, facts)
+    best = _write_best(plan, summary, folder, facts)
     show_summary(terminal, trials, summary)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if interrupted:
@@ -72,10 +65,52 @@ def measure(
     return best
 
 
-def same_pixels(
+def _run(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    left_out: dict[str, int] | None,
+    terminal: Console,
+) -> bool:
+    """Compare the pixels and time all blocks; returns whether Ctrl-C stopped the timing."""
+    from feedbench.bench.pixels.compare import by_choice
+    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.trials.run import run
+
+    choices = [choice for choice in plan.choices if choice.augment is None]
+    pixels = by_choice(
+        compare_pixels(choices, plan, manifest, folder, terminal),
+        allowed=plan.pixels.allow_different,
+    )
+    try:
+        with bench_progress(terminal) as report:
+            run(plan, manifest, folder, report, left_out, pixels)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _write_best(
+    plan: Plan, summary: Summary, folder: Path, facts: dict[str, object]
+) -> Path | None:
+    """Returns None if no loader could be measured."""
+    from feedbench.bench.analysis.best import write_best
+
+    if summary.winner is None:
+        return None
+    rate = summary.trials[summary.winner].images_per_second
+    assert rate is not None
+    return write_best(folder, plan, plan.choices[summary.winner], rate, facts)
+
+
+def compare_pixels(
     choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
 ) -> Pixels | None:
-    """Compare the loaders' pixels on a sample, before any of them is timed."""
+    """Compare the loaders' pixels on a subset of the images before they are timed.
+
+    Returns:
+        None if fewer than two loaders read images, the check is off, or it failed.
+    """
     from feedbench.bench.errors import TrialError
     from feedbench.bench.files import write_json
     from feedbench.bench.internal_loaders import is_choice
@@ -89,7 +124,7 @@ def same_pixels(
     terminal.print("comparing pixels", style="dim")
     manifest.write(folder / MANIFEST)
     try:
-        found = check_pixels(
+        comparison = check_pixels(
             choices,
             folder / MANIFEST,
             plan.spec,
@@ -102,18 +137,34 @@ def same_pixels(
     except TrialError as error:
         terminal.print(f"Pixels were not compared: {error}", style="red", highlight=False)
         return None
-    write_json(folder / "pixels.json", found.model_dump())
-    terminal.print(verdict(found), highlight=False)
-    return found
+    write_json(folder / "pixels.json", comparison.model_dump())
+    terminal.print(verdict(comparison), highlight=False)
+    return comparison
 
 
 def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
-    """Print the table of a bench, what augmentations cost, and the verdict."""
-    from feedbench.bench.analysis.augment_costs import costs
-    from feedbench.bench.report.table import headline, table, verdict
+    """Print the table of a bench, the costs of augmentations, and the verdict."""
+    from feedbench.bench.analysis.augment_costs import augment_costs
+    from feedbench.bench.report.summary_text import headline
 
     terminal.print(headline(trials), highlight=False)
-    terminal.print(table(summary))
-    for cost in costs(trials):
+    print_table(terminal, summary)
+    for cost in augment_costs(trials):
         terminal.print(str(cost), highlight=False, markup=False, soft_wrap=True)
-    terminal.print(verdict(summary), style="bold", highlight=False)
+    print_verdict(terminal, summary)
+
+
+def print_table(terminal: Console, summary: Summary) -> None:
+    """Print the table of a bench and its notes."""
+    from feedbench.bench.report.table import notes, summary_table
+
+    terminal.print(summary_table(summary, terminal.width))
+    for text in notes(summary, terminal.width):
+        terminal.print(text, highlight=False, markup=False)
+
+
+def print_verdict(terminal: Console, summary: Summary) -> None:
+    """Print which loader to use."""
+    from feedbench.bench.report.summary_text import verdict
+
+    terminal.print(verdict(summary), style="bold", highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""Diagnoses a loader, keeps the record, draws and prints it; for several commands."""
+"""Diagnoses a loader and saves, plots and prints the result, for several commands."""
 
 from __future__ import annotations
 
@@ -24,29 +24,36 @@ if TYPE_CHECKING:
 def run_diagnosis(
     question: Question, manifest: Manifest, folder: Path, pace: Pace, json: Path | None
 ) -> None:
-    """Test the harness, measure, keep and show."""
-    from feedbench.bench.diagnose.measure import diagnose as measured
+    """Run the short self-test, measure, save and print the result.
+
+    Args:
+        json: also save the diagnosis to this file.
+
+    Raises:
+        typer.Exit: the loader could not be measured.
+    """
+    from feedbench.bench.diagnose.measure import diagnose as measure
     from feedbench.bench.diagnose.record import RECORD
     from feedbench.bench.diagnose.selftest import short_test
     from feedbench.bench.environment import environment
     from feedbench.bench.files import write_json, write_model
 
-    terminal, tested = console(), short_test()
+    terminal, self_test = console(), short_test()
     write_json(folder / "environment.json", environment())
-    if not tested.passed:
-        show_test(terminal, tested)
+    if not self_test.passed:
+        print_self_test(terminal, self_test)
 
-    def say(text: str) -> None:
+    def print_progress(text: str) -> None:
         terminal.print(text, style="dim", highlight=False)
 
-    record = measured(question, manifest, folder, say, pace)
-    record = record.model_copy(update={"self_test": tested.model_dump()})
+    record = measure(question, manifest, folder, print_progress, pace)
+    record = record.model_copy(update={"self_test": self_test.model_dump()})
     write_model(folder / RECORD, record)
     show_diagnosis(terminal, record, folder, json)
 
 
 def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Path | None) -> None:
-    """Derive, draw, keep and print."""
+    """Derive the diagnosis from the record; save, plot and print it."""
     from feedbench.bench.diagnose.verdict import derive
     from feedbench.bench.diagnose.waterfall import draw_waterfall
     from feedbench.bench.files import write_json
@@ -55,16 +62,15 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, found.model_dump())
     draw_waterfall(found, folder / "waterfall.png", _headline(record))
-    pictures = ["waterfall.png", *_keep_timeline(record, folder)]
+    files = ["waterfall.png", *_write_timeline(record, folder)]
     print_diagnosis(terminal, record, found)
-    said = f"Records, {', '.join(pictures)}: {folder}"
-    terminal.print(said, highlight=False, soft_wrap=True)
+    terminal.print(f"Records, {', '.join(files)}: {folder}", highlight=False, soft_wrap=True)
     if found.bottleneck is None:
         raise typer.Exit(NOTHING_DONE)
 
 
-def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
-    """The blocks end to end as a picture and as a trace; the files' names."""
+def _write_timeline(record: Diagnosed, folder: Path) -> list[str]:
+    """Save the end-to-end blocks as a plot and as a trace, and return the names of the files."""
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
@@ -79,7 +85,7 @@ def _keep_timeline(record: Diagnosed, folder: Path) -> list[str]:
 
 
 def print_diagnosis(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
-    """Print ceilings, predictions, notes and the verdict."""
+    """Print the ceilings, the predictions, the notes and the verdict."""
     from feedbench.bench.diagnose.table import (
         nodes_table,
         notes,
@@ -109,8 +115,8 @@ def _headline(record: Diagnosed) -> str:
     )
 
 
-def show_test(terminal: Console, found: SelfTest) -> None:
-    """A line a check."""
+def print_self_test(terminal: Console, found: SelfTest) -> None:
+    """Print one line per check."""
     for check in found.checks:
         word = "passed" if check.passed else "FAILED"
         terminal.print(

@@ -1,4 +1,4 @@
-"""Measures limits and loaders against them, keeps and prints; for several commands."""
+"""Measures the limits of the machine and each loader, and prints the result, for `limits`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,17 @@ def run_limits(
     folder: Path,
     json: Path | None,
 ) -> None:
-    """Run the plan, read from the disk, keep and show."""
+    """Run the plan, read files from the disk, save and print the results.
+
+    Args:
+        choices: the loaders among the choices of the plan; the others are limits.
+        left_out: number of rows that are not in the manifest, by reason.
+        json: also save the result to this file.
+
+    Raises:
+        InterruptedRun: Ctrl-C; the results so far are saved and printed.
+        typer.Exit: no loader could be measured.
+    """
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json, write_model
@@ -62,23 +72,24 @@ def show_limits(
     folder: Path,
     json: Path | None,
 ) -> None:
-    """Derive, keep and print."""
+    """Derive the limits from the record, save and print them."""
     from feedbench.bench.files import write_json
     from feedbench.bench.limits.limits import derive
 
-    found = derive(trials, record)
+    limits = derive(trials, record)
     for path in filter(None, (folder / "limits.json", json)):
-        write_json(path, found.model_dump())
-    print_limits(terminal, trials, found)
-    if not any(one.images_per_second for one in found.loaders):
+        write_json(path, limits.model_dump())
+    print_limits(terminal, trials, limits)
+    if not any(loader.images_per_second for loader in limits.loaders):
         raise typer.Exit(NOTHING_DONE)
 
 
-def print_limits(terminal: Console, trials: list[Trial], found: Limits) -> None:
-    """Print the limits, and the share of them that each loader reaches."""
-    from feedbench.bench.limits.table import limits_table, shares_table
-    from feedbench.bench.report.table import headline
+def print_limits(terminal: Console, trials: list[Trial], limits: Limits) -> None:
+    """Print the limits and what each loader reaches of its limit."""
+    from feedbench.bench.limits.table import SHARES_NOTE, limits_table, shares_table
+    from feedbench.bench.report.summary_text import headline
 
     terminal.print(headline(trials), highlight=False)
-    terminal.print(limits_table(found))
-    terminal.print(shares_table(found))
+    terminal.print(limits_table(limits, terminal.width))
+    terminal.print(shares_table(limits, terminal.width))
+    terminal.print(SHARES_NOTE, highlight=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from feedbench.bench.commands.output import console, libraries_to
+from feedbench.bench.commands.output import console, redirect_library_output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def run_training(
         with (
             stop_on_sigterm() as stop,
             train_progress(terminal, images * recipe.epochs, recipe.epochs, stop) as watch,
-            libraries_to(folder / "train.log"),
+            redirect_library_output(folder / "train.log"),
         ):
             result = train_with(
                 best,

@@ -1,4 +1,4 @@
-"""scan: list the images of a source and audit every file."""
+"""scan: lists the images of a source and checks every file with every decoder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scan(
     ] = 0.1,
     json: Json = None,
 ) -> None:
-    """The result is kept: later scans read only new and changed files, and runs use it."""
+    """The result is saved: later scans read only new and changed files, and runs use it."""
     from feedbench.bench.data.scan_report import report
     from feedbench.bench.files import write_json
     from feedbench.loaders import scan as scan_source
@@ -62,13 +62,13 @@ def scan(
         manifest = with_blacklist(manifest, blacklist)
     if out is not None:
         manifest.write(out)
-    found = report(manifest)
+    scan_report = report(manifest)
     if json is not None:
-        write_json(json, found)
+        write_json(json, scan_report)
     if bad:
         sys.stdout.buffer.write(blacklist_of(bad_rows(manifest)).encode("utf-8", "surrogateescape"))
     else:
-        _show(terminal, found, data)
+        _print_report(terminal, scan_report, data)
 
 
 def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
@@ -83,20 +83,20 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
             return audit(manifest, Store.of(data), limits, processes=usable_cores(), start=start)
     except KeyboardInterrupt:
         raise InterruptedRun(
-            f"interrupted; what was read is kept: feedbench scan {data} goes on from there"
+            f"interrupted; the files read so far are saved; resume with feedbench scan {data}"
         ) from None
 
 
-def _show(terminal: Console, found: dict[str, Any], data: str) -> None:
+def _print_report(terminal: Console, scan_report: dict[str, Any], data: str) -> None:
     from feedbench.bench.data.scan_table import tables, warnings
 
-    for table in tables(found):
+    for table in tables(scan_report):
         terminal.print(table)
-    for line in warnings(found):
+    for line in warnings(scan_report):
         terminal.print(line, highlight=False, soft_wrap=True, markup=False)
-    if found["unreadable"]:
+    if scan_report["unreadable"]:
         terminal.print(
-            f"Every run leaves out what it cannot read: feedbench scan {data} --bad",
+            f"Runs leave out unreadable images; list them with feedbench scan {data} --bad",
             highlight=False,
             soft_wrap=True,
         )

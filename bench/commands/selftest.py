@@ -1,4 +1,4 @@
-"""selftest: known answers through the code that measures unknown ones."""
+"""selftest: checks the measurements against known delays, counts and bottlenecks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
-from feedbench.bench.commands.run_diagnosis import show_test
+from feedbench.bench.commands.run_diagnosis import print_self_test
 from feedbench.bench.errors import NOTHING_DONE
 
 
@@ -20,7 +20,7 @@ def selftest(
     ] = False,
     json: Json = None,
 ) -> None:
-    """Each injected bottleneck must be named by the diagnosis; fails if a check does."""
+    """The diagnosis must name each injected bottleneck. The exit code is 1 if a check fails."""
     from feedbench.bench.diagnose.selftest import INJECTED, SelfTest, injected_test, short_test
     from feedbench.bench.files import write_json
 
@@ -28,13 +28,13 @@ def selftest(
     checks = short_test().checks
     with tempfile.TemporaryDirectory() as folder:
         for number, one in enumerate(() if short else INJECTED):
-            place = Path(folder) / str(number)
-            place.mkdir()
+            trial_folder = Path(folder) / str(number)
+            trial_folder.mkdir()
             terminal.print(f"injected: {one.name}", style="dim", highlight=False)
-            checks.append(injected_test(one, place, lambda _: None))
-    found = SelfTest(checks=checks)
-    show_test(terminal, found)
+            checks.append(injected_test(one, trial_folder, lambda _: None))
+    self_test = SelfTest(checks=checks)
+    print_self_test(terminal, self_test)
     if json is not None:
-        write_json(json, found.model_dump())
-    if not found.passed:
+        write_json(json, self_test.model_dump())
+    if not self_test.passed:
         raise typer.Exit(NOTHING_DONE)

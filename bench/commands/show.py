@@ -1,4 +1,4 @@
-"""show: the tables of an earlier run, derived from its record."""
+"""show: prints the tables of an earlier run, derived from its record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
-from feedbench.bench.commands.run_bench import show_summary
+from feedbench.bench.commands.run_bench import print_table, print_verdict, show_summary
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.commands.run_limits import print_limits
 from feedbench.bench.commands.run_training import show_training
@@ -32,42 +32,44 @@ def show(
     timeline: Annotated[
         Path | None,
         typer.Option(
-            help="Also draw one trial's waits, steps and meters over time; a PNG.", dir_okay=False
+            help="Also plot waits, steps and meters of one trial over time, as PNG.",
+            dir_okay=False,
         ),
     ] = None,
     trial: Annotated[
         int | None,
         typer.Option(
-            help="Which one, by its line in trials.jsonl. (default: the winner, or the first)",
+            help="Number of the trial to plot, its line in trials.jsonl; by default the winner, or "
+            "the first trial with a timed block.",
             min=1,
         ),
     ] = None,
     trace: Annotated[
         Path | None,
         typer.Option(
-            help="Also write all trials as a trace for ui.perfetto.dev; JSON.", dir_okay=False
+            help="Also save all trials as a trace for ui.perfetto.dev, as JSON.", dir_okay=False
         ),
     ] = None,
     json: Json = None,
 ) -> None:
-    """Show the tables of an earlier run: bench, limits, diagnose, tune, study, train or pixels."""
+    """Reads the results of bench, limits, diagnose, tune, study, train and pixels."""
     from feedbench.bench.files import write_json
 
     path, kind = find_record(result)
     if timeline is not None or trace is not None:
-        _keep_over_time(path.parent, timeline, trial, trace)
-    shown = kind.show(console(), path)
+        _write_over_time(path.parent, timeline, trial, trace)
+    values, is_measured = kind.show(console(), path)
     if json is not None:
-        write_json(json, shown.values)
-    if not shown.measured:
+        write_json(json, values)
+    if not is_measured:
         raise typer.Exit(NOTHING_DONE)
 
 
-class Shown(NamedTuple):
-    """What was shown: its plain values, and whether anything could be measured."""
+class Result(NamedTuple):
+    """The JSON-compatible values of a result, and whether anything could be measured."""
 
     values: Any
-    measured: bool
+    is_measured: bool
 
 
 @dataclass(frozen=True)
@@ -75,39 +77,42 @@ class Kind:
     """A kind of record.
 
     Attributes:
-        command: that writes it.
-        show: prints the record in a file.
-        fields: of the JSON object in the file, which tell its kind where it has another name;
-            empty if it needs other files beside it.
+        command: the command that writes it.
+        show: reads a record, prints it and returns its values.
+        fields: JSON fields that identify the record in a file of any name; empty if the record
+            needs other files in its folder.
     """
 
     command: str
-    show: Callable[[Console, Path], Shown]
+    show: Callable[[Console, Path], Result]
     fields: frozenset[str] = frozenset()
 
 
-def find_record(place: Path) -> tuple[Path, Kind]:
-    """The record in a folder or a file, and its kind; of several in a folder the first of `KINDS`.
+def find_record(path: Path) -> tuple[Path, Kind]:
+    """Returns the file of a record and its kind.
+
+    Args:
+        path: the file, or a folder; if it has several records, the first of `KINDS` is used.
 
     Raises:
-        RecordError: there is none.
+        RecordError: there is no record.
     """
     from feedbench.bench.errors import RecordError
 
-    if place.is_dir():
-        named = [name for name in KINDS if (place / name).is_file()]
-        if named:
-            return place / named[0], KINDS[named[0]]
-    elif place.name in KINDS:
-        return place, KINDS[place.name]
-    elif kind := _kind_by_fields(place):
-        return place, kind
+    if path.is_dir():
+        names = [name for name in KINDS if (path / name).is_file()]
+        if names:
+            return path / names[0], KINDS[names[0]]
+    elif path.name in KINDS:
+        return path, KINDS[path.name]
+    elif kind := _kind_by_fields(path):
+        return path, kind
     known = ", ".join(f"{name} ({kind.command})" for name, kind in KINDS.items())
-    raise RecordError(f"{place}: no record to show; give a folder or a file with one of: {known}")
+    raise RecordError(f"{path}: no record to show; give a folder or a file with one of: {known}")
 
 
 def _kind_by_fields(path: Path) -> Kind | None:
-    """The kind of a JSON file that a user named, such as by `pixels --json`."""
+    """Returns the kind of a JSON file of any name, such as one from `pixels --json`."""
     try:
         fields = set(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -116,49 +121,48 @@ def _kind_by_fields(path: Path) -> Kind | None:
     return next(kinds, None)
 
 
-def _bench(terminal: Console, path: Path) -> Shown:
+def _bench(terminal: Console, path: Path) -> Result:
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.record import read_trials
 
     trials = read_trials(path.parent)
     summary = summarize(trials)
     show_summary(terminal, trials, summary)
-    return Shown(summary.model_dump(), summary.winner is not None)
+    return Result(summary.model_dump(), summary.winner is not None)
 
 
-def _summary(terminal: Console, path: Path) -> Shown:
-    """A bench whose trials were not kept."""
+def _summary(terminal: Console, path: Path) -> Result:
+    """Show a bench of which only the summary was saved."""
     from feedbench.bench.analysis.summary import Summary
     from feedbench.bench.files import read_model
-    from feedbench.bench.report.table import table, verdict
 
     summary = read_model(path, Summary, "bench")
-    terminal.print(table(summary))
-    terminal.print(verdict(summary), style="bold", highlight=False)
-    return Shown(summary.model_dump(), summary.winner is not None)
+    print_table(terminal, summary)
+    print_verdict(terminal, summary)
+    return Result(summary.model_dump(), summary.winner is not None)
 
 
-def _limits(terminal: Console, path: Path) -> Shown:
+def _limits(terminal: Console, path: Path) -> Result:
     from feedbench.bench.limits.limits import derive, read_limits
     from feedbench.bench.record import read_trials
 
     trials = read_trials(path.parent)
     limits = derive(trials, read_limits(path.parent))
     print_limits(terminal, trials, limits)
-    return Shown(limits.model_dump(), any(one.images_per_second for one in limits.loaders))
+    return Result(limits.model_dump(), any(one.images_per_second for one in limits.loaders))
 
 
-def _diagnosis(terminal: Console, path: Path) -> Shown:
+def _diagnosis(terminal: Console, path: Path) -> Result:
     from feedbench.bench.diagnose.record import read_diagnosed
     from feedbench.bench.diagnose.verdict import derive
 
     record = read_diagnosed(path)
     diagnosis = derive(record)
     print_diagnosis(terminal, record, diagnosis)
-    return Shown(diagnosis.model_dump(), diagnosis.bottleneck is not None)
+    return Result(diagnosis.model_dump(), diagnosis.bottleneck is not None)
 
 
-def _tune(terminal: Console, path: Path) -> Shown:
+def _tune(terminal: Console, path: Path) -> Result:
     from feedbench.bench.files import read_model
     from feedbench.bench.tune.table import verdict, worth
     from feedbench.bench.tune.tune import Found
@@ -166,27 +170,27 @@ def _tune(terminal: Console, path: Path) -> Shown:
     record = read_model(path, Found, "tune")
     terminal.print(worth(record))
     terminal.print(verdict(record), style="bold", highlight=False, soft_wrap=True)
-    return Shown(record.model_dump(mode="json"), record.best is not None)
+    return Result(record.model_dump(mode="json"), record.best is not None)
 
 
-def _study(terminal: Console, path: Path) -> Shown:
+def _study(terminal: Console, path: Path) -> Result:
     from feedbench.bench.files import read_model
     from feedbench.bench.study.report import Report
 
     report = read_model(path, Report, "study")
     show_study(terminal, report)
-    return Shown(report.model_dump(), report.images > 0)
+    return Result(report.model_dump(), report.images > 0)
 
 
-def _training(terminal: Console, path: Path) -> Shown:
+def _training(terminal: Console, path: Path) -> Result:
     from feedbench.bench.training.folder import read_training
 
     result = read_training(path)
     show_training(terminal, result, path.parent)
-    return Shown(result, True)
+    return Result(result, True)
 
 
-def _pixels(terminal: Console, path: Path) -> Shown:
+def _pixels(terminal: Console, path: Path) -> Result:
     from feedbench.bench.files import read_model
     from feedbench.bench.pixels.compare import Pixels
     from feedbench.bench.pixels.table import table, verdict, worst_images
@@ -196,7 +200,7 @@ def _pixels(terminal: Console, path: Path) -> Shown:
     for line in worst_images(record):
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
     terminal.print(verdict(record), style="bold", highlight=False)
-    return Shown(record.model_dump(), True)
+    return Result(record.model_dump(), True)
 
 
 KINDS = {
@@ -211,18 +215,20 @@ KINDS = {
 }
 
 
-def _keep_over_time(
+def _write_over_time(
     folder: Path, timeline: Path | None, number: int | None, trace: Path | None
 ) -> None:
-    """Draw one trial, and write all as a trace, a process each.
+    """Save a plot of one trial and a trace of all.
 
     Args:
-        number: of the trial to draw, its line in the record from 1; without it the winner, or the
-            first that was timed.
+        timeline: file of the plot.
+        number: line of the trial to plot in trials.jsonl, from 1; by default the winner, or the
+            first trial with a timed block.
+        trace: file of the trace.
 
     Raises:
-        PlanError: there is no such trial, or it has no timed block.
-        RecordError: the folder holds no trials, or a file cannot be written.
+        PlanError: the trial does not exist or has no timed block.
+        RecordError: the folder has no trials, or a file cannot be written.
     """
     from feedbench.bench.files import write_text
     from feedbench.bench.record import read_trials
@@ -231,31 +237,33 @@ def _keep_over_time(
 
     trials = read_trials(folder)
     if timeline is not None:
-        chosen = trials[_to_draw(trials, number)]
-        draw_timeline(chosen.blocks, timeline, _title(chosen))
+        trial = trials[_index_to_plot(trials, number)]
+        draw_timeline(trial.blocks, timeline, _title(trial))
     if trace is not None:
         titles = {f"{line} {_title(trial)}": trial.blocks for line, trial in enumerate(trials, 1)}
         write_text(trace, trace_text(titles))
 
 
-def _to_draw(trials: list[Trial], number: int | None) -> int:
+def _index_to_plot(trials: list[Trial], number: int | None) -> int:
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.errors import PlanError
 
     if number is not None and number > len(trials):
-        raise PlanError(f"--trial {number}: the record has {len(trials)}")
+        raise PlanError(f"--trial {number}: the record has {len(trials)} trials")
     timed = [index for index, trial in enumerate(trials) if trial.blocks]
-    winner = summarize(trials).winner
-    index = number - 1 if number is not None else winner if winner in timed else None
-    chosen = index if index is not None else next(iter(timed), 0)
-    if chosen not in timed:
-        raise PlanError(f"--timeline: trial {chosen + 1} has no timed block")
-    return chosen
+    if number is not None:
+        index = number - 1
+    else:
+        winner = summarize(trials).winner
+        index = winner if winner is not None else next(iter(timed), 0)
+    if index not in timed:
+        raise PlanError(f"--timeline: trial {index + 1} has no timed block")
+    return index
 
 
 def _title(trial: Trial) -> str:
     from feedbench.bench.plan.plan import Choice
-    from feedbench.bench.report.table import fed
+    from feedbench.bench.report.summary_text import consumer_text
 
     choice = Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)
-    return f"{choice} → {fed(trial)}"
+    return f"{choice} → {consumer_text(trial)}"

@@ -1,4 +1,4 @@
-"""study: one recipe over a small grid, with intervals."""
+"""study: trains one recipe over a small grid, and compares the accuracies with intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, listed, readable
+from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, list_images, readable_rows
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.errors import NOTHING_DONE
 
@@ -42,27 +42,27 @@ def study(
     from feedbench.bench.study.run import run_all
     from feedbench.bench.study.study import runs_of
 
-    folder, chosen = _begun(file, resume, out)
-    runs = runs_of(chosen, TRAINING_SPEC)
+    folder, settings = _start_or_resume(file, resume, out)
+    runs = runs_of(settings, TRAINING_SPEC)
     terminal = console()
-    told = _Teller(len(runs))
     try:
-        run_all(folder, runs, told)
+        run_all(folder, runs, _ProgressPrinter(len(runs)))
     except KeyboardInterrupt:
         raise InterruptedRun(
-            f"interrupted, what is trained is kept; go on: feedbench study --resume {folder}"
+            "interrupted; finished trainings are saved; resume with feedbench study --resume "
+            f"{folder}"
         ) from None
     report = report_of(folder, runs)
     for path in filter(None, (folder / "study.json", json)):
         write_json(path, report.model_dump())
     show_study(terminal, report)
-    terminal.print(f"All in {folder}", highlight=False, soft_wrap=True)
+    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if len(report.failed) == len(runs):
         raise typer.Exit(NOTHING_DONE)
 
 
-def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Path, Any]:
-    """The folder of the study, and what it is."""
+def _start_or_resume(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Path, Any]:
+    """Returns the folder of a new or a resumed study, and its settings."""
     from feedbench.bench.errors import PlanError
     from feedbench.bench.study.run import begin_study, begun_study
     from feedbench.bench.study.study import read_study, runs_of
@@ -75,53 +75,54 @@ def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Pa
             raise PlanError("--resume uses its own folder; leave out --out")
         return resume, begun_study(resume)
     assert file is not None
-    chosen = read_study(file)
-    loaders = {run.best.loader for run in runs_of(chosen, TRAINING_SPEC)}
-    blacklist = Path(chosen.blacklist) if chosen.blacklist else None
-    # What is held out is always read by the default loader.
-    manifest, _ = readable(listed(chosen.data, blacklist), {*loaders, DEFAULT_LOADER}, console())
+    settings = read_study(file)
+    loaders = {run.best.loader for run in runs_of(settings, TRAINING_SPEC)}
+    blacklist = Path(settings.blacklist) if settings.blacklist else None
+    # The default loader always reads the validation and test images.
+    manifest, _ = readable_rows(
+        list_images(settings.data, blacklist), {*loaders, DEFAULT_LOADER}, console()
+    )
     for split in ("train", "validation", "test"):
         manifest.only(split)
     folder = result_folder(out, "study")
-    begin_study(folder, chosen, manifest)
-    return folder, chosen
+    begin_study(folder, settings, manifest)
+    return folder, settings
 
 
-class _Teller:
-    """A line for each training that begins and ends, one for each epoch in between."""
+class _ProgressPrinter:
+    """Prints one line when a training starts or ends, and one per epoch."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._seen: list[str] = []
+        self._started: list[str] = []
 
     def __call__(self, run: Run, event: Event) -> None:
-        if run.name not in self._seen:
-            self._seen.append(run.name)
-        text = self._line(run, event)
-        if text:
-            number = f"[{len(self._seen)}/{self._count}]"
-            console().print(f"{number} {text}", highlight=False, markup=False, soft_wrap=True)
+        if run.name not in self._started:
+            self._started.append(run.name)
+        number = f"[{len(self._started)}/{self._count}]"
+        text = f"{number} {self._line(run, event)}"
+        console().print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, run: Run, event: Event) -> str:
         from feedbench.bench.study.messages import Begun, EpochDone, Known, Trained
 
         cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
         if isinstance(event, Begun):
-            return f"{cell}, seed {run.seed}" + (": goes on" if event.resumed else "")
+            return f"{cell}, seed {run.seed}" + (": resumed" if event.resumed else "")
         if isinstance(event, Known):
-            return f"{cell}, seed {run.seed}: known"
+            return f"{cell}, seed {run.seed}: already finished"
         if isinstance(event, EpochDone):
             return (
-                f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation "
+                f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation accuracy "
                 f"{event.epoch.validation_accuracy:.1%}"
             )
         if isinstance(event, Trained):
-            return f"  test {event.test_accuracy:.1%}"
+            return f"  test accuracy {event.test_accuracy:.1%}"
         return f"  failed: {event.reason}"
 
 
 def show_study(terminal: Console, report: Report) -> None:
-    """Print a table for each field, failed runs, and which differences are real."""
+    """Print one table per field, the failed trainings, and which differences are real."""
     from feedbench.bench.study.table import tables
 
     for table in tables(report):
@@ -132,8 +133,8 @@ def show_study(terminal: Console, report: Report) -> None:
     for line in report.text:
         terminal.print(line, style="bold", highlight=False, markup=False)
     terminal.print(
-        f"{report.images:,} test images; differences with {report.confidence:.1%} intervals, pairs "
-        "of equal seed.",
+        f"{report.images:,} test images; intervals of {report.confidence:.1%}, from pairs of "
+        "trainings with the same seed.",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""train: the full training, held against the promised rate."""
+"""train: the full training; its rate is compared with the predicted one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, option, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALPHA,
     FAILURES,
@@ -19,8 +19,8 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Set,
-    listed,
-    readable,
+    list_images,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of, spec_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from feedbench.bench.analysis.best import Best
 
 
-@takes(
+@add_options(
     *(option(Recipe, name) for name in ("weights", "epochs", "base_learning_rate")),
     ALPHA,
     *SPEC,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 )
 def train(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loader = None,
     set_: Set = None,
     recipe: RecipeFile = None,
@@ -86,37 +86,50 @@ def train(
     keep = Keep(checkpoint_seconds, checkpoint_steps, tensorboard, _window(profile))
     if resume is None:
         best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
-        made = parse_model(Recipe, recipe_of(best.recipe, recipe, given), str(recipe or "recipe"))
+        parsed_recipe = parse_model(
+            Recipe, recipe_of(best.recipe, recipe, given), str(recipe or "recipe")
+        )
     else:
-        fixed = {"loader": loader, "set": set_, "recipe": recipe, "out": out}
-        names = [name for name, value in fixed.items() if value is not None]
-        best, made = _begun(resume, [*names, *spec_of(given), *given[Recipe]])
-    # What is held out is always read by the default loader.
-    manifest, _ = readable(listed(data, blacklist), [best.loader, DEFAULT_LOADER], console())
+        refused = {"loader": loader, "set": set_, "recipe": recipe, "out": out}
+        names = [name for name, value in refused.items() if value is not None]
+        best, parsed_recipe = _read_started(resume, [*names, *spec_of(given), *given[Recipe]])
+    # The default loader always reads the validation and test images.
+    manifest, _ = readable_rows(
+        list_images(data, blacklist), [best.loader, DEFAULT_LOADER], console()
+    )
     folder = resume or result_folder(out, "train")
-    kept = given[Failures] if blacklist is None else {"blacklist": blacklist, **given[Failures]}
-    again = resume_command(data, folder, kept)
+    repeated = given[Failures] if blacklist is None else {"blacklist": blacklist, **given[Failures]}
+    again = resume_command(data, folder, repeated)
     going_on = resume is not None
-    run_training(best, made, manifest, folder, json, failures, keep, resume=going_on, again=again)
+    run_training(
+        best, parsed_recipe, manifest, folder, json, failures, keep, resume=going_on, again=again
+    )
 
 
-def _begun(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
-    """What a training was started with, which no option may change."""
+def _read_started(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
+    """Returns the loader and the recipe that a training was started with.
+
+    Args:
+        given: options on the command line that would change them.
+
+    Raises:
+        PlanError: such an option is given.
+    """
     from feedbench.bench.training.folder import read_beginning
 
     for name in given:
         raise PlanError(
-            f"--resume: the training goes on as it was started; leave out "
+            f"--resume: the training continues as it was started; leave out "
             f"--{name.replace('_', '-')}"
         )
     return read_beginning(folder)
 
 
 def _window(text: str | None) -> tuple[int, int] | None:
-    """First and last step of `FIRST-LAST`."""
+    """Parse `FIRST-LAST`, the first and the last step to profile."""
     if text is None:
         return None
     first, dash, last = text.partition("-")
     if not (dash and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-        raise PlanError(f"--profile {text}: must be FIRST-LAST, steps from 1 on, such as 50-60")
+        raise PlanError(f"--profile {text}: must be FIRST-LAST with steps from 1, such as 50-60")
     return int(first), int(last)

@@ -1,4 +1,4 @@
-"""tune: search the best loader and settings within a budget of time."""
+"""tune: searches for the best loader and settings within a time budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.model_options import Given, takes
+from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
     ALPHA,
@@ -27,17 +27,17 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Sets,
-    listed,
+    list_images,
     parse_set,
-    readable,
+    readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay
-from feedbench.bench.commands.run_bench import same_pixels
+from feedbench.bench.commands.run_bench import compare_pixels
 from feedbench.bench.errors import NOTHING_DONE, PlanError
 from feedbench.bench.plan.plan import Choice, Suite, Timing, make_plan
 from feedbench.bench.plan.settings import with_settings
-from feedbench.bench.plan.suites import able_loaders
+from feedbench.bench.plan.suites import available_loaders
 from feedbench.loaders import LOADERS
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from feedbench.bench.tune.tune import Found, Limits
     from feedbench.loaders import Manifest
 
-# A search is judged by pairs, not by long blocks.
+# Short blocks: a search compares paired blocks, of which it takes many.
 _TIMING = Timing(block_seconds=0.75, warm_up_seconds=2.0)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-@takes(
+@add_options(
     CONSUMER,
     TIMING_SEED,
     BATCH_SIZE,
@@ -66,13 +66,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 )
 def tune(
     data: Data,
-    given: Given,
+    given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
     budget: Annotated[str, typer.Option(help="Time for the search: 90s, 5m, 1h.")] = "10m",
     max_memory: Annotated[
         float | None,
-        typer.Option(help="Memory limit in GB of a choice's processes, trainer included."),
+        typer.Option(help="Memory limit in GB of a trial's processes, trainer included."),
     ] = None,
     max_cores: Annotated[
         int | None, typer.Option(help="Number of CPU cores that everything runs on.", min=1)
@@ -85,7 +85,7 @@ def tune(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Settings race against each other in paired blocks; the best so far is always saved."""
+    """Settings are compared in paired blocks; the best so far is always saved."""
     from feedbench.bench.environment import conditions, restrict_cores
     from feedbench.bench.tune.tune import Limits, read_tune
 
@@ -93,12 +93,12 @@ def tune(
     if max_cores is not None:
         restrict_cores(max_cores)
     terminal = console()
-    manifest = listed(data, blacklist).only("train")
+    manifest = list_images(data, blacklist).only("train")
     settings = parse_set(set_ or ())
     choices = chosen_loaders(loader) or _default_choices(manifest, settings)
     suite = Suite(trial=with_settings(choices, settings), timing=_TIMING)
     plan = make_plan(overlay(suite, recipe, given))
-    manifest, _ = readable(manifest, [choice.loader for choice in suite.trial], terminal)
+    manifest, _ = readable_rows(manifest, [choice.loader for choice in suite.trial], terminal)
     earlier = read_tune(resume, plan, conditions(manifest)) if resume else (None, [])
     folder = resume or result_folder(out, "tune")
     limits = Limits(seconds, None if max_memory is None else int(max_memory * 1e9))
@@ -106,10 +106,10 @@ def tune(
 
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:
-    """All that can read the source; what needs a setting only if it is given."""
-    names = [loader.name for loader in able_loaders(manifest)]
-    more = [name for name in settings if name in LOADERS and name not in names]
-    return [Choice(loader=name) for name in (*names, *more)]
+    """Returns all loaders that can read the source; `--set` adds those that need a setting."""
+    names = [loader.name for loader in available_loaders(manifest)]
+    added = [name for name in settings if name in LOADERS and name not in names]
+    return [Choice(loader=name) for name in (*names, *added)]
 
 
 def _search(
@@ -134,7 +134,7 @@ def _search(
     begun, facts = monotonic(), environment()
     write_json(folder / "environment.json", facts)
     checked = pixel_choices(defaults)
-    pixels = same_pixels(checked, plan, manifest, folder, terminal)
+    pixels = compare_pixels(checked, plan, manifest, folder, terminal)
 
     def told(finding: Any) -> None:
         terminal.print(line(finding), highlight=False, markup=False, soft_wrap=True)
@@ -158,7 +158,7 @@ def _search(
     terminal.print(verdict(found), style="bold", highlight=False, soft_wrap=True)
     if interrupted:
         raise InterruptedRun(
-            f"interrupted; the best so far is in {folder}; go on by --resume {folder}"
+            f"interrupted; the best so far is in {folder}; resume with --resume {folder}"
         )
     if best is None:
         raise typer.Exit(NOTHING_DONE)
@@ -166,12 +166,12 @@ def _search(
 
 
 def _seconds(text: str) -> float:
-    """`90s`, `5m` or `1h` in seconds.
+    """Convert a time such as `90s`, `5m` or `1h` to seconds.
 
     Raises:
-        PlanError: it is none of these.
+        PlanError: the text is not a time, or it is zero.
     """
-    said = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if said is None or not float(said[1]):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None or not float(match[1]):
         raise PlanError(f"--budget {text}: must be a time such as 90s, 5m or 1h")
-    return float(said[1]) * _UNITS[said[2]]
+    return float(match[1]) * _UNITS[match[2]]

@@ -26,7 +26,7 @@ from PIL import Image
 
 from feedbench.bench.errors import RecordError, SampleError
 from feedbench.bench.files import replacing
-from feedbench.bench.signals import interrupts_held
+from feedbench.bench.signals import interrupts_deferred
 
 Preset = Literal["imagenet", "web", "mixed"]
 Format = Literal["JPEG", "PNG", "WEBP"]
@@ -241,7 +241,7 @@ def _write(job: _Job, advance: Callable[[int], None]) -> Totals:
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     totals = np.zeros(5, np.int64)
     try:
-        with interrupts_held():
+        with interrupts_deferred():
             futures = [pool.submit(_make_chunk, job, chunk) for chunk in chunks]
         for future in as_completed(futures):
             made = future.result()

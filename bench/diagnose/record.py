@@ -15,7 +15,7 @@ from pydantic import Field
 
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.files import read_model
-from feedbench.bench.record import Block, CacheState, Conditions, Consumer, Record
+from feedbench.bench.record import Block, CacheState, Conditions, ConsumerName, Record
 
 SCHEMA_NUMBER = 3
 RECORD = "diagnosis-record.json"
@@ -62,7 +62,7 @@ class Diagnosed(Conditions):
     schema_number: int = SCHEMA_NUMBER
     loader: str
     settings: dict[str, Any]
-    consumer: Consumer
+    consumer: ConsumerName
     accelerator: dict[str, Any] | None = None
     spec: dict[str, Any]
     recipe: dict[str, Any]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from feedbench.bench.analysis.utilization import gpu_mean, gpu_words, host_words, which_to_believe
+from feedbench.bench.analysis.utilization import (
+    describe_gpus,
+    describe_host,
+    gpu_mean,
+    utilization_conflict,
+)
 from feedbench.bench.diagnose import fixed
 from feedbench.bench.diagnose.autotune import Node, chosen
 from feedbench.bench.diagnose.derive import Ceiling, find_part, proven
@@ -105,9 +110,9 @@ def _metered(record: Diagnosed, found: Diagnosis) -> list[str]:
         return []
     blocks = proven(whole).blocks
     waited = sum(sum(block.wait_s) for block in blocks) / sum(block.seconds for block in blocks)
-    said = [host_words(blocks), *gpu_words(blocks)]
+    said = [describe_host(blocks), *describe_gpus(blocks)]
     busy, used = gpu_mean(blocks, "utilization"), gpu_mean(blocks, "multiprocessors")
-    said.append(which_to_believe(waited, found.stall.value, busy, used))
+    said.append(utilization_conflict(waited, found.stall.value, busy, used))
     return [f"End to end. {line}" for line in said if line]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from feedbench.bench.diagnose.table import label
 from feedbench.bench.diagnose.verdict import Diagnosis
-from feedbench.bench.report.figures import picture
+from feedbench.bench.report.figures import saved_figure
 
 _COLORS = {
     "storage": "#4c78a8",
@@ -31,7 +31,7 @@ def draw_waterfall(found: Diagnosis, path: Path, title: str) -> None:
         RecordError: the file cannot be written.
     """
     bars = [(one, one.images_per_second) for one in found.ceilings if one.images_per_second]
-    with picture(path, 9, 1.5 + _ROW_INCHES * len(bars)) as figure:
+    with saved_figure(path, 9, 1.5 + _ROW_INCHES * len(bars)) as figure:
         axes = figure.add_subplot()
         for place, (one, rate) in enumerate(bars):
             around = [[rate.value - rate.low], [rate.high - rate.value]]

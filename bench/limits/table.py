@@ -1,60 +1,71 @@
-"""The limits and the loaders' shares of them, as people see them."""
+"""The tables of the limits of a machine and of the fraction that each loader reaches."""
 
 from __future__ import annotations
 
 from rich.table import Table
 from rich.text import Text
 
-from feedbench.bench.limits.limits import Limits, Share
-from feedbench.bench.report.table import bytes_text, or_dash
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.limits.limits import Limit, Limits, Share
+from feedbench.bench.report.layout import EMPTY, Column, build_table, choose_layout
+from feedbench.bench.report.table import bytes_text, estimate_text
 
-_CAPTION = """\
-Limits are measured with nothing else to do: JPEGs in memory decoded on all cores, images copied
-from memory into batches on all cores, whole files read from the disk. The loaders' batches are
-taken by nobody. share: of the limit of what the loader does, in blocks of the same round."""
-
-
-def limits_table(limits: Limits) -> Table:
-    """One row a limit."""
-    made = Table(title="this machine, these photographs", title_justify="left")
-    made.add_column("limit", overflow="fold", min_width=24)
-    for name in ("images/s [95 %]", "bytes/s"):
-        made.add_column(name, justify="right")
-    for limit in limits.limits:
-        moved = limit.bytes_per_second
-        made.add_row(
-            _named(limit.name, limit.error),
-            or_dash(limit.images_per_second, ",.0f"),
-            f"{moved / 1e9:.2f} GB" if moved else "–",
-        )
-    return made
+SHARES_NOTE = (
+    "Limits: decoding JPEGs from memory on all cores, copying images from memory into batches on "
+    "all cores, or reading whole files from the disk, each with nothing else running. Loaders: no "
+    "consumer takes time. share: rate ÷ rate of the limit, over blocks of the same round."
+)
 
 
-def shares_table(limits: Limits) -> Table:
-    """One row a loader, fastest first."""
-    made = Table(caption=_CAPTION, caption_justify="left")
-    made.add_column("loader and settings", overflow="fold", min_width=24)
-    made.add_column("images/s [95 %]", justify="right")
-    made.add_column("limit", overflow="fold")
-    for name in ("share [95 %]", "memory"):
-        made.add_column(name, justify="right")
-    for one in sorted(limits.loaders, key=_slowness):
-        made.add_row(
-            _named(one.loader, one.error),
-            or_dash(one.images_per_second, ",.0f"),
-            one.limit,
-            or_dash(one.share, ".2f"),
-            bytes_text(one.peak_memory_bytes or None),
-        )
-    return made
+def _bytes_per_second(limit: Limit) -> str:
+    return f"{limit.bytes_per_second / 1e9:.2f} GB" if limit.bytes_per_second else EMPTY
 
 
-def _named(name: str, error: str | None) -> Text:
+def _estimate(value: Estimate | None, spec: str) -> str:
+    return estimate_text(value, spec, has_interval=value is not None and value.low < value.high)
+
+
+_LIMIT_COLUMNS: tuple[Column[Limit], ...] = (
+    Column("images/s\n[95 %]", lambda row: _estimate(row.images_per_second, ",.0f"), in_short=True),
+    Column("bytes/s", _bytes_per_second, in_short=True),
+)
+_SHARE_COLUMNS: tuple[Column[Share], ...] = (
+    Column("images/s\n[95 %]", lambda row: _estimate(row.images_per_second, ",.0f"), in_short=True),
+    Column("share\n[95 %]", lambda row: _estimate(row.share, ".2f"), in_short=True),
+    Column("memory", lambda row: bytes_text(row.peak_memory_bytes or None), in_short=True),
+)
+
+
+def limits_table(limits: Limits, width: int) -> Table:
+    """Returns one row per limit.
+
+    Args:
+        width: of the terminal in characters.
+    """
+    names = [_with_error(limit.name, limit.error) for limit in limits.limits]
+    layout = choose_layout(_LIMIT_COLUMNS, limits.limits, width)
+    return build_table(layout, "limit of this machine on these images", names, limits.limits)
+
+
+def shares_table(limits: Limits, width: int) -> Table:
+    """Returns one row per loader, fastest first, with its limit below its name.
+
+    Args:
+        width: of the terminal in characters.
+    """
+    rows = sorted(limits.loaders, key=_order)
+    names = [_with_error(f"{row.loader}\n  limit: {row.limit}", row.error) for row in rows]
+    return build_table(
+        choose_layout(_SHARE_COLUMNS, rows, width), "loader and settings", names, rows
+    )
+
+
+def _with_error(name: str, error: str | None) -> Text:
     text = Text(name)
     if error:
         text.append(f"\n{error}", style="red")
     return text
 
 
-def _slowness(one: Share) -> float:
-    return -one.images_per_second.value if one.images_per_second else 1.0
+def _order(row: Share) -> float:
+    return -row.images_per_second.value if row.images_per_second else 1.0

@@ -1,4 +1,4 @@
-"""What is known of accelerators: measured rates with their conditions, and where they come from."""
+"""Profiles of accelerators: measured training rates with their conditions and sources."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from feedbench.loaders.explain import alternatives
 from feedbench.trainer import Recipe
 
 BUILT_IN = Path(__file__).with_name("accelerators.toml")
-OWN = "accelerators.toml"
+USER_FILE = "accelerators.toml"
 PREFIX = "emulated:"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class Accelerator(BaseModel):
-    """One accelerator's measured training rate, and the conditions under which it holds.
+    """Measured training rate of one accelerator, and the conditions of the measurement.
 
     Attributes:
-        images_per_second: of one accelerator that never waits.
-        batch_size: images a step, as measured.
-        image_size: pixels of a side, as measured.
-        precision: in the words of the source.
-        source: who measured it, and how.
+        images_per_second: rate of one accelerator that never waits for data.
+        batch_size: images per step in the measurement.
+        image_size: image height and width in pixels in the measurement.
+        precision: as stated by the source.
+        source: who measured the rate, and how.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,48 +46,51 @@ class Accelerator(BaseModel):
     source: str
 
     def seconds_per_image(self, image_size: int) -> float:
-        """Of a step, for each of its images; it is assumed to grow with the pixels."""
+        """Returns the step time per image, assumed proportional to the number of pixels."""
         return (image_size / self.image_size) ** 2 / self.images_per_second
 
+    def network_text(self) -> str:
+        """Returns the network with its alpha, if it has one."""
+        return _network_text(self.network, self.alpha)
+
     def assumptions(self, spec: BatchSpec, recipe: Recipe) -> list[str]:
-        """What must be assumed for the rate to hold for these batches and this network."""
-        assumed = []
+        """Returns what must be assumed to apply the rate to these batches and this network."""
+        texts = []
         if spec.batch_size != self.batch_size:
-            assumed.append(
-                f"assumed: the rate at batch {spec.batch_size} is that measured at batch "
+            texts.append(
+                f"assumed: the rate at batch size {spec.batch_size} is that measured at "
                 f"{self.batch_size}"
             )
         if spec.image_size != self.image_size:
-            assumed.append(
-                f"assumed: a step at {spec.image_size} px takes the time measured at "
-                f"{self.image_size} px times the ratio of their pixels"
+            texts.append(
+                f"assumed: step time is proportional to pixels, measured at {self.image_size} px "
+                f"and applied to {spec.image_size} px"
             )
-        here = _network(recipe.network, recipe.alpha)
-        there = _network(self.network, self.alpha)
-        if here != there:
-            assumed.append(f"assumed: {here} takes the time measured with {there}")
-        return assumed
+        network = _network_text(recipe.network, recipe.alpha)
+        if network != self.network_text():
+            texts.append(f"assumed: {network} is as fast as {self.network_text()}")
+        return texts
 
 
-def _network(name: str, alpha: float | None) -> str:
+def _network_text(name: str, alpha: float | None) -> str:
     return f"{name}, alpha {alpha:g}" if alpha is not None else name
 
 
 def accelerators() -> dict[str, Accelerator]:
-    """Those of the package, and the user's own, which win where names are equal.
+    """Returns the built-in profiles and the user's, which override those of the same name.
 
     Raises:
         PlanError: the user's file is not valid; the text names the field.
     """
-    own = own_file()
-    return _read(BUILT_IN) | (_read(own) if own.exists() else {})
+    path = user_file()
+    return _read(BUILT_IN) | (_read(path) if path.exists() else {})
 
 
 def find_accelerator(name: str) -> Accelerator:
-    """The accelerator of that name.
+    """Returns the profile of that name.
 
     Raises:
-        PlanError: there is none; the text lists those there are.
+        PlanError: no profile has that name; the text lists those that exist.
     """
     known = accelerators()
     if name not in known:
@@ -99,10 +102,10 @@ def find_accelerator(name: str) -> Accelerator:
 
 
 def accelerator_of(consumer: str) -> Accelerator | None:
-    """The accelerator that a consumer emulates; None for one that emulates none.
+    """Returns the profile that a consumer emulates; None if it emulates nothing.
 
     Raises:
-        PlanError: it is not known.
+        PlanError: no profile has that name.
     """
     if not consumer.startswith(PREFIX):
         return None
@@ -110,41 +113,42 @@ def accelerator_of(consumer: str) -> Accelerator | None:
 
 
 def add_accelerator(name: str, accelerator: Accelerator) -> Path:
-    """Keep a profile among the user's own, in the place of one of that name; its file.
+    """Save a profile in the user's file, replacing one of the same name, and return the file.
 
     Raises:
-        PlanError: the name cannot be one, or the user's file is not valid.
+        PlanError: the name is not valid, or the user's file is not.
         RecordError: the file cannot be written.
     """
     check_name(name)
-    path = own_file()
-    own = _read(path) if path.exists() else {}
-    own[name] = accelerator
+    path = user_file()
+    profiles = _read(path) if path.exists() else {}
+    profiles[name] = accelerator
     path.parent.mkdir(parents=True, exist_ok=True)
-    tables = {key: value.model_dump(exclude_none=True) for key, value in own.items()}
+    tables = {key: value.model_dump(exclude_none=True) for key, value in profiles.items()}
     write_text(path, tomli_w.dumps(tables))
     return path
 
 
 def check_name(name: str) -> None:
-    """Refuse what could not be written after `emulated:`.
+    """Check that a name can be used in `--consumer emulated:NAME`.
 
     Raises:
-        PlanError: it holds other than small letters, digits, dots and hyphens.
+        PlanError: the name is not valid.
     """
     if not _NAME.fullmatch(name):
         raise PlanError(
-            f"accelerator {name!r}: a name holds small letters, digits, dots and hyphens"
+            f"accelerator {name!r}: a name must start with a small letter or a digit and may hold "
+            "small letters, digits, dots, hyphens and underscores"
         )
 
 
-def own_file() -> Path:
-    """Where the user's own profiles are; FEEDBENCH_CONFIG names another folder."""
+def user_file() -> Path:
+    """Returns the path of the user's profiles; FEEDBENCH_CONFIG overrides its folder."""
     if folder := os.environ.get("FEEDBENCH_CONFIG"):
-        return Path(folder) / OWN
+        return Path(folder) / USER_FILE
     from platformdirs import user_config_path
 
-    return user_config_path("feedbench") / OWN
+    return user_config_path("feedbench") / USER_FILE
 
 
 def _read(path: Path) -> dict[str, Accelerator]:

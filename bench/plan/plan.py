@@ -1,4 +1,4 @@
-"""What is to be measured: trials, consumer, blocks; from a suite or from options."""
+"""The plan of a measurement: trials, batch spec, recipe, consumer and timing, all validated."""
 
 from __future__ import annotations
 
@@ -21,38 +21,43 @@ from pydantic import (
 
 from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.bench.record import CacheState, Consumer
+from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.loaders import BASELINE, BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
 
-# Levels. On 200 photographs of clothing (224 and 96 pixels) the fast inverse DCT of TensorFlow's
-# decode_image reached 1.35 in the worst image; another resize filter, or antialiasing, 7.9 to 21.7,
-# scaled decoding 25.
+# In levels of 0 to 255. Measured on 200 photos of clothing at 224 and 96 px, worst image: the fast
+# inverse DCT of TensorFlow's decode_image differs by 1.35, another resize filter or antialiasing
+# by 7.9 to 21.7, scaled decoding by 25.
 TOLERANCE = 3.0
 
 
-class _Given(BaseModel):
+class _Model(BaseModel):
+    """Base class: immutable, unknown fields are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Choice(_Given):
-    """One loader with one setting of its knobs."""
+class Choice(_Model):
+    """One loader with its settings."""
 
     loader: str
     settings: dict[str, Any] = {}
     augment: dict[str, Any] | None = Field(
-        None, description="instead of the batch spec's, to see what augmenting costs"
+        None, description="overrides that of the batch spec, to measure the cost of augmentation"
     )
 
     def __str__(self) -> str:
-        knobs = " ".join(f"{name}={_plain(value)}" for name, value in self.settings.items())
+        words = [
+            self.loader,
+            *(f"{name}={_as_text(value)}" for name, value in self.settings.items()),
+        ]
         if self.augment is not None:
-            knobs += f" augment={json.dumps(self.augment) if self.augment else 'none'}"
-        return f"{self.loader} {knobs.strip()}".strip()
+            words.append(f"augment={json.dumps(self.augment) if self.augment else 'none'}")
+        return " ".join(words)
 
 
-class Timing(_Given):
-    """How each trial is measured."""
+class Timing(_Model):
+    """Number and duration of blocks, and the order and cache state in which they run."""
 
     blocks: PositiveInt = Field(5, description="Timed blocks per trial.")
     block_seconds: PositiveFloat = Field(4.0, description="Minimum block duration in seconds.")
@@ -69,8 +74,8 @@ class Timing(_Given):
     )
 
 
-class Failures(_Given):
-    """What becomes of files that fail while they are fed."""
+class Failures(_Model):
+    """What to do with files that fail during a run."""
 
     on_error: Literal["raise", "skip"] = Field(
         "raise",
@@ -85,8 +90,8 @@ class Failures(_Given):
     )
 
 
-class PixelCheck(_Given):
-    """How loaders' pixels are compared before they are timed."""
+class PixelCheck(_Model):
+    """How the pixels of the loaders are compared before they are timed."""
 
     images: NonNegativeInt = Field(64, description="Images to compare; 0 turns the check off.")
     tolerance: NonNegativeFloat = Field(
@@ -98,10 +103,10 @@ class PixelCheck(_Given):
     )
 
 
-class Suite(_Given):
-    """A suite file: each list among a trial's settings expands into a grid."""
+class Suite(_Model):
+    """Content of a suite file; each list among the settings of a trial expands into a grid."""
 
-    consumer: Consumer = Field(
+    consumer: ConsumerName = Field(
         "train",
         description="What takes the batches. train: the real trainer; emulated:NAME: an "
         "accelerator's measured step time, such as emulated:a100; drain: nothing, to measure the "
@@ -117,12 +122,12 @@ class Suite(_Given):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run needs to know, validated."""
+    """A validated measurement: what `run` measures."""
 
     choices: tuple[Choice, ...]
     spec: BatchSpec
     recipe: Recipe
-    consumer: Consumer
+    consumer: ConsumerName
     timing: Timing
     failures: Failures
     pixels: PixelCheck
@@ -130,19 +135,19 @@ class Plan:
 
 
 def read_suite(path: Path) -> Suite:
-    """A suite from a TOML file.
+    """Read a suite from a TOML file.
 
     Raises:
-        PlanError: no such file, not TOML, or a field that is not valid; the text names it.
+        PlanError: the file does not exist, is not TOML, or a field is not valid; the text names it.
     """
     return parse_model(Suite, read_toml(path), str(path))
 
 
 def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
-    """Every combination of the settings that are lists, each once.
+    """Expand settings that are lists into every combination; duplicates are removed.
 
     Raises:
-        LoaderError: a loader or a setting that does not exist.
+        LoaderError: a loader does not exist, or a setting is not valid.
     """
     expanded: dict[str, Choice] = {}
     for choice in choices:
@@ -151,21 +156,24 @@ def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
         ]
         for combination in itertools.product(*values):
             settings = dict(zip(choice.settings, combination, strict=True))
-            one = choice.model_copy(update={"settings": settings})
-            parse_settings(find_loader(one.loader), one.settings)
-            expanded.setdefault(str(one), one)
+            single = choice.model_copy(update={"settings": settings})
+            parse_settings(find_loader(single.loader), single.settings)
+            expanded.setdefault(str(single), single)
     return tuple(expanded.values())
 
 
-def with_ceiling(choices: tuple[Choice, ...], consumer: Consumer) -> tuple[Choice, ...]:
-    """A trainer's ceiling is always measured: without it no utilization can be told."""
+def with_baseline(choices: tuple[Choice, ...], consumer: ConsumerName) -> tuple[Choice, ...]:
+    """Add the loader `synthetic`, whose rate accelerator utilization is relative to.
+
+    Nothing is added for `drain`, or if it is among the choices already.
+    """
     if consumer == "drain" or any(choice.loader == BASELINE for choice in choices):
         return choices
     return (*choices, Choice(loader=BASELINE))
 
 
 def merged_spec(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Later fields of a batch spec over earlier ones; augmentations one by one."""
+    """Merge fields of batch specs: later layers override earlier ones, each augmentation alone."""
     merged: dict[str, Any] = {}
     for layer in layers:
         augment = _by_name(merged.get("augment", {})) | _by_name(layer.get("augment", {}))
@@ -177,19 +185,19 @@ def _by_name(augment: Any) -> Any:
     return dict.fromkeys(augment, True) if isinstance(augment, list | tuple) else augment
 
 
-def _plain(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def make_plan(suite: Suite) -> Plan:
-    """The suite validated, its grids expanded, its ceiling added.
+    """Validate a suite, expand its grids and add the loader `synthetic`.
 
     Raises:
-        PlanError: the recipe is not valid, or the accelerator not known.
-        LoaderError: a loader, a setting or the spec is not.
+        PlanError: the recipe is not valid, or the accelerator does not exist.
+        LoaderError: a loader, a setting or the batch spec is not valid.
     """
     return Plan(
-        choices=with_ceiling(expand(suite.trial), suite.consumer),
+        choices=with_baseline(expand(suite.trial), suite.consumer),
         spec=parse_spec(suite.spec),
         recipe=parse_model(Recipe, suite.recipe, "recipe"),
         consumer=suite.consumer,

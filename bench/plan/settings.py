@@ -1,4 +1,4 @@
-"""What `--set` gives for a loader, applied to every trial of that loader."""
+"""Applies the settings of `--set` to every trial of the loader that they name."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from feedbench.loaders.explain import alternatives
 def with_settings(
     choices: Iterable[Choice], settings: Mapping[str, Mapping[str, Any]]
 ) -> list[Choice]:
-    """The choices with the settings given for their loaders; lists of values are kept.
+    """Returns the choices with the settings of their loader added; lists are not expanded.
+
+    Args:
+        settings: by loader, then by name.
 
     Raises:
-        PlanError: settings are given for a loader that is not among the choices.
+        PlanError: a loader of `settings` is not among the choices.
     """
-    chosen = list(choices)
-    used = list(dict.fromkeys(choice.loader for choice in chosen))
+    choices = list(choices)
+    used = list(dict.fromkeys(choice.loader for choice in choices))
     for loader, values in settings.items():
         if loader not in used:
             raise PlanError(f"--set {loader}.{next(iter(values))}: {_why_unused(loader, used)}")
@@ -28,11 +31,11 @@ def with_settings(
         choice.model_copy(
             update={"settings": {**choice.settings, **settings.get(choice.loader, {})}}
         )
-        for choice in chosen
+        for choice in choices
     ]
 
 
 def _why_unused(loader: str, used: list[str]) -> str:
     if loader not in LOADERS:
         return f"no loader {loader!r}; {alternatives(loader, LOADERS)}"
-    return f"{loader} is not used here, only {', '.join(used)}; name it by --loader"
+    return f"{loader} is not used here, only {', '.join(used)}; add --loader {loader}"

@@ -1,4 +1,4 @@
-"""The built-in suites: which loaders with which settings people should compare first."""
+"""The built-in suites of loaders and settings, and the choice of a suite."""
 
 from __future__ import annotations
 
@@ -16,68 +16,78 @@ from feedbench.loaders.explain import alternatives
 SUITES: tuple[SuiteName, ...] = ("quick", "standard")
 
 
-def able_loaders(manifest: Manifest, given: Container[str] = ()) -> list[Loader]:
-    """The loaders that can read a source as they are, or with the settings given for them.
+def available_loaders(manifest: Manifest, configured: Container[str] = ()) -> list[Loader]:
+    """Returns the selectable loaders that can read a source.
 
     Args:
-        given: names of the loaders for which settings were given; a loader that cannot be opened
-            without any is left out unless it is among them.
+        configured: names of the loaders that the user gave settings for. A loader that needs a
+            setting, such as the folder of a pack, is left out unless its name is among them.
     """
     return [
         loader
         for loader in LOADERS.values()
         if loader.is_choice
         and manifest.layout in loader.layouts
-        and (loader.opens_by_default or loader.name in given)
+        and (loader.opens_by_default or loader.name in configured)
     ]
 
 
-def built_in(name: SuiteName, manifest: Manifest, given: Container[str] = ()) -> tuple[Choice, ...]:
-    """What each loader that can read a source brings to a built-in suite."""
+def built_in_trials(
+    name: SuiteName, manifest: Manifest, configured: Container[str] = ()
+) -> tuple[Choice, ...]:
+    """Returns the trials of a built-in suite, as declared by the loaders that can read a source."""
     return tuple(
         Choice(loader=loader.name, settings=dict(settings))
-        for loader in able_loaders(manifest, given)
+        for loader in available_loaders(manifest, configured)
         for settings in loader.suites.get(name, ())
     )
 
 
-def named_suite(
+def select_suite(
     name: str | None,
     loaders: Sequence[Choice],
     settings: dict[str, dict[str, Any]],
     manifest: Manifest,
 ) -> Suite:
-    """The suite that was named, or one of the loaders that were, with `--set` applied.
+    """Returns a built-in suite, a suite file or a suite of the given loaders, with `--set` applied.
+
+    Args:
+        name: of a built-in suite or a TOML file; None for `quick`, unless loaders are given.
+        loaders: the values of `--loader`.
+        settings: the values of `--set`, by loader, then by name.
 
     Raises:
-        PlanError: there is no such suite, or a setting of a loader that is not in it.
+        PlanError: the suite does not exist, or a setting is for a loader that is not in it.
     """
     if name and loaders:
         raise PlanError("--suite and --loader: give one of them")
     if loaders:
-        chosen = Suite(trial=list(loaders))
+        suite = Suite(trial=list(loaders))
     elif (name or "quick") in SUITES:
-        chosen = Suite(trial=list(built_in(cast("SuiteName", name or "quick"), manifest)))
+        suite = Suite(trial=list(built_in_trials(cast("SuiteName", name or "quick"), manifest)))
     elif Path(str(name)).suffix == ".toml":
-        chosen = read_suite(Path(str(name)))
+        suite = read_suite(Path(str(name)))
     else:
         raise PlanError(
             f"--suite {name}: no such suite or .toml file; {alternatives(str(name), SUITES)}"
         )
-    return _with_settings(chosen, settings)
+    return _with_settings(suite, settings)
 
 
 def limits_suite(
     loaders: Sequence[Choice], settings: dict[str, dict[str, Any]], manifest: Manifest
 ) -> Suite:
-    """What is held against the machine's limits; what needs a setting too if it is given.
+    """Returns the suite whose loaders are compared with the limits of the machine.
+
+    Without `loaders` these are all that can read the source. A loader that needs a setting, such
+    as the folder of a pack, is included if the setting is given.
 
     Raises:
-        PlanError: a setting of a loader that is not among them.
+        PlanError: a setting is for a loader that is not in the suite.
     """
     if loaders:
-        return named_suite(None, loaders, settings, manifest)
-    trials = built_in("limits", manifest, settings)
+        return select_suite(None, loaders, settings, manifest)
+    trials = built_in_trials("limits", manifest, settings)
     return _with_settings(Suite(trial=list(trials)), settings)
 
 

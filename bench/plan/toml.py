@@ -1,4 +1,4 @@
-"""TOML files, and values in them, as validated models; every fault is one line."""
+"""Reads TOML files and validates their values; every error is one line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file's values.
+    """Read a TOML file.
 
     Raises:
-        PlanError: it cannot be read or is not TOML.
+        PlanError: the file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text())
@@ -29,10 +29,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_model(model: type[Model], values: dict[str, Any], where: str) -> Model:
-    """Plain values as a validated model.
+    """Validate values as a model.
+
+    Args:
+        where: the file or the option that holds the values, for the error message.
 
     Raises:
-        PlanError: a field is unknown or its value not allowed.
+        PlanError: a field is unknown or its value is not valid.
     """
     try:
         return model.model_validate(values)

@@ -1,4 +1,4 @@
-"""The matplotlib set-up of all pictures: no display, no global state, written whole."""
+"""The matplotlib figure of all plots: needs no display, changes no global state, saved at once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import replacing
 
-_FORMAT = "png"  # of a file without suffix
+_DEFAULT_FORMAT = "png"
 
 
 @contextmanager
-def picture(path: Path, width: float, height: float, dpi: int = 120) -> Iterator[Any]:
-    """Yields an empty matplotlib figure, and saves it in the format of the file's suffix.
+def saved_figure(path: Path, width: float, height: float, dpi: int = 120) -> Iterator[Any]:
+    """Yields an empty matplotlib figure and saves it in the format of the file's suffix.
 
     Args:
-        width: in inches, as `height`.
+        path: PNG if it has no suffix.
+        width, height: in inches.
 
     Raises:
         RecordError: the file cannot be written, or matplotlib does not know its format.
@@ -27,10 +28,9 @@ def picture(path: Path, width: float, height: float, dpi: int = 120) -> Iterator
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), dpi=dpi, layout="constrained")
-    kind = path.suffix.removeprefix(".").lower() or _FORMAT
-    known = FigureCanvasAgg(figure).get_supported_filetypes()
-    if kind not in known:
+    kind = path.suffix.removeprefix(".").lower() or _DEFAULT_FORMAT
+    if kind not in FigureCanvasAgg(figure).get_supported_filetypes():
         raise RecordError(f"{path}: no picture format {kind!r}; name a file such as picture.png")
     yield figure
-    with replacing(path) as beside:
-        figure.savefig(beside, format=kind)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=kind)

@@ -1,4 +1,4 @@
-"""What is under way: a live display on a terminal, plain lines elsewhere."""
+"""Progress displays: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rich.progress import (
 
 from feedbench.bench.trials.run import Event, Report
 
-_REFRESHES_PER_SECOND = 2  # a display drawn more often takes processor time from what is measured
+_REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
 
 
-def bar(console: Console, *columns: TextColumn) -> Progress:
-    """A progress bar with counts, time spent and time left."""
+def progress_bar(console: Console, *columns: TextColumn) -> Progress:
+    """Returns a progress bar with counts, elapsed time and remaining time."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -38,33 +38,38 @@ def bar(console: Console, *columns: TextColumn) -> Progress:
 
 @contextmanager
 def bench_progress(console: Console) -> Iterator[Report]:
-    """Shows the events of a bench run."""
+    """Yields the callback that shows the events of a bench."""
     if not console.is_terminal:
-        yield lambda event: _plain(console, event)
+        yield lambda event: _print_event(console, event)
         return
-    with bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
         task = progress.add_task("starting", total=None, rate="")
-        yield lambda event: _live(progress, task, event)
+        yield lambda event: _update_bar(progress, task, event)
 
 
 @contextmanager
-def counted(console: Console, description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Shows how many of a number of things are done; plain lines at each tenth."""
+def count_progress(
+    console: Console, description: str, total: int
+) -> Iterator[Callable[[int], None]]:
+    """Yields a callback that takes the number of items done since its last call.
+
+    Without a terminal it prints one line per tenth of the items.
+    """
     if console.is_terminal:
-        with bar(console) as progress:
+        with progress_bar(console) as progress:
             task = progress.add_task(description, total=total)
             yield lambda count: progress.advance(task, count)
         return
-    yield _ten_lines(console, description, total)
+    yield _print_tenths(console, description, total)
 
 
-def _ten_lines(console: Console, description: str, total: int) -> Callable[[int], None]:
+def _print_tenths(console: Console, description: str, total: int) -> Callable[[int], None]:
     done = 0
 
     def advance(count: int) -> None:
         nonlocal done
-        before, done = done, done + count
-        if before * 10 // total != done * 10 // total:
+        previous, done = done, done + count
+        if previous * 10 // total != done * 10 // total:
             console.print(f"{description}: {done} of {total}", highlight=False)
 
     return advance
@@ -72,59 +77,60 @@ def _ten_lines(console: Console, description: str, total: int) -> Callable[[int]
 
 @contextmanager
 def scan_progress(console: Console) -> Iterator[Callable[[int], Callable[[int], None]]]:
-    """Shows files a second and the time left; gives what to call with the files there are."""
+    """Yields a function that takes the number of files and returns the callback to advance.
+
+    A terminal also shows files per second.
+    """
     if not console.is_terminal:
-        yield lambda total: _ten_lines(console, "read", total)
+        yield lambda total: _print_tenths(console, "files read", total)
         return
-    with bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
 
         def start(total: int) -> Callable[[int], None]:
             task = progress.add_task("reading files", total=total, rate="")
-            return lambda count: _read(progress, task, count)
+            return lambda count: _advance_files(progress, task, count)
 
         yield start
 
 
-def _read(progress: Progress, task: TaskID, count: int) -> None:
+def _advance_files(progress: Progress, task: TaskID, count: int) -> None:
     progress.advance(task, count)
     speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
     if speed:
         progress.update(task, rate=f"{speed:,.0f} files/s")
 
 
-def _live(progress: Progress, task: TaskID, event: Event) -> None:
+def _update_bar(progress: Progress, task: TaskID, event: Event) -> None:
     rate = f"{event.rate:,.0f} images/s" if event.rate else ""
     progress.update(
-        task, description=_doing(event), completed=event.done, total=event.blocks, rate=rate
+        task, description=_activity(event), completed=event.done, total=event.blocks, rate=rate
     )
     if event.kind == "failed":
         progress.console.print(f"{event.choice}: {event.reason}", style="red", highlight=False)
 
 
-def _plain(console: Console, event: Event) -> None:
+def _print_event(console: Console, event: Event) -> None:
+    if event.kind == "warming":
+        return
+    text = _activity(event)
     if event.kind == "block":
-        console.print(
-            f"[{event.done}/{event.blocks}] {event.choice}: {event.rate:,.0f} images/s",
-            highlight=False,
-            markup=False,
-        )
-    elif event.kind != "warming":
-        console.print(
-            f"[{event.done}/{event.blocks}] {_doing(event)}"
-            + (f": {event.reason}" if event.reason else ""),
-            highlight=False,
-            markup=False,
-        )
+        text = f"{event.choice}: {event.rate:,.0f} images/s"
+    elif event.reason:
+        text += f": {event.reason}"
+    console.print(f"[{event.done}/{event.blocks}] {text}", highlight=False, markup=False)
 
 
-def _doing(event: Event) -> str:
-    doing = {
-        "starting": "starting",
-        "warming": "warming up",
-        "warm": "timing",
-        "block": "timed",
-        "failed": "failed",
-    }[event.kind]
-    filling = event.kind == "warming" and event.images < event.of
-    warmed = f" ({event.images} of {event.of} images)" if filling else ""
-    return f"{doing} {event.choice}{warmed}"
+_ACTIVITIES = {
+    "starting": "starting",
+    "warming": "warming up",
+    "warm": "timing",
+    "block": "timed",
+    "failed": "failed",
+}
+
+
+def _activity(event: Event) -> str:
+    """Returns what is happening to a trial, with the images of a warm-up that fills a cache."""
+    fills_cache = event.kind == "warming" and event.images < event.of
+    images = f" ({event.images} of {event.of} images)" if fills_cache else ""
+    return f"{_ACTIVITIES[event.kind]} {event.choice}{images}"

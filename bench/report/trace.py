@@ -1,6 +1,6 @@
-"""Blocks as a trace that Perfetto and chrome://tracing open: waits, steps, and every meter.
+"""Waits, steps and meter readings as a trace for Perfetto and chrome://tracing.
 
-Source: "Trace Event Format", the JSON of Chromium's trace viewer; its times are microseconds.
+Source: "Trace Event Format", the JSON of Chromium's trace viewer; times are microseconds.
 """
 
 from __future__ import annotations
@@ -14,125 +14,132 @@ from feedbench.bench.meters.sampling import begins
 from feedbench.bench.record import Block, Gpu, Host
 
 Event = dict[str, Any]
-_BLOCKS, _BATCHES = 1, 2  # threads of the trace
+_BLOCKS, _BATCHES = 1, 2  # thread numbers in the trace
+Series = dict[str, Sequence[float | None]]  # samples by the name of their counter
 
 
 def trace(trials: Mapping[str, Sequence[Block]]) -> dict[str, Any]:
-    """The whole trace; each title is a process in it.
+    """Returns a trace in which each trial is a process.
 
-    Blocks lie where they were in time. Those of records that do not say when they began lie one
-    after the other.
+    Blocks of old records have no time of beginning and are placed one after the other.
+
+    Args:
+        trials: blocks by the title of their trial.
     """
     known = [block.began for blocks in trials.values() for block in blocks if block.began]
     origin, end = min(known, default=0.0), 0.0
     events: list[Event] = []
     for pid, (title, blocks) in enumerate(trials.items(), 1):
-        events += _names(pid, title)
+        events += _name_events(pid, title)
         for block in blocks:
             begin = end if block.began is None else block.began - origin
             end = begin + block.seconds
-            events += _block(pid, block, _us(begin))
+            events += _block_events(pid, block, _us(begin))
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 
 def trace_text(trials: Mapping[str, Sequence[Block]]) -> str:
-    """The trace as JSON, one event a line."""
-    made = trace(trials)
-    lines = (json.dumps(event, separators=(",", ":")) for event in made.pop("traceEvents"))
-    return json.dumps(made)[:-1] + ', "traceEvents": [\n' + ",\n".join(lines) + "\n]}\n"
+    """Returns the trace as JSON with one event per line."""
+    content = trace(trials)
+    lines = (json.dumps(event, separators=(",", ":")) for event in content.pop("traceEvents"))
+    return json.dumps(content)[:-1] + ', "traceEvents": [\n' + ",\n".join(lines) + "\n]}\n"
 
 
-def _names(pid: int, title: str) -> list[Event]:
-    named = {"process_name": (0, title), "thread_name": (_BLOCKS, "blocks")}
-    events = [_name(pid, tid, kind, name) for kind, (tid, name) in named.items()]
-    return [*events, _name(pid, _BATCHES, "thread_name", "batches")]
+def _name_events(pid: int, title: str) -> list[Event]:
+    return [
+        _name(pid, 0, "process_name", title),
+        _name(pid, _BLOCKS, "thread_name", "blocks"),
+        _name(pid, _BATCHES, "thread_name", "batches"),
+    ]
 
 
 def _name(pid: int, tid: int, kind: str, name: str) -> Event:
     return {"ph": "M", "pid": pid, "tid": tid, "ts": 0, "name": kind, "args": {"name": name}}
 
 
-def _block(pid: int, block: Block, begin: int) -> list[Event]:
-    about = {
+def _block_events(pid: int, block: Block, begin: int) -> list[Event]:
+    args = {
         "round": block.round,
         "images": block.images,
         "images per second": round(block.images_per_second, 1),
     }
-    whole = _slice(pid, _BLOCKS, f"block {block.round + 1}", begin, _us(block.seconds), about)
-    return [whole, *_batches(pid, block, begin), *_counters(pid, block, begin)]
+    whole = _slice(pid, _BLOCKS, f"block {block.round + 1}", begin, _us(block.seconds), args)
+    return [whole, *_batch_events(pid, block, begin), *_meter_events(pid, block, begin)]
 
 
-def _batches(pid: int, block: Block, begin: int) -> Iterator[Event]:
-    """Waits and steps one after the other, then what the device still had to do."""
-    end = begin + _us(block.seconds)
-    at, exact = begin, 0.0
+def _batch_events(pid: int, block: Block, begin: int) -> Iterator[Event]:
+    """Yields waits and steps in turn, then the time in which the device finished queued steps."""
+    block_end = begin + _us(block.seconds)
+    start, elapsed_s = begin, 0.0
     for number, (wait, step) in enumerate(zip(block.wait_s, block.step_s, strict=True), 1):
         for name, seconds in (("wait", wait), ("step", step)):
-            exact += seconds
-            # Each begins where the one before ended: rounding never lets two overlap.
-            until = min(end, begin + _us(exact))
-            yield _slice(pid, _BATCHES, name, at, until - at, {"step": number})
-            at = until
-    if at < end:
-        yield _slice(pid, _BATCHES, "finish", at, end - at, {})
+            elapsed_s += seconds
+            # Each begins at the rounded end of the previous one, so that they never overlap.
+            end = min(block_end, begin + _us(elapsed_s))
+            yield _slice(pid, _BATCHES, name, start, end - start, {"step": number})
+            start = end
+    if start < block_end:
+        yield _slice(pid, _BATCHES, "finish", start, block_end - start, {})
 
 
-def _slice(pid: int, tid: int, name: str, begin: int, took: int, about: Mapping[str, Any]) -> Event:
+def _slice(
+    pid: int, tid: int, name: str, begin: int, duration: int, args: Mapping[str, Any]
+) -> Event:
     return {
         "ph": "X",
         "pid": pid,
         "tid": tid,
         "ts": begin,
-        "dur": took,
+        "dur": duration,
         "name": name,
         "cat": "feedbench",
-        "args": dict(about),
+        "args": dict(args),
     }
 
 
-def _counters(pid: int, block: Block, begin: int) -> Iterator[Event]:
+def _meter_events(pid: int, block: Block, begin: int) -> Iterator[Event]:
     for gpu in block.gpus:
-        yield from _counted(pid, begin, gpu.at_s, _gpu(gpu))
+        yield from _counters(pid, begin, gpu.at_s, _gpu_series(gpu))
     if block.host is not None:
-        yield from _counted(pid, begin, block.host.at_s, _host(block.host))
+        yield from _counters(pid, begin, block.host.at_s, _host_series(block.host))
 
 
-Series = dict[str, Sequence[float | None]]
+def _counters(pid: int, begin: int, at_s: Sequence[float], series: Series) -> Iterator[Event]:
+    """Yields samples as counters that start where the period of the sample starts.
 
-
-def _counted(pid: int, begin: int, at_s: Sequence[float], series: Series) -> Iterator[Event]:
-    """A counter holds from its time on, and a sample tells of the time before it."""
+    A counter keeps its value until the next one, while a sample covers the time before it.
+    """
     for name, samples in series.items():
-        for since, sample in zip(begins(at_s), samples, strict=False):
+        for period_start, sample in zip(begins(at_s), samples, strict=False):
             if sample is not None:
                 yield {
                     "ph": "C",
                     "pid": pid,
                     "tid": 0,
-                    "ts": begin + _us(since),
+                    "ts": begin + _us(period_start),
                     "name": name,
                     "args": {"value": sample},
                 }
 
 
-def _gpu(gpu: Gpu) -> Series:
-    held = [None if bits is None else len(throttling(bits)) for bits in gpu.clock_reasons]
-    named: Series = {
+def _gpu_series(gpu: Gpu) -> Series:
+    reasons = [None if bits is None else len(throttling(bits)) for bits in gpu.clock_reasons]
+    series: Series = {
         "busy": gpu.utilization,
         "multiprocessors": gpu.multiprocessors,
         "memory bytes": gpu.memory_bytes,
         "power W": gpu.power_w,
-        "PCIe to it, bytes/s": gpu.pcie_rx_bytes_per_s,
-        "PCIe from it, bytes/s": gpu.pcie_tx_bytes_per_s,
+        "PCIe from the host, bytes/s": gpu.pcie_rx_bytes_per_s,
+        "PCIe to the host, bytes/s": gpu.pcie_tx_bytes_per_s,
         "SM clock MHz": gpu.sm_clock_mhz,
         "memory clock MHz": gpu.memory_clock_mhz,
-        "reasons for throttling": held,
+        "reasons for throttling": reasons,
     }
-    return {f"GPU {gpu.index} {name}": samples for name, samples in named.items()}
+    return {f"GPU {gpu.index} {name}": samples for name, samples in series.items()}
 
 
-def _host(host: Host) -> Series:
-    cores: Series = {f"core {number}": shares for number, shares in sorted(host.cores.items())}
+def _host_series(host: Host) -> Series:
+    cores: Series = {f"core {number}": samples for number, samples in sorted(host.cores.items())}
     return {
         **cores,
         "disk read bytes/s": host.disk_read_bytes_per_s,

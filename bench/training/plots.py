@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.bench.report.figures import picture
+from feedbench.bench.report.figures import saved_figure
 
 CURVES = "learning-curves.png"
 CONFUSION = "confusion.png"
@@ -22,7 +22,7 @@ def draw_curves(epochs: Sequence[Any], path: Path) -> None:
     Raises:
         RecordError: the file cannot be written.
     """
-    with picture(path, 10, 4) as figure:
+    with saved_figure(path, 10, 4) as figure:
         for place, name in enumerate(("loss", "accuracy")):
             axes = figure.add_subplot(1, 2, place + 1)
             numbers = [epoch.epoch for epoch in epochs]
@@ -43,7 +43,7 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], path: P
     """
     side = max(4.0, min(20.0, 2 + 0.45 * len(classes)))
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    with picture(path, side + 1, side) as figure:
+    with saved_figure(path, side + 1, side) as figure:
         axes = figure.add_subplot()
         shown = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         figure.colorbar(shown, label="share of the true class")

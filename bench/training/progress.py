@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn
 
 from feedbench.bench.meters.gpu import GpuMeter, find_gpus
-from feedbench.bench.report.progress import bar
+from feedbench.bench.report.progress import progress_bar
 from feedbench.bench.training.train import Watch
 
 _WINDOW_S = 2.0  # over which rate and waiting are told
@@ -34,7 +34,10 @@ def train_progress(
     if not console.is_terminal:
         yield Watch(lambda at: None, on_epoch, lambda step: None, stop)
         return
-    with GpuMeter(find_gpus()) as meter, bar(console, TextColumn("{task.fields[told]}")) as shown:
+    with (
+        GpuMeter(find_gpus()) as meter,
+        progress_bar(console, TextColumn("{task.fields[told]}")) as shown,
+    ):
         task = shown.add_task("training", total=images, told="")
         window = _Window(shown, task, meter)
         yield Watch(lambda at: shown.update(task, completed=at.images), on_epoch, window.add, stop)

@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 
 from feedbench.bench.errors import ChildDied, TrialError
 from feedbench.bench.meters.process import out_of_memory_kills
-from feedbench.bench.signals import interrupts_held
+from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.messages import Failed, M, Message, Service, decode, encode
 
 _GRACE_S = 10.0  # for a child to close its loader once its input has ended
@@ -86,7 +86,7 @@ class Child:
     def send(self, message: Message) -> None:
         """Send a message; that the child has died shows in its answer."""
         assert self._process.stdin is not None
-        with interrupts_held():  # pydantic would turn Ctrl-C into an error of the message
+        with interrupts_deferred():  # pydantic would turn Ctrl-C into an error of the message
             line = encode(message)
         with suppress(BrokenPipeError):
             self._process.stdin.write(line)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from feedbench.bench.consumers.transfer import DEVICE
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Failures
-from feedbench.bench.record import CacheState, Consumer, Dropped, TimedBlock, WarmUp
+from feedbench.bench.record import CacheState, ConsumerName, Dropped, TimedBlock, WarmUp
 from feedbench.bench.trials.block import LEAST_STEPS
 from feedbench.loaders import BatchSpec
 from feedbench.trainer import Recipe
@@ -81,7 +81,7 @@ class TrialJob(Message):
     settings: dict[str, Any] = {}
     spec: BatchSpec
     failures: Failures = Failures()
-    consumer: Literal["transfer"] | Consumer
+    consumer: Literal["transfer"] | ConsumerName
     recipe: Recipe = Recipe()
     accelerator: Accelerator | None = None
     device: str = DEVICE

@@ -17,7 +17,7 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, told, write_trials
+from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, present, write_trials
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.messages import (
@@ -233,7 +233,7 @@ class Bench:
             for trial in self.trials
             for block in trial.blocks
             for gpu in block.gpus
-            for size in told(gpu.memory_bytes)
+            for size in present(gpu.memory_bytes)
         ]
         return bool(free and held) and min(free) < min(held) * _HEADROOM
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from feedbench.bench.report.figures import picture
+from feedbench.bench.report.figures import saved_figure
 from feedbench.bench.report.table import or_dash
 from feedbench.bench.tune.search import TOGETHER, Finding, grid_size
 from feedbench.bench.tune.tune import Found, runners_up
@@ -62,7 +62,7 @@ def draw_worth(found: Found, path: Path) -> None:
         RecordError: the file cannot be written.
     """
     shown = [(one, one.ratio) for one in reversed(found.findings) if one.ratio]
-    with picture(path, 9, 1.2 + 0.32 * len(shown)) as figure:
+    with saved_figure(path, 9, 1.2 + 0.32 * len(shown)) as figure:
         axes = figure.add_subplot()
         for place, (one, ratio) in enumerate(shown):
             colour = {"faster": "tab:green", "tie": "tab:gray"}.get(one.outcome, "tab:red")

@@ -25,7 +25,7 @@ from feedbench.bench.record import (
     read_trials,
     write_trials,
 )
-from feedbench.bench.signals import interrupts_held
+from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.run import MANIFEST, Bench, Report
 from feedbench.bench.tune.search import Finding, OutOfBudget, Search, alternatives
 from feedbench.loaders import Manifest, find_loader
@@ -149,7 +149,7 @@ class Tune:
         self._keep(finished=False)
 
     def _keep(self, *, finished: bool) -> None:
-        with interrupts_held():  # the two are of one moment
+        with interrupts_deferred():  # the two are of one moment
             write_trials(self.folder, [*self.before, *self._bench.trials])
             write_json(self.folder / TUNE, self._found(finished=finished).model_dump(mode="json"))
 

@@ -36,7 +36,7 @@ def test_it_prints_its_interval_unless_it_has_none(estimate, spec, printed):
 
 
 def test_the_ends_belong_to_the_interval():
-    held = [RATE.holds(value) for value in (1199.9, 1200, 1230, 1260, 1260.1)]
+    held = [RATE.contains(value) for value in (1199.9, 1200, 1230, 1260, 1260.1)]
     assert held == [False, True, True, True, False]
 
 

@@ -26,7 +26,7 @@ def test_values_without_spread_are_their_own_interval(values):
 
 def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
     random = np.random.default_rng(1)
-    covered = [median_interval(list(random.normal(10, 1, 15))).holds(10) for _ in range(100)]
+    covered = [median_interval(list(random.normal(10, 1, 15))).contains(10) for _ in range(100)]
     assert np.mean(covered) > 0.85
 
 

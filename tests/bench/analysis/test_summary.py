@@ -4,7 +4,7 @@ import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.record import Gpu, WarmUp
-from feedbench.bench.report.table import fed
+from feedbench.bench.report.summary_text import consumer_text
 
 
 def test_the_fastest_loader_wins(trial):
@@ -78,7 +78,7 @@ def test_gpu_utilization_is_the_mean_over_blocks_and_gpus(trial):
 
 def test_a_record_from_before_networks_could_be_chosen_names_the_only_one(trial):
     old = trial("tf_data", [100]).model_copy(update={"recipe": {"alpha": 0.35}})
-    assert fed(old) == "the MobileNetV2 trainer, alpha 0.35"
+    assert consumer_text(old) == "the MobileNetV2 trainer, alpha 0.35"
 
 
 def test_without_a_gpu_its_column_is_null(trial):

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: exit codes, one-line errors, what they leave behind."""
+"""The commands as users run them: exit codes, errors of one line, and the files they write."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def call(monkeypatch, *arguments) -> int:
 
 
 def start(*arguments) -> subprocess.Popen:
-    """A command that obeys Ctrl-C, even where these tests run in the background and do not."""
+    """Start a command with the default handler of Ctrl-C, which background jobs do not have."""
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "feedbench.bench.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -91,7 +91,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["bench", "nowhere"], "no such folder"),
         (["bench", "{photos}", "--loader", "torch"], "no loader 'torch'"),
@@ -125,33 +125,33 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(
-    monkeypatch, capsys, tmp_path, tiny_photos, arguments, said
+def test_a_mistake_is_an_error_of_one_line_and_exit_code_2(
+    monkeypatch, capsys, tmp_path, tiny_photos, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
     assert call(monkeypatch, *(part.format(photos=tiny_photos) for part in arguments)) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert "Traceback" not in error
     if error.startswith("feedbench: "):
         assert error.count("\n") == 1
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
-def test_scan_counts_and_keeps_the_manifest(monkeypatch, capsys, tmp_path, tiny_photos):
-    kept, told = tmp_path / "m.parquet", tmp_path / "m.json"
-    assert call(monkeypatch, "scan", tiny_photos, "--out", kept, "--json", told) == 0
+def test_scan_counts_the_images_and_saves_the_manifest(monkeypatch, capsys, tmp_path, tiny_photos):
+    manifest, report = tmp_path / "m.parquet", tmp_path / "m.json"
+    assert call(monkeypatch, "scan", tiny_photos, "--out", manifest, "--json", report) == 0
     assert "64 images" in capsys.readouterr().out
-    assert json.loads(told.read_text())["counts"]["train"] == {"circle": 24, "square": 24}
-    assert len(Manifest.read(kept)) == 64
+    assert json.loads(report.read_text())["counts"]["train"] == {"circle": 24, "square": 24}
+    assert len(Manifest.read(manifest)) == 64
 
 
 def test_loaders_lists_each_loader_with_its_settings(monkeypatch, capsys, tmp_path):
-    told = tmp_path / "loaders.json"
-    assert call(monkeypatch, "loaders", "--json", told) == 0
-    listed = json.loads(told.read_text())
-    assert listed.keys() == LOADERS.keys()
-    assert "prefetch" in listed["tf_data"]["settings"]
+    path = tmp_path / "loaders.json"
+    assert call(monkeypatch, "loaders", "--json", path) == 0
+    values = json.loads(path.read_text())
+    assert values.keys() == LOADERS.keys()
+    assert "prefetch" in values["tf_data"]["settings"]
     shown = capsys.readouterr().out
     assert all(name in shown for name in (*LOADERS, "private_threads"))
 
@@ -159,7 +159,7 @@ def test_loaders_lists_each_loader_with_its_settings(monkeypatch, capsys, tmp_pa
 def test_a_bench_writes_its_folder_and_show_derives_the_same(
     monkeypatch, capsys, tmp_path, tiny_photos
 ):
-    out, told, again = tmp_path / "out", tmp_path / "a.json", tmp_path / "b.json"
+    out, benched, shown = tmp_path / "out", tmp_path / "a.json", tmp_path / "b.json"
     quick = [
         "--consumer",
         "drain",
@@ -187,20 +187,20 @@ def test_a_bench_writes_its_folder_and_show_derives_the_same(
             "--out",
             out,
             "--json",
-            told,
+            benched,
         )
         == 0
     )
     files = {path.name for path in out.iterdir()}
     assert files >= {"trials.jsonl", "environment.json", "summary.json", "best.toml"}
-    summary = json.loads(told.read_text())
+    summary = json.loads(benched.read_text())
     assert summary == json.loads((out / "summary.json").read_text())
     assert summary["winner"] == 0
     assert summary["trials"][0]["images_per_second"].keys() == {"median", "low", "high"}
     assert summary["trials"][0]["gpu_utilization"] is None
     assert "Take keras_pil" in capsys.readouterr().out
-    assert call(monkeypatch, "show", out, "--json", again) == 0
-    assert json.loads(again.read_text()) == summary
+    assert call(monkeypatch, "show", out, "--json", shown) == 0
+    assert json.loads(shown.read_text()) == summary
 
 
 def test_a_bench_in_which_nothing_could_be_measured_exits_with_1(monkeypatch, capsys, tmp_path):
@@ -258,7 +258,7 @@ def test_ctrl_c_leaves_a_valid_folder_and_no_process(tmp_path, tiny_photos):
     assert not any(child.is_running() for child in children)
 
 
-def test_a_killed_bench_takes_its_stopped_processes_with_it(tmp_path, tiny_photos):
+def test_the_stopped_processes_of_a_killed_bench_end_too(tmp_path, tiny_photos):
     running = start(
         "bench",
         tiny_photos,
@@ -291,7 +291,7 @@ def test_a_killed_bench_takes_its_stopped_processes_with_it(tmp_path, tiny_photo
     assert len(read_trials(tmp_path / "out")) == 2
 
 
-def test_scan_lists_what_is_bad_as_a_csv_that_later_runs_obey(tmp_path, tiny_photos):
+def test_scan_writes_a_blacklist_that_later_runs_use(tmp_path, tiny_photos):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     (photos / "train" / "circle" / "0.jpg").write_bytes(b"")
     listed = run("scan", photos, "--bad")
@@ -300,15 +300,15 @@ def test_scan_lists_what_is_bad_as_a_csv_that_later_runs_obey(tmp_path, tiny_pho
     blacklist.write_text(listed.stdout + "train/square/1.jpg,no,ugly\n")
     options = ["--consumer", "drain", "--loader", "tf_data", "--blocks", 1, "--block-seconds", 0.1]
     options += ["--image-size", 32, "--batch-size", 4, "--warm-up-seconds", 0.1]
-    told = run("bench", photos, *options, "--blacklist", blacklist, "--out", tmp_path / "out")
-    assert "Left out: 1 × blacklist: Pillow: the file is empty" in told.stdout
-    assert "Left out: 1 × blacklist: ugly" in told.stdout
+    done = run("bench", photos, *options, "--blacklist", blacklist, "--out", tmp_path / "out")
+    assert "Left out: 1 × blacklist: Pillow: the file is empty" in done.stdout
+    assert "Left out: 1 × blacklist: ugly" in done.stdout
     (trial,) = read_trials(tmp_path / "out")
     assert trial.images == 46
     assert sum(trial.left_out.values()) == 2
 
 
-def test_a_file_that_fails_after_the_scan_ends_or_is_dropped_and_recorded(tmp_path, tiny_photos):
+def test_a_file_that_fails_after_the_scan_ends_the_run_or_is_dropped(tmp_path, tiny_photos):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     run("scan", photos)
     (photos / "train" / "circle" / "5.jpg").write_bytes(b"text")
@@ -321,16 +321,16 @@ def test_a_file_that_fails_after_the_scan_ends_or_is_dropped_and_recorded(tmp_pa
         in read_trials(tmp_path / "raise")[0].error
     )
     skip = ["--on-error", "skip", "--error-budget", 0.05]
-    told = run("bench", photos, *options, *skip, "--out", tmp_path / "skip")
+    done = run("bench", photos, *options, *skip, "--out", tmp_path / "skip")
     (trial,) = read_trials(tmp_path / "skip")
-    assert [one.row for one in trial.dropped] == [19]
-    assert "1 images failed and were dropped" in " ".join(told.stdout.split())
+    assert [image.row for image in trial.dropped] == [19]
+    assert "1 images failed and were dropped" in " ".join(done.stdout.split())
     wrong = run("bench", photos, *options, "--on-error", "ignore", check=False)
     assert wrong.returncode == 2
     assert "'raise', 'skip'" in wrong.stderr
 
 
-def test_an_interrupted_scan_says_how_to_go_on(tmp_path, tiny_photos):
+def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     for copy in range(40):
         shutil.copytree(tiny_photos / "train", photos / "train" / "circle" / f"more{copy}")
@@ -340,8 +340,8 @@ def test_an_interrupted_scan_says_how_to_go_on(tmp_path, tiny_photos):
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert errors == (
-        f"feedbench: interrupted; what was read is kept: feedbench scan {photos} goes on from "
-        "there\n"
+        "feedbench: interrupted; the files read so far are saved; resume with feedbench scan "
+        f"{photos}\n"
     )
 
 

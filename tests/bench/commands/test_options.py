@@ -1,4 +1,4 @@
-"""Options come from the models, and lie over suite files, recipes and best.toml."""
+"""Options are derived from the models, and override suite files, recipes and best.toml."""
 
 import ast
 from collections import defaultdict
@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from feedbench.bench import commands
-from feedbench.bench.cli import COMMANDS, _app_of
+from feedbench.bench.cli import COMMANDS, command_app
 from feedbench.bench.commands.loaders import loaders
 from feedbench.bench.commands.model_options import PANELS, as_text
 from feedbench.bench.commands.options import (
@@ -24,7 +24,7 @@ from feedbench.loaders import Augment, BatchSpec, UnknownLoader
 from feedbench.trainer import Recipe
 
 FOLDER = Path(commands.__file__).parent
-# Defaults that a command has instead of the model's.
+# Defaults of commands that differ from those of the model.
 OWN_DEFAULTS = {
     ("pixels", "batch_size"): 32,
     ("pixels", "images"): 200,
@@ -47,7 +47,7 @@ def given(**fields):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_defaults_and_help_are_those_of_the_models(name):
     models = {panel: [one for one in PANELS if PANELS[one] == panel] for panel in PANELS.values()}
-    options = typer.main.get_command(_app_of(name)).params
+    options = typer.main.get_command(command_app(name)).params
     for option in options:
         holders = [
             model
@@ -67,7 +67,7 @@ def test_defaults_and_help_are_those_of_the_models(name):
 
 
 @pytest.mark.parametrize("model", [BatchSpec, Augment, Timing, Failures, PixelCheck, Recipe])
-def test_every_field_says_in_sentences_what_it_is(model):
+def test_every_field_is_described_in_sentences(model):
     for name, field in model.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
@@ -89,10 +89,10 @@ def test_no_command_imports_another():
 
 def test_a_command_is_the_function_of_its_name_in_its_module():
     for name in COMMANDS:
-        assert typer.main.get_command(_app_of(name)).name == name
+        assert typer.main.get_command(command_app(name)).name == name
 
 
-def test_set_reads_numbers_words_truth_and_lists():
+def test_set_parses_numbers_words_booleans_and_lists():
     texts = ["tf_data.prefetch=4", "tf_data.cache=none,disk", "tf_data.deterministic=false"]
     assert parse_set([*texts, "keras_pil.workers=0,2"]) == {
         "tf_data": {"prefetch": 4, "cache": ["none", "disk"], "deterministic": False},
@@ -103,12 +103,12 @@ def test_set_reads_numbers_words_truth_and_lists():
 
 
 @pytest.mark.parametrize("option", ["prefetch=4", "tf_data.prefetch", "tf_data.=4", "="])
-def test_a_malformed_set_is_named(option):
+def test_a_malformed_set_is_refused(option):
     with pytest.raises(PlanError, match=r"LOADER\.NAME=VALUE"):
         parse_set([option])
 
 
-def test_augmentations_and_ranges_are_read():
+def test_augmentations_and_ranges_are_parsed():
     assert parse_augment(["rotation=15", "jpeg_quality=40,90", "on_device=rotation"]) == {
         "rotation": 15,
         "jpeg_quality": [40, 90],
@@ -120,7 +120,7 @@ def test_augmentations_and_ranges_are_read():
         parse_augment(["rotation"])
 
 
-def test_options_lie_over_a_recipe_file_and_that_over_a_suite(tmp_path):
+def test_options_override_a_recipe_file_which_overrides_a_suite(tmp_path):
     file = tmp_path / "recipe.toml"
     file.write_text('network = "ResNet50"\nalpha = 0.5')
     suite = Suite(
@@ -175,7 +175,7 @@ def test_a_loader_is_a_name_a_best_toml_or_its_folder(tmp_path):
         ("no/where", "No such file"),
     ],
 )
-def test_what_is_no_loader_is_named_in_one_line(monkeypatch, tmp_path, text, said):
+def test_an_unknown_loader_is_an_error_of_one_line(monkeypatch, tmp_path, text, said):
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("suite.toml").write_text('consumer = "drain"')

@@ -1,4 +1,4 @@
-"""show prints every kind of record, from any folder or file that holds one."""
+"""show prints every kind of record, from a folder or a file."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.record import write_trials
 
 RESULTS = Path(__file__).parents[3] / "results"
-# Files beside a record: derived from it, or not of a run.
+# JSON files that are derived from a record, or are not written by a run.
 NO_RECORDS = {"environment.json", "diagnosis.json", "limits.json", "trace.json"}
 NO_RECORDS |= {"overhead.json", "benchmark.json"}
 FOLDERS = sorted({path.parent for name in KINDS for path in RESULTS.rglob(name)})
@@ -31,8 +31,8 @@ def shown(capsys, monkeypatch, *arguments) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["feedbench", "show", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
-    told = capsys.readouterr()
-    return ended.value.code or 0, told.out, told.err
+    output = capsys.readouterr()
+    return ended.value.code or 0, output.out, output.err
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_each_kind_has_its_own_table_and_verdict(place, said, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("place", ["nowhere", "empty", "other.json", "text.json", "list.json"])
-def test_what_is_no_record_is_one_line_that_lists_what_show_reads(
+def test_a_file_that_is_not_a_record_is_refused_with_the_known_names(
     place, capsys, monkeypatch, tmp_path
 ):
     (tmp_path / "empty").mkdir()
@@ -90,7 +90,7 @@ def test_what_is_no_record_is_one_line_that_lists_what_show_reads(
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "trials.jsonl"])
 @pytest.mark.parametrize("text", ["text", "{}", "[]"])
-def test_a_broken_record_is_one_line(name, text, capsys, monkeypatch, tmp_path, trial):
+def test_a_broken_record_is_an_error_of_one_line(name, text, capsys, monkeypatch, tmp_path, trial):
     (tmp_path / name).write_text(text)
     write_trials(tmp_path, [trial("tf_data", [])])
     code, _, errors = shown(capsys, monkeypatch, tmp_path / name)
@@ -115,11 +115,11 @@ def test_a_tune_folder_is_shown_as_a_tune(tmp_path, trial):
     assert find_record(tmp_path / "trials.jsonl")[1].command == "bench"
 
 
-def test_options_for_trials_need_trials(capsys, monkeypatch, tmp_path):
+def test_a_trace_of_a_record_without_trials_is_refused(capsys, monkeypatch, tmp_path):
     study = RESULTS / "range-study"
     code, _, errors = shown(capsys, monkeypatch, study, "--trace", tmp_path / "trace.json")
     assert code == 2
-    assert "trials.jsonl: No such file or directory; give the folder that a bench" in errors
+    assert "trials.jsonl: No such file or directory; give the result folder of a bench" in errors
 
 
 def test_nothing_measured_is_exit_code_1(capsys, monkeypatch, tmp_path, trial):

@@ -1,4 +1,4 @@
-"""Emulated accelerators keep their stated rate, and say what is assumed of it."""
+"""Emulated accelerators run at their stated rate and list what is assumed of it."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from feedbench.bench.plan.accelerators import (
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing, make_plan
 from feedbench.bench.plan.plan import Suite as SuiteModel
 from feedbench.bench.plan.toml import parse_model
-from feedbench.bench.report.table import fed
+from feedbench.bench.report.summary_text import consumer_text
 from feedbench.bench.training.calibrate import as_profile, made_up_rows
 from feedbench.bench.trials.run import run
 from feedbench.loaders import Batch, BatchSpec
@@ -44,7 +44,7 @@ def batch(images: int = 8) -> Batch:
 
 
 @pytest.mark.alone
-def test_fed_by_synthetic_it_runs_at_its_stated_rate(tmp_path):
+def test_with_synthetic_batches_the_stated_rate_is_reached(tmp_path):
     plan = Plan(
         (Choice(loader="synthetic"),),
         BatchSpec(batch_size=8, image_size=16),
@@ -59,11 +59,11 @@ def test_fed_by_synthetic_it_runs_at_its_stated_rate(tmp_path):
     rate = median_interval([block.images_per_second for block in trial.blocks]).value
     assert rate == pytest.approx(400, rel=0.01)
     assert summarize([trial]).trials[0].accelerator_utilization == 1.0
-    assert "a clock" in fed(trial)
+    assert "a clock" in consumer_text(trial)
 
 
 @pytest.mark.alone
-def test_it_takes_hardly_any_processor_time():
+def test_emulation_takes_hardly_any_cpu_time():
     device = Emulated(0.05 / 8)
     busy, begin = time.process_time(), time.perf_counter()
     for _ in range(20):
@@ -74,7 +74,7 @@ def test_it_takes_hardly_any_processor_time():
 
 
 @pytest.mark.alone
-def test_the_host_runs_ahead_by_as_many_steps_as_with_the_trainer():
+def test_the_host_runs_ahead_as_far_as_with_the_trainer():
     device, begin = Emulated(0.2 / 8), time.perf_counter()
     for _ in range(RUN_AHEAD):
         device.step(batch())
@@ -85,7 +85,7 @@ def test_the_host_runs_ahead_by_as_many_steps_as_with_the_trainer():
     assert time.perf_counter() - begin == pytest.approx(0.6, abs=0.05)
 
 
-def test_a_device_that_had_to_wait_does_not_make_up_for_it():
+def test_a_device_that_waited_does_not_catch_up():
     device, begin = Emulated(0.1 / 8), time.perf_counter()
     device.step(batch())
     time.sleep(0.4)
@@ -103,20 +103,21 @@ def test_a_short_batch_takes_a_short_step():
 
 def test_every_profile_states_its_conditions_and_source():
     assert accelerators().keys() >= {"v100", "a100", "a100-8", "rtx3090"}
-    assert all(one.source and one.precision for one in accelerators().values())
+    assert all(profile.source and profile.precision for profile in accelerators().values())
 
 
-def test_other_conditions_than_the_measured_ones_are_called_assumed():
+def test_conditions_that_differ_from_the_measurement_are_listed_as_assumed():
     a100 = find_accelerator("a100")
     measured = BatchSpec(batch_size=a100.batch_size, image_size=a100.image_size)
     assert a100.assumptions(measured, Recipe()) == []
-    assumed = a100.assumptions(BatchSpec(batch_size=64, image_size=96), Recipe(alpha=0.35))
-    assert len(assumed) == 3
-    assert all(text.startswith("assumed: ") for text in assumed)
+    assumptions = a100.assumptions(BatchSpec(batch_size=64, image_size=96), Recipe(alpha=0.35))
+    assert len(assumptions) == 3
+    assert all(text.startswith("assumed: ") for text in assumptions)
+    assert "MobileNetV2, alpha 0.35 is as fast as MobileNetV2, alpha 1" in assumptions[2]
     assert a100.seconds_per_image(112) == pytest.approx(a100.seconds_per_image(224) / 4)
 
 
-def test_an_own_profile_is_kept_and_wins(monkeypatch, tmp_path):
+def test_a_profile_of_the_user_overrides_a_built_in_one(monkeypatch, tmp_path):
     monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path / "new"))
     path = add_accelerator("a100", Accelerator(**KNOWN))
     add_accelerator("mine", Accelerator(**KNOWN))
@@ -127,7 +128,7 @@ def test_an_own_profile_is_kept_and_wins(monkeypatch, tmp_path):
         find_accelerator("a100")
 
 
-def test_a_plan_holds_the_accelerator_that_it_names():
+def test_a_plan_holds_the_profile_of_its_consumer():
     values = {"consumer": "emulated:v100", "trial": [{"loader": "tf_data"}]}
     plan = make_plan(parse_model(SuiteModel, values, "a test"))
     assert plan.accelerator == find_accelerator("v100")
@@ -152,7 +153,7 @@ def test_calibrate_measures_the_real_trainer_and_adds_its_profile(monkeypatch, t
     assert "2 blocks" in here.source
 
 
-def test_a_profile_names_the_gpu_where_there_is_one():
+def test_a_profile_names_the_gpu_if_one_is_present():
     facts = {
         "gpus": ["NVIDIA X"],
         "cores": 2,

@@ -1,8 +1,8 @@
-"""A plan is what was asked for, or one line that says what is wrong with it."""
+"""Suites and options become a validated plan, or an error of one line."""
 
 import pytest
 
-from feedbench.bench.analysis.augment_costs import costs, with_costs
+from feedbench.bench.analysis.augment_costs import augment_costs, with_augment_trials
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import (
@@ -11,9 +11,9 @@ from feedbench.bench.plan.plan import (
     make_plan,
     merged_spec,
     read_suite,
-    with_ceiling,
+    with_baseline,
 )
-from feedbench.bench.plan.suites import SUITES, named_suite
+from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.loaders import Augment, LoaderError, scan
 
 
@@ -29,15 +29,18 @@ def test_lists_expand_into_every_combination_once():
     ]
 
 
-def test_the_ceiling_of_a_trainer_is_always_measured():
-    one = (Choice(loader="tf_data"),)
-    assert [choice.loader for choice in with_ceiling(one, "train")] == ["tf_data", "synthetic"]
-    assert with_ceiling(one, "drain") == one
-    own = (Choice(loader="synthetic", settings={"output": "float32"}),)
-    assert with_ceiling(own, "train") == own
+def test_synthetic_is_added_unless_present_or_the_consumer_is_drain():
+    choices = (Choice(loader="tf_data"),)
+    assert [choice.loader for choice in with_baseline(choices, "train")] == [
+        "tf_data",
+        "synthetic",
+    ]
+    assert with_baseline(choices, "drain") == choices
+    synthetic = (Choice(loader="synthetic", settings={"output": "float32"}),)
+    assert with_baseline(synthetic, "train") == synthetic
 
 
-def test_a_suite_file_is_a_plan(tmp_path):
+def test_a_suite_file_becomes_a_plan(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("""
         consumer = "drain"
@@ -62,7 +65,7 @@ def test_a_suite_file_is_a_plan(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("=", "not TOML"),
         ("", "trial: field required"),
@@ -71,10 +74,10 @@ def test_a_suite_file_is_a_plan(tmp_path):
         ("consumer = 'x'\n[[trial]]\nloader = 'tf_data'", "consumer: "),
     ],
 )
-def test_a_fault_in_a_suite_file_is_named(tmp_path, text, said):
+def test_an_error_in_a_suite_file_names_the_field(tmp_path, text, message):
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    with pytest.raises(PlanError, match=said) as raised:
+    with pytest.raises(PlanError, match=message) as raised:
         read_suite(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -82,17 +85,20 @@ def test_a_fault_in_a_suite_file_is_named(tmp_path, text, said):
 
 @pytest.mark.parametrize("name", SUITES)
 def test_a_built_in_suite_can_be_opened(name, tiny_photos):
-    plan = make_plan(named_suite(name, [], {}, scan(tiny_photos)))
+    plan = make_plan(select_suite(name, [], {}, scan(tiny_photos)))
     assert len(plan.choices) > 3
     assert plan.choices[-1].loader == "synthetic"
 
 
-def test_a_setting_of_a_loader_that_is_not_tried_is_refused(tiny_photos):
-    used, given = [Choice(loader="tf_data")], {"keras_pil": {"workers": 2}}
-    with pytest.raises(PlanError, match=r"--set keras_pil\.workers: .* only tf_data; name it by"):
-        named_suite(None, used, given, scan(tiny_photos))
+def test_a_setting_of_a_loader_that_is_not_in_the_suite_is_refused(tiny_photos):
+    used, settings = [Choice(loader="tf_data")], {"keras_pil": {"workers": 2}}
+    with pytest.raises(
+        PlanError,
+        match=r"--set keras_pil\.workers: .* only tf_data; add --loader keras_pil",
+    ):
+        select_suite(None, used, settings, scan(tiny_photos))
     with pytest.raises(PlanError, match=r"--set tfdata\.prefetch: .* did you mean 'tf_data'\?"):
-        named_suite(None, used, {"tfdata": {"prefetch": 2}}, scan(tiny_photos))
+        select_suite(None, used, {"tfdata": {"prefetch": 2}}, scan(tiny_photos))
 
 
 def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
@@ -100,31 +106,33 @@ def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
         expand([Choice(loader="torch")])
 
 
-def test_augmentations_are_measured_alone_beside_none_of_them():
+def test_each_augmentation_is_measured_alone_and_none_is_too():
     augment = Augment(rotation=15, brightness=0.1, on_device=("brightness",))
-    given = (Choice(loader="tf_data", settings={"prefetch": 2}), Choice(loader="synthetic"))
-    made = list(with_costs(given, augment))
-    assert [choice.augment for choice in made] == [
+    choices = (Choice(loader="tf_data", settings={"prefetch": 2}), Choice(loader="synthetic"))
+    expanded = list(with_augment_trials(choices, augment))
+    assert [choice.augment for choice in expanded] == [
         None,
         {},
         {"rotation": 15.0},
         {"brightness": 0.1, "on_device": ["brightness"]},
         None,
     ]
-    assert all(Augment(**choice.augment) for choice in made[2:4])
-    assert str(made[1]) == "tf_data prefetch=2 augment=none"
+    assert all(Augment(**choice.augment) for choice in expanded[2:4])
+    assert str(expanded[1]) == "tf_data prefetch=2 augment=none"
 
 
 def test_the_cost_of_an_augmentation_comes_from_paired_blocks(trial):
-    bare = trial("tf_data", [1000, 500, 1000], augment={})
-    turned = trial("tf_data", [800, 400, 800], augment={"rotation": 15})
-    (cost,) = costs([trial("tf_data", [700, 350, 700]), bare, turned, trial("keras_pil", [9] * 3)])
+    plain = trial("tf_data", [1000, 500, 1000], augment={})
+    rotated = trial("tf_data", [800, 400, 800], augment={"rotation": 15})
+    (cost,) = augment_costs(
+        [trial("tf_data", [700, 350, 700]), plain, rotated, trial("keras_pil", [9] * 3)]
+    )
     assert dict(cost.ratio) == pytest.approx({"value": 0.8, "low": 0.8, "high": 0.8})
     assert cost.ms_per_image.value == pytest.approx(0.25)
     assert "rotation=15.0 costs 0.250 [0.250, 0.500] ms" in str(cost)
-    assert summarize([bare, turned]).winner is None
+    assert summarize([plain, rotated]).winner is None
 
 
-def test_later_layers_of_a_spec_win_augmentations_one_by_one():
+def test_later_layers_of_a_spec_override_each_augmentation_alone():
     merged = merged_spec({"augment": ["horizontal_flip"]}, {"seed": 1}, {"augment": {"crop": 0.8}})
     assert merged == {"augment": {"horizontal_flip": True, "crop": 0.8}, "seed": 1}

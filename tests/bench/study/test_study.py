@@ -164,7 +164,7 @@ def test_a_study_survives_ctrl_c_and_kill_and_names_what_failed(tmp_path, tiny_p
     running.send_signal(signal.SIGINT)
     told, errors = running.communicate(timeout=60)
     assert running.returncode == 130, told
-    assert f"go on: feedbench study --resume {out}" in errors
+    assert f"resume with feedbench study --resume {out}" in errors
     failed_at = bad.stat().st_mtime_ns
 
     running = start("--resume", out)
@@ -178,7 +178,7 @@ def test_a_study_survives_ctrl_c_and_kill_and_names_what_failed(tmp_path, tiny_p
     running = start("--resume", out)
     told, errors = running.communicate(timeout=120)
     assert (running.returncode, errors) == (0, ""), told
-    assert "[1/2] recipe.base_learning_rate 1e+18, seed 0: known" in told
+    assert "[1/2] recipe.base_learning_rate 1e+18, seed 0: already finished" in told
     assert bad.stat().st_mtime_ns == failed_at
     assert (good / "training.json").exists()
     report = json.loads((out / "study.json").read_text())

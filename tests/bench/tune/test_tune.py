@@ -86,7 +86,7 @@ def test_a_choice_that_takes_too_much_memory_does_not_win(tiny_photos, tmp_path)
     ("options", "said"),
     [
         (["--budget", "soon"], "--budget soon: must be a time such as 90s, 5m or 1h"),
-        (["--max-cores", "4096"], "--max-cores 4096: this process may use"),
+        (["--max-cores", "4096"], "--max-cores 4096: this process may use only"),
         (["--loader", "turbo", "--set", "tf_data.prefetch=1"], "tf_data is not used here"),
         (["--resume", "{tmp}"], "tune.json: No such file or directory; give the folder of a tune"),
     ],

@@ -1,0 +1,74 @@
+"""What was measured in a bench, and its result, in one sentence each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedbench.bench.analysis.summary import Summary, TrialSummary
+from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.record import Trial
+from feedbench.bench.report.table import trial_name
+from feedbench.loaders import BatchSpec
+from feedbench.trainer import Recipe
+
+
+def headline(trials: list[Trial]) -> str:
+    """Returns the images, the batch spec and the consumer of a bench in one line."""
+    if not trials:
+        return "nothing measured"
+    trial = trials[0]
+    spec: dict[str, Any] = trial.spec
+    return (
+        f"{trial.images:,} images → {spec['image_size']} px, {spec['resize']}, "
+        f"{spec['interpolation']}, batch {spec['batch_size']} → {consumer_text(trial)}"
+    )
+
+
+def consumer_text(trial: Trial) -> str:
+    """Returns what took the batches, with the assumptions of an emulated accelerator."""
+    if trial.accelerator is None:
+        if trial.consumer == "drain":
+            return "nothing (drain)"
+        recipe = {"network": "MobileNetV2", **trial.recipe}  # older records lack the network
+        return "the {network} trainer, alpha {alpha}".format(**recipe)
+    accelerator = Accelerator.model_validate(trial.accelerator)
+    spec = BatchSpec.model_validate(trial.spec)
+    assumptions = accelerator.assumptions(spec, Recipe.model_validate(trial.recipe))
+    return "; ".join([_emulated(accelerator), *assumptions])
+
+
+def _emulated(accelerator: Accelerator) -> str:
+    return (
+        f"an emulated {accelerator.device} ({accelerator.images_per_second:,.0f} images/s, batch "
+        f"{accelerator.batch_size}, {accelerator.image_size} px, precision "
+        f"{accelerator.precision}; {accelerator.source})"
+    )
+
+
+def verdict(summary: Summary) -> str:
+    """Returns the winner with its rate, its ties and the utilization, in one sentence."""
+    if summary.winner is None:
+        failed = any(trial.error or trial.unproven for trial in summary.trials)
+        reason = "the reasons are above" if failed else "no block was timed"
+        return f"No loader could be measured: {reason}."
+    best = summary.trials[summary.winner]
+    assert best.images_per_second is not None
+    utilization = ""
+    if best.accelerator_utilization is not None:
+        utilization = f"; accelerator utilization {min(1.0, best.accelerator_utilization):.0%}"
+    return (
+        f"Take {trial_name(best)}: {best.images_per_second.value:,.0f} images/s, "
+        f"{_compared(summary, best)}{utilization}."
+    )
+
+
+def _compared(summary: Summary, best: TrialSummary) -> str:
+    ties = [
+        trial_name(trial) for trial in summary.trials if trial.tied_with_best and trial is not best
+    ]
+    if not ties:
+        return "the fastest"
+    return (
+        f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it is "
+        "the cheapest in memory and CPU time combined"
+    )

@@ -1,0 +1,61 @@
+"""Progress without a terminal is a few plain lines."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.report.progress import bench_progress, count_progress, scan_progress
+from feedbench.bench.trials.run import Event
+
+CHOICE = Choice(loader="tf_data", settings={"prefetch": 2})
+
+
+@pytest.fixture
+def pipe() -> Console:
+    return Console(file=StringIO(), width=100)
+
+
+def lines(console: Console) -> list[str]:
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("event", "printed"),
+    [
+        (Event("starting", CHOICE, 0, 6), ["[0/6] starting tf_data prefetch=2"]),
+        (Event("warming", CHOICE, 0, 6, images=5, of=10), []),
+        (Event("block", CHOICE, 1, 6, rate=1234.5), ["[1/6] tf_data prefetch=2: 1,234 images/s"]),
+        (
+            Event("failed", CHOICE, 2, 6, reason="[crashed]"),
+            ["[2/6] failed tf_data prefetch=2: [crashed]"],
+        ),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_each_event_but_warming_up_is_one_line(pipe, event, printed):
+    with bench_progress(pipe) as report:
+        report(event)
+    assert lines(pipe) == printed
+
+
+def test_counts_are_printed_once_per_tenth(pipe):
+    with count_progress(pipe, "images", 40) as advance:
+        for _ in range(40):
+            advance(1)
+    assert lines(pipe) == [f"images: {count} of 40" for count in range(4, 41, 4)]
+
+
+def test_a_scan_counts_its_files(pipe):
+    with scan_progress(pipe) as start:
+        start(2)(2)
+    assert lines(pipe) == ["files read: 2 of 2"]
+
+
+def test_a_terminal_shows_a_bar_with_the_rate():
+    terminal = Console(file=StringIO(), width=160, force_terminal=True)
+    with bench_progress(terminal) as report:
+        report(Event("block", CHOICE, 3, 6, rate=1234.5))
+    assert "3/6" in terminal.file.getvalue()
+    assert "1,234 images/s" in terminal.file.getvalue()

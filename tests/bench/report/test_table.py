@@ -1,0 +1,196 @@
+"""The tables of bench and limits show every figure, uncut, at any usual width of a terminal."""
+
+import re
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.limits.limits import Limit, Limits, Share
+from feedbench.bench.limits.table import limits_table, shares_table
+from feedbench.bench.record import Gpu, SamePixels, WarmUp
+from feedbench.bench.report.layout import Column, choose_layout
+from feedbench.bench.report.summary_text import verdict
+from feedbench.bench.report.table import notes, summary_table
+
+WIDTHS = [80, 120, 160]
+GPU = Gpu(
+    index=0,
+    at_s=[1.0, 2.0],
+    utilization=[0.96, 0.98],
+    multiprocessors=[0.30, 0.32],
+    power_w=[250.0, 350.0],
+    clock_reasons=[0x1, 0x4],
+    memory_bytes=[10**10, 3 * 10**10],
+)
+SETTINGS = {"cache": "decoded", "num_parallel_calls": 2, "prefetch": "autotune"}
+
+
+def rendered(table, width) -> str:
+    console = Console(width=width, file=StringIO())
+    console.print(table)
+    return console.file.getvalue()
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def a_bench(trial, **values):
+    """A winner with long settings, a slower loader, a failed one, and synthetic batches."""
+    warm_up = WarmUp(start_s=3, first_batch_s=0.52, seconds=60, images=9_999)
+    fast = trial("tf_data", [1200, 1234, 1260], warm_ups=[warm_up], **values)
+    fast = fast.model_copy(update={"settings": SETTINGS})
+    slow = trial("keras_pil", [400, 420, 600], wait=1.0, peak_memory_bytes=2_340_000_000, **values)
+    failed = trial("turbo", [], error="the process was killed by signal 9: out of memory", **values)
+    return summarize([fast, slow, failed, trial("synthetic", [1210, 1220, 1230], **values)])
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    "values", [{}, {"gpus": [GPU]}, {"consumer": "drain"}], ids=["train", "gpu", "drain"]
+)
+def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, width, values):
+    text = rendered(summary_table(a_bench(trial, **values), width), width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for name in ("tf_data", *(f"{key}={value}" for key, value in SETTINGS.items()), "← winner"):
+        assert name in text
+    figures = ["1,234", "[1,200, 1,260]", "~420", "[400, 600]", "1.00", "0.34", "5%", "50%"]
+    for figure in [*figures, "2.34 GB", "failed"]:
+        assert figure in text, figure
+
+
+@pytest.mark.parametrize("width", [120, 160])
+def test_a_wide_table_has_every_column_with_a_value(trial, width):
+    text = rendered(summary_table(a_bench(trial), width), width)
+    for figure in ("≥ 100 %", "34%", "0.52 s", "0.50", "0 MB"):
+        assert figure in text, figure
+    for title in ("AU", "first", "CPU", "disk"):
+        assert title in text
+    for title in ("GPU", "SMs"):
+        assert title not in text
+
+
+def test_the_columns_of_a_gpu_are_shown_if_there_is_room(trial):
+    summary = a_bench(trial, gpus=[GPU])
+    text = rendered(summary_table(summary, 160), 160)
+    for figure in ("97%", "31%", "300 W", "30.00 GB"):
+        assert figure in text, figure
+    assert "Hidden" not in " ".join(notes(summary, 160))
+
+
+def test_a_gpu_that_reports_only_its_utilization_has_no_other_columns(trial):
+    silent = Gpu(index=0, at_s=[1.0], utilization=[0.5], memory_bytes=[])
+    text = rendered(summary_table(summarize([trial("keras_pil", [100], gpus=[silent])]), 160), 160)
+    assert "GPU" in text
+    assert "50%" in text
+    assert "SMs" not in text
+    assert " W " not in text
+
+
+def test_without_a_trainer_there_is_no_column_of_utilization(trial):
+    summary = a_bench(trial, consumer="drain")
+    assert "AU" not in rendered(summary_table(summary, 160), 160)
+    assert "AU" not in " ".join(notes(summary, 160))
+
+
+def test_a_short_table_names_the_columns_that_are_hidden(trial):
+    assert "Hidden at this width: AU, first batch, CPU cores, disk read." in notes(
+        a_bench(trial), 80
+    )
+
+
+def test_a_single_block_has_a_dash_for_its_interval(trial):
+    summary = summarize([trial("tf_data", [1733]), trial("keras_pil", [1000])])
+    text = rendered(summary_table(summary, 120), 120)
+    assert "1,733 [–]" in text
+    assert "0.58 [–]" in text
+    assert "[–]: a single block has no interval." in " ".join(notes(summary, 120))
+
+
+def test_errors_and_contradicting_meters_are_whole_notes(trial):
+    text = " ".join(notes(a_bench(trial, gpus=[GPU]), 80))
+    assert "turbo failed: the process was killed by signal 9: out of memory" in text
+    assert "keras_pil: NVML reports the GPU as busy 97% of the time" in text
+    assert "believe the wait. 66% of the rate" in text
+    assert "synthetic: NVML reports" not in text
+    assert "keras_pil: clocks reduced (fraction of samples): power cap 50%." in text
+
+
+def test_other_pixels_and_dropped_images_are_marked(trial):
+    pixels = SamePixels(
+        reference="tf_data", tolerance=3, worst_mean=7.91, within=False, allowed=False
+    )
+    other = trial("keras_pil", [50]).model_copy(update={"pixels": pixels})
+    text = words(rendered(summary_table(summarize([trial("tf_data", [100]), other]), 80), 80))
+    assert "other pixels: 7.9" in text
+    assert "not ranked" in text
+
+
+def test_the_verdict_names_every_tie(trial):
+    names = [trial("tf_data", [100, 102, 104]), trial("turbo", [99, 103, 103])]
+    text = verdict(summarize([*names, trial("keras_directory", [98, 103, 104])]))
+    assert text.startswith("Take ")
+    for name in ("tf_data", "turbo", "keras_directory"):
+        assert text.count(name) == 1
+    assert "tied with" in text
+
+
+@pytest.mark.parametrize(
+    ("trials", "reason"),
+    [([], "no block was timed"), ([("tf_data", [], "crashed")], "the reasons are above")],
+)
+def test_the_verdict_says_why_there_is_no_winner(trial, trials, reason):
+    records = [trial(loader, rates, error=error) for loader, rates, error in trials]
+    assert verdict(summarize(records)) == f"No loader could be measured: {reason}."
+
+
+def interval(value: float) -> Estimate:
+    return Estimate(value=value, low=0.9 * value, high=1.1 * value)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_cell_of_the_limits_is_cut(width):
+    limit = "libjpeg_turbo decode=scaled pack=prepared/pack-of-jpegs"
+    limits = Limits(
+        limits=[
+            Limit(name=limit, images_per_second=interval(140_314), bytes_per_second=2.112e10),
+            Limit(name="memory_copy", images_per_second=Estimate(value=9e6, low=9e6, high=9e6)),
+        ],
+        loaders=[
+            Share(
+                loader="turbo cache=decoded decode=scaled",
+                limit=limit,
+                images_per_second=interval(88_834),
+                share=interval(0.63),
+                peak_memory_bytes=1_290_000_000,
+            ),
+            Share(loader="keras_pil", limit="memory_copy", error="crashed: " + "why " * 30 + "end"),
+        ],
+    )
+    text = rendered(limits_table(limits, width), width)
+    text += rendered(shares_table(limits, width), width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for figure in ("140,314", "[126,283, 154,345]", "21.12 GB", "9,000,000", "[–]", "88,834"):
+        assert figure in text, figure
+    for figure in ("[79,951, 97,717]", "0.63", "[0.57, 0.69]", "1.29 GB", "decode=scaled", "end"):
+        assert figure in text, figure
+    assert text.count("pack=prepared/pack-of-jpegs") == 2
+
+
+def test_columns_without_a_value_are_left_out():
+    columns = [Column("a", lambda row: f"{row}", in_short=True), Column("b", lambda row: "–")]
+    layout = choose_layout(columns, [1, 2], 80)
+    assert [column.title for column in layout.columns] == ["a"]
+    assert layout.hidden == []
+
+
+def test_figures_that_leave_no_room_for_names_give_the_short_table():
+    columns = [Column(f"{index}" * 12, str) for index in range(9)]
+    assert choose_layout(columns, [1], 120).is_short
+    assert not choose_layout(columns, [1], 160).is_short
+    assert re.fullmatch("0{12}", choose_layout(columns, [1], 120).hidden[0])
