@@ -12,7 +12,7 @@ from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.internal_loaders import is_choice
 from feedbench.bench.record import Block, Trial, told
-from feedbench.bench.trials.cache_state import unproven
+from feedbench.bench.trials.cache_state import unproven_reason
 
 NEAR = 0.95  # of the best's rate: what a cheaper loader must be known to reach to be taken
 
@@ -105,7 +105,7 @@ def _proven(trial: Trial) -> Trial:
 
 def why_unproven(trial: Trial, block: Block) -> str | None:
     """Why the block's cache state is not proven; None where it is, or none was asked for."""
-    return unproven(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
+    return unproven_reason(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
 
 
 def is_ranked(trial: Trial) -> bool:

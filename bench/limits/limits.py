@@ -18,7 +18,7 @@ from feedbench.bench.meters.process import tree_usage
 from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
 from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.record import Trial
-from feedbench.bench.trials.cache_state import LEAST_COLD, check_cold
+from feedbench.bench.trials.cache_state import MIN_COLD, check_cold
 from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages.stage import whole_files
 
@@ -202,7 +202,7 @@ def _disk_limits(disk: list[Disk] | str) -> list[Limit]:
 
 def _disk_limit(disk: Disk) -> Limit:
     rate, share = _rate(disk.rates), disk.disk_share
-    warm = share is not None and share < LEAST_COLD
+    warm = share is not None and share < MIN_COLD
     return Limit(
         name=f"disk, cold, {disk.depth} at once",
         images_per_second=rate,

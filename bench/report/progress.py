@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from feedbench.bench.trials.run import Event, Report
+from feedbench.bench.trials.run import OnEvent, TrialEvent
 
 _REFRESHES_PER_SECOND = 2  # a display drawn more often takes processor time from what is measured
 
@@ -37,7 +37,7 @@ def bar(console: Console, *columns: TextColumn) -> Progress:
 
 
 @contextmanager
-def bench_progress(console: Console) -> Iterator[Report]:
+def bench_progress(console: Console) -> Iterator[OnEvent]:
     """Shows the events of a bench run."""
     if not console.is_terminal:
         yield lambda event: _plain(console, event)
@@ -92,7 +92,7 @@ def _read(progress: Progress, task: TaskID, count: int) -> None:
         progress.update(task, rate=f"{speed:,.0f} files/s")
 
 
-def _live(progress: Progress, task: TaskID, event: Event) -> None:
+def _live(progress: Progress, task: TaskID, event: TrialEvent) -> None:
     rate = f"{event.rate:,.0f} images/s" if event.rate else ""
     progress.update(
         task, description=_doing(event), completed=event.done, total=event.blocks, rate=rate
@@ -101,7 +101,7 @@ def _live(progress: Progress, task: TaskID, event: Event) -> None:
         progress.console.print(f"{event.choice}: {event.reason}", style="red", highlight=False)
 
 
-def _plain(console: Console, event: Event) -> None:
+def _plain(console: Console, event: TrialEvent) -> None:
     if event.kind == "block":
         console.print(
             f"[{event.done}/{event.blocks}] {event.choice}: {event.rate:,.0f} images/s",
@@ -117,7 +117,7 @@ def _plain(console: Console, event: Event) -> None:
         )
 
 
-def _doing(event: Event) -> str:
+def _doing(event: TrialEvent) -> str:
     doing = {
         "starting": "starting",
         "warming": "warming up",
@@ -125,6 +125,6 @@ def _doing(event: Event) -> str:
         "block": "timed",
         "failed": "failed",
     }[event.kind]
-    filling = event.kind == "warming" and event.images < event.of
-    warmed = f" ({event.images} of {event.of} images)" if filling else ""
+    filling = event.kind == "warming" and event.images < event.images_needed
+    warmed = f" ({event.images} of {event.images_needed} images)" if filling else ""
     return f"{doing} {event.choice}{warmed}"

@@ -26,7 +26,7 @@ from feedbench.bench.record import (
     write_trials,
 )
 from feedbench.bench.signals import interrupts_held
-from feedbench.bench.trials.run import MANIFEST, Bench, Report
+from feedbench.bench.trials.run import MANIFEST, Bench, OnEvent
 from feedbench.bench.tune.search import Finding, OutOfBudget, Search, alternatives
 from feedbench.loaders import Manifest, find_loader
 
@@ -83,7 +83,7 @@ class Tune:
     folder: Path
     limits: Limits
     pixels: Pixels | None
-    report: Report
+    report: OnEvent
     told: Callable[[Finding], None]
     before: list[Trial] = field(default_factory=list)
     begun: float = field(default_factory=monotonic)
@@ -136,7 +136,7 @@ class Tune:
         if name not in self._index:
             self._index[name] = self._bench.add(choice)
         index = self._index[name]
-        self._bench.one_block(index, turn)
+        self._bench.time_block(index, turn)
         trial = self._bench.trials[index]
         return trial.error or trial.blocks[-1].images_per_second
 
