@@ -26,7 +26,7 @@ from feedbench.loaders import (
     Settings,
     Stream,
     find_loader,
-    images_an_epoch,
+    images_per_epoch,
     open_loader,
     parse_settings,
 )
@@ -100,7 +100,7 @@ def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -
     minimum = job.min_warm_up_steps * job.spec.batch_size
     if not settings.fills_cache:
         return minimum
-    epoch = int(images_an_epoch(manifest, job.spec).sum())
+    epoch = int(images_per_epoch(manifest, job.spec).sum())
     return max(minimum, epoch + 2 * job.spec.batch_size)
 
 
