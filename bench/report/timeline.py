@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from feedbench.bench.meters.gpu import throttling
-from feedbench.bench.meters.sampling import begins
+from feedbench.bench.meters.sampling import interval_starts
 from feedbench.bench.record import Block, Gpu
 from feedbench.bench.report.figures import picture
 
@@ -91,7 +91,7 @@ def _cores(axes: Any, blocks: Sequence[Block], starts: Sequence[float]) -> None:
     for block, start in zip(blocks, starts, strict=True):
         if block.host is None:
             continue
-        edges = start + np.array([begins(block.host.at_s)[0], *block.host.at_s])
+        edges = start + np.array([interval_starts(block.host.at_s)[0], *block.host.at_s])
         nothing = [None] * len(block.host.at_s)
         shares = np.array([block.host.cores.get(core, nothing) for core in names], float)
         rows = np.arange(len(names) + 1) - 0.5
@@ -134,7 +134,7 @@ def _line(
         track = read(block)
         if _is_told(track):
             at_s, values = track
-            edges = start + np.array([begins(at_s)[0], *at_s])
+            edges = start + np.array([interval_starts(at_s)[0], *at_s])
             level = np.array(values, float)
             drawn.append(axes.stairs(level, edges, baseline=None, color=color, label=name))
     return drawn[:1]
@@ -146,7 +146,7 @@ def _throttled(
     drawn = []
     for block, start in zip(blocks, starts, strict=True):
         for gpu in _gpus(block, index):
-            spans = zip(begins(gpu.at_s), gpu.at_s, gpu.clock_reasons, strict=False)
+            spans = zip(interval_starts(gpu.at_s), gpu.at_s, gpu.clock_reasons, strict=False)
             for begin, end, bits in spans:
                 if bits is not None and (reasons := throttling(bits)):
                     label = f"held down: {', '.join(reasons)}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from feedbench.bench.meters.gpu import throttling
-from feedbench.bench.meters.sampling import begins
+from feedbench.bench.meters.sampling import interval_starts
 from feedbench.bench.record import Block, Gpu, Host
 
 Event = dict[str, Any]
@@ -103,7 +103,7 @@ Series = dict[str, Sequence[float | None]]
 def _counted(pid: int, begin: int, at_s: Sequence[float], series: Series) -> Iterator[Event]:
     """A counter holds from its time on, and a sample tells of the time before it."""
     for name, samples in series.items():
-        for since, sample in zip(begins(at_s), samples, strict=False):
+        for since, sample in zip(interval_starts(at_s), samples, strict=False):
             if sample is not None:
                 yield {
                     "ph": "C",

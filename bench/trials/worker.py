@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
-from feedbench.bench.consumers.emulated import Emulated
+from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.internal_loaders import register
@@ -77,7 +77,7 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Con
     if job.consumer == "transfer":
         return Transfer(job.device)
     if job.accelerator is not None:
-        return Emulated(job.accelerator.seconds_per_image(job.spec.image_size))
+        return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
     return make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
 
 

@@ -174,7 +174,7 @@ def test_a_copy_to_a_device_is_timed_by_the_worker(tiny_photos, tmp_path):
     missing = job.model_copy(update={"device": "GPU:7"})
     with (
         Child(TRIAL_WORKER, missing, tmp_path / "log") as child,
-        pytest.raises(TrialError, match="TensorFlow sees no GPU:7"),
+        pytest.raises(TrialError, match="TensorFlow does not find GPU:7"),
     ):
         child.wait_for(WarmUpDone, 120, "warm-up")
 
