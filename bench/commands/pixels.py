@@ -56,6 +56,7 @@ def pixels(
     """All loaders are compared with the first; without --loader, all that read images."""
     from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
+    from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.table import table, verdict, worst_images
 
     check = parse_model(PixelCheck, {"images": _IMAGES, **given[PixelCheck]}, "options")
@@ -67,17 +68,20 @@ def pixels(
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "manifest.parquet"
         manifest.write(kept)
-        found = check_pixels(
-            choices,
-            kept,
-            spec,
-            Path(folder) / "log",
+        job = PixelJob(
+            choices=list(choices),
+            manifest=kept.absolute(),
+            spec=spec,
             images=check.images,
             seed=seed,
             tolerance=check.tolerance,
-            worst=worst,
-            sheet=sheet,
-            started=lambda name: terminal.print(f"reading by {name}", highlight=False),
+            worst_images=worst,
+            sheet=sheet.absolute() if sheet else None,
+        )
+        found = check_pixels(
+            job,
+            Path(folder) / "log",
+            on_reading=lambda name: terminal.print(f"reading by {name}", highlight=False),
         )
     if json is not None:
         write_json(json, found.model_dump())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.bench.analysis.summary import Summary
-    from feedbench.bench.pixels.compare import Pixels
+    from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
@@ -34,7 +34,7 @@ def measure(
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
-    from feedbench.bench.pixels.compare import by_choice
+    from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
@@ -74,12 +74,13 @@ def measure(
 
 def same_pixels(
     choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
-) -> Pixels | None:
+) -> PixelComparison | None:
     """Compare the loaders' pixels on a sample, before any of them is timed."""
     from feedbench.bench.errors import TrialError
     from feedbench.bench.files import write_json
     from feedbench.bench.internal_loaders import is_choice
     from feedbench.bench.pixels.check import check_pixels
+    from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.table import verdict
     from feedbench.bench.trials.run import MANIFEST
 
@@ -89,16 +90,15 @@ def same_pixels(
     terminal.print("comparing pixels", style="dim")
     manifest.write(folder / MANIFEST)
     try:
-        found = check_pixels(
-            choices,
-            folder / MANIFEST,
-            plan.spec,
-            folder / "pixels.log",
+        job = PixelJob(
+            choices=choices,
+            manifest=(folder / MANIFEST).absolute(),
+            spec=plan.spec,
             images=plan.pixels.images,
             tolerance=plan.pixels.tolerance,
             on_error=plan.failures.on_error,
-            limit_s=plan.timing.time_limit,
         )
+        found = check_pixels(job, folder / "pixels.log", limit_s=plan.timing.time_limit)
     except TrialError as error:
         terminal.print(f"Pixels were not compared: {error}", style="red", highlight=False)
         return None

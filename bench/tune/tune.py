@@ -15,7 +15,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model, write_json
-from feedbench.bench.pixels.compare import Pixels
+from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import (
     TRIALS,
@@ -82,7 +82,7 @@ class Tune:
     manifest: Manifest
     folder: Path
     limits: Limits
-    pixels: Pixels | None
+    pixels: PixelComparison | None
     report: OnEvent
     told: Callable[[Finding], None]
     before: list[Trial] = field(default_factory=list)
@@ -183,7 +183,7 @@ def about(plan: Plan) -> dict[str, Any]:
     }
 
 
-def beyond_tolerance(choice: Choice, pixels: Pixels | None) -> float | None:
+def beyond_tolerance(choice: Choice, pixels: PixelComparison | None) -> float | None:
     """Levels by which the pictures differ in the worst image, if beyond the tolerance."""
     if pixels is None:
         return None
