@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from feedbench.bench.limits.limits import Limits, LimitsRecord
+    from feedbench.bench.limits.limits import LimitsRecord, MachineLimits
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
@@ -74,7 +74,7 @@ def show_limits(
         raise typer.Exit(NOTHING_DONE)
 
 
-def print_limits(terminal: Console, trials: list[Trial], found: Limits) -> None:
+def print_limits(terminal: Console, trials: list[Trial], found: MachineLimits) -> None:
     """Print the limits, and the share of them that each loader reaches."""
     from feedbench.bench.limits.table import limits_table, shares_table
     from feedbench.bench.report.table import headline
