@@ -19,7 +19,7 @@ _MORE_EXTENSIONS = {".jxl": "JXL", ".jfif": "JPEG"}  # that Pillow does not regi
 
 
 def report(manifest: Manifest) -> dict[str, Any]:
-    """Return counts by class, format and problem, duplicates, and each loader's verdict as JSON."""
+    """Return counts, problems, duplicates and each loader's verdict as plain values for JSON."""
     bad = bad_rows(manifest)
     return {
         "images": len(manifest),

@@ -127,9 +127,7 @@ class _Comparer:
     draw: Draw | None
 
     def compare(self, choice: Choice, images: Images) -> LoaderPixels:
-        pairs = [difference(*pair) for pair in zip(images, self.reference, strict=True)]
-        means = np.array([pair.mean() for pair in pairs])
-        peaks = np.array([pair.max() for pair in pairs])
+        means, peaks = self._differences(images)
         rows = np.argsort(-means, kind="stable")[: self.worst_images]
         worst = [
             ImageDifference(
@@ -143,8 +141,8 @@ class _Comparer:
             if peaks[row]
         ]
         if self.draw is not None:
-            shown = [image.row for image in worst]
-            self.draw(str(choice), worst, images[shown], self.reference[shown])
+            drawn = [image.row for image in worst]
+            self.draw(str(choice), worst, images[drawn], self.reference[drawn])
         return _result(
             choice,
             identical=float((peaks == 0).mean()),
@@ -154,6 +152,13 @@ class _Comparer:
             within=bool(means.max() <= self.tolerance),
             worst=worst,
         )
+
+    def _differences(self, images: Images) -> tuple[NDArray[np.float64], NDArray[np.int16]]:
+        """Return the mean and the largest absolute difference of each image."""
+        pairs = zip(images, self.reference, strict=True)
+        both = [(levels.mean(), levels.max()) for levels in (difference(*pair) for pair in pairs)]
+        means, peaks = zip(*both, strict=True)
+        return np.array(means), np.array(peaks)
 
     def _reason(self, row: int, images: Images) -> str:
         if self.explain is None:

@@ -33,10 +33,10 @@ class ContactSheet:
             images: the loader's images of them, uint8 `[images, side, side, 3]`.
             reference: the reference's images of them.
         """
-        for about, image, expected in zip(worst, images, reference, strict=True):
+        for result, image, expected in zip(worst, images, reference, strict=True):
             amplified = np.clip(difference(image, expected) * _AMPLIFICATION, 0, 255)
-            numbers = f"mean {about.mean:.2f}, largest {about.largest}, {about.reason}"
-            caption = f"{loader}: {numbers}\n{_shortened(about.path)}"
+            numbers = f"mean {result.mean:.2f}, largest {result.largest}, {result.reason}"
+            caption = f"{loader}: {numbers}\n{_shortened(result.path)}"
             self._rows.append((caption, [expected, image, amplified.astype(np.uint8)]))
 
     def write(self, path: Path) -> None:

@@ -37,7 +37,7 @@ class LoaderPixels(_Result):
 
     Attributes:
         loader: name.
-        settings: those that were given.
+        settings: those that were set by the user.
         identical: fraction of images without any difference.
         mean: mean absolute difference over all values of all images.
         worst_mean: largest mean absolute difference of any image; the tolerance applies to it.

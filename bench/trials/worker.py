@@ -84,7 +84,7 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Con
 def _with_cache_state(
     consumer: Consumer, manifest: Manifest, state: CacheState | None
 ) -> CacheStateConsumer | None:
-    """Wrap the consumer so that files are in the requested cache state; None if none is."""
+    """Wrap the consumer so that files are in the requested cache state; None without a request."""
     if state is None:
         return None
     files = Files(manifest)

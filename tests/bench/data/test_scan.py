@@ -12,7 +12,7 @@ from feedbench.bench.data.scan_report import report
 from feedbench.bench.data.scan_table import tables, warnings
 from feedbench.loaders import scan
 from feedbench.loaders.audit.audit import audit
-from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
 
 
@@ -31,7 +31,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     manifest = audit(
         scan(root),
         Store(tmp_path_factory.mktemp("store")),
-        Limits(),
+        ProbeLimits(),
         processes=1,
         start=lambda total: lambda count: None,
     )
