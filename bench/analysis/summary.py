@@ -13,7 +13,7 @@ from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.internal_loaders import is_choice
 from feedbench.bench.record import Block, Trial, present
-from feedbench.bench.trials.cache_state import unproven
+from feedbench.bench.trials.cache_state import unproven_reason
 
 MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper tie must surely reach it to win
 
@@ -114,7 +114,7 @@ def _with_counted_blocks(trial: Trial) -> Trial:
 
 
 def _reason_not_counted(trial: Trial, block: Block) -> str | None:
-    return unproven(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
+    return unproven_reason(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
 
 
 def _is_ranked(trial: Trial) -> bool:

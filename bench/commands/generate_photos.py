@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from feedbench.bench.commands.output import console
 
 if TYPE_CHECKING:
-    from feedbench.bench.data.generate import Preset, Sample
+    from feedbench.bench.data.generate import GeneratedImages, PresetName
 
 
-def generate_photos(folder: Path, *, images: int, preset: Preset = "web", seed: int = 0) -> Sample:
+def generate_photos(
+    folder: Path, *, images: int, preset: PresetName = "web", seed: int = 0
+) -> GeneratedImages:
     """Generate photos with a progress bar, and print their mean size."""
     from feedbench.bench.data.generate import make_data
     from feedbench.bench.report.progress import count_progress

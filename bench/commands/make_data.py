@@ -10,7 +10,7 @@ import typer
 
 from feedbench.bench.commands.generate_photos import generate_photos
 from feedbench.bench.commands.options import Json
-from feedbench.bench.data.generate import Preset
+from feedbench.bench.data.generate import PresetName
 
 
 def make_data(
@@ -19,7 +19,7 @@ def make_data(
     ],
     images: Annotated[int, typer.Option(help="Number of images.", min=1)] = 1000,
     preset: Annotated[
-        Preset,
+        PresetName,
         typer.Option(
             help="Mean size of the photos. imagenet: 468 × 401 px, 110 kB; web: 420 × 520 px, "
             "28 kB; mixed: like web, and some of them are PNG or WebP."

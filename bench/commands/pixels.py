@@ -56,6 +56,7 @@ def pixels(
     """All loaders are compared with the first; without --loader, all that read images."""
     from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
+    from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.table import table, verdict, worst_images
 
     check = parse_model(PixelCheck, {"images": _IMAGES, **given[PixelCheck]}, "options")
@@ -67,17 +68,20 @@ def pixels(
     with tempfile.TemporaryDirectory() as folder:
         manifest_file = Path(folder) / "manifest.parquet"
         manifest.write(manifest_file)
-        comparison = check_pixels(
-            choices,
-            manifest_file,
-            spec,
-            Path(folder) / "log",
+        job = PixelJob(
+            choices=list(choices),
+            manifest=manifest_file.absolute(),
+            spec=spec,
             images=check.images,
             seed=seed,
             tolerance=check.tolerance,
-            worst=worst,
-            sheet=sheet,
-            started=lambda name: terminal.print(f"reading with {name}", highlight=False),
+            worst_images=worst,
+            sheet=sheet.absolute() if sheet else None,
+        )
+        comparison = check_pixels(
+            job,
+            Path(folder) / "log",
+            on_reading=lambda name: terminal.print(f"reading with {name}", highlight=False),
         )
     if json is not None:
         write_json(json, comparison.model_dump())

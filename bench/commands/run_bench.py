@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.bench.analysis.summary import Summary
-    from feedbench.bench.pixels.compare import Pixels
+    from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
@@ -73,7 +73,7 @@ def _run(
     terminal: Console,
 ) -> bool:
     """Compare the pixels and time all blocks; returns whether Ctrl-C stopped the timing."""
-    from feedbench.bench.pixels.compare import by_choice
+    from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
@@ -105,7 +105,7 @@ def _write_best(
 
 def compare_pixels(
     choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
-) -> Pixels | None:
+) -> PixelComparison | None:
     """Compare the loaders' pixels on a subset of the images before they are timed.
 
     Returns:
@@ -115,6 +115,7 @@ def compare_pixels(
     from feedbench.bench.files import write_json
     from feedbench.bench.internal_loaders import is_choice
     from feedbench.bench.pixels.check import check_pixels
+    from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.table import verdict
     from feedbench.bench.trials.run import MANIFEST
 
@@ -124,16 +125,15 @@ def compare_pixels(
     terminal.print("comparing pixels", style="dim")
     manifest.write(folder / MANIFEST)
     try:
-        comparison = check_pixels(
-            choices,
-            folder / MANIFEST,
-            plan.spec,
-            folder / "pixels.log",
+        job = PixelJob(
+            choices=choices,
+            manifest=(folder / MANIFEST).absolute(),
+            spec=plan.spec,
             images=plan.pixels.images,
             tolerance=plan.pixels.tolerance,
             on_error=plan.failures.on_error,
-            limit_s=plan.timing.time_limit,
         )
+        comparison = check_pixels(job, folder / "pixels.log", limit_s=plan.timing.time_limit)
     except TrialError as error:
         terminal.print(f"Pixels were not compared: {error}", style="red", highlight=False)
         return None

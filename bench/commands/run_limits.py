@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from feedbench.bench.limits.limits import Limits, LimitsRecord
+    from feedbench.bench.limits.limits import LimitsRecord, MachineLimits
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
@@ -84,7 +84,7 @@ def show_limits(
         raise typer.Exit(NOTHING_DONE)
 
 
-def print_limits(terminal: Console, trials: list[Trial], limits: Limits) -> None:
+def print_limits(terminal: Console, trials: list[Trial], limits: MachineLimits) -> None:
     """Print the limits and what each loader reaches of its limit."""
     from feedbench.bench.limits.table import SHARES_NOTE, limits_table, shares_table
     from feedbench.bench.report.summary_text import headline

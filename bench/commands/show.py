@@ -192,10 +192,10 @@ def _training(terminal: Console, path: Path) -> Result:
 
 def _pixels(terminal: Console, path: Path) -> Result:
     from feedbench.bench.files import read_model
-    from feedbench.bench.pixels.compare import Pixels
+    from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.pixels.table import table, verdict, worst_images
 
-    record = read_model(path, Pixels, "pixel check")
+    record = read_model(path, PixelComparison, "pixel check")
     terminal.print(table(record))
     for line in worst_images(record):
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)

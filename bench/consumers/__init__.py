@@ -1,1 +1,1 @@
-"""What takes the batches: the trainer, an emulated accelerator, or nothing."""
+"""Consumers take batches: the trainer, an emulated accelerator, a device copy, or a drain."""

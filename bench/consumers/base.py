@@ -1,4 +1,4 @@
-"""What takes batches, and the consumer that does nothing with them."""
+"""The interface of a consumer, and the consumer that discards its batches."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from feedbench.loaders import Batch
 
 
 class Consumer(Protocol):
-    """What takes batches."""
+    """Takes batches."""
 
     def step(self, batch: Batch) -> None:
         """Take one batch; return as soon as the host may prepare the next."""
 
     def finish(self) -> None:
-        """Return when the device has done all that it was given."""
+        """Wait until the device has finished all steps."""
 
 
 class Drain:
-    """Takes batches and does nothing: the loader alone."""
+    """Discards batches at once, to measure a loader alone."""
 
     def step(self, batch: Batch) -> None:
-        """Forget the batch."""
+        """Discard the batch."""
 
     def finish(self) -> None:
-        """Nothing is under way."""
+        """Return at once: nothing is queued."""

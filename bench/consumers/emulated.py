@@ -1,4 +1,4 @@
-"""An accelerator that takes a measured time for each step, and no processor."""
+"""An emulated accelerator: each step takes a known time and no CPU."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any
 from feedbench.loaders import Batch
 from feedbench.trainer.step import RUN_AHEAD
 
-_SPIN_S = 0.0003  # a sleep ends late by about a tenth of a millisecond; the rest is spun
+_SPIN_S = 0.0003  # sleeps end about 0.1 ms late, so the last part of a wait is a busy loop
 
 
-class Emulated:
-    """Takes batches as a device does: they queue, and each is worked at when the last is done.
+class EmulatedAccelerator:
+    """Queues batches as a device does, and executes one step after the other.
 
-    When a step ends follows from when it could begin, not from when a sleep ended: lateness of
-    the clock does not add up. Copying to the device is not emulated.
+    The end of a step is calculated from its start, not from when a sleep ended, so late wake-ups
+    do not add up. Copying to the device is not emulated.
     """
 
     def __init__(self, seconds_per_image: float, run_ahead: int = RUN_AHEAD) -> None:
         """Emulate a device.
 
         Args:
-            seconds_per_image: of a step, for each of its images.
-            run_ahead: steps that the host may be ahead of the device.
+            seconds_per_image: duration of a step divided by its batch size.
+            run_ahead: number of steps that the host may be ahead of the device.
         """
         self._seconds_per_image = seconds_per_image
         self._run_ahead = run_ahead
-        # Each batch is held until its step is done, as a device's queue holds it.
+        # Holds each batch until its step ends, as the queue of a device does.
         self._queue: deque[tuple[float, Any]] = deque()
         self._free_at = 0.0
 
     def step(self, batch: Batch) -> None:
-        """Give the device one batch; wait only while it has too many."""
+        """Queue a batch; wait while the host is more than `run_ahead` steps ahead."""
         begin = max(self._free_at, perf_counter())
         self._free_at = begin + len(batch.labels) * self._seconds_per_image
         self._queue.append((self._free_at, batch.images))
@@ -42,15 +42,15 @@ class Emulated:
             self._queue.popleft()
 
     def finish(self) -> None:
-        """Return when the device has done all that it was given."""
+        """Wait until all steps have ended."""
         if self._queue:
             sleep_until(self._free_at)
         self._queue.clear()
 
 
 def sleep_until(moment: float) -> None:
-    """Return at a moment of `perf_counter`: sleep, then spin for the last part of a millisecond."""
-    while (left := moment - perf_counter()) > _SPIN_S:
-        sleep(left - _SPIN_S)
+    """Wait until `perf_counter` reaches a moment, with an error far below a millisecond."""
+    while (remaining := moment - perf_counter()) > _SPIN_S:
+        sleep(remaining - _SPIN_S)
     while perf_counter() < moment:
         pass

@@ -1,4 +1,4 @@
-"""The consumer that trains."""
+"""Builds the trainer, the consumer that trains a network."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ def make_trainer(
     *,
     load_initial_weights: bool = True,
 ) -> Trainer:
-    """The real trainer for a manifest's classes, and batches of a spec.
+    """Return the trainer for the classes of a manifest and the batches of a spec.
 
     Args:
+        recipe: network, optimizer and schedule.
+        spec: what the batches are.
+        manifest: the training images.
+        image_dtype: dtype of the loader's images, uint8 or float32.
         load_initial_weights: False if a checkpoint is restored next, which replaces them.
 
     Raises:
-        PlanError: the network refuses the recipe or the image size.
-        TrainerError: the recipe's weights cannot be had or do not fit.
+        PlanError: the network does not support the recipe or the image size.
+        TrainerError: the initial weights cannot be loaded or do not match the network.
     """
     from feedbench.trainer.device_augment import DeviceAugment
     from feedbench.trainer.step import Trainer
@@ -56,10 +60,13 @@ def make_trainer(
 
 
 def class_weights(recipe: Recipe, counts: NDArray[np.int64]) -> list[float] | None:
-    """How much an image of each class counts, 1 in the mean over an epoch; None: all alike.
+    """Return the loss weight of each class, or None if the recipe has no class weights.
+
+    The mean weight over the images of an epoch is 1.
 
     Args:
-        counts: images of each class in an epoch; what is oversampled counts the less.
+        recipe: whose `class_weights` is "none" or balances the classes.
+        counts: int64 `[classes]`, images of each class per epoch, repetitions included.
     """
     if recipe.class_weights == "none":
         return None

@@ -1,4 +1,4 @@
-"""A consumer that moves batches to the device and does nothing there."""
+"""A consumer that copies batches to a device and does nothing else."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ DEVICE = "GPU:0"
 
 
 class Transfer:
-    """Copies each batch to the device by TensorFlow, from memory as the loader gives it."""
+    """Copies the images of each batch to a TensorFlow device."""
 
     def __init__(self, device: str = DEVICE) -> None:
-        """Copy to a device by TensorFlow's name.
+        """Choose the device.
+
+        Args:
+            device: name as in TensorFlow, such as `GPU:0`.
 
         Raises:
-            PlanError: TensorFlow sees no such device.
+            PlanError: TensorFlow does not find the device.
         """
         import tensorflow as tf
 
         kind, number = device.split(":")
         if len(tf.config.list_logical_devices(kind)) <= int(number):
             raise PlanError(
-                f"TensorFlow sees no {device}: the copy to it cannot be measured; install "
+                f"TensorFlow does not find {device}, so copies to it cannot be measured; install "
                 "tensorflow[and-cuda], or train without it"
             )
         self._tf = tf
         self._device = device
 
     def step(self, batch: Batch) -> None:
-        """Begin to copy; the device may still be at it on return."""
+        """Start to copy; the copy may still run on return."""
         with self._tf.device(self._device):
             self._tf.identity(self._tf.convert_to_tensor(batch.images))
 
     def finish(self) -> None:
-        """Return when all is copied."""
+        """Wait until all copies have finished."""
         self._tf.test.experimental.sync_devices()

@@ -1,1 +1,1 @@
-"""Generated photographs, and reports on a user's own."""
+"""Generated images, and reports on the images of a source."""

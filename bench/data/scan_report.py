@@ -1,4 +1,4 @@
-"""What a scan found, in figures: a pure function of the audited manifest."""
+"""Summarizes a scan: a pure function of the audited manifest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from feedbench.loaders.images.library_call import extensions
 from feedbench.loaders.manifest import SPLITS
 from feedbench.loaders.selection import bad_rows, by_reason
 
-FEW = 10  # training images of a class below which it is named
-_MORE_EXTENSIONS = {".jxl": "JXL", ".jfif": "JPEG"}
+MIN_CLASS_IMAGES = 10  # classes with fewer training images are reported
+_MORE_EXTENSIONS = {".jxl": "JXL", ".jfif": "JPEG"}  # that Pillow does not register
 
 
 def report(manifest: Manifest) -> dict[str, Any]:
-    """Counts by class, format and problem, duplicates, and each loader's verdict; plain values."""
+    """Return counts, problems, duplicates and each loader's verdict as plain values for JSON."""
     bad = bad_rows(manifest)
     return {
         "images": len(manifest),
@@ -27,43 +27,40 @@ def report(manifest: Manifest) -> dict[str, Any]:
         "layout": manifest.layout,
         "counts": manifest.counts(),
         "bytes": pc.sum(manifest.table["bytes"]).as_py() or 0,
-        "formats": _counted(manifest.table["format"]),
+        "formats": _value_counts(manifest.table["format"]),
         "problems": {name: count for name, count in _problems(manifest).items() if count},
         "unreadable": by_reason(bad),
         "duplicates": _duplicates(manifest.table),
-        "few_images": _few(manifest, bad),
+        "few_images": _small_classes(manifest, bad),
         "loaders": {
             name: asdict(verdict) for name, verdict in verdicts(manifest, LOADERS.values()).items()
         },
     }
 
 
-def _counted(column: Any) -> dict[str, int]:
-    """How often each value occurs, most often first."""
+def _value_counts(column: Any) -> dict[str, int]:
+    """Return how often each value occurs, most frequent first."""
     counts = pc.value_counts(column).to_pylist()
     counts.sort(key=lambda entry: (-entry["counts"], entry["values"] or ""))
     return {entry["values"] or "unknown": entry["counts"] for entry in counts}
 
 
 def _problems(manifest: Manifest) -> dict[str, int]:
+    """Return the number of files with each problem; `scan_table` has the names that are printed."""
     table = manifest.table
-    promised = _promised(manifest)
+    expected = _format_of_extension(manifest)
     known = pc.not_equal(table["format"], "")
-    said = pc.and_(known, pc.is_valid(promised))
+    both_known = pc.and_(known, pc.is_valid(expected))
+    # A decoder's column holds the reason why it failed, and null where it did not fail.
+    pillow_fails, tensorflow_fails = pc.is_valid(table["pillow"]), pc.is_valid(table["tensorflow"])
     return {
-        "no decoder reads it": _count(
-            pc.and_(pc.is_valid(table["pillow"]), pc.is_valid(table["tensorflow"]))
-        ),
-        "Pillow alone cannot read it": _count(
-            pc.and_(pc.is_valid(table["pillow"]), pc.is_null(table["tensorflow"]))
-        ),
-        "TensorFlow alone cannot read it": _count(
-            pc.and_(pc.is_null(table["pillow"]), pc.is_valid(table["tensorflow"]))
-        ),
+        "no decoder reads it": _count(pc.and_(pillow_fails, tensorflow_fails)),
+        "Pillow alone cannot read it": _count(pc.and_not(pillow_fails, tensorflow_fails)),
+        "TensorFlow alone cannot read it": _count(pc.and_not(tensorflow_fails, pillow_fails)),
         "extension of another format": _count(
-            pc.and_(said, pc.not_equal(promised, _family(table["format"])))
+            pc.and_(both_known, pc.not_equal(expected, _mpo_as_jpeg(table["format"])))
         ),
-        "extension of no format": _count(pc.and_(known, pc.is_null(promised))),
+        "extension of no format": _count(pc.and_(known, pc.is_null(expected))),
         "EXIF says it is turned": _count(pc.not_equal(table["orientation"], 1)),
         "transparent": _count(table["alpha"]),
         "more than 8 bits a channel": _count(pc.greater(table["bits"], 8)),
@@ -76,13 +73,13 @@ def _count(flags: Any) -> int:
     return int(pc.sum(pc.fill_null(flags, False)).as_py() or 0)
 
 
-def _family(formats: Any) -> Any:
-    """A phone's many JPEGs in one file are called as one is."""
+def _mpo_as_jpeg(formats: Any) -> Any:
+    """Count MPO (several JPEGs in one file, as phones write it) as JPEG."""
     return pc.if_else(pc.equal(formats, "MPO"), "JPEG", formats)
 
 
-def _promised(manifest: Manifest) -> Any:
-    """The format that each file's extension stands for; null where it stands for none."""
+def _format_of_extension(manifest: Manifest) -> Any:
+    """Return the format that each file's extension stands for; null for unknown extensions."""
     from PIL import Image
 
     known = {**Image.registered_extensions(), **_MORE_EXTENSIONS}
@@ -92,22 +89,22 @@ def _promised(manifest: Manifest) -> Any:
 
 
 def _duplicates(table: pa.Table) -> dict[str, int]:
-    """Files whose bytes another has too, and pictures in more than one split or class."""
+    """Count files with identical bytes, and images that occur in several splits or classes."""
     known = table.filter(pc.is_valid(table["digest"])).select(["digest", "split", "label"])
     groups = known.group_by("digest").aggregate(
         [("split", "count"), ("split", "count_distinct"), ("label", "count_distinct")]
     )
-    many = groups.filter(pc.greater(groups["split_count"], 1))
+    repeated = groups.filter(pc.greater(groups["split_count"], 1))
     return {
-        "pictures": len(many),
-        "files": int(pc.sum(many["split_count"]).as_py() or 0),
-        "across_splits": _count(pc.greater(many["split_count_distinct"], 1)),
-        "across_classes": _count(pc.greater(many["label_count_distinct"], 1)),
+        "pictures": len(repeated),
+        "files": int(pc.sum(repeated["split_count"]).as_py() or 0),
+        "across_splits": _count(pc.greater(repeated["split_count_distinct"], 1)),
+        "across_classes": _count(pc.greater(repeated["label_count_distinct"], 1)),
     }
 
 
-def _few(manifest: Manifest, bad: pa.Table) -> dict[str, int]:
-    """Classes with few readable images to train on."""
+def _small_classes(manifest: Manifest, bad: pa.Table) -> dict[str, int]:
+    """Return the number of readable training images of each class with few of them."""
     readable = manifest.where(pc.invert(pc.is_in(manifest.table["path"], bad["path"])))
     counts = readable.counts()[SPLITS[0]]
-    return {name: count for name, count in counts.items() if count < FEW}
+    return {name: count for name, count in counts.items() if count < MIN_CLASS_IMAGES}

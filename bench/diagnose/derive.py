@@ -11,7 +11,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.diagnose.record import Diagnosed, Part, PartName
 from feedbench.bench.record import Block
-from feedbench.bench.trials.cache_state import unproven
+from feedbench.bench.trials.cache_state import unproven_reason
 
 Cause = Literal[
     "storage",
@@ -132,7 +132,7 @@ def proven(part: Part) -> Part:
 
 
 def _why(part: Part, block: Block) -> str | None:
-    return unproven(part.cache_state, block.disk_read_bytes, block.consumed_bytes)
+    return unproven_reason(part.cache_state, block.disk_read_bytes, block.consumed_bytes)
 
 
 def ceilings(record: Diagnosed) -> list[Ceiling]:

@@ -19,7 +19,7 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.meters.process import available_memory, tree_memory
 from feedbench.bench.trials.child import Child, close_all
-from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, TrialJob, Warm
+from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, TrialJob, WarmUpDone
 from feedbench.bench.trials.run import MANIFEST
 from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.cores import usable_cores
@@ -170,7 +170,7 @@ class _Session:
             ready = child.wait_for(StagesReady, _TRIAL_LIMIT_S, "warm-up")
             start_s, self._autotuned = ready.start_s, ready.autotuned
         else:
-            start_s = child.wait_for(Warm, _TRIAL_LIMIT_S, "warm-up").warm_up.start_s
+            start_s = child.wait_for(WarmUpDone, _TRIAL_LIMIT_S, "warm-up").warm_up.start_s
         child.pause()
         return start_s
 

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.consumers.base import Consumer, Drain
-from feedbench.bench.consumers.emulated import Emulated, sleep_until
+from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
 from feedbench.bench.diagnose.derive import Cause, bottleneck, rates_of
 from feedbench.bench.diagnose.measure import Say, diagnose
 from feedbench.bench.diagnose.setup import Pace, Question
@@ -155,7 +155,7 @@ def _rate(consumer: Consumer, delay_s: float = 0.0) -> float:
 
 
 def _costless() -> Check:
-    share = _rate(Emulated(_STEP_S / _BATCH)) * _STEP_S / _BATCH
+    share = _rate(EmulatedAccelerator(_STEP_S / _BATCH)) * _STEP_S / _BATCH
     return Check(
         name="a loader that costs nothing",
         expected=f"AU of at least {LEAST_AU:.0%}",
@@ -169,7 +169,9 @@ def _known_loader() -> Check:
 
 
 def _known_consumer() -> Check:
-    return _known("a consumer of known delay", 1 / _rate(Emulated(_STEP_S / _BATCH)) * _BATCH)
+    return _known(
+        "a consumer of known delay", 1 / _rate(EmulatedAccelerator(_STEP_S / _BATCH)) * _BATCH
+    )
 
 
 def _known(name: str, seconds: float) -> Check:

@@ -132,7 +132,7 @@ class Setup:
             accelerator=question.accelerator,
             cache_state=self.begun.cache_state,
             warm_up_s=self.pace.warm_up_s,
-            least_warm_steps=1,
+            min_warm_up_steps=1,
             others_evict=True,
         )
 
@@ -185,7 +185,7 @@ class Setup:
         return Probe(part, "stages", request)
 
     def _whole_probes(self) -> list[Probe]:
-        block = BlockRequest(seconds=self.pace.block_s, least_steps=1)
+        block = BlockRequest(seconds=self.pace.block_s, min_steps=1)
         parts = [Part(name="loader", cache_state=one) for one in self._states()]
         probes = [Probe(part, f"loader {part.cache_state}", block) for part in parts]
         for number, choice in enumerate(self._fixed()):

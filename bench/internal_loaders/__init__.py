@@ -1,4 +1,4 @@
-"""Loaders that only the bench itself uses: upper bounds, and the self-test's known delays."""
+"""Loaders that users cannot select: upper bounds, and known delays for the self-test."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ INTERNAL_LOADERS = {loader.name: loader for loader in (LIBJPEG_TURBO, MEMORY_COP
 
 
 def register() -> None:
-    """Let this process find and open them by name, like any other loader."""
+    """Add the internal loaders to `LOADERS`, so that this process can open them by name."""
     LOADERS.update(INTERNAL_LOADERS)
 
 
 def is_choice(name: str) -> bool:
-    """Whether people may choose a loader of that name; a name from an old record counts as one."""
+    """Whether users may select a loader; unknown names, as in old records, count as selectable."""
     loader = INTERNAL_LOADERS.get(name) or LOADERS.get(name)
     return loader is None or loader.is_choice
 

@@ -1,7 +1,7 @@
-"""What the machine could do if a loader cost nothing beside its one task, in a loader's form.
+"""Upper bounds as loaders: decoding alone and copying alone, on all cores.
 
-Each keeps all cores at the one task and gives a batch that is made already, so that it is timed
-like any loader, in the same run.
+Each does one kind of work for every row and then yields a batch that was prepared beforehand. As a
+loader it can be timed in the same run as the loaders that it bounds.
 """
 
 from __future__ import annotations
@@ -33,129 +33,130 @@ from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.pack.pack import Pack
 
-_HELD_SHARE = 0.25  # of the memory that is free, which a limit may hold
-_HELD_BYTES = 1 << 30
-_PIECE = 16  # images that a thread decodes at a time
+_MEMORY_FRACTION = 0.25  # of the available memory that images may use
+_MAX_BYTES = 1 << 30
+_CHUNK = 16  # images that a thread decodes at a time
 Rows = NDArray[np.int64]
 
 
-class Limit(Settings):
-    """Knobs of every limit."""
+class UpperBoundSettings(Settings):
+    """Settings of all upper bounds."""
 
-    num_threads: PositiveInt | None = Field(None, description="one a core if none")
+    num_threads: PositiveInt | None = Field(None, description="default: one per core")
 
     @property
     def image_dtype(self) -> Dtype:
-        """Type of the batches' images."""
+        """Dtype of the images."""
         return "uint8"
 
 
-class LibjpegTurbo(Limit):
-    """Knobs of `libjpeg_turbo`."""
+class LibjpegTurboSettings(UpperBoundSettings):
+    """Settings of `libjpeg_turbo`."""
 
     decode: Decode = Field("full", description="full, or scaled as far as the batch allows")
-    pack: str | None = Field(None, description="a pack whose JPEGs to decode, not the files")
+    pack: str | None = Field(None, description="a pack whose JPEGs to decode instead of the files")
 
 
-def _decoding(request: Request, settings: LibjpegTurbo) -> Stream:
-    """JPEGs in memory decoded into memory that is there, nothing else."""
+def _open_decoding(request: Request, settings: LibjpegTurboSettings) -> Stream:
+    """Decode JPEGs from memory into recycled memory."""
     spec = request.spec
-    files = _packed(settings.pack) if settings.pack else _files(request.manifest, spec.seed)
+    jpegs = _pack_jpegs(settings.pack) if settings.pack else _jpegs(request.manifest, spec.seed)
     scratch, scaled = Scratch(), settings.decode == "scaled"
 
-    def work(rows: Rows) -> None:
+    def decode(rows: Rows) -> None:
         for row in rows.tolist():
-            decoded_jpeg(files[row % len(files)], spec, scratch, scaled=scaled)
+            decoded_jpeg(jpegs[row % len(jpegs)], spec, scratch, scaled=scaled)
 
-    return Stream(_worked(work, _PIECE, settings, request), faults=request.faults)
+    return Stream(_batches(decode, _CHUNK, settings, request), faults=request.faults)
 
 
-def _files(manifest: Manifest, seed: int) -> list[bytes]:
-    """The bytes of JPEGs, in a random order, as many as may be held.
+def _jpegs(manifest: Manifest, seed: int) -> list[bytes]:
+    """Read JPEG files in a random order, as many as fit into the memory limit.
 
     Raises:
-        SourceError: there is none.
+        SourceError: none of the files is a JPEG.
     """
     rows = np.random.default_rng(seed).permutation(len(manifest))
-    found = _held(Path(os.fsdecode(path)).read_bytes() for path in manifest.paths(rows))
-    files = [data for data in found if data.startswith(b"\xff\xd8\xff")]
-    if not files:
-        raise SourceError("no JPEG among the files: libjpeg-turbo has nothing to decode")
-    return files
+    files = _up_to_limit(Path(os.fsdecode(path)).read_bytes() for path in manifest.paths(rows))
+    jpegs = [data for data in files if data.startswith(b"\xff\xd8\xff")]
+    if not jpegs:
+        raise SourceError("no JPEG among the files, so libjpeg-turbo has nothing to decode")
+    return jpegs
 
 
-def _packed(folder: str) -> list[bytes]:
+def _pack_jpegs(folder: str) -> list[bytes]:
     pack = Pack(Path(folder))
     try:
-        return _held(pack.row_bytes(row) for row in pack.readable().tolist())
+        return _up_to_limit(pack.row_bytes(row) for row in pack.readable().tolist())
     finally:
         pack.close()
 
 
-def _held(files: Iterator[bytes]) -> list[bytes]:
-    held: list[bytes] = []
-    left = _may_hold()
+def _up_to_limit(files: Iterator[bytes]) -> list[bytes]:
+    """Take files until the memory limit is reached, but at least one."""
+    taken: list[bytes] = []
+    remaining = _memory_limit()
     for data in files:
-        left -= len(data)
-        if left < 0 and held:
+        remaining -= len(data)
+        if remaining < 0 and taken:
             break
-        held.append(data)
-    return held
+        taken.append(data)
+    return taken
 
 
-def _copying(request: Request, settings: Limit) -> Stream:
-    """Images in memory gathered into batches in memory that is there."""
+def _open_copying(request: Request, settings: UpperBoundSettings) -> Stream:
+    """Copy images from memory into one batch buffer per thread."""
     spec = request.spec
     size = 3 * spec.image_size**2
-    count = max(1, min(len(request.manifest), _may_hold() // size))
+    count = max(1, min(len(request.manifest), _memory_limit() // size))
     images = np.full((count, size), 127, np.uint8)
-    own = local()
+    thread = local()
 
-    def work(rows: Rows) -> None:
-        if not hasattr(own, "batch"):
-            own.batch = np.empty((spec.batch_size, size), np.uint8)
-        np.take(images, rows % count, axis=0, out=own.batch[: len(rows)], mode="clip")
+    def copy(rows: Rows) -> None:
+        if not hasattr(thread, "buffer"):
+            thread.buffer = np.empty((spec.batch_size, size), np.uint8)
+        np.take(images, rows % count, axis=0, out=thread.buffer[: len(rows)], mode="clip")
 
-    return Stream(_worked(work, spec.batch_size, settings, request), faults=request.faults)
+    return Stream(_batches(copy, spec.batch_size, settings, request), faults=request.faults)
 
 
-def _worked(
-    work: Callable[[Rows], None], piece: int, settings: Limit, request: Request
+def _batches(
+    work: Callable[[Rows], None], chunk: int, settings: UpperBoundSettings, request: Request
 ) -> Iterator[Batch]:
-    """As many rows at a time as were worked at, on all threads."""
+    """Work on all rows on all threads; yield a batch of black images for each finished chunk."""
     threads, order = settings.num_threads or usable_cores(), request.order
     side, labels = request.spec.image_size, request.manifest.labels
-    images = np.zeros((piece, side, side, 3), np.uint8)
+    images = np.zeros((chunk, side, side, 3), np.uint8)
 
-    def done(rows: Rows) -> Rows:
+    def process(rows: Rows) -> Rows:
         work(rows)
         return rows
 
     with ThreadPoolExecutor(threads) as pool:
-        pieces = (order.rows(begin, end) for begin, end in order.chunks(piece))
-        ahead = deque(pool.submit(done, rows) for rows in islice(pieces, 2 * threads))
+        chunks = (order.rows(begin, end) for begin, end in order.chunks(chunk))
+        ahead = deque(pool.submit(process, rows) for rows in islice(chunks, 2 * threads))
         while ahead:
             rows = ahead.popleft().result()
-            ahead.extend(pool.submit(done, more) for more in islice(pieces, 1))
+            ahead.extend(pool.submit(process, more) for more in islice(chunks, 1))
             yield Batch(images[: len(rows)], labels[rows], rows)
 
 
-def _may_hold() -> int:
-    return int(min(_HELD_BYTES, psutil.virtual_memory().available * _HELD_SHARE))
+def _memory_limit() -> int:
+    return int(min(_MAX_BYTES, psutil.virtual_memory().available * _MEMORY_FRACTION))
 
 
 LIBJPEG_TURBO = Loader(
     name="libjpeg_turbo",
-    summary="libjpeg-turbo alone on all cores: a limit, not a choice",
-    settings=LibjpegTurbo,
-    open=_decoding,
+    summary="libjpeg-turbo alone on all cores: an upper bound, not selectable",
+    settings=LibjpegTurboSettings,
+    open=_open_decoding,
     role="upper bound",
 )
 MEMORY_COPY = Loader(
     name="memory_copy",
-    summary="images copied from memory into batches: a limit, not a choice",
-    settings=Limit,
-    open=_copying,
+    summary="copies of images in memory: an upper bound, not selectable",
+    settings=UpperBoundSettings,
+    open=_open_copying,
     role="upper bound",
     readable_by=(),
 )

@@ -1,1 +1,1 @@
-"""The machine's own limits, and each loader's share of them."""
+"""Limits of the machine, and the share of them that each loader reaches."""

@@ -1,4 +1,4 @@
-"""The machine's own limits on some photographs, and what share of them each loader reaches."""
+"""Limits of the machine for given images, and the share of them that each loader reaches."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ from feedbench.bench.meters.process import tree_usage
 from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
 from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.record import Trial
-from feedbench.bench.trials.cache_state import LEAST_COLD, check_cold
+from feedbench.bench.trials.cache_state import MIN_COLD, check_cold
 from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages.stage import whole_files
 
 _DISK_BLOCKS = 3
-_DISK_S = 1.0  # of each block, evicting not counted
+_DISK_S = 1.0  # duration of each block, without evicting files
 RECORD = "limits-record.json"
 _COPY = Choice(loader=MEMORY_COPY.name)
 
 
 class Limit(BaseModel):
-    """What the machine does if that is all it does.
+    """The rate of one kind of work when the machine does nothing else.
 
     Attributes:
-        bytes_per_second: that this moves, None where no such figure makes sense.
+        name: the kind of work.
+        images_per_second: None if it could not be measured.
+        bytes_per_second: bytes read or copied; None for decoding.
+        error: why it could not be measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,11 +46,16 @@ class Limit(BaseModel):
     error: str | None = None
 
 
-class Share(BaseModel):
-    """A loader that nothing takes the batches from, against the limit of what it does.
+class LoaderShare(BaseModel):
+    """The rate of a loader whose batches are discarded, relative to its limit.
 
     Attributes:
-        share: its rate over the limit's in blocks of the same round.
+        loader: name and settings.
+        limit: name of the limit of the work that this loader does.
+        images_per_second: None if it could not be measured.
+        share: rate divided by the limit's rate, paired by round.
+        peak_memory_bytes: of its process tree.
+        error: why it could not be measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -60,23 +68,23 @@ class Share(BaseModel):
     error: str | None = None
 
 
-class Limits(BaseModel):
-    """All of it."""
+class MachineLimits(BaseModel):
+    """All limits, and the loaders' shares of them."""
 
     model_config = ConfigDict(extra="forbid")
 
     limits: list[Limit]
-    loaders: list[Share]
+    loaders: list[LoaderShare]
 
 
-class Disk(BaseModel):
-    """Whole files read from the disk, evicted before, at one queue depth.
+class ColdReads(BaseModel):
+    """Reads of whole files from the disk, after eviction, at one queue depth.
 
     Attributes:
-        rates: images a second, one a block.
-        bytes_per_image: mean size of the files that were read.
-        disk_share: of the files' bytes, how many the system says came from the disk; None where
-            it does not say.
+        depth: number of files read at the same time.
+        rates: images per second of each block.
+        bytes_per_image: mean size of the files.
+        disk_share: fraction of the bytes that came from the disk; None if unknown.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -88,21 +96,21 @@ class Disk(BaseModel):
 
 
 class LimitsRecord(BaseModel):
-    """What is known beside the trials.
+    """The raw record of a run, besides its trials.
 
     Attributes:
-        bounds: the limit of each loader, both by name.
-        disk: or why it could not be measured.
+        bounds: name of the limit of each loader, by the loader's name and settings.
+        disk: reads at each queue depth, or why they could not be measured.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     bounds: dict[str, str]
-    disk: list[Disk] | str = "interrupted before"
+    disk: list[ColdReads] | str = "interrupted before it was measured"
 
 
 def read_limits(folder: Path) -> LimitsRecord:
-    """The record of an earlier run.
+    """Read the record of a run.
 
     Raises:
         RecordError: there is none, or it is not valid.
@@ -111,7 +119,7 @@ def read_limits(folder: Path) -> LimitsRecord:
 
 
 def limit_of(choice: Choice) -> Choice:
-    """What bounds a loader: copying where its pixels are there already, else decoding."""
+    """Return the limit of a loader: copying if it has decoded images, otherwise decoding."""
     loader = find_loader(choice.loader)
     bound = loader.upper_bound(parse_settings(loader, choice.settings))
     if bound.work == "copy":
@@ -125,57 +133,64 @@ def _decode(decode: str, pack: str | None = None) -> Choice:
 
 
 def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[str, float]) -> Plan:
-    """The loaders behind all their limits; full and scaled decoding and copying are always there.
+    """Return a plan that measures all limits and then the loaders.
+
+    Full decoding, scaled decoding and copying are always included.
+
+    Args:
+        loaders: with their settings.
+        spec: fields of the batch spec.
+        timing: fields of the timing.
 
     Raises:
         PlanError: a field of the timing is not valid.
-        LoaderError: the spec is not.
+        LoaderError: a field of the spec is not valid.
     """
     register()
     choices = tuple(loaders)
     limits = [_decode("full"), _decode("scaled"), _COPY, *map(limit_of, choices)]
-    every = {str(choice): choice for choice in (*limits, *choices)}.values()
-    trial = [choice.model_dump() for choice in every]
+    unique = {str(choice): choice for choice in (*limits, *choices)}.values()
+    trial = [choice.model_dump() for choice in unique]
     values = {"trial": trial, "consumer": "drain", "spec": spec, "timing": timing}
     return make_plan(parse_model(Suite, values, "options"))
 
 
-def read_cold(manifest: Manifest) -> list[Disk] | str:
-    """Whole files from the disk at several queue depths; or why that cannot be measured."""
+def read_cold(manifest: Manifest) -> list[ColdReads] | str:
+    """Read whole files from the disk at several queue depths, or return why that is impossible."""
     try:
         check_cold(manifest)
     except PlanError as error:
         return str(error)
     storage = Storage(manifest, whole_files(manifest))
-    return [_read_cold(storage, depth) for depth in DEPTHS]
+    return [_read_at_depth(storage, depth) for depth in DEPTHS]
 
 
-def _read_cold(storage: Storage, depth: int) -> Disk:
-    rates, consumed, images = [], 0, 0
+def _read_at_depth(storage: Storage, depth: int) -> ColdReads:
+    rates, total_bytes, images = [], 0, 0
     before = tree_usage()
     for _ in range(_DISK_BLOCKS):
         done = storage.read("cold", depth, _DISK_S)
         rates.append(done.images / done.seconds)
-        consumed += done.bytes
+        total_bytes += done.bytes
         images += done.images
     used = tree_usage().since(before)
-    return Disk(
+    return ColdReads(
         depth=depth,
         rates=rates,
-        bytes_per_image=consumed / images,
-        disk_share=used.read_bytes / consumed if used.disk_known and consumed else None,
+        bytes_per_image=total_bytes / images,
+        disk_share=used.read_bytes / total_bytes if used.disk_known and total_bytes else None,
     )
 
 
-def derive(trials: list[Trial], record: LimitsRecord) -> Limits:
-    """Every figure, from the raw records."""
-    every = {_name(trial): trial for trial in trials}
-    return Limits(
+def derive(trials: list[Trial], record: LimitsRecord) -> MachineLimits:
+    """Return limits and shares, derived from the raw records alone."""
+    by_name = {_name(trial): trial for trial in trials}
+    return MachineLimits(
         limits=[
-            *(_limit(trial) for name, trial in every.items() if name not in record.bounds),
+            *(_limit(trial) for name, trial in by_name.items() if name not in record.bounds),
             *_disk_limits(record.disk),
         ],
-        loaders=[_share(every[name], every[limit]) for name, limit in record.bounds.items()],
+        loaders=[_share(by_name[name], by_name[limit]) for name, limit in record.bounds.items()],
     )
 
 
@@ -185,34 +200,34 @@ def _name(trial: Trial) -> str:
 
 def _limit(trial: Trial) -> Limit:
     rate = _rate(trial.rates.values())
-    copied = 3 * trial.spec["image_size"] ** 2 if trial.loader == MEMORY_COPY.name else None
+    image_bytes = 3 * trial.spec["image_size"] ** 2 if trial.loader == MEMORY_COPY.name else None
     return Limit(
         name=_name(trial),
         images_per_second=rate,
-        bytes_per_second=rate.value * copied if rate and copied else None,
+        bytes_per_second=rate.value * image_bytes if rate and image_bytes else None,
         error=trial.error,
     )
 
 
-def _disk_limits(disk: list[Disk] | str) -> list[Limit]:
+def _disk_limits(disk: list[ColdReads] | str) -> list[Limit]:
     if isinstance(disk, str):
         return [Limit(name="disk, cold", error=disk)]
-    return [_disk_limit(one) for one in disk]
+    return [_disk_limit(reads) for reads in disk]
 
 
-def _disk_limit(disk: Disk) -> Limit:
-    rate, share = _rate(disk.rates), disk.disk_share
-    warm = share is not None and share < LEAST_COLD
+def _disk_limit(reads: ColdReads) -> Limit:
+    rate, share = _rate(reads.rates), reads.disk_share
+    warm = share is not None and share < MIN_COLD
     return Limit(
-        name=f"disk, cold, {disk.depth} at once",
+        name=f"disk, cold, {reads.depth} at once",
         images_per_second=rate,
-        bytes_per_second=rate.value * disk.bytes_per_image if rate else None,
+        bytes_per_second=rate.value * reads.bytes_per_image if rate else None,
         error=f"only {share:.0%} of the bytes came from the disk" if warm else None,
     )
 
 
-def _share(trial: Trial, limit: Trial) -> Share:
-    return Share(
+def _share(trial: Trial, limit: Trial) -> LoaderShare:
+    return LoaderShare(
         loader=_name(trial),
         limit=_name(limit),
         images_per_second=_rate(trial.rates.values()),

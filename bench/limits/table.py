@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.limits.limits import Limit, Limits, Share
+from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.report.layout import EMPTY, Column, build_table, choose_layout
 from feedbench.bench.report.table import bytes_text, estimate_text
 
@@ -29,14 +29,14 @@ _LIMIT_COLUMNS: tuple[Column[Limit], ...] = (
     Column("images/s\n[95 %]", lambda row: _estimate(row.images_per_second, ",.0f"), in_short=True),
     Column("bytes/s", _bytes_per_second, in_short=True),
 )
-_SHARE_COLUMNS: tuple[Column[Share], ...] = (
+_SHARE_COLUMNS: tuple[Column[LoaderShare], ...] = (
     Column("images/s\n[95 %]", lambda row: _estimate(row.images_per_second, ",.0f"), in_short=True),
     Column("share\n[95 %]", lambda row: _estimate(row.share, ".2f"), in_short=True),
     Column("memory", lambda row: bytes_text(row.peak_memory_bytes or None), in_short=True),
 )
 
 
-def limits_table(limits: Limits, width: int) -> Table:
+def limits_table(limits: MachineLimits, width: int) -> Table:
     """Returns one row per limit.
 
     Args:
@@ -47,7 +47,7 @@ def limits_table(limits: Limits, width: int) -> Table:
     return build_table(layout, "limit of this machine on these images", names, limits.limits)
 
 
-def shares_table(limits: Limits, width: int) -> Table:
+def shares_table(limits: MachineLimits, width: int) -> Table:
     """Returns one row per loader, fastest first, with its limit below its name.
 
     Args:
@@ -67,5 +67,5 @@ def _with_error(name: str, error: str | None) -> Text:
     return text
 
 
-def _order(row: Share) -> float:
+def _order(row: LoaderShare) -> float:
     return -row.images_per_second.value if row.images_per_second else 1.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from feedbench.bench.meters.gpu import GpuMeter
@@ -13,13 +12,13 @@ from feedbench.bench.record import Block, TimedBlock
 
 
 class Meters:
-    """The GPUs' and the machine's, inside a `with`.
+    """Meters the machine and its GPUs inside a `with` block.
 
-    They run in the process that waits for the block, not in the one that is timed.
+    They run in the process that waits for the block, not in the process that is timed.
     """
 
     def __init__(self, gpus: Sequence[tuple[int, Any]]) -> None:
-        """Meter the machine and the GPUs of `find_gpus`."""
+        """Create the meters; `gpus` comes from `find_gpus`."""
         self._gpus = GpuMeter(gpus)
         self._host = HostMeter()
         self._open = ExitStack()
@@ -29,16 +28,11 @@ class Meters:
         self._open.enter_context(self._host)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def complete(self, timed: TimedBlock, round_index: int) -> Block:
-        """The block with what was read while it ran; a block without a time gets no readings."""
+        """Return the block with the readings taken during it; none if its start is unknown."""
         readings = {}
         if timed.began is not None:
             readings = {"gpus": self._gpus.readings(timed), "host": self._host.readings(timed)}

@@ -1,4 +1,4 @@
-"""What GPM counts inside a GPU (Hopper and later): multiprocessors in use, PCIe traffic.
+"""GPU performance metrics (GPM, Hopper and later): multiprocessor utilization and PCIe traffic.
 
 Source: NVML API reference, "GPM Functions" and "GPM Enums".
 """
@@ -8,22 +8,22 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Self
 
-from feedbench.bench.meters.sampling import Figures
+from feedbench.bench.meters.sampling import Readings
 
 _MIB = 1 << 20
 
 
 class Gpm:
-    """Two samples of one GPU's counters, the latest and the one before; to be closed.
+    """The latest two samples of a GPU's counters; must be closed.
 
-    NVML wants more than 0.1 s between them.
+    NVML needs more than 0.1 s between two samples.
     """
 
     def __init__(self, handle: Any) -> None:
         """Take the first sample.
 
         Raises:
-            pynvml.NVMLError: the driver gives none.
+            pynvml.NVMLError: the driver returned no sample.
         """
         import pynvml
 
@@ -38,8 +38,8 @@ class Gpm:
             raise
 
     @classmethod
-    def of(cls, handle: Any) -> Self | None:
-        """That of a GPU; None where the GPU, or its driver, has no GPM."""
+    def open(cls, handle: Any) -> Self | None:
+        """Return the GPM of a GPU; None if the GPU or its driver does not support it."""
         import pynvml
 
         with suppress(pynvml.NVMLError):
@@ -47,19 +47,19 @@ class Gpm:
                 return cls(handle)
         return None
 
-    def read(self) -> Figures:
-        """Means since the last reading; what the GPU refuses is left out."""
+    def read(self) -> Readings:
+        """Return means since the last call; metrics that the GPU refuses are missing."""
         import pynvml
 
         before, latest = self._samples
         with suppress(pynvml.NVMLError):
             pynvml.nvmlGpmSampleGet(self._handle, latest)
             self._samples = [latest, before]
-            return _between(before, latest)
+            return _means_between(before, latest)
         return {}
 
     def close(self) -> None:
-        """Give the samples' memory back."""
+        """Free the samples."""
         import pynvml
 
         while self._samples:
@@ -67,31 +67,30 @@ class Gpm:
                 pynvml.nvmlGpmSampleFree(self._samples.pop())
 
 
-def _between(before: Any, latest: Any) -> Figures:
+def _means_between(before: Any, latest: Any) -> Readings:
     import pynvml
 
-    asked = {
+    metric_ids = {
         "multiprocessors": pynvml.NVML_GPM_METRIC_SM_UTIL,
         "pcie_rx_bytes_per_s": pynvml.NVML_GPM_METRIC_PCIE_RX_PER_SEC,
         "pcie_tx_bytes_per_s": pynvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC,
     }
     query = pynvml.c_nvmlGpmMetricsGet_t(
         version=pynvml.NVML_GPM_METRICS_GET_VERSION,
-        numMetrics=len(asked),
+        numMetrics=len(metric_ids),
         sample1=before,
         sample2=latest,
     )
-    for place, metric in enumerate(asked.values()):
-        query.metrics[place].metricId = metric
+    for index, metric_id in enumerate(metric_ids.values()):
+        query.metrics[index].metricId = metric_id
     pynvml.nvmlGpmMetricsGet(query)
-    told = {
-        name: metric.value
-        for name, metric in zip(asked, query.metrics, strict=False)
+    return {
+        name: _converted(name, metric.value)
+        for name, metric in zip(metric_ids, query.metrics, strict=False)
         if metric.nvmlReturn == pynvml.NVML_SUCCESS
     }
-    return {name: _in_our_unit(name, value) for name, value in told.items()}
 
 
-def _in_our_unit(name: str, value: float) -> float:
-    """From percent to a share, from MiB to bytes."""
+def _converted(name: str, value: float) -> float:
+    """Convert percent to a fraction, and MiB to bytes."""
     return round(value / 100, 4) if name == "multiprocessors" else round(value * _MIB)

@@ -1,21 +1,20 @@
-"""What NVML tells of NVIDIA GPUs, read no faster than it renews it."""
+"""Meters NVIDIA GPUs by NVML, at most as often as NVML updates its values."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from types import TracebackType
 from typing import Any, Self
 
 from feedbench.bench.meters.gpm import Gpm
-from feedbench.bench.meters.sampling import Figures, Sample, Sampler, during, now
+from feedbench.bench.meters.sampling import Readings, Sample, Sampler, sample_now, samples_during
 from feedbench.bench.record import Gpu, TimedBlock
 
-PERIOD_S = 1.0  # NVML renews utilization every 1/6 s to 1 s, by GPU
+PERIOD_S = 1.0  # NVML updates utilization every 1/6 s to 1 s, depending on the GPU
 _KILOBYTE = 1_000
 
-# Reasons for which a GPU's clocks are not at their highest; bit 1, that it idles, is no throttling.
+# Reasons why a GPU's clocks are below their maximum. Bit 1, idle, is not throttling.
 # Source: NVML API reference, "NvmlClocksEventReasons".
 _THROTTLING = {
     0x002: "clocks set by the user",
@@ -30,15 +29,15 @@ _THROTTLING = {
 
 
 def throttling(clock_reasons: int) -> list[str]:
-    """Names of what holds the clocks down, from NVML's bits; none while the GPU merely idles."""
+    """Return the names of the reasons in NVML's bits; empty if the GPU is only idle."""
     return [name for bit, name in _THROTTLING.items() if clock_reasons & bit]
 
 
 class GpuMeter:
-    """Samples every visible GPU on a thread of its own, inside a `with`. No GPU: no readings."""
+    """Samples every visible GPU on one thread, inside a `with` block."""
 
     def __init__(self, devices: Sequence[tuple[int, Any]], period_s: float = PERIOD_S) -> None:
-        """Meter the devices of `find_gpus`."""
+        """Create the meter; `devices` comes from `find_gpus`."""
         self._devices = devices
         self._period_s = period_s
         self._samples: list[list[Sample]] = [[] for _ in devices]
@@ -47,45 +46,40 @@ class GpuMeter:
 
     def __enter__(self) -> Self:
         if self._devices:
-            self._gpms = [Gpm.of(handle) for _, handle in self._devices]
+            self._gpms = [Gpm.open(handle) for _, handle in self._devices]
             for gpm in filter(None, self._gpms):
                 self._open.enter_context(closing(gpm))
-            # Entered last, so that the thread has ended before what it reads is closed.
+            # Entered last, so that the thread has ended before the GPMs that it reads are closed.
             self._open.enter_context(Sampler(self.sample, self._period_s))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
         self._gpms = [None for _ in self._devices]
 
     def sample(self) -> None:
-        """Read each GPU once; a reading that fails is left out, alone."""
+        """Read each GPU once; leave out readings that fail."""
         for (_, handle), gpm, samples in zip(self._devices, self._gpms, self._samples, strict=True):
-            samples.append(now(_read(handle, gpm)))
+            samples.append(sample_now(_read(handle, gpm)))
 
     def latest(self, reading: str) -> list[float]:
-        """The newest sample's, of each GPU that told it."""
-        newest = [samples[-1].figures for samples in self._samples if samples]
-        return [figures[reading] for figures in newest if reading in figures]
+        """Return one reading from the latest sample of each GPU that reported it."""
+        newest = [samples[-1].readings for samples in self._samples if samples]
+        return [readings[reading] for readings in newest if reading in readings]
 
     def readings(self, block: TimedBlock) -> list[Gpu]:
-        """Raw samples of each GPU in a block that says when it began."""
+        """Return each GPU's raw samples during a block whose start is known."""
         assert block.began is not None
-        made = []
+        gpus = []
         for (index, _), samples in zip(self._devices, self._samples, strict=True):
-            told = during(samples, block.began, block.seconds, self._period_s)
-            values = {"at_s": told.at_s, **told.readings} if told else {}
-            made.append(Gpu.model_validate({"index": index, **values}))
-        return made
+            columns = samples_during(samples, block.began, block.seconds, self._period_s)
+            values = {"at_s": columns.at_s, **columns.readings} if columns else {}
+            gpus.append(Gpu.model_validate({"index": index, **values}))
+        return gpus
 
 
-Reading = Callable[[Any, Any], float]  # of NVML and a handle
-_READINGS: dict[str | int, Reading] = {
+Reader = Callable[[Any, Any], float]  # takes pynvml and a handle
+_READERS: dict[str | int, Reader] = {
     "utilization": lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
     "memory_bytes": lambda nvml, gpu: int(nvml.nvmlDeviceGetMemoryInfo(gpu).used),
     "power_w": lambda nvml, gpu: round(nvml.nvmlDeviceGetPowerUsage(gpu) / 1_000, 1),
@@ -93,23 +87,23 @@ _READINGS: dict[str | int, Reading] = {
     "memory_clock_mhz": lambda nvml, gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),
     "clock_reasons": lambda nvml, gpu: _clock_reasons(nvml, gpu),
 }
-# Each blocks for the 20 ms that it measures: of the traffic between them it knows nothing. GPM
-# counts all of it, so where there is GPM these are not asked.
-_PCIE: dict[str | int, Reading] = {
+# Each of these calls blocks for 20 ms and measures only the traffic in that time. GPM counts all
+# traffic, so they are used only without GPM.
+_PCIE_READERS: dict[str | int, Reader] = {
     "pcie_rx_bytes_per_s": lambda nvml, gpu: _pcie(nvml, gpu, nvml.NVML_PCIE_UTIL_RX_BYTES),
     "pcie_tx_bytes_per_s": lambda nvml, gpu: _pcie(nvml, gpu, nvml.NVML_PCIE_UTIL_TX_BYTES),
 }
 
 
-def _read(handle: Any, gpm: Gpm | None) -> Figures:
+def _read(handle: Any, gpm: Gpm | None) -> Readings:
     import pynvml
 
-    told = gpm.read() if gpm else {}
-    for name, read in {**_READINGS, **_PCIE}.items():
-        if name not in told:
+    readings = gpm.read() if gpm else {}
+    for name, read in {**_READERS, **_PCIE_READERS}.items():
+        if name not in readings:
             with suppress(pynvml.NVMLError):
-                told[name] = read(pynvml, handle)
-    return told
+                readings[name] = read(pynvml, handle)
+    return readings
 
 
 def _pcie(nvml: Any, handle: Any, counter: int) -> int:
@@ -117,14 +111,14 @@ def _pcie(nvml: Any, handle: Any, counter: int) -> int:
 
 
 def _clock_reasons(nvml: Any, handle: Any) -> int:
-    """NVML's bits, by the call of newer drivers, or by that of older ones or of an older pynvml."""
+    """Return NVML's bits, by the older call if the driver or pynvml lacks the newer one."""
     with suppress(nvml.NVMLError, AttributeError):
         return int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
     return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
 
 
 def find_gpus() -> list[tuple[int, Any]]:
-    """Index and NVML handle of each NVIDIA GPU that CUDA_VISIBLE_DEVICES leaves visible."""
+    """Return index and NVML handle of each GPU that CUDA_VISIBLE_DEVICES leaves visible."""
     import pynvml
 
     try:
@@ -136,23 +130,23 @@ def find_gpus() -> list[tuple[int, Any]]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return handles
-    named = [name.strip() for name in visible.split(",")]
+    names = [name.strip() for name in visible.split(",")]
     return [
         (index, handle)
         for index, handle in handles
-        if str(index) in named or pynvml.nvmlDeviceGetUUID(handle) in named
+        if str(index) in names or pynvml.nvmlDeviceGetUUID(handle) in names
     ]
 
 
 def gpu_name(handle: Any) -> str:
-    """What NVML calls the GPU."""
+    """Return the name of a GPU."""
     import pynvml
 
     return str(pynvml.nvmlDeviceGetName(handle))
 
 
 def free_gpu_memory(handle: Any) -> int:
-    """Bytes that no process holds."""
+    """Return the free memory of a GPU in bytes."""
     import pynvml
 
     return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)

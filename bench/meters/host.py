@@ -1,35 +1,35 @@
-"""What the whole machine does, from /proc: cores in use, disks and their queue, page faults."""
+"""Meters the whole machine from /proc: core utilization, disks and their queue, page faults."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import NamedTuple, Self
 
-from feedbench.bench.meters.sampling import Figures, Sample, Sampler, during
+from feedbench.bench.meters.sampling import Readings, Sample, Sampler, samples_during
 from feedbench.bench.record import Host, TimedBlock
 
-PERIOD_S = 0.2  # processor time is counted in ticks of 10 ms: 20 of them a sample
-_SECTOR = 512  # bytes in /proc/diskstats, whatever the disk's own
-_IDLE = slice(3, 5)  # of a core's ticks: idle, and waiting for a disk
-_USED_AND_IDLE = slice(0, 8)  # guests' ticks, which follow, are in user's already
+PERIOD_S = 0.2  # CPU time is counted in ticks of 10 ms: 20 ticks per sample
+_SECTOR = 512  # bytes in /proc/diskstats, whatever the disk's sector size
+_IDLE = slice(3, 5)  # columns of idle and iowait
+_ALL = slice(0, 8)  # the columns that follow, of guests, are included in user and nice
 
 
 class Ticks(NamedTuple):
-    """Of one core since the machine started; `of` is all of them."""
+    """Clock ticks of one core since boot."""
 
-    used: int
-    of: int
+    busy: int
+    total: int
 
 
 class Counters(NamedTuple):
-    """What the system has counted since it started; what it does not tell is empty.
+    """Counters of the system since boot; what it does not report is empty.
 
     Attributes:
-        cores: by number.
-        totals: bytes, milliseconds or faults, under the name of the rate that they become.
+        at: time of the reading, seconds of `perf_counter`.
+        cores: ticks by number of the core.
+        totals: bytes, seconds or faults, by the name of the rate that is derived from them.
     """
 
     at: float
@@ -38,7 +38,7 @@ class Counters(NamedTuple):
 
 
 class HostMeter:
-    """Samples the machine on a thread of its own, inside a `with`."""
+    """Samples the machine on its own thread, inside a `with` block."""
 
     def __init__(self, period_s: float = PERIOD_S) -> None:
         self._period_s = period_s
@@ -51,48 +51,47 @@ class HostMeter:
         self._open.enter_context(Sampler(self.sample, self._period_s))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def sample(self) -> None:
-        """Read the machine once, for the time since the last reading."""
+        """Add a sample for the time since the previous one."""
         latest = read_counters()
         self._samples.append(Sample(latest.at, rates(self._before, latest)))
         self._before = latest
 
     def readings(self, block: TimedBlock) -> Host | None:
-        """Raw samples in a block that says when it began; None where the system tells nothing."""
+        """Return the raw samples during a block whose start is known; None if there are none."""
         assert block.began is not None
-        told = during(self._samples, block.began, block.seconds, self._period_s)
-        if told is None:
+        columns = samples_during(self._samples, block.began, block.seconds, self._period_s)
+        if columns is None:
             return None
-        cores = {name: values for name, values in told.readings.items() if isinstance(name, int)}
-        named = {name: values for name, values in told.readings.items() if isinstance(name, str)}
-        return Host.model_validate({"at_s": told.at_s, "cores": cores, **named})
+        readings = columns.readings.items()
+        cores = {name: values for name, values in readings if isinstance(name, int)}
+        others = {name: values for name, values in readings if isinstance(name, str)}
+        return Host.model_validate({"at_s": columns.at_s, "cores": cores, **others})
 
 
-def rates(before: Counters, latest: Counters) -> Figures:
-    """Shares and rates between two readings; one that either lacks is left out."""
+def rates(before: Counters, latest: Counters) -> Readings:
+    """Return core utilizations (0 to 1) and rates per second between two readings.
+
+    Counters that either reading lacks are left out.
+    """
     seconds = latest.at - before.at
-    figures: Figures = {}
+    readings: Readings = {}
     for core in latest.cores.keys() & before.cores.keys():
-        ticks = latest.cores[core].of - before.cores[core].of
-        used = latest.cores[core].used - before.cores[core].used
+        ticks = latest.cores[core].total - before.cores[core].total
+        busy = latest.cores[core].busy - before.cores[core].busy
         if ticks > 0:
-            figures[core] = round(min(1.0, max(0.0, used / ticks)), 2)
+            readings[core] = round(min(1.0, max(0.0, busy / ticks)), 2)
     for name in latest.totals.keys() & before.totals.keys():
         rate = (latest.totals[name] - before.totals[name]) / seconds
-        figures[name] = round(rate, 2) if name == "disk_queue" else round(rate)
-    return dict(sorted(figures.items(), key=lambda item: str(item[0])))
+        readings[name] = round(rate, 2) if name == "disk_queue" else round(rate)
+    return dict(sorted(readings.items(), key=lambda item: str(item[0])))
 
 
 def read_counters() -> Counters:
-    """All of them, now."""
+    """Read all counters now."""
     return Counters(perf_counter(), _cores(), {**_disks(), **_faults()})
 
 
@@ -103,19 +102,19 @@ def _lines(path: str) -> list[list[str]]:
 
 
 def _cores() -> dict[int, Ticks]:
-    """Of each core that is switched on. Source: proc_stat(5)."""
-    found = {}
+    """Return the ticks of each core that is online. Source: proc_stat(5)."""
+    cores = {}
     for name, *ticks in filter(None, _lines("/proc/stat")):
         if name.startswith("cpu") and name != "cpu":
-            counted = [int(tick) for tick in ticks[_USED_AND_IDLE]]
-            found[int(name[3:])] = Ticks(sum(counted) - sum(counted[_IDLE]), sum(counted))
-    return found
+            counts = [int(count) for count in ticks[_ALL]]
+            cores[int(name[3:])] = Ticks(sum(counts) - sum(counts[_IDLE]), sum(counts))
+    return cores
 
 
 def _disks() -> dict[str, float]:
-    """Sums over all whole disks. Source: iostats.rst of the Linux kernel.
+    """Return sums over all disks. Source: iostats.rst of the Linux kernel.
 
-    Milliseconds in flight, summed over requests: a second of them in a second is one request.
+    `disk_queue` is the time in flight summed over requests, so its rate is the mean queue length.
     """
     disks = [fields for fields in _lines("/proc/diskstats") if _is_disk(fields[2])]
     if not disks:
@@ -128,17 +127,20 @@ def _disks() -> dict[str, float]:
 
 
 def _is_disk(name: str) -> bool:
-    """Not a partition, nor a loop, RAM or stacked device, whose bytes would count twice."""
+    """Whether a device is a disk.
+
+    Partitions and loop, RAM or stacked devices are not: their bytes would count twice.
+    """
     return Path(f"/sys/block/{name}/device").exists()
 
 
 def _faults() -> dict[str, float]:
-    """Page faults; a major one waited for a disk. Source: `pgfault` counts both kinds."""
-    found = {fields[0]: int(fields[1]) for fields in _lines("/proc/vmstat") if len(fields) == 2}
-    if "pgfault" not in found or "pgmajfault" not in found:
+    """Return page faults; major ones waited for a disk, and `pgfault` counts both kinds."""
+    counts = {fields[0]: int(fields[1]) for fields in _lines("/proc/vmstat") if len(fields) == 2}
+    if "pgfault" not in counts or "pgmajfault" not in counts:
         return {}
-    major = found["pgmajfault"]
+    major = counts["pgmajfault"]
     return {
-        "minor_faults_per_s": found["pgfault"] - major,
+        "minor_faults_per_s": counts["pgfault"] - major,
         "major_faults_per_s": major,
     }

@@ -1,4 +1,4 @@
-"""Processor time, memory and disk reads of this process and its children, from /proc by psutil."""
+"""CPU time, memory and disk reads of this process and its children, from /proc and psutil."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import psutil
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process tree has used since it began.
+    """What a process tree has used since it started.
 
     Attributes:
-        cpu_s: processor seconds, user and system.
-        read_bytes: bytes that came from the disk; page-cache hits are not among them.
-        disk_known: False where the system does not tell.
+        cpu_s: CPU seconds, user and system.
+        read_bytes: bytes read from the disk, without page-cache hits.
+        disk_known: False if the system does not report bytes read.
     """
 
     cpu_s: float
@@ -24,14 +24,14 @@ class Usage:
     disk_known: bool = True
 
     def since(self, before: Usage) -> Usage:
-        """What was used after `before`."""
+        """Return what was used after an earlier reading."""
         return Usage(
             self.cpu_s - before.cpu_s, self.read_bytes - before.read_bytes, self.disk_known
         )
 
 
 def tree_usage() -> Usage:
-    """Of this process and the children that it has now."""
+    """Return the usage of this process and its running children."""
     cpu_s, read_bytes, disk_known = 0.0, 0, True
     for process in _tree():
         with suppress(psutil.NoSuchProcess):
@@ -45,12 +45,12 @@ def tree_usage() -> Usage:
 
 
 def tree_peak_memory() -> int:
-    """Bytes: this process's largest resident size ever, and what its children hold alone now.
+    """Return this process's peak resident bytes plus the bytes unique to each child now.
 
     Pages that children share with their parent since the fork are counted once.
     """
-    here, *children = _tree()
-    total = _largest_resident(here)
+    this, *children = _tree()
+    total = _peak_resident(this)
     for child in children:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             total += child.memory_full_info().uss
@@ -58,22 +58,22 @@ def tree_peak_memory() -> int:
 
 
 def tree_memory(pid: int) -> int:
-    """Bytes resident in a process and its children now; pages that they share count for each."""
+    """Return the resident bytes of a process and its children; shared pages count repeatedly."""
     total = 0
     with suppress(psutil.NoSuchProcess):
-        here = psutil.Process(pid)
-        for process in [here, *here.children(recursive=True)]:
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
                 total += process.memory_info().rss
     return total
 
 
 def _tree() -> list[psutil.Process]:
-    here = psutil.Process()
-    return [here, *here.children(recursive=True)]
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]
 
 
-def _largest_resident(process: psutil.Process) -> int:
+def _peak_resident(process: psutil.Process) -> int:
     with suppress(OSError):
         for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -82,21 +82,22 @@ def _largest_resident(process: psutil.Process) -> int:
 
 
 def available_memory() -> int:
-    """Bytes that may still be taken: the system's, or less where a control group allows less."""
-    free = int(psutil.virtual_memory().available)
-    return min([free, *_cgroup_rooms()])
+    """Return the bytes of memory available, at most what the control group allows."""
+    available = int(psutil.virtual_memory().available)
+    return min([available, *_cgroup_available()])
 
 
-def _cgroup_rooms() -> list[int]:
-    pairs = [
+def _cgroup_available() -> list[int]:
+    """Return the bytes left under each memory limit: of cgroup v2, of v1, or none."""
+    files = [
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ]
-    rooms = []
-    for limit, used in pairs:
+    available = []
+    for limit, used in files:
         with suppress(OSError, ValueError):
-            rooms.append(_cgroup_value(limit) - _cgroup_value(used))
-    return rooms
+            available.append(_cgroup_value(limit) - _cgroup_value(used))
+    return available
 
 
 def _cgroup_value(name: str) -> int:
@@ -104,7 +105,7 @@ def _cgroup_value(name: str) -> int:
 
 
 def out_of_memory_kills() -> int:
-    """How many processes the kernel has killed for want of memory since it booted."""
+    """Return the number of processes that the kernel's OOM killer has killed since boot."""
     with suppress(OSError):
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):

@@ -1,90 +1,88 @@
-"""Samples with their times, taken on a thread while something else is timed."""
+"""Samples of meters, taken on a thread while a block is timed."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from types import TracebackType
 from typing import NamedTuple, Self
 
-Figures = dict[str | int, float]  # by reading; one of a processor core goes by its number
+Readings = dict[str | int, float]  # by name; those of a processor core by its number
 
 
 class Sample(NamedTuple):
-    """What was read at one time, seconds of `perf_counter`; readings that failed are not in it.
+    """Readings taken at one time; those that failed are missing.
 
-    On Linux that clock is CLOCK_MONOTONIC, one for all processes of the machine.
+    Attributes:
+        at: seconds of `perf_counter`, on Linux CLOCK_MONOTONIC, which all processes share.
+        readings: values by name.
     """
 
     at: float
-    figures: Figures
+    readings: Readings
 
 
 class Sampler:
-    """Calls a function again and again on a thread of its own, inside a `with`."""
+    """Calls a function periodically on its own thread, inside a `with` block."""
 
     def __init__(self, take: Callable[[], None], period_s: float) -> None:
         self._take = take
         self._period_s = period_s
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._until_done, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
 
-    def _until_done(self) -> None:
-        # The first after one period: a sample tells of the time before it.
+    def _run(self) -> None:
+        # The first call follows one period: a sample describes the time before it.
         while not self._done.wait(self._period_s):
             self._take()
 
 
-def now(figures: Figures) -> Sample:
-    """A sample of this moment."""
-    return Sample(perf_counter(), figures)
+def sample_now(readings: Readings) -> Sample:
+    """Return a sample with the current time."""
+    return Sample(perf_counter(), readings)
 
 
 class Columns(NamedTuple):
-    """Samples of one block, by reading; None where a reading failed that once.
+    """The samples of one block as columns.
 
     Attributes:
-        at_s: seconds after the block began.
+        at_s: time of each sample, seconds after the block began.
+        readings: values of each reading; None where it failed.
     """
 
     at_s: list[float]
     readings: dict[str | int, list[float | None]]
 
 
-def during(
+def samples_during(
     samples: Sequence[Sample], began: float, seconds: float, period_s: float
 ) -> Columns | None:
-    """Those samples that tell of a block; None without any.
+    """Return the samples that describe a block; None if there is none.
 
-    A sample tells of the period before it, so one soon after the block began is not of the block.
+    A sample describes the period before it. So samples within half a period of the block's start
+    are left out.
     """
     end = began + seconds
-    kept = [one for one in samples if began + period_s / 2 <= one.at <= end]
-    if not any(one.figures for one in kept):
+    inside = [sample for sample in samples if began + period_s / 2 <= sample.at <= end]
+    if not any(sample.readings for sample in inside):
         return None
-    names = dict.fromkeys(name for one in kept for name in one.figures)
+    names = dict.fromkeys(name for sample in inside for name in sample.readings)
     return Columns(
-        [round(one.at - began, 3) for one in kept],
-        {name: [one.figures.get(name) for one in kept] for name in names},
+        [round(sample.at - began, 3) for sample in inside],
+        {name: [sample.readings.get(name) for sample in inside] for name in names},
     )
 
 
-def begins(at_s: Sequence[float]) -> list[float]:
-    """When the time began that each sample tells of: at the sample before it."""
+def interval_starts(at_s: Sequence[float]) -> list[float]:
+    """Return the start of the interval that each sample covers: the previous sample's time."""
     if len(at_s) < 2:
         return [0.0] * len(at_s)
     return [max(0.0, 2 * at_s[0] - at_s[1]), *at_s[:-1]]

@@ -1,1 +1,1 @@
-"""Comparing the pixels of two loaders."""
+"""Pixel checks: whether loaders give the same pixels, and why not."""

@@ -1,4 +1,4 @@
-"""The worst differences as one PNG: reference, loader, and the difference amplified."""
+"""Draws the worst differences into one PNG: reference, loader, and the amplified difference."""
 
 from __future__ import annotations
 
@@ -7,49 +7,61 @@ from pathlib import Path
 import numpy as np
 
 from feedbench.bench.files import replacing
-from feedbench.bench.pixels.compare import Pictures, Worst, difference
+from feedbench.bench.pixels.compare import Images, difference
+from feedbench.bench.pixels.result import ImageDifference
 
-_TILE, _GAP, _TEXT = 160, 6, 30  # pixels
-_AMPLIFIED = 8
+_TILE, _GAP, _CAPTION = 160, 6, 30  # pixels
+_AMPLIFICATION = 8
 _INK, _PAPER = (20, 20, 20), (255, 255, 255)
-_LONGEST = 78  # signs of a caption
+_MAX_PATH = 78  # characters of a caption's line
 
 
 class ContactSheet:
-    """Gathers lines of three pictures, then writes them."""
+    """Collects rows of three images and a caption, then writes them."""
 
     def __init__(self) -> None:
-        self._lines: list[tuple[str, list[Pictures]]] = []
+        self._rows: list[tuple[str, list[Images]]] = []
 
-    def add(self, loader: str, worst: list[Worst], own: Pictures, reference: Pictures) -> None:
-        """A loader's worst images, uint8 `[images, side, side, 3]`, and the reference's."""
-        for one, shown, wanted in zip(worst, own, reference, strict=True):
-            apart = np.clip(difference(shown, wanted) * _AMPLIFIED, 0, 255).astype(np.uint8)
-            caption = f"{loader}: mean {one.mean:.2f}, largest {one.largest}, {one.reason}"
-            self._lines.append((f"{caption}\n{_short(one.path)}", [wanted, shown, apart]))
+    def add(
+        self, loader: str, worst: list[ImageDifference], images: Images, reference: Images
+    ) -> None:
+        """Add a row for each of a loader's worst differences.
+
+        Args:
+            loader: name and settings.
+            worst: the differences.
+            images: the loader's images of them, uint8 `[images, side, side, 3]`.
+            reference: the reference's images of them.
+        """
+        for result, image, expected in zip(worst, images, reference, strict=True):
+            amplified = np.clip(difference(image, expected) * _AMPLIFICATION, 0, 255)
+            numbers = f"mean {result.mean:.2f}, largest {result.largest}, {result.reason}"
+            caption = f"{loader}: {numbers}\n{_shortened(result.path)}"
+            self._rows.append((caption, [expected, image, amplified.astype(np.uint8)]))
 
     def write(self, path: Path) -> None:
-        """Write the PNG, whole or not at all.
+        """Write the PNG atomically.
 
         Raises:
-            RecordError: it cannot be written.
+            RecordError: the file cannot be written.
         """
         from PIL import Image, ImageDraw
 
-        height = max(1, len(self._lines)) * (_TILE + _TEXT + _GAP) + _TEXT
+        height = max(1, len(self._rows)) * (_TILE + _CAPTION + _GAP) + _CAPTION
         sheet = Image.new("RGB", (3 * (_TILE + _GAP) + _GAP, height), _PAPER)
         draw = ImageDraw.Draw(sheet)
-        head = f"reference | loader | difference x {_AMPLIFIED}"
-        draw.text((_GAP, _GAP), head if self._lines else "no difference", _INK)
-        for number, (caption, pictures) in enumerate(self._lines):
-            top = _TEXT + number * (_TILE + _TEXT + _GAP)
+        head = f"reference | loader | difference x {_AMPLIFICATION}"
+        draw.text((_GAP, _GAP), head if self._rows else "no difference", _INK)
+        for index, (caption, images) in enumerate(self._rows):
+            top = _CAPTION + index * (_TILE + _CAPTION + _GAP)
             draw.text((_GAP, top), caption, _INK)
-            for column, shown in enumerate(pictures):
-                tile = Image.fromarray(shown).resize((_TILE, _TILE), Image.Resampling.NEAREST)
-                sheet.paste(tile, (_GAP + column * (_TILE + _GAP), top + _TEXT))
-        with replacing(path) as beside:
-            sheet.save(beside, "PNG", optimize=True)
+            for column, pixels in enumerate(images):
+                tile = Image.fromarray(pixels).resize((_TILE, _TILE), Image.Resampling.NEAREST)
+                sheet.paste(tile, (_GAP + column * (_TILE + _GAP), top + _CAPTION))
+        with replacing(path) as temporary:
+            sheet.save(temporary, "PNG", optimize=True)
 
 
-def _short(path: str) -> str:
-    return path if len(path) <= _LONGEST else f"…{path[1 - _LONGEST :]}"
+def _shortened(path: str) -> str:
+    """Return the end of a path that is too long for a caption."""
+    return path if len(path) <= _MAX_PATH else f"…{path[1 - _MAX_PATH :]}"

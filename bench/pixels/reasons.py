@@ -1,4 +1,4 @@
-"""Why two loaders show a file differently: by doing the one thing otherwise that may explain it."""
+"""Finds out why two loaders decode a file differently, by changing one step at a time."""
 
 from __future__ import annotations
 
@@ -8,57 +8,62 @@ from typing import Any
 
 import numpy as np
 
-from feedbench.bench.pixels.compare import Pictures, difference
+from feedbench.bench.pixels.compare import Images, difference
 from feedbench.loaders import BatchSpec
 from feedbench.loaders.images.pillow import fitted, picture
 
 UNKNOWN = "unknown"
-_EXPLAINED = 1 / 3  # of the difference, that may be left for a reason to be called the reason
-_ROUNDING = 0.5  # levels that whole and real filters differ by, whatever else differs
-Picture = Callable[[], Any]
+_MAX_REMAINDER = 1 / 3  # fraction of a difference that its reason may leave unexplained
+_ROUNDING = 0.5  # mean difference, in levels, of filters that round and filters that do not
+Load = Callable[[], Any]  # returns a Pillow image
 
 
-def reason(path: str, spec: BatchSpec, own: Pictures, reference: Pictures) -> str:
-    """The one alteration that turns the agreed picture into either of the two that differ.
+def find_reason(path: str, spec: BatchSpec, image: Images, reference: Images) -> str:
+    """Return the one change of decoding or resizing that explains a difference, or "unknown".
+
+    A change explains it if one loader's image is close to the standard decoding and the other's to
+    the decoding with that change.
 
     Args:
-        own: a loader's picture of the file, uint8 `[side, side, 3]`.
-        reference: another's.
+        path: the file.
+        spec: what an image must be.
+        image: a loader's image of the file, uint8 `[side, side, 3]`.
+        reference: another loader's image.
     """
-    agreed = _made(lambda: picture(path, spec), spec)
-    if agreed is None:
+    standard = _loaded(lambda: picture(path, spec), spec)
+    if standard is None:
         return UNKNOWN
-    apart = difference(own, reference)
-    if apart.max() <= 1:
+    levels = difference(image, reference)
+    if levels.max() <= 1:
         return "rounding"
-    mean = float(apart.mean())
-    best, name = max(mean * _EXPLAINED, min(_ROUNDING, mean * 0.7)), UNKNOWN
-    for altered_name, altered in _alterations(path, spec):
-        left = min(
-            _apart(own, altered) + _apart(reference, agreed),
-            _apart(reference, altered) + _apart(own, agreed),
+    mean = float(levels.mean())
+    smallest, reason = max(mean * _MAX_REMAINDER, min(_ROUNDING, mean * 0.7)), UNKNOWN
+    for name, changed in _changed_images(path, spec):
+        remainder = min(
+            _distance(image, changed) + _distance(reference, standard),
+            _distance(reference, changed) + _distance(image, standard),
         )
-        if left < best:
-            best, name = left, altered_name
-    return name
+        if remainder < smallest:
+            smallest, reason = remainder, name
+    return reason
 
 
-def _apart(one: Pictures, other: Pictures) -> float:
-    return float(difference(one, other).mean())
+def _distance(first: Images, second: Images) -> float:
+    return float(difference(first, second).mean())
 
 
-def _alterations(path: str, spec: BatchSpec) -> Iterator[tuple[str, Pictures]]:
-    """Each thing that libraries do differently, done differently."""
-    tried = [
-        *((name, lambda other=other: picture(path, other), other) for name, other in _specs(spec)),
-        *((name, lambda how=how: _jpeg(path, **how), spec) for name, how in _JPEG),
-        ("depth", lambda: _cut(path), spec),
-        ("alpha", lambda: _opened(path), spec),
+def _changed_images(path: str, spec: BatchSpec) -> Iterator[tuple[str, Images]]:
+    """Yield the file with each change that is possible, and the name of the change."""
+    changes: list[tuple[str, Load, BatchSpec]] = [
+        *((name, lambda spec=other: picture(path, spec), other) for name, other in _specs(spec)),
+        *((name, lambda kwargs=kwargs: _jpeg(path, **kwargs), spec) for name, kwargs in _JPEG),
+        ("depth", lambda: _truncated_depth(path), spec),
+        ("alpha", lambda: _without_alpha(path), spec),
     ]
-    for name, make, other in tried:
-        altered = _made(make, other)
-        if altered is not None:
-            yield name, altered
+    for name, load, changed_spec in changes:
+        image = _loaded(load, changed_spec)
+        if image is not None:
+            yield name, image
 
 
 _JPEG: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -69,52 +74,55 @@ _JPEG: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def _specs(spec: BatchSpec) -> Iterator[tuple[str, BatchSpec]]:
-    def altered(**fields: Any) -> BatchSpec:
+    """Yield the spec with each of its steps changed, and the name of the step."""
+
+    def changed(**fields: Any) -> BatchSpec:
         return spec.model_copy(update=fields)
 
-    yield "orientation", altered(orientation="ignore" if spec.orientation == "apply" else "apply")
+    yield "orientation", changed(orientation="ignore" if spec.orientation == "apply" else "apply")
     if spec.interpolation == "nearest":
-        yield "resize filter", altered(interpolation="bilinear")
-        yield "resize filter", altered(interpolation="bilinear", antialias=True)
+        yield "resize filter", changed(interpolation="bilinear")
+        yield "resize filter", changed(interpolation="bilinear", antialias=True)
     else:
-        yield "resize filter", altered(interpolation="nearest", antialias=False)
-        yield "antialiasing", altered(antialias=not spec.antialias)
+        yield "resize filter", changed(interpolation="nearest", antialias=False)
+        yield "antialiasing", changed(antialias=not spec.antialias)
 
 
-def _made(make: Picture, spec: BatchSpec) -> Pictures | None:
-    """In the spec's size; None where the file does not allow the alteration."""
+def _loaded(load: Load, spec: BatchSpec) -> Images | None:
+    """Return the image in the spec's size; None if the change does not apply to the file."""
     try:
-        image = fitted(make(), spec)
+        image = fitted(load(), spec)
     except Exception:  # a file of another format, without alpha, of 8 bits …
         return None
     return np.asarray(image, np.uint8)
 
 
-def _jpeg(path: str, **how: Any) -> Any:
+def _jpeg(path: str, **kwargs: Any) -> Any:
+    """Decode a JPEG by TensorFlow, with other options than usual."""
     import tensorflow as tf
     from PIL import Image
 
     data = Path(path).read_bytes()
     if not data.startswith(b"\xff\xd8"):  # decode_jpeg would decode other formats too
-        raise ValueError("no JPEG")
-    options = {"dct_method": "INTEGER_ACCURATE", **how}
+        raise ValueError("not a JPEG")
+    options = {"dct_method": "INTEGER_ACCURATE", **kwargs}
     pixels = tf.io.decode_jpeg(data, channels=3, **options)
     return Image.fromarray(pixels.numpy())
 
 
-def _opened(path: str) -> Any:
-    """By Pillow's plain conversion, which forgets alpha."""
+def _without_alpha(path: str) -> Any:
+    """Drop alpha, as Pillow's plain conversion does, instead of drawing over the background."""
     from PIL import Image
 
     with Image.open(path) as image:
         return image.convert("RGB")
 
 
-def _cut(path: str) -> Any:
-    """16 bits cut at 255 instead of scaled."""
+def _truncated_depth(path: str) -> Any:
+    """Clip 16 bits at 255 instead of scaling them."""
     from PIL import Image
 
     with Image.open(path) as image:
         if not image.mode.startswith("I;16"):
-            raise ValueError("8 bits")
+            raise ValueError("not 16 bits")
         return Image.fromarray(np.minimum(np.asarray(image), 255).astype(np.uint8)).convert("RGB")

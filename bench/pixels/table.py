@@ -1,4 +1,4 @@
-"""A pixel check, as people see it."""
+"""Prints the result of a pixel check."""
 
 from __future__ import annotations
 
@@ -8,62 +8,64 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from feedbench.bench.pixels.compare import LoaderPixels, Pixels
+from feedbench.bench.pixels.result import LoaderPixels, PixelComparison
 from feedbench.bench.plan.plan import Choice
 
-_SHOWN = 3  # worst images that are named for each loader
+_LISTED = 3  # images listed for each loader
 
 
-def table(found: Pixels) -> Table:
-    """One row a loader; the first is what the others are held against."""
-    made = Table(
-        caption=f"{found.images:,} images; differences in levels of 0 to 255. same: no image "
-        f"differs by more than {found.tolerance:g} on average.",
+def table(comparison: PixelComparison) -> Table:
+    """Return a table with one row per loader; the first that did not fail is the reference."""
+    table = Table(
+        caption=f"{comparison.images:,} images; differences in levels of 0 to 255. same: no image "
+        f"differs by more than {comparison.tolerance:g} on average.",
         caption_justify="left",
     )
-    made.add_column("loader and settings", overflow="fold")
+    table.add_column("loader and settings", overflow="fold")
     for name in ("identical", "mean", "worst image", "largest", "reason", ""):
-        made.add_column(name, justify="right")
-    for one in found.loaders:
-        made.add_row(*map(Text, _row(one, is_reference=name_of(one) == found.reference)))
-    return made
+        table.add_column(name, justify="right")
+    for result in comparison.loaders:
+        is_reference = name_of(result) == comparison.reference
+        table.add_row(*map(Text, _row(result, is_reference=is_reference)))
+    return table
 
 
-def name_of(one: LoaderPixels) -> str:
-    """Loader and settings."""
-    return str(Choice(loader=one.loader, settings=one.settings))
+def name_of(result: LoaderPixels) -> str:
+    """Return loader and settings as text."""
+    return str(Choice(loader=result.loader, settings=result.settings))
 
 
-def worst_images(found: Pixels) -> Iterator[str]:
-    """The worst of each loader, a line each."""
-    for one in found.loaders:
-        for image in one.worst[:_SHOWN]:
+def worst_images(comparison: PixelComparison) -> Iterator[str]:
+    """Yield one line for each of the images that differ most."""
+    for result in comparison.loaders:
+        for image in result.worst[:_LISTED]:
             yield (
-                f"{name_of(one)}: {image.path}: mean {image.mean:.2f}, largest {image.largest}: "
+                f"{name_of(result)}: {image.path}: mean {image.mean:.2f}, largest {image.largest}: "
                 f"{image.reason}"
             )
 
 
-def verdict(found: Pixels) -> str:
-    """Which of them may be compared for speed."""
-    others = [name_of(one) for one in found.loaders if not one.within]
+def verdict(comparison: PixelComparison) -> str:
+    """Return one sentence that says which loaders give the pixels of the reference."""
+    others = [name_of(result) for result in comparison.loaders if not result.within]
     if not others:
-        return f"All give the pixels of {found.reference}, within the tolerance."
-    return f"Other pixels than {found.reference}: {'; '.join(others)}."
+        return f"All loaders give the pixels of {comparison.reference}, within the tolerance."
+    return f"Other pixels than {comparison.reference}: {'; '.join(others)}."
 
 
-def _row(one: LoaderPixels, *, is_reference: bool) -> list[str]:
-    if one.error:
-        return [name_of(one), "–", "–", "–", "–", one.error, "failed"]
+def _row(result: LoaderPixels, *, is_reference: bool) -> list[str]:
+    name = name_of(result)
+    if result.error:
+        return [name, "–", "–", "–", "–", result.error, "failed"]
     if is_reference:
-        return [name_of(one), "", "", "", "", "", "reference"]
-    reasons = Counter(image.reason for image in one.worst)
+        return [name, "", "", "", "", "", "reference"]
+    reasons = Counter(image.reason for image in result.worst)
     return [
-        name_of(one),
-        f"{one.identical:.1%}",
-        f"{one.mean:.3f}",
-        f"{one.worst_mean:.2f}",
-        str(one.largest),
-        ", ".join(name for name, _ in reasons.most_common()),
-        "same" if one.within else "different",
+        name,
+        f"{result.identical:.1%}",
+        f"{result.mean:.3f}",
+        f"{result.worst_mean:.2f}",
+        str(result.largest),
+        ", ".join(reason for reason, _ in reasons.most_common()),
+        "same" if result.within else "different",
     ]

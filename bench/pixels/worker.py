@@ -1,32 +1,32 @@
-"""The child process of a pixel check: TensorFlow stays out of the process that measures."""
+"""The child process of a pixel check, so that the parent does not import TensorFlow."""
 
 from __future__ import annotations
 
-from feedbench.bench.pixels.compare import compare, sampled
+from feedbench.bench.pixels.compare import compare, random_rows
 from feedbench.bench.pixels.contact_sheet import ContactSheet
-from feedbench.bench.pixels.messages import Compared, PixelJob, Reading
-from feedbench.bench.pixels.reasons import reason
+from feedbench.bench.pixels.messages import Comparison, LoaderStarted, PixelJob
+from feedbench.bench.pixels.reasons import find_reason
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import Manifest
 
 
 def compare_pixels(job: PixelJob, channel: Channel) -> None:
-    """Compare, draw if asked to, answer."""
+    """Compare, write the contact sheet if requested, and answer with the result."""
     sheet = ContactSheet()
-    pixels = compare(
+    comparison = compare(
         job.choices,
-        sampled(Manifest.read(job.manifest), job.images, job.seed),
+        random_rows(Manifest.read(job.manifest), job.images, job.seed),
         job.spec,
         tolerance=job.tolerance,
-        worst=job.worst,
+        worst_images=job.worst_images,
         on_error=job.on_error,
-        started=lambda name: channel.answer(Reading(name=name)),
-        explain=reason,
-        show=sheet.add,
+        on_reading=lambda name: channel.answer(LoaderStarted(name=name)),
+        explain=find_reason,
+        draw=sheet.add,
     )
     if job.sheet:
         sheet.write(job.sheet)
-    channel.answer(Compared(pixels=pixels))
+    channel.answer(Comparison(pixels=comparison))
 
 
 if __name__ == "__main__":

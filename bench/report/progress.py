@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from feedbench.bench.trials.run import Event, Report
+from feedbench.bench.trials.run import OnEvent, TrialEvent
 
 _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
 
@@ -37,7 +37,7 @@ def progress_bar(console: Console, *columns: TextColumn) -> Progress:
 
 
 @contextmanager
-def bench_progress(console: Console) -> Iterator[Report]:
+def bench_progress(console: Console) -> Iterator[OnEvent]:
     """Yields the callback that shows the events of a bench."""
     if not console.is_terminal:
         yield lambda event: _print_event(console, event)
@@ -100,7 +100,7 @@ def _advance_files(progress: Progress, task: TaskID, count: int) -> None:
         progress.update(task, rate=f"{speed:,.0f} files/s")
 
 
-def _update_bar(progress: Progress, task: TaskID, event: Event) -> None:
+def _update_bar(progress: Progress, task: TaskID, event: TrialEvent) -> None:
     rate = f"{event.rate:,.0f} images/s" if event.rate else ""
     progress.update(
         task, description=_activity(event), completed=event.done, total=event.blocks, rate=rate
@@ -109,7 +109,7 @@ def _update_bar(progress: Progress, task: TaskID, event: Event) -> None:
         progress.console.print(f"{event.choice}: {event.reason}", style="red", highlight=False)
 
 
-def _print_event(console: Console, event: Event) -> None:
+def _print_event(console: Console, event: TrialEvent) -> None:
     if event.kind == "warming":
         return
     text = _activity(event)
@@ -129,8 +129,8 @@ _ACTIVITIES = {
 }
 
 
-def _activity(event: Event) -> str:
+def _activity(event: TrialEvent) -> str:
     """Returns what is happening to a trial, with the images of a warm-up that fills a cache."""
-    fills_cache = event.kind == "warming" and event.images < event.of
-    images = f" ({event.images} of {event.of} images)" if fills_cache else ""
+    fills_cache = event.kind == "warming" and event.images < event.images_needed
+    images = f" ({event.images} of {event.images_needed} images)" if fills_cache else ""
     return f"{_ACTIVITIES[event.kind]} {event.choice}{images}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from feedbench.bench.meters.gpu import throttling
-from feedbench.bench.meters.sampling import begins
+from feedbench.bench.meters.sampling import interval_starts
 from feedbench.bench.record import Block, Gpu
 from feedbench.bench.report.figures import saved_figure
 
@@ -95,7 +95,7 @@ def _draw_cores(axes: Any, blocks: Sequence[Block], starts: Sequence[float]) -> 
     for block, start in zip(blocks, starts, strict=True):
         if block.host is None:
             continue
-        edges = start + np.array([begins(block.host.at_s)[0], *block.host.at_s])
+        edges = start + np.array([interval_starts(block.host.at_s)[0], *block.host.at_s])
         no_samples = [None] * len(block.host.at_s)
         in_use = np.array([block.host.cores.get(core, no_samples) for core in cores], float)
         rows = np.arange(len(cores) + 1) - 0.5
@@ -143,7 +143,7 @@ def _draw_line(
         track = read(block)
         if _has_values(track):
             at_s, values = track
-            edges = start + np.array([begins(at_s)[0], *at_s])
+            edges = start + np.array([interval_starts(at_s)[0], *at_s])
             level = np.array(values, float)
             handles.append(axes.stairs(level, edges, baseline=None, color=color, label=label))
     return handles[:1]
@@ -156,7 +156,7 @@ def _shade_throttling(
     spans = []
     for block, start in zip(blocks, starts, strict=True):
         for gpu in _gpus(block, index):
-            periods = zip(begins(gpu.at_s), gpu.at_s, gpu.clock_reasons, strict=False)
+            periods = zip(interval_starts(gpu.at_s), gpu.at_s, gpu.clock_reasons, strict=False)
             for begin, end, bits in periods:
                 if bits is not None and (reasons := throttling(bits)):
                     label = f"clocks reduced: {', '.join(reasons)}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from feedbench.bench.meters.gpu import throttling
-from feedbench.bench.meters.sampling import begins
+from feedbench.bench.meters.sampling import interval_starts
 from feedbench.bench.record import Block, Gpu, Host
 
 Event = dict[str, Any]
@@ -110,7 +110,7 @@ def _counters(pid: int, begin: int, at_s: Sequence[float], series: Series) -> It
     A counter keeps its value until the next one, while a sample covers the time before it.
     """
     for name, samples in series.items():
-        for period_start, sample in zip(begins(at_s), samples, strict=False):
+        for period_start, sample in zip(interval_starts(at_s), samples, strict=False):
             if sample is not None:
                 yield {
                     "ph": "C",

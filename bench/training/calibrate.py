@@ -14,7 +14,7 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial
-from feedbench.bench.trials.run import Report, run
+from feedbench.bench.trials.run import OnEvent, run
 from feedbench.loaders import BASELINE, BatchSpec, Manifest
 from feedbench.loaders.manifest import SCHEMA
 from feedbench.trainer import Recipe
@@ -23,7 +23,7 @@ _CLASSES = 1000
 
 
 def calibrate(
-    spec: BatchSpec, recipe: Recipe, timing: Timing, folder: Path, report: Report
+    spec: BatchSpec, recipe: Recipe, timing: Timing, folder: Path, report: OnEvent
 ) -> tuple[Trial, Estimate]:
     """The trainer's own rate, images a second, and its record, which is kept in the folder.
 

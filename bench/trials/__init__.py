@@ -1,1 +1,1 @@
-"""Blocks of all trials, interleaved, each trial in a process of its own."""
+"""Trials: one process per trial, whose timed blocks are interleaved with those of the others."""

@@ -1,4 +1,4 @@
-"""The timed window: pull a batch, hand it over, again."""
+"""The timed window: batches pulled from a stream and handed to a consumer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from feedbench.bench.consumers.base import Consumer
 from feedbench.bench.record import TimedBlock
 from feedbench.loaders import Batch
 
-LEAST_STEPS = 3  # of a block, however slow the step
+MIN_STEPS = 3  # per block, however slow the step
 
 
 def timed_block(
-    batches: Iterator[Batch], consumer: Consumer, seconds: float, least_steps: int = LEAST_STEPS
+    batches: Iterator[Batch], consumer: Consumer, seconds: float, min_steps: int = MIN_STEPS
 ) -> TimedBlock:
-    """Feed the consumer for so many seconds, from its device idle to its device idle.
+    """Feed the consumer and return the raw times of each step.
 
-    The stream goes on afterwards: the end of an iterator, which may stall, is never timed.
+    The block begins and ends with an idle device, so no unfinished step is counted. The stream can
+    be used afterwards: it is never read to its end, where an iterator may stall.
+
+    Args:
+        batches: an endless stream.
+        seconds: minimum duration.
+        min_steps: minimum number of steps.
     """
     waits: list[float] = []
     steps: list[float] = []
@@ -25,7 +31,7 @@ def timed_block(
     consumer.finish()
     begin = ready = perf_counter()
     end = begin + seconds
-    while ready < end or len(steps) < least_steps:
+    while ready < end or len(steps) < min_steps:
         batch = next(batches)
         arrived = perf_counter()
         consumer.step(batch)
@@ -34,10 +40,10 @@ def timed_block(
         steps.append(ready - arrived)
         images += len(batch.labels)
     consumer.finish()
-    taken = perf_counter() - begin
+    elapsed = perf_counter() - begin
     return TimedBlock(
         began=round(begin, 6),
-        seconds=taken,
+        seconds=elapsed,
         images=images,
         wait_s=_rounded(waits),
         step_s=_rounded(steps),
@@ -45,5 +51,5 @@ def timed_block(
 
 
 def _rounded(seconds: list[float]) -> list[float]:
-    """To the microsecond: below it is the clock's own noise."""
+    """Round to microseconds, the noise of the clock."""
     return [round(value, 6) for value in seconds]

@@ -1,4 +1,4 @@
-"""The page cache as a measurement needs it, warm or cold, and what proves that it was."""
+"""Enforces a warm or cold page cache for a block, and verifies it by the bytes read from disk."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.record import CacheState
 from feedbench.loaders import Batch, Manifest
 
-# Shares of the consumed files' bytes that came from the disk. A buffer that is fuller at the end of
-# a block than at its start, or a read ahead, moves the one by a few percent, a
-# library that is loaded late the other.
-LEAST_COLD = 0.9
-MOST_WARM = 0.03
-_CHUNK = 1 << 20
-_PROBED = 8  # files by which it is found out whether any can be evicted
+# Fractions of the consumed files' bytes that were read from the disk. Prefetch buffers that grow
+# during a block, and read-ahead, shift the cold fraction by a few percent; lazily loaded libraries
+# shift the warm one.
+MIN_COLD = 0.9
+MAX_WARM = 0.03
+_CHUNK_BYTES = 1 << 20
+_TEST_FILES = 8  # files that are evicted to find out whether eviction works
 
 
 class Files:
-    """A manifest's files as the page cache sees them."""
+    """The files of a manifest, as far as the page cache is concerned."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._sizes = np.full(len(manifest), -1, np.int64)
 
     def evict(self, rows: NDArray[np.int64] | None = None, *, sync: bool = False) -> None:
-        """Drop the pages of some rows' files, or of all; what is missing is passed over."""
+        """Drop the pages of the files of some rows, or of all rows; ignore missing files."""
         evict(self._paths(rows), sync=sync)
 
     def warm(self) -> None:
         """Read every file once, so that its pages are in memory."""
         for path in self._paths(None):
             with suppress(OSError), Path(os.fsdecode(path)).open("rb", buffering=0) as file:
-                while file.read(_CHUNK):
+                while file.read(_CHUNK_BYTES):
                     pass
 
     def size(self, rows: NDArray[np.int64]) -> int:
-        """Bytes of these rows' files; one that comes twice counts twice."""
+        """Return the total bytes of the files of some rows; repeated rows count repeatedly."""
         new = np.unique(rows[self._sizes[rows] < 0])
         for row, path in zip(new.tolist(), self._manifest.paths(new), strict=True):
             self._sizes[row] = _size(path)
         return int(self._sizes[rows].sum())
 
     def _paths(self, rows: NDArray[np.int64] | None) -> list[bytes]:
-        chosen = np.arange(len(self._manifest)) if rows is None else rows
-        return self._manifest.paths(chosen)
+        selected = np.arange(len(self._manifest)) if rows is None else rows
+        return self._manifest.paths(selected)
 
 
-class Watched:
-    """A consumer whose files are counted, and evicted as soon as it has their batch.
+class CacheStateConsumer:
+    """Wraps a consumer: counts the bytes of its files, and evicts them again if they must be cold.
 
-    Without that the second epoch of a block would come from memory. Evicting takes about 13 µs a
-    file, which count as the consumer's.
+    Without the eviction, the second epoch of a block would be read from memory. It takes about
+    13 µs per file, which count as the consumer's time.
     """
 
     def __init__(self, consumer: Consumer, files: Files, state: CacheState) -> None:
@@ -70,90 +70,91 @@ class Watched:
         self._rows: list[NDArray[np.int64]] = []
 
     def step(self, batch: Batch) -> None:
-        """Hand the batch on."""
+        """Pass the batch to the consumer, then evict its files if they must be cold."""
         self._consumer.step(batch)
         self._rows.append(batch.rows)
         if self._cold:
             self._files.evict(batch.rows)
 
     def finish(self) -> None:
-        """Return when the device has done all that it was given."""
+        """Wait until the consumer's device is idle."""
         self._consumer.finish()
 
-    def begin_block(self, *, warm_again: bool = False) -> None:
-        """Bring the files into their state, and count from here.
+    def begin_block(self, *, rewarm: bool = False) -> None:
+        """Put the files into the cache state, and count bytes from here.
 
         Args:
-            warm_again: read every file again, since others have evicted some.
+            rewarm: read warm files again, because another process has evicted some.
         """
-        if warm_again and not self._cold:
+        if rewarm and not self._cold:
             self._files.warm()
         if self._cold:
             self._files.evict(sync=True)
         self._rows.clear()
 
     def consumed_bytes(self) -> int:
-        """Of the files in the batches since the block began."""
+        """Return the bytes of the files of all batches since the block began."""
         return self._files.size(np.concatenate([np.empty(0, np.int64), *self._rows]))
 
 
-def unproven(state: CacheState | None, read: int | None, consumed: int | None) -> str | None:
-    """Why a block's cache state is not proven; None where it is, or none was asked for.
+def unproven_reason(state: CacheState | None, read: int | None, consumed: int | None) -> str | None:
+    """Return why a block's cache state is not proven; None if it is, or if none was requested.
 
     Args:
-        read: bytes that came from the disk; None where the system does not tell.
+        state: the requested cache state.
+        read: bytes that were read from the disk; None if unknown.
         consumed: bytes of the files in the block's batches.
     """
     if state is None:
         return None
     if read is None or not consumed:
-        return f"{state} not proven: the system does not tell what is read from the disk"
-    share = read / consumed
-    if state == "cold" and share < LEAST_COLD:
-        return f"not cold: {share:.0%} of the bytes came from the disk"
-    if state == "warm" and share > MOST_WARM:
-        return f"not warm: {share:.0%} of the bytes came from the disk"
+        return f"{state} not proven: the system does not report bytes read from the disk"
+    fraction = read / consumed
+    if state == "cold" and fraction < MIN_COLD:
+        return f"not cold: {fraction:.0%} of the bytes came from the disk"
+    if state == "warm" and fraction > MAX_WARM:
+        return f"not warm: {fraction:.0%} of the bytes came from the disk"
     return None
 
 
 def check_cold(manifest: Manifest) -> None:
-    """Refuse to measure cold where files cannot be evicted.
+    """Check that the files of a manifest can be evicted from the page cache.
 
     Raises:
-        PlanError: they stay in memory, or the system does not tell.
+        PlanError: they stay in memory, or the system does not report bytes read from the disk.
     """
-    rows = np.linspace(0, len(manifest) - 1, min(_PROBED, len(manifest))).astype(np.int64)
-    if reason := _stays(manifest.paths(np.unique(rows))):
+    rows = np.linspace(0, len(manifest) - 1, min(_TEST_FILES, len(manifest))).astype(np.int64)
+    if reason := _not_evictable(manifest.paths(np.unique(rows))):
         raise PlanError(f"--cache-state cold: {manifest.root}: {reason}")
 
 
-def _stays(paths: list[bytes]) -> str | None:
-    """Why files cannot be evicted; None where they can: found out by doing it."""
+def _not_evictable(paths: list[bytes]) -> str | None:
+    """Evict some files and read them; return why they did not come from the disk, or None."""
     if sys.platform != "linux":
-        return f"files cannot be evicted from the page cache on {sys.platform}; only on Linux"
-    # A file that was just written may be evicted only once it is on the disk: evict syncs it.
-    evict(paths, sync=True)
+        return f"files can be evicted from the page cache only on Linux, not on {sys.platform}"
+    evict(paths, sync=True)  # pages of a file that was just written are dropped only after a sync
     before = read_bytes()
     for path in paths:
         with suppress(OSError):
             Path(os.fsdecode(path)).read_bytes()
     after = read_bytes()
     if before is None or after is None:
-        return "the system does not tell what is read from the disk, so cold could not be proven"
-    if after - before < LEAST_COLD * sum(_size(path) for path in paths):
+        return "the system does not report bytes read from the disk, so cold could not be proven"
+    if after - before < MIN_COLD * sum(_size(path) for path in paths):
         return (
             "after eviction its files are not read from a local disk; it is a network share, in "
-            "memory, or in another program's cache"
+            "memory, or cached by another program"
         )
     return None
 
 
 def evict(paths: Iterable[bytes], *, sync: bool) -> None:
-    """Drop files' pages from the page cache; it needs no privilege. Missing files are passed over.
+    """Drop the pages of files from the page cache, which needs no privilege; ignore missing files.
 
     Args:
-        sync: write each to the disk first: only clean pages can be dropped. It costs several times
-            what evicting does, and a file that nobody writes needs it once.
+        sync: write each file to the disk first, because only clean pages can be dropped. This
+            costs several times as much as the eviction; once is enough for files that are only
+            read.
     """
     for path in paths:
         with suppress(OSError):
@@ -167,7 +168,7 @@ def evict(paths: Iterable[bytes], *, sync: bool) -> None:
 
 
 def read_bytes() -> int | None:
-    """Bytes that this process has read from the disk itself; None where the system hides it."""
+    """Return the bytes that this process has read from the disk itself; None if unknown."""
     with suppress(AttributeError, psutil.AccessDenied):
         return int(psutil.Process().io_counters().read_bytes)
     return None

@@ -1,4 +1,4 @@
-"""The parent's end of a child process: start, ask, pause, continue, end, and why it died."""
+"""The parent's side of a child process: starts, asks, pauses and ends it, and says why it died."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
-from types import TracebackType
 from typing import IO, Any, Self
 
 from feedbench.bench.errors import ChildDied, TrialError
@@ -21,15 +20,15 @@ from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.messages import Failed, M, Message, Service, decode, encode
 
-_GRACE_S = 10.0  # for a child to close its loader once its input has ended
+_GRACE_S = 10.0  # for a child to close its loader after its input was closed
 _POLL_S = 0.5
 
 
 class Child:
-    """A running child, in a session of its own; leaving its `with` kills all of its process group.
+    """A running child in its own session; leaving the `with` block kills its process group.
 
     Attributes:
-        errors: what it wrote to standard error, once it has ended; empty where that is in a log.
+        errors: the child's standard error, available once it has ended; empty if there is a log.
     """
 
     def __init__(
@@ -42,8 +41,10 @@ class Child:
         """Start the child and send it its job.
 
         Args:
-            log: what its standard error is appended to; None keeps it for `errors`.
-            environment: variables that differ from `child_environment`.
+            service: what the child runs.
+            job: its first message.
+            log: file to append its standard error to; None keeps it for `errors`.
+            environment: variables that override those of `child_environment`.
         """
         self.errors = ""
         self._answers: tuple[type[Message], ...] = (*service.answers, Failed)
@@ -70,21 +71,16 @@ class Child:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
 
     @property
     def pid(self) -> int:
-        """Of the child and its process group."""
+        """ID of the child and of its process group."""
         return self._process.pid
 
     def send(self, message: Message) -> None:
-        """Send a message; that the child has died shows in its answer."""
+        """Send a message; if the child has died, waiting for its answer raises the error."""
         assert self._process.stdin is not None
         with interrupts_deferred():  # pydantic would turn Ctrl-C into an error of the message
             line = encode(message)
@@ -99,15 +95,16 @@ class Child:
         phase: str,
         on_other: Callable[[Message], None] = lambda message: None,
     ) -> M:
-        """The next answer of a kind.
+        """Wait for the next answer of one kind and return it.
 
         Args:
-            limit_s: seconds that it may take; None without a limit.
-            phase: what the child does meanwhile, for the error.
-            on_other: called with each answer of another kind that comes before.
+            kind: class of the answer.
+            limit_s: time limit in seconds; None for no limit.
+            phase: what the child is doing, for the error message.
+            on_other: called with each answer of another kind that arrives before.
 
         Raises:
-            TrialError: the child failed, died or took longer than the limit; it is killed.
+            TrialError: the child failed, died or exceeded the limit; it has been killed.
         """
         deadline = None if limit_s is None else monotonic() + limit_s
         try:
@@ -118,7 +115,7 @@ class Child:
         except (TimeoutError, subprocess.TimeoutExpired):
             self.kill()
             raise TrialError(
-                f"time limit: {phase} was not done after {round(limit_s or 0, 1):g} s; raise "
+                f"time limit: {phase} did not finish within {round(limit_s or 0, 1):g} s; raise "
                 "--time-limit if it is only slow"
             ) from None
         except TrialError:
@@ -127,10 +124,10 @@ class Child:
         return message
 
     def ask(self, request: Message, kind: type[M], limit_s: float, phase: str) -> M:
-        """Continue a paused child, send a request, wait for the answer of a kind, pause again.
+        """Continue a paused child, send a request, wait for the answer, and pause the child again.
 
         Raises:
-            TrialError: as `wait_for`.
+            TrialError: the child failed, died or exceeded the limit; it has been killed.
         """
         self._signal(signal.SIGCONT)
         self.send(request)
@@ -139,34 +136,34 @@ class Child:
         return answer
 
     def pause(self) -> None:
-        """Stop the process group.
+        """Stop the process group by SIGSTOP.
 
-        A paused child neither computes nor fills its buffers while another is timed, and its
-        buffers are as full when it continues as they were in the middle of its work.
+        A paused child neither computes nor prefetches while another is timed, and when it
+        continues, its buffers are as full as they were.
         """
         self._signal(signal.SIGSTOP)
 
-    def terminate(self, patience_s: float) -> None:
-        """Ask the child by SIGTERM to keep where it stands and end; wait so long for it."""
+    def terminate(self, timeout_s: float) -> None:
+        """Ask the child by SIGTERM to save its state and exit; wait up to `timeout_s` for that."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience_s)
+            self._process.wait(timeout_s)
 
-    def dismiss(self) -> None:
-        """End the child's input, which ends its requests; wait for nothing."""
+    def request_exit(self) -> None:
+        """Close the child's input, after which it exits; do not wait for that."""
         if not self._killed:
             self._signal(signal.SIGCONT)
             self._close_input()
 
     def close(self) -> None:
-        """End the child: it may close its loader first, but not for long."""
-        self.dismiss()
+        """End the child; it has a few seconds to close its loader."""
+        self.request_exit()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_S)
         self.kill()
 
     def kill(self) -> None:
-        """Kill the process group at once; nothing if that is done."""
+        """Kill the process group at once; does nothing the second time."""
         if self._killed:
             return
         self._killed = True
@@ -182,23 +179,25 @@ class Child:
     def _next(self, deadline: float | None, phase: str) -> Message:
         line = self._line(deadline)
         if line is None:
-            raise self._death(self._process.wait(_left(deadline)), phase)
+            raise self._death(self._process.wait(_remaining(deadline)), phase)
         try:
             return decode(line, self._answers)
         except ValueError:
-            text = f"gave no valid answer in {phase}: {line.strip()[:80]!r}"
+            text = f"invalid answer in {phase}: {line.strip()[:80]!r}"
             raise TrialError(text + self._see_log) from None
 
     def _line(self, deadline: float | None) -> str | None:
-        """The next line; None at the end of the pipe."""
+        """Return the next line; None at the end of the pipe."""
         while True:
-            left = _left(deadline)
+            remaining = _remaining(deadline)
             with suppress(queue.Empty):
-                return self._lines.get(timeout=_POLL_S if left is None else min(_POLL_S, left))
-            if left is not None and left <= _POLL_S:
+                return self._lines.get(
+                    timeout=_POLL_S if remaining is None else min(_POLL_S, remaining)
+                )
+            if remaining is not None and remaining <= _POLL_S:
                 raise TimeoutError
             if self._process.poll() is not None:
-                # What a dead child has forked may hold its pipe open.
+                # Processes that a dead child forked may keep its pipe open.
                 self._signal(signal.SIGKILL)
 
     def _death(self, code: int, phase: str) -> ChildDied:
@@ -206,7 +205,7 @@ class Child:
             return ChildDied(f"ended with exit code {code} in {phase}{self._see_log}")
         name = signal.Signals(-code).name
         if -code == signal.SIGKILL and out_of_memory_kills() > self._kills_before:
-            return ChildDied(f"out of memory: the kernel ended it in {phase} ({name})")
+            return ChildDied(f"out of memory: the kernel killed it in {phase} ({name})")
         return ChildDied(f"crashed in {phase}: {name}{self._see_log}")
 
     @property
@@ -230,20 +229,24 @@ class Child:
             os.killpg(self.pid, number)
 
 
-def _left(deadline: float | None) -> float | None:
+def _remaining(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - monotonic())
 
 
 def close_all(children: dict[Any, Child]) -> None:
-    """End some children at once, so that only the slowest is waited for; empties the dict."""
+    """Close all children in parallel, and empty the dict."""
     for child in children.values():
-        child.dismiss()
+        child.request_exit()
     while children:
         children.popitem()[1].close()
 
 
 def child_environment() -> dict[str, str]:
-    """A child's: quiet, and with GPU memory taken as needed, since others are paused on it."""
+    """Return the environment of a child.
+
+    TensorFlow logs only errors, and GPU memory is allocated as needed, because paused children
+    hold some of it. Variables that the user has set take precedence.
+    """
     return {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",

@@ -1,4 +1,4 @@
-"""What a child process and its parent send each other: one message per line, as JSON."""
+"""Messages between a child process and its parent: one line of JSON each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from feedbench.bench.consumers.transfer import DEVICE
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import CacheState, ConsumerName, Dropped, TimedBlock, WarmUp
-from feedbench.bench.trials.block import LEAST_STEPS
+from feedbench.bench.trials.block import MIN_STEPS
 from feedbench.loaders import BatchSpec
 from feedbench.trainer import Recipe
 
-LEAST_WARM_STEPS = 3
+MIN_WARM_UP_STEPS = 3
 
 
 class Message(BaseModel):
@@ -31,30 +31,34 @@ M = TypeVar("M", bound=Message)
 
 
 def encode(message: Message) -> str:
-    """The line of a message: its class and its fields, ASCII alone whatever paths hold."""
+    """Return the line of a message: its class and fields as JSON, in ASCII whatever it contains."""
     return json.dumps({type(message).__name__: message.model_dump(mode="json")}) + "\n"
 
 
 def decode(line: str, kinds: Iterable[type[M]]) -> M:
-    """The message of a line, of one of these classes.
+    """Return the message of a line.
+
+    Args:
+        line: what `encode` returned.
+        kinds: the classes that are expected.
 
     Raises:
-        ValueError: the line holds none of them.
+        ValueError: the line is not a valid message of these classes.
     """
     try:
         ((name, values),) = json.loads(line).items()
         return {kind.__name__: kind for kind in kinds}[name].model_validate(values)
     except (AttributeError, KeyError) as error:
-        raise ValueError(f"not a message that is expected here: {error}") from error
+        raise ValueError(f"unexpected message: {error}") from error
 
 
 @dataclass(frozen=True)
 class Service:
-    """A child's main.
+    """A module that a child process runs.
 
     Attributes:
-        module: run as `python -m`.
-        answers: all kinds of messages that it sends, `Failed` apart.
+        module: name, run as `python -m`.
+        answers: classes of the messages it sends, besides `Failed`.
     """
 
     module: str
@@ -62,18 +66,20 @@ class Service:
 
 
 class Failed(Message):
-    """Any child's last answer if its job failed."""
+    """The last answer of any child whose job failed."""
 
     reason: str
 
 
 class TrialJob(Message):
-    """Feed a consumer by a loader.
+    """Measure a loader that feeds a consumer.
 
     Attributes:
-        device: that a consumer `transfer` copies to.
-        cache_state: of the files in every block; None as they happen to be.
-        others_evict: whether another process may evict files between two blocks.
+        device: the device that the consumer `transfer` copies to.
+        cache_state: page-cache state of the files, enforced in every block; None for no control.
+        warm_up_s: minimum duration of the warm-up, seconds.
+        min_warm_up_steps: minimum number of steps of the warm-up.
+        others_evict: whether other processes may evict files between two blocks.
     """
 
     manifest: Path
@@ -87,38 +93,41 @@ class TrialJob(Message):
     device: str = DEVICE
     cache_state: CacheState | None = None
     warm_up_s: float
-    least_warm_steps: int = LEAST_WARM_STEPS
+    min_warm_up_steps: int = MIN_WARM_UP_STEPS
     others_evict: bool = False
 
 
-class Warming(Message):
-    """Sent about once a second while a trial warms up.
+class WarmUpProgress(Message):
+    """Sent about once per second while a trial warms up.
 
     Attributes:
-        images: fed so far, of the `of` that are needed.
+        images: number of images fed so far.
+        needed: number of images that the warm-up needs.
     """
 
     images: int
-    of: int
+    needed: int
 
 
-class Warm(Message):
+class WarmUpDone(Message):
     """A trial is ready for its first block."""
 
     warm_up: WarmUp
 
 
 class BlockRequest(Message):
-    """Time a block of at least so many seconds and steps."""
+    """Time a block with a minimum duration and a minimum number of steps."""
 
     seconds: float
-    least_steps: int = LEAST_STEPS
+    min_steps: int = MIN_STEPS
 
 
 class BlockDone(Message):
-    """A block is timed.
+    """The result of a block.
 
     Attributes:
+        block: raw times.
+        peak_memory_bytes: of the trial's process tree so far.
         dropped: all images that the loader has dropped so far.
     """
 
@@ -127,4 +136,4 @@ class BlockDone(Message):
     dropped: list[Dropped] = []
 
 
-TRIAL_WORKER = Service("feedbench.bench.trials.worker", (Warming, Warm, BlockDone))
+TRIAL_WORKER = Service("feedbench.bench.trials.worker", (WarmUpProgress, WarmUpDone, BlockDone))

@@ -1,4 +1,4 @@
-"""Measures a plan: blocks of all trials interleaved, each trial in its own process."""
+"""Measures a plan: each trial runs in its own process, and blocks of all trials interleave."""
 
 from __future__ import annotations
 
@@ -26,24 +26,28 @@ from feedbench.bench.trials.messages import (
     BlockRequest,
     Message,
     TrialJob,
-    Warm,
-    Warming,
+    WarmUpDone,
+    WarmUpProgress,
 )
 from feedbench.loaders import Augment, BatchSpec, Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"
-_HEADROOM = 1.3  # of the largest trial's memory, left free before another is started
+_HEADROOM = 1.3  # free memory needed to start a trial, relative to the largest trial so far
 
 
 @dataclass(frozen=True)
-class Event:
-    """Something that a person who waits may want to see.
+class TrialEvent:
+    """Progress of a run.
 
     Attributes:
-        pid: of the trial's process, None once it is gone.
-        images: warmed up so far, of `of` that are needed.
-        rate: of the block that was just timed, images a second.
-        done: blocks timed or given up so far, of `blocks`.
+        choice: the trial's loader and settings.
+        done: number of blocks that were timed or given up so far.
+        blocks: number of blocks of the whole run.
+        pid: of the trial's process; None once it has ended.
+        images: number of images that the trial has warmed up with so far.
+        images_needed: number of images that its warm-up needs.
+        rate: images per second of the block that was just timed.
+        reason: why the trial failed.
     """
 
     kind: Literal["starting", "warming", "warm", "block", "failed"]
@@ -52,40 +56,46 @@ class Event:
     blocks: int
     pid: int | None = None
     images: int = 0
-    of: int = 0
+    images_needed: int = 0
     rate: float = 0.0
     reason: str = ""
 
 
-Report = Callable[[Event], None]
+OnEvent = Callable[[TrialEvent], None]
 
 
 def run(
     plan: Plan,
     manifest: Manifest,
     folder: Path,
-    report: Report,
+    on_event: OnEvent,
     left_out: dict[str, int] | None = None,
     pixels: dict[str, SamePixels] | None = None,
 ) -> list[Trial]:
-    """Measure every trial of the plan; what is done is in the folder even after Ctrl-C.
+    """Measure every trial of the plan and return their records.
+
+    The records are written to the folder after each round, and after Ctrl-C.
 
     Args:
-        left_out: how many rows of the source are not in the manifest, by reason; for the record.
-        pixels: what was found of each choice's pixels, by its text; likewise.
+        plan: what to measure.
+        manifest: the images.
+        folder: for records and logs.
+        on_event: called with the progress.
+        left_out: number of rows of the source that are not in the manifest, by reason.
+        pixels: result of the pixel check for each choice, by `str(choice)`.
 
     Raises:
-        PlanError: the blocks are to be cold, and the files cannot be evicted.
+        PlanError: blocks must be cold, but the files cannot be evicted.
         RecordError: the folder cannot be written.
     """
     if plan.timing.cache_state == "cold":
         check_cold(manifest)
     manifest.write(folder / MANIFEST)
-    bench = Bench(plan, manifest, folder, report, left_out, pixels)
+    bench = Bench(plan, manifest, folder, on_event, left_out, pixels)
     try:
-        for turn in range(plan.timing.blocks):
-            for index in _interleaved(plan, turn):
-                bench.one_block(index, turn)
+        for round_index in range(plan.timing.blocks):
+            for index in _shuffled(plan, round_index):
+                bench.time_block(index, round_index)
             write_trials(folder, bench.trials)
     finally:
         bench.close()
@@ -93,19 +103,19 @@ def run(
     return bench.trials
 
 
-def _interleaved(plan: Plan, turn: int) -> list[int]:
-    """A new seeded order of the trials in each round, so that drift hits all alike."""
-    drawn = np.random.default_rng([plan.timing.seed, turn]).permutation(len(plan.choices))
-    return [int(index) for index in drawn]
+def _shuffled(plan: Plan, round_index: int) -> list[int]:
+    """Return the trials in an order drawn for each round, so that drift affects all equally."""
+    rng = np.random.default_rng([plan.timing.seed, round_index])
+    return [int(index) for index in rng.permutation(len(plan.choices))]
 
 
 class Bench:
-    """The trials' records and their live processes.
+    """The records of all trials and their running processes.
 
     Attributes:
-        choices: what is measured, one per trial.
-        trials: the records so far, in the same order; each is replaced as its trial proceeds.
-        conditions: under which all of them are measured.
+        choices: loader and settings of each trial.
+        trials: the record of each trial so far; replaced whenever it grows.
+        conditions: the images, the machine and the versions, equal for all trials.
     """
 
     def __init__(
@@ -113,7 +123,7 @@ class Bench:
         plan: Plan,
         manifest: Manifest,
         folder: Path,
-        report: Report,
+        on_event: OnEvent,
         left_out: dict[str, int] | None = None,
         pixels: dict[str, SamePixels] | None = None,
     ) -> None:
@@ -122,7 +132,7 @@ class Bench:
         self._left_out = left_out or {}
         self._pixels = pixels or {}
         self._folder = folder
-        self._report = report
+        self._on_event = on_event
         self._gpus = find_gpus()
         self._live: dict[int, Child] = {}
         self._spent_s: list[float] = []
@@ -133,29 +143,29 @@ class Bench:
             self.add(choice)
 
     def add(self, choice: Choice) -> int:
-        """One more trial; its index."""
+        """Add a trial and return its index."""
         self.choices.append(choice)
         self.trials.append(self._new_trial(choice))
         self._spent_s.append(0.0)
         return len(self.trials) - 1
 
     def end(self, index: int) -> None:
-        """End a trial's process; its next block would start it again."""
+        """End a trial's process; its next block starts a new one."""
         if index in self._live:
             self._live.pop(index).close()
 
-    def one_block(self, index: int, turn: int) -> None:
-        """Time one block of a trial, starting it first if need be; a failure is recorded."""
+    def time_block(self, index: int, round_index: int) -> None:
+        """Time one block of a trial, starting its process if necessary; record a failure."""
         if self.trials[index].error is not None:
             return
         begin = monotonic()
         try:
             child = self._live.pop(index, None) or self._start(index)
             self._live[index] = child
-            self._time(index, turn, child)
+            self._measure(index, round_index, child)
         except TrialError as error:
             self._update(index, error=str(error))
-            self._tell("failed", index, reason=str(error))
+            self._notify("failed", index, reason=str(error))
             self.end(index)
         finally:
             self._spent_s[index] += monotonic() - begin
@@ -170,12 +180,12 @@ class Bench:
         logs.mkdir(exist_ok=True)
         child = Child(TRIAL_WORKER, self._job(index), logs / f"trial-{index:02}.log")
         self._live[index] = child
-        self._tell("starting", index, pid=child.pid)
-        warming = partial(self._warming, index, child.pid)
-        warm = child.wait_for(Warm, self._left_s(index), "warm-up", warming)
+        self._notify("starting", index, pid=child.pid)
+        on_progress = partial(self._on_warm_up, index, child.pid)
+        done = child.wait_for(WarmUpDone, self._remaining_s(index), "warm-up", on_progress)
         child.pause()
-        self._update(index, warm_ups=[*self.trials[index].warm_ups, warm.warm_up])
-        self._tell("warm", index, pid=child.pid)
+        self._update(index, warm_ups=[*self.trials[index].warm_ups, done.warm_up])
+        self._notify("warm", index, pid=child.pid)
         return child
 
     def _job(self, index: int) -> TrialJob:
@@ -193,33 +203,34 @@ class Bench:
             cache_state=_cache_state(self._plan, choice),
         )
 
-    def _warming(self, index: int, pid: int, message: Message) -> None:
-        if isinstance(message, Warming):
-            self._tell("warming", index, pid=pid, images=message.images, of=message.of)
+    def _on_warm_up(self, index: int, pid: int, message: Message) -> None:
+        if isinstance(message, WarmUpProgress):
+            images, needed = message.images, message.needed
+            self._notify("warming", index, pid=pid, images=images, images_needed=needed)
 
-    def _time(self, index: int, turn: int, child: Child) -> None:
+    def _measure(self, index: int, round_index: int, child: Child) -> None:
         request = BlockRequest(seconds=self._plan.timing.block_seconds)
         with Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, self._left_s(index), "a block")
-        block, trial = meters.complete(done.block, turn), self.trials[index]
+            done = child.ask(request, BlockDone, self._remaining_s(index), "a block")
+        block, trial = meters.complete(done.block, round_index), self.trials[index]
         self._update(
             index,
             blocks=[*trial.blocks, block],
             dropped=done.dropped,
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
-        self._tell("block", index, pid=child.pid, rate=block.images_per_second)
+        self._notify("block", index, pid=child.pid, rate=block.images_per_second)
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
 
-    def _left_s(self, index: int) -> float:
+    def _remaining_s(self, index: int) -> float:
         return max(1.0, self._plan.timing.time_limit - self._spent_s[index])
 
     def _make_room(self) -> None:
-        """End the processes that were used longest ago while another would not fit beside them.
+        """End the least recently used processes until another one fits into memory.
 
-        An ended trial warms up again before its next block.
+        The trial of a process that was ended warms up again before its next block.
         """
         need = max((trial.peak_memory_bytes for trial in self.trials), default=0) * _HEADROOM
         while self._live and (available_memory() < need or self._gpus_are_full()):
@@ -228,21 +239,22 @@ class Bench:
 
     def _gpus_are_full(self) -> bool:
         free = [free_gpu_memory(handle) for _, handle in self._gpus]
-        held = [
+        used = [
             size
             for trial in self.trials
             for block in trial.blocks
             for gpu in block.gpus
             for size in present(gpu.memory_bytes)
         ]
-        return bool(free and held) and min(free) < min(held) * _HEADROOM
+        return bool(free and used) and min(free) < min(used) * _HEADROOM
 
-    def _tell(self, kind: Any, index: int, **values: Any) -> None:
+    def _notify(self, kind: Any, index: int, **values: Any) -> None:
         blocks = self._plan.timing.blocks
         done = sum(
             blocks if trial.error is not None else len(trial.blocks) for trial in self.trials
         )
-        self._report(Event(kind, self.choices[index], done, blocks * len(self.trials), **values))
+        total = blocks * len(self.trials)
+        self._on_event(TrialEvent(kind, self.choices[index], done, total, **values))
 
     def _new_trial(self, choice: Choice) -> Trial:
         plan, settings = self._plan, parse_settings(find_loader(choice.loader), choice.settings)
@@ -270,5 +282,5 @@ def _spec(plan: Plan, choice: Choice) -> BatchSpec:
 
 
 def _cache_state(plan: Plan, choice: Choice) -> CacheState | None:
-    """What reads no file has no state of the page cache to prove."""
+    """Return the cache state to prove; None for loaders that read no files."""
     return plan.timing.cache_state if find_loader(choice.loader).is_choice else None

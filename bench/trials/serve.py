@@ -1,4 +1,4 @@
-"""The child's end of its pipes: takes one job, answers with messages, and says why it failed."""
+"""The child's side of its pipes: reads one job, sends answers, and reports why it failed."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Channel:
-    """The way to the parent.
+    """The connection to the parent.
 
     Attributes:
-        started: when the parent started this process, seconds of `time.time`.
+        answers: stream of messages to the parent.
+        started: time at which the parent started this process, seconds of `time.time`.
     """
 
     answers: TextIO
     started: float
 
     def answer(self, message: Message) -> None:
-        """Send a message."""
+        """Send a message to the parent."""
         self.answers.write(encode(message))
         self.answers.flush()
 
     def requests(self, kind: type[M]) -> Iterator[M]:
-        """The parent's requests until it closes the pipe."""
+        """Yield the parent's requests until it closes the pipe."""
         for line in sys.stdin:
             yield decode(line, (kind,))
 
 
 def serve(job_kind: type[M], handle: Callable[[M, Channel], None]) -> None:
-    """Read the job and handle it; an exception is sent as `Failed`, and ends the process with 1."""
+    """Read the job and handle it; on an exception, send `Failed` and exit with code 1."""
     parent, started = sys.argv[1:]
     answers = _take_output()
     _die_with_parent(int(parent))
@@ -53,12 +54,12 @@ def serve(job_kind: type[M], handle: Callable[[M, Channel], None]) -> None:
     except Exception as error:
         if not _is_user_error(error):
             traceback.print_exc()
-        channel.answer(Failed(reason=printable(reason(error))))
+        channel.answer(Failed(reason=printable(_failure_reason(error))))
         sys.exit(1)
 
 
-def reason(error: BaseException) -> str:
-    """One line that says why a job failed."""
+def _failure_reason(error: BaseException) -> str:
+    """Return one line that says why a job failed."""
     if _is_user_error(error):
         return str(error)
     text = (str(error).strip().splitlines() or [""])[0]
@@ -72,15 +73,15 @@ def _is_user_error(error: BaseException) -> bool:
 
 
 def _take_output() -> TextIO:
-    """Keep standard output for answers; what libraries print goes to standard error."""
+    """Reserve standard output for answers: prints of libraries go to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     return answers
 
 
 def _die_with_parent(parent: int) -> None:
-    """Linux ends this process when its parent dies, even while it is stopped."""
+    """Have Linux kill this process when its parent dies, even while it is stopped."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before
+    if os.getppid() != parent:  # the parent died before prctl took effect
         sys.exit(1)

@@ -15,7 +15,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model, write_json
-from feedbench.bench.pixels.compare import Pixels
+from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import (
     TRIALS,
@@ -26,7 +26,7 @@ from feedbench.bench.record import (
     write_trials,
 )
 from feedbench.bench.signals import interrupts_deferred
-from feedbench.bench.trials.run import MANIFEST, Bench, Report
+from feedbench.bench.trials.run import MANIFEST, Bench, OnEvent
 from feedbench.bench.tune.search import Finding, OutOfBudget, Search, alternatives
 from feedbench.loaders import Manifest, find_loader
 
@@ -82,8 +82,8 @@ class Tune:
     manifest: Manifest
     folder: Path
     limits: Limits
-    pixels: Pixels | None
-    report: Report
+    pixels: PixelComparison | None
+    report: OnEvent
     told: Callable[[Finding], None]
     before: list[Trial] = field(default_factory=list)
     begun: float = field(default_factory=monotonic)
@@ -136,7 +136,7 @@ class Tune:
         if name not in self._index:
             self._index[name] = self._bench.add(choice)
         index = self._index[name]
-        self._bench.one_block(index, turn)
+        self._bench.time_block(index, turn)
         trial = self._bench.trials[index]
         return trial.error or trial.blocks[-1].images_per_second
 
@@ -183,7 +183,7 @@ def about(plan: Plan) -> dict[str, Any]:
     }
 
 
-def beyond_tolerance(choice: Choice, pixels: Pixels | None) -> float | None:
+def beyond_tolerance(choice: Choice, pixels: PixelComparison | None) -> float | None:
     """Levels by which the pictures differ in the worst image, if beyond the tolerance."""
     if pixels is None:
         return None

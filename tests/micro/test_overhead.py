@@ -20,7 +20,13 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob, Warm
+from feedbench.bench.trials.messages import (
+    TRIAL_WORKER,
+    BlockDone,
+    BlockRequest,
+    TrialJob,
+    WarmUpDone,
+)
 from feedbench.loaders import Batch, BatchSpec, Manifest, open_loader
 from feedbench.trainer import Recipe
 from feedbench.trainer.step import Trainer
@@ -109,7 +115,7 @@ def test_the_meters_against_none(benchmark, manifest, windows, tmp_path):
         warm_up_s=lead_s,
     )
     with closing(Child(TRIAL_WORKER, job, tmp_path / "log")) as worker:
-        worker.wait_for(Warm, 120, "warm-up")
+        worker.wait_for(WarmUpDone, 120, "warm-up")
 
         def plain() -> float:
             request = BlockRequest(seconds=window_s)

@@ -1,4 +1,4 @@
-"""The generated sample: its files are as large, as varied and as natural as the preset says."""
+"""Generated images match their preset in size, bytes, variety and spectrum."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
-from feedbench.bench.data.generate import SPLITS, Preset, Sample, make_data
+from feedbench.bench.data.generate import SPLITS, GeneratedImages, PresetName, make_data
 from feedbench.bench.errors import BenchError, SampleError
 from feedbench.loaders.manifest import SPLITS as SCANNED_SPLITS
 
 IMAGES = 100
-# Width, height, bytes and bits a pixel.
-MEANS: dict[Preset, tuple[float, float, float, float]] = {
+# Width, height, bytes and bits per pixel.
+MEANS: dict[PresetName, tuple[float, float, float, float]] = {
     "imagenet": (468, 401, 110_000, 4.6),
     "web": (420, 520, 28_000, 1.0),
 }
@@ -42,7 +42,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def pixels_of(path: Path) -> Image.Image:
-    """Decode all of it, so that half a file is an error."""
+    """Decode the whole image, so that a truncated file is an error."""
     with Image.open(path) as image:
         return image.convert("RGB")
 
@@ -54,13 +54,20 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+class Generated(NamedTuple):
+    preset: PresetName
+    folder: Path
+    statistics: GeneratedImages
+    advances: list[int]
+
+
 @pytest.fixture(scope="module", params=["imagenet", "web", "mixed"])
-def made(
+def generated(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Preset, Path, Sample, list[int]]:
+) -> Generated:
     out, steps = tmp_path_factory.mktemp(request.param) / "photos", list[int]()
-    sample = make_data(out, images=IMAGES, preset=request.param, seed=3, advance=steps.append)
-    return request.param, out, sample, steps
+    statistics = make_data(out, images=IMAGES, preset=request.param, seed=3, advance=steps.append)
+    return Generated(request.param, out, statistics, steps)
 
 
 @pytest.fixture
@@ -71,31 +78,27 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, cores)
 
 
-Made = tuple[Preset, Path, Sample, list[int]]
+def test_means_are_within_a_tenth_of_the_preset(generated: Generated) -> None:
+    preset, _, images, _ = generated
+    means = (images.mean_width, images.mean_height, images.mean_bytes, images.bits_per_pixel)
+    compared = 2 if preset == "mixed" else 4  # the bytes of a PNG cannot be chosen
+    expected = MEANS["web" if preset == "mixed" else preset]
+    assert means[:compared] == pytest.approx(expected[:compared], rel=0.1)
 
 
-def test_means_are_within_a_tenth_of_the_preset(made: Made) -> None:
-    preset, _, sample, _ = made
-    found = (sample.mean_width, sample.mean_height, sample.mean_bytes, sample.bits_per_pixel)
-    compared = 2 if preset == "mixed" else 4  # PNG is as large as it is
-    wanted = MEANS["web" if preset == "mixed" else preset]
-    assert found[:compared] == pytest.approx(wanted[:compared], rel=0.1)
-
-
-def test_sample_tells_what_lies_on_disk(made: Made) -> None:
-    _, out, sample, steps = made
+def test_statistics_match_the_files(generated: Generated) -> None:
+    _, out, statistics, advances = generated
     paths = files(out)
     pixels = sum(image.width * image.height for image in map(pixels_of, paths))
     size = sum(path.stat().st_size for path in paths)
-    assert (sample.images, sample.classes, sample.bytes) == (len(paths), 10, size)
-    assert sample.bits_per_pixel == pytest.approx(8 * size / pixels)
-    assert len(paths) == sum(steps) == IMAGES
-    assert len(steps) > 1
+    assert (statistics.images, statistics.classes, statistics.bytes) == (len(paths), 10, size)
+    assert statistics.bits_per_pixel == pytest.approx(8 * size / pixels)
+    assert len(paths) == sum(advances) == IMAGES
+    assert len(advances) > 1
 
 
-def test_each_class_is_split_80_10_10(made: Made) -> None:
-    _, out, _, _ = made
-    counts = Counter((path.parts[-3], path.parts[-2]) for path in files(out))
+def test_each_class_is_split_80_10_10(generated: Generated) -> None:
+    counts = Counter((path.parts[-3], path.parts[-2]) for path in files(generated.folder))
     names = [f"class_{label}" for label in range(10)]
     assert SPLITS == SCANNED_SPLITS
     assert counts == {
@@ -103,8 +106,8 @@ def test_each_class_is_split_80_10_10(made: Made) -> None:
     }
 
 
-def test_formats_are_those_of_the_preset(made: Made) -> None:
-    preset, out, _, _ = made
+def test_formats_are_those_of_the_preset(generated: Generated) -> None:
+    preset, out, _, _ = generated
     formats = Counter[tuple[str | None, str]]()
     for path in files(out):
         with Image.open(path) as image:
@@ -113,22 +116,20 @@ def test_formats_are_those_of_the_preset(made: Made) -> None:
     assert formats == (mixed if preset == "mixed" else {("JPEG", ".jpg"): IMAGES})
 
 
-def test_sizes_and_orientations_vary(made: Made) -> None:
-    _, out, _, _ = made
-    sizes = [pixels_of(path).size for path in files(out)]
+def test_sizes_and_orientations_vary(generated: Generated) -> None:
+    sizes = [pixels_of(path).size for path in files(generated.folder)]
     wide = sum(width > height for width, height in sizes)
     assert len(set(sizes)) > IMAGES / 2
     assert 0 < wide < IMAGES
 
 
-def test_spectrum_falls_as_in_photographs(made: Made) -> None:
-    _, out, _, _ = made
-    slopes = [spectrum_slope(path) for path in files(out)[::4]]
+def test_spectrum_falls_as_in_photographs(generated: Generated) -> None:
+    slopes = [spectrum_slope(path) for path in files(generated.folder)[::4]]
     assert -3 < np.mean(slopes) < -1.5
 
 
 def spectrum_slope(path: Path) -> float:
-    """Log power of luma against log frequency, 4 to 128 cycles in the middle 320 pixels."""
+    """Return the slope of log power over log frequency, 4 to 128 cycles in the middle 320 px."""
     image = pixels_of(path).convert("L")
     top, left = (image.height - 320) // 2, (image.width - 320) // 2
     luma = np.asarray(image, np.float32)[top : top + 320, left : left + 320]
@@ -142,9 +143,9 @@ def spectrum_slope(path: Path) -> float:
 
 
 @pytest.mark.usefixtures("one_core")
-def test_bytes_do_not_depend_on_the_cores(made: Made, tmp_path: Path) -> None:
-    preset, out, sample, _ = made
-    assert make_data(tmp_path / "again", images=IMAGES, preset=preset, seed=3) == sample
+def test_bytes_do_not_depend_on_the_cores(generated: Generated, tmp_path: Path) -> None:
+    preset, out, statistics, _ = generated
+    assert make_data(tmp_path / "again", images=IMAGES, preset=preset, seed=3) == statistics
     assert digests(tmp_path / "again") == digests(out)
 
 
@@ -156,24 +157,24 @@ def test_another_seed_gives_other_bytes(tmp_path: Path) -> None:
     assert len({*first.values(), *second.values()}) == 12
 
 
-def test_three_images_a_class_reach_each_split(tmp_path: Path) -> None:
+def test_three_images_per_class_reach_each_split(tmp_path: Path) -> None:
     tmp_path.joinpath("empty").mkdir()
-    sample = make_data(tmp_path / "empty", images=7, preset="web", seed=0, classes=2)
+    statistics = make_data(tmp_path / "empty", images=7, preset="web", seed=0, classes=2)
     folders = {path.parent for path in files(tmp_path)}
-    assert sample.images == 7
+    assert statistics.images == 7
     assert len(folders) == 6
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"images": 29}, "images must be at least 30 .* got 29; ask for more images"),
+        ({"images": 29}, "images must be at least 30, .* got 29; ask for more images"),
         ({"classes": 0}, "classes must be at least 1, got 0"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"preset": "huge"}, "preset must be one of imagenet, web, mixed, got 'huge'"),
     ],
 )
-def test_a_wrong_argument_is_named_and_nothing_is_made(
+def test_an_invalid_argument_is_named_and_nothing_is_written(
     tmp_path: Path, change: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(SampleError, match=text) as caught:
@@ -183,36 +184,36 @@ def test_a_wrong_argument_is_named_and_nothing_is_made(
     assert not tmp_path.joinpath("out").exists()
 
 
-def test_a_directory_with_files_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_refused_and_left_alone(tmp_path: Path) -> None:
     tmp_path.joinpath("mine.txt").write_text("keep")
-    with pytest.raises(SampleError, match="not empty; name a new one"):
+    with pytest.raises(SampleError, match="not empty; choose a new one"):
         make_data(tmp_path, images=30, preset="web", seed=0)
     assert files(tmp_path) == [tmp_path / "mine.txt"]
 
 
-def test_a_parent_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("file").touch()
-    with pytest.raises(SampleError, match=r"cannot be made \(Not a directory\); name one"):
+    with pytest.raises(SampleError, match=r"cannot be created \(Not a directory\); choose one"):
         make_data(tmp_path / "file" / "out", images=30, preset="web", seed=0)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_parent_that_is_not_writable_is_an_error(tmp_path: Path) -> None:
+def test_a_parent_that_is_not_writable_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(SampleError, match=r"cannot be made \(Permission denied\); name one"):
+    with pytest.raises(SampleError, match=r"cannot be created \(Permission denied\); choose one"):
         make_data(tmp_path / "out", images=30, preset="web", seed=0)
 
 
-def test_a_folder_that_vanishes_ends_the_writing_with_an_error(tmp_path: Path) -> None:
+def test_removing_the_folder_while_writing_is_an_error(tmp_path: Path) -> None:
     def vanish(_: int) -> None:
         if tmp_path.joinpath("out").exists():
             tmp_path.joinpath("out").rename(tmp_path / "moved")
 
-    with pytest.raises(SampleError, match=r"writing stopped; remove .*: No such file"):
+    with pytest.raises(SampleError, match=r"writing failed; remove .*: No such file"):
         make_data(tmp_path / "out", images=400, preset="web", seed=0, advance=vanish)
 
 
-def test_a_killed_worker_ends_the_writing_with_an_error(tmp_path: Path) -> None:
+def test_a_killed_worker_is_an_error(tmp_path: Path) -> None:
     def kill(_: int) -> None:
         for worker in active_children():
             worker.kill()
@@ -221,15 +222,15 @@ def test_a_killed_worker_ends_the_writing_with_an_error(tmp_path: Path) -> None:
         make_data(tmp_path / "out", images=400, preset="web", seed=0, advance=kill)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < give_up
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def gone(process: psutil.Process) -> bool:
-    """Ended, though a container's first process may not have reaped it yet."""
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process ended; in a container, nobody may have reaped it yet."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -244,7 +245,7 @@ def interrupt_group(process: subprocess.Popen[str]) -> None:
     ("end", "files_first"),
     [(interrupt_group, False), (interrupt_group, True), (subprocess.Popen.kill, True)],
 )
-def test_ended_early_it_leaves_no_process_and_no_half_file(
+def test_ending_early_leaves_no_process_and_no_truncated_file(
     tmp_path: Path, end: Callable[[subprocess.Popen[str]], None], files_first: bool
 ) -> None:
     process = subprocess.Popen(
@@ -259,7 +260,7 @@ def test_ended_early_it_leaves_no_process_and_no_half_file(
     end(process)
     _, errors = process.communicate(timeout=120)
     assert len(workers) > 1
-    wait_until(lambda: all(map(gone, workers)))
+    wait_until(lambda: all(map(has_ended, workers)))
     assert process.returncode < 0
     assert errors.count("Traceback") == (end is interrupt_group)
     for path in tmp_path.rglob("*.jpg"):

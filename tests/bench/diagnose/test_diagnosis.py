@@ -22,7 +22,13 @@ from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Gpu
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob, Warm
+from feedbench.bench.trials.messages import (
+    TRIAL_WORKER,
+    BlockDone,
+    BlockRequest,
+    TrialJob,
+    WarmUpDone,
+)
 from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
 from feedbench.loaders.stages.tensorflow import side_by_side
 
@@ -162,15 +168,15 @@ def test_a_copy_to_a_device_is_timed_by_the_worker(tiny_photos, tmp_path):
         warm_up_s=0.1,
     )
     with Child(TRIAL_WORKER, job, tmp_path / "log") as child:
-        child.wait_for(Warm, 120, "warm-up")
+        child.wait_for(WarmUpDone, 120, "warm-up")
         block = child.ask(BlockRequest(seconds=0.2), BlockDone, 120, "a block").block
     assert block.images == 8 * len(block.step_s)
     missing = job.model_copy(update={"device": "GPU:7"})
     with (
         Child(TRIAL_WORKER, missing, tmp_path / "log") as child,
-        pytest.raises(TrialError, match="TensorFlow sees no GPU:7"),
+        pytest.raises(TrialError, match="TensorFlow does not find GPU:7"),
     ):
-        child.wait_for(Warm, 120, "warm-up")
+        child.wait_for(WarmUpDone, 120, "warm-up")
 
 
 def test_the_shares_add_up_to_the_stall():

@@ -1,4 +1,4 @@
-"""limits on real photographs: every limit is there, and each loader is held against its own."""
+"""`limits` measures every limit, and compares each loader with the limit of its work."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ from feedbench.loaders import (
     scan,
 )
 
-LIMITS = [one for one in INTERNAL_LOADERS.values() if one.role == "upper bound"]
+LIMITS = [loader for loader in INTERNAL_LOADERS.values() if loader.role == "upper bound"]
 SMALL = ["--image-size", "32", "--batch-size", "8", "--blocks", "2", "--block-seconds", "0.2"]
 
 
@@ -32,28 +32,28 @@ def feedbench(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_each_loader_is_held_against_the_limit_of_what_it_does(tiny_photos, tmp_path):
+def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_path):
     pack, out = tmp_path / "pack", tmp_path / "limits"
     assert feedbench("pack", tiny_photos, pack, "--image-size", "32").returncode == 0
     loaders = ["--loader", "turbo", "--loader", "packed", "--set", f"packed.pack={pack}"]
     loaders += ["--set", "turbo.decode=scaled"]
     done = feedbench("limits", tiny_photos, *loaders, *SMALL, "--out", out)
     assert done.returncode == 0, done.stderr
-    found = json.loads((out / "limits.json").read_text())
-    limits = {one["name"]: one for one in found["limits"]}
+    result = json.loads((out / "limits.json").read_text())
+    limits = {limit["name"]: limit for limit in result["limits"]}
     for name in ("libjpeg_turbo decode=full", "libjpeg_turbo decode=scaled", "memory_copy"):
         assert limits[name]["images_per_second"]["median"] > 0
     assert sum(name.startswith("disk, cold") for name in limits) in (1, 3)
-    shares = {one["loader"]: one for one in found["loaders"]}
+    shares = {share["loader"]: share for share in result["loaders"]}
     assert shares["turbo decode=scaled"]["limit"] == "libjpeg_turbo decode=scaled"
     assert shares[f"packed pack={pack}"]["limit"] == "memory_copy"
     assert 0 < shares["turbo decode=scaled"]["share"]["median"] < 1.5
     again = feedbench("show", out, "--json", tmp_path / "again.json")
     assert again.returncode == 0, again.stderr
-    assert json.loads((tmp_path / "again.json").read_text()) == found
+    assert json.loads((tmp_path / "again.json").read_text()) == result
 
 
-def test_made_up_images_have_no_limit(tiny_photos):
+def test_synthetic_images_are_refused(tiny_photos):
     done = feedbench("limits", tiny_photos, "--loader", "synthetic")
     assert done.returncode == 2
     assert "synthetic images" in done.stderr
@@ -69,14 +69,16 @@ def test_made_up_images_have_no_limit(tiny_photos):
         (Choice(loader="turbo", settings={"cache": "decoded", "decode": "scaled"}), "memory_copy"),
     ],
 )
-def test_a_loader_is_bounded_by_what_it_has_to_do(choice, limit):
+def test_the_limit_of_a_loader_depends_on_its_work(choice, limit):
     assert str(limit_of(choice)) == limit
 
 
 def trial(choice, *rates):
     blocks = [
-        Block(round=turn, seconds=2.0, images=round(2 * rate), wait_s=[], step_s=[], cpu_s=1.0)
-        for turn, rate in enumerate(rates)
+        Block(
+            round=round_index, seconds=2.0, images=round(2 * rate), wait_s=[], step_s=[], cpu_s=1.0
+        )
+        for round_index, rate in enumerate(rates)
     ]
     spec = BatchSpec(image_size=100).model_dump(mode="json")
     return Trial(
@@ -91,28 +93,28 @@ def trial(choice, *rates):
     )
 
 
-def test_shares_are_of_blocks_of_the_same_round():
+def test_shares_are_paired_by_round():
     copy, turbo = Choice(loader="memory_copy"), Choice(loader="turbo")
     record = LimitsRecord(bounds={"turbo": "memory_copy"}, disk="a network share")
-    found = derive([trial(copy, 1000, 4000, 2000), trial(turbo, 500, 2000, 1000)], record)
-    assert found.loaders[0].share.value == found.loaders[0].share.low == 0.5
-    assert found.limits[0].bytes_per_second == 2000 * 3 * 100**2
-    assert found.limits[1].error == "a network share"
+    limits = derive([trial(copy, 1000, 4000, 2000), trial(turbo, 500, 2000, 1000)], record)
+    assert limits.loaders[0].share.value == limits.loaders[0].share.low == 0.5
+    assert limits.limits[0].bytes_per_second == 2000 * 3 * 100**2
+    assert limits.limits[1].error == "a network share"
 
 
-@pytest.mark.parametrize("own", LIMITS, ids=lambda own: own.name)
-def test_a_limit_works_at_every_row_and_is_no_choice(tiny_photos, own):
-    assert own.name not in LOADERS or find_loader(own.name) is own
-    assert not is_choice(own.name)
+@pytest.mark.parametrize("loader", LIMITS, ids=lambda loader: loader.name)
+def test_a_limit_processes_every_row_and_cannot_be_chosen(tiny_photos, loader):
+    assert loader.name not in LOADERS or find_loader(loader.name) is loader
+    assert not is_choice(loader.name)
     manifest = scan(tiny_photos).only("train")
     spec = BatchSpec(batch_size=8, image_size=16)
     order = Order(len(manifest), 8, epochs=2)
-    with own.open(Request(manifest, spec, order), parse_settings(own, {})) as stream:
+    with loader.open(Request(manifest, spec, order), parse_settings(loader, {})) as stream:
         rows = np.concatenate([batch.rows for batch in stream])
     assert np.array_equal(rows, order.rows(0, 2 * len(manifest)))
 
 
-def test_without_a_jpeg_there_is_no_limit_of_decoding(tmp_path):
+def test_without_jpegs_decoding_has_no_limit(tmp_path):
     for label in "ab":
         (tmp_path / label).mkdir()
         Image.new("RGB", (9, 9)).save(tmp_path / label / "1.png")

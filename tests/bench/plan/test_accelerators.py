@@ -9,7 +9,7 @@ import pytest
 
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.consumers.emulated import Emulated
+from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import (
     Accelerator,
@@ -64,7 +64,7 @@ def test_with_synthetic_batches_the_stated_rate_is_reached(tmp_path):
 
 @pytest.mark.alone
 def test_emulation_takes_hardly_any_cpu_time():
-    device = Emulated(0.05 / 8)
+    device = EmulatedAccelerator(0.05 / 8)
     busy, begin = time.process_time(), time.perf_counter()
     for _ in range(20):
         device.step(batch())
@@ -75,7 +75,7 @@ def test_emulation_takes_hardly_any_cpu_time():
 
 @pytest.mark.alone
 def test_the_host_runs_ahead_as_far_as_with_the_trainer():
-    device, begin = Emulated(0.2 / 8), time.perf_counter()
+    device, begin = EmulatedAccelerator(0.2 / 8), time.perf_counter()
     for _ in range(RUN_AHEAD):
         device.step(batch())
     assert time.perf_counter() - begin < 0.1
@@ -86,7 +86,7 @@ def test_the_host_runs_ahead_as_far_as_with_the_trainer():
 
 
 def test_a_device_that_waited_does_not_catch_up():
-    device, begin = Emulated(0.1 / 8), time.perf_counter()
+    device, begin = EmulatedAccelerator(0.1 / 8), time.perf_counter()
     device.step(batch())
     time.sleep(0.4)
     device.step(batch())
@@ -95,7 +95,7 @@ def test_a_device_that_waited_does_not_catch_up():
 
 
 def test_a_short_batch_takes_a_short_step():
-    device, begin = Emulated(0.4 / 8), time.perf_counter()
+    device, begin = EmulatedAccelerator(0.4 / 8), time.perf_counter()
     device.step(batch(2))
     device.finish()
     assert time.perf_counter() - begin == pytest.approx(0.1, abs=0.05)

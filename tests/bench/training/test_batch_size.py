@@ -78,7 +78,7 @@ def test_a_size_that_takes_too_long_does_not_fit(tiny_photos):
     (tried,) = try_sizes(rows, spec, recipe, [4, 6], **options).tried
     assert not tried.fits
     assert tried.why == (
-        "time limit: batch size 4 was not done after 1 s; raise --time-limit if it is only slow"
+        "time limit: batch size 4 did not finish within 1 s; raise --time-limit if it is only slow"
     )
 
 

@@ -1,4 +1,4 @@
-"""The timed window counts what arrived in it, and never the end of an iterator."""
+"""A block counts the images that arrived in it, and never reads an iterator to its end."""
 
 import time
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from feedbench.bench.consumers.base import Drain
-from feedbench.bench.trials.block import LEAST_STEPS, timed_block
+from feedbench.bench.trials.block import MIN_STEPS, timed_block
 from feedbench.loaders import Batch, BatchSpec, open_loader, scan
 
 
 class Counting:
-    """A consumer that remembers what it was asked."""
+    """A consumer that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -39,16 +39,16 @@ def test_a_block_counts_exactly_the_images_that_the_consumer_took():
     assert len(block.wait_s) == len(block.step_s) == consumer.calls.count("step")
 
 
-def test_a_block_lies_between_two_finishes():
+def test_a_block_begins_and_ends_with_an_idle_device():
     consumer = Counting()
     timed_block(batches(iter([1] * 1_000_000)), consumer, 0.01)
     assert consumer.calls[0] == consumer.calls[-1] == "finish"
     assert consumer.calls.count("finish") == 2
 
 
-def test_a_slow_step_still_gets_the_least_number_of_steps():
-    block = timed_block(batches(iter([4] * LEAST_STEPS)), Drain(), 0.0)
-    assert block.images == 4 * LEAST_STEPS
+def test_a_short_block_still_has_the_minimum_number_of_steps():
+    block = timed_block(batches(iter([4] * MIN_STEPS)), Drain(), 0.0)
+    assert block.images == 4 * MIN_STEPS
 
 
 def test_waits_and_steps_fill_the_block():
@@ -71,9 +71,9 @@ def test_the_end_of_an_iterator_is_never_timed():
     ended = []
 
     def stalling() -> Iterator[Batch]:
-        # tf.data's iterators may stall like this when they end, for seconds.
+        # Iterators of tf.data may stall like this for seconds when they end.
         try:
-            yield from batches(iter([2] * LEAST_STEPS))
+            yield from batches(iter([2] * MIN_STEPS))
         finally:
             ended.append(True)
             time.sleep(3)
@@ -84,14 +84,14 @@ def test_the_end_of_an_iterator_is_never_timed():
     assert block.seconds < 1
 
 
-def test_a_real_stream_goes_on_after_its_block(tiny_photos):
+def test_a_stream_continues_after_its_block(tiny_photos):
     manifest = scan(tiny_photos).only("train")
     spec = BatchSpec(batch_size=8, image_size=16)
     with open_loader("tf_data", manifest, spec) as stream:
         first = timed_block(stream, Drain(), 0.1)
         second = timed_block(stream, Drain(), 0.1)
         following = next(stream)
-    given = first.images + second.images
-    assert given % 8 == 0
-    fresh = open_loader("synthetic", manifest, spec, start_step=given // 8)
+    consumed = first.images + second.images
+    assert consumed % 8 == 0
+    fresh = open_loader("synthetic", manifest, spec, start_step=consumed // 8)
     assert np.array_equal(following.rows, next(fresh).rows)

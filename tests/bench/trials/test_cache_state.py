@@ -1,4 +1,4 @@
-"""Warm and cold are what the disk says, and a block that does not prove it is not counted."""
+"""Cache states are verified by the bytes read from disk; unproven blocks are not counted."""
 
 import shutil
 
@@ -8,7 +8,7 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.trials.cache_state import Files, check_cold, read_bytes, unproven
+from feedbench.bench.trials.cache_state import Files, check_cold, read_bytes, unproven_reason
 from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
@@ -24,7 +24,7 @@ def on_disk(tiny_photos, tmp_path_factory) -> Manifest:
     return manifest
 
 
-def measured(manifest, folder, state, **settings):
+def measure(manifest, folder, state, **settings):
     knobs = {"prefetch": 1, "num_parallel_calls": 1, **settings}
     choices = (Choice(loader="tf_data", settings=knobs), Choice(loader="synthetic"))
     timing = Timing(blocks=2, block_seconds=0.3, warm_up_seconds=0.1, cache_state=state)
@@ -45,24 +45,24 @@ def test_evicted_files_are_read_from_the_disk_and_warm_ones_are_not(on_disk):
     assert read_bytes() - before == cold
 
 
-def test_cold_blocks_come_from_the_disk_however_many_epochs_they_last(on_disk, tmp_path):
-    trials = measured(on_disk, tmp_path, "cold")
+def test_cold_blocks_read_from_the_disk_in_every_epoch(on_disk, tmp_path):
+    trials = measure(on_disk, tmp_path, "cold")
     assert trials[0].error is None
     assert all(block.images > 2 * len(on_disk) for block in trials[0].blocks)
     assert all(block.disk_read_bytes >= 0.9 * block.consumed_bytes for block in trials[0].blocks)
-    figures = summarize(trials).trials[0]
-    assert (figures.blocks, figures.unproven) == (2, [])
+    summary = summarize(trials).trials[0]
+    assert (summary.blocks, summary.unproven) == (2, [])
 
 
-def test_warm_blocks_read_nothing(on_disk, tmp_path):
+def test_warm_blocks_read_nothing_from_the_disk(on_disk, tmp_path):
     Files(on_disk).evict(sync=True)
-    trials = measured(on_disk, tmp_path, "warm")
+    trials = measure(on_disk, tmp_path, "warm")
     assert [block.disk_read_bytes for block in trials[0].blocks] == [0, 0]
     assert summarize(trials).trials[0].blocks == 2
 
 
 def test_blocks_that_cannot_be_cold_are_marked_and_not_counted(on_disk, tmp_path):
-    trials = measured(on_disk, tmp_path, "cold", cache="decoded")
+    trials = measure(on_disk, tmp_path, "cold", cache="decoded")
     summary = summarize(trials)
     assert len(trials[0].blocks) == 2
     assert summary.trials[0].blocks == 0
@@ -79,21 +79,21 @@ def test_blocks_that_cannot_be_cold_are_marked_and_not_counted(on_disk, tmp_path
         ("cold", 50, 100, "not cold: 50%"),
         ("warm", 0, 100, None),
         ("warm", 5, 100, "not warm: 5%"),
-        ("cold", None, 100, "does not tell"),
-        ("warm", None, 100, "does not tell"),
+        ("cold", None, 100, "does not report"),
+        ("warm", None, 100, "does not report"),
     ],
 )
-def test_a_block_proves_its_state_by_what_the_disk_gave(state, read, consumed, reason):
-    found = unproven(state, read, consumed)
-    assert found is None if reason is None else reason in found
+def test_a_state_is_proven_by_the_fraction_read_from_the_disk(state, read, consumed, reason):
+    unproven = unproven_reason(state, read, consumed)
+    assert unproven is None if reason is None else reason in unproven
 
 
-def test_files_that_stay_in_memory_are_said_to(tiny_photos, tmp_path):
+def test_files_that_stay_in_memory_are_refused(tiny_photos, tmp_path):
     memory = "/dev/shm"
     try:
         folder = shutil.copytree(tiny_photos, f"{memory}/{tmp_path.name}-feedbench")
     except OSError:
-        pytest.skip("no file system in memory to try it on")
+        pytest.skip("needs a file system in memory")
     try:
         with pytest.raises(PlanError, match=r"--cache-state cold: .* not read from a local disk"):
             check_cold(scan(folder).only("train"))

@@ -1,4 +1,4 @@
-"""Real child processes that crash, hang, are killed or speak out of turn."""
+"""Real child processes that crash, hang, are killed or send unexpected answers."""
 
 import math
 import os
@@ -23,7 +23,7 @@ LIMIT_S = 60
 
 
 @pytest.fixture(autouse=True)
-def _found_by_its_name(monkeypatch):
+def _importable(monkeypatch):
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
@@ -32,7 +32,7 @@ def unruly(act: str, log: Path | None = None, **values) -> Child:
     return Child(SERVICE, UnrulyJob(act=act, **values), log)
 
 
-def ending_of(act: str, log: Path, limit_s: float = LIMIT_S) -> TrialError:
+def error_of(act: str, log: Path, limit_s: float = LIMIT_S) -> TrialError:
     with unruly(act, log) as child:
         with pytest.raises(TrialError) as raised:
             child.wait_for(Reply, limit_s, "warm-up")
@@ -49,28 +49,28 @@ def ending_of(act: str, log: Path, limit_s: float = LIMIT_S) -> TrialError:
         ("kill", "crashed in warm-up: SIGKILL; see {log}"),
     ],
 )
-def test_a_child_that_dies_says_how(act, words, tmp_path):
-    error = ending_of(act, tmp_path / "log")
+def test_a_dead_child_is_reported_with_its_exit_code_or_signal(act, words, tmp_path):
+    error = error_of(act, tmp_path / "log")
     assert isinstance(error, ChildDied)
     assert str(error) == words.format(log=tmp_path / "log")
 
 
-def test_a_child_that_the_kernel_killed_for_memory_says_so(tmp_path, monkeypatch):
+def test_a_child_killed_by_the_kernel_is_reported_as_out_of_memory(tmp_path, monkeypatch):
     kills = iter([4, 5])
     monkeypatch.setattr(child_module, "out_of_memory_kills", lambda: next(kills))
-    error = ending_of("kill", tmp_path / "log")
-    assert str(error) == "out of memory: the kernel ended it in warm-up (SIGKILL)"
+    error = error_of("kill", tmp_path / "log")
+    assert str(error) == "out of memory: the kernel killed it in warm-up (SIGKILL)"
 
 
 def test_a_child_that_hangs_is_killed_at_its_limit(tmp_path):
-    error = ending_of("hang", tmp_path / "log", limit_s=0.5)
+    error = error_of("hang", tmp_path / "log", limit_s=0.5)
     assert not isinstance(error, ChildDied)
     assert str(error) == (
-        "time limit: warm-up was not done after 0.5 s; raise --time-limit if it is only slow"
+        "time limit: warm-up did not finish within 0.5 s; raise --time-limit if it is only slow"
     )
 
 
-def test_what_a_dead_child_had_forked_is_killed_and_delays_nothing(tmp_path):
+def test_processes_forked_by_a_dead_child_are_killed_too(tmp_path):
     signs = []
     with unruly("fork", tmp_path / "log") as child, pytest.raises(ChildDied, match="SIGABRT"):
         child.wait_for(Reply, LIMIT_S, "warm-up", signs.append)
@@ -81,57 +81,57 @@ def test_what_a_dead_child_had_forked_is_killed_and_delays_nothing(tmp_path):
     assert not psutil.pid_exists(sign.pid)
 
 
-def test_what_libraries_print_is_no_answer(tmp_path):
+def test_output_of_libraries_is_not_taken_for_an_answer(tmp_path):
     log = tmp_path / "log"
     with unruly("print", log, text="an answer") as child:
         assert child.wait_for(Reply, LIMIT_S, "warm-up").text == "an answer"
     assert set(log.read_text().splitlines()) == {"printed from C", "printed from Python"}
 
 
-def test_garbage_on_the_pipe_is_quoted(tmp_path):
-    error = ending_of("garbage", tmp_path / "log")
-    assert str(error).startswith("gave no valid answer in warm-up: 'no JSON'; see ")
+def test_an_invalid_line_is_quoted_in_the_error(tmp_path):
+    error = error_of("garbage", tmp_path / "log")
+    assert str(error).startswith("invalid answer in warm-up: 'no JSON'; see ")
 
 
-def test_a_module_that_does_not_exist_shows_in_the_captured_errors():
+def test_a_missing_module_is_named_in_the_captured_errors():
     with Child(Service("no_such_module", (Reply,)), UnrulyJob(act="answer")) as child:
         with pytest.raises(ChildDied, match=r"ended with exit code 1 in warm-up$"):
             child.wait_for(Reply, LIMIT_S, "warm-up")
         assert "No module named no_such_module" in child.errors
 
 
-def test_a_users_mistake_is_its_own_words_and_no_traceback(tmp_path):
-    assert str(ending_of("refuse", tmp_path / "log")) == "epochs: must be at least 1, got 0"
+def test_a_user_error_is_reported_without_a_traceback(tmp_path):
+    assert str(error_of("refuse", tmp_path / "log")) == "epochs: must be at least 1, got 0"
     assert (tmp_path / "log").read_text() == ""
 
 
-def test_an_exception_is_one_line_and_its_traceback_is_in_the_log(tmp_path):
-    assert str(ending_of("raise", tmp_path / "log")) == "IndexError: list index out of range"
+def test_an_exception_is_one_line_with_its_traceback_in_the_log(tmp_path):
+    assert str(error_of("raise", tmp_path / "log")) == "IndexError: list index out of range"
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
-def test_an_answer_that_is_not_expected_is_refused(tmp_path):
+def test_an_unexpected_answer_is_refused(tmp_path):
     service = Service("unruly_child", (Sign,))
     with (
         Child(service, UnrulyJob(act="answer"), tmp_path / "log") as child,
-        pytest.raises(TrialError, match=r"gave no valid answer in warm-up: .*Reply"),
+        pytest.raises(TrialError, match=r"invalid answer in warm-up: .*Reply"),
     ):
         child.wait_for(Sign, LIMIT_S, "warm-up")
 
 
-def state_of(pid: int, wanted: str) -> str:
-    """The state in /proc, which a signal takes a moment to change."""
+def state_of(pid: int, expected: str) -> str:
+    """Return the state in /proc; wait for the expected one, since signals take a moment."""
     deadline = time.monotonic() + 10
     while True:
         text = Path(f"/proc/{pid}/stat").read_text()
         state = text.rpartition(")")[2].split()[0]
-        if state == wanted or time.monotonic() > deadline:
+        if state == expected or time.monotonic() > deadline:
             return state
         time.sleep(0.01)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_child_stands_still_between_two_questions(tmp_path):
+def test_a_child_is_stopped_between_two_requests(tmp_path):
     with unruly("answer", tmp_path / "log") as child:
         child.wait_for(Reply, LIMIT_S, "warm-up")
         assert state_of(child.pid, "S") == "S"
@@ -143,16 +143,16 @@ def test_a_child_stands_still_between_two_questions(tmp_path):
             assert state_of(child.pid, "T") == "T"
 
 
-def test_paused_children_are_closed_by_the_end_of_their_input(tmp_path):
+def test_paused_children_exit_when_their_input_is_closed(tmp_path):
     children = {number: unruly("answer", tmp_path / "log") for number in (1, 2)}
     pids = [child.pid for child in children.values()]
     for child in children.values():
         child.wait_for(Reply, LIMIT_S, "warm-up")
         child.pause()
-    codes = [child._process for child in children.values()]
+    processes = [child._process for child in children.values()]
     close_all(children)
     assert not children
-    assert [process.returncode for process in codes] == [0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
@@ -183,7 +183,7 @@ def test_a_paused_child_dies_with_its_parent(tmp_path):
     assert not psutil.wait_procs([child], timeout=10)[1]
 
 
-def test_every_child_takes_gpu_memory_as_needed(monkeypatch):
+def test_children_allocate_gpu_memory_as_needed(monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
     environment = child_environment()
@@ -201,7 +201,7 @@ def test_every_child_takes_gpu_memory_as_needed(monkeypatch):
     ],
     ids=["text", "undecodable path", "infinite"],
 )
-def test_a_message_reads_back_from_one_ascii_line(message):
+def test_a_message_round_trips_as_one_ascii_line(message):
     line = encode(message)
     assert line.isascii()
     assert line.count("\n") == 1
@@ -211,7 +211,7 @@ def test_a_message_reads_back_from_one_ascii_line(message):
 @pytest.mark.parametrize(
     "line", ["", "[]", "3", "{}", '{"Reply": {}}', '{"Other": {}}', '{"a": 1, "b": 2}']
 )
-def test_a_line_that_is_no_message_is_refused(line):
+def test_a_line_that_is_not_a_message_is_refused(line):
     with pytest.raises(ValueError):  # noqa: PT011
         decode(line, (Reply,))
 
@@ -233,7 +233,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_a_child_whose_parent_died_before_it_was_ready_does_not_begin(tmp_path):
+def test_a_child_whose_parent_died_early_exits(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True, check=False
     )

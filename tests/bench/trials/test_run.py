@@ -1,4 +1,4 @@
-"""Real processes, killed for real: every end of a trial is a recorded result, the rest goes on."""
+"""A trial that crashes, hangs or runs out of memory is recorded, and the others continue."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial, read_trials
-from feedbench.bench.trials.run import Event, run
+from feedbench.bench.trials.run import TrialEvent, run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 
@@ -28,74 +28,70 @@ def manifest(tiny_photos) -> Manifest:
     return scan(tiny_photos).only("train")
 
 
-def no_process_is_left(pids: set[int]) -> bool:
-    return not any(psutil.pid_exists(pid) for pid in pids)
-
-
-def stands_still(process: psutil.Process) -> bool:
-    """A signal takes a moment to arrive; a process that runs on never stands still."""
+def becomes_stopped(process: psutil.Process) -> bool:
+    """Whether a process is stopped soon, since a signal takes a moment to arrive."""
     deadline = time.monotonic() + 5
     while process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
         time.sleep(0.01)
     return process.status() == psutil.STATUS_STOPPED
 
 
-def run_with(given: Plan, manifest, folder, on_event=lambda event: None) -> list[Trial]:
+def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None) -> list[Trial]:
     pids = set()
 
-    def report(event: Event) -> None:
+    def record_pid(event: TrialEvent) -> None:
         if event.pid:
             pids.add(event.pid)
         on_event(event)
 
-    trials = run(given, manifest, folder, report)
-    assert no_process_is_left(pids)
+    trials = run(plan, manifest, folder, record_pid)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
     assert read_trials(folder) == trials
     return trials
 
 
-def test_every_trial_gets_its_blocks_interleaved_and_stands_still_between(manifest, tmp_path):
-    timed, states = [], []
+def test_blocks_interleave_and_processes_are_stopped_between_them(manifest, tmp_path):
+    timed, stopped = [], []
 
-    def watch(event: Event) -> None:
+    def observe(event: TrialEvent) -> None:
         if event.kind == "block":
             timed.append(str(event.choice))
-            states.append(stands_still(psutil.Process(event.pid)))
+            stopped.append(becomes_stopped(psutil.Process(event.pid)))
 
     choices = (SYNTHETIC, Choice(loader="synthetic", settings={"output": "float32"}))
-    trials = run_with(plan(*choices, blocks=4), manifest, tmp_path, watch)
+    trials = run_plan(plan(*choices, blocks=4), manifest, tmp_path, observe)
     assert [len(trial.blocks) for trial in trials] == [4, 4]
-    rounds = [set(timed[turn : turn + 2]) for turn in range(0, 8, 2)]
+    rounds = [set(timed[start : start + 2]) for start in range(0, 8, 2)]
     assert all(len(names) == 2 for names in rounds)
-    assert states == [True] * 8
+    assert stopped == [True] * 8
     assert all(trial.warm_ups[0].images >= 8 for trial in trials)
 
 
-def test_a_killed_trial_is_recorded_and_the_rest_goes_on(manifest, tmp_path):
-    def kill(event: Event) -> None:
+def test_a_killed_trial_is_recorded_and_the_others_continue(manifest, tmp_path):
+    def kill(event: TrialEvent) -> None:
         if event.kind == "block" and event.choice == SYNTHETIC:
             os.kill(event.pid, signal.SIGKILL)
 
     other = Choice(loader="synthetic", settings={"output": "float32"})
-    killed, fine = run_with(plan(SYNTHETIC, other), manifest, tmp_path, kill)
+    killed, fine = run_plan(plan(SYNTHETIC, other), manifest, tmp_path, kill)
     assert "SIGKILL" in killed.error
     assert len(killed.blocks) == 1
     assert len(fine.blocks) == 2
     assert summarize([killed, fine]).trials[0].images_per_second is not None
 
 
-def test_a_trial_that_hangs_is_ended_by_its_time_limit(manifest, tmp_path):
-    def hang(event: Event) -> None:
+def test_a_trial_that_hangs_is_ended_at_its_time_limit(manifest, tmp_path):
+    def hang(event: TrialEvent) -> None:
         if event.kind == "starting":
             os.kill(event.pid, signal.SIGSTOP)
 
-    (trial,) = run_with(plan(SYNTHETIC, time_limit=2), manifest, tmp_path, hang)
-    assert trial.error.startswith("time limit: warm-up was not done after 2 s")
+    (trial,) = run_plan(plan(SYNTHETIC, time_limit=2), manifest, tmp_path, hang)
+    assert trial.error.startswith("time limit: warm-up did not finish within 2 s")
 
 
-def test_a_trial_that_needs_too_much_memory_is_recorded_so(manifest, tmp_path):
-    given = plan(SYNTHETIC, batch_size=100_000, image_size=10_000)
-    (trial,) = run_with(given, manifest, tmp_path)
+def test_a_trial_that_needs_too_much_memory_is_recorded_as_out_of_memory(manifest, tmp_path):
+    huge = plan(SYNTHETIC, batch_size=100_000, image_size=10_000)
+    (trial,) = run_plan(huge, manifest, tmp_path)
     assert trial.error.startswith("out of memory")
 
 
@@ -105,23 +101,23 @@ def test_an_unreadable_image_is_named_in_the_record(tiny_photos, tmp_path):
     (source / "broken.jpg").write_bytes(b"not a photograph")
     choices = (Choice(loader="keras_pil"), Choice(loader="tf_data"))
     (tmp_path / "out").mkdir()
-    trials = run_with(plan(*choices), scan(tmp_path / "photos").only("train"), tmp_path / "out")
+    trials = run_plan(plan(*choices), scan(tmp_path / "photos").only("train"), tmp_path / "out")
     assert all(str(source / "broken.jpg") in trial.error for trial in trials)
     assert summarize(trials).winner is None
 
 
 def test_a_cache_is_full_before_the_first_block(manifest, tmp_path):
     cached = Choice(loader="tf_data", settings={"cache": "decoded"})
-    (trial,) = run_with(plan(cached), manifest, tmp_path)
+    (trial,) = run_plan(plan(cached), manifest, tmp_path)
     assert trial.error is None
     assert trial.warm_ups[0].images >= len(manifest) + 2 * 8
 
 
-def test_a_process_gives_way_when_another_would_not_fit_and_warms_up_again(
+def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
     manifest, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("feedbench.bench.trials.run.available_memory", lambda: 0)
     other = Choice(loader="synthetic", settings={"output": "float32"})
-    trials = run_with(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
+    trials = run_plan(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
     assert [len(trial.blocks) for trial in trials] == [3, 3]
     assert sum(len(trial.warm_ups) for trial in trials) > 2

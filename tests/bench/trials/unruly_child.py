@@ -1,4 +1,4 @@
-"""A child that ends, hangs or speaks as its job says; run by test_child.py as a module."""
+"""A child process that misbehaves as its job says; test_child.py runs it as a module."""
 
 import ctypes
 import os

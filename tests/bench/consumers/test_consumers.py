@@ -1,0 +1,87 @@
+"""Consumers: the drain, the emulated accelerator, the copy to a device, and the trainer."""
+
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from feedbench.bench.consumers.base import Drain
+from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
+from feedbench.bench.consumers.trainer import class_weights, make_trainer
+from feedbench.bench.consumers.transfer import Transfer
+from feedbench.bench.errors import PlanError
+from feedbench.loaders import Batch, BatchSpec, scan
+from feedbench.trainer import Recipe
+
+
+def batch(size: int) -> Batch:
+    images = np.zeros((size, 8, 8, 3), np.uint8)
+    return Batch(images, np.zeros(size, np.int32), np.arange(size))
+
+
+def test_the_drain_keeps_no_batch():
+    drain, taken = Drain(), batch(2)
+    drain.step(taken)
+    drain.finish()
+    assert vars(drain) == {}
+
+
+def test_an_emulated_step_takes_the_time_of_its_images():
+    accelerator, begin = EmulatedAccelerator(seconds_per_image=0.01), perf_counter()
+    for size in (2, 3):
+        accelerator.step(batch(size))
+    accelerator.finish()
+    assert perf_counter() - begin >= 0.05
+
+
+def test_the_host_does_not_wait_within_the_run_ahead():
+    accelerator = EmulatedAccelerator(seconds_per_image=1_000, run_ahead=2)
+    for _ in range(2):
+        accelerator.step(batch(1))  # would wait beyond the test's time limit
+
+
+def test_the_host_waits_for_the_first_step_beyond_the_run_ahead():
+    accelerator, begin = EmulatedAccelerator(seconds_per_image=0.05, run_ahead=1), perf_counter()
+    accelerator.step(batch(1))
+    accelerator.step(batch(1))
+    assert perf_counter() - begin >= 0.05
+
+
+def test_finish_returns_at_once_without_steps():
+    EmulatedAccelerator(seconds_per_image=1_000).finish()
+
+
+def test_sleep_until_never_returns_early():
+    moment = perf_counter() + 0.01
+    sleep_until(moment)
+    assert perf_counter() >= moment
+
+
+def test_batches_are_copied_to_a_device_that_exists():
+    consumer = Transfer("CPU:0")
+    consumer.step(batch(2))
+    consumer.finish()
+
+
+def test_a_missing_device_is_refused():
+    with pytest.raises(PlanError, match="TensorFlow does not find GPU:99"):
+        Transfer("GPU:99")
+
+
+def test_class_weights_average_to_one_over_an_epoch():
+    recipe = Recipe(class_weights="balanced")
+    counts = np.array([30, 10, 20])
+    weights = np.array(class_weights(recipe, counts))
+    assert (weights * counts).sum() == pytest.approx(counts.sum())
+    assert weights[1] == pytest.approx(3 * weights[0])
+
+
+def test_without_class_weights_there_are_none():
+    assert class_weights(Recipe(class_weights="none"), np.array([1, 9])) is None
+
+
+def test_a_network_that_refuses_the_image_size_is_a_plan_error(tiny_photos):
+    manifest = scan(tiny_photos).only("train")
+    spec = BatchSpec(batch_size=4, image_size=32)
+    with pytest.raises(PlanError, match="recipe: "):
+        make_trainer(Recipe(network="InceptionV3"), spec, manifest, "uint8")

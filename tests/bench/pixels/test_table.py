@@ -1,0 +1,69 @@
+"""The table of a pixel check marks the reference, differences and failures."""
+
+import io
+
+from rich.console import Console
+
+from feedbench.bench.pixels.result import (
+    ImageDifference,
+    LoaderPixels,
+    PixelComparison,
+    by_choice,
+)
+from feedbench.bench.pixels.table import table, verdict, worst_images
+
+REFERENCE = LoaderPixels(loader="keras_pil", settings={}, identical=1.0, within=True)
+SAME = LoaderPixels(loader="turbo", settings={}, identical=0.5, worst_mean=1.0, within=True)
+DIFFERENT = LoaderPixels(
+    loader="tf_data",
+    settings={"decode": "scaled"},
+    worst_mean=9.0,
+    within=False,
+    worst=[ImageDifference(path="any/1.jpg", row=1, mean=9.0, largest=40, reason="depth")],
+)
+FAILED = LoaderPixels(loader="keras_directory", settings={}, error="cannot antialias")
+
+
+def comparison(*loaders: LoaderPixels) -> PixelComparison:
+    return PixelComparison(reference="keras_pil", tolerance=3, images=4, loaders=list(loaders))
+
+
+def printed(*loaders: LoaderPixels) -> list[str]:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(table(comparison(*loaders)))
+    return console.export_text().splitlines()
+
+
+def test_each_row_says_how_the_loader_compares():
+    lines = printed(REFERENCE, SAME, DIFFERENT, FAILED)
+    for name, word in (
+        ("keras_pil", "reference"),
+        ("turbo", "same"),
+        ("tf_data decode=scaled", "different"),
+        ("keras_directory", "failed"),
+    ):
+        (line,) = (line for line in lines if name in line)
+        assert word in line
+
+
+def test_the_verdict_names_loaders_with_other_pixels():
+    assert verdict(comparison(REFERENCE, SAME)) == (
+        "All loaders give the pixels of keras_pil, within the tolerance."
+    )
+    assert verdict(comparison(REFERENCE, DIFFERENT)) == (
+        "Other pixels than keras_pil: tf_data decode=scaled."
+    )
+
+
+def test_the_worst_images_are_listed_with_their_reason():
+    assert list(worst_images(comparison(REFERENCE, DIFFERENT))) == [
+        "tf_data decode=scaled: any/1.jpg: mean 9.00, largest 40: depth"
+    ]
+
+
+def test_results_by_choice_leave_out_failed_loaders():
+    results = by_choice(comparison(REFERENCE, DIFFERENT, FAILED), allowed=True)
+    assert results.keys() == {"keras_pil", "tf_data decode=scaled"}
+    assert not results["tf_data decode=scaled"].within
+    assert results["tf_data decode=scaled"].allowed
+    assert by_choice(None, allowed=True) == {}
