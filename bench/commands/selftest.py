@@ -21,13 +21,18 @@ def selftest(
     json: Json = None,
 ) -> None:
     """Each injected bottleneck must be named by the diagnosis; fails if a check does."""
-    from feedbench.bench.diagnose.selftest import INJECTED, SelfTest, injected_test, short_test
+    from feedbench.bench.diagnose.selftest import (
+        INJECTED_BOTTLENECKS,
+        SelfTest,
+        injected_test,
+        short_test,
+    )
     from feedbench.bench.files import write_json
 
     terminal = console()
     checks = short_test().checks
     with tempfile.TemporaryDirectory() as folder:
-        for number, one in enumerate(() if short else INJECTED):
+        for number, one in enumerate(() if short else INJECTED_BOTTLENECKS):
             place = Path(folder) / str(number)
             place.mkdir()
             terminal.print(f"injected: {one.name}", style="dim", highlight=False)

@@ -149,11 +149,11 @@ def _limits(terminal: Console, path: Path) -> Shown:
 
 
 def _diagnosis(terminal: Console, path: Path) -> Shown:
-    from feedbench.bench.diagnose.record import read_diagnosed
-    from feedbench.bench.diagnose.verdict import derive
+    from feedbench.bench.diagnose.record import read_diagnosis
+    from feedbench.bench.diagnose.verdict import derive_diagnosis
 
-    record = read_diagnosed(path)
-    diagnosis = derive(record)
+    record = read_diagnosis(path)
+    diagnosis = derive_diagnosis(record)
     print_diagnosis(terminal, record, diagnosis)
     return Shown(diagnosis.model_dump(), diagnosis.bottleneck is not None)
 
