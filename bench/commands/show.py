@@ -160,11 +160,11 @@ def _diagnosis(terminal: Console, path: Path) -> Shown:
 
 def _tune(terminal: Console, path: Path) -> Shown:
     from feedbench.bench.files import read_model
-    from feedbench.bench.tune.table import verdict, worth
-    from feedbench.bench.tune.tune import Found
+    from feedbench.bench.tune.record import TuneRecord
+    from feedbench.bench.tune.table import verdict, worth_table
 
-    record = read_model(path, Found, "tune")
-    terminal.print(worth(record))
+    record = read_model(path, TuneRecord, "tune")
+    terminal.print(worth_table(record))
     terminal.print(verdict(record), style="bold", highlight=False, soft_wrap=True)
     return Shown(record.model_dump(mode="json"), record.best is not None)
 
