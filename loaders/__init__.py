@@ -23,6 +23,7 @@ from feedbench.loaders.contract import (
     BatchSpec,
     Dtype,
     Loader,
+    Request,
     Settings,
     Stream,
     parse_settings,
@@ -40,7 +41,7 @@ from feedbench.loaders.errors import (
     WorkerError,
     printable,
 )
-from feedbench.loaders.explain import alternatives, explain
+from feedbench.loaders.explain import allowed, alternatives, bounds, explain
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.order import Order
@@ -62,10 +63,10 @@ DEFAULT_LOADER = next(name for name, one in LOADERS.items() if one.is_default)
 
 
 def find_loader(name: str) -> Loader:
-    """The loader of that name.
+    """The loader of this name.
 
     Raises:
-        UnknownLoader: there is none; the text lists those there are.
+        UnknownLoader: there is none; the message lists the names that exist.
     """
     try:
         return LOADERS[name]
@@ -73,8 +74,8 @@ def find_loader(name: str) -> Loader:
         raise UnknownLoader(f"no loader {name!r}; {alternatives(name, LOADERS)}") from None
 
 
-def images_an_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
-    """Images of each class in an epoch, int64 `[classes]`: more than there are where balanced."""
+def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
+    """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
     classes = len(manifest.classes)
     sampling = Sampling.of(manifest.labels, classes, spec.balance)
     if sampling is not None:
@@ -94,21 +95,21 @@ def open_loader(
     error_budget: float = BUDGET,
     dropped: Iterable[ImageError] = (),
 ) -> Stream:
-    """Start a loader; use it in a `with`, so that nothing of it is left behind.
+    """Start a loader; use it in a `with`, so that its threads, processes and memory are freed.
 
     Args:
         name: a key of `LOADERS`.
-        settings: the loader's own settings, whole or as plain values; its defaults if None.
-        epochs: how often to give each row; None does not end.
-        start_step: the batch to begin with, counted from the first of epoch 0.
+        settings: the loader's settings, validated or as plain values; its defaults if None.
+        epochs: number of epochs; None for no end.
+        start_step: the first batch, counted from the start of epoch 0.
         on_error: "raise" ends the run at the first image that fails; "skip" drops it: the next
-            readable one of the order takes its place, so that every batch stays full and every
-            step keeps its own, and the stream's `dropped` names it.
-        error_budget: share of the images that may be dropped before the run ends after all.
-        dropped: images that an earlier run of the same dropped; they are not tried again.
+            readable image of the order takes its place, so that every batch stays full and all
+            other batches stay the same, and the stream's `dropped` names it.
+        error_budget: fraction of the images that may be dropped before the run ends after all.
+        dropped: images that an earlier part of the same run dropped; they are not tried again.
 
     Raises:
-        LoaderError: the name, the settings or the combination is not possible.
+        LoaderError: the name, the settings or their combination is invalid.
     """
     loader = find_loader(name)
     known = {error.row: error for error in dropped}
@@ -126,7 +127,7 @@ def open_loader(
         unreadable=frozenset(known),
         sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
     )
-    return loader.open(manifest, spec, settings, order, faults)
+    return loader.open(Request(manifest, spec, order, faults), settings)
 
 
 __all__ = [
@@ -153,6 +154,7 @@ __all__ = [
     "LoaderError",
     "Manifest",
     "Order",
+    "Request",
     "Sampling",
     "Settings",
     "SettingsError",
@@ -164,12 +166,15 @@ __all__ = [
     "UnknownLoader",
     "UpperBound",
     "WorkerError",
+    "allowed",
+    "alternatives",
     "bad_rows",
     "blacklist_of",
+    "bounds",
     "by_reason",
     "explain",
     "find_loader",
-    "images_an_epoch",
+    "images_per_epoch",
     "open_loader",
     "parse_settings",
     "parse_spec",

@@ -1,7 +1,7 @@
-"""What is changed anew in each image and epoch: which changes there are, and how they are drawn.
+"""Random augmentations and their seeded parameters, the draws.
 
-A change is fixed by seed, epoch and row, so that a run can be repeated and every loader, and the
-device too, draws the same.
+A draw is fixed by seed, epoch and row, so that a run can be repeated, and all loaders and the
+device draw the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Draws = NDArray[np.float32]
 OnDevice = Literal["horizontal_flip", "rotation", "zoom", "crop", "brightness", "contrast"]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
-# Columns of a draw, and what they hold where nothing is changed.
+# Columns of a draw, and their values that change nothing.
 FLIP, ANGLE, ZOOM, CROP, LEFT, TOP, BRIGHTNESS, CONTRAST, QUALITY = range(9)
 NEUTRAL: Draws = np.array([0, 0, 1, 1, 0, 0, 0, 1, 0], np.float32)
 GEOMETRY = slice(ANGLE, BRIGHTNESS)
@@ -31,7 +31,7 @@ _COLUMNS: dict[str, tuple[int, ...]] = {
 
 
 class Augment(BaseModel):
-    """Changes drawn anew for each image and epoch; by default none."""
+    """Augmentations, drawn again for each image in each epoch; none by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,7 +70,7 @@ class Augment(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, values: Any) -> Any:
-        """A list of names, as records hold it that are older than the strengths."""
+        """Accept a list of names, as in records from before there were strengths."""
         if isinstance(values, list | tuple):
             return dict.fromkeys(values, True)
         return values
@@ -78,58 +78,63 @@ class Augment(BaseModel):
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
         if not 0 < self.zoom[0] <= self.zoom[1]:
-            raise ValueError(f"zoom must be two factors above 0 that rise, got {list(self.zoom)}")
+            raise ValueError(
+                f"zoom must be two factors above 0, the smaller first, got {list(self.zoom)}"
+            )
         if self.jpeg_quality is not None and self.jpeg_quality[0] > self.jpeg_quality[1]:
-            raise ValueError(f"jpeg_quality must rise, got {list(self.jpeg_quality)}")
+            raise ValueError(
+                f"jpeg_quality must be the lower and the upper bound, got {list(self.jpeg_quality)}"
+            )
         for name in self.on_device:
             if getattr(self, name) == type(self).model_fields[name].default:
-                raise ValueError(f"on_device names {name}, which is not drawn; give its strength")
+                raise ValueError(f"on_device names {name}, which is off; set its strength too")
         return self
 
     def __bool__(self) -> bool:
-        """Whether anything is changed."""
+        """Whether there is any augmentation."""
         return self != UNCHANGED
 
     @property
     def on_host(self) -> Augment:
-        """What the host has to do."""
+        """The augmentation without the device's part."""
         fields = type(self).model_fields
         neutral = {name: fields[name].default for name in (*self.on_device, "on_device")}
         return self.model_copy(update=neutral)
 
     @property
     def only_flips(self) -> bool:
-        """Whether pixels stay what they are, mirrored or not."""
+        """Whether images are mirrored at most, so that pixels keep their values."""
         return self == Augment(horizontal_flip=self.horizontal_flip, on_device=self.on_device)
 
     @property
-    def moves_on_device(self) -> bool:
-        """Whether the device samples images anew."""
+    def geometric_on_device(self) -> bool:
+        """Whether the device moves pixels."""
         return bool({"horizontal_flip", "rotation", "zoom", "crop"} & set(self.on_device))
 
     @property
-    def recolours_on_device(self) -> bool:
+    def photometric_on_device(self) -> bool:
         """Whether the device changes contrast or brightness."""
         return bool({"brightness", "contrast"} & set(self.on_device))
 
-    def drawn(self, seed: int, epochs: Any, rows: Any, copies: Any = 0) -> Draws:
-        """What happens to some rows in their epochs, float32 `[rows, 9]`.
+    def draw(self, seed: int, epochs: Any, rows: Any, copies: Any = 0) -> Draws:
+        """The parameters for some rows in their epochs, float32 `[rows, 9]`.
 
         Args:
-            copies: which of several times in the same epoch that a row is given.
+            copies: how many times each row has been in the same epoch before.
         """
         draws = np.tile(NEUTRAL, (len(rows), 1))
         if not self:
             return draws
-        key = mixed(mixed(mixed(np.uint64(seed)) ^ _bits(epochs)) ^ _bits(rows))
-        key = np.where(np.asarray(copies) > 0, mixed(key ^ _bits(copies) << np.uint64(32)), key)
+        key = splitmix64(splitmix64(splitmix64(np.uint64(seed)) ^ _bits(epochs)) ^ _bits(rows))
+        key_of_copy = splitmix64(key ^ _bits(copies) << np.uint64(32))
+        key = np.where(np.asarray(copies) > 0, key_of_copy, key)
         if self.horizontal_flip:
             draws[:, FLIP] = key & np.uint64(1)
 
         def between(column: int, low: float, high: float) -> None:
             if low < high:
-                share = (mixed(key ^ np.uint64(column)) >> np.uint64(11)) * 2.0**-53
-                draws[:, column] = low + (high - low) * share
+                fraction = (splitmix64(key ^ np.uint64(column)) >> np.uint64(11)) * 2.0**-53
+                draws[:, column] = low + (high - low) * fraction
             else:
                 draws[:, column] = low
 
@@ -148,21 +153,21 @@ class Augment(BaseModel):
         return draws
 
     def for_host(self, draws: Draws) -> Draws:
-        """The draws without what the device does."""
+        """The draws without the device's part."""
         return _without(draws, self.on_device)
 
     def for_device(self, draws: Draws, side: int) -> Draws | None:
-        """What the device does: float32 `[images, 10]`, None where it does nothing.
+        """Parameters of the device's part, float32 `[images, 10]`; None if it has none.
 
-        The first 8 columns are the projective transform of an output pixel to the input pixel that
-        it shows, the next is the contrast, the last the brightness.
+        The first 8 columns are the projective transform from an output pixel to the input pixel
+        that it shows, the next is the contrast, the last the brightness.
         """
         if not self.on_device:
             return None
         host = [name for name in _COLUMNS if name not in self.on_device]
-        mine = _without(draws, host)
-        colour = mine[:, [CONTRAST, BRIGHTNESS]]
-        return np.hstack([transforms(mine, side), np.zeros((len(mine), 2), np.float32), colour])
+        device = _without(draws, host)
+        affine, projective = transforms(device, side), np.zeros((len(device), 2), np.float32)
+        return np.hstack([affine, projective, device[:, [CONTRAST, BRIGHTNESS]]])
 
 
 UNCHANGED = Augment()
@@ -170,22 +175,22 @@ UNCHANGED = Augment()
 
 def _without(draws: Draws, names: Any) -> Draws:
     columns = [column for name in names for column in _COLUMNS[name]]
-    kept = draws.copy()
-    kept[:, columns] = NEUTRAL[columns]
-    return kept
+    rest = draws.copy()
+    rest[:, columns] = NEUTRAL[columns]
+    return rest
 
 
 def transforms(draws: Draws, side: int) -> Draws:
-    """The input pixel that each output pixel shows, float32 `[images, 6]`.
+    """Affine transforms from output pixels to the input pixels they show, float32 `[images, 6]`.
 
-    `x' = t0 x + t1 y + t2`, `y' = t3 x + t4 y + t5`; turned about the centre of the kept part.
+    `x' = t0 x + t1 y + t2`, `y' = t3 x + t4 y + t5`; rotated about the centre of the crop.
     """
     angle = np.deg2rad(draws[:, ANGLE].astype(np.float64))
-    kept = draws[:, CROP].astype(np.float64) / draws[:, ZOOM]
+    scale = draws[:, CROP].astype(np.float64) / draws[:, ZOOM]
     mirror = 1 - 2 * draws[:, FLIP]
     centre = (side - 1) / 2
     room = (1 - draws[:, CROP].astype(np.float64)) * side / 2
-    across, down = kept * np.cos(angle), kept * np.sin(angle)
+    across, down = scale * np.cos(angle), scale * np.sin(angle)
     first, second = across * mirror, -down
     third, fourth = down * mirror, across
     left = centre + draws[:, LEFT] * room - (first + second) * centre
@@ -197,8 +202,8 @@ def _bits(values: Any) -> NDArray[np.uint64]:
     return np.asarray(values).astype(np.uint64)
 
 
-def mixed(value: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    """Scatter 64-bit integers. Source: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014)."""
+def splitmix64(value: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
+    """Hash 64-bit integers. Source: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014)."""
     with np.errstate(over="ignore"):
         out = np.asarray(value) + np.uint64(0x9E3779B97F4A7C15)
         out = (out ^ (out >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

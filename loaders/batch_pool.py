@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,36 +13,64 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment import Draws
 from feedbench.loaders.buffers import Buffers
-from feedbench.loaders.contract import Batch, BatchSpec, Dtype
+from feedbench.loaders.contract import Batch, Request, Stream
+from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import ImageError
-from feedbench.loaders.faults import Faults
-from feedbench.loaders.images.host_augment import changer, ranged
+from feedbench.loaders.images.host_augment import augmenter, to_range
+from feedbench.loaders.images.resize import disable_opencv_threads
 from feedbench.loaders.order import Order, Rows
+from feedbench.loaders.settings import Threaded
 
 Pixels = NDArray[np.uint8]
 
 
 class Source(Protocol):
-    """Where the pictures come from; its methods are called on several threads at once."""
+    """Where decoded images come from; its methods are called on several threads at once."""
 
     def find(self, rows: Rows) -> Any:
-        """What `load` needs to know of some rows, one item each."""
+        """What `load` needs to know about these rows, one item per row."""
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
-        """Write one row's picture, uint8 `[side, side, 3]`.
+        """Write the image of one row, uint8 `[side, side, 3]`.
 
         Raises:
             ImageError: the row cannot be read.
         """
 
 
+def pool_stream(
+    source: Source,
+    request: Request,
+    settings: Threaded,
+    *,
+    chunk: int,
+    close: Callable[[], None] = lambda: None,
+) -> Stream:
+    """Batches that a pool of threads fills from a source.
+
+    Args:
+        chunk: images that a thread takes at a time; with more, it waits for the lock less often.
+        close: frees the source; called after the threads have ended.
+    """
+    disable_opencv_threads()
+    pool = BatchPool(source, request, settings, chunk)
+
+    def release() -> None:
+        pool.close()
+        close()
+
+    return Stream(pool.batches(), release, request.faults)
+
+
 @dataclass
-class _Work:
-    """One batch while it is made.
+class _Pending:
+    """A batch that is being filled.
 
     Attributes:
-        left: images that are not done yet.
-        failed: what failed so far.
+        order: positions `begin` to `end` of it make the batch.
+        remaining: images that are not done yet.
+        failed: the images that failed so far.
+        result: the finished images.
         error: what ended the run, if anything did.
     """
 
@@ -53,52 +81,32 @@ class _Work:
     items: Any
     draws: Draws
     images: Pixels
-    left: int
+    remaining: int
     failed: list[ImageError] = field(default_factory=list)
-    made: Any = None
+    result: Any = None
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
 
 class BatchPool:
-    """Gives the batches of an order; `close` ends its threads within the time of one image."""
+    """Fills the batches of an order; `close` ends its threads within the time of one image."""
 
-    def __init__(
-        self,
-        source: Source,
-        order: Order,
-        faults: Faults,
-        labels: NDArray[np.int32],
-        spec: BatchSpec,
-        output: Dtype,
-        *,
-        num_threads: int,
-        prefetch: int,
-        piece: int = 1,
-    ) -> None:
-        """Start the threads.
-
-        Args:
-            output: uint8 pixels, or float32 in the spec's range.
-            prefetch: batches that are made ahead of the one that is waited for.
-            piece: images that a thread takes at a time.
-        """
+    def __init__(self, source: Source, request: Request, settings: Threaded, chunk: int) -> None:
+        """Start the threads."""
         self._source = source
-        self._order = order
-        self._faults = faults
-        self._labels = labels
-        self._spec = spec
-        self._change = changer(spec)
-        self._output = output
-        self._ahead = prefetch + 1
-        self._piece = piece
+        self._request = request
+        self._order = request.order
+        self._augment = augmenter(request.spec)
+        self._output = settings.output
+        self._ahead = settings.prefetch + 1
+        self._chunk = chunk
         self._buffers = Buffers()
-        self._tasks: deque[tuple[_Work, int]] = deque()
+        self._tasks: deque[tuple[_Pending, int]] = deque()
         self._ready = threading.Condition()
         self._open = True
         self._threads = [
-            threading.Thread(target=self._run, name=f"feedbench-{number}", daemon=True)
-            for number in range(num_threads)
+            threading.Thread(target=self._work, name=f"feedbench-{number}", daemon=True)
+            for number in range(settings.num_threads or usable_cores())
         ]
         for thread in self._threads:
             thread.start()
@@ -107,20 +115,20 @@ class BatchPool:
         """The batches in order.
 
         Raises:
-            LoaderError: an image cannot be read, and may not be dropped.
+            LoaderError: an image cannot be read and may not be dropped.
         """
-        pieces = self._order.pieces(self._order.batch_size)
-        works: deque[_Work] = deque()
+        positions = self._order.chunks(self._order.batch_size)
+        pending: deque[_Pending] = deque()
         while True:
-            while len(works) < self._ahead and (piece := next(pieces, None)):
-                works.append(self._begun(*piece))
-            if not works:
+            while len(pending) < self._ahead and (span := next(positions, None)):
+                pending.append(self._start(*span))
+            if not pending:
                 return
             # An expression alone: a name would hold the batch until the next one is asked for.
-            yield self._awaited(works.popleft())
+            yield self._wait(pending.popleft())
 
     def close(self) -> None:
-        """End the threads and give back their memory."""
+        """End the threads and free their memory."""
         with self._ready:
             self._open = False
             self._tasks.clear()
@@ -129,82 +137,84 @@ class BatchPool:
             thread.join()
         self._buffers.clear()
 
-    def _awaited(self, work: _Work) -> Batch:
-        work.done.wait()
-        if work.error is not None:
-            raise work.error
-        if work.failed:
-            for fault in work.failed:
-                self._faults.meet(fault)
-            self._order = self._order.without(fault.row for fault in work.failed)
-        changes = self._spec.augment.for_device(work.draws, self._spec.image_size)
-        return Batch(work.made, self._labels[work.rows], work.rows, changes)
-
-    def _begun(self, begin: int, end: int) -> _Work:
+    def _start(self, begin: int, end: int) -> _Pending:
+        """Hand the images of a batch to the threads."""
         rows = self._order.rows(begin, end)
         items = self._source.find(rows)
         draws = self._order.draws(begin, end)
-        side = self._spec.image_size
-        images = self._buffers.fresh((len(rows), side, side, 3))
-        work = _Work(self._order, begin, end, rows, items, draws, images, len(rows))
+        side = self._request.spec.image_size
+        images = self._buffers.allocate((len(rows), side, side, 3))
+        batch = _Pending(self._order, begin, end, rows, items, draws, images, len(rows))
         with self._ready:
-            self._tasks.extend((work, first) for first in range(0, len(rows), self._piece))
+            self._tasks.extend((batch, first) for first in range(0, len(rows), self._chunk))
             self._ready.notify_all()
-        return work
+        return batch
 
-    def _run(self) -> None:
+    def _wait(self, batch: _Pending) -> Batch:
+        """The batch, once it is complete."""
+        batch.done.wait()
+        if batch.error is not None:
+            raise batch.error
+        if batch.failed:
+            for fault in batch.failed:
+                self._request.faults.add(fault)
+            self._order = self._order.without(fault.row for fault in batch.failed)
+        return self._request.batch(batch.result, batch.rows, batch.draws)
+
+    def _work(self) -> None:
+        """What each thread runs."""
         while (task := self._next()) is not None:
-            work, first = task
+            batch, first = task
             try:
-                self._do(work, first, min(first + self._piece, len(work.rows)))
-            except BaseException as error:  # whatever it is, the consumer must not wait for ever
-                work.error = error
-                work.done.set()
-            del task, work  # no thread that waits may hold a batch's memory
+                self._fill(batch, first, min(first + self._chunk, len(batch.rows)))
+            except BaseException as error:  # whatever it is, the consumer must not wait forever
+                batch.error = error
+                batch.done.set()
+            del task, batch  # a thread that waits must not hold a batch's memory
 
-    def _do(self, work: _Work, first: int, last: int) -> None:
-        if work.error is not None:
-            return
-        self._load(work, first, last)
-        with self._ready:
-            work.left -= last - first
-            complete = not work.left
-        if complete:
-            self._complete(work)
-
-    def _next(self) -> tuple[_Work, int] | None:
+    def _next(self) -> tuple[_Pending, int] | None:
         with self._ready:
             while self._open and not self._tasks:
                 self._ready.wait()
             return self._tasks.popleft() if self._open else None
 
-    def _load(self, work: _Work, first: int, last: int) -> None:
+    def _fill(self, batch: _Pending, first: int, last: int) -> None:
+        if batch.error is not None:
+            return
+        self._load(batch, first, last)
+        with self._ready:
+            batch.remaining -= last - first
+            is_last = not batch.remaining
+        if is_last:
+            self._complete(batch)
+
+    def _load(self, batch: _Pending, first: int, last: int) -> None:
         for index in range(first, last):
             try:
-                self._source.load(int(work.rows[index]), work.items[index], work.images[index])
+                self._source.load(int(batch.rows[index]), batch.items[index], batch.images[index])
             except ImageError as error:
                 with self._ready:
-                    work.failed.append(error)
-                    failed = len(work.failed)
-                self._faults.tolerance.hold(failed, error)
-        self._change(work.images[first:last], work.draws[first:last])
+                    batch.failed.append(error)
+                    failed = len(batch.failed)
+                self._request.faults.tolerance.check(failed, error)
+        self._augment(batch.images[first:last], batch.draws[first:last])
 
-    def _complete(self, work: _Work) -> None:
-        while work.failed:
-            work.order = work.order.without(fault.row for fault in work.failed)
-            if not self._mended(work):
+    def _complete(self, batch: _Pending) -> None:
+        while batch.failed:
+            batch.order = batch.order.without(fault.row for fault in batch.failed)
+            if not self._replace_failed(batch):
                 break
-        work.made = work.images
+        batch.result = batch.images
         if self._output == "float32":
-            work.made = ranged(work.images.astype(np.float32), self._spec)
-        work.done.set()
+            batch.result = to_range(batch.images.astype(np.float32), self._request.spec)
+        batch.done.set()
 
-    def _mended(self, work: _Work) -> bool:
-        """Load what takes the place of failed rows; whether any of that failed too."""
-        before, failed = work.rows, len(work.failed)
-        work.rows = work.order.rows(work.begin, work.end)
-        work.items = self._source.find(work.rows)
-        work.draws = work.order.draws(work.begin, work.end)
-        for index in np.flatnonzero(work.rows != before).tolist():
-            self._load(work, index, index + 1)
-        return len(work.failed) > failed
+    def _replace_failed(self, batch: _Pending) -> bool:
+        """Load the rows that take the place of failed ones; whether any of these failed too."""
+        before, failed = batch.rows, len(batch.failed)
+        batch.rows = batch.order.rows(batch.begin, batch.end)
+        batch.items = self._source.find(batch.rows)
+        batch.draws = batch.order.draws(batch.begin, batch.end)
+        for index in np.flatnonzero(batch.rows != before).tolist():
+            self._load(batch, index, index + 1)
+        return len(batch.failed) > failed

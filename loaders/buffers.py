@@ -1,4 +1,4 @@
-"""Memory of batches that is used again once nobody holds them."""
+"""Memory of batches, recycled once a batch is garbage-collected."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _ALIGNMENT = 64  # bytes; TensorFlow takes over a NumPy buffer so aligned withou
 
 
 class Buffers:
-    """Gives uint8 arrays; what a batch was made in serves again when the batch is gone."""
+    """Pool of uint8 batch buffers, recycled when a batch is garbage-collected."""
 
     def __init__(self) -> None:
         self._free: list[NDArray[np.uint8]] = []
 
-    def fresh(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """An aligned uint8 array in memory that nobody holds any more, or in new memory.
+    def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """An aligned, uninitialized uint8 array, in recycled memory if there is any.
 
-        The first touch of new memory costs seven times the copy into it.
+        The first touch of new memory costs seven times as much as the copy into it.
         """
         size = math.prod(shape)
         try:
@@ -31,11 +31,11 @@ class Buffers:
         if buffer is None or buffer.size < size + _ALIGNMENT:
             buffer = np.empty(size + _ALIGNMENT, np.uint8)
         begin = -buffer.ctypes.data % _ALIGNMENT
-        # Through a memoryview, so that slices of the batch hold this array and not the buffer.
+        # Through a memoryview, so that slices of the batch reference this array, not the buffer.
         batch: NDArray[Any] = np.frombuffer(buffer.data[begin : begin + size], np.uint8)
         weakref.finalize(batch, self._free.append, buffer).atexit = False
         return batch.reshape(shape)
 
     def clear(self) -> None:
-        """Free what waits to be used again."""
+        """Free the buffers that wait to be recycled."""
         self._free.clear()

@@ -1,4 +1,4 @@
-"""Pictures that are decoded once and kept by row, in memory or in a pack."""
+"""Images that are decoded once and then kept by row, in memory or in a pack."""
 
 from __future__ import annotations
 
@@ -16,84 +16,84 @@ from feedbench.loaders.row_cache import RowCache
 Pixels = NDArray[np.uint8]
 
 
-class Store(Protocol):
-    """Where pictures are kept; its methods are called on several threads at once."""
+class ImageStore(Protocol):
+    """Where images are kept; its methods are called on several threads at once."""
 
     def holds(self, rows: Rows) -> bool:
-        """Whether all of these rows are there."""
+        """Whether the images of all these rows are stored."""
 
     def read(self, row: int, into: Pixels) -> bool:
-        """Fill `into` with a row's picture; False where it is not there."""
+        """Copy the image of one row; False if it is not stored."""
 
-    def keep(self, row: int, image: Pixels) -> None:
-        """Keep a row's picture, contiguous uint8 `[side, side, 3]`."""
+    def write(self, row: int, image: Pixels) -> None:
+        """Store the image of one row, contiguous uint8 `[side, side, 3]`."""
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free what the store holds."""
 
 
-class Keeping:
-    """A source that asks a store first, and keeps there what it had to decode."""
+class CachedSource:
+    """A source that looks into a store first, and stores there what it had to decode."""
 
-    def __init__(self, source: Source, store: Store) -> None:
+    def __init__(self, source: Source, store: ImageStore) -> None:
         self._source = source
         self._store = store
 
     def find(self, rows: Rows) -> Any:
-        """What the source needs to know of some rows; nothing where all of them are kept.
+        """What the source needs to know about these rows; None for each if all are stored.
 
-        Finding costs more than copying a picture.
+        Looking up paths costs more than copying an image.
         """
         return [None] * len(rows) if self._store.holds(rows) else self._source.find(rows)
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
-        """Write one row's picture.
+        """Write the image of one row.
 
         Raises:
-            ImageError: it is not kept and cannot be read.
+            ImageError: it is not stored and cannot be read.
         """
         if not self._store.read(row, into):
-            if item is None:  # it was kept, and its pack has been cut since
+            if item is None:  # it was stored, and its pack has been truncated since
                 item = self._source.find(np.array([row]))[0]
             self._source.load(row, item, into)
-            self._store.keep(row, into)
+            self._store.write(row, into)
 
 
-class InMemory:
-    """Pictures in this process's memory."""
+class MemoryStore:
+    """Images in this process's memory."""
 
     def __init__(self, rows: int, side: int) -> None:
-        """Take the memory.
+        """Allocate the memory.
 
         Raises:
-            SettingsError: so much is not free.
+            SettingsError: not enough memory is free.
         """
         self._cache = RowCache.in_memory(rows, side)
-        self._there = np.zeros(rows, np.bool_)
+        self._stored = np.zeros(rows, np.bool_)
 
     def holds(self, rows: Rows) -> bool:
-        """Whether all of these rows are there."""
-        return bool(self._there[rows].all())
+        """Whether the images of all these rows are stored."""
+        return bool(self._stored[rows].all())
 
     def read(self, row: int, into: Pixels) -> bool:
-        """Fill `into` with a row's picture; False where it is not there."""
-        if not self._there[row]:
+        """Copy the image of one row; False if it is not stored."""
+        if not self._stored[row]:
             return False
         self._cache.copy(row, into)
         return True
 
-    def keep(self, row: int, image: Pixels) -> None:
-        """Keep a row's picture."""
+    def write(self, row: int, image: Pixels) -> None:
+        """Store the image of one row."""
         self._cache.put(row, image)
-        self._there[row] = True
+        self._stored[row] = True
 
     def close(self) -> None:
         """Free the memory."""
         self._cache.close()
 
 
-class InPack:
-    """Pictures in a pack: written as they come, whole when the last one has come."""
+class PackStore:
+    """Images in a pack, which is complete once all rows are written."""
 
     def __init__(self, writer: PackWriter) -> None:
         self._writer = writer
@@ -101,18 +101,18 @@ class InPack:
         self._finished = False
 
     def holds(self, rows: Rows) -> bool:
-        """Whether all of these rows are there."""
+        """Whether the images of all these rows are stored."""
         return self._writer.holds(rows)
 
     def read(self, row: int, into: Pixels) -> bool:
-        """Fill `into` with a row's picture; False where it is not there."""
+        """Copy the image of one row; False if it is not stored."""
         return self._writer.read(row, into)
 
-    def keep(self, row: int, image: Pixels) -> None:
-        """Write a row's picture.
+    def write(self, row: int, image: Pixels) -> None:
+        """Store the image of one row.
 
         Raises:
-            SettingsError: the disk is full, or another trouble of the system.
+            SettingsError: the disk is full, or another error of the system.
         """
         self._writer.put(row, image)
         if not self._writer.left:
@@ -122,5 +122,5 @@ class InPack:
                 self._finished = True
 
     def close(self) -> None:
-        """Let go of the pack; what is written stays."""
+        """Release the pack; what is written stays."""
         self._writer.close()

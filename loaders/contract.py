@@ -1,11 +1,11 @@
-"""What all loaders share: the batch spec, the batch, the stream, and the loader's own entry."""
+"""What all loaders share: batch spec, request, batch, settings, stream, and a loader's entry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Frozen(BaseModel):
-    """A validated record that cannot be changed and refuses fields that it does not know."""
+    """A validated, immutable record that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,21 +92,22 @@ class BatchSpec(Frozen):
         if self.antialias and self.interpolation == "nearest":
             raise ValueError("antialias needs interpolation bilinear, got nearest")
         if self.value_range != "imagenet" and self.value_range[0] >= self.value_range[1]:
-            raise ValueError(f"value_range must rise, got {list(self.value_range)}")
+            low, high = self.value_range
+            raise ValueError(f"value_range: low must be below high, got {low:g}, {high:g}")
         return self
 
     def for_evaluation(self) -> BatchSpec:
-        """The same pixels, each once in the manifest's own order, and without augmentation."""
+        """The spec of an evaluation: each image once, in the manifest's order, not augmented."""
         return self.model_copy(update={"shuffle": False, "augment": UNCHANGED, "balance": 0.0})
 
     @property
     def scale(self) -> Channels:
-        """What a pixel of 0 to 255 is multiplied by to lie in `value_range`; red, green, blue."""
+        """Factors that bring pixels of 0 to 255 into `value_range`; red, green, blue."""
         return scale_and_offset(self.value_range)[0]
 
     @property
     def offset(self) -> Channels:
-        """What is added after `scale`."""
+        """Offsets to add after multiplying by `scale`; red, green, blue."""
         return scale_and_offset(self.value_range)[1]
 
 
@@ -117,51 +118,76 @@ class _Batch(NamedTuple):
 
 
 class Batch(_Batch):
-    """One batch, its arrays on the host; unpacks into images, labels and rows.
+    """One batch in host memory; unpacks into images, labels and rows.
 
     Attributes:
-        images: uint8 pixels 0 to 255, to be brought into the spec's `value_range` on the device,
-            or float32 already in it; `[batch, height, width, 3]`. A NumPy array or a TensorFlow
-            tensor, whichever the loader has at hand: `numpy.asarray` views either without a copy.
-        labels: int32 `[batch]`, index into the manifest's classes.
+        images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
+            device, or float32 in the spec's `value_range`. A NumPy array or a TensorFlow tensor;
+            `numpy.asarray` views either without a copy.
+        labels: int32 `[batch]`, indices into the manifest's classes.
         rows: int64 `[batch]`, each image's row in the manifest.
-        changes: float32 `[batch, 10]`, what the device is to do to each image, as
-            `Augment.for_device` says; None where it has nothing to do.
+        device_draws: float32 `[batch, 10]`, parameters of the augmentation on the device, see
+            `Augment.for_device`; None if there is none.
     """
 
-    changes: Draws | None
+    device_draws: Draws | None
 
     def __new__(
         cls,
         images: Any,
         labels: NDArray[np.int32],
         rows: NDArray[np.int64],
-        changes: Draws | None = None,
+        device_draws: Draws | None = None,
     ) -> Self:
-        """A batch of these."""
+        """Create a batch."""
         batch = super().__new__(cls, images, labels, rows)
-        batch.changes = changes
+        batch.device_draws = device_draws
         return batch
 
 
 class Settings(Frozen):
-    """The knobs of one loader. `image_dtype` says what its batches hold."""
-
-    fills_cache: ClassVar[bool] = False
+    """The settings of one loader, under the library's own names."""
 
     @property
     def image_dtype(self) -> Dtype:
-        """Type of the batches' images."""
+        """The dtype of the batches' images."""
         return "float32"
+
+    @property
+    def fills_cache(self) -> bool:
+        """Whether the first epoch is slower than later ones because it fills a cache."""
+        return False
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which batches a loader is asked for.
+
+    Attributes:
+        manifest: the images.
+        spec: what every batch must be.
+        order: the rows of each batch, and the step to start at.
+        faults: takes the images that fail; by default the first one ends the run.
+    """
+
+    manifest: Manifest
+    spec: BatchSpec
+    order: Order
+    faults: Faults = field(default_factory=Faults)
+
+    def batch(self, images: Any, rows: NDArray[np.int64], draws: Draws) -> Batch:
+        """The batch of these rows, with their labels and the device's part of the draws."""
+        device_draws = self.spec.augment.for_device(draws, self.spec.image_size)
+        return Batch(images, self.manifest.labels[rows], rows, device_draws)
 
 
 @dataclass
 class Stream:
-    """Batches in order; threads, processes and memory behind them are gone after `close`.
+    """Batches in order; `close` ends the threads and processes behind them and frees their memory.
 
     Attributes:
         batches: the iterator that the consumer pulls from.
-        release: frees what feeds `batches`; called once.
+        release: frees what produces `batches`; called once.
         faults: the images that failed and were dropped so far.
     """
 
@@ -172,7 +198,7 @@ class Stream:
 
     @property
     def dropped(self) -> tuple[ImageError, ...]:
-        """What failed and was dropped so far, in the order in which it failed."""
+        """The images dropped so far, in the order in which they failed."""
         return tuple(self.faults.dropped.values()) if self.faults else ()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -190,7 +216,7 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """Free everything; calling it again does nothing."""
+        """Free everything; further calls do nothing."""
         if self._open:
             self._open = False
             self.batches = iter(())
@@ -207,7 +233,7 @@ class Autotuning:
             cores, one dict per alternative, the most obvious first; empty where nothing is left.
     """
 
-    dataset: Callable[[Manifest, BatchSpec, Any, Order], AbstractContextManager[Any]]
+    dataset: Callable[[Request, Any], AbstractContextManager[Any]]
     fixed: Callable[[Any, int], list[dict[str, Any]]]
 
 
@@ -246,7 +272,7 @@ class Loader:
     name: str
     summary: str
     settings: type[Settings]
-    open: Callable[[Manifest, BatchSpec, Any, Order, Faults], Stream]
+    open: Callable[[Request, Any], Stream]
     role: Role = "loader"
     is_default: bool = False
     layouts: tuple[Layout, ...] = LAYOUTS
@@ -275,10 +301,10 @@ class Loader:
 
 
 def parse_spec(values: dict[str, Any]) -> BatchSpec:
-    """The batch spec from plain values.
+    """Validate plain values as a batch spec.
 
     Raises:
-        SpecError: a field is unknown or its value not allowed.
+        SpecError: a field is unknown or its value is not allowed.
     """
     try:
         return BatchSpec.model_validate(values)
@@ -287,10 +313,10 @@ def parse_spec(values: dict[str, Any]) -> BatchSpec:
 
 
 def parse_settings(loader: Loader, values: dict[str, Any]) -> Settings:
-    """The loader's settings from plain values.
+    """Validate plain values as settings of a loader.
 
     Raises:
-        SettingsError: a knob is unknown or its value not allowed.
+        SettingsError: a setting is unknown or its value is not allowed.
     """
     try:
         return loader.settings.model_validate(values)

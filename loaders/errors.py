@@ -1,20 +1,20 @@
-"""The tree of what a user can mend in input and settings; every text is one line.
+"""Errors in input and settings that a user can fix; every message is one line.
 
 LoaderError
-├── SourceError      the images' list: folder, CSV, Parquet
-├── SpecError        the batch spec, or a spec that this loader cannot give
-├── SettingsError    a knob of a loader
+├── SourceError      the list of images: folder, CSV, Parquet
+├── SpecError        the batch spec, or a spec that a loader does not support
+├── SettingsError    a setting of a loader
 ├── UnknownLoader    a name that no loader has
-├── ImageError       one image file that cannot be read
+├── ImageError       an image file that cannot be read
 ├── BudgetError      more such files than a run may drop
-└── WorkerError      a process of a loader that ended by itself
+└── WorkerError      a loader's process that was killed or crashed
 """
 
 from __future__ import annotations
 
 
 class LoaderError(Exception):
-    """Whatever is wrong with what a loader was given."""
+    """An error that the user of a loader can fix."""
 
 
 class SourceError(LoaderError):
@@ -22,19 +22,19 @@ class SourceError(LoaderError):
 
 
 class SpecError(LoaderError):
-    """The batch spec is not valid, or the loader cannot give such batches."""
+    """The batch spec is invalid, or the loader does not support it."""
 
 
 class SettingsError(LoaderError):
-    """A loader's setting is not valid."""
+    """A loader's setting is invalid."""
 
 
 class UnknownLoader(LoaderError):
-    """No loader has the name."""
+    """No loader has this name."""
 
 
 class ImageError(LoaderError):
-    """An image file cannot be read; the text names it, its row, and gives the decoder's words."""
+    """An image file cannot be read; the message has its path, its row and the decoder's error."""
 
     def __init__(self, path: str, row: int, decoder: str, reason: str) -> None:
         super().__init__(path, row, decoder, reason)
@@ -43,8 +43,8 @@ class ImageError(LoaderError):
     def __str__(self) -> str:
         return (
             f"{printable(self.path)}: row {self.row}: {self.decoder} cannot read it: {self.reason};"
-            " mend or remove the file, or audit all files by feedbench scan, or drop such ones "
-            "by --on-error skip"
+            " fix or remove the file, find all such files with feedbench scan, or drop them with "
+            "--on-error skip"
         )
 
 
@@ -53,12 +53,12 @@ class BudgetError(LoaderError):
 
 
 class WorkerError(LoaderError):
-    """A process that decodes for a loader was ended from outside or crashed."""
+    """A process that decodes for a loader was killed or crashed."""
 
 
 def printable(path: str | bytes) -> str:
-    """A file's name on one line, in valid text, whatever bytes it holds."""
+    """A file name as valid text on one line, whatever bytes it holds."""
     text = path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path
     return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -1,4 +1,4 @@
-"""What a newcomer takes: Keras' `image_dataset_from_directory`, in its own order."""
+"""keras_directory: Keras' `image_dataset_from_directory`, in its own order."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ import numpy as np
 
 from feedbench.loaders.augment import NEUTRAL
 from feedbench.loaders.capabilities import LibraryCall
-from feedbench.loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import LoaderError, SourceError, SpecError
-from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.library_call import decode_image, only_listed
-from feedbench.loaders.images.pillow import tensorflow_words
-from feedbench.loaders.images.tensorflow import Decoding, changed, to_range
+from feedbench.loaders.images.pillow import tensorflow_message
+from feedbench.loaders.images.tensorflow import Decoding, augment, to_range
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.order import Order, Rows
+from feedbench.loaders.order import Rows
 from feedbench.loaders.source import SPLIT_NAMES
 from feedbench.loaders.stages.stage import Stages, whole_files
 from feedbench.loaders.stages.tensorflow import TensorFlowWork
@@ -30,47 +29,51 @@ from feedbench.loaders.tf_stream import unreadable
 if TYPE_CHECKING:
     import tensorflow as tf
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")  # what Keras lists; it passes over others
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")  # files that Keras lists; it skips others
 
 
 class KerasDirectory(Settings):
-    """`keras_directory` has no knobs: Keras sets them all."""
+    """`keras_directory` has no settings: Keras chooses them all."""
 
 
-def open_stream(
-    manifest: Manifest, spec: BatchSpec, settings: KerasDirectory, order: Order, faults: Faults
-) -> Stream:
-    """Epochs in Keras' own shuffle, each row once an epoch, each epoch's last batch maybe short.
+def open_stream(request: Request, settings: KerasDirectory) -> Stream:
+    """Epochs in Keras' own shuffle, each row once per epoch; an epoch's last batch may be short.
 
     Raises:
         SourceError: the source is a CSV, or Keras lists none of its files.
-        SpecError: the spec asks for antialiasing or balance, which Keras' function has not.
+        SpecError: the spec asks for antialiasing or balance, which Keras' function does not offer.
         LoaderError: a file that has to be converted cannot be read.
     """
-    if manifest.layout not in LOADER.layouts:
-        raise SourceError("keras_directory reads a folder a class, got a CSV; take another loader")
-    if spec.balance:
-        raise SpecError(
-            "keras_directory cannot balance: Keras lists each file once; set balance=0 or take "
-            "another loader"
-        )
-    if spec.antialias:
-        raise SpecError("keras_directory cannot antialias; set antialias=false or leave it out")
+    _check(request)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        epochs = _Epochs(_Folders(manifest, spec, faults, folder), order)
-        return Stream(epochs.batches(), stack.pop_all().close, faults)
+        epochs = _Epochs(_Folders(request, folder), request)
+        return Stream(epochs.batches(), stack.pop_all().close, request.faults)
+
+
+def _check(request: Request) -> None:
+    if request.manifest.layout == "csv":
+        raise SourceError(
+            "keras_directory needs one folder per class, got a CSV; use another loader"
+        )
+    if request.spec.balance:
+        raise SpecError(
+            "keras_directory cannot balance: Keras lists each file once; set balance=0 or use "
+            "another loader"
+        )
+    if request.spec.antialias:
+        raise SpecError("keras_directory cannot antialias; set antialias=false or leave it out")
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """Keras' data set of some files, and their rows through the very shuffle that Keras does.
+    """Keras' dataset of some files, and their rows through the same shuffle.
 
     Attributes:
-        dataset: elements `(images, labels)`, one a batch.
-        rows: elements of rows, one a batch, of the same images.
-        again: the same once more, to look up what has been given.
-        slots: each file's row.
+        dataset: elements `(images, labels)`, one per batch.
+        rows: the slots of the same images, one element per batch.
+        again: a second copy of `rows`, to look up what has been delivered.
+        slots: each file's slot.
     """
 
     dataset: tf.data.Dataset
@@ -80,83 +83,51 @@ class _Listing:
 
 
 class _Folders:
-    """What Keras is given to list: the user's folder, or one of links to a part of it.
+    """The folders that Keras lists: the user's own, or one with links to some of its files.
 
-    A link leads to the file as it is, or to its conversion where Keras would show another picture,
-    or to another image where the file cannot be read.
+    Every row has a slot of the same number. A slot's link leads to the row's file, or to its
+    conversion if Keras would decode another image, or to another row if the file cannot be read.
     """
 
-    def __init__(self, manifest: Manifest, spec: BatchSpec, faults: Faults, folder: Path) -> None:
-        self.manifest = manifest
-        self.spec = spec
-        self.faults = faults
-        self.decoding = Decoding(manifest, spec)
+    def __init__(self, request: Request, folder: Path) -> None:
+        self.manifest = request.manifest
+        self.faults = request.faults
+        self.decoding = Decoding(request.manifest, request.spec)
+        self._spec = request.spec
         self._folder = folder
-        self._made = 0
-        self._instead = np.arange(len(manifest))
-        for row in faults.dropped:
+        self._listings = 0
+        self._row_of_slot = np.arange(len(self.manifest))
+        for row in self.faults.dropped:
             self.drop(row)
 
     def rows(self, slots: Rows) -> Rows:
-        """The row that is given in the place of each."""
-        return self._instead[slots]
+        """The row in each of these slots."""
+        return self._row_of_slot[slots]
 
     def drop(self, row: int) -> None:
-        """Give the next row wherever this one was to be given."""
-        after = np.roll(np.arange(len(self.manifest)), -row - 1)
-        able = after[~np.isin(after, list(self.faults.dropped))]
-        self._instead[self._instead == row] = able[0]
+        """Put the next readable row into all slots that hold this one."""
+        following = np.roll(np.arange(len(self.manifest)), -row - 1)
+        readable = following[~np.isin(following, list(self.faults.dropped))]
+        self._row_of_slot[self._row_of_slot == row] = readable[0]
 
-    def whole(self) -> _Listing:
-        """All rows; in the user's own folder if that holds them and nothing else."""
-        folder = self._own_folder() if self.decoding.hows is None else None
-        if folder is not None and not self.faults.dropped:
-            paths = [os.fsdecode(path) for path in self.manifest.paths(self._instead)]
-            rows = {path: row for row, path in enumerate(paths)}
-            dataset = _dataset(folder, self.spec)
-            if set(dataset.file_paths) == rows.keys():
-                return self._listing(dataset, rows)
-        return self.part(np.arange(len(self.manifest)))
+    def listing(self, slots: Rows | None) -> _Listing:
+        """Keras' dataset of some slots; None for all."""
+        if slots is not None:
+            return self._list_links(slots)
+        return self._list_own_folder() or self._list_links(np.arange(len(self.manifest)))
 
-    def part(self, slots: Rows) -> _Listing:
-        """Some rows."""
-        self._made += 1
-        folder = self._folder / str(self._made)
-        for name in self.manifest.classes:
-            (folder / name).mkdir(parents=True)
-        width = len(str(len(self.manifest)))
-        rows = {}
-        for slot in slots.tolist():
-            name = self.manifest.classes[self.manifest.labels[slot]]
-            # TensorFlow looks at what a file is, Keras at what it is called.
-            link = folder / name / f"{slot:0{width}}.jpg"
-            link.symlink_to(self._source(slot))
-            rows[str(link)] = slot
-        return self._listing(_dataset(folder, self.spec), rows)
-
-    def _source(self, slot: int) -> Path:
-        while True:
-            row = int(self._instead[slot])
-            path = Path(self.manifest.path(row))
-            if self.decoding.hows is None or not self.decoding.hows[row]:
-                return path
-            made = self._folder / f"{row}.png"
-            if made.exists() or self._convert(path, row, made):
-                return made
-            self.drop(row)
-
-    def _convert(self, path: Path, row: int, made: Path) -> bool:
-        from PIL import Image
-
-        for fault in unreadable(np.array([row]), self.manifest, self.decoding):
-            self.faults.meet(fault)
-            return False
-        pixels = self.decoding(path.read_bytes(), self.decoding.hows[row])  # type: ignore[index]
-        Image.fromarray(np.asarray(pixels)).save(made, compress_level=1)
-        return True
+    def _list_own_folder(self) -> _Listing | None:
+        """All rows from the user's folder, if it holds them as they are and nothing else."""
+        folder = self._own_folder()
+        if folder is None or self.decoding.decode_paths is not None or self.faults.dropped:
+            return None
+        paths = [os.fsdecode(path) for path in self.manifest.paths(self._row_of_slot)]
+        slots = {path: slot for slot, path in enumerate(paths)}
+        dataset = _keras_dataset(folder, self._spec)
+        return self._to_listing(dataset, slots) if set(dataset.file_paths) == slots.keys() else None
 
     def _own_folder(self) -> Path | None:
-        """Where the manifest is all that there is: its root, or the folder of its one split."""
+        """The manifest's root, or the folder of its only split; None if it has excluded rows."""
         manifest = self.manifest
         if manifest.layout == "folder":
             return None if manifest.left else manifest.root
@@ -164,21 +135,61 @@ class _Folders:
         first = manifest.root / Path(manifest.path(0)).relative_to(manifest.root).parts[0]
         return first if len(splits) == 1 and SPLIT_NAMES[first.name] == splits[0] else None
 
-    def _listing(self, dataset: tf.data.Dataset, rows: dict[str, int]) -> _Listing:
-        slots = np.array([rows[path] for path in dataset.file_paths], np.int64)
-        # All at once: TensorFlow's shuffles are seeded when they are made, by a global seed too.
-        return _Listing(dataset, _shuffled(slots, self.spec), _shuffled(slots, self.spec), slots)
+    def _list_links(self, slots: Rows) -> _Listing:
+        """Some slots, from a new folder of links."""
+        self._listings += 1
+        folder = self._folder / str(self._listings)
+        for name in self.manifest.classes:
+            (folder / name).mkdir(parents=True)
+        width = len(str(len(self.manifest)))
+        slot_of_path = {}
+        for slot in slots.tolist():
+            name = self.manifest.classes[self.manifest.labels[slot]]
+            # Keras goes by the extension, TensorFlow by what is in the file.
+            link = folder / name / f"{slot:0{width}}.jpg"
+            link.symlink_to(self._target(slot))
+            slot_of_path[str(link)] = slot
+        return self._to_listing(_keras_dataset(folder, self._spec), slot_of_path)
+
+    def _target(self, slot: int) -> Path:
+        """The file that a slot's link leads to, converted if needed."""
+        while True:
+            row = int(self._row_of_slot[slot])
+            path = Path(self.manifest.path(row))
+            codes = self.decoding.decode_paths
+            if codes is None or not codes[row]:
+                return path
+            converted = self._folder / f"{row}.png"
+            if converted.exists() or self._convert(path, row, int(codes[row]), converted):
+                return converted
+            self.drop(row)
+
+    def _convert(self, path: Path, row: int, decode_path: int, converted: Path) -> bool:
+        """Decode a file and save it as PNG; False if it cannot be read."""
+        from PIL import Image
+
+        for fault in unreadable(np.array([row]), self.manifest, self.decoding):
+            self.faults.add(fault)
+            return False
+        pixels = self.decoding(path.read_bytes(), decode_path)
+        Image.fromarray(np.asarray(pixels)).save(converted, compress_level=1)
+        return True
+
+    def _to_listing(self, dataset: tf.data.Dataset, slot_of_path: dict[str, int]) -> _Listing:
+        slots = np.array([slot_of_path[path] for path in dataset.file_paths], np.int64)
+        # Both at once: TensorFlow seeds a shuffle when it is created, by a global seed too.
+        return _Listing(dataset, _shuffled(slots, self._spec), _shuffled(slots, self._spec), slots)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Some epochs of some rows.
+    """Consecutive epochs over the same slots.
 
     Attributes:
-        slots: rows of each epoch; None for all.
-        epoch: number of the first.
-        epochs: how many; None without end.
-        skip: batches to leave out at the beginning.
+        slots: the slots of each epoch; None for all.
+        epoch: number of the first epoch.
+        epochs: how many epochs; None for no end.
+        skip: batches to leave out at the start.
     """
 
     slots: Rows | None
@@ -188,16 +199,17 @@ class _Part:
 
 
 class _Epochs:
-    """The batches of all epochs; an epoch in which a file failed goes on with what is left of it.
+    """The batches of all epochs; after a file fails, its epoch continues with the remaining slots.
 
-    A dataset cannot go on after an error: what it had taken of the batch is lost.
+    A dataset cannot continue after an error: what it had taken of the batch is lost.
     """
 
-    def __init__(self, folders: _Folders, order: Order) -> None:
+    def __init__(self, folders: _Folders, request: Request) -> None:
         self._folders = folders
-        self._order = order
-        self._parts = [_Part(None, 0, order.epochs, order.start_step)]
-        self._first = folders.whole()
+        self._request = request
+        self._parts = [_Part(None, 0, request.order.epochs, request.order.start_step)]
+        # Now, not with the first batch: a source that Keras refuses is an error of `open_loader`.
+        self._listing = folders.listing(None)
 
     def batches(self) -> Iterator[Batch]:
         """Until the last epoch ends.
@@ -207,82 +219,85 @@ class _Epochs:
         """
         import tensorflow as tf
 
-        listing, folders = self._first, self._folders
         while self._parts:
             part = self._parts.pop(0)
-            given = part.skip
+            step = part.skip
             try:
-                for images, slots, draws in self._pairs(listing, part):
-                    rows = folders.rows(slots.numpy())
-                    changes = folders.spec.augment.for_device(
-                        draws.numpy(), folders.spec.image_size
-                    )
-                    given += 1
-                    yield Batch(images, folders.manifest.labels[rows], rows, changes)
+                for images, slots, draws in self._dataset(part):
+                    step += 1
+                    rows = self._folders.rows(slots.numpy())
+                    yield self._request.batch(images, rows, draws.numpy())
             except tf.errors.OpError as error:
-                seen, following = self._around(listing, given)
-                self._drop_failed(np.unique(folders.rows(following)), given, error)
-                self._parts = [*self._what_is_left(listing, part, given, seen), *self._parts]
+                self._parts = [*self._remaining_after(error, part, step), *self._parts]
             if self._parts:
-                slots = self._parts[0].slots
-                listing = folders.whole() if slots is None else folders.part(slots)
+                self._listing = self._folders.listing(self._parts[0].slots)
 
-    def _pairs(self, listing: _Listing, part: _Part) -> tf.data.Dataset:
-        """Elements `(images, slots, draws)` of a part, changed as drawn and in range."""
+    def _dataset(self, part: _Part) -> tf.data.Dataset:
+        """Elements `(images, slots, draws)` of a part, augmented and in range."""
         import tensorflow as tf
 
-        an_epoch = self._batches_an_epoch(listing)
+        spec, batches_per_epoch = self._request.spec, self._batches_per_epoch()
 
-        def finished(number: Any, pair: Any) -> Any:
+        def draws_for(epoch: Any, slots: Rows) -> Any:
+            return self._request.order.draws_of(epoch, self._folders.rows(slots))
+
+        def finish(number: Any, pair: Any) -> Any:
             (pixels, _), slots = pair
-            drawn = [part.epoch + number // an_epoch, slots]
-            draws = tf.numpy_function(draws_of, drawn, tf.float32)
+            epoch = part.epoch + number // batches_per_epoch
+            draws = tf.numpy_function(draws_for, [epoch, slots], tf.float32)
             draws = tf.ensure_shape(draws, [None, len(NEUTRAL)])
-            pixels = changed(pixels, draws, self._folders.spec)
-            return to_range(pixels, self._folders.spec), slots, draws
+            return to_range(augment(pixels, draws, spec), spec), slots, draws
 
-        def draws_of(epoch: Any, slots: Rows) -> Any:
-            return self._order.draws_of(epoch, self._folders.rows(slots))
+        dataset = tf.data.Dataset.zip((self._listing.dataset, self._listing.rows))
+        dataset = dataset.repeat(-1 if part.epochs is None else part.epochs).enumerate()
+        dataset = dataset.skip(part.skip)
+        dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
-        pairs = tf.data.Dataset.zip((listing.dataset, listing.rows))
-        numbered = pairs.repeat(-1 if part.epochs is None else part.epochs).enumerate()
-        mapped = numbered.skip(part.skip).map(finished, num_parallel_calls=tf.data.AUTOTUNE)
-        return mapped.prefetch(tf.data.AUTOTUNE)
+    def _batches_per_epoch(self) -> int:
+        return -(-len(self._listing.slots) // self._request.order.batch_size)
 
-    def _batches_an_epoch(self, listing: _Listing) -> int:
-        return -(-len(listing.slots) // self._order.batch_size)
+    def _remaining_after(self, error: Any, part: _Part, step: int) -> list[_Part]:
+        """Drop the files that failed in batch `step` of a part; what is left of the part.
 
-    def _drop_failed(self, suspects: Rows, given: int, error: Any) -> None:
-        folders = self._folders
-        failed = unreadable(suspects, folders.manifest, folders.decoding)
-        if not failed:
-            raise LoaderError(f"TensorFlow: {tensorflow_words(error)}; batch {given}") from error
-        for fault in failed:
-            folders.faults.meet(fault)
-        for fault in failed:
-            folders.drop(fault.row)
-
-    def _around(self, listing: _Listing, given: int) -> tuple[Rows, Rows]:
-        """What the epoch under way has given so far, and what the next batch is to give.
-
-        Keras shuffles before it reads, so what failed is in that batch. To be asked once: a
-        shuffled dataset gives another order to each iterator.
+        Raises:
+            LoaderError: no file failed, or one that may not be dropped.
         """
-        into = given % self._batches_an_epoch(listing)
-        batches = listing.again.repeat().skip(given - into).take(into + 1)
+        delivered, following = self._epoch_so_far(step)
+        self._drop_unreadable(np.unique(self._folders.rows(following)), step, error)
+        epochs_done = step // self._batches_per_epoch()
+        epoch = part.epoch + epochs_done
+        remaining = [_Part(np.setdiff1d(self._listing.slots, delivered), epoch, 1)]
+        if part.epochs is None:
+            remaining.append(_Part(None, epoch + 1, None))
+        elif part.epochs > epochs_done + 1:
+            remaining.append(_Part(None, epoch + 1, part.epochs - epochs_done - 1))
+        return remaining
+
+    def _epoch_so_far(self, step: int) -> tuple[Rows, Rows]:
+        """The slots that the current epoch has delivered before `step`, and those of `step`.
+
+        Keras shuffles before it reads, so the file that failed is among the latter. To be called
+        once per listing: a shuffled dataset gives each iterator another order.
+        """
+        into_epoch = step % self._batches_per_epoch()
+        batches = self._listing.again.repeat().skip(step - into_epoch).take(into_epoch + 1)
         *before, following = (batch.numpy() for batch in batches)
         return np.concatenate([np.empty(0, np.int64), *before]), following
 
-    def _what_is_left(self, listing: _Listing, part: _Part, given: int, seen: Rows) -> list[_Part]:
-        done = given // self._batches_an_epoch(listing)
-        left = [_Part(np.setdiff1d(listing.slots, seen), part.epoch + done, 1)]
-        if part.epochs is None or part.epochs > done + 1:
-            epochs = None if part.epochs is None else part.epochs - done - 1
-            left.append(_Part(None, part.epoch + done + 1, epochs))
-        return left
+    def _drop_unreadable(self, rows: Rows, step: int, error: Any) -> None:
+        folders = self._folders
+        failed = unreadable(rows, folders.manifest, folders.decoding)
+        if not failed:
+            message = tensorflow_message(error)
+            raise LoaderError(f"TensorFlow: {message}; batch {step}") from error
+        for fault in failed:
+            folders.faults.add(fault)
+        for fault in failed:
+            folders.drop(fault.row)
 
 
-def _dataset(folder: Path, spec: BatchSpec) -> tf.data.Dataset:
+def _keras_dataset(folder: Path, spec: BatchSpec) -> tf.data.Dataset:
     from keras.utils import image_dataset_from_directory
 
     try:
@@ -302,13 +317,13 @@ def _dataset(folder: Path, spec: BatchSpec) -> tf.data.Dataset:
 
 
 def _shuffled(slots: Rows, spec: BatchSpec) -> tf.data.Dataset:
-    """Rows through the very shuffle and batching that Keras puts its paths through."""
+    """Slots through the same shuffle and batching as Keras' paths."""
     import tensorflow as tf
 
-    listed = tf.data.Dataset.from_tensor_slices(slots)
+    dataset = tf.data.Dataset.from_tensor_slices(slots)
     if spec.shuffle:
-        listed = listed.shuffle(buffer_size=spec.batch_size * 8, seed=spec.seed)
-    return listed.batch(spec.batch_size)
+        dataset = dataset.shuffle(buffer_size=spec.batch_size * 8, seed=spec.seed)
+    return dataset.batch(spec.batch_size)
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasDirectory) -> Stages:

@@ -1,4 +1,4 @@
-"""The classic: Keras' `load_img`, one image after the other, stacked; in line or in a PyDataset."""
+"""keras_pil: Keras' `load_img`, one image after the other; in line or in a `PyDataset`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from feedbench.loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import ImageError
-from feedbench.loaders.faults import Faults, Tolerance
-from feedbench.loaders.images.decode_path import PLAIN, pillow_ways
-from feedbench.loaders.images.host_augment import finished
+from feedbench.loaders.faults import Faults
+from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
+from feedbench.loaders.images.host_augment import augment_to_range
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer
-from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.order import Order, Rows
+from feedbench.loaders.order import Rows
 from feedbench.loaders.stages.pillow import pillow_stages
 
 if TYPE_CHECKING:
@@ -27,20 +26,20 @@ if TYPE_CHECKING:
 
 
 class KerasPil(Settings):
-    """Knobs of `keras_pil`."""
+    """Settings of `keras_pil`."""
 
     workers: NonNegativeInt = Field(
         0,
-        description="0 decodes in line, as most people have it; more decode that many batches "
-        "at once, each on a thread or process of its own",
+        description="0: decode in line, as most people do; more: decode that many batches in "
+        "parallel, each in a thread or process of its own.",
     )
     max_queue_size: PositiveInt = Field(
-        10, description="batches that wait ready; each costs its own memory"
+        10, description="Batches prepared ahead; each costs its memory."
     )
     use_multiprocessing: bool = Field(
         False,
-        description="workers are processes: no shared Python lock, but every batch is "
-        "copied through a pipe and the interpreter's memory is held again",
+        description="Workers are processes: no shared Python lock, but each batch is copied "
+        "through a pipe, and each process needs the memory of an interpreter.",
     )
 
     @model_validator(mode="after")
@@ -53,70 +52,66 @@ class KerasPil(Settings):
         return self
 
 
-class Batches:
-    """Any batch by its step: what a PyDataset is asked for, here or in another process."""
+class BatchSequence:
+    """Batches by step, as a `PyDataset` returns them; in this or in another process."""
 
-    def __init__(
-        self, manifest: Manifest, spec: BatchSpec, order: Order, tolerance: Tolerance
-    ) -> None:
-        self.manifest = manifest
-        self.spec = spec
-        self.order = order
-        self.tolerance = tolerance
-        self.ways = pillow_ways(manifest, spec)
+    def __init__(self, request: Request) -> None:
+        self.order = request.order
+        self._request = request
+        self._tolerance = request.faults.tolerance
+        self._decode_paths = pillow_decode_paths(request.manifest, request.spec)
 
     def __getitem__(self, step: int) -> tuple[Batch, list[ImageError]]:
-        """One batch, and the images that failed and whose place others have taken."""
-        begin, end = self.order.piece(step, self.order.batch_size)
+        """One batch, and the images that failed, whose places others have taken."""
+        begin, end = self.order.chunk(step, self.order.batch_size)
         order = self.order
         loaded: dict[int, NDArray[np.float32]] = {}
         failed: list[ImageError] = []
         while True:
             rows = order.rows(begin, end)
-            faults = self._load(rows, loaded)
-            if not faults:
+            new_faults = self._load(rows, loaded)
+            if not new_faults:
                 break
-            failed += faults
-            self.tolerance.hold(len(failed), faults[-1])
-            order = order.without(fault.row for fault in faults)
+            failed += new_faults
+            self._tolerance.check(len(failed), new_faults[-1])
+            order = order.without(fault.row for fault in new_faults)
         images = np.stack([loaded[row] for row in rows.tolist()])
         draws = order.draws(begin, end)
-        changes = self.spec.augment.for_device(draws, self.spec.image_size)
-        images = finished(images, draws, self.spec)
-        return Batch(images, self.manifest.labels[rows], rows, changes), failed
+        images = augment_to_range(images, draws, self._request.spec)
+        return self._request.batch(images, rows, draws), failed
 
     def _load(self, rows: Rows, loaded: dict[int, NDArray[np.float32]]) -> list[ImageError]:
-        """Fill in what is not loaded yet; what fails is given back, or ends the run."""
+        """Add the images that are not loaded yet; return those that failed."""
         faults = []
-        for row, path in zip(rows.tolist(), self.manifest.paths(rows), strict=True):
+        for row, path in zip(rows.tolist(), self._request.manifest.paths(rows), strict=True):
             if row in loaded:
                 continue
             try:
-                loaded[row] = load(os.fsdecode(path), self.spec, self.ways[row])
+                loaded[row] = load(os.fsdecode(path), self._request.spec, self._decode_paths[row])
             except MemoryError:
                 raise
-            except Exception as error:  # each of Pillow's formats fails in ways of its own
+            except Exception as error:  # each of Pillow's formats fails in its own ways
                 faults.append(ImageError(os.fsdecode(path), row, "Pillow", reason(error)))
-                self.tolerance.hold(len(faults), faults[-1])
+                self._tolerance.check(len(faults), faults[-1])
         return faults
 
 
-def load(path: str, spec: BatchSpec, way: int = PLAIN) -> NDArray[np.float32]:
+def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.float32]:
     """One image, float32 `[image_size, image_size, 3]`, 0 to 255.
 
     Args:
-        way: PLAIN for Keras' `load_img`, PILLOW for files of which it gives another picture.
+        decode_path: PLAIN for Keras' `load_img`, PILLOW for files that it decodes differently.
 
     Raises:
-        Exception: whatever Pillow has to say of a file that it cannot read.
+        Exception: whatever Pillow raises for a file that it cannot read.
     """
     from keras.utils import img_to_array
 
-    image = _plain(path, spec) if way == PLAIN else fitted(picture(path, spec), spec)
+    image = _load_img(path, spec) if decode_path == PLAIN else fitted(picture(path, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 
 
-def _plain(path: str, spec: BatchSpec) -> Image:
+def _load_img(path: str, spec: BatchSpec) -> Image:
     from keras.utils import load_img
 
     if spec.resize == "pad" or spec.interpolation != "nearest":
@@ -126,43 +121,48 @@ def _plain(path: str, spec: BatchSpec) -> Image:
     return nearest
 
 
-def open_stream(
-    manifest: Manifest, spec: BatchSpec, settings: KerasPil, order: Order, faults: Faults
-) -> Stream:
-    """Batches decoded in line, or by the enqueuer that Keras' `fit` uses for a PyDataset."""
-    batches = Batches(manifest, spec, order, faults.tolerance)
+def open_stream(request: Request, settings: KerasPil) -> Stream:
+    """Batches decoded in line, or by the enqueuer that Keras' `fit` uses for a `PyDataset`."""
+    sequence, faults = BatchSequence(request), request.faults
     if not settings.workers:
-        return Stream(_in_line(batches, faults), faults=faults)
-    enqueuer = Enqueuer(batches, settings)
-    return Stream(_counted(enqueuer.batches(), order.steps, faults), enqueuer.close, faults)
+        return Stream(_in_line(sequence, faults), faults=faults)
+    enqueuer = Enqueuer(
+        sequence.__getitem__,
+        sequence.order.steps,
+        workers=settings.workers,
+        use_multiprocessing=settings.use_multiprocessing,
+        max_queue_size=settings.max_queue_size,
+    )
+    batches = _from_enqueuer(enqueuer.results(), sequence.order.steps, faults)
+    return Stream(batches, enqueuer.close, faults)
 
 
-def _in_line(batches: Batches, faults: Faults) -> Iterator[Batch]:
+def _in_line(sequence: BatchSequence, faults: Faults) -> Iterator[Batch]:
     step = 0
-    while batches.order.steps is None or step < batches.order.steps:
-        batch, failed = batches[step]
-        _meet(failed, faults)
-        batches.order = batches.order.without(fault.row for fault in failed)
+    while sequence.order.steps is None or step < sequence.order.steps:
+        batch, failed = sequence[step]
+        _add_all(failed, faults)
+        sequence.order = sequence.order.without(fault.row for fault in failed)
         yield batch
         step += 1
 
 
-def _counted(batches: Iterator[Any], steps: int | None, faults: Faults) -> Iterator[Batch]:
-    """End after `steps`: the enqueuer itself never does, it waits for more."""
+def _from_enqueuer(results: Iterator[Any], steps: int | None, faults: Faults) -> Iterator[Batch]:
+    """Batches until `steps`: the enqueuer itself never ends, it waits for more."""
     step = 0
     while steps is None or step < steps:
-        given = next(batches)
-        if isinstance(given, Exception):
-            raise given
-        batch, failed = given
-        _meet(failed, faults)
+        result = next(results)
+        if isinstance(result, Exception):
+            raise result
+        batch, failed = result
+        _add_all(failed, faults)
         yield batch
         step += 1
 
 
-def _meet(failed: list[ImageError], faults: Faults) -> None:
+def _add_all(failed: list[ImageError], faults: Faults) -> None:
     for fault in failed:
-        faults.meet(fault)
+        faults.add(fault)
 
 
 LOADER = Loader(

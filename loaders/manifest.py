@@ -25,9 +25,9 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Layout = Literal["folder", "splits", "csv"]
 LAYOUTS: tuple[Layout, ...] = ("folder", "splits", "csv")
 
-# Paths are bytes as the file system has them: a file's name need not be valid UTF-8.
+# Paths are bytes, as in the file system: a file name need not be valid UTF-8.
 SCHEMA = pa.schema([("path", pa.binary()), ("label", pa.int32()), ("split", pa.int8())])
-# What an audit adds; all of a row is null until its file has been read.
+# Columns that an audit adds; null in rows whose files it has not read.
 AUDIT = pa.schema(
     [
         ("bytes", pa.int64()),
@@ -45,13 +45,13 @@ AUDIT = pa.schema(
         ("tensorflow", pa.string()),
     ]
 )
-BLACKLIST = "blacklist"  # column of what a person has said: empty to use a row, else why not
+BLACKLIST = "blacklist"  # column of a user's rules: empty to use a row, else why not
 _SCHEMA_NUMBER = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """The images, one row each; rows are never Python objects, so ten million fit.
+    """The images, one row each; rows are never Python objects, so ten million fit into memory.
 
     Attributes:
         table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`),
@@ -59,11 +59,11 @@ class Manifest:
             `modified_ns` of the file, `digest` (BLAKE2b of its bytes), `format` (Pillow's name of
             what it is, empty if unknown), `width`, `height` and `mode` as stored, `bits` of a
             channel, `alpha` (any transparency), `orientation` (EXIF, 1 is upright), `frames`, and
-            for each decoder null where it reads the file, else its words.
+            for each decoder its error, null if it can read the file.
         classes: class names, sorted.
         root: absolute folder that paths are relative to.
-        layout: what the source was.
-        left: rows of the source that were taken away.
+        layout: the kind of source.
+        left: number of the source's rows that were filtered out.
     """
 
     table: pa.Table
@@ -87,7 +87,7 @@ class Manifest:
 
     @property
     def audited(self) -> bool:
-        """Whether an audit has looked into the files; rows that are newer than it hold nulls."""
+        """Whether an audit has read the files; rows that are newer than it hold nulls."""
         return AUDIT.names[0] in self.table.column_names
 
     def name(self, row: int) -> bytes:
@@ -105,26 +105,26 @@ class Manifest:
         return [os.path.join(root, name) for name in names]
 
     def only(self, split: Split) -> Manifest:
-        """The rows of one split, numbered anew.
+        """The rows of one split, renumbered.
 
         Raises:
-            SourceError: the split has no image.
+            SourceError: the split has no images.
         """
-        kept = self.where(pc.equal(self.table["split"], SPLITS.index(split)))
-        if not len(kept):
+        rows = self.where(pc.equal(self.table["split"], SPLITS.index(split)))
+        if not len(rows):
             raise SourceError(
-                f"{self.root}: no image in the {split} split; add some or name another split"
+                f"{self.root}: no images in the {split} split; add some or name another split"
             )
-        return kept
+        return rows
 
     def where(self, mask: Any) -> Manifest:
-        """The rows where a boolean column holds, numbered anew."""
-        kept = self.table.filter(mask).combine_chunks()
-        left = self.left + len(self) - kept.num_rows
-        return replace(self, table=kept, left=left)
+        """The rows for which a boolean column is true, renumbered."""
+        rows = self.table.filter(mask).combine_chunks()
+        left = self.left + len(self) - rows.num_rows
+        return replace(self, table=rows, left=left)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Images of each class in each split."""
+        """Number of images of each class in each split."""
         size = len(self.classes)
         return {
             split: dict(
@@ -138,7 +138,7 @@ class Manifest:
         }
 
     def write(self, path: Path) -> None:
-        """Keep as Parquet; the file appears whole or not at all."""
+        """Write as Parquet; the file appears whole or not at all."""
         about = {
             "schema": _SCHEMA_NUMBER,
             "classes": self.classes,
@@ -155,7 +155,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """What `write` kept.
+        """Read what `write` wrote.
 
         Raises:
             SourceError: no such file, or not a manifest.
@@ -164,10 +164,10 @@ class Manifest:
             table = pq.read_table(path)
             about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"feedbench"])
             if about["schema"] <= _SCHEMA_NUMBER:
-                # In one piece: taking rows from many would join them again for each batch.
-                table = _as_kept(table).combine_chunks()
+                # In one chunk: taking rows from several would join them again for each batch.
+                table = _with_schema(table).combine_chunks()
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise SourceError(f"{path}: not a manifest of feedbench: {error}") from error
+            raise SourceError(f"{path}: not a Feedbench manifest: {error}") from error
         if about["schema"] > _SCHEMA_NUMBER:
             raise SourceError(
                 f"{path}: manifest schema {about['schema']} is newer than "
@@ -206,14 +206,14 @@ def _size(path: bytes) -> int:
         return -1
 
 
-def _as_kept(table: pa.Table) -> pa.Table:
-    more = [*AUDIT, pa.field(BLACKLIST, pa.string())]
-    fields = [*SCHEMA, *(field for field in more if field.name in table.column_names)]
+def _with_schema(table: pa.Table) -> pa.Table:
+    optional = [*AUDIT, pa.field(BLACKLIST, pa.string())]
+    fields = [*SCHEMA, *(field for field in optional if field.name in table.column_names)]
     return table.select([field.name for field in fields]).cast(pa.schema(fields))
 
 
 def chunk(paths: Iterable[bytes], label: int, split: int) -> pa.RecordBatch:
-    """Rows of one class in one split."""
+    """The rows of one class in one split."""
     names = pa.array(paths, pa.binary())
     return pa.record_batch(
         [

@@ -1,4 +1,4 @@
-"""The seeded sequence of manifest rows that every loader follows, enterable at any step."""
+"""The seeded sequence of manifest rows that every loader follows; it can start at any step."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Order:
-    """One endless or finite sequence of rows, each row at least once an epoch.
+    """One endless or finite sequence of rows, each row at least once per epoch.
 
     With `sampling`, rows of rarer classes come several times.
 
-    Epochs follow each other without a seam: a batch may hold the last rows of one epoch and the
-    first of the next, so that all batches but the very last are full and no row is dropped.
+    A batch may hold the last rows of one epoch and the first of the next, so that all batches but
+    the very last are full and no row is left out.
 
     Attributes:
         images: rows in the manifest.
-        batch_size: rows in a batch.
+        batch_size: rows per batch.
         shuffle: whether each epoch is a new full permutation.
-        seed: decides the permutations and what is drawn.
+        seed: decides the permutations and the draws.
         augment: what is drawn for each row and epoch.
-        epochs: how many epochs, or None for no end.
-        start_step: the batch to begin with, counted from the first of epoch 0.
-        stop_step: the batch to end before, or None for all of the epochs.
-        unreadable: rows that are not given; the next readable one of the order takes the place.
-        exchanged: pairs of a position and the row that is given there instead of its own.
+        epochs: number of epochs, or None for no end.
+        start_step: the first batch, counted from the start of epoch 0.
+        stop_step: the batch to stop before, or None for all epochs.
+        unreadable: rows to leave out; the next readable row of the order takes their place.
+        exchanged: pairs of a position and the row to use there instead of its own.
         sampling: how often each row comes; once each if None.
     """
 
@@ -54,17 +54,17 @@ class Order:
 
     @property
     def epoch_size(self) -> int:
-        """Positions of an epoch: its images, each as often as it comes."""
+        """Positions per epoch: a row that comes several times counts each time."""
         return self.images if self.sampling is None else self.sampling.epoch_size
 
     @property
     def begin(self) -> int:
-        """Position of the first row to give."""
+        """Position of the first row."""
         return self.start_step * self.batch_size
 
     @property
     def end(self) -> int | None:
-        """Position after the last row, None without end."""
+        """Position after the last row, or None for no end."""
         ends = []
         if self.epochs is not None:
             ends.append(self.epochs * self.epoch_size)
@@ -74,11 +74,11 @@ class Order:
 
     @property
     def steps(self) -> int | None:
-        """Batches that remain from `start_step`, None without end."""
-        return self.count_of(self.batch_size)
+        """Number of batches from `start_step` on, or None for no end."""
+        return self.chunk_count(self.batch_size)
 
     def epoch(self, number: int) -> Rows:
-        """All rows of one epoch, int64 `[epoch_size]`; not to be written to."""
+        """All rows of one epoch, int64 `[epoch_size]`, read-only."""
         return self._epoch(number)[0]
 
     def _epoch(self, number: int) -> tuple[Rows, Rows]:
@@ -86,7 +86,7 @@ class Order:
 
     def rows(self, begin: int, end: int) -> Rows:
         """The rows at positions `begin` to `end` of the sequence, int64."""
-        rows = self._drawn(begin, end)
+        rows = self._rows_and_copies(begin, end)[0]
         for position, row in self.exchanged:
             if begin <= position < end:
                 rows[position - begin] = row
@@ -96,21 +96,20 @@ class Order:
         return rows
 
     def without(self, rows: Iterable[int]) -> Order:
-        """The same order with some more rows that cannot be read."""
+        """The same order with further unreadable rows."""
         return replace(self, unreadable=self.unreadable | frozenset(rows))
 
     def _next_readable(self, position: int) -> int:
         if len(self.unreadable) >= self.images:
             raise ValueError("no row of the order can be read")
-        while (row := int(self._drawn(position, position + 1)[0])) in self.unreadable:
+        while True:
+            row = int(self._rows_and_copies(position, position + 1)[0][0])
+            if row not in self.unreadable:
+                return row
             position += 1
-        return row
 
-    def _drawn(self, begin: int, end: int) -> Rows:
-        return self._given(begin, end)[0]
-
-    def _given(self, begin: int, end: int) -> tuple[Rows, Rows]:
-        """Rows, and which of several times in its epoch each comes."""
+    def _rows_and_copies(self, begin: int, end: int) -> tuple[Rows, Rows]:
+        """Rows of the permutations, and how many times each has been in its epoch before."""
         pieces = [(np.empty(0, np.int64), np.empty(0, np.int64))]
         while begin < end:
             number, first = divmod(begin, self.epoch_size)
@@ -124,39 +123,39 @@ class Order:
         )
 
     def draws(self, begin: int, end: int) -> Draws:
-        """What happens to the images at positions `begin` to `end`."""
+        """The augmentation parameters of the images at positions `begin` to `end`."""
         epochs = np.arange(begin, end) // self.epoch_size
-        copies = 0 if self.sampling is None else self._given(begin, end)[1]
+        copies = 0 if self.sampling is None else self._rows_and_copies(begin, end)[1]
         return self.draws_of(epochs, self.rows(begin, end), copies)
 
     def draws_of(self, epochs: Any, rows: Rows, copies: Any = 0) -> Draws:
-        """What happens to some rows in their epochs: fixed by seed, epoch and row."""
-        return self.augment.drawn(self.seed, epochs, rows, copies)
+        """The augmentation parameters of rows in their epochs, fixed by seed, epoch and row."""
+        return self.augment.draw(self.seed, epochs, rows, copies)
 
-    def pieces(self, size: int) -> Iterator[tuple[int, int]]:
-        """Positions `(begin, end)` of consecutive pieces of `size` rows, the last maybe shorter."""
-        count = self.count_of(size)
+    def chunks(self, size: int) -> Iterator[tuple[int, int]]:
+        """Positions `(begin, end)` of consecutive chunks of `size`; the last may be shorter."""
+        count = self.chunk_count(size)
         numbers = itertools.count() if count is None else range(count)
-        return (self.piece(number, size) for number in numbers)
+        return (self.chunk(number, size) for number in numbers)
 
-    def piece(self, number: int, size: int) -> tuple[int, int]:
-        """Positions `(begin, end)` of one of the `pieces`."""
+    def chunk(self, number: int, size: int) -> tuple[int, int]:
+        """Positions `(begin, end)` of one of the chunks."""
         begin = self.begin + number * size
         end = begin + size
         return begin, end if self.end is None else min(end, self.end)
 
-    def count_of(self, size: int) -> int | None:
-        """How many `pieces` there are, None without end."""
+    def chunk_count(self, size: int) -> int | None:
+        """Number of chunks, or None for no end."""
         return None if self.end is None else max(0, -(-(self.end - self.begin) // size))
 
     @property
     def first_full_step(self) -> int:
-        """The first step before which every row has been given since `start_step`."""
+        """The first step at which every row has come since `start_step`."""
         epoch = -(-self.begin // self.epoch_size)
         return -(-(epoch + 1) * self.epoch_size // self.batch_size)
 
     def split_at(self, step: int) -> tuple[Order, Order]:
-        """What comes before a step and what comes from it on; either may be empty."""
+        """The order before a step and the order from it on; either may be empty."""
         stop = step if self.stop_step is None else min(step, self.stop_step)
         return replace(self, stop_step=stop), replace(self, start_step=max(step, self.start_step))
 
@@ -173,8 +172,8 @@ def _epoch(
     else:
         rows, copies = sampling.epoch(number, seed)
         if shuffle:
-            taken = random.permutation(len(rows))
-            rows, copies = rows[taken], copies[taken]
+            shuffled = random.permutation(len(rows))
+            rows, copies = rows[shuffled], copies[shuffled]
     rows.setflags(write=False)
     copies.setflags(write=False)
     return rows, copies

@@ -4,88 +4,57 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, field_validator
 
-from feedbench.loaders.batch_pool import BatchPool
+from feedbench.loaders.batch_pool import pool_stream
 from feedbench.loaders.capabilities import UpperBound
-from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
-from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.faults import Faults
+from feedbench.loaders.contract import BatchSpec, Loader, Request, Stream
 from feedbench.loaders.images.libjpeg import Decode
-from feedbench.loaders.images.resize import one_thread_each
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.order import Order
 from feedbench.loaders.pack.pack import Pack, check_spec, read_about
 from feedbench.loaders.pack.source import source_of
+from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded
 from feedbench.loaders.stages.packed import pack_stages
 from feedbench.loaders.stages.stage import Stages
 
-_PIECES = {"arrays": 8, "jpeg": 2}  # that a thread takes at a time: it waits for its lock less
+_CHUNKS = {"arrays": 8, "jpeg": 2}  # images that a thread takes at a time
 
 
-class Packed(Settings):
-    """Knobs of `packed`."""
+class Packed(Threaded):
+    """Settings of `packed`."""
 
     pack: str | None = Field(
-        None, validate_default=True, description="the folder that feedbench pack made; needed"
+        None,
+        validate_default=True,
+        description="Folder written by feedbench pack; required.",
     )
-    num_threads: PositiveInt | None = Field(
-        None, description="images read at once; one a core if none"
-    )
-    prefetch: NonNegativeInt = Field(
-        2, description="batches made ahead, each costs its memory; 0 makes one when it is asked for"
-    )
+    num_threads: NumThreads = None
+    prefetch: Prefetch = 2
     decode: Decode = Field(
         "full",
-        description="of packed JPEGs: full: Pillow's pixels; scaled: the fast inverse DCT, "
-        "shrinking inside it where enough pixels remain: faster, other pixels",
+        description="How packed JPEGs are decoded. full: Pillow's pixels; scaled: the fast inverse "
+        "DCT, which also shrinks where enough pixels remain: faster, other pixels.",
     )
-    output: Dtype = Field(
-        "uint8",
-        description="uint8: the range is applied on the device, a quarter of the bytes "
-        "to move; float32: on the host, as in the classic pipeline",
-    )
+    output: Output = "uint8"
 
     @field_validator("pack")
     @classmethod
-    def _is_named(cls, pack: str | None) -> str:
+    def _is_given(cls, pack: str | None) -> str:
         if pack is None:
             raise ValueError(
-                "no folder is named; make one by feedbench pack DATA OUT and give it by "
-                "--set packed.pack=OUT"
+                "no folder given; create one with feedbench pack DATA OUT and pass --set "
+                "packed.pack=OUT"
             )
         return pack
 
-    @property
-    def image_dtype(self) -> Dtype:
-        """Type of the batches' images."""
-        return self.output
 
-
-def open_stream(
-    manifest: Manifest, spec: BatchSpec, settings: Packed, order: Order, faults: Faults
-) -> Stream:
-    """Batches read by a pool of threads."""
-    one_thread_each()
+def open_stream(request: Request, settings: Packed) -> Stream:
+    """Batches filled by a pool of threads."""
     pack = Pack(_folder(settings))
-    check_spec(pack, spec)
-    pool = BatchPool(
-        source_of(pack, manifest, spec, settings.decode),
-        order,
-        faults,
-        manifest.labels,
-        spec,
-        settings.output,
-        num_threads=settings.num_threads or usable_cores(),
-        prefetch=settings.prefetch,
-        piece=_PIECES[pack.about.kind],
-    )
-
-    def release() -> None:
-        pool.close()
-        pack.close()
-
-    return Stream(pool.batches(), release, faults)
+    check_spec(pack, request.spec)
+    source = source_of(pack, request.manifest, request.spec, settings.decode)
+    chunk = _CHUNKS[pack.about.kind]
+    return pool_stream(source, request, settings, chunk=chunk, close=pack.close)
 
 
 def _folder(settings: Packed) -> Path:

@@ -1,6 +1,6 @@
 """Decoded images kept by manifest row, in memory or in a file.
 
-tf.data's own `cache()` replays its first pass, so no later epoch could follow the order. This one
+tf.data's own `cache()` replays its first pass, so no later epoch could follow the order. This cache
 is addressed by row: it follows any order, and an epoch can be entered in its middle.
 """
 
@@ -20,7 +20,7 @@ from feedbench.loaders.errors import SettingsError
 
 
 class RowCache:
-    """uint8 images `[rows, side, side, 3]`, filled by `put`, read by `take`."""
+    """uint8 images `[rows, side, side, 3]`, written by `put` and read by `take`."""
 
     def __init__(self, images: NDArray[np.uint8], file: Path | None = None) -> None:
         self._images = images
@@ -29,58 +29,58 @@ class RowCache:
 
     @classmethod
     def in_memory(cls, rows: int, side: int) -> RowCache:
-        """Kept in this process's memory.
+        """A cache in this process's memory.
 
         Raises:
-            SettingsError: the images would not fit into the memory that is available.
+            SettingsError: the images would not fit into the available memory.
         """
         need, free = rows * side * side * 3, psutil.virtual_memory().available
         if need > free:
             raise SettingsError(
-                f"cache='decoded' needs {need / 1e9:.1f} GB of memory for {rows} "
-                f"images, {free / 1e9:.1f} GB are free; take cache='disk'"
+                f"cache='decoded' needs {need / 1e9:.1f} GB of memory for {rows} images, "
+                f"{free / 1e9:.1f} GB are available; use cache='disk'"
             )
         return cls(np.empty((rows, side, side, 3), np.uint8))
 
     @classmethod
     def in_file(cls, rows: int, side: int, folder: Path) -> RowCache:
-        """Kept in a file that is removed by `close`.
+        """A cache in a file, which `close` removes.
 
         Raises:
-            SettingsError: the folder cannot be written or has too little room.
+            SettingsError: the folder is not writable or its disk has too little space.
         """
         need = rows * side * side * 3
         try:
             free = shutil.disk_usage(folder).free
             if need > free:
                 raise SettingsError(
-                    f"cache='disk' needs {need / 1e9:.1f} GB, {folder} has "
-                    f"{free / 1e9:.1f} GB left; name another cache_dir"
+                    f"cache='disk' needs {need / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB "
+                    "left; choose another cache_dir"
                 )
             handle, name = tempfile.mkstemp(".rows", "feedbench-", folder)
             os.close(handle)
             images = np.memmap(name, np.uint8, "w+", shape=(rows, side, side, 3))
         except OSError as error:
-            raise SettingsError(f"cache_dir {folder}: {error.strerror}; name another") from error
+            raise SettingsError(f"cache_dir {folder}: {error.strerror}; choose another") from error
         return cls(images, Path(name))
 
     def put(self, rows: NDArray[np.int64] | int, images: NDArray[np.uint8]) -> None:
-        """Keep the images of some rows, or of one."""
+        """Store the images of some rows, or of one."""
         self._images[rows] = images
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images of some rows, copied into one aligned batch that is the caller's to keep."""
-        batch = self._buffers.fresh((len(rows), *self._images.shape[1:]))
+        """The images of some rows, copied into one aligned batch that the caller may keep."""
+        batch = self._buffers.allocate((len(rows), *self._images.shape[1:]))
         # mode="clip": the default checks into a buffer of its own, a second copy of the batch.
         np.take(self._images, rows, axis=0, out=batch, mode="clip")
         return batch
 
     def copy(self, row: int, into: NDArray[np.uint8]) -> None:
-        """The image of one row."""
+        """Copy the image of one row."""
         np.copyto(into, self._images[row])
 
     def close(self) -> None:
-        """Free the memory, remove the file."""
+        """Free the memory and remove the file."""
         self._images = np.empty((0, 0, 0, 3), np.uint8)
         self._buffers.clear()
         if self._file is not None:

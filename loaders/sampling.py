@@ -1,4 +1,4 @@
-"""How often each image comes in an epoch, so that rare classes are seen more often."""
+"""How often each image comes in an epoch: rare classes can be oversampled."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """Oversampling by class: no image is left out, those of rarer classes come again.
+    """Oversampling by class: no image is left out, those of rarer classes come several times.
 
     Attributes:
         labels: int32 `[rows]`, each row's class.
-        images: int64 `[classes]`, positions of each class in an epoch.
+        images: int64 `[classes]`, images of each class per epoch.
     """
 
     labels: NDArray[np.int32]
@@ -24,9 +24,9 @@ class Sampling:
 
     @classmethod
     def of(cls, labels: NDArray[np.int32], classes: int, balance: float) -> Sampling | None:
-        """Class frequency to the power of 1 - `balance`, the largest class as it is.
+        """Class frequencies to the power of 1 - `balance`; the largest class keeps its size.
 
-        None where every row comes once.
+        None if every row comes once.
         """
         if not balance:
             return None
@@ -37,23 +37,23 @@ class Sampling:
 
     @property
     def epoch_size(self) -> int:
-        """Positions of an epoch."""
+        """Positions per epoch."""
         return int(self.images.sum())
 
     def epoch(self, number: int, seed: int) -> tuple[Rows, Rows]:
-        """Rows of one epoch, class by class, and which of several times each comes.
+        """Rows of one epoch, class by class, and how many times each has come before.
 
-        All rows of a class come equally often, but for some, drawn anew each epoch, that come once
-        more.
+        Rows of a class repeat equally often; the remainder is a random subset of them, drawn again
+        each epoch.
         """
         rows: list[Rows] = []
         copies: list[Rows] = []
         for label, wanted in enumerate(self.images.tolist()):
-            own = np.flatnonzero(self.labels == label)
+            of_class = np.flatnonzero(self.labels == label)
             if not wanted:
                 continue
-            times, more = divmod(wanted, len(own))
-            drawn = np.random.default_rng([seed, number, label]).permutation(own)[:more]
-            rows += [np.tile(own, times), drawn]
-            copies += [np.repeat(np.arange(times), len(own)), np.full(more, times)]
+            times, remainder = divmod(wanted, len(of_class))
+            random = np.random.default_rng([seed, number, label])
+            rows += [np.tile(of_class, times), random.permutation(of_class)[:remainder]]
+            copies += [np.repeat(np.arange(times), len(of_class)), np.full(remainder, times)]
         return np.concatenate(rows), np.concatenate(copies)

@@ -1,4 +1,4 @@
-"""Which rows a run uses: those that its decoders read, unless a blacklist says otherwise."""
+"""Which rows a run uses: those that its decoders can read, unless a blacklist overrides it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def usable(
 
 
 def by_reason(left_out: pa.Table) -> dict[str, int]:
-    """How many rows there are of each reason, most first."""
+    """The number of rows for each reason, most frequent first."""
     counts = pc.value_counts(left_out["reason"]).to_pylist()
     counts.sort(key=lambda entry: (-entry["counts"], entry["values"]))
     return {entry["values"]: entry["counts"] for entry in counts}
@@ -61,7 +61,7 @@ def bad_rows(manifest: Manifest) -> pa.Table:
 
 
 def _reasons(manifest: Manifest, readable_by: Iterable[tuple[AuditColumn, ...]]) -> Any:
-    """Why each row is left out; null where it is not."""
+    """Why each row is left out; null if it is used."""
     reasons: Any = pa.nulls(len(manifest), pa.string())
     if manifest.audited:
         for columns in sorted({one for one in readable_by if one}):
@@ -83,48 +83,47 @@ def _unread(table: pa.Table, columns: tuple[AuditColumn, ...]) -> Any:
 
 
 def with_blacklist(manifest: Manifest, path: Path) -> Manifest:
-    """The manifest with what a CSV of `path,use,reason` says of its rows, which wins over all.
+    """The manifest with the rules of a CSV of `path,use,reason`, which override the audit.
 
-    `use` is no or yes; rows that are not in the CSV stay as the audit found them.
+    `use` is yes or no; rows that are not in the CSV are used if the audit could read them.
 
     Raises:
-        SourceError: the CSV cannot be read, or names no image of the manifest.
+        SourceError: the CSV cannot be read, or names an image that is not in the manifest.
     """
-    said = _read(path)
-    found = pc.index_in(
-        pa.array([os.fsencode(name) for name in said], pa.binary()), manifest.table["path"]
-    )
-    for name, index in zip(said, found.to_pylist(), strict=True):
-        if index is None:
-            raise SourceError(f"{path}: no image {name!r} in {manifest.root}; mend or remove it")
-    verdicts = np.full(len(manifest), None, object)
-    verdicts[found.to_numpy(zero_copy_only=False).astype(np.int64)] = list(said.values())
+    rules = _read(path)
+    names = pa.array([os.fsencode(name) for name in rules], pa.binary())
+    rows = pc.index_in(names, manifest.table["path"])
+    for name, row in zip(rules, rows.to_pylist(), strict=True):
+        if row is None:
+            raise SourceError(f"{path}: no image {name!r} in {manifest.root}; fix or remove it")
+    column = np.full(len(manifest), None, object)
+    column[rows.to_numpy(zero_copy_only=False).astype(np.int64)] = list(rules.values())
     table = manifest.table
     if BLACKLIST in table.column_names:
         table = table.drop_columns(BLACKLIST)
-    return replace(manifest, table=table.append_column(BLACKLIST, pa.array(verdicts, pa.string())))
+    return replace(manifest, table=table.append_column(BLACKLIST, pa.array(column, pa.string())))
 
 
 def _read(path: Path) -> dict[str, str]:
-    """What is said of each path: empty to use it, else why not."""
-    said = {}
+    """The rule for each path: empty to use it, else the reason to leave it out."""
+    rules = {}
     try:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}; give a CSV of path,use,reason") from error
+        raise SourceError(f"{path}: {error.strerror}; name a CSV of path,use,reason") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if not {"path", "use"} <= set(reader.fieldnames or ()):
-        raise SourceError(f"{path}: must be a CSV of path,use,reason, as scan --bad writes it")
+        raise SourceError(f"{path}: must be a CSV of path,use,reason, as written by scan --bad")
     for number, line in enumerate(reader, 1):
         if line["use"] not in ("yes", "no"):
             raise SourceError(f"{path}: row {number}: use must be yes or no, got {line['use']!r}")
         reason = line.get("reason") or "no reason given"
-        said[line["path"]] = "" if line["use"] == "yes" else f"blacklist: {reason}"
-    return said
+        rules[line["path"]] = "" if line["use"] == "yes" else f"blacklist: {reason}"
+    return rules
 
 
 def blacklist_of(bad: pa.Table) -> str:
-    """The CSV that `with_blacklist` reads, from the rows of `bad_rows`."""
+    """The text of a CSV that `with_blacklist` reads, with the rows of `bad_rows`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.manifest import SCHEMA, SPLITS, Manifest, chunk
 
-# What folders and CSV cells may call a split.
+# Names of the splits in folders and CSV cells.
 SPLIT_NAMES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 UNKNOWN_SPLIT = -1
-_PHOTOGRAPHS = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
+_PHOTO_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
 
 
 def scan(
@@ -26,24 +26,25 @@ def scan(
 ) -> Manifest:
     """List the images of a source, sorted by class and path.
 
-    Files are listed, not opened, whatever their extension; hidden ones (a leading dot) are not.
+    Files are listed, not opened, with any extension; hidden files (a leading dot) are skipped.
 
     Args:
-        source: a folder a class; a folder with train, validation and test folders of classes; a
-            CSV with `path,label[,split]`, its paths relative to its own folder; or a manifest.
-        seed: decides which images are held out where the source has no splits.
-        validation: share of each class that is then held out for validation.
-        test: share of each class that is then held out for testing.
+        source: a folder with one folder per class; a folder with train, validation and test
+            folders of classes; a CSV with `path,label[,split]`, its paths relative to its own
+            folder; or a manifest.
+        seed: decides which images are held out if the source has no splits.
+        validation: fraction of each class to hold out for validation if it has no splits.
+        test: fraction of each class to hold out for testing if it has no splits.
 
     Raises:
-        SourceError: it cannot be read, or a class or a split is empty; the text names it.
+        SourceError: it cannot be read, or a class or a split is empty; the message names it.
     """
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0 <= share < 1:
-            raise SourceError(f"{name} must be a share from 0 to below 1, got {share}")
+    for name, fraction in (("validation", validation), ("test", test)):
+        if not 0 <= fraction < 1:
+            raise SourceError(f"{name} must be at least 0 and below 1, got {fraction}")
     path = Path(source).absolute()
     if not path.exists():
-        raise SourceError(f"{path}: no such folder or file; give a folder of classes or a CSV")
+        raise SourceError(f"{path}: no such folder or file; name a folder of classes or a CSV")
     if path.is_dir():
         manifest = _scan_folder(path)
     elif path.suffix == ".parquet":
@@ -58,7 +59,7 @@ def scan(
 def _scan_folder(root: Path) -> Manifest:
     folders = _subfolders(root)
     if not folders:
-        raise SourceError(f"{root}: no folder in it; an image belongs in a folder of its class")
+        raise SourceError(f"{root}: contains no folders; put the images into one folder per class")
     if all(name in SPLIT_NAMES for name in folders) and any(map(_is_train, folders)):
         return _scan_splits(root, folders)
     batches = [_class_rows(root, name, label, UNKNOWN_SPLIT) for label, name in enumerate(folders)]
@@ -69,7 +70,7 @@ def _scan_splits(root: Path, splits: list[str]) -> Manifest:
     train = root / next(filter(_is_train, splits))
     classes = _subfolders(train)
     if not classes:
-        raise SourceError(f"{train}: no folder in it; an image belongs in a folder of its class")
+        raise SourceError(f"{train}: contains no folders; put the images into one folder per class")
     batches = []
     for split in sorted(splits, key=lambda name: SPLIT_NAMES[name]):
         for name in _subfolders(root / split):
@@ -86,7 +87,9 @@ def _scan_splits(root: Path, splits: list[str]) -> Manifest:
 def _class_rows(root: Path, folder: str, label: int, split: int) -> pa.RecordBatch:
     rows = chunk(_files(os.fsencode(root), os.fsencode(folder)), label, split)
     if not rows.num_rows:
-        raise SourceError(f"{root / folder}: no image in this class; add some or remove the folder")
+        raise SourceError(
+            f"{root / folder}: no images in this class; add some or remove the folder"
+        )
     return rows
 
 
@@ -100,21 +103,21 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
-    """Paths below a folder relative to the root, each folder's files sorted before its folders."""
+    """Paths below a folder relative to the root; each folder's files come before its folders."""
     entries = sorted(_entries(os.path.join(root, folder)), key=lambda entry: entry.name)
-    # A link to a folder further up would never end.
+    # Links to folders are skipped: one to a folder further up would never end.
     inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     yield from (folder + b"/" + entry.name for entry in entries if _leads_to(entry.is_file))
     for name in inner:
         within = list(_files(root, folder + b"/" + name))
-        # An empty folder that is called as a photograph is no folder of photographs: it is bad.
-        if not within and name.lower().endswith(_PHOTOGRAPHS):
+        # An empty folder with the name of a photo is listed, so that the audit reports it.
+        if not within and name.lower().endswith(_PHOTO_EXTENSIONS):
             within = [folder + b"/" + name]
         yield from within
 
 
 def _leads_to(kind: Callable[[], bool]) -> bool:
-    """Whether an entry is of that kind; a link that ends nowhere, or in itself, is of none."""
+    """Whether an entry is of this kind; False for a link to nothing or to itself."""
     try:
         return kind()
     except OSError:
@@ -133,12 +136,12 @@ def _scan_csv(path: Path) -> Manifest:
     table = _read_csv(path)
     for column in ("path", "label"):
         if table.column_names.count(column) > 1:
-            raise SourceError(f"{path}: column {column!r} is there twice")
+            raise SourceError(f"{path}: column {column!r} exists twice; rename one")
         if column not in table.column_names:
-            there = ", ".join(table.column_names)
-            raise SourceError(f"{path}: no column {column!r}; it has {there}")
+            names = ", ".join(table.column_names)
+            raise SourceError(f"{path}: no column {column!r}; there are {names}")
     if not table.num_rows:
-        raise SourceError(f"{path}: no row in it; each image is a row of path,label[,split]")
+        raise SourceError(f"{path}: no rows; each image needs a row of path,label[,split]")
     for column in ("path", "label"):
         _refuse_first(path, column, pc.equal(table[column], ""), "is empty")
     labels = table["label"].combine_chunks().dictionary_encode()
@@ -168,7 +171,7 @@ def _read_csv(path: Path) -> pa.Table:
             convert_options=convert,
             parse_options=pc_csv.ParseOptions(newlines_in_values=True),
         )
-        table.column_names  # noqa: B018  raises where the header is no UTF-8
+        table.column_names  # noqa: B018  raises if the header is not UTF-8
         return table
     except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
@@ -217,15 +220,15 @@ def _sorted(rows: pa.Table) -> pa.Table:
 
 
 def _with_splits(manifest: Manifest, seed: int, validation: float, test: float) -> Manifest:
-    """Hold out the same share of each class; a class keeps at least one image for training."""
+    """Hold out the same fraction of each class; each keeps at least one image for training."""
     splits = np.zeros(len(manifest), np.int8)
     for label in range(len(manifest.classes)):
         rows = np.flatnonzero(manifest.labels == label)
-        drawn = np.random.default_rng([seed, label]).permutation(rows)
+        shuffled = np.random.default_rng([seed, label]).permutation(rows)
         spare = len(rows) - 1
-        held = min(spare, round(len(rows) * validation))
-        tested = min(spare - held, round(len(rows) * test))
-        splits[drawn[:held]] = 1
-        splits[drawn[held : held + tested]] = 2
+        for_validation = min(spare, round(len(rows) * validation))
+        for_test = min(spare - for_validation, round(len(rows) * test))
+        splits[shuffled[:for_validation]] = 1
+        splits[shuffled[for_validation : for_validation + for_test]] = 2
     table = manifest.table.set_column(2, "split", pa.array(splits))
     return Manifest(table, manifest.classes, manifest.root, manifest.layout)

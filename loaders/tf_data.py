@@ -1,9 +1,9 @@
-"""tf.data: read, decode, resize, batch, with every knob that people guess at."""
+"""tf_data: images decoded, batched, cached and prefetched by tf.data, in TensorFlow's threads."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,65 +11,63 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from feedbench.loaders.augment import NEUTRAL
 from feedbench.loaders.capabilities import UpperBound
-from feedbench.loaders.contract import Autotuning, BatchSpec, Dtype, Loader, Settings, Stream
-from feedbench.loaders.faults import Faults
-from feedbench.loaders.images.decode_path import Ways
+from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, Stream
+from feedbench.loaders.file_table import FileTable
 from feedbench.loaders.images.library_call import decode_image
-from feedbench.loaders.images.tensorflow import Decoding, changed, resizer, to_bytes, to_range
+from feedbench.loaders.images.tensorflow import Decoding, augment, resizer, to_bytes, to_range
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
+from feedbench.loaders.settings import Cached, Output, PixelOutput
 from feedbench.loaders.stages.stage import Stages, whole_files
 from feedbench.loaders.stages.tensorflow import CacheWork, TensorFlowWork
+from feedbench.loaders.tf_rows import Element, Stage, by_python, chunks
 from feedbench.loaders.tf_stream import batches
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 Autotune = Literal["autotune"]
-_PIECE = 1024  # rows that enter the graph in one call of Python
+_CHUNK = 1024  # rows that enter the graph with one call of Python
 
 
-class TfData(Settings):
-    """Knobs of `tf_data`."""
+class TfData(PixelOutput, Cached):
+    """Settings of `tf_data`."""
 
     num_parallel_calls: PositiveInt | Autotune = Field(
-        "autotune", description="images decoded at once; 1 keeps one core busy"
+        "autotune", description="Images decoded in parallel; 1 keeps one core busy."
     )
     prefetch: NonNegativeInt | Autotune = Field(
         "autotune",
-        description="batches made ahead, each costs its memory; 0 makes a batch only "
-        "when the trainer waits for it",
+        description="Batches prepared ahead, each costs its memory; 0 prepares a batch only when "
+        "the trainer waits for it.",
     )
     cache: Literal["none", "encoded", "decoded", "disk"] = Field(
         "none",
-        description="kept from the first epoch on: file bytes in memory, uint8 images in "
-        "memory, or uint8 images in a file",
+        description="What to keep from the first epoch on: encoded: file bytes in memory; decoded: "
+        "uint8 images in memory; disk: uint8 images in a file.",
     )
     cache_dir: str | None = Field(
-        None, description="where cache='disk' puts its file; the system's temporary folder if none"
+        None, description="Folder for the file of cache='disk'; default: the temporary folder."
     )
     deterministic: bool = Field(
         True,
-        description="false lets an image that is ready overtake one that is not; the order "
-        "within and between batches is then no longer the seeded one",
+        description="false: an image that is ready may overtake one that is not; the order within "
+        "and between batches is then no longer the seeded one.",
     )
     private_threads: PositiveInt | None = Field(
         None,
-        description="threads of this pipeline's own, instead of one a core shared with the trainer",
+        description="Size of a private thread pool; default: TensorFlow's shared pool, one thread "
+        "per core.",
     )
     decode: Literal["image", "jpeg", "scaled"] = Field(
         "image",
-        description="decode_image; decode_jpeg; or decode_jpeg with its fastest transform and "
-        "upsampling, shrinking by 1/2, 1/4 or 1/8 where enough pixels remain: other pixels",
+        description="image: decode_image; jpeg: decode_jpeg; scaled: decode_jpeg with its fastest "
+        "transform and upsampling, shrinking by 1/2, 1/4 or 1/8 where enough pixels remain: "
+        "faster, other pixels.",
     )
-    output: Dtype = Field(
-        "uint8",
-        description="uint8: the range is applied on the device, a quarter of the bytes "
-        "to move; float32: on the host, as in the classic pipeline",
-    )
+    output: Output = "uint8"
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -82,237 +80,206 @@ class TfData(Settings):
         """Whether anything is left to AUTOTUNE."""
         return "autotune" in (self.num_parallel_calls, self.prefetch)
 
-    @property
-    def image_dtype(self) -> Dtype:
-        """Type of the batches' images."""
-        return self.output
 
-    @property
-    def fills_cache(self) -> bool:  # type: ignore[override]
-        """Whether the first epoch is slower than the rest because it fills a cache."""
-        return self.cache != "none"
-
-
-def open_stream(
-    manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order, faults: Faults
-) -> Stream:
-    """One iterator over all epochs: a new one an epoch would start autotuning from scratch."""
-    pipeline = _Pipeline(manifest, spec, settings, order)
+def open_stream(request: Request, settings: TfData) -> Stream:
+    """One iterator over all epochs: a new one per epoch would start autotuning from scratch."""
+    pipeline = _Pipeline(request, settings)
     stream = batches(
-        pipeline.batches,
-        order,
-        manifest,
-        spec,
-        pipeline.decoding,
-        faults,
-        deterministic=settings.deterministic,
+        pipeline.dataset, request, pipeline.decoding, deterministic=settings.deterministic
     )
-    return Stream(stream, pipeline.close, faults)
+    return Stream(stream, pipeline.close, request.faults)
 
 
 @contextmanager
-def dataset_of(
-    manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order
-) -> Iterator[tf.data.Dataset]:
-    """The dataset behind the loader's batches, for those who ask tf.data itself about it."""
-    pipeline = _Pipeline(manifest, spec, settings, order)
+def dataset_of(request: Request, settings: TfData) -> Iterator[tf.data.Dataset]:
+    """The dataset behind the loader's batches, to ask tf.data itself about it."""
+    pipeline = _Pipeline(request, settings)
     try:
-        yield pipeline.batches(order)
+        yield pipeline.dataset(request.order)
     finally:
         pipeline.close()
 
 
 class _Pipeline:
-    """The dataset's stages for one manifest, spec and settings, and the cache they share."""
+    """The chain of stages from an order to batches, and the caches that outlive one dataset."""
 
-    def __init__(self, manifest: Manifest, spec: BatchSpec, settings: TfData, order: Order) -> None:
-        self.manifest = manifest
-        self.spec = spec
-        self.settings = settings
-        self.calls = _autotuned(settings.num_parallel_calls)
-        self.decoding = Decoding(manifest, spec, settings.decode)
-        self.resize = resizer(spec)
-        self.files = _FileBytes() if settings.cache == "encoded" else None
-        self.cache = _row_cache(manifest, spec, settings)
-        self.cached_from = order.first_full_step
+    def __init__(self, request: Request, settings: TfData) -> None:
+        self.decoding = Decoding(request.manifest, request.spec, settings.decode)
+        self._manifest = request.manifest
+        self._spec = request.spec
+        self._settings = settings
+        self._resizer = resizer(request.spec)
+        self._files = FileTable() if settings.cache == "encoded" else None
+        self._images = _row_cache(request, settings)
+        self._cached_from = request.order.first_full_step
 
-    def batches(self, order: Order) -> tf.data.Dataset:
-        """Elements `(images, rows, draws)`, one a batch."""
-        import tensorflow as tf
+    def dataset(self, order: Order) -> tf.data.Dataset:
+        """The batches of an order, elements with `image`, `row` and `draws`.
 
-        if self.cache is not None:
-            first, later = order.split_at(self.cached_from)
-            dataset = self._live(first, self._decoded).map(self._kept)
-            dataset = dataset.map(self._finished, num_parallel_calls=self.calls)
-            dataset = dataset.concatenate(self._from_cache(later))
-        elif self.spec.augment.on_host.only_flips:
-            dataset = self._live(order, self._image)
-        else:
-            dataset = self._live(order, self._decoded)
-            dataset = dataset.map(self._finished, num_parallel_calls=self.calls)
-        if self.settings.prefetch:
-            dataset = dataset.prefetch(_autotuned(self.settings.prefetch))
-        options = tf.data.Options()
-        options.deterministic = self.settings.deterministic
-        # Its thread sleeps for up to 10 s at a time, and the end of an iterator waits for it.
-        options.autotune.enabled = self.settings.autotuned
-        if self.settings.private_threads is not None:
-            options.threading.private_threadpool_size = self.settings.private_threads
-        return dataset.with_options(options)
+        positions → rows → read → decode → resize → batch → [cache] → augment → range → prefetch
+        """
+        decoded, cached = self._split(order)
+        per_image, per_batch = self._finishing_stages()
+        calls = _or_autotune(self._settings.num_parallel_calls)
+
+        dataset = chunks(decoded, _CHUNK)
+        # Python is called once per chunk: a call per image would take Python's lock for each.
+        dataset = dataset.map(self._rows_and_paths(decoded)).unbatch()
+        # One map for all stages of an image: between maps, images would wait at their full size.
+        dataset = dataset.map(_chain(self._read, self._decode, self._resize, *per_image), calls)
+        dataset = dataset.batch(order.batch_size)
+        # Not tf.data's own cache(), which replays the order of its first pass.
+        if self._images is not None:
+            dataset = dataset.map(self._store).concatenate(self._gathered(cached, calls))
+        if per_batch:
+            dataset = dataset.map(_chain(*per_batch), calls)
+        if self._settings.prefetch:
+            dataset = dataset.prefetch(_or_autotune(self._settings.prefetch))
+        return dataset.with_options(self._options())
 
     def close(self) -> None:
-        """Free the caches; the iterator went with the generator that held it."""
-        if self.cache is not None:
-            self.cache.close()
-        if self.files is not None:
-            self.files.close(len(self.manifest))
+        """Free the caches; the iterator was freed with the generator that held it."""
+        if self._images is not None:
+            self._images.close()
+        if self._files is not None:
+            self._files.close(len(self._manifest))
 
-    def _read(self, row: Any, path: Any) -> Any:
+    def _split(self, order: Order) -> tuple[Order, Order]:
+        """What to decode, and what to gather from the cache once it holds every row."""
+        return (order, order) if self._images is None else order.split_at(self._cached_from)
+
+    def _finishing_stages(self) -> tuple[list[Stage], list[Stage]]:
+        """The last stages for each image, and those for each batch.
+
+        Flips and range alone are cheaper per image, which is then still in the core's cache. All
+        other augmentation is OpenCV's, and calls Python only once per batch. A cache keeps pixels
+        that are not augmented.
+        """
+        if self._images is None and self._spec.augment.on_host.only_flips:
+            return [self._augment, self._range], []
+        return [self._round], [self._augment, self._range]
+
+    def _gathered(self, order: Order, calls: int) -> tf.data.Dataset:
+        """The batches of an order from the cache of decoded images."""
+        dataset = chunks(order, order.batch_size)
+        dataset = dataset.map(self._rows(order))
+        return dataset.map(self._gather, num_parallel_calls=calls)
+
+    def _rows_and_paths(self, order: Order) -> Stage:
         import tensorflow as tf
 
-        return tf.io.read_file(path) if self.files is None else self.files.read(row, path)
+        codes = self.decoding.decode_paths
+        types = {"row": tf.int64, "draws": tf.float32, "path": tf.string}
+        if codes is not None:
+            types["decode_path"] = tf.int8
 
-    def _live(self, order: Order, image: Any) -> tf.data.Dataset:
-        dataset = _files(self.manifest, order, self.decoding.hows)
-        dataset = dataset.map(image, num_parallel_calls=self.calls)
-        return dataset.batch(order.batch_size)
+        def columns(begin: int, end: int) -> list[Any]:
+            rows = order.rows(begin, end)
+            paths = np.array(self._manifest.paths(rows), object)
+            values = [rows, order.draws(begin, end), paths]
+            return values if codes is None else [*values, codes[rows]]
 
-    def _from_cache(self, order: Order) -> tf.data.Dataset:
-        cache = self.cache
-        assert cache is not None
+        return by_python(order, _CHUNK, columns, types)
 
-        def taken(rows: Any, draws: Any) -> Any:
-            import tensorflow as tf
-
-            images = tf.numpy_function(cache.take, [rows], tf.uint8, stateful=True)
-            side = self.spec.image_size
-            return tf.ensure_shape(images, (None, side, side, 3)), rows, draws
-
-        dataset = _rows_and_draws(order).map(taken, num_parallel_calls=self.calls)
-        return dataset.map(self._finished, num_parallel_calls=self.calls)
-
-    def _picture(self, row: Any, path: Any, how: Any) -> Any:
-        """Pixels of 0 to 255, resized."""
-        return self.resize(self.decoding(self._read(row, path), how))
-
-    def _decoded(self, row: Any, path: Any, draw: Any, how: Any = None) -> Any:
-        return to_bytes(self._picture(row, path, how)), row, draw
-
-    def _image(self, row: Any, path: Any, draw: Any, how: Any = None) -> Any:
-        return self._finished(self._picture(row, path, how), row, draw)
-
-    def _finished(self, images: Any, rows: Any, draws: Any) -> Any:
-        images = changed(images, draws, self.spec)
-        if self.settings.output == "float32":
-            return to_range(images, self.spec), rows, draws
-        return to_bytes(images), rows, draws
-
-    def _kept(self, images: Any, rows: Any, draws: Any) -> Any:
+    def _rows(self, order: Order) -> Stage:
         import tensorflow as tf
 
-        assert self.cache is not None
-        kept = tf.numpy_function(self.cache.put, [rows, images], [], stateful=True)
-        with tf.control_dependencies([kept]):
-            return tf.identity(images), rows, draws
+        def columns(begin: int, end: int) -> list[Any]:
+            return [order.rows(begin, end), order.draws(begin, end)]
+
+        types = {"row": tf.int64, "draws": tf.float32}
+        return by_python(order, order.batch_size, columns, types)
+
+    def _read(self, element: Element) -> Element:
+        """File bytes, from the disk or from the table in memory."""
+        import tensorflow as tf
+
+        row, path = element["row"], element["path"]
+        data = tf.io.read_file(path) if self._files is None else self._files.read(row, path)
+        return {**element, "data": data}
+
+    def _decode(self, element: Element) -> Element:
+        """File bytes → uint8 `[height, width, 3]`."""
+        image = self.decoding(element["data"], element.get("decode_path"))
+        return {"image": image, "row": element["row"], "draws": element["draws"]}
+
+    def _resize(self, element: Element) -> Element:
+        """To `[side, side, 3]`; float32, not rounded, if interpolated."""
+        return {**element, "image": self._resizer(element["image"])}
+
+    def _round(self, element: Element) -> Element:
+        """To uint8: a quarter of the memory and of the bytes to copy."""
+        return {**element, "image": to_bytes(element["image"])}
+
+    def _augment(self, element: Element) -> Element:
+        """The host's part of the augmentation."""
+        return {**element, "image": augment(element["image"], element["draws"], self._spec)}
+
+    def _range(self, element: Element) -> Element:
+        """To the spec's value range, or to uint8 pixels if the device applies it."""
+        if self._settings.output == "float32":
+            return {**element, "image": to_range(element["image"], self._spec)}
+        return self._round(element)
+
+    def _store(self, element: Element) -> Element:
+        """Write a batch into the cache of decoded images, and pass it on."""
+        import tensorflow as tf
+
+        assert self._images is not None
+        inputs = [element["row"], element["image"]]
+        stored = tf.numpy_function(self._images.put, inputs, [], stateful=True)
+        with tf.control_dependencies([stored]):
+            return {**element, "image": tf.identity(element["image"])}
+
+    def _gather(self, element: Element) -> Element:
+        """Take a batch from the cache of decoded images."""
+        import tensorflow as tf
+
+        assert self._images is not None
+        side = self._spec.image_size
+        images = tf.numpy_function(self._images.take, [element["row"]], tf.uint8, stateful=True)
+        return {**element, "image": tf.ensure_shape(images, (None, side, side, 3))}
+
+    def _options(self) -> Any:
+        import tensorflow as tf
+
+        options = tf.data.Options()
+        options.deterministic = self._settings.deterministic
+        # Its thread sleeps for up to 10 s at a time, and the end of an iterator waits for it.
+        options.autotune.enabled = self._settings.autotuned
+        if self._settings.private_threads is not None:
+            options.threading.private_threadpool_size = self._settings.private_threads
+        return options
 
 
-def _autotuned(value: int | Autotune) -> int:
+def _chain(*stages: Stage) -> Stage:
+    """One function that passes an element through several stages."""
+
+    def run(element: Element) -> Element:
+        for stage in stages:
+            element = stage(element)
+        return element
+
+    return run
+
+
+def _or_autotune(value: int | Autotune) -> int:
     import tensorflow as tf
 
     return int(tf.data.AUTOTUNE) if value == "autotune" else value
 
 
-class _FileBytes:
-    """Files read once, then given from a table in memory, inside the graph."""
-
-    def __init__(self) -> None:
-        import tensorflow as tf
-
-        self._table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, default_value="")
-
-    def read(self, row: Any, path: Any) -> Any:
-        """The bytes of a row's file."""
-        import tensorflow as tf
-
-        known = self._table.lookup(row)
-        remembered = tf.strings.length(known) > 0
-        return tf.cond(remembered, lambda: known, lambda: self._first(row, path))
-
-    def close(self, rows: int) -> None:
-        """Forget all; the graph may keep the table itself alive."""
-        import tensorflow as tf
-
-        self._table.remove(tf.range(rows, dtype=tf.int64))
-
-    def _first(self, row: Any, path: Any) -> Any:
-        import tensorflow as tf
-
-        data = tf.io.read_file(path)
-        with tf.control_dependencies([self._table.insert(row, data)]):
-            return tf.identity(data)
-
-
-def _row_cache(manifest: Manifest, spec: BatchSpec, settings: TfData) -> RowCache | None:
+def _row_cache(request: Request, settings: TfData) -> RowCache | None:
+    rows, side = len(request.manifest), request.spec.image_size
     if settings.cache == "decoded":
-        return RowCache.in_memory(len(manifest), spec.image_size)
+        return RowCache.in_memory(rows, side)
     if settings.cache == "disk":
-        return RowCache.in_file(len(manifest), spec.image_size, _cache_folder(settings))
+        return RowCache.in_file(rows, side, _cache_folder(settings))
     return None
 
 
 def _cache_folder(settings: TfData) -> Path:
     return Path(settings.cache_dir or tempfile.gettempdir())
-
-
-def _files(manifest: Manifest, order: Order, hows: Ways | None) -> tf.data.Dataset:
-    """One image each: `(row, path, draw)` in order, and `how` where rows are not all decoded alike.
-
-    Python is called once for many of them.
-    """
-    import tensorflow as tf
-
-    def files(begin: int, end: int) -> list[Any]:
-        rows = order.rows(begin, end)
-        paths = np.array(manifest.paths(rows), object)
-        given = [rows, paths, order.draws(begin, end)]
-        return given if hows is None else [*given, hows[rows]]
-
-    types = [tf.int64, tf.string, tf.float32, *([] if hows is None else [tf.int8])]
-    return _pieces(order, _PIECE, files, types).unbatch()
-
-
-def _rows_and_draws(order: Order) -> tf.data.Dataset:
-    """Vectors `(rows, draws)`, one pair a batch."""
-    import tensorflow as tf
-
-    def pair(begin: int, end: int) -> list[Any]:
-        return [order.rows(begin, end), order.draws(begin, end)]
-
-    return _pieces(order, order.batch_size, pair, [tf.int64, tf.float32])
-
-
-def _pieces(
-    order: Order, size: int, give: Callable[[int, int], list[Any]], types: list[Any]
-) -> tf.data.Dataset:
-    """What Python gives for each `size` positions of an order, vectors; draws of float32 `[_, 10]`.
-
-    Not `from_generator`: since Python 3.11 that makes malloc map new memory for whatever is larger
-    than 128 kB, in the whole process and from then on. Each picture then cost its pages anew.
-    """
-    import tensorflow as tf
-
-    def piece(number: Any) -> list[Any]:
-        return give(*order.piece(int(number), size))
-
-    def made(number: Any) -> tuple[Any, ...]:
-        values = tf.numpy_function(piece, [number], types)
-        for value, kind in zip(values, types, strict=True):
-            value.set_shape((None, len(NEUTRAL)) if kind == tf.float32 else (None,))
-        return tuple(values)
-
-    count = order.count_of(size)
-    numbers = tf.data.Dataset.counter() if count is None else tf.data.Dataset.range(count)
-    return numbers.map(made)
 
 
 def _fixed(settings: TfData, cores: int) -> list[dict[str, Any]]:

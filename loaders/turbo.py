@@ -6,56 +6,44 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from feedbench.loaders.batch_pool import BatchPool, Source
-from feedbench.loaders.cached_source import InMemory, InPack, Keeping
+from feedbench.loaders.batch_pool import Source, pool_stream
+from feedbench.loaders.cached_source import CachedSource, MemoryStore, PackStore
 from feedbench.loaders.capabilities import UpperBound
-from feedbench.loaders.contract import BatchSpec, Dtype, Loader, Settings, Stream
-from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.faults import Faults
+from feedbench.loaders.contract import BatchSpec, Loader, Request, Stream
 from feedbench.loaders.images.libjpeg import READABLE_BY, Decode, LiveImages
-from feedbench.loaders.images.resize import one_thread_each
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.order import Order
 from feedbench.loaders.pack.pack import Pack, arrays_of, is_whole, pack_folder
 from feedbench.loaders.pack.source import Arrays
 from feedbench.loaders.pack.writer import PackWriter
+from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded
 from feedbench.loaders.stages.packed import array_stages
 from feedbench.loaders.stages.pool import gathering_stages, live_stages
 from feedbench.loaders.stages.stage import Stages
 
-# Images that a thread takes at a time, decoded or kept: with more it waits for its lock less often.
-_LIVE_PIECE, _KEPT_PIECE = 2, 16
+_DECODED_CHUNK, _CACHED_CHUNK = 2, 16  # images that a thread takes at a time
 
 
-class Turbo(Settings):
-    """Knobs of `turbo`."""
+class Turbo(Threaded, Cached):
+    """Settings of `turbo`."""
 
-    num_threads: PositiveInt | None = Field(
-        None, description="images decoded at once; one a core if none"
-    )
-    prefetch: NonNegativeInt = Field(
-        2, description="batches made ahead, each costs its memory; 0 makes one when it is asked for"
-    )
+    num_threads: NumThreads = None
+    prefetch: Prefetch = 2
     decode: Decode = Field(
         "full",
-        description="full: Pillow's pixels; scaled: the fast inverse DCT, shrinking by 1/2, 1/4 "
-        "or 1/8 inside it where enough pixels remain: faster, other pixels",
+        description="full: Pillow's pixels; scaled: the fast inverse DCT, which also shrinks by "
+        "1/2, 1/4 or 1/8 where enough pixels remain: faster, other pixels.",
     )
     cache: Literal["none", "decoded", "packed"] = Field(
         "none",
-        description="decoded images kept from the first epoch on: in memory, or in a pack that "
-        "outlives the run; a pack that a killed run left is gone on with",
+        description="Keep decoded images from the first epoch on: in memory, or in a pack that "
+        "outlives the run; an incomplete pack from a killed run is resumed.",
     )
     pack_dir: str | None = Field(
-        None, description="where cache='packed' keeps its packs, each in a folder of its own"
+        None, description="Folder for cache='packed'; each pack gets a subfolder of its own."
     )
-    output: Dtype = Field(
-        "uint8",
-        description="uint8: the range is applied on the device, a quarter of the bytes "
-        "to move; float32: on the host, as in the classic pipeline",
-    )
+    output: Output = "uint8"
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -63,59 +51,30 @@ class Turbo(Settings):
             raise ValueError("cache 'packed' and pack_dir go together, got one without the other")
         return self
 
-    @property
-    def image_dtype(self) -> Dtype:
-        """Type of the batches' images."""
-        return self.output
 
-    @property
-    def fills_cache(self) -> bool:  # type: ignore[override]
-        """Whether the first epoch is slower than the rest because it fills a cache."""
-        return self.cache != "none"
+def open_stream(request: Request, settings: Turbo) -> Stream:
+    """Batches filled by a pool of threads."""
+    source, close = _open_source(request, settings)
+    chunk = _DECODED_CHUNK if settings.cache == "none" else _CACHED_CHUNK
+    return pool_stream(source, request, settings, chunk=chunk, close=close)
 
 
-def open_stream(
-    manifest: Manifest, spec: BatchSpec, settings: Turbo, order: Order, faults: Faults
-) -> Stream:
-    """Batches made by a pool of threads."""
-    one_thread_each()
-    source, close = _source(manifest, spec, settings)
-    pool = BatchPool(
-        source,
-        order,
-        faults,
-        manifest.labels,
-        spec,
-        settings.output,
-        num_threads=settings.num_threads or usable_cores(),
-        prefetch=settings.prefetch,
-        piece=_LIVE_PIECE if settings.cache == "none" else _KEPT_PIECE,
-    )
-
-    def release() -> None:
-        pool.close()
-        close()
-
-    return Stream(pool.batches(), release, faults)
-
-
-def _source(
-    manifest: Manifest, spec: BatchSpec, settings: Turbo
-) -> tuple[Source, Callable[[], None]]:
-    """Where the pictures come from, and what frees it."""
-    live = LiveImages(manifest, spec, settings.decode)
+def _open_source(request: Request, settings: Turbo) -> tuple[Source, Callable[[], None]]:
+    """Where the images come from, and what frees it."""
+    manifest, spec = request.manifest, request.spec
+    files = LiveImages(manifest, spec, settings.decode)
     if settings.cache == "none":
-        return live, lambda: None
+        return files, lambda: None
     if settings.cache == "decoded":
-        memory = InMemory(len(manifest), spec.image_size)
-        return Keeping(live, memory), memory.close
+        memory = MemoryStore(len(manifest), spec.image_size)
+        return CachedSource(files, memory), memory.close
     about = arrays_of(manifest, spec, settings.decode)
     folder = pack_folder(Path(settings.pack_dir or ""), about)
     if is_whole(folder):
         pack = Pack(folder)
         return Arrays(pack, manifest), pack.close
-    store = InPack(PackWriter(folder, about, manifest))
-    return Keeping(live, store), store.close
+    store = PackStore(PackWriter(folder, about, manifest))
+    return CachedSource(files, store), store.close
 
 
 def _upper_bound(settings: Turbo) -> UpperBound:

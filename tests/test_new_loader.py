@@ -25,37 +25,31 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from feedbench.loaders.contract import Batch, BatchSpec, Loader, Settings, Stream
-from feedbench.loaders.faults import Faults
+from feedbench.loaders.contract import Batch, Loader, Request, Settings, Stream
 from feedbench.loaders.images import fitted, picture
-from feedbench.loaders.images.host_augment import finished
-from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.order import Order
+from feedbench.loaders.images.host_augment import augment_to_range
 
 
 class Tiny(Settings):
-    reader: Literal["path", "bytes"] = Field("path", description="what Pillow is given")
+    reader: Literal["path", "bytes"] = Field("path", description="What Pillow is given.")
 
 
-def open_stream(
-    manifest: Manifest, spec: BatchSpec, settings: Tiny, order: Order, faults: Faults
-) -> Stream:
-    return Stream(batches(manifest, spec, settings, order), faults=faults)
+def open_stream(request: Request, settings: Tiny) -> Stream:
+    return Stream(batches(request, settings), faults=request.faults)
 
 
-def batches(
-    manifest: Manifest, spec: BatchSpec, settings: Tiny, order: Order
-) -> Iterator[Batch]:
+def batches(request: Request, settings: Tiny) -> Iterator[Batch]:
+    order, spec = request.order, request.spec
+
     def image(row: int) -> np.ndarray:
-        path = manifest.path(row)
+        path = request.manifest.path(row)
         file = path if settings.reader == "path" else io.BytesIO(Path(path).read_bytes())
         return np.asarray(fitted(picture(file, spec), spec), np.float32)
 
-    for begin, end in order.pieces(order.batch_size):
+    for begin, end in order.chunks(order.batch_size):
         rows, draws = order.rows(begin, end), order.draws(begin, end)
-        images = finished(np.stack([image(row) for row in rows.tolist()]), draws, spec)
-        changes = spec.augment.for_device(draws, spec.image_size)
-        yield Batch(images, manifest.labels[rows], rows, changes)
+        images = np.stack([image(row) for row in rows.tolist()])
+        yield request.batch(augment_to_range(images, draws, spec), rows, draws)
 
 
 LOADER = Loader(
@@ -69,7 +63,7 @@ LOADER = Loader(
 SMALL = ["--batch-size", "4", "--image-size", "32"]
 ASKED = """
 import json
-from feedbench.bench.commands.tune import _default_loaders
+from feedbench.bench.commands.tune import _default_choices
 from feedbench.bench.limits.limits import limit_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.plan.suites import built_in
@@ -78,7 +72,8 @@ from feedbench.loaders import scan
 manifest = scan("photos").only("train")
 suites = {name: [str(one) for one in built_in(name, manifest)] for name in SUITES}
 limit = str(limit_of(Choice(loader="tiny")))
-print(json.dumps({"suites": suites, "tune": _default_loaders(manifest, {}), "limit": limit}))
+tune = [choice.loader for choice in _default_choices(manifest, {})]
+print(json.dumps({"suites": suites, "tune": tune, "limit": limit}))
 """
 DIAGNOSED = """
 import json

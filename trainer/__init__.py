@@ -1,7 +1,7 @@
-"""The trainer: MobileNetV2 from scratch, one step at a time, the same in bench and training."""
+"""The trainer: keras.applications networks, from scratch or fine-tuned, one step at a time."""
 
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint
-from feedbench.trainer.device_augment import Changes
+from feedbench.trainer.device_augment import DeviceAugment
 from feedbench.trainer.errors import (
     CheckpointError,
     DivergedError,
@@ -9,29 +9,29 @@ from feedbench.trainer.errors import (
     TrainerError,
     WeightsError,
 )
-from feedbench.trainer.fit import Keeping, Step, Stopped, fit
+from feedbench.trainer.fit import CheckpointPolicy, Step, TrainingStopped, fit
 from feedbench.trainer.history import Epoch
 from feedbench.trainer.recipe import Recipe
 from feedbench.trainer.saved_model import load_model, read_facts
-from feedbench.trainer.step import RUN_AHEAD, Diverged, Trainer
+from feedbench.trainer.step import RUN_AHEAD, NonFiniteLoss, Trainer
 from feedbench.trainer.weights import warnings as weights_warnings
 
 __all__ = [
     "CHECKPOINT",
     "RUN_AHEAD",
-    "Changes",
     "CheckpointError",
-    "Diverged",
+    "CheckpointPolicy",
+    "DeviceAugment",
     "DivergedError",
     "Epoch",
-    "Keeping",
+    "NonFiniteLoss",
     "Position",
     "Recipe",
     "RecipeError",
     "Step",
-    "Stopped",
     "Trainer",
     "TrainerError",
+    "TrainingStopped",
     "WeightsError",
     "fit",
     "load_model",

@@ -1,4 +1,4 @@
-"""Where a run stands, with every value that its next step depends on, in one file."""
+"""The checkpoint of a run: its position, and every value that the next step depends on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedbench.trainer.history import Epoch
 
 CHECKPOINT = "checkpoint.npz"
 _SCHEMA_NUMBER = 1
-_ABOUT = "about"
+_HEADER = "about"  # member of the file that is JSON; all others are arrays
 
 
 @dataclass
@@ -26,13 +26,13 @@ class Position:
     """How far a run has come.
 
     Attributes:
-        epoch: the one under way, from 1.
-        step: batches trained on in all: the order goes on with this one.
+        epoch: the current one, from 1.
+        step: batches trained on in total; the order continues with this one.
         phase, phase_steps: the phase of the recipe, and batches trained on in it.
-        images: trained on in all.
-        epoch_images, train_s, wait_s: of the epoch under way so far.
-        gap_s: between this epoch's first step and the last of the one before, validation aside.
-        history: the epochs that are done.
+        images: images trained on in total.
+        epoch_images, train_s, wait_s: of the current epoch so far.
+        gap_s: between this epoch's first step and the previous one's last, without validation.
+        history: the finished epochs.
     """
 
     epoch: int = 1
@@ -48,51 +48,51 @@ class Position:
 
 
 def is_finite(values: Sequence[Any]) -> bool:
-    """Whether every value is a number: others are no state to go on from."""
+    """Whether no value is NaN or infinite: a run cannot be resumed from such a state."""
     arrays = (np.asarray(value) for value in values)
     return all(bool(np.isfinite(array).all()) for array in arrays if array.dtype.kind == "f")
 
 
 def write_checkpoint(
-    path: Path, position: Position, values: Sequence[Any], of: dict[str, Any]
+    path: Path, position: Position, values: Sequence[Any], identity: dict[str, Any]
 ) -> None:
-    """Write where the run stands; the file before it stays until this one is whole.
+    """Write a checkpoint; the previous file stays until this one is complete.
 
     Args:
-        values: what `Trainer.capture` gave.
-        of: what identifies the run; given back by `read_checkpoint`.
+        values: from `Trainer.capture`.
+        identity: identifies the run; returned by `read_checkpoint`.
     """
-    about = {"schema_number": _SCHEMA_NUMBER, "of": of, "position": asdict(position)}
+    header = {"schema_number": _SCHEMA_NUMBER, "of": identity, "position": asdict(position)}
     arrays: dict[str, Any] = {
         f"{number:05}": np.asarray(value) for number, value in enumerate(values)
     }
-    arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    arrays[_HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with replacing(path) as beside, beside.open("wb") as file:
         np.savez(file, **arrays)
 
 
 def read_checkpoint(path: Path) -> tuple[Position, list[NDArray[Any]], dict[str, Any]]:
-    """What `write_checkpoint` was given.
+    """The position, values and identity that `write_checkpoint` wrote.
 
     Raises:
         CheckpointError: no such file, or not a checkpoint.
     """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            about = json.loads(file[_ABOUT].tobytes())
-            values = [file[name] for name in sorted(file.files) if name != _ABOUT]
-        if about["schema_number"] > _SCHEMA_NUMBER:
+            header = json.loads(file[_HEADER].tobytes())
+            values = [file[name] for name in sorted(file.files) if name != _HEADER]
+        if header["schema_number"] > _SCHEMA_NUMBER:
             raise CheckpointError(
-                f"{path}: schema {about['schema_number']} is newer than {_SCHEMA_NUMBER}; "
+                f"{path}: schema {header['schema_number']} is newer than {_SCHEMA_NUMBER}; "
                 "upgrade feedbench"
             )
-        return _position(about["position"]), values, about["of"]
+        return _position(header["position"]), values, header["of"]
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"{path}: no checkpoint; name the folder of a run that was begun, or begin anew"
+            f"{path}: no checkpoint; name the folder of a run that was started, or start again"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: not a checkpoint of feedbench: {error}") from error
+        raise CheckpointError(f"{path}: not a Feedbench checkpoint: {error}") from error
 
 
 def _position(values: dict[str, Any]) -> Position:

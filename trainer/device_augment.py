@@ -1,4 +1,4 @@
-"""What the device changes in images before it trains on them, drawn by the loader."""
+"""The device's part of the augmentation, by the parameters that the loader draws."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-DRAWN = 10  # numbers an image: 8 of a projective transform, contrast, brightness
+DRAW_COLUMNS = 10  # per image: 8 of a projective transform, contrast, brightness
 
 
 @dataclass(frozen=True)
-class Changes:
-    """Which kinds of changes the drawn numbers hold; none of them costs nothing.
+class DeviceAugment:
+    """Which kinds of augmentation the device applies; without any it costs nothing.
 
     Attributes:
-        geometry: output pixels show other input pixels.
-        colour: contrast and brightness.
+        geometric: pixels move.
+        photometric: contrast and brightness change.
     """
 
-    geometry: bool = False
-    colour: bool = False
+    geometric: bool = False
+    photometric: bool = False
 
     def __bool__(self) -> bool:
-        return self.geometry or self.colour
+        return self.geometric or self.photometric
 
-    def apply(self, images: Any, drawn: Any, low: Sequence[float], high: Sequence[float]) -> Any:
-        """Float32 images `[batch, side, side, 3]`, changed.
+    def apply(self, images: Any, draws: Any, low: Sequence[float], high: Sequence[float]) -> Any:
+        """Augmented float32 images `[batch, side, side, 3]`.
 
         Args:
-            drawn: float32 `[batch, 10]`: the transform of an output pixel to the input pixel that
-                it shows, as `keras.ops.image.affine_transform` takes it; the contrast, a factor
-                about each channel's mean; the brightness, a share of the full range.
-            low, high: what 0 and 255 are in these images, each channel.
+            draws: float32 `[batch, 10]`: the transform from an output pixel to the input pixel that
+                it shows, as for `keras.ops.image.affine_transform`; the contrast, a factor about
+                each channel's mean; the brightness, a fraction of the full range.
+            low, high: the values of 0 and 255 in these images, per channel.
         """
         from keras import ops
 
         images = ops.cast(images, "float32")
-        if self.geometry:
+        if self.geometric:
             images = ops.image.affine_transform(
                 images,
-                drawn[:, :8],
+                draws[:, :8],
                 interpolation="bilinear",
                 fill_mode="reflect",
                 data_format="channels_last",
             )
-        if self.colour:
-            contrast, brightness = (drawn[:, at, None, None, None] for at in (8, 9))
+        if self.photometric:
+            contrast, brightness = (draws[:, column, None, None, None] for column in (8, 9))
             mean = ops.mean(images, axis=(1, 2), keepdims=True)
-            least, most = ops.convert_to_tensor(low), ops.convert_to_tensor(high)
-            images = (images - mean) * contrast + mean + brightness * (most - least)
-            images = ops.clip(images, least, most)
+            black, white = ops.convert_to_tensor(low), ops.convert_to_tensor(high)
+            images = (images - mean) * contrast + mean + brightness * (white - black)
+            images = ops.clip(images, black, white)
         return images

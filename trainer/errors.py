@@ -1,15 +1,15 @@
-"""The tree of what a user of the trainer can mend; every text is one line.
+"""Errors that a user of the trainer can fix; every message is one line.
 
 TrainerError
 ├── RecipeError       a network, or a combination of fields, that cannot be built
-├── WeightsError      weights to begin with that cannot be had or do not fit
-├── CheckpointError   a checkpoint that cannot be written, read or gone on with
-└── DivergedError     a loss that is no number any more
+├── WeightsError      initial weights that cannot be loaded or do not match the network
+├── CheckpointError   a checkpoint that cannot be written, read or resumed
+└── DivergedError     a loss that is NaN or infinite
 """
 
 
 class TrainerError(Exception):
-    """Whatever the user of the trainer can mend; its text is one line."""
+    """An error that the user of the trainer can fix; its message is one line."""
 
 
 class RecipeError(TrainerError, ValueError):
@@ -17,12 +17,12 @@ class RecipeError(TrainerError, ValueError):
 
 
 class WeightsError(TrainerError):
-    """The weights to begin with cannot be had, or belong to another network."""
+    """The initial weights cannot be loaded, or belong to another network."""
 
 
 class CheckpointError(TrainerError):
-    """A checkpoint cannot be written or read, or is another run's."""
+    """A checkpoint cannot be written or read, or belongs to another run."""
 
 
 class DivergedError(TrainerError):
-    """The loss is not finite: training on would be for nothing."""
+    """The loss is NaN or infinite; training cannot continue."""

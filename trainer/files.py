@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, even when the process is killed or the disk is full."""
+"""Files that appear whole or not at all, even if the process is killed or the disk is full."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside the target to write to; it takes the target's place if nothing goes wrong."""
+    """Yields a temporary path beside `path`, which takes its place if the block succeeds."""
     beside = path.with_name(f".part.{path.name}")
     try:
         yield beside
@@ -21,6 +21,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait for the disk: after a crash of the machine a renamed file must not be empty."""
+    """Wait for the disk: a file that is renamed first may be empty after a crash."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

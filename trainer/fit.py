@@ -13,29 +13,29 @@ from typing import Any
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
 from feedbench.trainer.history import HISTORY, Epoch, write_history
 from feedbench.trainer.saved_model import save_model
-from feedbench.trainer.step import Diverged, Fed, Logs, Trainer
+from feedbench.trainer.step import BatchLike, Logs, NonFiniteLoss, Trainer
 from feedbench.trainer.writer import Writer
 
-Validation = Callable[[], AbstractContextManager[Iterable[Fed]]]
+Validation = Callable[[], AbstractContextManager[Iterable[BatchLike]]]
 BEST_MODEL = "best.keras"
 
 
-class Stopped(Exception):
-    """The run was asked to stop and has kept where it stands."""
+class TrainingStopped(Exception):
+    """The training was asked to stop; its checkpoint has the position."""
 
 
 @dataclass(frozen=True)
-class Keeping:
-    """What a run keeps in its folder, and how often.
+class CheckpointPolicy:
+    """What a run writes to its folder, and how often.
 
     Attributes:
-        of: identifies the run in its checkpoints.
-        facts: what inference must know; saved within `best.keras`.
-        seconds, steps: a checkpoint in mid-epoch after so many; 0: none by that measure.
+        identity: identifies the run in its checkpoints.
+        facts: what inference needs to know; saved within `best.keras`.
+        seconds, steps: interval of the checkpoints within an epoch; 0 for none by that measure.
     """
 
     folder: Path
-    of: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     seconds: float = 300.0
     steps: int = 0
@@ -43,7 +43,7 @@ class Keeping:
 
 @dataclass(frozen=True)
 class Step:
-    """One step, for those who watch: its images, its wait, and the latest known figures."""
+    """One step, for callbacks: its images, its wait, and the latest known loss and accuracy."""
 
     images: int
     wait_s: float
@@ -52,186 +52,201 @@ class Step:
 
 def fit(
     trainer: Trainer,
-    batches: Iterator[Fed],
+    batches: Iterator[BatchLike],
     *,
     images: int,
     epochs: int,
     validation: Validation,
-    keeping: Keeping,
+    checkpoints: CheckpointPolicy,
     on_step: Callable[[Step], None],
     start: Position | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Epoch]:
     """Train epoch by epoch on one endless stream, so that no epoch pays for a new iterator.
 
-    The folder gets `history.csv`, `checkpoint.npz` (all that the next step depends on) and
-    `best.keras` (the network, best on validation), each whole, written while training goes on.
+    The folder gets `history.csv`, `checkpoint.npz` (everything that the next step depends on) and
+    `best.keras` (the network with the best validation accuracy). Each file is whole or not there,
+    and is written while the training continues.
 
     Args:
         batches: endless, from `start.step` on; an epoch ends with the batch of its last image.
-        images: images in an epoch.
+        images: images per epoch.
         validation: opens the validation batches.
-        start: where an earlier run stood; the trainer is already there.
-        stop: asked after each step.
+        start: the position to resume from; the trainer must already be restored to it.
+        stop: called after each step; True stops the training.
 
     Yields:
         Each epoch when it is done.
 
     Raises:
-        Stopped: `stop` said so; the checkpoint holds where.
+        TrainingStopped: `stop` returned True; the checkpoint has the position.
         TrainerError: the loss is not finite, or a checkpoint cannot be written.
     """
     with Writer() as writer:
         run = _Run(
-            trainer, batches, images, validation, keeping, on_step, start or Position(), stop
+            trainer,
+            batches,
+            images,
+            validation,
+            checkpoints,
+            on_step,
+            start or Position(),
+            stop,
+            writer,
         )
-        run.writer = writer
-        trainer.capture()  # the first time takes several times as long; not between two epochs
-        while run.at.epoch <= epochs:
+        trainer.capture()  # the first takes several times as long; not between two epochs
+        while run.position.epoch <= epochs:
             yield run.epoch()
 
 
 @dataclass
 class _Run:
-    """A training under way."""
+    """A training under way.
+
+    Attributes:
+        epoch_end: when the previous epoch ended, its validation not counted.
+        best_network: a copy of the network, to save the best weights from.
+    """
 
     trainer: Trainer
-    batches: Iterator[Fed]
+    batches: Iterator[BatchLike]
     images: int
     validation: Validation
-    keeping: Keeping
+    checkpoints: CheckpointPolicy
     on_step: Callable[[Step], None]
-    at: Position
+    position: Position
     stop: Callable[[], bool]
-    writer: Writer = field(init=False)
-    ended: float | None = None
+    writer: Writer
+    epoch_end: float | None = None
     best_network: Any = None
 
     def epoch(self) -> Epoch:
-        """Train to the end of the epoch, validate, keep all of it."""
-        self.trainer.enter(self.trainer.phase_at(self.at.epoch))
-        if not self.at.epoch_images:
+        """Train to the end of the epoch, validate, and write the files."""
+        self.trainer.enter(self.trainer.phase_at(self.position.epoch))
+        if not self.position.epoch_images:
             self.trainer.start_epoch()
         self._train()
-        trained, values, before = self.trainer.progress(), self.trainer.capture(), copy(self.at)
+        logs, values = self.trainer.progress(), self.trainer.capture()
+        before_validation = copy(self.position)
         weights = self.trainer.network_values(values)
         begin = perf_counter()
         try:
-            validated = self._validate()
-        except Stopped:
-            self._keep(before, values)
+            validation_logs = self._validate()
+        except TrainingStopped:
+            self._write_checkpoint(before_validation, values)
             raise
-        done = self._done(trained, validated, perf_counter() - begin)
-        self._keep(self.at, values)
-        if done.validation_accuracy == max(e.validation_accuracy for e in self.at.history):
+        epoch = self._complete(logs, validation_logs, perf_counter() - begin)
+        self._write_checkpoint(self.position, values)
+        best = max(epoch.validation_accuracy for epoch in self.position.history)
+        if epoch.validation_accuracy == best:
             self.writer.submit(BEST_MODEL, lambda: self._save_best(weights))
-        return done
+        return epoch
 
     def _train(self) -> None:
         """Step until every image of this epoch, and of those before, was trained on."""
-        at, end = self.at, self.at.epoch * self.images
-        at.phase, at.phase_steps = self.trainer.phase, self.trainer.phase_steps
+        position, end = self.position, self.position.epoch * self.images
+        position.phase, position.phase_steps = self.trainer.phase, self.trainer.phase_steps
         self.trainer.finish()
-        begin, before_s, kept = perf_counter(), at.train_s, (perf_counter(), at.step)
-        if self.ended is not None:
-            at.gap_s = begin - self.ended
-        while at.images < end:
+        begin, before_s = perf_counter(), position.train_s
+        last_checkpoint = (begin, position.step)
+        if self.epoch_end is not None:
+            position.gap_s = begin - self.epoch_end
+        while position.images < end:
             self._step()
-            at.train_s = before_s + perf_counter() - begin
+            position.train_s = before_s + perf_counter() - begin
             if self.stop():
-                self._keep(at, self._captured())
-                raise Stopped
-            if self._is_due(*kept):
-                self._keep(at, self._captured())
-                kept = (perf_counter(), at.step)
-        self._diverging(self.trainer.finish)
-        self.ended = perf_counter()
-        at.train_s = before_s + self.ended - begin
+                self._write_checkpoint(position, self._capture())
+                raise TrainingStopped
+            if self._is_due(*last_checkpoint):
+                self._write_checkpoint(position, self._capture())
+                last_checkpoint = (perf_counter(), position.step)
+        self._locating_loss(self.trainer.finish)
+        self.epoch_end = perf_counter()
+        position.train_s = before_s + self.epoch_end - begin
 
     def _step(self) -> None:
         asked = perf_counter()
         batch = next(self.batches)
         wait_s = perf_counter() - asked
-        self._diverging(lambda: self.trainer.step(batch))
+        self._locating_loss(lambda: self.trainer.step(batch))
         count = len(batch.labels)
-        self.at.wait_s += wait_s
-        self.at.step += 1
-        self.at.phase_steps = self.trainer.phase_steps
-        self.at.images += count
-        self.at.epoch_images += count
+        self.position.wait_s += wait_s
+        self.position.step += 1
+        self.position.phase_steps = self.trainer.phase_steps
+        self.position.images += count
+        self.position.epoch_images += count
         self.on_step(Step(count, wait_s, self.trainer.latest))
 
-    def _diverging(self, act: Callable[[], None]) -> None:
-        """Count the step of a divergence in the run, not in its phase."""
+    def _locating_loss(self, act: Callable[[], None]) -> None:
+        """Act; if the loss is not finite, set the error's epoch and step to those of the run."""
         try:
             act()
-        except Diverged as error:
-            error.epoch, error.step = self.at.epoch, error.step + self._before_phase()
+        except NonFiniteLoss as error:
+            before_phase = self.position.step - self.position.phase_steps
+            error.epoch, error.step = self.position.epoch, error.step + before_phase
             raise
 
-    def _before_phase(self) -> int:
-        return self.at.step - self.at.phase_steps
-
     def _is_due(self, since: float, step: int) -> bool:
-        keeping = self.keeping
-        late = keeping.seconds and perf_counter() - since >= keeping.seconds
-        return bool(late or (keeping.steps and self.at.step - step >= keeping.steps))
+        seconds, steps = self.checkpoints.seconds, self.checkpoints.steps
+        by_time = seconds and perf_counter() - since >= seconds
+        return bool(by_time or (steps and self.position.step - step >= steps))
 
-    def _captured(self) -> list[Any]:
-        self._diverging(self.trainer.finish)
+    def _capture(self) -> list[Any]:
+        self._locating_loss(self.trainer.finish)
         return self.trainer.capture()
 
-    def _keep(self, at: Position, values: list[Any]) -> None:
-        """Have the position and these values written; the position may go on meanwhile."""
-        position, keeping = copy(at), self.keeping
+    def _write_checkpoint(self, position: Position, values: list[Any]) -> None:
+        """Have the writer write a checkpoint; the position may change meanwhile."""
+        snapshot, policy = copy(position), self.checkpoints
 
         def write() -> None:
-            # Weights may have left the numbers in a step whose own loss was still finite.
+            # A step whose own loss was finite may have made weights NaN or infinite.
             if is_finite(values):
-                write_checkpoint(keeping.folder / CHECKPOINT, position, values, keeping.of)
+                write_checkpoint(policy.folder / CHECKPOINT, snapshot, values, policy.identity)
 
         self.writer.submit(CHECKPOINT, write)
 
     def _validate(self) -> Logs:
         with self.validation() as held_out:
-            return self.trainer.evaluate(self._unless_stopped(held_out))
+            return self.trainer.evaluate(self._until_stopped(held_out))
 
-    def _unless_stopped(self, batches: Iterable[Fed]) -> Iterator[Fed]:
+    def _until_stopped(self, batches: Iterable[BatchLike]) -> Iterator[BatchLike]:
         for batch in batches:
             if self.stop():
-                raise Stopped
+                raise TrainingStopped
             yield batch
 
-    def _done(self, trained: Logs, validated: Logs, validation_s: float) -> Epoch:
-        """Enter the epoch into the history and stand at the beginning of the next."""
-        at = self.at
-        done = Epoch(
-            at.epoch,
-            at.epoch_images,
-            round(at.train_s, 6),
-            round(at.wait_s, 6),
+    def _complete(self, logs: Logs, validation_logs: Logs, validation_s: float) -> Epoch:
+        """Add the epoch to the history, and move the position to the start of the next."""
+        position = self.position
+        epoch = Epoch(
+            position.epoch,
+            position.epoch_images,
+            round(position.train_s, 6),
+            round(position.wait_s, 6),
             self.trainer.learning_rate,
-            trained["loss"],
-            trained["accuracy"],
-            validated["loss"],
-            validated["accuracy"],
-            round(at.gap_s, 6),
+            logs["loss"],
+            logs["accuracy"],
+            validation_logs["loss"],
+            validation_logs["accuracy"],
+            round(position.gap_s, 6),
             round(validation_s, 6),
         )
-        at.history = (*at.history, done)
-        at.epoch += 1
-        at.epoch_images, at.train_s, at.wait_s, at.gap_s = 0, 0.0, 0.0, 0.0
-        if self.ended is not None:
-            self.ended += validation_s
-        history = at.history
-        self.writer.submit(HISTORY, lambda: write_history(history, self.keeping.folder / HISTORY))
-        return done
+        position.history = history = (*position.history, epoch)
+        position.epoch += 1
+        position.epoch_images = 0
+        position.train_s = position.wait_s = position.gap_s = 0.0
+        if self.epoch_end is not None:
+            self.epoch_end += validation_s
+        path = self.checkpoints.folder / HISTORY
+        self.writer.submit(HISTORY, lambda: write_history(history, path))
+        return epoch
 
     def _save_best(self, weights: list[Any]) -> None:
-        """Runs beside the training, so it needs a network of its own to put the weights into."""
+        """Save the best weights, from a copy of the network: the training continues meanwhile."""
         import keras
 
         if self.best_network is None:
             self.best_network = keras.models.clone_model(self.trainer.on_pixels())
         self.best_network.set_weights(weights)
-        save_model(self.best_network, self.keeping.folder / BEST_MODEL, self.keeping.facts)
+        save_model(self.best_network, self.checkpoints.folder / BEST_MODEL, self.checkpoints.facts)

@@ -20,11 +20,11 @@ class Epoch:
     Attributes:
         images: images trained on.
         train_s: seconds from the device idle before the first step to idle after the last.
-        wait_s: part of `train_s` in which there was no batch.
+        wait_s: part of `train_s` spent waiting for batches.
         learning_rate: of the step after the last.
-        gap_s: seconds between the last step of the epoch before and the first of this one,
-            validation and a change of phase not counted; 0 for the first.
-        validation_s: seconds that validation took after this epoch.
+        gap_s: seconds between the last step of the previous epoch and the first of this one,
+            without validation and a change of phase; 0 for the first.
+        validation_s: seconds of the validation after this epoch.
     """
 
     epoch: int
@@ -41,12 +41,12 @@ class Epoch:
 
     @property
     def images_per_second(self) -> float:
-        """Training rate, validation not counted."""
+        """Training rate, without validation."""
         return self.images / self.train_s
 
 
 def write_history(history: Sequence[Epoch], path: Path) -> None:
-    """Replace the file by these epochs."""
+    """Replace the file with these epochs."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
     writer.writeheader()

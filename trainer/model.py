@@ -1,4 +1,4 @@
-"""The network, with and without the value range in front of it, and which layers learn."""
+"""The network, with or without the value range in front of it, and its trainable layers."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from feedbench.trainer.errors import RecipeError
 from feedbench.trainer.recipe import Phase, Recipe
 
 Channels = Sequence[float]
-_OWN_RANGE = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))  # of networks that hold a range themselves
+_IDENTITY = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))  # scale and offset of networks with a range inside
 
 
 def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
     """The recipe's network with fresh weights.
 
-    It takes float32 images in range `[batch, side, side, 3]` and gives float32 class shares
+    From float32 images in range `[batch, side, side, 3]` to float32 class probabilities
     `[batch, classes]`.
 
     Raises:
-        ValueError: a name, an image size or an alpha that keras.applications refuses.
+        ValueError: keras.applications refuses the name, the image size or alpha.
     """
     import keras
 
     network = construct(recipe, image_size, weights=None, classes=classes)
-    # Class shares of 16 bits would round the loss of a sure network to nothing.
+    # 16-bit probabilities would round the loss of a confident network to zero.
     network.layers[-1].dtype_policy = keras.DTypePolicy("float32")
     for layer in _of_kind(network, keras.layers.BatchNormalization):
         layer.momentum = recipe.batch_norm_momentum
@@ -34,20 +34,20 @@ def build_network(recipe: Recipe, image_size: int, classes: int) -> Any:
 
 
 def construct(recipe: Recipe, image_size: int, **values: Any) -> Any:
-    """What the constructor of the recipe's network gives.
+    """Call the constructor of the recipe's network.
 
     Raises:
-        ValueError: a name, an image size or an alpha that keras.applications refuses.
+        ValueError: keras.applications refuses the name, the image size or alpha.
     """
     import keras
 
     constructor = _constructor(recipe.network)
-    known = inspect.signature(constructor).parameters
-    if "alpha" in known:
+    parameters = inspect.signature(constructor).parameters
+    if "alpha" in parameters:
         values["alpha"] = recipe.alpha
     elif recipe.alpha != 1:
         raise RecipeError(f"alpha: {recipe.network} has none, got {recipe.alpha}; leave it out")
-    if "include_preprocessing" in known:
+    if "include_preprocessing" in parameters:
         values["include_preprocessing"] = False
     keras.utils.set_random_seed(recipe.seed)
     with _precision(recipe):
@@ -63,16 +63,17 @@ def _constructor(name: str) -> Callable[..., Any]:
     try:
         return networks[name]
     except KeyError:
+        names = ", ".join(sorted(networks))
         raise RecipeError(
-            f"network: keras.applications has no {name!r}; it has {', '.join(sorted(networks))}"
+            f"network: keras.applications has no {name!r}; choose one of {names}"
         ) from None
 
 
 def preprocessing(recipe: Recipe) -> Callable[[Any], Any]:
-    """What keras.applications does to pixels of 0 to 255 for the network's ImageNet weights."""
+    """The `preprocess_input` of the network's ImageNet weights, for pixels of 0 to 255."""
     module = inspect.getmodule(_constructor(recipe.network))
-    own: Callable[[Any], Any] = module.preprocess_input  # type: ignore[union-attr]
-    return own
+    preprocess: Callable[[Any], Any] = module.preprocess_input  # type: ignore[union-attr]
+    return preprocess
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def _of_kind(network: Any, *kinds: type) -> list[Any]:
 
 
 def check_range(network: Any, recipe: Recipe, scale: Channels, offset: Channels) -> None:
-    """Refuse a second range before a network that holds one itself.
+    """Refuse a value range for a network that has one inside.
 
     Raises:
         RecipeError: the network expects pixels of 0 to 255.
@@ -101,46 +102,51 @@ def check_range(network: Any, recipe: Recipe, scale: Channels, offset: Channels)
     import keras
 
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)
-    if (tuple(scale), tuple(offset)) != _OWN_RANGE and _of_kind(network, *kinds):
+    if (tuple(scale), tuple(offset)) != _IDENTITY and _of_kind(network, *kinds):
         raise RecipeError(
-            f"network {recipe.network} holds its own range: it needs value_range [0, 255] in the "
-            f"batch spec, got one that begins with {offset[0]:g}"
+            f"network {recipe.network} has its own value range: it needs value_range [0, 255] in "
+            f"the batch spec, got one that starts at {offset[0]:g}"
         )
 
 
-def set_learning(network: Any, recipe: Recipe, phase: Phase) -> None:
-    """Let the phase's layers learn, and no others; frozen batch normalization infers."""
+def set_trainable(network: Any, recipe: Recipe, phase: Phase) -> None:
+    """Make the phase's layers trainable and freeze all others.
+
+    Frozen batch normalization runs in inference mode.
+    """
     import keras
 
     layers = [layer for layer in network.layers if layer.weights]
-    learning = {
+    trainable = {
         "all": layers,
         "head": layers[-1:],
         "last": layers[-recipe.fine_tune_layers :],
-    }[phase.learns]
+    }[phase.trainable]
     for layer in layers:
-        layer.trainable = layer in learning
+        layer.trainable = layer in trainable
     if not recipe.from_scratch and not recipe.fine_tune_batch_norm:
         for layer in _of_kind(network, keras.layers.BatchNormalization):
             layer.trainable = False
 
 
 def with_range(network: Any, scale: Channels, offset: Channels, image_dtype: str) -> Any:
-    """The network for pixels of 0 to 255: the range is applied on the device, in one place."""
+    """The network for pixels of 0 to 255: the value range is applied on the device."""
     import keras
 
     pixels = keras.Input(network.input_shape[1:], dtype=image_dtype, name="pixels")
-    layer = keras.layers.Rescaling(_alike(scale), _alike(offset), name="value_range")
+    layer = keras.layers.Rescaling(
+        _scalar_if_equal(scale), _scalar_if_equal(offset), name="value_range"
+    )
     ranged = layer(pixels)
     return keras.Model(pixels, network(ranged), name=f"{network.name}_on_pixels")
 
 
-def _alike(channels: Channels) -> Any:
+def _scalar_if_equal(channels: Channels) -> Any:
     return channels[0] if len(set(channels)) == 1 else list(channels)
 
 
 def in_range(network: Any) -> Any:
-    """The network for images already in range, as a model of its own on the same weights."""
+    """The network for images in range, as a separate model with the same weights."""
     import keras
 
     images = keras.Input(network.input_shape[1:], name="images")

@@ -9,33 +9,33 @@ from feedbench.trainer.schedule import make_schedule
 
 
 def compile_for(model: Any, recipe: Recipe, phase: Phase, batch_size: int, images: int) -> None:
-    """Give the model its loss, its metric, and the phase's optimizer; everything built.
+    """Compile the model with loss, metric and the phase's optimizer, and build their variables.
 
-    Keras makes an optimizer's and a metric's variables in the first step, which would then be
-    traced twice: half of the start of a training.
+    Keras creates the variables of an optimizer and of a metric in the first step, which would then
+    be traced twice: that doubles the time to start a training.
     """
     import keras
     import numpy as np
 
-    rate = make_schedule(recipe, phase, batch_size, images)
+    schedule = make_schedule(recipe, phase, batch_size, images)
     model.compile(
-        optimizer=_optimizer(recipe, rate, model),
+        optimizer=_optimizer(recipe, schedule, model),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
         jit_compile=recipe.jit_compile,
         auto_scale_loss=False,
     )
     model.optimizer.build(model.trainable_variables)
-    shares = np.zeros((1, model.output_shape[-1]), np.float32)
-    model.compute_loss(y=shares, y_pred=shares)
-    model.compute_metrics(x=None, y=shares, y_pred=shares)
+    probabilities = np.zeros((1, model.output_shape[-1]), np.float32)
+    model.compute_loss(y=probabilities, y_pred=probabilities)
+    model.compute_metrics(x=None, y=probabilities, y_pred=probabilities)
     model.reset_metrics()
 
 
-def _optimizer(recipe: Recipe, rate: Any, model: Any) -> Any:
+def _optimizer(recipe: Recipe, schedule: Any, model: Any) -> Any:
     import keras
 
-    values: dict[str, Any] = {"learning_rate": rate}
+    values: dict[str, Any] = {"learning_rate": schedule}
     if recipe.weight_decay:
         values["weight_decay"] = recipe.weight_decay
     if recipe.gradient_clip_norm:
@@ -44,12 +44,12 @@ def _optimizer(recipe: Recipe, rate: Any, model: Any) -> Any:
         values["momentum"] = recipe.momentum
     if recipe.optimizer == "sgd":
         values["nesterov"] = recipe.nesterov
-    kinds = {
+    optimizers = {
         "sgd": keras.optimizers.SGD,
         "adam": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,
     }
-    optimizer = kinds[recipe.optimizer](**values)
+    optimizer = optimizers[recipe.optimizer](**values)
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_list=undecayed(model))
     if recipe.mixed_precision == "float16":
@@ -58,5 +58,5 @@ def _optimizer(recipe: Recipe, rate: Any, model: Any) -> Any:
 
 
 def undecayed(model: Any) -> list[Any]:
-    """Biases, and scale and shift of normalization: the weights of fewer than two axes."""
+    """Weights without decay: biases, and scale and shift of normalization; they have one axis."""
     return [weight for weight in model.trainable_variables if len(weight.shape) < 2]

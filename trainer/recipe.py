@@ -1,4 +1,4 @@
-"""What the training is, apart from its data: network, optimizer, schedule, phases."""
+"""What a training is, apart from its data: network, optimizer, schedule, phases."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Optimizer = Literal["sgd", "adam", "rmsprop"]
 Schedule = Literal["cosine", "steps", "exponential", "constant"]
 FROM_SCRATCH = "none"
 _RATES: dict[Optimizer, float] = {"sgd": 0.4, "adam": 0.001, "rmsprop": 0.001}
-_FINE_TUNE_DIVISOR = 10  # of the rate from scratch: a fresh network's steps undo the old one
-_FOLLOWED_AFTER = 10  # steps of 1 / (1 - momentum) until moving statistics forget how they began
+_FINE_TUNE_DIVISOR = 10  # of the rate from scratch, whose steps would undo the given weights
+_FORGOTTEN_AFTER = 10  # times 1 / (1 - momentum) steps: moving statistics forget their start
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs with one optimizer, one schedule, and one set of layers that learn.
+    """Epochs with one optimizer, one schedule and one set of trainable layers.
 
     Attributes:
-        before: epochs that earlier phases took.
-        base_learning_rate: peak rate at a batch of 256.
-        learns: which layers: "all", "head", or "last" for the recipe's `fine_tune_layers`.
+        before: epochs of earlier phases.
+        base_learning_rate: peak learning rate at a batch size of 256.
+        trainable: which layers: "all", "head", or "last" for the recipe's `fine_tune_layers`.
     """
 
     before: int
     epochs: int
     base_learning_rate: float
     warm_up_epochs: float
-    learns: Literal["all", "head", "last"]
+    trainable: Literal["all", "head", "last"]
 
 
 class Recipe(BaseModel):
@@ -179,7 +179,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if any(not 0 < share < 1 for share in self.rate_steps):
-            raise ValueError(f"rate_steps must lie between 0 and 1, got {list(self.rate_steps)}")
+            raise ValueError(f"rate_steps must be between 0 and 1, got {list(self.rate_steps)}")
         if self.frozen_epochs > self.epochs:
             raise ValueError(
                 f"frozen_epochs must be at most the {self.epochs} epochs, got {self.frozen_epochs}"
@@ -190,20 +190,20 @@ class Recipe(BaseModel):
 
     @property
     def from_scratch(self) -> bool:
-        """Whether training begins with fresh weights."""
+        """Whether training starts with random weights."""
         return self.weights == FROM_SCRATCH
 
     def learning_rate(self, batch_size: int) -> float:
-        """Peak rate of the first phase. Source: linear scaling rule of Goyal et al., 2017."""
+        """Peak learning rate of the first phase. Source: linear scaling, Goyal et al., 2017."""
         return self.scaled(self.phases[0].base_learning_rate, batch_size)
 
     def scaled(self, base: float, batch_size: int) -> float:
-        """A base rate for a batch."""
+        """A base learning rate for a batch size."""
         return base * batch_size / 256 if self.linear_scaling else base
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """From scratch one; with weights the head alone, if asked for, then the rest."""
+        """One phase from scratch; with weights, `frozen_epochs` of the head and then the rest."""
         if self.from_scratch:
             return (Phase(0, self.epochs, self.base_learning_rate, self.warm_up_epochs, "all"),)
         head = Phase(0, self.frozen_epochs, self.base_learning_rate, 0.0, "head")
@@ -217,15 +217,15 @@ class Recipe(BaseModel):
         return tuple(phase for phase in (head, rest) if phase.epochs)
 
     def warnings(self, batch_size: int, images: int) -> list[str]:
-        """One line for each thing that is allowed but seldom meant."""
+        """One line per problem with values that are allowed but rarely intended."""
         if not (self.from_scratch or self.fine_tune_batch_norm):
-            return []  # frozen statistics follow nothing
+            return []  # frozen statistics do not move
         steps = max(1, round(self.epochs * images / batch_size))
-        needed = round(_FOLLOWED_AFTER / (1 - self.batch_norm_momentum))
+        needed = round(_FORGOTTEN_AFTER / (1 - self.batch_norm_momentum))
         if steps >= needed:
             return []
         return [
-            f"batch_norm_momentum {self.batch_norm_momentum} follows the data only after about "
-            f"{needed:,} steps, and this run has {steps:,}: validation will look worse than it is; "
-            "lower it, train longer, or take a smaller batch"
+            f"batch_norm_momentum {self.batch_norm_momentum} needs about {needed:,} steps to "
+            f"follow the data, and this run has {steps:,}: validation will look worse than it is; "
+            "lower it, train longer, or use a smaller batch"
         ]

@@ -1,4 +1,4 @@
-"""The saved model: a .keras file that also holds what inference must know of the training."""
+"""The saved model: a .keras file that also holds facts of the training for inference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from feedbench.trainer.errors import WeightsError
 from feedbench.trainer.files import replacing
 
-_FACTS = "feedbench.json"  # a member of the .keras zip; Keras itself reads past it
+_FACTS = "feedbench.json"  # a member of the .keras zip, which Keras ignores
 
 
 def save_model(model: Any, path: Path, facts: dict[str, Any]) -> None:
@@ -22,7 +22,7 @@ def save_model(model: Any, path: Path, facts: dict[str, Any]) -> None:
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """The facts that a .keras file was saved with; None if it has none.
+    """The facts in a .keras file; None if it has none.
 
     Raises:
         WeightsError: no such file, or not a .keras file.
@@ -40,7 +40,7 @@ def read_facts(path: Path) -> dict[str, Any] | None:
 
 
 def load_model(path: Path) -> Any:
-    """The model of a .keras file, for inference.
+    """Load the model of a .keras file for inference.
 
     Raises:
         WeightsError: it cannot be read.
@@ -51,4 +51,4 @@ def load_model(path: Path) -> Any:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise WeightsError(f"{path}: not a model that Keras can load: {reason}") from error
+        raise WeightsError(f"{path}: Keras cannot load it as a model: {reason}") from error

@@ -10,7 +10,7 @@ from feedbench.trainer.recipe import Phase, Recipe
 
 
 def make_schedule(recipe: Recipe, phase: Phase, batch_size: int, images: int) -> Any:
-    """The phase's rate as Keras asks for it: called with a step, inside a graph or outside."""
+    """The phase's learning rate as a Keras schedule."""
     return _schedule_class()(
         kind=recipe.schedule,
         peak=recipe.scaled(phase.base_learning_rate, batch_size),
@@ -27,8 +27,8 @@ def _schedule_class() -> Any:
     import keras
     from keras import ops
 
-    class WarmUpThen(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-        """Linear from 0 to the peak, then the decay of its kind over the steps that remain."""
+    class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+        """Linear from 0 to the peak, then a decay over the remaining steps."""
 
         def __init__(self, **values: Any) -> None:
             self._values = values
@@ -39,10 +39,10 @@ def _schedule_class() -> Any:
         def __call__(self, step: Any) -> Any:
             step = ops.cast(step, "float32")
             after = ops.maximum(step - self.warm_up, 0.0)
-            rate = self.peak * getattr(self, f"_{self._values['kind']}")(after)
+            decayed = self.peak * getattr(self, f"_{self._values['kind']}")(after)
             if not self.warm_up:
-                return rate
-            return ops.where(step < self.warm_up, self.peak * step / self.warm_up, rate)
+                return decayed
+            return ops.where(step < self.warm_up, self.peak * step / self.warm_up, decayed)
 
         def _cosine(self, after: Any) -> Any:
             done = ops.minimum(after / self.remaining, 1.0)
@@ -50,9 +50,9 @@ def _schedule_class() -> Any:
 
         def _steps(self, after: Any) -> Any:
             passed = ops.convert_to_tensor(0.0)
-            for share in self._values["rate_steps"]:
-                at = share * self._values["steps"] - self.warm_up
-                passed = passed + ops.cast(after >= at, "float32")
+            for fraction in self._values["rate_steps"]:
+                drop = fraction * self._values["steps"] - self.warm_up
+                passed = passed + ops.cast(after >= drop, "float32")
             return ops.power(ops.convert_to_tensor(self._values["factor"], "float32"), passed)
 
         def _exponential(self, after: Any) -> Any:
@@ -65,4 +65,4 @@ def _schedule_class() -> Any:
         def get_config(self) -> dict[str, Any]:
             return self._values
 
-    return WarmUpThen
+    return WarmUpSchedule

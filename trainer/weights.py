@@ -1,14 +1,16 @@
-"""Weights to begin with: of ImageNet, of a saved model, or of a weights file; never the head."""
+"""Initial weights, of all layers but the head: of ImageNet, a saved model, or a weights file."""
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import BaseHandler, Request, build_opener, getproxies, install_opener
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -19,14 +21,14 @@ from feedbench.trainer.recipe import Recipe
 from feedbench.trainer.saved_model import load_model, read_facts
 
 IMAGENET_WEIGHTS = "imagenet"
-_PATIENCE_S = 5.0  # for a connection, and for silence in a download
+_TIMEOUT_S = 5.0  # for a connection, and for each read of a download
 
 
 def load_into(network: Any, recipe: Recipe, image_size: int) -> None:
-    """Bring the weights that the recipe names into a fresh network, all but its head.
+    """Load the weights that the recipe names into a fresh network, except those of its head.
 
     Raises:
-        WeightsError: they cannot be had, or belong to another network.
+        WeightsError: they cannot be loaded, or belong to another network.
     """
     if recipe.from_scratch:
         return
@@ -47,26 +49,26 @@ def load_into(network: Any, recipe: Recipe, image_size: int) -> None:
 def warnings(
     recipe: Recipe, value_range: Any, scale: Sequence[float], offset: Sequence[float]
 ) -> list[str]:
-    """One line where the weights were trained on images in another range.
+    """One line if the weights were trained on images in another value range.
 
     Raises:
         WeightsError: no such file.
     """
     if recipe.weights == IMAGENET_WEIGHTS:
-        return _other_than_imagenet(recipe, value_range, scale, offset)
+        return _imagenet_warnings(recipe, value_range, scale, offset)
     if not recipe.weights.endswith(".keras"):
         return []
-    there = (read_facts(_existing(recipe.weights)) or {}).get("value_range")
-    here = _told(value_range)
-    if there in (None, here):
+    theirs = (read_facts(_existing(recipe.weights)) or {}).get("value_range")
+    ours = _as_json(value_range)
+    if theirs in (None, ours):
         return []
-    return [f"{recipe.weights} was trained with value_range {there}, this run has {here}"]
+    return [f"{recipe.weights} was trained with value_range {theirs}, this run has {ours}"]
 
 
-def _other_than_imagenet(
+def _imagenet_warnings(
     recipe: Recipe, value_range: Any, scale: Sequence[float], offset: Sequence[float]
 ) -> list[str]:
-    """Held against what the network's own `preprocess_input` makes of black and white."""
+    """Compare with what the network's own `preprocess_input` makes of black and white."""
     pixels = np.array([[[[0.0] * 3, [255.0] * 3]]], np.float32)
     ours = pixels * np.array(scale) + np.array(offset)
     theirs = np.asarray(preprocessing(recipe)(pixels.copy()))
@@ -75,23 +77,23 @@ def _other_than_imagenet(
     black, white = (", ".join(f"{level:g}" for level in theirs[0, 0, at]) for at in (0, 1))
     return [
         f"the ImageNet weights of {recipe.network} were trained with black at ({black}) and white "
-        f"at ({white}); this run has value_range {_told(value_range)}"
+        f"at ({white}); this run has value_range {_as_json(value_range)}"
     ]
 
 
-def _told(value_range: Any) -> Any:
+def _as_json(value_range: Any) -> Any:
     return value_range if isinstance(value_range, str) else list(value_range)
 
 
 def _existing(name: str) -> Path:
     path = Path(name)
     if not path.is_file():
-        raise WeightsError(f"weights {path}: no such file; give a .keras or .weights.h5 file")
+        raise WeightsError(f"weights {path}: no such file; name a .keras or .weights.h5 file")
     return path
 
 
 def _network_within(model: Any) -> Any:
-    """The network itself of a model that holds it behind a value range."""
+    """The network inside a model that applies a value range first."""
     import keras
 
     inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
@@ -99,79 +101,77 @@ def _network_within(model: Any) -> Any:
 
 
 def _of_imagenet(recipe: Recipe, image_size: int) -> Any:
-    with _impatient(), catch_warnings():
-        simplefilter("ignore")  # of an image size for which there are no weights of its own
+    with _failing_fast(), catch_warnings():
+        simplefilter("ignore")  # about image sizes without weights of their own
         try:
             return construct(recipe, image_size, weights=IMAGENET_WEIGHTS, include_top=False)
         except WeightsError:
             raise
-        except Exception as error:  # Keras raises a plain Exception where a download fails
+        except Exception as error:  # Keras raises a plain Exception if a download fails
             reason = str(error).strip().partition("\n")[0]
             raise WeightsError(
-                f"weights imagenet: {reason}; give a file by --weights FILE"
+                f"weights imagenet: {reason}; give a file with --weights FILE"
             ) from error
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Keras may fetch a file that is not in its cache, but must not hang where it cannot."""
-    from keras.src.utils import file_utils
+def _failing_fast() -> Iterator[None]:
+    """Let Keras download weights that are not in its cache, but not hang without a network.
 
-    fetch, patience = file_utils.get_file, socket.getdefaulttimeout()
-
-    def cached_or_fetched(fname: str, origin: str, **values: Any) -> Any:
-        cached = Path(keras_home()) / values.get("cache_subdir", "datasets") / fname
-        if not cached.exists() and not _is_reachable(origin):
-            raise WeightsError(
-                f"weights imagenet: {cached} is not there and the network is not reachable; give "
-                f"a file by --weights FILE, or put {fname} there"
-            )
-        return fetch(fname, origin, **values)
-
-    file_utils.get_file = cached_or_fetched
-    socket.setdefaulttimeout(_PATIENCE_S)
+    Keras downloads with urllib, which has a public hook for that: the installed opener.
+    """
+    install_opener(build_opener(_FailFast()))
     try:
         yield
     finally:
-        file_utils.get_file = fetch
-        socket.setdefaulttimeout(patience)
+        install_opener(build_opener())  # as urllib itself does it
 
 
-def keras_home() -> str:
-    """Where Keras keeps what it has fetched."""
-    from keras.src.backend import config
+class _FailFast(BaseHandler):
+    """Gives every download a time limit, and refuses it if its server cannot be reached."""
 
-    return str(config.keras_home())
+    def default_open(self, request: Request) -> None:
+        """Before the connection; behind a proxy only the download itself can show more."""
+        request.timeout = _TIMEOUT_S
+        if getproxies() or _is_reachable(request.host):
+            return
+        name = Path(urlsplit(request.full_url).path).name
+        raise WeightsError(
+            f"weights imagenet: {name} is not in {keras_home() / 'models'} and {request.host} is "
+            "not reachable; copy that folder from a machine where Keras has downloaded it, or give "
+            "a file with --weights FILE"
+        )
 
 
-def _is_reachable(origin: str) -> bool:
-    """Whether the file's host answers soon; behind a proxy only the download itself can tell."""
-    import threading
+def keras_home() -> Path:
+    """The folder where Keras caches downloads."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
-    if getproxies():
-        return True
-    answered = threading.Event()
+
+def _is_reachable(host: str) -> bool:
+    """Whether a host accepts a connection within the time limit."""
+    connected = threading.Event()
 
     def connect() -> None:
         try:
-            socket.create_connection((urlsplit(origin).hostname, 443), _PATIENCE_S).close()
-            answered.set()
+            socket.create_connection((host, 443), _TIMEOUT_S).close()
+            connected.set()
         except OSError:
             pass
 
-    # Looking a name up heeds no time limit, so it is left behind on a thread.
-    asking = threading.Thread(target=connect, daemon=True)
-    asking.start()
-    asking.join(_PATIENCE_S)
-    return answered.is_set()
+    # A name look-up has no time limit, so it may be left behind on a thread.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(_TIMEOUT_S)
+    return connected.is_set()
 
 
 def _of_file(path: Path, network: Any, recipe: Recipe, image_size: int) -> Any:
-    """The recipe's network with the file's own number of classes and all of its weights."""
+    """The recipe's network with the file's number of classes and all of its weights."""
     try:
         donor = build_network(recipe, image_size, _classes(path, network))
         with catch_warnings():
-            simplefilter("error")  # Keras only warns of layers that the file has no weights for
+            simplefilter("error")  # Keras only warns about layers without weights in the file
             donor.load_weights(path)
     except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
         reason = str(error).strip().partition("\n")[0]
@@ -182,36 +182,38 @@ def _of_file(path: Path, network: Any, recipe: Recipe, image_size: int) -> Any:
 
 
 def _classes(path: Path, network: Any) -> int:
-    """Classes of the head in a .weights.h5 file, found by the name that Keras gives it there."""
+    """Number of classes of the head in a .weights.h5 file.
+
+    Keras names layers there by their class, and numbers those of one class: dense, dense_1.
+    """
     import h5py
-    from keras.src.utils.naming import to_snake_case
 
     head = network.layers[-1]
-    alike = [layer for layer in network.layers if type(layer) is type(head)]
-    name = to_snake_case(type(head).__name__)
-    name = name if len(alike) == 1 else f"{name}_{len(alike) - 1}"
+    same_class = [layer for layer in network.layers if type(layer) is type(head)]
+    name = type(head).__name__.lower()  # of one word in all of keras.applications
+    name = name if len(same_class) == 1 else f"{name}_{len(same_class) - 1}"
     with h5py.File(path) as file:
         return int(file[f"layers/{name}/vars/0"].shape[-1])
 
 
 def _copy(donor: Any, network: Any, recipe: Recipe) -> None:
-    """Each layer's weights but the head's, by the layers' names.
+    """Copy the weights of each layer but the head, by the layers' names.
 
     Raises:
-        WeightsError: a layer is missing or of another shape.
+        WeightsError: a layer is missing or has another shape.
     """
-    given = {layer.name: layer for layer in donor.layers if layer.weights}
+    donors = {layer.name: layer for layer in donor.layers if layer.weights}
     for layer in [layer for layer in network.layers if layer.weights][:-1]:
-        there = given.get(layer.name)
-        if there is None:
+        source = donors.get(layer.name)
+        if source is None:
             raise WeightsError(
                 f"weights {recipe.weights}: no layer {layer.name}, so not of {recipe.network}; "
-                "set network to theirs"
+                "set network to that of the weights"
             )
-        shapes = [[tuple(w.shape) for w in one.weights] for one in (there, layer)]
-        if shapes[0] != shapes[1]:
+        theirs, ours = ([tuple(w.shape) for w in one.weights] for one in (source, layer))
+        if theirs != ours:
             raise WeightsError(
-                f"weights {recipe.weights}: layer {layer.name} has shapes {shapes[0]}, not "
-                f"{shapes[1]}; set network and alpha to theirs"
+                f"weights {recipe.weights}: layer {layer.name} has shapes {theirs}, not {ours}; "
+                "set network and alpha to those of the weights"
             )
-        layer.set_weights(there.get_weights())
+        layer.set_weights(source.get_weights())

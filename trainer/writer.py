@@ -1,10 +1,9 @@
-"""Files written while the training goes on, so that no epoch waits for a disk."""
+"""Writes files on a thread while the training continues, so that no epoch waits for a disk."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from feedbench.trainer.errors import CheckpointError
@@ -13,10 +12,10 @@ Job = Callable[[], None]
 
 
 class Writer:
-    """Runs jobs one after the other on a thread of its own, inside a `with`.
+    """Runs jobs one by one on its own thread, inside a `with`.
 
-    A job that waits is replaced by a newer one of the same name. What goes wrong is raised by the
-    next `submit`, or at the end.
+    A waiting job is replaced by a newer one of the same name. An error is raised by the next
+    `submit`, or at the end.
     """
 
     def __init__(self) -> None:
@@ -30,36 +29,31 @@ class Writer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join()
-        if error is None:
-            self._complain()
+        if kind is None:
+            self._raise_error()
 
     def submit(self, name: str, job: Job) -> None:
-        """Have a job done soon.
+        """Run a job soon.
 
         Raises:
-            CheckpointError: an earlier one could not be done.
+            CheckpointError: an earlier job failed.
         """
-        self._complain()
+        self._raise_error()
         with self._changed:
             self._jobs.pop(name, None)
             self._jobs[name] = job
             self._changed.notify()
 
-    def _complain(self) -> None:
+    def _raise_error(self) -> None:
         if isinstance(self._error, OSError):
-            what = f"{self._error.filename or 'the run folder'}: {self._error.strerror}"
+            reason = f"{self._error.filename or 'the run folder'}: {self._error.strerror}"
             raise CheckpointError(
-                f"{what}; the last checkpoint is whole: make room and go on with --resume"
+                f"{reason}; the last checkpoint is intact: free some space and resume with --resume"
             ) from self._error
         if self._error is not None:
             raise self._error

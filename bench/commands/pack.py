@@ -106,13 +106,13 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
     from feedbench.bench.errors import RecordError
     from feedbench.bench.report.progress import counted
-    from feedbench.loaders.pack.build import unsound
+    from feedbench.loaders.pack.build import corrupt_positions
     from feedbench.loaders.pack.pack import Pack, check_about
 
     pack = Pack(out)
     check_about(pack, packing.about)
     with counted(terminal, "checked", len(pack)) as advance:
-        bad = unsound(pack, advance)
+        bad = corrupt_positions(pack, advance)
     pack.close()
     if bad:
         raise RecordError(

@@ -46,14 +46,14 @@ def run_training(
     from feedbench.bench.signals import stop_on_sigterm
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.train import train as train_with
-    from feedbench.loaders import images_an_epoch, parse_spec, printable
-    from feedbench.trainer.fit import Stopped
+    from feedbench.loaders import images_per_epoch, parse_spec, printable
+    from feedbench.trainer.fit import TrainingStopped
     from feedbench.trainer.weights import warnings as weights_warnings
 
     terminal = console()
     manifest.only("validation")
     spec = parse_spec(best.spec)
-    each = images_an_epoch(manifest.only("train"), spec).tolist()
+    each = images_per_epoch(manifest.only("train"), spec).tolist()
     counts = dict(zip(map(printable, manifest.classes), each, strict=True))
     images = sum(each)
     notes = recipe.warnings(spec.batch_size, images)
@@ -81,7 +81,7 @@ def run_training(
                 resume=resume,
                 failures=failures or Failures(),
             )
-    except Stopped:
+    except TrainingStopped:
         terminal.print(f"Stopped and kept. Go on: {go_on}", highlight=False, soft_wrap=True)
         return
     except KeyboardInterrupt:

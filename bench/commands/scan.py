@@ -49,12 +49,12 @@ def scan(
     from feedbench.bench.data.scan_report import report
     from feedbench.bench.files import write_json
     from feedbench.loaders import scan as scan_source
-    from feedbench.loaders.audit.probe import Limits
+    from feedbench.loaders.audit.probe import ProbeLimits
     from feedbench.loaders.selection import bad_rows, blacklist_of, with_blacklist
 
-    limits = Limits(seconds=time_limit)
+    limits = ProbeLimits(seconds=time_limit)
     if pixel_limit is not None:
-        limits = Limits(pixel_limit, time_limit)
+        limits = ProbeLimits(pixel_limit, time_limit)
     manifest = scan_source(data, seed=seed, validation=validation, test=test)
     terminal = console(to_errors=bad)
     manifest = _audited(manifest, data, limits, terminal)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.errors import PlanError
-from feedbench.loaders import BatchSpec, Manifest, images_an_epoch
+from feedbench.loaders import BatchSpec, Manifest, images_per_epoch
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ def make_trainer(
     manifest: Manifest,
     image_dtype: str,
     *,
-    begin_afresh: bool = True,
+    load_initial_weights: bool = True,
 ) -> Trainer:
     """The real trainer for a manifest's classes, and batches of a spec.
 
     Args:
-        begin_afresh: False where a checkpoint follows, so that the recipe's weights are not read.
+        load_initial_weights: False if a checkpoint is restored next, which replaces them.
 
     Raises:
         PlanError: the network refuses the recipe or the image size.
         TrainerError: the recipe's weights cannot be had or do not fit.
     """
-    from feedbench.trainer.device_augment import Changes
+    from feedbench.trainer.device_augment import DeviceAugment
     from feedbench.trainer.step import Trainer
 
     try:
@@ -41,13 +41,15 @@ def make_trainer(
             image_size=spec.image_size,
             batch_size=spec.batch_size,
             classes=len(manifest.classes),
-            images=int(images_an_epoch(manifest, spec).sum()),
+            images=int(images_per_epoch(manifest, spec).sum()),
             scale=spec.scale,
             offset=spec.offset,
             image_dtype=image_dtype,
-            changes=Changes(spec.augment.moves_on_device, spec.augment.recolours_on_device),
-            class_weights=class_weights(recipe, images_an_epoch(manifest, spec)),
-            begin_afresh=begin_afresh,
+            device_augment=DeviceAugment(
+                spec.augment.geometric_on_device, spec.augment.photometric_on_device
+            ),
+            class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
+            load_initial_weights=load_initial_weights,
         )
     except ValueError as error:
         raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error

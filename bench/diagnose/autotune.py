@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from feedbench.bench.record import Record
-from feedbench.loaders import BatchSpec, Loader, Manifest, Order, Settings
+from feedbench.loaders import BatchSpec, Loader, Manifest, Order, Request, Settings
 
 
 class Node(Record):
@@ -40,7 +40,7 @@ def autotune_nodes(
     import tensorflow as tf
 
     order = Order(len(manifest), spec.batch_size, spec.shuffle, spec.seed, spec.augment)
-    with loader.autotuning.dataset(manifest, spec, settings, order) as dataset:
+    with loader.autotuning.dataset(Request(manifest, spec, order), settings) as dataset:
         batches = iter(dataset)
         begin, images = perf_counter(), 0
         while perf_counter() - begin < seconds:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from feedbench.loaders import Batch, BatchSpec, Loader, Manifest, Order, Settings, Stream
+from feedbench.loaders import Batch, BatchSpec, Loader, Manifest, Order, Request, Settings, Stream
 from feedbench.loaders.contract import Dtype
-from feedbench.loaders.faults import Faults
 from feedbench.loaders.stages.stage import Run, Stages, on_processes, repeated, whole_files
 
 _PIECE = bytes(16_384)  # hashlib lets other threads run while it works at more than 2 kB
@@ -79,11 +78,10 @@ def _hold(seconds: float) -> None:
         pass
 
 
-def _open(
-    manifest: Manifest, spec: BatchSpec, settings: Delays, order: Order, faults: Faults
-) -> Stream:
-    maker = _Maker(manifest, spec, settings)
-    pieces = order.pieces(spec.batch_size)
+def _open(request: Request, settings: Delays) -> Stream:
+    order, faults = request.order, request.faults
+    maker = _Maker(request.manifest, request.spec, settings)
+    pieces = order.chunks(request.spec.batch_size)
     if settings.workers == 1:
         made = (maker.batch(order.rows(begin, end)) for begin, end in pieces)
         return Stream(made, faults=faults)

@@ -21,17 +21,15 @@ from pydantic import Field, PositiveInt
 
 from feedbench.loaders import (
     Batch,
-    BatchSpec,
     Loader,
     Manifest,
-    Order,
+    Request,
     Settings,
     SourceError,
     Stream,
 )
 from feedbench.loaders.contract import Dtype
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.pack.pack import Pack
 
@@ -59,18 +57,17 @@ class LibjpegTurbo(Limit):
     pack: str | None = Field(None, description="a pack whose JPEGs to decode, not the files")
 
 
-def _decoding(
-    manifest: Manifest, spec: BatchSpec, settings: LibjpegTurbo, order: Order, faults: Faults
-) -> Stream:
+def _decoding(request: Request, settings: LibjpegTurbo) -> Stream:
     """JPEGs in memory decoded into memory that is there, nothing else."""
-    files = _packed(settings.pack) if settings.pack else _files(manifest, spec.seed)
+    spec = request.spec
+    files = _packed(settings.pack) if settings.pack else _files(request.manifest, spec.seed)
     scratch, scaled = Scratch(), settings.decode == "scaled"
 
     def work(rows: Rows) -> None:
         for row in rows.tolist():
             decoded_jpeg(files[row % len(files)], spec, scratch, scaled=scaled)
 
-    return Stream(_worked(work, _PIECE, settings, manifest, spec, order), faults=faults)
+    return Stream(_worked(work, _PIECE, settings, request), faults=request.faults)
 
 
 def _files(manifest: Manifest, seed: int) -> list[bytes]:
@@ -106,12 +103,11 @@ def _held(files: Iterator[bytes]) -> list[bytes]:
     return held
 
 
-def _copying(
-    manifest: Manifest, spec: BatchSpec, settings: Limit, order: Order, faults: Faults
-) -> Stream:
+def _copying(request: Request, settings: Limit) -> Stream:
     """Images in memory gathered into batches in memory that is there."""
+    spec = request.spec
     size = 3 * spec.image_size**2
-    count = max(1, min(len(manifest), _may_hold() // size))
+    count = max(1, min(len(request.manifest), _may_hold() // size))
     images = np.full((count, size), 127, np.uint8)
     own = local()
 
@@ -120,32 +116,28 @@ def _copying(
             own.batch = np.empty((spec.batch_size, size), np.uint8)
         np.take(images, rows % count, axis=0, out=own.batch[: len(rows)], mode="clip")
 
-    return Stream(_worked(work, spec.batch_size, settings, manifest, spec, order), faults=faults)
+    return Stream(_worked(work, spec.batch_size, settings, request), faults=request.faults)
 
 
 def _worked(
-    work: Callable[[Rows], None],
-    piece: int,
-    settings: Limit,
-    manifest: Manifest,
-    spec: BatchSpec,
-    order: Order,
+    work: Callable[[Rows], None], piece: int, settings: Limit, request: Request
 ) -> Iterator[Batch]:
     """As many rows at a time as were worked at, on all threads."""
-    threads = settings.num_threads or usable_cores()
-    images = np.zeros((piece, spec.image_size, spec.image_size, 3), np.uint8)
+    threads, order = settings.num_threads or usable_cores(), request.order
+    side, labels = request.spec.image_size, request.manifest.labels
+    images = np.zeros((piece, side, side, 3), np.uint8)
 
     def done(rows: Rows) -> Rows:
         work(rows)
         return rows
 
     with ThreadPoolExecutor(threads) as pool:
-        pieces = (order.rows(begin, end) for begin, end in order.pieces(piece))
+        pieces = (order.rows(begin, end) for begin, end in order.chunks(piece))
         ahead = deque(pool.submit(done, rows) for rows in islice(pieces, 2 * threads))
         while ahead:
             rows = ahead.popleft().result()
             ahead.extend(pool.submit(done, more) for more in islice(pieces, 1))
-            yield Batch(images[: len(rows)], manifest.labels[rows], rows)
+            yield Batch(images[: len(rows)], labels[rows], rows)
 
 
 def _may_hold() -> int:

@@ -7,7 +7,7 @@ from feedbench.bench.study.messages import EpochDone, Stopped, Trained, Training
 from feedbench.bench.training.train import Keep, Watch, train
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import Manifest
-from feedbench.trainer.fit import Stopped as TrainingStopped
+from feedbench.trainer.fit import TrainingStopped
 
 
 def train_one(job: TrainingJob, channel: Channel) -> None:

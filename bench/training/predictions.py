@@ -36,7 +36,7 @@ class Predictions:
 
     def gathered(self, trainer: Trainer, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches as they come, each classified on the way."""
-        for batch, shares in trainer.shares(batches):
+        for batch, shares in trainer.probabilities(batches):
             self.rows.append(batch.rows)  # type: ignore[attr-defined]
             self.labels.append(np.asarray(batch.labels))
             self.predicted.append(shares.argmax(-1))

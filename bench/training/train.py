@@ -40,7 +40,7 @@ from feedbench.loaders import (
     Split,
     Stream,
     find_loader,
-    images_an_epoch,
+    images_per_epoch,
     open_loader,
     parse_settings,
     parse_spec,
@@ -50,7 +50,7 @@ from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
     from feedbench.trainer.checkpoint import Position
-    from feedbench.trainer.fit import Keeping, Step
+    from feedbench.trainer.fit import CheckpointPolicy, Step
     from feedbench.trainer.history import Epoch
     from feedbench.trainer.step import Trainer
 
@@ -140,7 +140,7 @@ class _Job:
     @property
     def epoch(self) -> dict[str, int]:
         """Images of each class in an epoch."""
-        counts = images_an_epoch(self.rows, self.spec)
+        counts = images_per_epoch(self.rows, self.spec)
         return dict(zip(self.manifest.classes, counts.tolist(), strict=True))
 
     @property
@@ -177,10 +177,10 @@ def train(
         PlanError: the network refuses the recipe, or an epoch would not fill a batch.
         RecordError: the folder has too little room, or its checkpoint is of another run.
         TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
-        Stopped: `watch.stop` said so; the checkpoint holds where.
+        TrainingStopped: `watch.stop` said so; the checkpoint holds where.
     """
     job = _job(best, recipe, manifest, failures)
-    trainer = make_trainer(recipe, job.spec, job.rows, job.dtype, begin_afresh=not resume)
+    trainer = make_trainer(recipe, job.spec, job.rows, job.dtype, load_initial_weights=not resume)
     of = identity(best, recipe, job.rows)
     check_room(folder, sum(_size(variable) for variable in trainer.variables))
     start = _restored(trainer, folder, of) if resume else None
@@ -258,16 +258,18 @@ def _fitted(
 ) -> tuple[list[Epoch], list[Dropped]]:
     """The epochs, and the files that were dropped on the way."""
     from feedbench.trainer.checkpoint import Position
-    from feedbench.trainer.fit import Keeping, fit
+    from feedbench.trainer.fit import CheckpointPolicy, fit
 
     at = start or Position()
     watch.on_start(at)
     epochs = list(at.history)
-    keeping = Keeping(folder, of, job.facts, keep.checkpoint_seconds, keep.checkpoint_steps)
+    checkpoints = CheckpointPolicy(
+        folder, of, job.facts, keep.checkpoint_seconds, keep.checkpoint_steps
+    )
     with (
         _logged(folder, keep, watch) as (on_epoch, on_step),
         job.stream(at.step, read_drops(folder) if start else []) as batches,
-        _explained(job, keeping),
+        _explained(job, checkpoints),
     ):
         drops = Drops(folder, batches)
 
@@ -281,7 +283,7 @@ def _fitted(
             images=sum(job.epoch.values()),
             epochs=job.recipe.epochs,
             validation=lambda: job.evaluation("validation"),
-            keeping=keeping,
+            checkpoints=checkpoints,
             on_step=on_each,
             start=at,
             stop=watch.stop,
@@ -314,17 +316,17 @@ def _logged(
 
 
 @contextmanager
-def _explained(job: _Job, keeping: Keeping) -> Iterator[None]:
+def _explained(job: _Job, checkpoints: CheckpointPolicy) -> Iterator[None]:
     """Name the images of a batch whose loss is not finite, and keep all of their paths."""
     from feedbench.trainer.errors import DivergedError
-    from feedbench.trainer.step import Diverged
+    from feedbench.trainer.step import NonFiniteLoss
 
     try:
         yield
-    except Diverged as error:
+    except NonFiniteLoss as error:
         rows = [] if error.rows is None else [job.rows.path(int(row)) for row in error.rows]
-        kept = keeping.folder / "diverged.json"
-        about = {"epoch": error.epoch, "step": error.step, "learning_rate": error.rate}
+        kept = checkpoints.folder / "diverged.json"
+        about = {"epoch": error.epoch, "step": error.step, "learning_rate": error.learning_rate}
         write_json(kept, about | {"images": rows})
         named = f"; its batch: {rows[0]} and {len(rows) - 1} more, in {kept}" if rows else ""
         raise DivergedError(

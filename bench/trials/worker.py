@@ -20,7 +20,7 @@ from feedbench.loaders import (
     Settings,
     Stream,
     find_loader,
-    images_an_epoch,
+    images_per_epoch,
     open_loader,
     parse_settings,
 )
@@ -90,7 +90,7 @@ def _least_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:
     least = job.least_warm_steps * job.spec.batch_size
     if not settings.fills_cache:
         return least
-    epoch = int(images_an_epoch(manifest, job.spec).sum())
+    epoch = int(images_per_epoch(manifest, job.spec).sum())
     return max(least, epoch + 2 * job.spec.batch_size)
 
 

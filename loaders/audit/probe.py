@@ -1,4 +1,4 @@
-"""What one file is: read once, its header looked at, then each decoder in full."""
+"""The facts of one file: it is read once, its header parsed, then decoded by each decoder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.loaders.errors import printable
 from feedbench.loaders.images import jxl
-from feedbench.loaders.images.decode_path import OWN_ALPHA
+from feedbench.loaders.images.decode_path import ALPHA_FORMATS
 from feedbench.loaders.images.pillow import (
     UPRIGHT,
     known_range,
     orientation,
     reason,
-    tensorflow_words,
+    tensorflow_message,
 )
 from feedbench.loaders.manifest import AUDIT
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Facts = dict[str, Any]
-REFUSED = "refused: "  # begins the words on files that a limit kept from being decoded
-MESSAGE_BYTES = 200_000  # between processes: sixteen of the longest paths, or words on files
-_LONGEST = 300  # signs of what a decoder says
-_MOST_BYTES_A_PIXEL = 8  # 16 bits of four channels, stored as they are
+REFUSED = "refused: "  # begins the reason of files that were not decoded because of a limit
+MESSAGE_BYTES = 200_000  # of sixteen paths or reasons at their longest
+_MAX_REASON = 300  # characters
+_MAX_BYTES_PER_PIXEL = 8  # 16 bits of four channels, uncompressed
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -42,26 +42,26 @@ _MAGIC = {
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProbeLimits:
     """What one file may cost.
 
     Attributes:
-        pixels: width times height as its header says. Source of the default: the size at which
-            Pillow itself speaks of a decompression bomb.
-        seconds: for reading and for decoding with all decoders together.
+        pixels: width times height according to its header. Source of the default: the size from
+            which Pillow raises a decompression bomb error.
+        seconds: to read it and decode it with all decoders together.
     """
 
     pixels: int = 178_956_970
     seconds: float = 20.0
 
 
-def probe(path: bytes, limits: Limits) -> Facts:
-    """All columns of `AUDIT` for one file; whatever is wrong with it is in them."""
+def probe(path: bytes, limits: ProbeLimits) -> Facts:
+    """All columns of `AUDIT` for one file, with the reason if it cannot be decoded."""
     facts: Facts = dict.fromkeys(AUDIT.names)
     try:
-        about = os.stat(path)
-        facts.update(bytes=about.st_size, modified_ns=about.st_mtime_ns, format="")
-        fault = _refused(about, limits)
+        status = os.stat(path)
+        facts.update(bytes=status.st_size, modified_ns=status.st_mtime_ns, format="")
+        fault = _refusal(status, limits)
         data = b"" if fault else Path(os.fsdecode(path)).read_bytes()
     except OSError as error:
         facts.update(bytes=facts["bytes"] or 0, modified_ns=facts["modified_ns"] or 0, format="")
@@ -73,34 +73,34 @@ def probe(path: bytes, limits: Limits) -> Facts:
     facts["digest"] = hashlib.blake2b(data, digest_size=16).digest()
     _decode_by_pillow(data, facts, limits)
     if jxl.is_jxl(data):
-        _look_at_jxl(data, facts, limits)
+        _parse_jxl(data, facts, limits)
     if not (facts["pillow"] or "").startswith(REFUSED):
         facts["tensorflow"] = _decode_by_tensorflow(data, facts)
     return facts
 
 
-def _failed(facts: Facts, words: str) -> Facts:
-    facts["pillow"] = facts["tensorflow"] = words
+def _failed(facts: Facts, message: str) -> Facts:
+    facts["pillow"] = facts["tensorflow"] = message
     return facts
 
 
-def _refused(about: os.stat_result, limits: Limits) -> str | None:
-    if stat.S_ISDIR(about.st_mode):
+def _refusal(status: os.stat_result, limits: ProbeLimits) -> str | None:
+    if stat.S_ISDIR(status.st_mode):
         return "it is a folder"
-    if not stat.S_ISREG(about.st_mode):
-        return "it is no regular file"
-    if about.st_size > limits.pixels * _MOST_BYTES_A_PIXEL:
-        return f"{REFUSED}{about.st_size:,} bytes, more than an image within the pixel limit has"
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_size > limits.pixels * _MAX_BYTES_PER_PIXEL:
+        return f"{REFUSED}{status.st_size:,} bytes, too many for an image within the pixel limit"
     return None
 
 
-def _too_large(width: int, height: int, limits: Limits) -> str | None:
+def _too_large(width: int, height: int, limits: ProbeLimits) -> str | None:
     if width * height <= limits.pixels:
         return None
     return f"{REFUSED}{width:,} × {height:,} pixels, more than the limit of {limits.pixels:,}"
 
 
-def _decode_by_pillow(data: bytes, facts: Facts, limits: Limits) -> None:
+def _decode_by_pillow(data: bytes, facts: Facts, limits: ProbeLimits) -> None:
     from PIL import Image as Pillow
 
     try:
@@ -112,13 +112,13 @@ def _decode_by_pillow(data: bytes, facts: Facts, limits: Limits) -> None:
                 return
             image.load()
             known_range(image)
-    except Exception as error:  # each of Pillow's formats fails in ways of its own
+    except Exception as error:  # each of Pillow's formats fails in its own ways
         facts["format"] = facts["format"] or _magic(data)
         facts["pillow"] = _line(reason(error))
 
 
-def _line(words: str) -> str:
-    return printable(words)[:_LONGEST]
+def _line(message: str) -> str:
+    return printable(message)[:_MAX_REASON]
 
 
 def _header(image: Image, data: bytes) -> Facts:
@@ -127,36 +127,36 @@ def _header(image: Image, data: bytes) -> Facts:
         "width": image.width,
         "height": image.height,
         "mode": image.mode,
-        "bits": _told(lambda: _bits(image, data), 8),
-        "alpha": bool(_told(lambda: image.has_transparency_data, False)),
+        "bits": _value_or(8, lambda: _bits(image, data)),
+        "alpha": bool(_value_or(False, lambda: image.has_transparency_data)),
         "orientation": orientation(image),
-        "frames": _told(lambda: getattr(image, "n_frames", 1), 1),
+        "frames": _value_or(1, lambda: getattr(image, "n_frames", 1)),
     }
 
 
-def _told(ask: Callable[[], Any], otherwise: Any) -> Any:
-    """What a header says; damaged ones fail in many ways, and decoding will tell."""
+def _value_or(default: Any, read: Callable[[], Any]) -> Any:
+    """A value of a header; damaged ones fail in many ways, and decoding finds out."""
     try:
-        return ask()
+        return read()
     except Exception:
-        return otherwise
+        return default
 
 
 def _bits(image: Any, data: bytes) -> int:
-    """Bits of a channel as stored; 8 where the format has no others or does not say."""
+    """Bits per channel as stored; 8 if the format has no others or does not say."""
     if image.format == "PNG":
         return data[24]
     if image.format == "TIFF":
         return int(image.tag_v2.get(258, (1,))[0])
     if image.format == "AVIF":
-        found = data.find(b"pixi", 0, 4096)
-        return data[found + 9] if found >= 0 else 8
-    deep = {"1": 1, "I": 16 if image.format == "PPM" else 32, "F": 32}
-    return deep.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
+        box = data.find(b"pixi", 0, 4096)
+        return data[box + 9] if box >= 0 else 8
+    of_mode = {"1": 1, "I": 16 if image.format == "PPM" else 32, "F": 32}
+    return of_mode.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
 
 
 def _magic(data: bytes) -> str:
-    """The format that a file's first bytes promise."""
+    """The format according to a file's first bytes."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:12] in (b"ftypavif", b"ftypavis"):
@@ -164,7 +164,7 @@ def _magic(data: bytes) -> str:
     return next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
 
 
-def _look_at_jxl(data: bytes, facts: Facts, limits: Limits) -> None:
+def _parse_jxl(data: bytes, facts: Facts, limits: ProbeLimits) -> None:
     facts.update(format="JXL", bits=8, alpha=False, orientation=UPRIGHT, frames=1)
     size = jxl.size(data)
     if size is not None:
@@ -175,15 +175,15 @@ def _look_at_jxl(data: bytes, facts: Facts, limits: Limits) -> None:
 
 
 def _decode_by_tensorflow(data: bytes, facts: Facts) -> str | None:
-    """Decode as the loaders do: 3 channels, 4 where there is alpha to lay over a background."""
+    """Decode as the loaders do: with 3 channels, or with 4 if there is alpha."""
     import tensorflow as tf
 
     kind = facts["format"]
-    channels = 0 if kind == "JXL" else 4 if facts["alpha"] and kind in OWN_ALPHA else 3
+    channels = 0 if kind == "JXL" else 4 if facts["alpha"] and kind in ALPHA_FORMATS else 3
     try:
         image = tf.io.decode_image(data, channels=channels, expand_animations=False)
-    except Exception as error:  # a TensorFlow error, or Python's for what it cannot even take
-        return _line(tensorflow_words(error))
+    except Exception as error:  # a TensorFlow error, or a Python error for invalid arguments
+        return _line(tensorflow_message(error))
     if kind == "JXL":
         mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(image.shape[2])
         if mode is None:

@@ -1,6 +1,6 @@
-"""Where what is known of a source's files is kept: a Parquet file, and a journal of what is newer.
+"""The facts of a source's files on disk: a Parquet file, and journals of newer facts.
 
-The journal is written while an audit runs, so that one that is killed loses a second's work.
+A journal is written while an audit runs, so that a killed audit loses a second's work.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feedbench.loaders.audit.probe import REFUSED, Facts, Limits
+from feedbench.loaders.audit.probe import REFUSED, Facts, ProbeLimits
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import AUDIT, SCHEMA
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
 _DECODERS = ("pillow", "tensorflow")
-_ROWS, _SECONDS = 1_000, 1.0  # whichever comes first is written down
+_ROWS, _SECONDS = 1_000, 1.0  # a journal is flushed after either
 
 
 class Store:
-    """The folder of one source."""
+    """The folder with the facts of one source."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,18 +40,18 @@ class Store:
 
     @classmethod
     def of(cls, source: str | Path) -> Self:
-        """That of a source, under `FEEDBENCH_CACHE` or in the user's own cache."""
+        """The store of a source, below `FEEDBENCH_CACHE` or in the user's cache folder."""
         root = os.environ.get("FEEDBENCH_CACHE") or platformdirs.user_cache_path("feedbench")
         name = hashlib.blake2b(os.fsencode(Path(source).absolute()), digest_size=8).hexdigest()
         return cls(Path(root) / "audits" / name)
 
     @property
     def log(self) -> Path:
-        """What decoders write to standard error."""
+        """The file for what decoders write to standard error."""
         return self.folder / "audit.log"
 
-    def begin(self, limits: Limits) -> None:
-        """Make the folder; forget what other decoders found, and what other limits refused.
+    def begin(self, limits: ProbeLimits) -> None:
+        """Create the folder; drop facts of other decoder versions, and refusals by other limits.
 
         Raises:
             SourceError: the folder cannot be written.
@@ -68,19 +68,19 @@ class Store:
                     beside.write_text(json.dumps(about))
         except OSError as error:
             raise SourceError(
-                f"{self.folder}: the audit cannot be kept: {error.strerror}; name another folder "
-                "by FEEDBENCH_CACHE"
+                f"{self.folder}: cannot write the audit: {error.strerror}; set FEEDBENCH_CACHE to "
+                "another folder"
             ) from error
 
     def facts(self) -> pa.Table:
-        """What is known, a row a path, the latest; columns of `FACTS`."""
-        pieces = [_read_journal(path) for path in reversed(self._journals())]
+        """The latest facts, one row per path; columns of `FACTS`."""
+        tables = [_read_journal(path) for path in reversed(self._journals())]
         if self._facts.exists():
-            pieces.append(pq.read_table(self._facts).cast(FACTS))
-        return _latest(pa.concat_tables([*pieces, _NONE]).combine_chunks())
+            tables.append(pq.read_table(self._facts).cast(FACTS))
+        return _latest(pa.concat_tables([*tables, _NONE]).combine_chunks())
 
     def keep(self, facts: pa.Table) -> None:
-        """Keep these in the place of all that was known."""
+        """Replace all facts."""
         journals = self._journals()
         with replacing(self._facts) as beside:
             pq.write_table(facts, beside)
@@ -88,7 +88,7 @@ class Store:
             path.unlink()
 
     def journal(self) -> Journal:
-        """To write down what an audit finds."""
+        """A new journal, for the facts of a running audit."""
         return Journal(self.folder / f"journal-{len(self._journals()):06}.arrows")
 
     def _journals(self) -> list[Path]:
@@ -102,7 +102,7 @@ class Store:
 
 
 class Journal:
-    """Facts in the order in which they were found; each second's are on disk when it ends."""
+    """Facts in the order in which they were added, flushed to disk every second."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb")
@@ -111,7 +111,7 @@ class Journal:
         self._since = monotonic()
 
     def add(self, facts: Facts) -> None:
-        """One file's, with its `path`."""
+        """Add the facts of one file, with its `path`."""
         self._rows.append(facts)
         if len(self._rows) >= _ROWS or monotonic() - self._since > _SECONDS:
             self._flush()
@@ -136,7 +136,7 @@ _NONE = FACTS.empty_table()
 
 
 def _read_journal(path: Path) -> pa.Table:
-    """What is whole of it: the end is torn if the audit was killed."""
+    """The complete batches of a journal; its end is torn if the audit was killed."""
     batches = []
     with suppress(pa.ArrowInvalid, OSError), pa.ipc.open_stream(path.read_bytes()) as reader:
         for batch in reader:
@@ -145,7 +145,7 @@ def _read_journal(path: Path) -> pa.Table:
 
 
 def _latest(facts: pa.Table) -> pa.Table:
-    """The first row of each path."""
+    """The first row of each path, which is the latest."""
     paths = facts["path"].combine_chunks()
     first = pc.index_in(paths, paths)
     return facts.filter(pc.equal(first, pa.array(range(len(facts)), first.type)))

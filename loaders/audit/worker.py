@@ -1,6 +1,7 @@
-"""The processes of an audit: one that has all decoders loaded, and forks one a core from itself.
+"""The processes of an audit: one that has imported all decoders, and one fork of it per core.
 
-Started by `audit_pool`. A decoder that crashes or is ended for taking too long costs one fork.
+Started by `audit.pool`. A decoder that crashes, or is killed because it takes too long, costs one
+fork.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from typing import Any
 
 import psutil
 
-from feedbench.loaders.audit.probe import MESSAGE_BYTES, Limits, probe
+from feedbench.loaders.audit.probe import MESSAGE_BYTES, ProbeLimits, probe
 
-_BYTES_A_PIXEL = 16  # the file, the decoder's own buffers, and what it gives
-_LEAST_SPARE_BYTES = 2 << 30
-_LOOK_S = 2.0  # how often an idle process looks whether the one that forked it still lives
+_BYTES_PER_PIXEL = 16  # the file, the decoder's own buffers, and its output
+_MIN_SPARE_BYTES = 2 << 30
+_POLL_S = 2.0  # how often an idle process checks that the one that forked it is alive
 
 
 def main() -> None:
     """Serve until the control socket is closed. Arguments: limits, control and slots' sockets."""
-    limits = Limits(**json.loads(sys.argv[1]))
+    limits = ProbeLimits(**json.loads(sys.argv[1]))
     control, *slots = (socket.socket(fileno=int(number)) for number in sys.argv[2:])
     _load_decoders()
     _Forks(control, slots, limits).serve()
@@ -41,14 +42,16 @@ def _load_decoders() -> None:
     Image.init()
     Image.MAX_IMAGE_PIXELS = None  # the limit here is the probe's own
     warnings.simplefilter("ignore")
-    # Imported, not used: its threads begin with the first operation, in each fork by itself.
+    # Imported, not used: its threads start with the first operation, in each fork separately.
     import tensorflow  # noqa: F401
 
 
 class _Forks:
-    """One process for each slot, forked anew when it dies."""
+    """One process per slot, forked again when it dies."""
 
-    def __init__(self, control: socket.socket, slots: list[socket.socket], limits: Limits) -> None:
+    def __init__(
+        self, control: socket.socket, slots: list[socket.socket], limits: ProbeLimits
+    ) -> None:
         self._control = control
         self._slots = slots
         self._limits = limits
@@ -62,23 +65,23 @@ class _Forks:
     def serve(self) -> None:
         for slot in range(len(self._slots)):
             self._fork(slot)
-        self._tell({"event": "ready"})
+        self._send({"event": "ready"})
         while True:
             sources: list[Any] = [self._control, self._woken]
             ready, _, _ = select.select(sources, [], [])
             if self._woken in ready:
                 os.read(self._woken, 4096)
-                self._bury()
+                self._reap()
             if self._control in ready:
-                order = self._control.recv(MESSAGE_BYTES)
-                if not order:
+                message = self._control.recv(MESSAGE_BYTES)
+                if not message:
                     break
-                self._kill(json.loads(order)["kill"])
+                self._kill(json.loads(message)["kill"])
         for pid in self._pids:
             os.kill(pid, signal.SIGKILL)
 
     def _fork(self, slot: int) -> None:
-        master = os.getpid()
+        parent = os.getpid()
         pid = os.fork()
         if pid:
             self._pids[pid] = slot
@@ -87,13 +90,13 @@ class _Forks:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._control.close()
-            _work(self._slots[slot], master, self._limits)
+            _work(self._slots[slot], parent, self._limits)
             os._exit(0)
-        except BaseException:  # never back into the loop of the process that forked it
+        except BaseException:  # must not return into the loop of the parent
             traceback.print_exc()
             os._exit(1)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -102,20 +105,20 @@ class _Forks:
             if not pid:
                 return
             slot = self._pids.pop(pid)
-            self._tell({"event": "died", "slot": slot, "status": os.waitstatus_to_exitcode(status)})
+            self._send({"event": "died", "slot": slot, "status": os.waitstatus_to_exitcode(status)})
             self._fork(slot)
 
     def _kill(self, slot: int) -> None:
-        for pid, own in self._pids.items():
-            if own == slot:
+        for pid, slot_of_pid in self._pids.items():
+            if slot_of_pid == slot:
                 os.kill(pid, signal.SIGKILL)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _work(slot: socket.socket, master: int, limits: Limits) -> None:
-    """Probe groups of files, one file after the other, on one core."""
+def _work(slot: socket.socket, parent: int, limits: ProbeLimits) -> None:
+    """Probe groups of files one by one, on one core."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -123,8 +126,8 @@ def _work(slot: socket.socket, master: int, limits: Limits) -> None:
     _warm_up()
     _limit_memory(limits)
     slot.send(pickle.dumps([]))
-    slot.settimeout(_LOOK_S)
-    while os.getppid() == master:
+    slot.settimeout(_POLL_S)
+    while os.getppid() == parent:
         try:
             files = pickle.loads(slot.recv(MESSAGE_BYTES))
         except TimeoutError:
@@ -133,7 +136,7 @@ def _work(slot: socket.socket, master: int, limits: Limits) -> None:
 
 
 def _warm_up() -> None:
-    """What a first image costs is not charged to one."""
+    """Decode one image: the cost of the first must not count against a file's time limit."""
     import tensorflow as tf
     from PIL import Image
 
@@ -142,12 +145,12 @@ def _warm_up() -> None:
     tf.io.decode_image(data.getvalue(), channels=3)
 
 
-def _limit_memory(limits: Limits) -> None:
-    """Let a decoder that asks for more than any image needs fail, before the machine does."""
-    spare = max(_LEAST_SPARE_BYTES, limits.pixels * _BYTES_A_PIXEL)
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    held = psutil.Process().memory_info().vms
-    resource.setrlimit(resource.RLIMIT_AS, (held + spare, most))
+def _limit_memory(limits: ProbeLimits) -> None:
+    """Let a decoder fail that allocates more than any image needs, before the machine does."""
+    spare = max(_MIN_SPARE_BYTES, limits.pixels * _BYTES_PER_PIXEL)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare, hard))
 
 
 if __name__ == "__main__":

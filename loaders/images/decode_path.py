@@ -1,6 +1,6 @@
-"""Which way each row is decoded: told by the audit, so that a plain file pays nothing.
+"""How each row is decoded, decided from the audit: plain files pay nothing for the others.
 
-Every way ends in the same picture, that of `pillow_image`.
+All decode paths give the same image, that of `images.pillow`.
 """
 
 from __future__ import annotations
@@ -20,91 +20,93 @@ from feedbench.loaders.images.pillow import UPRIGHT
 from feedbench.loaders.manifest import Manifest
 
 PLAIN, ALPHA, GREY, PILLOW = range(4)
-WAYS = 4
-Ways = NDArray[np.int8]
+DECODE_PATHS = 4
+DecodePaths = NDArray[np.int8]
 
-OWN_ALPHA = ["PNG", "WEBP", "JXL"]  # formats that TensorFlow decodes with their alpha
+ALPHA_FORMATS = ["PNG", "WEBP", "JXL"]  # that TensorFlow decodes with their alpha
 
 
 def readable(manifest: Manifest, columns: tuple[AuditColumn, ...]) -> Any:
-    """Boolean column: the rows that one of these decoders reads; new rows are believed."""
+    """Boolean column: rows that one of these decoders reads; unaudited rows count as readable."""
     return reduce(pc.or_, (pc.is_null(manifest.table[column]) for column in columns))
 
 
-def pillow_ways(manifest: Manifest, spec: BatchSpec) -> Ways:
-    """int8 `[rows]`: PILLOW where Keras' `load_img` would give another picture, PLAIN elsewhere."""
+def pillow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
+    """int8 `[rows]`: PILLOW where Keras' `load_img` would give another image, else PLAIN."""
     if not manifest.audited:
         return _unaudited(manifest, spec)
     return np.where(_plain_for_pillow(manifest.table, spec), PLAIN, PILLOW).astype(np.int8)
 
 
-def tensorflow_ways(manifest: Manifest, spec: BatchSpec) -> Ways:
-    """int8 `[rows]`: by the format's own operation with 3 channels, 4 or 1; or by Pillow."""
+def tensorflow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
+    """int8 `[rows]`: TensorFlow's decoder with 3 channels, with 4 or with 1; or Pillow."""
     if not manifest.audited:
         return _unaudited(manifest, spec)
     table = manifest.table
-    ways = np.full(len(manifest), PILLOW, np.int8)
-    able = _known(pc.is_null(table["tensorflow"]), True)
-    still = able & (_numbers(table, "bits", 8) <= 8) & (_numbers(table, "frames", 1) == 1)
-    veiled = _known(table["alpha"], False)
-    kind = table["format"]
-    ways[still & veiled & _known(pc.is_in(kind, pa.array(OWN_ALPHA)), False)] = ALPHA
-    # TensorFlow reads the first frame of a GIF and of many JPEGs in one file, of others none.
-    moving = able & _known(pc.is_in(kind, pa.array(["GIF", "MPO"])), False)
-    ways[(still | moving) & ~veiled & _own_colours(table)] = PLAIN
-    jxl = _known(pc.equal(kind, "JXL"), False)
-    ways[able & jxl & _known(pc.equal(table["mode"], "L"), False)] = GREY
-    ways[_new(table)] = PLAIN
-    return ways
+    paths = np.full(len(manifest), PILLOW, np.int8)
+    decodable = _filled(pc.is_null(table["tensorflow"]), True)
+    is_still = _numbers(table, "frames", 1) == 1
+    simple = decodable & (_numbers(table, "bits", 8) <= 8) & is_still
+    has_alpha = _filled(table["alpha"], False)
+    paths[simple & has_alpha & _is_format(table, ALPHA_FORMATS)] = ALPHA
+    # TensorFlow reads the first frame of a GIF and of an MPO, but no other animation.
+    animated = decodable & _is_format(table, ["GIF", "MPO"])
+    paths[(simple | animated) & ~has_alpha & _same_colours(table)] = PLAIN
+    is_grey = _filled(pc.equal(table["mode"], "L"), False)
+    paths[decodable & _is_format(table, ["JXL"]) & is_grey] = GREY
+    paths[_unseen(table)] = PLAIN
+    return paths
 
 
-def turns(manifest: Manifest, spec: BatchSpec, ways: Ways) -> Ways:
-    """int8 `[rows]`: the EXIF orientation that a graph has to undo, 1 where there is none."""
+def orientations_to_undo(
+    manifest: Manifest, spec: BatchSpec, decode_paths: DecodePaths
+) -> DecodePaths:
+    """int8 `[rows]`: the EXIF orientation that a graph has to undo, 1 if there is none."""
     if spec.orientation == "ignore":
         return np.full(len(manifest), UPRIGHT, np.int8)
     stored = _numbers(manifest.table, "orientation", UPRIGHT).astype(np.int8)
-    return np.where(ways == PILLOW, np.int8(UPRIGHT), stored)
+    return np.where(decode_paths == PILLOW, np.int8(UPRIGHT), stored)
 
 
-def _unaudited(manifest: Manifest, spec: BatchSpec) -> Ways:
+def _unaudited(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
     if spec.orientation == "apply":
         raise SpecError(
-            "orientation='apply' needs to know how each photograph was held: run feedbench scan "
-            "on the data first, or take orientation='ignore'"
+            "orientation='apply' needs the EXIF orientation of each file: run feedbench scan on "
+            "the data first, or use orientation='ignore'"
         )
     return np.full(len(manifest), PLAIN, np.int8)
 
 
-def _own_colours(table: pa.Table) -> NDArray[np.bool_]:
-    """What TensorFlow decodes to 3 channels as Pillow does; palettes in a BMP it gets wrong."""
-    common = _known(
-        pc.is_in(table["format"], pa.array(["JPEG", "MPO", "PNG", "GIF", "WEBP"])), False
-    )
-    full = _known(pc.is_in(table["mode"], pa.array(["RGB", "L"])), False)
-    bmp = _known(pc.equal(table["format"], "BMP"), False) & full
-    jxl = _known(pc.equal(table["format"], "JXL"), False) & _known(
-        pc.equal(table["mode"], "RGB"), False
-    )
-    return common | bmp | jxl
+def _same_colours(table: pa.Table) -> NDArray[np.bool_]:
+    """Where TensorFlow decodes to the same 3 channels as Pillow; not so for palettes in a BMP."""
+    common = _is_format(table, ["JPEG", "MPO", "PNG", "GIF", "WEBP"])
+    is_rgb = _filled(pc.equal(table["mode"], "RGB"), False)
+    is_grey = _filled(pc.equal(table["mode"], "L"), False)
+    bmp = _is_format(table, ["BMP"]) & (is_rgb | is_grey)
+    return common | bmp | (_is_format(table, ["JXL"]) & is_rgb)
 
 
 def _plain_for_pillow(table: pa.Table, spec: BatchSpec) -> NDArray[np.bool_]:
     upright = _numbers(table, "orientation", UPRIGHT) == UPRIGHT
-    if spec.orientation == "ignore":  # load_img ignores it too, but for TIFF, which Pillow turns
-        upright |= ~_known(pc.equal(table["format"], "TIFF"), False)
+    if spec.orientation == "ignore":  # load_img ignores it too, except for TIFF: Pillow turns these
+        upright |= ~_is_format(table, ["TIFF"])
     deep = _numbers(table, "bits", 8) > 8
-    plain: NDArray[np.bool_] = upright & ~deep & ~_known(table["alpha"], False)
-    return plain | _new(table)
+    plain: NDArray[np.bool_] = upright & ~deep & ~_filled(table["alpha"], False)
+    return plain | _unseen(table)
 
 
-def _new(table: pa.Table) -> NDArray[np.bool_]:
+def _unseen(table: pa.Table) -> NDArray[np.bool_]:
     """Rows that no audit has seen yet."""
-    return _known(pc.is_null(table["bytes"]), True)
+    return _filled(pc.is_null(table["bytes"]), True)
 
 
-def _known(column: Any, otherwise: bool) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(column, otherwise).combine_chunks().to_numpy(False), np.bool_)
+def _is_format(table: pa.Table, formats: list[str]) -> NDArray[np.bool_]:
+    return _filled(pc.is_in(table["format"], pa.array(formats)), False)
 
 
-def _numbers(table: pa.Table, name: str, otherwise: int) -> NDArray[Any]:
-    return np.asarray(pc.fill_null(table[name], otherwise).combine_chunks().to_numpy())
+def _filled(column: Any, default: bool) -> NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(column, default).combine_chunks().to_numpy(False), np.bool_)
+
+
+def _numbers(table: pa.Table, name: str, default: int) -> NDArray[Any]:
+    return np.asarray(pc.fill_null(table[name], default).combine_chunks().to_numpy())

@@ -1,4 +1,4 @@
-"""Size of a JPEG XL image from its first bytes; Pillow does not read them."""
+"""The size of a JPEG XL image from its first bytes; Pillow cannot read the format."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def is_jxl(data: bytes) -> bool:
-    """Whether the bytes begin as a JPEG XL file does."""
+    """Whether the bytes begin like a JPEG XL file."""
     return data.startswith((CODESTREAM, CONTAINER))
 
 
 def size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels; None where the header is cut or damaged.
+    """Width and height in pixels; None if the header is truncated or damaged.
 
-    Source: SizeHeader of ISO/IEC 18181-1; in a container it begins a box `jxlc` or `jxlp`.
+    Source: SizeHeader of ISO/IEC 18181-1; a container holds it in a box `jxlc` or `jxlp`.
     """
     header = _codestream(data)[2:16]
     if len(header) < 10:
@@ -53,7 +53,7 @@ def _codestream(data: bytes) -> bytes:
     while begin + 8 <= len(data):
         length, kind = int.from_bytes(data[begin : begin + 4], "big"), data[begin + 4 : begin + 8]
         if kind in (b"jxlc", b"jxlp"):
-            # A partial codestream carries its number before its bytes.
+            # A partial codestream has its number before its bytes.
             return data[begin + (12 if kind == b"jxlp" else 8) :]
         if length < 8:
             break

@@ -1,4 +1,4 @@
-"""Single files read and decoded at once: JPEGs by libjpeg-turbo, all else by the audited way."""
+"""Files read and decoded one by one: JPEGs by libjpeg-turbo, all others by their decode path."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from feedbench.loaders.capabilities import AuditColumn
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.images import jxl
-from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_ways
-from feedbench.loaders.images.pillow import picture, reason, tensorflow_words
+from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
+from feedbench.loaders.images.geometry import shrink_limit
+from feedbench.loaders.images.pillow import picture, reason, tensorflow_message
 from feedbench.loaders.images.resize import Pixels, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
@@ -25,17 +26,17 @@ Decode = Literal["full", "scaled"]
 READABLE_BY: tuple[AuditColumn, ...] = ("pillow", "tensorflow")  # one of them reads the rest
 RATIOS = (8, 4, 2)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
 _JPEG = b"\xff\xd8\xff"
-_INKS = ("CMYK", "YCCK")  # colours that Pillow has a way of its own to turn into RGB
+_CMYK_MODES = ("CMYK", "YCCK")  # Pillow converts these to RGB in its own way
 
 
 class LiveImages:
-    """The rows of a manifest as pictures, decoded whenever one is asked for."""
+    """The images of a manifest's rows, decoded from their files on request."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, decode: Decode = "full") -> None:
         self._manifest = manifest
         self._spec = spec
         self._scaled = decode == "scaled"
-        self._ways = pillow_ways(manifest, spec)
+        self._decode_paths = pillow_decode_paths(manifest, spec)
         self._only_tensorflow = _only_tensorflow(manifest)
         self._scratch = Scratch()
 
@@ -44,7 +45,7 @@ class LiveImages:
         return self._manifest.paths(rows)
 
     def load(self, row: int, item: bytes, into: Pixels) -> None:
-        """Write the picture of a row's file, resized, uint8 `[image_size, image_size, 3]`.
+        """Write the image of a row's file, resized, uint8 `[image_size, image_size, 3]`.
 
         Raises:
             ImageError: the file cannot be read.
@@ -52,16 +53,16 @@ class LiveImages:
         fit_into(self.whole(row, item), self._spec, into)
 
     def whole(self, row: int, item: bytes) -> Pixels:
-        """The picture of a row's file at its own size, as `decoded` gives it."""
+        """The image of a row's file at its own size, as `decoded` returns it."""
         try:
             data = read_file(item)
         except OSError as error:
-            words = error.strerror or str(error)
-            raise ImageError(os.fsdecode(item), row, "the system", words) from error
+            message = error.strerror or str(error)
+            raise ImageError(os.fsdecode(item), row, "the system", message) from error
         return self.decoded(row, item, data)
 
     def decoded(self, row: int, path: bytes, data: bytes) -> Pixels:
-        """Pixels uint8 `[height, width, 3]`; this thread's next call may write over them.
+        """Pixels uint8 `[height, width, 3]`; this thread's next call may overwrite them.
 
         Raises:
             ImageError: the bytes cannot be decoded.
@@ -69,55 +70,55 @@ class LiveImages:
         name = os.fsdecode(path)
         if jxl.is_jxl(data) or self._only_tensorflow[row]:
             return _by_tensorflow(name, row, self._spec)
-        if self._ways[row] == PLAIN and data.startswith(_JPEG):
+        if self._decode_paths[row] == PLAIN and data.startswith(_JPEG):
             pixels = self._jpeg(data)
             if pixels is not None:
                 return pixels
         try:
-            return self._by_pillow(data, self._ways[row])
+            return self._by_pillow(data, self._decode_paths[row])
         except MemoryError:
             raise
-        except Exception as error:  # each of Pillow's formats fails in ways of its own
+        except Exception as error:  # each of Pillow's formats fails in its own ways
             raise ImageError(name, row, "Pillow", reason(error)) from error
 
     def _jpeg(self, data: bytes) -> Pixels | None:
-        """None where Pillow shall have the last word: inks, and whatever is not quite right."""
+        """None for CMYK and for files that libjpeg warns about: Pillow decodes those."""
         return decoded_jpeg(data, self._spec, self._scratch, scaled=self._scaled)
 
-    def _by_pillow(self, data: bytes, way: int) -> Pixels:
+    def _by_pillow(self, data: bytes, decode_path: int) -> Pixels:
         from PIL import Image
 
-        if way == PILLOW:
+        if decode_path == PILLOW:
             return np.asarray(picture(io.BytesIO(data), self._spec))
         with Image.open(io.BytesIO(data)) as image:  # as load_img does it
             return np.asarray(image.convert("RGB"))
 
 
 class Scratch(threading.local):
-    """Memory of each thread alone: new memory for each image would have to be mapped first."""
+    """Memory of one thread each, reused: new memory for each image would have to be mapped."""
 
     def __init__(self) -> None:
-        self._kept = np.empty(0, np.uint8)
+        self._memory = np.empty(0, np.uint8)
 
     def __call__(self, size: int) -> Pixels:
-        """uint8 of at least that size; the thread's next call may give the same."""
-        if self._kept.size < size:
-            self._kept = np.empty(size, np.uint8)
-        return self._kept
+        """uint8 of at least this size; the thread's next call may return the same memory."""
+        if self._memory.size < size:
+            self._memory = np.empty(size, np.uint8)
+        return self._memory
 
 
 def decoded_jpeg(data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool) -> Pixels | None:
-    """A JPEG's pixels uint8 `[height, width, 3]` in scratch memory; None if libjpeg objects.
+    """A JPEG's pixels, uint8 `[height, width, 3]`, in scratch memory; None if libjpeg warns.
 
     Args:
-        data: bytes, or any contiguous buffer of them.
-        scaled: shrink while decoding as far as the spec allows, by the fast inverse DCT.
+        data: bytes, or any contiguous buffer of bytes.
+        scaled: use the fast inverse DCT and shrink in it as far as the spec allows.
     """
     import simplejpeg
 
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours in _INKS:
+        if colours in _CMYK_MODES:
             return None
         ratio = scaled_ratio(height, width, spec) if scaled else 1
         pixels: Pixels = simplejpeg.decode_jpeg(
@@ -135,7 +136,7 @@ def decoded_jpeg(data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool) 
 
 
 def read_file(path: bytes) -> bytes:
-    """All bytes of a file, in a third of the time that `Path.read_bytes` takes.
+    """All bytes of a file, in a third of the time of `Path.read_bytes`.
 
     Raises:
         OSError: it cannot be read.
@@ -152,19 +153,18 @@ def read_file(path: bytes) -> bytes:
 
 
 def scaled_ratio(height: int, width: int, spec: BatchSpec) -> int:
-    """How far libjpeg may shrink an image that keeps as many pixels as the batch needs."""
-    larger = max if spec.resize == "pad" else min
-    spare = larger(height, width) / spec.image_size
-    return next((ratio for ratio in RATIOS if spare >= ratio), 1)
+    """The factor by which libjpeg can shrink an image and keep the pixels that the batch needs."""
+    limit = shrink_limit(height, width, spec)
+    return next((ratio for ratio in RATIOS if limit >= ratio), 1)
 
 
 def _only_tensorflow(manifest: Manifest) -> NDArray[np.bool_]:
-    """The rows that an audit found readable by TensorFlow alone."""
+    """Rows that only TensorFlow can read, according to the audit."""
     if not manifest.audited:
         return np.zeros(len(manifest), np.bool_)
     table: Any = manifest.table
-    known = pc.and_(pc.is_valid(table["pillow"]), pc.is_null(table["tensorflow"]))
-    return np.asarray(known.combine_chunks().to_numpy(zero_copy_only=False), np.bool_)
+    column = pc.and_(pc.is_valid(table["pillow"]), pc.is_null(table["tensorflow"]))
+    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _by_tensorflow(name: str, row: int, spec: BatchSpec) -> Pixels:
@@ -172,5 +172,5 @@ def _by_tensorflow(name: str, row: int, spec: BatchSpec) -> Pixels:
 
     try:
         return np.asarray(jxl_picture(name, spec))
-    except Exception as error:  # a TensorFlow error, or Python's for what it cannot even take
-        raise ImageError(name, row, "TensorFlow", tensorflow_words(error)) from error
+    except Exception as error:  # a TensorFlow error, or a Python error for invalid arguments
+        raise ImageError(name, row, "TensorFlow", tensorflow_message(error)) from error

@@ -20,9 +20,9 @@ from feedbench.loaders.images.decode_path import (
     GREY,
     PILLOW,
     PLAIN,
-    pillow_ways,
-    tensorflow_ways,
-    turns,
+    orientations_to_undo,
+    pillow_decode_paths,
+    tensorflow_decode_paths,
 )
 from feedbench.loaders.images.pillow import UPRIGHT
 from feedbench.loaders.manifest import Manifest
@@ -34,18 +34,18 @@ Flags = NDArray[np.bool_]
 def load_img(manifest: Manifest) -> LibraryCall:
     """Keras' `load_img`, which is Pillow's `Image.open` and `convert("RGB")`."""
     fails = flags(pc.is_valid(manifest.table["pillow"]))
-    alters = ~fails & (pillow_ways(manifest, _UPRIGHT) == PILLOW)
+    alters = ~fails & (pillow_decode_paths(manifest, _UPRIGHT) == PILLOW)
     return LibraryCall(fails, alters, np.zeros_like(fails))
 
 
 def decode_image(manifest: Manifest) -> LibraryCall:
     """TensorFlow's `decode_image` with the usual `channels=3`."""
-    ways = tensorflow_ways(manifest, _UPRIGHT)
+    paths = tensorflow_decode_paths(manifest, _UPRIGHT)
     strict = flags(pc.is_in(manifest.table["format"], pa.array(["WEBP", "JXL"])))
     fails = flags(pc.is_valid(manifest.table["tensorflow"]))
-    fails |= strict & np.isin(ways, (ALPHA, GREY))
-    turned = turns(manifest, _UPRIGHT, ways) != UPRIGHT
-    alters = ~fails & ((ways != PLAIN) | turned)
+    fails |= strict & np.isin(paths, (ALPHA, GREY))
+    turned = orientations_to_undo(manifest, _UPRIGHT, paths) != UPRIGHT
+    alters = ~fails & ((paths != PLAIN) | turned)
     return LibraryCall(fails, alters, np.zeros_like(fails))
 
 

@@ -1,4 +1,4 @@
-"""One picture for every kind of file, by Pillow: what all loaders agree on."""
+"""Pillow's image of any kind of file, and its size: what all loaders agree on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.geometry import centre_square, centred, padded_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,42 +18,42 @@ UPRIGHT = 1
 
 
 def picture(file: str | IO[bytes], spec: BatchSpec) -> Image:
-    """The first frame as 8-bit RGB, over the spec's background, turned as the spec says.
+    """The first frame as 8-bit RGB over the spec's background, upright if the spec asks for it.
 
     Raises:
-        Exception: whatever Pillow has to say of a file that it cannot read.
+        Exception: whatever Pillow raises for a file that it cannot read.
     """
     from PIL import Image as Pillow
 
     with Pillow.open(file) as image:
         stored = orientation(image)
         image.load()
-        turned_by_itself = image.format == "TIFF"
+        is_turned = image.format == "TIFF"  # Pillow turns these when it loads them
         rgb = flattened(image, spec.background)
-    if (spec.orientation == "apply") == turned_by_itself:
+    if (spec.orientation == "apply") == is_turned:
         return rgb
-    return turned(rgb, stored, back=turned_by_itself)
+    return turned(rgb, stored, back=is_turned)
 
 
 def orientation(image: Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none that makes sense.
+    """EXIF orientation, 1 to 8; 1 if there is none or it is invalid.
 
-    Of a TIFF it is known until its pixels are loaded: Pillow turns them by itself.
+    To be read before the pixels of a TIFF are loaded: Pillow turns these and drops the entry.
     """
     try:
         stored = image.getexif().get(ORIENTATION, UPRIGHT)
-    except Exception:  # damaged EXIF fails in many ways, and says nothing of the pixels
+    except Exception:  # damaged EXIF fails in many ways, and the pixels may still be fine
         return UPRIGHT
     return stored if stored in range(1, 9) else UPRIGHT
 
 
 def turned(image: Image, stored: int, *, back: bool = False) -> Image:
-    """Upright, from pixels stored in an EXIF orientation; `back` undoes that."""
+    """The image upright, from pixels stored in an EXIF orientation; `back` reverses that."""
     from PIL.Image import Transpose
 
     if stored == UPRIGHT:
         return image
-    way = {
+    method = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
         4: Transpose.FLIP_TOP_BOTTOM,
@@ -61,14 +62,14 @@ def turned(image: Image, stored: int, *, back: bool = False) -> Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_270 if back else Transpose.ROTATE_90,
     }[stored]
-    return image.transpose(way)
+    return image.transpose(method)
 
 
 def flattened(image: Image, background: tuple[int, int, int]) -> Image:
-    """8-bit RGB: 16 bits scaled, transparent pixels over the background.
+    """The image as 8-bit RGB: 16 bits scaled down, transparent pixels over the background.
 
     Raises:
-        ValueError: 32-bit pixels, whose range no file states.
+        ValueError: 32-bit pixels, whose range is stated by no file.
     """
     from PIL import Image as Pillow
 
@@ -77,28 +78,14 @@ def flattened(image: Image, background: tuple[int, int, int]) -> Image:
     known_range(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
-    veiled = image.convert("RGBA")
+    rgba = image.convert("RGBA")
     canvas = Pillow.new("RGB", image.size, background)
-    canvas.paste(veiled, mask=veiled.getchannel("A"))
+    canvas.paste(rgba, mask=rgba.getchannel("A"))
     return canvas
 
 
-def known_range(image: Image) -> None:
-    """Refuse what cannot be scaled to 8 bits.
-
-    Raises:
-        ValueError: 32-bit pixels, whose range no file states.
-    """
-    if image.mode in ("I", "F") and not _has_16_bits(image):
-        raise ValueError(f"32-bit pixels (mode {image.mode}) have no stated range")
-
-
-def _has_16_bits(image: Image) -> bool:
-    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
-
-
 def fitted(image: Image, spec: BatchSpec) -> Image:
-    """An image resized to the spec's size, by its `resize` and its filter."""
+    """The image at the spec's size, resized by the spec's method and filter."""
     if spec.resize == "pad":
         return _padded(image, spec)
     # With a crop, load_img's filter would reach for pixels beyond it; TensorFlow's cannot.
@@ -114,38 +101,50 @@ def _scaled(image: Image, size: tuple[int, int], spec: BatchSpec) -> Image:
     if spec.antialias:
         return image.resize(size, Resampling.BILINEAR)
     # Pillow's resize always widens its filter when it shrinks; this takes the four pixels around
-    # each new one's centre, as TensorFlow does.
+    # each new pixel's centre, as TensorFlow does.
     return image.transform(size, Transform.EXTENT, (0, 0, *image.size), Resampling.BILINEAR)
 
 
 def _centre_square(image: Image) -> Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+    top, left, side = centre_square(image.height, image.width)
     return image.crop((left, top, left + side, top + side))
 
 
 def _padded(image: Image, spec: BatchSpec) -> Image:
-    """Fitted into the square and centred on black, as tf.image.resize_with_pad does it."""
+    """Fitted into the square and centred on black."""
     from PIL import Image as Pillow
 
-    target = spec.image_size
-    ratio = max(image.size) / target
-    size = (max(1, int(image.width / ratio)), max(1, int(image.height / ratio)))
-    canvas = Pillow.new("RGB", (target, target))
-    corner = ((target - size[0]) // 2, (target - size[1]) // 2)
-    canvas.paste(_scaled(image, size, spec), corner)
+    side = spec.image_size
+    height, width = padded_size(image.height, image.width, side)
+    canvas = Pillow.new("RGB", (side, side))
+    scaled = _scaled(image, (width, height), spec)
+    canvas.paste(scaled, (centred(width, side), centred(height, side)))
     return canvas
 
 
+def known_range(image: Image) -> None:
+    """Refuse pixels that cannot be scaled to 8 bits.
+
+    Raises:
+        ValueError: 32-bit pixels, whose range is stated by no file.
+    """
+    if image.mode in ("I", "F") and not _has_16_bits(image):
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no stated range")
+
+
+def _has_16_bits(image: Image) -> bool:
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
 def reason(error: Exception) -> str:
-    """Pillow's words on one line; of bytes that it does not know it names an address in memory."""
-    if type(error).__name__ == "UnidentifiedImageError":
-        return "no image format that it knows"
+    """Pillow's error on one line."""
+    if type(error).__name__ == "UnidentifiedImageError":  # its own text is an address in memory
+        return "unknown image format"
     text = getattr(error, "strerror", None) or str(error).partition("\n")[0]
     return text or type(error).__name__
 
 
-def tensorflow_words(error: Exception) -> str:
-    """TensorFlow's words on one line, without the operation that it names before and after."""
+def tensorflow_message(error: Exception) -> str:
+    """TensorFlow's error on one line, without the operation that it names before and after."""
     text = (getattr(error, "message", None) or str(error) or type(error).__name__).splitlines()[0]
     return re.sub(r"^(\{\{.*?\}\} )+|( \[Op:.*)$", "", text).strip()

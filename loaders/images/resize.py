@@ -1,4 +1,4 @@
-"""NumPy pictures of any size brought to the batch's, by OpenCV where it agrees with Pillow."""
+"""NumPy images resized to the batch's size, by OpenCV where it agrees with Pillow."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.images.geometry import centre_square, centred, padded_size
 from feedbench.loaders.images.pillow import fitted
 
 Pixels = NDArray[np.uint8]
 
 
-def one_thread_each() -> None:
-    """Keep OpenCV from threads of its own: its callers are as many as there are cores already."""
+def disable_opencv_threads() -> None:
+    """Disable OpenCV's own threads: the caller already runs one thread per core."""
     import cv2
 
     cv2.setNumThreads(1)
 
 
 def fit_into(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
-    """Write a picture, uint8 `[height, width, 3]`, into `[image_size, image_size, 3]`.
+    """Resize an image, uint8 `[height, width, 3]`, into `[image_size, image_size, 3]`.
 
-    The same picture as `pillow.fitted`: with `nearest` to the bit, with `bilinear` within a
-    level; what antialiases is Pillow itself.
+    The same image as `pillow.fitted`: exactly with `nearest`, within one level with `bilinear`;
+    antialiasing is left to Pillow itself.
     """
     if spec.antialias:
         _by_pillow(image, spec, into)
@@ -35,10 +36,10 @@ def fit_into(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
 
 
 def shrunk(image: Pixels, side: int) -> Pixels:
-    """A picture made smaller until no side is longer; each new pixel the mean of its old ones."""
+    """An image shrunk until no side is longer than `side`; each pixel is the mean of its area."""
     import cv2
 
-    ratio = max(image.shape) / side
+    ratio = max(image.shape[:2]) / side
     if ratio <= 1:
         return image
     height, width = (max(1, round(length / ratio)) for length in image.shape[:2])
@@ -48,22 +49,20 @@ def shrunk(image: Pixels, side: int) -> Pixels:
 def _scaled(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
     import cv2
 
-    # INTER_NEAREST takes the pixel at each new one's corner, Pillow and TensorFlow at its centre.
-    way = cv2.INTER_NEAREST_EXACT if spec.interpolation == "nearest" else cv2.INTER_LINEAR
-    cv2.resize(image, (into.shape[1], into.shape[0]), dst=into, interpolation=way)
+    # INTER_NEAREST samples at the corner of each new pixel, Pillow and TensorFlow at its centre.
+    method = cv2.INTER_NEAREST_EXACT if spec.interpolation == "nearest" else cv2.INTER_LINEAR
+    cv2.resize(image, (into.shape[1], into.shape[0]), dst=into, interpolation=method)
 
 
 def _centre_square(image: Pixels) -> Pixels:
-    height, width = image.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
+    top, left, side = centre_square(image.shape[0], image.shape[1])
     return image[top : top + side, left : left + side]
 
 
 def _padded(image: Pixels, spec: BatchSpec, into: Pixels) -> None:
-    ratio = max(image.shape) / spec.image_size
-    height, width = (max(1, int(length / ratio)) for length in image.shape[:2])
-    top, left = (spec.image_size - height) // 2, (spec.image_size - width) // 2
+    side = spec.image_size
+    height, width = padded_size(image.shape[0], image.shape[1], side)
+    top, left = centred(height, side), centred(width, side)
     into[...] = 0
     _scaled(image, spec, into[top : top + height, left : left + width])
 

@@ -1,4 +1,4 @@
-"""Decoding and resizing inside a TensorFlow graph, to the same picture as every other loader."""
+"""Decoding, resizing and augmenting inside a TensorFlow graph, to the same image as elsewhere."""
 
 from __future__ import annotations
 
@@ -13,9 +13,22 @@ import pyarrow.compute as pc
 
 from feedbench.loaders.augment import FLIP
 from feedbench.loaders.contract import BatchSpec
-from feedbench.loaders.images.decode_path import PILLOW, PLAIN, WAYS, Ways, tensorflow_ways, turns
+from feedbench.loaders.images.decode_path import (
+    DECODE_PATHS,
+    PILLOW,
+    PLAIN,
+    DecodePaths,
+    orientations_to_undo,
+    tensorflow_decode_paths,
+)
+from feedbench.loaders.images.geometry import (
+    centre_square,
+    centred,
+    padded_size,
+    shrink_limit,
+)
 from feedbench.loaders.images.host_augment import augmented
-from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason, tensorflow_words
+from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason, tensorflow_message
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.value_range import Channels
 
@@ -24,10 +37,10 @@ RATIOS = (1, 2, 4, 8)  # shrinking inside libjpeg's inverse DCT; other eighths h
 
 
 def decoder(decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False) -> Callable[[Any], Any]:
-    """From the bytes of a plain file to uint8 `[height, width, 3]`.
+    """A function from the bytes of a plain file to uint8 `[height, width, 3]`.
 
     Args:
-        only_jpeg: whether all files are known to be JPEGs, so that none needs to be asked.
+        only_jpeg: whether all files are known to be JPEGs, so that none needs to be checked.
     """
     import tensorflow as tf
 
@@ -44,68 +57,70 @@ def decoder(decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False) -> Call
         )
 
     def scaled(data: Any) -> Any:
-        shape = tf.io.extract_jpeg_shape(data)
-        spare = _spare(tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32), spec)
-        index = tf.reduce_sum(tf.cast(spare >= tf.constant(RATIOS[1:], tf.float32), tf.int32))
+        shape = tf.cast(tf.io.extract_jpeg_shape(data), tf.float32)
+        limit = shrink_limit(shape[0], shape[1], spec, smaller=tf.minimum, larger=tf.maximum)
+        index = tf.reduce_sum(tf.cast(limit >= tf.constant(RATIOS[1:], tf.float32), tf.int32))
         return tf.switch_case(index, [lambda ratio=ratio: fast(data, ratio) for ratio in RATIOS])
 
     if decode == "image":
         return image
-    chosen = jpeg if decode == "jpeg" else scaled
+    decode_jpeg = jpeg if decode == "jpeg" else scaled
     if only_jpeg:
-        return chosen
-    return lambda data: tf.cond(tf.io.is_jpeg(data), lambda: chosen(data), lambda: image(data))
+        return decode_jpeg
+    return lambda data: tf.cond(tf.io.is_jpeg(data), lambda: decode_jpeg(data), lambda: image(data))
 
 
 class Decoding:
-    """Decodes each row the way that the manifest tells.
+    """Decodes each row as the manifest's audit says.
 
     Attributes:
-        hows: int8 `[rows]`, what to do with each; None where all are plain and upright.
+        decode_paths: int8 `[rows]`, decode path and orientation in one number; None if all rows
+            are plain and upright, so that the number does not even enter the graph.
     """
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, decode: Decode = "image") -> None:
-        ways = tensorflow_ways(manifest, spec)
-        stored = turns(manifest, spec, ways)
+        paths = tensorflow_decode_paths(manifest, spec)
+        orientations = orientations_to_undo(manifest, spec, paths)
         self._spec = spec
         self._plain = decoder(decode, spec, only_jpeg=_all_jpeg(manifest))
         self._resize = resizer(spec)
-        self._turned = bool((stored != UPRIGHT).any())
-        self.hows: Ways | None = None
-        if self._turned or (ways != PLAIN).any():
-            self.hows = ways + WAYS * (stored - UPRIGHT)
+        self._rotates = bool((orientations != UPRIGHT).any())
+        self.decode_paths: DecodePaths | None = None
+        if self._rotates or (paths != PLAIN).any():
+            self.decode_paths = paths + DECODE_PATHS * (orientations - UPRIGHT)
 
-    def __call__(self, data: Any, how: Any) -> Any:
-        """From a file's bytes to uint8 `[height, width, 3]`; `how` is the row's of `hows`."""
+    def __call__(self, data: Any, decode_path: Any) -> Any:
+        """Bytes of a file to uint8 `[height, width, 3]`, by the row's entry of `decode_paths`."""
         import tensorflow as tf
 
-        if self.hows is None:
+        if self.decode_paths is None:
             return self._plain(data)
-        how = tf.cast(how, tf.int32)
-        branches = [self._plain, self._veiled, _grey, self._by_pillow]
+        decode_path = tf.cast(decode_path, tf.int32)
+        branches = [self._plain, self._over_background, _grey, self._by_pillow]
         image = tf.switch_case(
-            how % WAYS, [lambda branch=branch: branch(data) for branch in branches]
+            decode_path % DECODE_PATHS,
+            [lambda branch=branch: branch(data) for branch in branches],
         )
-        return upright(image, how // WAYS) if self._turned else image
+        return upright(image, decode_path // DECODE_PATHS) if self._rotates else image
 
     def fault(self, data: bytes, row: int) -> tuple[str, str] | None:
-        """The decoder that fails on a row's bytes, and its words; None where it reads them."""
+        """The decoder that fails on a row's bytes, and its message; None if they can be read."""
         import tensorflow as tf
 
-        how = 0 if self.hows is None else self.hows[row]
+        decode_path = 0 if self.decode_paths is None else self.decode_paths[row]
         try:
-            if how % WAYS == PILLOW:
+            if decode_path % DECODE_PATHS == PILLOW:
                 picture(io.BytesIO(data), self._spec)
             else:
-                self._resize(self(data, how))
+                self._resize(self(data, decode_path))
         except tf.errors.OpError as error:
-            return "TensorFlow", tensorflow_words(error)
-        except Exception as error:  # each of Pillow's formats fails in ways of its own
+            return "TensorFlow", tensorflow_message(error)
+        except Exception as error:  # each of Pillow's formats fails in its own ways
             return "Pillow", reason(error)
         return None
 
-    def _veiled(self, data: Any) -> Any:
-        """Over the background, rounded as Pillow does it."""
+    def _over_background(self, data: Any) -> Any:
+        """Pixels with alpha over the background, rounded as Pillow rounds."""
         import tensorflow as tf
 
         image = tf.io.decode_image(data, channels=4, expand_animations=False)
@@ -124,10 +139,10 @@ class Decoding:
 
 
 def jxl_picture(path: str, spec: BatchSpec) -> Any:
-    """A JPEG XL as a Pillow image in RGB over the background; Pillow itself does not read it.
+    """A JPEG XL as a Pillow image in RGB over the background; Pillow itself cannot read it.
 
     Raises:
-        Exception: TensorFlow's, of a file that it cannot read.
+        Exception: whatever TensorFlow raises for a file that it cannot read.
     """
     import tensorflow as tf
     from PIL import Image
@@ -151,38 +166,30 @@ def _all_jpeg(manifest: Manifest) -> bool:
     )
 
 
-def upright(image: Any, turn: Any) -> Any:
-    """Undo EXIF orientation `turn` + 1."""
+def upright(image: Any, index: Any) -> Any:
+    """Undo EXIF orientation `index` + 1."""
     import tensorflow as tf
 
-    def across(image: Any) -> Any:
+    def transposed(image: Any) -> Any:
         return tf.transpose(image, (1, 0, 2))
 
-    undone = [
+    branches = [
         lambda: image,
         lambda: tf.reverse(image, [1]),
         lambda: tf.reverse(image, [0, 1]),
         lambda: tf.reverse(image, [0]),
-        lambda: across(image),
-        lambda: tf.reverse(across(image), [1]),
-        lambda: tf.reverse(across(image), [0, 1]),
-        lambda: tf.reverse(across(image), [0]),
+        lambda: transposed(image),
+        lambda: tf.reverse(transposed(image), [1]),
+        lambda: tf.reverse(transposed(image), [0, 1]),
+        lambda: tf.reverse(transposed(image), [0]),
     ]
-    return tf.switch_case(turn, undone)
-
-
-def _spare(height: Any, width: Any, spec: BatchSpec) -> Any:
-    """How many times the image may shrink before it has fewer pixels than the batch needs."""
-    import tensorflow as tf
-
-    larger = tf.maximum if spec.resize == "pad" else tf.minimum
-    return larger(height, width) / float(spec.image_size)
+    return tf.switch_case(index, branches)
 
 
 def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
-    """From uint8 `[height, width, 3]` to `[image_size, image_size, 3]`, 0 to 255.
+    """A function from uint8 `[height, width, 3]` to `[image_size, image_size, 3]`, 0 to 255.
 
-    The result is uint8 with "nearest" and float32, not rounded, with "bilinear".
+    It returns uint8 with "nearest" and float32, not rounded, with "bilinear".
     """
     import tensorflow as tf
 
@@ -203,15 +210,17 @@ def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
 
 
 def _padded(image: Any, spec: BatchSpec) -> Any:
-    """As tf.image.resize_with_pad does it, but for images so long that nothing of them is left."""
+    """Fitted into the square and centred on black; `resize_with_pad` fails on long images."""
     import tensorflow as tf
 
+    def whole(length: Any) -> Any:
+        return tf.cast(length, tf.int32)
+
     side = spec.image_size
-    shape = tf.cast(tf.shape(image)[:2], tf.float64)
-    fitted = tf.cast(shape / (tf.reduce_max(shape) / side), tf.int32)
-    size = tf.maximum(fitted, 1)
+    shape = tf.cast(tf.shape(image), tf.float64)
+    size = padded_size(shape[0], shape[1], side, larger=tf.maximum, whole=whole)
     image = tf.image.resize(image, size, spec.interpolation, antialias=spec.antialias)
-    top, left = (side - size[0]) // 2, (side - size[1]) // 2
+    top, left = (centred(length, side) for length in size)
     return tf.image.pad_to_bounding_box(image, top, left, side, side)
 
 
@@ -219,8 +228,7 @@ def _centre_square(image: Any) -> Any:
     import tensorflow as tf
 
     shape = tf.shape(image)
-    side = tf.minimum(shape[0], shape[1])
-    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+    top, left, side = centre_square(shape[0], shape[1], smaller=tf.minimum)
     return image[top : top + side, left : left + side]
 
 
@@ -235,44 +243,45 @@ def to_range(images: Any, spec: BatchSpec) -> Any:
     """Pixels of 0 to 255 as float32 in the spec's value range."""
     import tensorflow as tf
 
-    images = tf.cast(images, tf.float32) * _alike(spec.scale)
-    return images + _alike(spec.offset) if any(spec.offset) else images
+    images = tf.cast(images, tf.float32) * _scalar_if_equal(spec.scale)
+    return images + _scalar_if_equal(spec.offset) if any(spec.offset) else images
 
 
-def _alike(channels: Channels) -> Any:
-    """One number for all channels where they are equal: far faster than one for each."""
+def _scalar_if_equal(channels: Channels) -> Any:
+    """One number for all channels if they are equal: far faster than one per channel."""
     return channels[0] if len(set(channels)) == 1 else list(channels)
 
 
-def changed(images: Any, draws: Any, spec: BatchSpec) -> Any:
-    """What the host has to change in pixels of 0 to 255; one image and its draws, or a batch.
+def augment(images: Any, draws: Any, spec: BatchSpec) -> Any:
+    """Pixels of 0 to 255 after the host's part of the augmentation; an image or a batch.
 
-    Flips are TensorFlow's own and leave the dtype as it is, all else gives uint8 and needs a batch.
+    Flips are TensorFlow's own and keep the dtype; everything else is OpenCV's, needs a batch and
+    returns uint8.
     """
     import tensorflow as tf
 
-    augment = spec.augment.on_host
-    if not augment:
+    on_host = spec.augment.on_host
+    if not on_host:
         return images
-    if augment.only_flips:
-        return mirrored(images, draws[..., FLIP] > 0)
+    if on_host.only_flips:
+        return flip(images, draws[..., FLIP] > 0)
 
-    def on_host(images: Any, draws: Any) -> Any:
+    def by_opencv(images: Any, draws: Any) -> Any:
         return augmented(images, spec.augment.for_host(draws))
 
     pixels = to_bytes(images)
-    made = tf.numpy_function(on_host, [pixels, draws], tf.uint8)
-    return tf.ensure_shape(made, pixels.shape)
+    result = tf.numpy_function(by_opencv, [pixels, draws], tf.uint8)
+    return tf.ensure_shape(result, pixels.shape)
 
 
-def mirrored(images: Any, flips: Any) -> Any:
+def flip(images: Any, flips: Any) -> Any:
     """Mirror the flagged images: one image and a flag, or a batch and its flags."""
     import tensorflow as tf
 
     if images.shape.rank == 3:
         return tf.cond(flips, lambda: tf.reverse(images, [1]), lambda: images)
-    # tf.reverse has a fast path for rank 3 alone, and tf.where is slow where it must broadcast:
-    # together 5 times the rate of the plain words for it.
+    # tf.reverse has a fast path for rank 3 only, and tf.where is slow if it has to broadcast: this
+    # is 5 times as fast as the obvious tf.where(flips, tf.reverse(images), images).
     lines = tf.reshape(images, (-1, images.shape[2], 3))
-    turned = tf.reshape(tf.reverse(lines, [1]), tf.shape(images))
-    return tf.raw_ops.Select(condition=flips, x=turned, y=images)
+    mirrored = tf.reshape(tf.reverse(lines, [1]), tf.shape(images))
+    return tf.raw_ops.Select(condition=flips, x=mirrored, y=images)

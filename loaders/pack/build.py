@@ -1,4 +1,4 @@
-"""Prepares all rows of a manifest as a pack, on all cores."""
+"""Packs all rows of a manifest, on all cores."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.libjpeg import Decode, LiveImages
-from feedbench.loaders.images.resize import fit_into, one_thread_each, shrunk
+from feedbench.loaders.images.resize import disable_opencv_threads, fit_into, shrunk
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.pack.pack import About, Kind, Pack, arrays_of, fields_of, row_hash
-from feedbench.loaders.pack.writer import PackWriter, check_room
+from feedbench.loaders.pack.pack import About, Entry, Kind, Pack, arrays_of, fields_of, row_hash
+from feedbench.loaders.pack.writer import PackWriter, check_space
 
 Pixels = NDArray[np.uint8]
-_ROUND = 512  # rows that are handed out before the next are
-_SAMPLE = 64  # rows whose JPEGs tell how large all will be
-_RECORD_BYTES = 120  # what a record holds besides its JPEG
+_CHUNK = 512  # rows that are handed to the threads at a time
+_SAMPLE = 64  # rows whose JPEGs are encoded to estimate the size of all
+_RECORD_BYTES = 120  # of a record besides its JPEG
 
 
 @dataclass(frozen=True)
 class Packing:
-    """What is to be packed, and how.
+    """What to pack, and how.
 
     Attributes:
-        side: of a JPEG, at most, pixels; smaller images stay as they are.
-        quality: of a JPEG, libjpeg's 1 to 100.
+        side: largest side of a JPEG in pixels; smaller images keep their size.
+        quality: of the JPEGs, libjpeg's 1 to 100.
     """
 
     manifest: Manifest
@@ -45,7 +45,7 @@ class Packing:
 
     @property
     def about(self) -> About:
-        """What the pack will hold."""
+        """The description of the pack."""
         if self.kind == "arrays":
             return arrays_of(self.manifest, self.spec, self.decode)
         return About(
@@ -59,20 +59,20 @@ class Packing:
         )
 
     def size(self) -> int:
-        """Bytes that the pack will take: of arrays exactly, of JPEGs by a sample.
+        """Size of the pack in bytes: exact for arrays, estimated from a sample for JPEGs.
 
         Raises:
             ImageError: no image of the sample can be read.
         """
         if self.kind == "arrays":
             return len(self.manifest) * self.spec.image_size**2 * 3
-        one_thread_each()
+        disable_opencv_threads()
         rows = np.unique(np.linspace(0, len(self.manifest) - 1, _SAMPLE).astype(np.int64))
-        made = Made(self)
+        encode = RowEncoder(self)
         sizes, last = [], None
         for row in rows.tolist():
             try:
-                sizes.append(made(row).nbytes + _RECORD_BYTES)
+                sizes.append(encode(row).nbytes + _RECORD_BYTES)
             except ImageError as error:
                 last = error
         if last is not None and not sizes:
@@ -80,18 +80,18 @@ class Packing:
         return int(np.mean(sizes) * len(self.manifest))
 
 
-class Made:
-    """A row's bytes as the pack holds them; called on several threads at once."""
+class RowEncoder:
+    """From a row to its bytes in the pack; called on several threads at once."""
 
     def __init__(self, packing: Packing) -> None:
-        # Scaled decoding must leave as many pixels as the pack is to hold.
+        # Scaled decoding must keep the pixels that the pack needs.
         side = packing.spec.image_size if packing.kind == "arrays" else packing.side
-        wanted = packing.spec.model_copy(update={"image_size": side})
+        spec = packing.spec.model_copy(update={"image_size": side})
         if packing.kind == "jpeg":
-            wanted = wanted.model_copy(update={"resize": "pad"})
+            spec = spec.model_copy(update={"resize": "pad"})
         self._packing = packing
-        self._spec = wanted
-        self._images = LiveImages(packing.manifest, wanted, packing.decode)
+        self._spec = spec
+        self._images = LiveImages(packing.manifest, spec, packing.decode)
 
     def __call__(self, row: int) -> Pixels:
         """Pixels uint8 `[side, side, 3]`, or the bytes of a JPEG, uint8 `[length]`.
@@ -117,15 +117,15 @@ class Made:
 
 @contextmanager
 def opened(packing: Packing, folder: Path) -> Iterator[PackWriter]:
-    """The pack in the making, new or gone on with.
+    """A writer for the pack, which may have been started before.
 
     Raises:
-        SettingsError: the folder cannot be used, or the disk has too little room.
+        SettingsError: the folder cannot be used, or the disk has too little space.
     """
     about = packing.about
     if packing.kind == "jpeg":
         folder.mkdir(parents=True, exist_ok=True)
-        check_room(folder, packing.size())
+        check_space(folder, packing.size())
     writer = PackWriter(folder, about, packing.manifest)
     try:
         yield writer
@@ -136,19 +136,19 @@ def opened(packing: Packing, folder: Path) -> Iterator[PackWriter]:
 def fill(
     packing: Packing, writer: PackWriter, faults: Faults, advance: Callable[[int], None]
 ) -> None:
-    """Write all rows that are missing and make the pack whole.
+    """Write all missing rows and complete the pack.
 
     Raises:
         LoaderError: an image cannot be read and may not be left out, or the disk is full.
     """
-    one_thread_each()
-    made, labels = Made(packing), packing.manifest.labels
+    disable_opencv_threads()
+    encode, labels = RowEncoder(packing), packing.manifest.labels
 
-    def one(row: int) -> None:
+    def write(row: int) -> None:
         try:
-            data = made(row)
+            data = encode(row)
         except ImageError as error:
-            faults.meet(error)
+            faults.add(error)
             writer.fail(row)
         else:
             writer.put(row, data, int(labels[row]))
@@ -156,28 +156,28 @@ def fill(
     missing = writer.missing()
     pool = ThreadPoolExecutor(usable_cores(), "feedbench-pack")
     try:
-        for begin in range(0, len(missing), _ROUND):
-            rows = missing[begin : begin + _ROUND].tolist()
-            for _ in pool.map(one, rows):
+        for begin in range(0, len(missing), _CHUNK):
+            rows = missing[begin : begin + _CHUNK].tolist()
+            for _ in pool.map(write, rows):
                 advance(1)
     finally:
         pool.shutdown(cancel_futures=True)
     writer.finish()
 
 
-def unsound(pack: Pack, advance: Callable[[int], None]) -> list[int]:
-    """Positions whose bytes are not those that were written."""
-    found: list[int] = []
+def corrupt_positions(pack: Pack, advance: Callable[[int], None]) -> list[int]:
+    """Positions whose bytes are not the ones that were written."""
+    corrupt: list[int] = []
 
-    def sound(entries: list[tuple[int, int, int, int, int]]) -> list[bool]:
-        return [pack.sound(entry) for entry in entries]
+    def check(entries: list[Entry]) -> list[bool]:
+        return [pack.is_intact(entry) for entry in entries]
 
     with ThreadPoolExecutor(usable_cores()) as pool:
-        pieces = [
-            pack.entries(np.arange(begin, min(begin + _ROUND, len(pack))))
-            for begin in range(0, len(pack), _ROUND)
+        chunks = [
+            pack.entries(np.arange(begin, min(begin + _CHUNK, len(pack))))
+            for begin in range(0, len(pack), _CHUNK)
         ]
-        for number, answers in enumerate(pool.map(sound, pieces)):
-            found += [number * _ROUND + place for place, well in enumerate(answers) if not well]
-            advance(len(answers))
-    return found
+        for number, intact in enumerate(pool.map(check, chunks)):
+            corrupt += [number * _CHUNK + place for place, good in enumerate(intact) if not good]
+            advance(len(intact))
+    return corrupt

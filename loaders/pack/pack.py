@@ -1,13 +1,14 @@
-"""Images prepared once, in a folder: shards, an index by row, and the manifest of what they are.
+"""A pack: images prepared once, in a folder of shards with an index by row.
 
-    pack.json         what it is; written last, so a folder without it is not a whole pack
-    manifest.parquet  the rows, as a scan lists them
-    index.npy         ENTRY a row: shard, place, CRC-32
+    pack.json         description; written last, so a folder without it is not a complete pack
+    manifest.parquet  the rows, as listed by a scan
+    index.npy         an ENTRY per row: shard, offset, length, CRC-32
     images-00000.npy        arrays: uint8 `[rows, side, side, 3]`
-    images-00000.tfrecord   jpeg: a tf.train.Example a record
+    images-00000.tfrecord   jpeg: a tf.train.Example per record
 
-Rows are read by a call into the batch's own memory. Mapped memory would save a fifth of the time
-of a copy, but it counts as the process's own, and a file cut short would end the process.
+Rows are read by system calls into the batch's own memory. Mapping the files would save a fifth of
+the time of a copy, but mapped memory counts as the process's own, and a truncated file would kill
+the process.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 
 ABOUT, MANIFEST, INDEX = "pack.json", "manifest.parquet", "index.npy"
+PARTIAL = ".partial"  # ends the names of files until the pack is complete
 SCHEMA_NUMBER = 1
 ABSENT, THERE, FAILED = 0, 1, 2
 ENTRY = np.dtype(
@@ -39,23 +41,23 @@ ENTRY = np.dtype(
 Entry = tuple[int, int, int, int, int]  # the fields of ENTRY
 Kind = Literal["arrays", "jpeg"]
 Pixels = NDArray[np.uint8]
-# What a picture depends on before it is augmented and brought into range.
+# What an image depends on before it is augmented and brought into range.
 ARRAYS_FIELDS = ("image_size", "resize", "interpolation", "antialias", "orientation", "background")
 JPEG_FIELDS = ("orientation", "background")
 
 
 class About(Frozen):
-    """What a pack holds.
+    """The description of a pack.
 
     Attributes:
         kind: arrays of resized pixels, or JPEGs.
-        fields: those of the batch spec that the pictures depend on.
-        decode: how the originals were decoded, full or scaled.
-        side: of a JPEG, at most, in pixels.
-        quality: of a JPEG, libjpeg's 1 to 100.
+        fields: the batch spec's fields that the images depend on.
+        decode: how the original files were decoded, full or scaled.
+        side: largest side of a JPEG in pixels.
+        quality: of the JPEGs, libjpeg's 1 to 100.
         rows: a hash of the manifest's rows.
-        images: rows of the manifest.
-        shards: files in their order.
+        images: number of rows in the manifest.
+        shards: names of the files with the images, in order.
     """
 
     schema_number: int = SCHEMA_NUMBER
@@ -70,18 +72,18 @@ class About(Frozen):
 
 
 def fields_of(spec: BatchSpec, kind: Kind) -> dict[str, Any]:
-    """What of a spec the pictures of a pack depend on."""
+    """The fields of a spec that the images of a pack depend on, as plain values."""
     values = spec.model_dump(mode="json")
     return {name: values[name] for name in (ARRAYS_FIELDS if kind == "arrays" else JPEG_FIELDS)}
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a whole pack."""
+    """Whether a folder holds a complete pack."""
     return (folder / ABOUT).exists()
 
 
 def arrays_of(manifest: Manifest, spec: BatchSpec, decode: str = "full") -> About:
-    """What a pack of these rows' pixels holds."""
+    """The description of a pack with the pixels of these rows."""
     return About(
         kind="arrays",
         fields=fields_of(spec, "arrays"),
@@ -92,7 +94,7 @@ def arrays_of(manifest: Manifest, spec: BatchSpec, decode: str = "full") -> Abou
 
 
 def row_hash(manifest: Manifest) -> str:
-    """A hash of the rows and, where an audit knows them, of their files' bytes."""
+    """A hash of the rows and, after an audit, of their files' bytes."""
     digest = hashlib.sha256(manifest.fingerprint().encode())
     if manifest.audited:
         for batch in manifest.table.select(["digest"]).to_batches(max_chunksize=65_536):
@@ -101,18 +103,18 @@ def row_hash(manifest: Manifest) -> str:
 
 
 def pack_folder(parent: Path, about: About) -> Path:
-    """The folder of one pack among others: named by all that its pixels depend on."""
+    """The folder of one pack among others, named after everything that its images depend on."""
     return parent / hashlib.sha256(about.model_dump_json().encode()).hexdigest()[:16]
 
 
 class Pack:
-    """A whole pack, open for reading by any number of threads."""
+    """A complete pack, open for reading by any number of threads."""
 
     def __init__(self, folder: Path) -> None:
         """Open its files.
 
         Raises:
-            SettingsError: it is not a whole pack.
+            SettingsError: the folder does not hold a complete pack.
         """
         self.folder = folder
         self.about = read_about(folder)
@@ -141,35 +143,35 @@ class Pack:
         return data.tobytes()
 
     def entries(self, positions: Rows) -> list[Entry]:
-        """What the index says of some rows."""
+        """The index entries of some rows."""
         entries: list[Entry] = self.index[positions].tolist()
         return entries
 
     def read(self, entry: Entry, into: Pixels) -> bool:
-        """Fill `into`, uint8 of the row's length, contiguous; whether the file held it all."""
+        """Fill `into`, contiguous uint8 of the row's length; False if the file is truncated."""
         return read_into(self._files[entry[0]], into, entry[1])
 
-    def sound(self, entry: Entry) -> bool:
-        """Whether a row's bytes are those that were written."""
+    def is_intact(self, entry: Entry) -> bool:
+        """Whether a row's bytes are the ones that were written."""
         _, _, length, crc32, state = entry
         data = np.empty(length, np.uint8)
         return state == FAILED or (self.read(entry, data) and zlib.crc32(data.data) == crc32)
 
     def positions(self, manifest: Manifest) -> Rows:
-        """Where each row of a manifest is in the pack, int64.
+        """The position of each row of a manifest in the pack, int64 `[rows]`.
 
         Raises:
-            SettingsError: a row is not in it, or its file has changed since.
+            SettingsError: a row is not in the pack, or its file has changed since.
         """
         packed = manifest_of(self.folder)
-        found = pc.index_in(manifest.table["path"], packed.table["path"])
-        if found.null_count:
-            first = int(pc.index(pc.is_null(found), True).as_py())
+        indices = pc.index_in(manifest.table["path"], packed.table["path"])
+        if indices.null_count:
+            first = int(pc.index(pc.is_null(indices), True).as_py())
             raise SettingsError(
-                f"pack {self.folder}: {os.fsdecode(manifest.name(first))} is not in it, nor are "
-                f"{found.null_count - 1:,} others; pack the data again into a new folder"
+                f"pack {self.folder}: does not contain {os.fsdecode(manifest.name(first))} and "
+                f"{indices.null_count - 1:,} other images; pack the data again into a new folder"
             )
-        positions: Rows = np.asarray(found.combine_chunks().to_numpy()).astype(np.int64)
+        positions: Rows = np.asarray(indices.combine_chunks().to_numpy()).astype(np.int64)
         self._check_unchanged(manifest, packed, positions)
         return positions
 
@@ -182,8 +184,8 @@ class Pack:
     def _check_unchanged(self, manifest: Manifest, packed: Manifest, positions: Rows) -> None:
         if not (manifest.audited and packed.audited):
             return
-        then = packed.table["digest"].take(positions)
-        differs = pc.fill_null(pc.not_equal(manifest.table["digest"], then), False)
+        before = packed.table["digest"].take(positions)
+        differs = pc.fill_null(pc.not_equal(manifest.table["digest"], before), False)
         if (first := int(pc.index(differs, True).as_py())) >= 0:
             raise SettingsError(
                 f"pack {self.folder}: {os.fsdecode(manifest.name(first))} has changed since it was "
@@ -192,22 +194,22 @@ class Pack:
 
 
 def read_about(folder: Path) -> About:
-    """What a whole pack holds.
+    """The description of a complete pack.
 
     Raises:
-        SettingsError: there is none in the folder, or it is of a later version.
+        SettingsError: there is none in the folder, or a newer version wrote it.
     """
     try:
         values = json.loads((folder / ABOUT).read_text())
     except FileNotFoundError:
         raise SettingsError(
-            f"pack {folder}: no {ABOUT} in it, so it is no whole pack; make one, or go on with "
-            "one, by feedbench pack"
+            f"pack {folder}: not a complete pack, it has no {ABOUT}; create or resume it with "
+            "feedbench pack"
         ) from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"pack {folder}: {ABOUT}: {error}") from error
     if values.get("schema_number", 0) > SCHEMA_NUMBER:
-        raise SettingsError(f"pack {folder}: made by a later feedbench; upgrade or pack again")
+        raise SettingsError(f"pack {folder}: written by a newer Feedbench; upgrade or pack again")
     try:
         return About.model_validate(values)
     except ValidationError as error:
@@ -215,37 +217,37 @@ def read_about(folder: Path) -> About:
 
 
 def check_about(pack: Pack, wanted: About) -> None:
-    """Refuse a pack that is another one than was asked for.
+    """Refuse a pack that differs from the wanted one.
 
     Raises:
-        SettingsError: it is; the text names the field.
+        SettingsError: it differs; the message names the field.
     """
-    there = pack.about.model_dump(exclude={"shards"})
+    existing = pack.about.model_dump(exclude={"shards"})
     for name, value in wanted.model_dump(exclude={"shards"}).items():
-        if there[name] != value:
+        if existing[name] != value:
             raise SettingsError(
-                f"pack {pack.folder}: {name} was {there[name]!r} when it was made, and is "
-                f"{value!r}; name another folder"
+                f"pack {pack.folder}: exists with {name} {existing[name]!r}, not {value!r}; name "
+                "another folder"
             )
 
 
 def check_spec(pack: Pack, spec: BatchSpec) -> None:
-    """Refuse batches that a pack's pictures cannot become.
+    """Refuse a spec for which a pack holds other images.
 
     Raises:
-        SpecError: a field differs from that of the packing; the text names it.
+        SpecError: a field differs from that of the pack; the message names it.
     """
     for name, value in fields_of(spec, pack.about.kind).items():
         packed = pack.about.fields[name]
         if value != packed:
             raise SpecError(
-                f"pack {pack.folder}: {name} was {packed!r} when it was packed, the batch spec has "
-                f"{value!r}; ask for {packed!r} or pack again"
+                f"pack {pack.folder}: packed with {name} {packed!r}, the batch spec has {value!r}; "
+                f"set {name} to {packed!r} or pack again"
             )
 
 
 def read_into(file: int, into: Pixels, offset: int) -> bool:
-    """Fill contiguous memory from a place of a file; whether it had so many bytes."""
+    """Fill contiguous memory from an offset in a file; False if the file ends before."""
     view = into.reshape(-1).data
     while view and (count := os.preadv(file, [view], offset)):
         view, offset = view[count:], offset + count

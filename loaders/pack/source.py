@@ -1,4 +1,4 @@
-"""The pictures of a pack, as a pool of threads asks for them."""
+"""A pack as the source of a pool of threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def source_of(pack: Pack, manifest: Manifest, spec: BatchSpec, decode: Decode) -> Source:
-    """A pack's pictures for the rows of a manifest.
+    """A source that reads the rows of a manifest from a pack.
 
     Raises:
         SettingsError: a row is not in the pack, or its file has changed since.
@@ -31,7 +31,7 @@ def source_of(pack: Pack, manifest: Manifest, spec: BatchSpec, decode: Decode) -
 
 
 class Arrays:
-    """Rows of pixels as the batch wants them."""
+    """Rows of finished pixels, copied straight into the batch."""
 
     def __init__(self, pack: Pack, manifest: Manifest) -> None:
         self._pack = pack
@@ -39,23 +39,23 @@ class Arrays:
         self._positions = pack.positions(manifest)
 
     def find(self, rows: Rows) -> list[Entry]:
-        """Where each row is."""
+        """The index entry of each row."""
         return self._pack.entries(self._positions[rows])
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
-        """Write one row's picture.
+        """Write the image of one row.
 
         Raises:
-            ImageError: it could not be read when it was packed, or the pack has been cut.
+            ImageError: it could not be read when it was packed, or the pack is truncated.
         """
         if item[4] == FAILED:
             raise self.failed(row, "it could not be read when it was packed")
         if not self._pack.read(item, into):
-            raise self.failed(row, "a file of it has been cut short")
+            raise self.failed(row, "one of its files is truncated")
 
-    def failed(self, row: int, words: str) -> ImageError:
-        """What to say of a row that the pack cannot give."""
-        return ImageError(self._manifest.path(row), row, f"pack {self._pack.folder}", words)
+    def failed(self, row: int, reason: str) -> ImageError:
+        """The error for a row that the pack cannot provide."""
+        return ImageError(self._manifest.path(row), row, f"pack {self._pack.folder}", reason)
 
 
 class Jpegs(Arrays):
@@ -68,10 +68,10 @@ class Jpegs(Arrays):
         self._bytes, self._decoded = Scratch(), Scratch()
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
-        """Write one row's picture.
+        """Write the image of one row.
 
         Raises:
-            ImageError: it could not be read when it was packed, or the pack has been changed.
+            ImageError: it could not be read when it was packed, or the pack has changed since.
         """
         data = self._bytes(item[2])[: item[2]]
         super().load(row, item, data)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec
-from feedbench.loaders.images.host_augment import finished
+from feedbench.loaders.images.host_augment import augment_to_range
 from feedbench.loaders.images.pillow import fitted, picture
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.stages.draws import flips
@@ -72,7 +72,7 @@ class PillowWork:
         batch = [images[index % len(images)] for index in range(size)]
         draws = flips(size, self._spec)
         while True:
-            finished(np.stack(batch), draws, self._spec)
+            augment_to_range(np.stack(batch), draws, self._spec)
             yield size
 
     def _decoded(self, index: int) -> Any:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec, Dtype
-from feedbench.loaders.images.host_augment import changer, ranged
+from feedbench.loaders.images.host_augment import augmenter, to_range
 from feedbench.loaders.images.libjpeg import Decode, LiveImages, read_file
-from feedbench.loaders.images.resize import fit_into, one_thread_each
+from feedbench.loaders.images.resize import disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.stages.stage import (
@@ -100,10 +100,10 @@ class DecodingWork:
 
     def transform(self, cores: int) -> Run:
         """Resizing into memory that is there already, and augmenting."""
-        one_thread_each()
+        disable_opencv_threads()
         side, pictures = self._spec.image_size, self._pictures
         own = _Own(lambda: np.empty((1, side, side, 3), np.uint8))
-        change, draws = changer(self._spec), _draws(len(pictures), self._spec)
+        change, draws = augmenter(self._spec), _draws(len(pictures), self._spec)
 
         def work(index: int) -> None:
             into = own.memory
@@ -143,10 +143,10 @@ class _Augmenting:
     """Augmenting one image in place."""
 
     def __init__(self, spec: BatchSpec) -> None:
-        one_thread_each()
+        disable_opencv_threads()
         side = spec.image_size
         self._own = _Own(lambda: np.full((1, side, side, 3), 127, np.uint8))
-        self._change, self._draws = changer(spec), _draws(_PIECE, spec)
+        self._change, self._draws = augmenter(spec), _draws(_PIECE, spec)
 
     def __call__(self, index: int) -> None:
         self._change(self._own.memory, self._draws[index : index + 1])
@@ -161,7 +161,7 @@ class _Gathering:
     """
 
     def __init__(self, rows: int, spec: BatchSpec, dtype: Dtype) -> None:
-        one_thread_each()
+        disable_opencv_threads()
         side = spec.image_size
         held = min(rows, max(1, HELD_BYTES // (3 * side**2)))
         self.images = min(_PIECE, spec.batch_size)
@@ -170,7 +170,7 @@ class _Gathering:
         self._cache = RowCache(np.full((held, side, side, 3), 127, np.uint8))
         self._rows = np.random.default_rng(0).integers(held, size=(self.pieces, self.images))
         self._own = _Own(lambda: np.empty((self.images, side, side, 3), np.uint8))
-        self._change, self._draws = changer(spec), _draws(self.images, spec)
+        self._change, self._draws = augmenter(spec), _draws(self.images, spec)
         self._spec, self._float = spec, dtype == "float32"
 
     def __call__(self, piece: int) -> None:
@@ -179,7 +179,7 @@ class _Gathering:
             self._cache.copy(row, into)
         self._change(batch, self._draws)
         if self._float:
-            ranged(batch.astype(np.float32), self._spec)
+            to_range(batch.astype(np.float32), self._spec)
 
 
 def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
@@ -192,11 +192,11 @@ def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
         side = spec.image_size
         own = _Own(lambda: np.full((images, side, side, 3), 127, np.uint8))
         return on_threads(
-            lambda _: ranged(own.memory.astype(np.float32), spec), cores, cores, images
+            lambda _: to_range(own.memory.astype(np.float32), spec), cores, cores, images
         )
 
     return assemble
 
 
 def _draws(count: int, spec: BatchSpec) -> Any:
-    return spec.augment.drawn(spec.seed, 0, np.arange(count))
+    return spec.augment.draw(spec.seed, 0, np.arange(count))

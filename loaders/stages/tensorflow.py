@@ -15,7 +15,7 @@ from feedbench.loaders.contract import BatchSpec, Dtype
 from feedbench.loaders.images.tensorflow import (
     Decode,
     Decoding,
-    changed,
+    augment,
     resizer,
     to_bytes,
     to_range,
@@ -44,8 +44,8 @@ class TensorFlowWork:
         """The loader's own decoder in a graph."""
         import tensorflow as tf
 
-        files = tf.data.Dataset.from_tensor_slices((self._files, self._hows))
-        return _mapped(files, lambda data, how: tf.shape(self._decoding(data, how))[0], cores)
+        files = tf.data.Dataset.from_tensor_slices((self._files, self._paths))
+        return _mapped(files, lambda data, path: tf.shape(self._decoding(data, path))[0], cores)
 
     def transform(self, cores: int) -> Run:
         """Resizing and flips in a graph."""
@@ -57,7 +57,7 @@ class TensorFlowWork:
 
         def made(place: Any, draw: Any) -> Any:
             picture = tf.reshape(pixels[place[0] : place[1]], place[2:])
-            return tf.shape(to_bytes(changed(resize(picture), draw, spec)))[0]
+            return tf.shape(to_bytes(augment(resize(picture), draw, spec)))[0]
 
         return _mapped(tf.data.Dataset.from_tensor_slices((places, draws)), made, cores)
 
@@ -85,16 +85,16 @@ class TensorFlowWork:
         return self._sample[1]
 
     @property
-    def _hows(self) -> NDArray[np.int8]:
-        rows, hows = self._sample[0], self._decoding.hows
-        return np.zeros(len(rows), np.int8) if hows is None else hows[rows]
+    def _paths(self) -> NDArray[np.int8]:
+        rows, paths = self._sample[0], self._decoding.decode_paths
+        return np.zeros(len(rows), np.int8) if paths is None else paths[rows]
 
     @cached_property
     def _pictures(self) -> list[NDArray[np.uint8]]:
         pictures: list[NDArray[np.uint8]] = []
         held = 0
-        for data, how in zip(self._files, self._hows, strict=True):
-            pictures.append(self._decoding(data, how).numpy())
+        for data, path in zip(self._files, self._paths, strict=True):
+            pictures.append(self._decoding(data, path).numpy())
             held += pictures[-1].nbytes
             if held > HELD_BYTES:
                 break
@@ -120,11 +120,11 @@ class CacheWork:
         spec, cache = self._spec, self._cache
         size, side = spec.batch_size, spec.image_size
         rows = np.random.default_rng(0).integers(self._rows, size=(_BATCHES, size))
-        draws = spec.augment.drawn(spec.seed, 0, np.arange(size))
+        draws = spec.augment.draw(spec.seed, 0, np.arange(size))
 
         def taken(rows: Any) -> Any:
             images = tf.numpy_function(cache.take, [rows], tf.uint8, stateful=True)
-            images = changed(tf.ensure_shape(images, (size, side, side, 3)), draws, spec)
+            images = augment(tf.ensure_shape(images, (size, side, side, 3)), draws, spec)
             return to_range(images, spec) if self._dtype == "float32" else to_bytes(images)
 
         batches = tf.data.Dataset.from_tensor_slices(rows).repeat()
@@ -145,7 +145,7 @@ class CacheWork:
 
 
 def _flips_alone(spec: BatchSpec) -> BatchSpec:
-    """The spec with flips alone, which are all that an image by itself is changed by."""
+    """The spec with flips alone, which are all that an image by itself is augment by."""
     augment = {"horizontal_flip": spec.augment.horizontal_flip}
     return BatchSpec.model_validate({**spec.model_dump(), "augment": augment})
 

@@ -1,4 +1,4 @@
-"""The zoo: every format and every kind of damage, with the picture that each file shows."""
+"""The zoo: files of every format and with every kind of damage, and the image of each."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 
 from feedbench.loaders import scan
 from feedbench.loaders.audit.audit import audit
-from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
 from feedbench.loaders.manifest import Manifest
 
@@ -40,10 +40,10 @@ class Zoo:
     """Files of one class.
 
     Attributes:
-        pictures: what each readable file shows, RGB, as it is stored.
-        upright: of those that are turned, what they show upright.
-        bad: files that no decoder reads, with a part of what is said of them.
-        sloppy: files that one decoder reads and another may not.
+        pictures: the image of each readable file, RGB, as stored.
+        upright: the upright image of each file with an EXIF orientation.
+        bad: files that no decoder can read, with a part of the reason.
+        sloppy: files that some decoders can read.
     """
 
     root: Path
@@ -60,9 +60,9 @@ class Zoo:
             self.pictures[name] = np.asarray(picture)
 
 
-def saved(image, kind, **how):
+def saved(image, kind, **options):
     data = io.BytesIO()
-    image.save(data, kind, **how)
+    image.save(data, kind, **options)
     return data.getvalue()
 
 
@@ -82,7 +82,7 @@ def laid_over(rgb, alpha):
 
 
 def png(width, height, depth, colours, lines):
-    """A PNG by hand: what Pillow does not write."""
+    """A PNG built by hand, of a kind that Pillow does not write."""
 
     def chunk(kind, data):
         whole = kind + data
@@ -131,7 +131,7 @@ def _plain(zoo, photo, rgb):
     zoo.put("palette.gif", saved(few, "GIF"), colours)
     both = saved(few, "GIF", save_all=True, append_images=[photo.quantize(7)])
     zoo.put("moving.gif", both, colours)
-    for name, made in {
+    for name, data in {
         "avif.avif": saved(photo, "AVIF", quality=90),
         "jpeg.jpg": saved(photo, "JPEG", quality=95, subsampling=0),
         "progressive.jpg": saved(photo, "JPEG", quality=95, subsampling=0, progressive=True),
@@ -139,7 +139,7 @@ def _plain(zoo, photo, rgb):
         "cmyk.jpg": saved(photo.convert("CMYK"), "JPEG", quality=95, subsampling=0),
         "cmyk.tiff": saved(photo.convert("CMYK"), "TIFF"),
     }.items():
-        zoo.put(name, made, decoded(made))
+        zoo.put(name, data, decoded(data))
     zoo.put("trailing.jpg", saved(photo, "JPEG", quality=95, subsampling=0) + b"more" * 50)
     zoo.pictures[b"trailing.jpg"] = zoo.pictures[b"jpeg.jpg"]
     for name in NAMES:
@@ -150,13 +150,13 @@ def _plain(zoo, photo, rgb):
 
 def _transparent(zoo, photo, rgb):
     alpha = photo.convert("L")
-    veiled = photo.convert("RGBA")
-    veiled.putalpha(alpha)
+    with_alpha = photo.convert("RGBA")
+    with_alpha.putalpha(alpha)
     picture = laid_over(rgb, np.asarray(alpha))
     for kind in ("PNG", "TIFF"):
-        zoo.put(f"veil.{kind.lower()}", saved(veiled, kind), picture)
+        zoo.put(f"veil.{kind.lower()}", saved(with_alpha, kind), picture)
     # Exact: colours under nothing are kept.
-    zoo.put("veil.webp", saved(veiled, "WEBP", lossless=True, exact=True), picture)
+    zoo.put("veil.webp", saved(with_alpha, "WEBP", lossless=True, exact=True), picture)
     few = photo.quantize(20)
     hole = np.asarray(few) == 3
     colours = np.where(hole[..., None], np.uint8(BACKGROUND), np.asarray(few.convert("RGB")))
@@ -226,9 +226,9 @@ def _damaged(zoo, photo):
     noise = random.integers(0, 256, 2_000, np.uint8).tobytes()
     wrong = bytearray(whole)
     wrong[whole.index(b"IHDR") + 20] ^= 255  # of the header's own check sum
-    for name, data, said in (
+    for name, data, reason in (
         ("empty.jpg", b"", "empty"),
-        ("text.jpg", b"not a photograph", "no image format"),
+        ("text.jpg", b"not a photograph", "unknown image format"),
         ("half.jpg", jpeg[: len(jpeg) // 2], "truncated"),
         ("half.png", whole[: len(whole) // 2], "truncated"),
         ("noise.png", whole[:33] + noise, ""),
@@ -236,7 +236,7 @@ def _damaged(zoo, photo):
         ("bomb.png", png(30_000, 30_000, 8, 2, [b""]), "refused: 30,000 × 30,000 pixels"),
     ):
         zoo.put(name, data)
-        zoo.bad[name.encode()] = said
+        zoo.bad[name.encode()] = reason
     zoo.put("no-end.jpg", jpeg[:-2])
     zoo.sloppy.add(b"no-end.jpg")
     (zoo.root / "any" / "folder.jpg").mkdir()
@@ -245,20 +245,20 @@ def _damaged(zoo, photo):
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory) -> Zoo:
-    made = Zoo(tmp_path_factory.mktemp("zoo"))
-    (made.root / "any").mkdir()
-    fill(made)
-    return made
+    zoo = Zoo(tmp_path_factory.mktemp("zoo"))
+    (zoo.root / "any").mkdir()
+    fill(zoo)
+    return zoo
 
 
 @pytest.fixture(scope="session")
 def audited(zoo, tmp_path_factory) -> Manifest:
-    """The zoo's manifest with what an audit found in its files."""
+    """The zoo's manifest after an audit."""
     store = Store(tmp_path_factory.mktemp("store"))
     return audit(
         scan(zoo.root, validation=0, test=0),
         store,
-        Limits(),
+        ProbeLimits(),
         processes=2,
         start=lambda total: lambda count: None,
     )

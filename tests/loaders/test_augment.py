@@ -1,4 +1,4 @@
-"""What is drawn, what it does to an image, and that all loaders do the same."""
+"""The draws, their effect on an image, and that all loaders apply them alike."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ from feedbench.loaders.augment import (
     QUALITY,
     ZOOM,
 )
-from feedbench.loaders.images.host_augment import augmented, ranged
-from feedbench.loaders.images.tensorflow import to_range
+from feedbench.loaders.images.host_augment import augmented, to_range
+from feedbench.loaders.images.tensorflow import to_range as to_range_by_tensorflow
 
 ALL = Augment(
     horizontal_flip=True,
@@ -28,7 +28,7 @@ ALL = Augment(
     contrast=0.2,
     jpeg_quality=(40, 90),
 )
-MAKERS = [
+VARIANTS = [
     ("keras_pil", {}),
     ("keras_pil", {"workers": 2}),
     ("keras_directory", {}),
@@ -42,23 +42,23 @@ MAKERS = [
 
 @pytest.fixture(scope="module")
 def smooth() -> np.ndarray:
-    """A picture without sharp edges, so that resampling changes little beside what it is to do."""
+    """An image without sharp edges, on which resampling filters differ little."""
     y, x = np.mgrid[:64, :64] / 63
     return np.stack([255 * x, 255 * y, 127 + 100 * np.sin(3 * x * y)], -1).astype(np.uint8)
 
 
 def draw(**columns) -> np.ndarray:
-    made = NEUTRAL.copy()
+    values = NEUTRAL.copy()
     for name, value in columns.items():
-        made[globals()[name]] = value
-    return made[None]
+        values[globals()[name]] = value
+    return values[None]
 
 
-def many(augment, rows=4_000, **how):
-    return augment.drawn(1, np.zeros(rows, int), np.arange(rows), **how)
+def many(augment, rows=4_000):
+    return augment.draw(1, np.zeros(rows, int), np.arange(rows))
 
 
-def test_draws_fill_their_ranges_and_no_more():
+def test_draws_are_uniform_within_their_ranges():
     drawn = many(ALL)
     for column, low, high in [
         (ANGLE, -20, 20),
@@ -80,37 +80,37 @@ def test_draws_fill_their_ranges_and_no_more():
 def test_a_draw_is_fixed_by_seed_epoch_row_and_copy():
     one = many(ALL)
     assert np.array_equal(one, many(ALL))
-    assert np.array_equal(one[[7, 3]], ALL.drawn(1, np.zeros(2, int), np.array([7, 3])))
+    assert np.array_equal(one[[7, 3]], ALL.draw(1, np.zeros(2, int), np.array([7, 3])))
     others = [
-        ALL.drawn(2, np.zeros(9, int), np.arange(9)),
-        ALL.drawn(1, np.ones(9, int), np.arange(9)),
-        ALL.drawn(1, np.zeros(9, int), np.arange(9), np.ones(9, int)),
+        ALL.draw(2, np.zeros(9, int), np.arange(9)),
+        ALL.draw(1, np.ones(9, int), np.arange(9)),
+        ALL.draw(1, np.zeros(9, int), np.arange(9), np.ones(9, int)),
     ]
     for other in others:
         assert (other[:, ANGLE] != one[:9, ANGLE]).all()
     assert np.array_equal(many(Augment()), np.tile(NEUTRAL, (4_000, 1)))
 
 
-def test_each_change_does_what_it_says(smooth):
+def test_each_augmentation_has_its_effect(smooth):
     batch = smooth[None]
 
-    def changed(**columns):
+    def augment(**columns):
         return augmented(batch, draw(**columns))[0].astype(int)
 
-    assert np.array_equal(changed(), smooth)
-    assert np.array_equal(changed(FLIP=1), smooth[:, ::-1])
-    assert np.abs(changed(ANGLE=90) - np.rot90(smooth)).max() <= 1
-    assert np.abs(changed(ANGLE=180) - smooth[::-1, ::-1]).max() <= 1
+    assert np.array_equal(augment(), smooth)
+    assert np.array_equal(augment(FLIP=1), smooth[:, ::-1])
+    assert np.abs(augment(ANGLE=90) - np.rot90(smooth)).max() <= 1
+    assert np.abs(augment(ANGLE=180) - smooth[::-1, ::-1]).max() <= 1
     middle = np.asarray(Image.fromarray(smooth).resize((64, 64), 2, (16, 16, 48, 48)), int)
-    assert np.abs(changed(CROP=0.5) - middle)[2:-2, 2:-2].max() <= 3
-    assert np.abs(changed(ZOOM=2) - middle)[2:-2, 2:-2].max() <= 3
+    assert np.abs(augment(CROP=0.5) - middle)[2:-2, 2:-2].max() <= 3
+    assert np.abs(augment(ZOOM=2) - middle)[2:-2, 2:-2].max() <= 3
     corner = np.asarray(Image.fromarray(smooth).resize((64, 64), 2, (0, 32, 32, 64)), int)
-    assert np.abs(changed(CROP=0.5, LEFT=-1, TOP=1) - corner)[2:-2, 2:-2].max() <= 3
+    assert np.abs(augment(CROP=0.5, LEFT=-1, TOP=1) - corner)[2:-2, 2:-2].max() <= 3
     brighter = np.clip(smooth.astype(int) + 51, 0, 255)
-    assert np.abs(changed(BRIGHTNESS=0.2) - brighter).max() <= 1
+    assert np.abs(augment(BRIGHTNESS=0.2) - brighter).max() <= 1
     mean = smooth.mean((0, 1))
-    assert np.abs(changed(CONTRAST=0.5) - (smooth - mean) / 2 - mean).max() <= 1
-    coarse, fine = (np.abs(changed(QUALITY=q) - smooth).mean() for q in (5, 95))
+    assert np.abs(augment(CONTRAST=0.5) - (smooth - mean) / 2 - mean).max() <= 1
+    coarse, fine = (np.abs(augment(QUALITY=q) - smooth).mean() for q in (5, 95))
     assert 0 < fine < 2 < coarse
 
 
@@ -118,74 +118,74 @@ LEFT, TOP = 4, 5
 
 
 def images_of_rows(name, settings, manifest, spec):
-    """Each row's images, one an epoch, in the order in which they came."""
-    given = {row: [] for row in range(len(manifest))}
+    """Each row's images, one per epoch, in the order in which they came."""
+    images_by_row = {row: [] for row in range(len(manifest))}
     with open_loader(name, manifest, spec, settings, epochs=2) as stream:
         for images, _, rows in stream:
             for image, row in zip(np.asarray(images), rows.tolist(), strict=True):
-                given[row].append(np.asarray(image, np.uint8))
-    return given
+                images_by_row[row].append(np.asarray(image, np.uint8))
+    return images_by_row
 
 
-@pytest.mark.parametrize(("name", "settings"), MAKERS, ids=str)
-def test_every_loader_changes_each_image_as_its_row_and_epoch_say(splits_folder, name, settings):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_every_loader_augments_each_image_as_drawn(splits_folder, name, settings):
     manifest = scan(splits_folder).only("train")
     spec = BatchSpec(image_size=48, seed=4, value_range=(0, 255), augment=ALL)
     plain = images_of_rows(name, settings, manifest, spec.for_evaluation())
-    given = images_of_rows(name, settings, manifest, spec)
-    for row, images in given.items():
-        drawn = ALL.drawn(4, np.arange(2), np.array([row, row]))
+    images_by_row = images_of_rows(name, settings, manifest, spec)
+    for row, images in images_by_row.items():
+        drawn = ALL.draw(4, np.arange(2), np.array([row, row]))
         expected = list(augmented(np.stack([plain[row][0]] * 2), drawn))
         if settings.get("deterministic") is False:  # an image may overtake the epoch before
             images, expected = sorted(images, key=bytes), sorted(expected, key=bytes)
         assert np.array_equal(images, expected)
 
 
-def test_the_device_is_told_what_the_host_leaves(splits_folder):
+def test_batches_hold_the_devices_part_of_the_draws(splits_folder):
     manifest = scan(splits_folder).only("train")
     split = ALL.model_copy(update={"on_device": ("rotation", "brightness")})
     spec = BatchSpec(batch_size=8, image_size=32, augment=split)
     for name in ("keras_pil", "keras_directory", "tf_data", "synthetic"):
         with open_loader(name, manifest, spec, epochs=1) as stream:
             batch = next(stream)
-        drawn = ALL.drawn(0, np.zeros(8, int), batch.rows)
-        assert batch.changes.shape == (8, 10)
-        assert np.array_equal(batch.changes[:, 9], drawn[:, BRIGHTNESS])
-        assert (batch.changes[:, 8] == 1).all()
-        angle = np.rad2deg(np.arctan2(batch.changes[:, 3], batch.changes[:, 0]))
+        drawn = ALL.draw(0, np.zeros(8, int), batch.rows)
+        assert batch.device_draws.shape == (8, 10)
+        assert np.array_equal(batch.device_draws[:, 9], drawn[:, BRIGHTNESS])
+        assert (batch.device_draws[:, 8] == 1).all()
+        angle = np.rad2deg(np.arctan2(batch.device_draws[:, 3], batch.device_draws[:, 0]))
         assert np.allclose(angle, drawn[:, ANGLE], atol=1e-3)
-    host = split.for_host(ALL.drawn(0, np.zeros(8, int), batch.rows))
+    host = split.for_host(ALL.draw(0, np.zeros(8, int), batch.rows))
     assert (host[:, ANGLE] == 0).all()
     assert (host[:, ZOOM] != 1).all()
     with open_loader("tf_data", manifest, spec.for_evaluation(), epochs=1) as stream:
-        assert next(stream).changes is None
+        assert next(stream).device_draws is None
 
 
 @pytest.mark.parametrize(
-    ("augment", "said"),
+    ("augment", "message"),
     [
         ({"rotation": 181}, "augment.rotation"),
-        ({"zoom": [1.2, 0.9]}, "zoom must be two factors above 0 that rise"),
-        ({"jpeg_quality": [90, 40]}, "jpeg_quality must rise"),
+        ({"zoom": [1.2, 0.9]}, "zoom must be two factors above 0, the smaller first"),
+        ({"jpeg_quality": [90, 40]}, "jpeg_quality must be the lower and the upper bound"),
         ({"jpeg_quality": [0, 40]}, "augment.jpeg_quality"),
-        ({"on_device": ["rotation"]}, "rotation, which is not drawn"),
+        ({"on_device": ["rotation"]}, "rotation, which is off"),
         ({"on_device": ["jpeg_quality"]}, "augment.on_device"),
         ({"shear": 3}, "there is no 'augment.shear'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(augment, said):
-    with pytest.raises(SpecError, match=said):
+def test_invalid_augmentation_is_refused(augment, message):
+    with pytest.raises(SpecError, match=message):
         parse_spec({"augment": augment})
     with pytest.raises(ValidationError):
         Augment(**augment)
 
 
-def test_a_list_of_names_still_reads():
+def test_a_list_of_names_is_still_accepted():
     assert parse_spec({"augment": ["horizontal_flip"]}).augment == Augment(horizontal_flip=True)
 
 
 @pytest.mark.parametrize("value_range", [(0, 1), (-1, 1), (0, 255), "imagenet"])
-def test_the_range_is_the_same_by_numpy_and_tensorflow(value_range):
+def test_numpy_and_tensorflow_give_the_same_value_range(value_range):
     spec = BatchSpec(value_range=value_range)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype(np.float32)
     if value_range == "imagenet":
@@ -193,5 +193,5 @@ def test_the_range_is_the_same_by_numpy_and_tensorflow(value_range):
         expected = (pixels / 255 - mean) / deviation
     else:
         expected = value_range[0] + pixels * (value_range[1] - value_range[0]) / 255
-    assert np.allclose(to_range(pixels, spec), expected, atol=1e-5)
-    assert np.allclose(ranged(pixels.copy(), spec), expected, atol=1e-5)
+    assert np.allclose(to_range_by_tensorflow(pixels, spec), expected, atol=1e-5)
+    assert np.allclose(to_range(pixels.copy(), spec), expected, atol=1e-5)

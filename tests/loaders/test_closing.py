@@ -21,7 +21,7 @@ def manifest(class_folder):
     return scan(class_folder, validation=0, test=0)
 
 
-def test_the_disk_cache_is_a_file_as_long_as_the_stream_is_open(manifest, tmp_path):
+def test_the_disk_cache_is_a_file_while_the_stream_is_open(manifest, tmp_path):
     settings = {"cache": "disk", "cache_dir": str(tmp_path)}
     with open_loader("tf_data", manifest, SPEC, settings) as stream:
         next(stream)
@@ -30,7 +30,7 @@ def test_the_disk_cache_is_a_file_as_long_as_the_stream_is_open(manifest, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_the_disk_cache_goes_when_an_image_fails(class_folder, tmp_path):
+def test_the_disk_cache_is_removed_when_an_image_fails(class_folder, tmp_path):
     photos, kept = tmp_path / "photos", tmp_path / "kept"
     shutil.copytree(class_folder, photos)
     kept.mkdir()
@@ -45,7 +45,7 @@ def test_the_disk_cache_goes_when_an_image_fails(class_folder, tmp_path):
 
 
 @pytest.mark.parametrize("settings", WORKERS, ids=str)
-def test_closing_waits_for_no_thread_but_its_own(manifest, settings):
+def test_closing_waits_only_for_its_own_threads(manifest, settings):
     done = threading.Event()
     bystander = threading.Thread(target=done.wait, args=(5,), daemon=True)
     with open_loader("keras_pil", manifest, SPEC, settings) as stream:
@@ -58,9 +58,7 @@ def test_closing_waits_for_no_thread_but_its_own(manifest, settings):
 
 
 @pytest.mark.parametrize("settings", WORKERS, ids=str)
-def test_closing_before_an_unreadable_image_is_asked_for_says_nothing(
-    class_folder, tmp_path, settings
-):
+def test_closing_before_an_unreadable_image_is_due_raises_nothing(class_folder, tmp_path, settings):
     photos = tmp_path / "photos"
     shutil.copytree(class_folder, photos)
     (photos / "ant" / "09.jpg").write_text("not a photograph")
@@ -71,7 +69,7 @@ def test_closing_before_an_unreadable_image_is_asked_for_says_nothing(
     assert set(threading.enumerate()) == before
 
 
-def test_the_encoded_cache_is_given_back(tmp_path):
+def test_the_memory_of_the_encoded_cache_is_freed(tmp_path):
     random = np.random.default_rng(0)
     (tmp_path / "a").mkdir()
     for number in range(40):

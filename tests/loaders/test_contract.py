@@ -1,4 +1,4 @@
-"""One contract for all loaders: what comes, in which order, and that nothing is left behind."""
+"""One contract for all loaders: the batches, their order, and that nothing is left behind."""
 
 import multiprocessing
 import threading
@@ -79,8 +79,8 @@ def manifest(splits_folder):
     return scan(splits_folder).only("train")
 
 
-def drawn(name, settings, manifest, spec=SPEC, **how):
-    with open_loader(name, manifest, spec, settings, **how) as stream:
+def read_batches(name, settings, manifest, spec=SPEC, **options):
+    with open_loader(name, manifest, spec, settings, **options) as stream:
         return [(np.asarray(images), labels, rows) for images, labels, rows in stream]
 
 
@@ -88,7 +88,7 @@ def rows_of(batches):
     return np.concatenate([rows for _, _, rows in batches])
 
 
-def test_every_loader_is_held_to_the_contract():
+def test_every_loader_is_tested_here():
     assert {name for name, _ in VARIANTS} == LOADERS.keys()
     assert {"cache": "disk"} in [settings for name, settings in VARIANTS if name == "tf_data"]
 
@@ -119,11 +119,11 @@ def test_a_loader_reads_the_layouts_that_it_declares_and_refuses_others(
     for source in (splits_folder, class_folder, table):
         manifest = scan(source).only("train")
         if manifest.layout in LOADERS[name].layouts:
-            rows = rows_of(drawn(name, {}, manifest, epochs=1))
+            rows = rows_of(read_batches(name, {}, manifest, epochs=1))
             assert sorted(rows) == list(range(len(manifest)))
         else:
-            with pytest.raises(SourceError, match="take another loader"):
-                drawn(name, {}, manifest, epochs=1)
+            with pytest.raises(SourceError, match="use another loader"):
+                read_batches(name, {}, manifest, epochs=1)
 
 
 @every_variant
@@ -145,9 +145,9 @@ def test_every_stage_that_a_loader_declares_can_be_run_alone(manifest, name, set
 
 
 @every_variant
-def test_two_epochs_are_as_promised(manifest, name, settings):
+def test_two_epochs_keep_the_contract(manifest, name, settings):
     loader = LOADERS[name]
-    batches = drawn(name, settings, manifest, epochs=2)
+    batches = read_batches(name, settings, manifest, epochs=2)
     dtype = parse_settings(loader, settings).image_dtype
     for images, labels, rows in batches:
         assert images.shape == (len(rows), 32, 32, 3)
@@ -171,11 +171,11 @@ def test_two_epochs_are_as_promised(manifest, name, settings):
 
 
 @every_variant
-def test_the_same_seed_gives_the_same_pixels_again(manifest, name, settings):
+def test_the_same_seed_repeats_the_same_pixels(manifest, name, settings):
     spec = SPEC.model_copy(update={"augment": Augment(horizontal_flip=True)})
     for one, other in zip(
-        drawn(name, settings, manifest, spec, epochs=2),
-        drawn(name, settings, manifest, spec, epochs=2),
+        read_batches(name, settings, manifest, spec, epochs=2),
+        read_batches(name, settings, manifest, spec, epochs=2),
         strict=True,
     ):
         assert one[2].tolist() == other[2].tolist()
@@ -183,16 +183,18 @@ def test_the_same_seed_gives_the_same_pixels_again(manifest, name, settings):
 
 
 @every_variant
-def test_an_epoch_can_be_entered_in_its_middle(manifest, name, settings):
-    whole = drawn(name, settings, manifest, epochs=3)
-    entered = drawn(name, settings, manifest, epochs=3, start_step=3)
-    assert rows_of(entered).tolist() == rows_of(whole[3:]).tolist()
-    for one, other in zip(entered, whole[3:], strict=True):
+def test_a_stream_can_start_in_the_middle_of_an_epoch(manifest, name, settings):
+    whole = read_batches(name, settings, manifest, epochs=3)
+    started = read_batches(name, settings, manifest, epochs=3, start_step=3)
+    assert rows_of(started).tolist() == rows_of(whole[3:]).tolist()
+    for one, other in zip(started, whole[3:], strict=True):
         assert np.allclose(one[0], other[0], atol=1e-6)
 
 
 @every_variant
-def test_an_endless_stream_closes_and_leaves_nothing(manifest, name, settings, tmp_path):
+def test_closing_an_endless_stream_leaves_no_threads_processes_or_files(
+    manifest, name, settings, tmp_path
+):
     kept = tmp_path / "kept"
     kept.mkdir()
     if settings.get("cache") == "disk":
@@ -211,23 +213,23 @@ def test_an_endless_stream_closes_and_leaves_nothing(manifest, name, settings, t
 
 def test_another_seed_gives_another_order(manifest):
     other = SPEC.model_copy(update={"seed": 4})
-    one = rows_of(drawn("tf_data", {}, manifest, epochs=1))
-    assert one.tolist() != rows_of(drawn("tf_data", {}, manifest, other, epochs=1)).tolist()
+    one = rows_of(read_batches("tf_data", {}, manifest, epochs=1))
+    assert one.tolist() != rows_of(read_batches("tf_data", {}, manifest, other, epochs=1)).tolist()
 
 
-def test_without_shuffle_rows_come_in_the_manifests_order(manifest):
+def test_without_shuffle_rows_keep_the_manifests_order(manifest):
     plain = SPEC.for_evaluation()
     for name in LOADERS:
-        rows = rows_of(drawn(name, NEEDED.get(name, [{}])[0], manifest, plain, epochs=1))
+        rows = rows_of(read_batches(name, NEEDED.get(name, [{}])[0], manifest, plain, epochs=1))
         assert rows.tolist() == list(range(len(manifest)))
 
 
-def test_a_part_of_a_folder_is_read_by_keras_directory_too(class_folder):
+def test_keras_directory_can_read_a_part_of_a_folder(class_folder):
     manifest = scan(class_folder, seed=1).only("train")
     assert manifest.left
-    batches = drawn("keras_directory", {}, manifest, epochs=1)
+    batches = read_batches("keras_directory", {}, manifest, epochs=1)
     assert sorted(rows_of(batches)) == list(range(len(manifest)))
-    plain = drawn("tf_data", {"output": "float32"}, manifest, epochs=1)
+    plain = read_batches("tf_data", {"output": "float32"}, manifest, epochs=1)
     theirs = {
         row: image for images, _, rows in batches for row, image in zip(rows, images, strict=True)
     }

@@ -1,4 +1,4 @@
-"""What a user got wrong is one line that names it, in every loader, and never a hang."""
+"""A user's mistake is one line that names it, in every loader, and never a hang."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "kind", "said"),
+    ("name", "settings", "kind", "message"),
     [
         ("torch", {}, UnknownLoader, "no loader 'torch'; there are keras_pil"),
         ("tf_data", {"prefech": 1}, SettingsError, "no 'prefech'; there are num_parallel_calls"),
@@ -49,28 +49,28 @@ DAMAGED = [
         ("keras_directory", {"workers": 1}, SettingsError, "there are none"),
     ],
 )
-def test_a_wrong_setting_is_named(splits_folder, name, settings, kind, said):
-    with pytest.raises(kind, match=said) as raised:
+def test_an_invalid_setting_is_named(splits_folder, name, settings, kind, message):
+    with pytest.raises(kind, match=message) as raised:
         open_loader(name, scan(splits_folder), SPEC, settings)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"batch_size": 0}, "batch_size"),
         ({"resize": "squash"}, "resize"),
         ({"antialias": True}, "antialias needs interpolation bilinear"),
-        ({"value_range": [1, 0]}, "value_range must rise"),
+        ({"value_range": [1, 0]}, "value_range: low must be below high, got 1, 0"),
         ({"size": 3}, "no 'size'"),
     ],
 )
-def test_a_wrong_spec_is_named(values, said):
-    with pytest.raises(SpecError, match=said):
+def test_an_invalid_spec_is_named(values, message):
+    with pytest.raises(SpecError, match=message):
         parse_spec(values)
 
 
-def test_keras_directory_refuses_what_keras_cannot(table, splits_folder):
+def test_keras_directory_refuses_what_keras_cannot_do(table, splits_folder):
     with pytest.raises(SourceError, match="CSV"):
         open_loader("keras_directory", scan(table), SPEC)
     smooth = SPEC.model_copy(update={"antialias": True, "interpolation": "bilinear"})
@@ -78,7 +78,7 @@ def test_keras_directory_refuses_what_keras_cannot(table, splits_folder):
         open_loader("keras_directory", scan(splits_folder), smooth)
 
 
-def test_files_that_keras_would_leave_out_are_given(class_folder, tmp_path):
+def test_keras_directory_reads_extensions_that_keras_skips(class_folder, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(class_folder, photos)
     hidden = [photos / "ant" / "00.pic", photos / "bee" / "01.webp"]
@@ -114,32 +114,32 @@ def test_an_unreadable_image_is_named(class_folder, tmp_path, name, settings, da
     assert "\n" not in str(raised.value)
 
 
-def test_a_cache_that_cannot_fit_is_refused_before_anything_is_read(splits_folder):
+def test_a_cache_that_is_too_large_is_refused_at_the_start(splits_folder):
     vast = BatchSpec(batch_size=1, image_size=1_000_000)
-    with pytest.raises(SettingsError, match="are free; take cache='disk'"):
+    with pytest.raises(SettingsError, match="are available; use cache='disk'"):
         open_loader("tf_data", scan(splits_folder), vast, {"cache": "decoded"})
-    with pytest.raises(SettingsError, match="name another cache_dir"):
+    with pytest.raises(SettingsError, match="choose another cache_dir"):
         open_loader("tf_data", scan(splits_folder), vast, {"cache": "disk"})
 
 
-def test_all_errors_are_of_one_tree():
+def test_all_errors_are_loader_errors():
     for kind in (ImageError, SettingsError, SourceError, SpecError, UnknownLoader):
         assert issubclass(kind, LoaderError)
 
 
-def test_worker_processes_end_with_a_parent_that_is_killed(class_folder):
+def test_worker_processes_end_when_their_parent_is_killed(class_folder):
     code = (
         "import sys\n"
         "from feedbench.loaders import BatchSpec, open_loader, scan\n"
         "settings = {'workers': 2, 'use_multiprocessing': True, 'max_queue_size': 2}\n"
         "stream = open_loader('keras_pil', scan(sys.argv[1]), BatchSpec(batch_size=2), settings)\n"
         "next(stream), next(stream), next(stream)\n"
-        "print('fed', flush=True)\n"
+        "print('ready', flush=True)\n"
         "input()\n"
     )
     command = [sys.executable, "-c", code, str(class_folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout.readline() == b"fed\n"
+        assert parent.stdout.readline() == b"ready\n"
         children = psutil.Process(parent.pid).children(recursive=True)
         os.kill(parent.pid, signal.SIGKILL)
     assert len(children) == 2

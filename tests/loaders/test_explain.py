@@ -22,13 +22,13 @@ def fault(model, values) -> str:
     [
         (BatchSpec, {"value_range": 5}, "value_range: must be two numbers or imagenet, got 5"),
         (BatchSpec, {"value_range": [1]}, "value_range: must be two numbers or imagenet, got [1]"),
-        (BatchSpec, {"value_range": [1, 0]}, "value_range must rise, got [1.0, 0.0]"),
+        (BatchSpec, {"value_range": [1, 0]}, "value_range: low must be below high, got 1, 0"),
         (BatchSpec, {"batch_size": 0}, "batch_size: must be an integer of at least 1, got 0"),
         (BatchSpec, {"balance": 2}, "balance: must be a number from 0 to 1, got 2"),
         (
             BatchSpec,
             {"augment": {"zoom": [2, 1]}},
-            "augment: zoom must be two factors above 0 that rise, got [2.0, 1.0]",
+            "augment: zoom must be two factors above 0, the smaller first, got [2.0, 1.0]",
         ),
         (
             BatchSpec,

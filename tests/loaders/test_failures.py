@@ -1,6 +1,5 @@
-"""A file that fails while it is fed: named, or dropped within a budget; never a hang."""
+"""A file that fails during a run is named, or dropped within a budget; never a hang."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -15,13 +14,12 @@ from feedbench.loaders import (
     ImageError,
     SettingsError,
     WorkerError,
-    keras_enqueuer,
     open_loader,
     scan,
 )
 
 SPEC = BatchSpec(batch_size=4, image_size=16, seed=3)
-FED = [
+VARIANTS = [
     ("keras_pil", {}),
     ("keras_pil", {"workers": 2, "max_queue_size": 2}),
     ("keras_pil", {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}),
@@ -41,8 +39,8 @@ def photos(class_folder, tmp_path):
     return shutil.copytree(class_folder, tmp_path / "photos")
 
 
-def cut_in_the_middle(stream, manifest, victims):
-    """Feed a third of the first epoch, then cut the files; give all rows that were fed."""
+def truncate_during_the_run(stream, manifest, victims):
+    """Truncate files after a sixth of the first epoch; the rows of all batches."""
     rows = [next(stream).rows for _ in range(2)]
     for victim in victims:
         path = manifest.path(victim)
@@ -53,53 +51,53 @@ def cut_in_the_middle(stream, manifest, victims):
 
 
 def last_rows(manifest, count, name):
-    """Rows that no loader has read ahead when the first batches are out."""
+    """Rows that no loader has read ahead after the first batches."""
     if name == "keras_directory":
         return None
     from feedbench.loaders import Order
 
-    drawn = Order(len(manifest), SPEC.batch_size, seed=SPEC.seed).rows(0, len(manifest))
-    return drawn[-count:].tolist()
+    rows = Order(len(manifest), SPEC.batch_size, seed=SPEC.seed).rows(0, len(manifest))
+    return rows[-count:].tolist()
 
 
-@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
-def test_a_file_cut_in_mid_epoch_is_dropped_and_named(photos, name, settings):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_a_file_truncated_during_an_epoch_is_dropped_and_named(photos, name, settings):
     manifest = scan(photos, validation=0, test=0)
     victims = last_rows(manifest, 2, name) or [7, 30]
     with open_loader(
         name, manifest, SPEC, settings, epochs=3, on_error="skip", error_budget=0.1
     ) as stream:
-        rows = cut_in_the_middle(stream, manifest, victims)
+        rows = truncate_during_the_run(stream, manifest, victims)
         dropped = {fault.row: fault for fault in stream.dropped}
     assert set(dropped) == set(victims)
     for row, fault in dropped.items():
         assert fault.path == manifest.path(row)
         assert fault.decoder in ("Pillow", "TensorFlow")
-    fed = np.concatenate(rows)
-    assert len(fed) == 3 * len(manifest)  # as many as without the fault
+    read = np.concatenate(rows)
+    assert len(read) == 3 * len(manifest)  # as many as without the fault
     good = np.setdiff1d(np.arange(len(manifest)), victims)
-    assert (np.bincount(fed, minlength=len(manifest))[good] >= 3).all()
-    counted = np.bincount(fed, minlength=len(manifest))
+    assert (np.bincount(read, minlength=len(manifest))[good] >= 3).all()
+    counted = np.bincount(read, minlength=len(manifest))
     assert (counted[victims] <= 1).all()  # keras_directory may have read one before the cut
     if name != "keras_directory":
         assert {len(batch) for batch in rows[:-1]} == {SPEC.batch_size}
 
 
-@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
-def test_a_file_cut_in_mid_epoch_ends_the_run_by_name(photos, name, settings):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_a_file_truncated_during_an_epoch_ends_the_run_and_is_named(photos, name, settings):
     manifest = scan(photos, validation=0, test=0)
     victims = last_rows(manifest, 1, name) or [30]
     with (
         open_loader(name, manifest, SPEC, settings, epochs=3) as stream,
         pytest.raises(ImageError) as raised,
     ):
-        cut_in_the_middle(stream, manifest, victims)
+        truncate_during_the_run(stream, manifest, victims)
     text = str(raised.value)
     assert text.startswith(f"{manifest.path(victims[0])}: row {victims[0]}: ")
     assert "\n" not in text
 
 
-@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
 def test_more_failures_than_the_budget_end_the_run(photos, name, settings):
     manifest = scan(photos, validation=0, test=0)
     for row in range(10, 20):
@@ -114,41 +112,41 @@ def test_more_failures_than_the_budget_end_the_run(photos, name, settings):
         list(stream)
 
 
-def test_the_place_of_a_dropped_file_is_taken_alike_in_all_loaders(photos):
+def test_all_loaders_replace_a_dropped_file_by_the_same_row(photos):
     manifest = scan(photos, validation=0, test=0)
     for row in (3, 4, 21):
         with open(manifest.path(row), "wb"):  # noqa: PTH123
             pass
-    fed = []
-    for name, settings in FED:
+    rows_by_loader = []
+    for name, settings in VARIANTS:
         if name == "keras_directory" or "deterministic" in settings:
             continue
         with open_loader(
             name, manifest, SPEC, settings, epochs=2, on_error="skip", error_budget=0.1
         ) as stream:
-            fed.append([batch.rows.tolist() for batch in stream])
-    assert all(rows == fed[0] for rows in fed)
+            rows_by_loader.append([batch.rows.tolist() for batch in stream])
+    assert all(rows == rows_by_loader[0] for rows in rows_by_loader)
 
 
-@pytest.mark.parametrize(("name", "settings"), FED, ids=str)
-def test_a_later_stream_leaves_out_what_an_earlier_one_dropped(photos, name, settings):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_a_resumed_stream_leaves_out_dropped_images(photos, name, settings):
     manifest = scan(photos, validation=0, test=0)
     for row in (3, 4, 21):
         with open(manifest.path(row), "wb"):  # noqa: PTH123
             pass
-    how = {"epochs": 2, "on_error": "skip", "error_budget": 0.1}
-    with open_loader(name, manifest, SPEC, settings, **how) as stream:
+    options = {"epochs": 2, "on_error": "skip", "error_budget": 0.1}
+    with open_loader(name, manifest, SPEC, settings, **options) as stream:
         whole = [batch.rows.tolist() for batch in stream]
         dropped = stream.dropped
     with open_loader(
         name, manifest, SPEC, settings, epochs=2, start_step=5, dropped=dropped
     ) as stream:  # on_error is raise: none of them may be tried again
-        entered = [batch.rows.tolist() for batch in stream]
+        resumed = [batch.rows.tolist() for batch in stream]
         assert {fault.row for fault in stream.dropped} == {3, 4, 21}
     if name == "keras_directory" or "deterministic" in settings:
-        assert not {3, 4, 21} & set(np.concatenate(entered).tolist())
+        assert not {3, 4, 21} & set(np.concatenate(resumed).tolist())
     else:
-        assert entered == whole[5:]
+        assert resumed == whole[5:]
     if dropped:
         with (
             pytest.raises(BudgetError),
@@ -166,16 +164,7 @@ def test_a_later_stream_leaves_out_what_an_earlier_one_dropped(photos, name, set
             list(stream)
 
 
-def test_a_pool_ends_though_killed_processes_held_its_locks():
-    pool = multiprocessing.get_context("fork").Pool(2)
-    pool._outqueue._wlock.acquire()  # as one that was giving its result
-    for process in pool._pool:  # one of them waits for work and holds the other queue's
-        os.kill(process.pid, signal.SIGKILL)
-    keras_enqueuer._terminate(pool)
-    pool.join()
-
-
-def test_a_killed_worker_process_ends_the_run_and_leaves_nothing(photos):
+def test_a_killed_worker_process_ends_the_run_and_leaves_no_processes(photos):
     manifest = scan(photos, validation=0, test=0)
     settings = {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}
     before = set(psutil.Process().children(recursive=True))
@@ -189,13 +178,16 @@ def test_a_killed_worker_process_ends_the_run_and_leaves_nothing(photos):
         list(stream)
     stream.close()
     left = set(psutil.Process().children(recursive=True)) - before
-    assert all("resource_tracker" in " ".join(one.cmdline()) for one in left)
+    assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
-    [({"on_error": "ignore"}, "on_error must be raise or skip"), ({"error_budget": 2}, "a share")],
+    ("values", "message"),
+    [
+        ({"on_error": "ignore"}, "on_error must be raise or skip"),
+        ({"error_budget": 2}, "must be from 0 to 1"),
+    ],
 )
-def test_a_wrong_policy_is_named(photos, values, said):
-    with pytest.raises(SettingsError, match=said):
+def test_an_invalid_error_policy_is_named(photos, values, message):
+    with pytest.raises(SettingsError, match=message):
         open_loader("tf_data", scan(photos), SPEC, **values)

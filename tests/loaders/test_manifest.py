@@ -1,4 +1,4 @@
-"""The manifest: one split of it, its counts, its Parquet file, and sources at their limits."""
+"""The manifest: its splits, counts and Parquet file, and unusual sources."""
 
 import contextlib
 import json
@@ -20,12 +20,12 @@ def put(root, *names):
     return root
 
 
-def kept(path, table, **about):
-    pq.write_table(table.replace_schema_metadata({"feedbench": json.dumps(about)}), path)
+def write_parquet(path, table, **metadata):
+    pq.write_table(table.replace_schema_metadata({"feedbench": json.dumps(metadata)}), path)
     return path
 
 
-def test_one_split_holds_its_own_rows_numbered_anew(splits_folder):
+def test_one_split_has_its_own_rows_renumbered(splits_folder):
     manifest = scan(splits_folder)
     parts = [manifest.only(split) for split in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [45, 6, 6]
@@ -47,7 +47,7 @@ def test_counts_are_by_split_and_class(splits_folder):
     }
 
 
-def test_one_split_is_still_one_after_parquet(splits_folder, tmp_path):
+def test_one_split_survives_parquet(splits_folder, tmp_path):
     part = scan(splits_folder).only("validation")
     part.write(tmp_path / "m.parquet")
     read = Manifest.read(tmp_path / "m.parquet")
@@ -55,26 +55,26 @@ def test_one_split_is_still_one_after_parquet(splits_folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m.parquet"]
 
 
-def test_a_manifest_that_cannot_be_written_is_named(splits_folder, tmp_path):
+def test_an_unwritable_manifest_is_named(splits_folder, tmp_path):
     with pytest.raises(SourceError, match=r"m\.parquet: cannot be written"):
         scan(splits_folder).write(tmp_path / "nowhere" / "m.parquet")
 
 
 def test_a_newer_manifest_asks_for_an_upgrade(tmp_path):
     table = pa.table({name: [] for name in SCHEMA.names}, SCHEMA)
-    newer = kept(tmp_path / "m.parquet", table, schema=99)
+    newer = write_parquet(tmp_path / "m.parquet", table, schema=99)
     with pytest.raises(SourceError, match=r"m\.parquet: manifest schema 99 is newer than 2"):
         scan(newer)
 
 
-def test_another_parquet_file_is_no_manifest(tmp_path):
+def test_another_parquet_file_is_refused(tmp_path):
     pq.write_table(pa.table({"path": [b"x"]}), tmp_path / "m.parquet")
-    with pytest.raises(SourceError, match=r"m\.parquet: not a manifest") as raised:
+    with pytest.raises(SourceError, match=r"m\.parquet: not a Feedbench manifest") as raised:
         scan(tmp_path / "m.parquet")
     assert "\n" not in str(raised.value)
 
 
-def test_a_table_of_spreadsheets_is_read_with_its_mark_and_line_ends(class_folder, tmp_path):
+def test_a_csv_of_a_spreadsheet_is_read_with_byte_order_mark_and_crlf(class_folder, tmp_path):
     path = tmp_path / "list.csv"
     image = class_folder / "ant" / "00.jpg"
     path.write_bytes(f"\ufeffpath,label,note\r\n{image},x,1\r\n{image},y,two\r\n".encode())
@@ -84,18 +84,18 @@ def test_a_table_of_spreadsheets_is_read_with_its_mark_and_line_ends(class_folde
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_a_share_that_cannot_be_held_out_is_refused(class_folder, share):
-    with pytest.raises(SourceError, match="validation must be a share"):
+def test_an_invalid_held_out_fraction_is_refused(class_folder, share):
+    with pytest.raises(SourceError, match="validation must be at least 0 and below 1"):
         scan(class_folder, validation=share)
 
 
-def test_an_image_as_source_is_no_table(class_folder):
+def test_an_image_as_source_is_refused(class_folder):
     with pytest.raises(SourceError, match=r"00\.jpg: not a CSV") as raised:
         scan(class_folder / "ant" / "00.jpg")
     assert "\n" not in str(raised.value)
 
 
-def test_a_manifest_read_from_parquet_is_in_one_piece(tmp_path):
+def test_a_manifest_read_from_parquet_is_in_one_chunk(tmp_path):
     rows = 300_000
     table = pa.table(
         {
@@ -111,8 +111,8 @@ def test_a_manifest_read_from_parquet_is_in_one_piece(tmp_path):
     assert read.table["path"].num_chunks == 1
 
 
-def test_a_newer_manifest_of_other_columns_asks_for_an_upgrade(tmp_path):
-    newer = kept(tmp_path / "m.parquet", pa.table({"file": [b"x"]}), schema=99)
+def test_a_newer_manifest_with_other_columns_asks_for_an_upgrade(tmp_path):
+    newer = write_parquet(tmp_path / "m.parquet", pa.table({"file": [b"x"]}), schema=99)
     with pytest.raises(SourceError, match="schema 99 is newer"):
         scan(newer)
 
@@ -123,7 +123,7 @@ def test_training_and_validation_are_splits_not_classes(tmp_path):
     assert (manifest.layout, manifest.classes) == ("splits", ("a", "b"))
 
 
-def test_a_link_to_itself_is_no_raw_error(tmp_path):
+def test_a_link_to_itself_gives_no_traceback(tmp_path):
     put(tmp_path, "a/1")
     (tmp_path / "a" / "loop").symlink_to("loop")
     with contextlib.suppress(SourceError):
@@ -131,7 +131,7 @@ def test_a_link_to_itself_is_no_raw_error(tmp_path):
 
 
 @pytest.mark.parametrize("header", ["pfäd,label", "path,path,label"])
-def test_a_header_that_cannot_be_used_is_named(tmp_path, header):
+def test_an_unusable_header_is_named(tmp_path, header):
     path = tmp_path / "list.csv"
     path.write_bytes(f"{header}\n{',' * header.count(',')}\n".encode("latin-1"))
     with pytest.raises(SourceError, match=r"list\.csv"):
@@ -139,7 +139,7 @@ def test_a_header_that_cannot_be_used_is_named(tmp_path, header):
 
 
 @pytest.mark.parametrize("name", [".hidden.jpg", ".thumbs/0.jpg", "later.jpg"])
-def test_keras_directory_gives_the_manifests_files_and_no_others(class_folder, tmp_path, name):
+def test_keras_directory_reads_only_the_manifests_files(class_folder, tmp_path, name):
     photo = (class_folder / "ant" / "00.jpg").read_bytes()
     put(tmp_path, "a/0.jpg", "b/0.jpg")
     for path in ("a/0.jpg", "b/0.jpg"):
@@ -151,6 +151,6 @@ def test_keras_directory_gives_the_manifests_files_and_no_others(class_folder, t
         assert sorted(row for batch in stream for row in batch.rows) == [0, 1]
 
 
-def test_a_seed_that_not_every_loader_can_take_is_refused():
+def test_a_seed_that_some_loader_cannot_use_is_refused():
     with pytest.raises(SpecError, match="seed"):
         parse_spec({"seed": 2**32})

@@ -1,4 +1,4 @@
-"""All loaders give the picture that Pillow and its geometry give, flips and range included."""
+"""All loaders give the images that Pillow gives, with geometry, flips and value range."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from feedbench.loaders.augment import FLIP
 from feedbench.loaders.images.libjpeg import scaled_ratio
 
 SIDE = 48
-REAL = [
+VARIANTS = [
     ("keras_pil", {}),
     ("keras_directory", {}),
     ("tf_data", {}),
@@ -28,22 +28,22 @@ def manifest(splits_folder):
     return scan(splits_folder).only("train")
 
 
-def pictures(name, settings, manifest, spec):
+def images_by_row(name, settings, manifest, spec):
     """Each row's pixels, 0 to 255."""
     low, high = spec.value_range
-    found = {}
+    by_row = {}
     with open_loader(name, manifest, spec, settings, epochs=1) as stream:
         for images, _, rows in stream:
             images = np.asarray(images)
             pixels = images.astype(np.float32)
             if images.dtype != np.uint8:
                 pixels = (pixels - low) / (high - low) * 255
-            found.update(zip(rows.tolist(), pixels, strict=True))
-    return found
+            by_row.update(zip(rows.tolist(), pixels, strict=True))
+    return by_row
 
 
-def wanted(path, resize, antialias, interpolation):
-    """By Pillow alone; without antialiasing, by hand from the four neighbours."""
+def expected_image(path, resize, antialias, interpolation):
+    """By Pillow alone; without antialiasing, computed from the four neighbours."""
     image = Image.open(path).convert("RGB")
     if resize == "crop":
         side = min(image.size)
@@ -54,14 +54,14 @@ def wanted(path, resize, antialias, interpolation):
         ratio = max(image.size) / SIDE
         size = (int(image.width / ratio), int(image.height / ratio))
     if interpolation == "nearest":
-        made = np.asarray(image.resize(size, Image.Resampling.NEAREST), np.float32)
+        resized = np.asarray(image.resize(size, Image.Resampling.NEAREST), np.float32)
     elif antialias:
-        made = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
+        resized = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
     else:
-        made = bilinear(np.asarray(image, np.float32), size)
+        resized = bilinear(np.asarray(image, np.float32), size)
     canvas = np.zeros((SIDE, SIDE, 3), np.float32)
     top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
-    canvas[top : top + size[1], left : left + size[0]] = made
+    canvas[top : top + size[1], left : left + size[0]] = resized
     return canvas
 
 
@@ -81,8 +81,8 @@ def bilinear(image, size):
 @pytest.mark.parametrize(
     ("interpolation", "antialias"), [("nearest", False), ("bilinear", False), ("bilinear", True)]
 )
-@pytest.mark.parametrize(("name", "settings"), REAL, ids=str)
-def test_the_picture_is_pillows(manifest, name, settings, resize, interpolation, antialias):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_all_loaders_resize_like_pillow(manifest, name, settings, resize, interpolation, antialias):
     if antialias and name == "keras_directory":
         pytest.skip("refuses to antialias, see test_errors")
     spec = BatchSpec(
@@ -94,8 +94,8 @@ def test_the_picture_is_pillows(manifest, name, settings, resize, interpolation,
         antialias=antialias,
         value_range=(-1, 1),
     )
-    for row, pixels in pictures(name, settings, manifest, spec).items():
-        expected = wanted(manifest.path(row), resize, antialias, interpolation)
+    for row, pixels in images_by_row(name, settings, manifest, spec).items():
+        expected = expected_image(manifest.path(row), resize, antialias, interpolation)
         difference = np.abs(pixels - expected)
         # TensorFlow's decode_image has no accurate DCT to choose; the others give Pillow's bytes.
         accurate = name in ("keras_pil", "turbo") or settings.get("decode") == "jpeg"
@@ -103,29 +103,29 @@ def test_the_picture_is_pillows(manifest, name, settings, resize, interpolation,
         assert np.percentile(difference, 99) < (8 if accurate else 14), manifest.path(row)
 
 
-@pytest.mark.parametrize(("name", "settings"), REAL, ids=str)
-def test_flips_are_the_same_images_in_every_loader(manifest, name, settings):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_every_loader_flips_the_same_images(manifest, name, settings):
     spec = BatchSpec(batch_size=16, image_size=SIDE, seed=5)
     mirrored = spec.model_copy(update={"augment": Augment(horizontal_flip=True)})
-    plain = pictures(name, settings, manifest, spec)
+    plain = images_by_row(name, settings, manifest, spec)
     rows = np.arange(len(manifest))
-    flips = mirrored.augment.drawn(5, np.zeros_like(rows), rows)[:, FLIP] > 0
+    flips = mirrored.augment.draw(5, np.zeros_like(rows), rows)[:, FLIP] > 0
     assert 0.2 < flips.mean() < 0.8
-    for row, pixels in pictures(name, settings, manifest, mirrored).items():
+    for row, pixels in images_by_row(name, settings, manifest, mirrored).items():
         expected = plain[row][:, ::-1] if flips[row] else plain[row]
         assert np.allclose(pixels, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
-def test_turbo_gives_the_very_bytes_of_load_img(manifest, resize):
+def test_turbo_gives_exactly_the_pixels_of_load_img(manifest, resize):
     spec = BatchSpec(
         batch_size=16, image_size=SIDE, shuffle=False, resize=resize, value_range=(0, 255)
     )
-    own, theirs = (pictures(name, {}, manifest, spec) for name in ("turbo", "keras_pil"))
-    assert all(np.array_equal(own[row], theirs[row]) for row in theirs)
+    ours, theirs = (images_by_row(name, {}, manifest, spec) for name in ("turbo", "keras_pil"))
+    assert all(np.array_equal(ours[row], theirs[row]) for row in theirs)
 
 
-def test_scaled_decoding_never_leaves_fewer_pixels_than_the_batch_has():
+def test_scaled_decoding_keeps_the_pixels_that_the_batch_needs():
     spec = BatchSpec(image_size=100)
     assert [scaled_ratio(side, 900, spec) for side in (150, 199, 200, 399, 400, 800, 5000)] == [
         1, 1, 2, 2, 4, 8, 8,
@@ -133,13 +133,13 @@ def test_scaled_decoding_never_leaves_fewer_pixels_than_the_batch_has():
     assert scaled_ratio(150, 900, spec.model_copy(update={"resize": "pad"})) == 8
 
 
-def test_what_libjpeg_doubts_pillow_decides(manifest, tmp_path):
-    """Bytes too many before the end: libjpeg-turbo warns, Pillow reads on."""
+def test_pillow_decodes_what_libjpeg_warns_about(manifest, tmp_path):
+    """Extra bytes before the end: libjpeg-turbo warns, Pillow continues."""
     (tmp_path / "any").mkdir()
     whole = Path(manifest.path(0)).read_bytes()
     (tmp_path / "any" / "odd.jpg").write_bytes(whole.replace(b"\xff\xd9", b"\x00\x00\xff\xd9"))
     (tmp_path / "any" / "whole.jpg").write_bytes(whole)
     spec = BatchSpec(batch_size=2, image_size=SIDE, shuffle=False)
     odd = scan(tmp_path, validation=0, test=0)
-    given = pictures("turbo", {}, odd, spec)
-    assert np.array_equal(given[0], given[1])
+    images = images_by_row("turbo", {}, odd, spec)
+    assert np.array_equal(images[0], images[1])

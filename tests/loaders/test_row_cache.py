@@ -11,7 +11,7 @@ def filled() -> RowCache:
     return cache
 
 
-def test_a_batch_or_a_part_of_it_is_never_written_over():
+def test_a_batch_or_a_slice_of_it_is_never_overwritten():
     cache = filled()
     kept = cache.take(np.array([1, 2]))
     part = cache.take(np.array([3, 4]))[1:, :2]
@@ -24,7 +24,7 @@ def test_a_batch_or_a_part_of_it_is_never_written_over():
     assert (row == 5).all()
 
 
-def test_memory_of_a_batch_that_is_gone_is_used_again():
+def test_memory_of_a_freed_batch_is_recycled():
     cache = filled()
     addresses = {cache.take(np.array([1, 2])).ctypes.data for _ in range(20)}
     assert len(addresses) == 1

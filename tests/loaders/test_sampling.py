@@ -1,4 +1,4 @@
-"""How often rows come where classes are balanced."""
+"""How often rows come if classes are balanced."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from feedbench.loaders import (
     Order,
     Sampling,
     SpecError,
-    images_an_epoch,
+    images_per_epoch,
     open_loader,
     scan,
 )
@@ -16,11 +16,11 @@ from feedbench.loaders import (
 LABELS = np.repeat([0, 1, 2], [60, 13, 5]).astype(np.int32)
 
 
-def order(balance, **how):
-    return Order(len(LABELS), 8, seed=2, sampling=Sampling.of(LABELS, 4, balance), **how)
+def order(balance, **options):
+    return Order(len(LABELS), 8, seed=2, sampling=Sampling.of(LABELS, 4, balance), **options)
 
 
-def test_the_largest_class_stays_and_rarer_ones_rise_to_it():
+def test_rarer_classes_grow_to_the_size_of_the_largest():
     assert Sampling.of(LABELS, 4, 0.0) is None
     assert Sampling.of(LABELS, 4, 1.0).images.tolist() == [60, 60, 60, 0]
     halfway = np.rint([60, 60 * np.sqrt(13 / 60), 60 * np.sqrt(5 / 60), 0]).tolist()
@@ -28,7 +28,7 @@ def test_the_largest_class_stays_and_rarer_ones_rise_to_it():
 
 
 @pytest.mark.parametrize("balance", [0.3, 1.0])
-def test_each_epoch_holds_every_row_and_none_much_more_often_than_another_of_its_class(balance):
+def test_rows_of_a_class_repeat_equally_often_up_to_one(balance):
     endless = order(balance)
     size = endless.epoch_size
     epochs = [endless.rows(begin, begin + size) for begin in (0, size)]
@@ -43,21 +43,21 @@ def test_each_epoch_holds_every_row_and_none_much_more_often_than_another_of_its
     assert np.array_equal(endless.rows(size - 9, size + 9)[:9], epochs[0][-9:])
 
 
-def test_a_row_that_comes_twice_is_not_changed_alike():
+def test_repetitions_of_a_row_are_augmented_differently():
     augment = BatchSpec(augment={"rotation": 30}).augment
     balanced = order(1.0, augment=augment)
     rows, draws = balanced.rows(0, 180), balanced.draws(0, 180)
-    one = draws[rows == 75]
-    assert len(one) == 12
-    assert len(np.unique(one[:, 1])) == 12
+    repetitions = draws[rows == 75]
+    assert len(repetitions) == 12
+    assert len(np.unique(repetitions[:, 1])) == 12
     assert np.array_equal(balanced.draws(50, 99), draws[50:99])
 
 
-def test_loaders_give_what_the_order_says_and_evaluation_stays_natural(splits_folder):
+def test_loaders_balance_classes_in_training_only(splits_folder):
     manifest = scan(splits_folder).only("train")
     few = manifest.where((manifest.labels > 0) | (np.arange(len(manifest)) < 2))
     spec = BatchSpec(batch_size=4, image_size=16, seed=3, balance=1.0)
-    counts = images_an_epoch(few, spec)
+    counts = images_per_epoch(few, spec)
     assert counts.min() == counts.max() == np.bincount(few.labels).max()
     for name, settings in [("keras_pil", {}), ("tf_data", {"cache": "decoded"}), ("tf_data", {})]:
         with open_loader(name, few, spec, settings, epochs=2) as stream:

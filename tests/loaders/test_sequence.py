@@ -1,4 +1,4 @@
-"""Rows, pixels and flips belong together in every loader, epoch after epoch."""
+"""In every loader and epoch, rows, pixels and flips belong together."""
 
 from itertools import islice
 
@@ -8,11 +8,11 @@ import pytest
 from feedbench.loaders import LOADERS, Augment, BatchSpec, open_loader, scan
 from feedbench.loaders.augment import FLIP
 
-# Keras shuffles among 8 batches: so few rows that its window is smaller than an epoch.
+# Small batches: Keras shuffles within a window of 8, which is then smaller than an epoch.
 SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment={"horizontal_flip": True})
-NEEDED = {"packed": {"pack": "jpeg"}}
-MAKERS = [
-    *((name, NEEDED.get(name, {})) for name, loader in LOADERS.items() if loader.is_choice),
+REQUIRED = {"packed": {"pack": "jpeg"}}
+VARIANTS = [
+    *((name, REQUIRED.get(name, {})) for name, loader in LOADERS.items() if loader.is_choice),
     ("keras_pil", {"workers": 2}),
     ("tf_data", {"output": "float32"}),
     ("tf_data", {"cache": "encoded"}),
@@ -28,19 +28,19 @@ def manifest(splits_folder):
     return scan(splits_folder).only("train")
 
 
-def drawn(name, settings, manifest, spec=SPEC, **how):
+def read_images(name, settings, manifest, spec=SPEC, **options):
     """Rows and images of a stream, each image float32."""
-    with open_loader(name, manifest, spec, settings, **how) as stream:
+    with open_loader(name, manifest, spec, settings, **options) as stream:
         batches = [(rows, np.asarray(images, np.float32)) for images, _, rows in stream]
     return (np.concatenate(parts) for parts in zip(*batches, strict=True))
 
 
-@pytest.mark.parametrize(("name", "settings"), MAKERS, ids=str)
-def test_each_row_brings_its_own_image_flipped_as_its_epoch_says(manifest, name, settings):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_each_row_has_its_own_image_flipped_as_drawn(manifest, name, settings):
     count = len(manifest)
-    _, plain = drawn(name, settings, manifest, SPEC.for_evaluation(), epochs=1)
-    rows, images = drawn(name, settings, manifest, epochs=3)
-    flips = SPEC.augment.drawn(7, np.arange(3 * count) // count, rows)[:, FLIP] > 0
+    _, plain = read_images(name, settings, manifest, SPEC.for_evaluation(), epochs=1)
+    rows, images = read_images(name, settings, manifest, epochs=3)
+    flips = SPEC.augment.draw(7, np.arange(3 * count) // count, rows)[:, FLIP] > 0
     assert 0.3 < flips.mean() < 0.7
     expected = plain[rows]
     expected[flips] = expected[flips, :, ::-1]
@@ -48,19 +48,19 @@ def test_each_row_brings_its_own_image_flipped_as_its_epoch_says(manifest, name,
 
 
 @pytest.mark.parametrize("cache", ["encoded", "decoded", "disk"])
-def test_a_cache_entered_in_mid_epoch_gives_what_is_given_without_one(manifest, cache):
-    without = drawn("tf_data", {}, manifest, epochs=4, start_step=5)
-    cached = drawn("tf_data", {"cache": cache}, manifest, epochs=4, start_step=5)
+def test_a_cache_filled_from_the_middle_of_an_epoch_changes_no_batch(manifest, cache):
+    without = read_images("tf_data", {}, manifest, epochs=4, start_step=5)
+    cached = read_images("tf_data", {"cache": cache}, manifest, epochs=4, start_step=5)
     for one, other in zip(without, cached, strict=True):
         assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("cache", ["none", "decoded"])
-def test_without_determinism_each_row_still_comes_as_often(manifest, cache):
+def test_without_determinism_each_row_still_comes_once_per_epoch(manifest, cache):
     settings = {"deterministic": False, "num_parallel_calls": 4, "cache": cache}
     spec = SPEC.model_copy(update={"augment": Augment()})
-    _, plain = drawn("tf_data", {}, manifest, SPEC.for_evaluation(), epochs=1)
-    rows, images = drawn("tf_data", settings, manifest, spec, epochs=3)
+    _, plain = read_images("tf_data", {}, manifest, SPEC.for_evaluation(), epochs=1)
+    rows, images = read_images("tf_data", settings, manifest, spec, epochs=3)
     assert np.bincount(rows).tolist() == [3] * len(manifest)
     assert np.array_equal(images, plain[rows])
 
@@ -69,9 +69,9 @@ def test_without_determinism_each_row_still_comes_as_often(manifest, cache):
 def test_another_seed_gives_another_order(manifest, name):
     one, other = (
         next(
-            drawn(
+            read_images(
                 name,
-                NEEDED.get(name, {}),
+                REQUIRED.get(name, {}),
                 manifest,
                 SPEC.model_copy(update={"seed": seed}),
                 epochs=1,
@@ -84,14 +84,14 @@ def test_another_seed_gives_another_order(manifest, name):
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_without_a_number_of_epochs_there_is_no_end(manifest, name):
-    with open_loader(name, manifest, SPEC, NEEDED.get(name)) as stream:
+def test_without_a_number_of_epochs_a_stream_is_endless(manifest, name):
+    with open_loader(name, manifest, SPEC, REQUIRED.get(name)) as stream:
         rows = np.concatenate([batch.rows for batch in islice(stream, 3 * len(manifest) // 4 + 3)])
     assert np.bincount(rows).min() >= 3
 
 
-def test_entering_after_the_end_gives_nothing(manifest):
+def test_starting_after_the_end_gives_no_batches(manifest):
     for name in LOADERS:
-        settings = NEEDED.get(name)
+        settings = REQUIRED.get(name)
         with open_loader(name, manifest, SPEC, settings, epochs=2, start_step=1_000) as stream:
             assert list(stream) == []

@@ -1,4 +1,4 @@
-"""Folders, splits and CSVs become the same kind of list, or one line that says why not."""
+"""Folders, splits and CSVs give the same kind of list, or one line that says why not."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def listed(manifest):
     ]
 
 
-def test_a_folder_a_class_is_listed_sorted_whatever_the_extension(tmp_path):
+def test_class_folders_are_listed_sorted_with_any_extension(tmp_path):
     put(tmp_path, "b/2.pic", "b/1.JPEG", "a/deep/er/x", "a/z.webp", "a/.hidden", ".git/c.jpg")
     assert listed(scan(tmp_path)) == [
         ("a/z.webp", "a"),
@@ -44,7 +44,7 @@ def test_split_folders_keep_their_splits(splits_folder):
     assert all("/test/" in manifest.only("test").path(row) for row in range(6))
 
 
-def test_a_csv_gives_the_same_as_the_folders_it_lists(splits_folder, table):
+def test_a_csv_and_the_folders_it_lists_give_the_same_rows(splits_folder, table):
     from_table, from_folders = scan(table), scan(splits_folder)
     assert listed(from_table) == listed(from_folders)
     assert from_table.splits.tolist() == from_folders.splits.tolist()
@@ -55,7 +55,7 @@ def test_a_scan_can_be_repeated(class_folder):
     assert not scan(class_folder, seed=1).table.equals(scan(class_folder, seed=2).table)
 
 
-def test_the_same_share_of_each_class_is_held_out(tmp_path):
+def test_the_same_fraction_of_each_class_is_held_out(tmp_path):
     put(
         tmp_path,
         *(f"many/{number}" for number in range(100)),
@@ -69,37 +69,37 @@ def test_the_same_share_of_each_class_is_held_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
-        ([], "no folder in it"),
-        (["a/1", "b/.keep"], "/b: no image in this class"),
+        ([], "contains no folders"),
+        (["a/1", "b/.keep"], "/b: no images in this class"),
         (["train/a/1", "test/b/1"], "/test/b: class 'b' is not in"),
-        (["train/x.jpg", "val/a/1"], "/train: no folder in it"),
+        (["train/x.jpg", "val/a/1"], "/train: contains no folders"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_named(tmp_path, files, said):
-    with pytest.raises(SourceError, match=said) as raised:
+def test_an_unusable_folder_is_named(tmp_path, files, message):
+    with pytest.raises(SourceError, match=message) as raised:
         scan(put(tmp_path, *files))
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("path,class\na,b\n", "no column 'label'; it has path, class"),
+        ("path,class\na,b\n", "no column 'label'; there are path, class"),
         ("path,label\na.jpg,x\nb.jpg,y\n", r"row 2: no file b\.jpg"),
         ("path,label,split\na.jpg,x,holdout\n", "row 1: split is not one of train, validation"),
-        ("path,label\n", "no row in it"),
+        ("path,label\n", "no rows"),
         ("path,label\na.jpg,\n", "row 1: label is empty"),
         ("path,label\na.jpg,x,3\n", "not a CSV"),
         ("", "not a CSV"),
     ],
 )
-def test_a_csv_that_cannot_be_used_is_named_with_its_row(tmp_path, text, said):
+def test_an_unusable_csv_is_named_with_its_row(tmp_path, text, message):
     put(tmp_path, "a.jpg")
     path = tmp_path / "list.csv"
     path.write_text(text)
-    with pytest.raises(SourceError, match=said) as raised:
+    with pytest.raises(SourceError, match=message) as raised:
         scan(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -109,7 +109,7 @@ def test_a_missing_source_and_an_empty_split_are_named(tmp_path):
     with pytest.raises(SourceError, match="nowhere: no such folder"):
         scan(tmp_path / "nowhere")
     put(tmp_path, "train/a/1")
-    with pytest.raises(SourceError, match="no image in the test split"):
+    with pytest.raises(SourceError, match="no images in the test split"):
         scan(tmp_path).only("test")
 
 
@@ -132,7 +132,7 @@ def test_an_unreadable_folder_is_named(tmp_path):
     assert done.stdout == f"{tmp_path / 'b'}: cannot be listed: Permission denied\n"
 
 
-def test_parquet_keeps_everything_even_names_that_are_no_text(tmp_path):
+def test_parquet_keeps_everything_even_names_that_are_not_utf8(tmp_path):
     names = ["a/with space.jpg", "a/quo'te\".jpg", "a/new\nline.jpg", "a/<script>.jpg"]
     put(tmp_path, *names)
     odd = os.fsencode(tmp_path) + b"/a/\xff\xfe.jpg"
@@ -147,14 +147,14 @@ def test_parquet_keeps_everything_even_names_that_are_no_text(tmp_path):
     assert paths == {os.fsdecode(odd), *(str(tmp_path / name) for name in names)}
 
 
-def test_a_parquet_that_is_no_manifest_is_named(tmp_path):
+def test_a_file_that_is_not_parquet_is_named(tmp_path):
     path = tmp_path / "m.parquet"
     path.write_bytes(b"text")
-    with pytest.raises(SourceError, match=r"m\.parquet: not a manifest"):
+    with pytest.raises(SourceError, match=r"m\.parquet: not a Feedbench manifest"):
         Manifest.read(path)
 
 
-# ru_maxrss would not do: a process begins with its parent's peak in it.
+# ru_maxrss does not work here: a process starts with its parent's peak.
 PEAK = """
 from pathlib import Path
 def peak():
@@ -171,7 +171,7 @@ def measured(code: str) -> dict[str, float]:
 
 
 def test_ten_million_rows_stay_within_2_gb():
-    found = measured("""
+    values = measured("""
 import numpy as np, pyarrow as pa
 from feedbench.loaders import Manifest, Order
 from feedbench.loaders.manifest import SCHEMA
@@ -185,13 +185,13 @@ table = pa.Table.from_batches([part(n) for n in range(0, 10_000_000, 250_000)])
 manifest = Manifest(table, tuple(map(str, range(10_000))), Path("/photos"), "folder").only("train")
 order = Order(len(manifest), 192)
 for step in range(100):
-    rows = order.rows(*order.piece(step * 500, order.batch_size))
+    rows = order.rows(*order.chunk(step * 500, order.batch_size))
     assert len(manifest.paths(rows)) == 192 and manifest.labels[rows].shape == (192,)
 print("rows", len(manifest))
 print("peak", peak())
 """)
-    assert found["rows"] == 10_000_000
-    assert found["peak"] < 2e9
+    assert values["rows"] == 10_000_000
+    assert values["peak"] < 2e9
 
 
 def test_a_hundred_thousand_files_are_listed_within_200_mb(tmp_path):
@@ -201,13 +201,13 @@ def test_a_hundred_thousand_files_are_listed_within_200_mb(tmp_path):
         folder = tmp_path / f"c{number // 1000:03}"
         if number % 1000 == 0:
             folder.mkdir()
-        # A link is made faster than a file; ext4 allows 65,000 to one.
+        # A hard link is created faster than a file; ext4 allows 65,000 per file.
         if number % 50_000 == 0:
             first = folder / str(number)
             first.write_bytes(b"")
         else:
             os.link(first, folder / str(number))
-    found = measured(f"""
+    values = measured(f"""
 from time import perf_counter
 from feedbench.loaders import scan
 before, begin = peak(), perf_counter()
@@ -217,5 +217,5 @@ print("seconds", perf_counter() - begin)
 print("grown", peak() - before)
 """)
     shutil.rmtree(tmp_path)
-    assert found["images"] == 100_000
-    assert found["grown"] < 200e6
+    assert values["images"] == 100_000
+    assert values["grown"] < 200e6

@@ -12,7 +12,7 @@ from feedbench.bench.analysis.stats import median_interval
 from feedbench.loaders import BatchSpec, open_loader, scan
 from feedbench.loaders.audit.audit import audit
 from feedbench.loaders.audit.pool import probe_all
-from feedbench.loaders.audit.probe import Limits, probe
+from feedbench.loaders.audit.probe import ProbeLimits, probe
 from feedbench.loaders.audit.store import FACTS, Store
 from feedbench.loaders.cores import usable_cores
 
@@ -44,7 +44,7 @@ def one_thread():
 def audited_rate(paths, log):
     """Files per second from the first result to the last, without the start of the processes."""
     begin = 0.0
-    for count, _ in enumerate(probe_all(enumerate(paths), Limits(), usable_cores(), log)):
+    for count, _ in enumerate(probe_all(enumerate(paths), ProbeLimits(), usable_cores(), log)):
         if not count:
             begin = perf_counter()
     return (len(paths) - 1) / (perf_counter() - begin)
@@ -91,7 +91,7 @@ def test_a_second_audit_of_many_unchanged_files(benchmark, tmp_path):
             os.link(first, folder / f"{number:06}.png")
     manifest = scan(folder.parent, validation=0, test=0)
     store = Store(tmp_path / "store")
-    store.begin(Limits())
+    store.begin(ProbeLimits())
     rows = []
     facts = {}
     for path, name in zip(
@@ -99,14 +99,14 @@ def test_a_second_audit_of_many_unchanged_files(benchmark, tmp_path):
     ):
         about = os.stat(path)
         if about.st_ino not in facts:
-            facts[about.st_ino] = probe(path, Limits())
+            facts[about.st_ino] = probe(path, ProbeLimits())
         rows.append({"path": name, **facts[about.st_ino]})
     store.keep(pa.Table.from_pylist(rows, FACTS))
     read = []
 
     def again():
         listed = scan(folder.parent, validation=0, test=0)
-        audit(listed, store, Limits(), processes=1, start=lambda total: read.append(total))
+        audit(listed, store, ProbeLimits(), processes=1, start=lambda total: read.append(total))
 
     benchmark.pedantic(again, rounds=1, iterations=1)
     assert read == [0]

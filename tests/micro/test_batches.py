@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from feedbench.loaders import Augment, BatchSpec, open_loader
-from feedbench.loaders.images.host_augment import augmented, flipped, ranged
-from feedbench.loaders.images.tensorflow import mirrored
+from feedbench.loaders.images.host_augment import augmented, flipped, to_range
+from feedbench.loaders.images.tensorflow import flip
 from feedbench.loaders.row_cache import RowCache
 
 BATCH = 64
@@ -25,7 +25,7 @@ def test_stack_float32(benchmark, images):
 
 def test_range_and_flip_on_the_host(benchmark, images):
     flips = np.arange(BATCH) % 2 == 0
-    benchmark(lambda: flipped(ranged(images.astype(np.float32), BatchSpec()), flips))
+    benchmark(lambda: flipped(to_range(images.astype(np.float32), BatchSpec()), flips))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_augmentation_on_the_host(benchmark, manifest, augment):
     """`ms_an_image` at 224 px on one core; the target for rotation plus JPEG is at most 0.6."""
     with open_loader("tf_data", manifest, BatchSpec(batch_size=BATCH)) as stream:
         photographs = np.asarray(next(stream).images)
-    draws = Augment(**augment).drawn(0, np.zeros(BATCH, int), np.arange(BATCH))
+    draws = Augment(**augment).draw(0, np.zeros(BATCH, int), np.arange(BATCH))
     changed = benchmark(lambda: augmented(photographs, draws))
     assert (changed != photographs).any(axis=(1, 2, 3)).all()
     if not benchmark.disabled:
@@ -50,7 +50,7 @@ def test_augmentation_on_the_host(benchmark, manifest, augment):
 
 
 def test_flip_in_the_graph(benchmark, images):
-    graph, flips = tf.function(mirrored), tf.constant(np.arange(BATCH) % 2 == 0)
+    graph, flips = tf.function(flip), tf.constant(np.arange(BATCH) % 2 == 0)
     tensor = tf.constant(images)
     benchmark(lambda: graph(tensor, flips))
 

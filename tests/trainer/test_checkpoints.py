@@ -1,4 +1,4 @@
-"""What a training leaves behind: the best network, the last state, and nothing half written."""
+"""What a training writes: the best network, the last state, and no partial files."""
 
 import resource
 from collections.abc import Iterator
@@ -13,28 +13,28 @@ from pydantic import ValidationError
 from feedbench.trainer import Recipe
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
 from feedbench.trainer.errors import CheckpointError
-from feedbench.trainer.fit import Keeping, fit
+from feedbench.trainer.fit import CheckpointPolicy, fit
 from feedbench.trainer.saved_model import read_facts
-from feedbench.trainer.step import Diverged, Trainer
+from feedbench.trainer.step import NonFiniteLoss, Trainer
 
 SIDE, BATCH = 32, 4
 
 
-class Fed(NamedTuple):
+class Labelled(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
 
 
-class FedRows(NamedTuple):
+class BatchWithRows(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
     rows: np.ndarray
 
 
-def noise(seed: int) -> Fed:
+def noise(seed: int) -> Labelled:
     random = np.random.default_rng(seed)
     images = random.random((BATCH, SIDE, SIDE, 3), np.float32) * 2 - 1
-    return Fed(images, random.integers(0, 2, BATCH).astype(np.int32))
+    return Labelled(images, random.integers(0, 2, BATCH).astype(np.int32))
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +51,20 @@ def trainer() -> Trainer:
     )
 
 
-def endless() -> Iterator[Fed]:
+def endless() -> Iterator[Labelled]:
     seed = 0
     while True:
         yield noise(seed := seed + 1)
 
 
 def trained(trainer, folder, labels_of, *, images, epochs):
-    """Epochs of a training whose validation labels are made from what the network says."""
+    """Epochs of a training whose validation labels depend on the network's own predictions."""
     held_out = noise(1_000).images
 
     @contextmanager
-    def validation() -> Iterator[list[Fed]]:
-        said = trainer._network.predict(held_out, verbose=0).argmax(-1)
-        yield [Fed(held_out, labels_of(said).astype(np.int32))]
+    def validation() -> Iterator[list[Labelled]]:
+        predicted = trainer._network.predict(held_out, verbose=0).argmax(-1)
+        yield [Labelled(held_out, labels_of(predicted).astype(np.int32))]
 
     return fit(
         trainer,
@@ -72,32 +72,36 @@ def trained(trainer, folder, labels_of, *, images, epochs):
         images=images,
         epochs=epochs,
         validation=validation,
-        keeping=Keeping(folder, {"run": 1}, {"classes": ["no", "yes"]}),
+        checkpoints=CheckpointPolicy(folder, {"run": 1}, {"classes": ["no", "yes"]}),
         on_step=lambda step: None,
     )
 
 
-def test_the_best_network_is_kept_when_later_ones_are_worse(trainer, tmp_path):
-    right_then_wrong = iter([lambda said: said, lambda said: 1 - said])
+def test_the_best_network_survives_a_worse_epoch(trainer, tmp_path):
+    right_then_wrong = iter([lambda predicted: predicted, lambda predicted: 1 - predicted])
     training = trained(
-        trainer, tmp_path, lambda said: next(right_then_wrong)(said), images=BATCH, epochs=2
+        trainer,
+        tmp_path,
+        lambda predicted: next(right_then_wrong)(predicted),
+        images=BATCH,
+        epochs=2,
     )
     assert next(training).validation_accuracy == 1
-    said = np.asarray(trainer._network(noise(7).images))
+    probabilities = np.asarray(trainer._network(noise(7).images))
     assert next(training).validation_accuracy == 0
     list(training)
     best = keras.saving.load_model(tmp_path / "best.keras")
-    assert np.allclose(best((noise(7).images + 1) * 127.5), said, atol=1e-4)
-    assert not np.allclose(trainer._network(noise(7).images), said, atol=1e-4)
+    assert np.allclose(best((noise(7).images + 1) * 127.5), probabilities, atol=1e-4)
+    assert not np.allclose(trainer._network(noise(7).images), probabilities, atol=1e-4)
     assert read_facts(tmp_path / "best.keras") == {"classes": ["no", "yes"]}
 
 
-def test_a_checkpoint_holds_all_that_the_next_step_depends_on(trainer, tmp_path):
-    (done,) = trained(trainer, tmp_path, lambda said: said, images=3 * BATCH, epochs=1)
-    position, values, of = read_checkpoint(tmp_path / CHECKPOINT)
+def test_a_run_resumed_from_a_checkpoint_takes_the_same_steps(trainer, tmp_path):
+    (epoch,) = trained(trainer, tmp_path, lambda predicted: predicted, images=3 * BATCH, epochs=1)
+    position, values, identity = read_checkpoint(tmp_path / CHECKPOINT)
     assert (position.epoch, position.step, position.images) == (2, 3, 3 * BATCH)
-    assert position.history == (done,)
-    assert of == {"run": 1}
+    assert position.history == (epoch,)
+    assert identity == {"run": 1}
     curves = []
     for _ in range(2):
         trainer.restore(0, position.phase_steps, values)
@@ -108,7 +112,7 @@ def test_a_checkpoint_holds_all_that_the_next_step_depends_on(trainer, tmp_path)
     assert curves[0] == pytest.approx(curves[1], rel=1e-6)
 
 
-def test_values_that_were_captured_stay_as_they_were(trainer):
+def test_captured_values_do_not_change_with_later_steps(trainer):
     captured = trainer.capture()
     before = [np.array(value) for value in captured]
     trainer.step(noise(1))
@@ -117,7 +121,7 @@ def test_values_that_were_captured_stay_as_they_were(trainer):
     assert not all(np.array_equal(a, b) for a, b in zip(trainer.capture(), before, strict=True))
 
 
-def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
     path = tmp_path / CHECKPOINT
     write_checkpoint(path, Position(step=1), [np.ones(1000)], {})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -131,59 +135,59 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_written_ends_the_training_in_one_line(trainer, tmp_path):
+def test_an_unwritable_checkpoint_ends_the_training_with_one_line(trainer, tmp_path):
     (tmp_path / CHECKPOINT).mkdir()  # a folder cannot be replaced by a file
     with pytest.raises(CheckpointError, match=r"checkpoint\.npz: .*--resume"):
-        list(trained(trainer, tmp_path, lambda said: said, images=BATCH, epochs=1))
+        list(trained(trainer, tmp_path, lambda predicted: predicted, images=BATCH, epochs=1))
 
 
-def test_a_broken_checkpoint_is_named(tmp_path):
+def test_a_truncated_checkpoint_is_named(tmp_path):
     path = tmp_path / CHECKPOINT
     with pytest.raises(CheckpointError, match="no checkpoint"):
         read_checkpoint(path)
     write_checkpoint(path, Position(), [np.ones(1000)], {})
     path.write_bytes(path.read_bytes()[:4000])
-    with pytest.raises(CheckpointError, match="not a checkpoint"):
+    with pytest.raises(CheckpointError, match="not a Feedbench checkpoint"):
         read_checkpoint(path)
 
 
-def test_a_loss_that_is_no_number_names_the_step_and_its_rows(trainer, tmp_path):
-    def poisoned() -> Iterator[FedRows]:
+def test_a_loss_of_nan_names_the_step_and_its_rows(trainer, tmp_path):
+    def poisoned() -> Iterator[BatchWithRows]:
         for step in range(100):
             batch = noise(step)
             images = batch.images * np.float32(np.nan if step == 4 else 1)
-            yield FedRows(images, batch.labels, np.arange(BATCH) + BATCH * step)
+            yield BatchWithRows(images, batch.labels, np.arange(BATCH) + BATCH * step)
 
     values = trainer.capture()
-    kept = [np.array(value) for value in values]
+    before = [np.array(value) for value in values]
     training = fit(
         trainer,
         poisoned(),
         images=3 * BATCH,
         epochs=100,
         validation=lambda: nullcontext([noise(9)]),
-        keeping=Keeping(tmp_path, steps=1),
+        checkpoints=CheckpointPolicy(tmp_path, steps=1),
         on_step=lambda step: None,
     )
-    with pytest.raises(Diverged, match="nan at step") as raised:
+    with pytest.raises(NonFiniteLoss, match="nan at step") as raised:
         list(training)
     assert (raised.value.epoch, raised.value.step) == (2, 4)
     assert raised.value.rows.tolist() == [16, 17, 18, 19]
     _, saved, _ = read_checkpoint(tmp_path / CHECKPOINT)
     assert all(np.isfinite(value).all() for value in saved)
-    trainer.restore(0, 0, kept)
+    trainer.restore(0, 0, before)
 
 
-def test_the_saved_network_brings_pixels_into_its_own_range(trainer, tmp_path):
+def test_the_saved_network_applies_its_value_range_to_pixels(trainer, tmp_path):
     trainer.save(tmp_path / "model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3)).astype(np.float32)
-    given = keras.saving.load_model(tmp_path / "model.keras").predict(pixels, verbose=0)
+    probabilities = keras.saving.load_model(tmp_path / "model.keras").predict(pixels, verbose=0)
     expected = trainer._network.predict(pixels / 127.5 - 1, verbose=0)
-    assert given.shape == (3, 2)
-    assert np.allclose(given, expected, atol=1e-5)
+    assert probabilities.shape == (3, 2)
+    assert np.allclose(probabilities, expected, atol=1e-5)
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_older_one(trainer, tmp_path):
+def test_a_model_that_cannot_be_written_leaves_no_partial_file(trainer, tmp_path):
     path = tmp_path / "model.keras"
     path.mkdir()  # a folder cannot be replaced by a file
     with pytest.raises(OSError, match=r"model\.keras"):
@@ -191,7 +195,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_older_one(trainer, tmp_p
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_figures_are_of_one_epoch_alone(trainer):
+def test_loss_and_accuracy_start_again_with_each_epoch(trainer):
     trainer.start_epoch()
     trainer.step(noise(1))
     trainer.step(noise(2))
@@ -202,6 +206,6 @@ def test_figures_are_of_one_epoch_alone(trainer):
     assert trainer._model.metrics[0].count == BATCH
 
 
-def test_a_recipe_refuses_a_seed_that_keras_cannot_take():
+def test_a_seed_that_keras_does_not_accept_is_refused():
     with pytest.raises(ValidationError, match="seed"):
         Recipe(seed=2**32)

@@ -1,12 +1,12 @@
-"""What the device changes is what the host would have changed."""
+"""Augmentation on the device matches augmentation on the host."""
 
 import numpy as np
 import pytest
 
 from feedbench.loaders import Augment, Batch, BatchSpec
-from feedbench.loaders.images.host_augment import augmented, ranged
+from feedbench.loaders.images.host_augment import augmented, to_range
 from feedbench.trainer import Recipe
-from feedbench.trainer.device_augment import Changes
+from feedbench.trainer.device_augment import DeviceAugment
 from feedbench.trainer.step import Trainer
 
 SIDE = 64
@@ -24,24 +24,25 @@ def smooth() -> np.ndarray:
 
 
 @pytest.mark.parametrize("value_range", [(0, 255), "imagenet"])
-def test_host_and_device_make_the_same_of_a_draw(smooth, value_range):
+def test_device_and_host_augment_alike(smooth, value_range):
     spec = BatchSpec(value_range=value_range)
     device = HOST.model_copy(update={"on_device": ALL})
-    draws = device.drawn(0, np.zeros(16, int), np.arange(16))
+    draws = device.draw(0, np.zeros(16, int), np.arange(16))
     assert np.array_equal(device.for_host(draws)[:, :8], np.tile([0, 0, 1, 1, 0, 0, 0, 1], (16, 1)))
-    expected = ranged(augmented(smooth, draws).astype(np.float32), spec)
-    given = ranged(smooth.astype(np.float32), spec)
+    expected = to_range(augmented(smooth, draws).astype(np.float32), spec)
+    plain = to_range(smooth.astype(np.float32), spec)
     low = np.array(spec.offset)
     high = low + 255 * np.array(spec.scale)
-    changes = Changes(geometry=True, colour=True)
-    made = changes.apply(given, device.for_device(draws, SIDE), low.tolist(), high.tolist())
-    levels = np.abs(np.asarray(made) - expected) / np.array(spec.scale)
+    device_augment = DeviceAugment(geometric=True, photometric=True)
+    device_draws = device.for_device(draws, SIDE)
+    images = device_augment.apply(plain, device_draws, low.tolist(), high.tolist())
+    levels = np.abs(np.asarray(images) - expected) / np.array(spec.scale)
     assert levels.mean() < 0.5
     assert np.percentile(levels, 99.5) < 3
 
 
 @pytest.mark.parametrize("image_dtype", ["uint8", "float32"])
-def test_the_step_trains_on_changed_images_and_evaluates_on_plain_ones(smooth, image_dtype):
+def test_training_augments_and_evaluation_does_not(smooth, image_dtype):
     spec = BatchSpec(image_size=SIDE)
     trainers = [
         Trainer(
@@ -53,20 +54,20 @@ def test_the_step_trains_on_changed_images_and_evaluates_on_plain_ones(smooth, i
             scale=spec.scale,
             offset=spec.offset,
             image_dtype=image_dtype,
-            changes=changes,
+            device_augment=device_augment,
         )
-        for changes in (Changes(), Changes(geometry=True, colour=True))
+        for device_augment in (DeviceAugment(), DeviceAugment(geometric=True, photometric=True))
     ]
     device = HOST.model_copy(update={"on_device": ALL})
-    draws = device.drawn(0, np.zeros(16, int), np.arange(16))
+    draws = device.draw(0, np.zeros(16, int), np.arange(16))
 
-    def batch(images, changes=None):
-        made = images if image_dtype == "uint8" else ranged(images.astype(np.float32), spec)
+    def batch(images, device_draws=None):
+        images = images if image_dtype == "uint8" else to_range(images.astype(np.float32), spec)
         rows = np.arange(16)
-        return Batch(made, (rows % 2).astype(np.int32), rows, changes)
+        return Batch(images, (rows % 2).astype(np.int32), rows, device_draws)
 
-    plain, changing = trainers
-    assert plain.evaluate([batch(smooth)]) == pytest.approx(changing.evaluate([batch(smooth)]))
+    plain, augmenting = trainers
+    assert plain.evaluate([batch(smooth)]) == pytest.approx(augmenting.evaluate([batch(smooth)]))
     plain.step(batch(augmented(smooth, draws)))
-    changing.step(batch(smooth, device.for_device(draws, SIDE)))
-    assert plain.progress()["loss"] == pytest.approx(changing.progress()["loss"], abs=0.02)
+    augmenting.step(batch(smooth, device.for_device(draws, SIDE)))
+    assert plain.progress()["loss"] == pytest.approx(augmenting.progress()["loss"], abs=0.02)

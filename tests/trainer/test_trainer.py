@@ -12,25 +12,25 @@ import pytest
 from pydantic import ValidationError
 
 from feedbench.trainer import Recipe
-from feedbench.trainer.fit import Keeping, fit
+from feedbench.trainer.fit import CheckpointPolicy, fit
 from feedbench.trainer.step import Trainer
 
 SIDE, BATCH, IMAGES = 32, 8, 24
 
 
-class Fed(NamedTuple):
+class Labelled(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
 
 
-def colours(seed: int, size: int = BATCH, scale: float | None = None) -> Fed:
+def colours(seed: int, size: int = BATCH, scale: float | None = None) -> Labelled:
     """Dark and bright noise: two classes that any network can tell apart."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, size).astype(np.int32)
     pixels = random.integers(0, 100, (size, SIDE, SIDE, 3)) + 150 * labels[:, None, None, None]
     if scale is None:
-        return Fed(pixels.astype(np.uint8), labels)
-    return Fed(pixels.astype(np.float32) * np.float32(scale), labels)
+        return Labelled(pixels.astype(np.uint8), labels)
+    return Labelled(pixels.astype(np.float32) * np.float32(scale), labels)
 
 
 def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
@@ -49,18 +49,18 @@ def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
 
 @pytest.fixture(scope="module")
 def trained() -> Trainer:
-    """Forty epochs' worth of steps."""
-    made = trainer(epochs=40, base_learning_rate=0.4)
+    """A trainer after the steps of forty epochs."""
+    after = trainer(epochs=40, base_learning_rate=0.4)
     for seed in range(120):
-        made.step(colours(seed))
-    made.finish()
-    return made
+        after.step(colours(seed))
+    after.finish()
+    return after
 
 
 @pytest.mark.parametrize(
     "values", [{"alpha": 0}, {"epochs": 0}, {"momentum": 1}, {"batch_norm_momentum": 1}, {"lr": 1}]
 )
-def test_a_recipe_refuses_what_cannot_be(values):
+def test_a_recipe_refuses_invalid_values(values):
     with pytest.raises(ValidationError):
         Recipe(**values)
 
@@ -70,7 +70,7 @@ def test_the_learning_rate_scales_linearly_with_the_batch():
     assert [recipe.learning_rate(size) for size in (64, 256, 512)] == [0.1, 0.4, 0.8]
 
 
-def test_the_rate_climbs_to_its_peak_and_decays_to_nothing():
+def test_the_learning_rate_rises_to_its_peak_and_decays_to_zero():
     schedule = trainer(warm_up_epochs=1)._model.optimizer._learning_rate
     rates = [float(schedule(step)) for step in range(13)]
     assert rates[0] == 0
@@ -79,7 +79,7 @@ def test_the_rate_climbs_to_its_peak_and_decays_to_nothing():
     assert rates[12] == pytest.approx(0, abs=1e-6)
 
 
-def test_without_warm_up_the_rate_begins_at_its_peak():
+def test_without_warm_up_the_learning_rate_starts_at_its_peak():
     assert trainer(warm_up_epochs=0).learning_rate == pytest.approx(0.05)
 
 
@@ -90,20 +90,20 @@ def test_the_momentum_of_batch_normalization_is_the_recipes():
     assert {layer.momentum for layer in norms} == {0.8}
 
 
-def test_training_tells_dark_from_bright(trained):
+def test_training_learns_to_tell_dark_from_bright(trained):
     trained.start_epoch()
     for seed in range(1_000, 1_020):
         trained.step(colours(seed))
     assert trained.progress()["accuracy"] > 0.8
 
 
-def test_evaluation_forgets_the_running_figures(trained):
+def test_evaluation_resets_the_running_metrics(trained):
     once = trained.evaluate([colours(7)])
     trained.evaluate([colours(8)])
     assert trained.evaluate([colours(7)]) == pytest.approx(once)
 
 
-def test_a_short_batch_costs_no_new_trace(trained):
+def test_a_short_batch_needs_no_new_trace(trained):
     traces = trained._train.experimental_get_tracing_count()
     assert traces == 1, "the first step was traced twice: its variables were not there yet"
     trained.step(colours(99, size=5))
@@ -111,7 +111,7 @@ def test_a_short_batch_costs_no_new_trace(trained):
     assert trained._train.experimental_get_tracing_count() == traces
 
 
-def test_pixels_and_ranged_images_train_alike():
+def test_pixels_and_images_in_range_train_alike():
     losses = []
     for dtype, scale in (("uint8", None), ("float32", 1 / 255)):
         one = trainer(dtype)
@@ -120,8 +120,8 @@ def test_pixels_and_ranged_images_train_alike():
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_an_image_counts_by_its_class():
-    bright = Fed(colours(3).images, np.ones(BATCH, np.int32))
+def test_a_class_weight_scales_the_loss():
+    bright = Labelled(colours(3).images, np.ones(BATCH, np.int32))
     losses = []
     for weights in (None, (0, 2)):
         one = trainer()
@@ -141,16 +141,16 @@ def test_the_saved_model_takes_pixels_and_agrees_with_the_trainer(trained, tmp_p
     assert np.allclose(loaded.predict(images.astype(np.float32), verbose=0), expected, atol=1e-5)
 
 
-def test_fit_counts_images_by_epoch_and_keeps_history_and_checkpoints(trained, tmp_path):
+def test_fit_counts_images_per_epoch_and_writes_history_and_checkpoints(trained, tmp_path):
     sizes = []
 
-    def endless() -> Iterator[Fed]:
+    def endless() -> Iterator[Labelled]:
         seed = 0
         while True:
             yield colours(seed := seed + 1, size=7)
 
     @contextmanager
-    def held_out() -> Iterator[list[Fed]]:
+    def held_out() -> Iterator[list[Labelled]]:
         yield [colours(500)]
 
     epochs = list(
@@ -160,7 +160,7 @@ def test_fit_counts_images_by_epoch_and_keeps_history_and_checkpoints(trained, t
             images=IMAGES,
             epochs=3,
             validation=held_out,
-            keeping=Keeping(tmp_path),
+            checkpoints=CheckpointPolicy(tmp_path),
             on_step=lambda step: sizes.append(step.images),
         )
     )

@@ -1,4 +1,4 @@
-"""Weights to begin with: the same network whatever its classes, and a clear word where not."""
+"""Initial weights: of the same network with any classes, or an error that says why not."""
 
 import socket
 import zipfile
@@ -21,11 +21,13 @@ SMALL = {"alpha": 0.35, "epochs": 4}
 
 @pytest.fixture(scope="module")
 def donor():
-    """A network of five classes whose weights are nobody else's."""
+    """A network of five classes with weights of its own."""
     network = build_network(Recipe(**SMALL, seed=7), SIDE, 5)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.moving_variance.assign(layer.moving_variance * 0.1)  # or nothing would be left
+            layer.moving_variance.assign(
+                layer.moving_variance * 0.1
+            )  # or the outputs would all be alike
     return network
 
 
@@ -40,7 +42,7 @@ def files(donor, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["model.keras", "all.weights.h5"])
-def test_all_but_the_head_comes_from_the_file(donor, files, name):
+def test_all_layers_but_the_head_get_the_files_weights(donor, files, name):
     recipe = Recipe(**SMALL, weights=str(files / name))
     network = build_network(recipe, SIDE, 3)
     fresh = np.array(network.layers[-1].kernel)
@@ -53,7 +55,7 @@ def test_all_but_the_head_comes_from_the_file(donor, files, name):
 
 
 @pytest.mark.parametrize(
-    ("weights", "values", "said"),
+    ("weights", "values", "message"),
     [
         ("{}/model.keras", {"alpha": 0.5}, "set network and alpha"),
         ("{}/model.keras", {"network": "MobileNet", "alpha": 0.25}, "no layer"),
@@ -62,15 +64,15 @@ def test_all_but_the_head_comes_from_the_file(donor, files, name):
         ("vgg", {}, "must be none, imagenet, or"),
     ],
 )
-def test_weights_of_another_network_are_refused_in_one_line(files, weights, values, said):
+def test_weights_of_another_network_are_refused_in_one_line(files, weights, values, message):
     recipe = Recipe(**{**SMALL, **values}, weights=weights.format(files))
     network = build_network(recipe, SIDE, 3)
-    with pytest.raises(WeightsError, match=said) as raised:
+    with pytest.raises(WeightsError, match=message) as raised:
         load_into(network, recipe, SIDE)
     assert "\n" not in str(raised.value)
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path):
+def test_a_file_that_is_not_a_model_is_named(tmp_path):
     path = tmp_path / "text.keras"
     path.write_text("text")
     with pytest.raises(WeightsError, match=r"text\.keras"):
@@ -79,46 +81,46 @@ def test_a_file_that_is_no_model_is_named(tmp_path):
         read_facts(path)
 
 
-def test_imagenet_without_a_network_says_how_to_give_a_file(monkeypatch, tmp_path):
-    asked = []
+def test_imagenet_weights_without_a_connection_fail_at_once_with_a_remedy(monkeypatch, tmp_path):
+    attempts = []
 
     def unreachable(*address, **_):
-        asked.append(address)
+        attempts.append(address)
         raise OSError("no network")
 
-    monkeypatch.setattr("feedbench.trainer.weights.keras_home", lambda: str(tmp_path))
+    monkeypatch.setattr("feedbench.trainer.weights.keras_home", lambda: tmp_path)
     monkeypatch.setattr("feedbench.trainer.weights.getproxies", dict)
     monkeypatch.setattr(socket, "create_connection", unreachable)
     recipe = Recipe(**SMALL, weights="imagenet")
-    with pytest.raises(WeightsError, match="give a file by --weights FILE") as raised:
+    with pytest.raises(WeightsError, match="give a file with --weights FILE") as raised:
         load_into(build_network(recipe, SIDE, 3), recipe, SIDE)
     assert str(tmp_path / "models") in str(raised.value)
     assert "\n" not in str(raised.value)
-    assert len(asked) == 1
+    assert len(attempts) == 1
     assert socket.getdefaulttimeout() is None
 
 
-def test_another_range_than_that_of_the_weights_is_told(files):
+def test_a_value_range_other_than_that_of_the_weights_gives_a_warning(files):
     recipe = Recipe(**SMALL, weights=str(files / "model.keras"))
     assert warnings(recipe, (-1.0, 1.0), *BOTH_SIGNS) == []
-    told = warnings(recipe, (0.0, 1.0), [1 / 255] * 3, [0.0] * 3)[0]
-    assert "value_range [-1.0, 1.0], this run has [0.0, 1.0]" in told
+    (warning,) = warnings(recipe, (0.0, 1.0), [1 / 255] * 3, [0.0] * 3)
+    assert "value_range [-1.0, 1.0], this run has [0.0, 1.0]" in warning
 
 
-def test_imagenet_weights_want_their_own_preprocessing():
+def test_imagenet_weights_without_their_preprocessing_give_a_warning():
     recipe = Recipe(weights="imagenet")
     assert warnings(recipe, (-1.0, 1.0), *BOTH_SIGNS) == []
     assert "black at (-1, -1, -1)" in warnings(recipe, (0.0, 1.0), [1 / 255] * 3, [0.0] * 3)[0]
 
 
-def test_the_saved_model_holds_its_facts_and_keras_still_reads_it(files):
+def test_keras_can_load_a_saved_model_that_holds_facts(files):
     assert read_facts(files / "model.keras")["classes"] == list("abcde")
     assert keras.saving.load_model(files / "model.keras").output_shape == (None, 5)
     with zipfile.ZipFile(files / "model.keras") as archive:
         assert archive.testzip() is None
 
 
-def test_a_frozen_phase_moves_the_head_alone_and_the_next_one_more(files):
+def test_the_first_phase_trains_only_the_head_and_the_next_more(files):
     recipe = Recipe(**SMALL, weights=str(files / "model.keras"), frozen_epochs=1, warm_up_epochs=0)
     trainer = Trainer(
         recipe,
@@ -132,20 +134,20 @@ def test_a_frozen_phase_moves_the_head_alone_and_the_next_one_more(files):
     )
     random = np.random.default_rng(0)
 
-    class Fed:
+    class OneBatch:
         images = random.integers(0, 256, (4, SIDE, SIDE, 3), np.uint8)
         labels = np.array([0, 1, 0, 1], np.int32)
 
-    def changed() -> set[str]:
+    def changed_weights() -> set[str]:
         before = [np.array(w) for w in trainer._network.weights]
-        trainer.step(Fed())
+        trainer.step(OneBatch())
         trainer.finish()
         pairs = zip(trainer._network.weights, before, strict=True)
         return {w.path for w, was in pairs if not np.array_equal(w, was)}
 
-    assert changed() == {"predictions/kernel", "predictions/bias"}
+    assert changed_weights() == {"predictions/kernel", "predictions/bias"}
     assert [trainer.phase_at(epoch) for epoch in (1, 2, 4)] == [0, 1, 1]
     trainer.enter(1)
-    moved = changed()
-    assert "Conv1/kernel" in moved
-    assert not any("moving" in path for path in moved)
+    changed = changed_weights()
+    assert "Conv1/kernel" in changed
+    assert not any("moving" in path for path in changed)

@@ -111,7 +111,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["bench", "{photos}", "--batch-size", "0"], "must be greater than or equal to 1"),
         (["bench", "{photos}", "--alpha", "-1"], "alpha: "),
         (["bench", "{photos}", "--out", "{photos}"], "not empty"),
-        (["bench", "{photos}", "--loader", "packed"], "pack: no folder is named"),
+        (["bench", "{photos}", "--loader", "packed"], "pack: no folder given"),
         (["pack", "{photos}", "{photos}"], "not empty"),
         (["pack", "{photos}", "{photos}", "--image-size", "0"], "--image-size"),
         (["train", "{photos}", "--loader", "nowhere.toml"], "nowhere.toml"),
@@ -122,7 +122,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
         (["make-data", "{photos}"], "not empty"),
-        (["scan", "{photos}", "--test", "2"], "test must be a share"),
+        (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

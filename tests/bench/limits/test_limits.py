@@ -16,12 +16,12 @@ from feedbench.loaders import (
     LOADERS,
     BatchSpec,
     Order,
+    Request,
     SourceError,
     find_loader,
     parse_settings,
     scan,
 )
-from feedbench.loaders.faults import Faults, tolerance
 
 LIMITS = [one for one in INTERNAL_LOADERS.values() if one.role == "upper bound"]
 SMALL = ["--image-size", "32", "--batch-size", "8", "--blocks", "2", "--block-seconds", "0.2"]
@@ -107,8 +107,7 @@ def test_a_limit_works_at_every_row_and_is_no_choice(tiny_photos, own):
     manifest = scan(tiny_photos).only("train")
     spec = BatchSpec(batch_size=8, image_size=16)
     order = Order(len(manifest), 8, epochs=2)
-    faults = Faults(tolerance("raise", 0, len(manifest)), {})
-    with own.open(manifest, spec, parse_settings(own, {}), order, faults) as stream:
+    with own.open(Request(manifest, spec, order), parse_settings(own, {})) as stream:
         rows = np.concatenate([batch.rows for batch in stream])
     assert np.array_equal(rows, order.rows(0, 2 * len(manifest)))
 
@@ -118,12 +117,6 @@ def test_without_a_jpeg_there_is_no_limit_of_decoding(tmp_path):
         (tmp_path / label).mkdir()
         Image.new("RGB", (9, 9)).save(tmp_path / label / "1.png")
     manifest = scan(tmp_path, validation=0, test=0)
-    order = Order(2, 2)
+    request = Request(manifest, BatchSpec(batch_size=2), Order(2, 2))
     with pytest.raises(SourceError, match="no JPEG"):
-        LIBJPEG_TURBO.open(
-            manifest,
-            BatchSpec(batch_size=2),
-            parse_settings(LIBJPEG_TURBO, {}),
-            order,
-            Faults(tolerance("raise", 0, 2), {}),
-        )
+        LIBJPEG_TURBO.open(request, parse_settings(LIBJPEG_TURBO, {}))

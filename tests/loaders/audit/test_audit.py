@@ -1,4 +1,4 @@
-"""The audit goes on where it stopped, reads only what changed, and survives what it reads."""
+"""The audit resumes, reads only changed files, and survives what it reads."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from PIL import Image
 from feedbench.loaders import LOADERS, SourceError, scan
 from feedbench.loaders.audit.audit import attach, audit
 from feedbench.loaders.audit.pool import probe_all
-from feedbench.loaders.audit.probe import Limits
+from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Journal, Store
 from feedbench.loaders.audit.verdicts import verdicts
 from feedbench.loaders.images import jxl
@@ -32,7 +32,9 @@ def audited(source, folder, limits=None):
         return read.append
 
     manifest = scan(source, validation=0, test=0)
-    return audit(manifest, Store(folder), limits or Limits(), processes=2, start=start), sum(read)
+    return audit(manifest, Store(folder), limits or ProbeLimits(), processes=2, start=start), sum(
+        read
+    )
 
 
 @pytest.fixture
@@ -55,8 +57,8 @@ def test_a_second_audit_reads_only_what_changed(photos, tmp_path):
     assert [line["path"] for line in bad_rows(changed).to_pylist()] == [b"ant/03.jpg"]
 
 
-def test_other_limits_read_again_what_they_refused_and_no_more(photos, tmp_path):
-    small, read = audited(photos, tmp_path / "store", Limits(pixels=20_000))
+def test_higher_limits_read_only_refused_files_again(photos, tmp_path):
+    small, read = audited(photos, tmp_path / "store", ProbeLimits(pixels=20_000))
     refused = len(bad_rows(small))
     assert 0 < refused < 45
     assert "more than the limit of 20,000" in bad_rows(small)["reason"][0].as_py()
@@ -65,7 +67,7 @@ def test_other_limits_read_again_what_they_refused_and_no_more(photos, tmp_path)
     assert not len(bad_rows(whole))
 
 
-def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path):
+def test_a_killed_audit_resumes_and_ends_like_an_uninterrupted_one(photos, tmp_path):
     for copy in range(12):
         shutil.copytree(photos / "bee", photos / "cat" / f"more{copy}")
     code = (
@@ -74,8 +76,8 @@ def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path)
         "from feedbench.loaders import scan\n"
         "from feedbench.loaders.audit.audit import audit\n"
         "from feedbench.loaders.audit.store import Store\n"
-        "from feedbench.loaders.audit.probe import Limits\n"
-        "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), Limits(),\n"
+        "from feedbench.loaders.audit.probe import ProbeLimits\n"
+        "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), ProbeLimits(),\n"
         "      processes=2, start=lambda total: lambda count: print(count, flush=True))\n"
     )
     store = tmp_path / "killed"
@@ -99,10 +101,10 @@ def test_a_killed_audit_goes_on_and_ends_as_an_undisturbed_one(photos, tmp_path)
     assert resumed.table.equals(undisturbed.table)
 
 
-def test_the_torn_end_of_a_journal_is_passed_over(photos, tmp_path):
+def test_the_torn_end_of_a_journal_is_ignored(photos, tmp_path):
     whole, _ = audited(photos, tmp_path / "store")
     store = Store(tmp_path / "torn")
-    store.begin(Limits())
+    store.begin(ProbeLimits())
     rows = whole.table.drop_columns(["label", "split"]).to_pylist()
     with store.journal() as journal:
         for row in rows[:10]:
@@ -122,7 +124,7 @@ def files(folder):
 
 
 def forks(count):
-    """The processes that decode, once there are so many."""
+    """The processes that decode, once there are `count`."""
     deadline = time.monotonic() + 60
     while True:
         masters = [
@@ -130,56 +132,57 @@ def forks(count):
             for child in psutil.Process().children()
             if "feedbench.loaders.audit.worker" in " ".join(child.cmdline())
         ]
-        found = masters[0].children() if masters else []
-        if len(found) == count:
-            return found
+        children = masters[0].children() if masters else []
+        if len(children) == count:
+            return children
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 def test_a_decoder_that_crashes_costs_one_file(photos, tmp_path):
-    wanted = files(photos)
-    found = {}
-    for number, facts in probe_all(iter(wanted), Limits(), 1, tmp_path / "log"):
-        found[number] = facts
-        if len(found) == 10:
+    all_files = files(photos)
+    results = {}
+    for number, facts in probe_all(iter(all_files), ProbeLimits(), 1, tmp_path / "log"):
+        results[number] = facts
+        if len(results) == 10:
             os.kill(forks(1)[0].pid, signal.SIGSEGV)
-    assert sorted(found) == [number for number, _ in wanted]
-    lost = [facts for facts in found.values() if facts["pillow"]]
+    assert sorted(results) == [number for number, _ in all_files]
+    lost = [facts for facts in results.values() if facts["pillow"]]
     assert len(lost) <= 1  # none, if it died between two files
     assert all("crashed on it (SIGSEGV)" in facts["tensorflow"] for facts in lost)
 
 
-def test_a_file_that_takes_too_long_costs_itself_alone(photos, tmp_path):
+def test_a_file_that_takes_too_long_costs_only_itself(photos, tmp_path):
     vast = photos / "ant" / "vast.webp"  # takes seconds, where a PNG of its size takes 0.4
     Image.new("RGB", (13_000, 13_000)).save(vast, lossless=True, quality=0, method=0)
-    wanted = [*files(photos), (99, os.fsencode(vast)), (100, b"/no/such")]
-    found = dict(probe_all(iter(wanted), Limits(seconds=0.4), 1, tmp_path / "log"))
-    assert sorted(found) == [number for number, _ in wanted]
-    said = {number: facts["pillow"] for number, facts in found.items() if facts["pillow"]}
-    assert said == {
-        99: "refused: not done after 0.4 s, the limit",
+    all_files = [*files(photos), (99, os.fsencode(vast)), (100, b"/no/such")]
+    limits = ProbeLimits(seconds=0.4)
+    results = dict(probe_all(iter(all_files), limits, 1, tmp_path / "log"))
+    assert sorted(results) == [number for number, _ in all_files]
+    reasons = {number: facts["pillow"] for number, facts in results.items() if facts["pillow"]}
+    assert reasons == {
+        99: "refused: not done within the limit of 0.4 s",
         100: "No such file or directory",
     }
 
 
-def test_processes_that_do_not_start_are_told(photos, tmp_path, monkeypatch):
+def test_processes_that_fail_to_start_are_an_error(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(SourceError, match="processes ended with exit code 1; see"):
-        list(probe_all(iter(files(photos)), Limits(), 1, tmp_path / "log"))
+        list(probe_all(iter(files(photos)), ProbeLimits(), 1, tmp_path / "log"))
 
 
-def test_nothing_is_left_when_an_audit_is_given_up(photos, tmp_path):
-    results = probe_all(iter(files(photos)), Limits(), 2, tmp_path / "log")
+def test_an_abandoned_audit_leaves_no_processes(photos, tmp_path):
+    results = probe_all(iter(files(photos)), ProbeLimits(), 2, tmp_path / "log")
     next(results)
     left = forks(2)
     results.close()
     psutil.wait_procs(left, timeout=10)
-    assert not any(one.is_running() for one in left)
+    assert not any(process.is_running() for process in left)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody who may not read")
-def test_a_file_that_may_not_be_read_is_named(photos, tmp_path):
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user without permission")
+def test_a_file_without_permission_is_named(photos, tmp_path):
     locked = photos / "bee" / "02.jpg"
     locked.chmod(0)
     for folder in (tmp_path, *tmp_path.parents):
@@ -187,14 +190,14 @@ def test_a_file_that_may_not_be_read_is_named(photos, tmp_path):
             folder.chmod(0o755)
     code = (
         "import os, sys\n"
-        "from feedbench.loaders.audit.probe import Limits, probe\n"
+        "from feedbench.loaders.audit.probe import ProbeLimits, probe\n"
         "os.setuid(65534)\n"
-        "print(probe(os.fsencode(sys.argv[1]), Limits())['tensorflow'])\n"
+        "print(probe(os.fsencode(sys.argv[1]), ProbeLimits())['tensorflow'])\n"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code, str(locked)], capture_output=True, text=True, check=True
     )
-    assert told.stdout == "Permission denied\n"
+    assert done.stdout == "Permission denied\n"
 
 
 def test_the_size_of_a_jpeg_xl_is_in_its_header():
@@ -205,35 +208,35 @@ def test_the_size_of_a_jpeg_xl_is_in_its_header():
     assert jxl.size(b"\xff\x0a\x00") is None
 
 
-def test_a_blacklist_wins_over_the_audit(zoo, tmp_path):
+def test_a_blacklist_overrides_the_audit(zoo, tmp_path):
     manifest, _ = audited(zoo.root, tmp_path / "store")
     path = tmp_path / "blacklist.csv"
     text = blacklist_of(bad_rows(manifest)).replace("any/empty.jpg,no", "any/empty.jpg,yes")
     path.write_text(text + "any/rgb.png,no,ugly\n", errors="surrogateescape")
-    said = with_blacklist(manifest, path)
-    kept, left_out = usable(said, [("pillow",), ("pillow", "tensorflow")])
+    with_rules = with_blacklist(manifest, path)
+    kept, left_out = usable(with_rules, [("pillow",), ("pillow", "tensorflow")])
     names = kept.table["path"].to_pylist()
     assert b"any/empty.jpg" in names
     assert b"any/rgb.png" not in names
     assert b"any/half.jpg" not in names
     reasons = {line["path"]: line["reason"] for line in left_out.to_pylist()}
     assert reasons[b"any/rgb.png"] == "blacklist: ugly"
-    said.write(tmp_path / "m.parquet")
+    with_rules.write(tmp_path / "m.parquet")
     assert len(usable(scan(tmp_path / "m.parquet"), [("pillow",)])[0]) >= len(kept)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("path,use\nant/99.jpg,no\n", "no image 'ant/99.jpg'"),
         ("path,use\nant/00.jpg,maybe\n", "row 1: use must be yes or no, got 'maybe'"),
         ("file,keep\n", "must be a CSV of path,use,reason"),
     ],
 )
-def test_a_wrong_blacklist_is_named(photos, tmp_path, text, said):
+def test_an_invalid_blacklist_is_named(photos, tmp_path, text, message):
     path = tmp_path / "b.csv"
     path.write_text(text)
-    with pytest.raises(SourceError, match=said) as raised:
+    with pytest.raises(SourceError, match=message) as raised:
         with_blacklist(scan(photos), path)
     assert "b.csv" in str(raised.value)
 
@@ -246,7 +249,7 @@ def test_a_blacklist_needs_no_audit(photos, tmp_path):
     assert left_out["reason"].to_pylist() == ["blacklist: no reason given"]
 
 
-def test_each_librarys_own_call_is_judged(zoo, tmp_path):
+def test_verdicts_count_what_each_librarys_call_does(zoo, tmp_path):
     found = verdicts(audited(zoo.root, tmp_path / "store")[0], LOADERS.values())
     assert found["keras_pil"].drops == found["tf_data"].drops == 0
     # .webp, .tiff, .avif, .jxl, .pic and a file without extension
@@ -264,7 +267,7 @@ def test_each_librarys_own_call_is_judged(zoo, tmp_path):
     assert not {"packed", "synthetic"} & found.keys()
 
 
-def test_files_newer_than_the_audit_are_believed(photos, tmp_path):
+def test_files_newer_than_the_audit_are_used(photos, tmp_path):
     first, _ = audited(photos, tmp_path / "store")
     (photos / "ant" / "new.jpg").write_bytes(b"text")
     manifest = attach(scan(photos, validation=0, test=0), Store(tmp_path / "store").facts())
@@ -272,9 +275,9 @@ def test_files_newer_than_the_audit_are_believed(photos, tmp_path):
     assert len(usable(manifest, [("pillow",), ("pillow", "tensorflow")])[0]) == len(first) + 1
 
 
-def test_a_store_that_cannot_be_written_is_named(photos, tmp_path):
+def test_an_unwritable_store_is_named(photos, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SourceError, match="name another folder by FEEDBENCH_CACHE"):
+    with pytest.raises(SourceError, match="set FEEDBENCH_CACHE to another folder"):
         audited(photos, tmp_path / "file" / "store")
 
 

@@ -1,4 +1,4 @@
-"""What people put into image folders: every format that both libraries read gives one picture."""
+"""Every format that Pillow and TensorFlow can read gives the same pixels in all loaders."""
 
 import io
 
@@ -11,9 +11,9 @@ from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
 SIDE = 32
 
 
-def saved(image, extension, **how):
+def saved(image, extension, **options):
     data = io.BytesIO()
-    image.save(data, {"jpg": "JPEG", "tif": "TIFF"}.get(extension, extension), **how)
+    image.save(data, {"jpg": "JPEG", "tif": "TIFF"}.get(extension, extension), **options)
     return data.getvalue()
 
 
@@ -24,7 +24,7 @@ def opened(path):
 
 @pytest.fixture(scope="module")
 def formats(tmp_path_factory, splits_folder):
-    """One class of all that JPEG, PNG, GIF and BMP may hold, and its Pillow pixels by row."""
+    """One class with all kinds of JPEG, PNG, GIF and BMP."""
     root = tmp_path_factory.mktemp("formats")
     (root / "any").mkdir()
     photo = opened(splits_folder / "train" / "ant" / "00.jpg")
@@ -63,16 +63,16 @@ def formats(tmp_path_factory, splits_folder):
     ],
     ids=str,
 )
-def test_every_common_format_gives_pillows_picture(formats, name, settings):
+def test_every_common_format_gives_pillows_pixels(formats, name, settings):
     spec = BatchSpec(batch_size=4, image_size=SIDE, shuffle=False, value_range=(0, 255))
     with open_loader(name, formats, spec, settings, epochs=1) as stream:
-        given = {
+        by_row = {
             row: np.asarray(image, np.float32)
             for images, _, rows in stream
             for row, image in zip(rows, images, strict=True)
         }
-    assert len(given) == len(formats)
-    for row, image in given.items():
+    assert len(by_row) == len(formats)
+    for row, image in by_row.items():
         path = formats.path(row)
         photo = opened(path).resize((SIDE, SIDE), Image.Resampling.NEAREST)
         difference = np.abs(image - np.asarray(photo, np.float32))
@@ -83,27 +83,29 @@ def test_every_common_format_gives_pillows_picture(formats, name, settings):
             assert difference.max() < 1e-3, path
 
 
-def test_decode_jpeg_gives_pillows_very_bytes(class_folder):
+def test_decode_jpeg_gives_exactly_pillows_pixels(class_folder):
     manifest = scan(class_folder, validation=0, test=0)
     spec = BatchSpec(batch_size=15, image_size=SIDE, shuffle=False)
     with open_loader("tf_data", manifest, spec, {"decode": "jpeg"}, epochs=1) as stream:
-        given = np.concatenate([images for images, _, _ in stream])
-    for row, image in enumerate(given):
+        pixels = np.concatenate([images for images, _, _ in stream])
+    for row, image in enumerate(pixels):
         photo = opened(manifest.path(row)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
         assert np.array_equal(image, photo)
 
 
-def test_a_long_image_is_padded_alike(tmp_path):
-    path = tmp_path / "any" / "long.png"
+@pytest.mark.parametrize("size", [(300, 2), (1, 1)])
+def test_a_long_or_tiny_image_is_padded_alike_by_all_loaders(tmp_path, size):
+    path = tmp_path / "any" / "red.png"
     path.parent.mkdir()
-    path.write_bytes(saved(Image.new("RGB", (300, 2), "red"), "png"))
+    path.write_bytes(saved(Image.new("RGB", size, "red"), "png"))
     spec = BatchSpec(batch_size=1, image_size=SIDE, resize="pad", value_range=(0, 255))
-    given = []
-    for name in ("keras_pil", "tf_data"):
+    images = []
+    for name in ("keras_pil", "tf_data", "turbo"):
         with open_loader(name, scan(tmp_path), spec, epochs=1) as stream:
-            given.append(np.asarray(next(stream).images))
-    assert given[0].any()
-    assert np.array_equal(*given)
+            images.append(np.asarray(next(stream).images))
+    assert images[0].any()
+    assert np.array_equal(images[0], images[1])
+    assert np.array_equal(images[0], images[2])
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

@@ -1,4 +1,4 @@
-"""Every format comes out of every loader with the picture that it shows; damage is named."""
+"""Every format gives the right image in every loader; damaged files are named."""
 
 import numpy as np
 import pyarrow.compute as pc
@@ -11,7 +11,7 @@ from feedbench.loaders.selection import bad_rows, usable
 
 SIDE = 48
 LOSSY = (b".jpg", b".avif")
-LOADED = [
+VARIANTS = [
     ("keras_pil", {}),
     ("keras_pil", {"workers": 2}),
     ("keras_directory", {}),
@@ -29,13 +29,13 @@ def facts(audited, name):
     return audited.table.slice(row, 1).to_pylist()[0]
 
 
-def pictures(name, settings, manifest, spec):
-    given = {}
+def images_by_name(name, settings, manifest, spec):
+    by_name = {}
     with open_loader(name, manifest, spec, settings, epochs=1) as stream:
         for images, _, rows in stream:
             images = np.asarray(images, np.float32)
-            given.update((manifest.name(r)[4:], i) for r, i in zip(rows, images, strict=True))
-    return given
+            by_name.update((manifest.name(r)[4:], i) for r, i in zip(rows, images, strict=True))
+    return by_name
 
 
 def resized(picture):
@@ -44,33 +44,33 @@ def resized(picture):
 
 
 @pytest.mark.parametrize("orientation", ["ignore", "apply"])
-@pytest.mark.parametrize(("name", "settings"), LOADED, ids=str)
-def test_every_format_gives_its_picture_in_every_loader(zoo, audited, name, settings, orientation):
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_every_format_gives_its_image_in_every_loader(zoo, audited, name, settings, orientation):
     manifest, _ = usable(audited, [LOADERS[name].readable_by])
     spec = BatchSpec(
         batch_size=8, image_size=SIDE, shuffle=False, value_range=(0, 255), orientation=orientation
     )
-    given = pictures(name, settings, manifest, spec)
+    images = images_by_name(name, settings, manifest, spec)
     wanted = {**zoo.pictures, **(zoo.upright if orientation == "apply" else {})}
     if name == "keras_pil":
         wanted = {path: shown for path, shown in wanted.items() if not path.endswith(b".jxl")}
-    assert set(given) - zoo.sloppy == set(wanted)
+    assert set(images) - zoo.sloppy == set(wanted)
     for path, picture in wanted.items():
-        difference = np.abs(given[path] - resized(picture))
+        difference = np.abs(images[path] - resized(picture))
         lossy = path.endswith(LOSSY) and path != b"lies.jpg"
-        if path.endswith(b"00.png"):  # an edge may fall a pixel further where the filter ties
+        if path.endswith(b"00.png"):  # an edge may move by a pixel where the filter has a tie
             assert np.median(difference) == 0, path
         else:
             assert difference.mean() < (3 if lossy else 0.51), path
 
 
-def test_a_jpeg_xl_alone_is_the_picture_that_loaders_give(zoo):
+def test_jxl_picture_decodes_like_the_loaders(zoo):
     for name in (b"jxl.jxl", b"jxl-veil.jxl", b"jxl-grey.jxl"):
         shown = jxl_picture(str(zoo.root / "any" / name.decode()), BatchSpec())
         assert np.array_equal(np.asarray(shown), zoo.pictures[name]), name
 
 
-def test_what_is_audited_lands_in_its_column(zoo, audited):
+def test_the_audit_fills_its_columns(zoo, audited):
     for name, kind, more in (
         (b"lies.jpg", "PNG", {}),
         (b"no-format.pic", "WEBP", {"alpha": False}),
@@ -89,49 +89,49 @@ def test_what_is_audited_lands_in_its_column(zoo, audited):
         (b"30000x200.png", "PNG", {"width": 30_000, "height": 200, "pillow": None}),
         (b"half.jpg", "JPEG", {}),
     ):
-        found = facts(audited, name)
-        assert found["format"] == kind, name
+        row = facts(audited, name)
+        assert row["format"] == kind, name
         for column, value in more.items():
-            assert found[column] == value, (name, column)
-    assert "no image format" in facts(audited, b"jxl.jxl")["pillow"]
+            assert row[column] == value, (name, column)
+    assert "unknown image format" in facts(audited, b"jxl.jxl")["pillow"]
     assert facts(audited, b"rgb.tiff")["tensorflow"]
     assert facts(audited, b"rgb.png")["bytes"] == (zoo.root / "any" / "rgb.png").stat().st_size
 
 
-def test_each_bad_file_is_named_with_its_reason_and_no_other(zoo, audited):
+def test_exactly_the_bad_files_are_listed_with_their_reasons(zoo, audited):
     bad = {line["path"][4:]: line["reason"] for line in bad_rows(audited).to_pylist()}
     readable = {name for name in zoo.pictures if not name.endswith(b".jxl")}
     assert not set(bad) & readable
-    for name, said in zoo.bad.items():
-        assert said in bad[name], name
+    for name, reason in zoo.bad.items():
+        assert reason in bad[name], name
         assert "\n" not in bad[name]
 
 
-def test_copies_have_one_digest(audited):
+def test_copies_have_the_same_digest(audited):
     assert facts(audited, b"lies.jpg")["digest"] == facts(audited, b"rgb.png")["digest"]
     assert facts(audited, b"rgb.bmp")["digest"] != facts(audited, b"rgb.png")["digest"]
 
 
-def test_a_comparison_uses_what_all_its_loaders_read(audited):
+def test_a_comparison_uses_rows_that_all_its_loaders_can_read(audited):
     both, left_out = usable(audited, [("pillow",), ("pillow", "tensorflow")])
     alone, _ = usable(audited, [("pillow", "tensorflow")])
     assert len(alone) - len(both) == 3  # JPEG XL
     assert len(both) + len(left_out) == len(audited)
 
 
-def test_turning_upright_needs_an_audit(zoo):
+def test_applying_orientation_needs_an_audit(zoo):
     spec = BatchSpec(batch_size=2, image_size=SIDE, orientation="apply")
     for name in ("keras_pil", "keras_directory", "tf_data", "turbo"):
         with pytest.raises(SpecError, match="run feedbench scan"):
             open_loader(name, scan(zoo.root), spec)
 
 
-def test_the_background_is_the_specs(audited):
+def test_all_loaders_use_the_specs_background(audited):
     manifest, _ = usable(audited, [("pillow",), ("pillow", "tensorflow")])
     spec = BatchSpec(batch_size=8, image_size=SIDE, shuffle=False, background=(255, 0, 0))
     spec = spec.model_copy(update={"value_range": (0.0, 255.0)})
     shown = {
-        name: pictures(name, {}, manifest, spec)[b"palette-hole.png"]
+        name: images_by_name(name, {}, manifest, spec)[b"palette-hole.png"]
         for name in ("keras_pil", "keras_directory", "tf_data", "turbo")
     }
     red = (shown["keras_pil"] == (255, 0, 0)).all(-1)

@@ -1,4 +1,4 @@
-"""Packs: whole or not at all, gone on with, checked, and never another's pictures."""
+"""Packs are complete or not there, resumed, checked, and only used for their own images."""
 
 import json
 import os
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
-from feedbench.loaders.cached_source import InPack, Keeping
+from feedbench.loaders.cached_source import CachedSource, PackStore
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.files import PART
 from feedbench.loaders.images.libjpeg import LiveImages
 from feedbench.loaders.pack import writer as writing
-from feedbench.loaders.pack.build import Packing, fill, opened, unsound
+from feedbench.loaders.pack.build import Packing, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import ABOUT, Pack, arrays_of
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
@@ -45,7 +45,7 @@ def images(name, manifest, settings, spec=SPEC, **how):
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
-def test_arrays_are_the_very_pixels_of_live_decoding(manifest, tmp_path, resize):
+def test_packed_arrays_are_exactly_the_decoded_pixels(manifest, tmp_path, resize):
     spec = SPEC.model_copy(update={"resize": resize})
     folder = packed(manifest, tmp_path / "pack", spec=spec)
     live = images("turbo", manifest, {}, spec)
@@ -54,7 +54,7 @@ def test_arrays_are_the_very_pixels_of_live_decoding(manifest, tmp_path, resize)
     assert np.array_equal(plain, live)
 
 
-def test_jpegs_are_records_that_tensorflow_reads(manifest, tmp_path):
+def test_tensorflow_can_read_packed_jpegs(manifest, tmp_path):
     import tensorflow as tf
 
     folder = packed(manifest, tmp_path / "pack", "jpeg")
@@ -65,18 +65,18 @@ def test_jpegs_are_records_that_tensorflow_reads(manifest, tmp_path):
     }
     rows = []
     for record in tf.data.TFRecordDataset(str(folder / "images-00000.tfrecord")):
-        one = tf.io.parse_single_example(record, kinds)
-        rows.append(int(one["image/row"]))
-        assert int(one["image/class/label"]) == manifest.labels[rows[-1]]
-        assert max(tf.io.decode_jpeg(one["image/encoded"]).shape) <= 64
+        example = tf.io.parse_single_example(record, kinds)
+        rows.append(int(example["image/row"]))
+        assert int(example["image/class/label"]) == manifest.labels[rows[-1]]
+        assert max(tf.io.decode_jpeg(example["image/encoded"]).shape) <= 64
     assert sorted(rows) == list(range(len(manifest)))
 
 
-def test_small_jpegs_look_like_the_originals(manifest, tmp_path):
+def test_packed_jpegs_look_like_the_originals(manifest, tmp_path):
     folder = packed(manifest, tmp_path / "pack", "jpeg")
-    own = images("packed", manifest, {"pack": str(folder)}).astype(int)
+    packed_images = images("packed", manifest, {"pack": str(folder)}).astype(int)
     live = images("turbo", manifest, {}).astype(int)
-    assert np.abs(own - live).mean() < 6
+    assert np.abs(packed_images - live).mean() < 6
 
 
 KILLED = """
@@ -98,12 +98,12 @@ with opened(packing, __import__("pathlib").Path(sys.argv[2])) as writer:
 
 
 @pytest.mark.parametrize("kind", ["arrays", "jpeg"])
-def test_a_killed_pack_is_not_whole_and_goes_on(photos, manifest, tmp_path, kind):
+def test_a_killed_pack_is_incomplete_and_can_be_resumed(photos, manifest, tmp_path, kind):
     folder = tmp_path / "pack"
     code = [sys.executable, "-c", KILLED, str(photos), str(folder), kind]
     assert subprocess.run(code, check=False).returncode == -signal.SIGKILL
     assert not [path for path in folder.iterdir() if path.suffix in (".npy", ".tfrecord")]
-    with pytest.raises(SettingsError, match="no whole pack"):
+    with pytest.raises(SettingsError, match="not a complete pack"):
         Pack(folder)
     for photo in list(photos.rglob("*.jpg"))[:3]:
         os.utime(photo)  # what is there is not read again: only the rest is decoded
@@ -112,14 +112,14 @@ def test_a_killed_pack_is_not_whole_and_goes_on(photos, manifest, tmp_path, kind
             assert writer.left <= len(manifest) - 20
     packed(manifest, folder, kind)
     pack = Pack(folder)
-    assert unsound(pack, lambda _: None) == []
+    assert corrupt_positions(pack, lambda _: None) == []
     undisturbed = packed(manifest, tmp_path / "other", kind)
     own, other = (images("packed", manifest, {"pack": str(one)}) for one in (folder, undisturbed))
     assert np.array_equal(own, other)
     pack.close()
 
 
-def test_what_was_half_written_is_written_again(manifest, tmp_path):
+def test_rows_that_are_corrupt_are_written_again(manifest, tmp_path):
     folder, packing = tmp_path / "pack", Packing(manifest, SPEC, "arrays")
     with opened(packing, folder) as writer:
         for row in range(10):
@@ -133,43 +133,44 @@ def test_what_was_half_written_is_written_again(manifest, tmp_path):
 
 
 def test_the_temporary_file_of_a_killed_writer_is_removed_when_it_resumes(manifest, tmp_path):
-    packing = Packing(manifest, SPEC, "arrays", side=64, quality=95)
-    with opened(packing, tmp_path):
-        pass
-    left = tmp_path / f"{PART}1.images-00000.npy.partial"
-    left.touch()
-    with opened(packing, tmp_path):
-        assert not left.exists()
+    """Also if it was killed before anything else was written."""
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    for name in ("pack.json.partial", "images-00000.npy.partial"):
+        left = folder / f"{PART}1.{name}"
+        left.touch()
+        with opened(Packing(manifest, SPEC, "arrays"), folder):
+            assert not left.exists()
 
 
-def test_a_byte_that_changed_is_found(manifest, tmp_path):
+def test_a_changed_byte_is_detected(manifest, tmp_path):
     folder = packed(manifest, tmp_path / "pack")
     path = folder / "images-00000.npy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     pack = Pack(folder)
-    assert unsound(pack, lambda _: None) == [len(manifest) - 1]
+    assert corrupt_positions(pack, lambda _: None) == [len(manifest) - 1]
     pack.close()
 
 
-def test_a_pack_cut_short_names_the_image(manifest, tmp_path):
+def test_a_truncated_pack_names_the_image(manifest, tmp_path):
     folder = packed(manifest, tmp_path / "pack")
     path = folder / "images-00000.npy"
     os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(ImageError, match=r"cat.*14\.jpg: row 44: pack .* cut short"):
+    with pytest.raises(ImageError, match=r"cat.*14\.jpg: row 44: pack .* truncated"):
         images("packed", manifest, {"pack": str(folder)})
 
 
-def test_a_pack_that_is_cut_while_it_feeds_is_decoded_anew(manifest, tmp_path):
-    kept = InPack(
+def test_an_image_is_decoded_again_if_its_pack_was_truncated(manifest, tmp_path):
+    kept = PackStore(
         writing.PackWriter(tmp_path / "pack", arrays_of(manifest, SPEC, "full"), manifest)
     )
-    source, rows = Keeping(LiveImages(manifest, SPEC, "full"), kept), np.arange(len(manifest))
+    source, rows = CachedSource(LiveImages(manifest, SPEC, "full"), kept), np.arange(len(manifest))
     live = np.zeros((len(manifest), 32, 32, 3), np.uint8)
     for row, item in zip(rows, source.find(rows), strict=True):
         source.load(int(row), item, live[row])
-    assert source.find(rows) == [None] * len(rows)  # nothing to be found: all are kept
+    assert source.find(rows) == [None] * len(rows)  # nothing to look up: all are stored
     for shard in (tmp_path / "pack").glob("images-*"):
         os.truncate(shard, 200)
     again = np.zeros((32, 32, 3), np.uint8)
@@ -179,7 +180,7 @@ def test_a_pack_that_is_cut_while_it_feeds_is_decoded_anew(manifest, tmp_path):
     kept.close()
 
 
-def test_an_image_that_could_not_be_packed_is_named_when_it_is_fed(photos, tmp_path):
+def test_an_image_that_could_not_be_packed_is_named_when_it_is_read(photos, tmp_path):
     (photos / "bee" / "03.jpg").write_text("no photograph")
     manifest = scan(photos, validation=0, test=0)
     with pytest.raises(ImageError, match=r"03\.jpg"):
@@ -188,26 +189,28 @@ def test_an_image_that_could_not_be_packed_is_named_when_it_is_fed(photos, tmp_p
     settings = {"pack": str(folder)}
     with pytest.raises(ImageError, match=r"bee/03\.jpg: row 18: .*could not be read when"):
         images("packed", manifest, settings)
-    fed = images("packed", manifest, settings, on_error="skip", error_budget=0.1)
-    assert len(fed) == len(manifest)
+    read = images("packed", manifest, settings, on_error="skip", error_budget=0.1)
+    assert len(read) == len(manifest)
 
 
-def test_other_pictures_than_were_packed_are_refused(manifest, tmp_path):
+def test_a_spec_other_than_the_packs_is_refused(manifest, tmp_path):
     settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
     for field, value in (("image_size", 48), ("resize", "crop"), ("interpolation", "bilinear")):
         spec = SPEC.model_copy(update={field: value})
-        with pytest.raises(SpecError, match=rf"{field} was .* when it was packed.* {value!r}"):
+        with pytest.raises(
+            SpecError, match=rf"packed with {field} .*, the batch spec has {value!r}"
+        ):
             open_loader("packed", manifest, spec, settings)
 
 
-def test_rows_that_are_not_in_the_pack_are_named(photos, manifest, tmp_path):
+def test_a_row_that_is_not_in_the_pack_is_named(photos, manifest, tmp_path):
     settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
     shutil.copy(photos / "ant" / "00.jpg", photos / "ant" / "new.jpg")
-    with pytest.raises(SettingsError, match=r"ant/new\.jpg is not in it, nor are 0 others"):
+    with pytest.raises(SettingsError, match=r"does not contain ant/new\.jpg and 0 other images"):
         open_loader("packed", scan(photos, validation=0, test=0), SPEC, settings)
 
 
-def test_a_folder_that_holds_something_else_is_refused(manifest, tmp_path):
+def test_a_folder_with_something_else_is_refused(manifest, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="not empty"):
         packed(manifest, tmp_path)
@@ -215,14 +218,16 @@ def test_a_folder_that_holds_something_else_is_refused(manifest, tmp_path):
     with opened(packing, tmp_path / "begun"), pytest.raises(SettingsError, match="another process"):
         packed(manifest, tmp_path / "begun")
     other = SPEC.model_copy(update={"image_size": 48})
-    with pytest.raises(SettingsError, match=r"fields was .*; remove the folder or name another"):
+    with pytest.raises(
+        SettingsError, match=r"started with fields .*; remove the folder or name another"
+    ):
         packed(manifest, tmp_path / "begun", spec=other)
 
 
-def test_a_disk_that_is_too_small_is_said_before(manifest, tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_refused_at_the_start(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 9))
     for kind in ("arrays", "jpeg"):
-        with pytest.raises(SettingsError, match=r"needs 0\.00 GB, 0\.00 GB are free; make room"):
+        with pytest.raises(SettingsError, match=r"needs 0\.00 GB, 0\.00 GB are free; free some"):
             packed(manifest, tmp_path / kind, kind)
 
 
@@ -230,16 +235,14 @@ def cached(folder):
     return {"cache": "packed", "pack_dir": str(folder)}
 
 
-def test_packing_while_feeding_is_whole_after_an_epoch_and_needs_no_file_then(
-    photos, manifest, tmp_path
-):
+def test_after_one_epoch_the_packed_cache_needs_no_files(photos, manifest, tmp_path):
     live = images("turbo", manifest, {})
     assert np.array_equal(images("turbo", manifest, cached(tmp_path / "packs")), live)
     shutil.rmtree(photos)
     assert np.array_equal(images("turbo", manifest, cached(tmp_path / "packs")), live)
 
 
-def test_another_spec_has_a_pack_of_its_own(manifest, tmp_path):
+def test_each_spec_has_its_own_pack(manifest, tmp_path):
     settings, other = cached(tmp_path / "packs"), SPEC.model_copy(update={"resize": "crop"})
     images("turbo", manifest, settings)
     assert np.array_equal(
@@ -255,17 +258,17 @@ manifest = scan(sys.argv[1], validation=0, test=0)
 settings = {"cache": "packed", "pack_dir": sys.argv[2], "prefetch": 0}
 with open_loader("turbo", manifest, BatchSpec(batch_size=8, image_size=32), settings) as stream:
     for _ in range(3): next(stream)
-    print("fed", flush=True)
+    print("ready", flush=True)
     time.sleep(60)
 """
 
 
-def test_a_first_epoch_that_is_killed_is_gone_on_with(photos, manifest, tmp_path):
+def test_a_packed_cache_of_a_killed_run_is_resumed(photos, manifest, tmp_path):
     parent = tmp_path / "packs"
     code = [sys.executable, "-c", FEEDS, str(photos), str(parent)]
-    with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as fed:
-        assert fed.stdout.readline() == "fed\n"
-        fed.kill()
+    with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
     (folder,) = parent.iterdir()
     assert not (folder / ABOUT).exists()
     assert not list(folder.glob("images-*.npy"))
@@ -322,7 +325,7 @@ with open_loader(sys.argv[2], manifest, SPEC, settings) as stream:
     ],
     ids=str,
 )
-def test_nothing_is_left_after_fifty_times_and_memory_is_flat_over_epochs(
+def test_fifty_streams_leave_nothing_and_memory_stays_flat(
     photos, manifest, tmp_path, name, settings
 ):
     if name == "packed":
@@ -330,6 +333,7 @@ def test_nothing_is_left_after_fifty_times_and_memory_is_flat_over_epochs(
     elif "pack_dir" in settings:
         settings = {**settings, "pack_dir": str(tmp_path / "packs")}
     code = [sys.executable, "-c", OPENED_AND_CLOSED, str(photos), name, json.dumps(settings)]
-    said = subprocess.run(code, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said[0].startswith("True"), said
-    assert int(said[1]) < 2_000_000  # a batch of every ten kept would be 5 MB
+    done = subprocess.run(code, capture_output=True, text=True, check=True)
+    comparison, growth = done.stdout.splitlines()
+    assert comparison.startswith("True"), comparison
+    assert int(growth) < 2_000_000  # one batch in ten that is not freed would be 5 MB

@@ -1,0 +1,58 @@
+"""Settings that several loaders share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from feedbench.loaders.contract import Dtype, Settings
+
+# A loader declares these fields in their place among its own; the texts are here once.
+Output = Annotated[
+    Dtype,
+    Field(
+        description="uint8: the value range is applied on the device, a quarter of the bytes to "
+        "copy; float32: it is applied on the host, as in the classic pipeline."
+    ),
+]
+NumThreads = Annotated[
+    PositiveInt | None,
+    Field(description="Images read and decoded in parallel; default: one per core."),
+]
+Prefetch = Annotated[
+    NonNegativeInt,
+    Field(description="Batches prepared ahead, each costs its memory; 0 prepares none."),
+]
+
+
+class PixelOutput(Settings):
+    """Settings with `output`: the batches hold uint8 pixels, or float32 in the value range."""
+
+    if TYPE_CHECKING:
+        output: Output
+
+    @property
+    def image_dtype(self) -> Dtype:
+        """The dtype of the batches' images."""
+        return self.output
+
+
+class Threaded(PixelOutput):
+    """Settings of the loaders that run on a pool of threads."""
+
+    if TYPE_CHECKING:
+        num_threads: NumThreads
+        prefetch: Prefetch
+
+
+class Cached(Settings):
+    """Settings with `cache`: "none", or where images are kept from the first epoch on."""
+
+    if TYPE_CHECKING:
+        cache: str
+
+    @property
+    def fills_cache(self) -> bool:
+        """Whether the first epoch is slower than later ones because it fills a cache."""
+        return self.cache != "none"

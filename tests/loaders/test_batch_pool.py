@@ -1,0 +1,132 @@
+"""A pool of threads fills whole batches in order, whatever its source does."""
+
+import threading
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from feedbench.loaders import BatchSpec, BudgetError, ImageError, Order, Request, scan
+from feedbench.loaders.batch_pool import pool_stream
+from feedbench.loaders.faults import Faults, tolerance
+from feedbench.loaders.turbo import Turbo
+
+SIDE = 4
+SPEC = BatchSpec(batch_size=8, image_size=SIDE, seed=1)
+
+
+class RowSource:
+    """Images that hold their row's number; some rows fail."""
+
+    def __init__(self, unreadable=(), error=None):
+        self.unreadable = set(unreadable)
+        self.error = error
+        self.batches = 0
+        self.images = 0
+        self._lock = threading.Lock()
+
+    def find(self, rows):
+        self.batches += 1
+        return [f"item {row}" for row in rows.tolist()]
+
+    def load(self, row, item, into):
+        assert item == f"item {row}"
+        with self._lock:
+            self.images += 1
+        if row in self.unreadable:
+            raise self.error or ImageError("file", row, "a decoder", "broken")
+        into[...] = row
+
+
+@pytest.fixture(scope="module")
+def manifest(splits_folder):
+    return scan(splits_folder).only("train")
+
+
+def stream_of(source, manifest, *, epochs=2, on_error="raise", budget=0.0, chunk=2, **settings):
+    order = Order(len(manifest), SPEC.batch_size, seed=SPEC.seed, epochs=epochs)
+    faults = Faults(tolerance(on_error, budget, len(manifest)))
+    request = Request(manifest, SPEC, order, faults)
+    return pool_stream(source, request, Turbo(**settings), chunk=chunk)
+
+
+@pytest.mark.parametrize(
+    ("threads", "chunk", "prefetch"), [(1, 1, 0), (1, 100, 2), (4, 1, 2), (4, 3, 0), (2, 16, 7)]
+)
+def test_every_image_is_in_its_place(manifest, threads, chunk, prefetch):
+    settings = {"num_threads": threads, "prefetch": prefetch}
+    with stream_of(RowSource(), manifest, chunk=chunk, **settings) as stream:
+        batches = [(np.array(batch.images), batch.rows) for batch in stream]
+    rows = np.concatenate([rows for _, rows in batches])
+    assert rows.tolist() == Order(len(manifest), 8, seed=1).rows(0, 2 * len(manifest)).tolist()
+    for images, rows in batches:
+        assert (images == rows[:, None, None, None].astype(np.uint8)).all()
+
+
+def test_a_batch_that_is_kept_is_not_overwritten(manifest):
+    with stream_of(RowSource(), manifest, epochs=4, num_threads=2) as stream:
+        kept = [next(stream) for _ in range(3)]
+        for _ in islice(stream, 12):
+            pass
+        for batch in kept:
+            assert (batch.images == batch.rows[:, None, None, None].astype(np.uint8)).all()
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_prefetch_is_the_number_of_batches_ahead(manifest, prefetch):
+    source = RowSource()
+    with stream_of(source, manifest, num_threads=2, prefetch=prefetch) as stream:
+        next(stream)
+        assert source.batches == 1 + prefetch
+    if not prefetch:
+        assert source.images == SPEC.batch_size
+
+
+def test_the_next_row_replaces_one_that_fails(manifest):
+    source = RowSource(unreadable=[3, 4])
+    with stream_of(source, manifest, on_error="skip", budget=0.1, num_threads=3) as stream:
+        batches = list(stream)
+        assert {error.row for error in stream.dropped} == {3, 4}
+    rows = np.concatenate([batch.rows for batch in batches])
+    assert len(rows) == 2 * len(manifest)
+    assert not {3, 4} & set(rows.tolist())
+    assert all((b.images == b.rows[:, None, None, None].astype(np.uint8)).all() for b in batches)
+
+
+def test_more_failures_than_the_budget_end_the_run(manifest):
+    source = RowSource(unreadable=range(20))
+    with (
+        stream_of(source, manifest, on_error="skip", budget=0.1) as stream,
+        pytest.raises(BudgetError),
+    ):
+        list(stream)
+
+
+@pytest.mark.parametrize("error", [None, MemoryError(), KeyboardInterrupt()])
+def test_an_error_on_a_thread_reaches_the_consumer(manifest, error):
+    source = RowSource(unreadable=[7], error=error)
+    kind = ImageError if error is None else type(error)
+    with stream_of(source, manifest) as stream, pytest.raises(kind):
+        list(stream)
+
+
+def test_float32_batches_are_in_the_value_range(manifest):
+    with stream_of(RowSource(), manifest, output="float32") as stream:
+        batch = next(stream)
+    assert batch.images.dtype == np.float32
+    expected = batch.rows[:, None, None, None] / np.float32(255)
+    assert np.allclose(batch.images, np.broadcast_to(expected, batch.images.shape))
+
+
+def test_closing_ends_the_threads_and_then_frees_the_source(manifest):
+    before, closed = set(threading.enumerate()), []
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+
+    def close():
+        closed.append(set(threading.enumerate()) - before)
+
+    stream = pool_stream(RowSource(), request, Turbo(num_threads=3), chunk=1, close=close)
+    next(stream)
+    assert len(set(threading.enumerate()) - before) == 3
+    stream.close()
+    assert closed == [set()]

@@ -1,0 +1,89 @@
+"""Keras' enqueuer outside of `fit`: results in order, and nothing left after closing."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from itertools import islice
+
+import pytest
+
+from feedbench.loaders import WorkerError, keras_enqueuer
+from feedbench.loaders.keras_enqueuer import Enqueuer
+
+KINDS = pytest.mark.parametrize("use_multiprocessing", [False, True], ids=["threads", "processes"])
+
+
+def enqueuer(make, steps, use_multiprocessing, queue_size=4):
+    return Enqueuer(
+        make, steps, workers=2, use_multiprocessing=use_multiprocessing, max_queue_size=queue_size
+    )
+
+
+@KINDS
+@pytest.mark.parametrize("steps", [20, None])
+def test_results_come_in_order(use_multiprocessing, steps):
+    source = enqueuer(lambda step: step**2, steps, use_multiprocessing)
+    assert list(islice(source.results(), 20)) == [step**2 for step in range(20)]
+    source.close()
+
+
+@KINDS
+def test_an_error_takes_the_place_of_its_result(use_multiprocessing):
+    source = enqueuer(lambda step: 6 // (step - 2), 5, use_multiprocessing)
+    results = list(islice(source.results(), 5))
+    assert results[:2] == [-3, -6]
+    assert isinstance(results[2], ZeroDivisionError)
+    assert results[3:] == [6, 3]
+    source.close()
+
+
+@KINDS
+def test_closing_leaves_no_threads_and_no_processes(use_multiprocessing):
+    before = set(threading.enumerate())
+    children = set(multiprocessing.active_children())
+    source = enqueuer(lambda step: step, None, use_multiprocessing)
+    next(source.results())
+    source.close()
+    assert set(threading.enumerate()) <= before
+    assert set(multiprocessing.active_children()) <= children
+
+
+@KINDS
+def test_queued_steps_are_skipped_when_closing(use_multiprocessing):
+    made, may_end = multiprocessing.Value("i"), multiprocessing.Event()
+
+    def make(step):
+        with made.get_lock():
+            made.value += 1
+        may_end.wait(10)
+
+    source = enqueuer(make, None, use_multiprocessing, queue_size=16)
+    while not source._enqueuer.future_queue.full():
+        time.sleep(0.01)
+    source._closing.set()
+    may_end.set()
+    source.close()
+    assert made.value <= 2  # one per worker, of 16 in the queue
+
+
+def test_a_killed_process_is_an_error_instead_of_a_hang():
+    def make(step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step
+
+    source = enqueuer(make, None, True)
+    with pytest.raises(WorkerError, match="ended with SIGKILL"):
+        list(source.results())
+    source.close()
+
+
+def test_a_pool_ends_although_killed_processes_held_its_locks():
+    pool = multiprocessing.get_context("fork").Pool(2)
+    pool._outqueue._wlock.acquire()  # as by one that was returning its result
+    for process in pool._pool:  # one of them waits for work, and holds the lock of the other queue
+        os.kill(process.pid, signal.SIGKILL)
+    keras_enqueuer._terminate(pool)
+    pool.join()

@@ -1,0 +1,89 @@
+"""Files that are written beside the training, each whole or not there."""
+
+import threading
+
+import pytest
+
+from feedbench.trainer.errors import CheckpointError
+from feedbench.trainer.files import replacing
+from feedbench.trainer.writer import Writer
+
+
+def test_all_jobs_are_done_when_the_block_ends():
+    done = []
+    with Writer() as writer:
+        for name in "abc":
+            writer.submit(name, lambda name=name: done.append(name))
+    assert done == ["a", "b", "c"]
+
+
+def test_a_waiting_job_is_replaced_by_a_newer_one_of_its_name():
+    done, begun, may_end = [], threading.Event(), threading.Event()
+
+    def blocks():
+        begun.set()
+        may_end.wait(10)
+
+    with Writer() as writer:
+        writer.submit("checkpoint", blocks)
+        begun.wait(10)
+        writer.submit("checkpoint", lambda: done.append("old"))
+        writer.submit("history", lambda: done.append("history"))
+        writer.submit("checkpoint", lambda: done.append("new"))
+        may_end.set()
+    assert done == ["history", "new"]
+
+
+def test_submitting_does_not_wait_for_a_job():
+    may_end, done = threading.Event(), []
+    with Writer() as writer:
+        writer.submit("slow", lambda: may_end.wait(10))
+        writer.submit("next", lambda: done.append(1))
+        assert not done
+        may_end.set()
+    assert done == [1]
+
+
+def test_a_failed_write_is_one_line_at_the_end(tmp_path):
+    def fails():
+        (tmp_path / "nowhere" / "file").write_text("")
+
+    with (
+        pytest.raises(CheckpointError, match=r"nowhere/file: No such file.*--resume") as raised,
+        Writer() as writer,
+    ):
+        writer.submit("checkpoint", fails)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_error_that_is_not_the_systems_comes_out_as_it_is():
+    with pytest.raises(ZeroDivisionError), Writer() as writer:
+        writer.submit("job", lambda: 1 / 0)
+
+
+def test_an_error_in_the_block_is_not_hidden_by_one_of_a_job():
+    def train():
+        with Writer() as writer:
+            writer.submit("job", lambda: 1 / 0)
+            raise KeyError("of the block")
+
+    with pytest.raises(KeyError):
+        train()
+
+
+def test_a_file_is_replaced_only_if_the_block_succeeds(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as beside:
+        beside.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+
+    def fail_half_way():
+        with replacing(path) as beside:
+            beside.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,89 @@
+"""The functions that run on the device: train, test and prediction step of a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from feedbench.trainer.device_augment import DRAW_COLUMNS
+
+StepFunction = Callable[..., Any]
+Augmentation = Callable[[Any, Any], Any]  # images and draws → images
+
+
+def step_functions(
+    model: Any,
+    image_dtype: str,
+    class_weights: Sequence[float] | None,
+    augment: Augmentation | None,
+) -> tuple[StepFunction, StepFunction]:
+    """Train and test step on images and integer labels, for the current Keras backend.
+
+    With `augment`, the train step also takes the draws.
+    """
+    import keras
+
+    classes = model.output_shape[-1]
+
+    def one_hot(labels: Any) -> Any:
+        return keras.ops.one_hot(labels, classes)
+
+    def sample_weights(labels: Any) -> tuple[Any, ...]:
+        if class_weights is None:
+            return ()
+        return (keras.ops.take(keras.ops.convert_to_tensor(class_weights, "float32"), labels),)
+
+    def augmented(images: Any, draws: Any) -> Any:
+        return images if augment is None else augment(images, *draws)
+
+    def train(images: Any, labels: Any, *draws: Any) -> Any:
+        inputs = augmented(images, draws)
+        return model.train_step((inputs, one_hot(labels), *sample_weights(labels)))
+
+    def test(images: Any, labels: Any) -> Any:
+        return model.test_step((images, one_hot(labels)))
+
+    if keras.backend.backend() == "tensorflow":
+        has_draws = augment is not None
+        return _graph(train, model, image_dtype, has_draws), _graph(test, model, image_dtype)
+
+    def train_on_batch(images: Any, labels: Any, *draws: Any) -> Any:
+        # Keras' own batch function: correct on every backend, but it waits for the device.
+        inputs, weights = augmented(np.asarray(images), draws), sample_weights(labels)
+        return model.train_on_batch(inputs, one_hot(labels), *weights, return_dict=True)
+
+    def test_on_batch(images: Any, labels: Any) -> Any:
+        return model.test_on_batch(np.asarray(images), one_hot(labels), return_dict=True)
+
+    return train_on_batch, test_on_batch
+
+
+def _graph(
+    step: StepFunction, model: Any, image_dtype: str, has_draws: bool = False
+) -> StepFunction:
+    """The step as one TensorFlow graph for any batch size: a short batch needs no new trace."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec(model.input_shape, image_dtype), tf.TensorSpec([None], tf.int32)]
+    if has_draws:
+        signature.append(tf.TensorSpec([None, DRAW_COLUMNS], tf.float32))
+    return tf.function(  # type: ignore[no-any-return]
+        step, input_signature=signature, jit_compile=model.jit_compile or None
+    )
+
+
+def prediction_function(model: Any, image_dtype: str) -> Callable[[Any], Any]:
+    """From images to class probabilities, for the current Keras backend."""
+    import keras
+
+    def predict(images: Any) -> Any:
+        return model(images, training=False)
+
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: keras.ops.convert_to_numpy(predict(np.asarray(images)))
+    import tensorflow as tf
+
+    signature = (tf.TensorSpec(model.input_shape, image_dtype),)
+    return tf.function(predict, input_signature=signature)  # type: ignore[no-any-return]
