@@ -1,4 +1,4 @@
-"""compare-training: two trainings on the same test images."""
+"""compare-training: the accuracy of two trainings on the same test images."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 
     from feedbench.bench.training.compare import Comparison
 
-Run = Annotated[Path, typer.Argument(help="Folder of a finished training.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of a finished training.")]
 
 
-def compare_training(first: Run, second: Run, json: Json = None) -> None:
+def compare_training(first: Folder, second: Folder, json: Json = None) -> None:
     """Both must have the same test images, so that the difference is paired."""
     from feedbench.bench.files import write_json
     from feedbench.bench.training.compare import compare_training as compare
 
-    compared = compare(first, second)
+    comparison = compare(first, second)
     terminal = console()
-    terminal.print(_table(compared))
+    terminal.print(_table(comparison))
     terminal.print(
-        f"Right in one alone: {compared.only_first} and {compared.only_second} images; McNemar's "
-        f"exact p = {compared.p_value:.3g}",
+        f"Images that only one training classifies correctly: {comparison.only_first} (the first), "
+        f"{comparison.only_second} (the second); McNemar's exact test: p = "
+        f"{comparison.p_value:.3g}",
         highlight=False,
     )
-    terminal.print(compared.text, style="bold", highlight=False)
+    terminal.print(comparison.text, style="bold", highlight=False)
     if json is not None:
-        write_json(json, compared.model_dump())
+        write_json(json, comparison.model_dump())
 
 
-def _table(compared: Comparison) -> Table:
+def _table(comparison: Comparison) -> Table:
     from rich.table import Table
 
-    first, second = compared.first, compared.second
-    shown = Table("", first.folder, second.folder)
-    shown.add_row("training", first.description, second.description)
-    shown.add_row("accuracy [95 %]", f"{first.accuracy:.1%}", f"{second.accuracy:.1%}")
-    for name, share in first.recall.items():
-        shown.add_row(f"recall of {name}", f"{share:.1%}", f"{second.recall[name]:.1%}")
-
-    shown.add_row("epochs", f"{first.epochs}", f"{second.epochs}")
-    shown.add_row("training time", f"{first.train_s:,.0f} s", f"{second.train_s:,.0f} s")
-    shown.add_row("images/s", f"{first.images_per_second:,.0f}", f"{second.images_per_second:,.0f}")
-    return shown
+    first, second = comparison.first, comparison.second
+    table = Table("", first.folder, second.folder)
+    table.add_row("training", first.description, second.description)
+    table.add_row("accuracy [95 %]", f"{first.accuracy:.1%}", f"{second.accuracy:.1%}")
+    for name, recall in first.recall.items():
+        table.add_row(f"recall of {name}", f"{recall:.1%}", f"{second.recall[name]:.1%}")
+    table.add_row("epochs", f"{first.epochs}", f"{second.epochs}")
+    table.add_row("training time", f"{first.train_s:,.0f} s", f"{second.train_s:,.0f} s")
+    table.add_row("images/s", f"{first.images_per_second:,.0f}", f"{second.images_per_second:,.0f}")
+    return table

@@ -171,9 +171,9 @@ def _tune(terminal: Console, path: Path) -> Shown:
 
 def _study(terminal: Console, path: Path) -> Shown:
     from feedbench.bench.files import read_model
-    from feedbench.bench.study.report import Report
+    from feedbench.bench.study.report import StudyReport
 
-    report = read_model(path, Report, "study")
+    report = read_model(path, StudyReport, "study")
     show_study(terminal, report)
     return Shown(report.model_dump(), report.images > 0)
 

@@ -1,9 +1,9 @@
-"""study: one recipe over a small grid, with intervals."""
+"""study: one recipe over a small grid, with several seeds and intervals."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.bench.study.messages import Event
-    from feedbench.bench.study.report import Report
-    from feedbench.bench.study.study import Run
+    from feedbench.bench.study.report import StudyReport
+    from feedbench.bench.study.study import Study, StudyRun
 
 
 def study(
@@ -38,34 +38,34 @@ def study(
     """
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
-    from feedbench.bench.study.report import report_of
-    from feedbench.bench.study.run import run_all
-    from feedbench.bench.study.study import runs_of
+    from feedbench.bench.study.report import make_report
+    from feedbench.bench.study.run import run_study
+    from feedbench.bench.study.study import make_runs
 
-    folder, chosen = _begun(file, resume, out)
-    runs = runs_of(chosen, TRAINING_SPEC)
+    folder, chosen = _open_study(file, resume, out)
+    runs = make_runs(chosen, TRAINING_SPEC)
     terminal = console()
-    told = _Teller(len(runs))
     try:
-        run_all(folder, runs, told)
+        run_study(folder, runs, _Progress(terminal, len(runs)))
     except KeyboardInterrupt:
         raise InterruptedRun(
-            f"interrupted, what is trained is kept; go on: feedbench study --resume {folder}"
+            "interrupted; finished trainings are kept; to resume: "
+            f"feedbench study --resume {folder}"
         ) from None
-    report = report_of(folder, runs)
+    report = make_report(folder, runs)
     for path in filter(None, (folder / "study.json", json)):
         write_json(path, report.model_dump())
     show_study(terminal, report)
-    terminal.print(f"All in {folder}", highlight=False, soft_wrap=True)
+    terminal.print(f"Study and trainings: {folder}", highlight=False, soft_wrap=True)
     if len(report.failed) == len(runs):
         raise typer.Exit(NOTHING_DONE)
 
 
-def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Path, Any]:
-    """The folder of the study, and what it is."""
+def _open_study(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Path, Study]:
+    """Read a study, and create its folder unless it resumes."""
     from feedbench.bench.errors import PlanError
-    from feedbench.bench.study.run import begin_study, begun_study
-    from feedbench.bench.study.study import read_study, runs_of
+    from feedbench.bench.study.run import read_study_to_resume, write_study
+    from feedbench.bench.study.study import make_runs, read_study
     from feedbench.loaders import DEFAULT_LOADER
 
     if (file is None) == (resume is None):
@@ -73,55 +73,58 @@ def _begun(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Pa
     if resume is not None:
         if out is not None:
             raise PlanError("--resume uses its own folder; leave out --out")
-        return resume, begun_study(resume)
+        return resume, read_study_to_resume(resume)
     assert file is not None
     chosen = read_study(file)
-    loaders = {run.best.loader for run in runs_of(chosen, TRAINING_SPEC)}
+    loaders = {run.best.loader for run in make_runs(chosen, TRAINING_SPEC)}
     blacklist = Path(chosen.blacklist) if chosen.blacklist else None
-    # What is held out is always read by the default loader.
+    # Validation and test images are always read by the default loader.
     manifest, _ = readable(listed(chosen.data, blacklist), {*loaders, DEFAULT_LOADER}, console())
     for split in ("train", "validation", "test"):
         manifest.only(split)
     folder = result_folder(out, "study")
-    begin_study(folder, chosen, manifest)
+    write_study(folder, chosen, manifest)
     return folder, chosen
 
 
-class _Teller:
-    """A line for each training that begins and ends, one for each epoch in between."""
+class _Progress:
+    """Prints a line for each training and each epoch."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, terminal: Console, count: int) -> None:
+        self._terminal = terminal
         self._count = count
-        self._seen: list[str] = []
+        self._seen: set[str] = set()
 
-    def __call__(self, run: Run, event: Event) -> None:
-        if run.name not in self._seen:
-            self._seen.append(run.name)
-        text = self._line(run, event)
-        if text:
-            number = f"[{len(self._seen)}/{self._count}]"
-            console().print(f"{number} {text}", highlight=False, markup=False, soft_wrap=True)
-
-    def _line(self, run: Run, event: Event) -> str:
-        from feedbench.bench.study.messages import Begun, EpochDone, Known, Trained
-
-        cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
-        if isinstance(event, Begun):
-            return f"{cell}, seed {run.seed}" + (": goes on" if event.resumed else "")
-        if isinstance(event, Known):
-            return f"{cell}, seed {run.seed}: known"
-        if isinstance(event, EpochDone):
-            return (
-                f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation "
-                f"{event.epoch.validation_accuracy:.1%}"
-            )
-        if isinstance(event, Trained):
-            return f"  test {event.test_accuracy:.1%}"
-        return f"  failed: {event.reason}"
+    def __call__(self, run: StudyRun, event: Event) -> None:
+        self._seen.add(run.name)
+        self._terminal.print(
+            f"[{len(self._seen)}/{self._count}] {_event_line(run, event)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
-def show_study(terminal: Console, report: Report) -> None:
-    """Print a table for each field, failed runs, and which differences are real."""
+def _event_line(run: StudyRun, event: Event) -> str:
+    from feedbench.bench.study.messages import EpochDone, Skipped, Starting, TrainingDone
+
+    cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
+    if isinstance(event, Starting):
+        return f"{cell}, seed {run.seed}" + (": resumes" if event.resumed else "")
+    if isinstance(event, Skipped):
+        return f"{cell}, seed {run.seed}: skipped, already run"
+    if isinstance(event, EpochDone):
+        return (
+            f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation accuracy "
+            f"{event.epoch.validation_accuracy:.1%}"
+        )
+    if isinstance(event, TrainingDone):
+        return f"  test accuracy {event.test_accuracy:.1%}"
+    return f"  failed: {event.reason}"
+
+
+def show_study(terminal: Console, report: StudyReport) -> None:
+    """Print a table for each field, the failed runs, and which differences are real."""
     from feedbench.bench.study.table import tables
 
     for table in tables(report):
@@ -132,8 +135,8 @@ def show_study(terminal: Console, report: Report) -> None:
     for line in report.text:
         terminal.print(line, style="bold", highlight=False, markup=False)
     terminal.print(
-        f"{report.images:,} test images; differences with {report.confidence:.1%} intervals, pairs "
-        "of equal seed.",
+        f"{report.images:,} test images. Differences are between runs with the same seed, with "
+        f"{report.confidence:.1%} intervals.",
         highlight=False,
         soft_wrap=True,
     )
