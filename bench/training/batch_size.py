@@ -149,13 +149,9 @@ def try_sizes(
         manifest_path = Path(folder) / "manifest.parquet"
         manifest.write(manifest_path)
         for size in sizes:
-            result = _predict_failure(results, size, memory)
-            if result is None:
-                sized = spec.model_copy(update={"batch_size": size})
-                job = BatchSizeJob(
-                    manifest=manifest_path, spec=sized, recipe=recipe, seconds=seconds
-                )
-                result = _train_in_child(job, time_limit)
+            sized = spec.model_copy(update={"batch_size": size})
+            job = BatchSizeJob(manifest=manifest_path, spec=sized, recipe=recipe, seconds=seconds)
+            result = _predict_failure(results, size, memory) or _train_in_child(job, time_limit)
             results.append(result)
             on_result(result)
             if not result.fits:

@@ -13,6 +13,7 @@ import numpy as np
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
+from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import Dropped, dropped_by
 from feedbench.bench.training.callbacks import Callbacks, combine
 from feedbench.bench.training.dropped import DroppedLog, read_dropped
@@ -29,7 +30,7 @@ from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
-from feedbench.loaders import Manifest, Stream, open_loader
+from feedbench.loaders import ImageError, Manifest, Stream, open_loader
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -130,23 +131,15 @@ def _fit(
     from feedbench.trainer.fit import fit
 
     folder, position = keeping.folder, start or Position()
-    callbacks.on_start(position)
     epochs = list(position.history)
-    known = read_dropped(folder) if start else []
+    dropped_before = read_dropped(folder) if start else []
     with (
         _tensorboard(folder, options) as tensorboard_callbacks,
-        open_loader(
-            setup.best.loader,
-            setup.train_images,
-            setup.spec,
-            setup.best.settings,
-            start_step=position.step,
-            dropped=known,
-            **options.failures.model_dump(),
-        ) as batches,
+        _open_stream(setup, options.failures, position.step, dropped_before) as batches,
         _divergence_explained(setup, folder),
     ):
         every = combine(_log_dropped(folder, batches), callbacks, tensorboard_callbacks)
+        every.on_start(position)
         for epoch in fit(
             trainer,
             batches,
@@ -161,6 +154,25 @@ def _fit(
             epochs.append(epoch)
             every.on_epoch(epoch)
         return epochs, dropped_by(batches)
+
+
+def _open_stream(
+    setup: TrainingSetup, failures: Failures, start_step: int, dropped: list[ImageError]
+) -> Stream:
+    """Open the endless stream of training batches at a step.
+
+    Args:
+        dropped: images that an earlier run dropped; they are not read.
+    """
+    return open_loader(
+        setup.best.loader,
+        setup.train_images,
+        setup.spec,
+        setup.best.settings,
+        start_step=start_step,
+        dropped=dropped,
+        **failures.model_dump(),
+    )
 
 
 def _tensorboard(folder: Path, options: TrainingOptions) -> AbstractContextManager[Callbacks]:
@@ -189,8 +201,8 @@ def _divergence_explained(setup: TrainingSetup, folder: Path) -> Iterator[None]:
         write_json(folder / DIVERGED, {**position, "images": images})
         batch = ""
         if images:
-            others = len(images) - 1
-            batch = f" on {images[0]} and {others} other images, listed in {folder / DIVERGED}"
+            others = f"{len(images) - 1} other images, listed in {folder / DIVERGED}"
+            batch = f"; the batch holds {images[0]} and {others}"
         raise DivergedError(
             f"epoch {error.epoch}: {error}{batch}; lower base_learning_rate, or set "
             "gradient_clip_norm"
