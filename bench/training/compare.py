@@ -13,7 +13,7 @@ from feedbench.bench.analysis.stats import CONFIDENCE
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import TRAINING, read_training
 from feedbench.bench.training.predictions import LabelledPrediction, read_predictions
-from feedbench.bench.training.rate_check import RateCheck
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
 
 MARGIN = 0.01  # "within 1 % absolute"
 Predictions = dict[str, LabelledPrediction]
@@ -164,7 +164,8 @@ def is_within(difference: Proportion, p_value: float) -> bool | None:
 
 def _summary(folder: Path, predictions: Predictions) -> TrainingSummary:
     result = read_training(folder / TRAINING)
-    epochs, achieved = result["epochs"], RateCheck.model_validate(result["promise"]).achieved
+    epochs = result["epochs"]
+    achieved = RateCheck.model_validate(result[RATE_CHECK_KEY]).achieved
     recipe, spec = result["recipe"], result["spec"]
     # After a single epoch there is no other rate than this one, although it includes the tracing.
     rate = achieved.value if achieved else epochs[-1]["images"] / epochs[-1]["train_s"]

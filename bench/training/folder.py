@@ -13,6 +13,7 @@ from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.loaders import Manifest
 from feedbench.trainer import Recipe
 
@@ -69,7 +70,8 @@ def read_training(path: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise RecordError(f"{path}: not the result of a training: {error}") from error
-    missing = [name for name in ("epochs", "promise", "recipe", "spec") if name not in result]
+    required = ("epochs", RATE_CHECK_KEY, "recipe", "spec")
+    missing = [name for name in required if name not in result]
     if missing:
         raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
     return {"per_class": [], "dropped": [], **result}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.loaders.augment import UNCHANGED
 from feedbench.trainer import Recipe
 
@@ -98,7 +99,7 @@ def _pipeline(result: dict[str, Any]) -> str:
     settings = ", ".join(f"{name}={value}" for name, value in result["settings"].items())
     return (
         f"Loader `{result['loader']}` ({settings or 'default settings'}), batches of "
-        f"{result['spec']['batch_size']}. {result['promise']['text']}"
+        f"{result['spec']['batch_size']}. {result[RATE_CHECK_KEY]['text']}"
     )
 
 

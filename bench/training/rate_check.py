@@ -12,6 +12,7 @@ from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.environment import machine
 from feedbench.trainer import Recipe
 
+RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
 # Fields of the recipe that change how long a step takes.
 _STEP_COST = (
     "network",

@@ -15,7 +15,7 @@ from feedbench.bench.training.folder import MODEL, TRAINING
 from feedbench.bench.training.model_card import MODEL_CARD, model_card
 from feedbench.bench.training.plots import CONFUSION, CURVES, draw_confusion, draw_curves
 from feedbench.bench.training.predictions import PREDICTIONS, class_metrics
-from feedbench.bench.training.rate_check import check_rate
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY, check_rate
 from feedbench.bench.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def _result(
 ) -> dict[str, Any]:
     facts = environment()
     rates = [epoch.images_per_second for epoch in epochs]
+    rate_check = check_rate(setup.best, rates, setup.recipe, facts)
     return {
         "loader": setup.best.loader,
         "settings": setup.best.settings,
@@ -70,7 +71,7 @@ def _result(
         "epochs": [asdict(epoch) for epoch in epochs],
         "test": evaluation.metrics if evaluation else None,
         "per_class": _class_metrics(setup, evaluation),
-        "promise": check_rate(setup.best, rates, setup.recipe, facts).model_dump(mode="json"),
+        RATE_CHECK_KEY: rate_check.model_dump(mode="json"),
         "environment": facts,
     }
 
