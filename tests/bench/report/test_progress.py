@@ -7,7 +7,7 @@ from rich.console import Console
 
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.progress import bench_progress, count_progress, scan_progress
-from feedbench.bench.trials.run import Event
+from feedbench.bench.trials.run import TrialEvent
 
 CHOICE = Choice(loader="tf_data", settings={"prefetch": 2})
 
@@ -24,19 +24,22 @@ def lines(console: Console) -> list[str]:
 @pytest.mark.parametrize(
     ("event", "printed"),
     [
-        (Event("starting", CHOICE, 0, 6), ["[0/6] starting tf_data prefetch=2"]),
-        (Event("warming", CHOICE, 0, 6, images=5, of=10), []),
-        (Event("block", CHOICE, 1, 6, rate=1234.5), ["[1/6] tf_data prefetch=2: 1,234 images/s"]),
+        (TrialEvent("starting", CHOICE, 0, 6), ["[0/6] starting tf_data prefetch=2"]),
+        (TrialEvent("warming", CHOICE, 0, 6, images=5, images_needed=10), []),
         (
-            Event("failed", CHOICE, 2, 6, reason="[crashed]"),
+            TrialEvent("block", CHOICE, 1, 6, rate=1234.5),
+            ["[1/6] tf_data prefetch=2: 1,234 images/s"],
+        ),
+        (
+            TrialEvent("failed", CHOICE, 2, 6, reason="[crashed]"),
             ["[2/6] failed tf_data prefetch=2: [crashed]"],
         ),
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )
 def test_each_event_but_warming_up_is_one_line(pipe, event, printed):
-    with bench_progress(pipe) as report:
-        report(event)
+    with bench_progress(pipe) as on_event:
+        on_event(event)
     assert lines(pipe) == printed
 
 
@@ -55,7 +58,7 @@ def test_a_scan_counts_its_files(pipe):
 
 def test_a_terminal_shows_a_bar_with_the_rate():
     terminal = Console(file=StringIO(), width=160, force_terminal=True)
-    with bench_progress(terminal) as report:
-        report(Event("block", CHOICE, 3, 6, rate=1234.5))
+    with bench_progress(terminal) as on_event:
+        on_event(TrialEvent("block", CHOICE, 3, 6, rate=1234.5))
     assert "3/6" in terminal.file.getvalue()
     assert "1,234 images/s" in terminal.file.getvalue()

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.limits.limits import Limit, Limits, Share
+from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.limits.table import limits_table, shares_table
 from feedbench.bench.record import Gpu, SamePixels, WarmUp
 from feedbench.bench.report.layout import Column, choose_layout
@@ -155,20 +155,22 @@ def interval(value: float) -> Estimate:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_cell_of_the_limits_is_cut(width):
     limit = "libjpeg_turbo decode=scaled pack=prepared/pack-of-jpegs"
-    limits = Limits(
+    limits = MachineLimits(
         limits=[
             Limit(name=limit, images_per_second=interval(140_314), bytes_per_second=2.112e10),
             Limit(name="memory_copy", images_per_second=Estimate(value=9e6, low=9e6, high=9e6)),
         ],
         loaders=[
-            Share(
+            LoaderShare(
                 loader="turbo cache=decoded decode=scaled",
                 limit=limit,
                 images_per_second=interval(88_834),
                 share=interval(0.63),
                 peak_memory_bytes=1_290_000_000,
             ),
-            Share(loader="keras_pil", limit="memory_copy", error="crashed: " + "why " * 30 + "end"),
+            LoaderShare(
+                loader="keras_pil", limit="memory_copy", error="crashed " + "why " * 20 + "end"
+            ),
         ],
     )
     text = rendered(limits_table(limits, width), width)
