@@ -79,8 +79,8 @@ DIAGNOSED = """
 import json
 from pathlib import Path
 from feedbench.bench.diagnose.measure import diagnose
-from feedbench.bench.diagnose.setup import Pace, Question
-from feedbench.bench.diagnose.verdict import derive
+from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
+from feedbench.bench.diagnose.verdict import derive_diagnosis
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import BatchSpec, scan
@@ -89,11 +89,11 @@ from feedbench.trainer import Recipe
 Path("diagnosis").mkdir()
 fed = "emulated:rtx3090"
 spec = BatchSpec(batch_size=4, image_size=32)
-question = Question(Choice(loader="tiny"), spec, Recipe(), fed, accelerator_of(fed), "warm")
-pace = Pace(0.05, block_s=0.2, whole_s=0.2, warm_up_s=0.1, rounds=3, budget_s=60)
+plan = DiagnosisPlan(Choice(loader="tiny"), spec, Recipe(), fed, accelerator_of(fed), "warm")
+timing = DiagnosisTiming(0.05, block_s=0.2, end_to_end_s=0.2, warm_up_s=0.1, rounds=3)
 folder = Path("diagnosis")
-record = diagnose(question, scan("photos").only("train"), folder, lambda text: None, pace)
-found = derive(record)
+record = diagnose(plan, scan("photos").only("train"), folder, lambda text: None, timing)
+found = derive_diagnosis(record)
 print(json.dumps({"parts": [part.name for part in record.parts], "verdict": found.verdict}))
 """
 

@@ -65,13 +65,13 @@ def diagnose(
     json: Json = None,
 ) -> None:
     """A best.toml also gives the batch spec and the recipe; options override both."""
-    from feedbench.bench.diagnose.setup import Pace, Question
+    from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 
     consumer = given[Suite].get("consumer", "train")
     if consumer != "train" and not consumer.startswith("emulated:"):
         raise PlanError(f"--consumer {consumer}: must be train or emulated:NAME")
     best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
-    question = Question(
+    plan = DiagnosisPlan(
         choice=Choice(loader=best.loader, settings=best.settings),
         spec=parse_spec(best.spec),
         recipe=parse_model(Recipe, recipe_of(best.recipe, recipe, given), "recipe"),
@@ -85,4 +85,4 @@ def diagnose(
         list_images(data, blacklist).only("train"), [best.loader], console()
     )
     folder = result_folder(out, "diagnose")
-    run_diagnosis(question, manifest, folder, Pace(budget_s=seconds), json)
+    run_diagnosis(plan, manifest, folder, DiagnosisTiming(budget_s=seconds), json)

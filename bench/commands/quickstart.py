@@ -75,19 +75,19 @@ def _bench(manifest: Manifest, folder: Path, data: str) -> Best:
 
 def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
     """Diagnose the winner with the trainer that it was measured with, in few rounds."""
-    from feedbench.bench.diagnose.setup import Pace, Question
+    from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
     from feedbench.bench.plan.plan import Choice
     from feedbench.loaders import BatchSpec
     from feedbench.trainer import Recipe
 
-    question = Question(
+    plan = DiagnosisPlan(
         choice=Choice(loader=chosen.loader, settings=chosen.settings),
         spec=BatchSpec.model_validate(chosen.spec),
         recipe=Recipe.model_validate(chosen.recipe),
         consumer="train",
         accelerator=None,
     )
-    run_diagnosis(question, manifest, folder, Pace(rounds=3), None)
+    run_diagnosis(plan, manifest, folder, DiagnosisTiming(rounds=3), None)
 
 
 def _bench_emulated(manifest: Manifest, folder: Path, data: str) -> None:

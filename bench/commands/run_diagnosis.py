@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from feedbench.bench.diagnose.record import Diagnosed
+    from feedbench.bench.diagnose.record import DiagnosisRecord
     from feedbench.bench.diagnose.selftest import SelfTest
-    from feedbench.bench.diagnose.setup import Pace, Question
+    from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
     from feedbench.bench.diagnose.verdict import Diagnosis
     from feedbench.loaders import Manifest
 
 
 def run_diagnosis(
-    question: Question, manifest: Manifest, folder: Path, pace: Pace, json: Path | None
+    plan: DiagnosisPlan,
+    manifest: Manifest,
+    folder: Path,
+    timing: DiagnosisTiming,
+    json: Path | None,
 ) -> None:
     """Run the short self-test, measure, save and print the result.
 
@@ -46,19 +50,21 @@ def run_diagnosis(
     def print_progress(text: str) -> None:
         terminal.print(text, style="dim", highlight=False)
 
-    record = measure(question, manifest, folder, print_progress, pace)
+    record = measure(plan, manifest, folder, print_progress, timing)
     record = record.model_copy(update={"self_test": self_test.model_dump()})
     write_model(folder / RECORD, record)
     show_diagnosis(terminal, record, folder, json)
 
 
-def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Path | None) -> None:
+def show_diagnosis(
+    terminal: Console, record: DiagnosisRecord, folder: Path, json: Path | None
+) -> None:
     """Derive the diagnosis from the record; save, plot and print it."""
-    from feedbench.bench.diagnose.verdict import derive
+    from feedbench.bench.diagnose.verdict import derive_diagnosis
     from feedbench.bench.diagnose.waterfall import draw_waterfall
     from feedbench.bench.files import write_json
 
-    found = derive(record)
+    found = derive_diagnosis(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, found.model_dump())
     draw_waterfall(found, folder / "waterfall.png", _headline(record))
@@ -69,7 +75,7 @@ def show_diagnosis(terminal: Console, record: Diagnosed, folder: Path, json: Pat
         raise typer.Exit(NOTHING_DONE)
 
 
-def _write_timeline(record: Diagnosed, folder: Path) -> list[str]:
+def _write_timeline(record: DiagnosisRecord, folder: Path) -> list[str]:
     """Save the end-to-end blocks as a plot and as a trace, and return the names of the files."""
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
@@ -84,17 +90,13 @@ def _write_timeline(record: Diagnosed, folder: Path) -> list[str]:
     return ["timeline.png", "trace.json"]
 
 
-def print_diagnosis(terminal: Console, record: Diagnosed, found: Diagnosis) -> None:
+def print_diagnosis(terminal: Console, record: DiagnosisRecord, found: Diagnosis) -> None:
     """Print the ceilings, the predictions, the notes and the verdict."""
-    from feedbench.bench.diagnose.table import (
-        nodes_table,
-        notes,
-        predictions_table,
-        waterfall_table,
-    )
+    from feedbench.bench.diagnose.notes import notes
+    from feedbench.bench.diagnose.table import ceilings_table, nodes_table, predictions_table
 
     terminal.print(_headline(record), highlight=False, markup=False)
-    terminal.print(waterfall_table(found))
+    terminal.print(ceilings_table(found))
     if found.predictions:
         terminal.print(predictions_table(found))
     if record.autotuned:
@@ -104,7 +106,7 @@ def print_diagnosis(terminal: Console, record: Diagnosed, found: Diagnosis) -> N
     terminal.print(found.verdict, style="bold", highlight=False, markup=False)
 
 
-def _headline(record: Diagnosed) -> str:
+def _headline(record: DiagnosisRecord) -> str:
     from feedbench.bench.diagnose.verdict import consumer_name
     from feedbench.bench.plan.plan import Choice
 

@@ -21,13 +21,18 @@ def selftest(
     json: Json = None,
 ) -> None:
     """The diagnosis must name each injected bottleneck. The exit code is 1 if a check fails."""
-    from feedbench.bench.diagnose.selftest import INJECTED, SelfTest, injected_test, short_test
+    from feedbench.bench.diagnose.selftest import (
+        INJECTED_BOTTLENECKS,
+        SelfTest,
+        injected_test,
+        short_test,
+    )
     from feedbench.bench.files import write_json
 
     terminal = console()
     checks = short_test().checks
     with tempfile.TemporaryDirectory() as folder:
-        for number, one in enumerate(() if short else INJECTED):
+        for number, one in enumerate(() if short else INJECTED_BOTTLENECKS):
             trial_folder = Path(folder) / str(number)
             trial_folder.mkdir()
             terminal.print(f"injected: {one.name}", style="dim", highlight=False)

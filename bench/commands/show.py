@@ -153,22 +153,22 @@ def _limits(terminal: Console, path: Path) -> Result:
 
 
 def _diagnosis(terminal: Console, path: Path) -> Result:
-    from feedbench.bench.diagnose.record import read_diagnosed
-    from feedbench.bench.diagnose.verdict import derive
+    from feedbench.bench.diagnose.record import read_diagnosis
+    from feedbench.bench.diagnose.verdict import derive_diagnosis
 
-    record = read_diagnosed(path)
-    diagnosis = derive(record)
+    record = read_diagnosis(path)
+    diagnosis = derive_diagnosis(record)
     print_diagnosis(terminal, record, diagnosis)
     return Result(diagnosis.model_dump(), diagnosis.bottleneck is not None)
 
 
 def _tune(terminal: Console, path: Path) -> Result:
     from feedbench.bench.files import read_model
-    from feedbench.bench.tune.table import verdict, worth
-    from feedbench.bench.tune.tune import Found
+    from feedbench.bench.tune.record import TuneRecord
+    from feedbench.bench.tune.table import verdict, worth_table
 
-    record = read_model(path, Found, "tune")
-    terminal.print(worth(record))
+    record = read_model(path, TuneRecord, "tune")
+    terminal.print(worth_table(record))
     terminal.print(verdict(record), style="bold", highlight=False, soft_wrap=True)
     return Result(record.model_dump(mode="json"), record.best is not None)
 

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.bench.plan.plan import Plan
-    from feedbench.bench.record import Trial
-    from feedbench.bench.tune.tune import Found, Limits
+    from feedbench.bench.tune.record import EarlierSearch
+    from feedbench.bench.tune.tune import Budget
     from feedbench.loaders import Manifest
 
 # Short blocks: a search compares paired blocks, of which it takes many.
@@ -87,7 +87,8 @@ def tune(
 ) -> None:
     """Settings are compared in paired blocks; the best so far is always saved."""
     from feedbench.bench.environment import conditions, restrict_cores
-    from feedbench.bench.tune.tune import Limits, read_tune
+    from feedbench.bench.tune.record import EarlierSearch, read_earlier_search
+    from feedbench.bench.tune.tune import Budget
 
     seconds = _seconds(budget)
     if max_cores is not None:
@@ -99,10 +100,13 @@ def tune(
     suite = Suite(trial=with_settings(choices, settings), timing=_TIMING)
     plan = make_plan(overlay(suite, recipe, given))
     manifest, _ = readable_rows(manifest, [choice.loader for choice in suite.trial], terminal)
-    earlier = read_tune(resume, plan, conditions(manifest)) if resume else (None, [])
+    earlier = EarlierSearch()
+    if resume:
+        earlier = read_earlier_search(resume, plan, conditions(manifest))
     folder = resume or result_folder(out, "tune")
-    limits = Limits(seconds, None if max_memory is None else int(max_memory * 1e9))
-    _search(plan, suite.trial, manifest, folder, limits, earlier, terminal, json, data)
+    memory = None if max_memory is None else int(max_memory * 1e9)
+    limit = Budget(seconds, memory, begin=monotonic())
+    _search(plan, suite.trial, manifest, folder, limit, earlier, terminal, json, data)
 
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:
@@ -117,8 +121,8 @@ def _search(
     defaults: list[Choice],
     manifest: Manifest,
     folder: Path,
-    limits: Limits,
-    earlier: tuple[Found | None, list[Trial]],
+    budget: Budget,
+    earlier: EarlierSearch,
     terminal: Console,
     json: Path | None,
     data: str,
@@ -128,25 +132,33 @@ def _search(
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import read_model, write_json
     from feedbench.bench.report.progress import bench_progress
-    from feedbench.bench.tune.table import WORTH, draw_worth, line, verdict, worth
-    from feedbench.bench.tune.tune import TUNE, Found, Tune, pixel_choices, runners_up
+    from feedbench.bench.tune.record import TUNE, TuneRecord, runners_up
+    from feedbench.bench.tune.space import pixel_choices
+    from feedbench.bench.tune.table import (
+        WORTH,
+        draw_worth,
+        finding_line,
+        verdict,
+        worth_table,
+    )
+    from feedbench.bench.tune.tune import Tune
 
-    begun, facts = monotonic(), environment()
+    facts = environment()
     write_json(folder / "environment.json", facts)
     checked = pixel_choices(defaults)
     pixels = compare_pixels(checked, plan, manifest, folder, terminal)
 
     def told(finding: Any) -> None:
-        terminal.print(line(finding), highlight=False, markup=False, soft_wrap=True)
+        terminal.print(finding_line(finding), highlight=False, markup=False, soft_wrap=True)
 
     interrupted = False
     with bench_progress(terminal) as report:
-        search = Tune(plan, manifest, folder, limits, pixels, report, told, earlier[1], begun)
+        search = Tune(plan, manifest, folder, budget, earlier, pixels, report, told)
         try:
-            search.run(defaults, earlier[0])
+            search.run(defaults)
         except KeyboardInterrupt:
             interrupted = True
-    found = read_model(folder / TUNE, Found, "tune")
+    found = read_model(folder / TUNE, TuneRecord, "tune")
     best = None
     if found.best is not None and (rate := found.images_per_second) is not None:
         best = write_best(folder, plan, found.best, rate, facts, runners_up(found))
@@ -154,7 +166,7 @@ def _search(
         write_json(json, found.model_dump(mode="json"))
     if found.findings:
         draw_worth(found, folder / WORTH)
-        terminal.print(worth(found))
+        terminal.print(worth_table(found))
     terminal.print(verdict(found), style="bold", highlight=False, soft_wrap=True)
     if interrupted:
         raise InterruptedRun(

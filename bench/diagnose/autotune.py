@@ -1,4 +1,4 @@
-"""What tf.data's AUTOTUNE settled on: read from its own model of a pipeline that runs."""
+"""The values that tf.data's AUTOTUNE chose, read from tf.data's model of a running pipeline."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from feedbench.loaders import BatchSpec, Loader, Manifest, Order, Request, Setti
 
 
 class Node(Record):
-    """One stage of the pipeline, as tf.data's model has it.
+    """One node of tf.data's model of a pipeline.
 
     Attributes:
-        parameters: by name, what is in use now: `parallelism` is calls at once, `buffer_size` and
-            the like are elements.
-        autotuned: those of them that AUTOTUNE may change.
-        processing_s: of all threads together, in the stage itself, for an image.
-        buffered_bytes: that wait in it.
+        parameters: current values by name: `parallelism` counts concurrent calls, `buffer_size`
+            and similar ones count elements.
+        autotuned: names of the parameters that AUTOTUNE may change.
+        processing_s: seconds per image spent in the node itself, summed over its threads.
+        buffered_bytes: size of the elements buffered in the node.
     """
 
     name: str
@@ -27,13 +27,13 @@ class Node(Record):
     buffered_bytes: int
 
 
-def autotuned(
+def autotune_nodes(
     loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings, seconds: float
 ) -> list[Node]:
-    """Drain the pipeline for so many seconds, then read its model; from the files to the batches.
+    """Run the pipeline for `seconds` and return its nodes, from the files to the batches.
 
-    Empty where nothing is left to AUTOTUNE: without it there is no model.
-    The settings it finds need longer than seconds to come to rest with some pipelines.
+    The list is empty if AUTOTUNE has nothing to set: tf.data then builds no model. With some
+    pipelines AUTOTUNE needs longer than a few seconds to settle.
     """
     if loader.autotuning is None or not loader.autotuning.fixed(settings, 1):
         return []
@@ -48,21 +48,22 @@ def autotuned(
             images += spec.batch_size
         model = tf.data.experimental.get_model_proto(batches)
         nodes = [model.nodes[number] for number in sorted(model.nodes, reverse=True)]
-        return [_node(one, images) for one in nodes if one.name != "Root"]
+        return [_node(node, images) for node in nodes if node.name != "Root"]
 
 
-def _node(one: Any, images: int) -> Node:
+def _node(node: Any, images: int) -> Node:
+    """Convert a node of tf.data's protocol buffer, after `images` have passed through it."""
     return Node(
-        name=one.name,
-        parameters={value.name: value.state_value for value in one.parameters},
-        autotuned=[value.name for value in one.parameters if value.tunable],
-        processing_s=one.processing_time / 1e9 / images,
-        buffered_bytes=max(0, one.buffered_bytes),
+        name=node.name,
+        parameters={value.name: value.state_value for value in node.parameters},
+        autotuned=[value.name for value in node.parameters if value.tunable],
+        processing_s=node.processing_time / 1e9 / images,
+        buffered_bytes=max(0, node.buffered_bytes),
     )
 
 
-def chosen(nodes: list[Node]) -> list[str]:
-    """What AUTOTUNE settled on, by node; nothing where nothing was left to it."""
+def autotuned_values(nodes: list[Node]) -> list[str]:
+    """Return the values that AUTOTUNE chose, such as `Prefetch buffer_size 2`."""
     return [
         f"{node.name} {name} {node.parameters[name]:g}" for node in nodes for name in node.autotuned
     ]

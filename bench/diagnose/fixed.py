@@ -1,4 +1,4 @@
-"""Fixed settings of tf.data beside what AUTOTUNE reaches: paired blocks of the loader alone."""
+"""Fixed settings of tf.data, compared with AUTOTUNE in paired blocks of the loader alone."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import paired_ratio
-from feedbench.bench.diagnose.derive import find_part, proven
-from feedbench.bench.diagnose.record import Diagnosed
+from feedbench.bench.diagnose.ceilings import find_part, with_proven_blocks
+from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import find_loader, parse_settings
 
 
-class Fixed(BaseModel):
-    """The fastest of the fixed settings that were tried.
+class FixedSettings(BaseModel):
+    """The fastest of the fixed settings that were measured.
 
     Attributes:
-        settings: of the loader, all that differ from its defaults.
-        ratio: of its rate to that with AUTOTUNE, of paired blocks.
-        tried: how many were measured.
+        settings: of the loader, without its defaults.
+        ratio: its rate divided by the rate with AUTOTUNE, from paired blocks.
+        tried: number of fixed settings that were measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -31,12 +31,20 @@ class Fixed(BaseModel):
 
     @property
     def faster(self) -> bool:
-        """Whether the interval says so."""
+        """Whether it is surely faster than AUTOTUNE."""
         return self.ratio.low > 1
+
+    def __str__(self) -> str:
+        return settings_text(self.settings)
+
+
+def settings_text(settings: dict[str, Any]) -> str:
+    """Return settings as `name=value name=value`."""
+    return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def fixed_choices(choice: Choice, cores: int) -> list[Choice]:
-    """The choice with settings that fix what it leaves to AUTOTUNE, the alternatives in turn."""
+    """Return choices in which fixed values replace what `choice` leaves to AUTOTUNE."""
     loader = find_loader(choice.loader)
     if loader.autotuning is None:
         return []
@@ -47,29 +55,28 @@ def fixed_choices(choice: Choice, cores: int) -> list[Choice]:
     ]
 
 
-def best_fixed(record: Diagnosed) -> Fixed | None:
-    """The fastest by paired blocks; None where nothing was left to AUTOTUNE or measured."""
-    tuned = find_part(record, "loader", "warm")
-    if tuned is None:
+def best_fixed(record: DiagnosisRecord) -> FixedSettings | None:
+    """Return the fastest fixed settings; None if none were measured."""
+    autotuned = find_part(record, "loader", "warm")
+    if autotuned is None:
         return None
-    found: list[tuple[Estimate, dict[str, Any]]] = []
+    autotuned_rates = with_proven_blocks(autotuned).rates
+    candidates: list[tuple[Estimate, dict[str, Any]]] = []
     for part in record.parts:
         if part.name == "fixed" and part.settings is not None:
-            ratio = paired_ratio(proven(part).rates, proven(tuned).rates)
+            ratio = paired_ratio(with_proven_blocks(part).rates, autotuned_rates)
             if ratio is not None:
-                found.append((ratio, part.settings))
-    if not found:
+                candidates.append((ratio, part.settings))
+    if not candidates:
         return None
-    ratio, settings = max(found, key=lambda one: one[0].value)
-    return Fixed(settings=settings, ratio=ratio, tried=len(found))
+    ratio, settings = max(candidates, key=lambda candidate: candidate[0].value)
+    return FixedSettings(settings=settings, ratio=ratio, tried=len(candidates))
 
 
-def words(fixed: Fixed) -> str:
-    """What fixing would be worth, in one line."""
-    ratio = fixed.ratio
-    verdict = "" if fixed.faster or ratio.high < 1 else ", a tie"
-    named = " ".join(f"{name}={value}" for name, value in fixed.settings.items())
+def comparison_text(fixed: FixedSettings) -> str:
+    """Return one sentence that compares the best fixed settings with AUTOTUNE."""
+    tie = " (a tie)" if fixed.ratio.contains(1) else ""
     return (
-        f"Fixed settings instead: {named} gave {ratio:.2f} of AUTOTUNE's "
-        f"rate{verdict}, the best of {fixed.tried} tried."
+        f"Fixed settings: {fixed}, the best of {fixed.tried} measured, reached "
+        f"{fixed.ratio:.2f} of the rate with AUTOTUNE{tie}."
     )

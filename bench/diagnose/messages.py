@@ -1,4 +1,4 @@
-"""What the process of the stages is sent, and what it answers; blocks are answered as a trial's."""
+"""Messages to and from the process that runs single stages; it answers with blocks like a trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from feedbench.loaders import BatchSpec
 
 
 class StageJob(Message):
-    """Prepare the stages of a loader on one core and on all of them."""
+    """Prepare every stage of a loader, on one core and on all cores.
+
+    Attributes:
+        warm_up_s: seconds for which each stage runs before the first block.
+    """
 
     manifest: Path
     loader: str
@@ -24,10 +28,11 @@ class StageJob(Message):
 
 
 class StagesReady(Message):
-    """The first stage can be asked for.
+    """The stages are prepared and accept requests.
 
     Attributes:
-        start_s: since the parent started the process.
+        start_s: seconds since the parent started the process.
+        autotuned: nodes of the tf.data pipeline; empty if AUTOTUNE has nothing to set.
     """
 
     start_s: float
@@ -35,10 +40,10 @@ class StagesReady(Message):
 
 
 class StageRequest(Message):
-    """Work at one stage for so many seconds.
+    """Run one stage for at least `seconds`.
 
     Attributes:
-        parallel: cores, or reads under way at once.
+        parallel: number of cores, or of concurrent reads.
         cache_state: of the files that storage reads; None for every other stage.
     """
 

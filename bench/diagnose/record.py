@@ -1,8 +1,9 @@
-"""What a diagnosis measured, raw; every figure and sentence is derived from it."""
+"""The raw record of a diagnosis; every figure and sentence is derived from it."""
 
-# The format, by `schema_number`. Every older one is still read.
-# 1  Parts with blocks as in a trial of schema 3. Later without a new number: `apart`, `autotuned`.
-# 2  Blocks as in a trial of schema 4. Later without a new number: `settings` of a part,
+# The format, by `schema_number`. All older ones can still be read.
+# 1  Parts with blocks as in a trial of schema 3. Added later without a new number: `apart`,
+#    `autotuned`.
+# 2  Blocks as in a trial of schema 4. Added later without a new number: `settings` of a part,
 #    `faster_storage`, `other_image_size`, the parts `fixed` and `transfer`.
 # 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
 
@@ -31,22 +32,22 @@ PartName = Literal[
     "consumer",
     "end to end",
 ]
-FASTER_STORAGE = 4.0  # times as fast, in the prediction, if nothing is said
+FASTER_STORAGE = 4.0  # default of the prediction: storage this many times as fast
 
 
 class Part(Record):
-    """The blocks of one part, with everything else taken away."""
+    """The blocks of one part, measured with everything else taken away."""
 
     name: PartName
-    cache_state: CacheState | None = Field(None, description="of the files that it reads")
+    cache_state: CacheState | None = Field(None, description="of the files that the part reads")
     parallel: int | None = Field(
-        None, description="cores that decode or transform, or reads under way at once"
+        None, description="number of cores that decode or transform, or of concurrent reads"
     )
     settings: dict[str, Any] | None = Field(
-        None, description="of a loader, where they are not those that are diagnosed"
+        None, description="of the loader, if they differ from the settings that are diagnosed"
     )
-    moved_bytes: float | None = Field(None, description="that it moves for an image, on average")
-    start_s: float | None = Field(None, description="from its process' start to its first block")
+    moved_bytes: float | None = Field(None, description="mean bytes moved per image")
+    start_s: float | None = Field(None, description="from the start of its process until ready")
     blocks: list[Block] = Field(default_factory=list)
     error: str | None = None
 
@@ -56,8 +57,8 @@ class Part(Record):
         return {block.round: block.images_per_second for block in self.blocks}
 
 
-class Diagnosed(Conditions):
-    """One diagnosis: what was asked, what the machine has, and each part's blocks."""
+class DiagnosisRecord(Conditions):
+    """One diagnosis: its plan, the machine, and the blocks of each part."""
 
     schema_number: int = SCHEMA_NUMBER
     loader: str
@@ -66,26 +67,30 @@ class Diagnosed(Conditions):
     accelerator: dict[str, Any] | None = None
     spec: dict[str, Any]
     recipe: dict[str, Any]
-    cache_state: CacheState = Field(description="in which loader and end to end were measured")
+    cache_state: CacheState = Field(description="of the files, for loader and end to end")
     not_cold: str | None = Field(None, description="why nothing could be measured cold")
     images: int
-    encoded_bytes: int = Field(description="of all files")
-    decoded_bytes: int = Field(description="of all images at the batch's size, uint8")
+    encoded_bytes: int = Field(description="total size of the files")
+    decoded_bytes: int = Field(description="total size of the images in a batch's size as uint8")
     cores: int
-    available_memory_bytes: int = Field(description="control group included")
+    available_memory_bytes: int = Field(description="within the limit of the control group")
     on_gpu: bool = Field(description="whether the trainer has a GPU")
-    apart: bool = Field(False, description="the consumer was measured before the rest")
-    faster_storage: float = Field(FASTER_STORAGE, description="times as fast, to be predicted")
-    other_image_size: int | None = Field(None, description="to be predicted; none: half of it")
-    autotuned: list[Node] | None = Field(None, description="what tf.data's AUTOTUNE settled on")
+    apart: bool = Field(False, description="the consumer was measured before all other parts")
+    faster_storage: float = Field(
+        FASTER_STORAGE, description="storage to predict: this many times as fast"
+    )
+    other_image_size: int | None = Field(
+        None, description="image size to predict, in pixels; default: half of it"
+    )
+    autotuned: list[Node] | None = Field(None, description="the pipeline that AUTOTUNE has set")
     parts: list[Part] = Field(default_factory=list)
     self_test: dict[str, Any] | None = None
 
 
-def read_diagnosed(path: Path) -> Diagnosed:
-    """The record that a diagnosis kept.
+def read_diagnosis(path: Path) -> DiagnosisRecord:
+    """Read the record of a diagnosis.
 
     Raises:
-        RecordError: there is no such file, or it is not valid, or a newer feedbench wrote it.
+        RecordError: the file is missing, invalid, or written by a newer version of feedbench.
     """
-    return read_model(path, Diagnosed, "diagnosis", SCHEMA_NUMBER)
+    return read_model(path, DiagnosisRecord, "diagnosis", SCHEMA_NUMBER)

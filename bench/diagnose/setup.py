@@ -1,4 +1,4 @@
-"""What a diagnosis measures: the processes' jobs, and the parts for which they are asked."""
+"""What a diagnosis measures: the jobs of its processes, and the parts they are asked for."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ from typing import Any
 
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.messages import StageJob, StageRequest
-from feedbench.bench.diagnose.record import FASTER_STORAGE, Diagnosed, Part, PartName
-from feedbench.bench.diagnose.stages import DEPTHS, counts_of, measured_stages
+from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
+from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.messages import BlockRequest, TrialJob
+from feedbench.bench.trials.storage import DEPTHS
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
 from feedbench.loaders.stages.stage import Stages
 from feedbench.trainer import Recipe
 
+_STAGE_WARM_UP_S = 0.1
+
 
 @dataclass(frozen=True)
-class Pace:
-    """How long a diagnosis takes, seconds.
+class DiagnosisTiming:
+    """How long a diagnosis takes, in seconds.
 
     Attributes:
-        stage_s: of each block of a stage.
-        block_s: of each block of the loader, and of the consumer.
-        whole_s: of each block end to end.
-        warm_up_s: before the first block of each process.
-        rounds: blocks of each part, at most.
-        budget_s: no further round is begun that would end after it.
+        stage_s: minimum duration of a block of a single stage.
+        block_s: minimum duration of a block of the loader or the consumer alone.
+        end_to_end_s: minimum duration of a block end to end.
+        warm_up_s: minimum warm-up of each process.
+        rounds: largest number of blocks per part.
+        budget_s: time budget; no round starts that cannot finish within it.
     """
 
     stage_s: float = 0.3
     block_s: float = 1.2
-    whole_s: float = 3.0
+    end_to_end_s: float = 3.0
     warm_up_s: float = 1.0
     rounds: int = 7
     budget_s: float = 150.0
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is to be diagnosed.
+class DiagnosisPlan:
+    """The loader, spec and consumer to diagnose.
 
     Attributes:
-        faster_storage: times as fast a storage as is to be predicted.
-        other_image_size: pixels, likewise; None for half of it.
+        cache_state: of the files; None: warm if they fit into memory, else cold.
+        faster_storage: predict the rate with storage this many times as fast.
+        other_image_size: predict the rate at this image size, in pixels; None: half of it.
     """
 
     choice: Choice
@@ -60,142 +64,164 @@ class Question:
 
 
 @dataclass
-class Probe:
-    """One part: which process answers for it, and what it is asked for each block.
+class Measurement:
+    """One part, the process that measures it, and the request for one block.
 
     Attributes:
-        part: what is measured so far; replaced with each block.
+        part: the blocks so far; replaced after each block.
+        process: key of the process in `Setup.jobs`.
+        request: what the process is sent for each block.
     """
 
     part: Part
-    key: str
+    process: str
     request: BlockRequest | StageRequest
 
     def update(self, **values: Any) -> None:
-        """Replace the part by one with other values."""
+        """Replace some fields of the part."""
         self.part = self.part.model_copy(update=values)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """A question on one machine.
+    """The processes and parts by which a plan is measured on this machine.
 
     Attributes:
-        begun: the record without any part.
-        stages: what the loader's work consists of.
-        manifest: the file of the rows.
+        record: the record without any part.
+        stages: of the loader.
+        manifest: path of the file that lists the images.
     """
 
-    question: Question
-    begun: Diagnosed
+    plan: DiagnosisPlan
+    record: DiagnosisRecord
     stages: Stages
     manifest: Path
-    pace: Pace
+    timing: DiagnosisTiming
 
     def jobs(self) -> dict[str, TrialJob | StageJob]:
-        """The job of each process, by its key; only cache states that are possible here."""
-        choice = self.question.choice
-        stages = StageJob(
-            manifest=self.manifest,
-            loader=choice.loader,
-            settings=choice.settings,
-            spec=self.question.spec,
-            cores=self.begun.cores,
-            warm_up_s=0.1,
-        )
-        whole = self._whole()
-        drained = whole.model_copy(update={"consumer": "drain", "accelerator": None})
-        synthetic = {"loader": BASELINE, "settings": self._same_dtype(), "cache_state": None}
-        jobs: dict[str, TrialJob | StageJob] = {"stages": stages}
-        for state in self._states():
-            jobs[f"loader {state}"] = drained.model_copy(update={"cache_state": state})
-        for number, fixed in enumerate(self._fixed()):
+        """Return the job of each process by its key, in the order in which they start."""
+        end_to_end = self._end_to_end_job()
+        loader_alone = end_to_end.model_copy(update={"consumer": "drain", "accelerator": None})
+        synthetic: dict[str, Any] = {
+            "loader": BASELINE,
+            "settings": self._output(),
+            "cache_state": None,
+        }
+        jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
+        for state in self._cache_states():
+            jobs[f"loader {state}"] = loader_alone.model_copy(update={"cache_state": state})
+        for number, fixed in enumerate(self._fixed_choices()):
             values = {"settings": fixed.settings, "cache_state": "warm"}
-            jobs[f"fixed {number}"] = drained.model_copy(update=values)
-        if self._copies:
-            jobs["transfer"] = drained.model_copy(update={**synthetic, "consumer": "transfer"})
-        return {**jobs, "consumer": whole.model_copy(update=synthetic), "end to end": whole}
+            jobs[f"fixed {number}"] = loader_alone.model_copy(update=values)
+        if self._copies_to_device:
+            values = {**synthetic, "consumer": "transfer"}
+            jobs["transfer"] = loader_alone.model_copy(update=values)
+        consumer = end_to_end.model_copy(update=synthetic)
+        return {**jobs, "consumer": consumer, "end to end": end_to_end}
 
-    def probes(self) -> list[Probe]:
-        """All parts, in the order in which an image passes through them."""
-        return [*self._stage_probes(), *self._whole_probes()]
+    def measurements(self) -> list[Measurement]:
+        """Return the measurement of each part, in the order in which an image passes the parts."""
+        return [
+            *self._storage_measurements(),
+            *self._compute_measurements(),
+            *self._trial_measurements(),
+        ]
 
-    def _whole(self) -> TrialJob:
-        question, choice = self.question, self.question.choice
+    def _stage_job(self) -> StageJob:
+        return StageJob(
+            manifest=self.manifest,
+            loader=self.plan.choice.loader,
+            settings=self.plan.choice.settings,
+            spec=self.plan.spec,
+            cores=self.record.cores,
+            warm_up_s=_STAGE_WARM_UP_S,
+        )
+
+    def _end_to_end_job(self) -> TrialJob:
         return TrialJob(
             manifest=self.manifest,
-            loader=choice.loader,
-            settings=choice.settings,
-            spec=question.spec,
-            recipe=question.recipe,
-            consumer=question.consumer,
-            accelerator=question.accelerator,
-            cache_state=self.begun.cache_state,
-            warm_up_s=self.pace.warm_up_s,
+            loader=self.plan.choice.loader,
+            settings=self.plan.choice.settings,
+            spec=self.plan.spec,
+            recipe=self.plan.recipe,
+            consumer=self.plan.consumer,
+            accelerator=self.plan.accelerator,
+            cache_state=self.record.cache_state,
+            warm_up_s=self.timing.warm_up_s,
             min_warm_up_steps=1,
             others_evict=True,
         )
 
     @property
-    def _copies(self) -> bool:
+    def _copies_to_device(self) -> bool:
         """Whether batches are copied to a GPU."""
-        return self.begun.on_gpu and self.question.consumer == "train"
+        return self.record.on_gpu and self.plan.consumer == "train"
 
-    def _fixed(self) -> list[Choice]:
-        return fixed_choices(self.question.choice, self.begun.cores)
+    def _fixed_choices(self) -> list[Choice]:
+        return fixed_choices(self.plan.choice, self.record.cores)
 
-    def _same_dtype(self) -> dict[str, Any]:
-        choice = self.question.choice
+    def _output(self) -> dict[str, Any]:
+        """Return the setting by which synthetic batches have the loader's dtype."""
+        choice = self.plan.choice
         settings = parse_settings(find_loader(choice.loader), choice.settings)
         return {"output": settings.image_dtype}
 
-    def _states(self) -> list[CacheState]:
-        return ["warm"] if self.begun.not_cold else ["warm", "cold"]
-
-    def _stage_probes(self) -> list[Probe]:
-        encoded = self.begun.encoded_bytes / self.begun.images
-        probes = [
-            self._stage("storage", depth, encoded, state)
-            for state in (self._states() if self.stages.reading else [])
-            for depth in DEPTHS
-        ]
-        for name, _ in measured_stages(self.stages):
-            moved = self._made_bytes if name == "assemble" else None
-            for cores in counts_of(self.stages, name, self.begun.cores):
-                probes.append(self._stage(name, cores, moved))
-        return probes
+    def _cache_states(self) -> list[CacheState]:
+        """Return the cache states that can be brought about on this machine."""
+        return ["warm"] if self.record.not_cold else ["warm", "cold"]
 
     @property
-    def _made_bytes(self) -> int:
-        """Of an image in a batch."""
-        item = 4 if self._same_dtype()["output"] == "float32" else 1
-        return 3 * self.question.spec.image_size**2 * item
+    def _batch_bytes_per_image(self) -> int:
+        item_bytes = 4 if self._output()["output"] == "float32" else 1
+        return 3 * self.plan.spec.image_size**2 * item_bytes
 
-    def _stage(
+    def _storage_measurements(self) -> list[Measurement]:
+        if self.stages.reading is None:
+            return []
+        file_bytes = self.record.encoded_bytes / self.record.images
+        return [
+            self._stage_measurement("storage", depth, file_bytes, state)
+            for state in self._cache_states()
+            for depth in DEPTHS
+        ]
+
+    def _compute_measurements(self) -> list[Measurement]:
+        return [
+            self._stage_measurement(
+                name, cores, self._batch_bytes_per_image if name == "assemble" else None
+            )
+            for name, _ in compute_stages(self.stages)
+            for cores in core_counts(self.stages, name, self.record.cores)
+        ]
+
+    def _stage_measurement(
         self,
         name: PartName,
         parallel: int,
-        moved: float | None = None,
+        moved_bytes: float | None,
         state: CacheState | None = None,
-    ) -> Probe:
-        part = Part(name=name, parallel=parallel, moved_bytes=moved, cache_state=state)
+    ) -> Measurement:
+        part = Part(name=name, parallel=parallel, moved_bytes=moved_bytes, cache_state=state)
         request = StageRequest(
-            stage=name, parallel=parallel, cache_state=state, seconds=self.pace.stage_s
+            stage=name, parallel=parallel, cache_state=state, seconds=self.timing.stage_s
         )
-        return Probe(part, "stages", request)
+        return Measurement(part, "stages", request)
 
-    def _whole_probes(self) -> list[Probe]:
-        block = BlockRequest(seconds=self.pace.block_s, min_steps=1)
-        parts = [Part(name="loader", cache_state=one) for one in self._states()]
-        probes = [Probe(part, f"loader {part.cache_state}", block) for part in parts]
-        for number, choice in enumerate(self._fixed()):
+    def _trial_measurements(self) -> list[Measurement]:
+        """Return the measurements of loader, fixed settings, transfer, consumer and end to end."""
+        block = BlockRequest(seconds=self.timing.block_s, min_steps=1)
+        measurements = [
+            Measurement(Part(name="loader", cache_state=state), f"loader {state}", block)
+            for state in self._cache_states()
+        ]
+        for number, choice in enumerate(self._fixed_choices()):
             part = Part(name="fixed", cache_state="warm", settings=choice.settings)
-            probes.append(Probe(part, f"fixed {number}", block))
-        if self._copies:
-            part = Part(name="transfer", moved_bytes=self._made_bytes)
-            probes.append(Probe(part, "transfer", block))
-        whole = Part(name="end to end", cache_state=self.begun.cache_state)
-        probes.append(Probe(Part(name="consumer"), "consumer", block))
-        # A loader in line has no batch ready when a block begins: longer blocks, less of that.
-        longer = block.model_copy(update={"seconds": self.pace.whole_s})
-        return [*probes, Probe(whole, "end to end", longer)]
+            measurements.append(Measurement(part, f"fixed {number}", block))
+        if self._copies_to_device:
+            part = Part(name="transfer", moved_bytes=self._batch_bytes_per_image)
+            measurements.append(Measurement(part, "transfer", block))
+        measurements.append(Measurement(Part(name="consumer"), "consumer", block))
+        # A sequential loader has no batch ready when a block begins: long blocks dilute that.
+        long_block = block.model_copy(update={"seconds": self.timing.end_to_end_s})
+        end_to_end = Part(name="end to end", cache_state=self.record.cache_state)
+        return [*measurements, Measurement(end_to_end, "end to end", long_block)]

@@ -1,68 +1,63 @@
-"""A diagnosis in words: derived whole from its record, and kept beside it."""
+"""The diagnosis derived from a record: bottleneck, ceilings, predictions, and one sentence."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.diagnose.derive import (
-    Ceiling,
-    Share,
-    bottleneck,
-    ceilings,
-    rates_of,
-    shares,
-    stall,
-)
-from feedbench.bench.diagnose.fixed import Fixed, best_fixed
-from feedbench.bench.diagnose.predict import (
-    CoresNeeded,
-    Prediction,
-    cores_needed,
-    predictions,
-    remedies,
-)
-from feedbench.bench.diagnose.record import Diagnosed
+from feedbench.bench.diagnose.ceilings import Ceiling, ceilings
+from feedbench.bench.diagnose.fixed import FixedSettings, best_fixed
+from feedbench.bench.diagnose.predict import LEAST_GAIN, predictions, remedies
+from feedbench.bench.diagnose.predict_cores import CoresNeeded, cores_needed
+from feedbench.bench.diagnose.prediction import Prediction
+from feedbench.bench.diagnose.rates import rates_of
+from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.stall import StallPart, bottleneck, stall_of, stall_parts
 from feedbench.bench.plan.plan import Choice
 
 
 class Diagnosis(BaseModel):
-    """All that follows from a record.
+    """Everything that is derived from the record of a diagnosis.
 
     Attributes:
-        stall: share of the accelerator's time that is lost; the bottleneck causes most of it.
-        shares: what it is made of.
-        overlap: rate end to end over the smaller of loader and consumer alone, at most 1.
-        fixed: the best fixed setting beside AUTOTUNE; None where nothing was left to it.
-        cores_needed: to keep accelerators busy; None where the consumer is none.
+        bottleneck: the cause that accounts for most of the stall.
+        stall: share of the accelerator's time that is lost.
+        shares: the stall divided among its causes.
+        overlap: end-to-end rate divided by the slower of loader and consumer, at most 1.
+        fixed: the best fixed settings of tf.data; None if AUTOTUNE has nothing to set.
+        cores_needed: to keep accelerators busy; None if the consumer is not one.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     verdict: str
-    bottleneck: Share | None = None
+    bottleneck: StallPart | None = None
     stall: Estimate | None = None
-    shares: list[Share] = []
+    shares: list[StallPart] = []
     ceilings: list[Ceiling]
     predictions: list[Prediction] = []
     overlap: float | None = None
-    fixed: Fixed | None = None
+    fixed: FixedSettings | None = None
     cores_needed: list[CoresNeeded] | None = None
 
 
-def derive(record: Diagnosed) -> Diagnosis:
-    """Every figure and sentence of a record."""
-    found = ceilings(record)
-    rates, lost = rates_of(record), stall(record)
-    if rates is None or lost is None:
-        return Diagnosis(verdict=_nothing(found), ceilings=found)
-    worst, predicted = bottleneck(rates), predictions(record, rates)
+def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
+    """Derive every figure and sentence from a record."""
+    parts = ceilings(record)
+    rates, stall = rates_of(record), stall_of(record)
+    if rates is None or stall is None:
+        return Diagnosis(verdict=_no_verdict(parts), ceilings=parts)
+    main_cause, predicted = bottleneck(rates), predictions(record, rates)
+    sentences = [
+        _bottleneck_sentence(record, main_cause, stall),
+        _remedies_sentence(remedies(predicted)),
+    ]
     return Diagnosis(
-        verdict=_sentence(record, worst, lost, remedies(predicted)),
-        bottleneck=worst,
-        stall=lost,
-        shares=shares(rates),
-        ceilings=found,
+        verdict=" ".join(sentences),
+        bottleneck=main_cause,
+        stall=stall,
+        shares=stall_parts(rates),
+        ceilings=parts,
         predictions=predicted,
         overlap=rates.overlap,
         fixed=best_fixed(record),
@@ -70,52 +65,59 @@ def derive(record: Diagnosed) -> Diagnosis:
     )
 
 
-def _nothing(found: list[Ceiling]) -> str:
-    for one in found:
-        if reason := one.error or (None if one.blocks else next(iter(one.unproven), None)):
-            return f"No verdict: {one.name} could not be measured: {reason}"
-    return "No verdict: loader, consumer and both together were not measured in the same rounds"
+def _no_verdict(parts: list[Ceiling]) -> str:
+    for part in parts:
+        unproven = None if part.blocks else next(iter(part.unproven), None)
+        if reason := part.error or unproven:
+            return f"No verdict: {part.name} could not be measured: {reason}"
+    return "No verdict: loader, consumer and end to end were not measured in the same rounds"
 
 
-def _sentence(record: Diagnosed, worst: Share, lost: Estimate, able: list[Prediction]) -> str:
+def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estimate) -> str:
     device = consumer_name(record)
     loader = str(Choice(loader=record.loader, settings=record.settings))
-    idle = f"{_not_negative(lost):.0%} of the time"
-    if worst.cause == "accelerator":
-        said = (
-            f"The bottleneck is the accelerator: {device} is kept busy by {loader} and idles only "
-            f"{idle}."
-        )
-    elif worst.cause == "transfer":
-        said = (
-            f"The bottleneck is the copy to the device: {device} is kept busy by {loader} and "
-            f"idles only {idle}, but most of a step is the copy of its batch."
-        )
-    elif worst.cause == "unexplained":
-        said = (
-            f"The bottleneck is the loader: with {loader}, {device} idles {idle}; "
-            f"{max(0.0, worst.stall):.0%} of its time goes to what cannot be measured alone."
-        )
-    else:
-        said = (
-            f"The bottleneck is {worst.cause}: with {loader}, {device} idles {idle}; "
-            f"{worst.cause} alone takes {max(0.0, worst.stall):.0%} of its time."
-            if worst.cause != "interference"
-            else f"The bottleneck is interference: with {loader}, {device} loses {idle}; "
-            f"loader and consumer holding each other up takes {max(0.0, worst.stall):.0%} of it."
-        )
-    return " ".join([said, *_first(able)])
+    idle = f"{_at_least_zero(stall):.0%} of the time"
+    share = f"{max(0.0, main.stall):.0%} of the time"
+    match main.cause:
+        case "accelerator":
+            return (
+                f"The bottleneck is the accelerator: {loader} keeps {device} busy; it idles only "
+                f"{idle}."
+            )
+        case "transfer":
+            return (
+                f"The bottleneck is the copy to the device: {loader} keeps {device} busy; it idles "
+                f"only {idle}, but most of each step is the copy of its batch."
+            )
+        case "unexplained":
+            return (
+                f"The bottleneck is the loader: with {loader}, {device} idles {idle}; work that "
+                f"cannot be measured separately accounts for {share}."
+            )
+        case "interference":
+            return (
+                f"The bottleneck is interference: with {loader}, {device} loses {idle}; contention "
+                f"between loader and consumer accounts for {share}."
+            )
+        case "batch copy":
+            cause = "the batch copy"
+        case _:
+            cause = main.cause
+    return (
+        f"The bottleneck is {cause}: with {loader}, {device} idles {idle}; {cause} accounts for "
+        f"{share}."
+    )
 
 
-def _first(able: list[Prediction]) -> list[str]:
-    if not able:
-        return ["No remedy that was looked at is predicted to gain 3 % or more."]
-    named = (f"{one.change} (+{one.gain:.0%})" for one in able)
-    return [f"Predicted to gain most: {', then '.join(named)}."]
+def _remedies_sentence(best: list[Prediction]) -> str:
+    if not best:
+        return f"None of the changes considered is predicted to gain {LEAST_GAIN:.0%} or more."
+    gains = (f"{prediction.change} (+{prediction.gain:.0%})" for prediction in best)
+    return f"Largest predicted gains: {', '.join(gains)}."
 
 
-def consumer_name(record: Diagnosed) -> str:
-    """What takes the batches, in a few words."""
+def consumer_name(record: DiagnosisRecord) -> str:
+    """Return what takes the batches, such as `an emulated A100`."""
     if record.accelerator is not None:
         return f"an emulated {record.accelerator['device']}"
     if record.consumer == "train":
@@ -123,7 +125,7 @@ def consumer_name(record: Diagnosed) -> str:
     return record.consumer
 
 
-def _not_negative(lost: Estimate) -> Estimate:
-    """Below 0 is noise: both together were a little faster than the consumer alone."""
-    value, low, high = (max(0.0, share) for share in (lost.value, lost.low, lost.high))
+def _at_least_zero(stall: Estimate) -> Estimate:
+    """Replace negative values by 0: noise, by which end to end is faster than the consumer."""
+    value, low, high = (max(0.0, share) for share in (stall.value, stall.low, stall.high))
     return Estimate(value=value, low=low, high=high)

@@ -1,4 +1,4 @@
-"""The ceilings as a picture."""
+"""The ceilings of a diagnosis as a bar chart."""
 
 from __future__ import annotations
 
@@ -22,26 +22,31 @@ _COLORS = {
 _ROW_INCHES = 0.34
 
 
-def draw_waterfall(found: Diagnosis, path: Path, title: str) -> None:
-    """One bar a part, images a second on a logarithmic scale, with its interval; a PNG.
+def draw_waterfall(diagnosis: Diagnosis, path: Path, title: str) -> None:
+    """Draw one bar per part with its rate and interval, on a logarithmic axis.
 
-    The line marks the rate end to end: no bar lies left of it but by noise.
+    A dotted line marks the end-to-end rate: apart from noise, no bar is shorter.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    bars = [(one, one.images_per_second) for one in found.ceilings if one.images_per_second]
+    bars = [
+        (ceiling, ceiling.images_per_second)
+        for ceiling in diagnosis.ceilings
+        if ceiling.images_per_second
+    ]
     with saved_figure(path, 9, 1.5 + _ROW_INCHES * len(bars)) as figure:
         axes = figure.add_subplot()
-        for place, (one, rate) in enumerate(bars):
-            around = [[rate.value - rate.low], [rate.high - rate.value]]
-            axes.barh(place, rate.value, xerr=around, color=_COLORS[one.name], ecolor="#555555")
-            axes.text(rate.high * 1.06, place, f"{rate.value:,.0f}", va="center", fontsize=8)
-            if one.name == "end to end":
-                axes.axvline(rate.value, color=_COLORS[one.name], linewidth=1, linestyle=":")
-        axes.set_yticks(range(len(bars)), [label(one) for one, _ in bars], fontsize=8)
+        for y, (ceiling, rate) in enumerate(bars):
+            color = _COLORS[ceiling.name]
+            error = [[rate.value - rate.low], [rate.high - rate.value]]
+            axes.barh(y, rate.value, xerr=error, color=color, ecolor="#555555")
+            axes.text(rate.high * 1.06, y, f"{rate.value:,.0f}", va="center", fontsize=8)
+            if ceiling.name == "end to end":
+                axes.axvline(rate.value, color=color, linewidth=1, linestyle=":")
+        axes.set_yticks(range(len(bars)), [label(ceiling) for ceiling, _ in bars], fontsize=8)
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.margins(x=0.12)
-        axes.set_xlabel("images a second, each part alone")
+        axes.set_xlabel("images per second, each part alone")
         axes.set_title(title, fontsize=9, loc="left")

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
-from feedbench.bench.diagnose.stages import DEPTHS, Storage
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import read_model
 from feedbench.bench.internal_loaders import LIBJPEG_TURBO, MEMORY_COPY, register
@@ -19,6 +18,7 @@ from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
 from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.cache_state import MIN_COLD, check_cold
+from feedbench.bench.trials.storage import DEPTHS, Storage
 from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages.stage import whole_files
 

@@ -1,332 +1,211 @@
-"""The search for the best settings: races on paired blocks, one setting at a time.
+"""The search for the fastest settings: races on paired blocks, one setting at a time.
 
-First every loader's defaults race each other. Then the values of each setting of the fastest race
-against its own, setting by setting, what gains most first; a value that is known to be faster
-takes its place. Then all that tied but looked faster races together, since small gains add up. At
-last the other loaders try what the winner was found to like. Nobody is judged on one block, and
-whoever is known to be slower, or may not win anyway, runs no more.
+1. The default settings of all loaders race each other.
+2. For the fastest loader, the values of each setting race against the current value; settings that
+   usually gain most come first. A value that is surely faster replaces the current one.
+3. Settings that tied but looked faster race together, since small gains add up.
+4. The winner's settings are tried on the other loaders.
+
+No configuration is judged by a single block. One that is surely slower, or that must not win, stops
+running.
+
+Why not Optuna: its pruners stop a trial by comparing it with recorded values of earlier trials;
+even `WilcoxonPruner`, which pairs by step, compares with the best completed trial. On a shared
+machine the rate drifts more between trials than settings differ. Here the rivals' blocks are
+interleaved in the same rounds, the process of each is stopped while another is timed, and a
+configuration is dropped as soon as its paired ratio shows that it is slower.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.stats import paired_ratio
 from feedbench.bench.plan.plan import Choice
-from feedbench.loaders import LOADERS, LoaderError, find_loader, parse_settings
-
-Outcome = Literal["faster", "slower", "tie", "failed", "refused", "unfinished"]
-Rates = dict[int, float]
-
-LEAST, MOST = 2, 8  # blocks of a race
-CLEAR = 0.05  # beyond so much in every pair, the fewest blocks are enough
-SAME = 0.01  # an interval that stays within so much of 1 needs no more blocks
-TOGETHER = "together"  # in a finding's setting: all that tied and looked faster, at once
-
-
-class Finding(BaseModel):
-    """The result of one race, as tune.json holds it.
-
-    Attributes:
-        against: what it raced against.
-        setting: what differs between them, `TOGETHER` where it is several; None where loaders
-            raced.
-        ratio: of its rate to the other's, of paired blocks.
-        reason: why it failed or was refused.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    choice: Choice
-    against: Choice
-    setting: str | None
-    outcome: Outcome
-    pairs: int = 0
-    ratio: Estimate | None = None
-    reason: str = ""
-
-
-def outcome_of(own: Rates, other: Rates) -> tuple[Outcome, Estimate | None]:
-    """What the pairs of blocks so far say; "unfinished" asks for more."""
-    pairs = [own[turn] / other[turn] for turn in sorted(own.keys() & other.keys())]
-    ratio = paired_ratio(own, other)
-    if ratio is None or len(pairs) < LEAST:
-        return "unfinished", ratio
-    last = len(pairs) >= MOST
-    if ratio.high < 1 if last else max(pairs) < 1 - CLEAR:
-        return "slower", ratio
-    if ratio.low > 1 if last else min(pairs) > 1 + CLEAR:
-        return "faster", ratio
-    same = len(pairs) > LEAST and ratio.low > 1 - SAME and ratio.high < 1 + SAME
-    return ("tie" if last or same else "unfinished"), ratio
-
-
-def alternatives(choice: Choice, name: str) -> list[Choice]:
-    """The choices of the loader's space that differ in one setting alone."""
-    here, values = value_of(choice, name), find_loader(choice.loader).space[name]
-    others = [changed(choice, {name: value}) for value in values if value != here]
-    return [other for other in others if other is not None]
-
-
-def changed(choice: Choice, settings: dict[str, Any]) -> Choice | None:
-    """The choice with some other settings; None where they do not go together."""
-    defaults = find_loader(choice.loader).settings.model_fields
-    merged = {**choice.settings, **settings}
-    kept = {name: value for name, value in merged.items() if value != defaults[name].default}
-    try:
-        parse_settings(find_loader(choice.loader), kept)
-    except LoaderError:
-        return None
-    return choice.model_copy(update={"settings": kept})
-
-
-def together(best: Choice, found: Iterable[Finding]) -> Choice | None:
-    """The best with every setting that tied with it and looked faster; None with less than two.
-
-    Of several values of one setting it takes the one that looked fastest.
-    """
-    ties = [
-        (one.ratio.value, one.setting, value_of(one.choice, one.setting))
-        for one in found
-        if one.outcome == "tie" and one.against == best and one.setting and one.ratio
-    ]
-    values = {name: value for gain, name, value in sorted(ties, key=lambda tie: tie[0]) if gain > 1}
-    return changed(best, values) if len(values) > 1 else None
-
-
-def value_of(choice: Choice, name: str) -> Any:
-    """A setting's value, given or by default."""
-    default = find_loader(choice.loader).settings.model_fields[name].default
-    return choice.settings.get(name, default)
-
-
-def transferred(winner: Choice, others: Iterable[Choice]) -> list[Choice]:
-    """Other loaders with the winner's settings, as far as they have them."""
-    made = []
-    for other in others:
-        space = find_loader(other.loader).space
-        shared = {
-            name: value
-            for name, value in winner.settings.items()
-            if value in space.get(name, ()) and name not in other.settings
-        }
-        if shared and (moved := changed(other, shared)) is not None:
-            made.append(moved)
-    return made
-
-
-def grid_size(loaders: Iterable[str]) -> int:
-    """How many choices a search of every combination would try."""
-    total = 0
-    for name in loaders:
-        size = 1
-        for values in LOADERS[name].space.values():
-            size *= len(values)
-        total += size
-    return total
+from feedbench.bench.tune.race import LEAST_BLOCKS, MOST_BLOCKS, Finding, Race
+from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
+from feedbench.loaders import find_loader
 
 
 class OutOfBudget(Exception):
-    """The time that the search was given is spent."""
+    """The time budget of the search is spent."""
 
 
-@dataclass
 class Search:
-    """Races choices; what it found so far is always whole.
+    """Races configurations; `best` and `findings` are valid at any time, also after an exception.
 
     Attributes:
-        block: times one block of a choice in a round; images a second, or why there is none.
-        end: ends the process of a choice that races no more.
-        refuse: why a choice may not win although it was measured; empty if it may.
-        told: hears every finding.
-        best: the fastest so far.
-        findings: in the order in which they were made.
-        seed: decides in which order a round's blocks are timed.
-        settled: what an earlier search found, by choice and what it raced against.
+        best: the fastest configuration so far; None before the first one is known.
+        findings: the results of all comparisons, in order.
     """
 
-    block: Callable[[Choice, int], float | str]
-    end: Callable[[Choice], None]
-    refuse: Callable[[Choice], str]
-    told: Callable[[Finding], None]
-    best: Choice | None = None
-    findings: list[Finding] = field(default_factory=list)
-    settled: dict[tuple[str, str], Finding] = field(default_factory=dict)
-    turn: int = 0
-    seed: int = 0
+    def __init__(
+        self,
+        time_block: Callable[[Choice, int], float | str],
+        end: Callable[[Choice], None],
+        refusal: Callable[[Choice], str],
+        on_finding: Callable[[Finding], None],
+        *,
+        earlier: Iterable[Finding] = (),
+        first_round: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """Prepare a search.
+
+        Args:
+            time_block: times one block of a configuration in a round; returns images per second,
+                or the reason why it failed.
+            end: ends the process of a configuration that is no longer needed.
+            refusal: returns why a configuration must not win; empty if it may.
+            on_finding: called with each result, also with the repeated ones of `earlier`.
+            earlier: results of an earlier search, which are not measured again.
+            first_round: index of the first round.
+            seed: of the order in which the blocks of a round are timed.
+        """
+        self.best: Choice | None = None
+        self.findings: list[Finding] = []
+        self._time_block = time_block
+        self._end = end
+        self._refusal = refusal
+        self._on_finding = on_finding
+        self._earlier = {(str(one.choice), str(one.against)): one for one in earlier}
+        self._round_index = first_round
+        self._seed = seed
 
     def run(self, defaults: list[Choice]) -> None:
         """Search until nothing is left to try.
 
-        Raises:
-            OutOfBudget: from `block`.
-        """
-        self._first(defaults)
-        if self.best is None:
-            return
-        self._climb()
-        loader = self.best.loader
-        others = [choice for choice in defaults if choice.loader != loader]
-        self._race(transferred(self.best, others), None)
-        if self.best.loader != loader:
-            self._climb()
+        Args:
+            defaults: a configuration per loader to start from.
 
-    def _first(self, defaults: list[Choice]) -> None:
-        """The fastest of the defaults that may win."""
-        if self._known_first(defaults):
+        Raises:
+            OutOfBudget: raised by `time_block`.
+        """
+        best = self._race_defaults(defaults)
+        if best is None:
             return
-        rates: dict[str, Rates] = {str(choice): {} for choice in defaults}
-        alive, reasons = list(defaults), dict[str, str]()
-        for _ in range(MOST):
-            alive = self._round(alive, rates, reasons)
-            able = [choice for choice in alive if not self.refuse(choice)]
-            self.best = max(able, key=lambda one: _mean(rates[str(one)]), default=None)
+        best = self._try_settings(best)
+        loader = best.loader
+        others = [choice for choice in defaults if choice.loader != loader]
+        best = self._race(best, transfer_settings(best, others), None)
+        if best.loader != loader:
+            self._try_settings(best)
+
+    def _race_defaults(self, defaults: list[Choice]) -> Choice | None:
+        """Return the fastest of the defaults that may win; None if none runs."""
+        if self._repeat_race_of_defaults(defaults):
+            return self.best
+        race, running = Race(defaults), list(defaults)
+        for _ in range(MOST_BLOCKS):
+            running = self._time_round(running, race)
+            candidates = [choice for choice in running if not self._refusal(choice)]
+            self.best = max(candidates, key=race.mean_rate, default=None)
             if self.best is None:
                 break
-            alive = self._without_slower(alive, self.best, rates)
-            if len(alive) == 1 and len(rates[str(alive[0])]) >= LEAST:
+            running = self._drop_slower(running, self.best, race)
+            if len(running) == 1 and race.blocks(running[0]) >= LEAST_BLOCKS:
                 break
-        against = self.best or defaults[0]
+        reference = self.best or defaults[0]
         for choice in defaults:
             if choice != self.best:
-                self._conclude(choice, against, None, rates, reasons)
-                self.end(choice)
+                self._report(race.finding(choice, reference, None, self._refusal(choice)))
+                self._end(choice)
+        return self.best
 
-    def _known_first(self, defaults: list[Choice]) -> bool:
-        """Whether an earlier search had found the fastest of them."""
+    def _repeat_race_of_defaults(self, defaults: list[Choice]) -> bool:
+        """Repeat the race of an earlier search; return whether it had ended with a winner."""
+        if not self._earlier:
+            return False
         for best in defaults:
-            old = [self.settled.get((str(one), str(best))) for one in defaults if one != best]
-            if all(old) and not self.refuse(best) and self.settled:
+            findings = self._earlier_findings([one for one in defaults if one != best], best)
+            if findings is not None and not self._refusal(best):
                 self.best = best
-                self._settle([one for one in old if one is not None])
+                self._conclude(findings)
                 return True
         return False
 
-    def _without_slower(
-        self, alive: list[Choice], best: Choice, rates: dict[str, Rates]
-    ) -> list[Choice]:
-        """Those that are not known to be slower; the others' processes end."""
-        kept = []
-        for choice in alive:
-            if choice != best and outcome_of(rates[str(choice)], rates[str(best)])[0] == "slower":
-                self.end(choice)
-            else:
-                kept.append(choice)
-        return kept
+    def _try_settings(self, best: Choice) -> Choice:
+        """Try the values of every setting, then all that tied together; return the new best."""
+        first = len(self.findings)
+        for name in find_loader(best.loader).space:
+            best = self._race(best, alternatives(best, name), name)
+        combined = combine_ties(best, self.findings[first:])
+        return best if combined is None else self._race(best, [combined], TOGETHER)
 
-    def _without_refused(self, alive: list[Choice], rates: dict[str, Rates]) -> list[Choice]:
-        """Those that may win; the others run as often as says what they would be worth."""
-        kept = []
-        for choice in alive:
-            if len(rates[str(choice)]) >= LEAST and self.refuse(choice):
-                self.end(choice)
-            else:
-                kept.append(choice)
-        return kept
-
-    def _climb(self) -> None:
-        """Try every setting of the best, until each has been tried."""
-        assert self.best is not None
-        begun = len(self.findings)
-        for name in find_loader(self.best.loader).space:
-            self._race(alternatives(self.best, name), name)
-        both = together(self.best, self.findings[begun:])
-        if both is not None:
-            self._race([both], TOGETHER)
-
-    def _race(self, challengers: list[Choice], setting: str | None) -> None:
-        """Race some against the best; the fastest that is known to be faster takes its place."""
-        best = self.best
-        assert best is not None
-        old = [self.settled.get((str(one), str(best))) for one in challengers]
-        if challengers and all(old):
-            self._settle([one for one in old if one is not None])
-            return
-        rates: dict[str, Rates] = {str(choice): {} for choice in (best, *challengers)}
-        alive, reasons = list(challengers), dict[str, str]()
-        for _ in range(MOST):
-            said = {outcome_of(rates[str(one)], rates[str(best)])[0] for one in alive}
-            if "unfinished" not in said:
+    def _race(self, best: Choice, challengers: list[Choice], setting: str | None) -> Choice:
+        """Race challengers against the best; return the fastest that is surely faster, or it."""
+        if not challengers:
+            return best
+        earlier = self._earlier_findings(challengers, best)
+        if earlier is not None:
+            return self._conclude(earlier) or best
+        race, running = Race([best, *challengers]), list(challengers)
+        for _ in range(MOST_BLOCKS):
+            if "unfinished" not in {race.outcome(choice, best) for choice in running}:
                 break
-            ran = self._round([best, *alive], rates, reasons)
-            alive = self._without_slower([one for one in alive if one in ran], best, rates)
-            alive = self._without_refused(alive, rates)
-        found = [self._conclude(one, best, setting, rates, reasons) for one in challengers]
-        self._take_over(found)
+            succeeded = self._time_round([best, *running], race)
+            running = [choice for choice in running if choice in succeeded]
+            running = self._drop_slower(running, best, race)
+            running = self._drop_refused(running, race)
+        findings = [
+            race.finding(choice, best, setting, self._refusal(choice)) for choice in challengers
+        ]
+        new_best = self._conclude(findings) or best
         for choice in (best, *challengers):
-            if choice != self.best:
-                self.end(choice)
+            if choice != new_best:
+                self._end(choice)
+        return new_best
 
-    def _settle(self, found: list[Finding]) -> None:
-        """Take over what an earlier search found."""
-        for finding in found:
-            self._tell(finding)
-        self._take_over(found)
+    def _time_round(self, choices: list[Choice], race: Race) -> list[Choice]:
+        """Time one block of each in a seeded order; return those that did not fail."""
+        drawn = np.random.default_rng([self._seed, self._round_index]).permutation(len(choices))
+        failed = []
+        for choice in (choices[index] for index in drawn.tolist()):
+            rate = self._time_block(choice, self._round_index)
+            if not race.add(choice, self._round_index, rate):
+                failed.append(choice)
+                self._end(choice)
+        self._round_index += 1
+        return [choice for choice in choices if choice not in failed]
 
-    def _take_over(self, found: list[Finding]) -> None:
-        faster = [one for one in found if one.outcome == "faster" and one.ratio]
-        if faster:
-            self.best = max(faster, key=lambda one: one.ratio.value if one.ratio else 0).choice
+    def _drop_slower(self, running: list[Choice], best: Choice, race: Race) -> list[Choice]:
+        """End those that are surely slower than the best; return the others."""
+        slower = [one for one in running if one != best and race.outcome(one, best) == "slower"]
+        return self._drop(running, slower)
 
-    def _round(
-        self, choices: list[Choice], rates: dict[str, Rates], reasons: dict[str, str]
-    ) -> list[Choice]:
-        """One block of each; those that did not fail."""
-        able = []
-        for choice in self._shuffled(choices):
-            rate = self.block(choice, self.turn)
-            if isinstance(rate, str):
-                reasons[str(choice)] = rate
-                self.end(choice)
-            else:
-                rates[str(choice)][self.turn] = rate
-                able.append(choice)
-        self.turn += 1
-        return [choice for choice in choices if choice in able]
+    def _drop_refused(self, running: list[Choice], race: Race) -> list[Choice]:
+        """End those that must not win, once their gain has been measured; return the others."""
+        refused = [
+            one for one in running if race.blocks(one) >= LEAST_BLOCKS and self._refusal(one)
+        ]
+        return self._drop(running, refused)
 
-    def _shuffled(self, choices: list[Choice]) -> list[Choice]:
-        drawn = np.random.default_rng([self.seed, self.turn]).permutation(len(choices))
-        return [choices[int(index)] for index in drawn]
+    def _drop(self, running: list[Choice], dropped: list[Choice]) -> list[Choice]:
+        for choice in dropped:
+            self._end(choice)
+        return [choice for choice in running if choice not in dropped]
 
-    def _conclude(
-        self,
-        choice: Choice,
-        other: Choice,
-        setting: str | None,
-        rates: dict[str, Rates],
-        reasons: dict[str, str],
-    ) -> Finding:
-        own, against = rates[str(choice)], rates[str(other)]
-        outcome, ratio = outcome_of(own, against)
-        reason = ""
-        if str(choice) in reasons:
-            outcome, reason = "failed", reasons[str(choice)]
-        elif outcome in ("faster", "unfinished") and (refusal := self.refuse(choice)):
-            outcome, reason = "refused", refusal
-        elif outcome == "unfinished":
-            outcome = "tie"
-        finding = Finding(
-            choice=choice,
-            against=other,
-            setting=setting,
-            outcome=outcome,
-            pairs=len(own.keys() & against.keys()),
-            ratio=ratio,
-            reason=reason,
-        )
-        self._tell(finding)
-        return finding
+    def _earlier_findings(self, choices: list[Choice], best: Choice) -> list[Finding] | None:
+        """Return the results of an earlier search for all choices; None if one is missing."""
+        findings = [self._earlier.get((str(choice), str(best))) for choice in choices]
+        present = [finding for finding in findings if finding is not None]
+        return present if len(present) == len(findings) else None
 
-    def _tell(self, finding: Finding) -> None:
+    def _conclude(self, findings: list[Finding]) -> Choice | None:
+        """Report the results of a race; return the new best, None if nothing is surely faster."""
+        for finding in findings:
+            self._report(finding)
+        faster = [
+            (finding.ratio.value, finding.choice)
+            for finding in findings
+            if finding.outcome == "faster" and finding.ratio
+        ]
+        if not faster:
+            return None
+        self.best = max(faster, key=lambda pair: pair[0])[1]
+        return self.best
+
+    def _report(self, finding: Finding) -> None:
         self.findings.append(finding)
-        self.told(finding)
-
-
-def _mean(rates: Rates) -> float:
-    return sum(rates.values()) / len(rates) if rates else 0.0
+        self._on_finding(finding)

@@ -1,4 +1,4 @@
-"""What a search found, for people: line by line, as a table, and as a picture."""
+"""The results of a search: one line each, as a table, as a picture, and the verdict."""
 
 from __future__ import annotations
 
@@ -8,74 +8,80 @@ from rich.table import Table
 
 from feedbench.bench.report.figures import saved_figure
 from feedbench.bench.report.table import or_dash
-from feedbench.bench.tune.search import TOGETHER, Finding, grid_size
-from feedbench.bench.tune.tune import Found, runners_up
+from feedbench.bench.tune.race import Finding
+from feedbench.bench.tune.record import TuneRecord, runners_up
+from feedbench.bench.tune.space import TOGETHER, grid_size
 
 WORTH = "worth.png"
+_COLORS = {"faster": "tab:green", "tie": "tab:gray"}  # all other outcomes: red
 
 
-def line(finding: Finding) -> str:
-    """One finding in a line."""
+def finding_line(finding: Finding) -> str:
+    """Return one result as a line."""
     ratio = or_dash(finding.ratio, ".2f")
-    why = f": {finding.reason}" if finding.reason else ""
+    reason = f": {finding.reason}" if finding.reason else ""
     return (
-        f"{finding.outcome}: {finding.choice} against {finding.against}: {ratio} of its rate, "
-        f"{finding.pairs} pairs{why}"
+        f"{finding.outcome}: {finding.choice} against {finding.against}: rate ratio {ratio}, "
+        f"paired blocks: {finding.pairs}{reason}"
     )
 
 
-def worth(found: Found) -> Table:
-    """What each setting was worth."""
-    table = Table("setting", "value", "against", "ratio [95 %]", "pairs", "outcome")
-    for one in found.findings:
-        ratio = or_dash(one.ratio, ".2f")
-        outcome = f"{one.outcome}{': ' + one.reason if one.reason else ''}"
+def worth_table(record: TuneRecord) -> Table:
+    """Return one row per result: the gain of each value of each setting."""
+    table = Table("setting", "value", "compared with", "rate ratio [95 %]", "pairs", "result")
+    for finding in record.findings:
         table.add_row(
-            one.setting or "loader", _value(one), str(one.against), ratio, str(one.pairs), outcome
+            finding.setting or "loader",
+            _value(finding),
+            str(finding.against),
+            or_dash(finding.ratio, ".2f"),
+            str(finding.pairs),
+            f"{finding.outcome}{': ' + finding.reason if finding.reason else ''}",
         )
     return table
 
 
-def verdict(found: Found) -> str:
-    """What to take."""
-    if found.best is None and not found.findings:
-        return "The budget was spent before anything could be told apart; give a longer --budget."
-    if found.best is None or found.images_per_second is None:
-        return "Nothing could be measured that may win; the reasons are above."
-    rate = found.images_per_second
-    ties = [one for one in runners_up(found) if one.tie]
-    tied = f"; {len(ties)} tie with it" if ties else ""
-    part = "" if found.finished else "; the search is not at its end: feedbench tune --resume"
-    loaders = dict.fromkeys(one.choice.loader for one in found.findings)
-    tried = len({str(one.choice) for one in found.findings} | {str(found.best)})
-    combinations = grid_size(loaders.keys() | {found.best.loader})
+def verdict(record: TuneRecord) -> str:
+    """Return which configuration to take, and how much of the space was searched."""
+    best, rate = record.best, record.images_per_second
+    if best is None and not record.findings:
+        return "The budget ran out before any comparison was finished; give a longer --budget."
+    if best is None or rate is None:
+        return "No configuration can be recommended; the reasons are above."
+    ties = sum(runner_up.tie for runner_up in runners_up(record))
+    tied = f" (tied with {ties} other{'s' * (ties > 1)})" if ties else ""
+    loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
+    tried = len({str(finding.choice) for finding in record.findings} | {str(best)})
+    combinations = grid_size(loaders.keys() | {best.loader})
+    unfinished = "" if record.finished else " The search is not finished: feedbench tune --resume."
     return (
-        f"Take {found.best}: {rate:,.0f} images/s{tied}. {tried} of {combinations:,} combinations "
-        f"were tried in {found.seconds / 60:.1f} min{part}."
+        f"Take {best}: {rate:,.0f} images/s{tied}. {tried} of {combinations:,} combinations were "
+        f"tried in {record.seconds / 60:.1f} min.{unfinished}"
     )
 
 
-def draw_worth(found: Found, path: Path) -> None:
-    """Each ratio with its interval, as a PNG.
+def draw_worth(record: TuneRecord, path: Path) -> None:
+    """Draw each rate ratio with its interval, as a PNG.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    shown = [(one, one.ratio) for one in reversed(found.findings) if one.ratio]
-    with saved_figure(path, 9, 1.2 + 0.32 * len(shown)) as figure:
+    ratios = [(finding, finding.ratio) for finding in reversed(record.findings) if finding.ratio]
+    with saved_figure(path, 9, 1.2 + 0.32 * len(ratios)) as figure:
         axes = figure.add_subplot()
-        for place, (one, ratio) in enumerate(shown):
-            colour = {"faster": "tab:green", "tie": "tab:gray"}.get(one.outcome, "tab:red")
-            axes.plot([ratio.low, ratio.high], [place, place], color=colour)
-            axes.plot([ratio.value], [place], "o", color=colour)
+        for y, (finding, ratio) in enumerate(ratios):
+            color = _COLORS.get(finding.outcome, "tab:red")
+            axes.plot([ratio.low, ratio.high], [y, y], color=color)
+            axes.plot([ratio.value], [y], "o", color=color)
         axes.axvline(1, color="black", linewidth=0.8)
-        names = [f"{one.setting or 'loader'}: {_value(one)}" for one, _ in shown]
-        axes.set_yticks(range(len(shown)), names, fontsize=8)
-        axes.set(xlabel="rate over that of what it raced against, 95 % interval", xscale="log")
+        labels = [f"{finding.setting or 'loader'}: {_value(finding)}" for finding, _ in ratios]
+        axes.set_yticks(range(len(ratios)), labels, fontsize=8)
+        axes.set(xlabel="rate relative to what it was compared with, 95 % interval", xscale="log")
         axes.grid(axis="x", alpha=0.3)
 
 
-def _value(one: Finding) -> str:
-    if one.setting is None or one.setting == TOGETHER:
-        return str(one.choice)
-    return str(one.choice.settings.get(one.setting, "default"))
+def _value(finding: Finding) -> str:
+    """Return the value of the setting that differs, or the whole configuration."""
+    if finding.setting is None or finding.setting == TOGETHER:
+        return str(finding.choice)
+    return str(finding.choice.settings.get(finding.setting, "default"))

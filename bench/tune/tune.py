@@ -1,112 +1,101 @@
-"""tune: a search over loaders and their settings, its record, and the choice that it ends with."""
+"""tune: a search within a budget of time; its record is in the folder at any time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from feedbench.bench.analysis.best import RunnerUp
-from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
-from feedbench.bench.errors import RecordError
-from feedbench.bench.files import read_model, write_json
+from feedbench.bench.files import write_json
 from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import (
-    TRIALS,
-    Conditions,
-    Trial,
-    differences,
-    read_trials,
-    write_trials,
-)
+from feedbench.bench.record import write_trials
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.run import MANIFEST, Bench, OnEvent
-from feedbench.bench.tune.search import Finding, OutOfBudget, Search, alternatives
-from feedbench.loaders import Manifest, find_loader
-
-TUNE = "tune.json"
-PIXEL_SETTINGS = ("decode",)  # of every loader: what changes its pictures
+from feedbench.bench.tune.race import Finding
+from feedbench.bench.tune.record import TUNE, EarlierSearch, TuneRecord, plan_identity
+from feedbench.bench.tune.search import OutOfBudget, Search
+from feedbench.bench.tune.space import PIXEL_SETTINGS
+from feedbench.loaders import Manifest
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a choice may take.
+class Budget:
+    """What a search and its configurations may use.
 
     Attributes:
-        seconds: for the whole search, comparing pixels included.
-        memory_bytes: of a trial's process tree; None without a limit.
+        seconds: for the whole search, including the comparison of pixels.
+        memory_bytes: largest peak memory of a trial's processes; None for no limit.
+        begin: when the time starts to run, as of `time.monotonic`.
     """
 
     seconds: float
-    memory_bytes: int | None = None
+    memory_bytes: int | None
+    begin: float
+
+    def spent_s(self) -> float:
+        """Return the seconds that have passed since the beginning."""
+        return monotonic() - self.begin
 
 
-class Found(BaseModel):
-    """tune.json: what was searched and what was found.
-
-    Attributes:
-        about: consumer, spec, recipe: what must be the same to resume.
-        conditions: photographs, machine, versions: likewise; None in older searches.
-        finished: whether nothing was left to try.
-        best: the fastest that may win.
-        images_per_second: its median with interval.
-        seconds: spent.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    about: dict[str, Any]
-    conditions: Conditions | None = None
-    finished: bool = False
-    best: Choice | None = None
-    images_per_second: Estimate | None = None
-    seconds: float = 0.0
-    findings: list[Finding] = []
-
-
-@dataclass
 class Tune:
-    """One search, or the next part of one.
+    """One search, or the continuation of one."""
 
-    Attributes:
-        begun: when its time began to run, by `time.monotonic`.
-    """
+    def __init__(
+        self,
+        plan: Plan,
+        manifest: Manifest,
+        folder: Path,
+        budget: Budget,
+        earlier: EarlierSearch,
+        pixels: PixelComparison | None,
+        on_event: OnEvent,
+        on_finding: Callable[[Finding], None],
+    ) -> None:
+        """Prepare a search.
 
-    plan: Plan
-    manifest: Manifest
-    folder: Path
-    limits: Limits
-    pixels: PixelComparison | None
-    report: OnEvent
-    told: Callable[[Finding], None]
-    before: list[Trial] = field(default_factory=list)
-    begun: float = field(default_factory=monotonic)
+        Args:
+            plan: consumer, batch spec, recipe and timing; its choices are not used.
+            manifest: the images.
+            folder: an existing folder for the records.
+            budget: of time and memory.
+            earlier: the search that is continued.
+            pixels: the comparison of the loaders' pixels; None if there was none.
+            on_event: called with the progress of trials.
+            on_finding: called with each result.
+        """
+        self._plan = plan
+        self._manifest = manifest
+        self._folder = folder
+        self._budget = budget
+        self._earlier = earlier
+        self._pixels = pixels
+        self._on_finding = on_finding
+        self._trial_index: dict[str, int] = {}  # by the text of a choice
+        self._bench = Bench(replace(plan, choices=()), manifest, folder, on_event)
+        self._search = Search(
+            self._time_block,
+            self._end,
+            self._refusal,
+            self._save_finding,
+            earlier=earlier.findings,
+            first_round=earlier.next_round,
+            seed=plan.timing.seed,
+        )
 
-    def run(self, defaults: list[Choice], earlier: Found | None) -> Found:
-        """Search within the budget; what is found is in the folder even after Ctrl-C.
+    def run(self, defaults: list[Choice]) -> TuneRecord:
+        """Search until the budget is spent; the record is in the folder even after Ctrl-C.
+
+        Args:
+            defaults: a configuration per loader to start from.
 
         Raises:
             RecordError: the folder cannot be written.
         """
-        self._spent = earlier.seconds if earlier else 0.0
-        self.manifest.write(self.folder / MANIFEST)
-        self._bench = Bench(replace(self.plan, choices=()), self.manifest, self.folder, self.report)
-        self._index: dict[str, int] = {}
-        self._search = Search(self._block, self._end, self.refused, self._told)
-        self._search.seed = self.plan.timing.seed
-        self._search.turn = 1 + max(
-            (block.round for trial in self.before for block in trial.blocks), default=-1
-        )
-        if earlier:
-            self._search.settled = {
-                (str(one.choice), str(one.against)): one for one in earlier.findings
-            }
+        self._manifest.write(self._folder / MANIFEST)
         finished = False
         try:
             self._search.run(defaults)
@@ -115,144 +104,82 @@ class Tune:
             pass
         finally:
             self._bench.close()
-            self._keep(finished=finished)
-        return self._found(finished=finished)
+            self._save(finished=finished)
+        return self._record(finished=finished)
 
-    def refused(self, choice: Choice) -> str:
-        """Why a choice may not win; empty if it may."""
-        index = self._index.get(str(choice))
-        peak = self._bench.trials[index].peak_memory_bytes if index is not None else 0
-        if self.limits.memory_bytes is not None and peak > self.limits.memory_bytes:
-            return f"takes {peak / 1e6:,.0f} MB"
-        levels = beyond_tolerance(choice, self.pixels)
-        if levels is not None and not self.plan.pixels.allow_different:
-            return f"other pixels, by {levels:.1f} levels in the worst image"
-        return ""
-
-    def _block(self, choice: Choice, turn: int) -> float | str:
-        if monotonic() - self.begun > self.limits.seconds:
+    def _time_block(self, choice: Choice, round_index: int) -> float | str:
+        """Time one block; return images per second, or why it failed."""
+        if self._budget.spent_s() > self._budget.seconds:
             raise OutOfBudget
         name = str(choice)
-        if name not in self._index:
-            self._index[name] = self._bench.add(choice)
-        index = self._index[name]
-        self._bench.time_block(index, turn)
+        if name not in self._trial_index:
+            self._trial_index[name] = self._bench.add(choice)
+        index = self._trial_index[name]
+        self._bench.time_block(index, round_index)
         trial = self._bench.trials[index]
         return trial.error or trial.blocks[-1].images_per_second
 
     def _end(self, choice: Choice) -> None:
-        if str(choice) in self._index:
-            self._bench.end(self._index[str(choice)])
+        if str(choice) in self._trial_index:
+            self._bench.end(self._trial_index[str(choice)])
 
-    def _told(self, finding: Finding) -> None:
-        self.told(finding)
-        self._keep(finished=False)
+    def _refusal(self, choice: Choice) -> str:
+        """Return why a configuration must not win; empty if it may."""
+        index, limit = self._trial_index.get(str(choice)), self._budget.memory_bytes
+        peak = self._bench.trials[index].peak_memory_bytes if index is not None else 0
+        if limit is not None and peak > limit:
+            return f"uses {peak / 1e6:,.0f} MB of memory, the limit is {limit / 1e6:,.0f} MB"
+        levels = excess_difference(choice, self._pixels)
+        if levels is not None and not self._plan.pixels.allow_different:
+            return f"its pixels differ, by {levels:.1f} levels in the worst image"
+        return ""
 
-    def _keep(self, *, finished: bool) -> None:
-        with interrupts_deferred():  # the two are of one moment
-            write_trials(self.folder, [*self.before, *self._bench.trials])
-            write_json(self.folder / TUNE, self._found(finished=finished).model_dump(mode="json"))
+    def _save_finding(self, finding: Finding) -> None:
+        self._on_finding(finding)
+        self._save(finished=False)
 
-    def _found(self, *, finished: bool) -> Found:
-        rates = self._rates(self._search.best) if self._search.best else []
-        return Found(
-            about=about(self.plan),
+    def _save(self, *, finished: bool) -> None:
+        with interrupts_deferred():  # so that both files describe the same moment
+            write_trials(self._folder, [*self._earlier.trials, *self._bench.trials])
+            record = self._record(finished=finished)
+            write_json(self._folder / TUNE, record.model_dump(mode="json"))
+
+    def _record(self, *, finished: bool) -> TuneRecord:
+        best = self._search.best
+        rates = self._rates(best) if best else []
+        return TuneRecord(
+            about=plan_identity(self._plan),
             conditions=self._bench.conditions,
             finished=finished,
-            best=self._search.best,
+            best=best,
             images_per_second=median_interval(rates) if rates else None,
-            seconds=self._spent + monotonic() - self.begun,
+            seconds=self._earlier.seconds + self._budget.spent_s(),
             findings=list(self._search.findings),
         )
 
     def _rates(self, choice: Choice) -> list[float]:
+        """Return the rates of all blocks of a configuration, earlier ones included."""
         return [
             block.images_per_second
-            for trial in [*self.before, *self._bench.trials]
+            for trial in [*self._earlier.trials, *self._bench.trials]
             if (trial.loader, trial.settings) == (choice.loader, choice.settings)
             for block in trial.blocks
         ]
 
 
-def about(plan: Plan) -> dict[str, Any]:
-    """What a search is of."""
-    return {
-        "consumer": plan.consumer,
-        "spec": plan.spec.model_dump(mode="json"),
-        "recipe": plan.recipe.model_dump(mode="json"),
-    }
+def excess_difference(choice: Choice, pixels: PixelComparison | None) -> float | None:
+    """Return the mean difference of the worst image in levels of 0 to 255.
 
-
-def beyond_tolerance(choice: Choice, pixels: PixelComparison | None) -> float | None:
-    """Levels by which the pictures differ in the worst image, if beyond the tolerance."""
+    None if it is within the tolerance, or if the pixels were not compared.
+    """
     if pixels is None:
         return None
-    for one in pixels.loaders:
-        if one.loader == choice.loader and _pixel_part(one.settings) == _pixel_part(
-            choice.settings
-        ):
-            return one.worst_mean if one.within is False else None
+    settings = _pixel_settings(choice.settings)
+    for compared in pixels.loaders:
+        if compared.loader == choice.loader and _pixel_settings(compared.settings) == settings:
+            return compared.worst_mean if compared.within is False else None
     return None
 
 
-def pixel_choices(defaults: list[Choice]) -> list[Choice]:
-    """The defaults and all that may give other pixels."""
-    more = [
-        other
-        for choice in defaults
-        for name in PIXEL_SETTINGS
-        if name in find_loader(choice.loader).space
-        for other in alternatives(choice, name)
-    ]
-    return [*defaults, *more]
-
-
-def _pixel_part(settings: dict[str, Any]) -> dict[str, Any]:
+def _pixel_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in PIXEL_SETTINGS if name in settings}
-
-
-def read_tune(folder: Path, plan: Plan, conditions: Conditions) -> tuple[Found, list[Trial]]:
-    """What an earlier search left in a folder.
-
-    Raises:
-        RecordError: there is none, it was of something else, or under other conditions.
-    """
-    path = folder / TUNE
-    earlier = read_model(path, Found, "tune")
-    here = about(plan)
-    for name, value in earlier.about.items():
-        if here.get(name) != value:
-            raise RecordError(
-                f"{path}: its {name} is not what is asked for now; give the same options as then, "
-                "or begin anew without --resume"
-            )
-    _check_conditions(path, earlier.conditions, conditions)
-    return earlier, read_trials(folder) if (folder / TRIALS).exists() else []
-
-
-def _check_conditions(path: Path, then: Conditions | None, now: Conditions) -> None:
-    if then is None:
-        raise RecordError(
-            f"{path}: an older version wrote it, which kept neither photographs nor machine; start "
-            "a new search without --resume"
-        )
-    if apart := differences(then, now):
-        raise RecordError(
-            f"{path}: the search began under other conditions than now: {apart}; restore them, or "
-            "start a new search without --resume"
-        )
-
-
-def runners_up(found: Found) -> list[RunnerUp]:
-    """What raced against the best and was not refused, the nearest first."""
-    near = [
-        RunnerUp(
-            loader=one.choice.loader,
-            settings=one.choice.settings,
-            ratio=one.ratio,
-            tie=one.outcome == "tie",
-        )
-        for one in found.findings
-        if one.against == found.best and one.ratio and one.outcome in ("tie", "slower")
-    ]
-    return sorted(near, key=lambda one: -one.ratio.value)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from feedbench.bench.analysis.best import read_best
 from feedbench.bench.analysis.estimate import Estimate, Proportion
 from feedbench.bench.training.rate_check import RateCheck
-from feedbench.bench.tune.tune import Found
+from feedbench.bench.tune.record import TuneRecord
 
 RESULTS = Path(__file__).parents[3] / "results"
 RATE = Estimate(value=1234.4, low=1200, high=1260)
@@ -80,7 +80,7 @@ def test_an_estimate_is_immutable():
 def test_published_lists_of_three_numbers_can_be_read():
     tune = RESULTS / "tune-vs-grid" / "drain" / "tune-0.json"
     old = json.loads(tune.read_text())["findings"]
-    read = Found.model_validate_json(tune.read_text()).findings
+    read = TuneRecord.model_validate_json(tune.read_text()).findings
     assert [list(dict(one.ratio).values()) for one in read if one.ratio] == [
         one["ratio"] for one in old if one["ratio"]
     ]

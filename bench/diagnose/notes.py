@@ -1,0 +1,114 @@
+"""The notes below the tables of a diagnosis: one line each."""
+
+from __future__ import annotations
+
+from feedbench.bench.analysis.utilization import (
+    describe_gpus,
+    describe_host,
+    gpu_mean,
+    utilization_conflict,
+)
+from feedbench.bench.diagnose.autotune import autotuned_values
+from feedbench.bench.diagnose.ceilings import find_part, with_proven_blocks
+from feedbench.bench.diagnose.fixed import comparison_text
+from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
+from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.verdict import Diagnosis
+
+
+def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
+    """Return the notes on what was measured, how, and with which reservations."""
+    return [
+        *_scope(record),
+        *_causes(diagnosis),
+        *_cores_needed(diagnosis.cores_needed or []),
+        *_basis(record, diagnosis),
+        *_meters(record, diagnosis),
+        *_autotune(record, diagnosis),
+        *_reservations(record),
+    ]
+
+
+def _scope(record: DiagnosisRecord) -> list[str]:
+    cores = "1 core" if record.cores == 1 else f"{record.cores} cores"
+    return [
+        f"{record.images:,} images, {record.encoded_bytes / 1e9:.2f} GB in files, "
+        f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
+        f"{record.available_memory_bytes / 1e9:.1f} GB of memory available; {cores}."
+    ]
+
+
+def _causes(diagnosis: Diagnosis) -> list[str]:
+    if not diagnosis.shares:
+        return []
+    parts = [f"{part.cause} {part.stall:.1%}" for part in diagnosis.shares if part.stall > 0]
+    return [f"Causes of the stall: {', '.join(parts) or 'none'}."]
+
+
+def _cores_needed(needs: list[CoresNeeded]) -> list[str]:
+    if not needs:
+        return []
+    first, *others = needs
+    more = "".join(f", {need.cores} for {need.accelerators}" for need in others)
+    return [
+        f"CPU cores needed with this loader: {first.cores} for {first.accelerators} accelerator of "
+        f"this kind{more}."
+    ]
+
+
+def _basis(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
+    """Return on what the predictions rest."""
+    lines = []
+    if diagnosis.overlap is not None and diagnosis.predictions:
+        lines.append(
+            f"Unless stated otherwise, a prediction is {diagnosis.overlap:.0%} of the slower of "
+            "loader and accelerator, as measured end to end."
+        )
+    if shares_cores(record):
+        lines.append("Loader and trainer share these cores.")
+    return lines
+
+
+def _meters(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
+    """Return what machine and GPUs did end to end, and which of two contradictions to believe."""
+    part = find_part(record, "end to end")
+    if part is None or diagnosis.stall is None:
+        return []
+    blocks = with_proven_blocks(part).blocks
+    wait_s = sum(sum(block.wait_s) for block in blocks)
+    wait_share = wait_s / sum(block.seconds for block in blocks)
+    busy, used = gpu_mean(blocks, "utilization"), gpu_mean(blocks, "multiprocessors")
+    conclusion = utilization_conflict(wait_share, diagnosis.stall.value, busy, used)
+    lines = [describe_host(blocks), *describe_gpus(blocks), conclusion]
+    return [f"End to end. {line}" for line in lines if line]
+
+
+def _autotune(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
+    lines = []
+    nodes = record.autotuned or []
+    if values := autotuned_values(nodes):
+        buffered_mb = sum(node.buffered_bytes for node in nodes) / 1e6
+        lines.append(f"AUTOTUNE chose {', '.join(values)}; {buffered_mb:.0f} MB are buffered.")
+    if diagnosis.fixed is not None:
+        lines.append(comparison_text(diagnosis.fixed))
+    return lines
+
+
+def _reservations(record: DiagnosisRecord) -> list[str]:
+    lines = []
+    if not record.on_gpu or record.consumer != "train":
+        lines.append("The copy to the device was not measured: no GPU receives the batches.")
+    checks = (record.self_test or {}).get("checks", [])
+    lines += [
+        f"Self-test failed: {check['name']}: {check['measured']}; do not trust this diagnosis."
+        for check in checks
+        if not check["passed"]
+    ]
+    if record.apart:
+        lines.append(
+            "Two trainers did not fit into memory, so the consumer alone was measured first; the "
+            "interval of the stall does not include drift between the two."
+        )
+    if record.not_cold:
+        lines.append(f"Nothing was measured cold: {record.not_cold}")
+    return lines

@@ -1,0 +1,146 @@
+"""Real diagnoses measure the stages that the loader has."""
+
+import json
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from feedbench.bench.diagnose.measure import diagnose
+from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
+from feedbench.bench.diagnose.verdict import derive_diagnosis
+from feedbench.bench.errors import PlanError, TrialError
+from feedbench.bench.plan.accelerators import accelerator_of
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob, Warm
+from feedbench.loaders import BatchSpec, scan
+from feedbench.trainer import Recipe
+
+STAGES = {"storage", "decode", "transform", "assemble"}
+
+
+@pytest.mark.parametrize(
+    ("loader", "settings", "expected"),
+    [
+        ("turbo", {}, {"storage", "decode", "transform"}),
+        ("turbo", {"cache": "decoded"}, {"assemble"}),
+        ("packed", {"pack": "arrays"}, {"storage"}),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("beside_packs")
+def test_only_the_stages_of_the_loader_are_measured(
+    loader, settings, expected, splits_folder, tmp_path
+):
+    timing = DiagnosisTiming(
+        0.05, block_s=0.2, end_to_end_s=0.2, warm_up_s=0.1, rounds=3, budget_s=60
+    )
+    plan = DiagnosisPlan(
+        choice=Choice(loader=loader, settings=settings),
+        spec=BatchSpec(batch_size=8, image_size=32),
+        recipe=Recipe(),
+        consumer="emulated:rtx3090",
+        accelerator=accelerator_of("emulated:rtx3090"),
+    )
+    (tmp_path / "out").mkdir()
+    record = diagnose(plan, scan(splits_folder).only("train"), tmp_path / "out", print, timing)
+    assert {part.name for part in record.parts} & STAGES == expected
+    assert [part.error for part in record.parts if part.error] == []
+    assert all(part.blocks for part in record.parts)
+    cold = {part.cache_state for part in record.parts} & {"cold"}
+    assert not cold or (loader, settings) == ("turbo", {})
+    causes = {part.cause for part in derive_diagnosis(record).shares}
+    assert ("decoding" in causes) <= ("decode" in expected)
+
+
+def test_cold_is_refused_for_a_loader_that_reads_no_files(tiny_photos, tmp_path):
+    plan = DiagnosisPlan(
+        choice=Choice(loader="turbo", settings={"cache": "decoded"}),
+        spec=BatchSpec(batch_size=8, image_size=32),
+        recipe=Recipe(),
+        consumer="train",
+        accelerator=None,
+        cache_state="cold",
+    )
+    with pytest.raises(PlanError, match="with its cache full the loader reads no files"):
+        diagnose(plan, scan(tiny_photos).only("train"), tmp_path, print)
+
+
+def test_the_copy_to_a_device_is_timed(tiny_photos, tmp_path):
+    manifest = scan(tiny_photos).only("train")
+    manifest.write(tmp_path / "manifest.parquet")
+    job = TrialJob(
+        manifest=tmp_path / "manifest.parquet",
+        loader="synthetic",
+        settings={"output": "float32"},
+        spec=BatchSpec(batch_size=8, image_size=32),
+        consumer="transfer",
+        device="CPU:0",
+        warm_up_s=0.1,
+    )
+    with Child(TRIAL_WORKER, job, tmp_path / "log") as child:
+        child.wait_for(Warm, 120, "warm-up")
+        block = child.ask(BlockRequest(seconds=0.2), BlockDone, 120, "a block").block
+    assert block.images == 8 * len(block.step_s)
+    missing = job.model_copy(update={"device": "GPU:7"})
+    with (
+        Child(TRIAL_WORKER, missing, tmp_path / "log") as child,
+        pytest.raises(TrialError, match="GPU:7"),
+    ):
+        child.wait_for(Warm, 120, "warm-up")
+
+
+@pytest.fixture
+def run_diagnose(tiny_photos, tmp_path):
+    """A function: run the command with a loader, and return the folder that it wrote."""
+
+    def run(loader):
+        (tmp_path / "best.toml").write_text(
+            f"""loader = "{loader}"
+            spec = {{batch_size = 8, image_size = 64}}
+            recipe = {{alpha = 0.5}}
+            """
+        )
+        folder = tmp_path / "out"
+        command = [sys.executable, "-m", "feedbench.bench.cli", "diagnose", str(tiny_photos)]
+        command += ["--loader", str(tmp_path), "--image-size", "32"]
+        command += ["--consumer", "emulated:rtx3090", "--seconds", "1"]
+        command += ["--out", str(folder), "--json", str(folder.with_suffix(".json"))]
+        subprocess.run(command, check=True)
+        return folder
+
+    return run
+
+
+@pytest.mark.parametrize("loader", ["keras_pil", "tf_data"])
+def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, tiny_photos, loader):
+    folder = run_diagnose(loader)
+    record = read_diagnosis(folder / RECORD)
+    assert (record.spec["batch_size"], record.spec["image_size"]) == (8, 32)
+    assert record.recipe["alpha"] == 0.5
+    assert record.rows == scan(tiny_photos).only("train").fingerprint(sizes=True)
+    assert record.machine["cores"] == record.cores
+    assert record.versions["python"] == platform.python_version()
+    names = {part.name for part in record.parts} - {"fixed"}
+    assert names == STAGES | {"loader", "consumer", "end to end"}
+    assert [part.error for part in record.parts if part.error] == []
+    assert min(len(part.blocks) for part in record.parts) >= 3
+    fixed = [part.settings for part in record.parts if part.name == "fixed"]
+    assert len(fixed) == (2 if loader == "tf_data" else 0)
+    diagnosis = derive_diagnosis(record)
+    assert (diagnosis.fixed is not None) == bool(fixed)
+    written = json.loads(folder.with_suffix(".json").read_text())
+    assert written == json.loads(diagnosis.model_dump_json())
+    assert_drawn_and_traced(folder, record)
+
+
+def assert_drawn_and_traced(folder, record):
+    assert (folder / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    assert all(block.host.cores for part in record.parts[-3:] for block in part.blocks)
+    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    steps = sum(len(block.step_s) for block in record.parts[-1].blocks)
+    assert sum(event["name"] == "step" for event in events) == steps

@@ -1,0 +1,184 @@
+"""Predictions from made-up rates, and from published ones."""
+
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.diagnose.predict import predictions, remedies
+from feedbench.bench.diagnose.predict_cores import cores_needed
+from feedbench.bench.diagnose.rates import rates_of
+from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+
+RESULTS = Path(__file__).parents[3] / "results"
+
+
+def by_change(record):
+    return {prediction.change: prediction for prediction in predictions(record, rates_of(record))}
+
+
+@pytest.fixture
+def predicted(make_record):
+    """A function: the prediction of one change for a record with some rates; None if absent."""
+    return lambda change, **rates: by_change(make_record(**rates)).get(change)
+
+
+def test_twice_the_cores_double_only_a_loader_that_uses_them(predicted):
+    rates = {"loader": 400, "end_to_end": 400, "decode": 205}
+    assert predicted("twice the cores", **rates, loader_cores=2.0).images_per_second == 800
+    idle = predicted("twice the cores", **rates, loader_cores=1.0)
+    assert idle.gain == pytest.approx(0)
+    assert "this loader kept 1.0 of 2 cores busy" in idle.assumes
+
+
+def test_twice_the_cores_give_no_more_than_the_accelerator_takes(predicted):
+    rates = {"loader": 700, "end_to_end": 700, "decode": 400, "loader_cores": 2.0}
+    prediction = predicted("twice the cores", **rates)
+    assert prediction.images_per_second == 1_000
+    assert prediction.accelerator_utilization == 1
+
+
+def test_new_cores_add_as_little_as_the_present_ones(make_record):
+    record = make_record(loader=400, end_to_end=400, decode=205, loader_cores=2.0)
+    rates = rates_of(record).model_copy(update={"decode": 205 * 1.6})
+    (prediction,) = [
+        prediction
+        for prediction in predictions(record, rates)
+        if prediction.change == "twice the cores"
+    ]
+    assert prediction.images_per_second == pytest.approx(400 * 1.6)
+
+
+def test_unexplained_time_makes_twice_the_cores_a_range(predicted):
+    """Of 2.5 ms per image, 1 ms is decoding and more than 1 ms is unexplained."""
+    rates = {"loader": 400, "end_to_end": 400, "decode": 1_000, "loader_cores": 2.0}
+    prediction = predicted("twice the cores", **rates)
+    assert prediction.low < prediction.images_per_second
+    assert prediction.images_per_second < prediction.high == pytest.approx(800)
+    middle_s = (1 / prediction.low + 1 / prediction.high) / 2
+    assert 1 / prediction.images_per_second == pytest.approx(middle_s)
+    assert "half of the unexplained time" in prediction.assumes
+
+
+@pytest.mark.parametrize("folder", [".", "at-224"])
+def test_the_published_rate_of_two_cores_is_predicted_from_one(folder):
+    published = RESULTS / "diagnose-clothing" / folder
+    one, two = (read_diagnosis(published / name / RECORD) for name in ("one-core", "two-cores"))
+    measured = rates_of(two).end_to_end
+    prediction = by_change(one)["twice the cores"]
+    assert prediction.images_per_second == pytest.approx(measured, rel=0.1)
+    assert measured > 1.5 * rates_of(one).end_to_end
+
+
+def test_time_spent_waiting_stays_with_twice_the_cores(predicted):
+    rates = {"loader": 400, "end_to_end": 400, "decode": 205, "loader_cores": 1.6}
+    prediction = predicted("twice the cores", **rates)
+    assert prediction.images_per_second == pytest.approx(400 / (0.2 + 0.8 / 2))
+
+
+def test_a_cache_scales_with_the_cores_as_far_as_the_batch_copy(record_with_full_cache):
+    prediction = by_change(record_with_full_cache(3_000, 5_000))["twice the cores"]
+    assert prediction.images_per_second == pytest.approx(5_000 * 2 * 5 / 6)
+    assert "as measured for the batch copy" in prediction.assumes
+
+
+def test_storage_and_image_size_are_predicted_as_requested(make_record, predicted):
+    slow = make_record(state="cold", loader=200, loader_warm=400, end_to_end=200)
+    requested = {"faster_storage": 10.0, "other_image_size": 448}
+    changes = by_change(slow.model_copy(update=requested))
+    faster, larger = changes["faster storage"], changes["another image size"]
+    assert faster.how == "storage 10 times as fast"
+    assert 1 / faster.images_per_second == pytest.approx(1 / 400 + (1 / 200 - 1 / 400) / 10)
+    assert larger.how == "448 px instead of 224"
+    assert larger.images_per_second < 200
+    assert predicted("another image size").how == "112 px instead of 224"
+
+
+def test_faster_storage_shortens_only_the_extra_time_of_cold_files(predicted):
+    slow = {"state": "cold", "loader": 200, "loader_warm": 400, "end_to_end": 200}
+    prediction = predicted("faster storage", **slow)
+    assert 1 / prediction.images_per_second == pytest.approx(1 / 400 + (1 / 200 - 1 / 400) / 4)
+    assert predicted("files in memory", **slow).images_per_second == 400
+    assert predicted("faster storage").gain == 0
+
+
+def test_decoded_images_are_a_remedy_only_if_they_fit_into_memory(make_record):
+    record = make_record()
+    assert by_change(record)["decoded images in memory"] in remedies(
+        predictions(record, rates_of(record))
+    )
+    small = record.model_copy(update={"available_memory_bytes": 10**8})
+    cached = by_change(small)["decoded images in memory"]
+    assert (cached.fits, cached.needs_bytes) == (False, 1_000 * 3 * 224**2)
+    assert cached not in remedies(predictions(small, rates_of(small)))
+
+
+def test_remedies_are_sorted_by_gain(make_record):
+    record = make_record()
+    gains = [prediction.gain for prediction in remedies(predictions(record, rates_of(record)))]
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_an_accelerator_is_a_remedy_only_if_the_present_one_is_busy(make_record):
+    starved = make_record()
+    best = remedies(predictions(starved, rates_of(starved)))
+    assert "one more accelerator" not in [prediction.change for prediction in best]
+    busy = make_record(loader=4_000, decode=5_000, end_to_end=1_000)
+    first = remedies(predictions(busy, rates_of(busy)))[0]
+    assert (first.change, first.images_per_second) == ("one more accelerator", 2_000)
+
+
+def test_cores_needed_follow_from_cpu_time_per_image(make_record):
+    record = make_record(loader=400, loader_cores=1.0, consumer=1_000)
+    needed = cores_needed(record, rates_of(record))
+    assert [(need.accelerators, need.cores) for need in needed] == [
+        (1, 3),
+        (2, 5),
+        (4, 10),
+        (8, 20),
+    ]
+    assert cores_needed(make_record(consumer_name="train"), rates_of(record)) is None
+
+
+def test_a_trainer_on_the_same_cores_gains_from_more_of_them(predicted):
+    rates = {"loader": 800, "decode": 450, "loader_cores": 2.0, "consumer": 20, "end_to_end": 19}
+    prediction = predicted("twice the cores", consumer_name="train", **rates)
+    assert prediction.images_per_second == pytest.approx(38, rel=0.01)
+    assert predicted("one more accelerator", consumer_name="train", **rates) is None
+
+
+def test_a_cache_frees_cores_for_a_trainer_on_the_same_cores(predicted):
+    rates = {"loader": 800, "decode": 450, "loader_cores": 2.0, "consumer": 100, "end_to_end": 80}
+    prediction = predicted("decoded images in memory", consumer_name="train", **rates)
+    assert prediction.images_per_second == pytest.approx(100, rel=0.02)
+
+
+def test_uint8_batches_shorten_the_copy_of_float32_ones(record_with_transfer):
+    float32, uint8 = 4 * 3 * 224**2, 3 * 224**2
+    prediction = by_change(record_with_transfer(1_100, float32))["uint8 batches"]
+    step_s = 1 / 1_000 - 3 / 4 / 1_100
+    assert prediction.images_per_second == pytest.approx(min(4_000, 1 / step_s) * 0.995)
+    assert "uint8 batches" not in by_change(record_with_transfer(1_100, uint8))
+
+
+def test_nothing_is_predicted_for_missing_stages(record_with_full_cache):
+    changes = by_change(record_with_full_cache(12_000, 20_000))
+    assert changes.keys() == {"twice the cores", "one more accelerator", "another image size"}
+    assert changes["another image size"].images_per_second <= 4 * 5_000
+
+
+def test_nothing_is_predicted_of_decoding_for_a_pack_of_pixels(make_record, without):
+    record = make_record(storage_serial=500, storage=500, loader=490, end_to_end=490)
+    changes = by_change(without(record, "decode", "transform", "assemble"))
+    assert not {"decoded images in memory", "all cores decode", "another image size"} & set(changes)
+
+
+def test_a_cache_without_a_measured_copy_is_an_upper_bound(make_record, without):
+    record = without(make_record(consumer=30_000), "assemble")
+    prediction = by_change(record)["decoded images in memory"]
+    assert prediction.images_per_second == 30_000
+    assert "an upper bound" in prediction.assumes
+
+
+def test_every_prediction_states_what_it_assumes(make_record):
+    record = make_record()
+    assert all(prediction.assumes for prediction in predictions(record, rates_of(record)))

@@ -1,0 +1,91 @@
+"""Each part of a diagnosis is measured by one of the processes that are started."""
+
+from dataclasses import replace
+
+import pytest
+
+from feedbench.bench.diagnose.messages import StageRequest
+from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Setup
+from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of, why_not_cold
+from feedbench.bench.plan.plan import Choice
+from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
+from feedbench.trainer import Recipe
+
+
+@pytest.fixture
+def manifest(tiny_photos):
+    return scan(tiny_photos).only("train")
+
+
+@pytest.fixture
+def make_setup(manifest, make_record, tmp_path):
+    """A function: the set-up of a loader on a machine with two cores, where cold is possible."""
+
+    def make(loader, **settings):
+        spec = BatchSpec(batch_size=8, image_size=32)
+        choice = Choice(loader=loader, settings=settings)
+        plan = DiagnosisPlan(choice, spec, Recipe(), "train", None)
+        found = find_loader(loader)
+        stages = stages_of(found, manifest, spec, parse_settings(found, settings))
+        return Setup(plan, make_record(), stages, tmp_path / "manifest.parquet", DiagnosisTiming())
+
+    return make
+
+
+@pytest.mark.parametrize("loader", ["keras_pil", "tf_data", "turbo"])
+def test_every_measurement_has_its_process_and_every_process_a_measurement(make_setup, loader):
+    setup = make_setup(loader)
+    processes = {measurement.process for measurement in setup.measurements()}
+    assert processes == set(setup.jobs())
+
+
+def test_tf_data_is_also_measured_with_fixed_settings(make_setup):
+    assert {"fixed 0", "fixed 1"} <= set(make_setup("tf_data").jobs())
+    assert not [key for key in make_setup("turbo").jobs() if key.startswith("fixed")]
+
+
+def test_the_consumer_alone_is_fed_with_synthetic_batches_of_the_same_dtype(make_setup):
+    jobs = make_setup("turbo", output="float32").jobs()
+    assert (jobs["consumer"].loader, jobs["consumer"].settings) == (
+        "synthetic",
+        {"output": "float32"},
+    )
+    assert jobs["end to end"].loader == "turbo"
+
+
+def test_the_copy_to_the_device_is_measured_only_on_a_gpu(make_setup):
+    setup = make_setup("keras_pil")
+    assert "transfer" not in setup.jobs()
+    gpu = replace(setup, record=setup.record.model_copy(update={"on_gpu": True}))
+    assert gpu.jobs()["transfer"].consumer == "transfer"
+
+
+def test_nothing_is_measured_cold_where_files_cannot_be_evicted(make_setup):
+    setup = make_setup("keras_pil")
+    states = {measurement.part.cache_state for measurement in setup.measurements()}
+    assert states == {None, "warm", "cold"}
+    record = setup.record.model_copy(update={"not_cold": "a network share"})
+    warm = replace(setup, record=record).measurements()
+    assert {measurement.part.cache_state for measurement in warm} == {None, "warm"}
+
+
+def test_decoding_is_measured_on_one_core_and_on_all(make_setup):
+    requests = [measurement.request for measurement in make_setup("keras_pil").measurements()]
+    decode = [
+        request.parallel
+        for request in requests
+        if isinstance(request, StageRequest) and request.stage == "decode"
+    ]
+    assert decode == [1, 2]
+
+
+def test_a_loader_has_only_its_own_stages(make_setup):
+    live, cached = make_setup("turbo").stages, make_setup("turbo", cache="decoded").stages
+    assert [name for name, _ in compute_stages(live)] == ["decode", "transform"]
+    assert [name for name, _ in compute_stages(cached)] == ["assemble"]
+    assert core_counts(cached, "assemble", 2) == ([1, 2] if cached.assembles_in_parallel else [1])
+
+
+def test_a_full_cache_cannot_be_cold(make_setup, manifest):
+    stages = make_setup("turbo", cache="decoded").stages
+    assert "with its cache full the loader reads no files" in why_not_cold(stages, manifest)

@@ -1,0 +1,142 @@
+"""The words, tables and pictures of a diagnosis."""
+
+import pytest
+from rich.console import Console
+
+from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.diagnose.ceilings import Ceiling
+from feedbench.bench.diagnose.notes import notes
+from feedbench.bench.diagnose.record import Part
+from feedbench.bench.diagnose.table import ceilings_table, label, nodes_table, predictions_table
+from feedbench.bench.diagnose.verdict import derive_diagnosis
+from feedbench.bench.diagnose.waterfall import draw_waterfall
+from feedbench.bench.record import Gpu
+
+
+def printed(table):
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def test_the_verdict_names_bottleneck_stall_and_remedies(make_record):
+    verdict = derive_diagnosis(make_record()).verdict
+    assert verdict.startswith("The bottleneck is decoding: with keras_pil, emulated:a100 idles 60%")
+    assert "decoding accounts for " in verdict
+    assert "Largest predicted gains: decoded images in memory (+150%), " in verdict
+
+
+@pytest.mark.parametrize(
+    ("rates", "beginning"),
+    [
+        ({"assemble": 450, "decode": 5_000}, "The bottleneck is the batch copy: with keras_pil"),
+        (
+            {"loader": 4_000, "decode": 5_000, "end_to_end": 995},
+            "The bottleneck is the accelerator: keras_pil keeps emulated:a100 busy; it idles only ",
+        ),
+        (
+            {"loader": 4_000, "decode": 5_000, "end_to_end": 600},
+            "The bottleneck is interference: with keras_pil, emulated:a100 loses 40%",
+        ),
+    ],
+)
+def test_each_bottleneck_has_its_own_sentence(make_record, rates, beginning):
+    assert derive_diagnosis(make_record(**rates)).verdict.startswith(beginning)
+
+
+def test_without_a_part_the_verdict_gives_the_reason(make_record):
+    record = make_record()
+    failed = Part(name="end to end", error="crashed in warm-up: SIGKILL")
+    record = record.model_copy(update={"parts": [*record.parts[:-1], failed]})
+    diagnosis = derive_diagnosis(record)
+    assert diagnosis.bottleneck is None
+    assert diagnosis.verdict == (
+        "No verdict: end to end could not be measured: crashed in warm-up: SIGKILL"
+    )
+
+
+def test_a_stage_that_failed_is_not_mistaken_for_a_missing_one(make_record):
+    record = make_record()
+    parts = [
+        part.model_copy(update={"blocks": [], "error": "out of memory"})
+        if part.name == "decode"
+        else part
+        for part in record.parts
+    ]
+    diagnosis = derive_diagnosis(record.model_copy(update={"parts": parts}))
+    assert diagnosis.bottleneck is None
+    assert diagnosis.verdict == "No verdict: decode could not be measured: out of memory"
+
+
+def test_the_notes_list_causes_and_cores(make_record):
+    record = make_record()
+    lines = notes(record, derive_diagnosis(record))
+    assert lines[0].endswith("1.0 GB of memory available; 2 cores.")
+    assert lines[1].startswith("Causes of the stall: decoding ")
+    assert lines[2] == (
+        "CPU cores needed with this loader: 3 for 1 accelerator of this kind, 5 for 2, 10 for 4, "
+        "20 for 8."
+    )
+
+
+def test_the_notes_warn_of_a_failed_self_test(make_record):
+    check = {"name": "the number of images", "expected": "8", "measured": "9", "passed": False}
+    record = make_record().model_copy(update={"self_test": {"checks": [check]}})
+    text = "\n".join(notes(record, derive_diagnosis(record)))
+    assert "Self-test failed: the number of images: 9; do not trust this diagnosis." in text
+
+
+def test_the_notes_contradict_a_gpu_that_is_busy_while_the_consumer_waits(make_record):
+    record = make_record()
+    assert "End to end." not in "\n".join(notes(record, derive_diagnosis(record)))
+    gpu = Gpu(index=0, at_s=[1.0], utilization=[0.99], multiprocessors=[0.2])
+    *others, part = record.parts
+    blocks = [block.model_copy(update={"wait_s": [1.0], "gpus": [gpu]}) for block in part.blocks]
+    part = part.model_copy(update={"blocks": blocks})
+    record = record.model_copy(update={"parts": [*others, part]})
+    text = "\n".join(notes(record, derive_diagnosis(record)))
+    assert "End to end. GPU 0: " in text
+    assert "believe the wait" in text
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "expected"),
+    [
+        (Ceiling(name="storage", cache_state="cold", parallel=4), "storage, cold, 4 at once"),
+        (Ceiling(name="decode", parallel=1), "decode, 1 core"),
+        (Ceiling(name="transform", parallel=2), "transform, 2 cores"),
+        (Ceiling(name="consumer"), "consumer"),
+        (Ceiling(name="fixed", settings={"prefetch": 2, "cache": "none"}), "prefetch=2 cache=none"),
+    ],
+)
+def test_a_part_is_labelled_with_its_conditions(ceiling, expected):
+    assert label(ceiling) == expected
+
+
+def test_the_tables_have_a_row_per_part_and_prediction(make_record):
+    diagnosis = derive_diagnosis(make_record())
+    ceilings, predictions = ceilings_table(diagnosis), predictions_table(diagnosis)
+    assert ceilings.row_count == len(diagnosis.ceilings)
+    assert predictions.row_count == len(diagnosis.predictions)
+    assert "decoded images in memory: uint8 images of the batch's size" in printed(predictions)
+    assert "(0.15 GB: fits)" in printed(predictions)
+
+
+def test_the_table_of_nodes_marks_what_autotune_has_set():
+    node = Node(
+        name="Prefetch",
+        parameters={"buffer_size": 2.0, "legacy": 0.0},
+        autotuned=["buffer_size"],
+        processing_s=0.0005,
+        buffered_bytes=10**6,
+    )
+    text = printed(nodes_table([node]))
+    assert "CPU ms per image" in text
+    assert "buffer_size 2 (AUTOTUNE), legacy 0" in text
+    assert "0.500" in text
+
+
+def test_the_ceilings_are_drawn_as_a_png(make_record, tmp_path):
+    draw_waterfall(derive_diagnosis(make_record()), tmp_path / "waterfall.png", "a test")
+    assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")

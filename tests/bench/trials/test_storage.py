@@ -1,0 +1,58 @@
+"""Storage reads real files, warm and cold, and counts their bytes."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedbench.bench.errors import PlanError
+from feedbench.bench.trials.cache_state import check_cold, read_bytes
+from feedbench.bench.trials.storage import Storage
+from feedbench.loaders import scan
+from feedbench.loaders.stages.stage import whole_files
+
+
+@pytest.fixture
+def manifest(tiny_photos):
+    return scan(tiny_photos).only("train")
+
+
+def paths(manifest):
+    return manifest.paths(np.arange(len(manifest)))
+
+
+def total_size(manifest):
+    return sum(Path(os.fsdecode(path)).stat().st_size for path in paths(manifest))
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_a_warm_block_reads_the_same_images_over_and_over(manifest, depth):
+    storage = Storage(manifest, whole_files(manifest))
+    storage.prepare("warm")
+    result = storage.read("warm", depth, seconds=0.02)
+    repeats, remainder = divmod(result.images, len(manifest))
+    assert repeats >= 1
+    assert remainder == 0
+    assert result.bytes == repeats * total_size(manifest)
+    assert result.seconds >= 0.02
+
+
+def test_preparing_a_warm_block_reads_every_image_once(manifest):
+    read = []
+    storage = Storage(manifest, whole_files(manifest, lambda path: len(read.append(path) or path)))
+    storage.prepare("cold")
+    assert read == []
+    storage.prepare("warm")
+    assert sorted(read) == sorted(paths(manifest))
+
+
+def test_a_cold_block_reads_its_bytes_from_the_disk(manifest):
+    try:
+        check_cold(manifest)
+    except PlanError as error:
+        pytest.skip(str(error))
+    storage = Storage(manifest, whole_files(manifest))
+    before = read_bytes()
+    result = storage.read("cold", 4, seconds=0.02)
+    assert read_bytes() - before >= 0.9 * result.bytes
