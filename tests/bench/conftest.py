@@ -27,17 +27,17 @@ def tiny_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trial() -> Callable[..., Trial]:
-    """Makes the record of a trial from the rates of its blocks."""
+    """Returns a function that makes the record of a trial from the rates of its blocks."""
     return recorded
 
 
 def recorded(loader: str, rates: list[float], **values) -> Trial:
-    about = {"peak_memory_bytes": 100, "consumer": "train", **values}
-    cpu_s, wait = about.pop("cpu_s", 1.0), about.pop("wait", 0.1)
-    gpus = about.pop("gpus", [])
+    fields = {"peak_memory_bytes": 100, "consumer": "train", **values}
+    cpu_s, wait = fields.pop("cpu_s", 1.0), fields.pop("wait", 0.1)
+    gpus = fields.pop("gpus", [])
     blocks = [
         Block(
-            round=turn,
+            round=round_index,
             seconds=2.0,
             images=round(rate * 2),
             wait_s=[wait],
@@ -46,7 +46,7 @@ def recorded(loader: str, rates: list[float], **values) -> Trial:
             disk_read_bytes=7,
             gpus=gpus,
         )
-        for turn, rate in enumerate(rates)
+        for round_index, rate in enumerate(rates)
     ]
     return Trial(
         loader=loader,
@@ -56,5 +56,5 @@ def recorded(loader: str, rates: list[float], **values) -> Trial:
         recipe={},
         images=10,
         blocks=blocks,
-        **about,
+        **fields,
     )

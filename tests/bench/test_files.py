@@ -1,4 +1,4 @@
-"""Files are whole or as they were, whatever ends the process that writes them."""
+"""A file is either complete or unchanged, however the process that writes it ends."""
 
 import os
 import signal
@@ -84,7 +84,7 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     [replacing, loaders_files.replacing, trainer_files.replacing],
     ids=["bench", "loaders", "trainer"],
 )
-def test_an_error_while_writing_leaves_the_old_file_and_nothing_beside(tmp_path, replacing):
+def test_an_error_while_writing_leaves_the_old_file_and_no_temporary_one(tmp_path, replacing):
     path = tmp_path / "record.json"
     path.write_text("old")
 
@@ -124,7 +124,7 @@ def test_a_model_reads_back_as_it_was_written(tmp_path):
         ('{"schema_number": 3}', "schema 3 is newer than 2; upgrade feedbench"),
     ],
 )
-def test_what_cannot_be_read_is_one_line_that_names_the_file(tmp_path, text, said):
+def test_a_file_that_cannot_be_read_is_an_error_of_one_line(tmp_path, text, said):
     path: Path = tmp_path / "pair.json"
     if text is not None:
         path.write_text(text)

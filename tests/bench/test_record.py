@@ -1,4 +1,4 @@
-"""A record reads back as it was written, and a broken one is named."""
+"""Records can be read back, old ones too, and errors name the line."""
 
 import json
 import signal
@@ -34,7 +34,7 @@ def test_trials_read_back_as_they_were_written(trial, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["trials.jsonl"]
 
 
-def test_ctrl_c_waits_until_the_record_is_whole(trial, tmp_path, monkeypatch):
+def test_ctrl_c_is_deferred_until_the_record_is_written(trial, tmp_path, monkeypatch):
     def interrupted(model):
         signal.raise_signal(signal.SIGINT)
         return Trial.__pydantic_serializer__.to_json(model).decode()
@@ -60,7 +60,7 @@ def test_ctrl_c_waits_until_the_record_is_whole(trial, tmp_path, monkeypatch):
         ("[]", "line 2 is not a trial"),
     ],
 )
-def test_a_line_that_is_no_trial_is_named(trial, tmp_path, line, said):
+def test_a_line_that_is_not_a_trial_is_named(trial, tmp_path, line, said):
     write_trials(tmp_path, [trial("tf_data", [1])])
     path = tmp_path / "trials.jsonl"
     path.write_text(path.read_text() + line + "\n")
@@ -97,7 +97,7 @@ def test_a_trial_is_immutable(trial):
         made.blocks[0].round = 1
 
 
-def test_photographs_machine_and_versions_are_kept_and_told_apart(tiny_photos):
+def test_conditions_identify_the_images_the_machine_and_the_versions(tiny_photos):
     manifest = scan(tiny_photos)
     here = conditions(manifest)
     assert here == conditions(scan(tiny_photos))
@@ -121,11 +121,11 @@ def test_photographs_machine_and_versions_are_kept_and_told_apart(tiny_photos):
     ],
     ids=["photographs", "cores", "GPUs", "versions", "unknown"],
 )
-def test_what_differs_is_named_with_both_values(changed, words):
+def test_differences_name_both_values(changed, words):
     assert differences(HERE, HERE.model_copy(update=changed)) == words
 
 
-def test_a_file_that_changed_its_size_makes_other_photographs(tmp_path):
+def test_a_changed_file_size_changes_the_fingerprint(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "one").mkdir(exist_ok=True)
         (tmp_path / "one" / f"{name}.jpg").write_bytes(b"12")
@@ -138,7 +138,7 @@ def test_a_file_that_changed_its_size_makes_other_photographs(tmp_path):
     assert manifest.fingerprint(sizes=True) != by_sizes
 
 
-def test_trials_of_two_machines_are_not_one_record(trial, tmp_path):
+def test_trials_of_two_machines_in_one_record_are_refused(trial, tmp_path):
     here = trial("tf_data", [1.5], **dict(HERE))
     there = here.model_copy(update={"machine": {**HERE.machine, "cores": 4}})
     write_trials(tmp_path, [here, here, there])

@@ -1,4 +1,4 @@
-"""An estimate prints one way, and reads every form in which records ever held it."""
+"""The format of estimates, and every form that records hold them in."""
 
 import json
 from pathlib import Path
@@ -31,13 +31,13 @@ class Holder(BaseModel):
         (Estimate(value=7.5, low=7, high=8), "", "7.5 [7.0, 8.0]"),
     ],
 )
-def test_it_prints_its_interval_unless_it_has_none(estimate, spec, printed):
+def test_an_interval_of_width_zero_is_not_printed(estimate, spec, printed):
     assert f"{estimate:{spec}}" == printed
 
 
-def test_the_ends_belong_to_the_interval():
-    held = [RATE.contains(value) for value in (1199.9, 1200, 1230, 1260, 1260.1)]
-    assert held == [False, True, True, True, False]
+def test_an_interval_contains_its_ends():
+    contained = [RATE.contains(value) for value in (1199.9, 1200, 1230, 1260, 1260.1)]
+    assert contained == [False, True, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -50,20 +50,20 @@ def test_the_ends_belong_to_the_interval():
     ],
     ids=str,
 )
-def test_every_form_of_a_record_is_read(recorded):
+def test_every_form_in_records_can_be_read(recorded):
     assert Holder(rate=recorded).rate == RATE
 
 
 @pytest.mark.parametrize(
     "wrong", [[1, 2], 3.0, {"median": 1, "low": 1}, {**dict(RATE), "sigma": 1}], ids=str
 )
-def test_what_is_not_an_estimate_is_refused(wrong):
+def test_anything_else_is_refused(wrong):
     with pytest.raises(ValidationError):
         Holder(rate=wrong)
 
 
-def test_records_name_a_median_median_and_a_proportion_value():
-    """At any depth: others read these files too."""
+def test_records_call_a_median_median_and_a_proportion_value():
+    """At any depth, since other programs may read these files."""
     share = Proportion(value=0.5, low=0.4, high=0.6)
     written = json.loads(Holder(rate=RATE, accuracy=share).model_dump_json())
     assert written["rate"] == {"median": 1234.4, "low": 1200, "high": 1260}
@@ -72,12 +72,12 @@ def test_records_name_a_median_median_and_a_proportion_value():
     assert Holder.model_validate(written) == Holder(rate=RATE, accuracy=share)
 
 
-def test_it_cannot_be_changed():
+def test_an_estimate_is_immutable():
     with pytest.raises(ValidationError, match="frozen"):
         RATE.low = 0.0
 
 
-def test_published_lists_of_three_numbers_are_read():
+def test_published_lists_of_three_numbers_can_be_read():
     tune = RESULTS / "tune-vs-grid" / "drain" / "tune-0.json"
     old = json.loads(tune.read_text())["findings"]
     read = TuneRecord.model_validate_json(tune.read_text()).findings
@@ -88,7 +88,7 @@ def test_published_lists_of_three_numbers_are_read():
     assert list(dict(RateCheck.model_validate(training).achieved).values()) == training["achieved"]
 
 
-def test_runners_up_of_an_old_best_toml_are_read(tmp_path):
+def test_runners_up_of_an_old_best_toml_can_be_read(tmp_path):
     (tmp_path / "best.toml").write_text(
         'loader = "turbo"\n'
         "[predicted.images_per_second]\nmedian = 3.0\nlow = 2.0\nhigh = 4.0\n"

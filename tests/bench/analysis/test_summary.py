@@ -1,4 +1,4 @@
-"""Every derived figure comes from the raw record, and the winner is the cheapest of the best."""
+"""Figures are derived from the raw record, and the winner is the cheapest of the ties."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_the_fastest_loader_wins(trial):
     assert not summary.trials[1].tied_with_best
 
 
-def test_among_ties_the_one_with_less_memory_and_processor_wins(trial):
+def test_among_ties_the_one_with_less_memory_and_cpu_time_wins(trial):
     greedy = trial("tf_data", [100, 102, 104], peak_memory_bytes=400, cpu_s=2.0)
     modest = trial("keras_pil", [99, 103, 103], peak_memory_bytes=100, cpu_s=1.0)
     summary = summarize([greedy, modest])
@@ -30,7 +30,7 @@ def test_a_tie_that_may_be_much_slower_does_not_win_by_being_cheap(trial):
     assert summary.winner == 0
 
 
-def test_a_ceiling_is_compared_but_never_wins(trial):
+def test_synthetic_batches_are_compared_but_never_win(trial):
     summary = summarize([trial("synthetic", [200, 200, 200]), trial("tf_data", [100, 100, 100])])
     assert summary.winner == 1
     assert summary.trials[0].ratio_to_best.value == 2
@@ -51,11 +51,11 @@ def test_a_failed_trial_keeps_its_reason_and_never_wins(trial):
     assert summary.trials[0].images_per_second.value == 900
 
 
-def test_nothing_measured_has_no_winner(trial):
+def test_without_a_measured_block_there_is_no_winner(trial):
     assert summarize([trial("tf_data", [], error="out of memory")]).winner is None
 
 
-def test_shares_and_sums_are_over_the_timed_blocks_alone(trial):
+def test_fractions_and_sums_are_over_the_timed_blocks_only(trial):
     warm_up = WarmUp(start_s=3, first_batch_s=0.5, seconds=60, images=9_999)
     summary = summarize([trial("tf_data", [100] * 4, wait=0.5, cpu_s=3.0, warm_ups=[warm_up])])
     one = summary.trials[0]
@@ -76,10 +76,10 @@ def test_gpu_utilization_is_the_mean_over_blocks_and_gpus(trial):
     assert one.gpu_memory_bytes == 30
 
 
-def test_a_record_from_before_networks_could_be_chosen_names_the_only_one(trial):
+def test_an_old_record_without_a_network_is_of_mobilenetv2(trial):
     old = trial("tf_data", [100]).model_copy(update={"recipe": {"alpha": 0.35}})
     assert consumer_text(old) == "the MobileNetV2 trainer, alpha 0.35"
 
 
-def test_without_a_gpu_its_column_is_null(trial):
+def test_without_a_gpu_its_utilization_is_none(trial):
     assert summarize([trial("tf_data", [100])]).trials[0].gpu_utilization is None

@@ -38,8 +38,8 @@ def lines(console: Console) -> list[str]:
     ids=lambda value: getattr(value, "kind", ""),
 )
 def test_each_event_but_warming_up_is_one_line(pipe, event, printed):
-    with bench_progress(pipe) as report:
-        report(event)
+    with bench_progress(pipe) as on_event:
+        on_event(event)
     assert lines(pipe) == printed
 
 
@@ -58,7 +58,7 @@ def test_a_scan_counts_its_files(pipe):
 
 def test_a_terminal_shows_a_bar_with_the_rate():
     terminal = Console(file=StringIO(), width=160, force_terminal=True)
-    with bench_progress(terminal) as report:
-        report(TrialEvent("block", CHOICE, 3, 6, rate=1234.5))
+    with bench_progress(terminal) as on_event:
+        on_event(TrialEvent("block", CHOICE, 3, 6, rate=1234.5))
     assert "3/6" in terminal.file.getvalue()
     assert "1,234 images/s" in terminal.file.getvalue()

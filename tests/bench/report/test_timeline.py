@@ -1,4 +1,4 @@
-"""Real blocks over time: a trace that adds up, and a picture."""
+"""The trace and the plot of real blocks over time."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ THROTTLED = Gpu(
 
 
 class Slow:
-    """A step of 10 ms, and 30 ms more on the device at the end."""
+    """A consumer with steps of 10 ms, whose device needs another 30 ms at the end."""
 
     def step(self, batch: Batch) -> None:
         time.sleep(0.01)
@@ -48,20 +48,20 @@ def batches() -> Iterator[Batch]:
 
 @pytest.fixture(scope="module")
 def blocks() -> list[Block]:
-    """Two real blocks with the meters beside them."""
-    made = []
-    for turn in range(2):
+    """Two real blocks with their meter readings."""
+    measured = []
+    for round_index in range(2):
         with Meters([]) as meters:
             timed = timed_block(batches(), Slow(), 0.7)
-        made.append(meters.complete(timed, turn))
-    return made
+        measured.append(meters.complete(timed, round_index))
+    return measured
 
 
 def of(events: list[dict], **wanted) -> list[dict]:
     return [event for event in events if wanted.items() <= event.items()]
 
 
-def test_the_events_of_a_block_add_up_to_its_seconds_without_a_gap(blocks):
+def test_the_events_of_a_block_fill_its_duration_without_gaps(blocks):
     events = trace({"slow": blocks})["traceEvents"]
     wholes = of(events, ph="X", tid=1)
     assert [one["name"] for one in wholes] == ["block 1", "block 2"]
@@ -80,34 +80,34 @@ def test_the_events_of_a_block_add_up_to_its_seconds_without_a_gap(blocks):
     )
 
 
-def test_every_event_has_the_keys_that_its_kind_needs(blocks):
+def test_every_event_has_the_keys_of_its_kind(blocks):
     blocks = [blocks[0].model_copy(update={"gpus": [THROTTLED]}), blocks[1]]
-    made = json.loads(trace_text({"slow": blocks, "again": blocks}))
-    assert made == trace({"slow": blocks, "again": blocks})
-    for event in made["traceEvents"]:
+    content = json.loads(trace_text({"slow": blocks, "again": blocks}))
+    assert content == trace({"slow": blocks, "again": blocks})
+    for event in content["traceEvents"]:
         assert {"ph", "pid", "tid", "ts", "name"} <= event.keys()
         assert isinstance(event["ts"], int)
         assert event["ts"] >= 0
         assert event["ph"] != "X" or event["dur"] >= 0
         assert event["ph"] != "C" or list(event["args"]) == ["value"]
-    named = of(made["traceEvents"], ph="M", name="process_name")
-    assert [one["args"]["name"] for one in named] == ["slow", "again"]
-    held = of(made["traceEvents"], pid=1, name="GPU 0 reasons for throttling")
-    assert [one["args"]["value"] for one in held] == [0, 1]
-    assert [one["ts"] for one in held] == [0, 200_000]
-    assert len(of(made["traceEvents"], pid=1, name="GPU 0 busy")) == 1
+    names = of(content["traceEvents"], ph="M", name="process_name")
+    assert [event["args"]["name"] for event in names] == ["slow", "again"]
+    throttling = of(content["traceEvents"], pid=1, name="GPU 0 reasons for throttling")
+    assert [event["args"]["value"] for event in throttling] == [0, 1]
+    assert [event["ts"] for event in throttling] == [0, 200_000]
+    assert len(of(content["traceEvents"], pid=1, name="GPU 0 busy")) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_counters_of_the_machine_lie_within_their_block(blocks):
     events = trace({"slow": blocks})["traceEvents"]
-    counted = of(events, ph="C", name="disk read bytes/s")
-    assert len(counted) == sum(len(block.host.at_s) for block in blocks) >= 2
-    wholes = [(one["ts"], one["ts"] + one["dur"]) for one in of(events, ph="X", tid=1)]
-    assert all(any(a <= one["ts"] < b for a, b in wholes) for one in counted)
+    counters = of(events, ph="C", name="disk read bytes/s")
+    assert len(counters) == sum(len(block.host.at_s) for block in blocks) >= 2
+    spans = [(block["ts"], block["ts"] + block["dur"]) for block in of(events, ph="X", tid=1)]
+    assert all(any(a <= counter["ts"] < b for a, b in spans) for counter in counters)
 
 
-def test_blocks_that_do_not_say_when_they_began_lie_one_after_the_other(blocks):
+def test_blocks_without_a_time_of_beginning_are_placed_one_after_the_other(blocks):
     old = [block.model_copy(update={"began": None, "host": None}) for block in blocks]
     first, second = of(trace({"old": old})["traceEvents"], ph="X", tid=1)
     assert (first["ts"], second["ts"]) == (0, first["dur"])
@@ -117,37 +117,37 @@ def height(path) -> int:
     return matplotlib.image.imread(path).shape[0]
 
 
-def test_the_picture_has_a_row_for_each_meter_that_told_something(blocks, tmp_path):
-    bare = [block.model_copy(update={"host": None}) for block in blocks]
-    draw_timeline(bare, tmp_path / "bare.png", "no meters")
-    draw_timeline(blocks, tmp_path / "host.png", "the machine's")
-    metered = [block.model_copy(update={"gpus": [THROTTLED]}) for block in blocks]
-    draw_timeline(metered, tmp_path / "gpu.png", "and a GPU's")
+def test_the_plot_has_a_row_for_each_meter_with_readings(blocks, tmp_path):
+    without = [block.model_copy(update={"host": None}) for block in blocks]
+    draw_timeline(without, tmp_path / "bare.png", "no meters")
+    draw_timeline(blocks, tmp_path / "host.png", "the machine")
+    with_gpu = [block.model_copy(update={"gpus": [THROTTLED]}) for block in blocks]
+    draw_timeline(with_gpu, tmp_path / "gpu.png", "the machine and a GPU")
     heights = [height(tmp_path / f"{name}.png") for name in ("bare", "host", "gpu")]
     if sys.platform == "linux":
         assert heights == [242, 572, 1012]  # 3 rows of the machine, 4 of a GPU, 110 pixels each
     assert matplotlib.image.imread(tmp_path / "gpu.png").std() > 0.1
 
 
-def test_throttling_is_marked_and_idling_is_not(blocks, tmp_path):
-    orange = np.array([252, 225, 197]) / 255  # as the mark is seen over white
-    seen = []
-    for name, reason in (("idle", 0x1), ("held", 0x4)):
+def test_throttling_is_shaded_and_idling_is_not(blocks, tmp_path):
+    orange = np.array([252, 225, 197]) / 255  # the shade over white
+    shaded = []
+    for name, reason in (("idle", 0x1), ("throttled", 0x4)):
         gpu = THROTTLED.model_copy(update={"clock_reasons": [0x1, reason]})
-        told = [block.model_copy(update={"gpus": [gpu]}) for block in blocks]
-        draw_timeline(told, tmp_path / f"{name}.png", name)
+        with_gpu = [block.model_copy(update={"gpus": [gpu]}) for block in blocks]
+        draw_timeline(with_gpu, tmp_path / f"{name}.png", name)
         pixels = matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3]
-        seen.append(int((np.abs(pixels - orange).max(axis=-1) < 0.02).sum()))
-    assert seen[0] == 0
-    assert seen[1] > 1_000
+        shaded.append(int((np.abs(pixels - orange).max(axis=-1) < 0.02).sum()))
+    assert shaded[0] == 0
+    assert shaded[1] > 1_000
 
 
-def test_show_draws_one_trial_and_writes_all(blocks, trial, tmp_path, monkeypatch, capsys):
+def test_show_plots_one_trial_and_traces_all(blocks, trial, tmp_path, monkeypatch, capsys):
     trials = [trial("keras_pil", [1.0]), trial("tf_data", []), trial("tf_data", [2.0])]
     trials[2] = trials[2].model_copy(update={"blocks": blocks})
     spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
-    shown = {"spec": spec, "recipe": {"alpha": 1.0}}
-    write_trials(tmp_path, [one.model_copy(update=shown) for one in trials])
+    fields = {"spec": spec, "recipe": {"alpha": 1.0}}
+    write_trials(tmp_path, [trial.model_copy(update=fields) for trial in trials])
 
     def show(*options: object) -> int:
         monkeypatch.setattr(sys, "argv", ["feedbench", "show", *map(str, [tmp_path, *options])])
