@@ -256,8 +256,8 @@ def main() -> None:
 def _exit_code(error: Exception) -> int:
     """Returns the exit code of an error of the user; any other error is raised again."""
     # Imported here because `--help` must not import NumPy, which the loaders need.
-    from feedbench.loaders.errors import ImageError, LoaderError
-    from feedbench.trainer.errors import CheckpointError, DivergedError, TrainerError
+    from feedbench.loaders import ImageError, LoaderError
+    from feedbench.trainer import CheckpointError, DivergedError, TrainerError
 
     if isinstance(error, ImageError | CheckpointError | DivergedError):
         return NOTHING_DONE

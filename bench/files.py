@@ -89,7 +89,7 @@ def read_model(path: Path, model: type[Model], run: str, newest: int | None = No
     """
     from pydantic import ValidationError
 
-    from feedbench.loaders.explain import explain
+    from feedbench.loaders import explain
 
     try:
         values = json.loads(path.read_bytes())

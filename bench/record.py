@@ -24,8 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
 from feedbench.bench.signals import interrupts_deferred
-from feedbench.loaders import Stream, printable
-from feedbench.loaders.explain import explain
+from feedbench.loaders import Stream, explain, printable
 
 SCHEMA_NUMBER = 5
 TRIALS = "trials.jsonl"

@@ -41,13 +41,13 @@ from feedbench.loaders.errors import (
     WorkerError,
     printable,
 )
-from feedbench.loaders.explain import allowed, alternatives, bounds, explain
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
-from feedbench.loaders.order import Order
+from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
+from feedbench.loaders.validation import allowed, alternatives, bounds, explain
 
 LOADERS: dict[str, Loader] = {
     "keras_pil": keras_pil.LOADER,
@@ -155,6 +155,7 @@ __all__ = [
     "Manifest",
     "Order",
     "Request",
+    "Rows",
     "Sampling",
     "Settings",
     "SettingsError",

@@ -21,9 +21,9 @@ from feedbench.loaders.capabilities import (
     UpperBound,
 )
 from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
-from feedbench.loaders.explain import explain
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
+from feedbench.loaders.validation import explain
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:

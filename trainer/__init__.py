@@ -9,8 +9,8 @@ from feedbench.trainer.errors import (
     TrainerError,
     WeightsError,
 )
-from feedbench.trainer.fit import CheckpointPolicy, Step, TrainingStopped, fit
 from feedbench.trainer.history import Epoch
+from feedbench.trainer.loop import CheckpointPolicy, Step, TrainingStopped, fit
 from feedbench.trainer.recipe import Recipe
 from feedbench.trainer.saved_model import load_model, read_facts
 from feedbench.trainer.step import RUN_AHEAD, NonFiniteLoss, Trainer

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
-from feedbench.bench.internal_loaders import is_choice
 from feedbench.bench.record import Block, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
+from feedbench.bench.trials.internal_loaders import is_choice
 
 MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper tie must surely reach it to win
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from feedbench.bench.commands.model_options import as_text
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
-from feedbench.loaders import LOADERS
-from feedbench.loaders.explain import allowed
+from feedbench.loaders import LOADERS, allowed
 
 
 def loaders(json: Json = None) -> None:

@@ -14,8 +14,7 @@ from pydantic import BaseModel
 from rich.markup import escape
 
 from feedbench.bench.plan.plan import Failures, PixelCheck, Suite, Timing
-from feedbench.loaders import Augment, BatchSpec
-from feedbench.loaders.explain import bounds
+from feedbench.loaders import Augment, BatchSpec, bounds
 from feedbench.trainer import Recipe
 
 # The heading in a command's help under which the fields of a model are listed.

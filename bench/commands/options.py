@@ -18,8 +18,7 @@ from feedbench.trainer import Recipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from feedbench.loaders import Manifest
-    from feedbench.loaders.capabilities import AuditColumn
+    from feedbench.loaders import AuditColumn, Manifest
 
 
 # The default batch spec of a training from scratch.
@@ -194,10 +193,8 @@ SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE
 
 def list_images(data: str, blacklist: Path | None) -> Manifest:
     """Returns the images of a source, with the audit of its last scan and the user's blacklist."""
-    from feedbench.loaders import scan
-    from feedbench.loaders.audit.audit import attach
-    from feedbench.loaders.audit.store import Store
-    from feedbench.loaders.selection import with_blacklist
+    from feedbench.loaders import scan, with_blacklist
+    from feedbench.loaders.audit import Store, attach
 
     manifest = scan(data)
     audit = Store.of(data).facts()
@@ -230,7 +227,7 @@ def rows_readable_by(
     Returns:
         The readable rows, and the number of rows left out by reason.
     """
-    from feedbench.loaders.selection import by_reason, usable
+    from feedbench.loaders import by_reason, usable
 
     if not manifest.audited:
         terminal.print(

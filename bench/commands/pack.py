@@ -25,7 +25,7 @@ from feedbench.loaders import parse_spec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from feedbench.loaders.pack.build import Packing
+    from feedbench.loaders.pack import Packing
 
 
 @add_options(*PIXELS, *FAILURES)
@@ -61,9 +61,8 @@ def pack(
     blacklist: Blacklist = None,
 ) -> None:
     """The same command resumes an interrupted pack and checks a finished one."""
-    from feedbench.loaders.images.libjpeg import READABLE_BY
-    from feedbench.loaders.pack.build import Packing
-    from feedbench.loaders.pack.pack import is_whole
+    from feedbench.loaders.images import READABLE_BY
+    from feedbench.loaders.pack import Packing, is_whole
 
     failures = parse_model(Failures, given[Failures], "options")
     terminal = console()
@@ -78,8 +77,8 @@ def pack(
 def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) -> None:
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import count_progress
-    from feedbench.loaders.faults import Faults, tolerance
-    from feedbench.loaders.pack.build import fill, opened
+    from feedbench.loaders import Faults, tolerance
+    from feedbench.loaders.pack import fill, opened
 
     images = len(packing.manifest)
     faults = Faults(tolerance(failures.on_error, failures.error_budget, images))
@@ -108,8 +107,7 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
     from feedbench.bench.errors import RecordError
     from feedbench.bench.report.progress import count_progress
-    from feedbench.loaders.pack.build import corrupt_positions
-    from feedbench.loaders.pack.pack import Pack, check_about
+    from feedbench.loaders.pack import Pack, check_about, corrupt_positions
 
     pack = Pack(out)
     check_about(pack, packing.about)

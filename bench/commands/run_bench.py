@@ -113,10 +113,10 @@ def compare_pixels(
     """
     from feedbench.bench.errors import TrialError
     from feedbench.bench.files import write_json
-    from feedbench.bench.internal_loaders import is_choice
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.table import verdict
+    from feedbench.bench.trials.internal_loaders import is_choice
     from feedbench.bench.trials.run import MANIFEST
 
     choices = [choice for choice in choices if is_choice(choice.loader)]

@@ -49,7 +49,7 @@ def run_training(
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.bench.training.train import train
     from feedbench.loaders import images_per_epoch, parse_spec
-    from feedbench.trainer.fit import TrainingStopped
+    from feedbench.trainer import TrainingStopped
 
     terminal, options = console(), options or TrainingOptions()
     manifest.only("validation")
@@ -87,7 +87,7 @@ def _print_notes(
         counts: images of each class in an epoch.
     """
     from feedbench.loaders import printable
-    from feedbench.trainer.weights import warnings as weights_warnings
+    from feedbench.trainer import weights_warnings
 
     notes = recipe.warnings(spec.batch_size, sum(counts))
     if not resume:

@@ -48,9 +48,9 @@ def scan(
     """The result is saved: later scans read only new and changed files, and runs use it."""
     from feedbench.bench.data.scan_report import report
     from feedbench.bench.files import write_json
+    from feedbench.loaders import bad_rows, blacklist_of, with_blacklist
     from feedbench.loaders import scan as scan_source
-    from feedbench.loaders.audit.probe import ProbeLimits
-    from feedbench.loaders.selection import bad_rows, blacklist_of, with_blacklist
+    from feedbench.loaders.audit import ProbeLimits
 
     limits = ProbeLimits(seconds=time_limit)
     if pixel_limit is not None:
@@ -74,9 +74,8 @@ def scan(
 def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import scan_progress
-    from feedbench.loaders.audit.audit import audit
-    from feedbench.loaders.audit.store import Store
-    from feedbench.loaders.cores import usable_cores
+    from feedbench.loaders import usable_cores
+    from feedbench.loaders.audit import Store, audit
 
     try:
         with scan_progress(terminal) as start:

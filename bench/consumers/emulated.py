@@ -7,7 +7,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 from feedbench.loaders import Batch
-from feedbench.trainer.step import RUN_AHEAD
+from feedbench.trainer import RUN_AHEAD
 
 _SPIN_S = 0.0003  # sleeps end about 0.1 ms late, so the last part of a wait is a busy loop
 

@@ -12,7 +12,7 @@ from feedbench.loaders import BatchSpec, Manifest, images_per_epoch
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
-    from feedbench.trainer.step import Trainer
+    from feedbench.trainer import Trainer
 
 
 def make_trainer(
@@ -36,8 +36,7 @@ def make_trainer(
         PlanError: the network does not support the recipe or the image size.
         TrainerError: the initial weights cannot be loaded or do not match the network.
     """
-    from feedbench.trainer.device_augment import DeviceAugment
-    from feedbench.trainer.step import Trainer
+    from feedbench.trainer import DeviceAugment, Trainer
 
     try:
         return Trainer(

@@ -8,11 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feedbench.loaders import LOADERS, Manifest
-from feedbench.loaders.audit.verdicts import verdicts
-from feedbench.loaders.images.library_call import extensions
-from feedbench.loaders.manifest import SPLITS
-from feedbench.loaders.selection import bad_rows, by_reason
+from feedbench.loaders import LOADERS, SPLITS, Manifest, bad_rows, by_reason
+from feedbench.loaders.audit import verdicts
+from feedbench.loaders.images import extensions
 
 MIN_CLASS_IMAGES = 10  # classes with fewer training images are reported
 _MORE_EXTENSIONS = {".jxl": "JXL", ".jfif": "JPEG"}  # that Pillow does not register

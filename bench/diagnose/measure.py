@@ -21,9 +21,8 @@ from feedbench.bench.meters.process import available_memory, tree_memory
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, TrialJob, WarmUpDone
 from feedbench.bench.trials.run import MANIFEST
-from feedbench.loaders import Manifest, find_loader, parse_settings
-from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders import Manifest, find_loader, parse_settings, usable_cores
+from feedbench.loaders.stages import Stages
 
 _TIME_LIMIT_S = 600.0  # for a process to warm up, and for a block
 _WARM_SHARE = 0.5  # files that fit into this share of the available memory stay in the page cache

@@ -19,10 +19,10 @@ from feedbench.bench.diagnose.rates import Cause, rates_of
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.stall import bottleneck
 from feedbench.bench.errors import TrialError
-from feedbench.bench.internal_loaders import DELAY, register
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials.block import timed_block
+from feedbench.bench.trials.internal_loaders import DELAY, register
 from feedbench.loaders import Batch, BatchSpec, scan
 from feedbench.trainer import Recipe
 

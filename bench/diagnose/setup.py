@@ -16,7 +16,7 @@ from feedbench.bench.record import CacheState
 from feedbench.bench.trials.messages import BlockRequest, TrialJob
 from feedbench.bench.trials.storage import DEPTHS
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
-from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders.stages import Stages
 from feedbench.trainer import Recipe
 
 _STAGE_WARM_UP_S = 0.1

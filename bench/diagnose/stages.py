@@ -9,7 +9,7 @@ import numpy as np
 from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.cache_state import Files, check_cold
 from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
-from feedbench.loaders.stages.stage import Stage, Stages, whole_files
+from feedbench.loaders.stages import Stage, Stages, whole_files
 
 StageName = Literal["decode", "transform", "assemble"]
 

@@ -7,14 +7,14 @@ from time import time
 from feedbench.bench.diagnose.autotune import autotune_nodes
 from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
 from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of
-from feedbench.bench.internal_loaders import register
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.record import TimedBlock
+from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.messages import BlockDone
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.bench.trials.storage import ReadResult, Storage
 from feedbench.loaders import Manifest, find_loader, parse_settings
-from feedbench.loaders.stages.stage import Run, Stages, Timed
+from feedbench.loaders.stages import Run, Stages, Timed
 
 _AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: about eight times
 StageKey = tuple[str, int]  # a stage's name, and the number of cores it is prepared for

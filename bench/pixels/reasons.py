@@ -10,7 +10,7 @@ import numpy as np
 
 from feedbench.bench.pixels.compare import Images, difference
 from feedbench.loaders import BatchSpec
-from feedbench.loaders.images.pillow import fitted, picture
+from feedbench.loaders.images import fitted, picture
 
 UNKNOWN = "unknown"
 _MAX_REMAINDER = 1 / 3  # fraction of a difference that its reason may leave unexplained

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import BatchSpec
-from feedbench.loaders.explain import alternatives
+from feedbench.loaders import BatchSpec, alternatives
 from feedbench.trainer import Recipe
 
 BUILT_IN = Path(__file__).with_name("accelerators.toml")

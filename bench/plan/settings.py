@@ -7,8 +7,7 @@ from typing import Any
 
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice
-from feedbench.loaders import LOADERS
-from feedbench.loaders.explain import alternatives
+from feedbench.loaders import LOADERS, alternatives
 
 
 def with_settings(

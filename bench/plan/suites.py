@@ -9,9 +9,7 @@ from typing import Any, cast
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Suite, read_suite
 from feedbench.bench.plan.settings import with_settings
-from feedbench.loaders import LOADERS, Loader, Manifest
-from feedbench.loaders.capabilities import SuiteName
-from feedbench.loaders.explain import alternatives
+from feedbench.loaders import LOADERS, Loader, Manifest, SuiteName, alternatives
 
 SUITES: tuple[SuiteName, ...] = ("quick", "standard")
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from feedbench.bench.errors import PlanError
-from feedbench.loaders.explain import explain
+from feedbench.loaders import explain
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.trials.messages import Failed, Message, Service
-from feedbench.trainer import Recipe
-from feedbench.trainer.history import Epoch
+from feedbench.trainer import Epoch, Recipe
 
 
 class TrainingJob(Message):

@@ -24,7 +24,7 @@ from feedbench.bench.training.folder import RECIPE, TRAINING
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.messages import Failed, Message
 from feedbench.loaders import Manifest
-from feedbench.trainer.checkpoint import CHECKPOINT
+from feedbench.trainer import CHECKPOINT
 
 STUDY, MANIFEST, RUNS, FAILED = "study.toml", "manifest.parquet", "runs", "failed.json"
 _STOP_TIMEOUT_S = 60.0  # for a training to save a checkpoint after SIGTERM

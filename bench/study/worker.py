@@ -9,7 +9,7 @@ from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.train import train
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import Manifest
-from feedbench.trainer.fit import TrainingStopped as StoppedByRequest
+from feedbench.trainer import TrainingStopped as StoppedByRequest
 
 
 def train_one(job: TrainingJob, channel: Channel) -> None:

@@ -15,8 +15,7 @@ from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.run import OnEvent, run
-from feedbench.loaders import BASELINE, BatchSpec, Manifest
-from feedbench.loaders.manifest import SCHEMA
+from feedbench.loaders import BASELINE, SCHEMA, BatchSpec, Manifest
 from feedbench.trainer import Recipe
 
 _CLASSES = 1000

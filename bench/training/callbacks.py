@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from feedbench.trainer.checkpoint import Position
-    from feedbench.trainer.fit import Step
-    from feedbench.trainer.history import Epoch
+    from feedbench.trainer import Epoch, Position, Step
 
 
 def _ignore(event: object) -> None:

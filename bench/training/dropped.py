@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 from feedbench.bench.errors import RecordError
-from feedbench.loaders import Stream
-from feedbench.loaders.errors import ImageError
+from feedbench.loaders import ImageError, Stream
 
 DROPPED = "dropped.jsonl"
 _FIELDS = ("path", "row", "decoder", "reason")

@@ -21,11 +21,11 @@ from feedbench.loaders import (
     find_loader,
     open_loader,
     parse_settings,
+    usable_cores,
 )
-from feedbench.loaders.cores import usable_cores
 
 if TYPE_CHECKING:
-    from feedbench.trainer.step import Trainer
+    from feedbench.trainer import Trainer
 
 
 class HeldOut:

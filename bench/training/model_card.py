@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
-from feedbench.loaders.augment import UNCHANGED
+from feedbench.loaders import UNCHANGED
 from feedbench.trainer import Recipe
 
 MODEL_CARD = "MODEL_CARD.md"

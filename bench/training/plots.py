@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from feedbench.bench.report.figures import saved_figure
 
 if TYPE_CHECKING:
-    from feedbench.trainer.history import Epoch
+    from feedbench.trainer import Epoch
 
 CURVES = "learning-curves.png"
 CONFUSION = "confusion.png"

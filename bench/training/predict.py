@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from feedbench.bench.errors import RecordError
-from feedbench.loaders import BatchSpec, parse_spec
-from feedbench.loaders.errors import printable
-from feedbench.loaders.images.pillow import picture as open_picture
-from feedbench.loaders.images.pillow import reason
+from feedbench.loaders import BatchSpec, parse_spec, printable
+from feedbench.loaders.images import picture as open_picture
+from feedbench.loaders.images import reason
 
 _SIGNATURE_BYTES = 16  # enough to recognize JPEG XL
 
@@ -70,7 +69,7 @@ def load_classifier(path: Path) -> Classifier:
         RecordError: the file does not contain the classes.
         TrainerError: the file cannot be read.
     """
-    from feedbench.trainer.saved_model import load_model, read_facts
+    from feedbench.trainer import load_model, read_facts
 
     metadata = read_facts(path)
     if metadata is None or "classes" not in metadata:
@@ -89,9 +88,7 @@ def read_pixels(path: str, spec: BatchSpec) -> NDArray[np.float32]:
     """
     from keras.utils import img_to_array
 
-    from feedbench.loaders.images.jxl import is_jxl
-    from feedbench.loaders.images.pillow import fitted
-    from feedbench.loaders.images.tensorflow import jxl_picture
+    from feedbench.loaders.images import fitted, is_jxl, jxl_picture
 
     with Path(path).open("rb") as file:
         is_jpeg_xl = is_jxl(file.read(_SIGNATURE_BYTES))  # which Pillow cannot read

@@ -15,11 +15,10 @@ from pydantic import BaseModel
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import write_text
-from feedbench.loaders import Batch, Manifest
-from feedbench.loaders.errors import printable
+from feedbench.loaders import Batch, Manifest, printable
 
 if TYPE_CHECKING:
-    from feedbench.trainer.step import Trainer
+    from feedbench.trainer import Trainer
 
 PREDICTIONS = "predictions.csv"
 _COLUMNS = ("path", "label", "predicted", "probability")

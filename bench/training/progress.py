@@ -15,9 +15,7 @@ from feedbench.bench.report.progress import progress_bar
 from feedbench.bench.training.callbacks import Callbacks
 
 if TYPE_CHECKING:
-    from feedbench.trainer.checkpoint import Position
-    from feedbench.trainer.fit import Step
-    from feedbench.trainer.history import Epoch
+    from feedbench.trainer import Epoch, Position, Step
 
 _WINDOW_S = 2.0  # seconds over which the rate and the waits are averaged
 

@@ -19,8 +19,7 @@ from feedbench.bench.training.rate_check import RATE_CHECK_KEY, check_rate
 from feedbench.bench.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
-    from feedbench.trainer.history import Epoch
-    from feedbench.trainer.step import Trainer
+    from feedbench.trainer import Epoch, Trainer
 
 
 def write_results(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from feedbench.bench.training.callbacks import Callbacks
 
 if TYPE_CHECKING:
-    from feedbench.trainer.fit import Step
-    from feedbench.trainer.history import Epoch
+    from feedbench.trainer import Epoch, Step
 
 LOGS = "tensorboard"
 

@@ -34,10 +34,7 @@ from feedbench.loaders import ImageError, Manifest, Stream, open_loader
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
-    from feedbench.trainer.checkpoint import Position
-    from feedbench.trainer.fit import CheckpointPolicy
-    from feedbench.trainer.history import Epoch
-    from feedbench.trainer.step import Trainer
+    from feedbench.trainer import CheckpointPolicy, Epoch, Position, Trainer
 
 _DEFAULT_CALLBACKS = Callbacks()
 _DEFAULT_OPTIONS = TrainingOptions()
@@ -94,8 +91,7 @@ def _size_bytes(variable: Any) -> int:
 
 def _restore(trainer: Trainer, folder: Path, identity: dict[str, Any]) -> Position:
     """Load the folder's checkpoint into the trainer, and return its position."""
-    from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
-    from feedbench.trainer.errors import CheckpointError
+    from feedbench.trainer import CHECKPOINT, CheckpointError, read_checkpoint
 
     path = folder / CHECKPOINT
     position, values, checkpoint_identity = read_checkpoint(path)
@@ -111,7 +107,7 @@ def _checkpointing(
     folder: Path, identity: dict[str, Any], setup: TrainingSetup, options: TrainingOptions
 ) -> CheckpointPolicy:
     """Return the trainer's own form of the checkpoint policy."""
-    from feedbench.trainer.fit import CheckpointPolicy
+    from feedbench.trainer import CheckpointPolicy
 
     policy = options.checkpoints
     return CheckpointPolicy(folder, identity, setup.model_metadata, policy.seconds, policy.steps)
@@ -127,8 +123,7 @@ def _fit(
     options: TrainingOptions,
 ) -> tuple[list[Epoch], list[Dropped]]:
     """Train all epochs; return them, and the training images that could not be read."""
-    from feedbench.trainer.checkpoint import Position
-    from feedbench.trainer.fit import fit
+    from feedbench.trainer import Position, fit
 
     folder, position = keeping.folder, start or Position()
     epochs = list(position.history)
@@ -189,8 +184,7 @@ def _log_dropped(folder: Path, stream: Stream) -> Callbacks:
 @contextmanager
 def _divergence_explained(setup: TrainingSetup, folder: Path) -> Iterator[None]:
     """Add the images of the batch to a loss that is not finite, and list them in a file."""
-    from feedbench.trainer.errors import DivergedError
-    from feedbench.trainer.step import NonFiniteLoss
+    from feedbench.trainer import DivergedError, NonFiniteLoss
 
     try:
         yield

@@ -14,7 +14,7 @@ from typing import TextIO
 from feedbench.bench.errors import BenchError
 from feedbench.bench.trials.messages import Failed, M, Message, decode, encode
 from feedbench.loaders import LoaderError, printable
-from feedbench.trainer.errors import TrainerError
+from feedbench.trainer import TrainerError
 
 _PR_SET_PDEATHSIG = 1
 

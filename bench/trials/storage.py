@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.cache_state import Files
 from feedbench.loaders import Manifest
-from feedbench.loaders.stages.stage import Reading
+from feedbench.loaders.stages import Reading
 
 DEPTHS = (1, 4, 16)  # concurrent reads
 _WARM_IMAGES = 1024  # read over and over while warm

@@ -8,11 +8,11 @@ from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.consumers.transfer import Transfer
-from feedbench.bench.internal_loaders import register
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.record import CacheState, TimedBlock, WarmUp, dropped_by
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import CacheStateConsumer, Files
+from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.messages import (
     BlockDone,
     BlockRequest,

@@ -27,9 +27,9 @@ from pydantic import ValidationError
 
 from feedbench.loaders.contract import BatchSpec, Frozen
 from feedbench.loaders.errors import SettingsError, SourceError, SpecError
-from feedbench.loaders.explain import explain
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
+from feedbench.loaders.validation import explain
 
 ABOUT, MANIFEST, INDEX = "pack.json", "manifest.parquet", "index.npy"
 PARTIAL = ".partial"  # ends the names of files until the pack is complete

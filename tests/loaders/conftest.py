@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from feedbench.loaders import scan
-from feedbench.loaders.audit.audit import audit
+from feedbench.loaders.audit.facts import audit
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
 from feedbench.loaders.manifest import Manifest

@@ -10,7 +10,7 @@ from PIL import Image
 
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.loaders import BatchSpec, open_loader, scan
-from feedbench.loaders.audit.audit import audit
+from feedbench.loaders.audit.facts import audit
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits, probe
 from feedbench.loaders.audit.store import FACTS, Store

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from feedbench.trainer import Recipe
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
 from feedbench.trainer.errors import CheckpointError
-from feedbench.trainer.fit import CheckpointPolicy, fit
+from feedbench.trainer.loop import CheckpointPolicy, fit
 from feedbench.trainer.saved_model import read_facts
 from feedbench.trainer.step import NonFiniteLoss, Trainer
 

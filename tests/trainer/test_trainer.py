@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from feedbench.trainer import Recipe
-from feedbench.trainer.fit import CheckpointPolicy, fit
+from feedbench.trainer.loop import CheckpointPolicy, fit
 from feedbench.trainer.step import Trainer
 
 SIDE, BATCH, IMAGES = 32, 8, 24

@@ -11,7 +11,7 @@ from rich.console import Console
 from feedbench.bench.data.scan_report import report
 from feedbench.bench.data.scan_table import tables, warnings
 from feedbench.loaders import scan
-from feedbench.loaders.audit.audit import audit
+from feedbench.loaders.audit.facts import audit
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
 

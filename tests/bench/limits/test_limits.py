@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.bench.internal_loaders import INTERNAL_LOADERS, LIBJPEG_TURBO, is_choice
 from feedbench.bench.limits.limits import LimitsRecord, derive, limit_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial
+from feedbench.bench.trials.internal_loaders import INTERNAL_LOADERS, LIBJPEG_TURBO, is_choice
 from feedbench.loaders import (
     LOADERS,
     BatchSpec,

@@ -2,8 +2,8 @@
 
 from feedbench.bench.training.callbacks import Callbacks, combine
 from feedbench.trainer.checkpoint import Position
-from feedbench.trainer.fit import Step
 from feedbench.trainer.history import Epoch
+from feedbench.trainer.loop import Step
 
 EPOCH = Epoch(1, 8, 1.0, 0.1, 0.1, 2.0, 0.5, 2.0, 0.5)
 

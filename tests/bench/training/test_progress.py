@@ -7,8 +7,8 @@ from rich.console import Console
 from feedbench.bench.training import progress
 from feedbench.bench.training.progress import train_progress
 from feedbench.trainer.checkpoint import Position
-from feedbench.trainer.fit import Step
 from feedbench.trainer.history import Epoch
+from feedbench.trainer.loop import Step
 
 EPOCH = Epoch(
     epoch=2,

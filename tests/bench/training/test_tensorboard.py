@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from feedbench.bench.training.tensorboard import LOGS, tensorboard
-from feedbench.trainer.fit import Step
+from feedbench.trainer.loop import Step
 
 STEP = Step(8, 0.01, {})
 

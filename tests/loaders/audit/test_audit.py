@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from feedbench.loaders import LOADERS, SourceError, scan
-from feedbench.loaders.audit.audit import attach, audit
+from feedbench.loaders.audit.facts import attach, audit
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Journal, Store
-from feedbench.loaders.audit.verdicts import verdicts
+from feedbench.loaders.audit.verdict import verdicts
 from feedbench.loaders.images import jxl
 from feedbench.loaders.selection import bad_rows, blacklist_of, usable, with_blacklist
 
@@ -74,7 +74,7 @@ def test_a_killed_audit_resumes_and_ends_like_an_uninterrupted_one(photos, tmp_p
         "import sys\n"
         "from pathlib import Path\n"
         "from feedbench.loaders import scan\n"
-        "from feedbench.loaders.audit.audit import audit\n"
+        "from feedbench.loaders.audit.facts import audit\n"
         "from feedbench.loaders.audit.store import Store\n"
         "from feedbench.loaders.audit.probe import ProbeLimits\n"
         "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), ProbeLimits(),\n"

@@ -21,17 +21,17 @@ from pydantic import Field, PositiveInt
 
 from feedbench.loaders import (
     Batch,
+    Dtype,
     Loader,
     Manifest,
     Request,
     Settings,
     SourceError,
     Stream,
+    usable_cores,
 )
-from feedbench.loaders.contract import Dtype
-from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
-from feedbench.loaders.pack.pack import Pack
+from feedbench.loaders.images import Decode, Scratch, decoded_jpeg
+from feedbench.loaders.pack import Pack
 
 _MEMORY_FRACTION = 0.25  # of the available memory that images may use
 _MAX_BYTES = 1 << 30

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from feedbench.bench.plan.plan import Suite
 from feedbench.loaders import LOADERS, BatchSpec
-from feedbench.loaders.explain import allowed, alternatives, bounds, explain
+from feedbench.loaders.validation import allowed, alternatives, bounds, explain
 
 TF_DATA = LOADERS["tf_data"].settings
 TRIAL = {"loader": "tf_data"}

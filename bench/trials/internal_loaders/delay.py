@@ -13,10 +13,19 @@ from time import sleep, thread_time
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from feedbench.loaders import Batch, BatchSpec, Loader, Manifest, Order, Request, Settings, Stream
-from feedbench.loaders.contract import Dtype
-from feedbench.loaders.order import Rows
-from feedbench.loaders.stages.stage import Run, Stages, on_processes, repeated, whole_files
+from feedbench.loaders import (
+    Batch,
+    BatchSpec,
+    Dtype,
+    Loader,
+    Manifest,
+    Order,
+    Request,
+    Rows,
+    Settings,
+    Stream,
+)
+from feedbench.loaders.stages import Run, Stages, on_processes, repeated, whole_files
 
 _DATA = bytes(16_384)  # hashlib releases the GIL for more than 2 kB
 

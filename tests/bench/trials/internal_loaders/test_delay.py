@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from feedbench.bench.internal_loaders import DELAY, INTERNAL_LOADERS, is_choice, register
+from feedbench.bench.trials.internal_loaders import DELAY, INTERNAL_LOADERS, is_choice, register
 from feedbench.loaders import LOADERS, BatchSpec, Manifest, Order, Request, parse_settings, scan
 
 
@@ -50,6 +50,8 @@ def test_internal_loaders_cannot_be_chosen_and_unknown_names_can():
 
 
 def test_registered_loaders_are_found_by_name(monkeypatch):
-    monkeypatch.setattr("feedbench.bench.internal_loaders.LOADERS", registry := dict(LOADERS))
+    monkeypatch.setattr(
+        "feedbench.bench.trials.internal_loaders.LOADERS", registry := dict(LOADERS)
+    )
     register()
     assert registry.items() >= INTERNAL_LOADERS.items()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from feedbench.bench.internal_loaders.delay import DELAY
-from feedbench.bench.internal_loaders.limits import LIBJPEG_TURBO, MEMORY_COPY
+from feedbench.bench.trials.internal_loaders.delay import DELAY
+from feedbench.bench.trials.internal_loaders.limits import LIBJPEG_TURBO, MEMORY_COPY
 from feedbench.loaders import LOADERS
 
 INTERNAL_LOADERS = {loader.name: loader for loader in (LIBJPEG_TURBO, MEMORY_COPY, DELAY)}
