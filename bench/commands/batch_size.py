@@ -1,4 +1,4 @@
-"""batch-size: which batch fits into memory, and which is as fast as any."""
+"""batch-size: the largest batch that fits into memory, and the smallest that is as fast."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from feedbench.loaders import scan as scan_source
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
-    from feedbench.bench.training.batch_size import Sizes, Tried
+    from feedbench.bench.training.batch_size import BatchSizes, SizeResult
 
-_DEFAULT_MOST = 4096
+_DEFAULT_MAX = 4096
 
 
 @add_options(IMAGE_SIZE, ALPHA)
@@ -27,12 +27,12 @@ def batch_size(
     data: Data,
     given: OptionValues,
     recipe: RecipeFile = None,
-    least: Annotated[int, typer.Option("--min", help="Smallest batch size to try.", min=1)] = 16,
-    most: Annotated[
+    smallest: Annotated[int, typer.Option("--min", help="Smallest batch size to try.", min=1)] = 16,
+    largest: Annotated[
         int | None,
         typer.Option(
             "--max",
-            help=f"Largest batch size to try; by default {_DEFAULT_MOST:,}, or the number of "
+            help=f"Largest batch size to try; by default {_DEFAULT_MAX:,}, or the number of "
             "training images if that is smaller.",
             min=1,
         ),
@@ -54,38 +54,43 @@ def batch_size(
         rows,
         parse_spec(spec_of(given)),
         parse_model(Recipe, recipe_of({}, recipe, given), "recipe"),
-        sizes_between(least, most or min(_DEFAULT_MOST, len(rows))),
+        sizes_between(smallest, largest or min(_DEFAULT_MAX, len(rows))),
         seconds=seconds,
         time_limit=time_limit,
-        on_tried=lambda one: terminal.print(_line(one), highlight=False, markup=False),
+        on_result=lambda result: terminal.print(_line(result), highlight=False, markup=False),
     )
-    _tell(sizes)
+    _print_recommendation(sizes)
     if json is not None:
         write_json(json, sizes.model_dump())
     if sizes.largest is None:
         raise typer.Exit(NOTHING_DONE)
 
 
-def _line(one: Tried) -> str:
-    if not one.fits:
-        return f"{one.batch_size:>5}  does not fit: {one.why}"
-    assert one.images_per_second is not None
-    assert one.host_bytes is not None
-    device = "–" if one.device_bytes is None else f"{one.device_bytes / 1e9:.2f} GB"
+def _line(result: SizeResult) -> str:
+    if not result.fits:
+        return f"{result.batch_size:>5}  does not fit: {result.why}"
+    assert result.images_per_second is not None
+    assert result.host_bytes is not None
+    gpu = "–" if result.device_bytes is None else f"{result.device_bytes / 1e9:.2f} GB"
     return (
-        f"{one.batch_size:>5}  fits  {one.images_per_second:>9,.1f} images/s  host "
-        f"{one.host_bytes / 1e9:.2f} GB  device {device}"
+        f"{result.batch_size:>5}  fits  {result.images_per_second:>9,.1f} images/s  host memory "
+        f"{result.host_bytes / 1e9:.2f} GB  GPU memory {gpu}"
     )
 
 
-def _tell(sizes: Sizes) -> None:
+def _print_recommendation(sizes: BatchSizes) -> None:
+    from feedbench.bench.training.batch_size import HEADROOM
+
     terminal = console()
-    memory = f"{sizes.memory_bytes / 1e9:.1f} GB of {'the GPU' if sizes.on_device else 'the host'}"
+    memory = f"{sizes.memory_bytes / 1e9:.1f} GB of {'GPU' if sizes.on_device else 'host'} memory"
     if sizes.largest is None:
-        text = f"No size fits with head-room into {memory}; try a smaller --min or --image-size"
+        text = (
+            f"No batch size leaves {HEADROOM:.0%} of the {memory} free; try a smaller --min or "
+            "--image-size."
+        )
     else:
         text = (
-            f"Largest that fits with head-room into {memory}: {sizes.largest}. Smallest within "
-            f"2 % of the best rate: {sizes.smallest}."
+            f"Largest batch size that leaves {HEADROOM:.0%} of the {memory} free: {sizes.largest}. "
+            f"Smallest within 2 % of the best rate: {sizes.smallest}."
         )
     terminal.print(text, style="bold", highlight=False, soft_wrap=True)

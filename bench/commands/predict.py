@@ -1,4 +1,4 @@
-"""predict: what a saved model says of image files."""
+"""predict: the classes of image files by a saved model."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def predict(
     from feedbench.bench.files import write_json
     from feedbench.bench.training.predict import load_classifier
 
-    terminal, said = console(), []
-    for one in load_classifier(model)(files):
-        said.append(one)
-        if one.error is None:
-            line = f"{one.path}: {one.predicted} {one.probability:.1%}"
+    terminal, predictions = console(), []
+    for prediction in load_classifier(model).predict(files):
+        predictions.append(prediction)
+        if prediction.error is None:
+            line = f"{prediction.path}: {prediction.predicted} {prediction.probability:.1%}"
             terminal.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
-            typer.echo(f"feedbench: {one.error}", err=True)
+            typer.echo(f"feedbench: {prediction.error}", err=True)
     if json is not None:
-        write_json(json, [one.model_dump() for one in said])
-    if all(one.error is not None for one in said):
+        write_json(json, [prediction.model_dump() for prediction in predictions])
+    if all(prediction.error is not None for prediction in predictions):
         raise typer.Exit(NOTHING_DONE)

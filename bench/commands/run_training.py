@@ -1,8 +1,10 @@
-"""Trains, keeps and prints how it goes and how it ended; for several commands."""
+"""Trains and prints progress and results, for several commands."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.output import console, redirect_library_output
@@ -13,9 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.bench.analysis.best import Best
-    from feedbench.bench.plan.plan import Failures
-    from feedbench.bench.training.train import Keep
-    from feedbench.loaders import Manifest
+    from feedbench.bench.training.callbacks import Callbacks
+    from feedbench.bench.training.options import TrainingOptions
+    from feedbench.loaders import BatchSpec, Manifest
     from feedbench.trainer import Recipe
 
 
@@ -33,83 +35,118 @@ def run_training(
     manifest: Manifest,
     folder: Path,
     json: Path | None,
-    failures: Failures | None = None,
-    keep: Keep | None = None,
+    options: TrainingOptions | None = None,
     *,
-    resume: bool = False,
     again: str | None = None,
 ) -> None:
-    """Train, show how it goes and how it ended."""
+    """Train, and print notes, progress and results.
+
+    Args:
+        again: the command that resumes this training.
+    """
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
-    from feedbench.bench.plan.plan import Failures
-    from feedbench.bench.signals import stop_on_sigterm
-    from feedbench.bench.training.progress import train_progress
-    from feedbench.bench.training.train import train as train_with
-    from feedbench.loaders import images_per_epoch, parse_spec, printable
+    from feedbench.bench.training.options import TrainingOptions
+    from feedbench.bench.training.train import train
+    from feedbench.loaders import images_per_epoch, parse_spec
     from feedbench.trainer.fit import TrainingStopped
-    from feedbench.trainer.weights import warnings as weights_warnings
 
-    terminal = console()
+    terminal, options = console(), options or TrainingOptions()
     manifest.only("validation")
     spec = parse_spec(best.spec)
-    each = images_per_epoch(manifest.only("train"), spec).tolist()
-    counts = dict(zip(map(printable, manifest.classes), each, strict=True))
-    images = sum(each)
-    notes = recipe.warnings(spec.batch_size, images)
-    if not resume:
-        notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
-    for line in notes:
-        terminal.print(f"Note: {line}", highlight=False, soft_wrap=True)
-    if spec.balance:
-        told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        terminal.print(f"An epoch's images: {told}", highlight=False, soft_wrap=True, markup=False)
-    go_on = again or resume_command("DATA", folder, {})
+    counts = images_per_epoch(manifest.only("train"), spec).tolist()
+    _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
+    again = again or resume_command("DATA", folder, {})
     try:
-        with (
-            stop_on_sigterm() as stop,
-            train_progress(terminal, images * recipe.epochs, recipe.epochs, stop) as watch,
-            redirect_library_output(folder / "train.log"),
-        ):
-            result = train_with(
-                best,
-                recipe,
-                manifest,
-                folder,
-                watch=watch,
-                keep=keep,
-                resume=resume,
-                failures=failures or Failures(),
-            )
+        with _callbacks(terminal, recipe.epochs, sum(counts), folder) as callbacks:
+            result = train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
     except TrainingStopped:
-        terminal.print(f"Stopped and kept. Go on: {go_on}", highlight=False, soft_wrap=True)
+        terminal.print(
+            f"Stopped; a checkpoint is saved. To resume: {again}", highlight=False, soft_wrap=True
+        )
         return
     except KeyboardInterrupt:
-        raise InterruptedRun(f"interrupted; go on from the checkpoint: {go_on}") from None
+        raise InterruptedRun(f"interrupted; to resume from the last checkpoint: {again}") from None
     if json is not None:
         write_json(json, result)
     show_training(terminal, result, folder)
 
 
+def _print_notes(
+    terminal: Console,
+    recipe: Recipe,
+    spec: BatchSpec,
+    classes: Sequence[str],
+    counts: Sequence[int],
+    *,
+    resume: bool,
+) -> None:
+    """Print warnings about the recipe, and the images per class if they are balanced.
+
+    Args:
+        counts: images of each class in an epoch.
+    """
+    from feedbench.loaders import printable
+    from feedbench.trainer.weights import warnings as weights_warnings
+
+    notes = recipe.warnings(spec.batch_size, sum(counts))
+    if not resume:
+        notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
+    for line in notes:
+        terminal.print(f"Note: {line}", highlight=False, soft_wrap=True)
+    if spec.balance:
+        names = map(printable, classes)
+        text = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts, strict=True))
+        terminal.print(f"Images per epoch: {text}", highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _callbacks(terminal: Console, epochs: int, images: int, folder: Path) -> Iterator[Callbacks]:
+    """Yield callbacks that print progress and stop on SIGTERM; the libraries write to a log.
+
+    Args:
+        images: images in an epoch.
+    """
+    from feedbench.bench.signals import stop_on_sigterm
+    from feedbench.bench.training.progress import train_progress
+
+    with (
+        stop_on_sigterm() as should_stop,
+        train_progress(terminal, images * epochs, epochs, should_stop) as callbacks,
+        redirect_library_output(folder / "train.log"),
+    ):
+        yield callbacks
+
+
 def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> None:
-    """Print how a training ended."""
+    """Print the results of a training.
+
+    Args:
+        result: the contents of training.json.
+    """
     from rich.table import Table
 
     from feedbench.bench.training.folder import TRAINING
 
     if result["per_class"]:
-        shown = Table("class", "test images", "recall", "precision")
+        table = Table("class", "test images", "recall", "precision")
         for line in result["per_class"]:
-            shares = (line["recall"], line["precision"])
-            told = ("–" if share is None else f"{share:.1%}" for share in shares)
-            shown.add_row(line["name"], f"{line['images']:,}", *told)
-        terminal.print(shown)
+            metrics = (line["recall"], line["precision"])
+            cells = ("–" if value is None else f"{value:.1%}" for value in metrics)
+            table.add_row(line["name"], f"{line['images']:,}", *cells)
+        terminal.print(table)
     if result["test"] is not None:
         images = sum(line["images"] for line in result["per_class"])
-        of = f" of {images:,} images" if images else ""
-        terminal.print(f"Test accuracy: {result['test']['accuracy']:.1%}{of}", highlight=False)
-    if lost := result["dropped"]:
-        text = f"{len(lost)} files failed and were passed over, as {TRAINING} tells; the first: "
-        terminal.print(f"{text}{lost[0]['path']}", highlight=False, markup=False, soft_wrap=True)
+        of_images = f" of {images:,} images" if images else ""
+        accuracy = f"{result['test']['accuracy']:.1%}"
+        terminal.print(f"Test accuracy: {accuracy}{of_images}", highlight=False)
+    if dropped := result["dropped"]:
+        terminal.print(
+            f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "
+            f"{dropped[0]['path']}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     terminal.print(result["promise"]["text"], style="bold", highlight=False)
     terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)

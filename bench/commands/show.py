@@ -174,9 +174,9 @@ def _tune(terminal: Console, path: Path) -> Result:
 
 def _study(terminal: Console, path: Path) -> Result:
     from feedbench.bench.files import read_model
-    from feedbench.bench.study.report import Report
+    from feedbench.bench.study.report import StudyReport
 
-    report = read_model(path, Report, "study")
+    report = read_model(path, StudyReport, "study")
     show_study(terminal, report)
     return Result(report.model_dump(), report.images > 0)
 

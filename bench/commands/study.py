@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from feedbench.bench.study.messages import Event
-    from feedbench.bench.study.report import Report
-    from feedbench.bench.study.study import Run
+    from feedbench.bench.study.report import StudyReport
+    from feedbench.bench.study.study import Study, StudyRun
 
 
 def study(
@@ -38,34 +38,36 @@ def study(
     """
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
-    from feedbench.bench.study.report import report_of
-    from feedbench.bench.study.run import run_all
-    from feedbench.bench.study.study import runs_of
+    from feedbench.bench.study.report import make_report
+    from feedbench.bench.study.run import run_study
+    from feedbench.bench.study.study import make_runs
 
     folder, settings = _start_or_resume(file, resume, out)
-    runs = runs_of(settings, TRAINING_SPEC)
+    runs = make_runs(settings, TRAINING_SPEC)
     terminal = console()
     try:
-        run_all(folder, runs, _ProgressPrinter(len(runs)))
+        run_study(folder, runs, _Progress(terminal, len(runs)))
     except KeyboardInterrupt:
         raise InterruptedRun(
-            "interrupted; finished trainings are saved; resume with feedbench study --resume "
-            f"{folder}"
+            "interrupted; finished trainings are saved; to resume: "
+            f"feedbench study --resume {folder}"
         ) from None
-    report = report_of(folder, runs)
+    report = make_report(folder, runs)
     for path in filter(None, (folder / "study.json", json)):
         write_json(path, report.model_dump())
     show_study(terminal, report)
-    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    terminal.print(f"Study and trainings: {folder}", highlight=False, soft_wrap=True)
     if len(report.failed) == len(runs):
         raise typer.Exit(NOTHING_DONE)
 
 
-def _start_or_resume(file: Path | None, resume: Path | None, out: Path | None) -> tuple[Path, Any]:
+def _start_or_resume(
+    file: Path | None, resume: Path | None, out: Path | None
+) -> tuple[Path, Study]:
     """Returns the folder of a new or a resumed study, and its settings."""
     from feedbench.bench.errors import PlanError
-    from feedbench.bench.study.run import begin_study, begun_study
-    from feedbench.bench.study.study import read_study, runs_of
+    from feedbench.bench.study.run import read_study_to_resume, write_study
+    from feedbench.bench.study.study import make_runs, read_study
     from feedbench.loaders import DEFAULT_LOADER
 
     if (file is None) == (resume is None):
@@ -73,10 +75,10 @@ def _start_or_resume(file: Path | None, resume: Path | None, out: Path | None) -
     if resume is not None:
         if out is not None:
             raise PlanError("--resume uses its own folder; leave out --out")
-        return resume, begun_study(resume)
+        return resume, read_study_to_resume(resume)
     assert file is not None
     settings = read_study(file)
-    loaders = {run.best.loader for run in runs_of(settings, TRAINING_SPEC)}
+    loaders = {run.best.loader for run in make_runs(settings, TRAINING_SPEC)}
     blacklist = Path(settings.blacklist) if settings.blacklist else None
     # The default loader always reads the validation and test images.
     manifest, _ = readable_rows(
@@ -85,44 +87,48 @@ def _start_or_resume(file: Path | None, resume: Path | None, out: Path | None) -
     for split in ("train", "validation", "test"):
         manifest.only(split)
     folder = result_folder(out, "study")
-    begin_study(folder, settings, manifest)
+    write_study(folder, settings, manifest)
     return folder, settings
 
 
-class _ProgressPrinter:
-    """Prints one line when a training starts or ends, and one per epoch."""
+class _Progress:
+    """Prints a line for each training and each epoch."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, terminal: Console, count: int) -> None:
+        self._terminal = terminal
         self._count = count
-        self._started: list[str] = []
+        self._seen: set[str] = set()
 
-    def __call__(self, run: Run, event: Event) -> None:
-        if run.name not in self._started:
-            self._started.append(run.name)
-        number = f"[{len(self._started)}/{self._count}]"
-        text = f"{number} {self._line(run, event)}"
-        console().print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def _line(self, run: Run, event: Event) -> str:
-        from feedbench.bench.study.messages import Begun, EpochDone, Known, Trained
-
-        cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
-        if isinstance(event, Begun):
-            return f"{cell}, seed {run.seed}" + (": resumed" if event.resumed else "")
-        if isinstance(event, Known):
-            return f"{cell}, seed {run.seed}: already finished"
-        if isinstance(event, EpochDone):
-            return (
-                f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation accuracy "
-                f"{event.epoch.validation_accuracy:.1%}"
-            )
-        if isinstance(event, Trained):
-            return f"  test accuracy {event.test_accuracy:.1%}"
-        return f"  failed: {event.reason}"
+    def __call__(self, run: StudyRun, event: Event) -> None:
+        self._seen.add(run.name)
+        self._terminal.print(
+            f"[{len(self._seen)}/{self._count}] {_event_line(run, event)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
-def show_study(terminal: Console, report: Report) -> None:
-    """Print one table per field, the failed trainings, and which differences are real."""
+def _event_line(run: StudyRun, event: Event) -> str:
+    from feedbench.bench.study.messages import EpochDone, Skipped, Starting, TrainingDone
+
+    cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
+    if isinstance(event, Starting):
+        return f"{cell}, seed {run.seed}" + (": resumes" if event.resumed else "")
+    if isinstance(event, Skipped):
+        return f"{cell}, seed {run.seed}: skipped, already run"
+    if isinstance(event, EpochDone):
+        return (
+            f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation accuracy "
+            f"{event.epoch.validation_accuracy:.1%}"
+        )
+    if isinstance(event, TrainingDone):
+        return f"  test accuracy {event.test_accuracy:.1%}"
+    return f"  failed: {event.reason}"
+
+
+def show_study(terminal: Console, report: StudyReport) -> None:
+    """Print a table for each field, the failed runs, and which differences are real."""
     from feedbench.bench.study.table import tables
 
     for table in tables(report):
@@ -133,8 +139,8 @@ def show_study(terminal: Console, report: Report) -> None:
     for line in report.text:
         terminal.print(line, style="bold", highlight=False, markup=False)
     terminal.print(
-        f"{report.images:,} test images; intervals of {report.confidence:.1%}, from pairs of "
-        "trainings with the same seed.",
+        f"{report.images:,} test images. Differences are between runs with the same seed, with "
+        f"{report.confidence:.1%} intervals.",
         highlight=False,
         soft_wrap=True,
     )

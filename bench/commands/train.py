@@ -79,11 +79,16 @@ def train(
     json: Json = None,
 ) -> None:
     """A best.toml also gives the batch spec and the recipe; options override both."""
-    from feedbench.bench.training.train import Keep
+    from feedbench.bench.training.options import CheckpointPolicy, TrainingOptions
     from feedbench.loaders import DEFAULT_LOADER
 
-    failures = parse_model(Failures, given[Failures], "options")
-    keep = Keep(checkpoint_seconds, checkpoint_steps, tensorboard, _window(profile))
+    options = TrainingOptions(
+        checkpoints=CheckpointPolicy(checkpoint_seconds, checkpoint_steps),
+        failures=parse_model(Failures, given[Failures], "options"),
+        tensorboard=tensorboard,
+        profile=_window(profile),
+        resume=resume is not None,
+    )
     if resume is None:
         best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
         parsed_recipe = parse_model(
@@ -100,10 +105,7 @@ def train(
     folder = resume or result_folder(out, "train")
     repeated = given[Failures] if blacklist is None else {"blacklist": blacklist, **given[Failures]}
     again = resume_command(data, folder, repeated)
-    going_on = resume is not None
-    run_training(
-        best, parsed_recipe, manifest, folder, json, failures, keep, resume=going_on, again=again
-    )
+    run_training(best, parsed_recipe, manifest, folder, json, options, again=again)
 
 
 def _read_started(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
@@ -115,14 +117,14 @@ def _read_started(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
     Raises:
         PlanError: such an option is given.
     """
-    from feedbench.bench.training.folder import read_beginning
+    from feedbench.bench.training.folder import read_config_to_resume
 
     for name in given:
         raise PlanError(
             f"--resume: the training continues as it was started; leave out "
             f"--{name.replace('_', '-')}"
         )
-    return read_beginning(folder)
+    return read_config_to_resume(folder)
 
 
 def _window(text: str | None) -> tuple[int, int] | None:

@@ -1,1 +1,1 @@
-"""A grid of trainings with seeds."""
+"""A study: a grid of trainings with several seeds."""

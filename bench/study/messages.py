@@ -1,4 +1,4 @@
-"""What the process of one training of a study is sent, and what it answers."""
+"""The messages between a study and the process of one of its trainings, and the study's events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feedbench.trainer.history import Epoch
 
 
 class TrainingJob(Message):
-    """Train in a folder, or resume what was begun there."""
+    """Train in a folder, or resume the training there."""
 
     best: Best
     recipe: Recipe
@@ -26,27 +26,27 @@ class EpochDone(Message):
     epoch: Epoch
 
 
-class Stopped(Message):
-    """The training was asked to stop, and has kept where it stands."""
+class TrainingStopped(Message):
+    """The training was asked to stop, and has saved a checkpoint."""
 
 
-class Trained(Message):
-    """The training is at its end."""
+class TrainingDone(Message):
+    """The training is finished and tested."""
 
     test_accuracy: float
 
 
-STUDY_WORKER = Service("feedbench.bench.study.worker", (EpochDone, Stopped, Trained))
+STUDY_WORKER = Service("feedbench.bench.study.worker", (EpochDone, TrainingStopped, TrainingDone))
 
 
-class Known(Message):
-    """A training was finished or had failed before; nothing is sent to any process."""
+class Skipped(Message):
+    """A training is not run, since it was finished or had failed before."""
 
 
-class Begun(Message):
-    """A training's process is about to start."""
+class Starting(Message):
+    """A training is about to start in a new process."""
 
     resumed: bool
 
 
-Event = Known | Begun | EpochDone | Trained | Failed
+Event = Skipped | Starting | EpochDone | TrainingDone | Failed

@@ -1,4 +1,4 @@
-"""What a study found: accuracy by value of each field, and whether differences are real."""
+"""The results of a study: accuracy by value of each field, and which differences are real."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from pydantic import BaseModel
 
 from feedbench.bench.analysis.estimate import Proportion
 from feedbench.bench.analysis.stats import CONFIDENCE
-from feedbench.bench.study.run import RUNS, failure
-from feedbench.bench.study.study import Run
+from feedbench.bench.study.run import RUNS, failure_reason
+from feedbench.bench.study.study import StudyRun
 from feedbench.bench.training.folder import TRAINING
 from feedbench.bench.training.predictions import read_predictions
 
-Rights = dict[str, bool]  # by the path of a test image, whether it was told rightly
+Correct = dict[str, bool]  # path of a test image → whether it is classified correctly
 
 
 class Difference(BaseModel):
-    """Accuracy less that of the field's first value, over pairs of equal seed and other fields.
+    """A difference in accuracy from the first value of a field, over pairs of runs.
+
+    The two runs of a pair have the same seed and the same values of all other fields.
 
     Attributes:
-        low, high: the interval, widened where the study makes several comparisons; None with one
-            pair, which says nothing of how seeds spread.
-        p_value: of the same t-test.
-        real: whether the interval leaves 0 out.
+        pairs: number of pairs.
+        value: mean difference.
+        low, high: its interval, widened for the number of comparisons in the study; None with a
+            single pair, which cannot show how much seeds vary.
+        p_value: p-value of the same t-test, not adjusted for the number of comparisons.
+        real: whether the interval excludes 0.
     """
 
     pairs: int
@@ -39,19 +43,20 @@ class Difference(BaseModel):
 
     @property
     def estimate(self) -> Proportion | None:
-        """The value with its interval; None with one pair."""
+        """The value with its interval; None with a single pair."""
         if self.low is None or self.high is None:
             return None
         return Proportion(value=self.value, low=self.low, high=self.high)
 
 
-class Value(BaseModel):
-    """One value of a field.
+class ValueResult(BaseModel):
+    """The accuracy of all runs with one value of a field.
 
     Attributes:
-        value: as JSON text.
-        accuracies: on the test images, one a run.
-        mean: their mean, with its 95 % t-interval over runs; None without a run.
+        value: the value as JSON.
+        accuracies: test accuracy of each run.
+        mean: their mean, with its 95 % t-interval over runs; None without runs.
+        difference: from the first value of the field; None for the first value.
     """
 
     value: str
@@ -60,47 +65,50 @@ class Value(BaseModel):
     difference: Difference | None
 
 
-class Effect(BaseModel):
-    """What a field of the grid did."""
+class FieldResult(BaseModel):
+    """The results for one field of the grid; its first value is the baseline."""
 
     field: str
-    values: list[Value]
+    values: list[ValueResult]
 
 
-class Report(BaseModel):
-    """What `study.json` holds.
+class StudyReport(BaseModel):
+    """The contents of `study.json`.
 
     Attributes:
-        confidence: of each difference, so that all together hold with 95 %.
-        missing: runs that are not done.
-        failed: why runs failed, by their names.
+        images: number of test images.
+        confidence: confidence level of each difference, such that all hold together with 95 %.
+        effects: one result for each field of the grid.
+        missing: number of runs that are not finished.
+        failed: why runs failed, by the name of the run.
+        text: one sentence for each difference.
     """
 
     images: int
     confidence: float
-    effects: list[Effect]
+    effects: list[FieldResult]
     missing: int
     failed: dict[str, str]
     text: list[str]
 
 
-def report_of(folder: Path, runs: Sequence[Run]) -> Report:
-    """What is known so far.
+def make_report(folder: Path, runs: Sequence[StudyRun]) -> StudyReport:
+    """Compute the results of all runs that are finished so far.
 
     Raises:
-        RecordError: a run's predictions cannot be read.
+        RecordError: the predictions of a run cannot be read.
     """
-    failed = {run.name: said for run in runs if (said := failure(folder, run))}
+    failed = {run.name: reason for run in runs if (reason := failure_reason(folder, run))}
     done = {
-        run.name: _rights(folder / RUNS / run.name)
+        run.name: _read_correct(folder / RUNS / run.name)
         for run in runs
         if (folder / RUNS / run.name / TRAINING).exists()
     }
     fields = list(runs[0].cell)
     comparisons = sum(len({run.cell[field] for run in runs}) - 1 for field in fields)
     confidence = 1 - (1 - CONFIDENCE) / comparisons
-    effects = [_effect(field, runs, done, confidence) for field in fields]
-    return Report(
+    effects = [_field_result(field, runs, done, confidence) for field in fields]
+    return StudyReport(
         images=len(next(iter(done.values()), {})),
         confidence=confidence,
         effects=effects,
@@ -110,39 +118,52 @@ def report_of(folder: Path, runs: Sequence[Run]) -> Report:
     )
 
 
-def _rights(home: Path) -> Rights:
-    return {path: said.right for path, said in read_predictions(home).items()}
+def _read_correct(folder: Path) -> Correct:
+    return {path: prediction.correct for path, prediction in read_predictions(folder).items()}
 
 
-def _effect(field: str, runs: Sequence[Run], done: dict[str, Rights], confidence: float) -> Effect:
-    by_value: dict[str, dict[str, Rights]] = defaultdict(dict)
-    for run in sorted(runs, key=lambda run: run.name):
-        others = [f"{name}={value}" for name, value in run.cell.items() if name != field]
-        known = by_value[run.cell[field]]
-        if run.name in done:
-            known[f"seed {run.seed} {' '.join(others)}"] = done[run.name]
+def _field_result(
+    field: str, runs: Sequence[StudyRun], done: dict[str, Correct], confidence: float
+) -> FieldResult:
+    by_value = _by_value_and_pair(field, runs, done)
     (first, *_) = by_value
-    return Effect(
-        field=field,
-        values=[
-            Value(
+    values = []
+    for value, by_pair in by_value.items():
+        accuracies = [_accuracy(correct) for correct in by_pair.values()]
+        pairs = [
+            (correct, by_value[first][pair])
+            for pair, correct in by_pair.items()
+            if pair in by_value[first]
+        ]
+        values.append(
+            ValueResult(
                 value=value,
-                accuracies=[_accuracy(rights) for rights in known.values()],
-                mean=_mean([_accuracy(rights) for rights in known.values()]),
-                difference=None
-                if value == first
-                else difference(
-                    [(known[key], by_value[first][key]) for key in known if key in by_value[first]],
-                    confidence,
-                ),
+                accuracies=accuracies,
+                mean=_mean(accuracies),
+                difference=None if value == first else mean_difference(pairs, confidence),
             )
-            for value, known in by_value.items()
-        ],
-    )
+        )
+    return FieldResult(field=field, values=values)
 
 
-def _accuracy(rights: Rights) -> float:
-    return sum(rights.values()) / len(rights)
+def _by_value_and_pair(
+    field: str, runs: Sequence[StudyRun], done: dict[str, Correct]
+) -> dict[str, dict[str, Correct]]:
+    """Group finished runs by their value of a field, then by seed and all other fields.
+
+    Values without a finished run are included. The first value of the grid comes first.
+    """
+    groups: dict[str, dict[str, Correct]] = defaultdict(dict)
+    for run in sorted(runs, key=lambda run: run.name):
+        group = groups[run.cell[field]]
+        if run.name in done:
+            others = [f"{name}={value}" for name, value in run.cell.items() if name != field]
+            group[f"seed {run.seed} {' '.join(others)}"] = done[run.name]
+    return groups
+
+
+def _accuracy(correct: Correct) -> float:
+    return sum(correct.values()) / len(correct)
 
 
 def _mean(accuracies: list[float]) -> Proportion | None:
@@ -151,64 +172,70 @@ def _mean(accuracies: list[float]) -> Proportion | None:
     mean = float(np.mean(accuracies))
     if len(accuracies) < 2:
         return Proportion(value=mean, low=0.0, high=1.0)
-    error = float(np.std(accuracies, ddof=1)) / math.sqrt(len(accuracies))
-    reach = _quantile(CONFIDENCE, len(accuracies) - 1) * error
-    return Proportion(value=mean, low=max(0.0, mean - reach), high=min(1.0, mean + reach))
+    standard_error = float(np.std(accuracies, ddof=1)) / math.sqrt(len(accuracies))
+    half_width = _t_quantile(CONFIDENCE, len(accuracies) - 1) * standard_error
+    return Proportion(value=mean, low=max(0.0, mean - half_width), high=min(1.0, mean + half_width))
 
 
-def _quantile(confidence: float, freedom: int) -> float:
+def _t_quantile(confidence: float, degrees_of_freedom: int) -> float:
     from scipy.stats import t
 
-    return float(t.ppf(0.5 + confidence / 2, freedom))
+    return float(t.ppf(0.5 + confidence / 2, degrees_of_freedom))
 
 
-def difference(pairs: Sequence[tuple[Rights, Rights]], confidence: float) -> Difference | None:
-    """Mean of the paired differences, and the interval that seeds and test images leave.
+def mean_difference(
+    pairs: Sequence[tuple[Correct, Correct]], confidence: float
+) -> Difference | None:
+    """Return the mean difference in accuracy over pairs of runs; None without pairs.
 
-    Seeds spread because training is chance, images because the test set is a sample: the variances
-    of both means are added, and t has as many degrees of freedom as there are pairs, less one.
+    The interval accounts for two kinds of chance: trainings vary with the seed, and the test
+    images are a sample. The variances of the two means are added, and t has one degree of freedom
+    less than there are pairs.
     """
     if not pairs:
         return None
     paths = sorted(pairs[0][0])
-    apart = np.array([[one[path] - other[path] for path in paths] for one, other in pairs], float)
-    value, count = float(apart.mean()), len(pairs)
+    differences = np.array(
+        [[first[path] - second[path] for path in paths] for first, second in pairs], float
+    )
+    value, count = float(differences.mean()), len(pairs)
     if count < 2:
         return Difference(pairs=1, value=value, low=None, high=None, p_value=None, real=False)
-    variance = apart.mean(1).var(ddof=1) / count + apart.mean(0).var(ddof=1) / len(paths)
-    error = math.sqrt(variance)
-    reach = _quantile(confidence, count - 1) * error
+    over_seeds = differences.mean(1).var(ddof=1) / count
+    over_images = differences.mean(0).var(ddof=1) / len(paths)
+    standard_error = math.sqrt(over_seeds + over_images)
+    half_width = _t_quantile(confidence, count - 1) * standard_error
     return Difference(
         pairs=count,
         value=value,
-        low=value - reach,
-        high=value + reach,
-        p_value=_p_value(value, error, count - 1),
-        real=abs(value) > reach,
+        low=value - half_width,
+        high=value + half_width,
+        p_value=_p_value(value, standard_error, count - 1),
+        real=abs(value) > half_width,
     )
 
 
-def _p_value(value: float, error: float, freedom: int) -> float:
+def _p_value(value: float, standard_error: float, degrees_of_freedom: int) -> float:
     from scipy.stats import t
 
-    if not error:
+    if not standard_error:
         return 0.0 if value else 1.0
-    return float(2 * t.sf(abs(value) / error, freedom))
+    return float(2 * t.sf(abs(value) / standard_error, degrees_of_freedom))
 
 
-def _sentences(effect: Effect) -> list[str]:
+def _sentences(effect: FieldResult) -> list[str]:
     first = effect.values[0].value
     return [
-        f"{effect.field} {value.value} against {first}: {_told(value.difference)}"
+        f"{effect.field} {value.value} compared with {first}: {_verdict(value.difference)}"
         for value in effect.values[1:]
         if value.difference is not None
     ]
 
 
-def _told(found: Difference) -> str:
-    if found.estimate is None:
-        return f"{found.value:+.1%} in one pair: cannot tell, give more seeds"
+def _verdict(difference: Difference) -> str:
+    if difference.estimate is None:
+        return f"{difference.value:+.1%} in one pair: cannot tell; use more seeds"
     verdict = "cannot tell"
-    if found.real:
-        verdict = "really better" if found.value > 0 else "really worse"
-    return f"{found.estimate:+.1%} over {found.pairs} pairs: {verdict}"
+    if difference.real:
+        verdict = "really better" if difference.value > 0 else "really worse"
+    return f"{difference.estimate:+.1%} over {difference.pairs} pairs: {verdict}"

@@ -1,4 +1,4 @@
-"""Runs a study's trainings one after the other, each in a process of its own."""
+"""Runs the trainings of a study one after the other, each in its own process."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.files import write_text
 from feedbench.bench.study.messages import (
     STUDY_WORKER,
-    Begun,
     EpochDone,
     Event,
-    Known,
-    Stopped,
-    Trained,
+    Skipped,
+    Starting,
+    TrainingDone,
     TrainingJob,
+    TrainingStopped,
 )
-from feedbench.bench.study.study import Run, Study, read_study
+from feedbench.bench.study.study import Study, StudyRun, read_study
 from feedbench.bench.training.folder import RECIPE, TRAINING
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.messages import Failed, Message
@@ -27,78 +27,86 @@ from feedbench.loaders import Manifest
 from feedbench.trainer.checkpoint import CHECKPOINT
 
 STUDY, MANIFEST, RUNS, FAILED = "study.toml", "manifest.parquet", "runs", "failed.json"
-_PATIENCE_S = 60.0  # for a training that is told to keep where it stands
-Report = Callable[[Run, Event], None]
+_STOP_TIMEOUT_S = 60.0  # for a training to save a checkpoint after SIGTERM
+OnEvent = Callable[[StudyRun, Event], None]
 
 
-def begin_study(folder: Path, study: Study, manifest: Manifest) -> None:
-    """Keep what the study is, and its images as they are listed now."""
+def write_study(folder: Path, study: Study, manifest: Manifest) -> None:
+    """Write a study, and the list of its images as it is now."""
     import tomli_w
 
     manifest.write(folder / MANIFEST)
     write_text(folder / STUDY, tomli_w.dumps(study.model_dump(mode="json", exclude_none=True)))
 
 
-def begun_study(folder: Path) -> Study:
-    """The study of a folder.
+def read_study_to_resume(folder: Path) -> Study:
+    """Read the study of a folder.
 
     Raises:
-        RecordError: no study began here.
-        PlanError: its file is not valid any more.
+        RecordError: no study was started here.
+        PlanError: its file is not valid.
     """
     if not (folder / STUDY).exists():
         raise RecordError(f"{folder}: no {STUDY}; give the folder of a study to --resume")
     return read_study(folder / STUDY)
 
 
-def run_all(folder: Path, runs: Iterable[Run], report: Report) -> None:
-    """Train what has not been trained yet; a training that was stopped goes on.
+def run_study(folder: Path, runs: Iterable[StudyRun], on_event: OnEvent) -> None:
+    """Run all trainings that are not finished; resume those that have a checkpoint.
 
-    Each ends with `training.json`, or with `failed.json` that says why.
+    Each run leaves `training.json`, or `failed.json` with the reason.
+
+    Args:
+        folder: written by `write_study`.
+        on_event: called with each event of each run.
 
     Raises:
-        KeyboardInterrupt: the training under way has kept where it stands.
+        KeyboardInterrupt: after Ctrl-C; the training in progress has saved a checkpoint.
     """
     for run in runs:
-        home = folder / RUNS / run.name
-        if (home / TRAINING).exists() or (home / FAILED).exists():
-            report(run, Known())
+        run_folder = folder / RUNS / run.name
+        if (run_folder / TRAINING).exists() or (run_folder / FAILED).exists():
+            on_event(run, Skipped())
             continue
-        home.mkdir(parents=True, exist_ok=True)
-        resume = (home / CHECKPOINT).exists() and (home / RECIPE).exists()
-        job = TrainingJob(
-            best=run.best,
-            recipe=run.recipe,
-            manifest=(folder / MANIFEST).absolute(),
-            folder=home.absolute(),
-            resume=resume,
-        )
-        report(run, Begun(resumed=resume))
+        run_folder.mkdir(parents=True, exist_ok=True)
+        job = _make_job(run, (folder / MANIFEST).absolute(), run_folder.absolute())
+        on_event(run, Starting(resumed=job.resume))
         try:
-            report(run, _train(job, home / "train.log", partial(_on_event, run, report)))
+            done = _train(job, run_folder / "train.log", partial(_pass_on, run, on_event))
+            on_event(run, done)
         except TrialError as error:
-            write_text(home / FAILED, json.dumps({"reason": str(error)}) + "\n")
-            report(run, Failed(reason=str(error)))
+            write_text(run_folder / FAILED, json.dumps({"reason": str(error)}) + "\n")
+            on_event(run, Failed(reason=str(error)))
 
 
-def failure(folder: Path, run: Run) -> str | None:
-    """Why a training failed, if it did."""
+def failure_reason(folder: Path, run: StudyRun) -> str | None:
+    """Return why a run failed; None if it did not."""
     path = folder / RUNS / run.name / FAILED
     reason: str | None = json.loads(path.read_text())["reason"] if path.exists() else None
     return reason
 
 
-def _train(job: TrainingJob, log: Path, on_event: Callable[[Message], None]) -> Trained:
+def _make_job(run: StudyRun, manifest: Path, run_folder: Path) -> TrainingJob:
+    return TrainingJob(
+        best=run.best,
+        recipe=run.recipe,
+        manifest=manifest,
+        folder=run_folder,
+        resume=(run_folder / CHECKPOINT).exists() and (run_folder / RECIPE).exists(),
+    )
+
+
+def _train(job: TrainingJob, log: Path, on_message: Callable[[Message], None]) -> TrainingDone:
     with Child(STUDY_WORKER, job, log) as child:
         try:
-            return child.wait_for(Trained, None, "the training", on_event)
+            return child.wait_for(TrainingDone, None, "the training", on_message)
         except KeyboardInterrupt:
-            child.terminate(_PATIENCE_S)
+            child.terminate(_STOP_TIMEOUT_S)
             raise
 
 
-def _on_event(run: Run, report: Report, message: Message) -> None:
-    if isinstance(message, Stopped):
+def _pass_on(run: StudyRun, on_event: OnEvent, message: Message) -> None:
+    if isinstance(message, TrainingStopped):
         raise KeyboardInterrupt
     if isinstance(message, EpochDone):
-        report(run, message)
+        on_event(run, message)

@@ -1,4 +1,4 @@
-"""What a study trains: one recipe over a small grid, each cell with several seeds."""
+"""A study file: one recipe over a small grid, each cell trained with several seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECTIONS = ("spec", "recipe", "settings")
 
 
 class Study(BaseModel):
-    """A study file. Values of the grid replace those of the sections; seeds come on top."""
+    """A study file. Values of the grid override those of the sections."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,26 +45,29 @@ class Study(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _is_a_grid(self) -> Self:
+    def _check_grid(self) -> Self:
         for name, values in self.grid.items():
             section, dot, field = name.partition(".")
             if section not in _SECTIONS or not (dot and field):
-                raise ValueError(f"grid names {name!r}; it must be spec., recipe. or settings.")
+                raise ValueError(
+                    f"the name {name!r} in grid must start with spec., recipe. or settings."
+                )
             if field == "seed":
-                raise ValueError(f"grid names {name!r}; say how many seeds by seeds = N")
-            told = [json.dumps(value) for value in values]
-            if len(set(told)) < max(2, len(told)):
-                raise ValueError(f"grid {name} needs two values or more, each once, got {values}")
+                raise ValueError(f"grid cannot vary {name}; set the number of seeds: seeds = N")
+            if len({json.dumps(value) for value in values}) < max(2, len(values)):
+                raise ValueError(f"grid {name} needs at least two different values, got {values}")
         return self
 
 
 @dataclass(frozen=True)
-class Run:
+class StudyRun:
     """One training of a study.
 
     Attributes:
-        name: its folder's.
-        cell: each field of the grid with the value that it has here, as JSON text.
+        name: name of its folder.
+        cell: the value of each field of the grid, as JSON.
+        seed: seed of both recipe and batch spec.
+        best: loader, settings and batch spec.
     """
 
     name: str
@@ -75,20 +78,26 @@ class Run:
 
 
 def read_study(path: Path) -> Study:
-    """A study from its TOML file.
+    """Read a study from a TOML file.
 
     Raises:
-        PlanError: it cannot be read, or a field is not valid; the text names it.
+        PlanError: the file cannot be read, or a field is not valid.
     """
     return parse_model(Study, read_toml(path), str(path))
 
 
-def runs_of(study: Study, default_spec: dict[str, Any]) -> list[Run]:
-    """All trainings, seed by seed, so that what changes on the machine meets all cells alike.
+def make_runs(study: Study, default_spec: dict[str, Any]) -> list[StudyRun]:
+    """Return all trainings in the order in which they run.
+
+    They go seed by seed, with the cells of each seed in random order, so that changes of the
+    machine affect all cells equally.
+
+    Args:
+        default_spec: the batch spec if `study.loader` is a name.
 
     Raises:
         PlanError: a recipe is not valid.
-        LoaderError: a loader, a setting or a spec is not.
+        LoaderError: a loader, a setting or a batch spec is not valid.
     """
     cells = [
         dict(zip(study.grid, values, strict=True))
@@ -98,46 +107,47 @@ def runs_of(study: Study, default_spec: dict[str, Any]) -> list[Run]:
     for seed in range(study.seeds):
         numbered = list(enumerate(cells))
         random.Random(seed).shuffle(numbered)
-        runs += [_run(study, default_spec, number, cell, seed) for number, cell in numbered]
+        runs += [_make_run(study, default_spec, number, cell, seed) for number, cell in numbered]
     return runs
 
 
-def _run(
+def _make_run(
     study: Study, default_spec: dict[str, Any], number: int, cell: dict[str, Any], seed: int
-) -> Run:
-    chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+) -> StudyRun:
+    overrides: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     for name, value in cell.items():
         section, _, field = name.partition(".")
-        _put(chosen[section], field, value)
+        _set_nested(overrides[section], field, value)
     base = resolve_loader(study.loader, default_spec)
     best = Best(
         loader=base.loader,
-        settings={**base.settings, **study.settings, **chosen["settings"]},
-        spec=merged_spec(base.spec, study.spec, chosen["spec"], {"seed": seed}),
+        settings={**base.settings, **study.settings, **overrides["settings"]},
+        spec=merged_spec(base.spec, study.spec, overrides["spec"], {"seed": seed}),
     )
     parse_settings(find_loader(best.loader), best.settings)
     parse_spec(best.spec)
-    values = {**base.recipe, **study.recipe, **chosen["recipe"], "seed": seed}
-    told = {name: json.dumps(value) for name, value in cell.items()}
-    return Run(
-        name=f"{number}-{_slug(told)}-seed-{seed}",
-        cell=told,
+    recipe = {**base.recipe, **study.recipe, **overrides["recipe"], "seed": seed}
+    json_cell = {name: json.dumps(value) for name, value in cell.items()}
+    return StudyRun(
+        name=f"{number}-{_slug(json_cell)}-seed-{seed}",
+        cell=json_cell,
         seed=seed,
         best=best,
-        recipe=parse_model(Recipe, values, "recipe"),
+        recipe=parse_model(Recipe, recipe, "recipe"),
     )
 
 
-def _put(section: dict[str, Any], field: str, value: Any) -> None:
-    """`augment.rotation` reaches into the section."""
+def _set_nested(section: dict[str, Any], field: str, value: Any) -> None:
+    """Set a field of a section; `augment.rotation` is the field `rotation` within `augment`."""
     *outer, last = field.split(".")
     for name in outer:
         section = section.setdefault(name, {})
         if not isinstance(section, dict):
-            raise PlanError(f"grid: {field} and a field that it lies in cannot both vary")
+            raise PlanError(f"grid: {field} and a field that contains it cannot both vary")
     section[last] = value
 
 
 def _slug(cell: dict[str, str]) -> str:
+    """Return the values of a cell as a part of a folder's name."""
     parts = [f"{name.rpartition('.')[2]}={value}" for name, value in cell.items()]
     return re.sub(r"[^A-Za-z0-9._=,-]", "", "-".join(parts))[:100]

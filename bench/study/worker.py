@@ -1,38 +1,36 @@
-"""The child process of one training of a study."""
+"""The process of one training of a study."""
 
 from __future__ import annotations
 
 from feedbench.bench.signals import stop_on_sigterm
-from feedbench.bench.study.messages import EpochDone, Stopped, Trained, TrainingJob
-from feedbench.bench.training.train import Keep, Watch, train
+from feedbench.bench.study.messages import EpochDone, TrainingDone, TrainingJob, TrainingStopped
+from feedbench.bench.training.callbacks import Callbacks
+from feedbench.bench.training.options import TrainingOptions
+from feedbench.bench.training.train import train
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import Manifest
-from feedbench.trainer.fit import TrainingStopped
+from feedbench.trainer.fit import TrainingStopped as StoppedByRequest
 
 
 def train_one(job: TrainingJob, channel: Channel) -> None:
-    """Train, with an answer for each epoch and the end."""
-    with stop_on_sigterm() as stop:
-        watch = Watch(
-            on_start=lambda position: None,
-            on_epoch=lambda epoch: channel.answer(EpochDone(epoch=epoch)),
-            on_step=lambda step: None,
-            stop=stop,
-        )
+    """Train, and answer with a message for each epoch and one at the end."""
+    with stop_on_sigterm() as should_stop:
         try:
             result = train(
                 job.best,
                 job.recipe,
                 Manifest.read(job.manifest),
                 job.folder,
-                watch=watch,
-                keep=Keep(tensorboard=False),
-                resume=job.resume,
+                callbacks=Callbacks(
+                    on_epoch=lambda epoch: channel.answer(EpochDone(epoch=epoch)),
+                    should_stop=should_stop,
+                ),
+                options=TrainingOptions(tensorboard=False, resume=job.resume),
             )
-        except TrainingStopped:
-            channel.answer(Stopped())
+        except StoppedByRequest:
+            channel.answer(TrainingStopped())
         else:
-            channel.answer(Trained(test_accuracy=result["test"]["accuracy"]))
+            channel.answer(TrainingDone(test_accuracy=result["test"]["accuracy"]))
 
 
 if __name__ == "__main__":

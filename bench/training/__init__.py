@@ -1,1 +1,1 @@
-"""The whole training, its folder, and what is made of it."""
+"""The full training and its results, the choice of a batch size, and prediction."""

@@ -1,9 +1,10 @@
-"""Which batch size fits into memory, and which is as fast as any: each tried in its own process."""
+"""Finds the batch sizes that fit into memory, and the smallest that is as fast as any."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -16,9 +17,9 @@ from feedbench.bench.trials.messages import Message, Service
 from feedbench.loaders import BatchSpec, Manifest
 from feedbench.trainer import Recipe
 
-HEAD_ROOM = 0.1  # share of the memory left free: fragments, another augmentation, a desktop
-NEAR_BEST = 0.98  # of the best rate: a smaller batch that reaches it generalizes no worse
-_COMPLAINTS = (
+HEADROOM = 0.1  # fraction of memory left free: fragmentation, other augmentation, a desktop
+NEAR_BEST = 0.98  # of the best rate: a smaller batch that reaches it generalizes at least as well
+_OUT_OF_MEMORY = (
     "ran out of memory",
     "out of memory",
     "exceeds 10% of free system memory",
@@ -31,7 +32,11 @@ _COMPLAINTS = (
 
 
 class BatchSizeJob(Message):
-    """Train on synthetic images with the spec's batch size, for at least so many seconds."""
+    """Train on synthetic images with the batch size of the spec.
+
+    Attributes:
+        seconds: minimum duration of the timing.
+    """
 
     manifest: Path
     spec: BatchSpec
@@ -39,12 +44,12 @@ class BatchSizeJob(Message):
     seconds: float
 
 
-class Measured(Message):
-    """What the training took.
+class Measurement(Message):
+    """The rate and the memory of a training with one batch size.
 
     Attributes:
-        host_bytes: peak of the process tree.
-        device_bytes: in use on the fullest GPU; None without one.
+        host_bytes: peak memory of the process and its children.
+        device_bytes: memory in use on the fullest GPU; None without one.
     """
 
     images_per_second: float
@@ -52,16 +57,17 @@ class Measured(Message):
     device_bytes: int | None
 
 
-BATCH_SIZE_WORKER = Service("feedbench.bench.training.batch_size_worker", (Measured,))
+BATCH_SIZE_WORKER = Service("feedbench.bench.training.batch_size_worker", (Measurement,))
 
 
-class Tried(BaseModel):
-    """One batch size as measured.
+class SizeResult(BaseModel):
+    """The result for one batch size.
 
     Attributes:
-        fits: it trained with no out-of-memory error and no allocator's warning.
-        device_bytes: in use on the GPU; None without one.
-        why: what speaks against it.
+        fits: whether it trained without an out-of-memory error or an allocator's warning.
+        host_bytes: peak memory of the process and its children.
+        device_bytes: memory in use on the fullest GPU; None without one.
+        why: why it does not fit; None if it does.
     """
 
     batch_size: int
@@ -72,27 +78,46 @@ class Tried(BaseModel):
     why: str | None = None
 
 
-class Sizes(BaseModel):
-    """All that were tried, and the two to choose between.
+class BatchSizes(BaseModel):
+    """The results for all batch sizes, and two recommendations.
 
     Attributes:
-        memory_bytes: what there is, of the GPU, or of the host without one.
-        largest: the largest that fits with head-room.
-        smallest: the smallest whose rate is within 2 % of the best that fits.
+        tried: the results, from small to large.
+        memory_bytes: memory of the GPU; without one, the host's available memory.
+        on_device: whether `memory_bytes` is that of a GPU.
+        largest: the largest batch size that fits and leaves some memory free.
+        smallest: the smallest of these whose rate is within 2 % of the best.
     """
 
-    tried: list[Tried]
+    tried: list[SizeResult]
     memory_bytes: int
     on_device: bool
     largest: int | None
     smallest: int | None
 
 
-def sizes_between(least: int, most: int) -> list[int]:
-    """Powers of two and sums of two neighbouring ones, such as 64, 96, 128, 192, 256, 384."""
-    powers = [2**exponent for exponent in range(most.bit_length() + 1)]
+@dataclass(frozen=True)
+class Memory:
+    """The memory into which a batch must fit.
+
+    Attributes:
+        size_bytes: memory of the GPU; without one, the host's available memory.
+        on_device: whether it is that of a GPU.
+    """
+
+    size_bytes: int
+    on_device: bool
+
+    def used_by(self, result: SizeResult) -> int:
+        """Return the bytes of this memory that a training used; 0 if that is unknown."""
+        return (result.device_bytes if self.on_device else result.host_bytes) or 0
+
+
+def sizes_between(smallest: int, largest: int) -> list[int]:
+    """Return powers of two and sums of two neighbouring ones, such as 64, 96, 128, 192."""
+    powers = [2**exponent for exponent in range(largest.bit_length() + 1)]
     sums = [power + power // 2 for power in powers if power > 1]
-    return sorted(size for size in {*powers, *sums} if least <= size <= most)
+    return sorted(size for size in {*powers, *sums} if smallest <= size <= largest)
 
 
 def try_sizes(
@@ -103,107 +128,108 @@ def try_sizes(
     *,
     seconds: float,
     time_limit: float,
-    on_tried: Callable[[Tried], None],
-) -> Sizes:
-    """Try sizes upwards until one does not fit.
+    on_result: Callable[[SizeResult], None],
+) -> BatchSizes:
+    """Train with each size in its own process until one does not fit.
 
     Args:
-        seconds: least length of each timing.
-        time_limit: seconds that one size may take in all.
+        sizes: batch sizes in ascending order.
+        seconds: minimum duration of each timing.
+        time_limit: seconds after which a size counts as not fitting.
+        on_result: called with each result.
 
     Raises:
-        PlanError: there is no size to try.
+        PlanError: `sizes` is empty.
     """
     if not sizes:
-        raise PlanError("no batch size between --min and --max; widen them")
-    memory, on_device = _memory()
-    tried: list[Tried] = []
+        raise PlanError("no batch size between --min and --max; widen the range")
+    memory = _find_memory()
+    results: list[SizeResult] = []
     with tempfile.TemporaryDirectory(prefix="feedbench-") as folder:
-        kept = Path(folder) / "manifest.parquet"
-        manifest.write(kept)
+        manifest_path = Path(folder) / "manifest.parquet"
+        manifest.write(manifest_path)
         for size in sizes:
-            one = _expected_to_fail(tried, size, memory, on_device)
-            if one is None:
-                sized = spec.model_copy(update={"batch_size": size})
-                job = BatchSizeJob(manifest=kept, spec=sized, recipe=recipe, seconds=seconds)
-                one = _try(job, time_limit)
-            tried.append(one)
-            on_tried(one)
-            if not one.fits:
+            sized = spec.model_copy(update={"batch_size": size})
+            job = BatchSizeJob(manifest=manifest_path, spec=sized, recipe=recipe, seconds=seconds)
+            result = _predict_failure(results, size, memory) or _train_in_child(job, time_limit)
+            results.append(result)
+            on_result(result)
+            if not result.fits:
                 break
-    return choose(tried, memory, on_device)
+    return recommend(results, memory)
 
 
-def choose(tried: list[Tried], memory: int, on_device: bool) -> Sizes:
-    """The two recommendations."""
-    roomy = [
-        one
-        for one in tried
-        if one.fits and (_held(one, on_device) or 0) <= (1 - HEAD_ROOM) * memory
-    ]
-    best = max((one.images_per_second or 0 for one in roomy), default=0)
-    near = [one for one in roomy if (one.images_per_second or 0) >= NEAR_BEST * best]
-    return Sizes(
-        tried=tried,
-        memory_bytes=memory,
-        on_device=on_device,
-        largest=max((one.batch_size for one in roomy), default=None),
-        smallest=min((one.batch_size for one in near), default=None),
+def recommend(results: list[SizeResult], memory: Memory) -> BatchSizes:
+    """Choose the largest size that leaves some memory free, and the smallest that is as fast."""
+    limit = (1 - HEADROOM) * memory.size_bytes
+    fitting = [result for result in results if result.fits and memory.used_by(result) <= limit]
+    best = max((result.images_per_second or 0 for result in fitting), default=0)
+    fast = [result for result in fitting if (result.images_per_second or 0) >= NEAR_BEST * best]
+    return BatchSizes(
+        tried=results,
+        memory_bytes=memory.size_bytes,
+        on_device=memory.on_device,
+        largest=max((result.batch_size for result in fitting), default=None),
+        smallest=min((result.batch_size for result in fast), default=None),
     )
 
 
-def _held(one: Tried, on_device: bool) -> int | None:
-    return one.device_bytes if on_device else one.host_bytes
-
-
-def _memory() -> tuple[int, bool]:
-    """Bytes of the smallest GPU, or of what the host has free; and whether it is a GPU's."""
+def _find_memory() -> Memory:
+    """Return the memory of the smallest GPU, or the host's available memory without one."""
     import pynvml
 
-    gpus = [int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for _, handle in find_gpus()]
-    return (min(gpus), True) if gpus else (available_memory(), False)
+    sizes = [int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for _, handle in find_gpus()]
+    return Memory(min(sizes), True) if sizes else Memory(available_memory(), False)
 
 
-def _expected_to_fail(tried: list[Tried], size: int, memory: int, on_device: bool) -> Tried | None:
-    """Host memory that is known to be too little is not tried: it is others' as well."""
-    if on_device or len(tried) < 2:
+def _predict_failure(results: list[SizeResult], size: int, memory: Memory) -> SizeResult | None:
+    """Extrapolate the host memory; return a result if it will not suffice.
+
+    Such a size is not tried, since other processes need the host's memory too.
+    """
+    if memory.on_device or len(results) < 2:
         return None
-    one, other = tried[-2:]
-    slope = ((other.host_bytes or 0) - (one.host_bytes or 0)) / (other.batch_size - one.batch_size)
-    need = (other.host_bytes or 0) + slope * (size - other.batch_size)
-    if need <= memory:
+    (first_size, first_bytes), (second_size, second_bytes) = (
+        (result.batch_size, memory.used_by(result)) for result in results[-2:]
+    )
+    bytes_per_image = (second_bytes - first_bytes) / (second_size - first_size)
+    required = second_bytes + bytes_per_image * (size - second_size)
+    if required <= memory.size_bytes:
         return None
-    why = f"would need about {need / 1e9:.1f} GB of the {memory / 1e9:.1f} GB that are free"
-    return Tried(batch_size=size, fits=False, why=f"not tried: {why}")
+    why = (
+        f"not tried: it would need about {required / 1e9:.1f} GB, but only "
+        f"{memory.size_bytes / 1e9:.1f} GB are available"
+    )
+    return SizeResult(batch_size=size, fits=False, why=why)
 
 
-def _try(job: BatchSizeJob, time_limit: float) -> Tried:
+def _train_in_child(job: BatchSizeJob, time_limit: float) -> SizeResult:
     size = job.spec.batch_size
-    # Log level 1 shows allocators' warnings; memory that is taken at once would say nothing.
+    # Log level 1 shows the allocators' warnings. Without growth, TensorFlow takes all of the GPU's
+    # memory at once, and how much it needs would be unknown.
     environment = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    answer: Measurement | TrialError
     with Child(BATCH_SIZE_WORKER, job, environment=environment) as child:
         try:
-            answer: Measured | TrialError = child.wait_for(
-                Measured, time_limit, f"batch size {size}"
-            )
+            answer = child.wait_for(Measurement, time_limit, f"batch size {size}")
         except TrialError as error:
             answer = error
-    return outcome(size, answer, child.errors)
+    return size_result(size, answer, child.errors)
 
 
-def outcome(size: int, answer: Measured | TrialError, errors: str) -> Tried:
-    """What a child's answer or its end, and its standard error, say of a batch size."""
-    complaint = next(complaints(errors), None)
+def size_result(size: int, answer: Measurement | TrialError, stderr: str) -> SizeResult:
+    """Judge a batch size by the answer of its process, or the lack of one, and its stderr."""
+    warning = next(memory_warnings(stderr), None)
     if isinstance(answer, TrialError):
-        # Of a child that died, what the allocator last said explains more than the signal.
-        cause = complaint if isinstance(answer, ChildDied) else None
-        return Tried(batch_size=size, fits=False, why=cause or str(answer))
-    why = f"allocator's warning: {complaint}" if complaint else None
-    return Tried(batch_size=size, fits=complaint is None, why=why, **dict(answer))
+        # If the process died, the allocator's last message explains more than the signal.
+        cause = warning if isinstance(answer, ChildDied) else None
+        return SizeResult(batch_size=size, fits=False, why=cause or str(answer))
+    why = f"warning of an allocator: {warning}" if warning else None
+    return SizeResult(batch_size=size, fits=warning is None, why=why, **dict(answer))
 
 
-def complaints(errors: str) -> Iterator[str]:
-    """Lines of standard error in which an allocator or the system is short of memory."""
-    for line in errors.splitlines():
-        if any(words in line.lower() for words in _COMPLAINTS):
+def memory_warnings(stderr: str) -> Iterator[str]:
+    """Yield the lines of stderr that report a lack of memory."""
+    for line in stderr.splitlines():
+        if any(words in line.lower() for words in _OUT_OF_MEMORY):
             yield line.strip()[:200]

@@ -1,4 +1,4 @@
-"""Measures this machine's accelerator: the real trainer, fed so that it never waits."""
+"""Measures this machine's accelerator with the real trainer on synthetic images."""
 
 from __future__ import annotations
 
@@ -25,10 +25,17 @@ _CLASSES = 1000
 def calibrate(
     spec: BatchSpec, recipe: Recipe, timing: Timing, folder: Path, report: OnEvent
 ) -> tuple[Trial, Estimate]:
-    """The trainer's own rate, images a second, and its record, which is kept in the folder.
+    """Measure the rate of the trainer when it never waits for data.
+
+    Args:
+        folder: gets the raw record.
+        report: called with the events of the trial.
+
+    Returns:
+        The record of the trial, and its rate in images per second.
 
     Raises:
-        TrialError: it could not be measured; the text says why.
+        TrialError: the trainer failed.
         RecordError: the folder cannot be written.
     """
     plan = Plan(
@@ -40,7 +47,7 @@ def calibrate(
         failures=Failures(),
         pixels=PixelCheck(images=0),
     )
-    (trial,) = run(plan, made_up_rows(spec.batch_size * 4), folder, report)
+    (trial,) = run(plan, placeholder_manifest(spec.batch_size * 4), folder, report)
     if trial.error is not None:
         raise TrialError(trial.error)
     return trial, median_interval([block.images_per_second for block in trial.blocks])
@@ -49,8 +56,14 @@ def calibrate(
 def as_profile(
     spec: BatchSpec, recipe: Recipe, rate: Estimate, blocks: int, facts: dict[str, Any]
 ) -> Accelerator:
-    """What was measured, with its conditions."""
+    """Return a measured rate, with the conditions of its measurement, as an accelerator profile.
+
+    Args:
+        blocks: number of blocks of which `rate` is the median.
+        facts: of this machine, from `environment`.
+    """
     versions = facts["packages"]
+    precision = recipe.mixed_precision
     return Accelerator(
         device=device_of(facts),
         images_per_second=round(rate.value, 1),
@@ -58,9 +71,7 @@ def as_profile(
         image_size=spec.image_size,
         network=recipe.network,
         alpha=recipe.alpha,
-        precision="float32"
-        if recipe.mixed_precision == "none"
-        else f"mixed {recipe.mixed_precision}",
+        precision="float32" if precision == "none" else f"mixed {precision}",
         source=(
             f"feedbench calibrate, median of {blocks} blocks {rate:.1f} [95 %], "
             f"{facts['keras_backend']} backend, TensorFlow {versions['tensorflow']}, Keras "
@@ -70,14 +81,14 @@ def as_profile(
 
 
 def device_of(facts: dict[str, Any]) -> str:
-    """The GPU that the trainer takes, or the processor where there is none."""
+    """Return the name of the GPU that the trainer uses, or of the processor without one."""
     if facts["gpus"]:
         return str(facts["gpus"][0])
     return f"{facts['cores']} cores of {facts['processor']}"
 
 
-def made_up_rows(count: int) -> Manifest:
-    """A manifest whose files nobody reads."""
+def placeholder_manifest(count: int) -> Manifest:
+    """Return a manifest of files that do not exist, for a loader that reads no files."""
     columns: dict[str, Any] = {
         "path": pa.array([b"made up"] * count, pa.binary()),
         "label": pa.array(np.arange(count) % _CLASSES, pa.int32()),

@@ -1,9 +1,9 @@
-"""Two trainings side by side, on the same test images."""
+"""Compares two trainings on the same test images."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -12,14 +12,22 @@ from feedbench.bench.analysis.estimate import Proportion
 from feedbench.bench.analysis.stats import CONFIDENCE
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import TRAINING, read_training
-from feedbench.bench.training.predictions import Said, read_predictions
-from feedbench.bench.training.rate_check import RateCheck
+from feedbench.bench.training.predictions import LabelledPrediction, read_predictions
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
 
 MARGIN = 0.01  # "within 1 % absolute"
+Predictions = dict[str, LabelledPrediction]
 
 
-class Side(BaseModel):
-    """One of the two runs."""
+class TrainingSummary(BaseModel):
+    """One of the two trainings.
+
+    Attributes:
+        accuracy: on the test images, with its Wilson interval.
+        recall: of each class, with its Wilson interval.
+        train_s: seconds of all epochs, validation not counted.
+        description: network, image size, weights and optimizer.
+    """
 
     folder: str
     accuracy: Proportion
@@ -31,18 +39,21 @@ class Side(BaseModel):
 
 
 class Comparison(BaseModel):
-    """What `compare-training` tells.
+    """Two trainings, and the difference between their accuracies.
 
     Attributes:
-        difference: accuracy of the first less that of the second, paired by image.
-        only_first, only_second: images that one of them alone has right.
-        p_value: McNemar's exact test: how likely so uneven a split is, were both as good.
-        within: whether the difference lies within 0.01; None: cannot tell.
+        images: test images.
+        difference: accuracy of the first minus that of the second, paired by image.
+        only_first: images that only the first classifies correctly.
+        only_second: images that only the second classifies correctly.
+        p_value: p-value of McNemar's exact test.
+        within: whether the difference lies within ±0.01; None if the images cannot tell.
+        text: the answer as a sentence.
     """
 
     images: int
-    first: Side
-    second: Side
+    first: TrainingSummary
+    second: TrainingSummary
     difference: Proportion
     only_first: int
     only_second: int
@@ -52,104 +63,116 @@ class Comparison(BaseModel):
 
 
 def compare_training(first: Path, second: Path) -> Comparison:
-    """Compare two runs by what they said of each test image.
+    """Compare two trainings by their predictions for each test image.
+
+    Args:
+        first: folder of a training.
+        second: folder of the other one.
 
     Raises:
-        RecordError: a folder is not a finished training's, or the test images differ.
+        RecordError: a folder does not hold a finished training, or the test images differ.
     """
-    one, other = read_predictions(first), read_predictions(second)
-    _check_same_images(first, second, one, other)
-    only_first = sum(said.right and not other[path].right for path, said in one.items())
-    only_second = sum(said.right and not one[path].right for path, said in other.items())
-    difference = paired_difference(only_first, only_second, len(one))
+    predictions, others = read_predictions(first), read_predictions(second)
+    _check_same_images(first, second, predictions, others)
+    correct = {path for path, prediction in predictions.items() if prediction.correct}
+    others_correct = {path for path, prediction in others.items() if prediction.correct}
+    only_first, only_second = len(correct - others_correct), len(others_correct - correct)
+    images = len(predictions)
+    difference = paired_difference(only_first, only_second, images)
     p_value = mcnemar(only_first, only_second)
     within = is_within(difference, p_value)
     answer = {True: "yes", False: "no", None: "cannot tell"}[within]
     return Comparison(
-        images=len(one),
-        first=_side(first, one),
-        second=_side(second, other),
+        images=images,
+        first=_summary(first, predictions),
+        second=_summary(second, others),
         difference=difference,
         only_first=only_first,
         only_second=only_second,
         p_value=p_value,
         within=within,
-        text=f"within 1 % absolute: {answer} (difference {difference:+.1%} on {len(one):,} images)",
+        text=f"within 1 % absolute: {answer} (difference {difference:+.1%} on {images:,} images)",
     )
 
 
 def _check_same_images(
-    first: Path, second: Path, one: dict[str, Said], other: dict[str, Said]
+    first: Path, second: Path, predictions: Predictions, others: Predictions
 ) -> None:
-    for path in one.keys() ^ other.keys():
-        missing = second if path in one else first
+    for path in predictions.keys() ^ others.keys():
+        folder = second if path in predictions else first
         raise RecordError(
-            f"{missing}: test images differ: it has no {path}; compare runs of the same data"
+            f"{folder}: the test images differ: {path} is missing; compare trainings with the "
+            "same data"
         )
-    for path, said in one.items():
-        if said.label != other[path].label:
+    for path, prediction in predictions.items():
+        if prediction.label != others[path].label:
             raise RecordError(
-                f"{second}: test images differ: {path} is {other[path].label!r}, not "
-                f"{said.label!r}; compare runs of the same data"
+                f"{second}: the test images differ: {path} is labelled {others[path].label!r} "
+                f"instead of {prediction.label!r}; compare trainings with the same data"
             )
 
 
-def wilson(right: int, images: int) -> Proportion:
-    """A proportion with its Wilson interval."""
+def wilson(successes: int, total: int) -> Proportion:
+    """Return a proportion with its Wilson interval."""
     from scipy.stats import binomtest
 
-    interval = binomtest(right, images).proportion_ci(CONFIDENCE, method="wilson")
-    return Proportion(value=right / images, low=float(interval.low), high=float(interval.high))
+    interval = binomtest(successes, total).proportion_ci(CONFIDENCE, method="wilson")
+    return Proportion(value=successes / total, low=float(interval.low), high=float(interval.high))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """The exact test's p: of images that one alone has right, is each as often the one?"""
+    """Return the p-value of McNemar's exact test.
+
+    It is the probability of a split at least as uneven as this if both were equally good.
+    """
     from scipy.stats import binomtest
 
-    apart = only_first + only_second
-    return float(binomtest(only_first, apart).pvalue) if apart else 1.0
+    discordant = only_first + only_second
+    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
 def paired_difference(only_first: int, only_second: int, images: int) -> Proportion:
-    """Difference of two shares of the same images.
+    """Return the difference of two proportions of the same images, with its interval.
 
     Source: Newcombe's simplest proposal after Agresti and Min, 2005: half an image is added to
-    each of the four cells, without which runs that agree throughout would have no spread at all.
+    each of the four cells. Without it, two trainings that agree on every image would have an
+    interval of width zero.
     """
     from scipy.stats import norm
 
     b, c, n = only_first + 0.5, only_second + 0.5, images + 2.0
     middle = (b - c) / n
-    spread = math.sqrt(b + c - (b - c) ** 2 / n) / n
-    reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * spread
-    value = (only_first - only_second) / images
-    return Proportion(value=value, low=max(-1.0, middle - reach), high=min(1.0, middle + reach))
+    standard_error = math.sqrt(b + c - (b - c) ** 2 / n) / n
+    half_width = float(norm.ppf(0.5 + CONFIDENCE / 2)) * standard_error
+    return Proportion(
+        value=(only_first - only_second) / images,
+        low=max(-1.0, middle - half_width),
+        high=min(1.0, middle + half_width),
+    )
 
 
 def is_within(difference: Proportion, p_value: float) -> bool | None:
-    """Yes where all of the interval is within the margin, no where none is; else None.
+    """Return True if the whole interval is within the margin, False if none of it, else None.
 
-    No also asks for the exact test's word: on a few images the interval is too narrow.
+    False also requires a significant exact test: on a few images the interval is too narrow.
     """
     if difference.low >= -MARGIN and difference.high <= MARGIN:
         return True
-    apart = difference.high < -MARGIN or difference.low > MARGIN
-    return False if apart and p_value < 1 - CONFIDENCE else None
+    outside = difference.high < -MARGIN or difference.low > MARGIN
+    return False if outside and p_value < 1 - CONFIDENCE else None
 
 
-def _side(folder: Path, said: dict[str, Said]) -> Side:
+def _summary(folder: Path, predictions: Predictions) -> TrainingSummary:
     result = read_training(folder / TRAINING)
-    epochs, achieved = result["epochs"], RateCheck.model_validate(result["promise"]).achieved
+    epochs = result["epochs"]
+    achieved = RateCheck.model_validate(result[RATE_CHECK_KEY]).achieved
     recipe, spec = result["recipe"], result["spec"]
-    # The one epoch of a run that has no other must do, though it holds the tracing.
+    # After a single epoch there is no other rate than this one, although it includes the tracing.
     rate = achieved.value if achieved else epochs[-1]["images"] / epochs[-1]["train_s"]
-    return Side(
+    return TrainingSummary(
         folder=str(folder),
-        accuracy=_right(said.values()),
-        recall={
-            name: _right(one for one in said.values() if one.label == name)
-            for name in sorted({one.label for one in said.values()})
-        },
+        accuracy=_accuracy(predictions.values()),
+        recall=_recall(predictions.values()),
         train_s=sum(epoch["train_s"] for epoch in epochs),
         images_per_second=rate,
         epochs=len(epochs),
@@ -158,6 +181,12 @@ def _side(folder: Path, said: dict[str, Said]) -> Side:
     )
 
 
-def _right(said: Iterable[Said]) -> Proportion:
-    right = [one.right for one in said]
-    return wilson(sum(right), len(right))
+def _accuracy(predictions: Collection[LabelledPrediction]) -> Proportion:
+    return wilson(sum(prediction.correct for prediction in predictions), len(predictions))
+
+
+def _recall(predictions: Collection[LabelledPrediction]) -> dict[str, Proportion]:
+    return {
+        label: _accuracy([prediction for prediction in predictions if prediction.label == label])
+        for label in sorted({prediction.label for prediction in predictions})
+    }

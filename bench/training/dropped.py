@@ -1,4 +1,4 @@
-"""The images that a training passed over, kept as they fail: one that goes on leaves them out."""
+"""dropped.jsonl: the training images that could not be read; a resumed training skips them."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ DROPPED = "dropped.jsonl"
 _FIELDS = ("path", "row", "decoder", "reason")
 
 
-def read_drops(folder: Path) -> list[ImageError]:
-    """What was passed over before.
+def read_dropped(folder: Path) -> list[ImageError]:
+    """Read the images that an earlier run dropped; an empty list if there is no file.
 
     Raises:
-        RecordError: the file is not one of these.
+        RecordError: the file is not one that `DroppedLog` wrote.
     """
     path = folder / DROPPED
     if not path.exists():
         return []
-    # A line that a kill cut in half is of a file that will fail again.
+    # The last line may be incomplete after a kill. Its file will fail again.
     lines = path.read_bytes().split(b"\n")[:-1]
     try:
-        values = [json.loads(line) for line in lines]
-        return [ImageError(*(one[name] for name in _FIELDS)) for one in values]
+        records = [json.loads(line) for line in lines]
+        return [ImageError(*(record[name] for name in _FIELDS)) for record in records]
     except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path}: not images that were passed over: {error}") from error
+        raise RecordError(f"{path}: not a list of dropped images: {error}") from error
 
 
-class Drops:
-    """Keeps what a stream drops from now on."""
+class DroppedLog:
+    """Appends the images that a stream drops to dropped.jsonl."""
 
     def __init__(self, folder: Path, stream: Stream) -> None:
+        """Images that the stream has already dropped are taken to be in the file."""
         self._path = folder / DROPPED
         self._stream = stream
-        self._kept = len(stream.dropped)
+        self._written = len(stream.dropped)
 
-    def keep(self) -> None:
-        """Write what is new; costs nothing where there is nothing."""
-        new = self._stream.dropped[self._kept :]
+    def update(self) -> None:
+        """Append the images dropped since the last call; cheap if there are none."""
+        new = self._stream.dropped[self._written :]
         if not new:
             return
-        self._kept += len(new)
+        self._written += len(new)
         with self._path.open("a") as file:
-            for fault in new:
-                values = {name: getattr(fault, name) for name in _FIELDS}
-                file.write(json.dumps(values) + "\n")
+            for error in new:
+                record = {name: getattr(error, name) for name in _FIELDS}
+                file.write(json.dumps(record) + "\n")

@@ -1,4 +1,4 @@
-"""The folder of a training: what it began with, whether it can be written, how to go on in it."""
+"""The folder of a training: its configuration, its result, and checks before it is written to."""
 
 from __future__ import annotations
 
@@ -13,50 +13,54 @@ from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.loaders import Manifest
 from feedbench.trainer import Recipe
 
 RECIPE = "recipe.toml"
 LOADER = "loader.toml"
+CLASSES = "classes.json"
+MODEL = "model.keras"
 TRAINING = "training.json"
-_ROOM = 3  # checkpoints: the last one, the next one beside it, and the models of the same weights
+DIVERGED = "diverged.json"
+_CHECKPOINTS = 3  # the last one, the next one beside it, and the models with the same weights
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe from a TOML file.
+    """Read a recipe from a TOML file.
 
     Raises:
-        PlanError: it cannot be read, or a field is not valid; the text names file and field.
+        PlanError: the file cannot be read, or a field is not valid.
     """
     return parse_model(Recipe, read_toml(path), str(path))
 
 
-def write_beginning(folder: Path, best: Best, recipe: Recipe) -> None:
-    """Keep what the run is: its recipe, and its loader with settings and spec."""
+def write_config(folder: Path, best: Best, recipe: Recipe) -> None:
+    """Write what is trained: the recipe, and the loader with its settings and batch spec."""
     write_text(folder / RECIPE, tomli_w.dumps(recipe.model_dump(mode="json")))
     write_text(folder / LOADER, tomli_w.dumps(best.model_dump(mode="json", exclude_none=True)))
 
 
-def read_beginning(folder: Path) -> tuple[Best, Recipe]:
-    """What `write_beginning` kept, of a run that is not finished.
+def read_config_to_resume(folder: Path) -> tuple[Best, Recipe]:
+    """Read what an unfinished training was started with.
 
     Raises:
-        RecordError: no training began here, it is finished, or the folder cannot be written.
-        PlanError: a file of it is not valid any more.
+        RecordError: no training was started here, it is finished, or the folder is not writable.
+        PlanError: one of its files is not valid.
     """
     if not (folder / RECIPE).exists():
         raise RecordError(f"{folder}: no {RECIPE}; give the folder of a training to --resume")
     if (folder / TRAINING).exists():
-        raise RecordError(f"{folder}: this training is finished; begin a new one without --resume")
+        raise RecordError(f"{folder}: this training is finished; start a new one without --resume")
     check_writable(folder)
     return read_best(folder / LOADER), read_recipe(folder / RECIPE)
 
 
 def read_training(path: Path) -> dict[str, Any]:
-    """What training.json holds; `per_class` and `dropped` are empty in the oldest records.
+    """Read training.json; `per_class` and `dropped` are empty in the oldest records.
 
     Raises:
-        RecordError: there is no such file, or it is not of a training.
+        RecordError: there is no such file, or it is not the result of a training.
     """
     try:
         result: dict[str, Any] = json.loads(path.read_text())
@@ -65,55 +69,62 @@ def read_training(path: Path) -> dict[str, Any]:
             f"{path}: {error.strerror}; give the folder of a finished training"
         ) from error
     except ValueError as error:
-        raise RecordError(f"{path}: not a training's result: {error}") from error
-    missing = [name for name in ("epochs", "promise", "recipe", "spec") if name not in result]
+        raise RecordError(f"{path}: not the result of a training: {error}") from error
+    required = ("epochs", RATE_CHECK_KEY, "recipe", "spec")
+    missing = [name for name in required if name not in result]
     if missing:
         raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
     return {"per_class": [], "dropped": [], **result}
 
 
 def check_writable(folder: Path) -> None:
-    """Say now what would otherwise be found out after the first epoch.
+    """Check that files can be created, before hours of training depend on it.
 
     Raises:
-        RecordError: no file can be made in the folder.
+        RecordError: the folder is not writable.
     """
     probe = folder / ".probe"
     write_text(probe, "")
     probe.unlink()
 
 
-def check_room(folder: Path, checkpoint_bytes: int) -> None:
-    """Say now when the disk is too full for the checkpoints.
+def check_disk_space(folder: Path, checkpoint_bytes: int) -> None:
+    """Check that checkpoints and models will fit on the disk.
 
     Raises:
-        RecordError: it is.
+        RecordError: they will not.
     """
-    need, free = _ROOM * checkpoint_bytes, shutil.disk_usage(folder).free
-    if need > free:
+    required, free = _CHECKPOINTS * checkpoint_bytes, shutil.disk_usage(folder).free
+    if required > free:
         raise RecordError(
-            f"{folder}: checkpoints need about {need / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are "
-            "free; make room or name another folder by --out"
+            f"{folder}: checkpoints need about {required / 1e6:,.0f} MB, but only "
+            f"{free / 1e6:,.0f} MB are free; free some space or name another folder with --out"
         )
 
 
-def identity(best: Best, recipe: Recipe, rows: Manifest) -> dict[str, Any]:
-    """What must be the same for a run to go on: the rows of the training images above all."""
+def run_identity(best: Best, recipe: Recipe, train_images: Manifest) -> dict[str, Any]:
+    """Return what must be unchanged when a training resumes; stored in its checkpoints."""
     return {
-        "training images": rows.fingerprint(),
+        "training images": train_images.fingerprint(),
         LOADER: best.model_dump(mode="json", include={"loader", "settings", "spec"}),
         RECIPE: recipe.model_dump(mode="json"),
     }
 
 
-def check_same(folder: Path, here: dict[str, Any], there: dict[str, Any]) -> None:
-    """Refuse to go on with what the checkpoint is not of.
+def check_same_run(folder: Path, current: dict[str, Any], saved: dict[str, Any]) -> None:
+    """Check that the checkpoint belongs to this training.
+
+    Args:
+        current: the `run_identity` of the training to resume.
+        saved: the `run_identity` stored in the checkpoint.
 
     Raises:
-        RecordError: something differs; the text names it.
+        RecordError: they differ; the message names what differs.
     """
-    for name, value in here.items():
-        if there.get(name) != value:
+    for name, value in current.items():
+        if saved.get(name) != value:
+            differ = "differ" if name == "training images" else "differs"
             raise RecordError(
-                f"{folder}: {name} is not what this run began with; put it back or begin anew"
+                f"{folder}: {name} {differ} from what this training was started with; undo the "
+                "change, or start a new training"
             )

@@ -1,30 +1,36 @@
-"""The model card: what was trained on what, how, and how well, for those who get the model."""
+"""MODEL_CARD.md: what a model takes and returns, how it was trained, and how well it does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.loaders.augment import UNCHANGED
 from feedbench.trainer import Recipe
 
 MODEL_CARD = "MODEL_CARD.md"
+_SPLITS = ("train", "validation", "test")
 
 
 def model_card(result: dict[str, Any]) -> str:
-    """Markdown from what training.json holds."""
+    """Return the model card as Markdown.
+
+    Args:
+        result: the contents of training.json.
+    """
     parts = [
         f"# {result['recipe']['network']}, {len(result['classes'])} classes",
-        _what(result),
+        _usage(result),
         "## Results",
         _results(result),
         "## Data",
-        _table(("class", "train", "validation", "test"), _counts(result)),
+        _table(("class", *_SPLITS), _counts(result)),
         _sampling(result),
         "## Input pipeline",
         _pipeline(result),
         "## Recipe",
-        "Fields that are not at their default are bold.",
+        "Fields that differ from their default are bold.",
         _table(("field", "value"), _recipe(result["recipe"])),
         "## Trained on",
         _table(("", ""), _machine(result["environment"])),
@@ -32,13 +38,14 @@ def model_card(result: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _what(result: dict[str, Any]) -> str:
-    low_high, size = result["spec"]["value_range"], result["spec"]["image_size"]
+def _usage(result: dict[str, Any]) -> str:
+    spec = result["spec"]
+    size = spec["image_size"]
     return (
-        f"`model.keras` takes RGB pixels of 0 to 255, {size} × {size}, brings them into the range "
-        f"{low_high} itself, and gives one share for each class in the order of `classes.json`. "
-        f"Images are resized by `{result['spec']['resize']}` with the filter "
-        f"`{result['spec']['interpolation']}`; `feedbench predict model.keras FILES` does all that."
+        f"`model.keras` takes RGB pixels of 0 to 255, {size} × {size}, scales them to the range "
+        f"{spec['value_range']} itself, and returns one probability per class, in the order of "
+        f"`classes.json`. Images are resized by `{spec['resize']}` with the filter "
+        f"`{spec['interpolation']}`; `feedbench predict model.keras FILES` does all of this."
     )
 
 
@@ -60,35 +67,39 @@ def _results(result: dict[str, Any]) -> str:
         for line in result["per_class"]
     ]
     table = _table(("class", "test images", "recall", "precision"), rows)
-    pictures = "![Learning curves](learning-curves.png)\n\n![Confusion matrix](confusion.png)"
-    return "\n".join(lines) + f"\n\n{table}\n\n{pictures}"
+    plots = "![Learning curves](learning-curves.png)\n\n![Confusion matrix](confusion.png)"
+    return "\n".join(lines) + f"\n\n{table}\n\n{plots}"
 
 
 def _counts(result: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
     images = result["images"]
     for name in result["classes"]:
-        yield (name, *(images[split][name] for split in ("train", "validation", "test")))
-    yield ("**all**", *(sum(images[split].values()) for split in ("train", "validation", "test")))
+        yield (name, *(images[split][name] for split in _SPLITS))
+    yield ("**all**", *(sum(images[split].values()) for split in _SPLITS))
 
 
 def _sampling(result: dict[str, Any]) -> str:
-    """What an epoch makes of the training images."""
+    """Return a paragraph on how an epoch is made of the training images."""
     spec, counts = result["spec"], result["images_an_epoch"]
-    told = [f"An epoch has {sum(counts.values()):,} images"]
+    balance = ""
     if spec["balance"]:
-        each = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        told.append(f" (balance {spec['balance']:g}: {each})")
-    plain = UNCHANGED.model_dump(mode="json")
-    changes = {name: value for name, value in spec["augment"].items() if value != plain[name]}
-    drawn = ", ".join(f"{name} {value}" for name, value in changes.items()) or "none"
-    return "".join(told) + f". Augmentation: {drawn}."
+        per_class = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        balance = f" (balance {spec['balance']:g}: {per_class})"
+    default = UNCHANGED.model_dump(mode="json")
+    augment = [
+        f"{name} {value}" for name, value in spec["augment"].items() if value != default[name]
+    ]
+    return (
+        f"An epoch has {sum(counts.values()):,} images{balance}. Augmentation: "
+        f"{', '.join(augment) or 'none'}."
+    )
 
 
 def _pipeline(result: dict[str, Any]) -> str:
     settings = ", ".join(f"{name}={value}" for name, value in result["settings"].items())
     return (
         f"Loader `{result['loader']}` ({settings or 'default settings'}), batches of "
-        f"{result['spec']['batch_size']}. {result['promise']['text']}"
+        f"{result['spec']['batch_size']}. {result[RATE_CHECK_KEY]['text']}"
     )
 
 
@@ -105,12 +116,12 @@ def _machine(facts: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield from (facts["packages"] | {"python": facts["python"]}).items()
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.1%}"
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{fraction:.1%}"
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
+def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 

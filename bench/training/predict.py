@@ -1,4 +1,4 @@
-"""What a saved model says of image files."""
+"""Predicts the classes of image files with a saved model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from feedbench.loaders.errors import printable
 from feedbench.loaders.images.pillow import picture as open_picture
 from feedbench.loaders.images.pillow import reason
 
-_MAGIC_BYTES = 16  # that tell a JPEG XL
+_SIGNATURE_BYTES = 16  # enough to recognize JPEG XL
 
 
 class Prediction(BaseModel):
-    """What the model says of one file, or why it could not be read."""
+    """The predicted class of one file with its probability, or why the file cannot be read."""
 
     path: str
     predicted: str | None = None
@@ -31,53 +31,61 @@ class Prediction(BaseModel):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A saved model with its classes and the shape of the pictures that it was trained on."""
+    """A saved model.
+
+    Attributes:
+        model: a Keras model that takes pixels of 0 to 255 and returns class probabilities.
+        classes: class names in the order of the model's output.
+        spec: how an image becomes the model's input: size, filter, orientation, background.
+    """
 
     model: Any
     classes: list[str]
     spec: BatchSpec
 
-    def __call__(self, paths: Iterable[str]) -> Iterator[Prediction]:
-        """What it says of each file, in order."""
+    def predict(self, paths: Iterable[str]) -> Iterator[Prediction]:
+        """Yield a prediction for each file, in order."""
         for path in paths:
-            yield self._one(path)
+            yield self._predict_file(path)
 
-    def _one(self, path: str) -> Prediction:
+    def _predict_file(self, path: str) -> Prediction:
         try:
-            pixels = picture(path, self.spec)
+            pixels = read_pixels(path, self.spec)
         except MemoryError:
             raise
-        except Exception as error:  # each of Pillow's formats fails in ways of its own
-            why = f"{printable(path)}: Pillow cannot read it: {reason(error)}"
-            return Prediction(path=path, error=why)
-        shares = np.asarray(self.model(pixels[None], training=False))[0]
-        best = int(shares.argmax())
-        return Prediction(path=path, predicted=self.classes[best], probability=float(shares[best]))
+        except Exception as error:  # every format of Pillow has its own exceptions
+            message = f"{printable(path)}: Pillow cannot read it: {reason(error)}"
+            return Prediction(path=path, error=message)
+        probabilities = np.asarray(self.model(pixels[None], training=False))[0]
+        best = int(probabilities.argmax())
+        return Prediction(
+            path=path, predicted=self.classes[best], probability=float(probabilities[best])
+        )
 
 
 def load_classifier(path: Path) -> Classifier:
-    """A model that `feedbench train` saved.
+    """Load a model that `feedbench train` saved.
 
     Raises:
-        RecordError: the file has no classes in it.
-        TrainerError: it cannot be read.
+        RecordError: the file does not contain the classes.
+        TrainerError: the file cannot be read.
     """
     from feedbench.trainer.saved_model import load_model, read_facts
 
-    facts = read_facts(path)
-    if facts is None or "classes" not in facts:
+    metadata = read_facts(path)
+    if metadata is None or "classes" not in metadata:
         raise RecordError(
             f"{path}: no classes in it; give the model.keras or best.keras of a training"
         )
-    classes = list(facts.pop("classes"))
-    return Classifier(load_model(path), classes, parse_spec(facts))
+    classes = list(metadata.pop("classes"))
+    return Classifier(load_model(path), classes, parse_spec(metadata))
 
 
-def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:
-    """One file's pixels of 0 to 255 as training saw them, float32 `[side, side, 3]`.
+def read_pixels(path: str, spec: BatchSpec) -> NDArray[np.float32]:
+    """Read an image as in training; return pixels of 0 to 255, float32 `[side, side, 3]`.
 
     Raises:
-        Exception: whatever the decoder has to say of a file that it cannot read.
+        Exception: any error of the decoder.
     """
     from keras.utils import img_to_array
 
@@ -86,7 +94,6 @@ def picture(path: str, spec: BatchSpec) -> NDArray[np.float32]:
     from feedbench.loaders.images.tensorflow import jxl_picture
 
     with Path(path).open("rb") as file:
-        beyond_pillow = is_jxl(file.read(_MAGIC_BYTES))
-    image = jxl_picture(path, spec) if beyond_pillow else open_picture(path, spec)
-    image = fitted(image, spec)
-    return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
+        is_jpeg_xl = is_jxl(file.read(_SIGNATURE_BYTES))  # which Pillow cannot read
+    image = jxl_picture(path, spec) if is_jpeg_xl else open_picture(path, spec)
+    return img_to_array(fitted(image, spec), dtype="float32")  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What a trained model says of each test image: predictions.csv, and what follows from it."""
+"""predictions.csv: the class that a trained model predicts for each test image."""
 
 from __future__ import annotations
 
@@ -27,30 +27,37 @@ _COLUMNS = ("path", "label", "predicted", "probability")
 
 @dataclass
 class Predictions:
-    """Rows of a split with their true and their predicted class, and its share."""
+    """Predictions collected batch by batch.
+
+    Attributes:
+        rows: manifest row of each image.
+        labels: true class of each image.
+        predicted: class with the highest probability.
+        probability: the probability of that class.
+    """
 
     rows: list[NDArray[np.int64]] = field(default_factory=list)
     labels: list[NDArray[np.int32]] = field(default_factory=list)
     predicted: list[NDArray[np.int64]] = field(default_factory=list)
     probability: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def gathered(self, trainer: Trainer, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches as they come, each classified on the way."""
-        for batch, shares in trainer.probabilities(batches):
+    def collect(self, trainer: Trainer, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Predict each batch, add it to the collection, and yield it."""
+        for batch, probabilities in trainer.probabilities(batches):
             self.rows.append(batch.rows)  # type: ignore[attr-defined]
             self.labels.append(np.asarray(batch.labels))
-            self.predicted.append(shares.argmax(-1))
-            self.probability.append(shares.max(-1))
+            self.predicted.append(probabilities.argmax(-1))
+            self.probability.append(probabilities.max(-1))
             yield batch  # type: ignore[misc]
 
     def confusion(self, classes: int) -> NDArray[np.int64]:
-        """Images by true class (first axis) and predicted class, `[classes, classes]`."""
+        """Return image counts by true class (rows) and predicted class, `[classes, classes]`."""
         counts = np.zeros((classes, classes), np.int64)
         np.add.at(counts, (np.concatenate(self.labels), np.concatenate(self.predicted)), 1)
         return counts
 
     def write(self, path: Path, manifest: Manifest) -> None:
-        """Keep as CSV, paths relative to the manifest's root, in its order."""
+        """Write a CSV with one line per image; paths are relative to the manifest's root."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -58,14 +65,21 @@ class Predictions:
         columns: tuple[list[Any], ...]
         columns = (self.rows, self.labels, self.predicted, self.probability)
         joined = [np.concatenate(column) for column in columns]
-        for row, label, said, share in zip(*joined, strict=True):
+        for row, label, predicted, probability in zip(*joined, strict=True):
             name = printable(names[int(row)].as_py())
-            writer.writerow([name, classes[label], classes[said], f"{share:.6f}"])
+            writer.writerow([name, classes[label], classes[predicted], f"{probability:.6f}"])
         write_text(path, text.getvalue())
 
 
-class ClassFigures(BaseModel):
-    """How one class fared."""
+class ClassMetrics(BaseModel):
+    """How well one class is recognized.
+
+    Attributes:
+        images: test images of the class.
+        recall: fraction of these that are predicted as this class; None if there are none.
+        precision: fraction of the images predicted as this class that belong to it; None if no
+            image is.
+    """
 
     name: str
     images: int
@@ -73,57 +87,56 @@ class ClassFigures(BaseModel):
     precision: float | None
 
 
-def per_class(confusion: NDArray[np.int64], classes: Iterable[str]) -> list[ClassFigures]:
-    """Recall (right of those that are) and precision (right of those so called) of each class."""
-    right, real, called = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+def class_metrics(confusion: NDArray[np.int64], classes: Iterable[str]) -> list[ClassMetrics]:
+    """Return recall and precision of each class from a confusion matrix, `[classes, classes]`."""
+    correct, actual, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return [
-        ClassFigures(
+        ClassMetrics(
             name=name,
-            images=int(real[index]),
-            recall=_share(right[index], real[index]),
-            precision=_share(right[index], called[index]),
+            images=int(actual[index]),
+            recall=_fraction(correct[index], actual[index]),
+            precision=_fraction(correct[index], predicted[index]),
         )
         for index, name in enumerate(classes)
     ]
 
 
-def _share(part: Any, whole: Any) -> float | None:
+def _fraction(part: Any, whole: Any) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
 @dataclass(frozen=True)
-class Said:
-    """One line of predictions.csv."""
+class LabelledPrediction:
+    """True and predicted class of one test image."""
 
     label: str
     predicted: str
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether the prediction is the label."""
         return self.label == self.predicted
 
 
-def read_predictions(folder: Path) -> dict[str, Said]:
-    """By path, what the model of a run said of its test images.
+def read_predictions(folder: Path) -> dict[str, LabelledPrediction]:
+    """Read the predictions.csv of a training; return its lines by path.
 
     Raises:
-        RecordError: no such file, or not one of these.
+        RecordError: there is no such file, it is empty, or it has other columns.
     """
     path = folder / PREDICTIONS
     try:
         with path.open(newline="") as file:
-            lines = {line["path"]: Said(line["label"], line["predicted"]) for line in _lines(file)}
+            predictions = {
+                line["path"]: LabelledPrediction(line["label"], line["predicted"])
+                for line in csv.DictReader(file)
+            }
     except OSError as error:
         raise RecordError(
             f"{path}: {error.strerror}; give the folder of a training with a test split"
         ) from error
     except (KeyError, ValueError, csv.Error) as error:
-        raise RecordError(f"{path}: not predictions of a training: {error}") from error
-    if not lines:
-        raise RecordError(f"{path}: no prediction in it; train with a test split")
-    return lines
-
-
-def _lines(file: Any) -> Iterator[dict[str, str]]:
-    yield from csv.DictReader(file)
+        raise RecordError(f"{path}: not the predictions of a training: {error}") from error
+    if not predictions:
+        raise RecordError(f"{path}: it is empty; train with a test split")
+    return predictions

@@ -1,74 +1,89 @@
-"""A training under way: loss, accuracy, images a second, waiting, GPU utilization, time left."""
+"""Shows a training in progress: loss, accuracy, images per second, waits, GPU, time left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn
 
 from feedbench.bench.meters.gpu import GpuMeter, find_gpus
 from feedbench.bench.report.progress import progress_bar
-from feedbench.bench.training.train import Watch
+from feedbench.bench.training.callbacks import Callbacks
 
-_WINDOW_S = 2.0  # over which rate and waiting are told
+if TYPE_CHECKING:
+    from feedbench.trainer.checkpoint import Position
+    from feedbench.trainer.fit import Step
+    from feedbench.trainer.history import Epoch
+
+_WINDOW_S = 2.0  # seconds over which the rate and the waits are averaged
 
 
 @contextmanager
 def train_progress(
-    console: Console, images: int, epochs: int, stop: Callable[[], bool]
-) -> Iterator[Watch]:
-    """Gives what the training tells its course to."""
+    console: Console, images: int, epochs: int, should_stop: Callable[[], bool]
+) -> Iterator[Callbacks]:
+    """Yield callbacks that print a line per epoch and, on a terminal, show a progress bar.
 
-    def on_epoch(epoch: Any) -> None:
+    Args:
+        images: images of all epochs together.
+        should_stop: passed on as `Callbacks.should_stop`.
+    """
+
+    def print_epoch(epoch: Epoch) -> None:
         console.print(
-            f"epoch {epoch.epoch}/{epochs}: {epoch.images_per_second:,.0f} images/s, waited "
-            f"{epoch.wait_s / epoch.train_s:.0%}, loss {epoch.loss:.3f}, accuracy "
-            f"{epoch.accuracy:.1%}, validation {epoch.validation_accuracy:.1%}",
+            f"Epoch {epoch.epoch}/{epochs}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}, "
+            f"validation accuracy {epoch.validation_accuracy:.1%}, "
+            f"{epoch.images_per_second:,.0f} images/s, {epoch.wait_s / epoch.train_s:.0%} of the "
+            "time without a batch",
             highlight=False,
         )
 
     if not console.is_terminal:
-        yield Watch(lambda at: None, on_epoch, lambda step: None, stop)
+        yield Callbacks(on_epoch=print_epoch, should_stop=should_stop)
         return
     with (
         GpuMeter(find_gpus()) as meter,
-        progress_bar(console, TextColumn("{task.fields[told]}")) as shown,
+        progress_bar(console, TextColumn("{task.fields[status]}")) as progress,
     ):
-        task = shown.add_task("training", total=images, told="")
-        window = _Window(shown, task, meter)
-        yield Watch(lambda at: shown.update(task, completed=at.images), on_epoch, window.add, stop)
+        display = _Display(progress, progress.add_task("training", total=images, status=""), meter)
+        yield Callbacks(display.start, print_epoch, display.add, should_stop)
 
 
-class _Window:
-    """Sums steps up and tells them every few seconds: a display of each would take its time."""
+class _Display:
+    """A progress bar whose status is updated every few seconds, so that steps are not delayed."""
 
-    def __init__(self, shown: Progress, task: TaskID, meter: GpuMeter) -> None:
-        self._shown = shown
+    def __init__(self, progress: Progress, task: TaskID, meter: GpuMeter) -> None:
+        self._progress = progress
         self._task = task
         self._meter = meter
         self._begin, self._images, self._wait_s = monotonic(), 0, 0.0
 
-    def add(self, step: Any) -> None:
-        """One step more."""
-        self._shown.advance(self._task, step.images)
+    def start(self, position: Position) -> None:
+        """Move the bar to the position at which training starts."""
+        self._progress.update(self._task, completed=position.images)
+
+    def add(self, step: Step) -> None:
+        """Count one step."""
+        self._progress.advance(self._task, step.images)
         self._images += step.images
         self._wait_s += step.wait_s
-        passed = monotonic() - self._begin
-        if passed > _WINDOW_S:
-            self._shown.update(self._task, told=self._told(step.logs, passed))
+        elapsed_s = monotonic() - self._begin
+        if elapsed_s > _WINDOW_S:
+            self._progress.update(self._task, status=self._status(step.logs, elapsed_s))
             self._begin, self._images, self._wait_s = monotonic(), 0, 0.0
 
-    def _told(self, logs: dict[str, float], passed: float) -> str:
-        figures = [f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}"] if logs else []
-        figures.append(f"{self._images / passed:,.0f} images/s")
-        figures.append(f"waited {self._wait_s / passed:.0%}")
-        return ", ".join(figures) + _gpu(self._meter)
+    def _status(self, logs: dict[str, float], elapsed_s: float) -> str:
+        parts = [f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}"] if logs else []
+        parts.append(f"{self._images / elapsed_s:,.0f} images/s")
+        parts.append(f"wait {self._wait_s / elapsed_s:.0%}")
+        parts.append(_gpu_status(self._meter))
+        return ", ".join(parts)
 
 
-def _gpu(meter: GpuMeter) -> str:
+def _gpu_status(meter: GpuMeter) -> str:
     latest = meter.latest("utilization")
-    return f", GPU {sum(latest) / len(latest):.0%}" if latest else ", no NVIDIA GPU"
+    return f"GPU {sum(latest) / len(latest):.0%}" if latest else "no NVIDIA GPU"

@@ -1,4 +1,4 @@
-"""The rate that a bench predicted against the one that the training achieved."""
+"""The rate check: the rate that a bench predicted, and the one that a training achieved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.environment import machine
 from feedbench.trainer import Recipe
 
-# Fields of the recipe that decide how long a step takes.
+RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
+# Fields of the recipe that change how long a step takes.
 _STEP_COST = (
     "network",
     "alpha",
@@ -28,11 +29,14 @@ _STEP_COST = (
 
 
 class RateCheck(BaseModel):
-    """The predicted rate against the achieved one, in images per second.
+    """Predicted and achieved rate of a training, in images per second.
 
     Attributes:
-        met: whether the achieved rate may be as high as predicted; None where they cannot be
-            compared.
+        predicted: the rate of the bench; None if there is none.
+        achieved: the rate over all epochs but the first; None after a single epoch.
+        met: whether the interval of the achieved rate reaches that of the prediction; None if the
+            two cannot be compared.
+        text: the same as a sentence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,41 +48,48 @@ class RateCheck(BaseModel):
 
 
 def check_rate(best: Best, rates: list[float], recipe: Recipe, facts: dict[str, Any]) -> RateCheck:
-    """Compare the rates of the epochs, without the first, with the prediction.
+    """Compare the rates of the epochs with the prediction.
 
-    The first epoch traces the step and fills caches, as the warm-up of the bench does.
+    The first epoch does not count: it traces the step and fills caches, as the warm-up of the
+    bench does.
+
+    Args:
+        rates: images per second of each epoch.
+        facts: the environment of the training, from `environment`.
     """
     achieved = median_interval(rates[1:]) if len(rates) > 1 else None
     predicted = best.predicted.images_per_second if best.predicted else None
-    reason = _not_comparable(best, recipe, facts) if predicted else ""
-    met, text = _judged(predicted, achieved, reason)
+    reason = _why_not_comparable(best, recipe, facts) if predicted else ""
+    met, text = _verdict(predicted, achieved, reason)
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
-def _judged(
+def _verdict(
     predicted: Estimate | None, achieved: Estimate | None, reason: str
 ) -> tuple[bool | None, str]:
-    """Whether the prediction was met, and a sentence about it."""
+    """Return whether the prediction was met, and a sentence that says so."""
     if predicted is None:
-        return None, "No rate was predicted: give the best.toml of a bench as --loader."
+        return None, "Rate check: no rate was predicted; give the best.toml of a bench to --loader."
     if not reason and achieved is None:
-        reason = "a single epoch holds the warm-up; train at least two"
-    rates = f"predicted {predicted:,.0f} images/s"
+        reason = "the only epoch includes the warm-up; train at least two"
     if reason or achieved is None:
-        return None, f"Cannot compare with the {rates}: {reason}."
-    rates += f", achieved {achieved:,.0f} images/s"
+        return None, (
+            f"Rate check: not possible; predicted {predicted:,.0f} images/s, but {reason}."
+        )
+    rates = f"predicted {predicted:,.0f} images/s, achieved {achieved:,.0f} images/s"
     if achieved.high >= predicted.low:
-        return True, f"Met: {rates}."
-    return False, f"Missed by {1 - achieved.value / predicted.value:.1%}: {rates}."
+        return True, f"Rate check: met; {rates}."
+    missed = 1 - achieved.value / predicted.value
+    return False, f"Rate check: missed by {missed:.1%}; {rates}."
 
 
-def _not_comparable(best: Best, recipe: Recipe, facts: dict[str, Any]) -> str:
-    """Why the prediction does not hold for this training; empty if it does."""
+def _why_not_comparable(best: Best, recipe: Recipe, facts: dict[str, Any]) -> str:
+    """Return why the prediction does not apply to this training; empty if it does."""
     if best.consumer != "train":
-        return "it was measured without the trainer"
+        return "this was measured without the trainer"
     if best.machine and best.machine != machine(facts):
-        return "it was measured on another machine"
-    measured = Recipe.model_validate(best.recipe)
-    if any(getattr(measured, name) != getattr(recipe, name) for name in _STEP_COST):
-        return "it was measured with another network, optimizer or compilation"
+        return "this was measured on another machine"
+    bench_recipe = Recipe.model_validate(best.recipe)
+    if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in _STEP_COST):
+        return "this was measured with another network, optimizer or compilation"
     return ""

@@ -1,49 +1,53 @@
-"""The training's figures as TensorBoard reads them, and a window of steps for its profiler."""
+"""Writes the metrics of each epoch for TensorBoard, and profiles a window of steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from feedbench.bench.training.callbacks import Callbacks
+
+if TYPE_CHECKING:
+    from feedbench.trainer.fit import Step
+    from feedbench.trainer.history import Epoch
 
 LOGS = "tensorboard"
-Window = tuple[int, int]
-Watch = tuple[Callable[[Any], None], Callable[[Any], None]]
 
 
 @contextmanager
-def tensorboard(folder: Path, profile: Window | None) -> Iterator[Watch]:
-    """Gives what to call with each epoch and with each step.
+def tensorboard(folder: Path, profile: tuple[int, int] | None) -> Iterator[Callbacks]:
+    """Yield callbacks that write logs below a training's folder.
 
     Args:
-        folder: of the run; logs go below it.
-        profile: first and last step to profile, counted from 1 in this process; costs time in
-            those steps.
+        profile: first and last step to profile, counted from 1 in this process. Profiled steps are
+            slower.
     """
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(str(folder / LOGS))
+    logs = str(folder / LOGS)
+    writer = tf.summary.create_file_writer(logs)
 
-    def on_epoch(epoch: Any) -> None:
+    def write_epoch(epoch: Epoch) -> None:
         with writer.as_default(step=epoch.epoch):
-            for name, value in _figures(epoch).items():
+            for name, value in _scalars(epoch).items():
                 _write_scalar(name, value)
         writer.flush()
 
     with writer.as_default(step=0):
-        # The first scalar of a process is slow: better now than between two epochs.
+        # The first scalar of a process is slow to write: better now than between two epochs.
         _write_scalar("epoch/learning_rate", 0.0)
-    profiler = _Profiler(str(folder / LOGS), profile)
+    profiler = _Profiler(logs, profile)
     try:
-        yield on_epoch, profiler.on_step
+        yield Callbacks(on_epoch=write_epoch, on_step=profiler.on_step)
     finally:
         profiler.stop()
         writer.close()
 
 
 def _write_scalar(name: str, value: float) -> None:
-    """What `tf.summary.scalar` writes; that itself needs the tensorboard package."""
+    """Do what `tf.summary.scalar` does, which requires the tensorboard package."""
     import tensorflow as tf
 
     metadata = tf.compat.v1.SummaryMetadata(
@@ -53,7 +57,7 @@ def _write_scalar(name: str, value: float) -> None:
     tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
 
 
-def _figures(epoch: Any) -> dict[str, float]:
+def _scalars(epoch: Epoch) -> dict[str, float]:
     return {
         "loss/train": epoch.loss,
         "loss/validation": epoch.validation_loss,
@@ -66,26 +70,26 @@ def _figures(epoch: Any) -> dict[str, float]:
 
 
 class _Profiler:
-    """Starts and stops TensorFlow's profiler around a window of steps."""
+    """Runs TensorFlow's profiler from the first to the last step of a window."""
 
-    def __init__(self, logs: str, window: Window | None) -> None:
+    def __init__(self, logs: str, window: tuple[int, int] | None) -> None:
         self._logs = logs
         self._window = window
-        self._done = 0
+        self._steps_done = 0
         self._running = False
-        self._start_before(1)
+        self._start_if_next(1)
 
-    def on_step(self, step: Any) -> None:
-        """Called after each step."""
+    def on_step(self, step: Step) -> None:
+        """Start or stop the profiler after a step."""
         if self._window is None:
             return
-        self._done += 1
-        if self._done >= self._window[1]:
+        self._steps_done += 1
+        if self._steps_done >= self._window[1]:
             self.stop()
         else:
-            self._start_before(self._done + 1)
+            self._start_if_next(self._steps_done + 1)
 
-    def _start_before(self, step: int) -> None:
+    def _start_if_next(self, step: int) -> None:
         if self._window is None or step != self._window[0]:
             return
         import tensorflow as tf
@@ -94,7 +98,7 @@ class _Profiler:
         self._running = True
 
     def stop(self) -> None:
-        """End the window, if it is open."""
+        """Stop the profiler if it is running."""
         if not self._running:
             return
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""tune.json: what a search compared and found, and how an earlier one is read to resume it."""
+"""tune.json: the results of a search, and how an interrupted search is read to be resumed."""
 
 from __future__ import annotations
 

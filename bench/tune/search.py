@@ -69,7 +69,9 @@ class Search:
         self._end = end
         self._refusal = refusal
         self._on_finding = on_finding
-        self._earlier = {(str(one.choice), str(one.against)): one for one in earlier}
+        self._earlier = {
+            (str(finding.choice), str(finding.against)): finding for finding in earlier
+        }
         self._round_index = first_round
         self._seed = seed
 
@@ -118,7 +120,8 @@ class Search:
         if not self._earlier:
             return False
         for best in defaults:
-            findings = self._earlier_findings([one for one in defaults if one != best], best)
+            others = [choice for choice in defaults if choice != best]
+            findings = self._earlier_findings(others, best)
             if findings is not None and not self._refusal(best):
                 self.best = best
                 self._conclude(findings)
@@ -171,13 +174,19 @@ class Search:
 
     def _drop_slower(self, running: list[Choice], best: Choice, race: Race) -> list[Choice]:
         """End those that are surely slower than the best; return the others."""
-        slower = [one for one in running if one != best and race.outcome(one, best) == "slower"]
+        slower = [
+            choice
+            for choice in running
+            if choice != best and race.outcome(choice, best) == "slower"
+        ]
         return self._drop(running, slower)
 
     def _drop_refused(self, running: list[Choice], race: Race) -> list[Choice]:
         """End those that must not win, once their gain has been measured; return the others."""
         refused = [
-            one for one in running if race.blocks(one) >= LEAST_BLOCKS and self._refusal(one)
+            choice
+            for choice in running
+            if race.blocks(choice) >= LEAST_BLOCKS and self._refusal(choice)
         ]
         return self._drop(running, refused)
 

@@ -15,7 +15,13 @@ from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob, Warm
+from feedbench.bench.trials.messages import (
+    TRIAL_WORKER,
+    BlockDone,
+    BlockRequest,
+    TrialJob,
+    WarmUpDone,
+)
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 
@@ -82,7 +88,7 @@ def test_the_copy_to_a_device_is_timed(tiny_photos, tmp_path):
         warm_up_s=0.1,
     )
     with Child(TRIAL_WORKER, job, tmp_path / "log") as child:
-        child.wait_for(Warm, 120, "warm-up")
+        child.wait_for(WarmUpDone, 120, "warm-up")
         block = child.ask(BlockRequest(seconds=0.2), BlockDone, 120, "a block").block
     assert block.images == 8 * len(block.step_s)
     missing = job.model_copy(update={"device": "GPU:7"})
@@ -90,7 +96,7 @@ def test_the_copy_to_a_device_is_timed(tiny_photos, tmp_path):
         Child(TRIAL_WORKER, missing, tmp_path / "log") as child,
         pytest.raises(TrialError, match="GPU:7"),
     ):
-        child.wait_for(Warm, 120, "warm-up")
+        child.wait_for(WarmUpDone, 120, "warm-up")
 
 
 @pytest.fixture

@@ -25,8 +25,9 @@ def make_setup(manifest, make_record, tmp_path):
         spec = BatchSpec(batch_size=8, image_size=32)
         choice = Choice(loader=loader, settings=settings)
         plan = DiagnosisPlan(choice, spec, Recipe(), "train", None)
-        found = find_loader(loader)
-        stages = stages_of(found, manifest, spec, parse_settings(found, settings))
+        implementation = find_loader(loader)
+        parsed = parse_settings(implementation, settings)
+        stages = stages_of(implementation, manifest, spec, parsed)
         return Setup(plan, make_record(), stages, tmp_path / "manifest.parquet", DiagnosisTiming())
 
     return make

@@ -1,4 +1,4 @@
-"""A study: its grid, its interleaving, its verdicts, and that a killed one goes on."""
+"""Studies: grid, order of the runs, verdicts, and resuming after Ctrl-C and kill."""
 
 import json
 import os
@@ -13,10 +13,10 @@ import pytest
 
 from feedbench.bench.commands.options import TRAINING_SPEC
 from feedbench.bench.errors import PlanError
-from feedbench.bench.study.messages import Begun
-from feedbench.bench.study.report import difference
-from feedbench.bench.study.run import begin_study, failure, run_all
-from feedbench.bench.study.study import read_study, runs_of
+from feedbench.bench.study.messages import Starting
+from feedbench.bench.study.report import mean_difference
+from feedbench.bench.study.run import failure_reason, run_study, write_study
+from feedbench.bench.study.study import make_runs, read_study
 from feedbench.bench.trials.messages import Failed, Service
 from feedbench.loaders import scan
 
@@ -35,15 +35,15 @@ epochs = 2
 RANGES = '"spec.value_range" = [[0, 1], [-1, 1]]'
 
 
-def written(folder, grid=RANGES, data="photos", seeds=3):
+def write_file(folder, grid=RANGES, data="photos", seeds=3):
     path = folder / "study.toml"
     path.write_text(FILE.format(grid=grid, data=data, seeds=seeds))
     return path
 
 
-def test_a_grid_becomes_runs_seed_by_seed(tmp_path):
+def test_runs_go_seed_by_seed_with_shuffled_cells(tmp_path):
     grid = RANGES + '\n"recipe.optimizer" = ["sgd", "adam"]\n"spec.augment.rotation" = [0, 20]'
-    runs = runs_of(read_study(written(tmp_path, grid)), TRAINING_SPEC)
+    runs = make_runs(read_study(write_file(tmp_path, grid)), TRAINING_SPEC)
     assert [run.seed for run in runs] == [0] * 8 + [1] * 8 + [2] * 8
     assert len({run.name for run in runs}) == 24
     orders = [[run.cell for run in runs[begin : begin + 8]] for begin in (0, 8, 16)]
@@ -61,75 +61,80 @@ def test_a_grid_becomes_runs_seed_by_seed(tmp_path):
         )
 
 
-def test_a_study_takes_the_best_toml_in_a_result_folder(tmp_path):
+def test_the_loader_of_a_study_can_be_a_result_folder(tmp_path):
     best = 'loader = "turbo"\nsettings = {prefetch = 3}\nrecipe = {epochs = 9, momentum = 0.8}'
     (tmp_path / "best.toml").write_text(best)
-    path = written(tmp_path)
+    path = write_file(tmp_path)
     path.write_text(f'loader = "{tmp_path}"\n{path.read_text()}')
-    run = runs_of(read_study(path), TRAINING_SPEC)[0]
+    run = make_runs(read_study(path), TRAINING_SPEC)[0]
     assert (run.best.loader, run.best.settings) == ("turbo", {"prefetch": 3})
     assert (run.recipe.epochs, run.recipe.momentum) == (2, 0.8)
 
 
 @pytest.mark.parametrize(
-    ("grid", "said"),
+    ("grid", "message"),
     [
-        ('"value_range" = [[0, 1], [-1, 1]]', "it must be spec., recipe. or settings."),
-        ('"recipe.seed" = [0, 1]', "say how many seeds"),
-        ('"recipe.epochs" = [1]', "needs two values or more"),
-        ('"recipe.epochs" = [1, 1]', "each once"),
+        ('"value_range" = [[0, 1], [-1, 1]]', "must start with spec., recipe. or settings."),
+        ('"recipe.seed" = [0, 1]', "set the number of seeds"),
+        ('"recipe.epochs" = [1]', "at least two different values"),
+        ('"recipe.epochs" = [1, 1]', "at least two different values"),
         ('"recipe.epochs" = [1, 0]', "recipe: epochs"),
         ("", "grid"),
     ],
 )
-def test_a_grid_that_makes_no_sense_is_refused(tmp_path, grid, said):
-    with pytest.raises(PlanError, match=said):
-        runs_of(read_study(written(tmp_path, grid)), TRAINING_SPEC)
+def test_an_invalid_grid_is_refused(tmp_path, grid, message):
+    with pytest.raises(PlanError, match=message):
+        make_runs(read_study(write_file(tmp_path, grid)), TRAINING_SPEC)
 
 
-def rights(random, share, images=400):
-    return {f"{number}.jpg": bool(random.random() < share) for number in range(images)}
+def correct(random, accuracy, images=400):
+    return {f"{number}.jpg": bool(random.random() < accuracy) for number in range(images)}
 
 
-def test_a_difference_is_real_only_where_seeds_and_images_leave_no_doubt():
+def test_a_difference_is_real_only_if_it_exceeds_the_spread_of_seeds_and_images():
     random = np.random.default_rng(0)
-    far = [(rights(random, 0.9), rights(random, 0.6)) for _ in range(4)]
-    found = difference(far, 0.95)
-    assert found.real
-    assert found.low < 0.3 < found.high
-    assert found.p_value < 0.01
-    same = [(rights(random, 0.7), rights(random, 0.7)) for _ in range(4)]
-    assert not difference(same, 0.95).real
-    # Seeds that disagree leave doubt, however many images agree within each.
-    swings = [(rights(random, 0.5 + 0.2 * seed), rights(random, 0.6)) for seed in range(3)]
-    assert not difference(swings, 0.95).real
-    assert not difference(far[:1], 0.95).real
-    wide = difference(far, 0.99)
-    assert wide.high - wide.low > found.high - found.low
+    far = [(correct(random, 0.9), correct(random, 0.6)) for _ in range(4)]
+    large = mean_difference(far, 0.95)
+    assert large.real
+    assert large.low < 0.3 < large.high
+    assert large.p_value < 0.01
+    same = [(correct(random, 0.7), correct(random, 0.7)) for _ in range(4)]
+    assert not mean_difference(same, 0.95).real
+    # Seeds disagree, although many images are tested.
+    swings = [(correct(random, 0.5 + 0.2 * seed), correct(random, 0.6)) for seed in range(3)]
+    assert not mean_difference(swings, 0.95).real
+    assert not mean_difference(far[:1], 0.95).real
+    wide = mean_difference(far, 0.99)
+    assert wide.high - wide.low > large.high - large.low
 
 
-def test_intervals_hold_as_often_as_they_say():
-    """Ninety-five of a hundred, and no fewer, of studies without any difference."""
+def test_intervals_have_their_stated_coverage():
+    """Of 200 studies without a difference, about 5 % may report one."""
     random = np.random.default_rng(1)
     false = 0
     for _ in range(200):
-        shares = 0.7 + 0.02 * random.standard_normal((3, 2))
-        pairs = [(rights(random, one, 100), rights(random, two, 100)) for one, two in shares]
-        false += difference(pairs, 0.95).real
+        accuracies = 0.7 + 0.02 * random.standard_normal((3, 2))
+        pairs = [
+            (correct(random, first, 100), correct(random, second, 100))
+            for first, second in accuracies
+        ]
+        false += mean_difference(pairs, 0.95).real
     assert false <= 18
 
 
-def test_a_training_whose_process_dies_says_how(tmp_path, tiny_photos, monkeypatch):
+def test_a_training_whose_process_dies_is_recorded_with_its_exit_code(
+    tmp_path, tiny_photos, monkeypatch
+):
     monkeypatch.setattr("feedbench.bench.study.run.STUDY_WORKER", Service("no_such_module", ()))
-    study = read_study(written(tmp_path, data=tiny_photos, seeds=1))
-    begin_study(tmp_path, study, scan(tiny_photos))
-    first, second = runs_of(study, TRAINING_SPEC)
+    study = read_study(write_file(tmp_path, data=tiny_photos, seeds=1))
+    write_study(tmp_path, study, scan(tiny_photos))
+    first, second = make_runs(study, TRAINING_SPEC)
     events = []
-    run_all(tmp_path, [first], lambda run, event: events.append(event))
+    run_study(tmp_path, [first], lambda run, event: events.append(event))
     log = tmp_path / "runs" / first.name / "train.log"
     reason = f"ended with exit code 1 in the training; see {log}"
-    assert events == [Begun(resumed=False), Failed(reason=reason)]
-    assert (failure(tmp_path, first), failure(tmp_path, second)) == (reason, None)
+    assert events == [Starting(resumed=False), Failed(reason=reason)]
+    assert (failure_reason(tmp_path, first), failure_reason(tmp_path, second)) == (reason, None)
     assert "No module named no_such_module" in log.read_text()
 
 
@@ -148,23 +153,23 @@ def trainings_of(process) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def wait_until(holds, process) -> None:
-    while not holds():
+def wait_until(condition, process) -> None:
+    while not condition():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
-def test_a_study_survives_ctrl_c_and_kill_and_names_what_failed(tmp_path, tiny_photos):
+def test_a_study_resumes_after_ctrl_c_and_kill_and_lists_failed_runs(tmp_path, tiny_photos):
     grid = '"recipe.base_learning_rate" = [1e18, 0.1]'
     out = tmp_path / "out"
     good = out / "runs" / "1-base_learning_rate=0.1-seed-0"
     bad = out / "runs" / "0-base_learning_rate=1e18-seed-0" / "failed.json"
-    running = start(written(tmp_path, grid, data=tiny_photos, seeds=1), "--out", out)
+    running = start(write_file(tmp_path, grid, data=tiny_photos, seeds=1), "--out", out)
     wait_until((good / "recipe.toml").exists, running)
     running.send_signal(signal.SIGINT)
-    told, errors = running.communicate(timeout=60)
-    assert running.returncode == 130, told
-    assert f"resume with feedbench study --resume {out}" in errors
+    output, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, output
+    assert f"to resume: feedbench study --resume {out}" in errors
     failed_at = bad.stat().st_mtime_ns
 
     running = start("--resume", out)
@@ -176,9 +181,9 @@ def test_a_study_survives_ctrl_c_and_kill_and_names_what_failed(tmp_path, tiny_p
     assert not training.is_running()
 
     running = start("--resume", out)
-    told, errors = running.communicate(timeout=120)
-    assert (running.returncode, errors) == (0, ""), told
-    assert "[1/2] recipe.base_learning_rate 1e+18, seed 0: already finished" in told
+    output, errors = running.communicate(timeout=120)
+    assert (running.returncode, errors) == (0, ""), output
+    assert "[1/2] recipe.base_learning_rate 1e+18, seed 0: skipped, already run" in output
     assert bad.stat().st_mtime_ns == failed_at
     assert (good / "training.json").exists()
     report = json.loads((out / "study.json").read_text())
@@ -186,4 +191,4 @@ def test_a_study_survives_ctrl_c_and_kill_and_names_what_failed(tmp_path, tiny_p
     assert [len(value["accuracies"]) for value in report["effects"][0]["values"]] == [0, 1]
     (reason,) = report["failed"].values()
     assert "the loss is" in reason
-    assert reason in told
+    assert reason in output

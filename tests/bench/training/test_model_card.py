@@ -1,4 +1,4 @@
-"""The model card tells what training.json holds, so that a reader needs no other file."""
+"""The model card is complete and derived from training.json."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def result() -> dict:
 
 
 def rows(card: str, section: str) -> list[list[str]]:
-    """The cells of a section's table, without its head."""
+    """Return the cells of a section's table without its header."""
     _, _, text = card.partition(f"## {section}")
     lines = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
@@ -28,26 +28,26 @@ def test_a_published_card_is_derived_again_from_its_record(result):
         assert rows(model_card(result), section) == rows(card, section)
 
 
-def test_images_are_counted_by_class_and_in_all(result):
+def test_images_are_counted_by_class_and_in_total(result):
     *classes, total = rows(model_card(result), "Data")
     assert [name for name, *_ in classes] == result["classes"]
     for column in (1, 2, 3):
         assert int(total[column]) == sum(int(row[column]) for row in classes)
 
 
-def test_fields_that_are_not_at_their_default_are_bold(result):
+def test_fields_that_differ_from_their_default_are_bold(result):
     fields = dict(rows(model_card(result), "Recipe"))
     assert fields["epochs"] == f"**{result['recipe']['epochs']}**"
     assert fields["momentum"] == "0.9"
 
 
-def test_a_training_without_a_test_split_says_so(result):
+def test_the_card_of_a_training_without_a_test_split_says_so(result):
     card = model_card({**result, "test": None, "per_class": []})
     assert "there was no test split" in card
     assert "Confusion matrix" not in card
 
 
-def test_the_name_of_a_class_cannot_break_the_table(result):
+def test_special_characters_in_class_names_are_escaped(result):
     name = "a|b\nc"
     images = {split: {name: 1} for split in ("train", "validation", "test")}
     card = model_card({**result, "classes": [name], "images": images})

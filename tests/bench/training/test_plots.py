@@ -1,4 +1,4 @@
-"""Learning curves and the confusion matrix show what they are given."""
+"""Learning curves and the confusion matrix contain the colours of their data."""
 
 from dataclasses import replace
 
@@ -35,12 +35,12 @@ def test_curves_of_training_and_validation_are_both_drawn(tmp_path):
     assert pixels_of(tmp_path / "curves.png", ORANGE) > 500
 
 
-def test_a_class_that_is_always_recognized_is_darkest_on_the_diagonal(tmp_path):
-    """The darkest blue is a share of 1: two fields of four, less than the labels in them."""
+def test_a_perfect_confusion_matrix_is_darkest_on_its_diagonal(tmp_path):
+    """The darkest blue is a fraction of 1, in two of four fields."""
     darkest = (8, 48, 107)
     for name, confusion in (("right", [[8, 0], [0, 3]]), ("guessed", [[4, 4], [4, 4]])):
         draw_confusion(np.array(confusion), ["a", "b"], tmp_path / f"{name}.png")
-    bar = pixels_of(tmp_path / "guessed.png", darkest)  # of the colour bar alone
+    bar = pixels_of(tmp_path / "guessed.png", darkest)  # only in the colour bar
     assert pixels_of(tmp_path / "right.png", darkest) > bar + 5_000
 
 

@@ -1,4 +1,4 @@
-"""A training that is killed, stopped or poisoned: what it keeps, and that it goes on the same."""
+"""Trainings that are stopped, killed or diverge: what they leave, and that they resume exactly."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ import pytest
 from feedbench.bench.cli import main
 from feedbench.bench.consumers.trainer import class_weights
 from feedbench.bench.errors import RecordError
-from feedbench.bench.training.folder import check_room
+from feedbench.bench.training.folder import check_disk_space
 from feedbench.trainer import Recipe
 from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
@@ -43,15 +43,15 @@ def start(*arguments, **environment) -> subprocess.Popen:
 
 
 def finished(running: subprocess.Popen, code: int = 0) -> tuple[str, str]:
-    said = running.communicate(timeout=120)
-    assert running.returncode == code, said
-    return said
+    output = running.communicate(timeout=120)
+    assert running.returncode == code, output
+    return output
 
 
-def wait_for(running: subprocess.Popen, kept, step: int) -> None:
-    """Until a checkpoint of at least that step is there."""
+def wait_for(running: subprocess.Popen, checkpoint, step: int) -> None:
+    """Wait until the checkpoint is of this step or a later one."""
     while running.poll() is None:
-        if kept.exists() and read_checkpoint(kept)[0].step >= step:
+        if checkpoint.exists() and read_checkpoint(checkpoint)[0].step >= step:
             return
         time.sleep(0.005)
     raise AssertionError(running.communicate())
@@ -71,7 +71,7 @@ def recipe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, tiny_photos, recipe):
-    """A run to its end."""
+    """The folder of a training that is not interrupted."""
     out = tmp_path_factory.mktemp("undisturbed") / "run"
     finished(start(tiny_photos, "--recipe", recipe, *OPTIONS, "--out", out))
     return out
@@ -79,13 +79,13 @@ def undisturbed(tmp_path_factory, tiny_photos, recipe):
 
 @pytest.fixture(scope="module")
 def survivor(tmp_path_factory, tiny_photos, recipe):
-    """The same run, ended by SIGTERM, resumed, killed, resumed; with what each left."""
+    """The same training, stopped by SIGTERM, resumed, killed and resumed again."""
     out = tmp_path_factory.mktemp("survivor") / "run"
     often = ["--checkpoint-steps", 1]
     running = start(tiny_photos, "--recipe", recipe, *OPTIONS, *often, "--out", out)
     wait_for(running, out / CHECKPOINT, 2)
     running.terminate()
-    told, errors = finished(running)
+    output, errors = finished(running)
     after_stop = read_checkpoint(out / CHECKPOINT)[0]
     running = start(tiny_photos, "--resume", out, *often)
     wait_for(running, out / CHECKPOINT, after_stop.step + 2)
@@ -97,18 +97,19 @@ def survivor(tmp_path_factory, tiny_photos, recipe):
     return SimpleNamespace(**locals())
 
 
-def test_sigterm_keeps_the_run_and_ends_it_well(survivor):
-    assert f"Go on: feedbench train {survivor.tiny_photos} --resume {survivor.out}" in survivor.told
+def test_sigterm_saves_a_checkpoint_and_exits_with_zero(survivor):
+    resume = f"To resume: feedbench train {survivor.tiny_photos} --resume {survivor.out}"
+    assert resume in survivor.output
     assert not survivor.errors
     assert 2 <= survivor.after_stop.step < STEPS
     assert len(survivor.after_stop.history) == survivor.after_stop.epoch - 1
 
 
-def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_curve(survivor, undisturbed):
+def test_a_training_killed_within_an_epoch_resumes_to_the_same_curve(survivor, undisturbed):
     assert survivor.unfinished
     assert survivor.after_stop.step < survivor.after_kill.step < STEPS
-    for here, there in zip(curve(survivor.out), curve(undisturbed), strict=True):
-        assert here == pytest.approx(there, rel=1e-4)
+    for epoch, expected in zip(curve(survivor.out), curve(undisturbed), strict=True):
+        assert epoch == pytest.approx(expected, rel=1e-4)
     assert json.loads((survivor.out / "training.json").read_text())["recipe"]["epochs"] == EPOCHS
 
 
@@ -119,7 +120,9 @@ def call(monkeypatch, *arguments) -> int:
     return ended.value.code or 0
 
 
-def test_a_loss_that_is_no_number_names_the_images(monkeypatch, capsys, tmp_path, tiny_photos):
+def test_a_loss_that_is_not_finite_is_reported_with_its_images(
+    monkeypatch, capsys, tmp_path, tiny_photos
+):
     out, recipe = tmp_path / "run", tmp_path / "wild.toml"
     recipe.write_text(RECIPE.replace("0.1\n", "1e30\n") + "warm_up_epochs = 0\n")
     arguments = ["--recipe", recipe, *OPTIONS, "--out", out]
@@ -128,12 +131,15 @@ def test_a_loss_that_is_no_number_names_the_images(monkeypatch, capsys, tmp_path
     assert error.count("\n") == 1
     assert "step 1, learning rate 3.1" in error
     assert str(tiny_photos / "train") in error
-    about = json.loads((out / "diverged.json").read_text())
-    assert len(about["images"]) == 8
-    assert about["epoch"] == 1
+    diverged = json.loads((out / "diverged.json").read_text())
+    assert len(diverged["images"]) == 8
+    assert diverged["epoch"] == 1
+    assert f"7 other images, listed in {out / 'diverged.json'}" in error
 
 
-def test_only_the_same_run_goes_on(monkeypatch, capsys, tmp_path, tiny_photos, undisturbed):
+def test_only_an_unchanged_unfinished_training_resumes(
+    monkeypatch, capsys, tmp_path, tiny_photos, undisturbed
+):
     def refused(*arguments) -> str:
         assert call(monkeypatch, "train", tiny_photos, *arguments) == 2
         error = capsys.readouterr().err
@@ -149,16 +155,18 @@ def test_only_the_same_run_goes_on(monkeypatch, capsys, tmp_path, tiny_photos, u
         (begun / name).write_bytes((undisturbed / name).read_bytes())
     changed = (begun / "recipe.toml").read_text().replace("epochs = 12", "epochs = 5")
     (begun / "recipe.toml").write_text(changed)
-    assert "recipe.toml is not what this run began with" in refused("--resume", begun)
+    assert "recipe.toml differs from what this training was started with" in refused(
+        "--resume", begun
+    )
 
 
-def test_a_full_disk_is_said_before_training(tmp_path):
-    with pytest.raises(RecordError, match="free; make room or name another folder"):
-        check_room(tmp_path, 10**18)
-    check_room(tmp_path, 1)
+def test_a_full_disk_is_reported_before_training(tmp_path):
+    with pytest.raises(RecordError, match="free some space or name another folder"):
+        check_disk_space(tmp_path, 10**18)
+    check_disk_space(tmp_path, 1)
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_training(
+def test_a_folder_that_is_not_writable_is_reported_before_training(
     monkeypatch, capsys, tmp_path, tiny_photos
 ):
     file = tmp_path / "file"
@@ -167,7 +175,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(
     assert "name another folder" in capsys.readouterr().err
 
 
-def test_what_a_run_leaves_behind(undisturbed, tiny_photos):
+def test_a_finished_training_leaves_all_its_files(undisturbed, tiny_photos):
     names = {path.name for path in undisturbed.iterdir()}
     assert names == {
         "MODEL_CARD.md",
@@ -199,7 +207,7 @@ def test_what_a_run_leaves_behind(undisturbed, tiny_photos):
         assert (undisturbed / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_rare_classes_count_more_and_the_mean_image_one():
+def test_class_weights_are_higher_for_rare_classes_and_one_on_average():
     counts = np.array([8, 24])
     weights = class_weights(Recipe(class_weights="balanced"), counts)
     assert weights == pytest.approx([32 / 16, 32 / 48])
@@ -207,9 +215,9 @@ def test_rare_classes_count_more_and_the_mean_image_one():
     assert class_weights(Recipe(), counts) is None
 
 
-def test_no_epoch_waits_long_for_the_one_before(undisturbed):
+def test_the_gap_between_epochs_is_short(undisturbed):
     with (undisturbed / "history.csv").open() as file:
         gaps = [float(line["gap_s"]) for line in csv.DictReader(file)]
     assert gaps[0] == 0
-    # The median, and of a machine that others use: the bound for a quiet one is 50 ms.
+    # The median, on a machine that may be shared. On an idle one it is below 50 ms.
     assert 0 < sorted(gaps[1:])[1] < 0.2

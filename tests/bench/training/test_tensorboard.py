@@ -1,8 +1,11 @@
-"""TensorBoard finds every scalar of an epoch, and the profiler's window where it was asked for."""
+"""Scalars of each epoch, and the profile of a window of steps, are written for TensorBoard."""
 
 from types import SimpleNamespace
 
 from feedbench.bench.training.tensorboard import LOGS, tensorboard
+from feedbench.trainer.fit import Step
+
+STEP = Step(8, 0.01, {})
 
 
 def epoch(number: int) -> SimpleNamespace:
@@ -22,39 +25,39 @@ def epoch(number: int) -> SimpleNamespace:
 def scalars(folder) -> dict[tuple[str, int], float]:
     import tensorflow as tf
 
-    found = {}
+    values = {}
     for path in sorted((folder / LOGS).glob("events.*")):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
                 assert value.metadata.plugin_data.plugin_name == "scalars"
-                found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
-    return found
+                values[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    return values
 
 
 def test_every_scalar_of_an_epoch_is_written_at_its_step(tmp_path):
-    with tensorboard(tmp_path, None) as (on_epoch, on_step):
+    with tensorboard(tmp_path, None) as callbacks:
         for number in (1, 2):
-            on_epoch(epoch(number))
-            on_step(None)
-    found = scalars(tmp_path)
-    assert {step for _, step in found} == {0, 1, 2}
-    assert (found["loss/train", 1], found["loss/train", 2]) == (2.0, 1.0)
-    assert (found["accuracy/train", 2], found["accuracy/validation", 2]) == (0.5, 0.5)
-    assert found["epoch/wait_share", 1] == 0.25
-    assert len({tag for tag, step in found if step == 1}) == 7
+            callbacks.on_epoch(epoch(number))
+            callbacks.on_step(STEP)
+    written = scalars(tmp_path)
+    assert {step for _, step in written} == {0, 1, 2}
+    assert (written["loss/train", 1], written["loss/train", 2]) == (2.0, 1.0)
+    assert (written["accuracy/train", 2], written["accuracy/validation", 2]) == (0.5, 0.5)
+    assert written["epoch/wait_share", 1] == 0.25
+    assert len({tag for tag, step in written if step == 1}) == 7
 
 
-def test_the_profiler_records_its_window_and_nothing_without_one(tmp_path):
+def test_a_profile_is_written_only_if_steps_are_given(tmp_path):
     for name, window in (("with", (2, 3)), ("without", None)):
-        with tensorboard(tmp_path / name, window) as (_, on_step):
+        with tensorboard(tmp_path / name, window) as callbacks:
             for _ in range(4):
-                on_step(None)
+                callbacks.on_step(STEP)
     assert list((tmp_path / "with" / LOGS).rglob("*.xplane.pb"))
     assert not list((tmp_path / "without" / LOGS).rglob("*.xplane.pb"))
 
 
-def test_a_training_that_ends_within_the_window_ends_the_profile(tmp_path):
-    for _ in range(2):  # a profile that was left open would make the second one fail
-        with tensorboard(tmp_path, (1, 100)) as (_, on_step):
-            on_step(None)
+def test_the_profile_ends_with_the_training(tmp_path):
+    for _ in range(2):  # the second start would fail if a profile were still running
+        with tensorboard(tmp_path, (1, 100)) as callbacks:
+            callbacks.on_step(STEP)

@@ -1,4 +1,4 @@
-"""The main job, end to end: bench with the real trainer, train with its winner."""
+"""A bench with the real trainer, a training with its winner, and the parts of a training."""
 
 import csv
 import json
@@ -15,9 +15,9 @@ from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
-from feedbench.bench.training.dropped import DROPPED, Drops, read_drops
+from feedbench.bench.training.dropped import DROPPED, DroppedLog, read_dropped
+from feedbench.bench.training.evaluation import without_repeats
 from feedbench.bench.training.rate_check import check_rate
-from feedbench.bench.training.train import each_once
 from feedbench.loaders import Batch, BatchSpec, ImageError, Stream, open_loader, scan
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.trainer import Recipe
@@ -38,8 +38,8 @@ def feedbench(*arguments) -> str:
 
 
 def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
-    measured, trained = tmp_path / "bench", tmp_path / "train"
-    told = feedbench(
+    bench_folder, train_folder = tmp_path / "bench", tmp_path / "train"
+    output = feedbench(
         "bench",
         tiny_photos,
         "--loader",
@@ -59,54 +59,57 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
         "--batch-size",
         8,
         "--out",
-        measured,
+        bench_folder,
     )
-    assert "Take tf_data cache=decoded" in told
-    summary = json.loads((measured / "summary.json").read_text())
+    assert "Take tf_data cache=decoded" in output
+    summary = json.loads((bench_folder / "summary.json").read_text())
     assert [trial["loader"] for trial in summary["trials"]] == ["tf_data", "synthetic"]
     assert summary["trials"][1]["accelerator_utilization"] == 1
-    best = tomllib.loads((measured / "best.toml").read_text())
+    best = tomllib.loads((bench_folder / "best.toml").read_text())
     assert best["predicted"]["images_per_second"]["median"] > 0
 
-    told = feedbench("train", tiny_photos, "--loader", measured, "--epochs", 3, "--out", trained)
-    assert "predicted" in told
-    assert "Test accuracy" in told
-    with (trained / "history.csv").open() as file:
+    output = feedbench(
+        "train", tiny_photos, "--loader", bench_folder, "--epochs", 3, "--out", train_folder
+    )
+    assert "Rate check: " in output
+    assert "Test accuracy" in output
+    with (train_folder / "history.csv").open() as file:
         assert [row["images"] for row in csv.DictReader(file)] == ["48", "48", "48"]
-    result = json.loads((trained / "training.json").read_text())
+    result = json.loads((train_folder / "training.json").read_text())
     assert result["spec"]["image_size"] == 32
     assert result["promise"]["met"] in (True, False)
-    assert (trained / "model.keras").exists()
-    assert tomllib.loads((trained / "recipe.toml").read_text()) == result["recipe"]
+    assert (train_folder / "model.keras").exists()
+    assert tomllib.loads((train_folder / "recipe.toml").read_text()) == result["recipe"]
 
 
-def test_files_that_fail_in_evaluation_are_dropped_and_named(tiny_photos, tmp_path):
+def test_unreadable_validation_and_test_files_are_skipped_and_listed(tiny_photos, tmp_path):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     broken = [photos / split / "circle" / "1.jpg" for split in ("validation", "test")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:200])
     options = ["--alpha", 0.35, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
-    failed = ["--on-error", "skip", "--error-budget", 0.2, "--out", tmp_path / "run"]
-    told = feedbench("train", photos, "--loader", "tf_data", *options, *failed)
+    skip = ["--on-error", "skip", "--error-budget", 0.2, "--out", tmp_path / "run"]
+    output = feedbench("train", photos, "--loader", "tf_data", *options, *skip)
     result = json.loads((tmp_path / "run" / "training.json").read_text())
-    assert [one["path"] for one in result["dropped"]] == [str(path) for path in broken]
-    assert "2 files failed and were passed over" in told
-    assert "of 7 images" in told
+    assert [image["path"] for image in result["dropped"]] == [str(path) for path in broken]
+    assert "Unreadable files skipped: 2, listed in training.json" in output
+    assert "of 7 images" in output
 
 
-def test_a_row_counts_once_in_an_evaluation():
-    given = [[0, 1, 2, 2], [2, 2], [3, 1, 4]]
-    batches = [Batch(np.array(rows), np.array(rows), np.array(rows)) for rows in given]
-    kept = [(batch.rows.tolist(), batch.images.tolist()) for batch in each_once(batches, 5)]
-    assert kept == [([0, 1, 2], [0, 1, 2]), ([3, 4], [3, 4])]
+def test_each_image_is_evaluated_once():
+    rows_of_batches = [[0, 1, 2, 2], [2, 2], [3, 1, 4]]
+    batches = [Batch(np.array(rows), np.array(rows), np.array(rows)) for rows in rows_of_batches]
+    evaluated = without_repeats(batches, 5)
+    unique = [(batch.rows.tolist(), batch.images.tolist()) for batch in evaluated]
+    assert unique == [([0, 1, 2], [0, 1, 2]), ([3, 4], [3, 4])]
 
 
 def best(**values) -> Best:
-    figure = Estimate(value=100, low=95, high=105)
+    rate = Estimate(value=100, low=95, high=105)
     return Best(
         **{
             "loader": "tf_data",
-            "predicted": Predicted(images_per_second=figure),
+            "predicted": Predicted(images_per_second=rate),
             "recipe": Recipe().model_dump(),
             "machine": FACTS,
             **values,
@@ -114,55 +117,57 @@ def best(**values) -> Best:
     )
 
 
-def test_a_promise_is_met_when_the_intervals_touch():
-    assert check_rate(best(), [10, 94, 94, 96], Recipe(), FACTS).met is True
+def test_the_rate_check_is_met_if_the_intervals_touch():
+    result = check_rate(best(), [10, 94, 94, 96], Recipe(), FACTS)
+    assert result.met is True
+    assert result.text.startswith("Rate check: met; predicted 100 [95, 105] images/s")
 
 
-def test_a_missed_promise_says_by_how_much():
+def test_a_missed_rate_check_says_by_how_much():
     missed = check_rate(best(), [10, 80, 80, 80], Recipe(), FACTS)
     assert missed.met is False
-    assert missed.text.startswith("Missed by 20.0%")
+    assert missed.text.startswith("Rate check: missed by 20.0%")
 
 
 @pytest.mark.parametrize(
     ("values", "rates", "recipe", "why"),
     [
-        ({"predicted": None}, [1, 2], Recipe(), "No rate was predicted"),
+        ({"predicted": None}, [1, 2], Recipe(), "no rate was predicted"),
         ({"consumer": "drain"}, [1, 2], Recipe(), "without the trainer"),
         ({"machine": {"cores": 64}}, [1, 2], Recipe(), "another machine"),
         ({}, [1, 2], Recipe(alpha=0.5), "another network"),
-        ({}, [1], Recipe(), "single epoch"),
+        ({}, [1], Recipe(), "the only epoch"),
     ],
 )
-def test_what_cannot_be_compared_is_not(values, rates, recipe, why):
+def test_a_rate_that_cannot_be_compared_is_neither_met_nor_missed(values, rates, recipe, why):
     result = check_rate(best(**values), rates, recipe, FACTS)
     assert result.met is None
     assert why in result.text
 
 
-def test_what_a_training_dropped_is_known_when_it_goes_on(tmp_path):
-    faults = [
+def test_dropped_images_are_appended_and_read_back(tmp_path):
+    errors = [
         ImageError("a\udcff.jpg", 3, "Pillow", "cut"),
         ImageError("b.jpg", 5, "the system", "no"),
     ]
     dropped = {}
-    drops = Drops(tmp_path, Stream(iter(()), faults=Faults(tolerance("skip", 1, 9), dropped)))
-    drops.keep()
+    log = DroppedLog(tmp_path, Stream(iter(()), faults=Faults(tolerance("skip", 1, 9), dropped)))
+    log.update()
     assert not (tmp_path / DROPPED).exists()
-    for fault in faults:
-        dropped[fault.row] = fault
-        drops.keep()
-        drops.keep()
-    assert [error.args for error in read_drops(tmp_path)] == [fault.args for fault in faults]
+    for error in errors:
+        dropped[error.row] = error
+        log.update()
+        log.update()
+    assert [error.args for error in read_dropped(tmp_path)] == [error.args for error in errors]
     with (tmp_path / DROPPED).open("a") as file:
         file.write('{"path": "torn')
-    assert len(read_drops(tmp_path)) == 2
+    assert len(read_dropped(tmp_path)) == 2
     (tmp_path / DROPPED).write_text("{}\n")
     with pytest.raises(RecordError, match=DROPPED):
-        read_drops(tmp_path)
+        read_dropped(tmp_path)
 
 
-def test_loaders_with_the_same_pixels_and_seed_train_to_the_same_curve(tiny_photos):
+def test_loaders_with_the_same_pixels_and_seed_give_the_same_learning_curve(tiny_photos):
     manifest = scan(tiny_photos).only("train")
     augment = {"horizontal_flip": True, "rotation": 10, "jpeg_quality": (50, 90)}
     spec = BatchSpec(batch_size=8, image_size=32, seed=2, augment=augment, balance=0.5)

@@ -1,0 +1,112 @@
+"""Reads the validation and test images, and evaluates a trained network on the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from feedbench.bench.plan.plan import Failures
+from feedbench.bench.record import Dropped, dropped_by
+from feedbench.bench.training.predictions import Predictions
+from feedbench.bench.training.setup import TrainingSetup
+from feedbench.loaders import (
+    DEFAULT_LOADER,
+    Batch,
+    SourceError,
+    Split,
+    find_loader,
+    open_loader,
+    parse_settings,
+)
+from feedbench.loaders.cores import usable_cores
+
+if TYPE_CHECKING:
+    from feedbench.trainer.step import Trainer
+
+
+class HeldOut:
+    """The images that are not trained on, always read by the default loader."""
+
+    def __init__(self, setup: TrainingSetup, failures: Failures) -> None:
+        self._setup = setup
+        self._failures = failures
+        self._dropped: dict[str, Dropped] = {}
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """The images that could not be read so far, each listed once."""
+        return list(self._dropped.values())
+
+    @contextmanager
+    def open(self, split: Split) -> Iterator[Iterator[Batch]]:
+        """Yield the batches of one split, each image once, not shuffled and not augmented.
+
+        Raises:
+            SourceError: the split has no images.
+        """
+        images = self._setup.manifest.only(split)
+        with open_loader(
+            DEFAULT_LOADER,
+            images,
+            self._setup.spec.for_evaluation(),
+            _loader_settings(self._setup.image_dtype),
+            epochs=1,
+            **self._failures.model_dump(),
+        ) as stream:
+            yield without_repeats(stream, len(images))
+            self._dropped.update({image.path: image for image in dropped_by(stream)})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network evaluated on the test images.
+
+    Attributes:
+        metrics: loss and accuracy.
+    """
+
+    metrics: dict[str, float]
+    predictions: Predictions
+
+
+def evaluate_test_split(trainer: Trainer, held_out: HeldOut) -> Evaluation | None:
+    """Evaluate on the test images; return None if there are none."""
+    predictions = Predictions()
+    with suppress(SourceError), held_out.open("test") as batches:
+        metrics: dict[str, float] = trainer.evaluate(predictions.collect(trainer, batches))
+        return Evaluation(metrics, predictions)
+    return None
+
+
+def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
+    """Yield the batches without rows that were yielded before.
+
+    A loader replaces an unreadable image by the next readable one, which then appears twice.
+    """
+    seen = np.zeros(image_count, np.bool_)
+    for batch in batches:
+        first = np.unique(batch.rows, return_index=True)[1]
+        new = np.sort(first[~seen[batch.rows[first]]])
+        seen[batch.rows] = True
+        if len(new) == len(batch.rows):
+            yield batch
+        elif len(new):
+            yield Batch(np.asarray(batch.images)[new], batch.labels[new], batch.rows[new])
+
+
+def _loader_settings(image_dtype: str) -> dict[str, Any]:
+    """Return settings of the default loader without AUTOTUNE.
+
+    Each validation opens a new iterator, which would tune from scratch, and whose end would wait
+    for the tuning thread.
+    """
+    loader = find_loader(DEFAULT_LOADER)
+    settings: dict[str, Any] = {"output": image_dtype}
+    if loader.autotuning is None:
+        return settings
+    fixed = loader.autotuning.fixed(parse_settings(loader, settings), usable_cores())
+    return {**settings, **fixed[0]} if fixed else settings

@@ -1,0 +1,40 @@
+"""How a training runs: checkpoints, logs, unreadable images; not what is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from feedbench.bench.plan.plan import Failures
+
+
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """How often a training writes a checkpoint within an epoch; it writes one after each anyway.
+
+    Attributes:
+        seconds: seconds between two checkpoints; 0 disables this criterion.
+        steps: steps between two checkpoints; 0 disables this criterion.
+    """
+
+    seconds: float = 300.0
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a training runs. The folder does not store these; a resumed run may use others.
+
+    Attributes:
+        checkpoints: when checkpoints are written within an epoch.
+        failures: what happens when an image cannot be read.
+        tensorboard: whether logs for TensorBoard are written.
+        profile: first and last step to profile, counted from 1 in this process; implies
+            `tensorboard`.
+        resume: whether to resume from the checkpoint in the folder.
+    """
+
+    checkpoints: CheckpointPolicy = CheckpointPolicy()
+    failures: Failures = field(default_factory=Failures)
+    tensorboard: bool = True
+    profile: tuple[int, int] | None = None
+    resume: bool = False

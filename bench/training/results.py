@@ -1,0 +1,94 @@
+"""Writes what a finished training leaves: model, predictions, plots, model card, training.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feedbench.bench.environment import environment
+from feedbench.bench.files import write_json, write_text
+from feedbench.bench.record import Dropped
+from feedbench.bench.training.evaluation import Evaluation, HeldOut, evaluate_test_split
+from feedbench.bench.training.folder import MODEL, TRAINING
+from feedbench.bench.training.model_card import MODEL_CARD, model_card
+from feedbench.bench.training.plots import CONFUSION, CURVES, draw_confusion, draw_curves
+from feedbench.bench.training.predictions import PREDICTIONS, class_metrics
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY, check_rate
+from feedbench.bench.training.setup import TrainingSetup
+
+if TYPE_CHECKING:
+    from feedbench.trainer.history import Epoch
+    from feedbench.trainer.step import Trainer
+
+
+def write_results(
+    setup: TrainingSetup,
+    trainer: Trainer,
+    held_out: HeldOut,
+    folder: Path,
+    epochs: Sequence[Epoch],
+    dropped: Sequence[Dropped],
+) -> dict[str, Any]:
+    """Save and test the trained model, and describe the training.
+
+    Args:
+        dropped: training images that could not be read.
+
+    Returns:
+        The contents of `training.json`, which is written last.
+    """
+    trainer.save(folder / MODEL, setup.model_metadata)
+    evaluation = evaluate_test_split(trainer, held_out)
+    _draw_plots(setup, evaluation, epochs, folder)
+    if evaluation is not None:
+        evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
+    result = _result(setup, evaluation, epochs, [*dropped, *held_out.dropped])
+    write_text(folder / MODEL_CARD, model_card(result))
+    write_json(folder / TRAINING, result)
+    return result
+
+
+def _result(
+    setup: TrainingSetup,
+    evaluation: Evaluation | None,
+    epochs: Sequence[Epoch],
+    dropped: Sequence[Dropped],
+) -> dict[str, Any]:
+    facts = environment()
+    rates = [epoch.images_per_second for epoch in epochs]
+    rate_check = check_rate(setup.best, rates, setup.recipe, facts)
+    return {
+        "loader": setup.best.loader,
+        "settings": setup.best.settings,
+        "spec": setup.spec.model_dump(mode="json"),
+        "recipe": setup.recipe.model_dump(mode="json"),
+        "classes": list(setup.manifest.classes),
+        "images": setup.manifest.counts(),
+        "images_an_epoch": setup.images_per_epoch,
+        "dropped": [image.model_dump() for image in dropped],
+        "epochs": [asdict(epoch) for epoch in epochs],
+        "test": evaluation.metrics if evaluation else None,
+        "per_class": _class_metrics(setup, evaluation),
+        RATE_CHECK_KEY: rate_check.model_dump(mode="json"),
+        "environment": facts,
+    }
+
+
+def _class_metrics(setup: TrainingSetup, evaluation: Evaluation | None) -> list[dict[str, Any]]:
+    if evaluation is None:
+        return []
+    classes = setup.manifest.classes
+    confusion = evaluation.predictions.confusion(len(classes))
+    return [metrics.model_dump() for metrics in class_metrics(confusion, classes)]
+
+
+def _draw_plots(
+    setup: TrainingSetup, evaluation: Evaluation | None, epochs: Sequence[Epoch], folder: Path
+) -> None:
+    draw_curves(epochs, folder / CURVES)
+    if evaluation is not None:
+        classes = setup.manifest.classes
+        confusion = evaluation.predictions.confusion(len(classes))
+        draw_confusion(confusion, classes, folder / CONFUSION)

@@ -1,0 +1,71 @@
+"""What is trained on what, validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from feedbench.bench.analysis.best import Best
+from feedbench.bench.errors import PlanError
+from feedbench.loaders import (
+    BatchSpec,
+    Manifest,
+    find_loader,
+    images_per_epoch,
+    parse_settings,
+    parse_spec,
+)
+from feedbench.trainer import Recipe
+
+# Fields of a batch spec that describe batches and their order; the others describe one image.
+_BATCH_FIELDS = {"batch_size", "augment", "balance", "shuffle", "seed"}
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """A loader, a recipe and images, with everything that follows from them.
+
+    Attributes:
+        best: the loader with its settings, as given.
+        manifest: the images of all splits.
+        train_images: the images of the training split.
+        spec: the batch spec of the training.
+        image_dtype: dtype of the loader's images, "uint8" or "float32".
+    """
+
+    best: Best
+    recipe: Recipe
+    manifest: Manifest
+    train_images: Manifest
+    spec: BatchSpec
+    image_dtype: str
+
+    @property
+    def images_per_epoch(self) -> dict[str, int]:
+        """Number of images of each class in an epoch, with repetitions if it is balanced."""
+        counts = images_per_epoch(self.train_images, self.spec)
+        return dict(zip(self.manifest.classes, counts.tolist(), strict=True))
+
+    @property
+    def model_metadata(self) -> dict[str, Any]:
+        """What inference needs besides the network: classes and the spec of an image."""
+        spec = self.spec.model_dump(mode="json", exclude=_BATCH_FIELDS)
+        return {"classes": list(self.manifest.classes), **spec}
+
+
+def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
+    """Validate the loader's settings and the batch spec.
+
+    Raises:
+        LoaderError: a setting or the spec is not valid, or there are no training images.
+        PlanError: a batch would hold more images than there are to train on.
+    """
+    spec = parse_spec(best.spec)
+    train_images = manifest.only("train")
+    if len(train_images) < spec.batch_size:
+        raise PlanError(
+            f"batch_size {spec.batch_size} is more than the {len(train_images)} training images; "
+            "lower it"
+        )
+    image_dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
+    return TrainingSetup(best, recipe, manifest, train_images, spec, image_dtype)

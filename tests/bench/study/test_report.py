@@ -1,0 +1,66 @@
+"""The report of a study pairs runs of equal seed, and its tables show every value."""
+
+import pytest
+from rich.console import Console
+
+from feedbench.bench.study.report import make_report
+from feedbench.bench.study.run import RUNS
+from feedbench.bench.study.study import Study, StudyRun, make_runs
+from feedbench.bench.study.table import tables
+
+# Number of correct test images, of 10, by optimizer and seed; adam's third run is missing.
+CORRECT = {('"sgd"', 0): 9, ('"sgd"', 1): 8, ('"sgd"', 2): 9, ('"adam"', 0): 4, ('"adam"', 1): 2}
+
+
+@pytest.fixture
+def runs() -> list[StudyRun]:
+    grid = {"recipe.optimizer": ["sgd", "adam"]}
+    return make_runs(Study(data="photos", seeds=3, grid=grid), {"batch_size": 8})
+
+
+@pytest.fixture
+def folder(tmp_path, runs):
+    for run in runs:
+        run_folder = tmp_path / RUNS / run.name
+        run_folder.mkdir(parents=True)
+        count = CORRECT.get((run.cell["recipe.optimizer"], run.seed))
+        if count is None:
+            (run_folder / "failed.json").write_text('{"reason": "out of memory"}')
+            continue
+        lines = [f"{image}.jpg,a,{'a' if image < count else 'b'},0.9" for image in range(10)]
+        header = "path,label,predicted,probability"
+        (run_folder / "predictions.csv").write_text("\n".join([header, *lines]) + "\n")
+        (run_folder / "training.json").write_text("{}")
+    return tmp_path
+
+
+def test_runs_of_equal_seed_are_paired_with_the_first_value(folder, runs):
+    report = make_report(folder, runs)
+    sgd, adam = report.effects[0].values
+    assert (sgd.value, sgd.accuracies, sgd.difference) == ('"sgd"', [0.9, 0.8, 0.9], None)
+    assert adam.accuracies == [0.4, 0.2]
+    assert adam.difference is not None
+    assert adam.difference.pairs == 2
+    assert adam.difference.value == pytest.approx(((0.4 - 0.9) + (0.2 - 0.8)) / 2)
+    assert (report.images, report.missing) == (10, 0)
+    assert list(report.failed.values()) == ["out of memory"]
+    (sentence,) = report.text
+    assert sentence.startswith('recipe.optimizer "adam" compared with "sgd": -55.0% [')
+    assert sentence.endswith("over 2 pairs: cannot tell")
+
+
+def test_runs_that_were_not_started_are_missing(tmp_path, runs):
+    report = make_report(tmp_path, runs)
+    assert (report.images, report.missing, report.failed, report.text) == (0, 6, {}, [])
+    assert [value.mean for value in report.effects[0].values] == [None, None]
+
+
+def test_a_table_has_a_row_for_each_value(folder, runs):
+    console = Console(width=200)
+    with console.capture() as capture:
+        for table in tables(make_report(folder, runs)):
+            console.print(table)
+    header, *rows = [line for line in capture.get().splitlines() if "sgd" in line or "test" in line]
+    assert "difference from the first" in header
+    assert ["90.0%, 80.0%, 90.0%" in row for row in rows] == [True]
+    assert "-55.0%" in capture.get()
