@@ -64,14 +64,14 @@ def show_diagnosis(
     from feedbench.bench.diagnose.waterfall import draw_waterfall
     from feedbench.bench.files import write_json
 
-    found = derive_diagnosis(record)
+    diagnosis = derive_diagnosis(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
-        write_json(path, found.model_dump())
-    draw_waterfall(found, folder / "waterfall.png", _headline(record))
+        write_json(path, diagnosis.model_dump())
+    draw_waterfall(diagnosis, folder / "waterfall.png", _headline(record))
     files = ["waterfall.png", *_write_timeline(record, folder)]
-    print_diagnosis(terminal, record, found)
+    print_diagnosis(terminal, record, diagnosis)
     terminal.print(f"Records, {', '.join(files)}: {folder}", highlight=False, soft_wrap=True)
-    if found.bottleneck is None:
+    if diagnosis.bottleneck is None:
         raise typer.Exit(NOTHING_DONE)
 
 
@@ -90,20 +90,20 @@ def _write_timeline(record: DiagnosisRecord, folder: Path) -> list[str]:
     return ["timeline.png", "trace.json"]
 
 
-def print_diagnosis(terminal: Console, record: DiagnosisRecord, found: Diagnosis) -> None:
+def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
     """Print the ceilings, the predictions, the notes and the verdict."""
     from feedbench.bench.diagnose.notes import notes
     from feedbench.bench.diagnose.table import ceilings_table, nodes_table, predictions_table
 
     terminal.print(_headline(record), highlight=False, markup=False)
-    terminal.print(ceilings_table(found))
-    if found.predictions:
-        terminal.print(predictions_table(found))
+    terminal.print(ceilings_table(diagnosis))
+    if diagnosis.predictions:
+        terminal.print(predictions_table(diagnosis))
     if record.autotuned:
         terminal.print(nodes_table(record.autotuned))
-    for line in notes(record, found):
+    for line in notes(record, diagnosis):
         terminal.print(line, highlight=False, markup=False)
-    terminal.print(found.verdict, style="bold", highlight=False, markup=False)
+    terminal.print(diagnosis.verdict, style="bold", highlight=False, markup=False)
 
 
 def _headline(record: DiagnosisRecord) -> str:
@@ -117,9 +117,9 @@ def _headline(record: DiagnosisRecord) -> str:
     )
 
 
-def print_self_test(terminal: Console, found: SelfTest) -> None:
+def print_self_test(terminal: Console, self_test: SelfTest) -> None:
     """Print one line per check."""
-    for check in found.checks:
+    for check in self_test.checks:
         word = "passed" if check.passed else "FAILED"
         terminal.print(
             f"{word}: {check.name}: {check.measured} (expected: {check.expected})",

@@ -16,6 +16,7 @@ from feedbench.bench.commands.run_bench import print_table, print_verdict, show_
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.commands.run_limits import print_limits
 from feedbench.bench.commands.run_training import show_training
+from feedbench.bench.commands.run_tune import print_search
 from feedbench.bench.commands.study import show_study
 from feedbench.bench.errors import NOTHING_DONE
 
@@ -165,11 +166,9 @@ def _diagnosis(terminal: Console, path: Path) -> Result:
 def _tune(terminal: Console, path: Path) -> Result:
     from feedbench.bench.files import read_model
     from feedbench.bench.tune.record import TuneRecord
-    from feedbench.bench.tune.table import verdict, worth_table
 
     record = read_model(path, TuneRecord, "tune")
-    terminal.print(worth_table(record))
-    terminal.print(verdict(record), style="bold", highlight=False, soft_wrap=True)
+    print_search(terminal, record)
     return Result(record.model_dump(mode="json"), record.best is not None)
 
 

@@ -1,0 +1,117 @@
+"""Runs a search for the best loader, and saves and prints its result, for `tune`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from feedbench.bench.commands.output import console
+from feedbench.bench.commands.run_bench import compare_pixels
+from feedbench.bench.errors import NOTHING_DONE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from feedbench.bench.plan.plan import Choice, Plan
+    from feedbench.bench.tune.record import EarlierSearch, TuneRecord
+    from feedbench.bench.tune.tune import Budget
+    from feedbench.loaders import Manifest
+
+
+def run_tune(
+    plan: Plan,
+    defaults: list[Choice],
+    manifest: Manifest,
+    folder: Path,
+    budget: Budget,
+    earlier: EarlierSearch,
+    json: Path | None,
+    data: str,
+) -> None:
+    """Search within the budget, save best.toml and a plot, and print the result.
+
+    Args:
+        defaults: the loaders to search, with their initial settings.
+        folder: the result folder.
+        earlier: the search to resume; empty for a new one.
+        json: also save the record to this file.
+        data: the source as given on the command line, for the command to run next.
+
+    Raises:
+        InterruptedRun: Ctrl-C; the results so far are saved and printed.
+        typer.Exit: no loader could be measured.
+    """
+    from feedbench.bench.environment import environment
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.files import read_model, write_json
+    from feedbench.bench.tune.record import TUNE, TuneRecord
+    from feedbench.bench.tune.table import WORTH, draw_worth
+
+    terminal, facts = console(), environment()
+    write_json(folder / "environment.json", facts)
+    interrupted = _search(plan, defaults, manifest, folder, budget, earlier, terminal)
+    record = read_model(folder / TUNE, TuneRecord, "tune")
+    best = _write_best(plan, record, folder, facts)
+    if json is not None:
+        write_json(json, record.model_dump(mode="json"))
+    if record.findings:
+        draw_worth(record, folder / WORTH)
+    print_search(terminal, record)
+    if interrupted:
+        raise InterruptedRun(
+            f"interrupted; the best so far is in {folder}; resume with --resume {folder}"
+        )
+    if best is None:
+        raise typer.Exit(NOTHING_DONE)
+    terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
+
+
+def _search(
+    plan: Plan,
+    defaults: list[Choice],
+    manifest: Manifest,
+    folder: Path,
+    budget: Budget,
+    earlier: EarlierSearch,
+    terminal: Console,
+) -> bool:
+    """Compare the pixels and search; returns whether Ctrl-C stopped the search."""
+    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.tune.space import pixel_choices
+    from feedbench.bench.tune.table import finding_line
+    from feedbench.bench.tune.tune import Tune
+
+    def on_finding(finding: Any) -> None:
+        terminal.print(finding_line(finding), highlight=False, markup=False, soft_wrap=True)
+
+    pixels = compare_pixels(pixel_choices(defaults), plan, manifest, folder, terminal)
+    with bench_progress(terminal) as on_event:
+        search = Tune(plan, manifest, folder, budget, earlier, pixels, on_event, on_finding)
+        try:
+            search.run(defaults)
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, Any]) -> Path | None:
+    """Returns None if no loader could be measured."""
+    from feedbench.bench.analysis.best import write_best
+    from feedbench.bench.tune.record import runners_up
+
+    if record.best is None or record.images_per_second is None:
+        return None
+    rate = record.images_per_second
+    return write_best(folder, plan, record.best, rate, facts, runners_up(record))
+
+
+def print_search(terminal: Console, record: TuneRecord) -> None:
+    """Print what each setting is worth, and the verdict."""
+    from feedbench.bench.tune.table import verdict, worth_table
+
+    if record.findings:
+        terminal.print(worth_table(record))
+    terminal.print(verdict(record), style="bold", highlight=False, soft_wrap=True)
