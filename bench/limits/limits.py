@@ -12,15 +12,15 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import read_model
-from feedbench.bench.internal_loaders import LIBJPEG_TURBO, MEMORY_COPY, register
 from feedbench.bench.meters.process import tree_usage
 from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
 from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.cache_state import MIN_COLD, check_cold
+from feedbench.bench.trials.internal_loaders import LIBJPEG_TURBO, MEMORY_COPY, register
 from feedbench.bench.trials.storage import DEPTHS, Storage
 from feedbench.loaders import Manifest, find_loader, parse_settings
-from feedbench.loaders.stages.stage import whole_files
+from feedbench.loaders.stages import whole_files
 
 _DISK_BLOCKS = 3
 _DISK_S = 1.0  # duration of each block, without evicting files
