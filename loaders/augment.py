@@ -6,6 +6,7 @@ device draw the same.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -125,19 +126,11 @@ class Augment(BaseModel):
         draws = np.tile(NEUTRAL, (len(rows), 1))
         if not self:
             return draws
-        key = splitmix64(splitmix64(splitmix64(np.uint64(seed)) ^ _bits(epochs)) ^ _bits(rows))
-        key_of_copy = splitmix64(key ^ _bits(copies) << np.uint64(32))
-        key = np.where(np.asarray(copies) > 0, key_of_copy, key)
+        key = _keys(seed, epochs, rows, copies)
         if self.horizontal_flip:
             draws[:, FLIP] = key & np.uint64(1)
 
-        def between(column: int, low: float, high: float) -> None:
-            if low < high:
-                fraction = (splitmix64(key ^ np.uint64(column)) >> np.uint64(11)) * 2.0**-53
-                draws[:, column] = low + (high - low) * fraction
-            else:
-                draws[:, column] = low
-
+        between = partial(_draw_between, draws, key)
         between(ANGLE, -self.rotation, self.rotation)
         between(ZOOM, *self.zoom)
         if self.crop < 1:
@@ -171,6 +164,24 @@ class Augment(BaseModel):
 
 
 UNCHANGED = Augment()
+
+
+def _keys(seed: int, epochs: Any, rows: Any, copies: Any) -> NDArray[np.uint64]:
+    """64 random bits for each row of an epoch, from which its parameters are derived."""
+    key = splitmix64(splitmix64(splitmix64(np.uint64(seed)) ^ _bits(epochs)) ^ _bits(rows))
+    key_of_copy = splitmix64(key ^ _bits(copies) << np.uint64(32))
+    return np.where(np.asarray(copies) > 0, key_of_copy, key)
+
+
+def _draw_between(
+    draws: Draws, keys: NDArray[np.uint64], column: int, low: float, high: float
+) -> None:
+    """Fill a column with values from `low` up to `high`."""
+    if low < high:
+        fraction = (splitmix64(keys ^ np.uint64(column)) >> np.uint64(11)) * 2.0**-53
+        draws[:, column] = low + (high - low) * fraction
+    else:
+        draws[:, column] = low
 
 
 def _without(draws: Draws, names: Any) -> Draws:
