@@ -14,6 +14,7 @@ def estimate(value: float) -> Estimate:
     return Estimate(value=value, low=value, high=value)
 
 
+WIDTH = 160
 LIMITS = MachineLimits(
     limits=[
         Limit(name="memory_copy", images_per_second=estimate(5_000), bytes_per_second=2e9),
@@ -32,20 +33,20 @@ LIMITS = MachineLimits(
 
 
 def printed(table: Table) -> str:
-    console = Console(width=160, file=io.StringIO(), record=True)
+    console = Console(width=WIDTH, file=io.StringIO(), record=True)
     console.print(table)
     return console.export_text()
 
 
 def test_limits_show_rates_and_reasons():
-    text = printed(limits_table(LIMITS))
+    text = printed(limits_table(LIMITS, WIDTH))
     assert "5,000" in text
     assert "2.00 GB" in text
     assert "a network share" in text
 
 
 def test_loaders_are_sorted_by_rate_with_failures_last():
-    text = printed(shares_table(LIMITS))
+    text = printed(shares_table(LIMITS, WIDTH))
     assert text.index("fast") < text.index("slow") < text.index("broken")
     assert "0.90" in text
     assert "crashed" in text
