@@ -32,11 +32,11 @@ def selftest(
     terminal = console()
     checks = short_test().checks
     with tempfile.TemporaryDirectory() as folder:
-        for number, one in enumerate(() if short else INJECTED_BOTTLENECKS):
+        for number, bottleneck in enumerate(() if short else INJECTED_BOTTLENECKS):
             trial_folder = Path(folder) / str(number)
             trial_folder.mkdir()
-            terminal.print(f"injected: {one.name}", style="dim", highlight=False)
-            checks.append(injected_test(one, trial_folder, lambda _: None))
+            terminal.print(f"injected: {bottleneck.name}", style="dim", highlight=False)
+            checks.append(injected_test(bottleneck, trial_folder, lambda _: None))
     self_test = SelfTest(checks=checks)
     print_self_test(terminal, self_test)
     if json is not None:

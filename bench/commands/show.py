@@ -150,7 +150,7 @@ def _limits(terminal: Console, path: Path) -> Result:
     trials = read_trials(path.parent)
     limits = derive(trials, read_limits(path.parent))
     print_limits(terminal, trials, limits)
-    return Result(limits.model_dump(), any(one.images_per_second for one in limits.loaders))
+    return Result(limits.model_dump(), any(loader.images_per_second for loader in limits.loaders))
 
 
 def _diagnosis(terminal: Console, path: Path) -> Result:
