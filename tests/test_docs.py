@@ -1,0 +1,39 @@
+"""Every command in the documentation exists, with the options that it is given."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from feedbench.bench.cli import COMMANDS, command_app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("results/**/README.md")])
+COMMAND = re.compile(r"feedbench ([a-z][a-z-]*)((?: [^\n`|;&>]*)?)")
+
+
+def documented():
+    """The page, command and options of each `feedbench …` in code."""
+    for page in PAGES:
+        text = page.read_text()
+        blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        code = "\n".join([*blocks, *re.findall(r"`(feedbench [^`]*)`", text)])
+        for name, rest in COMMAND.findall(code):
+            options = [word for word in shlex.split(rest, comments=True) if word.startswith("-")]
+            yield str(page.relative_to(ROOT)), name, options
+
+
+@pytest.mark.parametrize(("page", "name", "options"), list(documented()), ids=str)
+def test_a_documented_command_exists_with_its_options(page, name, options):
+    assert name in COMMANDS
+    parameters = typer.main.get_command(command_app(name)).params
+    known = {"--help", "-h"}
+    for parameter in parameters:
+        known.update(parameter.opts, parameter.secondary_opts)
+    assert [option for option in options if option.partition("=")[0] not in known] == []
+
+
+def test_the_documentation_holds_commands():
+    assert len(list(documented())) > 50
