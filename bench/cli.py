@@ -247,6 +247,10 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Ctrl-C where a command had nothing to add
+            _exit_with("interrupted", INTERRUPTED)
+        raise
     except OSError as error:
         _exit_for_os_error(error)
     except Exception as error:

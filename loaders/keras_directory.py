@@ -337,7 +337,7 @@ def _library_call(manifest: Manifest) -> LibraryCall:
 
 LOADER = Loader(
     name="keras_directory",
-    summary="Keras' image_dataset_from_directory as its guide calls it: what a newcomer takes",
+    summary="Keras' image_dataset_from_directory as its guide calls it: what newcomers use",
     settings=KerasDirectory,
     open=open_stream,
     layouts=("folder", "splits"),

@@ -22,7 +22,7 @@ NumThreads = Annotated[
 ]
 Prefetch = Annotated[
     NonNegativeInt,
-    Field(description="Batches prepared ahead, each costs its memory; 0 prepares none."),
+    Field(description="Batches prepared ahead; each takes memory; 0 prepares none."),
 ]
 
 

@@ -40,7 +40,7 @@ class TfData(PixelOutput, Cached):
     )
     prefetch: NonNegativeInt | Autotune = Field(
         "autotune",
-        description="Batches prepared ahead, each costs its memory; 0 prepares a batch only when "
+        description="Batches prepared ahead; each takes memory; 0 prepares a batch only when "
         "the trainer waits for it.",
     )
     cache: Literal["none", "encoded", "decoded", "disk"] = Field(

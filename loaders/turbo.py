@@ -93,7 +93,7 @@ def _stages(manifest: Manifest, spec: BatchSpec, settings: Turbo) -> Stages:
 
 LOADER = Loader(
     name="turbo",
-    summary="libjpeg-turbo on a thread a core, straight into the batch: live decoding at its limit",
+    summary="libjpeg-turbo on one thread per core, straight into the batch: decoding at its limit",
     settings=Turbo,
     open=open_stream,
     readable_by=READABLE_BY,

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
+from feedbench.bench.analysis.winner import choose_winner
 from feedbench.bench.record import Block, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
-
-MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper tie must surely reach it to win
 
 
 class TrialSummary(BaseModel):
@@ -99,7 +98,7 @@ def summarize(trials: list[Trial]) -> Summary:
         _summarize(trial, best, baseline, unproven)
         for trial, unproven in zip(trials, reasons, strict=True)
     ]
-    return Summary(trials=summaries, winner=_winner(summaries))
+    return Summary(trials=summaries, winner=choose_winner(summaries))
 
 
 def _reasons_not_counted(trial: Trial) -> list[str]:
@@ -196,28 +195,3 @@ def _disk_read(blocks: list[Block]) -> int | None:
 def _gpu_memory(blocks: list[Block]) -> int | None:
     sizes = [size for block in blocks for gpu in block.gpus for size in present(gpu.memory_bytes)]
     return int(max(sizes)) if sizes else None
-
-
-def _winner(trials: list[TrialSummary]) -> int | None:
-    """Returns the index of the tie that is cheapest in memory and CPU time combined.
-
-    A tie whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
-    cheap.
-    """
-    candidates = {
-        index: trial
-        for index, trial in enumerate(trials)
-        if trial.tied_with_best
-        and trial.ratio_to_best
-        and trial.ratio_to_best.low >= MIN_RATIO_TO_WIN
-    }
-    if not candidates:
-        return None
-    min_memory = min(trial.peak_memory_bytes or 0 for trial in candidates.values()) or 1
-    min_cores = min(trial.cpu_cores or 0 for trial in candidates.values()) or 1
-
-    def cost(index: int) -> float:
-        trial = candidates[index]
-        return (trial.peak_memory_bytes or 0) / min_memory + (trial.cpu_cores or 0) / min_cores
-
-    return min(candidates, key=cost)

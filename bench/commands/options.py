@@ -29,7 +29,8 @@ def _loader_names(incomplete: str) -> list[str]:
     return [name for name in LOADERS if name.startswith(incomplete)]
 
 
-_LOADER = f"{', '.join(LOADERS)}; or a best.toml, or a result folder that has one."
+_NAMES = ", ".join(LOADERS)
+_LOADER = f"{_NAMES}; or a best.toml, or a result folder that has one."
 _SET = "A setting of a loader, as listed by feedbench loaders."
 
 Data = Annotated[
@@ -37,7 +38,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder per class; or with train, validation and test, each with "
-        "one folder per class; a CSV of path,label[,split]; or a manifest.",
+        "one folder per class; a CSV of path,label[,split]; or a Parquet "
+        "manifest, as written by scan --out.",
     ),
 ]
 Loader = Annotated[
@@ -54,7 +56,8 @@ Loaders = Annotated[
     typer.Option(
         "--loader",
         metavar="LOADER",
-        help=f"{_LOADER} May be repeated.",
+        help=f"{_NAMES}; or a best.toml, or a result folder that has one, of which only the loader "
+        "and its settings are used. May be repeated.",
         autocompletion=_loader_names,
     ),
 ]

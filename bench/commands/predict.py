@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def predict(
     from feedbench.bench.files import write_json
     from feedbench.bench.training.predict import load_classifier
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide its messages at start-up
     terminal, predictions = console(), []
     for prediction in load_classifier(model).predict(files):
         predictions.append(prediction)

@@ -49,7 +49,7 @@ def run_training(
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.bench.training.train import train
     from feedbench.loaders import images_per_epoch, parse_spec
-    from feedbench.trainer import TrainingStopped
+    from feedbench.trainer import CHECKPOINT, TrainingStopped
 
     terminal, options = console(), options or TrainingOptions()
     manifest.only("validation")
@@ -66,6 +66,8 @@ def run_training(
         )
         return
     except KeyboardInterrupt:
+        if not (folder / CHECKPOINT).exists():
+            raise InterruptedRun("interrupted before the first checkpoint; start again") from None
         raise InterruptedRun(f"interrupted; to resume from the last checkpoint: {again}") from None
     if json is not None:
         write_json(json, result)

@@ -59,10 +59,13 @@ def run_tune(
         write_json(json, record.model_dump(mode="json"))
     if record.findings:
         draw_worth(record, folder / WORTH)
-    print_search(terminal, record)
+    if record.findings or not interrupted:
+        print_search(terminal, record)
     if interrupted:
+        so_far = "the best so far" if best else "what was measured"
         raise InterruptedRun(
-            f"interrupted; the best so far is in {folder}; resume with --resume {folder}"
+            f"interrupted; {so_far} is in {folder}; to resume: feedbench tune {data} --resume "
+            f"{folder} with the same options"
         )
     if best is None:
         raise typer.Exit(NOTHING_DONE)

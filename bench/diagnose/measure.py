@@ -10,11 +10,12 @@ import numpy as np
 
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
-from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Measurement, Setup
 from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
 from feedbench.bench.environment import conditions
-from feedbench.bench.errors import PlanError, TrialError
+from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
+from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.meters.process import available_memory, tree_memory
@@ -51,6 +52,7 @@ def diagnose(
     Raises:
         PlanError: cold files were asked for, but cannot be evicted or are not read.
         LoaderError: the files or packs that the loader reads do not match the rows or the spec.
+        InterruptedRun: Ctrl-C; what was measured is in the folder.
         TrialError: loader, consumer or end to end could not be measured at all.
     """
     path = (folder / MANIFEST).absolute()
@@ -63,8 +65,11 @@ def diagnose(
     session = _Session(setup, folder, on_progress)
     try:
         session.measure()
+    except KeyboardInterrupt:
+        raise InterruptedRun(f"interrupted; what was measured is in {folder}") from None
     finally:
         session.close()
+        write_model(folder / RECORD, session.record())
     record = session.record()
     for part in record.parts:
         if part.name in ("loader", "consumer", "end to end") and not part.blocks:

@@ -48,9 +48,7 @@ def _emulated(accelerator: Accelerator) -> str:
 def verdict(summary: Summary) -> str:
     """Returns the winner with its rate, its ties and the utilization, in one sentence."""
     if summary.winner is None:
-        failed = any(trial.error or trial.unproven for trial in summary.trials)
-        reason = "the reasons are above" if failed else "no block was timed"
-        return f"No loader could be measured: {reason}."
+        return f"No loader could be measured: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]
     assert best.images_per_second is not None
     utilization = ""
@@ -60,6 +58,14 @@ def verdict(summary: Summary) -> str:
         f"Take {trial_name(best)}: {best.images_per_second.value:,.0f} images/s, "
         f"{_compared(summary, best)}{utilization}."
     )
+
+
+def _why_no_winner(summary: Summary) -> str:
+    if any(trial.error or trial.unproven for trial in summary.trials):
+        return "the reasons are above"
+    if any(trial.blocks for trial in summary.trials):
+        return "only loaders that are never ranked were timed"
+    return "no block was timed"
 
 
 def _compared(summary: Summary, best: TrialSummary) -> str:

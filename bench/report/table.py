@@ -137,7 +137,7 @@ def _legend(trials: Sequence[TrialSummary], titles: Sequence[str]) -> str:
     meanings = {
         "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
         "wait: fraction of the time without a batch.": "wait" in titles,
-        "tie: the interval of the ratio reaches 1.": True,
+        "tie: the interval of the ratio contains 1.": True,
         "[–]: a single block has no interval.": any(trial.blocks == 1 for trial in trials),
         "GPU: fraction of the time with a kernel running (NVML).": "GPU" in titles,
         "SMs: multiprocessors in use (GPM).": "SMs" in titles,

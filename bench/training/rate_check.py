@@ -69,7 +69,10 @@ def _verdict(
 ) -> tuple[bool | None, str]:
     """Return whether the prediction was met, and a sentence that says so."""
     if predicted is None:
-        return None, "Rate check: no rate was predicted; give the best.toml of a bench to --loader."
+        return None, (
+            "Rate check: no predicted rate: --loader names no best.toml of a bench, or another "
+            "option changed its batch spec or settings."
+        )
     if not reason and achieved is None:
         reason = "the only epoch includes the warm-up; train at least two"
     if reason or achieved is None:

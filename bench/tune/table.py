@@ -53,7 +53,11 @@ def verdict(record: TuneRecord) -> str:
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
     tried = len({str(finding.choice) for finding in record.findings} | {str(best)})
     combinations = grid_size(loaders.keys() | {best.loader})
-    unfinished = "" if record.finished else " The search is not finished: feedbench tune --resume."
+    unfinished = (
+        ""
+        if record.finished
+        else " The search is not finished; to resume it: feedbench tune --resume."
+    )
     return (
         f"Take {best}: {rate:,.0f} images/s{tied}. {tried} of {combinations:,} combinations were "
         f"tried in {record.seconds / 60:.1f} min.{unfinished}"

@@ -132,7 +132,7 @@ def test_a_missed_rate_check_says_by_how_much():
 @pytest.mark.parametrize(
     ("values", "rates", "recipe", "why"),
     [
-        ({"predicted": None}, [1, 2], Recipe(), "no rate was predicted"),
+        ({"predicted": None}, [1, 2], Recipe(), "no predicted rate"),
         ({"consumer": "drain"}, [1, 2], Recipe(), "without the trainer"),
         ({"machine": {"cores": 64}}, [1, 2], Recipe(), "another machine"),
         ({}, [1, 2], Recipe(alpha=0.5), "another network"),

@@ -1,0 +1,36 @@
+"""Who wins a bench: the cheapest of those that are surely as fast as the fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from feedbench.bench.analysis.summary import TrialSummary
+
+MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper tie must surely reach it to win
+
+
+def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
+    """Returns the index of the tie that is cheapest in memory and CPU time combined.
+
+    A tie whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
+    cheap.
+    """
+    candidates = {
+        index: trial
+        for index, trial in enumerate(trials)
+        if trial.tied_with_best
+        and trial.ratio_to_best
+        and trial.ratio_to_best.low >= MIN_RATIO_TO_WIN
+    }
+    if not candidates:
+        return None
+    min_memory = min(trial.peak_memory_bytes or 0 for trial in candidates.values()) or 1
+    min_cores = min(trial.cpu_cores or 0 for trial in candidates.values()) or 1
+
+    def cost(index: int) -> float:
+        trial = candidates[index]
+        return (trial.peak_memory_bytes or 0) / min_memory + (trial.cpu_cores or 0) / min_cores
+
+    return min(candidates, key=cost)
