@@ -1,7 +1,9 @@
 """Real diagnoses measure the stages that the loader has."""
 
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
 
@@ -150,3 +152,24 @@ def assert_drawn_and_traced(folder, record):
     events = json.loads((folder / "trace.json").read_text())["traceEvents"]
     steps = sum(len(block.step_s) for block in record.parts[-1].blocks)
     assert sum(event["name"] == "step" for event in events) == steps
+
+
+def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
+    folder = tmp_path / "out"
+    command = [sys.executable, "-u", "-m", "feedbench.bench.cli", "diagnose", str(tiny_photos)]
+    command += ["--loader", "turbo", "--consumer", "emulated:rtx3090", "--batch-size", "8"]
+    with subprocess.Popen(
+        [*command, "--image-size", "32", "--seconds", "3600", "--out", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        for line in process.stdout:
+            if line.startswith("round 1"):
+                break
+        os.kill(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == f"feedbench: interrupted; what was measured is in {folder}\n"
+    assert any(part.blocks for part in read_diagnosis(folder / RECORD).parts)
