@@ -244,6 +244,8 @@ def read_trials(folder: Path) -> list[Trial]:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; give the result folder of a bench") from error
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not UTF-8: the file is damaged or is no record") from error
     trials = [_trial(path, number, line) for number, line in enumerate(lines, 1)]
     for number, trial in enumerate(trials, 1):
         if diff := differences(trials[0], trial):

@@ -136,10 +136,11 @@ class _Run:
             self._write_checkpoint(before_validation, values)
             raise
         epoch = self._complete(logs, validation_logs, perf_counter() - begin)
-        self._write_checkpoint(self.position, values)
         best = max(epoch.validation_accuracy for epoch in self.position.history)
+        # Before the checkpoint: a kill in between repeats the end of the epoch, and loses no model.
         if epoch.validation_accuracy == best:
             self.writer.submit(BEST_MODEL, lambda: self._save_best(weights))
+        self._write_checkpoint(self.position, values)
         return epoch
 
     def _train(self) -> None:

@@ -98,8 +98,9 @@ def run(
                 bench.time_block(index, round_index)
             write_trials(folder, bench.trials)
     finally:
-        bench.close()
+        # First the record: closing may take seconds, in which a second Ctrl-C may come.
         write_trials(folder, bench.trials)
+        bench.close()
     return bench.trials
 
 

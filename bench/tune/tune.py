@@ -103,8 +103,9 @@ class Tune:
         except OutOfBudget:
             pass
         finally:
-            self._bench.close()
+            # First the record: closing may take seconds, in which a second Ctrl-C may come.
             self._save(finished=finished)
+            self._bench.close()
         return self._record(finished=finished)
 
     def _time_block(self, choice: Choice, round_index: int) -> float | str:

@@ -146,3 +146,9 @@ def test_trials_of_two_machines_in_one_record_are_refused(trial, tmp_path):
         read_trials(tmp_path)
     lines = (tmp_path / "trials.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["schema_number"] == SCHEMA_NUMBER
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    (tmp_path / "trials.jsonl").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(RecordError, match=r"trials.jsonl: not UTF-8"):
+        read_trials(tmp_path)

@@ -121,3 +121,19 @@ def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
     trials = run_plan(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
     assert [len(trial.blocks) for trial in trials] == [3, 3]
     assert sum(len(trial.warm_ups) for trial in trials) > 2
+
+
+def test_a_second_ctrl_c_while_processes_end_loses_no_block(manifest, tmp_path, monkeypatch):
+    def close(bench):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("feedbench.bench.trials.run.Bench.close", close)
+
+    def interrupt(event):
+        if event.kind == "block":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(SYNTHETIC), manifest, tmp_path, interrupt)
+    (trial,) = read_trials(tmp_path)
+    assert len(trial.blocks) == 1
