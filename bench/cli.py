@@ -184,7 +184,7 @@ class Commands(TyperGroup):
 
 
 def command_app(name: str) -> typer.Typer:
-    """Returns an app with one command; its help is the summary and the function's docstring."""
+    """Return an app with one command; its help is the summary and the function's docstring."""
     entry = COMMANDS[name]
     module = import_module(f"feedbench.bench.commands.{entry.module}")
     function = getattr(module, name.replace("-", "_"))
@@ -258,7 +258,7 @@ def main() -> None:
 
 
 def _exit_code(error: Exception) -> int:
-    """Returns the exit code of an error of the user; any other error is raised again."""
+    """Return the exit code of an error of the user; any other error is raised again."""
     # Imported here because `--help` must not import NumPy, which the loaders need.
     from feedbench.loaders import ImageError, LoaderError
     from feedbench.trainer import CheckpointError, DivergedError, TrainerError

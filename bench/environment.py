@@ -30,7 +30,7 @@ _PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Returns the processor, memory, GPUs and versions, without host or user names."""
+    """Return the processor, memory, GPUs and versions, without host or user names."""
     return {
         "processor": _processor(),
         "cores": usable_cores(),
@@ -45,12 +45,12 @@ def environment() -> dict[str, Any]:
 
 
 def machine(facts: dict[str, Any]) -> dict[str, Any]:
-    """Returns the part of `environment` that must be equal for a rate to apply on a machine."""
+    """Return the part of `environment` that must be equal for a rate to apply on a machine."""
     return {name: facts[name] for name in ("processor", "cores", "gpus")}
 
 
 def conditions(manifest: Manifest) -> Conditions:
-    """Returns the conditions of a run on these rows; only equal conditions can be compared."""
+    """Return the conditions of a run on these rows; only equal conditions can be compared."""
     facts = environment()
     return Conditions(
         rows=manifest.fingerprint(sizes=True),

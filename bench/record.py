@@ -111,7 +111,7 @@ class Block(TimedBlock):
 
 
 def present(samples: Sequence[float | None]) -> list[float]:
-    """Returns the samples whose reading did not fail."""
+    """Return the samples whose reading did not fail."""
     return [sample for sample in samples if sample is not None]
 
 
@@ -133,7 +133,7 @@ class Dropped(Record):
 
 
 def dropped_by(stream: Stream) -> list[Dropped]:
-    """Returns the images that a stream has dropped so far."""
+    """Return the images that a stream has dropped so far."""
     return [
         Dropped(
             path=printable(fault.path), row=fault.row, reason=f"{fault.decoder}: {fault.reason}"
@@ -165,7 +165,7 @@ class Conditions(Record):
 
 
 def differences(expected: Conditions, actual: Conditions) -> str:
-    """Returns the conditions that differ, such as `cores 4 against 2`; "" if none do.
+    """Return the conditions that differ, such as `cores 4 against 2`; "" if none do.
 
     Conditions that are unknown on one side are not compared.
     """
@@ -233,7 +233,7 @@ def write_trials(folder: Path, trials: list[Trial]) -> None:
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """Returns the trials of a result folder.
+    """Return the trials of a result folder.
 
     Raises:
         RecordError: the file does not exist, a line is not a trial, or a trial was measured under

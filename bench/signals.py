@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
-    """Yields a callable that returns whether SIGTERM has been received."""
+    """Yield a callable that returns whether SIGTERM has been received."""
     received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield received.is_set  # only the main thread may handle signals

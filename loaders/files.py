@@ -12,7 +12,7 @@ PART = ".part."
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place if the block succeeds.
+    """Yield a temporary path beside `path`, which takes its place if the block succeeds.
 
     Raises:
         OSError: the file cannot be written.

@@ -70,7 +70,7 @@ class TfData(PixelOutput, Cached):
     output: Output = "uint8"
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_cache_dir(self) -> Self:
         if self.cache_dir is not None and self.cache != "disk":
             raise ValueError(f"cache_dir needs cache 'disk', got {self.cache!r}")
         return self
@@ -109,8 +109,8 @@ class _Pipeline:
         self._spec = request.spec
         self._settings = settings
         self._resizer = resizer(request.spec)
-        self._files = FileTable() if settings.cache == "encoded" else None
-        self._images = _row_cache(request, settings)
+        self._file_cache = FileTable() if settings.cache == "encoded" else None
+        self._image_cache = _row_cache(request, settings)
         self._cached_from = request.order.first_full_step
 
     def dataset(self, order: Order) -> tf.data.Dataset:
@@ -129,7 +129,7 @@ class _Pipeline:
         dataset = dataset.map(_chain(self._read, self._decode, self._resize, *per_image), calls)
         dataset = dataset.batch(order.batch_size)
         # Not tf.data's own cache(), which replays the order of its first pass.
-        if self._images is not None:
+        if self._image_cache is not None:
             dataset = dataset.map(self._store).concatenate(self._gathered(cached, calls))
         if per_batch:
             dataset = dataset.map(_chain(*per_batch), calls)
@@ -139,23 +139,23 @@ class _Pipeline:
 
     def close(self) -> None:
         """Free the caches; the iterator was freed with the generator that held it."""
-        if self._images is not None:
-            self._images.close()
-        if self._files is not None:
-            self._files.close(len(self._manifest))
+        if self._image_cache is not None:
+            self._image_cache.close()
+        if self._file_cache is not None:
+            self._file_cache.close(len(self._manifest))
 
     def _split(self, order: Order) -> tuple[Order, Order]:
         """What to decode, and what to gather from the cache once it holds every row."""
-        return (order, order) if self._images is None else order.split_at(self._cached_from)
+        return (order, order) if self._image_cache is None else order.split_at(self._cached_from)
 
     def _finishing_stages(self) -> tuple[list[Stage], list[Stage]]:
         """The last stages for each image, and those for each batch.
 
-        Flips and range alone are cheaper per image, which is then still in the core's cache. All
-        other augmentation is OpenCV's, and calls Python only once per batch. A cache keeps pixels
-        that are not augmented.
+        Flips and range alone are cheaper per image, which is then still in the CPU's cache. All
+        other augmentation is OpenCV's, and calls Python only once per batch. The image cache keeps
+        pixels that are not augmented.
         """
-        if self._images is None and self._spec.augment.on_host.only_flips:
+        if self._image_cache is None and self._spec.augment.on_host.only_flips:
             return [self._augment, self._range], []
         return [self._round], [self._augment, self._range]
 
@@ -195,7 +195,9 @@ class _Pipeline:
         import tensorflow as tf
 
         row, path = element["row"], element["path"]
-        data = tf.io.read_file(path) if self._files is None else self._files.read(row, path)
+        data = (
+            tf.io.read_file(path) if self._file_cache is None else self._file_cache.read(row, path)
+        )
         return {**element, "data": data}
 
     def _decode(self, element: Element) -> Element:
@@ -225,9 +227,9 @@ class _Pipeline:
         """Write a batch into the cache of decoded images, and pass it on."""
         import tensorflow as tf
 
-        assert self._images is not None
+        assert self._image_cache is not None
         inputs = [element["row"], element["image"]]
-        stored = tf.numpy_function(self._images.put, inputs, [], stateful=True)
+        stored = tf.numpy_function(self._image_cache.put, inputs, [], stateful=True)
         with tf.control_dependencies([stored]):
             return {**element, "image": tf.identity(element["image"])}
 
@@ -235,9 +237,11 @@ class _Pipeline:
         """Take a batch from the cache of decoded images."""
         import tensorflow as tf
 
-        assert self._images is not None
+        assert self._image_cache is not None
         side = self._spec.image_size
-        images = tf.numpy_function(self._images.take, [element["row"]], tf.uint8, stateful=True)
+        images = tf.numpy_function(
+            self._image_cache.take, [element["row"]], tf.uint8, stateful=True
+        )
         return {**element, "image": tf.ensure_shape(images, (None, side, side, 3))}
 
     def _options(self) -> Any:
@@ -283,7 +287,7 @@ def _cache_folder(settings: TfData) -> Path:
 
 
 def _fixed(settings: TfData, cores: int) -> list[dict[str, Any]]:
-    """One and two calls per core, and two batches ahead, of what is left to AUTOTUNE."""
+    """Settings that replace AUTOTUNE: one or two calls per core, and a prefetch of 2."""
     every = ({"num_parallel_calls": calls, "prefetch": 2} for calls in (cores, 2 * cores))
     left = [
         {name: value for name, value in one.items() if getattr(settings, name) == "autotune"}

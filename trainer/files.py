@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place if the block succeeds."""
+    """Yield a temporary path beside `path`, which takes its place if the block succeeds."""
     beside = path.with_name(f".part.{path.name}")
     try:
         yield beside

@@ -1,4 +1,4 @@
-"""Writes files on a thread while the training continues, so that no epoch waits for a disk."""
+"""Write files on a thread while the training continues, so that no epoch waits for a disk."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class AugmentCost(BaseModel):
 
 
 def with_augment_trials(choices: Iterable[Choice], augment: Augment) -> Iterator[Choice]:
-    """Yields each choice, then the same without augmentation and with each augmentation alone."""
+    """Yield each choice, then the same without augmentation and with each augmentation alone."""
     for choice in choices:
         yield choice
         if choice.augment is None and find_loader(choice.loader).is_choice:
@@ -46,7 +46,7 @@ def with_augment_trials(choices: Iterable[Choice], augment: Augment) -> Iterator
 
 
 def single_augmentations(augment: Augment) -> Iterator[dict[str, object]]:
-    """Yields the fields of each augmentation that is on, where it runs (host, device) included."""
+    """Yield the fields of each augmentation that is on, where it runs (host, device) included."""
     fields = augment.model_dump(mode="json", exclude_defaults=True)
     on_device = fields.pop("on_device", [])
     for name, value in fields.items():
@@ -54,7 +54,7 @@ def single_augmentations(augment: Augment) -> Iterator[dict[str, object]]:
 
 
 def augment_costs(trials: Iterable[Trial]) -> list[AugmentCost]:
-    """Returns the cost of every trial that has one augmentation, compared with none."""
+    """Return the cost of every trial that has one augmentation, compared with none."""
     trials = list(trials)
     plain_rates = {_key(trial): trial.rates for trial in trials if trial.augment == {}}
     costs = [_cost(trial, plain_rates.get(_key(trial), {})) for trial in trials if trial.augment]
@@ -62,7 +62,7 @@ def augment_costs(trials: Iterable[Trial]) -> list[AugmentCost]:
 
 
 def _cost(trial: Trial, plain_rates: dict[int, float]) -> AugmentCost | None:
-    """Returns None if no round has a block with and a block without the augmentation."""
+    """Return None if no round has a block with and a block without the augmentation."""
     rates = trial.rates
     ratio = paired_ratio(rates, plain_rates)
     if ratio is None:

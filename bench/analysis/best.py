@@ -101,7 +101,7 @@ def read_best(path: Path) -> Best:
 
 
 def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
-    """Returns the loader that `text` names: by its name, a best.toml, or a folder with one.
+    """Return the loader that `text` names: by its name, a best.toml, or a folder with one.
 
     Args:
         text: the value of an option such as --loader.

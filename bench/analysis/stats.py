@@ -13,7 +13,7 @@ _RESAMPLES = 9_999
 
 
 def median_interval(values: Sequence[float]) -> Estimate:
-    """Returns the median with its percentile bootstrap interval; the result is reproducible.
+    """Return the median with its percentile bootstrap interval; the result is reproducible.
 
     A single value, or equal values, give an interval of width zero.
     """
@@ -34,7 +34,7 @@ def median_interval(values: Sequence[float]) -> Estimate:
 
 
 def paired_ratio(rates: dict[int, float], reference: dict[int, float]) -> Estimate | None:
-    """Returns the median ratio of two trials' rates over blocks of the same round.
+    """Return the median ratio of two trials' rates over blocks of the same round.
 
     Args:
         rates: images per second, by the index of the round.

@@ -102,7 +102,7 @@ def summarize(trials: list[Trial]) -> Summary:
 
 
 def _reasons_not_counted(trial: Trial) -> list[str]:
-    """Returns one reason per block that is not counted."""
+    """Return one reason per block that is not counted."""
     reasons = (_reason_not_counted(trial, block) for block in trial.blocks)
     return [reason for reason in reasons if reason]
 
@@ -126,12 +126,12 @@ Rates = dict[int, float]  # images per second, by the index of the round
 
 
 def _best_rates(trials: list[Trial]) -> Rates:
-    """Returns the rates of the fastest ranked trial."""
+    """Return the rates of the fastest ranked trial."""
     return _fastest(trial.rates for trial in trials if _is_ranked(trial) and not trial.error)
 
 
 def _baseline_rates(trials: list[Trial]) -> Rates:
-    """Returns the rates of a consumer that never waits; empty for `drain`, which does no work."""
+    """Return the rates of a consumer that never waits; empty for `drain`, which does no work."""
     return _fastest(
         trial.rates for trial in trials if not is_choice(trial.loader) and trial.consumer != "drain"
     )
@@ -165,7 +165,7 @@ def _summarize(trial: Trial, best: Rates, baseline: Rates, unproven: list[str]) 
 
 
 def _block_figures(trial: Trial, baseline: Rates) -> dict[str, Any]:
-    """Returns the figures that need at least one block; empty without any."""
+    """Return the figures that need at least one block; empty without any."""
     rates, blocks = trial.rates, trial.blocks
     if not blocks:
         return {}

@@ -15,7 +15,7 @@ WAITING = 0.10  # fraction of the time; shorter waits, and smaller stalls, count
 def utilization_conflict(
     wait_share: float, stall: float | None, busy: float | None, multiprocessors: float | None
 ) -> str | None:
-    """Returns a note if NVML reports a busy GPU although the consumer waited; else None.
+    """Return a note if NVML reports a busy GPU although the consumer waited; else None.
 
     The wait alone decides nothing: the host runs up to two steps ahead, so the device may still
     be working. What decides is the rate lost compared with synthetic batches.
@@ -59,7 +59,7 @@ def _in_use(multiprocessors: float | None) -> str:
 
 
 def gpu_mean(blocks: Iterable[Block], reading: str, index: int | None = None) -> float | None:
-    """Returns the mean of a field of `Gpu` over all blocks; None if it was never read.
+    """Return the mean of a field of `Gpu` over all blocks; None if it was never read.
 
     Args:
         reading: name of the field.
@@ -75,24 +75,24 @@ def _gpus(blocks: Iterable[Block], index: int | None) -> list[Gpu]:
 
 
 def host_mean(blocks: Iterable[Block], reading: str) -> float | None:
-    """Returns the mean of a field of `Host` over all blocks; None if it was never read."""
+    """Return the mean of a field of `Host` over all blocks; None if it was never read."""
     hosts = [block.host for block in blocks if block.host]
     return _mean(sample for host in hosts for sample in present(getattr(host, reading)))
 
 
 def cores_in_use(blocks: Iterable[Block]) -> float | None:
-    """Returns the mean number of cores in use by any process; None if it was never read."""
+    """Return the mean number of cores in use by any process; None if it was never read."""
     hosts = [block.host for block in blocks if block.host and block.host.cores]
     return _mean(count for host in hosts for count in cores_at(host))
 
 
 def cores_at(host: Host) -> list[float]:
-    """Returns the number of cores in use at each sample."""
+    """Return the number of cores in use at each sample."""
     return [sum(present(fractions)) for fractions in zip(*host.cores.values(), strict=True)]
 
 
 def throttled(blocks: Iterable[Block], index: int | None = None) -> dict[str, float]:
-    """Returns the fraction of samples with reduced clocks, by reason."""
+    """Return the fraction of samples with reduced clocks, by reason."""
     samples = [int(bits) for gpu in _gpus(blocks, index) for bits in present(gpu.clock_reasons)]
     counts = Counter(reason for bits in samples for reason in throttling(bits))
     return {reason: count / len(samples) for reason, count in counts.items()}
@@ -104,7 +104,7 @@ def _mean(samples: Iterable[float]) -> float | None:
 
 
 def describe_host(blocks: list[Block]) -> str | None:
-    """Returns a sentence on the load of the whole machine; None if nothing was read."""
+    """Return a sentence on the load of the whole machine; None if nothing was read."""
     read, queue = host_mean(blocks, "disk_read_bytes_per_s"), host_mean(blocks, "disk_queue")
     minor, major = host_mean(blocks, "minor_faults_per_s"), host_mean(blocks, "major_faults_per_s")
     in_use, cores = cores_in_use(blocks), {len(block.host.cores) for block in blocks if block.host}
@@ -120,7 +120,7 @@ def describe_host(blocks: list[Block]) -> str | None:
 
 
 def describe_gpus(blocks: list[Block]) -> list[str]:
-    """Returns one sentence on the load of each GPU."""
+    """Return one sentence on the load of each GPU."""
     indexes = sorted({gpu.index for block in blocks for gpu in block.gpus})
     return [text for index in indexes if (text := _describe_gpu(blocks, index))]
 
@@ -143,7 +143,7 @@ def _describe_gpu(blocks: list[Block], index: int) -> str | None:
 
 
 def describe_throttling(fractions: dict[str, float]) -> str:
-    """Returns the reasons for reduced clocks with their fractions of the samples; "" if none."""
+    """Return the reasons for reduced clocks with their fractions of the samples; "" if none."""
     if not fractions:
         return ""
     reasons = ", ".join(f"{reason} {fraction:.0%}" for reason, fraction in fractions.items())

@@ -12,7 +12,7 @@ MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper tie must surely reach 
 
 
 def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
-    """Returns the index of the tie that is cheapest in memory and CPU time combined.
+    """Return the index of the tie that is cheapest in memory and CPU time combined.
 
     A tie whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
     cheap.

@@ -32,7 +32,7 @@ def accelerators(json: Json = None) -> None:
 
 
 def _table(profiles: Mapping[str, Accelerator]) -> Table:
-    """Returns one row per profile; devices, networks and precisions wrap at words."""
+    """Return one row per profile; devices, networks and precisions wrap at words."""
     from rich.box import HORIZONTALS
     from rich.table import Table
 

@@ -56,7 +56,7 @@ def _table(comparison: Comparison) -> Table:
 
 
 def short_names(first: str, second: str) -> tuple[str, str]:
-    """Returns the ends of two paths from the first part in which they differ.
+    """Return the ends of two paths from the first part in which they differ.
 
     Equal paths are numbered.
     """

@@ -60,7 +60,7 @@ def option(
     more: str = "",
     **settings: Any,
 ) -> ModelOption:
-    """Returns the option of a model's field.
+    """Return the option of a model's field.
 
     Args:
         flags: such as "--flip/--no-flip"; derived from the name if there are none.
@@ -89,7 +89,7 @@ def option(
 
 
 def as_text(value: Any) -> str | None:
-    """Returns a default as it would be typed on the command line; None if it cannot be."""
+    """Return a default as it would be typed on the command line; None if it cannot be."""
     if value is None or isinstance(value, BaseModel) or value == ():
         return None
     if isinstance(value, bool):

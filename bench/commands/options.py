@@ -148,7 +148,7 @@ def _values(text: str) -> list[Any]:
 
 
 def _value(text: str) -> Any:
-    """Returns a number or a boolean if the text is one, else the text."""
+    """Return a number or a boolean if the text is one, else the text."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -195,7 +195,7 @@ SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE
 
 
 def list_images(data: str, blacklist: Path | None) -> Manifest:
-    """Returns the images of a source, with the audit of its last scan and the user's blacklist."""
+    """Return the images of a source, with the audit of its last scan and the user's blacklist."""
     from feedbench.loaders import scan, with_blacklist
     from feedbench.loaders.audit import Store, attach
 
@@ -209,7 +209,7 @@ def list_images(data: str, blacklist: Path | None) -> Manifest:
 def readable_rows(
     manifest: Manifest, loaders: Iterable[str], terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:
-    """Returns the rows that all these loaders can read, and prints how many are left out.
+    """Return the rows that all these loaders can read, and prints how many are left out.
 
     Returns:
         The readable rows, and the number of rows left out by reason.
@@ -222,7 +222,7 @@ def readable_rows(
 def rows_readable_by(
     columns: Iterable[tuple[AuditColumn, ...]], manifest: Manifest, terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:
-    """Returns the rows that at least one decoder of each tuple can read.
+    """Return the rows that at least one decoder of each tuple can read.
 
     Args:
         columns: audit columns of the decoders, one tuple per loader.

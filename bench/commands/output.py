@@ -39,7 +39,7 @@ def _is_width(text: str) -> bool:
 
 
 def console(*, to_errors: bool = False) -> Console:
-    """Returns a console on standard output.
+    """Return a console on standard output.
 
     Args:
         to_errors: write to standard error instead, since standard output is data for a program.

@@ -18,13 +18,13 @@ from feedbench.trainer import Recipe
 
 
 def spec_of(given: OptionValues) -> dict[str, Any]:
-    """Returns the given fields of the batch spec; `--flip` becomes one of its augmentations."""
+    """Return the given fields of the batch spec; `--flip` becomes one of its augmentations."""
     augment = {**given[Augment], **given[BatchSpec].get("augment", {})}
     return {**given[BatchSpec], **({"augment": augment} if augment else {})}
 
 
 def recipe_of(base: dict[str, Any], file: Path | None, given: OptionValues) -> dict[str, Any]:
-    """Returns the fields of a recipe: those of the file, or else of `base`; options override both.
+    """Return the fields of a recipe: those of the file, or else of `base`; options override both.
 
     Raises:
         PlanError: the file cannot be read, or a field is not valid.
@@ -36,7 +36,7 @@ def recipe_of(base: dict[str, Any], file: Path | None, given: OptionValues) -> d
 
 
 def overlay(suite: Suite, recipe: Path | None, given: OptionValues) -> Suite:
-    """Returns the suite with the options of the command line in place of its fields.
+    """Return the suite with the options of the command line in place of its fields.
 
     Args:
         recipe: file that replaces the recipe of the suite.
@@ -56,7 +56,7 @@ def overlay(suite: Suite, recipe: Path | None, given: OptionValues) -> Suite:
 
 
 def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
-    """Returns the loaders that `--loader` names, with the settings of their best.toml, if any.
+    """Return the loaders that `--loader` names, with the settings of their best.toml, if any.
 
     Raises:
         LoaderError: no loader has that name.
@@ -67,7 +67,7 @@ def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
 
 
 def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) -> Best:
-    """Returns the loader that `--loader` names, with its settings and batch spec overridden.
+    """Return the loader that `--loader` names, with its settings and batch spec overridden.
 
     The predicted rate is removed if a setting or the spec changes.
 

@@ -96,7 +96,7 @@ def pixels(
 def _choices(
     loaders: list[str] | None, options: list[str], manifest: Manifest
 ) -> tuple[Choice, ...]:
-    """Returns the named loaders, or all that can read the source, with their settings."""
+    """Return the named loaders, or all that can read the source, with their settings."""
     settings = parse_set(options)
     available = [Choice(loader=each.name) for each in available_loaders(manifest, settings)]
     choices = expand(with_settings(chosen_loaders(loaders) or available, settings))

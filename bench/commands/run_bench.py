@@ -93,7 +93,7 @@ def _run(
 def _write_best(
     plan: Plan, summary: Summary, folder: Path, facts: dict[str, object]
 ) -> Path | None:
-    """Returns None if no loader could be measured."""
+    """Return None if no loader could be measured."""
     from feedbench.bench.analysis.best import write_best
 
     if summary.winner is None:

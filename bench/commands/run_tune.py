@@ -101,7 +101,7 @@ def _search(
 
 
 def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, Any]) -> Path | None:
-    """Returns None if no loader could be measured."""
+    """Return None if no loader could be measured."""
     from feedbench.bench.analysis.best import write_best
     from feedbench.bench.tune.record import runners_up
 

@@ -90,7 +90,7 @@ class Kind:
 
 
 def find_record(path: Path) -> tuple[Path, Kind]:
-    """Returns the file of a record and its kind.
+    """Return the file of a record and its kind.
 
     Args:
         path: the file, or a folder; if it has several records, the first of `KINDS` is used.
@@ -113,7 +113,7 @@ def find_record(path: Path) -> tuple[Path, Kind]:
 
 
 def _kind_by_fields(path: Path) -> Kind | None:
-    """Returns the kind of a JSON file of any name, such as one from `pixels --json`."""
+    """Return the kind of a JSON file of any name, such as one from `pixels --json`."""
     try:
         fields = set(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):

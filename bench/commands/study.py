@@ -64,7 +64,7 @@ def study(
 def _start_or_resume(
     file: Path | None, resume: Path | None, out: Path | None
 ) -> tuple[Path, Study]:
-    """Returns the folder of a new or a resumed study, and its settings."""
+    """Return the folder of a new or a resumed study, and its settings."""
     from feedbench.bench.errors import PlanError
     from feedbench.bench.study.run import read_study_to_resume, write_study
     from feedbench.bench.study.study import make_runs, read_study

@@ -109,7 +109,7 @@ def train(
 
 
 def _read_started(folder: Path, given: list[str]) -> tuple[Best, Recipe]:
-    """Returns the loader and the recipe that a training was started with.
+    """Return the loader and the recipe that a training was started with.
 
     Args:
         given: options on the command line that would change them.

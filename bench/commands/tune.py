@@ -102,7 +102,7 @@ def tune(
 
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:
-    """Returns all loaders that can read the source; `--set` adds those that need a setting."""
+    """Return all loaders that can read the source; `--set` adds those that need a setting."""
     names = [loader.name for loader in available_loaders(manifest)]
     added = [name for name in settings if name in LOADERS and name not in names]
     return [Choice(loader=name) for name in (*names, *added)]

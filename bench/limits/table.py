@@ -37,7 +37,7 @@ _SHARE_COLUMNS: tuple[Column[LoaderShare], ...] = (
 
 
 def limits_table(limits: MachineLimits, width: int) -> Table:
-    """Returns one row per limit.
+    """Return one row per limit.
 
     Args:
         width: of the terminal in characters.
@@ -48,7 +48,7 @@ def limits_table(limits: MachineLimits, width: int) -> Table:
 
 
 def shares_table(limits: MachineLimits, width: int) -> Table:
-    """Returns one row per loader, fastest first, with its limit below its name.
+    """Return one row per loader, fastest first, with its limit below its name.
 
     Args:
         width: of the terminal in characters.

@@ -45,15 +45,15 @@ class Accelerator(BaseModel):
     source: str
 
     def seconds_per_image(self, image_size: int) -> float:
-        """Returns the step time per image, assumed proportional to the number of pixels."""
+        """Return the step time per image, assumed proportional to the number of pixels."""
         return (image_size / self.image_size) ** 2 / self.images_per_second
 
     def network_text(self) -> str:
-        """Returns the network with its alpha, if it has one."""
+        """Return the network with its alpha, if it has one."""
         return _network_text(self.network, self.alpha)
 
     def assumptions(self, spec: BatchSpec, recipe: Recipe) -> list[str]:
-        """Returns what must be assumed to apply the rate to these batches and this network."""
+        """Return what must be assumed to apply the rate to these batches and this network."""
         texts = []
         if spec.batch_size != self.batch_size:
             texts.append(
@@ -76,7 +76,7 @@ def _network_text(name: str, alpha: float | None) -> str:
 
 
 def accelerators() -> dict[str, Accelerator]:
-    """Returns the built-in profiles and the user's, which override those of the same name.
+    """Return the built-in profiles and the user's, which override those of the same name.
 
     Raises:
         PlanError: the user's file is not valid; the text names the field.
@@ -86,7 +86,7 @@ def accelerators() -> dict[str, Accelerator]:
 
 
 def find_accelerator(name: str) -> Accelerator:
-    """Returns the profile of that name.
+    """Return the profile of that name.
 
     Raises:
         PlanError: no profile has that name; the text lists those that exist.
@@ -101,7 +101,7 @@ def find_accelerator(name: str) -> Accelerator:
 
 
 def accelerator_of(consumer: str) -> Accelerator | None:
-    """Returns the profile that a consumer emulates; None if it emulates nothing.
+    """Return the profile that a consumer emulates; None if it emulates nothing.
 
     Raises:
         PlanError: no profile has that name.
@@ -142,7 +142,7 @@ def check_name(name: str) -> None:
 
 
 def user_file() -> Path:
-    """Returns the path of the user's profiles; FEEDBENCH_CONFIG overrides its folder."""
+    """Return the path of the user's profiles; FEEDBENCH_CONFIG overrides its folder."""
     if folder := os.environ.get("FEEDBENCH_CONFIG"):
         return Path(folder) / USER_FILE
     from platformdirs import user_config_path

@@ -13,7 +13,7 @@ from feedbench.loaders import LOADERS, alternatives
 def with_settings(
     choices: Iterable[Choice], settings: Mapping[str, Mapping[str, Any]]
 ) -> list[Choice]:
-    """Returns the choices with the settings of their loader added; lists are not expanded.
+    """Return the choices with the settings of their loader added; lists are not expanded.
 
     Args:
         settings: by loader, then by name.

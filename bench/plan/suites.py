@@ -15,7 +15,7 @@ SUITES: tuple[SuiteName, ...] = ("quick", "standard")
 
 
 def available_loaders(manifest: Manifest, configured: Container[str] = ()) -> list[Loader]:
-    """Returns the selectable loaders that can read a source.
+    """Return the selectable loaders that can read a source.
 
     Args:
         configured: names of the loaders that the user gave settings for. A loader that needs a
@@ -33,7 +33,7 @@ def available_loaders(manifest: Manifest, configured: Container[str] = ()) -> li
 def built_in_trials(
     name: SuiteName, manifest: Manifest, configured: Container[str] = ()
 ) -> tuple[Choice, ...]:
-    """Returns the trials of a built-in suite, as declared by the loaders that can read a source."""
+    """Return the trials of a built-in suite, as declared by the loaders that can read a source."""
     return tuple(
         Choice(loader=loader.name, settings=dict(settings))
         for loader in available_loaders(manifest, configured)
@@ -47,7 +47,7 @@ def select_suite(
     settings: dict[str, dict[str, Any]],
     manifest: Manifest,
 ) -> Suite:
-    """Returns a built-in suite, a suite file or a suite of the given loaders, with `--set` applied.
+    """Return a built-in suite, a suite file or a suite of the given loaders, with `--set` applied.
 
     Args:
         name: of a built-in suite or a TOML file; None for `quick`, unless loaders are given.
@@ -75,7 +75,7 @@ def select_suite(
 def limits_suite(
     loaders: Sequence[Choice], settings: dict[str, dict[str, Any]], manifest: Manifest
 ) -> Suite:
-    """Returns the suite whose loaders are compared with the limits of the machine.
+    """Return the suite whose loaders are compared with the limits of the machine.
 
     Without `loaders` these are all that can read the source. A loader that needs a setting, such
     as the folder of a pack, is included if the setting is given.

@@ -15,7 +15,7 @@ _DEFAULT_FORMAT = "png"
 
 @contextmanager
 def saved_figure(path: Path, width: float, height: float, dpi: int = 120) -> Iterator[Any]:
-    """Yields an empty matplotlib figure and saves it in the format of the file's suffix.
+    """Yield an empty matplotlib figure and saves it in the format of the file's suffix.
 
     Args:
         path: PNG if it has no suffix.

@@ -73,7 +73,7 @@ def build_table(
     rows: Sequence[Row],
     styles: Sequence[str] | None = None,
 ) -> Table:
-    """Returns a table with one name and its figures per row.
+    """Return a table with one name and its figures per row.
 
     Args:
         names: one per row; they wrap at words.

@@ -22,7 +22,7 @@ _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
 
 
 def progress_bar(console: Console, *columns: TextColumn) -> Progress:
-    """Returns a progress bar with counts, elapsed time and remaining time."""
+    """Return a progress bar with counts, elapsed time and remaining time."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -38,7 +38,7 @@ def progress_bar(console: Console, *columns: TextColumn) -> Progress:
 
 @contextmanager
 def bench_progress(console: Console) -> Iterator[OnEvent]:
-    """Yields the callback that shows the events of a bench."""
+    """Yield the callback that shows the events of a bench."""
     if not console.is_terminal:
         yield lambda event: _print_event(console, event)
         return
@@ -51,7 +51,7 @@ def bench_progress(console: Console) -> Iterator[OnEvent]:
 def count_progress(
     console: Console, description: str, total: int
 ) -> Iterator[Callable[[int], None]]:
-    """Yields a callback that takes the number of items done since its last call.
+    """Yield a callback that takes the number of items done since its last call.
 
     Without a terminal it prints one line per tenth of the items.
     """
@@ -77,7 +77,7 @@ def _print_tenths(console: Console, description: str, total: int) -> Callable[[i
 
 @contextmanager
 def scan_progress(console: Console) -> Iterator[Callable[[int], Callable[[int], None]]]:
-    """Yields a function that takes the number of files and returns the callback to advance.
+    """Yield a function that takes the number of files and returns the callback to advance.
 
     A terminal also shows files per second.
     """
@@ -130,7 +130,7 @@ _ACTIVITIES = {
 
 
 def _activity(event: TrialEvent) -> str:
-    """Returns what is happening to a trial, with the images of a warm-up that fills a cache."""
+    """Return what is happening to a trial, with the images of a warm-up that fills a cache."""
     fills_cache = event.kind == "warming" and event.images < event.images_needed
     images = f" ({event.images} of {event.images_needed} images)" if fills_cache else ""
     return f"{_ACTIVITIES[event.kind]} {event.choice}{images}"

@@ -13,7 +13,7 @@ from feedbench.trainer import Recipe
 
 
 def headline(trials: list[Trial]) -> str:
-    """Returns the images, the batch spec and the consumer of a bench in one line."""
+    """Return the images, the batch spec and the consumer of a bench in one line."""
     if not trials:
         return "nothing measured"
     trial = trials[0]
@@ -25,7 +25,7 @@ def headline(trials: list[Trial]) -> str:
 
 
 def consumer_text(trial: Trial) -> str:
-    """Returns what took the batches, with the assumptions of an emulated accelerator."""
+    """Return what took the batches, with the assumptions of an emulated accelerator."""
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"
@@ -46,7 +46,7 @@ def _emulated(accelerator: Accelerator) -> str:
 
 
 def verdict(summary: Summary) -> str:
-    """Returns the winner with its rate, its ties and the utilization, in one sentence."""
+    """Return the winner with its rate, its ties and the utilization, in one sentence."""
     if summary.winner is None:
         return f"No loader could be measured: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]

@@ -17,19 +17,19 @@ NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is 
 
 
 def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
-    """Returns a formatted figure with its unit; a dash if it was not measured."""
+    """Return a formatted figure with its unit; a dash if it was not measured."""
     return EMPTY if value is None else f"{value:{spec}}{unit}"
 
 
 def bytes_text(value: int | None) -> str:
-    """Returns a size in megabytes or gigabytes; a dash if it was not measured."""
+    """Return a size in megabytes or gigabytes; a dash if it was not measured."""
     if value is None:
         return EMPTY
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
 
 
 def estimate_text(value: Estimate | None, spec: str, *, has_interval: bool) -> str:
-    """Returns a figure with its interval, which is `[–]` if a single block gives none."""
+    """Return a figure with its interval, which is `[–]` if a single block gives none."""
     return or_dash(value, spec) + ("" if value is None or has_interval else f" [{EMPTY}]")
 
 
@@ -65,7 +65,7 @@ _COLUMNS: tuple[Column[TrialSummary], ...] = (
 
 
 def summary_table(summary: Summary, width: int) -> Table:
-    """Returns one row per trial, fastest first; the winner is bold, unranked trials are dim.
+    """Return one row per trial, fastest first; the winner is bold, unranked trials are dim.
 
     Args:
         width: of the terminal in characters; below 120 the table has fewer columns.
@@ -97,7 +97,7 @@ def _style(trial: TrialSummary, winner: bool) -> str:
 
 
 def trial_name(trial: TrialSummary) -> str:
-    """Returns the loader with its settings."""
+    """Return the loader with its settings."""
     return str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment))
 
 
@@ -120,7 +120,7 @@ def _name_cell(trial: TrialSummary, winner: bool) -> Text:
 
 
 def notes(summary: Summary, width: int) -> list[str]:
-    """Returns the explanations of the table at this width, one paragraph per item."""
+    """Return the explanations of the table at this width, one paragraph per item."""
     trials = summary.trials
     layout = _layout(trials, width)
     texts = [_legend(trials, [column.title for column in layout.columns])]

@@ -70,7 +70,7 @@ def draw_timeline(blocks: Sequence[Block], path: Path, title: str) -> None:
 
 
 def _starts(blocks: Sequence[Block]) -> list[float]:
-    """Returns the position at which each block begins in the plot, in seconds."""
+    """Return the position at which each block begins in the plot, in seconds."""
     seconds = np.array([block.seconds for block in blocks])
     return list(np.cumsum([0.0, *(seconds[:-1] + _GAP * seconds.mean())]))
 
@@ -105,7 +105,7 @@ def _draw_cores(axes: Any, blocks: Sequence[Block], starts: Sequence[float]) -> 
 
 
 def _core_ticks(cores: Sequence[int]) -> tuple[Sequence[int], Sequence[str]]:
-    """Returns the positions and labels of at most nine cores, so that they stay legible."""
+    """Return the positions and labels of at most nine cores, so that they stay legible."""
     positions = range(0, len(cores), -(-len(cores) // 9))
     return list(positions), [str(cores[position]) for position in positions]
 

@@ -19,7 +19,7 @@ Series = dict[str, Sequence[float | None]]  # samples by the name of their count
 
 
 def trace(trials: Mapping[str, Sequence[Block]]) -> dict[str, Any]:
-    """Returns a trace in which each trial is a process.
+    """Return a trace in which each trial is a process.
 
     Blocks of old records have no time of beginning and are placed one after the other.
 
@@ -39,7 +39,7 @@ def trace(trials: Mapping[str, Sequence[Block]]) -> dict[str, Any]:
 
 
 def trace_text(trials: Mapping[str, Sequence[Block]]) -> str:
-    """Returns the trace as JSON with one event per line."""
+    """Return the trace as JSON with one event per line."""
     content = trace(trials)
     lines = (json.dumps(event, separators=(",", ":")) for event in content.pop("traceEvents"))
     return json.dumps(content)[:-1] + ', "traceEvents": [\n' + ",\n".join(lines) + "\n]}\n"
@@ -68,7 +68,7 @@ def _block_events(pid: int, block: Block, begin: int) -> list[Event]:
 
 
 def _batch_events(pid: int, block: Block, begin: int) -> Iterator[Event]:
-    """Yields waits and steps in turn, then the time in which the device finished queued steps."""
+    """Yield waits and steps in turn, then the time in which the device finished queued steps."""
     block_end = begin + _us(block.seconds)
     start, elapsed_s = begin, 0.0
     for number, (wait, step) in enumerate(zip(block.wait_s, block.step_s, strict=True), 1):
@@ -105,7 +105,7 @@ def _meter_events(pid: int, block: Block, begin: int) -> Iterator[Event]:
 
 
 def _counters(pid: int, begin: int, at_s: Sequence[float], series: Series) -> Iterator[Event]:
-    """Yields samples as counters that start where the period of the sample starts.
+    """Yield samples as counters that start where the period of the sample starts.
 
     A counter keeps its value until the next one, while a sample covers the time before it.
     """

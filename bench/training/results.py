@@ -1,4 +1,4 @@
-"""Writes what a finished training leaves: model, predictions, plots, model card, training.json."""
+"""Write what a finished training leaves: model, predictions, plots, model card, training.json."""
 
 from __future__ import annotations
 

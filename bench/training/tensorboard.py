@@ -1,4 +1,4 @@
-"""Writes the metrics of each epoch for TensorBoard, and profiles a window of steps."""
+"""Write the metrics of each epoch for TensorBoard, and profiles a window of steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a pack row by row, in any order and on many threads; a partial pack can be resumed.
+"""Write a pack row by row, in any order and on many threads; a partial pack can be resumed.
 
 Until all rows are written, its files are called `.partial`. Each row is entered in the index after
 its bytes are written, with their CRC-32; rows that do not match it when the pack is resumed are
@@ -42,7 +42,7 @@ Pixels = NDArray[np.uint8]
 
 
 class PackWriter:
-    """Writes a pack; one process at a time may."""
+    """Write a pack; one process at a time may."""
 
     def __init__(self, folder: Path, about: About, manifest: Manifest) -> None:
         """Start a pack, or resume a partial one.

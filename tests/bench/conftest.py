@@ -27,7 +27,7 @@ def tiny_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trial() -> Callable[..., Trial]:
-    """Returns a function that makes the record of a trial from the rates of its blocks."""
+    """Return a function that makes the record of a trial from the rates of its blocks."""
     return recorded
 
 
