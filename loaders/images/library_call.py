@@ -1,6 +1,6 @@
 """What a library's own call does with audited files, as most people write it.
 
-The loaders here correct most of it; whoever writes the call by hand meets it.
+Feedbench's loaders correct most of it; in code of your own, these problems occur.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def decode_image(manifest: Manifest) -> LibraryCall:
 
 
 def only_listed(call: LibraryCall, manifest: Manifest, listed: Iterable[str]) -> LibraryCall:
-    """A call that is made for files with one of some extensions, and drops all others."""
+    """Return a call that skips files without one of these extensions."""
     there = flags(pc.is_in(extensions(manifest), pa.array(list(listed))))
     return LibraryCall(call.fails & there, call.alters & there, ~there)
 
 
 def extensions(manifest: Manifest) -> Any:
-    """Each file's extension in small letters with its dot; empty where it has none."""
+    """Return each file's extension in lower case, with its dot; empty if it has none."""
     found = pc.extract_regex(manifest.table["path"], rb"(?P<extension>\.[A-Za-z0-9]+)$")
     found = pc.struct_field(found, "extension")
     text = pc.fill_null(found, b"").cast(pa.string())
@@ -64,5 +64,5 @@ def extensions(manifest: Manifest) -> Any:
 
 
 def flags(column: Any) -> Flags:
-    """A boolean column as an array, False where it is null."""
+    """Return a boolean column as an array, with null as False."""
     return np.asarray(pc.fill_null(column, False).combine_chunks().to_numpy(False), np.bool_)

@@ -41,7 +41,7 @@ def pack_stages(
 
 
 class PackWork:
-    """Reading and decoding of a pack's rows; opened when it is first used."""
+    """Reads and decodes rows of a pack, which is opened on first use."""
 
     def __init__(self, folder: Path, manifest: Manifest, spec: BatchSpec, decode: Decode) -> None:
         self._folder = folder
@@ -51,22 +51,22 @@ class PackWork:
         self._bytes, self._pixels = Scratch(), Scratch()
 
     def find(self, rows: Rows) -> list[Entry]:
-        """Where some rows are."""
+        """Return the pack entries of some rows."""
         return self._pack.entries(self._positions[rows])
 
     def read(self, entry: Entry) -> int:
-        """Read a row into memory that is there already; its bytes."""
+        """Read a row into a reused buffer, and return its size in bytes."""
         length = entry[2]
         self._pack.read(entry, self._bytes(length)[:length])
         return length
 
     def sample(self) -> list[bytes]:
-        """The bytes of some random rows."""
+        """Return the bytes of a random sample of rows."""
         rows = np.random.default_rng(0).permutation(self._pack.readable())[:SAMPLE]
         return [self._pack.row_bytes(row) for row in rows.tolist()]
 
     def decoded(self, data: bytes) -> Pixels:
-        """A packed JPEG's pixels, in memory that the thread's next call overwrites."""
+        """Return a packed JPEG's pixels, in a buffer that the thread's next call overwrites."""
         pixels = decoded_jpeg(data, self._spec, self._pixels, scaled=self._scaled)
         if pixels is None:
             raise ValueError(f"pack {self._folder}: a row is no longer a JPEG")
@@ -82,7 +82,7 @@ class PackWork:
 
 
 class ArrayWork:
-    """Reading of images of the batch's size from a file, as a pack of arrays is read."""
+    """Reads images of the batch's size from a file, as from a pack of arrays."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, folder: Path) -> None:
         self._size = 3 * spec.image_size**2
@@ -91,18 +91,18 @@ class ArrayWork:
         self._bytes = Scratch()
 
     def find(self, rows: Rows) -> list[int]:
-        """Where some rows begin."""
+        """Return the offsets of some rows, in bytes."""
         return (rows % self._rows * self._size).tolist()  # type: ignore[no-any-return]
 
     def read(self, offset: int) -> int:
-        """Read a row into memory that is there already; its bytes."""
+        """Read a row into a reused buffer, and return its size in bytes."""
         read_into(self._file, self._bytes(self._size)[: self._size], offset)
         return self._size
 
     @cached_property
     def _file(self) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Without a name: the file is gone with its process, however that ends.
+        # An unnamed file: it disappears with its process, however that ends.
         with tempfile.TemporaryFile(dir=self._folder) as file:
             for _ in range(self._rows):
                 file.write(bytes(self._size))

@@ -27,28 +27,28 @@ from feedbench.loaders.stages.stage import (
 
 
 def pillow_stages(manifest: Manifest, spec: BatchSpec) -> Stages:
-    """Whole files read, decoded, resized and stacked as `load_img` and NumPy do it."""
+    """Return stages that read, decode, resize and stack files as `load_img` and NumPy do."""
     work = PillowWork(manifest, spec)
     return Stages(whole_files(manifest), work.decode, work.transform, work.assemble)
 
 
 class PillowWork:
-    """A sample of a manifest; more cores are more processes, so that they share no lock."""
+    """Works on a sample of a manifest, with one process per core so that they share no lock."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec) -> None:
         self._manifest = manifest
         self._spec = spec
 
     def decode(self, cores: int) -> Run:
-        """Pillow's own calls, as load_img makes them."""
+        """Decode with the Pillow calls that `load_img` makes."""
         return on_processes(self._decoded, len(self._files), cores)
 
     def transform(self, cores: int) -> Run:
-        """Resizing, and the copy out of Pillow."""
+        """Resize, and copy the pixels out of Pillow."""
         return on_processes(self._transformed, len(self._pictures), cores)
 
     def assemble(self, cores: int) -> Run:
-        """Stacking, flips and value range, on one core."""
+        """Stack, flip and scale to the value range, on one core."""
         return repeated(self._batches())
 
     @cached_property

@@ -27,12 +27,12 @@ from feedbench.loaders.stages.stage import (
     whole_files,
 )
 
-_PIECE = 64  # images at most that are assembled at once: each thread has memory for so many
+_PIECE = 64  # largest number of images per call: each thread has a buffer of this size
 Pixels = NDArray[np.uint8]
 
 
 def live_stages(manifest: Manifest, spec: BatchSpec, decode: Decode, dtype: Dtype) -> Stages:
-    """Whole files read, decoded and resized straight into the batch's memory."""
+    """Return stages that read and decode files and resize them directly into the batch."""
     live = LiveImages(manifest, spec, decode)
 
     def items() -> list[tuple[int, bytes, bytes]]:
@@ -82,7 +82,7 @@ def gathering_stages(rows: int, spec: BatchSpec, dtype: Dtype) -> Stages:
 
 
 class DecodingWork:
-    """Decoding and resizing of a sample, on threads as the loader has them."""
+    """Decodes and resizes a sample on threads, as the loader does."""
 
     def __init__(
         self,
@@ -95,11 +95,11 @@ class DecodingWork:
         self._decoded = decoded
 
     def decode(self, cores: int) -> Run:
-        """The loader's own decoder."""
+        """Decode with the loader's decoder."""
         return on_threads(self.picture, len(self._items), cores)
 
     def transform(self, cores: int) -> Run:
-        """Resizing into memory that is there already, and augmenting."""
+        """Resize into a reused buffer, and augment."""
         disable_opencv_threads()
         side, pictures = self._spec.image_size, self._pictures
         own = _Own(lambda: np.empty((1, side, side, 3), np.uint8))
@@ -113,7 +113,7 @@ class DecodingWork:
         return on_threads(work, len(pictures), cores)
 
     def picture(self, index: int) -> Pixels:
-        """The pixels of an item of the sample, in memory that the next call may overwrite."""
+        """Return the pixels of an item, in a buffer that the next call may overwrite."""
         return self._decoded(self._items[index])
 
     @cached_property
@@ -133,14 +133,14 @@ class DecodingWork:
 
 
 class _Own(local):
-    """Memory of each thread alone, made when it first asks for it."""
+    """A buffer per thread, created on first use."""
 
     def __init__(self, make: Callable[[], Pixels]) -> None:
         self.memory = make()
 
 
 class _Augmenting:
-    """Augmenting one image in place."""
+    """Augments one image in place."""
 
     def __init__(self, spec: BatchSpec) -> None:
         disable_opencv_threads()
@@ -166,7 +166,7 @@ class _Gathering:
         held = min(rows, max(1, HELD_BYTES // (3 * side**2)))
         self.images = min(_PIECE, spec.batch_size)
         self.pieces = max(1, held // self.images)
-        # Written to: memory that never was is one page for all.
+        # Written once: pages that were never written share one physical page.
         self._cache = RowCache(np.full((held, side, side, 3), 127, np.uint8))
         self._rows = np.random.default_rng(0).integers(held, size=(self.pieces, self.images))
         self._own = _Own(lambda: np.empty((self.images, side, side, 3), np.uint8))
@@ -183,7 +183,7 @@ class _Gathering:
 
 
 def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
-    """Bringing batches into range; nothing where the device does it."""
+    """Return the stage that scales to the value range; None if the device does it."""
     if dtype == "uint8":
         return None
 

@@ -17,8 +17,8 @@ import numpy as np
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 
-HELD_BYTES = 200_000_000  # of decoded images that a stage keeps to work on, at most
-SAMPLE = 256  # files whose bytes are kept to be decoded
+HELD_BYTES = 200_000_000  # limit for the decoded images that a stage works on
+SAMPLE = 256  # number of files whose bytes are kept in memory for decoding
 
 
 class Timed(NamedTuple):
@@ -68,7 +68,7 @@ class Stages:
 
 
 def whole_files(manifest: Manifest, read: Callable[[bytes], int] | None = None) -> Reading:
-    """Reading the manifest's own files; `read` takes a path and returns the number of bytes."""
+    """Return the reading of whole files; `read` takes a path and returns its size in bytes."""
     return Reading(manifest.paths, read or _read)
 
 
@@ -77,13 +77,13 @@ def _read(path: bytes) -> int:
 
 
 def sample(manifest: Manifest, seed: int = 0) -> tuple[Rows, list[bytes]]:
-    """Some random rows and the bytes of their files."""
+    """Return a random sample of rows, and the bytes of their files."""
     drawn = np.random.default_rng(seed).permutation(len(manifest))[:SAMPLE]
     return drawn, [Path(os.fsdecode(path)).read_bytes() for path in manifest.paths(drawn)]
 
 
 def repeated(work: Iterator[int]) -> Run:
-    """A run that takes from an endless iterator, each item a number of images that were done."""
+    """Return a run that consumes an endless iterator of image counts."""
 
     def run(seconds: float) -> Timed:
         begin = perf_counter()
@@ -121,7 +121,7 @@ def on_processes(work: Callable[[int], object], count: int, cores: int) -> Run:
 def on_threads(work: Callable[[int], object], count: int, cores: int, images: int = 1) -> Run:
     """A run of work on items 0 to `count`, `images` each, on as many threads as cores."""
     pool = ThreadPoolExecutor(cores)
-    # Each begins at another item, so that no two of them read the same memory at a time.
+    # Each starts at another item, so that no two read the same memory at the same time.
     runs = [repeated(_each(work, count, images, count * core // cores)) for core in range(cores)]
 
     def run(seconds: float) -> Timed:

@@ -26,11 +26,11 @@ from feedbench.loaders.stages.draws import flips
 from feedbench.loaders.stages.stage import HELD_BYTES, Run, repeated, sample
 
 _PIECE = 8  # images that tf.data counts at once
-_BATCHES = 64  # of random rows that a cache is asked for, again and again
+_BATCHES = 64  # batches of random rows, requested repeatedly
 
 
 class TensorFlowWork:
-    """A sample of a manifest in tf.data; more cores are more of its threads."""
+    """Works on a sample of a manifest in tf.data, with one thread per core."""
 
     def __init__(
         self, manifest: Manifest, spec: BatchSpec, decode: Decode, image_dtype: Dtype
@@ -41,14 +41,14 @@ class TensorFlowWork:
         self._dtype = image_dtype
 
     def decode(self, cores: int) -> Run:
-        """The loader's own decoder in a graph."""
+        """Decode in a graph, with the loader's decoder."""
         import tensorflow as tf
 
-        files = tf.data.Dataset.from_tensor_slices((self._files, self._paths))
-        return _mapped(files, lambda data, path: tf.shape(self._decoding(data, path))[0], cores)
+        files = tf.data.Dataset.from_tensor_slices((self._files, self._decode_paths))
+        return _mapped(files, lambda data, code: tf.shape(self._decoding(data, code))[0], cores)
 
     def transform(self, cores: int) -> Run:
-        """Resizing and flips in a graph."""
+        """Resize and flip in a graph."""
         import tensorflow as tf
 
         places, held = side_by_side([_even(pixels) for pixels in self._pictures])
@@ -62,7 +62,7 @@ class TensorFlowWork:
         return _mapped(tf.data.Dataset.from_tensor_slices((places, draws)), made, cores)
 
     def assemble(self, cores: int) -> Run:
-        """Copying images into a batch, and the range where the host applies it; one core."""
+        """Copy images into a batch, and scale them if the host does it; on one core."""
         import tensorflow as tf
 
         side, size = self._spec.image_size, self._spec.batch_size
@@ -85,7 +85,7 @@ class TensorFlowWork:
         return self._sample[1]
 
     @property
-    def _paths(self) -> NDArray[np.int8]:
+    def _decode_paths(self) -> NDArray[np.int8]:
         rows, paths = self._sample[0], self._decoding.decode_paths
         return np.zeros(len(rows), np.int8) if paths is None else paths[rows]
 
@@ -93,8 +93,8 @@ class TensorFlowWork:
     def _pictures(self) -> list[NDArray[np.uint8]]:
         pictures: list[NDArray[np.uint8]] = []
         held = 0
-        for data, path in zip(self._files, self._paths, strict=True):
-            pictures.append(self._decoding(data, path).numpy())
+        for data, code in zip(self._files, self._decode_paths, strict=True):
+            pictures.append(self._decoding(data, code).numpy())
             held += pictures[-1].nbytes
             if held > HELD_BYTES:
                 break
@@ -102,7 +102,7 @@ class TensorFlowWork:
 
 
 class CacheWork:
-    """Rows gathered from a cache of decoded images, in memory or in a file, inside tf.data."""
+    """Gathers rows in tf.data from a cache of decoded images, in memory or in a file."""
 
     def __init__(
         self, manifest: Manifest, spec: BatchSpec, image_dtype: Dtype, folder: Path | None
@@ -114,7 +114,7 @@ class CacheWork:
         self._rows = min(len(manifest), max(1, HELD_BYTES // (3 * spec.image_size**2)))
 
     def assemble(self, cores: int) -> Run:
-        """Gathering a batch, augmenting it, and the range where the host applies it."""
+        """Gather a batch, augment it, and scale it if the host does it."""
         import tensorflow as tf
 
         spec, cache = self._spec, self._cache
@@ -137,15 +137,15 @@ class CacheWork:
         shape = (self._rows, self._spec.image_size, self._spec.image_size, 3)
         images = np.empty(shape, np.uint8)
         if self._folder is not None:
-            # Without a name: the file is gone with its process, however that ends.
+            # An unnamed file: it disappears with its process, however that ends.
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 images = np.memmap(file, np.uint8, "w+", shape=shape)
-        images[:] = 127  # memory that was never written is one page for all
+        images[:] = 127  # pages that were never written share one physical page
         return RowCache(images)
 
 
 def _flips_alone(spec: BatchSpec) -> BatchSpec:
-    """The spec with flips alone, which are all that an image by itself is augment by."""
+    """Return the spec with flips only: the one augmentation done per image."""
     augment = {"horizontal_flip": spec.augment.horizontal_flip}
     return BatchSpec.model_validate({**spec.model_dump(), "augment": augment})
 
@@ -173,16 +173,16 @@ def _counted(dataset: Any, images: int) -> Iterator[int]:
 
 
 def _even(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """All but the last few rows and columns, so that the bytes are a multiple of 64."""
+    """Crop the last few rows and columns, so that the size in bytes is a multiple of 64."""
     high, wide, _ = pixels.shape
     return pixels[: max(1, high - high % 4), : max(1, wide - wide % 16)]
 
 
 def side_by_side(pictures: list[NDArray[np.uint8]]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Where each picture is (begin, end, shape) and all of them in one array, uint8 `[bytes]`.
+    """Return the place of each image (begin, end, shape), and all of them as one uint8 array.
 
-    A graph has one constant then and not a branch a picture, which takes 20 s to build. Each begins
-    at a multiple of 64 bytes: a slice from there to another such place is not copied.
+    The graph then has one constant instead of one branch per image, which takes 20 s to build. Each
+    image begins at a multiple of 64 bytes: a slice between two such offsets is not copied.
     """
     begin, places = 0, []
     for pixels in pictures:
