@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
-from feedbench.loaders.augment import UNCHANGED, Augment
+from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
 from feedbench.loaders.contract import (
     Autotuning,

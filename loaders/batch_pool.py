@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.augment import Draws
+from feedbench.loaders.augment.draws import Draws
+from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.buffers import Buffers
 from feedbench.loaders.contract import Batch, Request, Stream
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import ImageError
-from feedbench.loaders.images.host_augment import augmenter, to_range
 from feedbench.loaders.images.resize import disable_opencv_threads
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.settings import Threaded

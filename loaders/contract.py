@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from feedbench.loaders.augment import UNCHANGED, Augment, Draws
+from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
 from feedbench.loaders.capabilities import (
     WITH_DEFAULTS,
     AuditColumn,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from feedbench.loaders.augment import NEUTRAL
+from feedbench.loaders.augment.draws import NEUTRAL
 from feedbench.loaders.capabilities import LibraryCall
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import LoaderError, SourceError, SpecError

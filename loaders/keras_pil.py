@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from feedbench.loaders.augment.host import augment_to_range
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
-from feedbench.loaders.images.host_augment import augment_to_range
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer

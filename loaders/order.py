@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.augment import UNCHANGED, Augment, Draws
+from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
 from feedbench.loaders.sampling import Sampling
 
 Rows = NDArray[np.int64]

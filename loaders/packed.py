@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from feedbench.loaders.batch_pool import pool_stream
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import BatchSpec, Loader, Request, Stream
-from feedbench.loaders.images.libjpeg import Decode
+from feedbench.loaders.images.libjpeg_turbo import Decode
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.pack import Pack, check_spec, read_about
 from feedbench.loaders.pack.source import source_of

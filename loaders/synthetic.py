@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from feedbench.loaders.augment.host import to_range
 from feedbench.loaders.contract import Batch, Loader, Request, Stream
-from feedbench.loaders.images.host_augment import to_range
 from feedbench.loaders.settings import Output, PixelOutput
 
 

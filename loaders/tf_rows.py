@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from feedbench.loaders.augment import NEUTRAL
+from feedbench.loaders.augment.draws import NEUTRAL
 from feedbench.loaders.order import Order
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from feedbench.loaders.batch_pool import Source, pool_stream
 from feedbench.loaders.cached_source import CachedSource, MemoryStore, PackStore
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import BatchSpec, Loader, Request, Stream
-from feedbench.loaders.images.libjpeg import READABLE_BY, Decode, LiveImages
+from feedbench.loaders.images.libjpeg_turbo import READABLE_BY, Decode, LiveImages
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.pack import Pack, arrays_of, is_whole, pack_folder
 from feedbench.loaders.pack.source import Arrays

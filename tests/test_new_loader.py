@@ -27,7 +27,7 @@ from pydantic import Field
 
 from feedbench.loaders.contract import Batch, Loader, Request, Settings, Stream
 from feedbench.loaders.images import fitted, picture
-from feedbench.loaders.images.host_augment import augment_to_range
+from feedbench.loaders.augment.host import augment_to_range
 
 
 class Tiny(Settings):

@@ -1,7 +1,7 @@
 """The trainer: keras.applications networks, from scratch or fine-tuned, one step at a time."""
 
+from feedbench.trainer.augment import DeviceAugment
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint
-from feedbench.trainer.device_augment import DeviceAugment
 from feedbench.trainer.errors import (
     CheckpointError,
     DivergedError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from feedbench.trainer.device_augment import DRAW_COLUMNS
+from feedbench.trainer.augment import DRAW_COLUMNS
 
 StepFunction = Callable[..., Any]
 Augmentation = Callable[[Any, Any], Any]  # images and draws → images

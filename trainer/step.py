@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.trainer.device_augment import DeviceAugment
+from feedbench.trainer.augment import DeviceAugment
 from feedbench.trainer.errors import DivergedError
 from feedbench.trainer.functions import Augmentation, prediction_function, step_functions
 from feedbench.trainer.model import build_network, check_range, in_range, set_trainable, with_range

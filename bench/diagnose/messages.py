@@ -8,7 +8,7 @@ from typing import Any
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.record import PartName
 from feedbench.bench.record import CacheState
-from feedbench.bench.trials.messages import BlockDone, Message, Service
+from feedbench.bench.trials.protocol import BlockDone, Message, Service
 from feedbench.loaders import BatchSpec
 
 

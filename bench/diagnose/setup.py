@@ -13,7 +13,7 @@ from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import CacheState
-from feedbench.bench.trials.messages import BlockRequest, TrialJob
+from feedbench.bench.trials.protocol import BlockRequest, TrialJob
 from feedbench.bench.trials.storage import DEPTHS
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
 from feedbench.loaders.stages import Stages

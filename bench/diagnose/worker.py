@@ -10,7 +10,7 @@ from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.record import TimedBlock
 from feedbench.bench.trials.internal_loaders import register
-from feedbench.bench.trials.messages import BlockDone
+from feedbench.bench.trials.protocol import BlockDone
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.bench.trials.storage import ReadResult, Storage
 from feedbench.loaders import Manifest, find_loader, parse_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from feedbench.bench.pixels.messages import PIXEL_WORKER, Comparison, LoaderStarted, PixelJob
 from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import Message
+from feedbench.bench.trials.protocol import Message
 
 
 def check_pixels(

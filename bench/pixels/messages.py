@@ -6,7 +6,7 @@ from pathlib import Path
 
 from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import TOLERANCE, Choice
-from feedbench.bench.trials.messages import Message, Service
+from feedbench.bench.trials.protocol import Message, Service
 from feedbench.loaders import BatchSpec
 
 

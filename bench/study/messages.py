@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.trials.messages import Failed, Message, Service
+from feedbench.bench.trials.protocol import Failed, Message, Service
 from feedbench.trainer import Epoch, Recipe
 
 

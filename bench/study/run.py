@@ -22,7 +22,7 @@ from feedbench.bench.study.messages import (
 from feedbench.bench.study.study import Study, StudyRun, read_study
 from feedbench.bench.training.folder import RECIPE, TRAINING
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import Failed, Message
+from feedbench.bench.trials.protocol import Failed, Message
 from feedbench.loaders import Manifest
 from feedbench.trainer import CHECKPOINT
 

@@ -13,7 +13,7 @@ from feedbench.bench.errors import ChildDied, PlanError, TrialError
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import Message, Service
+from feedbench.bench.trials.protocol import Message, Service
 from feedbench.loaders import BatchSpec, Manifest
 from feedbench.trainer import Recipe
 

@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 from feedbench.bench.errors import ChildDied, TrialError
 from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
-from feedbench.bench.trials.messages import Failed, M, Message, Service, decode, encode
+from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
 
 _GRACE_S = 10.0  # for a child to close its loader after its input was closed
 _POLL_S = 0.5

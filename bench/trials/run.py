@@ -20,7 +20,7 @@ from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, present, write_trials
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
-from feedbench.bench.trials.messages import (
+from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
     BlockDone,
     BlockRequest,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from feedbench.bench.errors import BenchError
-from feedbench.bench.trials.messages import Failed, M, Message, decode, encode
+from feedbench.bench.trials.protocol import Failed, M, Message, decode, encode
 from feedbench.loaders import LoaderError, printable
 from feedbench.trainer import TrainerError
 

@@ -13,7 +13,7 @@ from feedbench.bench.record import CacheState, TimedBlock, WarmUp, dropped_by
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import CacheStateConsumer, Files
 from feedbench.bench.trials.internal_loaders import register
-from feedbench.bench.trials.messages import (
+from feedbench.bench.trials.protocol import (
     BlockDone,
     BlockRequest,
     TrialJob,

@@ -1,7 +1,7 @@
 """Decoding, resizing and augmenting single images."""
 
 from feedbench.loaders.images.jxl import is_jxl
-from feedbench.loaders.images.libjpeg import READABLE_BY, Decode, Scratch, decoded_jpeg
+from feedbench.loaders.images.libjpeg_turbo import READABLE_BY, Decode, Scratch, decoded_jpeg
 from feedbench.loaders.images.library_call import extensions
 from feedbench.loaders.images.pillow import fitted, picture, reason
 from feedbench.loaders.images.tensorflow import jxl_picture

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feedbench.loaders.augment import FLIP
+from feedbench.loaders.augment.draws import FLIP
+from feedbench.loaders.augment.host import augmented
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.decode_path import (
     DECODE_PATHS,
@@ -27,7 +28,6 @@ from feedbench.loaders.images.geometry import (
     padded_size,
     shrink_limit,
 )
-from feedbench.loaders.images.host_augment import augmented
 from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason, tensorflow_message
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.value_range import Channels

@@ -15,7 +15,7 @@ from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
-from feedbench.loaders.images.libjpeg import Decode, LiveImages
+from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into, shrunk
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.pack import About, Entry, Kind, Pack, arrays_of, fields_of, row_hash

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
-from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
+from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.images.resize import fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedbench.loaders.augment import FLIP, NEUTRAL, Draws
+from feedbench.loaders.augment.draws import FLIP, NEUTRAL, Draws
 from feedbench.loaders.contract import BatchSpec
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec, Dtype
-from feedbench.loaders.images.libjpeg import Decode, Scratch, decoded_jpeg
+from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.pack import Entry, Pack, check_spec, read_into

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.augment.host import augment_to_range
 from feedbench.loaders.contract import BatchSpec
-from feedbench.loaders.images.host_augment import augment_to_range
 from feedbench.loaders.images.pillow import fitted, picture
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.stages.draws import flips

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.contract import BatchSpec, Dtype
-from feedbench.loaders.images.host_augment import augmenter, to_range
-from feedbench.loaders.images.libjpeg import Decode, LiveImages, read_file
+from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages, read_file
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache

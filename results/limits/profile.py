@@ -17,7 +17,7 @@ import simplejpeg
 
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.loaders.batch_pool import Source
-from feedbench.loaders.images.libjpeg import LiveImages, Scratch, decoded_jpeg, read_file
+from feedbench.loaders.images.libjpeg_turbo import LiveImages, Scratch, decoded_jpeg, read_file
 from feedbench.loaders.images.resize import Pixels, fit_into
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.pack import Pack

@@ -6,7 +6,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from feedbench.loaders import Augment, BatchSpec, SpecError, open_loader, parse_spec, scan
-from feedbench.loaders.augment import (
+from feedbench.loaders.augment.draws import (
     ANGLE,
     BRIGHTNESS,
     CONTRAST,
@@ -16,7 +16,7 @@ from feedbench.loaders.augment import (
     QUALITY,
     ZOOM,
 )
-from feedbench.loaders.images.host_augment import augmented, to_range
+from feedbench.loaders.augment.host import augmented, to_range
 from feedbench.loaders.images.tensorflow import to_range as to_range_by_tensorflow
 
 ALL = Augment(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from feedbench.loaders import Augment, Order
-from feedbench.loaders.augment import FLIP
+from feedbench.loaders.augment.draws import FLIP
 
 
 def test_each_epoch_is_another_full_permutation():

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from feedbench.loaders import Augment, BatchSpec, open_loader, scan
-from feedbench.loaders.augment import FLIP
-from feedbench.loaders.images.libjpeg import scaled_ratio
+from feedbench.loaders.augment.draws import FLIP
+from feedbench.loaders.images.libjpeg_turbo import scaled_ratio
 
 SIDE = 48
 VARIANTS = [

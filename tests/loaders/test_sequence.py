@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import LOADERS, Augment, BatchSpec, open_loader, scan
-from feedbench.loaders.augment import FLIP
+from feedbench.loaders.augment.draws import FLIP
 
 # Small batches: Keras shuffles within a window of 8, which is then smaller than an epoch.
 SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment={"horizontal_flip": True})

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from feedbench.loaders import Augment, BatchSpec, open_loader
-from feedbench.loaders.images.host_augment import augmented, flipped, to_range
+from feedbench.loaders.augment.host import augmented, flipped, to_range
 from feedbench.loaders.images.tensorflow import flip
 from feedbench.loaders.row_cache import RowCache
 

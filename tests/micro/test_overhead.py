@@ -20,7 +20,7 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import (
+from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
     BlockDone,
     BlockRequest,

@@ -17,7 +17,7 @@ from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import (
+from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
     BlockDone,
     BlockRequest,

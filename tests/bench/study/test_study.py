@@ -17,7 +17,7 @@ from feedbench.bench.study.messages import Starting
 from feedbench.bench.study.report import mean_difference
 from feedbench.bench.study.run import failure_reason, run_study, write_study
 from feedbench.bench.study.study import make_runs, read_study
-from feedbench.bench.trials.messages import Failed, Service
+from feedbench.bench.trials.protocol import Failed, Service
 from feedbench.loaders import scan
 
 FILE = """

@@ -13,7 +13,7 @@ import pytest
 from feedbench.bench.errors import ChildDied, TrialError
 from feedbench.bench.trials import child as child_module
 from feedbench.bench.trials.child import Child, child_environment, close_all
-from feedbench.bench.trials.messages import Message, Service, decode, encode
+from feedbench.bench.trials.protocol import Message, Service, decode, encode
 
 sys.path.insert(0, str(Path(__file__).parent))
 from unruly_child import Question, Reply, Sign, UnrulyJob
@@ -160,7 +160,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.messages import Service
+from feedbench.bench.trials.protocol import Service
 from unruly_child import Reply, UnrulyJob
 child = Child(Service("unruly_child", (Reply,)), UnrulyJob(act="answer"), Path(sys.argv[1]))
 child.wait_for(Reply, 60, "warm-up")

@@ -8,7 +8,7 @@ import time
 from typing import Literal
 
 from feedbench.bench.errors import PlanError
-from feedbench.bench.trials.messages import Message
+from feedbench.bench.trials.protocol import Message
 from feedbench.bench.trials.serve import Channel, serve
 
 

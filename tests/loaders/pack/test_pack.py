@@ -14,7 +14,7 @@ from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, o
 from feedbench.loaders.cached_source import CachedSource, PackStore
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.files import PART
-from feedbench.loaders.images.libjpeg import LiveImages
+from feedbench.loaders.images.libjpeg_turbo import LiveImages
 from feedbench.loaders.pack import writer as writing
 from feedbench.loaders.pack.build import Packing, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import ABOUT, Pack, arrays_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.augment import (
+from feedbench.loaders.augment.draws import (
     BRIGHTNESS,
     CONTRAST,
     FLIP,

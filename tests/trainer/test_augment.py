@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import Augment, Batch, BatchSpec
-from feedbench.loaders.images.host_augment import augmented, to_range
+from feedbench.loaders.augment.host import augmented, to_range
 from feedbench.trainer import Recipe
-from feedbench.trainer.device_augment import DeviceAugment
+from feedbench.trainer.augment import DeviceAugment
 from feedbench.trainer.step import Trainer
 
 SIDE = 64

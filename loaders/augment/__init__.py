@@ -1,0 +1,1 @@
+"""Random augmentation: its parameters per image (`draws`) and their use on the host (`host`)."""
