@@ -1,5 +1,6 @@
 import csv
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["FEEDBENCH_CACHE"] = _CACHE.name
 os.environ["FEEDBENCH_CONFIG"] = _CACHE.name
+
+# Where it is ignored, as in background jobs and under nohup, child processes would ignore it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLASSES = ("ant", "bee", "cat")
 SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height
