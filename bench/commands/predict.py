@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, redirect_library_output
 from feedbench.bench.errors import NOTHING_DONE
 
 
@@ -24,15 +24,16 @@ def predict(
     from feedbench.bench.files import write_json
     from feedbench.bench.training.predict import load_classifier
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide its messages at start-up
     terminal, predictions = console(), []
-    for prediction in load_classifier(model).predict(files):
-        predictions.append(prediction)
-        if prediction.error is None:
-            line = f"{prediction.path}: {prediction.predicted} {prediction.probability:.1%}"
-            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-        else:
-            typer.echo(f"feedbench: {prediction.error}", err=True)
+    with redirect_library_output(Path(os.devnull)) as errors:
+        for prediction in load_classifier(model).predict(files):
+            predictions.append(prediction)
+            if prediction.error is None:
+                text = f"{prediction.path}: {prediction.predicted} {prediction.probability:.1%}"
+                terminal.print(text, highlight=False, markup=False, soft_wrap=True)
+            else:
+                text = f"feedbench: {prediction.error}"
+                errors.print(text, highlight=False, markup=False, soft_wrap=True)
     if json is not None:
         write_json(json, [prediction.model_dump() for prediction in predictions])
     if all(prediction.error is not None for prediction in predictions):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
 
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.training.callbacks import Callbacks
@@ -37,41 +38,68 @@ def run_training(
     json: Path | None,
     options: TrainingOptions | None = None,
     *,
-    again: str | None = None,
+    again: str,
 ) -> None:
     """Train, and print notes, progress and results.
 
     Args:
         again: the command that resumes this training.
-    """
-    from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.files import write_json
-    from feedbench.bench.training.options import TrainingOptions
-    from feedbench.bench.training.train import train
-    from feedbench.loaders import images_per_epoch, parse_spec
-    from feedbench.trainer import CHECKPOINT, TrainingStopped
 
-    terminal, options = console(), options or TrainingOptions()
-    manifest.only("validation")
-    spec = parse_spec(best.spec)
-    counts = images_per_epoch(manifest.only("train"), spec).tolist()
-    _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
-    again = again or resume_command("DATA", folder, {})
+    Raises:
+        InterruptedRun: Ctrl-C; the last checkpoint is saved.
+    """
+    from feedbench.bench.files import write_json
+    from feedbench.trainer import TrainingStopped
+
+    terminal = console()
     try:
-        with _callbacks(terminal, recipe.epochs, sum(counts), folder) as callbacks:
-            result = train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
+        result = train_with_progress(best, recipe, manifest, folder, options, again=again)
     except TrainingStopped:
         terminal.print(
             f"Stopped; a checkpoint is saved. To resume: {again}", highlight=False, soft_wrap=True
         )
         return
+    if json is not None:
+        write_json(json, result)
+    show_training(terminal, result, folder)
+
+
+def train_with_progress(
+    best: Best,
+    recipe: Recipe,
+    manifest: Manifest,
+    folder: Path,
+    options: TrainingOptions | None = None,
+    *,
+    again: str,
+) -> dict[str, Any]:
+    """Train, print notes and progress, and return the contents of training.json.
+
+    Args:
+        again: the command that resumes this training.
+
+    Raises:
+        InterruptedRun: Ctrl-C; the last checkpoint is saved.
+        TrainingStopped: SIGTERM; a checkpoint is saved.
+    """
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.training.options import TrainingOptions
+    from feedbench.bench.training.train import train
+    from feedbench.loaders import images_per_epoch, parse_spec
+    from feedbench.trainer import CHECKPOINT
+
+    options = options or TrainingOptions()
+    manifest.only("validation")
+    spec = parse_spec(best.spec)
+    counts = images_per_epoch(manifest.only("train"), spec).tolist()
+    _print_notes(console(), recipe, spec, manifest.classes, counts, resume=options.resume)
+    try:
+        with _callbacks(recipe.epochs, sum(counts), folder) as callbacks:
+            return train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
     except KeyboardInterrupt:
         if not (folder / CHECKPOINT).exists():
             raise InterruptedRun("interrupted before the first checkpoint; start again") from None
         raise InterruptedRun(f"interrupted; to resume from the last checkpoint: {again}") from None
-    if json is not None:
-        write_json(json, result)
-    show_training(terminal, result, folder)
 
 
 def _print_notes(
@@ -103,7 +131,7 @@ def _print_notes(
 
 
 @contextmanager
-def _callbacks(terminal: Console, epochs: int, images: int, folder: Path) -> Iterator[Callbacks]:
+def _callbacks(epochs: int, images: int, folder: Path) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM; the libraries write to a log.
 
     Args:
@@ -114,8 +142,8 @@ def _callbacks(terminal: Console, epochs: int, images: int, folder: Path) -> Ite
 
     with (
         stop_on_sigterm() as should_stop,
-        train_progress(terminal, images * epochs, epochs, should_stop) as callbacks,
-        redirect_library_output(folder / "train.log"),
+        redirect_library_output(folder / "train.log") as progress,
+        train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
     ):
         yield callbacks
 
@@ -126,17 +154,34 @@ def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> No
     Args:
         result: the contents of training.json.
     """
-    from rich.table import Table
+    if result["per_class"]:
+        terminal.print(_class_table(result["per_class"]))
+    print_outcome(terminal, result)
+    terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)
 
+
+def _class_table(classes: list[dict[str, Any]]) -> Table:
+    from rich.text import Text
+
+    from feedbench.bench.report.layout import EMPTY, Column, Layout, build_table
+    from feedbench.loaders import printable
+
+    def percent(value: float | None) -> str:
+        return EMPTY if value is None else f"{value:.1%}"
+
+    columns: list[Column[dict[str, Any]]] = [
+        Column("test images", lambda line: f"{line['images']:,}"),
+        Column("recall", lambda line: percent(line["recall"])),
+        Column("precision", lambda line: percent(line["precision"])),
+    ]
+    names = [Text(printable(line["name"])) for line in classes]
+    return build_table(Layout(columns, hidden=[], is_short=False), "class", names, classes)
+
+
+def print_outcome(terminal: Console, result: dict[str, Any]) -> None:
+    """Print the test accuracy, the files that were skipped, and the rate check."""
     from feedbench.bench.training.folder import TRAINING
 
-    if result["per_class"]:
-        table = Table("class", "test images", "recall", "precision")
-        for line in result["per_class"]:
-            metrics = (line["recall"], line["precision"])
-            cells = ("–" if value is None else f"{value:.1%}" for value in metrics)
-            table.add_row(line["name"], f"{line['images']:,}", *cells)
-        terminal.print(table)
     if result["test"] is not None:
         images = sum(line["images"] for line in result["per_class"])
         of_images = f" of {images:,} images" if images else ""
@@ -151,4 +196,3 @@ def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> No
             soft_wrap=True,
         )
     terminal.print(result["promise"]["text"], style="bold", highlight=False)
-    terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)
