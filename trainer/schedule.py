@@ -28,7 +28,7 @@ def _schedule_class() -> Any:
     from keras import ops
 
     class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-        """Linear to the peak, from above 0: a first step with rate 0 would be lost; then a decay."""
+        """Linear to the peak, from above 0 so that no step is lost, then a decay."""
 
         def __init__(self, **values: Any) -> None:
             self._values = values

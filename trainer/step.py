@@ -163,8 +163,8 @@ class Trainer:
             NonFiniteLoss: the loss of this step, or of one still in flight, is NaN or infinite.
         """
         draws = (batch.device_draws,) if self._device_augment else ()  # type: ignore[attr-defined]
-        # Read on a thread, at once: a GPU has one queue, and a read waits for all that is in it. Read
-        # later, the logs of this step would also wait for the next ones, with the device then idle.
+        # Read on a thread, at once: a GPU has one queue, and a read waits for all that is in it.
+        # Read later, this step's logs would wait for the next ones too, and leave the device idle.
         logs = self._fetching.submit(_plain, self._train(batch.images, batch.labels, *draws))
         self._in_flight.append(_InFlight(self._steps, getattr(batch, "rows", None), logs))
         self._steps += 1
