@@ -114,9 +114,9 @@ class Child:
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
             self.kill()
+            limit = f"{round(limit_s or 0, 1):g} s"
             raise TrialError(
-                f"time limit: {phase} did not finish within {round(limit_s or 0, 1):g} s; raise "
-                "--time-limit if it is only slow"
+                f"time limit: {phase} did not finish within {limit}{self._see_log}"
             ) from None
         except TrialError:
             self.kill()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
@@ -136,7 +135,6 @@ class Bench:
         self._on_event = on_event
         self._gpus = find_gpus()
         self._live: dict[int, Child] = {}
-        self._spent_s: list[float] = []
         self.conditions: Conditions = conditions(manifest)
         self.choices: list[Choice] = []
         self.trials: list[Trial] = []
@@ -147,7 +145,6 @@ class Bench:
         """Add a trial and return its index."""
         self.choices.append(choice)
         self.trials.append(self._new_trial(choice))
-        self._spent_s.append(0.0)
         return len(self.trials) - 1
 
     def end(self, index: int) -> None:
@@ -159,7 +156,6 @@ class Bench:
         """Time one block of a trial, starting its process if necessary; record a failure."""
         if self.trials[index].error is not None:
             return
-        begin = monotonic()
         try:
             child = self._live.pop(index, None) or self._start(index)
             self._live[index] = child
@@ -168,8 +164,6 @@ class Bench:
             self._update(index, error=str(error))
             self._notify("failed", index, reason=str(error))
             self.end(index)
-        finally:
-            self._spent_s[index] += monotonic() - begin
 
     def close(self) -> None:
         """End every process."""
@@ -183,7 +177,7 @@ class Bench:
         self._live[index] = child
         self._notify("starting", index, pid=child.pid)
         on_progress = partial(self._on_warm_up, index, child.pid)
-        done = child.wait_for(WarmUpDone, self._remaining_s(index), "warm-up", on_progress)
+        done = child.wait_for(WarmUpDone, self._plan.timing.time_limit, "warm-up", on_progress)
         child.pause()
         self._update(index, warm_ups=[*self.trials[index].warm_ups, done.warm_up])
         self._notify("warm", index, pid=child.pid)
@@ -212,7 +206,7 @@ class Bench:
     def _measure(self, index: int, round_index: int, child: Child) -> None:
         request = BlockRequest(seconds=self._plan.timing.block_seconds)
         with Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, self._remaining_s(index), "a block")
+            done = child.ask(request, BlockDone, self._plan.timing.time_limit, "a block")
         block, trial = meters.complete(done.block, round_index), self.trials[index]
         self._update(
             index,
@@ -224,9 +218,6 @@ class Bench:
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
-
-    def _remaining_s(self, index: int) -> float:
-        return max(1.0, self._plan.timing.time_limit - self._spent_s[index])
 
     def _make_room(self) -> None:
         """End the least recently used processes until another one fits into memory.
