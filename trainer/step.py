@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.trainer.augment import DeviceAugment
+from feedbench.trainer.augment import DeviceAugment, check_device_augment
 from feedbench.trainer.errors import DivergedError
 from feedbench.trainer.functions import Augmentation, prediction_function, step_functions
 from feedbench.trainer.model import build_network, check_range, in_range, set_trainable, with_range
@@ -102,6 +102,7 @@ class Trainer:
         Raises:
             TrainerError: the network cannot be built, or the weights do not match.
         """
+        check_device_augment(recipe, device_augment)
         self._recipe = recipe
         self._sizes = (batch_size, images)
         self._range = (scale, offset)
