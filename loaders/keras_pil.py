@@ -14,6 +14,7 @@ from feedbench.loaders.augment.host import augment_to_range
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.files import check_regular
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
@@ -107,6 +108,7 @@ def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.flo
     """
     from keras.utils import img_to_array
 
+    check_regular(path)
     image = _load_img(path, spec) if decode_path == PLAIN else fitted(picture(path, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 def loaders(json: Json = None) -> None:
     """Set them by --set LOADER.NAME=VALUE."""
+    from rich.text import Text
+
     from feedbench.bench.files import write_json
 
     terminal = console()
     for loader in LOADERS.values():
-        terminal.print(f"[bold]{loader.name}[/]: {loader.summary}", highlight=False)
+        terminal.print(Text.assemble((loader.name, "bold"), f": {loader.summary}"))
         terminal.print(_settings_table(loader) if loader.settings.model_fields else "  no settings")
     if json is not None:
         write_json(

@@ -48,11 +48,11 @@ def console(*, to_errors: bool = False) -> Console:
 
 
 def _console_on(stream: TextIO) -> Console:
-    from rich.console import Console
+    from feedbench.bench.report.terminal import Terminal
 
     if stream.isatty():
-        return Console(file=stream)
-    return Console(file=stream, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
+        return Terminal(file=stream)
+    return Terminal(file=stream, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
 
 
 @contextmanager

@@ -23,17 +23,20 @@ def predict(
     """The probability of the class is printed too; a file that fails is reported and skipped."""
     from feedbench.bench.files import write_json
     from feedbench.bench.training.predict import load_classifier
+    from feedbench.loaders import printable
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal, predictions = console(), []
-    with redirect_library_output(Path(os.devnull)) as errors:
-        for prediction in load_classifier(model).predict(files):
-            predictions.append(prediction)
-            if prediction.error is None:
-                text = f"{prediction.path}: {prediction.predicted} {prediction.probability:.1%}"
-                terminal.print(text, highlight=False, markup=False, soft_wrap=True)
-            else:
-                text = f"feedbench: {prediction.error}"
-                errors.print(text, highlight=False, markup=False, soft_wrap=True)
+    with redirect_library_output(Path(os.devnull)):  # TensorFlow's messages at any log level
+        classifier = load_classifier(model)
+    for prediction in classifier.predict(files):
+        predictions.append(prediction)
+        if prediction.error is None:
+            name, predicted = printable(prediction.path), printable(str(prediction.predicted))
+            line = f"{name}: {predicted} {prediction.probability:.1%}"
+            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            typer.echo(f"feedbench: {prediction.error}", err=True)
     if json is not None:
         write_json(json, [prediction.model_dump() for prediction in predictions])
     if all(prediction.error is not None for prediction in predictions):

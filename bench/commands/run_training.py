@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.output import console, redirect_library_output
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from feedbench.bench.training.callbacks import Callbacks
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.loaders import BatchSpec, Manifest
-    from feedbench.trainer import Recipe
+    from feedbench.trainer import Position, Recipe
 
 
 def resume_command(data: str, folder: Path, options: dict[str, Any]) -> str:
@@ -38,30 +38,26 @@ def run_training(
     json: Path | None,
     options: TrainingOptions | None = None,
     *,
-    again: str,
+    again: str | None = None,
 ) -> None:
     """Train, and print notes, progress and results.
 
     Args:
         again: the command that resumes this training.
-
-    Raises:
-        InterruptedRun: Ctrl-C; the last checkpoint is saved.
     """
     from feedbench.bench.files import write_json
-    from feedbench.trainer import TrainingStopped
+    from feedbench.bench.training.folder import claimed, removed_if_refused
+    from feedbench.bench.training.options import TrainingOptions
 
-    terminal = console()
-    try:
-        result = train_with_progress(best, recipe, manifest, folder, options, again=again)
-    except TrainingStopped:
-        terminal.print(
-            f"Stopped; a checkpoint is saved. To resume: {again}", highlight=False, soft_wrap=True
-        )
+    options = options or TrainingOptions()
+    again = again or resume_command("DATA", folder, {})
+    with claimed(folder), nullcontext() if options.resume else removed_if_refused(folder):
+        result = train_with_progress(best, recipe, manifest, folder, options, again)
+    if result is None:
         return
     if json is not None:
         write_json(json, result)
-    show_training(terminal, result, folder)
+    show_training(console(), result, folder)
 
 
 def train_with_progress(
@@ -69,37 +65,76 @@ def train_with_progress(
     recipe: Recipe,
     manifest: Manifest,
     folder: Path,
-    options: TrainingOptions | None = None,
-    *,
+    options: TrainingOptions,
     again: str,
-) -> dict[str, Any]:
-    """Train, print notes and progress, and return the contents of training.json.
+) -> dict[str, Any] | None:
+    """Train with notes and progress, and return the contents of training.json.
 
     Args:
         again: the command that resumes this training.
 
+    Returns:
+        None if SIGTERM or SIGHUP stopped it.
+
     Raises:
         InterruptedRun: Ctrl-C; the last checkpoint is saved.
-        TrainingStopped: SIGTERM; a checkpoint is saved.
     """
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.training.options import TrainingOptions
+    from feedbench.bench.training.callbacks import Callbacks, combine
     from feedbench.bench.training.train import train
     from feedbench.loaders import images_per_epoch, parse_spec
-    from feedbench.trainer import CHECKPOINT
+    from feedbench.trainer import CHECKPOINT, TrainingStopped
 
-    options = options or TrainingOptions()
+    terminal = console()
     manifest.only("validation")
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
-    _print_notes(console(), recipe, spec, manifest.classes, counts, resume=options.resume)
     try:
-        with _callbacks(recipe.epochs, sum(counts), folder) as callbacks:
-            return train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
+        with _callbacks(recipe.epochs, sum(counts), folder, again) as callbacks:
+            import_tensorflow()
+            _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
+            noting = Callbacks(on_start=lambda position: _note_start(terminal, best, position))
+            every = combine(noting, callbacks)
+            return train(best, recipe, manifest, folder, callbacks=every, options=options)
+    except TrainingStopped:
+        terminal.print(f"Stopped; a checkpoint is saved. To resume: {again}", soft_wrap=True)
+        return None
     except KeyboardInterrupt:
         if not (folder / CHECKPOINT).exists():
             raise InterruptedRun("interrupted before the first checkpoint; start again") from None
         raise InterruptedRun(f"interrupted; to resume from the last checkpoint: {again}") from None
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow.
+
+    Raises:
+        PlanError: it cannot be loaded.
+    """
+    from feedbench.bench.errors import PlanError
+
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError as error:
+        cause: BaseException = error
+        while cause.__context__ is not None:  # its own text is a traceback
+            cause = cause.__context__
+        raise PlanError(
+            f"TensorFlow cannot be loaded: {str(cause).splitlines()[0]}; install it again, or free "
+            "some memory"
+        ) from error
+
+
+def _note_start(terminal: Console, best: Best, position: Position) -> None:
+    """Print what a loader does before the first step that takes its time."""
+    from feedbench.loaders import find_loader
+
+    if position.images and not find_loader(best.loader).follows_order:
+        terminal.print(
+            f"Note: {best.loader} has an order of its own: to continue it, the {position.images:,} "
+            "images that were trained on are read again first",
+            soft_wrap=True,
+        )
 
 
 def _print_notes(
@@ -120,6 +155,11 @@ def _print_notes(
     from feedbench.trainer import weights_warnings
 
     notes = recipe.warnings(spec.batch_size, sum(counts))
+    if len(classes) == 1:
+        notes.append(
+            f"there is one class only, {printable(classes[0])}: any network is right at once, and "
+            "learns nothing"
+        )
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
     for line in notes:
@@ -131,18 +171,26 @@ def _print_notes(
 
 
 @contextmanager
-def _callbacks(epochs: int, images: int, folder: Path) -> Iterator[Callbacks]:
-    """Yield callbacks that print progress and stop on SIGTERM; the libraries write to a log.
+def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[Callbacks]:
+    """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
+
+    What the libraries print goes to a log.
 
     Args:
         images: images in an epoch.
+        again: the command that resumes the training.
     """
-    from feedbench.bench.signals import stop_on_sigterm
+    from feedbench.bench.signals import stop_on_termination
+    from feedbench.bench.training.folder import LOG
     from feedbench.bench.training.progress import train_progress
+    from feedbench.bench.training.stuck import ended_if_stuck
+
+    last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
-        stop_on_sigterm() as should_stop,
-        redirect_library_output(folder / "train.log") as progress,
+        stop_on_termination() as is_asked,
+        ended_if_stuck(is_asked, last_words) as should_stop,
+        redirect_library_output(folder / LOG) as progress,
         train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
     ):
         yield callbacks

@@ -38,6 +38,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Suite, Timing, make_plan
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
+from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import LOADERS
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def tune(
     suite = Suite(trial=with_settings(choices, settings), timing=_TIMING)
     plan = make_plan(overlay(suite, recipe, given))
     manifest, _ = readable_rows(manifest, [choice.loader for choice in suite.trial], console())
+    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     earlier = read_earlier_search(resume, plan, conditions(manifest)) if resume else EarlierSearch()
     folder = resume or result_folder(out, "tune")
     memory = None if max_memory is None else int(max_memory * 1e9)
