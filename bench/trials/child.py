@@ -94,6 +94,8 @@ class Child:
         limit_s: float | None,
         phase: str,
         on_other: Callable[[Message], None] = lambda message: None,
+        *,
+        pause: bool = False,
     ) -> M:
         """Wait for the next answer of one kind and return it.
 
@@ -102,13 +104,14 @@ class Child:
             limit_s: time limit in seconds; None for no limit.
             phase: what the child is doing, for the error message.
             on_other: called with each answer of another kind that arrives before.
+            pause: pause the child as soon as it answers.
 
         Raises:
             TrialError: the child failed, died or exceeded the limit; it has been killed.
         """
         deadline = None if limit_s is None else monotonic() + limit_s
         try:
-            while not isinstance(message := self._next(deadline, phase), kind):
+            while not isinstance(message := self._next(deadline, phase, pause=pause), kind):
                 if isinstance(message, Failed):
                     raise TrialError(message.reason)
                 on_other(message)
@@ -131,17 +134,17 @@ class Child:
         """
         self._signal(signal.SIGCONT)
         self.send(request)
-        answer = self.wait_for(kind, limit_s, phase)
-        self.pause()
-        return answer
+        return self.wait_for(kind, limit_s, phase, pause=True)
 
     def pause(self) -> None:
-        """Stop the process group by SIGSTOP.
+        """Stop the process group by SIGSTOP; return once the child stands still or has died.
 
         A paused child neither computes nor prefetches while another is timed, and when it
         continues, its buffers are as full as they were.
         """
         self._signal(signal.SIGSTOP)
+        if self._process.poll() is None:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def terminate(self, timeout_s: float) -> None:
         """Ask the child by SIGTERM to save its state and exit; wait up to `timeout_s` for that."""
@@ -176,10 +179,12 @@ class Child:
                 self._stderr.seek(0)
                 self.errors = self._stderr.read().decode(errors="replace")
 
-    def _next(self, deadline: float | None, phase: str) -> Message:
+    def _next(self, deadline: float | None, phase: str, *, pause: bool) -> Message:
         line = self._line(deadline)
         if line is None:
             raise self._death(self._process.wait(_remaining(deadline)), phase)
+        if pause:
+            self.pause()
         try:
             return decode(line, self._answers)
         except ValueError:

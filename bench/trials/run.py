@@ -12,7 +12,6 @@ import numpy as np
 
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
-from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.plan.plan import Choice, Plan
@@ -20,14 +19,13 @@ from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, pr
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
-    TRIAL_WORKER,
-    BlockDone,
     BlockRequest,
     Message,
     TrialJob,
     WarmUpDone,
     WarmUpProgress,
 )
+from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Augment, BatchSpec, Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"
@@ -134,6 +132,7 @@ class Bench:
         self._folder = folder
         self._on_event = on_event
         self._gpus = find_gpus()
+        self._timer = Timer(manifest, self._gpus)
         self._live: dict[int, Child] = {}
         self.conditions: Conditions = conditions(manifest)
         self.choices: list[Choice] = []
@@ -173,7 +172,7 @@ class Bench:
         self._make_room()
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
-        child = Child(TRIAL_WORKER, self._job(index), logs / f"trial-{index:02}.log")
+        child = self._timer.start(self._job(index), logs / f"trial-{index:02}.log")
         self._live[index] = child
         self._notify("starting", index, pid=child.pid)
         on_progress = partial(self._on_warm_up, index, child.pid)
@@ -204,17 +203,16 @@ class Bench:
             self._notify("warming", index, pid=pid, images=images, images_needed=needed)
 
     def _measure(self, index: int, round_index: int, child: Child) -> None:
-        request = BlockRequest(seconds=self._plan.timing.block_seconds)
-        with Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, self._plan.timing.time_limit, "a block")
-        block, trial = meters.complete(done.block, round_index), self.trials[index]
+        timing, trial = self._plan.timing, self.trials[index]
+        request = BlockRequest(seconds=timing.block_seconds)
+        done = self._timer.time(child, self._job(index), request, timing.time_limit, round_index)
         self._update(
             index,
-            blocks=[*trial.blocks, block],
+            blocks=[*trial.blocks, done.block],
             dropped=done.dropped,
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
-        self._notify("block", index, pid=child.pid, rate=block.images_per_second)
+        self._notify("block", index, pid=child.pid, rate=done.block.images_per_second)
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
