@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from feedbench.bench.plan.plan import Choice
@@ -83,7 +83,7 @@ def grid_size(loaders: Iterable[str]) -> int:
     return total
 
 
-def pixel_choices(defaults: list[Choice]) -> list[Choice]:
+def pixel_choices(defaults: Sequence[Choice]) -> list[Choice]:
     """Return the defaults and all choices whose pixels may differ from theirs."""
     others = [
         other
