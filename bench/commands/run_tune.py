@@ -90,7 +90,7 @@ def run_tune(
     if best is None:
         raise typer.Exit(NOTHING_DONE)
     command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
-    terminal.print(f"Next: {command}", highlight=False, markup=False, soft_wrap=True)
+    terminal.print(f"Next: {command}", soft_wrap=True)
 
 
 def _search(
@@ -108,7 +108,7 @@ def _search(
     from feedbench.bench.tune.tune import Tune
 
     def on_finding(finding: Any) -> None:
-        terminal.print(finding_line(finding), highlight=False, markup=False, soft_wrap=True)
+        terminal.print(finding_line(finding), soft_wrap=True)
 
     def compare() -> PixelComparison | None:
         return _compare_pixels(plan, manifest, folder, budget, earlier, terminal)
@@ -160,4 +160,4 @@ def print_search(terminal: Console, record: TuneRecord) -> None:
 
     if record.findings:
         terminal.print(worth_table(record))
-    terminal.print(verdict(record), style="bold", highlight=False, markup=False, soft_wrap=True)
+    terminal.print(verdict(record), style="bold", soft_wrap=True)

@@ -20,7 +20,7 @@ from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
 
-_GRACE_S = 10.0  # for a child to close its loader after its input was closed
+_GRACE_S = 3.0  # for children to close their loaders after their input was closed
 _POLL_S = 0.5
 
 
@@ -51,9 +51,13 @@ class Child:
         self._log = log
         self._kills_before = out_of_memory_kills()
         self._stderr: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115  kill closes it
+        # Libraries leave files behind if their process is killed: they go with this folder.
+        self._temporary = tempfile.TemporaryDirectory(
+            prefix="feedbench-", ignore_cleanup_errors=True
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", service.module, str(os.getpid()), str(time())],
-            env=child_environment() | (environment or {}),
+            env=child_environment() | {"TMPDIR": self._temporary.name} | (environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -158,11 +162,11 @@ class Child:
             self._signal(signal.SIGCONT)
             self._close_input()
 
-    def close(self) -> None:
+    def close(self, grace_s: float = _GRACE_S) -> None:
         """End the child; it has a few seconds to close its loader."""
         self.request_exit()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_S)
+            self._process.wait(grace_s)
         self.kill()
 
     def kill(self) -> None:
@@ -174,6 +178,7 @@ class Child:
         self._process.wait()
         self._close_input()
         self._reader.join()
+        self._temporary.cleanup()
         with self._stderr:
             if self._log is None:
                 self._stderr.seek(0)
@@ -240,10 +245,11 @@ def _remaining(deadline: float | None) -> float | None:
 
 def close_all(children: dict[Any, Child]) -> None:
     """Close all children in parallel, and empty the dict."""
+    deadline = monotonic() + _GRACE_S
     for child in children.values():
         child.request_exit()
     while children:
-        children.popitem()[1].close()
+        children.popitem()[1].close(_remaining(deadline) or 0.0)
 
 
 def child_environment() -> dict[str, str]:

@@ -73,7 +73,7 @@ def run(
 ) -> list[Trial]:
     """Measure every trial of the plan and return their records.
 
-    The records are written to the folder after each round, and after Ctrl-C.
+    The records are written to the folder after each block.
 
     Args:
         plan: what to measure.
@@ -95,7 +95,7 @@ def run(
         for round_index in range(plan.timing.blocks):
             for index in _shuffled(plan, round_index):
                 bench.time_block(index, round_index)
-            write_trials(folder, bench.trials)
+                write_trials(folder, bench.trials)
     finally:
         # First the record: closing may take seconds, in which a second Ctrl-C may come.
         write_trials(folder, bench.trials)

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -89,6 +90,13 @@ def test_output_of_libraries_is_not_taken_for_an_answer(tmp_path):
 def test_an_invalid_line_is_quoted_in_the_error(tmp_path):
     error = error_of("garbage", tmp_path / "log")
     assert str(error).startswith("invalid answer in warm-up: 'no JSON'; see ")
+
+
+def test_temporary_files_of_a_killed_child_are_removed(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    error_of("litter", tmp_path / "log")
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_missing_module_is_named_in_the_captured_errors():
