@@ -10,7 +10,8 @@
 # 4  Meter samples have times: `at_s` of each GPU sample, `began` and `host` of a block. A sample
 #    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
 #    traffic, clocks and multiprocessors in use.
-# 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries.
+# 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `within`
+#    of `pixels` is null if the pixels could not be compared.
 
 from __future__ import annotations
 
@@ -148,8 +149,13 @@ class SamePixels(Record):
     reference: str
     tolerance: float
     worst_mean: float
-    within: bool
+    within: bool | None = Field(description="None if the pixels could not be compared")
     allowed: bool = Field(description="whether the trial is ranked even beyond the tolerance")
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the trial may be ranked."""
+        return bool(self.within) or self.allowed
 
 
 class Conditions(Record):

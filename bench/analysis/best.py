@@ -64,7 +64,7 @@ def write_best(
     folder: Path,
     plan: Plan,
     choice: Choice,
-    rate: Estimate,
+    rate: Estimate | None,
     facts: dict[str, Any],
     runners_up: Sequence[RunnerUp] = (),
 ) -> Path:
@@ -72,7 +72,7 @@ def write_best(
 
     Args:
         plan: the plan of the measurement.
-        rate: the measured rate, images per second.
+        rate: the measured rate, images per second; None if it is unknown.
         facts: the machine and the versions, from `environment`.
 
     Raises:
@@ -84,7 +84,7 @@ def write_best(
         settings=choice.settings,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
-        predicted=Predicted(images_per_second=rate),
+        predicted=Predicted(images_per_second=rate) if rate else None,
         machine=machine(facts),
         runners_up=list(runners_up),
     )
