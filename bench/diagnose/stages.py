@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.cache_state import Files, check_cold
 from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
