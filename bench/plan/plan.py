@@ -70,7 +70,8 @@ class Timing(_Model):
 
     blocks: PositiveInt = Field(
         7,
-        description="Timed blocks per loader and setting. Fewer than 3 give no intervals and no comparison.",
+        description="Timed blocks per loader and setting. Fewer than 3 give no intervals and no "
+        "comparison.",
     )
     block_seconds: PositiveFloat = Field(4.0, description="Minimum block duration in seconds.")
     block_steps: PositiveInt = Field(

@@ -7,7 +7,7 @@ import pytest
 from feedbench.bench.cli import main
 from feedbench.bench.commands import quickstart
 from feedbench.bench.plan import suites
-from feedbench.loaders import LOADERS, scan
+from feedbench.loaders import scan
 
 
 @pytest.fixture
@@ -44,5 +44,4 @@ def test_each_kind_of_loader_is_timed_once_in_enough_blocks_for_an_interval(tiny
     suite = quickstart._suite(scan(tiny_photos))
     names = [choice.loader for choice in suite.trial]
     assert len(set(names)) == len(names) > 3
-    assert set(names) == {name for name, loader in LOADERS.items() if "quick" in loader.suites}
     assert suite.timing.blocks >= 6
