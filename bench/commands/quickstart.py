@@ -27,11 +27,8 @@ _RECIPE = {"network": "MobileNet", "alpha": 0.25, "epochs": 8, "base_learning_ra
 _SPEC = {"batch_size": 32, "image_size": 64}
 _TIMING = {"blocks": 6, "block_seconds": 0.8, "warm_up_seconds": 0}
 
-_NEXT = """
-Next, with your own photos:
-  feedbench scan photos/        what is there, and what cannot be read
-  feedbench bench photos/       which loader feeds your training fastest
-  feedbench diagnose photos/    what limits a loader, and what would change it"""
+# So that a training step takes a fraction of a second on a few cores.
+WITHOUT_GPU = " --alpha 0.35 --image-size 96 --batch-size 64"
 
 
 def quickstart(out: Out = None) -> None:
@@ -55,11 +52,21 @@ def quickstart(out: Out = None) -> None:
 
 def _print_results(bench: MeasuredBench, result: dict[str, Any]) -> None:
     """Print the table and the verdict of the bench, what the training gave, and what is next."""
+    from feedbench.bench.meters.gpu import find_gpus
+
     terminal = console()
     show_summary(terminal, bench.trials, bench.summary)
     print_outcome(terminal, result)
     terminal.print(f"A guess among {CLASSES} classes is right in {1 / CLASSES:.0%} of the cases.")
-    terminal.print(_NEXT)
+    terminal.print(_next_commands(WITHOUT_GPU if not find_gpus() else ""), soft_wrap=True)
+
+
+def _next_commands(options: str) -> str:
+    return f"""
+Next, with your own photos:
+  feedbench scan photos/  # what is there, and what cannot be read
+  feedbench bench photos/{options}  # which loader feeds your training fastest
+  feedbench diagnose photos/{options}  # what limits a loader, and what would change it"""
 
 
 def _announce(text: str, folder: Path | None = None) -> None:

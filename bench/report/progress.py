@@ -43,7 +43,8 @@ def duration_text(trials: int, timing: Timing) -> str:
     duration = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
     return (
         f"At least {duration}: {trials} trials × ({timing.warm_up_seconds:g} s of warm-up + "
-        f"{timing.blocks} blocks of {timing.block_seconds:g} s); each also takes seconds to start."
+        f"{timing.blocks} blocks of {timing.block_seconds:g} s). Slow steps and the start of each "
+        "trial add to that."
     )
 
 
