@@ -117,8 +117,6 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["bench", "{photos}", "--batch-size", "0"], "must be greater than or equal to 1"),
         (["bench", "{photos}", "--alpha", "-1"], "--alpha: must be a number above 0, got -1.0"),
         (["limits", "{photos}", "--block-seconds", "0"], "--block-seconds: must be a number above"),
-        (["calibrate", "x", "--time-limit", "0"], "--time-limit: must be a number above 0"),
-        (["pixels", "{photos}", "--tolerance", "nan"], "--tolerance: "),
         (["bench", "{photos}", "--batch-size", "8", "--out", "{photos}"], "not empty"),
         (["bench", "{photos}"], "batch_size 192 is more than the 48 training images"),
         (["tune", "{photos}", "--batch-size", "100000000"], "more than the 48 training images"),
@@ -135,6 +133,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["train", "{photos}", "--set", "keras_pil.workers=2"], "keras_pil"),
         (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
+        (["bench", "{photos}", "--on-error", "ignore"], "'raise', 'skip'"),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],
@@ -227,9 +226,11 @@ def test_a_bench_in_which_nothing_could_be_measured_exits_with_1(monkeypatch, ca
             "bench",
             tmp_path / "photos",
             "--loader",
-            "keras_pil",
+            "turbo",
             "--consumer",
             "drain",
+            "--batch-size",
+            1,
             "--out",
             tmp_path / "out",
         )
@@ -261,7 +262,7 @@ def test_ctrl_c_leaves_a_valid_folder_and_no_process(tmp_path, tiny_photos):
             break
     children = psutil.Process(running.pid).children(recursive=True)
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate()
     assert running.returncode == 130
     assert "Traceback" not in errors
     assert "feedbench: interrupted; " in errors
@@ -279,7 +280,7 @@ def test_the_stopped_processes_of_a_killed_bench_end_too(tmp_path, tiny_photos):
         "--loader",
         "synthetic",
         "--loader",
-        "keras_pil",
+        "turbo",
         "--consumer",
         "drain",
         "--blocks",
@@ -297,8 +298,8 @@ def test_the_stopped_processes_of_a_killed_bench_end_too(tmp_path, tiny_photos):
     children = psutil.Process(running.pid).children(recursive=True)
     assert len(children) == 2
     os.kill(running.pid, signal.SIGKILL)
-    running.communicate(timeout=60)
-    deadline = time.monotonic() + 30
+    running.communicate()
+    deadline = time.monotonic() + 60
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -312,7 +313,7 @@ def test_scan_writes_a_blacklist_that_later_runs_use(tmp_path, tiny_photos):
     assert listed.stdout == ("path,use,reason\ntrain/circle/0.jpg,no,Pillow: the file is empty\n")
     blacklist = tmp_path / "blacklist.csv"
     blacklist.write_text(listed.stdout + "train/square/1.jpg,no,ugly\n")
-    options = ["--consumer", "drain", "--loader", "tf_data", "--blocks", 1, "--block-seconds", 0.1]
+    options = ["--consumer", "drain", "--loader", "turbo", "--blocks", 1, "--block-seconds", 0.1]
     options += ["--image-size", 32, "--batch-size", 4, "--warm-up-seconds", 0.1]
     done = run("bench", photos, *options, "--blacklist", blacklist, "--out", tmp_path / "out")
     assert "Left out: 1 × blacklist: Pillow: the file is empty" in done.stdout
@@ -326,22 +327,16 @@ def test_a_file_that_fails_after_the_scan_ends_the_run_or_is_dropped(tmp_path, t
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     run("scan", photos)
     (photos / "train" / "circle" / "5.jpg").write_bytes(b"text")
-    options = ["--consumer", "drain", "--loader", "tf_data", "--blocks", 1, "--block-seconds", 0.1]
+    options = ["--consumer", "drain", "--loader", "turbo", "--blocks", 1, "--block-seconds", 0.1]
     options += ["--image-size", 32, "--batch-size", 4, "--warm-up-seconds", 0.5]
     ended = run("bench", photos, *options, "--out", tmp_path / "raise", check=False)
     assert ended.returncode == 1
-    assert (
-        "circle/5.jpg: row 19: TensorFlow cannot read it"
-        in read_trials(tmp_path / "raise")[0].error
-    )
+    assert "circle/5.jpg: row 19: Pillow cannot read it" in read_trials(tmp_path / "raise")[0].error
     skip = ["--on-error", "skip", "--error-budget", 0.05]
     done = run("bench", photos, *options, *skip, "--out", tmp_path / "skip")
     (trial,) = read_trials(tmp_path / "skip")
     assert [image.row for image in trial.dropped] == [19]
     assert "1 images failed and were dropped" in " ".join(done.stdout.split())
-    wrong = run("bench", photos, *options, "--on-error", "ignore", check=False)
-    assert wrong.returncode == 2
-    assert "'raise', 'skip'" in wrong.stderr
 
 
 def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos):
@@ -351,10 +346,10 @@ def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos):
     running = start("scan", photos)
     running.stderr.readline()
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate()
     assert running.returncode == 130
     assert "".join(line for line in errors.splitlines(True) if "files read: " not in line) == (
-        "feedbench: interrupted; the files read so far are saved; resume with feedbench scan "
+        "feedbench: interrupted; the files read so far are saved; to resume: feedbench scan "
         f"{photos}\n"
     )
 

@@ -229,7 +229,7 @@ def test_a_killed_worker_is_an_error(tmp_path: Path) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -264,7 +264,7 @@ def test_ending_early_leaves_no_process_and_no_truncated_file(
     wait_until(lambda: any(tmp_path.rglob("*.jpg")) if files_first else len(parent.children()) > 1)
     workers = parent.children(recursive=True)
     end(process)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate()
     assert len(workers) > 1
     wait_until(lambda: all(map(has_ended, workers)))
     assert process.returncode < 0

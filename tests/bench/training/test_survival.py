@@ -49,7 +49,7 @@ def start(*arguments, **environment) -> subprocess.Popen:
 
 
 def finished(running: subprocess.Popen, code: int = 0) -> tuple[str, str]:
-    output = running.communicate(timeout=120)
+    output = running.communicate()
     assert running.returncode == code, output
     return output
 

@@ -74,7 +74,7 @@ def test_processes_forked_by_a_dead_child_are_killed_too(tmp_path):
     with unruly("fork", tmp_path / "log") as child, pytest.raises(ChildDied, match="SIGABRT"):
         child.wait_for(Reply, LIMIT_S, "warm-up", signs.append)
     (sign,) = signs
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(sign.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not psutil.pid_exists(sign.pid)
@@ -127,7 +127,7 @@ def test_an_unexpected_answer_is_refused(tmp_path):
 
 def state_of(pid: int, expected: str) -> str:
     """Return the state in /proc; wait for the expected one, since signals take a moment."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         text = Path(f"/proc/{pid}/stat").read_text()
         state = text.rpartition(")")[2].split()[0]
@@ -186,7 +186,7 @@ def test_a_paused_child_dies_with_its_parent(tmp_path):
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
         parent.communicate()
-    assert not psutil.wait_procs([child], timeout=10)[1]
+    assert not psutil.wait_procs([child], timeout=60)[1]
 
 
 def test_children_allocate_gpu_memory_as_needed(monkeypatch):

@@ -31,7 +31,7 @@ def manifest(tiny_photos) -> Manifest:
 
 def becomes_stopped(process: psutil.Process) -> bool:
     """Whether a process is stopped soon, since a signal takes a moment to arrive."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
         time.sleep(0.01)
     return process.status() == psutil.STATUS_STOPPED
