@@ -33,10 +33,9 @@ def accelerators(json: Json = None) -> None:
 
 def _table(profiles: Mapping[str, Accelerator]) -> Table:
     """Return one row per profile; devices, networks and precisions wrap at words."""
-    from rich.box import HORIZONTALS
-    from rich.table import Table
+    from feedbench.bench.report.layout import new_table
 
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), show_lines=True)
+    table = new_table(show_lines=True)
     table.add_column("name", overflow="fold")
     table.add_column("device", overflow="fold")
     for title in ("images/s", "batch", "px"):

@@ -38,11 +38,10 @@ def compare_training(first: Folder, second: Folder, json: Json = None) -> None:
 
 
 def _table(comparison: Comparison) -> Table:
-    from rich.box import HORIZONTALS
-    from rich.table import Table
+    from feedbench.bench.report.layout import new_table
 
     first, second = comparison.first, comparison.second
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    table = new_table()
     for title in ("", *short_names(first.folder, second.folder)):
         table.add_column(title, overflow="fold")
     table.add_row("training", first.description, second.description)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.box import HORIZONTALS
 from rich.table import Table
@@ -66,6 +66,11 @@ def _width(column: Column[Row], rows: Sequence[Row]) -> int:
     return max((len(line) for text in texts for line in text.splitlines()), default=0)
 
 
+def new_table(*titles: str, **options: Any) -> Table:
+    """Return a table without rows, in the style of all tables."""
+    return Table(*titles, box=HORIZONTALS, padding=(0, 1, 0, 0), **options)
+
+
 def build_table(
     layout: Layout[Row],
     name_title: str,
@@ -79,7 +84,7 @@ def build_table(
         names: one per row; they wrap at words.
         styles: one rich style per row.
     """
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), show_lines=layout.is_short)
+    table = new_table(show_lines=layout.is_short)
     table.add_column(name_title, overflow="fold", min_width=8)
     for column in layout.columns:
         table.add_column(column.title, justify="right", no_wrap=True)

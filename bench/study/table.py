@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
+from feedbench.bench.report.layout import new_table
 from feedbench.bench.study.report import FieldResult, StudyReport, ValueResult
 
 
@@ -16,7 +17,7 @@ def tables(report: StudyReport) -> Iterator[Table]:
 
 
 def _table(effect: FieldResult) -> Table:
-    table = Table(
+    table = new_table(
         effect.field,
         "runs",
         "mean test accuracy [95 %]",

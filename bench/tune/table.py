@@ -8,6 +8,7 @@ from rich.table import Table
 
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.figures import saved_figure
+from feedbench.bench.report.layout import new_table
 from feedbench.bench.report.table import or_dash
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
@@ -30,7 +31,7 @@ def finding_line(finding: Finding) -> str:
 
 def worth_table(record: TuneRecord) -> Table:
     """Return one row per result: the gain of each value of each setting."""
-    table = Table(
+    table = new_table(
         *("setting", "value", "compared with", "rate ratio [95 %]", "pairs", "result"),
         caption="faster and slower allow for the number of comparisons, intervals do not",
     )
