@@ -15,7 +15,7 @@ import numpy as np
 from feedbench.loaders.manifest import Manifest
 
 STALL_S = 10.0  # without a batch: only then are all files looked at
-_PERIOD_S = 0.25
+_PERIOD_S = 1.0
 _ROWS = 1024  # looked up at a time
 
 

@@ -219,24 +219,21 @@ class _Epochs:
         Raises:
             LoaderError: a file cannot be read, and may not be dropped.
         """
-        with FifoWatch(self._request.manifest) as watch:
-            while self._parts:
-                yield from self._part_batches(self._parts.pop(0), watch)
-                if self._parts:
-                    self._listing = self._folders.listing(self._parts[0].slots)
-
-    def _part_batches(self, part: _Part, watch: FifoWatch) -> Iterator[Batch]:
-        """The batches of a part; after a file fails, what is left of it becomes the next part."""
         import tensorflow as tf
 
-        step = part.skip
-        try:
-            for images, slots, draws in watch.over(self._dataset(part)):
-                step += 1
-                rows = self._folders.rows(slots.numpy())
-                yield self._request.batch(images, rows, draws.numpy())
-        except tf.errors.OpError as error:
-            self._parts = [*self._remaining_after(error, part, step), *self._parts]
+        while self._parts:
+            part = self._parts.pop(0)
+            step = part.skip
+            try:
+                with FifoWatch(self._request.manifest) as watch:
+                    for images, slots, draws in watch.over(self._dataset(part)):
+                        step += 1
+                        rows = self._folders.rows(slots.numpy())
+                        yield self._request.batch(images, rows, draws.numpy())
+            except tf.errors.OpError as error:
+                self._parts = [*self._remaining_after(error, part, step), *self._parts]
+            if self._parts:
+                self._listing = self._folders.listing(self._parts[0].slots)
 
     def _dataset(self, part: _Part) -> tf.data.Dataset:
         """Elements `(images, slots, draws)` of a part, augmented and in range."""
@@ -256,8 +253,7 @@ class _Epochs:
 
         dataset = tf.data.Dataset.zip((self._listing.dataset, self._listing.rows))
         dataset = dataset.repeat(-1 if part.epochs is None else part.epochs).enumerate()
-        dataset = dataset.skip(part.skip)
-        dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.skip(part.skip).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _batches_per_epoch(self) -> int:

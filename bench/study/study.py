@@ -107,7 +107,7 @@ def with_loader_resolved(study: Study, default_spec: dict[str, Any]) -> Study:
         update={
             "loader": base.loader,
             "settings": {**base.settings, **study.settings},
-            "spec": spec.model_dump(mode="json"),
+            "spec": spec.model_dump(mode="json", exclude_none=True),
             "recipe": {**base.recipe, **study.recipe},
         }
     )

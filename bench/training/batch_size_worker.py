@@ -12,7 +12,7 @@ from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.training.batch_size import BatchSizeJob, Measurement
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import BASELINE, Manifest, Stream, open_loader
-from feedbench.trainer import Trainer
+from feedbench.trainer import Trainer, leave_gpu_to_backend
 
 # The first step traces; those after it may still choose algorithms and allocate memory.
 _WARM_UP_STEPS = 3
@@ -22,6 +22,7 @@ _BLOCKS = 6  # whose range holds the median rate with 97 % confidence
 def measure(job: BatchSizeJob, channel: Channel) -> None:
     """Train for the time of the job, and answer with a `Measurement`."""
     _prefer_for_oom_kill()
+    leave_gpu_to_backend()
     manifest = Manifest.read(job.manifest)
     trainer = make_trainer(job.recipe, job.spec, manifest, "uint8")
     with open_loader(BASELINE, manifest, job.spec, {}) as batches:

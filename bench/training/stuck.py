@@ -22,9 +22,10 @@ def ended_if_stuck(
 ) -> Iterator[Callable[[], bool]]:
     """Yield `should_stop`, and end this process if it does not follow a signal.
 
-    After Ctrl-C it has `GRACE_S` seconds to end; after SIGTERM or SIGHUP to call `should_stop`. A
-    second Ctrl-C ends it at once. Python itself handles no signal while the main thread is inside
-    a library or waits for a thread; the C handler writes to a pipe, which a thread reads.
+    After Ctrl-C it has `GRACE_S` seconds to end; after SIGTERM or SIGHUP, that and the time of two
+    steps to call `should_stop`. A second Ctrl-C ends it at once. Python itself handles no signal
+    while the main thread is inside a library or waits for a thread; the C handler writes to a pipe,
+    which a thread reads.
 
     Args:
         last_words: the line to print before the process ends.
@@ -35,21 +36,14 @@ def ended_if_stuck(
     signals, into = os.pipe()
     os.set_blocking(into, False)
     terminal = os.dup(2)  # standard error may be a log later
-    followed = threading.Event()
+    calls = _Calls(should_stop)
     thread = threading.Thread(
-        target=_watch, args=(signals, followed, terminal, last_words), daemon=True
+        target=_watch, args=(signals, calls, terminal, last_words), daemon=True
     )
     thread.start()
-
-    def following() -> bool:
-        stop = should_stop()
-        if stop:
-            followed.set()
-        return stop
-
     previous = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
     try:
-        yield following
+        yield calls
     finally:
         signal.set_wakeup_fd(previous)
         os.close(into)
@@ -58,21 +52,45 @@ def ended_if_stuck(
         os.close(terminal)
 
 
-def _watch(signals: int, followed: threading.Event, terminal: int, last_words: str) -> None:
+class _Calls:
+    """`should_stop` itself, with how it was called.
+
+    Attributes:
+        is_followed: whether it has returned True.
+        longest_s: the longest time between two calls.
+    """
+
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self.is_followed = False
+        self.longest_s = 0.0
+        self._should_stop = should_stop
+        self._last = monotonic()
+
+    def __call__(self) -> bool:
+        now = monotonic()
+        self.longest_s, self._last = max(self.longest_s, now - self._last), now
+        stop = self._should_stop()
+        self.is_followed = self.is_followed or stop
+        return stop
+
+
+def _watch(signals: int, calls: _Calls, terminal: int, last_words: str) -> None:
     """Follow the signals that arrive on a pipe until it is closed."""
     deadline: float | None = None
     interrupts = 0
     while (numbers := _read(signals, deadline)) != b"":
         if numbers is None:
-            if interrupts or not followed.is_set():
+            if interrupts or not calls.is_followed:
                 _end(terminal, last_words, INTERRUPTED if interrupts else NOTHING_DONE)
             deadline = None  # SIGTERM is followed: to save a checkpoint may take its time
             continue
         interrupts += numbers.count(signal.SIGINT)
         if interrupts > 1:
             _end(terminal, last_words, INTERRUPTED)
-        if any(number in numbers for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
-            deadline = deadline or monotonic() + GRACE_S
+        if signal.SIGINT in numbers:
+            deadline = monotonic() + GRACE_S
+        elif deadline is None and {signal.SIGTERM, signal.SIGHUP} & set(numbers):
+            deadline = monotonic() + GRACE_S + 2 * calls.longest_s
 
 
 def _read(pipe: int, deadline: float | None) -> bytes | None:

@@ -32,7 +32,7 @@ from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
 from feedbench.loaders import Manifest, Stream, open_loader
-from feedbench.trainer import Recipe
+from feedbench.trainer import Recipe, leave_gpu_to_backend
 
 if TYPE_CHECKING:
     from feedbench.trainer import CheckpointPolicy, Epoch, Position, Trainer
@@ -65,6 +65,7 @@ def train(
         TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
         Stopped: `callbacks.should_stop` returned True; the checkpoint holds the position.
     """
+    leave_gpu_to_backend()
     setup = make_setup(best, recipe, manifest)
     identity = run_identity(best, recipe, setup.train_images)
     saved = _read_saved(folder, identity) if options.resume else None

@@ -118,7 +118,8 @@ def test_sizes_are_tried_until_memory_is_short(tiny_photos):
     done = subprocess.run([*command, tiny_photos], text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     sizes = json.loads(done.stdout)
-    fits, fails = sizes["tried"]  # none is tried after the first that does not fit
+    assert len(sizes["tried"]) == 2, sizes  # none is tried after the first that does not fit
+    fits, fails = sizes["tried"]
     assert fits["fits"]
     assert 0 < fits["low"] <= fits["images_per_second"] <= fits["high"]
     assert fits["host_bytes"] > 10**8

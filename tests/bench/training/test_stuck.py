@@ -20,25 +20,35 @@ stuck.GRACE_S = float(sys.argv[1])
 never, _ = os.pipe()
 with stop_on_termination() as asked, stuck.ended_if_stuck(asked, "ended") as should_stop:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    print("ready", flush=True)
+    should_stop()
+    time.sleep(float(sys.argv[2]))
+    should_stop()
     {body}
 print("saved", flush=True)
 """
-HANGS = "os.read(never, 1)"
-HANGS_WHILE_CLOSING = """try:
+READY = "print('ready', flush=True)"
+HANGS = f"{READY}; os.read(never, 1)"
+HANGS_WHILE_CLOSING = f"""try:
+        {READY}
         os.read(never, 1)
     finally:
         os.read(never, 1)"""
-SAVES_SLOWLY = """while not should_stop():
+STOPS_AFTER_A_STEP = f"{READY}; time.sleep(1)\n    assert should_stop()"
+SAVES_SLOWLY = f"""{READY}
+    while not should_stop():
         time.sleep(0.01)
     time.sleep(0.5)"""
 FOR_EVER = 1000
 
 
-def ended(body: str, grace: float, *numbers: int) -> tuple[int, str, str]:
-    """Exit code, output and errors of the program after these signals."""
+def ended(body: str, grace: float, *numbers: int, step_s: float = 0) -> tuple[int, str, str]:
+    """Exit code, output and errors of the program after these signals.
+
+    Args:
+        step_s: how long its first step took.
+    """
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.replace("{body}", body), str(grace)],
+        [sys.executable, "-c", PROGRAM.replace("{body}", body), str(grace), str(step_s)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -70,3 +80,7 @@ def test_a_second_ctrl_c_ends_at_once():
 
 def test_a_training_that_stops_has_all_the_time_it_needs():
     assert ended(SAVES_SLOWLY, 0.1, signal.SIGTERM) == (0, "saved\n", "")
+
+
+def test_a_step_that_takes_long_may_end_before_the_training_stops():
+    assert ended(STOPS_AFTER_A_STEP, 0.1, signal.SIGTERM, step_s=2) == (0, "saved\n", "")
