@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial, read_trials
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.run import TrialEvent, run
+from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, TrialEvent, run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 
@@ -101,6 +102,26 @@ def test_the_time_limit_is_one_of_each_block_and_not_of_their_sum(manifest, tmp_
     monkeypatch.setattr(Child, "ask", record_limit)
     run_plan(plan(SYNTHETIC, blocks=3, time_limit=60), manifest, tmp_path)
     assert limits == [60, 60, 60]
+
+
+def test_a_warm_up_that_is_not_over_by_the_deadline_is_no_failure(manifest, tmp_path):
+    endless = replace(plan(), timing=Timing(warm_up_seconds=10_000))
+    manifest.write(tmp_path / MANIFEST)
+    bench = Bench(endless, manifest, tmp_path, lambda event: None)
+    index = bench.add(SYNTHETIC)
+    bench.deadline = time.monotonic() + 1
+    try:
+        with pytest.raises(DeadlinePassed):
+            bench.time_block(index, 0)
+    finally:
+        bench.close()
+    assert (bench.trials[index].error, bench.trials[index].blocks) == (None, [])
+
+
+def test_a_block_has_as_many_steps_as_the_plan_asks_for(manifest, tmp_path):
+    timing = Timing(blocks=1, block_seconds=0.001, block_steps=30, warm_up_seconds=0.1)
+    (trial,) = run_plan(replace(plan(SYNTHETIC), timing=timing), manifest, tmp_path)
+    assert len(trial.blocks[0].step_s) >= 30
 
 
 def test_a_trial_that_needs_too_much_memory_is_recorded_as_out_of_memory(manifest, tmp_path):
