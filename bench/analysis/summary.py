@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.stats import median_interval, paired_ratio
+from feedbench.bench.analysis.predicted import predicted_rate
+from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
 from feedbench.bench.record import Block, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
+
+
+def _from_number(value: Any) -> Any:
+    """Read the accelerator utilization of an old summary, which had no interval."""
+    return {"value": value} if isinstance(value, int | float) else value
 
 
 class TrialSummary(BaseModel):
@@ -43,7 +48,9 @@ class TrialSummary(BaseModel):
             tolerance.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
-        tied_with_best: whether the interval of `ratio_to_best` reaches 1.
+        tied_with_best: whether it is the fastest ranked trial, or the blocks do not show that it is
+            slower.
+        too_few_pairs: whether it has too few rounds in common with the fastest to compare them.
         unproven: reasons for not counting blocks that were not in the requested cache state.
     """
 
@@ -54,7 +61,7 @@ class TrialSummary(BaseModel):
     augment: dict[str, Any] | None = None
     images_per_second: Estimate | None = None
     ratio_to_best: Estimate | None = None
-    accelerator_utilization: float | None = None
+    accelerator_utilization: Annotated[Estimate | None, BeforeValidator(_from_number)] = None
     wait_share: float | None = None
     gpu_utilization: float | None = None
     gpu_memory_bytes: int | None = None
@@ -73,32 +80,42 @@ class TrialSummary(BaseModel):
     other_pixels: float | None = None
     ranked: bool = True
     tied_with_best: bool = False
+    too_few_pairs: bool = False
     unproven: list[str] = []
     error: str | None = None
 
 
 class Summary(BaseModel):
-    """All trials in the order of the plan, and the index of the winner."""
+    """All trials in the order of the plan.
+
+    Attributes:
+        winner: index of the trial to use; None if no ranked trial was timed.
+        predicted: the rate to expect of the winner, from blocks that did not choose it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trials: list[TrialSummary]
     winner: int | None
+    predicted: Estimate | None = None
 
 
 def summarize(trials: list[Trial]) -> Summary:
-    """Derive all figures and choose the winner.
+    """Derive all figures, choose the winner and predict its rate.
 
     Blocks that were not in the requested cache state are not counted.
     """
     reasons = [_reasons_not_counted(trial) for trial in trials]
     trials = [_with_counted_blocks(trial) for trial in trials]
-    best, baseline = _best_rates(trials), _baseline_rates(trials)
-    summaries = [
-        _summarize(trial, best, baseline, unproven)
-        for trial, unproven in zip(trials, reasons, strict=True)
-    ]
-    return Summary(trials=summaries, winner=choose_winner(summaries))
+    summaries = _summaries(trials)
+    return Summary(
+        trials=[
+            one.model_copy(update={"unproven": unproven})
+            for one, unproven in zip(summaries, reasons, strict=True)
+        ],
+        winner=choose_winner(summaries),
+        predicted=predicted_rate(trials, _winner),
+    )
 
 
 def _reasons_not_counted(trial: Trial) -> list[str]:
@@ -122,43 +139,58 @@ def _is_ranked(trial: Trial) -> bool:
     return is_choice(trial.loader) and accepted and trial.augment is None
 
 
-Rates = dict[int, float]  # images per second, by the index of the round
+def _winner(trials: list[Trial]) -> int | None:
+    return choose_winner(_summaries(trials))
 
 
-def _best_rates(trials: list[Trial]) -> Rates:
-    """Return the rates of the fastest ranked trial."""
-    return _fastest(trial.rates for trial in trials if _is_ranked(trial) and not trial.error)
+def _summaries(trials: list[Trial]) -> list[TrialSummary]:
+    contest = {
+        index: trial.rates
+        for index, trial in enumerate(trials)
+        if _is_ranked(trial) and not trial.error and trial.blocks
+    }
+    fastest, comparisons = compare_with_fastest(contest) if contest else (-1, {})
+    best, baseline = contest.get(fastest, {}), _baseline_rates(trials)
+    return [
+        _summarize(trial, best, baseline, comparisons.get(index), is_fastest=index == fastest)
+        for index, trial in enumerate(trials)
+    ]
 
 
 def _baseline_rates(trials: list[Trial]) -> Rates:
     """Return the rates of a consumer that never waits; empty for `drain`, which does no work."""
-    return _fastest(
-        trial.rates for trial in trials if not is_choice(trial.loader) and trial.consumer != "drain"
-    )
+    baselines = {
+        index: trial.rates
+        for index, trial in enumerate(trials)
+        if not is_choice(trial.loader) and trial.consumer != "drain" and trial.blocks
+    }
+    return baselines[find_fastest(baselines)] if baselines else {}
 
 
-def _fastest(candidates: Iterable[Rates]) -> Rates:
-    return max(filter(None, candidates), key=lambda rates: median(rates.values()), default={})
-
-
-def _summarize(trial: Trial, best: Rates, baseline: Rates, unproven: list[str]) -> TrialSummary:
-    ratio = paired_ratio(trial.rates, best)
+def _summarize(
+    trial: Trial,
+    best: Rates,
+    baseline: Rates,
+    comparison: Comparison | None,
+    *,
+    is_fastest: bool,
+) -> TrialSummary:
+    outcome = comparison.outcome if comparison else None
     pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
-    ranked = _is_ranked(trial)
     return TrialSummary(
         loader=trial.loader,
         settings=trial.settings,
         augment=trial.augment,
-        ratio_to_best=ratio,
-        tied_with_best=bool(ratio and ranked and not trial.error and ratio.high >= 1),
+        ratio_to_best=paired_ratio(trial.rates, best),
+        tied_with_best=is_fastest or outcome == "tie",
+        too_few_pairs=outcome == "cannot tell",
         start_s=warm_up.start_s if warm_up else None,
         first_batch_s=warm_up.first_batch_s if warm_up else None,
         blocks=len(trial.blocks),
         left_out=sum(trial.left_out.values()),
         dropped=len(trial.dropped),
         other_pixels=pixels.worst_mean if pixels and not pixels.within else None,
-        ranked=ranked,
-        unproven=unproven,
+        ranked=_is_ranked(trial),
         error=trial.error,
         **_block_figures(trial, baseline),
     )
@@ -169,12 +201,12 @@ def _block_figures(trial: Trial, baseline: Rates) -> dict[str, Any]:
     rates, blocks = trial.rates, trial.blocks
     if not blocks:
         return {}
-    rate, utilization = median_interval(list(rates.values())), paired_ratio(rates, baseline)
+    rate = median_interval(list(rates.values()))
     seconds = sum(block.seconds for block in blocks)
     return {
         "images_per_second": rate,
         "spread": (max(rates.values()) - min(rates.values())) / rate.value,
-        "accelerator_utilization": utilization.value if utilization else None,
+        "accelerator_utilization": paired_ratio(rates, baseline),
         "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
         "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,

@@ -102,7 +102,7 @@ def _write_best(
 
     if summary.winner is None:
         return None
-    rate = summary.trials[summary.winner].images_per_second
+    rate = summary.predicted or summary.trials[summary.winner].images_per_second
     assert rate is not None
     return write_best(folder, plan, plan.choices[summary.winner], rate, facts)
 

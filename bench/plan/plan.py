@@ -59,7 +59,10 @@ class Choice(_Model):
 class Timing(_Model):
     """Number and duration of blocks, and the order and cache state in which they run."""
 
-    blocks: PositiveInt = Field(5, description="Timed blocks per trial.")
+    blocks: PositiveInt = Field(
+        7,
+        description="Timed blocks per trial. Fewer than 3 give no intervals and no comparison.",
+    )
     block_seconds: PositiveFloat = Field(4.0, description="Minimum block duration in seconds.")
     warm_up_seconds: PositiveFloat = Field(
         5.0, description="Minimum warm-up in seconds; filling a cache may take longer."

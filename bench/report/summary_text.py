@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
@@ -50,12 +51,15 @@ def verdict(summary: Summary) -> str:
     if summary.winner is None:
         return f"No loader could be measured: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]
-    assert best.images_per_second is not None
+    rate = summary.predicted or best.images_per_second
+    assert rate is not None
     utilization = ""
     if best.accelerator_utilization is not None:
-        utilization = f"; accelerator utilization {min(1.0, best.accelerator_utilization):.0%}"
+        utilization = (
+            f"; accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
+        )
     return (
-        f"Take {trial_name(best)}: {best.images_per_second.value:,.0f} images/s, "
+        f"Take {trial_name(best)}: {rate.value:,.0f} images/s expected, "
         f"{_compared(summary, best)}{utilization}."
     )
 
@@ -68,12 +72,22 @@ def _why_no_winner(summary: Summary) -> str:
     return "no block was timed"
 
 
+def _ranked(summary: Summary) -> list[TrialSummary]:
+    return [trial for trial in summary.trials if trial.ranked and trial.blocks and not trial.error]
+
+
 def _compared(summary: Summary, best: TrialSummary) -> str:
     ties = [
         trial_name(trial) for trial in summary.trials if trial.tied_with_best and trial is not best
     ]
+    unknown = [trial_name(trial) for trial in summary.trials if trial.too_few_pairs]
+    if unknown:
+        return (
+            f"but nobody can tell whether it is faster than {', '.join(unknown)}: that takes at "
+            f"least {MIN_BLOCKS} rounds with a block of both"
+        )
     if not ties:
-        return "the fastest"
+        return "the fastest" if len(_ranked(summary)) > 1 else "the only one that is ranked"
     return (
         f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it is "
         "the cheapest in memory and CPU time combined"

@@ -60,15 +60,15 @@ def outcome_of(rates: Rates, reference: Rates) -> tuple[Outcome, Estimate | None
         return "slower", estimate
     if min(ratios) > 1 + CLEAR:
         return "faster", estimate
-    same = estimate.low > 1 - SAME and estimate.high < 1 + SAME
+    same = estimate.lies_above(1 - SAME) and estimate.lies_below(1 + SAME)
     return ("tie" if same and len(ratios) > LEAST_BLOCKS else "unfinished"), estimate
 
 
 def _final_outcome(ratio: Estimate) -> Outcome:
     """Decide by the interval, once there are as many blocks as a race may have."""
-    if ratio.high < 1:
+    if ratio.lies_below(1):
         return "slower"
-    return "faster" if ratio.low > 1 else "tie"
+    return "faster" if ratio.lies_above(1) else "tie"
 
 
 class Race:

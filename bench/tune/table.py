@@ -75,7 +75,7 @@ def draw_worth(record: TuneRecord, path: Path) -> None:
         axes = figure.add_subplot()
         for y, (finding, ratio) in enumerate(ratios):
             color = _COLORS.get(finding.outcome, "tab:red")
-            axes.plot([ratio.low, ratio.high], [y, y], color=color)
+            axes.plot(ratio.interval or [ratio.value, ratio.value], [y, y], color=color)
             axes.plot([ratio.value], [y], "o", color=color)
         axes.axvline(1, color="black", linewidth=0.8)
         labels = [f"{finding.setting or 'loader'}: {_value(finding)}" for finding, _ in ratios]
