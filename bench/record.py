@@ -11,7 +11,8 @@
 #    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
 #    traffic, clocks and multiprocessors in use.
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `within`
-#    of `pixels` is null if the pixels could not be compared.
+#    of `pixels` is null if the pixels could not be compared. `chosen_before` marks the blocks of
+#    the winner that were timed after it had won.
 
 from __future__ import annotations
 
@@ -221,6 +222,9 @@ class Trial(Conditions):
     peak_memory_bytes: int = 0
     left_out: dict[str, int] = Field({}, description="rows given to no loader, by reason")
     dropped: list[Dropped] = []
+    chosen_before: int | None = Field(
+        None, description="the round from which this trial alone was timed, because it had won"
+    )
     pixels: SamePixels | None = None
     error: str | None = None
 

@@ -69,7 +69,9 @@ def tune(
     given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
-    budget: Annotated[str, typer.Option(help="Time for everything, warm-ups included: 90s, 5m, 1h.")] = "10m",
+    budget: Annotated[
+        str, typer.Option(help="Time for everything, warm-ups included: 90s, 5m, 1h.")
+    ] = "10m",
     max_memory: Annotated[
         float | None,
         typer.Option(help="Memory limit in GB of a trial's processes, trainer included."),

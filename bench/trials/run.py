@@ -70,6 +70,7 @@ def run(
     on_event: OnEvent,
     left_out: dict[str, int] | None = None,
     pixels: dict[str, SamePixels] | None = None,
+    choose: Callable[[list[Trial]], int | None] | None = None,
 ) -> list[Trial]:
     """Measure every trial of the plan and return their records.
 
@@ -82,6 +83,8 @@ def run(
         on_event: called with the progress.
         left_out: number of rows of the source that are not in the manifest, by reason.
         pixels: result of the pixel check for each choice, by `str(choice)`.
+        choose: called after the last round; the trial whose index it returns is timed alone in as
+            many blocks again.
 
     Raises:
         PlanError: blocks must be cold, but the files cannot be evicted.
@@ -96,6 +99,8 @@ def run(
             for index in _shuffled(plan, round_index):
                 bench.time_block(index, round_index)
                 write_trials(folder, bench.trials)
+        if choose is not None and (winner := choose(bench.trials)) is not None:
+            bench.time_alone(winner)
     finally:
         # First the record: closing may take seconds, in which a second Ctrl-C may come.
         write_trials(folder, bench.trials)
@@ -178,6 +183,13 @@ class Bench:
             self._notify("failed", index, reason=str(error))
             self.end(index)
 
+    def time_alone(self, index: int) -> None:
+        """Time as many blocks of one trial again as it has had rounds, once it has been chosen."""
+        rounds = self._plan.timing.blocks
+        self._update(index, chosen_before=rounds)
+        for round_index in range(rounds, 2 * rounds):
+            self.time_block(index, round_index)
+
     def close(self) -> None:
         """End every process."""
         close_all(self._live)
@@ -257,11 +269,15 @@ class Bench:
         return bool(free and used) and min(free) < min(used) * _HEADROOM
 
     def _notify(self, kind: Any, index: int, **values: Any) -> None:
-        blocks = self._plan.timing.blocks
+        blocks = [
+            self._plan.timing.blocks * (1 if trial.chosen_before is None else 2)
+            for trial in self.trials
+        ]
         done = sum(
-            blocks if trial.error is not None else len(trial.blocks) for trial in self.trials
+            count if trial.error is not None else len(trial.blocks)
+            for count, trial in zip(blocks, self.trials, strict=True)
         )
-        total = blocks * len(self.trials)
+        total = sum(blocks)
         self._on_event(TrialEvent(kind, self.choices[index], done, total, **values))
 
     def _new_trial(self, choice: Choice) -> Trial:
