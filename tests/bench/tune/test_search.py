@@ -288,6 +288,18 @@ def test_the_runner_up_of_a_configuration_that_was_found_is_what_it_replaced():
     assert search.best.settings == {"cache": "decoded", "num_threads": 4}
 
 
+def test_a_best_that_comes_to_use_too_much_memory_is_replaced_by_the_runner_up():
+    bench = FakeBench(independent_gains)
+
+    def refusal(choice):
+        return "memory" if choice == TURBO and bench.timed.count("turbo") > 12 else ""
+
+    search = bench.searched(refusal=refusal)
+    assert outcomes(search)["turbo"] == "refused"
+    assert search.best is not None
+    assert search.best != TURBO
+
+
 def test_if_the_first_choice_fails_at_once_another_loader_is_chosen():
     def rule(choice):
         calls[0] += choice == TURBO
