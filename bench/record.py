@@ -10,7 +10,8 @@
 # 4  Meter samples have times: `at_s` of each GPU sample, `began` and `host` of a block. A sample
 #    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
 #    traffic, clocks and multiprocessors in use.
-# 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries.
+# 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `device`
+#    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
 
 from __future__ import annotations
 
@@ -200,6 +201,9 @@ class Trial(Conditions):
     settings: dict[str, Any] = Field(description="the settings that the user chose")
     all_settings: dict[str, Any] = Field(description="all settings, defaults included")
     consumer: ConsumerName
+    device: str | None = Field(
+        None, description="name of the GPU that the trainer used, or CPU; None without a trainer"
+    )
     spec: dict[str, Any]
     augment: dict[str, Any] | None = Field(
         None, description="augmentation of this trial alone, if any; also in its spec"
