@@ -159,12 +159,12 @@ class Bench:
     def time_block(self, index: int, round_index: int) -> None:
         """Time one block of a trial, starting its process if necessary; record a failure.
 
-        If memory runs out, all other processes are ended, and the trial has a second try alone.
+        If it lacks memory or the GPU, all other processes are ended, and it has a second try alone.
         """
         if self.trials[index].error is not None:
             return
         error = self._try_block(index, round_index)
-        if error and _is_out_of_memory(error) and self._live:
+        if error and self._live and _may_fit_alone(error):
             close_all(self._live)
             error = self._try_block(index, round_index)
         if error:
@@ -282,9 +282,13 @@ class Bench:
         )
 
 
-def _is_out_of_memory(error: str) -> bool:
-    """Whether memory of the host or the GPU ran out; CUDA spells it CUDA_ERROR_OUT_OF_MEMORY."""
-    return "out of memory" in error.lower().replace("_", " ")
+def _may_fit_alone(error: str) -> bool:
+    """Whether a trial failed for lack of memory, or since a GPU takes only one process at a time.
+
+    CUDA spells the first CUDA_ERROR_OUT_OF_MEMORY as well.
+    """
+    text = error.lower().replace("_", " ")
+    return "out of memory" in text or "device(s) is/are busy or unavailable" in text
 
 
 def _spec(plan: Plan, choice: Choice) -> BatchSpec:
