@@ -12,6 +12,7 @@
 #    traffic, clocks and multiprocessors in use.
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `device`
 #    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
+#    `chosen_before` marks the blocks of the winner that were timed after it had won.
 
 from __future__ import annotations
 
@@ -219,6 +220,9 @@ class Trial(Conditions):
     peak_memory_bytes: int = 0
     left_out: dict[str, int] = Field({}, description="rows given to no loader, by reason")
     dropped: list[Dropped] = []
+    chosen_before: int | None = Field(
+        None, description="the round from which this trial alone was timed, because it had won"
+    )
     pixels: SamePixels | None = None
     error: str | None = None
 

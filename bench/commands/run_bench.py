@@ -77,6 +77,7 @@ def _run(
     terminal: Console,
 ) -> bool:
     """Compare the pixels and time all blocks; returns whether Ctrl-C stopped the timing."""
+    from feedbench.bench.analysis.summary import to_confirm
     from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
@@ -88,7 +89,7 @@ def _run(
     )
     try:
         with bench_progress(terminal) as report:
-            run(plan, manifest, folder, report, left_out, pixels)
+            run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
     except KeyboardInterrupt:
         return True
     return False
@@ -102,9 +103,7 @@ def _write_best(
 
     if summary.winner is None:
         return None
-    rate = summary.predicted or summary.trials[summary.winner].images_per_second
-    assert rate is not None
-    return write_best(folder, plan, plan.choices[summary.winner], rate, facts)
+    return write_best(folder, plan, plan.choices[summary.winner], summary.predicted, facts)
 
 
 def compare_pixels(

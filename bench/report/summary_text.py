@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.consumers.trainer import CPU, timed_phase_text
 from feedbench.bench.plan.accelerators import Accelerator
@@ -83,7 +82,7 @@ def verdict(summary: Summary) -> str:
             f"; accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
         )
     return (
-        f"Take {trial_name(best)}: {rate.value:,.0f} images/s expected, "
+        f"Take {trial_name(best)}: {rate.value:,.0f} images/s, "
         f"{_compared(summary, best)}{utilization}."
     )
 
@@ -96,23 +95,19 @@ def _why_no_winner(summary: Summary) -> str:
     return "no block was timed"
 
 
-def _ranked(summary: Summary) -> list[TrialSummary]:
-    return [trial for trial in summary.trials if trial.ranked and trial.blocks and not trial.error]
-
-
 def _compared(summary: Summary, best: TrialSummary) -> str:
     ties = [
         trial_name(trial) for trial in summary.trials if trial.tied_with_best and trial is not best
     ]
-    unknown = [trial_name(trial) for trial in summary.trials if trial.too_few_pairs]
-    if unknown:
-        return (
-            f"but nobody can tell whether it is faster than {', '.join(unknown)}: that takes at "
-            f"least {MIN_BLOCKS} rounds with a block of both"
-        )
+    undecided = [trial_name(trial) for trial in summary.trials if trial.undecided]
+    doubt = (
+        f"; cannot tell whether it is faster than {', '.join(undecided)}: that takes more --blocks"
+    )
+    if sum(trial.ranked and trial.blocks > 0 and not trial.error for trial in summary.trials) == 1:
+        return "the only one that is ranked"
     if not ties:
-        return "the fastest" if len(_ranked(summary)) > 1 else "the only one that is ranked"
+        return "the fastest in these blocks" + doubt if undecided else "the fastest"
     return (
         f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it is "
-        "the cheapest in memory and CPU time combined"
+        f"the cheapest in memory and CPU time combined{doubt if undecided else ''}"
     )

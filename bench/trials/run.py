@@ -72,6 +72,7 @@ def run(
     on_event: OnEvent,
     left_out: dict[str, int] | None = None,
     pixels: dict[str, SamePixels] | None = None,
+    choose: Callable[[list[Trial]], int | None] | None = None,
 ) -> list[Trial]:
     """Measure every trial of the plan and return their records.
 
@@ -84,6 +85,8 @@ def run(
         on_event: called with the progress.
         left_out: number of rows of the source that are not in the manifest, by reason.
         pixels: result of the pixel check for each choice, by `str(choice)`.
+        choose: called after the last round; the trial whose index it returns is timed alone in as
+            many blocks again.
 
     Raises:
         PlanError: blocks must be cold, but the files cannot be evicted.
@@ -97,6 +100,10 @@ def run(
         for round_index in range(plan.timing.blocks):
             for index in _shuffled(plan, round_index):
                 bench.time_block(index, round_index)
+                write_trials(folder, bench.trials)
+        if choose is not None and (winner := choose(bench.trials)) is not None:
+            for round_index in bench.rounds_alone(winner):
+                bench.time_block(winner, round_index)
                 write_trials(folder, bench.trials)
     finally:
         # First the record: closing may take seconds, in which a second Ctrl-C may come.
@@ -182,6 +189,12 @@ class Bench:
             return str(error)
         return ""
 
+    def rounds_alone(self, index: int) -> range:
+        """Mark a trial as chosen; return the rounds in which it is timed once more."""
+        rounds = self._plan.timing.blocks
+        self._update(index, chosen_before=rounds)
+        return range(rounds, 2 * rounds)
+
     def close(self) -> None:
         """End every process."""
         close_all(self._live)
@@ -256,11 +269,15 @@ class Bench:
         return free is not None and free < max(self._gpu_bytes.values(), default=0) * _HEADROOM
 
     def _notify(self, kind: EventKind, index: int, **values: Any) -> None:
-        blocks = self._plan.timing.blocks
+        blocks = [
+            self._plan.timing.blocks * (1 if trial.chosen_before is None else 2)
+            for trial in self.trials
+        ]
         done = sum(
-            blocks if trial.error is not None else len(trial.blocks) for trial in self.trials
+            count if trial.error is not None else len(trial.blocks)
+            for count, trial in zip(blocks, self.trials, strict=True)
         )
-        total = blocks * len(self.trials)
+        total = sum(blocks)
         self._on_event(TrialEvent(kind, self.choices[index], done, total, **values))
 
     def _new_trial(self, choice: Choice) -> Trial:
