@@ -10,9 +10,10 @@
 # 4  Meter samples have times: `at_s` of each GPU sample, `began` and `host` of a block. A sample
 #    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
 #    traffic, clocks and multiprocessors in use.
-# 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `within`
-#    of `pixels` is null if the pixels could not be compared. `chosen_before` marks the blocks of
-#    the winner that were timed after it had won.
+# 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `device`
+#    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
+#    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
+#    `pixels` is null if the pixels could not be compared.
 
 from __future__ import annotations
 
@@ -207,6 +208,9 @@ class Trial(Conditions):
     settings: dict[str, Any] = Field(description="the settings that the user chose")
     all_settings: dict[str, Any] = Field(description="all settings, defaults included")
     consumer: ConsumerName
+    device: str | None = Field(
+        None, description="name of the GPU that the trainer used, or CPU; None without a trainer"
+    )
     spec: dict[str, Any]
     augment: dict[str, Any] | None = Field(
         None, description="augmentation of this trial alone, if any; also in its spec"

@@ -164,9 +164,11 @@ def compare_pixels(
 def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
     """Print the table of a bench, the costs of augmentations, and the verdict."""
     from feedbench.bench.analysis.augment_costs import augment_costs
-    from feedbench.bench.report.summary_text import headline
+    from feedbench.bench.report.summary_text import device_warnings, headline
 
     terminal.print(headline(trials))
+    for line in device_warnings(trials):
+        terminal.print(line, style="yellow", soft_wrap=True)
     print_table(terminal, summary)
     for cost in augment_costs(trials):
         terminal.print(str(cost), soft_wrap=True)

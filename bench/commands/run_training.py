@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,10 +49,12 @@ def run_training(
     from feedbench.bench.files import write_json
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.bench.training.train import train
+    from feedbench.bench.trials.child import child_environment
     from feedbench.loaders import images_per_epoch, parse_spec
     from feedbench.trainer import CHECKPOINT, TrainingStopped
 
     terminal, options = console(), options or TrainingOptions()
+    os.environ.update(child_environment())  # before TensorFlow is imported
     manifest.only("validation")
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()

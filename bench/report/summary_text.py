@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from feedbench.bench.analysis.summary import Summary, TrialSummary
+from feedbench.bench.consumers.trainer import CPU, timed_phase_text
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
 from feedbench.bench.report.table import trial_name
@@ -24,17 +25,40 @@ def headline(trials: list[Trial]) -> str:
     )
 
 
+def device_warnings(trials: list[Trial]) -> list[str]:
+    """Return a line if the trainer used the CPU although there is a GPU."""
+    gpus = {
+        gpu
+        for trial in trials
+        if trial.device == CPU
+        for gpu in (trial.machine or {}).get("gpus", [])
+    }
+    return [
+        f"TensorFlow trained on the CPU, although there is an {gpu}: install tensorflow[and-cuda] "
+        "to train on it"
+        for gpu in sorted(gpus)
+    ]
+
+
 def consumer_text(trial: Trial) -> str:
     """Return what took the batches, with the assumptions of an emulated accelerator."""
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"
         recipe = {"network": "MobileNetV2", **trial.recipe}  # older records lack the network
-        return "the {network} trainer, alpha {alpha}".format(**recipe)
+        trainer = "the {network} trainer, alpha {alpha}".format(**recipe)
+        return ", ".join(filter(None, [trainer, _phase_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
     spec = BatchSpec.model_validate(trial.spec)
     assumptions = accelerator.assumptions(spec, Recipe.model_validate(trial.recipe))
     return "; ".join([_emulated(accelerator), *assumptions])
+
+
+def _phase_text(trial: Trial) -> str:
+    """Return which phase of a fine-tuning was timed; empty in records that do not say so."""
+    if trial.device is None:
+        return ""
+    return timed_phase_text(Recipe.model_validate(trial.recipe))
 
 
 def _emulated(accelerator: Accelerator) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from feedbench.bench.consumers.trainer import make_trainer
-from feedbench.bench.meters.gpu import GpuMeter, find_gpus
+from feedbench.bench.meters.gpu import GpuMeter, training_gpus
 from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.training.batch_size import BatchSizeJob, Measurement
 from feedbench.bench.trials.serve import Channel, serve
@@ -49,11 +49,11 @@ def _prefer_for_oom_kill() -> None:
 
 
 def _device_bytes() -> int | None:
-    """Return the memory in use on the fullest GPU; None without one.
+    """Return the memory in use on the GPU; None without one.
 
     TensorFlow never returns memory to the GPU, so what is in use at the end is the peak.
     """
-    meter = GpuMeter(find_gpus())
+    meter = GpuMeter(training_gpus())
     meter.sample()
     used = [int(size) for size in meter.latest("memory_bytes")]
     return max(used, default=None)

@@ -145,6 +145,23 @@ def test_a_rate_that_cannot_be_compared_is_neither_met_nor_missed(values, rates,
     assert why in result.text
 
 
+TUNED = Recipe(weights="imagenet", epochs=6, frozen_epochs=2)
+
+
+def test_only_epochs_of_the_timed_phase_are_compared():
+    tuned = best(recipe=TUNED.model_dump())
+    result = check_rate(tuned, [10, 300, 20, 119, 120, 121], TUNED, FACTS)
+    assert result.achieved.value == 120
+    assert result.met is True
+
+
+def test_a_bench_of_another_phase_is_not_compared():
+    head = TUNED.model_copy(update={"epochs": 3})
+    result = check_rate(best(recipe=head.model_dump()), [10, 99, 20, 100, 99, 101], TUNED, FACTS)
+    assert result.met is None
+    assert "another phase of the training" in result.text
+
+
 def test_dropped_images_are_appended_and_read_back(tmp_path):
     errors = [
         ImageError("a\udcff.jpg", 3, "Pillow", "cut"),

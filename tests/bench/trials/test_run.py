@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial, read_trials
 from feedbench.bench.trials.child import Child
@@ -156,6 +157,65 @@ def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
     trials = run_plan(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
     assert [len(trial.blocks) for trial in trials] == [3, 3]
     assert sum(len(trial.warm_ups) for trial in trials) > 2
+
+
+def test_a_trial_that_runs_out_of_memory_has_a_second_try_alone(manifest, tmp_path, monkeypatch):
+    ask, alive, tries = Child.ask, [], []
+
+    def refuse_once(child, *arguments):
+        tries.append([psutil.pid_exists(pid) for pid in alive])
+        alive.append(child.pid)
+        if len(tries) == 2:
+            child.kill()
+            raise TrialError("ResourceExhaustedError: CUDA_ERROR_OUT_OF_MEMORY")
+        return ask(child, *arguments)
+
+    monkeypatch.setattr(Child, "ask", refuse_once)
+    other = Choice(loader="synthetic", settings={"output": "float32"})
+    trials = run_plan(plan(SYNTHETIC, other, blocks=1), manifest, tmp_path)
+    assert [(trial.error, len(trial.blocks)) for trial in trials] == [(None, 1), (None, 1)]
+    assert tries == [[], [True], [False, False]]
+
+
+def test_a_trial_that_runs_out_of_memory_alone_is_recorded(manifest, tmp_path, monkeypatch):
+    def refuse(child, *arguments):
+        child.kill()
+        raise TrialError("out of memory: 1 TB")
+
+    monkeypatch.setattr(Child, "ask", refuse)
+    (trial,) = run_plan(plan(SYNTHETIC), manifest, tmp_path)
+    assert (trial.error, trial.blocks) == ("out of memory: 1 TB", [])
+
+
+def test_a_process_is_ended_when_the_gpu_has_no_room_for_another(manifest, tmp_path, monkeypatch):
+    """Each trial holds 40 of 100 bytes, as measured from before its start to after its warm-up."""
+    held = set()
+
+    class OnGpu(Child):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            held.add(self.pid)
+
+        def kill(self):
+            held.discard(self.pid)
+            super().kill()
+
+    monkeypatch.setattr("feedbench.bench.trials.timer.Child", OnGpu)
+    monkeypatch.setattr(
+        "feedbench.bench.trials.run.free_gpu_memory", lambda gpus: 100 - 40 * len(held)
+    )
+    beside = []
+
+    def observe(event: TrialEvent) -> None:
+        if event.kind == "block":
+            beside.append(len(held))
+
+    other = Choice(loader="synthetic", settings={"output": "float32"})
+    trials = run_plan(
+        plan(SYNTHETIC, other, Choice(loader="turbo"), blocks=1), manifest, tmp_path, observe
+    )
+    assert [len(trial.blocks) for trial in trials] == [1, 1, 1]
+    assert beside == [1, 2, 2]  # room for a second, with some to spare, but not for a third
 
 
 def test_a_second_ctrl_c_while_processes_end_loses_no_block(manifest, tmp_path, monkeypatch):
