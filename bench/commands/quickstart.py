@@ -61,7 +61,7 @@ def _bench(manifest: Manifest, folder: Path, data: str) -> Best:
     from feedbench.bench.plan.suites import built_in_trials
 
     suite = Suite(
-        timing=Timing(block_seconds=2, warm_up_seconds=4),
+        timing=Timing(blocks=5, block_seconds=2, warm_up_seconds=4),
         recipe={"alpha": 0.35, "epochs": 4},
         spec={**TRAINING_SPEC, **_SMALL},
         trial=list(built_in_trials("quick", manifest)),
@@ -95,7 +95,7 @@ def _bench_emulated(manifest: Manifest, folder: Path, data: str) -> None:
     accelerator = find_accelerator(EMULATED)
     suite = Suite(
         consumer=f"emulated:{EMULATED}",
-        timing=Timing(blocks=3, block_seconds=2, warm_up_seconds=1),
+        timing=Timing(blocks=5, block_seconds=1.2, warm_up_seconds=1),
         spec={
             **TRAINING_SPEC,
             "batch_size": 64,

@@ -14,9 +14,9 @@ from feedbench.bench.environment import machine
 from feedbench.trainer import Recipe
 
 RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
-# Two processes with the same work differ, by the placement of their memory and threads and by the
-# clock and load of the machine: by 2 to 3 % on a quiet machine. A training this much slower than
-# its bench has not missed its rate.
+# Two processes that do the same work differ by a few percent, by the placement of their memory and
+# threads and by the load of the machine, which no interval from one process contains. A training
+# that is slower than its bench by no more than this has met its rate. A convention.
 MARGIN = 0.03
 # Fields of the recipe that change how long a step takes.
 _STEP_COST = (

@@ -39,7 +39,7 @@ def becomes_stopped(process: psutil.Process) -> bool:
     return process.status() == psutil.STATUS_STOPPED
 
 
-def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None) -> list[Trial]:
+def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None, choose=None) -> list[Trial]:
     pids = set()
 
     def record_pid(event: TrialEvent) -> None:
@@ -47,7 +47,7 @@ def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None) -> list[
             pids.add(event.pid)
         on_event(event)
 
-    trials = run(plan, manifest, folder, record_pid)
+    trials = run(plan, manifest, folder, record_pid, choose=choose)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert read_trials(folder) == trials
     return trials
@@ -68,6 +68,23 @@ def test_blocks_interleave_and_processes_are_stopped_between_them(manifest, tmp_
     assert all(len(names) == 2 for names in rounds)
     assert stopped == [True] * 8
     assert all(trial.warm_ups[0].images >= 8 for trial in trials)
+
+
+def test_the_trial_that_is_chosen_is_timed_again_alone(manifest, tmp_path):
+    seen, events = [], []
+
+    def choose(trials: list[Trial]) -> int:
+        seen.extend(len(trial.blocks) for trial in trials)
+        return 1
+
+    choices = (SYNTHETIC, Choice(loader="synthetic", settings={"output": "float32"}))
+    trials = run_plan(plan(*choices), manifest, tmp_path, events.append, choose)
+    assert seen == [2, 2]
+    assert [len(trial.blocks) for trial in trials] == [2, 4]
+    assert [trial.chosen_before for trial in trials] == [None, 2]
+    assert [block.round for block in trials[1].blocks] == [0, 1, 2, 3]
+    assert len(trials[1].warm_ups) == 1
+    assert (events[-1].done, events[-1].blocks) == (6, 6)
 
 
 def test_a_killed_trial_is_recorded_and_the_others_continue(manifest, tmp_path):
