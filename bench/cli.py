@@ -6,6 +6,7 @@ import errno
 import sys
 from importlib import import_module
 from pathlib import Path
+from traceback import walk_tb
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -255,6 +256,8 @@ def main() -> None:
         raise
     except OSError as error:
         _exit_for_os_error(error)
+    except ImportError as error:
+        _exit_for_import_error(error)
     except Exception as error:
         _exit_with(str(error), _exit_code(error))
 
@@ -283,6 +286,20 @@ def _exit_for_os_error(error: OSError) -> None:
     if not _current_folder_exists():
         _exit_with("the current folder was removed; change to another one", WRONG_USE)
     raise error
+
+
+def _exit_for_import_error(error: ImportError) -> None:
+    """Exit if TensorFlow cannot be loaded, for lack of memory or a file; else raise again."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    if not any(name.partition(".")[0] == "tensorflow" for name in frames):
+        raise error
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    # TensorFlow puts the traceback of the cause into the text of its own error.
+    cause = next((line for line in lines if line.startswith("ImportError: ")), lines[0])
+    text = cause.removeprefix("ImportError: ")
+    _exit_with(
+        f"TensorFlow cannot be loaded: {text}; free memory, or install it again", NOTHING_DONE
+    )
 
 
 def _current_folder_exists() -> bool:

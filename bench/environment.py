@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from feedbench.bench.errors import PlanError
-from feedbench.bench.meters.gpu import find_gpus, gpu_name
+from feedbench.bench.meters.gpu import gpu_name, training_gpus
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.record import Conditions
 from feedbench.loaders import Manifest, usable_cores
@@ -30,13 +30,13 @@ _PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Return the processor, memory, GPUs and versions, without host or user names."""
+    """Return processor, memory, the GPU that is used and versions, without host or user names."""
     return {
         "processor": _processor(),
         "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "available_memory_bytes": available_memory(),
-        "gpus": [gpu_name(handle) for _, handle in find_gpus()],
+        "gpus": [gpu_name(handle) for _, handle in training_gpus()],
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),

@@ -75,7 +75,7 @@ def _cost(trial: Trial, plain_rates: dict[int, float]) -> AugmentCost | None:
         settings=trial.settings,
         augment=" ".join(f"{name}={json.dumps(value)}" for name, value in fields.items()),
         ratio=ratio,
-        ms_per_image=median_interval(added_ms),
+        ms_per_image=median_interval(added_ms, positive=False),
     )
 
 

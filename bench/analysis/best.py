@@ -72,7 +72,8 @@ def write_best(
 
     Args:
         plan: the plan of the measurement.
-        rate: the measured rate, images per second; None if it is unknown.
+        rate: the rate to expect, images per second; None if no blocks but those that chose the
+            winner were timed.
         facts: the machine and the versions, from `environment`.
 
     Raises:
@@ -84,7 +85,7 @@ def write_best(
         settings=choice.settings,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
-        predicted=Predicted(images_per_second=rate) if rate else None,
+        predicted=None if rate is None else Predicted(images_per_second=rate),
         machine=machine(facts),
         runners_up=list(runners_up),
     )

@@ -1,44 +1,40 @@
-"""The rate to expect of the winner of a bench."""
+"""The rate to expect of the winner of a bench, from blocks that did not choose it.
+
+The winner of several trials is the one with the luckiest blocks, which a training does not repeat.
+So after the last round the winner alone is timed again, in as many blocks.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.record import Trial
 
 
-def predicted_rate(
-    trials: Sequence[Trial], choose: Callable[[list[Trial]], int | None]
-) -> Estimate | None:
-    """Return the rate to expect of the trial that `choose` takes, in images per second.
+def confirming_rates(trial: Trial) -> list[float]:
+    """Return the rates of the blocks after the trial was chosen, in images per second."""
+    if trial.chosen_before is None:
+        return []
+    return [rate for index, rate in trial.rates.items() if index >= trial.chosen_before]
 
-    The blocks that choose a winner are its luckiest. So each round in turn is left out: the other
-    rounds choose a trial, and its rate in the round that was left out counts. Where one trial is
-    clearly the fastest, it is chosen every time, and all its blocks count.
+
+def without_confirmation(trial: Trial) -> Trial:
+    """Return the trial with the blocks that may choose it."""
+    if trial.chosen_before is None:
+        return trial
+    blocks = [block for block in trial.blocks if block.round < trial.chosen_before]
+    return trial.model_copy(update={"blocks": blocks})
+
+
+def predicted_rate(trial: Trial, *, was_compared: bool) -> Estimate | None:
+    """Return the rate to expect of a winner, in images per second.
 
     Args:
-        trials: with the blocks that count.
-        choose: returns the index of the trial to use, None if there is none.
+        trial: the winner.
+        was_compared: whether it was chosen among several; otherwise each of its blocks counts.
 
     Returns:
-        None if there are no two rounds.
+        None if the run ended before the winner was timed again.
     """
-    rounds = sorted({index for trial in trials for index in trial.rates})
-    left_out = [_rate_left_out(trials, choose, index) for index in rounds]
-    rates = [rate for rate in left_out if rate is not None]
+    rates = confirming_rates(trial) if was_compared else list(trial.rates.values())
     return median_interval(rates) if rates else None
-
-
-def _rate_left_out(
-    trials: Sequence[Trial], choose: Callable[[list[Trial]], int | None], index: int
-) -> float | None:
-    """Return the rate in one round of the trial that all other rounds choose."""
-    chosen = choose([_without_round(trial, index) for trial in trials])
-    return None if chosen is None else trials[chosen].rates.get(index)
-
-
-def _without_round(trial: Trial, index: int) -> Trial:
-    blocks = [block for block in trial.blocks if block.round != index]
-    return trial.model_copy(update={"blocks": blocks})

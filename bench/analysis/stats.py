@@ -21,39 +21,49 @@ Array = npt.NDArray[np.float64]
 Rates = Mapping[int, float]  # images per second, by the index of the round
 
 
-def median_interval(values: Sequence[float]) -> Estimate:
-    """Return the median with its interval, which is absent below `MIN_BLOCKS` values."""
+def median_interval(values: Sequence[float], *, positive: bool = True) -> Estimate:
+    """Return the median with its interval, which is absent below `MIN_BLOCKS` values.
+
+    Args:
+        values: one per block.
+        positive: whether they are rates or ratios, which vary by a factor; otherwise they are
+            differences.
+    """
     median = float(np.median(values))
     if len(values) < MIN_BLOCKS:
         return Estimate(value=median)
-    low, high = interval_ends(np.asarray(values, float))
+    low, high = interval_ends(np.asarray(values, float), positive=positive)
     return Estimate(value=median, low=float(low), high=float(high))
 
 
-def interval_ends(values: Array) -> tuple[Array, Array]:
-    """Return both ends of the interval of the median of positive values.
+def interval_ends(values: Array, *, positive: bool = True) -> tuple[Array, Array]:
+    """Return both ends of the interval of the median.
 
     Args:
         values: float64 `[..., n]`, at least `MIN_BLOCKS` along the last axis.
+        positive: as for `median_interval`.
 
     Returns:
         Two arrays `[...]`.
     """
     if values.shape[-1] < _MIN_ORDERED:
-        return _student_ends(values)
+        if not positive:
+            return _student_ends(values)
+        low, high = _student_ends(np.log(values))
+        return np.exp(low), np.exp(high)
     return _ordered_ends(values)
 
 
 def _student_ends(values: Array) -> tuple[Array, Array]:
-    """Return the ends of Student's interval of the logarithms.
+    """Return the ends of Student's interval of the mean.
 
-    It always contains the median: with fewer than six values no median is further from the mean.
+    With fewer than six values it always contains their median.
     """
     from scipy.special import stdtrit
 
-    logs, n = np.log(values), values.shape[-1]
-    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * logs.std(axis=-1, ddof=1) / np.sqrt(n)
-    return np.exp(logs.mean(axis=-1) - half), np.exp(logs.mean(axis=-1) + half)
+    n, mean = values.shape[-1], values.mean(axis=-1)
+    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * values.std(axis=-1, ddof=1) / np.sqrt(n)
+    return mean - half, mean + half
 
 
 def _ordered_ends(values: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.predicted import predicted_rate
+from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
 from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
@@ -49,9 +49,10 @@ class TrialSummary(BaseModel):
         pixels_unknown: whether the pixels should have been compared, and could not.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
-        tied_with_best: whether it is the fastest ranked trial, or the blocks do not show that it is
-            slower.
-        too_few_pairs: whether it has too few rounds in common with the fastest to compare them.
+        tied_with_best: whether it is the fastest ranked trial, or the interval of its ratio
+            contains 1.
+        undecided: whether it may be slower than the fastest, but has too few rounds in common with
+            it, or not enough for so many comparisons.
         unproven: reasons for not counting blocks that were not in the requested cache state.
     """
 
@@ -82,7 +83,7 @@ class TrialSummary(BaseModel):
     pixels_unknown: bool = False
     ranked: bool = True
     tied_with_best: bool = False
-    too_few_pairs: bool = False
+    undecided: bool = False
     unproven: list[str] = []
     error: str | None = None
 
@@ -92,7 +93,8 @@ class Summary(BaseModel):
 
     Attributes:
         winner: index of the trial to use; None if no ranked trial was timed.
-        predicted: the rate to expect of the winner, from blocks that did not choose it.
+        predicted: the rate to expect of the winner, from blocks that did not choose it; None if
+            there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,15 +111,31 @@ def summarize(trials: list[Trial]) -> Summary:
     """
     reasons = [_reasons_not_counted(trial) for trial in trials]
     trials = [_with_counted_blocks(trial) for trial in trials]
-    summaries = _summaries(trials)
+    summaries = [
+        one.model_copy(update={"unproven": unproven})
+        for one, unproven in zip(_summaries(trials), reasons, strict=True)
+    ]
+    winner = _chosen(trials, summaries)
+    several = len(_contest(trials)) > 1
     return Summary(
-        trials=[
-            one.model_copy(update={"unproven": unproven})
-            for one, unproven in zip(summaries, reasons, strict=True)
-        ],
-        winner=choose_winner(summaries),
-        predicted=predicted_rate(trials, _winner),
+        trials=summaries,
+        winner=winner,
+        predicted=None if winner is None else predicted_rate(trials[winner], was_compared=several),
     )
+
+
+def to_confirm(trials: list[Trial]) -> int | None:
+    """Return the index of the winner; None if it was not chosen among several."""
+    summary = summarize(trials)
+    return summary.winner if len(_contest(trials)) > 1 else None
+
+
+def _chosen(trials: list[Trial], summaries: list[TrialSummary]) -> int | None:
+    """Return the trial that won before it was timed alone, or else the one that wins now."""
+    for index, trial in enumerate(trials):
+        if trial.chosen_before is not None and trial.error is None:
+            return index
+    return choose_winner(summaries)
 
 
 def _reasons_not_counted(trial: Trial) -> list[str]:
@@ -141,16 +159,18 @@ def _is_ranked(trial: Trial) -> bool:
     return is_choice(trial.loader) and accepted and trial.augment is None
 
 
-def _winner(trials: list[Trial]) -> int | None:
-    return choose_winner(_summaries(trials))
-
-
-def _summaries(trials: list[Trial]) -> list[TrialSummary]:
-    contest = {
+def _contest(trials: list[Trial]) -> dict[int, Rates]:
+    """Return the rates of all trials that can win, by their index."""
+    return {
         index: trial.rates
         for index, trial in enumerate(trials)
         if _is_ranked(trial) and not trial.error and trial.blocks
     }
+
+
+def _summaries(trials: list[Trial]) -> list[TrialSummary]:
+    trials = [without_confirmation(trial) for trial in trials]
+    contest = _contest(trials)
     fastest, comparisons = compare_with_fastest(contest) if contest else (-1, {})
     best, baseline = contest.get(fastest, {}), _baseline_rates(trials)
     return [
@@ -177,15 +197,17 @@ def _summarize(
     *,
     is_fastest: bool,
 ) -> TrialSummary:
-    outcome = comparison.outcome if comparison else None
+    ratio = paired_ratio(trial.rates, best)
+    is_open = comparison is not None and comparison.outcome in ("tie", "cannot tell")
+    contains_1 = ratio is not None and ratio.interval is not None and ratio.contains(1)
     pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
     return TrialSummary(
         loader=trial.loader,
         settings=trial.settings,
         augment=trial.augment,
-        ratio_to_best=paired_ratio(trial.rates, best),
-        tied_with_best=is_fastest or outcome == "tie",
-        too_few_pairs=outcome == "cannot tell",
+        ratio_to_best=ratio,
+        tied_with_best=is_fastest or (is_open and contains_1),
+        undecided=is_open and not contains_1,
         start_s=warm_up.start_s if warm_up else None,
         first_batch_s=warm_up.first_batch_s if warm_up else None,
         blocks=len(trial.blocks),

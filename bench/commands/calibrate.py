@@ -10,7 +10,8 @@ from feedbench.bench.commands.model_options import OptionValues, add_options, op
 from feedbench.bench.commands.options import ALPHA, BATCH_SIZE, IMAGE_SIZE, Json, Out, RecipeFile
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import recipe_of, spec_of
-from feedbench.bench.plan.accelerators import add_accelerator, check_name
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.accelerators import add_accelerator, built_in_accelerators, check_name
 from feedbench.bench.plan.plan import Timing
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
@@ -34,10 +35,13 @@ def calibrate(
     from feedbench.bench.environment import environment
     from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.report.summary_text import device_warnings
     from feedbench.bench.training.calibrate import as_profile
     from feedbench.bench.training.calibrate import calibrate as measure_rate
 
     check_name(name)
+    if name in built_in_accelerators():
+        raise PlanError(f"accelerator {name!r} is built in; choose another name, such as my-{name}")
     spec = parse_spec(spec_of(given))
     parsed_recipe = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
     timing = parse_model(Timing, given[Timing], "options")
@@ -45,7 +49,9 @@ def calibrate(
     write_json(folder / "environment.json", facts)
     with bench_progress(console(to_errors=True)) as report:
         trial, rate = measure_rate(spec, parsed_recipe, timing, folder, report)
-    profile = as_profile(spec, parsed_recipe, rate, len(trial.blocks), facts)
+    profile = as_profile(trial, rate, facts)
+    for line in device_warnings([trial]):
+        terminal.print(line, style="yellow", soft_wrap=True)
     path = add_accelerator(name, profile)
     if json is not None:
         write_json(json, profile.model_dump())

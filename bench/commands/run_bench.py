@@ -114,6 +114,7 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
 def _run(plan: Plan, manifest: Manifest, folder: Path, left_out: dict[str, int] | None) -> bool:
     """Compare the pixels and time all blocks; returns whether Ctrl-C stopped the timing."""
+    from feedbench.bench.analysis.summary import to_confirm
     from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.report.progress import bench_progress, duration_text
     from feedbench.bench.trials.run import run
@@ -127,7 +128,7 @@ def _run(plan: Plan, manifest: Manifest, folder: Path, left_out: dict[str, int] 
     )
     try:
         with bench_progress(progress) as report:
-            run(plan, manifest, folder, report, left_out, pixels)
+            run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
     except KeyboardInterrupt:
         return True
     return False
@@ -141,9 +142,7 @@ def _write_best(
 
     if summary.winner is None:
         return None
-    rate = summary.predicted or summary.trials[summary.winner].images_per_second
-    assert rate is not None
-    return write_best(folder, plan, plan.choices[summary.winner], rate, facts)
+    return write_best(folder, plan, plan.choices[summary.winner], summary.predicted, facts)
 
 
 def compare_pixels(
@@ -202,9 +201,11 @@ def compare_pixels(
 def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
     """Print the table of a bench, the costs of augmentations, and the verdict."""
     from feedbench.bench.analysis.augment_costs import augment_costs
-    from feedbench.bench.report.summary_text import headline
+    from feedbench.bench.report.summary_text import device_warnings, headline
 
     terminal.print(headline(trials))
+    for line in device_warnings(trials):
+        terminal.print(line, style="yellow", soft_wrap=True)
     print_table(terminal, summary)
     for cost in augment_costs(trials):
         terminal.print(str(cost), soft_wrap=True)

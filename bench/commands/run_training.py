@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -82,10 +83,12 @@ def train_with_progress(
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.training.callbacks import Callbacks, combine
     from feedbench.bench.training.train import train
+    from feedbench.bench.trials.child import child_environment
     from feedbench.loaders import images_per_epoch, parse_spec
     from feedbench.trainer import CHECKPOINT, TrainingStopped
 
     terminal = console()
+    os.environ.update(child_environment())  # before TensorFlow is imported
     manifest.only("validation")
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()

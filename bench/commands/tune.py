@@ -70,7 +70,9 @@ def tune(
     given: OptionValues,
     loader: Loaders = None,
     set_: Sets = None,
-    budget: Annotated[str, typer.Option(help="Time for the search: 90s, 5m, 1h.")] = "10m",
+    budget: Annotated[
+        str, typer.Option(help="Time for everything, warm-ups included: 90s, 5m, 1h.")
+    ] = "10m",
     max_memory: Annotated[
         float | None,
         typer.Option(help="Memory limit in GB of a trial's processes, trainer included."),
@@ -86,7 +88,7 @@ def tune(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Settings are compared in paired blocks; the best so far is always saved."""
+    """Settings are compared in paired blocks; a search that was interrupted can be resumed."""
     from feedbench.bench.environment import conditions, restrict_cores
     from feedbench.bench.tune.record import EarlierSearch, plan_identity, read_earlier_search
     from feedbench.bench.tune.tune import Budget

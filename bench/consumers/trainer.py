@@ -14,6 +14,8 @@ from feedbench.trainer import Recipe
 if TYPE_CHECKING:
     from feedbench.trainer import Trainer
 
+CPU = "CPU"  # of `training_device`
+
 
 def make_trainer(
     recipe: Recipe,
@@ -56,6 +58,37 @@ def make_trainer(
         )
     except ValueError as error:
         raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
+
+
+def timed_phase(recipe: Recipe) -> int:
+    """Return the index of the phase of a training that is timed: the one with most epochs.
+
+    Steps of the head alone, at the beginning of a fine-tuning, are faster than those that follow.
+    """
+    epochs = [phase.epochs for phase in recipe.phases]
+    return max(range(len(epochs)), key=lambda index: (epochs[index], index))
+
+
+def timed_phase_text(recipe: Recipe) -> str:
+    """Return which phase of a fine-tuning is timed; empty if there is only one."""
+    if len(recipe.phases) == 1:
+        return ""
+    phase = recipe.phases[timed_phase(recipe)]
+    layers = {
+        "head": "only the head",
+        "last": f"the last {recipe.fine_tune_layers} layers",
+        "all": "all layers",
+    }[phase.trainable]
+    return f"training {layers}, as in {phase.epochs} of {recipe.epochs} epochs"
+
+
+def training_device() -> str:
+    """Return the name of the GPU that TensorFlow computes on, or `CPU`."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU")[:1]:
+        return str(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU"))
+    return CPU
 
 
 def class_weights(recipe: Recipe, counts: NDArray[np.int64]) -> list[float] | None:

@@ -8,6 +8,7 @@ from time import monotonic
 
 import numpy as np
 
+from feedbench.bench.consumers.trainer import CPU
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
@@ -17,7 +18,7 @@ from feedbench.bench.environment import conditions
 from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
 from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
-from feedbench.bench.meters.gpu import find_gpus
+from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.meters.process import available_memory, tree_memory
 from feedbench.bench.record import Block
 from feedbench.bench.trials.child import Child, close_all
@@ -103,7 +104,7 @@ def _new_record(plan: DiagnosisPlan, manifest: Manifest, stages: Stages) -> Diag
         other_image_size=plan.other_image_size,
         cores=usable_cores(),
         available_memory_bytes=available_memory(),
-        on_gpu=bool(find_gpus()),
+        on_gpu=bool(training_gpus()),  # until the trainer says which device it uses
     )
 
 
@@ -117,7 +118,7 @@ class _Session:
         self._folder = folder
         self._on_progress = on_progress
         self._timing = setup.timing
-        self._gpus = find_gpus()
+        self._gpus = training_gpus()
         self._timer = Timer(manifest, self._gpus, rewarm=True)
         self._children: dict[str, Child] = {}
         self._consumer_first = False
@@ -203,7 +204,11 @@ class _Session:
             ready = child.wait_for(StagesReady, _TIME_LIMIT_S, "warm-up")
             start_s, self._autotuned = ready.start_s, ready.autotuned
         else:
-            start_s = child.wait_for(WarmUpDone, _TIME_LIMIT_S, "warm-up").warm_up.start_s
+            done = child.wait_for(WarmUpDone, _TIME_LIMIT_S, "warm-up")
+            start_s = done.warm_up.start_s
+            if done.device is not None:
+                on_gpu = done.device != CPU
+                self._new_record = self._new_record.model_copy(update={"on_gpu": on_gpu})
         child.pause()
         return start_s
 

@@ -22,7 +22,7 @@ from feedbench.bench.trials.storage import DEPTHS, Storage
 from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages import whole_files
 
-_DISK_BLOCKS = 3
+_DISK_BLOCKS = 5
 _DISK_S = 1.0  # duration of each block, without evicting files
 RECORD = "limits-record.json"
 _COPY = Choice(loader=MEMORY_COPY.name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Self
 
-from feedbench.bench.meters.gpu import GpuMeter
+from feedbench.bench.meters.gpu import GpuMeter, NumberedGpu
 from feedbench.bench.meters.host import HostMeter
 from feedbench.bench.record import Block, TimedBlock
 
@@ -17,8 +17,8 @@ class Meters:
     They run in the process that waits for the block, not in the process that is timed.
     """
 
-    def __init__(self, gpus: Sequence[tuple[int, Any]]) -> None:
-        """Create the meters; `gpus` comes from `find_gpus`."""
+    def __init__(self, gpus: Sequence[NumberedGpu]) -> None:
+        """Create the meters; `gpus` comes from `training_gpus`."""
         self._gpus = GpuMeter(gpus)
         self._host = HostMeter()
         self._open = ExitStack()

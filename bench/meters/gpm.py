@@ -5,6 +5,7 @@ Source: NVML API reference, "GPM Functions" and "GPM Enums".
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any, Self
 
@@ -87,7 +88,7 @@ def _means_between(before: Any, latest: Any) -> Readings:
     return {
         name: _converted(name, metric.value)
         for name, metric in zip(metric_ids, query.metrics, strict=False)
-        if metric.nvmlReturn == pynvml.NVML_SUCCESS
+        if metric.nvmlReturn == pynvml.NVML_SUCCESS and math.isfinite(metric.value)
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -13,6 +14,8 @@ from feedbench.bench.record import Gpu, TimedBlock
 
 PERIOD_S = 1.0  # NVML updates utilization every 1/6 s to 1 s, depending on the GPU
 _KILOBYTE = 1_000
+
+NumberedGpu = tuple[int, Any]  # NVML's index, and a handle of the GPU or of one of its instances
 
 # Reasons why a GPU's clocks are below their maximum. Bit 1, idle, is not throttling.
 # Source: NVML API reference, "NvmlClocksEventReasons".
@@ -34,10 +37,10 @@ def throttling(clock_reasons: int) -> list[str]:
 
 
 class GpuMeter:
-    """Samples every visible GPU on one thread, inside a `with` block."""
+    """Samples some GPUs on one thread, inside a `with` block."""
 
-    def __init__(self, devices: Sequence[tuple[int, Any]], period_s: float = PERIOD_S) -> None:
-        """Create the meter; `devices` comes from `find_gpus`."""
+    def __init__(self, devices: Sequence[NumberedGpu], period_s: float = PERIOD_S) -> None:
+        """Create the meter; `devices` comes from `training_gpus`."""
         self._devices = devices
         self._period_s = period_s
         self._samples: list[list[Sample]] = [[] for _ in devices]
@@ -117,8 +120,12 @@ def _clock_reasons(nvml: Any, handle: Any) -> int:
     return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
 
 
-def find_gpus() -> list[tuple[int, Any]]:
-    """Return index and NVML handle of each GPU that CUDA_VISIBLE_DEVICES leaves visible."""
+def find_gpus() -> list[NumberedGpu]:
+    """Return index and NVML handle of each GPU that this process may use, in CUDA's order.
+
+    CUDA_VISIBLE_DEVICES chooses among them by number, by UUID or its beginning, or as a MIG
+    instance. GPUs that the driver does not let this process open are left out.
+    """
     import pynvml
 
     try:
@@ -126,16 +133,65 @@ def find_gpus() -> list[tuple[int, Any]]:
         count = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError:
         return []
-    handles = [(index, pynvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)]
+    gpus = [(index, handle) for index in range(count) if (handle := _opened(index)) is not None]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return handles
-    names = [name.strip() for name in visible.split(",")]
-    return [
-        (index, handle)
-        for index, handle in handles
-        if str(index) in names or pynvml.nvmlDeviceGetUUID(handle) in names
-    ]
+        return gpus
+    named = (_find(name.strip(), gpus) for name in visible.split(","))
+    # As CUDA does: the first name that fits no GPU hides all that follow.
+    return list(itertools.takewhile(lambda gpu: gpu is not None, named))  # type: ignore[arg-type]
+
+
+def training_gpus() -> list[NumberedGpu]:
+    """Return the GPU that trials and trainings use, the first of `find_gpus`; empty without one."""
+    return find_gpus()[:1]
+
+
+def gpu_environment() -> dict[str, str]:
+    """Return the variables by which CUDA sees only the GPU that trials and trainings use.
+
+    TensorFlow would otherwise reserve memory on every GPU.
+    """
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts, not the fastest first
+    for _, handle in training_gpus():
+        environment["CUDA_VISIBLE_DEVICES"] = _uuid(handle)
+    return environment
+
+
+def _opened(index: int) -> Any | None:
+    """Return the handle of a GPU; None if it may not be opened, as in a job with other GPUs."""
+    import pynvml
+
+    with suppress(pynvml.NVMLError):
+        return pynvml.nvmlDeviceGetHandleByIndex(index)
+    return None
+
+
+def _find(name: str, gpus: Sequence[NumberedGpu]) -> NumberedGpu | None:
+    """Return the GPU that an entry of CUDA_VISIBLE_DEVICES names; None if there is none."""
+    if name.startswith("MIG-"):
+        return _find_instance(name)
+    if name.startswith("GPU-"):
+        found = [(index, handle) for index, handle in gpus if _uuid(handle).startswith(name)]
+        return found[0] if len(found) == 1 else None
+    return next((gpu for gpu in gpus if str(gpu[0]) == name), None)
+
+
+def _find_instance(uuid: str) -> NumberedGpu | None:
+    """Return the index of the GPU of a MIG instance, and the handle of the instance."""
+    import pynvml
+
+    with suppress(pynvml.NVMLError):
+        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        gpu = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
+        return pynvml.nvmlDeviceGetIndex(gpu), handle
+    return None
+
+
+def _uuid(handle: Any) -> str:
+    import pynvml
+
+    return str(pynvml.nvmlDeviceGetUUID(handle))
 
 
 def gpu_name(handle: Any) -> str:
@@ -145,8 +201,12 @@ def gpu_name(handle: Any) -> str:
     return str(pynvml.nvmlDeviceGetName(handle))
 
 
-def free_gpu_memory(handle: Any) -> int:
-    """Return the free memory of a GPU in bytes."""
+def free_gpu_memory(gpus: Sequence[NumberedGpu]) -> int | None:
+    """Return the free bytes of the fullest of some GPUs; None if none reports them."""
     import pynvml
 
-    return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
+    free = []
+    for _, handle in gpus:
+        with suppress(pynvml.NVMLError):
+            free.append(int(pynvml.nvmlDeviceGetMemoryInfo(handle).free))
+    return min(free, default=None)

@@ -82,7 +82,12 @@ def accelerators() -> dict[str, Accelerator]:
         PlanError: the user's file is not valid; the text names the field.
     """
     path = user_file()
-    return _read(BUILT_IN) | (_read(path) if path.exists() else {})
+    return built_in_accelerators() | (_read(path) if path.exists() else {})
+
+
+def built_in_accelerators() -> dict[str, Accelerator]:
+    """Return the profiles that come with Feedbench."""
+    return _read(BUILT_IN)
 
 
 def find_accelerator(name: str) -> Accelerator:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
+from feedbench.bench.consumers.trainer import CPU, timed_phase_text
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
 from feedbench.bench.report.table import trial_name
@@ -25,17 +25,40 @@ def headline(trials: list[Trial]) -> str:
     )
 
 
+def device_warnings(trials: list[Trial]) -> list[str]:
+    """Return a line if the trainer used the CPU although there is a GPU."""
+    gpus = {
+        gpu
+        for trial in trials
+        if trial.device == CPU
+        for gpu in (trial.machine or {}).get("gpus", [])
+    }
+    return [
+        f"TensorFlow trained on the CPU, although there is an {gpu}: install tensorflow[and-cuda] "
+        "to train on it"
+        for gpu in sorted(gpus)
+    ]
+
+
 def consumer_text(trial: Trial) -> str:
     """Return what took the batches, with the assumptions of an emulated accelerator."""
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"
         recipe = {"network": "MobileNetV2", **trial.recipe}  # older records lack the network
-        return "the {network} trainer, alpha {alpha}".format(**recipe)
+        trainer = "the {network} trainer, alpha {alpha}".format(**recipe)
+        return ", ".join(filter(None, [trainer, _phase_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
     spec = BatchSpec.model_validate(trial.spec)
     assumptions = accelerator.assumptions(spec, Recipe.model_validate(trial.recipe))
     return "; ".join([_emulated(accelerator), *assumptions])
+
+
+def _phase_text(trial: Trial) -> str:
+    """Return which phase of a fine-tuning was timed; empty in records that do not say so."""
+    if trial.device is None:
+        return ""
+    return timed_phase_text(Recipe.model_validate(trial.recipe))
 
 
 def _emulated(accelerator: Accelerator) -> str:
@@ -59,7 +82,7 @@ def verdict(summary: Summary) -> str:
             f"; accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
         )
     return (
-        f"Take {trial_name(best)}: {rate.value:,.0f} images/s expected, "
+        f"Take {trial_name(best)}: {rate.value:,.0f} images/s, "
         f"{_compared(summary, best)}{utilization}."
     )
 
@@ -74,23 +97,19 @@ def _why_no_winner(summary: Summary) -> str:
     return "no block was timed"
 
 
-def _ranked(summary: Summary) -> list[TrialSummary]:
-    return [trial for trial in summary.trials if trial.ranked and trial.blocks and not trial.error]
-
-
 def _compared(summary: Summary, best: TrialSummary) -> str:
     ties = [
         trial_name(trial) for trial in summary.trials if trial.tied_with_best and trial is not best
     ]
-    unknown = [trial_name(trial) for trial in summary.trials if trial.too_few_pairs]
-    if unknown:
-        return (
-            f"but nobody can tell whether it is faster than {', '.join(unknown)}: that takes at "
-            f"least {MIN_BLOCKS} rounds with a block of both"
-        )
+    undecided = [trial_name(trial) for trial in summary.trials if trial.undecided]
+    doubt = (
+        f"; cannot tell whether it is faster than {', '.join(undecided)}: that takes more --blocks"
+    )
+    if sum(trial.ranked and trial.blocks > 0 and not trial.error for trial in summary.trials) == 1:
+        return "the only one that is ranked"
     if not ties:
-        return "the fastest" if len(_ranked(summary)) > 1 else "the only one that is ranked"
+        return "the fastest in these blocks" + doubt if undecided else "the fastest"
     return (
         f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it is "
-        "the cheapest in memory and CPU time combined"
+        f"the cheapest in memory and CPU time combined{doubt if undecided else ''}"
     )

@@ -113,7 +113,7 @@ def _name_cell(trial: TrialSummary, winner: bool) -> Text:
         name.append("  ← winner")
     elif trial.tied_with_best:
         name.append("  (tie)")
-    elif trial.too_few_pairs:
+    elif trial.undecided:
         name.append("  (cannot tell)")
     if trial.other_pixels is not None:
         rank = "" if trial.ranked else ", not ranked"
@@ -148,10 +148,8 @@ def _legend(trials: Sequence[TrialSummary], titles: Sequence[str]) -> str:
     meanings = {
         "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
         "wait: fraction of the time without a batch.": "wait" in titles,
-        "tie: these blocks do not show which is faster.": any(t.tied_with_best for t in trials),
-        f"cannot tell: not {MIN_BLOCKS} rounds in common with the fastest.": any(
-            trial.too_few_pairs for trial in trials
-        ),
+        "tie: the interval of the ratio contains 1.": True,
+        "cannot tell: too few blocks for so many comparisons.": any(t.undecided for t in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(
             0 < trial.blocks < MIN_BLOCKS for trial in trials
         ),

@@ -62,7 +62,7 @@ def draw_timeline(blocks: Sequence[Block], path: Path, title: str) -> None:
             _draw_cores(axes[1], blocks, starts)
         for row_axes, row in zip(axes[1 + has_cores :], rows, strict=True):
             _draw_row(row_axes, row, blocks, starts)
-        axes[0].set_title(title, fontsize=9, loc="left")
+        axes[0].set_title(title, fontsize=9, loc="left", parse_math=False)
         axes[0].set_xlim(0, starts[-1] + blocks[-1].seconds)
         axes[-1].set_xlabel(
             "timed seconds, block after block; other trials were timed between the blocks"

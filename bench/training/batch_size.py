@@ -11,7 +11,7 @@ from statistics import median
 from pydantic import BaseModel
 
 from feedbench.bench.errors import ChildDied, PlanError, TrialError
-from feedbench.bench.meters.gpu import find_gpus
+from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.protocol import Message, Service
@@ -181,10 +181,10 @@ def recommend(results: list[SizeResult], memory: Memory) -> BatchSizes:
 
 
 def _find_memory() -> Memory:
-    """Return the memory of the smallest GPU, or the host's available memory without one."""
+    """Return the memory of the GPU, or the host's available memory without one."""
     import pynvml
 
-    sizes = [int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for _, handle in find_gpus()]
+    sizes = [int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for _, handle in training_gpus()]
     return Memory(min(sizes), True) if sizes else Memory(available_memory(), False)
 
 

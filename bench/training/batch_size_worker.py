@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from feedbench.bench.consumers.trainer import make_trainer
-from feedbench.bench.meters.gpu import GpuMeter, find_gpus
+from feedbench.bench.meters.gpu import GpuMeter, training_gpus
 from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.training.batch_size import BatchSizeJob, Measurement
 from feedbench.bench.trials.serve import Channel, serve
@@ -65,7 +65,7 @@ def _device_bytes() -> int | None:
 
     if tf.config.list_logical_devices("GPU"):
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
-    meter = GpuMeter(find_gpus())  # another backend trains
+    meter = GpuMeter(training_gpus())  # another backend trains
     meter.sample()
     return max((int(size) for size in meter.latest("memory_bytes")), default=None)
 

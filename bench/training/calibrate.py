@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
+from feedbench.bench.consumers.trainer import CPU
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
@@ -52,19 +53,18 @@ def calibrate(
     return trial, median_interval([block.images_per_second for block in trial.blocks])
 
 
-def as_profile(
-    spec: BatchSpec, recipe: Recipe, rate: Estimate, blocks: int, facts: dict[str, Any]
-) -> Accelerator:
+def as_profile(trial: Trial, rate: Estimate, facts: dict[str, Any]) -> Accelerator:
     """Return a measured rate, with the conditions of its measurement, as an accelerator profile.
 
     Args:
-        blocks: number of blocks of which `rate` is the median.
+        trial: of which `rate` is the median.
         facts: of this machine, from `environment`.
     """
+    spec, recipe = BatchSpec.model_validate(trial.spec), Recipe.model_validate(trial.recipe)
     versions = facts["packages"]
     precision = recipe.mixed_precision
     return Accelerator(
-        device=device_of(facts),
+        device=device_of(trial, facts),
         images_per_second=round(rate.value, 1),
         batch_size=spec.batch_size,
         image_size=spec.image_size,
@@ -72,17 +72,17 @@ def as_profile(
         alpha=recipe.alpha,
         precision="float32" if precision == "none" else f"mixed {precision}",
         source=(
-            f"feedbench calibrate, median [95 %] of {blocks} blocks {rate:.1f}, "
+            f"feedbench calibrate, median [95 %] of {len(trial.blocks)} blocks {rate:.1f}, "
             f"{facts['keras_backend']} backend, TensorFlow {versions['tensorflow']}, Keras "
             f"{versions['keras']}"
         ),
     )
 
 
-def device_of(facts: dict[str, Any]) -> str:
-    """Return the name of the GPU that the trainer uses, or of the processor without one."""
-    if facts["gpus"]:
-        return str(facts["gpus"][0])
+def device_of(trial: Trial, facts: dict[str, Any]) -> str:
+    """Return the name of the GPU that the trainer used, or of the processor without one."""
+    if trial.device not in (None, CPU):
+        return str(trial.device)
     return f"{facts['cores']} cores of {facts['processor']}"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, TaskID, TextColumn
 
-from feedbench.bench.meters.gpu import GpuMeter, find_gpus
+from feedbench.bench.meters.gpu import GpuMeter, training_gpus
 from feedbench.bench.report.progress import progress_bar
 from feedbench.bench.training.callbacks import Callbacks
 
@@ -44,7 +44,7 @@ def train_progress(
         yield Callbacks(on_epoch=print_epoch, should_stop=should_stop)
         return
     with (
-        GpuMeter(find_gpus()) as meter,
+        GpuMeter(training_gpus()) as meter,
         progress_bar(console, TextColumn("{task.fields[status]}")) as progress,
     ):
         display = _Display(progress, progress.add_task("training", total=images, status=""), meter)

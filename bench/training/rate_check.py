@@ -9,13 +9,14 @@ from pydantic import BaseModel, ConfigDict
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, median_interval
+from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
 from feedbench.trainer import Recipe
 
 RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
-# Two processes with the same work differ, by the placement of their memory and threads and by the
-# clock and load of the machine: by 2 to 3 % on a quiet machine. A training this much slower than
-# its bench has not missed its rate.
+# Two processes that do the same work differ by a few percent, by the placement of their memory and
+# threads and by the load of the machine, which no interval from one process contains. A training
+# that is slower than its bench by no more than this has met its rate. A convention.
 MARGIN = 0.03
 # Fields of the recipe that change how long a step takes.
 _STEP_COST = (
@@ -54,14 +55,16 @@ class RateCheck(BaseModel):
 def check_rate(best: Best, rates: list[float], recipe: Recipe, facts: dict[str, Any]) -> RateCheck:
     """Compare the rates of the epochs with the prediction.
 
-    The first epoch does not count: it traces the step and fills caches, as the warm-up of the
-    bench does.
+    Only epochs of the phase that the bench times are compared. The first of them does not count: it
+    traces the step and fills caches, as the warm-up of the bench does.
 
     Args:
-        rates: images per second of each epoch.
+        rates: images per second of each epoch, from the first.
         facts: the environment of the training, from `environment`.
     """
-    achieved = median_interval(rates[1:]) if len(rates) > 1 else None
+    phase = recipe.phases[timed_phase(recipe)]
+    counted = rates[phase.before + 1 : phase.before + phase.epochs]
+    achieved = median_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = _why_not_comparable(best, recipe, facts) if predicted else ""
     met, text = _verdict(predicted, achieved, reason)
@@ -78,7 +81,7 @@ def _verdict(
             "option changed its batch spec or settings."
         )
     if not reason and achieved is None:
-        reason = "the only epoch includes the warm-up; train at least two"
+        reason = "the only epoch of its kind includes the warm-up; train at least two"
     if reason or achieved is None:
         return None, (
             f"Rate check: not possible; predicted {predicted:,.0f} images/s, but {reason}."
@@ -109,4 +112,10 @@ def _why_not_comparable(best: Best, recipe: Recipe, facts: dict[str, Any]) -> st
     bench_recipe = Recipe.model_validate(best.recipe)
     if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in _STEP_COST):
         return "this was measured with another network, optimizer or compilation"
+    if _timed_layers(bench_recipe) != _timed_layers(recipe):
+        return "this was measured in another phase of the training, for its epochs are others"
     return ""
+
+
+def _timed_layers(recipe: Recipe) -> str:
+    return recipe.phases[timed_phase(recipe)].trainable

@@ -16,6 +16,7 @@ from time import monotonic, time
 from typing import IO, Any, Self
 
 from feedbench.bench.errors import ChildDied, TrialError
+from feedbench.bench.meters.gpu import gpu_environment
 from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
@@ -255,12 +256,13 @@ def close_all(children: dict[Any, Child]) -> None:
 def child_environment() -> dict[str, str]:
     """Return the environment of a child.
 
-    TensorFlow logs only errors, and GPU memory is allocated as needed, because paused children
-    hold some of it. Variables that the user has set take precedence.
+    TensorFlow logs only errors, and memory of a single GPU is allocated as needed, because paused
+    children hold some of it. Variables that the user has set take precedence.
     """
     return {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         **os.environ,
+        **gpu_environment(),
     }

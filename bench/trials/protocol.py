@@ -109,9 +109,14 @@ class WarmUpProgress(Message):
 
 
 class WarmUpDone(Message):
-    """A trial is ready for its first block."""
+    """A trial is ready for its first block.
+
+    Attributes:
+        device: name of the GPU that TensorFlow trains on, or `CPU`; None without a trainer.
+    """
 
     warm_up: WarmUp
+    device: str | None = None
 
 
 class BlockRequest(Message):

@@ -14,10 +14,10 @@ import numpy as np
 
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
-from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
+from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, present, write_trials
+from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, write_trials
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
@@ -34,11 +34,15 @@ MANIFEST = "manifest.parquet"
 _HEADROOM = 1.3  # free memory needed to start a trial, relative to the largest trial so far
 
 
+EventKind = Literal["starting", "warming", "warm", "block", "failed"]
+
+
 @dataclass(frozen=True)
 class TrialEvent:
     """Progress of a run.
 
     Attributes:
+        kind: what has just happened to the trial.
         choice: the trial's loader and settings.
         done: number of blocks that were timed or given up so far.
         blocks: number of blocks of the whole run; None if it is unknown.
@@ -49,7 +53,7 @@ class TrialEvent:
         reason: why the trial failed.
     """
 
-    kind: Literal["starting", "warming", "warm", "block", "failed"]
+    kind: EventKind
     choice: Choice
     done: int
     blocks: int | None
@@ -70,6 +74,7 @@ def run(
     on_event: OnEvent,
     left_out: dict[str, int] | None = None,
     pixels: dict[str, SamePixels] | None = None,
+    choose: Callable[[list[Trial]], int | None] | None = None,
 ) -> list[Trial]:
     """Measure every trial of the plan and return their records.
 
@@ -82,6 +87,8 @@ def run(
         on_event: called with the progress.
         left_out: number of rows of the source that are not in the manifest, by reason.
         pixels: result of the pixel check for each choice, by `str(choice)`.
+        choose: called after the last round; the trial whose index it returns is timed alone in as
+            many blocks again.
 
     Raises:
         PlanError: blocks must be cold, but the files cannot be evicted.
@@ -95,6 +102,10 @@ def run(
         for round_index in range(plan.timing.blocks):
             for index in _shuffled(plan, round_index):
                 bench.time_block(index, round_index)
+                write_trials(folder, bench.trials)
+        if choose is not None and (winner := choose(bench.trials)) is not None:
+            for round_index in bench.rounds_alone(winner):
+                bench.time_block(winner, round_index)
                 write_trials(folder, bench.trials)
     finally:
         # First the record: closing may take seconds, in which a second Ctrl-C may come.
@@ -138,10 +149,11 @@ class Bench:
         self._pixels = pixels or {}
         self._folder = folder
         self._on_event = on_event
-        self._gpus = find_gpus()
+        self._gpus = training_gpus()
         self._timer = Timer(manifest, self._gpus)
         self.deadline = inf
-        self._live: dict[int, Child] = {}
+        self._live: dict[int, Child] = {}  # in the order of their last block
+        self._gpu_bytes: dict[int, int] = {}  # held by each trial after its warm-up
         self.conditions: Conditions = conditions(manifest)
         self.choices: list[Choice] = []
         self.trials: list[Trial] = []
@@ -162,21 +174,39 @@ class Bench:
     def time_block(self, index: int, round_index: int) -> None:
         """Time one block of a trial, starting its process if necessary; record a failure.
 
+        If it lacks memory or the GPU, all other processes are ended, and it has a second try alone.
+
         Raises:
             DeadlinePassed: there was not enough time; no failure is recorded.
         """
         if self.trials[index].error is not None:
             return
+        error = self._try_block(index, round_index)
+        if error and self._live and _may_fit_alone(error):
+            close_all(self._live)
+            error = self._try_block(index, round_index)
+        if error:
+            self._update(index, error=error)
+            self._notify("failed", index, reason=error)
+
+    def _try_block(self, index: int, round_index: int) -> str:
+        """Time one block; return why it failed, once its process has ended, or ""."""
         try:
             child = self._live.pop(index, None) or self._start(index)
             self._live[index] = child
             self._measure(index, round_index, child)
         except TrialError as error:
+            self.end(index)
             if monotonic() >= self.deadline:
                 raise DeadlinePassed from error
-            self._update(index, error=str(error))
-            self._notify("failed", index, reason=str(error))
-            self.end(index)
+            return str(error)
+        return ""
+
+    def rounds_alone(self, index: int) -> range:
+        """Mark a trial as chosen; return the rounds in which it is timed once more."""
+        rounds = self._plan.timing.blocks
+        self._update(index, chosen_before=rounds)
+        return range(rounds, 2 * rounds)
 
     def close(self) -> None:
         """End every process."""
@@ -184,6 +214,7 @@ class Bench:
 
     def _start(self, index: int) -> Child:
         self._make_room()
+        free = free_gpu_memory(self._gpus)
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
         child = self._timer.start(self._job(index), logs / f"trial-{index:02}.log")
@@ -192,7 +223,11 @@ class Bench:
         on_progress = partial(self._on_warm_up, index, child.pid)
         done = child.wait_for(WarmUpDone, self._limit_s(), "warm-up", on_progress)
         child.pause()
-        self._update(index, warm_ups=[*self.trials[index].warm_ups, done.warm_up])
+        left = free_gpu_memory(self._gpus)
+        if free is not None and left is not None:
+            self._gpu_bytes[index] = free - left
+        warm_ups = [*self.trials[index].warm_ups, done.warm_up]
+        self._update(index, warm_ups=warm_ups, device=done.device)
         self._notify("warm", index, pid=child.pid)
         return child
 
@@ -241,27 +276,25 @@ class Bench:
         The trial of a process that was ended warms up again before its next block.
         """
         need = max((trial.peak_memory_bytes for trial in self.trials), default=0) * _HEADROOM
-        while self._live and (available_memory() < need or self._gpus_are_full()):
+        while self._live and (available_memory() < need or self._is_gpu_full()):
             oldest = next(iter(self._live))
             self._live.pop(oldest).close()
 
-    def _gpus_are_full(self) -> bool:
-        free = [free_gpu_memory(handle) for _, handle in self._gpus]
-        used = [
-            size
-            for trial in self.trials
-            for block in trial.blocks
-            for gpu in block.gpus
-            for size in present(gpu.memory_bytes)
-        ]
-        return bool(free and used) and min(free) < min(used) * _HEADROOM
+    def _is_gpu_full(self) -> bool:
+        """Whether the GPU has no room for another trial like the largest so far."""
+        free = free_gpu_memory(self._gpus)
+        return free is not None and free < max(self._gpu_bytes.values(), default=0) * _HEADROOM
 
-    def _notify(self, kind: Any, index: int, **values: Any) -> None:
-        blocks = self._plan.timing.blocks
+    def _notify(self, kind: EventKind, index: int, **values: Any) -> None:
+        blocks = [
+            self._plan.timing.blocks * (1 if trial.chosen_before is None else 2)
+            for trial in self.trials
+        ]
         done = sum(
-            blocks if trial.error is not None else len(trial.blocks) for trial in self.trials
+            count if trial.error is not None else len(trial.blocks)
+            for count, trial in zip(blocks, self.trials, strict=True)
         )
-        total = blocks * len(self.trials)
+        total = sum(blocks)
         self._on_event(TrialEvent(kind, self.choices[index], done, total, **values))
 
     def _new_trial(self, choice: Choice) -> Trial:
@@ -281,6 +314,15 @@ class Bench:
             left_out=self._left_out,
             pixels=self._pixels.get(str(choice)),
         )
+
+
+def _may_fit_alone(error: str) -> bool:
+    """Whether a trial failed for lack of memory, or since a GPU takes only one process at a time.
+
+    CUDA spells the first CUDA_ERROR_OUT_OF_MEMORY as well.
+    """
+    text = error.lower().replace("_", " ")
+    return "out of memory" in text or "device(s) is/are busy or unavailable" in text
 
 
 def _spec(plan: Plan, choice: Choice) -> BatchSpec:

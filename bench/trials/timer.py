@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from feedbench.bench.meters.block import Meters
+from feedbench.bench.meters.gpu import NumberedGpu
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.record import Block, Dropped
 from feedbench.bench.trials.cache_state import Files
@@ -38,13 +40,13 @@ class Timer:
     """Starts trials on the rows of a manifest, and times their blocks."""
 
     def __init__(
-        self, manifest: Manifest, gpus: Sequence[tuple[int, Any]], *, rewarm: bool = False
+        self, manifest: Manifest, gpus: Sequence[NumberedGpu], *, rewarm: bool = False
     ) -> None:
         """Create the timer.
 
         Args:
             manifest: the images of all trials.
-            gpus: to meter, from `find_gpus`.
+            gpus: to meter, from `training_gpus`.
             rewarm: read warm files again before each block, because another trial evicts them.
         """
         self._files = Files(manifest)
@@ -70,11 +72,12 @@ class Timer:
         with Meters(self._gpus) as meters:
             done = child.ask(request, BlockDone, limit_s, "a block")
         used = tree_usage(child.pid).since(before)
+        rows = np.array(done.rows, np.int64)
         timed = done.block.model_copy(
             update={
                 "cpu_s": round(used.cpu_s, 4),
                 "disk_read_bytes": used.read_bytes if used.disk_known else None,
-                "consumed_bytes": self._files.size(done.rows) if job.cache_state else None,
+                "consumed_bytes": self._files.size(rows) if job.cache_state else None,
             }
         )
         block = meters.complete(timed, round_index)

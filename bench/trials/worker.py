@@ -6,7 +6,7 @@ from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
-from feedbench.bench.consumers.trainer import make_trainer
+from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.record import WarmUp, dropped_by
 from feedbench.bench.trials.block import timed_block
@@ -57,7 +57,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         warm_up = WarmUp(
             start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
         )
-        channel.answer(WarmUpDone(warm_up=warm_up))
+        device = training_device() if job.consumer == "train" else None
+        channel.answer(WarmUpDone(warm_up=warm_up, device=device))
         for request in channel.requests(BlockRequest):
             if recorded:
                 recorded.rows.clear()
@@ -73,7 +74,9 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Con
         return Transfer(job.device)
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
-    return make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
+    trainer = make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
+    trainer.enter(timed_phase(job.recipe))
+    return trainer
 
 
 def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:

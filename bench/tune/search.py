@@ -34,8 +34,12 @@ MEASURED_ROUNDS = 6  # whose blocks give the rate of the best; it was chosen by 
 _RAN: tuple[Outcome, ...] = ("slower", "tie", "cannot tell")
 
 
-class _BestFailed(Exception):
-    """The best configuration failed, and failed again after a restart."""
+class _BestLost(Exception):
+    """The best configuration failed again after a restart, or must not win any more."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
 
 
 class Search:
@@ -95,8 +99,8 @@ class Search:
                 self._improve(self._best, running)
                 self._is_compared = True
                 return
-            except _BestFailed as failure:
-                running = self._fall_back(running, str(failure))
+            except _BestLost as loss:
+                running = self._fall_back(running, loss)
 
     def measure_best(self, blocks: Callable[[], int]) -> None:
         """Time the best alone, until it has enough blocks that it was not chosen by.
@@ -205,14 +209,16 @@ class Search:
             if isinstance(rate, str):
                 self._failures[name] = self._failures.get(name, 0) + 1
         if self._failures.get(str(race.best), 0) > 1:
-            raise _BestFailed(results[str(race.best)])
+            raise _BestLost("failed", str(results[str(race.best)]))
+        if reason := self._refusal(race.best):
+            raise _BestLost("refused", reason)
 
-    def _fall_back(self, running: list[Choice], reason: str) -> list[Choice]:
-        """Replace the best, which failed, by what comes closest to it; return the defaults left."""
+    def _fall_back(self, running: list[Choice], loss: _BestLost) -> list[Choice]:
+        """Replace the lost best by what comes closest to it; return the defaults that are left."""
         lost, race = self._best, self._race_now
         assert lost is not None
         assert race is not None
-        for choice in race.challengers:
+        for choice in (lost, *race.challengers):
             self._end(choice)
         self._best = None
         running = [choice for choice in running if choice != lost]
@@ -220,7 +226,7 @@ class Search:
             self._choose(runner_up)
         elif running:
             running = self._choose_first(running)
-        self._report_without_pairs(lost, self._best or lost, "failed", reason)
+        self._report_without_pairs(lost, self._best or lost, loss.outcome, str(loss))
         return running
 
     def _runner_up(self, lost: Choice, race: Race) -> Choice | None:

@@ -15,6 +15,7 @@ from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER, grid_size
 
 WORTH = "worth.png"
+_CAPTION = "faster and slower allow for the number of comparisons, intervals do not"
 _NAMED = 3  # ties that the verdict names; the table has all
 _COLORS = {"faster": "tab:green", "tie": "tab:gray"}  # all other outcomes: red
 
@@ -33,7 +34,7 @@ def worth_table(record: TuneRecord) -> Table:
     """Return one row per result: the gain of each value of each setting."""
     table = new_table(
         *("setting", "value", "compared with", "rate ratio [95 %]", "pairs", "result"),
-        caption="faster and slower allow for the number of comparisons, intervals do not",
+        caption=_CAPTION if record.resume else None,  # older versions did not
     )
     for finding in record.findings:
         table.add_row(

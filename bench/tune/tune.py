@@ -135,7 +135,7 @@ class Tune:
 
     def _time_block(self, choice: Choice, round_index: int) -> float | str:
         """Time one block; return images per second, or why it failed."""
-        self._bench.deadline = self._budget.begin + self._budget.seconds - self._reserve_s()
+        self._bench.deadline = self._budget.begin + self._budget.seconds - self._reserve_s(choice)
         if monotonic() >= self._bench.deadline:
             raise DeadlinePassed
         index = self._trial_of(choice)
@@ -154,19 +154,18 @@ class Tune:
             self._trial_index[name] = self._bench.add(choice)
         return self._trial_index[name]
 
-    def _reserve_s(self) -> float:
-        """Return the seconds to keep for the measurement of the best at the end."""
-        missing, best = MEASURED_ROUNDS - len(self._measured()), self._search.best
-        if best is None or missing <= 0 or self._search.is_measuring:
+    def _reserve_s(self, choice: Choice) -> float:
+        """Return the seconds to keep at the end, to measure what may be the best by then."""
+        trials = [trial for trial in self._trials_of(choice) if trial.blocks]
+        if not trials or self._search.is_measuring:
             return 0.0
-        trials = self._trials_of(best)
-        warm_ups = [
+        warm_up_s = max(
             warm_up.start_s + warm_up.first_batch_s + warm_up.seconds
             for trial in trials
             for warm_up in trial.warm_ups
-        ]
+        )
         block_s = mean(block.seconds for trial in trials for block in trial.blocks)
-        return _RESERVE * (max(warm_ups) + missing * block_s)
+        return _RESERVE * (warm_up_s + MEASURED_ROUNDS * block_s)
 
     def _end(self, choice: Choice) -> None:
         if str(choice) in self._trial_index:

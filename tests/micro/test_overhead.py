@@ -17,7 +17,7 @@ from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.consumers.base import Drain
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.meters.block import Meters
-from feedbench.bench.meters.gpu import find_gpus
+from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.protocol import (
@@ -103,7 +103,7 @@ def test_the_meters_against_none(benchmark, manifest, windows, tmp_path):
     As in a bench, the training runs in its own process and the meters in the one that waits.
     """
     lead_s, window_s, pairs = windows
-    gpus = find_gpus()
+    gpus = training_gpus()
     manifest.write(tmp_path / "manifest.parquet")
     job = TrialJob(
         manifest=tmp_path / "manifest.parquet",

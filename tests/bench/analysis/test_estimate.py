@@ -27,11 +27,12 @@ class Holder(BaseModel):
         (Estimate(value=0.949, low=0.931, high=0.97), ".2f", "0.95 [0.93, 0.97]"),
         (Proportion(value=0.5, low=-0.125, high=1), "+.1%", "+50.0% [-12.5%, +100.0%]"),
         (Estimate(value=7, low=7, high=7), ",.0f", "7"),
+        (Estimate(value=7), ",.0f", "7 [–]"),
         (Estimate(value=7, low=7, high=7.5), ".0f", "7 [7, 8]"),
         (Estimate(value=7.5, low=7, high=8), "", "7.5 [7.0, 8.0]"),
     ],
 )
-def test_an_interval_of_width_zero_is_not_printed(estimate, spec, printed):
+def test_the_interval_is_printed_unless_its_width_is_zero(estimate, spec, printed):
     assert f"{estimate:{spec}}" == printed
 
 
@@ -55,11 +56,36 @@ def test_every_form_in_records_can_be_read(recorded):
 
 
 @pytest.mark.parametrize(
-    "wrong", [[1, 2], 3.0, {"median": 1, "low": 1}, {**dict(RATE), "sigma": 1}], ids=str
+    "wrong", [[1, 2], 3.0, {"median": 1, "low": 0.5}, {**dict(RATE), "sigma": 1}], ids=str
 )
 def test_anything_else_is_refused(wrong):
     with pytest.raises(ValidationError):
         Holder(rate=wrong)
+
+
+@pytest.mark.parametrize("recorded", [[7, 7, 7], {"median": 7, "low": 7, "high": 7}], ids=str)
+def test_the_interval_of_width_zero_of_an_old_record_is_none(recorded):
+    """A single block was recorded like this."""
+    assert Holder(rate=recorded).rate == Estimate(value=7)
+
+
+def test_an_estimate_without_an_interval_survives_json_and_toml(tmp_path):
+    alone = Estimate(value=7)
+    assert Holder.model_validate_json(Holder(rate=alone).model_dump_json()).rate == alone
+    (tmp_path / "best.toml").write_text(
+        'loader = "turbo"\n[predicted.images_per_second]\nmedian = 7.0\n'
+    )
+    assert read_best(tmp_path / "best.toml").predicted.images_per_second == alone
+
+
+def test_without_an_interval_no_value_is_excluded():
+    alone = Estimate(value=7)
+    assert alone.contains(1)
+    assert not alone.lies_above(1)
+    assert not alone.lies_below(9)
+    assert RATE.lies_above(1199)
+    assert RATE.lies_below(1261)
+    assert not RATE.lies_above(1200)
 
 
 def test_records_call_a_median_median_and_a_proportion_value():

@@ -1,8 +1,10 @@
 """Figures are derived from the raw record, and the winner is the cheapest of the ties."""
 
+import numpy as np
 import pytest
 
-from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.summary import TrialSummary, summarize, to_confirm
 from feedbench.bench.record import Gpu, WarmUp
 from feedbench.bench.report.summary_text import consumer_text
 
@@ -30,12 +32,83 @@ def test_a_tie_that_may_be_much_slower_does_not_win_by_being_cheap(trial):
     assert summary.winner == 0
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_with_too_few_blocks_the_fastest_wins_and_nothing_ties(trial, blocks):
+    cheap = trial("keras_pil", [100, 101][:blocks], peak_memory_bytes=1)
+    summary = summarize([cheap, trial("tf_data", [102, 103][:blocks], peak_memory_bytes=900)])
+    assert summary.winner == 1
+    assert summary.trials[0].ratio_to_best.interval is None
+    assert summary.trials[0].undecided
+    assert not summary.trials[0].tied_with_best
+
+
+def test_a_difference_that_luck_among_many_trials_may_explain_is_undecided(trial):
+    random = np.random.default_rng(0)
+    close = trial("keras_pil", [97, 98, 96, 101, 96])
+    others = [trial("turbo", random.normal(98, 1.5, 5).tolist()) for _ in range(12)]
+    summary = summarize([trial("tf_data", [100, 101, 99, 102, 100]), close, *others])
+    assert summary.winner == 0
+    assert summary.trials[1].ratio_to_best.high < 1
+    assert summary.trials[1].undecided
+    assert not summary.trials[1].tied_with_best
+
+
+def test_no_trial_is_faster_than_the_best_where_both_have_blocks(trial):
+    """`early` has the higher median only because it has no block in the slow rounds."""
+    early = trial("tf_data", [200, 190, 195])
+    faster = trial("keras_pil", [210, 200, 205, 90, 95, 92, 91])
+    summary = summarize([early, faster])
+    assert summary.winner == 1
+    assert summary.trials[0].ratio_to_best.value < 1
+    assert not summary.trials[0].tied_with_best
+
+
+def test_the_predicted_rate_comes_from_blocks_after_the_choice(trial):
+    lucky = trial("tf_data", [120, 121, 122, 100, 101, 102], chosen_before=3)
+    summary = summarize([trial("keras_pil", [99, 100, 101]), lucky])
+    assert summary.winner == 1
+    assert summary.predicted.value == 101
+    assert summary.trials[1].images_per_second.value == 121
+    assert summary.trials[1].blocks == 3
+
+
+def test_the_trial_that_was_timed_again_stays_the_winner(trial):
+    """Its later blocks took more memory, so it is no longer the cheapest of the ties."""
+    chosen = trial("tf_data", [100, 101, 102] * 2, chosen_before=3, peak_memory_bytes=900)
+    summary = summarize([trial("keras_pil", [101, 100, 102], peak_memory_bytes=500), chosen])
+    assert summary.trials[0].tied_with_best
+    assert summary.winner == 1
+
+
+def test_without_blocks_after_the_choice_nothing_is_predicted(trial):
+    trials = [trial("keras_pil", [99, 100, 101]), trial("tf_data", [120, 121, 122])]
+    assert summarize(trials).predicted is None
+    assert to_confirm(trials) == 1
+
+
+def test_a_trial_without_rivals_needs_no_blocks_after_the_choice(trial):
+    trials = [trial("tf_data", [120, 121, 122]), trial("synthetic", [200, 201, 202])]
+    assert summarize(trials).predicted.value == 121
+    assert to_confirm(trials) is None
+
+
+def test_a_winner_that_fails_when_it_is_timed_again_does_not_win(trial):
+    failed = trial("tf_data", [120, 121, 122], chosen_before=3, error="out of memory")
+    summary = summarize([failed, trial("keras_pil", [99, 100, 101])])
+    assert summary.winner == 1
+
+
+def test_the_utilization_of_an_old_summary_is_a_number():
+    old = {"loader": "tf_data", "settings": {}, "accelerator_utilization": 0.9}
+    assert TrialSummary.model_validate(old).accelerator_utilization == Estimate(value=0.9)
+
+
 def test_synthetic_batches_are_compared_but_never_win(trial):
     summary = summarize([trial("synthetic", [200, 200, 200]), trial("tf_data", [100, 100, 100])])
     assert summary.winner == 1
     assert summary.trials[0].ratio_to_best.value == 2
     assert not summary.trials[0].tied_with_best
-    assert summary.trials[1].accelerator_utilization == 0.5
+    assert summary.trials[1].accelerator_utilization.value == 0.5
 
 
 def test_without_a_trainer_there_is_no_utilization(trial):

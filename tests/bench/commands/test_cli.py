@@ -12,7 +12,8 @@ from importlib.metadata import version
 import psutil
 import pytest
 
-from feedbench.bench.cli import COMMANDS, main
+from feedbench.bench.cli import COMMANDS, _exit_for_import_error, main
+from feedbench.bench.errors import NOTHING_DONE
 from feedbench.bench.record import read_trials
 from feedbench.loaders import LOADERS, Manifest
 
@@ -34,6 +35,36 @@ def start(*arguments) -> subprocess.Popen:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+LOADER_ERROR = "libtensorflow_framework.so.2: failed to map segment from shared object"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LOADER_ERROR, f"Traceback (most recent call last):\nImportError: {LOADER_ERROR}\n\nFailed to"],
+    ids=["plain", "with the cause's traceback"],
+)
+def test_tensorflow_that_cannot_be_loaded_is_an_error_of_one_line(capsys, text):
+    assert import_error("tensorflow.python", text) == NOTHING_DONE
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"feedbench: TensorFlow cannot be loaded: {LOADER_ERROR}; free memory")
+    assert errors.count("\n") == 1
+
+
+def test_another_module_that_cannot_be_loaded_is_a_defect_with_a_traceback():
+    with pytest.raises(ImportError, match="no such name"):
+        import_error("feedbench.bench", "no such name")
+
+
+def import_error(module: str, text: str) -> int:
+    """Return the exit code after an import that failed within a module."""
+    try:
+        exec("raise ImportError(text)", {"__name__": module, "text": text})
+    except ImportError as error:
+        with pytest.raises(SystemExit) as ended:
+            _exit_for_import_error(error)
+        return ended.value.code
 
 
 HEAVY = "{'tensorflow', 'keras', 'pydantic', 'pyarrow', 'scipy', 'numpy'}"
@@ -134,6 +165,8 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
         (["bench", "{photos}", "--on-error", "ignore"], "'raise', 'skip'"),
+        (["bench", "{photos}", "--json", "{photos}"], "cannot be written"),
+        (["bench", "{photos}", "--json", "/dev/null/a.json"], "--json /dev/null/a.json: "),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],

@@ -7,16 +7,63 @@ import pytest
 
 from feedbench.bench.consumers.base import Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
-from feedbench.bench.consumers.trainer import class_weights, make_trainer
+from feedbench.bench.consumers.trainer import (
+    CPU,
+    class_weights,
+    make_trainer,
+    timed_phase,
+    timed_phase_text,
+    training_device,
+)
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.errors import PlanError
-from feedbench.loaders import Batch, BatchSpec, scan
+from feedbench.bench.trials import worker
+from feedbench.bench.trials.protocol import TrialJob
+from feedbench.loaders import Batch, BatchSpec, find_loader, parse_settings, scan
 from feedbench.trainer import Recipe
 
 
 def batch(size: int) -> Batch:
     images = np.zeros((size, 8, 8, 3), np.uint8)
     return Batch(images, np.zeros(size, np.int32), np.arange(size))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "frozen", "phase", "text"),
+    [
+        (40, 0, 0, ""),
+        (10, 2, 1, "training all layers, as in 8 of 10 epochs"),
+        (10, 5, 1, "training all layers, as in 5 of 10 epochs"),
+        (10, 8, 0, "training only the head, as in 8 of 10 epochs"),
+        (10, 10, 0, ""),
+    ],
+)
+def test_the_phase_with_most_epochs_is_timed(epochs, frozen, phase, text):
+    recipe = Recipe(weights="imagenet", epochs=epochs, frozen_epochs=frozen)
+    assert timed_phase(recipe) == phase
+    assert timed_phase_text(recipe) == text
+
+
+def test_a_trial_trains_in_the_timed_phase(monkeypatch):
+    entered = []
+
+    class Entered:
+        def enter(self, phase):
+            entered.append(phase)
+
+    monkeypatch.setattr(worker, "make_trainer", lambda *arguments: Entered())
+    recipe = Recipe(weights="imagenet", epochs=10, frozen_epochs=2)
+    fields = {"manifest": "", "loader": "synthetic", "consumer": "train", "warm_up_s": 1}
+    job = TrialJob(spec=BatchSpec(), recipe=recipe, **fields)
+    worker._open_consumer(job, None, parse_settings(find_loader("synthetic"), {}))
+    assert entered == [1]
+
+
+def test_a_trainer_on_this_machine_names_its_device():
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    assert (training_device() == CPU) == (not gpus)
 
 
 def test_the_drain_keeps_no_batch():

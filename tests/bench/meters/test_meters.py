@@ -20,6 +20,7 @@ from feedbench.bench.meters.process import available_memory
 from feedbench.bench.meters.sampling import Sample, interval_starts, samples_during
 from feedbench.bench.record import Block, Host, TimedBlock
 from feedbench.bench.trials.cache_state import evict, read_bytes
+from feedbench.bench.trials.child import child_environment
 
 MEASURED = """
 import subprocess, sys, time
@@ -74,6 +75,8 @@ class Driver:
         self.refused: set[str] = set()
         self.missing: set[str] = set()
         self.metric_refused = False
+        self.forbidden: set[int] = set()
+        self.utilization = 31.25
 
     def function(self, name: str):
         if name in self.missing or not hasattr(self, name):
@@ -88,10 +91,24 @@ class Driver:
         return 0
 
     def nvmlDeviceGetHandleByIndex_v2(self, index, out) -> int:
+        if index.value in self.forbidden:
+            return pynvml.NVML_ERROR_NO_PERMISSION
         return put(out, 1_000 + index.value, pynvml.c_nvmlDevice_t)
 
+    def nvmlDeviceGetHandleByUUID(self, uuid, out) -> int:
+        if uuid.value != b"MIG-7":
+            return pynvml.NVML_ERROR_NOT_FOUND
+        return put(out, 7_000, pynvml.c_nvmlDevice_t)
+
+    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, instance, out) -> int:
+        return put(out, 1_001, pynvml.c_nvmlDevice_t)
+
+    def nvmlDeviceGetIndex(self, handle, out) -> int:
+        out._obj.value = address(handle) - 1_000
+        return 0
+
     def nvmlDeviceGetUUID(self, handle, out, size) -> int:
-        out.value = f"GPU-{address(handle) - 1_000}".encode()
+        out.value = f"GPU-{address(handle) - 1_000}f00".encode()
         return 0
 
     def nvmlDeviceGetUtilizationRates(self, handle, out) -> int:
@@ -151,7 +168,7 @@ class Driver:
         both = (self.sampled[address(request.sample1)], self.sampled[address(request.sample2)])
         self.between.append(both)
         values = {
-            pynvml.NVML_GPM_METRIC_SM_UTIL: 31.25,
+            pynvml.NVML_GPM_METRIC_SM_UTIL: self.utilization,
             pynvml.NVML_GPM_METRIC_PCIE_RX_PER_SEC: 64.0,
             pynvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC: 2.0,
         }
@@ -282,11 +299,52 @@ def test_the_gpu_meter_samples_only_inside_its_with_block(driver):
     assert len(meter.latest("utilization")) == 1
 
 
-def test_only_visible_gpus_are_metered(driver, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+@pytest.mark.parametrize(
+    ("visible", "indexes"),
+    [
+        ("1", [1]),
+        ("1,0", [1, 0]),
+        ("GPU-0", [0]),
+        ("GPU-1f00, 0", [1, 0]),
+        ("MIG-7", [1]),
+        ("0,-1,1", [0]),
+        ("GPU-", []),
+        ("MIG-8", []),
+        ("", []),
+    ],
+)
+def test_gpus_are_visible_in_the_order_that_cuda_uses(driver, monkeypatch, visible, indexes):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [index for index, _ in gpu.find_gpus()] == indexes
+
+
+def test_a_gpu_that_may_not_be_opened_is_left_out(driver):
+    driver.forbidden = {0}
     assert [index for index, _ in gpu.find_gpus()] == [1]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-0")
-    assert [index for index, _ in gpu.find_gpus()] == [0]
+
+
+def test_children_see_one_gpu_and_it_is_the_one_that_is_metered(driver, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    ((index, _),) = gpu.training_gpus()
+    environment = gpu.gpu_environment()
+    assert environment == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "GPU-1f00"}
+    assert child_environment().items() >= environment.items()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", environment["CUDA_VISIBLE_DEVICES"])
+    assert [index for index, _ in gpu.find_gpus()] == [index]
+
+
+def test_free_memory_is_that_of_the_fullest_gpu_or_unknown(driver):
+    assert gpu.free_gpu_memory(gpu.find_gpus()) == 1_000_000
+    assert gpu.free_gpu_memory([]) is None
+    driver.refused = {"nvmlDeviceGetMemoryInfo"}
+    assert gpu.free_gpu_memory(gpu.find_gpus()) is None
+
+
+def test_a_metric_that_is_no_number_is_missing_and_does_not_end_the_meter(driver):
+    driver.utilization = float("nan")
+    first, _ = sampled()
+    assert first.multiprocessors == []
+    assert first.pcie_rx_bytes_per_s == [64 * 2**20] * 2
 
 
 def test_without_gpus_there_are_no_readings():

@@ -9,6 +9,7 @@ import pytest
 
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.cli import main
 from feedbench.bench.consumers import emulated
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.errors import PlanError
@@ -59,7 +60,7 @@ def test_with_synthetic_batches_the_stated_rate_is_reached(tmp_path):
     (trial,) = run(plan, placeholder_manifest(64), tmp_path, lambda event: None)
     rate = median_interval([block.images_per_second for block in trial.blocks]).value
     assert rate == pytest.approx(400, rel=0.01)
-    assert summarize([trial]).trials[0].accelerator_utilization == 1.0
+    assert summarize([trial]).trials[0].accelerator_utilization.value == 1.0
     assert "a clock" in consumer_text(trial)
 
 
@@ -175,15 +176,28 @@ def test_calibrate_measures_the_real_trainer_and_adds_its_profile(monkeypatch, t
     assert "2 blocks" in here.source
 
 
-def test_a_profile_names_the_gpu_if_one_is_present():
+def test_a_built_in_profile_is_not_replaced_by_a_measurement(monkeypatch, tmp_path, capsys):
+    out = tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["feedbench", "calibrate", "a100", "--out", str(out)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "'a100' is built in; choose another name, such as my-a100" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("device", "named"), [("NVIDIA X", "NVIDIA X"), ("CPU", "2 cores of p")])
+def test_a_profile_names_the_device_that_was_used(trial, device, named):
     facts = {
-        "gpus": ["NVIDIA X"],
+        "gpus": ["NVIDIA X"],  # as the driver reports them
         "cores": 2,
         "processor": "p",
         "keras_backend": "tensorflow",
         "packages": {"tensorflow": "2", "keras": "3"},
     }
     rate = median_interval([100.0, 101.0, 102.0])
-    profile = as_profile(BatchSpec(), Recipe(), rate, 3, facts)
-    assert profile.device == "NVIDIA X"
+    spec, recipe = BatchSpec().model_dump(mode="json"), Recipe().model_dump(mode="json")
+    timed = trial("synthetic", [100.0], device=device)
+    timed = timed.model_copy(update={"spec": spec, "recipe": recipe})
+    profile = as_profile(timed, rate, facts)
+    assert profile.device == named
     assert profile.images_per_second == 101.0

@@ -58,7 +58,7 @@ def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, widt
     assert max(map(len, text.splitlines())) <= width
     for name in ("tf_data", *(f"{key}={value}" for key, value in SETTINGS.items()), "← winner"):
         assert name in text
-    figures = ["1,234", "[1,200, 1,260]", "~420", "[400, 600]", "1.00", "0.34", "5%", "50%"]
+    figures = ["1,234", "[1,158, 1,310]", "~420", "[267, 812]", "1.00", "0.34", "5%", "50%"]
     for figure in [*figures, "2.34 GB", "failed"]:
         assert figure in text, figure
 
@@ -103,12 +103,49 @@ def test_a_short_table_names_the_columns_that_are_hidden(trial):
     )
 
 
-def test_a_single_block_has_a_dash_for_its_interval(trial):
-    summary = summarize([trial("tf_data", [1733]), trial("keras_pil", [1000])])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_too_few_blocks_have_a_dash_for_their_interval_and_no_tie(trial, blocks):
+    summary = summarize([trial("tf_data", [1733] * blocks), trial("keras_pil", [1000] * blocks)])
     text = rendered(summary_table(summary, 120), 120)
     assert "1,733 [–]" in text
     assert "0.58 [–]" in text
-    assert "[–]: a single block has no interval." in " ".join(notes(summary, 120))
+    assert "[–]: fewer than 3 blocks have no interval." in " ".join(notes(summary, 120))
+    assert "keras_pil  (cannot tell)" in text
+    assert "cannot tell: too few blocks for so many comparisons." in " ".join(notes(summary, 120))
+    assert (
+        "the fastest in these blocks; cannot tell whether it is faster than keras_pil"
+        in verdict(summary)
+    )
+
+
+def test_with_enough_blocks_the_winner_is_the_fastest(trial):
+    summary = summarize([trial("tf_data", [1733, 1734, 1735]), trial("keras_pil", [1000, 1, 1001])])
+    assert "cannot tell" in verdict(summary)
+    summary = summarize([trial("tf_data", [1733, 1734, 1735]), trial("keras_pil", [1000] * 3)])
+    assert "1,734 images/s, the fastest." in verdict(summary)
+    assert "tie)" not in rendered(summary_table(summary, 120), 120)
+
+
+def test_a_trial_without_rivals_is_not_called_the_fastest(trial):
+    summary = summarize([trial("tf_data", [1733] * 3), trial("keras_pil", [], error="crashed")])
+    assert "1,733 images/s, the only one that is ranked." in verdict(summary)
+
+
+def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
+    lucky = trial("tf_data", [1733] * 3 + [1600] * 3, chosen_before=3)
+    assert "Take tf_data: 1,600 images/s" in verdict(summarize([lucky, trial("turbo", [900] * 3)]))
+
+
+def test_a_utilization_above_100_percent_is_marked_unless_noise_explains_it(trial):
+    synthetic = trial("synthetic", [1000, 1010, 990])
+    surely = summarize([trial("tf_data", [1200, 1210, 1190]), synthetic])
+    assert "120%!" in rendered(summary_table(surely, 120), 120)
+    assert "AU marked !: faster than synthetic batches by more than noise" in " ".join(
+        notes(surely, 120)
+    )
+    by_noise = summarize([trial("tf_data", [1000, 1030, 1000]), synthetic])
+    assert "≥ 100 %" in rendered(summary_table(by_noise, 120), 120)
+    assert "AU marked" not in " ".join(notes(by_noise, 120))
 
 
 def test_errors_and_contradicting_meters_are_whole_notes(trial):
@@ -158,7 +195,7 @@ def test_no_cell_of_the_limits_is_cut(width):
     limits = MachineLimits(
         limits=[
             Limit(name=limit, images_per_second=interval(140_314), bytes_per_second=2.112e10),
-            Limit(name="memory_copy", images_per_second=Estimate(value=9e6, low=9e6, high=9e6)),
+            Limit(name="memory_copy", images_per_second=Estimate(value=9e6)),
         ],
         loaders=[
             LoaderShare(

@@ -119,7 +119,7 @@ def height(path) -> int:
 
 def test_the_plot_has_a_row_for_each_meter_with_readings(blocks, tmp_path):
     without = [block.model_copy(update={"host": None}) for block in blocks]
-    draw_timeline(without, tmp_path / "bare.png", "no meters")
+    draw_timeline(without, tmp_path / "bare.png", "no meters, pack=/a/$\\frac$")
     draw_timeline(blocks, tmp_path / "host.png", "the machine")
     with_gpu = [block.model_copy(update={"gpus": [THROTTLED]}) for block in blocks]
     draw_timeline(with_gpu, tmp_path / "gpu.png", "the machine and a GPU")

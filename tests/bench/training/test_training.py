@@ -64,7 +64,7 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
     assert "Take tf_data cache=decoded" in output
     summary = json.loads((bench_folder / "summary.json").read_text())
     assert [trial["loader"] for trial in summary["trials"]] == ["tf_data", "synthetic"]
-    assert summary["trials"][1]["accelerator_utilization"] == 1
+    assert summary["trials"][1]["accelerator_utilization"]["median"] == 1
     best = tomllib.loads((bench_folder / "best.toml").read_text())
     assert best["predicted"]["images_per_second"]["median"] > 0
 
@@ -104,8 +104,8 @@ def test_each_image_is_evaluated_once():
     assert unique == [([0, 1, 2], [0, 1, 2]), ([3, 4], [3, 4])]
 
 
-def best(**values) -> Best:
-    rate = Estimate(value=100, low=95, high=105)
+def best(low=95, high=105, **values) -> Best:
+    rate = Estimate(value=100, low=low, high=high)
     return Best(
         **{
             "loader": "tf_data",
@@ -117,14 +117,36 @@ def best(**values) -> Best:
     )
 
 
-def test_the_rate_check_is_met_if_the_intervals_touch():
-    result = check_rate(best(), [10, 94, 94, 96], Recipe(), FACTS)
+@pytest.mark.parametrize("speed", [0.98, 1.0, 1.2])
+def test_the_rate_check_is_met_if_the_ratio_is_surely_at_most_3_percent_below_1(speed):
+    rates = [speed * rate for rate in (10, 99.9, 100, 100.1, 100)]
+    result = check_rate(best(low=99.5, high=100.5), rates, Recipe(), FACTS)
     assert result.met is True
-    assert result.text.startswith("Rate check: met; predicted 100 [95, 105] images/s")
+    assert result.text.startswith("Rate check: met; predicted 100 [100, 100] images/s")
+
+
+def test_the_rate_check_cannot_tell_if_the_interval_of_the_ratio_contains_the_limit():
+    result = check_rate(best(), [10, 94, 94, 96], Recipe(), FACTS)
+    assert result.met is None
+    assert "cannot tell; predicted 100 [95, 105] images/s, achieved 94 [92, 98]" in result.text
+    assert "achieved ÷ predicted is 0.94 [0.89, 1.00]" in result.text
+
+
+@pytest.mark.parametrize(
+    ("values", "rates", "why"),
+    [
+        ({"low": None, "high": None}, [10, 80, 80.1, 80], "the bench had fewer than 3 blocks"),
+        ({}, [10, 80, 80], "fewer than 3 epochs after the first"),
+    ],
+)
+def test_the_rate_check_cannot_tell_without_intervals(values, rates, why):
+    result = check_rate(best(**values), rates, Recipe(), FACTS)
+    assert result.met is None
+    assert why in result.text
 
 
 def test_a_missed_rate_check_says_by_how_much():
-    missed = check_rate(best(), [10, 80, 80, 80], Recipe(), FACTS)
+    missed = check_rate(best(), [10, 80, 79, 81, 80], Recipe(), FACTS)
     assert missed.met is False
     assert missed.text.startswith("Rate check: missed by 20.0%")
 
@@ -143,6 +165,23 @@ def test_a_rate_that_cannot_be_compared_is_neither_met_nor_missed(values, rates,
     result = check_rate(best(**values), rates, recipe, FACTS)
     assert result.met is None
     assert why in result.text
+
+
+TUNED = Recipe(weights="imagenet", epochs=6, frozen_epochs=2)
+
+
+def test_only_epochs_of_the_timed_phase_are_compared():
+    tuned = best(recipe=TUNED.model_dump())
+    result = check_rate(tuned, [10, 300, 20, 119, 120, 121], TUNED, FACTS)
+    assert result.achieved.value == 120
+    assert result.met is True
+
+
+def test_a_bench_of_another_phase_is_not_compared():
+    head = TUNED.model_copy(update={"epochs": 3})
+    result = check_rate(best(recipe=head.model_dump()), [10, 99, 20, 100, 99, 101], TUNED, FACTS)
+    assert result.met is None
+    assert "another phase of the training" in result.text
 
 
 def test_dropped_images_are_appended_and_read_back(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from feedbench.bench.consumers.base import Drain
+from feedbench.bench.trials import block
 from feedbench.bench.trials.block import MIN_STEPS, timed_block
 from feedbench.loaders import Batch, BatchSpec, open_loader, scan
 
@@ -34,9 +35,9 @@ def batches(sizes: Iterator[int]) -> Iterator[Batch]:
 def test_a_block_counts_exactly_the_images_that_the_consumer_took():
     consumer = Counting()
     sizes = iter([7, 3, 5, 11] * 100_000)
-    block = timed_block(batches(sizes), consumer, 0.05)
-    assert block.images == consumer.images
-    assert len(block.wait_s) == len(block.step_s) == consumer.calls.count("step")
+    timed = timed_block(batches(sizes), consumer, 0.05)
+    assert timed.images == consumer.images
+    assert len(timed.wait_s) == len(timed.step_s) == consumer.calls.count("step")
 
 
 def test_a_block_begins_and_ends_with_an_idle_device():
@@ -47,8 +48,18 @@ def test_a_block_begins_and_ends_with_an_idle_device():
 
 
 def test_a_short_block_still_has_the_minimum_number_of_steps():
-    block = timed_block(batches(iter([4] * MIN_STEPS)), Drain(), 0.0)
-    assert block.images == 4 * MIN_STEPS
+    timed = timed_block(batches(iter([4] * MIN_STEPS)), Drain(), 0.0)
+    assert timed.images == 4 * MIN_STEPS
+
+
+def test_a_block_has_the_steps_that_were_asked_for_unless_it_is_long_already(monkeypatch):
+    def steps(**options):
+        return len(timed_block(batches(iter([1] * 100)), Drain(), 0.0, **options).step_s)
+
+    assert steps(min_steps=20) == 20
+    monkeypatch.setattr(block, "LONG_S", 0.0)
+    assert steps(min_steps=20) == MIN_STEPS
+    assert steps(min_steps=1) == 1
 
 
 def test_waits_and_steps_fill_the_block():
@@ -61,10 +72,10 @@ def test_waits_and_steps_fill_the_block():
             time.sleep(0.02)
             yield batch
 
-    block = timed_block(slow(), Slow(), 0.3)
-    assert min(block.wait_s) >= 0.02
-    assert min(block.step_s) >= 0.01
-    assert sum(block.wait_s) + sum(block.step_s) == pytest.approx(block.seconds, rel=0.05)
+    timed = timed_block(slow(), Slow(), 0.3)
+    assert min(timed.wait_s) >= 0.02
+    assert min(timed.step_s) >= 0.01
+    assert sum(timed.wait_s) + sum(timed.step_s) == pytest.approx(timed.seconds, rel=0.05)
 
 
 def test_the_end_of_an_iterator_is_never_timed():
@@ -79,9 +90,9 @@ def test_the_end_of_an_iterator_is_never_timed():
             time.sleep(3)
 
     stream = stalling()
-    block = timed_block(stream, Drain(), 0.0)
+    timed = timed_block(stream, Drain(), 0.0)
     assert not ended
-    assert block.seconds < 1
+    assert timed.seconds < 1
 
 
 def test_a_stream_continues_after_its_block(tiny_photos):

@@ -3,15 +3,17 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial, read_trials
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.run import TrialEvent, run
+from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, TrialEvent, run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 
@@ -37,7 +39,7 @@ def becomes_stopped(process: psutil.Process) -> bool:
     return process.status() == psutil.STATUS_STOPPED
 
 
-def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None) -> list[Trial]:
+def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None, choose=None) -> list[Trial]:
     pids = set()
 
     def record_pid(event: TrialEvent) -> None:
@@ -45,7 +47,7 @@ def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None) -> list[
             pids.add(event.pid)
         on_event(event)
 
-    trials = run(plan, manifest, folder, record_pid)
+    trials = run(plan, manifest, folder, record_pid, choose=choose)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert read_trials(folder) == trials
     return trials
@@ -66,6 +68,23 @@ def test_blocks_interleave_and_processes_are_stopped_between_them(manifest, tmp_
     assert all(len(names) == 2 for names in rounds)
     assert stopped == [True] * 8
     assert all(trial.warm_ups[0].images >= 8 for trial in trials)
+
+
+def test_the_trial_that_is_chosen_is_timed_again_alone(manifest, tmp_path):
+    seen, events = [], []
+
+    def choose(trials: list[Trial]) -> int:
+        seen.extend(len(trial.blocks) for trial in trials)
+        return 1
+
+    choices = (SYNTHETIC, Choice(loader="synthetic", settings={"output": "float32"}))
+    trials = run_plan(plan(*choices), manifest, tmp_path, events.append, choose)
+    assert seen == [2, 2]
+    assert [len(trial.blocks) for trial in trials] == [2, 4]
+    assert [trial.chosen_before for trial in trials] == [None, 2]
+    assert [block.round for block in trials[1].blocks] == [0, 1, 2, 3]
+    assert len(trials[1].warm_ups) == 1
+    assert (events[-1].done, events[-1].blocks) == (6, 6)
 
 
 def test_a_killed_trial_is_recorded_and_the_others_continue(manifest, tmp_path):
@@ -103,6 +122,26 @@ def test_the_time_limit_is_one_of_each_block_and_not_of_their_sum(manifest, tmp_
     assert limits == [60, 60, 60]
 
 
+def test_a_warm_up_that_is_not_over_by_the_deadline_is_no_failure(manifest, tmp_path):
+    endless = replace(plan(), timing=Timing(warm_up_seconds=10_000))
+    manifest.write(tmp_path / MANIFEST)
+    bench = Bench(endless, manifest, tmp_path, lambda event: None)
+    index = bench.add(SYNTHETIC)
+    bench.deadline = time.monotonic() + 1
+    try:
+        with pytest.raises(DeadlinePassed):
+            bench.time_block(index, 0)
+    finally:
+        bench.close()
+    assert (bench.trials[index].error, bench.trials[index].blocks) == (None, [])
+
+
+def test_a_block_has_as_many_steps_as_the_plan_asks_for(manifest, tmp_path):
+    timing = Timing(blocks=1, block_seconds=0.001, block_steps=30, warm_up_seconds=0.1)
+    (trial,) = run_plan(replace(plan(SYNTHETIC), timing=timing), manifest, tmp_path)
+    assert len(trial.blocks[0].step_s) >= 30
+
+
 def test_a_trial_that_needs_too_much_memory_is_recorded_as_out_of_memory(manifest, tmp_path):
     huge = plan(SYNTHETIC, batch_size=100_000, image_size=10_000)
     (trial,) = run_plan(huge, manifest, tmp_path)
@@ -135,6 +174,65 @@ def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
     trials = run_plan(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
     assert [len(trial.blocks) for trial in trials] == [3, 3]
     assert sum(len(trial.warm_ups) for trial in trials) > 2
+
+
+def test_a_trial_that_runs_out_of_memory_has_a_second_try_alone(manifest, tmp_path, monkeypatch):
+    ask, alive, tries = Child.ask, [], []
+
+    def refuse_once(child, *arguments):
+        tries.append([psutil.pid_exists(pid) for pid in alive])
+        alive.append(child.pid)
+        if len(tries) == 2:
+            child.kill()
+            raise TrialError("ResourceExhaustedError: CUDA_ERROR_OUT_OF_MEMORY")
+        return ask(child, *arguments)
+
+    monkeypatch.setattr(Child, "ask", refuse_once)
+    other = Choice(loader="synthetic", settings={"output": "float32"})
+    trials = run_plan(plan(SYNTHETIC, other, blocks=1), manifest, tmp_path)
+    assert [(trial.error, len(trial.blocks)) for trial in trials] == [(None, 1), (None, 1)]
+    assert tries == [[], [True], [False, False]]
+
+
+def test_a_trial_that_runs_out_of_memory_alone_is_recorded(manifest, tmp_path, monkeypatch):
+    def refuse(child, *arguments):
+        child.kill()
+        raise TrialError("out of memory: 1 TB")
+
+    monkeypatch.setattr(Child, "ask", refuse)
+    (trial,) = run_plan(plan(SYNTHETIC), manifest, tmp_path)
+    assert (trial.error, trial.blocks) == ("out of memory: 1 TB", [])
+
+
+def test_a_process_is_ended_when_the_gpu_has_no_room_for_another(manifest, tmp_path, monkeypatch):
+    """Each trial holds 40 of 100 bytes, as measured from before its start to after its warm-up."""
+    held = set()
+
+    class OnGpu(Child):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            held.add(self.pid)
+
+        def kill(self):
+            held.discard(self.pid)
+            super().kill()
+
+    monkeypatch.setattr("feedbench.bench.trials.timer.Child", OnGpu)
+    monkeypatch.setattr(
+        "feedbench.bench.trials.run.free_gpu_memory", lambda gpus: 100 - 40 * len(held)
+    )
+    beside = []
+
+    def observe(event: TrialEvent) -> None:
+        if event.kind == "block":
+            beside.append(len(held))
+
+    other = Choice(loader="synthetic", settings={"output": "float32"})
+    trials = run_plan(
+        plan(SYNTHETIC, other, Choice(loader="turbo"), blocks=1), manifest, tmp_path, observe
+    )
+    assert [len(trial.blocks) for trial in trials] == [1, 1, 1]
+    assert beside == [1, 2, 2]  # room for a second, with some to spare, but not for a third
 
 
 def test_a_second_ctrl_c_while_processes_end_loses_no_block(manifest, tmp_path, monkeypatch):
