@@ -28,7 +28,8 @@ seeds = {seeds}
 image_size = 32
 batch_size = 8
 [recipe]
-alpha = 0.35
+network = "MobileNet"
+alpha = 0.25
 epochs = 2
 [grid]
 {grid}

@@ -27,7 +27,8 @@ def call(monkeypatch, *arguments) -> int:
     return ended.value.code or 0
 
 
-OPTIONS = ["--batch-size", "8", "--image-size", "32", "--alpha", "0.35", "--no-flip"]
+OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-flip"]
+NETWORK = "network = 'MobileNet'\nalpha = 0.25\n"
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,22 @@ def runs(tmp_path_factory, tiny_photos):
     """Folders of a training from scratch, and of a fine-tuning of its model in two phases."""
     folder, patch = tmp_path_factory.mktemp("runs"), pytest.MonkeyPatch()
     scratch, tuned = folder / "scratch", folder / "tuned"
-    recipe = folder / "tune.toml"
+    recipe, first = folder / "tune.toml", folder / "scratch.toml"
+    first.write_text(NETWORK)
     recipe.write_text(
-        "epochs = 2\nfrozen_epochs = 1\nfine_tune_layers = 30\nalpha = 0.35\n"
+        f"{NETWORK}epochs = 2\nfrozen_epochs = 1\nfine_tune_layers = 30\n"
         f"weights = '{scratch / 'model.keras'}'\n"
     )
-    from_scratch = ["--epochs", 3, "--base-learning-rate", 0.4, "--profile", "2-3"]
+    from_scratch = [
+        "--recipe",
+        first,
+        "--epochs",
+        3,
+        "--base-learning-rate",
+        0.4,
+        "--profile",
+        "2-3",
+    ]
     assert call(patch, "train", tiny_photos, *OPTIONS, *from_scratch, "--out", scratch) == 0
     assert call(patch, "train", tiny_photos, *OPTIONS, "--recipe", recipe, "--out", tuned) == 0
     patch.undo()

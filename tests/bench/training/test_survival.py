@@ -29,7 +29,8 @@ CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--bal
 OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard", *CHANGES]
 EPOCHS, STEPS = 12, 72
 RECIPE = """
-alpha = 0.35
+network = "MobileNet"
+alpha = 0.25
 epochs = 12
 base_learning_rate = 0.1
 weight_decay = 0.0001

@@ -37,7 +37,15 @@ def feedbench(*arguments) -> str:
     return done.stdout
 
 
-def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
+@pytest.fixture
+def small_recipe(tmp_path):
+    """A recipe file of the network that is built and traced fastest."""
+    path = tmp_path / "small.toml"
+    path.write_text('network = "MobileNet"\nalpha = 0.25\n')
+    return path
+
+
+def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path, small_recipe):
     bench_folder, train_folder = tmp_path / "bench", tmp_path / "train"
     output = feedbench(
         "bench",
@@ -52,8 +60,8 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
         0.5,
         "--warm-up-seconds",
         0.5,
-        "--alpha",
-        0.35,
+        "--recipe",
+        small_recipe,
         "--image-size",
         32,
         "--batch-size",
@@ -82,12 +90,14 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path):
     assert tomllib.loads((train_folder / "recipe.toml").read_text()) == result["recipe"]
 
 
-def test_unreadable_validation_and_test_files_are_skipped_and_listed(tiny_photos, tmp_path):
+def test_unreadable_validation_and_test_files_are_skipped_and_listed(
+    tiny_photos, tmp_path, small_recipe
+):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     broken = [photos / split / "circle" / "1.jpg" for split in ("validation", "test")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:200])
-    options = ["--alpha", 0.35, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
+    options = ["--recipe", small_recipe, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
     skip = ["--on-error", "skip", "--error-budget", 0.2, "--out", tmp_path / "run"]
     output = feedbench("train", photos, "--loader", "tf_data", *options, *skip)
     result = json.loads((tmp_path / "run" / "training.json").read_text())
