@@ -121,6 +121,8 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["train", "{photos}", "--set", "keras_pil.workers=2"], "keras_pil"),
         (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
+        (["bench", "{photos}", "--json", "{photos}"], "cannot be written"),
+        (["bench", "{photos}", "--json", "/dev/null/a.json"], "--json /dev/null/a.json: "),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],

@@ -148,10 +148,15 @@ def test_a_wrong_recipe_names_its_file_and_the_field_that_was_meant(tmp_path):
         recipe_of({}, file, given())
 
 
+def test_a_loader_that_is_given_twice_is_refused():
+    with pytest.raises(PlanError, match="--loader turbo: turbo is given twice"):
+        chosen_loaders(["turbo", "tf_data", "turbo"])
+
+
 def test_a_loader_is_a_name_a_best_toml_or_its_folder(tmp_path):
     path = tmp_path / "best.toml"
     path.write_text(BEST)
-    named = chosen_loaders(["tf_data", str(path), str(tmp_path)])
+    named = [*chosen_loaders(["tf_data", str(path)]), *chosen_loaders([str(tmp_path)])]
     settings = {"cache": "decoded", "prefetch": 3}
     turbo = Choice(loader="turbo", settings=settings)
     assert named == [Choice(loader="tf_data"), turbo, turbo]
