@@ -11,7 +11,8 @@
 #    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
 #    traffic, clocks and multiprocessors in use.
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries.
-#    `chosen_before` marks the blocks of the winner that were timed after it had won.
+#    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
+#    `pixels` is null if the pixels could not be compared.
 
 from __future__ import annotations
 
@@ -149,8 +150,13 @@ class SamePixels(Record):
     reference: str
     tolerance: float
     worst_mean: float
-    within: bool
+    within: bool | None = Field(description="None if the pixels could not be compared")
     allowed: bool = Field(description="whether the trial is ranked even beyond the tolerance")
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the trial may be ranked."""
+        return bool(self.within) or self.allowed
 
 
 class Conditions(Record):

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.augment.host import augment_to_range
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
+from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
@@ -165,13 +166,18 @@ def _add_all(failed: list[ImageError], faults: Faults) -> None:
         faults.add(fault)
 
 
+def _workers(cores: int) -> tuple[int, ...]:
+    """Return the numbers worth trying; a single thread would be none by another name."""
+    return (0, *(count for count in thread_counts(cores) if count > 1))
+
+
 LOADER = Loader(
     name="keras_pil",
     summary="Keras' load_img on Pillow, one image after the other: the textbook path",
     settings=KerasPil,
     open=open_stream,
     readable_by=("pillow",),
-    space={"workers": (0, 2, 4, 8), "max_queue_size": (10, 2)},
+    space={"workers": _workers, "max_queue_size": (10, 2)},
     suites={
         "quick": ({},),
         "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),

@@ -13,7 +13,7 @@ from feedbench.loaders.images.libjpeg_turbo import Decode
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.pack import Pack, check_spec, read_about
 from feedbench.loaders.pack.source import source_of
-from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded
+from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded, num_threads
 from feedbench.loaders.stages.packed import pack_stages
 from feedbench.loaders.stages.stage import Stages
 
@@ -79,7 +79,7 @@ LOADER = Loader(
     readable_by=(),
     space={
         "decode": ("full", "scaled"),
-        "num_threads": (None, 1, 2, 4, 8),
+        "num_threads": num_threads,
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },

@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, Stream
+from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.file_table import FileTable
 from feedbench.loaders.images.library_call import decode_image
 from feedbench.loaders.images.tensorflow import Decoding, augment, resizer, to_bytes, to_range
@@ -322,9 +323,9 @@ LOADER = Loader(
     space={
         "cache": ("none", "decoded", "encoded", "disk"),
         "decode": ("image", "jpeg", "scaled"),
-        "num_parallel_calls": ("autotune", 1, 2, 4, 8),
+        "num_parallel_calls": lambda cores: ("autotune", *thread_counts(cores)),
         "prefetch": ("autotune", 0, 2, 8),
-        "private_threads": (None, 2),
+        "private_threads": lambda cores: (None, cores),
         "deterministic": (True, False),
         "output": ("uint8", "float32"),
     },

@@ -17,7 +17,7 @@ from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.pack import Pack, arrays_of, is_whole, pack_folder
 from feedbench.loaders.pack.source import Arrays
 from feedbench.loaders.pack.writer import PackWriter
-from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded
+from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded, num_threads
 from feedbench.loaders.stages.packed import array_stages
 from feedbench.loaders.stages.pool import gathering_stages, live_stages
 from feedbench.loaders.stages.stage import Stages
@@ -100,7 +100,7 @@ LOADER = Loader(
     space={
         "cache": ("none", "decoded"),
         "decode": ("full", "scaled"),
-        "num_threads": (None, 1, 2, 4, 8),
+        "num_threads": num_threads,
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
 
+PIXELS = "pixels.json"
+
 
 def measure(
     plan: Plan,
@@ -107,17 +109,30 @@ def _write_best(
 
 
 def compare_pixels(
-    choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
+    choices: list[Choice],
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    terminal: Console,
+    limit_s: float | None = None,
 ) -> PixelComparison | None:
     """Compare the loaders' pixels on a subset of the images before they are timed.
 
+    Images that cannot be read are left out, since they must not keep the others from being
+    compared.
+
+    Args:
+        limit_s: time limit in seconds; by default that of a block.
+
     Returns:
-        None if fewer than two loaders read images, the check is off, or it failed.
+        None if fewer than two loaders read images or the check is off; if it failed, a result in
+        which no loader was compared.
     """
     from feedbench.bench.errors import TrialError
     from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.messages import PixelJob
+    from feedbench.bench.pixels.result import not_compared
     from feedbench.bench.pixels.table import verdict
     from feedbench.bench.trials.internal_loaders import is_choice
     from feedbench.bench.trials.run import MANIFEST
@@ -134,13 +149,14 @@ def compare_pixels(
             spec=plan.spec,
             images=plan.pixels.images,
             tolerance=plan.pixels.tolerance,
-            on_error=plan.failures.on_error,
+            on_error="skip",
         )
-        comparison = check_pixels(job, folder / "pixels.log", limit_s=plan.timing.time_limit)
+        limit_s = plan.timing.time_limit if limit_s is None else limit_s
+        comparison = check_pixels(job, folder / "pixels.log", limit_s=limit_s)
     except TrialError as error:
         terminal.print(f"Pixels were not compared: {error}", style="red")
-        return None
-    write_json(folder / "pixels.json", comparison.model_dump())
+        return not_compared(choices, plan.pixels.tolerance, str(error))
+    write_json(folder / PIXELS, comparison.model_dump())
     terminal.print(verdict(comparison))
     return comparison
 

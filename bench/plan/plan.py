@@ -64,6 +64,9 @@ class Timing(_Model):
         description="Timed blocks per trial. Fewer than 3 give no intervals and no comparison.",
     )
     block_seconds: PositiveFloat = Field(4.0, description="Minimum block duration in seconds.")
+    block_steps: PositiveInt = Field(
+        3, description="Minimum number of steps per block, unless they take longer than 8 s."
+    )
     warm_up_seconds: PositiveFloat = Field(
         5.0, description="Minimum warm-up in seconds; filling a cache may take longer."
     )

@@ -117,7 +117,8 @@ def _print_event(console: Console, event: TrialEvent) -> None:
         text = f"{event.choice}: {event.rate:,.0f} images/s"
     elif event.reason:
         text += f": {event.reason}"
-    console.print(f"[{event.done}/{event.blocks}] {text}")
+    count = str(event.done) if event.blocks is None else f"{event.done}/{event.blocks}"
+    console.print(f"[{count}] {text}")
 
 
 _ACTIVITIES = {
