@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from feedbench.loaders.errors import printable
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import ALPHA_FORMATS
 from feedbench.loaders.images.pillow import (
     UPRIGHT,
-    known_range,
-    orientation,
+    flattened,
+    loaded,
     reason,
     tensorflow_message,
 )
@@ -30,6 +32,12 @@ Facts = dict[str, Any]
 REFUSED = "refused: "  # begins the reason of files that were not decoded because of a limit
 MESSAGE_BYTES = 200_000  # of sixteen paths or reasons at their longest
 _MAX_REASON = 300  # characters
+_BACKGROUND = (255, 255, 255)  # of transparent images; any will do
+_LARGEST = {
+    field.name: 2 ** (field.type.bit_width - 1) - 1
+    for field in AUDIT
+    if pa.types.is_integer(field.type)
+}
 _MAX_BYTES_PER_PIXEL = 8  # 16 bits of four channels, uncompressed
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -57,6 +65,14 @@ class ProbeLimits:
 
 def probe(path: bytes, limits: ProbeLimits) -> Facts:
     """All columns of `AUDIT` for one file, with the reason if it cannot be decoded."""
+    facts = _probed(path, limits)
+    for name, largest in _LARGEST.items():  # a damaged header may say any number
+        if facts[name] is not None:
+            facts[name] = min(facts[name], largest)
+    return facts
+
+
+def _probed(path: bytes, limits: ProbeLimits) -> Facts:
     facts: Facts = dict.fromkeys(AUDIT.names)
     try:
         status = os.stat(path)
@@ -110,8 +126,12 @@ def _decode_by_pillow(data: bytes, facts: Facts, limits: ProbeLimits) -> None:
             if refused:
                 _failed(facts, refused)
                 return
-            image.load()
-            known_range(image)
+            # In the loaders' order: asking for anything else first may load the pixels, and hide
+            # the error if that fails.
+            facts["orientation"] = loaded(image)
+            facts["alpha"] = bool(image.has_transparency_data)
+            flattened(image, _BACKGROUND)
+            facts["frames"] = _value_or(1, lambda: getattr(image, "n_frames", 1))
     except Exception as error:  # each of Pillow's formats fails in its own ways
         facts["format"] = facts["format"] or _magic(data)
         facts["pillow"] = _line(reason(error))
@@ -128,9 +148,9 @@ def _header(image: Image, data: bytes) -> Facts:
         "height": image.height,
         "mode": image.mode,
         "bits": _value_or(8, lambda: _bits(image, data)),
-        "alpha": bool(_value_or(False, lambda: image.has_transparency_data)),
-        "orientation": orientation(image),
-        "frames": _value_or(1, lambda: getattr(image, "n_frames", 1)),
+        "alpha": False,
+        "orientation": UPRIGHT,
+        "frames": 1,
     }
 
 
