@@ -53,6 +53,4 @@ def calibrate(
         f"{profile.device}: {rate:,.0f} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "
         f"Saved as {name} in {path}.",
-        highlight=False,
-        markup=False,
     )

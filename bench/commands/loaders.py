@@ -11,12 +11,13 @@ from feedbench.loaders import LOADERS, allowed
 def loaders(json: Json = None) -> None:
     """Set them by --set LOADER.NAME=VALUE."""
     from rich.table import Table
+    from rich.text import Text
 
     from feedbench.bench.files import write_json
 
     terminal = console()
     for loader in LOADERS.values():
-        terminal.print(f"[bold]{loader.name}[/]: {loader.summary}", highlight=False)
+        terminal.print(Text.assemble((loader.name, "bold"), f": {loader.summary}"))
         fields = loader.settings.model_fields
         if fields:
             table = Table("setting", "allowed", "default", "what it does", box=None, padding=(0, 2))

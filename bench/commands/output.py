@@ -44,11 +44,11 @@ def console(*, to_errors: bool = False) -> Console:
     Args:
         to_errors: write to standard error instead, since standard output is data for a program.
     """
-    from rich.console import Console
+    from feedbench.bench.report.terminal import Terminal
 
     if (sys.stderr if to_errors else sys.stdout).isatty():
-        return Console(stderr=to_errors)
-    return Console(stderr=to_errors, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
+        return Terminal(stderr=to_errors)
+    return Terminal(stderr=to_errors, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
 
 
 @contextmanager

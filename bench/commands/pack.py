@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -126,6 +127,6 @@ def _print_complete(out: Path, packing: Packing, terminal: Console) -> None:
     size = sum(file.stat().st_size for file in out.iterdir())
     terminal.print(
         f"Complete: {len(packing.manifest):,} images, {size / 1e9:.2f} GB in {out}. "
-        f"Use it with --loader packed --set packed.pack={out}",
+        f"Use it with --loader packed --set {quote(f'packed.pack={out}')}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -34,26 +34,22 @@ def quickstart(
 
     folder = result_folder(out, "quickstart")
     terminal, photos = console(), folder / "photos"
-    terminal.print("[bold]1. Generate photos[/]")
+    terminal.print("1. Generate photos", style="bold")
     generate_photos(photos, images=images)
     manifest = scan_source(photos)
     train_rows = manifest.only("train")
-    terminal.print(
-        "[bold]2. Which loader feeds the trainer fastest?[/] The network and the images are small, "
-        "so that two cores are enough."
-    )
+    terminal.print("2. Which loader feeds the trainer fastest?", style="bold")
+    terminal.print("The network and the images are small, so that two cores are enough.")
     best = _bench(train_rows, new_folder(folder / "bench"), str(photos))
-    terminal.print("[bold]3. Where does the time go?[/]")
+    terminal.print("3. Where does the time go?", style="bold")
     _diagnose(best, train_rows, new_folder(folder / "diagnosis"))
     number = 4
     if not find_gpus():
-        terminal.print(
-            f"[bold]4. And on an {EMULATED.upper()}?[/] Emulated from its published training rate; "
-            "no GPU is used."
-        )
+        terminal.print(f"4. And on an {EMULATED.upper()}?", style="bold")
+        terminal.print("Emulated from its published training rate; no GPU is used.")
         _bench_emulated(train_rows, new_folder(folder / EMULATED), str(photos))
         number = 5
-    terminal.print(f"[bold]{number}. Train with the winner[/]")
+    terminal.print(f"{number}. Train with the winner", style="bold")
     recipe = Recipe.model_validate(best.recipe)
     run_training(best, recipe, manifest, new_folder(folder / "training"), None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,23 +46,26 @@ def measure(
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
     from feedbench.bench.record import read_trials
+    from feedbench.bench.signals import interrupts_deferred
 
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)
     interrupted = _run(plan, manifest, folder, left_out, terminal)
-    trials = read_trials(folder)
-    summary = summarize(trials)
-    for path in filter(None, (folder / "summary.json", json)):
-        write_json(path, summary.model_dump())
-    best = _write_best(plan, summary, folder, facts)
+    with interrupts_deferred():
+        trials = read_trials(folder)
+        summary = summarize(trials)
+        for path in filter(None, (folder / "summary.json", json)):
+            write_json(path, summary.model_dump())
+        best = _write_best(plan, summary, folder, facts)
     show_summary(terminal, trials, summary)
-    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    terminal.print(f"Records: {folder}", soft_wrap=True)
     if interrupted:
-        timed = sum(trial.blocks for trial in summary.trials)
-        raise InterruptedRun(f"interrupted; {timed} blocks were timed and are in {folder}")
+        timed = sum(len(trial.blocks) for trial in trials)
+        raise InterruptedRun(f"interrupted; timed blocks: {timed}, saved in {folder}")
     if best is None:
         raise typer.Exit(NOTHING_DONE)
-    terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
+    command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
+    terminal.print(f"Next: {command}", soft_wrap=True)
     return best
 
 
@@ -135,10 +139,10 @@ def compare_pixels(
         )
         comparison = check_pixels(job, folder / "pixels.log", limit_s=plan.timing.time_limit)
     except TrialError as error:
-        terminal.print(f"Pixels were not compared: {error}", style="red", highlight=False)
+        terminal.print(f"Pixels were not compared: {error}", style="red")
         return None
     write_json(folder / "pixels.json", comparison.model_dump())
-    terminal.print(verdict(comparison), highlight=False)
+    terminal.print(verdict(comparison))
     return comparison
 
 
@@ -147,10 +151,10 @@ def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> No
     from feedbench.bench.analysis.augment_costs import augment_costs
     from feedbench.bench.report.summary_text import headline
 
-    terminal.print(headline(trials), highlight=False)
+    terminal.print(headline(trials))
     print_table(terminal, summary)
     for cost in augment_costs(trials):
-        terminal.print(str(cost), highlight=False, markup=False, soft_wrap=True)
+        terminal.print(str(cost), soft_wrap=True)
     print_verdict(terminal, summary)
 
 
@@ -160,11 +164,11 @@ def print_table(terminal: Console, summary: Summary) -> None:
 
     terminal.print(summary_table(summary, terminal.width))
     for text in notes(summary, terminal.width):
-        terminal.print(text, highlight=False, markup=False)
+        terminal.print(text)
 
 
 def print_verdict(terminal: Console, summary: Summary) -> None:
     """Print which loader to use."""
     from feedbench.bench.report.summary_text import verdict
 
-    terminal.print(verdict(summary), style="bold", highlight=False, markup=False)
+    terminal.print(verdict(summary), style="bold")

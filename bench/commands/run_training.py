@@ -104,16 +104,18 @@ def _print_notes(
 
 @contextmanager
 def _callbacks(terminal: Console, epochs: int, images: int, folder: Path) -> Iterator[Callbacks]:
-    """Yield callbacks that print progress and stop on SIGTERM; the libraries write to a log.
+    """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
+
+    What the libraries print goes to a log.
 
     Args:
         images: images in an epoch.
     """
-    from feedbench.bench.signals import stop_on_sigterm
+    from feedbench.bench.signals import stop_on_termination
     from feedbench.bench.training.progress import train_progress
 
     with (
-        stop_on_sigterm() as should_stop,
+        stop_on_termination() as should_stop,
         train_progress(terminal, images * epochs, epochs, should_stop) as callbacks,
         redirect_library_output(folder / "train.log"),
     ):

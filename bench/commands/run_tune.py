@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -64,12 +65,14 @@ def run_tune(
     if interrupted:
         so_far = "the best so far" if best else "what was measured"
         raise InterruptedRun(
-            f"interrupted; {so_far} is in {folder}; to resume: feedbench tune {data} --resume "
-            f"{folder} with the same options"
+            f"interrupted; {so_far} is in {folder}; to resume: "
+            f"{shlex.join(['feedbench', 'tune', data, '--resume', str(folder)])} with the same "
+            "options"
         )
     if best is None:
         raise typer.Exit(NOTHING_DONE)
-    terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
+    command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
+    terminal.print(f"Next: {command}", soft_wrap=True)
 
 
 def _search(

@@ -197,8 +197,8 @@ def _pixels(terminal: Console, path: Path) -> Result:
     record = read_model(path, PixelComparison, "pixel check")
     terminal.print(table(record))
     for line in worst_images(record):
-        terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    terminal.print(verdict(record), style="bold", highlight=False)
+        terminal.print(line, soft_wrap=True)
+    terminal.print(verdict(record), style="bold")
     return Result(record.model_dump(), True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,7 +51,7 @@ def study(
     except KeyboardInterrupt:
         raise InterruptedRun(
             "interrupted; finished trainings are saved; to resume: "
-            f"feedbench study --resume {folder}"
+            f"feedbench study --resume {quote(str(folder))}"
         ) from None
     report = make_report(folder, runs)
     for path in filter(None, (folder / "study.json", json)):

@@ -64,7 +64,9 @@ class Timing(_Model):
     warm_up_seconds: PositiveFloat = Field(
         5.0, description="Minimum warm-up in seconds; filling a cache may take longer."
     )
-    time_limit: PositiveFloat = Field(900.0, description="Time limit per trial in seconds.")
+    time_limit: PositiveFloat = Field(
+        900.0, description="Time limit of a warm-up and of each block in seconds."
+    )
     seed: int = Field(0, ge=0, description="Seed of the order in which blocks are interleaved.")
     cache_state: CacheState | None = Field(
         None,

@@ -24,7 +24,7 @@ _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
 def progress_bar(console: Console, *columns: TextColumn) -> Progress:
     """Return a progress bar with counts, elapsed time and remaining time."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         *columns,
@@ -42,7 +42,7 @@ def bench_progress(console: Console) -> Iterator[OnEvent]:
     if not console.is_terminal:
         yield lambda event: _print_event(console, event)
         return
-    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}", markup=False)) as progress:
         task = progress.add_task("starting", total=None, rate="")
         yield lambda event: _update_bar(progress, task, event)
 
@@ -70,7 +70,7 @@ def _print_tenths(console: Console, description: str, total: int) -> Callable[[i
         nonlocal done
         previous, done = done, done + count
         if previous * 10 // total != done * 10 // total:
-            console.print(f"{description}: {done} of {total}", highlight=False)
+            console.print(f"{description}: {done} of {total}")
 
     return advance
 
@@ -84,7 +84,7 @@ def scan_progress(console: Console) -> Iterator[Callable[[int], Callable[[int], 
     if not console.is_terminal:
         yield lambda total: _print_tenths(console, "files read", total)
         return
-    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}", markup=False)) as progress:
 
         def start(total: int) -> Callable[[int], None]:
             task = progress.add_task("reading files", total=total, rate="")
@@ -106,7 +106,7 @@ def _update_bar(progress: Progress, task: TaskID, event: TrialEvent) -> None:
         task, description=_activity(event), completed=event.done, total=event.blocks, rate=rate
     )
     if event.kind == "failed":
-        progress.console.print(f"{event.choice}: {event.reason}", style="red", highlight=False)
+        progress.console.print(f"{event.choice}: {event.reason}", style="red")
 
 
 def _print_event(console: Console, event: TrialEvent) -> None:
@@ -117,7 +117,7 @@ def _print_event(console: Console, event: TrialEvent) -> None:
         text = f"{event.choice}: {event.rate:,.0f} images/s"
     elif event.reason:
         text += f": {event.reason}"
-    console.print(f"[{event.done}/{event.blocks}] {text}", highlight=False, markup=False)
+    console.print(f"[{event.done}/{event.blocks}] {text}")
 
 
 _ACTIVITIES = {

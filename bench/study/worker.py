@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedbench.bench.signals import stop_on_sigterm
+from feedbench.bench.signals import stop_on_termination
 from feedbench.bench.study.messages import EpochDone, TrainingDone, TrainingJob, TrainingStopped
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.options import TrainingOptions
@@ -14,7 +14,7 @@ from feedbench.trainer import TrainingStopped as StoppedByRequest
 
 def train_one(job: TrainingJob, channel: Channel) -> None:
     """Train, and answer with a message for each epoch and one at the end."""
-    with stop_on_sigterm() as should_stop:
+    with stop_on_termination() as should_stop:
         try:
             result = train(
                 job.best,

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
 
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
-from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
 from feedbench.bench.meters.process import available_memory
 from feedbench.bench.plan.plan import Choice, Plan
@@ -21,14 +19,13 @@ from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, pr
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
-    TRIAL_WORKER,
-    BlockDone,
     BlockRequest,
     Message,
     TrialJob,
     WarmUpDone,
     WarmUpProgress,
 )
+from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Augment, BatchSpec, Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"
@@ -74,7 +71,7 @@ def run(
 ) -> list[Trial]:
     """Measure every trial of the plan and return their records.
 
-    The records are written to the folder after each round, and after Ctrl-C.
+    The records are written to the folder after each block.
 
     Args:
         plan: what to measure.
@@ -96,7 +93,7 @@ def run(
         for round_index in range(plan.timing.blocks):
             for index in _shuffled(plan, round_index):
                 bench.time_block(index, round_index)
-            write_trials(folder, bench.trials)
+                write_trials(folder, bench.trials)
     finally:
         # First the record: closing may take seconds, in which a second Ctrl-C may come.
         write_trials(folder, bench.trials)
@@ -135,8 +132,8 @@ class Bench:
         self._folder = folder
         self._on_event = on_event
         self._gpus = find_gpus()
+        self._timer = Timer(manifest, self._gpus)
         self._live: dict[int, Child] = {}
-        self._spent_s: list[float] = []
         self.conditions: Conditions = conditions(manifest)
         self.choices: list[Choice] = []
         self.trials: list[Trial] = []
@@ -147,7 +144,6 @@ class Bench:
         """Add a trial and return its index."""
         self.choices.append(choice)
         self.trials.append(self._new_trial(choice))
-        self._spent_s.append(0.0)
         return len(self.trials) - 1
 
     def end(self, index: int) -> None:
@@ -159,7 +155,6 @@ class Bench:
         """Time one block of a trial, starting its process if necessary; record a failure."""
         if self.trials[index].error is not None:
             return
-        begin = monotonic()
         try:
             child = self._live.pop(index, None) or self._start(index)
             self._live[index] = child
@@ -168,8 +163,6 @@ class Bench:
             self._update(index, error=str(error))
             self._notify("failed", index, reason=str(error))
             self.end(index)
-        finally:
-            self._spent_s[index] += monotonic() - begin
 
     def close(self) -> None:
         """End every process."""
@@ -179,11 +172,11 @@ class Bench:
         self._make_room()
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
-        child = Child(TRIAL_WORKER, self._job(index), logs / f"trial-{index:02}.log")
+        child = self._timer.start(self._job(index), logs / f"trial-{index:02}.log")
         self._live[index] = child
         self._notify("starting", index, pid=child.pid)
         on_progress = partial(self._on_warm_up, index, child.pid)
-        done = child.wait_for(WarmUpDone, self._remaining_s(index), "warm-up", on_progress)
+        done = child.wait_for(WarmUpDone, self._plan.timing.time_limit, "warm-up", on_progress)
         child.pause()
         self._update(index, warm_ups=[*self.trials[index].warm_ups, done.warm_up])
         self._notify("warm", index, pid=child.pid)
@@ -210,23 +203,19 @@ class Bench:
             self._notify("warming", index, pid=pid, images=images, images_needed=needed)
 
     def _measure(self, index: int, round_index: int, child: Child) -> None:
-        request = BlockRequest(seconds=self._plan.timing.block_seconds)
-        with Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, self._remaining_s(index), "a block")
-        block, trial = meters.complete(done.block, round_index), self.trials[index]
+        timing, trial = self._plan.timing, self.trials[index]
+        request = BlockRequest(seconds=timing.block_seconds)
+        done = self._timer.time(child, self._job(index), request, timing.time_limit, round_index)
         self._update(
             index,
-            blocks=[*trial.blocks, block],
+            blocks=[*trial.blocks, done.block],
             dropped=done.dropped,
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
-        self._notify("block", index, pid=child.pid, rate=block.images_per_second)
+        self._notify("block", index, pid=child.pid, rate=done.block.images_per_second)
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
-
-    def _remaining_s(self, index: int) -> float:
-        return max(1.0, self._plan.timing.time_limit - self._spent_s[index])
 
     def _make_room(self) -> None:
         """End the least recently used processes until another one fits into memory.
