@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from feedbench.loaders.audit.messages import Facts
 from feedbench.loaders.errors import printable
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import ALPHA_FORMATS
@@ -28,9 +29,8 @@ from feedbench.loaders.manifest import AUDIT
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Facts = dict[str, Any]
+PROBE_VERSION = "2"  # to be raised when other facts are found in the same file
 REFUSED = "refused: "  # begins the reason of files that were not decoded because of a limit
-MESSAGE_BYTES = 200_000  # of sixteen paths or reasons at their longest
 _MAX_REASON = 300  # characters
 _BACKGROUND = (255, 255, 255)  # of transparent images; any will do
 _LARGEST = {
@@ -68,7 +68,7 @@ def probe(path: bytes, limits: ProbeLimits) -> Facts:
     facts = _probed(path, limits)
     for name, largest in _LARGEST.items():  # a damaged header may say any number
         if facts[name] is not None:
-            facts[name] = min(facts[name], largest)
+            facts[name] = min(int(facts[name]), largest)
     return facts
 
 

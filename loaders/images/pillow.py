@@ -57,7 +57,7 @@ def orientation(image: Image) -> int:
         stored = image.getexif().get(ORIENTATION, UPRIGHT)
     except Exception:  # damaged EXIF fails in many ways, and the pixels may still be fine
         return UPRIGHT
-    return stored if stored in range(1, 9) else UPRIGHT
+    return int(stored) if stored in range(1, 9) else UPRIGHT
 
 
 def turned(image: Image, stored: int, *, back: bool = False) -> Image:
