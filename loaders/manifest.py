@@ -45,6 +45,7 @@ AUDIT = pa.schema(
         ("frames", pa.int32()),
         ("pillow", pa.string()),
         ("tensorflow", pa.string()),
+        ("same_pixels", pa.bool_()),
     ]
 )
 BLACKLIST = "blacklist"  # column of a user's rules: empty to use a row, else why not
@@ -61,7 +62,8 @@ class Manifest:
             `modified_ns` of the file, `digest` (BLAKE2b of its bytes), `format` (Pillow's name of
             what it is, empty if unknown), `width`, `height` and `mode` as stored, `bits` of a
             channel, `alpha` (any transparency), `orientation` (EXIF, 1 is upright), `frames`, and
-            for each decoder its error, null if it can read the file.
+            for each decoder its error, null if it can read the file; and `same_pixels`, whether
+            both decoders see the same image, null if not both can be asked.
         classes: class names, sorted.
         root: absolute folder that paths are relative to.
         layout: the kind of source.
@@ -228,6 +230,10 @@ def _size(path: bytes) -> int:
 
 
 def _with_schema(table: pa.Table) -> pa.Table:
+    if AUDIT.names[0] in table.column_names:
+        for field in AUDIT:  # an earlier version had fewer
+            if field.name not in table.column_names:
+                table = table.append_column(field, pa.nulls(len(table), field.type))
     optional = [*AUDIT, pa.field(BLACKLIST, pa.string())]
     fields = [*SCHEMA, *(field for field in optional if field.name in table.column_names)]
     return table.select([field.name for field in fields]).cast(pa.schema(fields))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ORIENTATION = 0x0112  # EXIF
 UPRIGHT = 1
+PILLOW_PIXELS = 178_956_970  # width times height from which Pillow raises a bomb error
 
 
 def picture(file: str | IO[bytes], spec: BatchSpec) -> Image:
