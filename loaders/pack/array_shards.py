@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.open_files import allow_open_files
 from feedbench.loaders.pack.about import About
+from feedbench.loaders.pack.npy import npy_header
 from feedbench.loaders.pack.pack import PARTIAL, read_into
 
 SHARD_BYTES = 2**30
@@ -51,7 +51,7 @@ class ArrayShards:
         for name, count in self._counts.items():
             file = os.open(self._folder / (name + PARTIAL), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
             self._opened.callback(os.close, file)
-            header = _header((count, self._side, self._side, 3))
+            header = npy_header(np.uint8, (count, self._side, self._side, 3))
             os.posix_fallocate(file, 0, len(header) + count * self._row_bytes)
             os.pwrite(file, header, 0)
             self._files.append(file)
@@ -95,13 +95,6 @@ class ArrayShards:
     def close(self) -> None:
         """Close the files."""
         self._opened.close()
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    header = io.BytesIO()
-    values = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, values)
-    return header.getvalue()
 
 
 def _allocated(path: Path) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from feedbench.loaders.errors import SettingsError, printable
 from feedbench.loaders.file_stamps import (
     NO_FILE,
+    STAMP,
     Stamps,
     audited_stamps,
     file_stamps,
@@ -26,6 +27,7 @@ from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.about import AGAIN, FILES, MANIFEST, manifest_of
+from feedbench.loaders.pack.npy import open_npy
 
 Mask = NDArray[np.bool_]
 
@@ -55,10 +57,12 @@ class Originals:
         Raises:
             SettingsError: it cannot be read.
         """
+        manifest = manifest_of(folder)
         try:
-            return cls(folder, manifest_of(folder), np.load(folder / FILES))
+            stamps = open_npy(folder / FILES, STAMP, len(manifest))
         except (OSError, ValueError) as error:
             raise SettingsError(f"pack {folder}: {FILES} is damaged; {AGAIN}") from error
+        return cls(folder, manifest, np.array(stamps))
 
     def write(self) -> None:
         """Record it in the folder of the pack.

@@ -38,6 +38,7 @@ from feedbench.loaders.pack.about import (
     file_crc32,
     read_about,
 )
+from feedbench.loaders.pack.npy import open_npy
 from feedbench.loaders.pack.originals import Originals
 
 PARTIAL = ".partial"  # ends the names of files until the pack is complete
@@ -129,8 +130,8 @@ def _checked_index(folder: Path, about: About) -> NDArray[Any]:
     for name in (INDEX, FILES, MANIFEST):
         if about.checksums.get(name) != file_crc32(folder / name):
             raise ValueError(f"{name} is damaged")
-    index: NDArray[Any] = np.load(folder / INDEX)
-    if len(index) != about.images or index["shard"].max(initial=-1) >= len(about.shards):
+    index = np.array(open_npy(folder / INDEX, ENTRY, about.images))
+    if index["shard"][index["state"] == THERE].max(initial=-1) >= len(about.shards):
         raise ValueError(f"{ABOUT} is damaged")
     return index
 

@@ -10,7 +10,7 @@ import os
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from feedbench.loaders.pack.folder import (
     system_errors,
     undo_finish,
 )
+from feedbench.loaders.pack.npy import open_npy
 from feedbench.loaders.pack.originals import Originals
 from feedbench.loaders.pack.pack import ABSENT, ENTRY, FAILED, PARTIAL, THERE, Entry, matches
 from feedbench.loaders.pack.records import Records
@@ -173,14 +174,13 @@ class PackWriter:
         self._shards.open()
         with replacing(path) as beside, beside.open("wb") as file:
             np.save(file, np.zeros(len(manifest), ENTRY))  # a disk that fills later cannot hurt
-        return np.lib.format.open_memmap(path, "r+")
+        return open_npy(path, ENTRY, len(manifest), "r+")
 
     def _resume(self, path: Path, manifest: Manifest) -> NDArray[Any]:
-        index: NDArray[Any] = np.empty(0)
-        with suppress(ValueError):
-            index = np.lib.format.open_memmap(path, "r+")
-        if index.dtype != ENTRY or index.shape != (len(manifest),):
-            raise SettingsError(f"pack {self.folder}: {path.name} is damaged; {AGAIN}")
+        try:
+            index = open_npy(path, ENTRY, len(manifest), "r+")
+        except ValueError as error:
+            raise SettingsError(f"pack {self.folder}: {error}; {AGAIN}") from error
         self._shards.open()
         originals = Originals.read(self.folder)
         index[index["state"] != THERE] = np.zeros((), ENTRY)  # failed rows are tried again
@@ -188,10 +188,9 @@ class PackWriter:
         changed = originals.refresh(manifest)
         bad[changed] = index["state"][changed] == THERE
         self._drop(index, bad)
-        if len(changed):
-            # First: the old pixels must not be taken for those of the new files.
-            index.flush()  # type: ignore[attr-defined]
-            originals.write()
+        # First: the old pixels must not be taken for those of the new files.
+        index.flush()
+        originals.write()
         return index
 
     def _drop(self, index: NDArray[Any], bad: NDArray[np.bool_]) -> None:

@@ -4,11 +4,14 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from feedbench.loaders import BatchSpec, SettingsError, file_stamps, open_loader, scan
-from feedbench.loaders.audit import ProbeLimits, Store, audit
+from feedbench.loaders.audit import ProbeLimits, attach
+from feedbench.loaders.audit.probe import probe
+from feedbench.loaders.audit.store import FACTS
 from feedbench.loaders.pack.about import ABOUT
 from feedbench.loaders.pack.build import Packing, RowEncoder, opened
 from feedbench.loaders.pack.pack import Pack
@@ -32,10 +35,13 @@ def same_size_and_time(path):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def scanned(photos, store):
+def scanned(photos):
     manifest = scan(photos, validation=0, test=0)
-    start = lambda total: lambda count: None  # noqa: E731
-    return audit(manifest, Store(store), ProbeLimits(), processes=1, start=start)
+    paths = manifest.paths(np.arange(len(manifest)))
+    facts = [
+        {"path": manifest.name(row), **probe(path, ProbeLimits())} for row, path in enumerate(paths)
+    ]
+    return attach(manifest, pa.Table.from_pylist(facts, FACTS))
 
 
 def refused(manifest, settings, match, name="packed", spec=SPEC):
@@ -82,19 +88,19 @@ def test_data_that_were_moved_with_their_times_are_accepted(
 
 
 def test_a_digest_says_more_than_size_and_time(photos, tmp_path, make_pack):
-    before = scanned(photos, tmp_path / "before")
+    before = scanned(photos)
     settings = {"pack": str(make_pack(before, tmp_path / "pack"))}
     for file in photos.rglob("*.jpg"):
         os.utime(file)  # the same content
     refused(before, settings, "modified")  # what the scan knew is no longer of these files
-    open_loader("packed", scanned(photos, tmp_path / "touched"), SPEC, settings).close()
+    open_loader("packed", scanned(photos), SPEC, settings).close()
 
 
 def test_other_content_is_refused_whatever_size_and_time_say(photos, tmp_path, make_pack):
-    before = scanned(photos, tmp_path / "before")
+    before = scanned(photos)
     settings = {"pack": str(make_pack(before, tmp_path / "pack"))}
     same_size_and_time(photos / "bee" / "03.jpg")
-    after = scanned(photos, tmp_path / "after")
+    after = scanned(photos)
     refused(after, settings, r"bee/03\.jpg has changed .* content differs")
 
 
@@ -134,7 +140,7 @@ def test_a_scan_between_two_runs_does_not_change_the_cache(
     photos, manifest, tmp_path, cached, images_of
 ):
     images_of("turbo", manifest, cached)
-    images_of("turbo", scanned(photos, tmp_path / "store"), cached)
+    images_of("turbo", scanned(photos), cached)
     assert len(list((tmp_path / "packs").iterdir())) == 1
 
 
