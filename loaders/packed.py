@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -15,7 +16,7 @@ from feedbench.loaders.pack.pack import Pack, check_spec, read_about
 from feedbench.loaders.pack.source import source_of
 from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded
 from feedbench.loaders.stages.packed import pack_stages
-from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders.stages.stage import Concurrency, Stages
 
 _CHUNKS = {"arrays": 8, "jpeg": 2}  # images that a thread takes at a time
 
@@ -68,7 +69,8 @@ def _upper_bound(settings: Packed) -> UpperBound:
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: Packed) -> Stages:
-    return pack_stages(_folder(settings), manifest, spec, settings.decode, settings.output)
+    stages = pack_stages(_folder(settings), manifest, spec, settings.decode, settings.output)
+    return replace(stages, concurrency=Concurrency("threads", settings.num_threads))
 
 
 LOADER = Loader(
