@@ -23,6 +23,7 @@ class Diagnosis(BaseModel):
 
     Attributes:
         bottleneck: the cause that accounts for most of the stall.
+        end_to_end: images per second; None without a verdict.
         stall: share of the accelerator's time that is lost.
         shares: the stall divided among its causes.
         kappa: how far loader and consumer overlap: 0 entirely, 1 not at all, more if each slows
@@ -35,6 +36,7 @@ class Diagnosis(BaseModel):
 
     verdict: str
     bottleneck: StallPart | None = None
+    end_to_end: float | None = None
     stall: Estimate | None = None
     shares: list[StallPart] = []
     ceilings: list[Ceiling]
@@ -58,6 +60,7 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
     return Diagnosis(
         verdict=" ".join(sentences),
         bottleneck=main_cause,
+        end_to_end=rates.end_to_end,
         stall=stall,
         shares=stall_parts(rates),
         ceilings=parts,
