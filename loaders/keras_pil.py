@@ -16,6 +16,7 @@ from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settin
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.files import check_regular
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
@@ -111,6 +112,7 @@ def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.flo
     """
     from keras.utils import img_to_array
 
+    check_regular(path)
     image = _load_img(path, spec) if decode_path == PLAIN else fitted(picture(path, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 

@@ -32,6 +32,7 @@ from feedbench.bench.commands.overlay import chosen_loaders, overlay
 from feedbench.bench.commands.run_bench import measure
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
+from feedbench.bench.trials.feasibility import check_feasible
 
 _TIMING = ("blocks", "block_seconds", "warm_up_seconds", "time_limit", "seed")
 
@@ -80,4 +81,5 @@ def bench(
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
     manifest, left_out = readable_rows(manifest, loaders, console())
+    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)

@@ -40,6 +40,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Suite, Timing, expand, make_plan
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
+from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import LOADERS
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def tune(
     defaults = expand(suite.trial)
     plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
     manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
+    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     memory = None if max_memory is None else int(max_memory * 1e9)
     earlier = EarlierSearch()
     if resume is not None:

@@ -110,7 +110,12 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["diagnose", "{photos}", "--set", "tf_data.prefetch=1,2"], "one value each"),
         (["bench", "{photos}", "--batch-size", "0"], "must be greater than or equal to 1"),
         (["bench", "{photos}", "--alpha", "-1"], "alpha: "),
-        (["bench", "{photos}", "--out", "{photos}"], "not empty"),
+        (["bench", "{photos}", "--batch-size", "8", "--out", "{photos}"], "not empty"),
+        (["bench", "{photos}"], "batch_size 192 is more than the 48 training images"),
+        (["tune", "{photos}", "--batch-size", "100000000"], "more than the 48 training images"),
+        (["diagnose", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
+        (["limits", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
+        (["train", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
         (["bench", "{photos}", "--loader", "packed"], "pack: no folder given"),
         (["pack", "{photos}", "{photos}"], "not empty"),
         (["pack", "{photos}", "{photos}", "--image-size", "0"], "--image-size"),
@@ -137,7 +142,7 @@ def test_a_mistake_is_an_error_of_one_line_and_exit_code_2(
     assert "Traceback" not in error
     if error.startswith("feedbench: "):
         assert error.count("\n") == 1
-    assert not list(tmp_path.rglob("*.jsonl"))
+    assert [path for path in tmp_path.rglob("*") if path.name != "results"] == []
 
 
 def test_scan_counts_the_images_and_saves_the_manifest(monkeypatch, capsys, tmp_path, tiny_photos):
