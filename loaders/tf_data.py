@@ -119,7 +119,9 @@ class _Pipeline:
 
         positions → rows → read → decode → resize → batch → [cache] → augment → range → prefetch
         """
-        decoded, cached = self._split(order)
+        decoded, cached = order, None
+        if self._image_cache is not None:
+            decoded, cached = order.split_at(self._cached_from)
         per_image, per_batch = self._finishing_stages()
         calls = _or_autotune(self._settings.num_parallel_calls)
 
@@ -130,7 +132,7 @@ class _Pipeline:
         dataset = dataset.map(_chain(self._read, self._decode, self._resize, *per_image), calls)
         dataset = dataset.batch(order.batch_size)
         # Not tf.data's own cache(), which replays the order of its first pass.
-        if self._image_cache is not None:
+        if cached is not None:
             dataset = dataset.map(self._store).concatenate(self._gathered(cached, calls))
         if per_batch:
             dataset = dataset.map(_chain(*per_batch), calls)
@@ -144,10 +146,6 @@ class _Pipeline:
             self._image_cache.close()
         if self._file_cache is not None:
             self._file_cache.close(len(self._manifest))
-
-    def _split(self, order: Order) -> tuple[Order, Order]:
-        """What to decode, and what to gather from the cache once it holds every row."""
-        return (order, order) if self._image_cache is None else order.split_at(self._cached_from)
 
     def _finishing_stages(self) -> tuple[list[Stage], list[Stage]]:
         """The last stages for each image, and those for each batch.

@@ -70,9 +70,10 @@ def bench(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Blocks of all loaders are interleaved, so that drift affects each of them equally.
+    """Each loader runs in its own process, and all are timed in turn, in short blocks.
 
-    Among ties, the cheapest in memory and CPU time wins. Options override a suite file.
+    So drift of the machine affects each of them equally. Of loaders that tie, the cheapest in
+    memory and CPU time wins. Options override a suite file.
     """
     manifest = list_images(data, blacklist).only("train")
     selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)

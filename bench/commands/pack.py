@@ -94,7 +94,7 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
             if writer.left < images:
                 packed = images - writer.left
                 terminal.print(f"Resuming: {packed:,} images are packed", highlight=False)
-            with count_progress(terminal, "images packed", writer.left) as advance:
+            with count_progress(console(to_errors=True), "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(
@@ -112,7 +112,7 @@ def _check(packing: Packing, out: Path, terminal: Console) -> None:
 
     pack = Pack(out)
     check_packing(pack, packing)
-    with count_progress(terminal, "checked", len(pack)) as advance:
+    with count_progress(console(to_errors=True), "checked", len(pack)) as advance:
         bad = corrupt_positions(pack, advance)
     pack.close()
     if bad:

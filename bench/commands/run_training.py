@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
 
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.training.callbacks import Callbacks
@@ -51,7 +52,7 @@ def run_training(
     options = options or TrainingOptions()
     again = again or resume_command("DATA", folder, {})
     with claimed(folder), nullcontext() if options.resume else removed_if_refused(folder):
-        result = _train(best, recipe, manifest, folder, options, again)
+        result = train_with_progress(best, recipe, manifest, folder, options, again)
     if result is None:
         return
     if json is not None:
@@ -59,7 +60,7 @@ def run_training(
     show_training(console(), result, folder)
 
 
-def _train(
+def train_with_progress(
     best: Best,
     recipe: Recipe,
     manifest: Manifest,
@@ -67,7 +68,17 @@ def _train(
     options: TrainingOptions,
     again: str,
 ) -> dict[str, Any] | None:
-    """Train with notes and progress on the terminal; None if SIGTERM or SIGHUP stopped it."""
+    """Train with notes and progress, and return the contents of training.json.
+
+    Args:
+        again: the command that resumes this training.
+
+    Returns:
+        None if SIGTERM or SIGHUP stopped it.
+
+    Raises:
+        InterruptedRun: Ctrl-C; the last checkpoint is saved.
+    """
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.training.callbacks import Callbacks, combine
     from feedbench.bench.training.train import train
@@ -79,7 +90,7 @@ def _train(
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
     try:
-        with _callbacks(terminal, recipe.epochs, sum(counts), folder, again) as callbacks:
+        with _callbacks(recipe.epochs, sum(counts), folder, again) as callbacks:
             import_tensorflow()
             _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
             noting = Callbacks(on_start=lambda position: _note_start(terminal, best, position))
@@ -160,9 +171,7 @@ def _print_notes(
 
 
 @contextmanager
-def _callbacks(
-    terminal: Console, epochs: int, images: int, folder: Path, again: str
-) -> Iterator[Callbacks]:
+def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
     What the libraries print goes to a log.
@@ -181,8 +190,8 @@ def _callbacks(
     with (
         stop_on_termination() as is_asked,
         ended_if_stuck(is_asked, last_words) as should_stop,
-        train_progress(terminal, images * epochs, epochs, should_stop) as callbacks,
-        redirect_library_output(folder / LOG),
+        redirect_library_output(folder / LOG) as progress,
+        train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
     ):
         yield callbacks
 
@@ -193,17 +202,34 @@ def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> No
     Args:
         result: the contents of training.json.
     """
-    from rich.table import Table
+    if result["per_class"]:
+        terminal.print(_class_table(result["per_class"]))
+    print_outcome(terminal, result)
+    terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)
 
+
+def _class_table(classes: list[dict[str, Any]]) -> Table:
+    from rich.text import Text
+
+    from feedbench.bench.report.layout import EMPTY, Column, Layout, build_table
+    from feedbench.loaders import printable
+
+    def percent(value: float | None) -> str:
+        return EMPTY if value is None else f"{value:.1%}"
+
+    columns: list[Column[dict[str, Any]]] = [
+        Column("test images", lambda line: f"{line['images']:,}"),
+        Column("recall", lambda line: percent(line["recall"])),
+        Column("precision", lambda line: percent(line["precision"])),
+    ]
+    names = [Text(printable(line["name"])) for line in classes]
+    return build_table(Layout(columns, hidden=[], is_short=False), "class", names, classes)
+
+
+def print_outcome(terminal: Console, result: dict[str, Any]) -> None:
+    """Print the test accuracy, the files that were skipped, and the rate check."""
     from feedbench.bench.training.folder import TRAINING
 
-    if result["per_class"]:
-        table = Table("class", "test images", "recall", "precision")
-        for line in result["per_class"]:
-            metrics = (line["recall"], line["precision"])
-            cells = ("–" if value is None else f"{value:.1%}" for value in metrics)
-            table.add_row(line["name"], f"{line['images']:,}", *cells)
-        terminal.print(table)
     if result["test"] is not None:
         images = sum(line["images"] for line in result["per_class"])
         of_images = f" of {images:,} images" if images else ""
@@ -218,4 +244,3 @@ def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> No
             soft_wrap=True,
         )
     terminal.print(result["promise"]["text"], style="bold", highlight=False)
-    terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)

@@ -221,12 +221,13 @@ def test_class_weights_are_higher_for_rare_classes_and_one_on_average():
     assert class_weights(Recipe(), counts) is None
 
 
-def test_the_gap_between_epochs_is_short(undisturbed):
+def test_the_gap_between_epochs_is_a_fraction_of_the_first_epoch(undisturbed):
     with (undisturbed / "history.csv").open() as file:
-        gaps = [float(line["gap_s"]) for line in csv.DictReader(file)]
+        epochs = list(csv.DictReader(file))
+    gaps = [float(line["gap_s"]) for line in epochs]
     assert gaps[0] == 0
-    # The median, on a machine that may be shared. On an idle one it is below 50 ms.
-    assert 0 < sorted(gaps[1:])[1] < 0.2
+    # A new iterator or a new graph would take as long as in the first epoch; this takes 50 ms.
+    assert 0 < min(gaps[1:]) < float(epochs[0]["train_s"]) / 10
 
 
 def test_a_refused_training_leaves_no_folder(monkeypatch, capsys, tmp_path, tiny_photos):
