@@ -12,7 +12,8 @@
 #    traffic, clocks and multiprocessors in use.
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `device`
 #    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
-#    `chosen_before` marks the blocks of the winner that were timed after it had won.
+#    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
+#    `pixels` is null if the pixels could not be compared.
 
 from __future__ import annotations
 
@@ -150,8 +151,13 @@ class SamePixels(Record):
     reference: str
     tolerance: float
     worst_mean: float
-    within: bool
+    within: bool | None = Field(description="None if the pixels could not be compared")
     allowed: bool = Field(description="whether the trial is ranked even beyond the tolerance")
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the trial may be ranked."""
+        return bool(self.within) or self.allowed
 
 
 class Conditions(Record):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
@@ -43,7 +45,7 @@ class TrialEvent:
         kind: what has just happened to the trial.
         choice: the trial's loader and settings.
         done: number of blocks that were timed or given up so far.
-        blocks: number of blocks of the whole run.
+        blocks: number of blocks of the whole run; None if it is unknown.
         pid: of the trial's process; None once it has ended.
         images: number of images that the trial has warmed up with so far.
         images_needed: number of images that its warm-up needs.
@@ -54,7 +56,7 @@ class TrialEvent:
     kind: EventKind
     choice: Choice
     done: int
-    blocks: int
+    blocks: int | None
     pid: int | None = None
     images: int = 0
     images_needed: int = 0
@@ -118,10 +120,15 @@ def _shuffled(plan: Plan, round_index: int) -> list[int]:
     return [int(index) for index in rng.permutation(len(plan.choices))]
 
 
+class DeadlinePassed(Exception):
+    """A warm-up or a block was not finished when all measuring had to end."""
+
+
 class Bench:
     """The records of all trials and their running processes.
 
     Attributes:
+        deadline: when all measuring must end, as of `time.monotonic`.
         choices: loader and settings of each trial.
         trials: the record of each trial so far; replaced whenever it grows.
         conditions: the images, the machine and the versions, equal for all trials.
@@ -144,6 +151,7 @@ class Bench:
         self._on_event = on_event
         self._gpus = training_gpus()
         self._timer = Timer(manifest, self._gpus)
+        self.deadline = inf
         self._live: dict[int, Child] = {}  # in the order of their last block
         self._gpu_bytes: dict[int, int] = {}  # held by each trial after its warm-up
         self.conditions: Conditions = conditions(manifest)
@@ -167,6 +175,9 @@ class Bench:
         """Time one block of a trial, starting its process if necessary; record a failure.
 
         If it lacks memory or the GPU, all other processes are ended, and it has a second try alone.
+
+        Raises:
+            DeadlinePassed: there was not enough time; no failure is recorded.
         """
         if self.trials[index].error is not None:
             return
@@ -186,6 +197,8 @@ class Bench:
             self._measure(index, round_index, child)
         except TrialError as error:
             self.end(index)
+            if monotonic() >= self.deadline:
+                raise DeadlinePassed from error
             return str(error)
         return ""
 
@@ -208,7 +221,7 @@ class Bench:
         self._live[index] = child
         self._notify("starting", index, pid=child.pid)
         on_progress = partial(self._on_warm_up, index, child.pid)
-        done = child.wait_for(WarmUpDone, self._plan.timing.time_limit, "warm-up", on_progress)
+        done = child.wait_for(WarmUpDone, self._limit_s(), "warm-up", on_progress)
         child.pause()
         left = free_gpu_memory(self._gpus)
         if free is not None and left is not None:
@@ -240,8 +253,8 @@ class Bench:
 
     def _measure(self, index: int, round_index: int, child: Child) -> None:
         timing, trial = self._plan.timing, self.trials[index]
-        request = BlockRequest(seconds=timing.block_seconds)
-        done = self._timer.time(child, self._job(index), request, timing.time_limit, round_index)
+        request = BlockRequest(seconds=timing.block_seconds, min_steps=timing.block_steps)
+        done = self._timer.time(child, self._job(index), request, self._limit_s(), round_index)
         self._update(
             index,
             blocks=[*trial.blocks, done.block],
@@ -249,6 +262,10 @@ class Bench:
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
         self._notify("block", index, pid=child.pid, rate=done.block.images_per_second)
+
+    def _limit_s(self) -> float:
+        """Return the time limit of a warm-up or a block that begins now."""
+        return min(self._plan.timing.time_limit, max(0.0, self.deadline - monotonic()))
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
