@@ -265,10 +265,10 @@ def main() -> None:
 def _exit_code(error: Exception) -> int:
     """Return the exit code of an error of the user; any other error is raised again."""
     # Imported here because `--help` must not import NumPy, which the loaders need.
-    from feedbench.loaders import ImageError, LoaderError
+    from feedbench.loaders import ImageError, LoaderError, WorkerError
     from feedbench.trainer import CheckpointError, DivergedError, TrainerError
 
-    if isinstance(error, ImageError | CheckpointError | DivergedError):
+    if isinstance(error, ImageError | WorkerError | CheckpointError | DivergedError):
         return NOTHING_DONE
     if isinstance(error, InterruptedRun):
         return INTERRUPTED

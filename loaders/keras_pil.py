@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,8 +21,10 @@ from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer
+from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.stages.pillow import pillow_stages
+from feedbench.loaders.stages.stage import IN_LINE, Concurrency, Kind, Stages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -173,6 +176,14 @@ def _workers(cores: int) -> tuple[int, ...]:
     return (0, *(count for count in thread_counts(cores) if count > 1))
 
 
+def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasPil) -> Stages:
+    concurrency = IN_LINE
+    if settings.workers:
+        kind: Kind = "processes" if settings.use_multiprocessing else "threads"
+        concurrency = Concurrency(kind, settings.workers)
+    return replace(pillow_stages(manifest, spec), concurrency=concurrency)
+
+
 LOADER = Loader(
     name="keras_pil",
     summary="Keras' load_img on Pillow, one image after the other: the textbook path",
@@ -185,6 +196,6 @@ LOADER = Loader(
         "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),
         "limits": ({},),
     },
-    stages=lambda manifest, spec, settings: pillow_stages(manifest, spec),
+    stages=_stages,
     library_call=load_img,
 )

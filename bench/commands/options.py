@@ -99,7 +99,9 @@ def _place_of_json(path: Path | None) -> Path | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PlanError(f"--json {path}: {error.strerror}; name another file") from error
+        raise PlanError(
+            f"--json {path}: its folder cannot be created ({error.strerror}); name another file"
+        ) from error
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise PlanError(f"--json {path}: cannot be written; name a file in a folder of yours")
     return path

@@ -108,10 +108,10 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
     from feedbench.bench.errors import RecordError
     from feedbench.bench.report.progress import count_progress
-    from feedbench.loaders.pack import Pack, check_about, corrupt_positions
+    from feedbench.loaders.pack import Pack, check_packing, corrupt_positions
 
     pack = Pack(out)
-    check_about(pack, packing.about)
+    check_packing(pack, packing)
     with count_progress(console(to_errors=True), "checked", len(pack)) as advance:
         bad = corrupt_positions(pack, advance)
     pack.close()

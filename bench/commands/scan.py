@@ -83,7 +83,8 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
             return audit(manifest, Store.of(data), limits, processes=usable_cores(), start=start)
     except KeyboardInterrupt:
         raise InterruptedRun(
-            f"interrupted; the files read so far are saved; to resume: feedbench scan {quote(data)}"
+            "interrupted; the files read so far are saved; resume with feedbench scan "
+            f"{quote(data)}"
         ) from None
 
 

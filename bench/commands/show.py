@@ -12,6 +12,7 @@ import typer
 
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
+from feedbench.bench.commands.over_time import write_over_time
 from feedbench.bench.commands.run_bench import print_table, print_verdict, show_summary
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.commands.run_limits import print_limits
@@ -23,7 +24,6 @@ from feedbench.bench.errors import NOTHING_DONE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from feedbench.bench.plan.plan import Choice
     from feedbench.bench.record import Trial
 
 
@@ -65,7 +65,7 @@ def show(
     else:
         path, kind = find_record(result)
         if timeline is not None or trace is not None:
-            _write_over_time(path.parent, timeline, trial, trace)
+            write_over_time(path.parent, timeline, trial, trace)
         values, is_measured = kind.show(console(), path)
     if json is not None:
         write_json(json, values)
@@ -169,10 +169,11 @@ def _check_distinct(trials: list[Trial], path: Path) -> None:
         RecordError: two trials have the same loader, settings and augmentation.
     """
     from feedbench.bench.errors import RecordError
+    from feedbench.bench.report.table import trial_name
 
     lines: dict[str, int] = {}
     for number, trial in enumerate(trials, 1):
-        name = str(_choice(trial))
+        name = trial_name(trial)
         if lines.setdefault(name, number) != number:
             raise RecordError(
                 f"{path}: lines {lines[name]} and {number} are both {name}; give the record of one "
@@ -268,61 +269,3 @@ _OTHER_FOLDERS = {
     "pack.json": "a pack of prepared images; check it with feedbench pack",
     "study.toml": "a study that is not finished; resume it with feedbench study --resume",
 }
-
-
-def _write_over_time(
-    folder: Path, timeline: Path | None, number: int | None, trace: Path | None
-) -> None:
-    """Save a plot of one trial and a trace of all.
-
-    Args:
-        timeline: file of the plot.
-        number: line of the trial to plot in trials.jsonl, from 1; by default the winner, or the
-            first trial with a timed block.
-        trace: file of the trace.
-
-    Raises:
-        PlanError: the trial does not exist or has no timed block.
-        RecordError: the folder has no trials, or a file cannot be written.
-    """
-    from feedbench.bench.files import write_text
-    from feedbench.bench.record import read_trials
-    from feedbench.bench.report.timeline import draw_timeline
-    from feedbench.bench.report.trace import trace_text
-
-    trials = read_trials(folder)
-    if timeline is not None:
-        trial = trials[_index_to_plot(trials, number)]
-        draw_timeline(trial.blocks, timeline, _title(trial))
-    if trace is not None:
-        titles = {f"{line} {_title(trial)}": trial.blocks for line, trial in enumerate(trials, 1)}
-        write_text(trace, trace_text(titles))
-
-
-def _index_to_plot(trials: list[Trial], number: int | None) -> int:
-    from feedbench.bench.analysis.summary import summarize
-    from feedbench.bench.errors import PlanError
-
-    if number is not None and number > len(trials):
-        raise PlanError(f"--trial {number}: the record has {len(trials)} trials")
-    timed = [index for index, trial in enumerate(trials) if trial.blocks]
-    if number is not None:
-        index = number - 1
-    else:
-        winner = summarize(trials).winner
-        index = winner if winner is not None else next(iter(timed), 0)
-    if index not in timed:
-        raise PlanError(f"--timeline: trial {index + 1} has no timed block")
-    return index
-
-
-def _title(trial: Trial) -> str:
-    from feedbench.bench.report.summary_text import consumer_text
-
-    return f"{_choice(trial)} → {consumer_text(trial)}"
-
-
-def _choice(trial: Trial) -> Choice:
-    from feedbench.bench.plan.plan import Choice
-
-    return Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)

@@ -12,6 +12,7 @@ from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Trial
 from feedbench.bench.report.layout import EMPTY, Column, Layout, build_table, choose_layout
 
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
@@ -102,7 +103,7 @@ def _style(trial: TrialSummary, winner: bool) -> str:
     return "" if trial.ranked and not trial.error else "dim"
 
 
-def trial_name(trial: TrialSummary) -> str:
+def trial_name(trial: Trial | TrialSummary) -> str:
     """Return the loader with its settings."""
     return str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,8 +53,9 @@ class Files:
                 while file.read(_CHUNK_BYTES):
                     pass
 
-    def size(self, rows: NDArray[np.int64]) -> int:
+    def size(self, taken: Sequence[int] | NDArray[np.int64]) -> int:
         """Return the total bytes of the files of some rows; repeated rows count repeatedly."""
+        rows = np.asarray(taken, np.int64)
         new = np.unique(rows[self._sizes[rows] < 0])
         for row, path in zip(new.tolist(), self._manifest.paths(new), strict=True):
             self._sizes[row] = _size(path)

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import NumberedGpu
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
@@ -72,12 +70,11 @@ class Timer:
         with Meters(self._gpus) as meters:
             done = child.ask(request, BlockDone, limit_s, "a block")
         used = tree_usage(child.pid).since(before)
-        rows = np.array(done.rows, np.int64)
         timed = done.block.model_copy(
             update={
                 "cpu_s": round(used.cpu_s, 4),
                 "disk_read_bytes": used.read_bytes if used.disk_known else None,
-                "consumed_bytes": self._files.size(rows) if job.cache_state else None,
+                "consumed_bytes": self._files.size(done.rows) if job.cache_state else None,
             }
         )
         block = meters.complete(timed, round_index)

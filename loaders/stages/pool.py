@@ -75,11 +75,11 @@ def pixel_stages(reading: Reading, spec: BatchSpec, dtype: Dtype) -> Stages:
 def gathering_stages(rows: int, spec: BatchSpec, dtype: Dtype) -> Stages:
     """Finished pixels copied from memory into batches, augmented and brought into range."""
 
-    def assemble(cores: int) -> Run:
+    def batch_copy(cores: int) -> Run:
         work = _Gathering(rows, spec, dtype)
         return on_threads(work, work.pieces, cores, work.images)
 
-    return Stages(None, assemble=assemble, assembles_in_parallel=True)
+    return Stages(None, batch_copy=batch_copy, copies_in_parallel=True)
 
 
 class DecodingWork:
@@ -188,7 +188,7 @@ def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
     if dtype == "uint8":
         return None
 
-    def assemble(cores: int) -> Run:
+    def batch_copy(cores: int) -> Run:
         images = min(_PIECE, spec.batch_size)
         side = spec.image_size
         own = _Own(lambda: np.full((images, side, side, 3), 127, np.uint8))
@@ -196,7 +196,7 @@ def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
             lambda _: to_range(own.memory.astype(np.float32), spec), cores, cores, images
         )
 
-    return assemble
+    return batch_copy
 
 
 def _draws(count: int, spec: BatchSpec) -> Any:

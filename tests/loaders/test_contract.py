@@ -134,7 +134,7 @@ def test_every_stage_that_a_loader_declares_can_be_run_alone(manifest, name, set
     if loader.stages is None:
         return
     stages = loader.stages(manifest, SPEC, parse_settings(loader, settings))
-    parts = [stages.decode, stages.transform, stages.assemble]
+    parts = [stages.decode, stages.transform, stages.batch_copy]
     assert stages.reading or any(parts)
     for part in filter(None, parts):
         done = part(1)(0.0)
