@@ -15,7 +15,8 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import LOADERS, find_loader
+from feedbench.loaders import LOADERS, BatchSpec, find_loader
+from feedbench.trainer import Recipe
 
 BEST = "best.toml"
 
@@ -98,7 +99,10 @@ def read_best(path: Path) -> Best:
     Raises:
         PlanError: the file cannot be read, or a field is not valid.
     """
-    return parse_model(Best, read_toml(path), f"{path}: not a {BEST}")
+    best = parse_model(Best, read_toml(path), f"{path}: not a {BEST}")
+    parse_model(Recipe, best.recipe, f"{path}: recipe")
+    parse_model(BatchSpec, best.spec, f"{path}: spec")
+    return best
 
 
 def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:

@@ -46,6 +46,7 @@ class TrialSummary(BaseModel):
         dropped: number of images that failed during the trial.
         other_pixels: mean difference of the worst image, in levels of 0 to 255, if it exceeds the
             tolerance.
+        pixels_unknown: whether the pixels should have been compared, and could not.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
         tied_with_best: whether it is the fastest ranked trial, or the interval of its ratio
@@ -79,6 +80,7 @@ class TrialSummary(BaseModel):
     left_out: int = 0
     dropped: int = 0
     other_pixels: float | None = None
+    pixels_unknown: bool = False
     ranked: bool = True
     tied_with_best: bool = False
     undecided: bool = False
@@ -153,7 +155,7 @@ def _reason_not_counted(trial: Trial, block: Block) -> str | None:
 
 def _is_ranked(trial: Trial) -> bool:
     """Whether the trial reads images, its pixels are accepted and its augmentation is complete."""
-    accepted = trial.pixels is None or trial.pixels.within or trial.pixels.allowed
+    accepted = trial.pixels is None or trial.pixels.accepted
     return is_choice(trial.loader) and accepted and trial.augment is None
 
 
@@ -211,7 +213,8 @@ def _summarize(
         blocks=len(trial.blocks),
         left_out=sum(trial.left_out.values()),
         dropped=len(trial.dropped),
-        other_pixels=pixels.worst_mean if pixels and not pixels.within else None,
+        other_pixels=pixels.worst_mean if pixels and pixels.within is False else None,
+        pixels_unknown=pixels is not None and pixels.within is None,
         ranked=_is_ranked(trial),
         error=trial.error,
         **_block_figures(trial, baseline),

@@ -10,9 +10,9 @@ from feedbench.bench.report.figures import saved_figure
 
 _COLORS = {
     "storage": "#4c78a8",
-    "decode": "#f58518",
+    "decoding": "#f58518",
     "transform": "#eeca3b",
-    "assemble": "#b279a2",
+    "batch copy": "#b279a2",
     "loader": "#54a24b",
     "fixed": "#88d27a",
     "transfer": "#9d755d",

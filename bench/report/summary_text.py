@@ -48,7 +48,7 @@ def _emulated(accelerator: Accelerator) -> str:
 def verdict(summary: Summary) -> str:
     """Return the winner with its rate, its ties and the utilization, in one sentence."""
     if summary.winner is None:
-        return f"No loader could be measured: {_why_no_winner(summary)}."
+        return f"No loader can be recommended: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]
     rate = summary.predicted or best.images_per_second
     assert rate is not None
@@ -66,6 +66,8 @@ def verdict(summary: Summary) -> str:
 def _why_no_winner(summary: Summary) -> str:
     if any(trial.error or trial.unproven for trial in summary.trials):
         return "the reasons are above"
+    if any(trial.pixels_unknown for trial in summary.trials):
+        return "the pixels could not be compared; --allow-different-pixels ranks without that"
     if any(trial.blocks for trial in summary.trials):
         return "only loaders that are never ranked were timed"
     return "no block was timed"

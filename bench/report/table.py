@@ -118,6 +118,9 @@ def _name_cell(trial: TrialSummary, winner: bool) -> Text:
     if trial.other_pixels is not None:
         rank = "" if trial.ranked else ", not ranked"
         name.append(f"  (other pixels: {trial.other_pixels:.1f} levels{rank})", style="yellow")
+    if trial.pixels_unknown:
+        rank = "" if trial.ranked else ", not ranked"
+        name.append(f"  (pixels not compared{rank})", style="yellow")
     if trial.dropped:
         name.append(f"  ({trial.dropped} images failed and were dropped)", style="red")
     if trial.unproven:

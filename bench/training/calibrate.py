@@ -89,7 +89,7 @@ def device_of(facts: dict[str, Any]) -> str:
 def placeholder_manifest(count: int) -> Manifest:
     """Return a manifest of files that do not exist, for a loader that reads no files."""
     columns: dict[str, Any] = {
-        "path": pa.array([b"made up"] * count, pa.binary()),
+        "path": pa.array([b"made up"] * count, SCHEMA.field("path").type),
         "label": pa.array(np.arange(count) % _CLASSES, pa.int32()),
         "split": pa.array(np.zeros(count), pa.int8()),
     }
