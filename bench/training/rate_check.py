@@ -77,8 +77,8 @@ def _verdict(
     """Return whether the prediction was met, and a sentence that says so."""
     if predicted is None:
         return None, (
-            "Rate check: no predicted rate: --loader names no best.toml of a bench, or another "
-            "option changed its batch spec or settings."
+            "Rate check: no predicted rate: --loader names no best.toml of a bench, the bench was "
+            "interrupted, or another option changed its batch spec or settings."
         )
     if not reason and achieved is None:
         reason = "the only epoch of its kind includes the warm-up; train at least two"
