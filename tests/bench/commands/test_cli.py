@@ -221,6 +221,8 @@ def test_a_bench_in_which_nothing_could_be_measured_exits_with_1(monkeypatch, ca
             "keras_pil",
             "--consumer",
             "drain",
+            "--batch-size",
+            "1",
             "--out",
             tmp_path / "out",
         )
