@@ -49,11 +49,14 @@ class FifoWatch:
                     element = next(iterator)
                 except StopIteration:
                     return
+                except Exception as error:
+                    error.__context__ = None  # whose frames hold the iterator
+                    raise error.with_traceback(None) from None
                 self._since = None
                 yield element
         finally:
             self._since = monotonic()
-            del iterator  # waits for TensorFlow's threads
+            del iterator  # waits for TensorFlow's threads, and so for their reads
             self._since = None
 
     def _watch(self) -> None:

@@ -221,19 +221,19 @@ class _Epochs:
         """
         import tensorflow as tf
 
-        while self._parts:
-            part = self._parts.pop(0)
-            step = part.skip
-            try:
-                with FifoWatch(self._request.manifest) as watch:
+        with FifoWatch(self._request.manifest) as watch:
+            while self._parts:
+                part = self._parts.pop(0)
+                step = part.skip
+                try:
                     for images, slots, draws in watch.over(self._dataset(part)):
                         step += 1
                         rows = self._folders.rows(slots.numpy())
                         yield self._request.batch(images, rows, draws.numpy())
-            except tf.errors.OpError as error:
-                self._parts = [*self._remaining_after(error, part, step), *self._parts]
-            if self._parts:
-                self._listing = self._folders.listing(self._parts[0].slots)
+                except tf.errors.OpError as error:
+                    self._parts = [*self._remaining_after(error, part, step), *self._parts]
+                if self._parts:
+                    self._listing = self._folders.listing(self._parts[0].slots)
 
     def _dataset(self, part: _Part) -> tf.data.Dataset:
         """Elements `(images, slots, draws)` of a part, augmented and in range."""

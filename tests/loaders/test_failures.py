@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -77,15 +76,16 @@ def test_a_file_replaced_by_a_fifo_is_dropped_and_named(photos, monkeypatch, nam
     assert left == 3 * len(manifest) - SPEC.batch_size
 
 
-def test_a_stream_closes_while_a_read_of_a_fifo_waits(photos, monkeypatch):
+@pytest.mark.parametrize("name", ["tf_data", "keras_directory"])
+def test_a_stream_closes_while_reads_of_fifos_wait(photos, monkeypatch, name):
     monkeypatch.setattr("feedbench.loaders.fifos.STALL_S", 0.3)
     manifest = scan(photos, validation=0, test=0)
-    with open_loader("tf_data", manifest, SPEC, {"prefetch": 8}) as stream:
+    with open_loader(name, manifest, SPEC) as stream:
         for row in range(len(manifest)):
             os.unlink(manifest.path(row))  # noqa: PTH108
             os.mkfifo(manifest.path(row))
-        with suppress(ImageError):
-            next(stream)
+        with pytest.raises(ImageError, match="not a regular file"):
+            list(stream)
 
 
 def last_rows(manifest, count, name):
