@@ -68,7 +68,8 @@ def _verdicts_table(loaders: dict[str, dict[str, int | None]]) -> Table:
         "drops silently",
         "feedbench leaves out",
         caption="alters: ignores alpha, EXIF orientation or palettes, or truncates 16 bits. "
-        "feedbench's loaders read such files correctly and leave out only the last column.",
+        "feedbench's loaders read such files correctly and leave out only the last column. "
+        "–: the loader is feedbench's own; it stands for no library's call.",
     )
     for name, verdict in loaders.items():
         counts = (verdict[key] for key in ("fails", "alters", "drops", "left_out"))

@@ -330,18 +330,19 @@ def test_a_file_that_fails_after_the_scan_ends_the_run_or_is_dropped(tmp_path, t
     assert "'raise', 'skip'" in wrong.stderr
 
 
-def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos):
-    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos, number):
+    photos = shutil.copytree(tiny_photos, tmp_path / "my photos")
     for copy in range(40):
         shutil.copytree(tiny_photos / "train", photos / "train" / "circle" / f"more{copy}")
     running = start("scan", photos)
     running.stdout.readline()
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert errors == (
-        "feedbench: interrupted; the files read so far are saved; resume with feedbench scan "
-        f"{photos}\n"
+        "feedbench: interrupted; the files read so far are saved; to resume: feedbench scan "
+        f"'{photos}'\n"
     )
 
 

@@ -1,0 +1,148 @@
+"""What the audit says of damaged files is what each loader then does, in both directions."""
+
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from damage import damaged, saved, sound_files
+from PIL import Image
+
+from feedbench.loaders import LOADERS, BatchSpec, open_loader, scan
+from feedbench.loaders.audit.facts import audit
+from feedbench.loaders.audit.probe import ProbeLimits, probe
+from feedbench.loaders.audit.store import Store
+from feedbench.loaders.faults import Faults, Tolerance
+from feedbench.loaders.pack import Packing, fill, opened
+from feedbench.loaders.selection import usable
+
+SPEC = BatchSpec(batch_size=16, image_size=32, shuffle=False, value_range=(0, 255))
+LIVE = [
+    ("keras_pil", {}),
+    ("keras_directory", {}),
+    ("tf_data", {}),
+    ("tf_data", {"decode": "jpeg"}),
+    ("tf_data", {"decode": "scaled"}),
+    ("turbo", {}),
+    ("turbo", {"decode": "scaled"}),
+]
+pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow warns of some damage
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The audited manifest of sound and damaged files."""
+    root = tmp_path_factory.mktemp("damaged")
+    (root / "any").mkdir()
+    random = np.random.default_rng(20)
+    for name, data in sound_files().items():
+        stem, kind = name.split(".")
+        (root / "any" / f"{stem}.sound.{kind}").write_bytes(data)
+        for what, bad in damaged(data, random):
+            (root / "any" / f"{stem} {what}.{kind}").write_bytes(bad)
+    return audit(
+        scan(root, validation=0, test=0),
+        Store(tmp_path_factory.mktemp("store")),
+        ProbeLimits(),
+        processes=2,
+        start=lambda total: lambda count: None,
+    )
+
+
+def readable_and_not(files, name):
+    """The rows that a loader can read according to the audit, and the others' paths."""
+    readable, left_out = usable(files, [LOADERS[name].readable_by])
+    return readable, set(left_out["path"].to_pylist())
+
+
+def between_sound_ones(files, bad):
+    """A manifest of the bad files, each followed by a sound one, which takes its place."""
+    is_bad = pc.is_in(files.table["path"], pa.array(list(bad), pa.large_binary()))
+    is_sound = pc.match_substring(files.table["path"], b".sound.jpg")
+    rows = np.flatnonzero(is_bad.to_numpy())
+    sound = np.resize(np.flatnonzero(is_sound.to_numpy()), len(rows))
+    return type(files)(
+        files.table.take(pa.array(np.stack([rows, sound], 1).ravel())).combine_chunks(),
+        files.classes,
+        files.root,
+        "splits",
+    )
+
+
+def images_of(name, settings, manifest, **options):
+    """Images by path, and the paths of those that failed."""
+    images = {}
+    with open_loader(name, manifest, SPEC, settings, epochs=1, **options) as stream:
+        for batch in stream:
+            pixels = np.asarray(batch.images, np.float32)
+            names = (manifest.name(row) for row in batch.rows.tolist())
+            images.update(zip(names, pixels, strict=True))
+        return images, {manifest.name(fault.row) for fault in stream.dropped}
+
+
+@pytest.fixture(scope="module")
+def reference(files):
+    """What `keras_pil` gives of all files that Pillow reads."""
+    return images_of("keras_pil", {}, readable_and_not(files, "keras_pil")[0])[0]
+
+
+@pytest.mark.parametrize(("name", "settings"), LIVE, ids=str)
+def test_what_the_audit_passes_is_read_and_looks_alike(files, reference, name, settings):
+    readable, bad = readable_and_not(files, name)
+    images, _ = images_of(name, settings, readable)  # raises if one cannot be read
+    assert len(images) == len(readable) > 150
+    assert len(bad) > 150
+    others = {
+        os.fsdecode(path): np.abs(image - images[path]).mean()
+        for path, image in reference.items()
+        if np.abs(image - images[path]).mean() > 8 and b"interlaced" not in path
+    }
+    assert not others
+
+
+@pytest.mark.parametrize(("name", "settings"), LIVE, ids=str)
+def test_what_the_audit_leaves_out_is_an_error_in_the_loader(files, name, settings):
+    _, bad = readable_and_not(files, name)
+    options = {"on_error": "skip", "error_budget": 1.0}
+    _, failed = images_of(name, settings, between_sound_ones(files, bad), **options)
+    assert failed == bad
+
+
+def test_a_pack_holds_exactly_what_the_audit_passes(files, tmp_path):
+    readable, bad = readable_and_not(files, "packed")
+    packing = Packing(readable, SPEC, "arrays")
+    with opened(packing, tmp_path / "pack") as writer:
+        fill(packing, writer, Faults(), lambda count: None)
+    settings = {"pack": str(tmp_path / "pack")}
+    assert len(images_of("packed", settings, readable)[0]) == len(readable)
+    others = between_sound_ones(files, bad)
+    faults = Faults(Tolerance(skip=True, budget=1.0, images=len(others)))
+    packing = Packing(others, SPEC, "arrays")
+    with opened(packing, tmp_path / "others") as writer:
+        fill(packing, writer, faults, lambda count: None)
+    assert {others.name(row) for row in faults.dropped} == bad
+
+
+def test_damage_that_decoders_repair_in_different_ways_is_reported(files):
+    """Such a file goes to Pillow in every loader."""
+    differ = files.table.filter(pc.invert(pc.fill_null(files.table["same_pixels"], True)))
+    formats = set(differ["format"].to_pylist())
+    assert formats >= {"JPEG", "BMP"}  # TensorFlow takes the palette of a BMP for grey levels
+    sound = pc.match_substring(differ["path"], b".sound.")
+    assert differ.filter(sound)["path"].to_pylist() == [b"any/palette.sound.bmp"]
+
+
+def test_any_number_in_a_header_can_be_stored(tmp_path):
+    path = tmp_path / "vast.avif"
+    data = bytearray(saved(Image.new("RGB", (40, 30)), "AVIF"))
+    data[data.find(b"pixi") + 9] = 200  # bits of a channel
+    path.write_bytes(data)
+    bmp = bytearray(saved(Image.new("RGB", (40, 30)), "BMP"))
+    bmp[18:22] = b"\xff\xff\xff\xff"  # the width
+    (tmp_path / "vast.bmp").write_bytes(bmp)
+    for name in ("vast.avif", "vast.bmp"):
+        facts = probe(os.fsencode(tmp_path / name), ProbeLimits())
+        from feedbench.loaders.manifest import AUDIT
+
+        assert pa.RecordBatch.from_pylist([facts], AUDIT).num_rows == 1
