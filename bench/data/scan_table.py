@@ -13,6 +13,7 @@ from feedbench.loaders import SPLITS, printable
 _PROBLEMS = {
     "Pillow alone cannot read it": "only Pillow cannot read it",
     "TensorFlow alone cannot read it": "only TensorFlow cannot read it",
+    "Pillow and TensorFlow differ": "Pillow and TensorFlow show different images",
     "extension of no format": "unknown extension",
     "EXIF says it is turned": "rotated or mirrored by EXIF",
     "more than 8 bits a channel": "more than 8 bits per channel",

@@ -14,6 +14,7 @@ from feedbench.loaders.audit.facts import audit
 from feedbench.loaders.audit.probe import ProbeLimits, probe
 from feedbench.loaders.audit.store import Store
 from feedbench.loaders.faults import Faults, Tolerance
+from feedbench.loaders.manifest import AUDIT
 from feedbench.loaders.pack import Packing, fill, opened
 from feedbench.loaders.selection import usable
 
@@ -133,6 +134,13 @@ def test_damage_that_decoders_repair_in_different_ways_is_reported(files):
     assert differ.filter(sound)["path"].to_pylist() == [b"any/palette.sound.bmp"]
 
 
+def test_a_raised_pixel_limit_does_not_lift_pillows_own(tmp_path):
+    path = tmp_path / "vast.ppm"
+    path.write_bytes(b"P6 20000 20000 255\n")
+    facts = probe(os.fsencode(path), ProbeLimits(pixels=10**9))
+    assert facts["pillow"] == "20,000 × 20,000 pixels, more than Pillow's limit of 178,956,970"
+
+
 def test_any_number_in_a_header_can_be_stored(tmp_path):
     path = tmp_path / "vast.avif"
     data = bytearray(saved(Image.new("RGB", (40, 30)), "AVIF"))
@@ -143,6 +151,4 @@ def test_any_number_in_a_header_can_be_stored(tmp_path):
     (tmp_path / "vast.bmp").write_bytes(bmp)
     for name in ("vast.avif", "vast.bmp"):
         facts = probe(os.fsencode(tmp_path / name), ProbeLimits())
-        from feedbench.loaders.manifest import AUDIT
-
         assert pa.RecordBatch.from_pylist([facts], AUDIT).num_rows == 1
