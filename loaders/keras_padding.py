@@ -20,8 +20,10 @@ def too_long(manifest: Manifest, spec: BatchSpec) -> NDArray[np.bool_]:
     """Such rows, boolean `[rows]`, as far as an audit knows their size."""
     if spec.resize != "pad" or not manifest.audited:
         return np.zeros(len(manifest), np.bool_)
-    sizes = [pc.fill_null(manifest.table[name], 1).to_numpy() for name in ("height", "width")]
-    return _shrinks_to_nothing(*sizes, spec.image_size)
+    height, width = (
+        pc.fill_null(manifest.table[name], 1).to_numpy() for name in ("height", "width")
+    )
+    return np.asarray(_shrinks_to_nothing(height, width, spec.image_size), np.bool_)
 
 
 def long_images(

@@ -84,7 +84,9 @@ class BatchSequence:
         """Add the images that are not loaded yet; return those that failed."""
         faults = []
         # A dict: a row may come twice, where it takes the places of others.
-        paths = dict(zip(rows.tolist(), self._request.manifest.paths(rows), strict=True))
+        paths: dict[int, bytes] = dict(
+            zip(rows.tolist(), self._request.manifest.paths(rows), strict=True)
+        )
         for row, path in paths.items():
             if row in loaded:
                 continue

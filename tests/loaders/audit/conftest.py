@@ -5,7 +5,13 @@ import struct
 import zlib
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from feedbench.loaders import scan
+from feedbench.loaders.audit.facts import audit
+from feedbench.loaders.audit.probe import ProbeLimits
+from feedbench.loaders.audit.store import Store
 
 
 def saved(image, kind, **options):
@@ -99,3 +105,23 @@ def damaged(data, random):
 def overwritten(data, begin, piece):
     end = min(len(data), begin + len(piece))
     return data[:begin] + piece[: end - begin] + data[end:]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The audited manifest of sound and damaged files."""
+    root = tmp_path_factory.mktemp("damaged")
+    (root / "any").mkdir()
+    random = np.random.default_rng(20)
+    for name, data in sound_files().items():
+        stem, kind = name.split(".")
+        (root / "any" / f"{stem}.sound.{kind}").write_bytes(data)
+        for what, bad in damaged(data, random):
+            (root / "any" / f"{stem} {what}.{kind}").write_bytes(bad)
+    return audit(
+        scan(root, validation=0, test=0),
+        Store(tmp_path_factory.mktemp("store")),
+        ProbeLimits(),
+        processes=2,
+        start=lambda total: lambda count: None,
+    )
