@@ -44,7 +44,7 @@ COMMANDS = {
     "quickstart": Entry(
         "quickstart",
         START,
-        "Try Feedbench on generated photos: measure, diagnose, train with the best loader.",
+        "Try Feedbench on generated photos: time the loaders, and train with the fastest.",
         "--out first-try",
     ),
     "scan": Entry(

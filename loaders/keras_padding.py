@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
+from feedbench.loaders.files import read_file
 from feedbench.loaders.images.tensorflow import Decoding
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
@@ -35,7 +35,7 @@ def long_images(
     faults = []
     for row in rows.tolist():
         path = manifest.path(row)
-        height, width, _ = decoding(Path(path).read_bytes(), 0).shape
+        height, width, _ = decoding(read_file(path), 0).shape
         if _shrinks_to_nothing(height, width, spec.image_size):
             why = f"it pads no image of {width:,} × {height:,} pixels; run feedbench scan first"
             faults.append(ImageError(path, row, "Keras", why))

@@ -79,7 +79,7 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
     from feedbench.loaders.audit import Store, audit
 
     try:
-        with scan_progress(terminal) as start:
+        with scan_progress(console(to_errors=True)) as start:
             return audit(manifest, Store.of(data), limits, processes=usable_cores(), start=start)
     except KeyboardInterrupt:
         raise InterruptedRun(

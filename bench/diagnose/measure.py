@@ -11,6 +11,7 @@ import numpy as np
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
+from feedbench.bench.diagnose.sample import drawn
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Measurement, Setup
 from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
 from feedbench.bench.environment import conditions
@@ -46,7 +47,7 @@ def diagnose(
 
     Args:
         plan: the loader, spec and consumer to diagnose.
-        manifest: the images.
+        manifest: the images; of many, a sample is measured.
         folder: an existing folder for the manifest and the logs.
         on_progress: called with a line of text for each process and each round.
         timing: durations of blocks and warm-ups.
@@ -57,12 +58,16 @@ def diagnose(
         InterruptedRun: Ctrl-C; what was measured is in the folder.
         TrialError: loader, consumer or end to end could not be measured at all.
     """
-    path = (folder / MANIFEST).absolute()
-    manifest.write(path)
     loader = find_loader(plan.choice.loader)
     settings = parse_settings(loader, plan.choice.settings)
     stages = stages_of(loader, manifest, plan.spec, settings)
-    record = _new_record(plan, manifest, stages)
+    images, memory = len(manifest), available_memory()
+    manifest = drawn(manifest, stages, plan.images, _WARM_SHARE * memory)
+    if len(manifest) < images:
+        stages = stages_of(loader, manifest, plan.spec, settings)
+    path = (folder / MANIFEST).absolute()
+    manifest.write(path)
+    record = _new_record(plan, manifest, images, stages)
     setup = Setup(plan, record, stages, path, timing or DiagnosisTiming())
     session = _Session(setup, manifest, folder, on_progress)
     try:
@@ -79,9 +84,17 @@ def diagnose(
     return record
 
 
-def _new_record(plan: DiagnosisPlan, manifest: Manifest, stages: Stages) -> DiagnosisRecord:
-    """Return the record of a plan on this machine, without any part."""
-    size = encoded_bytes(stages, manifest)
+def _new_record(
+    plan: DiagnosisPlan, manifest: Manifest, images: int, stages: Stages
+) -> DiagnosisRecord:
+    """Return the record of a plan on this machine, without any part.
+
+    Args:
+        manifest: the rows that are measured.
+        images: number of images of which they were drawn.
+    """
+    size = round(encoded_bytes(stages, manifest) * images / len(manifest))
+    concurrency, cores = stages.concurrency, usable_cores()
     not_cold = why_not_cold(stages, manifest)
     if plan.cache_state == "cold" and not_cold:
         raise PlanError(not_cold)
@@ -96,15 +109,24 @@ def _new_record(plan: DiagnosisPlan, manifest: Manifest, stages: Stages) -> Diag
         recipe=plan.recipe.model_dump(mode="json"),
         cache_state=plan.cache_state or ("warm" if stays_warm else "cold"),
         not_cold=not_cold,
-        images=len(manifest),
+        images=images,
+        sampled=len(manifest) if len(manifest) < images else None,
         encoded_bytes=size,
-        decoded_bytes=len(manifest) * 3 * plan.spec.image_size**2,
+        decoded_bytes=images * 3 * plan.spec.image_size**2,
         faster_storage=plan.faster_storage,
         other_image_size=plan.other_image_size,
-        cores=usable_cores(),
+        cores=cores,
+        kind=concurrency.kind if concurrency else None,
+        workers=(concurrency.workers or cores) if concurrency else None,
+        copies_apart=_copies_apart(stages),
         available_memory_bytes=available_memory(),
         on_gpu=bool(find_gpus()),
     )
+
+
+def _copies_apart(stages: Stages) -> bool:
+    pipelined = stages.concurrency is not None and stages.concurrency.kind == "pipelined"
+    return pipelined and not stages.copies_in_parallel
 
 
 class _Session:
@@ -122,6 +144,7 @@ class _Session:
         self._children: dict[str, Child] = {}
         self._consumer_first = False
         self._autotuned: list[Node] | None = None
+        self._locked: float | None = None
         self._jobs = setup.jobs()
         self._measurements = setup.measurements()
 
@@ -132,6 +155,7 @@ class _Session:
                 "parts": [measurement.part for measurement in self._measurements],
                 "apart": self._consumer_first,
                 "autotuned": self._autotuned,
+                "locked": self._locked,
             }
         )
 
@@ -202,6 +226,7 @@ class _Session:
         if isinstance(job, StageJob):
             ready = child.wait_for(StagesReady, _TIME_LIMIT_S, "warm-up")
             start_s, self._autotuned = ready.start_s, ready.autotuned
+            self._locked = ready.locked
         else:
             start_s = child.wait_for(WarmUpDone, _TIME_LIMIT_S, "warm-up").warm_up.start_s
         child.pause()

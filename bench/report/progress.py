@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from feedbench.bench.plan.plan import Timing
 from feedbench.bench.trials.run import OnEvent, TrialEvent
 
 _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
@@ -33,6 +34,16 @@ def progress_bar(console: Console, *columns: TextColumn) -> Progress:
         TimeRemainingColumn(),
         console=console,
         refresh_per_second=_REFRESHES_PER_SECOND,
+    )
+
+
+def duration_text(trials: int, timing: Timing) -> str:
+    """Return how long a bench takes at least, and what of."""
+    seconds = trials * (timing.warm_up_seconds + timing.blocks * timing.block_seconds)
+    duration = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return (
+        f"At least {duration}: {trials} trials × ({timing.warm_up_seconds:g} s of warm-up + "
+        f"{timing.blocks} blocks of {timing.block_seconds:g} s); each also takes seconds to start."
     )
 
 
@@ -117,7 +128,8 @@ def _print_event(console: Console, event: TrialEvent) -> None:
         text = f"{event.choice}: {event.rate:,.0f} images/s"
     elif event.reason:
         text += f": {event.reason}"
-    console.print(f"[{event.done}/{event.blocks}] {text}")
+    count = str(event.done) if event.blocks is None else f"{event.done}/{event.blocks}"
+    console.print(f"[{count}] {text}")
 
 
 _ACTIVITIES = {

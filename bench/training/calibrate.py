@@ -72,7 +72,7 @@ def as_profile(
         alpha=recipe.alpha,
         precision="float32" if precision == "none" else f"mixed {precision}",
         source=(
-            f"feedbench calibrate, median of {blocks} blocks {rate:.1f} [95 %], "
+            f"feedbench calibrate, median [95 %] of {blocks} blocks {rate:.1f}, "
             f"{facts['keras_backend']} backend, TensorFlow {versions['tensorflow']}, Keras "
             f"{versions['keras']}"
         ),

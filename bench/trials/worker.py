@@ -29,6 +29,7 @@ from feedbench.loaders import (
     open_loader,
     parse_settings,
 )
+from feedbench.trainer import leave_gpu_to_backend
 
 _PROGRESS_PERIOD_S = 1.0
 
@@ -39,7 +40,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     manifest = Manifest.read(job.manifest)
     settings = parse_settings(find_loader(job.loader), job.settings)
     if job.consumer == "train":
-        import keras  # noqa: F401  imported for the trainer here: no loader's time may include it
+        leave_gpu_to_backend()  # and import Keras for the trainer: no loader's time may include it
     start_s = time() - channel.started
     opened = perf_counter()
     failures = job.failures.model_dump()
