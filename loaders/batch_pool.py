@@ -209,7 +209,7 @@ class BatchPool:
             except ImageError as error:
                 with self._ready:
                     batch.failed.append(error)
-                    failed = len(batch.failed)
+                    failed = len({fault.row for fault in batch.failed})
                 self._request.faults.tolerance.check(failed, error)
         self._augment(batch.images[first:last], batch.draws[first:last])
 

@@ -20,7 +20,15 @@ from feedbench.loaders.fifos import FifoWatch
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images.library_call import decode_image, only_listed
 from feedbench.loaders.images.pillow import tensorflow_message
-from feedbench.loaders.images.tensorflow import Decoding, augment, to_range
+from feedbench.loaders.images.tensorflow import (
+    Decoding,
+    augment,
+    resizer,
+    to_bytes,
+    to_range,
+)
+from feedbench.loaders.keras_listing import keras_dataset, shuffled
+from feedbench.loaders.keras_padding import long_images, too_long
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.source import SPLIT_NAMES
@@ -96,6 +104,8 @@ class _Folders:
         self.faults = request.faults
         self.decoding = Decoding(request.manifest, request.spec)
         self._spec = request.spec
+        self._resize = resizer(request.spec)
+        self._too_long = too_long(request.manifest, request.spec)
         self._folder = folder
         self._listings = 0
         self._row_of_slot = np.arange(len(self.manifest))
@@ -121,11 +131,12 @@ class _Folders:
     def _list_own_folder(self) -> _Listing | None:
         """All rows from the user's folder, if it holds them as they are and nothing else."""
         folder = self._own_folder()
-        if folder is None or self.decoding.decode_paths is not None or self.faults.dropped:
+        as_they_are = self.decoding.decode_paths is None and not self._too_long.any()
+        if folder is None or not as_they_are or self.faults.dropped:
             return None
         paths = [os.fsdecode(path) for path in self.manifest.paths(self._row_of_slot)]
         slots = {path: slot for slot, path in enumerate(paths)}
-        dataset = _keras_dataset(folder, self._spec)
+        dataset = keras_dataset(folder, self._spec)
         return self._to_listing(dataset, slots) if set(dataset.file_paths) == slots.keys() else None
 
     def _own_folder(self) -> Path | None:
@@ -151,7 +162,7 @@ class _Folders:
             link = folder / name / f"{slot:0{width}}.jpg"
             link.symlink_to(self._target(slot))
             slot_of_path[str(link)] = slot
-        return self._to_listing(_keras_dataset(folder, self._spec), slot_of_path)
+        return self._to_listing(keras_dataset(folder, self._spec), slot_of_path)
 
     def _target(self, slot: int) -> Path:
         """The file that a slot's link leads to, converted if needed."""
@@ -159,10 +170,11 @@ class _Folders:
             row = int(self._row_of_slot[slot])
             path = Path(self.manifest.path(row))
             codes = self.decoding.decode_paths
-            if codes is None or not codes[row]:
+            code = 0 if codes is None else int(codes[row])
+            if not code and not self._too_long[row]:
                 return path
             converted = self._folder / f"{row}.png"
-            if converted.exists() or self._convert(path, row, int(codes[row]), converted):
+            if converted.exists() or self._convert(path, row, code, converted):
                 return converted
             self.drop(row)
 
@@ -174,13 +186,15 @@ class _Folders:
             self.faults.add(fault)
             return False
         pixels = self.decoding(read_file(str(path)), decode_path)
+        if self._too_long[row]:
+            pixels = to_bytes(self._resize(pixels))
         Image.fromarray(np.asarray(pixels)).save(converted, compress_level=1)
         return True
 
     def _to_listing(self, dataset: tf.data.Dataset, slot_of_path: dict[str, int]) -> _Listing:
         slots = np.array([slot_of_path[path] for path in dataset.file_paths], np.int64)
         # Both at once: TensorFlow seeds a shuffle when it is created, by a global seed too.
-        return _Listing(dataset, _shuffled(slots, self._spec), _shuffled(slots, self._spec), slots)
+        return _Listing(dataset, shuffled(slots, self._spec), shuffled(slots, self._spec), slots)
 
 
 @dataclass(frozen=True)
@@ -290,6 +304,7 @@ class _Epochs:
     def _drop_unreadable(self, rows: Rows, step: int, error: Any) -> None:
         folders = self._folders
         failed = unreadable(rows, folders.manifest, folders.decoding)
+        failed = failed or long_images(rows, folders.manifest, self._request.spec, folders.decoding)
         if not failed:
             message = tensorflow_message(error)
             raise LoaderError(f"TensorFlow: {message}; batch {step}") from error
@@ -297,35 +312,6 @@ class _Epochs:
             folders.faults.add(fault)
         for fault in failed:
             folders.drop(fault.row)
-
-
-def _keras_dataset(folder: Path, spec: BatchSpec) -> tf.data.Dataset:
-    from keras.utils import image_dataset_from_directory
-
-    try:
-        return image_dataset_from_directory(
-            folder,
-            batch_size=spec.batch_size,
-            image_size=(spec.image_size, spec.image_size),
-            shuffle=spec.shuffle,
-            seed=spec.seed,
-            interpolation=spec.interpolation,
-            crop_to_aspect_ratio=spec.resize == "crop",
-            pad_to_aspect_ratio=spec.resize == "pad",
-            verbose=False,
-        )
-    except ValueError as error:
-        raise SourceError(f"{folder}: keras_directory: {str(error).splitlines()[0]}") from error
-
-
-def _shuffled(slots: Rows, spec: BatchSpec) -> tf.data.Dataset:
-    """Slots through the same shuffle and batching as Keras' paths."""
-    import tensorflow as tf
-
-    dataset = tf.data.Dataset.from_tensor_slices(slots)
-    if spec.shuffle:
-        dataset = dataset.shuffle(buffer_size=spec.batch_size * 8, seed=spec.seed)
-    return dataset.batch(spec.batch_size)
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasDirectory) -> Stages:

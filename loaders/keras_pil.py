@@ -88,7 +88,11 @@ class BatchSequence:
     def _load(self, rows: Rows, loaded: dict[int, NDArray[np.float32]]) -> list[ImageError]:
         """Add the images that are not loaded yet; return those that failed."""
         faults = []
-        for row, path in zip(rows.tolist(), self._request.manifest.paths(rows), strict=True):
+        # A dict: a row may come twice, where it takes the places of others.
+        paths: dict[int, bytes] = dict(
+            zip(rows.tolist(), self._request.manifest.paths(rows), strict=True)
+        )
+        for row, path in paths.items():
             if row in loaded:
                 continue
             try:

@@ -99,5 +99,6 @@ def _print_report(terminal: Console, scan_report: dict[str, Any], data: str) -> 
         terminal.print(
             f"Runs leave out unreadable images; list them with feedbench scan {quote(data)} --bad",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )

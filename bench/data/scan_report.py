@@ -55,6 +55,7 @@ def _problems(manifest: Manifest) -> dict[str, int]:
         "no decoder reads it": _count(pc.and_(pillow_fails, tensorflow_fails)),
         "Pillow alone cannot read it": _count(pc.and_not(pillow_fails, tensorflow_fails)),
         "TensorFlow alone cannot read it": _count(pc.and_not(tensorflow_fails, pillow_fails)),
+        "Pillow and TensorFlow differ": _count(pc.invert(table["same_pixels"])),
         "extension of another format": _count(
             pc.and_(both_known, pc.not_equal(expected, _mpo_as_jpeg(table["format"])))
         ),

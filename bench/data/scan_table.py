@@ -13,6 +13,7 @@ from feedbench.loaders import SPLITS, printable
 _PROBLEMS = {
     "Pillow alone cannot read it": "only Pillow cannot read it",
     "TensorFlow alone cannot read it": "only TensorFlow cannot read it",
+    "Pillow and TensorFlow differ": "Pillow and TensorFlow show different images",
     "extension of no format": "unknown extension",
     "EXIF says it is turned": "rotated or mirrored by EXIF",
     "more than 8 bits a channel": "more than 8 bits per channel",
@@ -68,7 +69,8 @@ def _verdicts_table(loaders: dict[str, dict[str, int | None]]) -> Table:
         "drops silently",
         "feedbench leaves out",
         caption="alters: ignores alpha, EXIF orientation or palettes, or truncates 16 bits. "
-        "feedbench's loaders read such files correctly and leave out only the last column.",
+        "feedbench's loaders read such files correctly and leave out only the last column. "
+        "–: the loader is feedbench's own; it stands for no library's call.",
     )
     for name, verdict in loaders.items():
         counts = (verdict[key] for key in ("fails", "alters", "drops", "left_out"))

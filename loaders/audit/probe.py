@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 from feedbench.loaders.audit.agreement import BACKGROUND, Sample, agree, sample
 from feedbench.loaders.audit.messages import Facts
 from feedbench.loaders.errors import printable
+from feedbench.loaders.files import read_file
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import ALPHA_FORMATS
 from feedbench.loaders.images.pillow import (
@@ -72,7 +72,7 @@ def _probed(path: bytes, limits: ProbeLimits) -> Facts:
         status = os.stat(path)
         facts.update(bytes=status.st_size, modified_ns=status.st_mtime_ns, format="")
         fault = _refusal(status, limits)
-        data = b"" if fault else Path(os.fsdecode(path)).read_bytes()
+        data = b"" if fault else read_file(path)
     except OSError as error:
         facts.update(bytes=facts["bytes"] or 0, modified_ns=facts["modified_ns"] or 0, format="")
         return _failed(facts, error.strerror or str(error))

@@ -23,7 +23,7 @@ import psutil
 from feedbench.loaders.audit.messages import MAX_BYTES, files_of, results_as_bytes
 from feedbench.loaders.audit.probe import ProbeLimits, probe
 
-_BYTES_PER_PIXEL = 16  # the file, the decoder's own buffers, and its output
+_BYTES_PER_PIXEL = 24  # the file, buffers of a decoder, its output, and that over a background
 _MIN_SPARE_BYTES = 2 << 30
 _POLL_S = 2.0  # how often an idle process checks that the one that forked it is alive
 

@@ -48,14 +48,15 @@ def tensorflow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
     is_still = _numbers(table, "frames", 1) == 1
     simple = decodable & (_numbers(table, "bits", 8) <= 8) & is_still
     has_alpha = _filled(table["alpha"], False)
-    paths[simple & has_alpha & _is_format(table, ALPHA_FORMATS)] = ALPHA
+    decoded_with_alpha = has_alpha & _is_format(table, ALPHA_FORMATS)
+    paths[simple & decoded_with_alpha] = ALPHA
     # TensorFlow reads the first frame of a GIF and of an MPO, but no other animation.
     animated = decodable & _is_format(table, ["GIF", "MPO"])
     paths[(simple | animated) & ~has_alpha & _same_colours(table)] = PLAIN
     is_grey = _filled(pc.equal(table["mode"], "L"), False)
     paths[~_filled(table["same_pixels"], True)] = PILLOW  # a damaged file
     only_tensorflow = decodable & _filled(pc.is_valid(table["pillow"]), False)
-    paths[only_tensorflow & (paths == PILLOW)] = PLAIN
+    paths[only_tensorflow] = np.where(decoded_with_alpha, ALPHA, PLAIN)[only_tensorflow]
     paths[decodable & _is_format(table, ["JXL"]) & is_grey] = GREY
     paths[_unseen(table)] = PLAIN
     return paths

@@ -136,6 +136,20 @@ def test_a_file_truncated_during_an_epoch_ends_the_run_and_is_named(photos, name
 
 
 @pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
+def test_a_failure_in_the_places_of_several_others_counts_once(photos, name, settings):
+    manifest = scan(photos, validation=0, test=0)
+    for row in range(5):
+        with open(manifest.path(row), "wb"):  # noqa: PTH123
+            pass
+    spec = SPEC.model_copy(update={"shuffle": False})
+    with open_loader(
+        name, manifest, spec, settings, epochs=1, on_error="skip", error_budget=5 / 45
+    ) as stream:
+        list(stream)
+        assert sorted(fault.row for fault in stream.dropped) == list(range(5))
+
+
+@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
 def test_more_failures_than_the_budget_end_the_run(photos, name, settings):
     manifest = scan(photos, validation=0, test=0)
     for row in range(10, 20):

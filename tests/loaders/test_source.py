@@ -272,7 +272,7 @@ from feedbench.loaders import Manifest, Order
 from feedbench.loaders.manifest import SCHEMA
 def part(begin):
     names = pa.array([b"class-%04d/n%08d_photograph.jpeg" % (n // 1000, n)
-                      for n in range(begin, begin + 250_000)], pa.binary())
+                      for n in range(begin, begin + 250_000)], pa.large_binary())
     label = np.arange(begin, begin + 250_000, dtype=np.int32) // 1000
     return pa.record_batch([names, pa.array(label), pa.array(np.zeros(250_000, np.int8))],
                            schema=SCHEMA)

@@ -26,14 +26,14 @@ def call(monkeypatch, *arguments) -> int:
 
 
 def start(*arguments) -> subprocess.Popen:
-    """Start a command with the default handler of Ctrl-C, which background jobs do not have."""
+    """Start a command with the default handlers of signals, which background jobs do not have."""
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "feedbench.bench.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_restore_signals,
     )
 
 
@@ -65,6 +65,11 @@ def import_error(module: str, text: str) -> int:
         with pytest.raises(SystemExit) as ended:
             _exit_for_import_error(error)
         return ended.value.code
+
+
+def _restore_signals():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 HEAVY = "{'tensorflow', 'keras', 'pydantic', 'pyarrow', 'scipy', 'numpy'}"
@@ -372,18 +377,19 @@ def test_a_file_that_fails_after_the_scan_ends_the_run_or_is_dropped(tmp_path, t
     assert "1 images failed and were dropped" in " ".join(done.stdout.split())
 
 
-def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos):
-    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos, number):
+    photos = shutil.copytree(tiny_photos, tmp_path / "my photos")
     for copy in range(40):
         shutil.copytree(tiny_photos / "train", photos / "train" / "circle" / f"more{copy}")
     running = start("scan", photos)
     running.stderr.readline()
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, errors = running.communicate()
     assert running.returncode == 130
     assert "".join(line for line in errors.splitlines(True) if "files read: " not in line) == (
         "feedbench: interrupted; the files read so far are saved; to resume: feedbench scan "
-        f"{photos}\n"
+        f"'{photos}'\n"
     )
 
 

@@ -28,6 +28,8 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     photo.save(root / "train/bee/really.jpg", "PNG")
     Image.new("RGB", (40, 30), "green").save(root / "test/bee/fine.jpg")
     (root / "train/bee/broken.jpg").write_bytes(b"text")
+    # TensorFlow takes the numbers of a palette for grey levels.
+    photo.quantize(4).save(root / "train/bee/palette.bmp")
     manifest = audit(
         scan(root),
         Store(tmp_path_factory.mktemp("store")),
@@ -39,9 +41,13 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_formats_and_problems_are_counted(scanned: dict[str, Any]) -> None:
-    assert scanned["images"] == 5
-    assert scanned["formats"] == {"JPEG": 3, "PNG": 1, "unknown": 1}
-    assert scanned["problems"] == {"no decoder reads it": 1, "extension of another format": 1}
+    assert scanned["images"] == 6
+    assert scanned["formats"] == {"JPEG": 3, "BMP": 1, "PNG": 1, "unknown": 1}
+    assert scanned["problems"] == {
+        "no decoder reads it": 1,
+        "Pillow and TensorFlow differ": 1,
+        "extension of another format": 1,
+    }
     assert sum(scanned["unreadable"].values()) == 1
 
 
@@ -55,7 +61,7 @@ def test_duplicates_across_splits_are_counted(scanned: dict[str, Any]) -> None:
 
 
 def test_unreadable_images_do_not_count_for_small_classes(scanned: dict[str, Any]) -> None:
-    assert scanned["few_images"] == {"ant": 1, "bee": 1}
+    assert scanned["few_images"] == {"ant": 1, "bee": 2}
 
 
 def test_warnings_name_leakage_and_small_classes(scanned: dict[str, Any]) -> None:
@@ -78,9 +84,10 @@ def printed(report: dict[str, Any]) -> str:
 
 def test_tables_show_all_counts_and_verdicts(scanned: dict[str, Any]) -> None:
     text = printed(scanned)
-    assert "5 images" in text
+    assert "6 images" in text
     assert "extension of another format" in text
     assert "keras_directory" in text
+    assert "–: the loader is feedbench's own" in " ".join(text.split())
 
 
 def test_problems_are_printed_in_words() -> None:

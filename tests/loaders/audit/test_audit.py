@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from feedbench.loaders import LOADERS, SourceError, scan
+from feedbench.loaders import LOADERS, SourceError, WorkerError, scan
+from feedbench.loaders.audit import store as store_module
 from feedbench.loaders.audit.facts import attach, audit
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
@@ -101,6 +102,84 @@ def test_a_killed_audit_resumes_and_ends_like_an_uninterrupted_one(photos, tmp_p
     assert resumed.table.equals(undisturbed.table)
 
 
+def test_two_audits_at_once_keep_what_each_other_found(photos, tmp_path):
+    whole, _ = audited(photos, tmp_path / "store")
+    rows = whole.table.drop_columns(["label", "split"]).to_pylist()
+    one, other = Store(tmp_path / "both"), Store(tmp_path / "both")
+    one.begin(ProbeLimits())
+    other.begin(ProbeLimits())
+    with one.journal() as running:
+        running.add(rows[0])
+        with other.journal() as ended:
+            ended.add(rows[1])
+        other.keep_only(whole.table["path"])
+        running.add(rows[2])
+    one.keep_only(whole.table["path"])
+    known = set(one.facts()["path"].to_pylist())
+    assert known == {row["path"] for row in rows[:3]}
+    assert not list(one.folder.glob("journal-*"))
+    assert not list(one.folder.glob(".part.*"))
+
+
+def test_facts_of_another_probe_are_found_again(photos, tmp_path, monkeypatch):
+    audited(photos, tmp_path / "store")
+    monkeypatch.setattr(store_module, "PROBE_VERSION", "0")
+    assert not Store(tmp_path / "store").facts().num_rows
+    _, read = audited(photos, tmp_path / "store")
+    assert read == 45
+
+
+def test_a_file_that_many_rows_name_is_read_once(photos, tmp_path):
+    table = tmp_path / "list.csv"
+    lines = [f"photos/ant/0{number % 3}.jpg,ant" for number in range(300)]
+    table.write_text("\n".join(["path,label", *lines]))
+    manifest, read = audited(table, tmp_path / "store")
+    assert read == 3
+    assert len(manifest) == 300
+    assert manifest.table["bytes"].null_count == 0
+    assert audited(table, tmp_path / "store")[1] == 0
+
+
+def test_the_longest_names_and_paths_are_read(tmp_path):
+    root = tmp_path / "photos"
+    folder = root / "any"
+    while len(str(folder)) < 3_500:
+        folder /= "\x01" * 250
+    folder.mkdir(parents=True)
+    for number in range(40):
+        name = str(number).rjust(3, "0") + "\u00e9" * 120 + ".png"  # 247 bytes
+        Image.new("RGB", (2, 2)).save(folder / name, "PNG")
+    manifest, read = audited(root, tmp_path / "store")
+    assert read == 40
+    assert manifest.table["width"].to_pylist() == [2] * 40
+
+
+def test_a_disk_that_takes_no_more_is_named(photos, tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "import pyarrow as pa\n"
+        "from feedbench.loaders import SourceError, scan\n"
+        "from feedbench.loaders.audit import ProbeLimits, Store\n"
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "store = Store(Path(sys.argv[2]))\n"
+        "store.begin(ProbeLimits())\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "paths = scan(sys.argv[1]).table['path']\n"
+        "try: store.keep_only(paths)\n"
+        "except SourceError as error: print(error)\n"
+        "try:\n"
+        "    with store.journal() as journal: journal.add({'path': b'a' * 500})\n"
+        "except SourceError as error: print(error)\n"
+    )
+    store = tmp_path / "store"
+    command = [sys.executable, "-c", code, str(photos), str(store)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    line = f"{store}: cannot write the audit: File too large; set FEEDBENCH_CACHE to another folder"
+    assert done.stdout.splitlines() == [line, line]
+
+
 def test_the_torn_end_of_a_journal_is_ignored(photos, tmp_path):
     whole, _ = audited(photos, tmp_path / "store")
     store = Store(tmp_path / "torn")
@@ -123,16 +202,20 @@ def files(folder):
     return list(enumerate(paths))
 
 
+def master():
+    """The process that forks those that decode."""
+    return next(
+        child
+        for child in psutil.Process().children()
+        if "feedbench.loaders.audit.worker" in " ".join(child.cmdline())
+    )
+
+
 def forks(count):
     """The processes that decode, once there are `count`."""
     deadline = time.monotonic() + 60
     while True:
-        masters = [
-            child
-            for child in psutil.Process().children()
-            if "feedbench.loaders.audit.worker" in " ".join(child.cmdline())
-        ]
-        children = masters[0].children() if masters else []
+        children = master().children()
         if len(children) == count:
             return children
         assert time.monotonic() < deadline
@@ -170,6 +253,14 @@ def test_processes_that_fail_to_start_are_an_error(photos, tmp_path, monkeypatch
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(SourceError, match="processes ended with exit code 1; see"):
         list(probe_all(iter(files(photos)), ProbeLimits(), 1, tmp_path / "log"))
+
+
+def test_a_killed_audit_says_so_and_that_nothing_is_lost(photos, tmp_path):
+    results = probe_all(iter(files(photos)), ProbeLimits(), 1, tmp_path / "log")
+    next(results)
+    os.kill(master().pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match=r"ended by SIGKILL.*saved; repeat the command"):
+        list(results)
 
 
 def test_an_abandoned_audit_leaves_no_processes(photos, tmp_path):

@@ -1,11 +1,14 @@
 """Every format gives the right image in every loader; damaged files are named."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
-from feedbench.loaders import LOADERS, BatchSpec, SpecError, open_loader, scan
+from feedbench.loaders import LOADERS, BatchSpec, ImageError, SpecError, open_loader, scan
 from feedbench.loaders.images.tensorflow import jxl_picture
 from feedbench.loaders.selection import bad_rows, usable
 
@@ -62,6 +65,51 @@ def test_every_format_gives_its_image_in_every_loader(zoo, audited, name, settin
             assert np.median(difference) == 0, path
         else:
             assert difference.mean() < (3 if lossy else 0.51), path
+
+
+@pytest.mark.parametrize("orientation", ["ignore", "apply"])
+def test_what_only_tensorflow_reads_looks_alike_in_all_loaders(audited, orientation):
+    """Whatever it is: a format, depth or rotation that would go to Pillow if that could read it."""
+    table = audited.where(pc.is_null(audited.table["tensorflow"])).table
+    unread = pa.array(["Pillow cannot"] * len(table), pa.string())
+    table = table.set_column(table.column_names.index("pillow"), "pillow", unread)
+    manifest = replace(audited, table=table)
+    spec = BatchSpec(
+        batch_size=8, image_size=SIDE, shuffle=False, value_range=(0, 255), orientation=orientation
+    )
+    turbo = images_by_name("turbo", {}, manifest, spec)
+    assert {b"deep.png", b"turned-6.jpg", b"veil.png", b"rgb.bmp"} <= set(turbo)
+    for name in ("tf_data", "keras_directory"):
+        images = images_by_name(name, {}, manifest, spec)
+        assert set(images) == set(turbo)
+        for path, image in images.items():
+            median = np.median(np.abs(image - turbo[path]))
+            assert median < 1, (name, path)
+
+
+@pytest.mark.parametrize("orientation", ["ignore", "apply"])
+def test_keras_directory_pads_what_keras_itself_cannot(audited, orientation):
+    """Its own padding fails on an image 150 times as wide as high."""
+    manifest, _ = usable(audited, [("pillow", "tensorflow")])
+    spec = BatchSpec(
+        batch_size=8, image_size=SIDE, shuffle=False, value_range=(0, 255), resize="pad"
+    )
+    spec = spec.model_copy(update={"orientation": orientation})
+    images = images_by_name("keras_directory", {}, manifest, spec)
+    expected = images_by_name("tf_data", {}, manifest, spec)
+    assert set(images) == set(expected)
+    assert np.abs(images[b"30000x200.png"] - expected[b"30000x200.png"]).max() <= 1
+
+
+def test_an_image_that_keras_cannot_pad_is_named_where_no_scan_has_seen_it(zoo, tmp_path):
+    (tmp_path / "any").mkdir()
+    (tmp_path / "any" / "long.png").symlink_to(zoo.root / "any" / "30000x200.png")
+    spec = BatchSpec(batch_size=1, image_size=SIDE, resize="pad")
+    with (
+        open_loader("keras_directory", scan(tmp_path), spec, epochs=1) as stream,
+        pytest.raises(ImageError, match="it pads no image of 30,000 × 200 pixels"),
+    ):
+        next(stream)
 
 
 def test_jxl_picture_decodes_like_the_loaders(zoo):

@@ -1,0 +1,48 @@
+"""Memory that each thread decodes into: no header and no single image can bloat it."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
+from feedbench.loaders.images.libjpeg_turbo import Scratch, decoded_jpeg
+
+SPEC = BatchSpec(batch_size=1, image_size=16)
+
+
+def claiming(width, height):
+    """A small JPEG whose header states another size."""
+    data = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(data, "JPEG")
+    changed = bytearray(data.getvalue())
+    begin = changed.index(b"\xff\xc0") + 5
+    changed[begin : begin + 4] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return bytes(changed)
+
+
+def test_a_header_that_states_a_vast_size_takes_no_memory():
+    def scratch(size):
+        raise AssertionError(f"{size} bytes for a file that no decoder may read")
+
+    assert decoded_jpeg(claiming(20_000, 20_000), SPEC, scratch, scaled=False) is None
+
+
+def test_a_jpeg_that_states_a_vast_size_is_named_where_no_scan_has_seen_it(tmp_path):
+    (tmp_path / "any").mkdir()
+    (tmp_path / "any" / "vast.jpg").write_bytes(claiming(20_000, 20_000))
+    with (
+        open_loader("turbo", scan(tmp_path), SPEC, epochs=1) as stream,
+        pytest.raises(ImageError, match=r"vast\.jpg: row 0: Pillow cannot read it: Image size"),
+    ):
+        next(stream)
+
+
+def test_memory_of_a_vast_image_is_not_kept():
+    scratch = Scratch()
+    kept = scratch(1_000_000)
+    assert scratch(500_000) is kept
+    assert scratch(200_000_000).size >= 200_000_000
+    assert scratch(500_000) is kept
+    assert isinstance(kept, np.ndarray)
