@@ -101,7 +101,7 @@ def test_faster_storage_shortens_only_the_extra_time_of_cold_files(predicted):
     assert 1 / prediction.images_per_second == pytest.approx(
         1 / 400 + (1 / 200 - 1 / 400) / 4, rel=0.02
     )
-    assert predicted("files in memory", **slow).images_per_second == 400
+    assert predicted("files in memory", **slow).images_per_second == pytest.approx(400)
     assert predicted("faster storage").gain == 0
 
 
