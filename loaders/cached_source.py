@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.batch_pool import Source
+from feedbench.loaders.errors import ImageError
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.writer import PackWriter
 from feedbench.loaders.row_cache import RowCache
@@ -27,6 +29,9 @@ class ImageStore(Protocol):
 
     def write(self, row: int, image: Pixels) -> None:
         """Store the image of one row, contiguous uint8 `[side, side, 3]`."""
+
+    def fail(self, row: int) -> None:
+        """Note that the image of a row cannot be read."""
 
     def close(self) -> None:
         """Free what the store holds."""
@@ -53,9 +58,13 @@ class CachedSource:
             ImageError: it is not stored and cannot be read.
         """
         if not self._store.read(row, into):
-            if item is None:  # it was stored, and its pack has been truncated since
+            if item is None:  # it was stored, and its pack has been damaged since
                 item = self._source.find(np.array([row]))[0]
-            self._source.load(row, item, into)
+            try:
+                self._source.load(row, item, into)
+            except ImageError:
+                self._store.fail(row)
+                raise
             self._store.write(row, into)
 
 
@@ -87,6 +96,9 @@ class MemoryStore:
         self._cache.put(row, image)
         self._stored[row] = True
 
+    def fail(self, row: int) -> None:
+        """Do nothing: the row is tried again when it is asked for."""
+
     def close(self) -> None:
         """Free the memory."""
         self._cache.close()
@@ -95,10 +107,12 @@ class MemoryStore:
 class PackStore:
     """Images in a pack, which is complete once all rows are written."""
 
-    def __init__(self, writer: PackWriter) -> None:
+    def __init__(self, writer: PackWriter, failed: Iterable[int] = ()) -> None:
         self._writer = writer
         self._finishing = threading.Lock()
         self._finished = False
+        for row in failed:
+            self.fail(row)
 
     def holds(self, rows: Rows) -> bool:
         """Whether the images of all these rows are stored."""
@@ -115,12 +129,20 @@ class PackStore:
             SettingsError: the disk is full, or another error of the system.
         """
         self._writer.put(row, image)
+        self._finish_if_complete()
+
+    def fail(self, row: int) -> None:
+        """Note that the image of a row cannot be read: the pack is complete without it."""
+        self._writer.fail(row)
+        self._finish_if_complete()
+
+    def close(self) -> None:
+        """Release the pack; what is written stays."""
+        self._writer.close()
+
+    def _finish_if_complete(self) -> None:
         if not self._writer.left:
             with self._finishing:
                 if not self._finished:
                     self._writer.finish()
                 self._finished = True
-
-    def close(self) -> None:
-        """Release the pack; what is written stays."""
-        self._writer.close()

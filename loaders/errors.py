@@ -6,6 +6,7 @@ LoaderError
 ├── SettingsError    a setting of a loader
 ├── UnknownLoader    a name that no loader has
 ├── ImageError       an image file that cannot be read
+│   └── PackedImageError  the same of an image in a pack
 ├── BudgetError      more such files than a run may drop
 └── WorkerError      a loader's process that was killed or crashed
 """
@@ -45,6 +46,16 @@ class ImageError(LoaderError):
             f"{printable(self.path)}: row {self.row}: {self.decoder} cannot read it: {self.reason};"
             " fix or remove the file, find all such files with feedbench scan, or drop them with "
             "--on-error skip"
+        )
+
+
+class PackedImageError(ImageError):
+    """An image that a pack cannot give: its file may be sound."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.decoder}: row {self.row}, {printable(self.path)}: {self.reason}; remove the "
+            "pack and pack the data again, or drop such images with --on-error skip"
         )
 
 

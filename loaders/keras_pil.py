@@ -13,8 +13,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.augment.host import augment_to_range
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
+from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.files import check_regular
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
@@ -110,6 +112,7 @@ def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.flo
     """
     from keras.utils import img_to_array
 
+    check_regular(path)
     image = _load_img(path, spec) if decode_path == PLAIN else fitted(picture(path, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 
@@ -168,6 +171,11 @@ def _add_all(failed: list[ImageError], faults: Faults) -> None:
         faults.add(fault)
 
 
+def _workers(cores: int) -> tuple[int, ...]:
+    """Return the numbers worth trying; a single thread would be none by another name."""
+    return (0, *(count for count in thread_counts(cores) if count > 1))
+
+
 def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasPil) -> Stages:
     concurrency = IN_LINE
     if settings.workers:
@@ -182,7 +190,7 @@ LOADER = Loader(
     settings=KerasPil,
     open=open_stream,
     readable_by=("pillow",),
-    space={"workers": (0, 2, 4, 8), "max_queue_size": (10, 2)},
+    space={"workers": _workers, "max_queue_size": (10, 2)},
     suites={
         "quick": ({},),
         "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from pydantic import Field, field_validator
 
 from feedbench.loaders.batch_pool import pool_stream
 from feedbench.loaders.capabilities import UpperBound
+from feedbench.loaders.closing import closed_on_error
 from feedbench.loaders.contract import BatchSpec, Loader, Request, Stream
+from feedbench.loaders.errors import SettingsError
 from feedbench.loaders.images.libjpeg_turbo import Decode
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.pack.pack import Pack, check_spec, read_about
+from feedbench.loaders.pack.about import check_spec, read_about
+from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.source import source_of
-from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded
+from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded, num_threads
 from feedbench.loaders.stages.packed import pack_stages
 from feedbench.loaders.stages.stage import Concurrency, Stages
 
@@ -48,14 +52,21 @@ class Packed(Threaded):
             )
         return pack
 
+    @property
+    def fills_cache(self) -> bool:
+        """Whether the first epoch is slower: each row of arrays is checked when first read."""
+        with suppress(SettingsError):
+            return read_about(_folder(self)).kind == "arrays"
+        return False
+
 
 def open_stream(request: Request, settings: Packed) -> Stream:
     """Batches filled by a pool of threads."""
-    pack = Pack(_folder(settings))
-    check_spec(pack, request.spec)
-    source = source_of(pack, request.manifest, request.spec, settings.decode)
-    chunk = _CHUNKS[pack.about.kind]
-    return pool_stream(source, request, settings, chunk=chunk, close=pack.close)
+    with closed_on_error(Pack(_folder(settings))) as pack:
+        check_spec(pack.folder, pack.about, request.spec)
+        source = source_of(pack, request.manifest, request.spec, settings.decode)
+        chunk = _CHUNKS[pack.about.kind]
+        return pool_stream(source, request, settings, chunk=chunk, close=pack.close)
 
 
 def _folder(settings: Packed) -> Path:
@@ -81,7 +92,7 @@ LOADER = Loader(
     readable_by=(),
     space={
         "decode": ("full", "scaled"),
-        "num_threads": (None, 1, 2, 4, 8),
+        "num_threads": num_threads,
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },

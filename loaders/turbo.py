@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
@@ -12,13 +11,15 @@ from pydantic import Field, model_validator
 from feedbench.loaders.batch_pool import Source, pool_stream
 from feedbench.loaders.cached_source import CachedSource, MemoryStore, PackStore
 from feedbench.loaders.capabilities import UpperBound
+from feedbench.loaders.closing import closed_on_error
 from feedbench.loaders.contract import BatchSpec, Loader, Request, Stream
 from feedbench.loaders.images.libjpeg_turbo import READABLE_BY, Decode, LiveImages
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.pack.pack import Pack, arrays_of, is_whole, pack_folder
+from feedbench.loaders.pack.about import arrays_of, is_whole, pack_folder
+from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.source import Arrays
 from feedbench.loaders.pack.writer import PackWriter
-from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded
+from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded, num_threads
 from feedbench.loaders.stages.packed import array_stages
 from feedbench.loaders.stages.pool import gathering_stages, live_stages
 from feedbench.loaders.stages.stage import Concurrency, Stages
@@ -55,27 +56,32 @@ class Turbo(Threaded, Cached):
 
 def open_stream(request: Request, settings: Turbo) -> Stream:
     """Batches filled by a pool of threads."""
-    source, close = _open_source(request, settings)
     chunk = _DECODED_CHUNK if settings.cache == "none" else _CACHED_CHUNK
-    return pool_stream(source, request, settings, chunk=chunk, close=close)
-
-
-def _open_source(request: Request, settings: Turbo) -> tuple[Source, Callable[[], None]]:
-    """Where the images come from, and what frees it."""
-    manifest, spec = request.manifest, request.spec
-    files = LiveImages(manifest, spec, settings.decode)
+    files = LiveImages(request.manifest, request.spec, settings.decode)
     if settings.cache == "none":
-        return files, lambda: None
+        return pool_stream(files, request, settings, chunk=chunk)
+    with closed_on_error(_open_cache(request, settings)) as cache:
+        source = _cached(files, cache, request)
+        return pool_stream(source, request, settings, chunk=chunk, close=cache.close)
+
+
+def _open_cache(request: Request, settings: Turbo) -> MemoryStore | PackStore | Pack:
+    """Where images are kept: in memory, in a pack that is filled, or in one that is complete."""
+    manifest, spec = request.manifest, request.spec
     if settings.cache == "decoded":
-        memory = MemoryStore(len(manifest), spec.image_size)
-        return CachedSource(files, memory), memory.close
+        return MemoryStore(len(manifest), spec.image_size)
     about = arrays_of(manifest, spec, settings.decode)
     folder = pack_folder(Path(settings.pack_dir or ""), about)
     if is_whole(folder):
-        pack = Pack(folder)
-        return Arrays(pack, manifest), pack.close
-    store = PackStore(PackWriter(folder, about, manifest))
-    return CachedSource(files, store), store.close
+        return Pack(folder)
+    # Images that an earlier part of this run dropped are not asked for again.
+    return PackStore(PackWriter(folder, about, manifest), failed=request.faults.dropped)
+
+
+def _cached(files: LiveImages, cache: MemoryStore | PackStore | Pack, request: Request) -> Source:
+    if isinstance(cache, Pack):
+        return Arrays(cache, request.manifest)
+    return CachedSource(files, cache)
 
 
 def _upper_bound(settings: Turbo) -> UpperBound:
@@ -106,7 +112,7 @@ LOADER = Loader(
     space={
         "cache": ("none", "decoded"),
         "decode": ("full", "scaled"),
-        "num_threads": (None, 1, 2, 4, 8),
+        "num_threads": num_threads,
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },

@@ -32,6 +32,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice, Suite, Timing
 from feedbench.bench.plan.toml import parse_model
+from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import DEFAULT_LOADER, parse_spec
 from feedbench.trainer import Recipe
 
@@ -96,5 +97,6 @@ def diagnose(
     manifest, _ = readable_rows(
         list_images(data, blacklist).only("train"), [best.loader], console()
     )
+    check_feasible(plan.spec, manifest, plan.recipe if consumer == "train" else None)
     folder = result_folder(out, "diagnose")
     run_diagnosis(plan, manifest, folder, DiagnosisTiming(budget_s=seconds), json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -93,7 +94,7 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
             if writer.left < images:
                 packed = images - writer.left
                 terminal.print(f"Resuming: {packed:,} images are packed", highlight=False)
-            with count_progress(terminal, "images packed", writer.left) as advance:
+            with count_progress(console(to_errors=True), "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(
@@ -107,11 +108,11 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
 def _check(packing: Packing, out: Path, terminal: Console) -> None:
     from feedbench.bench.errors import RecordError
     from feedbench.bench.report.progress import count_progress
-    from feedbench.loaders.pack import Pack, check_about, corrupt_positions
+    from feedbench.loaders.pack import Pack, check_packing, corrupt_positions
 
     pack = Pack(out)
-    check_about(pack, packing.about)
-    with count_progress(terminal, "checked", len(pack)) as advance:
+    check_packing(pack, packing)
+    with count_progress(console(to_errors=True), "checked", len(pack)) as advance:
         bad = corrupt_positions(pack, advance)
     pack.close()
     if bad:
@@ -126,6 +127,6 @@ def _print_complete(out: Path, packing: Packing, terminal: Console) -> None:
     size = sum(file.stat().st_size for file in out.iterdir())
     terminal.print(
         f"Complete: {len(packing.manifest):,} images, {size / 1e9:.2f} GB in {out}. "
-        f"Use it with --loader packed --set packed.pack={out}",
+        f"Use it with --loader packed --set {quote(f'packed.pack={out}')}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -20,9 +20,11 @@ from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.meters.process import available_memory, tree_memory
+from feedbench.bench.record import Block
 from feedbench.bench.trials.child import Child, close_all
-from feedbench.bench.trials.protocol import TRIAL_WORKER, BlockDone, TrialJob, WarmUpDone
+from feedbench.bench.trials.protocol import BlockDone, BlockRequest, TrialJob, WarmUpDone
 from feedbench.bench.trials.run import MANIFEST
+from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages
 
@@ -67,7 +69,7 @@ def diagnose(
     manifest.write(path)
     record = _new_record(plan, manifest, images, stages)
     setup = Setup(plan, record, stages, path, timing or DiagnosisTiming())
-    session = _Session(setup, folder, on_progress)
+    session = _Session(setup, manifest, folder, on_progress)
     try:
         session.measure()
     except KeyboardInterrupt:
@@ -130,12 +132,15 @@ def _copies_apart(stages: Stages) -> bool:
 class _Session:
     """The running processes of one diagnosis, and its measurements so far."""
 
-    def __init__(self, setup: Setup, folder: Path, on_progress: OnProgress) -> None:
+    def __init__(
+        self, setup: Setup, manifest: Manifest, folder: Path, on_progress: OnProgress
+    ) -> None:
         self._new_record = setup.record
         self._folder = folder
         self._on_progress = on_progress
         self._timing = setup.timing
         self._gpus = find_gpus()
+        self._timer = Timer(manifest, self._gpus, rewarm=True)
         self._children: dict[str, Child] = {}
         self._consumer_first = False
         self._autotuned: list[Node] | None = None
@@ -203,7 +208,10 @@ class _Session:
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
         job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
-        child = Child(STAGE_WORKER if isinstance(job, StageJob) else TRIAL_WORKER, job, log)
+        if isinstance(job, StageJob):
+            child = Child(STAGE_WORKER, job, log)
+        else:
+            child = self._timer.start(job, log)
         self._children[key] = child
         try:
             start_s = self._wait_until_ready(child, job)
@@ -229,13 +237,19 @@ class _Session:
         if child is None:
             return
         try:
-            with Meters(self._gpus) as meters:
-                done = child.ask(measurement.request, BlockDone, _TIME_LIMIT_S, "a block")
+            block = self._timed(child, measurement, round_index)
         except TrialError as error:
             self._give_up(measurement.process, str(error))
             return
-        block = meters.complete(done.block, round_index)
         measurement.update(blocks=[*measurement.part.blocks, block])
+
+    def _timed(self, child: Child, measurement: Measurement, round_index: int) -> Block:
+        job, request = self._jobs[measurement.process], measurement.request
+        if isinstance(job, TrialJob) and isinstance(request, BlockRequest):
+            return self._timer.time(child, job, request, _TIME_LIMIT_S, round_index).block
+        with Meters(self._gpus) as meters:
+            done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block")
+        return meters.complete(done.block, round_index)
 
     def _give_up(self, key: str, error: str) -> None:
         """End a process that failed, and record why in the parts that it measures."""

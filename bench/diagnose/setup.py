@@ -153,7 +153,6 @@ class Setup:
             cache_state=self.record.cache_state,
             warm_up_s=self.timing.warm_up_s,
             min_warm_up_steps=1,
-            others_evict=True,
         )
 
     @property

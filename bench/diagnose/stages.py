@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.cache_state import Files, check_cold
 from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
@@ -46,7 +44,7 @@ def encoded_bytes(stages: Stages, manifest: Manifest) -> int:
     """Return the total size of the manifest's files, or of its rows in the pack that is read."""
     if stages.reading is not None and stages.reading.pack_bytes is not None:
         return stages.reading.pack_bytes
-    return Files(manifest).size(np.arange(len(manifest)))
+    return Files(manifest).size(range(len(manifest)))
 
 
 def why_not_cold(stages: Stages, manifest: Manifest) -> str | None:

@@ -21,4 +21,6 @@ def stall_of(record: DiagnosisRecord) -> Estimate | None:
     ratio = paired_ratio(with_proven_blocks(end_to_end).rates, with_proven_blocks(alone).rates)
     if ratio is None:
         return None
+    if ratio.low is None or ratio.high is None:
+        return Estimate(value=1 - ratio.value)
     return Estimate(value=1 - ratio.value, low=1 - ratio.high, high=1 - ratio.low)

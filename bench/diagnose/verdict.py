@@ -139,5 +139,6 @@ def consumer_name(record: DiagnosisRecord) -> str:
 
 def _at_least_zero(stall: Estimate) -> Estimate:
     """Replace negative values by 0: noise, by which end to end is faster than the consumer."""
-    value, low, high = (max(0.0, share) for share in (stall.value, stall.low, stall.high))
-    return Estimate(value=value, low=low, high=high)
+    return Estimate.model_validate(
+        {name: None if share is None else max(0.0, share) for name, share in dict(stall).items()}
+    )

@@ -8,7 +8,7 @@ from feedbench.bench.diagnose.autotune import autotune_nodes
 from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
 from feedbench.bench.diagnose.python_lock import lock_share
 from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of
-from feedbench.bench.meters.process import tree_peak_memory, tree_usage
+from feedbench.bench.meters.process import tree_usage
 from feedbench.bench.record import TimedBlock
 from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.protocol import BlockDone
@@ -41,8 +41,7 @@ def run_stages(job: StageJob, channel: Channel) -> None:
     ready = StagesReady(start_s=time() - channel.started, autotuned=nodes, locked=locked)
     channel.answer(ready)
     for request in channel.requests(StageRequest):
-        block = _block(request, storage, runs)
-        channel.answer(BlockDone(block=block, peak_memory_bytes=tree_peak_memory()))
+        channel.answer(BlockDone(block=_block(request, storage, runs)))
 
 
 def _prepare(stages: Stages, cores: int) -> dict[StageKey, Run]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from feedbench.bench.analysis.best import Best, read_best
-from feedbench.bench.errors import RecordError
+from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
-from feedbench.loaders import Manifest
-from feedbench.trainer import Recipe
+from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
+from feedbench.loaders import LoaderError, Manifest
+from feedbench.trainer import Recipe, TrainerError
 
 RECIPE = "recipe.toml"
 LOADER = "loader.toml"
@@ -23,6 +28,8 @@ CLASSES = "classes.json"
 MODEL = "model.keras"
 TRAINING = "training.json"
 DIVERGED = "diverged.json"
+LOG = "train.log"
+_WITHOUT_TRAINING = {RECIPE, LOADER, CLASSES, LOG, TENSORBOARD_LOGS}
 _CHECKPOINTS = 3  # the last one, the next one beside it, and the models with the same weights
 
 
@@ -75,6 +82,43 @@ def read_training(path: Path) -> dict[str, Any]:
     if missing:
         raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
     return {"per_class": [], "dropped": [], **result}
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the folder; a kill releases it too.
+
+    Raises:
+        RecordError: another training writes to it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RecordError(
+                f"{folder}: another training writes to it; wait for its end, or name another "
+                "folder with --out"
+            ) from error
+        except OSError:
+            pass  # some network file systems cannot lock a folder
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove the folder if the training is refused or stopped before it has anything to keep."""
+    try:
+        yield
+    except (BenchError, LoaderError, TrainerError, KeyboardInterrupt):
+        with suppress(OSError):
+            names = {path.name for path in folder.iterdir()}
+            has_profile = (folder / TENSORBOARD_LOGS / "plugins").exists()
+            if names <= _WITHOUT_TRAINING and not has_profile:
+                shutil.rmtree(folder)
+        raise
 
 
 def check_writable(folder: Path) -> None:

@@ -18,8 +18,16 @@ from feedbench.loaders.faults import Faults
 from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into, shrunk
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.pack.pack import About, Entry, Kind, Pack, arrays_of, fields_of, row_hash
-from feedbench.loaders.pack.writer import PackWriter, check_space
+from feedbench.loaders.pack.about import (
+    About,
+    Kind,
+    arrays_of,
+    check_about,
+    check_rows,
+    fields_of,
+)
+from feedbench.loaders.pack.pack import Entry, Pack
+from feedbench.loaders.pack.writer import PackWriter
 
 Pixels = NDArray[np.uint8]
 _CHUNK = 512  # rows that are handed to the threads at a time
@@ -54,7 +62,8 @@ class Packing:
             decode=self.decode,
             side=self.side,
             quality=self.quality,
-            rows=row_hash(self.manifest),
+            root=str(self.manifest.root),
+            rows=self.manifest.fingerprint(),
             images=len(self.manifest),
         )
 
@@ -122,12 +131,10 @@ def opened(packing: Packing, folder: Path) -> Iterator[PackWriter]:
     Raises:
         SettingsError: the folder cannot be used, or the disk has too little space.
     """
-    about = packing.about
-    if packing.kind == "jpeg":
-        folder.mkdir(parents=True, exist_ok=True)
-        check_space(folder, packing.size())
-    writer = PackWriter(folder, about, packing.manifest)
+    estimate = packing.size() if packing.kind == "jpeg" else None
+    writer = PackWriter(folder, packing.about, packing.manifest, estimate)
     try:
+        writer.drop_corrupt()
         yield writer
     finally:
         writer.close()
@@ -163,6 +170,18 @@ def fill(
     finally:
         pool.shutdown(cancel_futures=True)
     writer.finish()
+
+
+def check_packing(pack: Pack, packing: Packing) -> None:
+    """Check that a pack holds what would be packed.
+
+    Raises:
+        SettingsError: it does not; the message names the first difference.
+    """
+    about = packing.about
+    check_about(pack.folder, pack.about, about)
+    check_rows(pack.folder, pack.about, about, packing.manifest)
+    pack.positions(packing.manifest)
 
 
 def corrupt_positions(pack: Pack, advance: Callable[[int], None]) -> list[int]:

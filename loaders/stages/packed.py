@@ -15,7 +15,8 @@ from feedbench.loaders.contract import BatchSpec, Dtype
 from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
-from feedbench.loaders.pack.pack import Entry, Pack, check_spec, read_into
+from feedbench.loaders.pack.about import check_spec
+from feedbench.loaders.pack.pack import Entry, Pack, read_into
 from feedbench.loaders.stages.pool import decoding_stages, pixel_stages
 from feedbench.loaders.stages.stage import HELD_BYTES, SAMPLE, Reading, Stages
 
@@ -31,7 +32,7 @@ def pack_stages(
         LoaderError: it is not a whole pack, or not one of these rows and this spec.
     """
     with closing(Pack(folder)) as pack:
-        check_spec(pack, spec)
+        check_spec(folder, pack.about, spec)
         kind, size = pack.about.kind, pack.bytes_of(pack.positions(manifest))
     work = PackWork(folder, manifest, spec, decode)
     reading = Reading(work.find, work.read, size)

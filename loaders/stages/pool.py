@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.contract import BatchSpec, Dtype
-from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages, read_file
+from feedbench.loaders.files import read_file
+from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache

@@ -13,16 +13,15 @@ from time import sleep, thread_time
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from feedbench.bench.trials.internal_loaders.settings import PixelSettings
 from feedbench.loaders import (
     Batch,
     BatchSpec,
-    Dtype,
     Loader,
     Manifest,
     Order,
     Request,
     Rows,
-    Settings,
     Stream,
 )
 from feedbench.loaders.stages import (
@@ -38,7 +37,7 @@ from feedbench.loaders.stages import (
 _DATA = bytes(16_384)  # hashlib releases the GIL for more than 2 kB
 
 
-class Delays(Settings):
+class Delays(PixelSettings):
     """Delay of each part, seconds per image."""
 
     read_s: NonNegativeFloat = Field(0.0, description="wait in reading a file")
@@ -50,11 +49,6 @@ class Delays(Settings):
         0.0, description="CPU time of copying a batch, without the GIL"
     )
     workers: PositiveInt = Field(1, description="threads; 1: the consumer's thread")
-
-    @property
-    def image_dtype(self) -> Dtype:
-        """Dtype of the images."""
-        return "uint8"
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: Delays) -> Stages:

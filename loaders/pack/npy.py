@@ -1,0 +1,38 @@
+"""The .npy files of a pack: their headers are known beforehand, so none is ever parsed.
+
+NumPy's parser fails on a damaged header in many ways.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def npy_header(dtype: Any, shape: tuple[int, ...]) -> bytes:
+    """The header of a file that `numpy.load` can read."""
+    header = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    values = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, values)
+    return header.getvalue()
+
+
+def open_npy(path: Path, dtype: Any, rows: int, mode: Any = "r") -> np.memmap[Any, Any]:
+    """The array of a file of this dtype and number of rows, mapped.
+
+    Raises:
+        ValueError: it is another file; the message names it.
+        OSError: it cannot be opened.
+    """
+    dtype, header = np.dtype(dtype), npy_header(dtype, (rows,))
+    with path.open("rb") as file:
+        is_same = file.read(len(header)) == header
+    if not is_same or path.stat().st_size != len(header) + rows * dtype.itemsize:
+        raise ValueError(f"{path.name} is damaged")
+    if not rows:
+        raise ValueError(f"{path.name} has no rows")
+    return np.memmap(path, dtype, mode, len(header), (rows,))
