@@ -24,8 +24,8 @@ from feedbench.loaders.images.tensorflow import Decoding, augment, to_range
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.source import SPLIT_NAMES
-from feedbench.loaders.stages.stage import Concurrency, Stages, whole_files
-from feedbench.loaders.stages.tensorflow import TensorFlowWork
+from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders.stages.tensorflow import tensorflow_stages
 from feedbench.loaders.tf_stream import unreadable
 
 if TYPE_CHECKING:
@@ -333,14 +333,7 @@ def _shuffled(slots: Rows, spec: BatchSpec) -> tf.data.Dataset:
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasDirectory) -> Stages:
-    work = TensorFlowWork(manifest, spec, "image", settings.image_dtype)
-    return Stages(
-        whole_files(manifest),
-        work.decode,
-        work.transform,
-        work.batch_copy,
-        concurrency=Concurrency("pipelined"),
-    )
+    return tensorflow_stages(manifest, spec, "image", settings.image_dtype)
 
 
 def _library_call(manifest: Manifest) -> LibraryCall:

@@ -9,12 +9,14 @@ from feedbench.bench.analysis.utilization import (
     utilization_conflict,
 )
 from feedbench.bench.diagnose.autotune import autotuned_values
-from feedbench.bench.diagnose.ceilings import find_part, with_proven_blocks
+from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.fixed import comparison_text
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.verdict import Diagnosis
+from feedbench.bench.record import CacheState
 
+_STATES: tuple[CacheState, ...] = ("warm", "cold")
 _VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
 
 
@@ -105,8 +107,20 @@ def _autotune(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     return lines
 
 
+def _outpaces_storage(record: DiagnosisRecord, state: CacheState) -> bool:
+    loader, storage = find_part(record, "loader", state), find_part(record, "storage", state)
+    if loader is None or storage is None:
+        return False
+    return median_rate(loader) > median_rate(storage)
+
+
 def _reservations(record: DiagnosisRecord) -> list[str]:
-    lines = []
+    lines = [
+        f"Storage, {state}: the loader reads faster than storage alone was measured to deliver, so "
+        "that rate is a lower bound."
+        for state in _STATES
+        if _outpaces_storage(record, state)
+    ]
     if not record.on_gpu or record.consumer != "train":
         lines.append("The copy to the device was not measured: no GPU receives the batches.")
     checks = (record.self_test or {}).get("checks", [])

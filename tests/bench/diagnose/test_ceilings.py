@@ -16,4 +16,4 @@ def test_a_block_without_a_proven_cache_state_is_discarded(make_record):
     assert ceiling.blocks == 2
     assert len(ceiling.unproven) == 1
     assert ceiling.unproven[0].startswith("not warm: 100% of the bytes")
-    assert ceiling.images_per_second.high <= 400
+    assert ceiling.images_per_second.value <= 400

@@ -23,7 +23,9 @@ def printed(table):
 def test_the_verdict_names_bottleneck_stall_and_remedies(make_record):
     verdict = derive_diagnosis(make_record()).verdict
     assert verdict.startswith("The bottleneck is decoding: with keras_pil, emulated:a100 idles 60%")
-    assert "decoding accounts for " in verdict
+    assert (
+        "decoding accounts for 50% of the time, and without it alone 0% would be left." in verdict
+    )
     assert "Largest predicted gains: decoded images in memory (+150%), " in verdict
 
 
@@ -142,3 +144,18 @@ def test_the_table_of_nodes_marks_what_autotune_has_set():
 def test_the_ceilings_are_drawn_as_a_png(make_record, tmp_path):
     draw_waterfall(derive_diagnosis(make_record()), tmp_path / "waterfall.png", "a test")
     assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_gain_is_not_printed_as_a_loss(make_record):
+    diagnosis = derive_diagnosis(make_record())
+    tiny = diagnosis.predictions[0].model_copy(update={"gain": -0.001})
+    text = printed(predictions_table(diagnosis.model_copy(update={"predictions": [tiny]})))
+    assert "+0%" in text
+    assert "-0%" not in text
+
+
+def test_storage_that_is_slower_than_the_loader_is_called_a_lower_bound(make_record):
+    record = make_record(storage=300, storage_serial=300)
+    text = "\n".join(notes(record, derive_diagnosis(record)))
+    assert "Storage, warm: the loader reads faster than storage alone" in text
+    assert "lower bound" not in "\n".join(notes(make_record(), derive_diagnosis(make_record())))
