@@ -24,6 +24,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     """Return the notes on what was measured, how, and with which reservations."""
     return [
         *_scope(record),
+        *_concurrency(record),
         *_causes(diagnosis),
         *_cores_needed(diagnosis.cores_needed or []),
         *_basis(record, diagnosis),
@@ -41,6 +42,21 @@ def _scope(record: DiagnosisRecord) -> list[str]:
         f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
         f"{record.available_memory_bytes / 1e9:.1f} GB of memory available; {cores}."
     ]
+
+
+def _concurrency(record: DiagnosisRecord) -> list[str]:
+    if record.kind is None:
+        return []
+    how = {
+        "in line": "in line, one image after the other",
+        "threads": f"on {record.workers} threads",
+        "processes": f"in {record.workers} processes",
+        "pipelined": f"on {record.workers} threads, and copies batches beside them",
+    }[record.kind]
+    lock = ""
+    if record.locked is not None:
+        lock = f"; its threads held Python's lock {record.locked:.0%} of the time"
+    return [f"{record.loader} works {how}{lock}."]
 
 
 def _causes(diagnosis: Diagnosis) -> list[str]:

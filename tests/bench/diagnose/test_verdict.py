@@ -75,10 +75,11 @@ def test_the_notes_list_causes_and_cores(make_record):
     record = make_record(loader_cores=2.0, workers=2, kind="threads", decode=250)
     lines = notes(record, derive_diagnosis(record))
     assert lines[0].endswith("1.0 GB of memory available; 2 cores.")
-    assert lines[1].startswith(
+    assert lines[1] == "keras_pil works on 2 threads."
+    assert lines[2].startswith(
         "Causes of the stall, by the idle time that goes with each: decoding "
     )
-    assert lines[2] == (
+    assert lines[3] == (
         "CPU cores needed with this loader: 5 for 1 accelerator of this kind, 10 for 2, 20 for 4, "
         "40 for 8."
     )
@@ -159,3 +160,9 @@ def test_storage_that_is_slower_than_the_loader_is_called_a_lower_bound(make_rec
     text = "\n".join(notes(record, derive_diagnosis(record)))
     assert "Storage, warm: the loader reads faster than storage alone" in text
     assert "lower bound" not in "\n".join(notes(make_record(), derive_diagnosis(make_record())))
+
+
+def test_the_notes_say_how_much_the_loader_held_pythons_lock(make_record):
+    record = make_record(kind="threads", workers=4, locked=0.95)
+    text = "\n".join(notes(record, derive_diagnosis(record)))
+    assert "keras_pil works on 4 threads; its threads held Python's lock 95% of the time." in text
