@@ -6,7 +6,7 @@
 # 2  `left_out` counts the rows given to no loader, by reason; `dropped` lists files that failed
 #    during the trial. Added later without a new number: `pixels`, `augment`.
 # 3  `consumer` may be emulated:NAME, and `accelerator` is its profile. Added later without a new
-#    number: `cache_state`, and `consumed_bytes` of a block, by which the state is verified.
+#    number: `cache_state`, and `consumed_bytes` of a block, by which the state is proven.
 # 4  Meter samples have times: `at_s` of each GPU sample, `began` and `host` of a block. A sample
 #    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
 #    traffic, clocks and multiprocessors in use.

@@ -32,8 +32,8 @@ from feedbench.loaders.keras_padding import long_images, too_long
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.source import SPLIT_NAMES
-from feedbench.loaders.stages.stage import Concurrency, Stages, whole_files
-from feedbench.loaders.stages.tensorflow import TensorFlowWork
+from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders.stages.tensorflow import tensorflow_stages
 from feedbench.loaders.tf_stream import unreadable
 
 if TYPE_CHECKING:
@@ -315,14 +315,7 @@ class _Epochs:
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasDirectory) -> Stages:
-    work = TensorFlowWork(manifest, spec, "image", settings.image_dtype)
-    return Stages(
-        whole_files(manifest),
-        work.decode,
-        work.transform,
-        work.batch_copy,
-        concurrency=Concurrency("pipelined"),
-    )
+    return tensorflow_stages(manifest, spec, "image", settings.image_dtype)
 
 
 def _library_call(manifest: Manifest) -> LibraryCall:

@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, Stream
-from feedbench.loaders.cores import thread_counts, usable_cores
+from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.file_table import FileTable
 from feedbench.loaders.images.library_call import decode_image
 from feedbench.loaders.images.tensorflow import Decoding, augment, resizer, to_bytes, to_range
@@ -21,8 +21,8 @@ from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.settings import Cached, Output, PixelOutput
-from feedbench.loaders.stages.stage import IN_LINE, Concurrency, Stages, whole_files
-from feedbench.loaders.stages.tensorflow import CacheWork, TensorFlowWork
+from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders.stages.tensorflow import CacheWork, pool_concurrency, tensorflow_stages
 from feedbench.loaders.tf_rows import Element, Stage, by_python, chunks
 from feedbench.loaders.tf_stream import batches
 
@@ -302,32 +302,14 @@ def _upper_bound(settings: TfData) -> UpperBound:
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: TfData) -> Stages:
+    calls = None if settings.num_parallel_calls == "autotune" else settings.num_parallel_calls
+    concurrency = pool_concurrency(calls, settings.private_threads, bool(settings.prefetch))
     if settings.cache in ("decoded", "disk"):
         folder = _cache_folder(settings) if settings.cache == "disk" else None
-        cache = CacheWork(manifest, spec, settings.output, folder)
-        return Stages(
-            None,
-            batch_copy=cache.batch_copy,
-            copies_in_parallel=True,
-            concurrency=_concurrency(settings),
-        )
-    work = TensorFlowWork(manifest, spec, settings.decode, settings.output)
-    reading = whole_files(manifest) if settings.cache == "none" else None
-    return Stages(
-        reading,
-        work.decode,
-        work.transform,
-        work.batch_copy,
-        concurrency=_concurrency(settings),
-    )
-
-
-def _concurrency(settings: TfData) -> Concurrency:
-    """As many images at once as the calls allow and the pool has threads: a read blocks one."""
-    threads = settings.private_threads or usable_cores()
-    calls = settings.num_parallel_calls
-    workers = threads if calls == "autotune" else min(calls, threads)
-    return IN_LINE if workers == 1 and not settings.prefetch else Concurrency("pipelined", workers)
+        work = CacheWork(manifest, spec, settings.output, folder)
+        return Stages(None, None, None, work.batch_copy, True, concurrency)
+    decode, output, reads = settings.decode, settings.output, settings.cache == "none"
+    return tensorflow_stages(manifest, spec, decode, output, concurrency, reads=reads)
 
 
 LOADER = Loader(

@@ -24,6 +24,7 @@ class StallPart(BaseModel):
         stall: share of the accelerator's time, 0 to 1; the shares add up to the stall.
         rate_without: images per second if this cause alone were taken away; None for the
             accelerator and the copy to it.
+        stall_without: share of the accelerator's time that would then be lost.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -31,6 +32,7 @@ class StallPart(BaseModel):
     cause: Cause
     stall: float
     rate_without: float | None = None
+    stall_without: float | None = None
 
 
 def stall_parts(rates: Rates) -> list[StallPart]:
@@ -41,15 +43,17 @@ def stall_parts(rates: Rates) -> list[StallPart]:
     taken away: the Shapley value.
     """
     model = fitted(rates)
-    parts = [
-        StallPart(
-            cause=cause,
-            stall=_share_s(model, cause) / model.end_to_end_s,
-            rate_without=model.without([cause]).rate,
-        )
-        for cause in model.causes
-    ]
-    return sorted(parts, key=lambda part: -part.stall)
+    return sorted((_part(model, cause) for cause in model.causes), key=lambda part: -part.stall)
+
+
+def _part(model: Model, cause: Cause) -> StallPart:
+    without = model.without([cause])
+    return StallPart(
+        cause=cause,
+        stall=_share_s(model, cause) / model.end_to_end_s,
+        rate_without=without.rate,
+        stall_without=without.idle_s / without.end_to_end_s,
+    )
 
 
 def _share_s(model: Model, cause: Cause) -> float:

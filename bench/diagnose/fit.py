@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import inf, isclose
 
 from feedbench.bench.diagnose.model import Cause, Model
 from feedbench.bench.diagnose.rates import Rates
@@ -25,16 +24,15 @@ def fitted(rates: Rates) -> Model:
     """
     loader_s = 1 / rates.loader
     warm_s = min(loader_s, 1 / rates.loader_warm)
+    warm_storage_s = _storage_s(rates.warm_wait_s, rates.storage_warm, rates)
     copy_s = _limit_s(_copy_s(rates), warm_s)
-    limit_s = max(copy_s, _limit_s(_seconds(rates.storage_warm), warm_s))
     model = Model(
-        work_s=_work(rates, warm_s, limit_s),
+        work_s=_work(rates, warm_s, warm_storage_s, copy_s),
         consumer_s=1 / rates.consumer,
-        storage_s=_seconds(rates.storage),
-        wait_s=rates.read_wait_s / rates.workers if rates.workers else 0.0,
+        storage_s=_storage_s(rates.read_wait_s, rates.storage, rates),
         copy_s=copy_s,
     )
-    return _with_measured_overlap(_with_measured_loader(model, rates), rates)
+    return _with_measured_overlap(_with_measured_loader(model, loader_s), rates)
 
 
 def part_seconds(rates: Rates) -> dict[Cause, float]:
@@ -54,21 +52,32 @@ def part_seconds(rates: Rates) -> dict[Cause, float]:
     return seconds
 
 
-def _work(rates: Rates, warm_s: float, limit_s: float) -> dict[Cause, float]:
+def _storage_s(wait_s: float, best: float | None, rates: Rates) -> float:
+    """Return the seconds per image of as many reads in flight as the loader has workers.
+
+    Args:
+        wait_s: for which a single read waits.
+        best: rate with as many reads in flight as are fastest.
+    """
+    if best is None or not wait_s:
+        return 0.0
+    return max(1 / best, wait_s / rates.workers if rates.workers else 0.0)
+
+
+def _work(rates: Rates, warm_s: float, storage_s: float, copy_s: float) -> dict[Cause, float]:
     """Return the seconds of work per image by cause, with what no part explains of `warm_s`.
 
     Parts that overlap in a way that the model does not know are shortened alike. Work that is
     hidden behind a limit leaves nothing to explain.
     """
     parts_s = part_seconds(rates)
-    wait_s = rates.warm_wait_s / rates.workers if rates.workers else 0.0
-    explained_s = wait_s + sum(parts_s.values())
+    explained_s = sum(parts_s.values())
+    limit_s = max(copy_s, _limit_s(storage_s, warm_s))
     if explained_s > warm_s:
         shorter = warm_s / explained_s
         return {cause: part_s * shorter for cause, part_s in parts_s.items()}
-    if limit_s > explained_s:
-        return {**parts_s, rates.remainder: 0.0}
-    return {**parts_s, rates.remainder: warm_s - explained_s}
+    unexplained_s = 0.0 if limit_s else max(0.0, warm_s - storage_s - explained_s)
+    return {**parts_s, rates.remainder: unexplained_s}
 
 
 def _limit_s(seconds: float, loader_s: float) -> float:
@@ -80,18 +89,20 @@ def _copy_s(rates: Rates) -> float:
     return _seconds(rates.copy_serial) if rates.copies_apart else 0.0
 
 
-def _with_measured_loader(model: Model, rates: Rates) -> Model:
-    """Scale what the storage takes until the loader is as slow as measured in its cache state."""
-    loader_s = 1 / rates.loader
-    waits_s = max(0.0, loader_s - sum(model.work_s.values()))
-    if rates.in_line:
-        return replace(model, storage_s=0.0, wait_s=waits_s)
-    if isclose(model.loader_s, loader_s):
-        return model
-    scale = min(_ratio(loader_s, model.storage_s), _ratio(waits_s, model.wait_s))
-    if scale == inf:
-        scale = 0.0
-    return replace(model, storage_s=model.storage_s * scale, wait_s=model.wait_s * scale)
+def _with_measured_loader(model: Model, loader_s: float) -> Model:
+    """Choose how far storage and work overlap by the rate of the loader.
+
+    Storage that seems slower than the loader is as slow as it; if more is missing than the storage
+    takes, it takes that.
+    """
+    work_s = sum(model.work_s.values())
+    storage_s = min(model.storage_s, loader_s)
+    missing_s = loader_s - max(storage_s, work_s)
+    overlapping_s = min(storage_s, work_s)
+    if missing_s > overlapping_s:
+        return replace(model, storage_s=loader_s - work_s, storage_kappa=1.0)
+    kappa = missing_s / overlapping_s if overlapping_s else 0.0
+    return replace(model, storage_s=storage_s, storage_kappa=kappa)
 
 
 def _with_measured_overlap(model: Model, rates: Rates) -> Model:
@@ -105,7 +116,3 @@ def _with_measured_overlap(model: Model, rates: Rates) -> Model:
 
 def _seconds(rate: float | None) -> float:
     return 0.0 if rate is None else 1 / rate
-
-
-def _ratio(seconds: float, of_s: float) -> float:
-    return seconds / of_s if of_s else inf

@@ -34,16 +34,13 @@ def joined_s(one_s: float, other_s: float, kappa: float) -> float:
 class Model:
     """Where the time per image goes, in seconds per image.
 
-    A worker waits for its own read and then works on the image, so waiting and work add up. All
-    workers together cannot read faster than the storage delivers, and batches that one thread
-    copies cannot come faster than that thread copies them.
-
     Attributes:
-        storage_s: of the storage, with as many reads in flight as are fastest.
-        wait_s: of a worker's wait for its read, divided by the number of workers.
         work_s: of each part that is work, on the cores that the loader uses.
-        copy_s: of the one thread that copies all batches; 0 if each worker copies.
         consumer_s: of the consumer alone.
+        storage_s: of the storage, with as many reads in flight as the loader has workers.
+        storage_kappa: how far these reads overlap the work, see `joined_s`. Where each worker waits
+            for its own read, it is 1; where the storage is the limit of all of them, it is 0.
+        copy_s: of the one thread that copies all batches beside the workers; 0 if there is none.
         kappa: how far loader and consumer overlap, see `joined_s`.
         slowdown: measured end to end, divided by what the model gives without it.
     """
@@ -51,7 +48,7 @@ class Model:
     work_s: Mapping[Cause, float]
     consumer_s: float
     storage_s: float = 0.0
-    wait_s: float = 0.0
+    storage_kappa: float = 1.0
     copy_s: float = 0.0
     kappa: float = 0.0
     slowdown: float = 1.0
@@ -59,7 +56,8 @@ class Model:
     @property
     def loader_s(self) -> float:
         """Seconds per image of the loader alone."""
-        return max(self.storage_s, self.copy_s, self.wait_s + sum(self.work_s.values()))
+        work_s = sum(self.work_s.values())
+        return max(self.copy_s, joined_s(self.storage_s, work_s, self.storage_kappa))
 
     @property
     def end_to_end_s(self) -> float:
@@ -86,7 +84,7 @@ class Model:
         """Return the model with some causes taken away."""
         changed = replace(self, work_s={**self.work_s, **dict.fromkeys(self._worked(causes), 0.0)})
         if "storage" in causes:
-            changed = replace(changed, storage_s=0.0, wait_s=0.0)
+            changed = replace(changed, storage_s=0.0)
         if "batch copy" in causes:
             changed = replace(changed, copy_s=0.0)
         if "interference" in causes:
@@ -95,7 +93,7 @@ class Model:
 
     def with_faster_storage(self, times: float) -> Self:
         """Return the model with storage that many times as fast; the work of reading stays."""
-        return replace(self, storage_s=self.storage_s / times, wait_s=self.wait_s / times)
+        return replace(self, storage_s=self.storage_s / times)
 
     def with_work(self, factors: Mapping[Cause, float]) -> Self:
         """Return the model with the time of some parts multiplied."""
@@ -105,7 +103,7 @@ class Model:
     def with_loader(self, loader_s: float) -> Self:
         """Return the model with a loader of which only the seconds per image are known."""
         work_s: dict[Cause, float] = {"unexplained": loader_s}
-        return replace(self, work_s=work_s, storage_s=0.0, wait_s=0.0, copy_s=0.0)
+        return replace(self, work_s=work_s, storage_s=0.0, copy_s=0.0)
 
     def with_consumer(self, consumer_s: float) -> Self:
         """Return the model with a consumer of these seconds per image."""

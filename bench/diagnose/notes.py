@@ -9,12 +9,14 @@ from feedbench.bench.analysis.utilization import (
     utilization_conflict,
 )
 from feedbench.bench.diagnose.autotune import autotuned_values
-from feedbench.bench.diagnose.ceilings import find_part, with_proven_blocks
+from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.fixed import comparison_text
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.verdict import Diagnosis
+from feedbench.bench.record import CacheState
 
+_STATES: tuple[CacheState, ...] = ("warm", "cold")
 _VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
 
 
@@ -22,6 +24,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     """Return the notes on what was measured, how, and with which reservations."""
     return [
         *_scope(record),
+        *_concurrency(record),
         *_causes(diagnosis),
         *_cores_needed(diagnosis.cores_needed or []),
         *_basis(record, diagnosis),
@@ -39,6 +42,21 @@ def _scope(record: DiagnosisRecord) -> list[str]:
         f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
         f"{record.available_memory_bytes / 1e9:.1f} GB of memory available; {cores}."
     ]
+
+
+def _concurrency(record: DiagnosisRecord) -> list[str]:
+    if record.kind is None:
+        return []
+    how = {
+        "in line": "in line, one image after the other",
+        "threads": f"on {record.workers} threads",
+        "processes": f"in {record.workers} processes",
+        "pipelined": f"on {record.workers} threads, and copies batches beside them",
+    }[record.kind]
+    lock = ""
+    if record.locked is not None:
+        lock = f"; its threads held Python's lock {record.locked:.0%} of the time"
+    return [f"{record.loader} works {how}{lock}."]
 
 
 def _causes(diagnosis: Diagnosis) -> list[str]:
@@ -105,8 +123,20 @@ def _autotune(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     return lines
 
 
+def _outpaces_storage(record: DiagnosisRecord, state: CacheState) -> bool:
+    loader, storage = find_part(record, "loader", state), find_part(record, "storage", state)
+    if loader is None or storage is None:
+        return False
+    return median_rate(loader) > median_rate(storage)
+
+
 def _reservations(record: DiagnosisRecord) -> list[str]:
-    lines = []
+    lines = [
+        f"Storage, {state}: the loader reads faster than storage alone was measured to deliver, so "
+        "that rate is a lower bound."
+        for state in _STATES
+        if _outpaces_storage(record, state)
+    ]
     if not record.on_gpu or record.consumer != "train":
         lines.append("The copy to the device was not measured: no GPU receives the batches.")
     checks = (record.self_test or {}).get("checks", [])

@@ -60,11 +60,12 @@ def all_cores(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction
     if record.cores < 2 or rates.decode is None or free_to_run:
         return None
     work_s = part_seconds(rates.model_copy(update={"workers": record.cores}))
+    reads_s = model.storage_s * (rates.workers or 1) / record.cores
+    fastest_s = 1 / rates.storage if rates.storage else 0.0
     parallel = replace(
         model,
         work_s=work_s,
-        storage_s=1 / rates.storage if rates.storage else 0.0,
-        wait_s=model.wait_s * (rates.workers or 1) / record.cores,
+        storage_s=min(model.storage_s, max(reads_s, fastest_s)),
         copy_s=0.0,
     )
     return predict(
@@ -140,7 +141,7 @@ def _with_all_work(model: Model, work_s: float) -> Model:
     """Return the model with a total of the work; one thread that copies is no faster."""
     factor = work_s / sum(model.work_s.values())
     scaled = {cause: part_s * factor for cause, part_s in model.work_s.items()}
-    return replace(model, work_s=scaled, wait_s=model.wait_s / 2)
+    return replace(model, work_s=scaled)
 
 
 def _assumption(record: DiagnosisRecord, scaling: _Scaling, spread: float) -> str:

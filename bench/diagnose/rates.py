@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.diagnose.ceilings import (
@@ -81,11 +79,6 @@ class Rates(BaseModel):
     def cpu_s(self) -> float:
         """CPU seconds that the loader uses per image."""
         return self.loader_cores / self.loader
-
-    @property
-    def in_line(self) -> bool:
-        """Whether the loader works on one image after the other."""
-        return self.workers == 1
 
     @property
     def cores_used(self) -> int:
@@ -185,6 +178,5 @@ def _inferred(rates: Rates) -> dict[str, int]:
     """Return how a loader works that does not say: as its rate suggests."""
     parts = (rates.decode_serial, rates.transform_serial, rates.copy_serial)
     work_s = sum(1 / rate for rate in parts if rate is not None)
-    serial_s = max(work_s + rates.read_wait_s + rates.read_cpu_s, 1 / inf)
-    in_line = work_s > 0 and rates.loader <= _IN_LINE / serial_s
-    return {"workers": 1} if in_line else {}
+    serial_s = work_s + rates.read_wait_s + rates.read_cpu_s
+    return {"workers": 1} if work_s and rates.loader * serial_s <= _IN_LINE else {}

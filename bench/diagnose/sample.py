@@ -23,7 +23,7 @@ def drawn(manifest: Manifest, stages: Stages, images: int, most_bytes: float) ->
     if stages.reading is not None and stages.reading.needs_all_rows:
         return manifest
     shuffled = np.random.default_rng(0).permutation(len(manifest))[:images]
-    sizes = Files(manifest).size(shuffled)
+    sizes = Files(manifest).size(shuffled.tolist())
     fitting = max(1, int(len(shuffled) * min(1.0, most_bytes / max(1, sizes))))
     if fitting == len(manifest):
         return manifest

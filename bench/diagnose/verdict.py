@@ -116,9 +116,9 @@ def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estima
 
 
 def _without(main: StallPart) -> str:
-    if main.rate_without is None:
+    if main.stall_without is None:
         return ""
-    return f" (without it alone: {main.rate_without:,.0f} images/s)"
+    return f", and without it alone {main.stall_without:.0%} would be left"
 
 
 def _remedies_sentence(best: list[Prediction]) -> str:

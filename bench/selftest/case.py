@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from feedbench.bench.diagnose.model import Cause
 from feedbench.bench.diagnose.prediction import Change
 from feedbench.bench.record import CacheState
 
 PhotoKind = Literal["photos", "large photos", "tiny photos"]
-WITHOUT = "without the cause"  # the rate that the diagnosis gives for the main cause taken away
+WITHOUT: Final = "without the cause"  # as the diagnosis says of the main cause
 
 
 @dataclass(frozen=True)

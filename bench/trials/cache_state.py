@@ -1,4 +1,4 @@
-"""Brings files into a warm or cold page cache, and verifies it by the bytes read from the disk."""
+"""Brings files into a warm or cold page cache, and proves it by the bytes read from the disk."""
 
 from __future__ import annotations
 

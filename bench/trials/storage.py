@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -150,9 +150,10 @@ def _forked(reading: Reading) -> Any:
 
 
 def _serve(pipe: Any, reading: Reading) -> None:
-    while True:
-        rows, depth = pipe.recv()
-        with _ready(reading, rows, depth) as read:
-            pipe.send("ready")
-            pipe.recv()
-            pipe.send(read())
+    with suppress(EOFError):
+        while True:
+            rows, depth = pipe.recv()
+            with _ready(reading, rows, depth) as read:
+                pipe.send("ready")
+                pipe.recv()
+                pipe.send(read())

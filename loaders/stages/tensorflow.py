@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec, Dtype
+from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.images.tensorflow import (
     Decode,
     Decoding,
@@ -23,10 +25,54 @@ from feedbench.loaders.images.tensorflow import (
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.stages.draws import flips
-from feedbench.loaders.stages.stage import HELD_BYTES, Run, repeated, sample
+from feedbench.loaders.stages.stage import (
+    HELD_BYTES,
+    IN_LINE,
+    Concurrency,
+    Run,
+    Stages,
+    repeated,
+    sample,
+    whole_files,
+)
 
+_ON_ALL_CORES = Concurrency("pipelined")
 _PIECE = 8  # images that tf.data counts at once
 _BATCHES = 64  # batches of random rows, requested repeatedly
+
+
+def tensorflow_stages(
+    manifest: Manifest,
+    spec: BatchSpec,
+    decode: Decode,
+    image_dtype: Dtype,
+    concurrency: Concurrency = _ON_ALL_CORES,
+    *,
+    reads: bool = True,
+) -> Stages:
+    """Return stages that read, decode, resize and batch in a graph; `reads` False: from memory."""
+    work = TensorFlowWork(manifest, spec, decode, image_dtype)
+    return Stages(
+        whole_files(manifest) if reads else None,
+        work.decode,
+        work.transform,
+        work.batch_copy,
+        concurrency=concurrency,
+    )
+
+
+def pool_concurrency(calls: int | None, threads: int | None, prefetch: bool) -> Concurrency:
+    """Return how tf.data works: as many images at once as there are calls, and threads for them.
+
+    A read blocks the thread of its call.
+
+    Args:
+        calls: parallel ones; None for AUTOTUNE.
+        threads: of the pool; None for one per core.
+        prefetch: whether batches are prepared while the consumer works.
+    """
+    workers = min(calls or sys.maxsize, threads or usable_cores())
+    return IN_LINE if workers == 1 and not prefetch else Concurrency("pipelined", workers)
 
 
 class TensorFlowWork:

@@ -52,9 +52,14 @@ def test_only_the_stages_of_the_loader_are_measured(
         recipe=Recipe(),
         consumer="emulated:rtx3090",
         accelerator=accelerator_of("emulated:rtx3090"),
+        images=12,
     )
     (tmp_path / "out").mkdir()
-    record = diagnose(plan, scan(splits_folder).only("train"), tmp_path / "out", print, timing)
+    manifest = scan(splits_folder).only("train")
+    record = diagnose(plan, manifest, tmp_path / "out", print, timing)
+    assert (record.images, record.sampled) == (len(manifest), 12)
+    assert (record.kind, record.workers) == ("threads", record.cores)
+    assert (record.locked is None) == (settings == {"cache": "decoded"})
     assert {part.name for part in record.parts} & STAGES == set(expected)
     assert [part.error for part in record.parts if part.error] == []
     assert all(part.blocks for part in record.parts)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+from feedbench.bench.diagnose.record import RECORD, Part, read_diagnosis
 from feedbench.bench.errors import RecordError
 
 
@@ -20,3 +20,8 @@ def test_an_invalid_record_is_refused(tmp_path, text, message):
     with pytest.raises(RecordError, match=message) as error:
         read_diagnosis(tmp_path / RECORD)
     assert "\n" not in str(error.value)
+
+
+def test_the_former_names_of_parts_are_read_as_the_present_ones():
+    assert Part.model_validate({"name": "assemble"}).name == "batch copy"
+    assert Part.model_validate({"name": "decode"}).name == "decoding"

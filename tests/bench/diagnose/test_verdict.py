@@ -23,7 +23,9 @@ def printed(table):
 def test_the_verdict_names_bottleneck_stall_and_remedies(make_record):
     verdict = derive_diagnosis(make_record()).verdict
     assert verdict.startswith("The bottleneck is decoding: with keras_pil, emulated:a100 idles 60%")
-    assert "decoding accounts for " in verdict
+    assert (
+        "decoding accounts for 50% of the time, and without it alone 0% would be left." in verdict
+    )
     assert "Largest predicted gains: decoded images in memory (+150%), " in verdict
 
 
@@ -73,10 +75,11 @@ def test_the_notes_list_causes_and_cores(make_record):
     record = make_record(loader_cores=2.0, workers=2, kind="threads", decode=250)
     lines = notes(record, derive_diagnosis(record))
     assert lines[0].endswith("1.0 GB of memory available; 2 cores.")
-    assert lines[1].startswith(
+    assert lines[1] == "keras_pil works on 2 threads."
+    assert lines[2].startswith(
         "Causes of the stall, by the idle time that goes with each: decoding "
     )
-    assert lines[2] == (
+    assert lines[3] == (
         "CPU cores needed with this loader: 5 for 1 accelerator of this kind, 10 for 2, 20 for 4, "
         "40 for 8."
     )
@@ -142,3 +145,24 @@ def test_the_table_of_nodes_marks_what_autotune_has_set():
 def test_the_ceilings_are_drawn_as_a_png(make_record, tmp_path):
     draw_waterfall(derive_diagnosis(make_record()), tmp_path / "waterfall.png", "a test")
     assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_gain_is_not_printed_as_a_loss(make_record):
+    diagnosis = derive_diagnosis(make_record())
+    tiny = diagnosis.predictions[0].model_copy(update={"gain": -0.001})
+    text = printed(predictions_table(diagnosis.model_copy(update={"predictions": [tiny]})))
+    assert "+0%" in text
+    assert "-0%" not in text
+
+
+def test_storage_that_is_slower_than_the_loader_is_called_a_lower_bound(make_record):
+    record = make_record(storage=300, storage_serial=300)
+    text = "\n".join(notes(record, derive_diagnosis(record)))
+    assert "Storage, warm: the loader reads faster than storage alone" in text
+    assert "lower bound" not in "\n".join(notes(make_record(), derive_diagnosis(make_record())))
+
+
+def test_the_notes_say_how_much_the_loader_held_pythons_lock(make_record):
+    record = make_record(kind="threads", workers=4, locked=0.95)
+    text = "\n".join(notes(record, derive_diagnosis(record)))
+    assert "keras_pil works on 4 threads; its threads held Python's lock 95% of the time." in text

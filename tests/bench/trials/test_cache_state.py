@@ -1,4 +1,4 @@
-"""Cache states are verified by the bytes read from disk; unproven blocks are not counted."""
+"""Cache states are proven by the bytes read from disk; unproven blocks are not counted."""
 
 import shutil
 

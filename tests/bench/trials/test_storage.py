@@ -26,9 +26,9 @@ def total_size(manifest):
     return sum(Path(os.fsdecode(path)).stat().st_size for path in paths(manifest))
 
 
-@pytest.mark.parametrize("depth", [1, 4])
-def test_a_warm_block_reads_the_same_images_over_and_over(manifest, depth):
-    storage = Storage(manifest, whole_files(manifest))
+@pytest.mark.parametrize(("depth", "processes"), [(1, 1), (4, 1), (4, 2), (1, 2)])
+def test_a_warm_block_reads_the_same_images_over_and_over(manifest, depth, processes):
+    storage = Storage(manifest, whole_files(manifest), processes=processes)
     storage.prepare("warm")
     result = storage.read("warm", depth, seconds=0.02)
     repeats, remainder = divmod(result.images, len(manifest))
@@ -36,6 +36,20 @@ def test_a_warm_block_reads_the_same_images_over_and_over(manifest, depth):
     assert remainder == 0
     assert result.bytes == repeats * total_size(manifest)
     assert result.seconds >= 0.02
+    assert result.cpu_s > 0
+
+
+def test_reads_are_spread_over_processes_as_far_as_there_are_reads(manifest, tmp_path):
+    def read(path):
+        (tmp_path / f"{os.getpid()}").touch()
+        return len(path)
+
+    storage = Storage(manifest, whole_files(manifest, read), processes=2)
+    storage.read("warm", 8, seconds=0.02)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not (tmp_path / f"{os.getpid()}").exists()
+    storage.read("warm", 1, seconds=0.02)
+    assert (tmp_path / f"{os.getpid()}").exists()
 
 
 def test_preparing_a_warm_block_reads_every_image_once(manifest):

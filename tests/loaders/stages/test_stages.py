@@ -112,3 +112,26 @@ def test_work_is_counted_on_each_core_and_done_at_least_once():
     assert sorted(seen) == [0, 2]
     assert on_processes(seen.append, 4, 3)(0.0).images == 3
     assert sorted(seen) == [0, 2]  # what the processes did is in their own memory
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("keras_pil", {}, ("in line", 1)),
+        ("keras_pil", {"workers": 3}, ("threads", 3)),
+        ("keras_pil", {"workers": 3, "use_multiprocessing": True}, ("processes", 3)),
+        ("keras_directory", {}, ("pipelined", None)),
+        ("tf_data", {"num_parallel_calls": 1, "prefetch": 0}, ("in line", 1)),
+        ("tf_data", {"num_parallel_calls": 1}, ("pipelined", 1)),
+        ("tf_data", {"private_threads": 7}, ("pipelined", 7)),
+        ("tf_data", {"private_threads": 7, "num_parallel_calls": 3}, ("pipelined", 3)),
+        ("tf_data", {"private_threads": 2, "cache": "decoded"}, ("pipelined", 2)),
+        ("turbo", {}, ("threads", None)),
+        ("turbo", {"num_threads": 5, "cache": "decoded"}, ("threads", 5)),
+        ("packed", {"pack": "arrays", "num_threads": 5}, ("threads", 5)),
+    ],
+    ids=str,
+)
+def test_a_loader_declares_how_many_images_it_works_on_at_once(manifest, name, settings, expected):
+    declared = stages_of(name, manifest, **settings).concurrency
+    assert (declared.kind, declared.workers) == expected

@@ -1,0 +1,105 @@
+"""The injected bottlenecks, and what counts as passed."""
+
+import json
+import os
+
+import pytest
+
+from feedbench.bench.commands.selftest import _chosen
+from feedbench.bench.diagnose.record import FASTER_STORAGE
+from feedbench.bench.errors import InjectionError, PlanError
+from feedbench.bench.selftest.case import WITHOUT, Case, Injection, WhatIf
+from feedbench.bench.selftest.cases import CASES
+from feedbench.bench.selftest.inject import Target, injected
+from feedbench.bench.selftest.report import BatteryResult, CaseResult, Checked, as_markdown
+from feedbench.bench.trials.internal_loaders import register
+from feedbench.loaders import find_loader, parse_settings, parse_spec
+
+FAST = Checked(change="faster storage", predicted=105, measured=100)
+
+
+def result(**values):
+    values = {"name": "a slow disk", "loader": "turbo", "expected": "storage", **values}
+    return CaseResult(**{"named": "storage", "stall": 0.5, "checked": [FAST], **values})
+
+
+def test_there_are_at_least_a_dozen_bottlenecks_of_all_kinds():
+    assert len({case.name for case in CASES}) == len(CASES) >= 12
+    assert {case.cause for case in CASES} >= {
+        "storage",
+        "decoding",
+        "transform",
+        "batch copy",
+        "Python",
+        "interference",
+        "accelerator",
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_loaders_and_batches_of_a_case_and_its_what_ifs_are_valid(case):
+    register()
+    for what_if in (WhatIf(WITHOUT), *case.what_ifs):
+        kept = case.settings if what_if.loader is None else {}
+        loader = find_loader(what_if.loader or case.loader)
+        parse_settings(loader, {**kept, **what_if.settings})
+        parse_spec({**case.spec, **what_if.spec})
+
+
+def test_storage_is_undone_by_as_much_as_it_is_predicted_for():
+    for case in CASES:
+        for what_if in case.what_ifs:
+            if what_if.change == "faster storage" and what_if.injection is not None:
+                ratio = what_if.injection.reads / case.injection.reads
+                assert ratio == pytest.approx(FASTER_STORAGE)
+
+
+def test_a_case_passes_if_the_cause_is_named_and_the_predictions_hold():
+    assert result().passed
+    assert not result(named="decoding").passed
+    assert not result(checked=[FAST, FAST.model_copy(update={"measured": 80})]).passed
+    assert result(named=None, checked=[], skipped="needs 2 cores").passed
+    assert not result(named=None, checked=[], error="out of memory").passed
+
+
+def test_a_measurement_within_the_predicted_range_passes():
+    wide = Checked(change="twice the cores", predicted=200, low=150, high=250, measured=160)
+    assert wide.passed
+    assert not wide.model_copy(update={"measured": 130}).passed
+
+
+def test_the_table_has_a_line_per_prediction_and_says_what_failed():
+    slow = FAST.model_copy(update={"measured": 80})
+    cases = [result(checked=[FAST, slow]), result(named="decoding"), result(skipped="no disk")]
+    battery = BatteryResult(environment={}, cases=cases)
+    text = as_markdown(battery)
+    assert not battery.passed
+    assert len(text.splitlines()) == 2 + 4
+    assert "| a slow disk | turbo | storage | 50% | faster storage | 105 | 100 | 1.05 |" in text
+    assert "1.31 FAILED" in text
+    assert "FAILED: decoding, not storage" in text
+    assert "skipped: no disk" in text
+    assert BatteryResult.model_validate(json.loads(battery.model_dump_json())) == battery
+
+
+def test_cores_are_given_back(tmp_path):
+    before = os.sched_getaffinity(0)
+    with injected(Injection(cores=1), Target(tmp_path, 100.0, 1_000.0)):
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_more_cores_than_there_are_cannot_be_injected(tmp_path):
+    with (
+        pytest.raises(InjectionError, match="needs 100000 cores"),
+        injected(Injection(cores=100_000), Target(tmp_path, 100.0, 1_000.0)),
+    ):
+        pass
+
+
+def test_cases_are_chosen_by_a_part_of_their_name():
+    assert _chosen([]) == list(CASES)
+    (case,) = _chosen(["one core"])
+    assert isinstance(case, Case)
+    with pytest.raises(PlanError, match="--only nonsense: no bottleneck has that in its name"):
+        _chosen(["nonsense"])
