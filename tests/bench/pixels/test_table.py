@@ -61,9 +61,11 @@ def test_the_worst_images_are_listed_with_their_reason():
     ]
 
 
-def test_results_by_choice_leave_out_failed_loaders():
-    results = by_choice(comparison(REFERENCE, DIFFERENT, FAILED), allowed=True)
-    assert results.keys() == {"keras_pil", "tf_data decode=scaled"}
-    assert not results["tf_data decode=scaled"].within
-    assert results["tf_data decode=scaled"].allowed
+def test_results_by_choice_do_not_accept_loaders_that_could_not_be_compared():
+    results = by_choice(comparison(REFERENCE, DIFFERENT, FAILED), allowed=False)
+    within = {name: result.within for name, result in results.items()}
+    assert within == {"keras_pil": True, "tf_data decode=scaled": False, "keras_directory": None}
+    assert [result.accepted for result in results.values()] == [True, False, False]
+    allowed = by_choice(comparison(REFERENCE, DIFFERENT, FAILED), allowed=True)
+    assert all(result.accepted for result in allowed.values())
     assert by_choice(None, allowed=True) == {}
