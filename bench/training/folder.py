@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 from feedbench.bench.analysis.best import Best, read_best
@@ -14,7 +16,7 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
-from feedbench.loaders import Manifest
+from feedbench.loaders import Manifest, Originals, SourceError
 from feedbench.trainer import Recipe
 
 RECIPE = "recipe.toml"
@@ -128,3 +130,34 @@ def check_same_run(folder: Path, current: dict[str, Any], saved: dict[str, Any])
                 f"{folder}: {name} {differ} from what this training was started with; undo the "
                 "change, or start a new training"
             )
+
+
+def record_images(folder: Path, train_images: Manifest) -> None:
+    """Write the training images, with the size and time of their files, before any is read.
+
+    Raises:
+        RecordError: the files cannot be written.
+    """
+    try:
+        Originals.of(train_images).write(folder)
+    except (OSError, SourceError) as error:
+        raise RecordError(f"{folder}: the list of images cannot be written: {error}") from error
+
+
+def check_same_files(folder: Path, train_images: Manifest, dropped_rows: Iterable[int]) -> None:
+    """Check that the images are the files that the training was started with.
+
+    Args:
+        dropped_rows: rows that are not read again, so that their files may have changed.
+
+    Raises:
+        RecordError: they are not; the message names the first one.
+    """
+    try:
+        originals = Originals.read(folder)
+    except SourceError:  # started by an earlier version
+        return
+    except_rows = np.array(sorted(dropped_rows), np.int64)
+    rows = np.arange(len(train_images))
+    if change := originals.change(train_images, rows, except_rows=except_rows):
+        raise RecordError(f"{folder}: {change}; undo the change, or start a new training")

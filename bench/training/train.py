@@ -22,7 +22,9 @@ from feedbench.bench.training.folder import (
     CLASSES,
     DIVERGED,
     check_disk_space,
+    check_same_files,
     check_same_run,
+    record_images,
     run_identity,
     write_config,
 )
@@ -74,10 +76,14 @@ def train(
     )
     identity = run_identity(best, recipe, setup.train_images)
     check_disk_space(folder, sum(_size_bytes(variable) for variable in trainer.variables))
-    start = _restore(trainer, folder, identity) if options.resume else None
+    start = None
+    if options.resume:
+        start = _restore(trainer, folder, identity)
+        check_same_files(folder, setup.train_images, [one.row for one in read_dropped(folder)])
     if start is None:
         write_config(folder, best, recipe)
         write_json(folder / CLASSES, list(manifest.classes))
+        record_images(folder, setup.train_images)
     held_out = HeldOut(setup, options.failures)
     keeping = _checkpointing(folder, identity, setup, options)
     epochs, dropped = _fit(setup, trainer, held_out, keeping, start, callbacks, options)

@@ -15,7 +15,6 @@ from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
-from feedbench.bench.meters.process import available_memory
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, present, write_trials
 from feedbench.bench.trials.cache_state import check_cold
@@ -29,7 +28,14 @@ from feedbench.bench.trials.protocol import (
     WarmUpDone,
     WarmUpProgress,
 )
-from feedbench.loaders import Augment, BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders import (
+    Augment,
+    BatchSpec,
+    Manifest,
+    available_memory,
+    find_loader,
+    parse_settings,
+)
 
 MANIFEST = "manifest.parquet"
 _HEADROOM = 1.3  # free memory needed to start a trial, relative to the largest trial so far

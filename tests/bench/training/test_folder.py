@@ -1,16 +1,20 @@
 """The files of a training's folder are read back, and a folder of something else is refused."""
 
 import json
+import os
+import shutil
 
 import pytest
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import (
+    check_same_files,
     check_same_run,
     check_writable,
     read_config_to_resume,
     read_training,
+    record_images,
     run_identity,
     write_config,
 )
@@ -46,6 +50,21 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, tiny_photos, chan
     check_same_run(tmp_path, identity(), json.loads(json.dumps(identity())))
     with pytest.raises(RecordError, match=message):
         check_same_run(tmp_path, identity(), identity(**changes))
+
+
+def test_files_that_changed_since_the_start_are_refused_unless_they_were_dropped(
+    tmp_path, tiny_photos
+):
+    folder, photos = tmp_path / "run", shutil.copytree(tiny_photos, tmp_path / "photos")
+    folder.mkdir()
+    images = scan(photos).only("train")
+    check_same_files(folder, images, [])  # started by an earlier version
+    record_images(folder, images)
+    check_same_files(folder, images, [])
+    os.utime(images.path(7))
+    check_same_files(folder, images, [7])
+    with pytest.raises(RecordError, match=f"{images.path(7)} has changed: modified .*; undo the"):
+        check_same_files(folder, images, [3])
 
 
 @pytest.mark.parametrize(
