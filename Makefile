@@ -4,13 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lint test micro clean
+.PHONY: help quickstart lint test test-together test-alone micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo '  Variables: PYTHON=$(PYTHON) makes the environment, VENV=$(VENV) holds it.'
 
-quickstart: $(VENV)/installed  ## install, then run the whole tool on generated images
+quickstart: $(VENV)/installed  ## install, then choose a loader and train on generated photos
 	$(BIN)/feedbench quickstart
 
 lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
@@ -19,8 +19,12 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, then all tests
+test: lint test-together test-alone  ## lint, then all tests
+
+test-together: $(VENV)/installed-dev  ## the tests that run beside others
 	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile
+
+test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
 	$(BIN)/python -m pytest -m alone
 
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/

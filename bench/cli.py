@@ -19,6 +19,7 @@ from feedbench.bench.errors import (
     BenchError,
     InterruptedRun,
 )
+from feedbench.bench.signals import interrupt_on_termination
 
 START, DATA, MEASURE, TRAIN, REFERENCE = "Start here", "Data", "Measure", "Train", "Reference"
 
@@ -43,7 +44,7 @@ COMMANDS = {
     "quickstart": Entry(
         "quickstart",
         START,
-        "Try Feedbench on generated photos: measure, diagnose, train with the best loader.",
+        "Try Feedbench on generated photos: time the loaders, and train with the fastest.",
         "--out first-try",
     ),
     "scan": Entry(
@@ -242,13 +243,14 @@ def feedbench(
 def main() -> None:
     """Run the command line; mistakes of the user are reported in one line, without a traceback."""
     prepare_streams()
+    interrupt_on_termination()
     try:
         try:
             app()
         finally:
             sys.stdout.flush()
     except SystemExit as end:
-        if end.code == INTERRUPTED:  # Ctrl-C where a command had nothing to add
+        if end.code == INTERRUPTED:  # Ctrl-C or a kill where a command had nothing to add
             _exit_with("interrupted", INTERRUPTED)
         raise
     except OSError as error:
@@ -260,10 +262,10 @@ def main() -> None:
 def _exit_code(error: Exception) -> int:
     """Return the exit code of an error of the user; any other error is raised again."""
     # Imported here because `--help` must not import NumPy, which the loaders need.
-    from feedbench.loaders import ImageError, LoaderError
+    from feedbench.loaders import ImageError, LoaderError, WorkerError
     from feedbench.trainer import CheckpointError, DivergedError, TrainerError
 
-    if isinstance(error, ImageError | CheckpointError | DivergedError):
+    if isinstance(error, ImageError | WorkerError | CheckpointError | DivergedError):
         return NOTHING_DONE
     if isinstance(error, InterruptedRun):
         return INTERRUPTED
@@ -273,8 +275,8 @@ def _exit_code(error: Exception) -> int:
 
 
 def _exit_for_os_error(error: OSError) -> None:
-    """Exit if the pipe is closed, the disk full or the current folder gone; else raise again."""
-    if error.errno == errno.EPIPE:
+    """Exit if the output or the current folder is gone or the disk is full; else raise again."""
+    if error.errno in (errno.EPIPE, errno.EIO):  # EIO: the terminal was closed
         sys.exit(NOTHING_DONE)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         _exit_with(f"{error.strerror}: the output or the results are incomplete", NOTHING_DONE)
@@ -292,7 +294,9 @@ def _current_folder_exists() -> bool:
 
 
 def _exit_with(text: str, code: int) -> None:
-    print(f"feedbench: {text}", file=sys.stderr)
+    from feedbench.bench.report.terminal import harmless
+
+    print(f"feedbench: {harmless(text)}", file=sys.stderr)
     sys.exit(code)
 
 

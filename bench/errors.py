@@ -8,6 +8,7 @@ BenchError
 ├── TrialError       a trial that could not be measured
 │   └── ChildDied    its process exited or was killed
 ├── SampleError      images that cannot be generated
+├── InjectionError   a bottleneck that this machine does not let the self-test inject
 └── InterruptedRun   a command stopped by Ctrl-C
 """
 
@@ -45,3 +46,7 @@ class ChildDied(TrialError):
 
 class SampleError(BenchError):
     """The requested images cannot be generated."""
+
+
+class InjectionError(BenchError):
+    """The self-test cannot inject a bottleneck on this machine."""

@@ -34,6 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         temporary.replace(path)
+        _sync(path.parent)
     except OSError as error:
         reason = error.strerror or error
         raise RecordError(f"{path}: {reason}; name another file or another folder") from error
@@ -43,9 +44,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Flush the file to the disk; if it is renamed before that, it may be empty after a crash."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Flush a file or a folder to the disk.
+
+    A file that is renamed before that may be empty after a crash of the machine, and a new name in
+    a folder may be gone.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -100,7 +108,7 @@ def read_model(path: Path, model: type[Model], run: str, newest: int | None = No
         raise RecordError(f"{path}: {error.strerror}; give the folder of a {run}") from error
     except ValidationError as error:
         raise RecordError(f"{path}: {explain(error)}") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise RecordError(f"{path}: not the record of a {run}: {error}") from error
 
 
@@ -108,9 +116,11 @@ def check_schema(values: dict[str, Any], newest: int, where: str) -> None:
     """Refuse a record that a newer feedbench wrote.
 
     Raises:
-        RecordError: `schema_number` is above `newest`.
+        RecordError: `schema_number` is above `newest`, or no number.
     """
     number = values.get("schema_number", 0)
+    if not isinstance(number, int):
+        raise RecordError(f"{where}: schema_number must be a whole number, got {number!r}")
     if number > newest:
         raise RecordError(f"{where}: schema {number} is newer than {newest}; upgrade feedbench")
 

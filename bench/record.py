@@ -11,6 +11,8 @@
 #    is null if its reading failed; a column is empty if all failed. `gpus` also hold power, PCIe
 #    traffic, clocks and multiprocessors in use.
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries.
+#    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
+#    `pixels` is null if the pixels could not be compared.
 
 from __future__ import annotations
 
@@ -148,8 +150,13 @@ class SamePixels(Record):
     reference: str
     tolerance: float
     worst_mean: float
-    within: bool
+    within: bool | None = Field(description="None if the pixels could not be compared")
     allowed: bool = Field(description="whether the trial is ranked even beyond the tolerance")
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the trial may be ranked."""
+        return bool(self.within) or self.allowed
 
 
 class Conditions(Record):
@@ -169,7 +176,10 @@ def differences(expected: Conditions, actual: Conditions) -> str:
 
     Conditions that are unknown on one side are not compared.
     """
-    expected_texts, actual_texts = _flat(expected), _flat(actual)
+    return _differences(_flat(expected), _flat(actual))
+
+
+def _differences(expected_texts: dict[str, str], actual_texts: dict[str, str]) -> str:
     return ", ".join(
         f"{name} {text} against {actual_texts[name]}"
         for name, text in expected_texts.items()
@@ -185,7 +195,7 @@ def _flat(conditions: Conditions) -> dict[str, str]:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(value) or "none"
+        return ", ".join(map(str, value)) or "none"
     return "not installed" if value is None else str(value)
 
 
@@ -212,6 +222,9 @@ class Trial(Conditions):
     peak_memory_bytes: int = 0
     left_out: dict[str, int] = Field({}, description="rows given to no loader, by reason")
     dropped: list[Dropped] = []
+    chosen_before: int | None = Field(
+        None, description="the round from which this trial alone was timed, because it had won"
+    )
     pixels: SamePixels | None = None
     error: str | None = None
 
@@ -219,6 +232,17 @@ class Trial(Conditions):
     def rates(self) -> dict[int, float]:
         """Images per second of each block, by the index of its round."""
         return {block.round: block.images_per_second for block in self.blocks}
+
+
+def _plan_of(trial: Trial) -> dict[str, str]:
+    """Return what all trials of one run share, as text by name."""
+    spec = dict(trial.spec)
+    if trial.augment is not None:
+        spec.pop("augment", None)
+    profile = trial.accelerator or {}
+    accelerator = {f"accelerator's {name}": value for name, value in profile.items()}
+    facts = {"consumer": trial.consumer, "images": trial.images, **accelerator, **spec}
+    return {name: _as_text(value) for name, value in {**facts, **trial.recipe}.items()}
 
 
 def write_trials(folder: Path, trials: list[Trial]) -> None:
@@ -237,18 +261,19 @@ def read_trials(folder: Path) -> list[Trial]:
 
     Raises:
         RecordError: the file does not exist, a line is not a trial, or a trial was measured under
-            other conditions than the first; the text names the line.
+            other conditions or by another plan than the first; the text names the line.
     """
     path = folder / TRIALS
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8").rstrip().split("\n")
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; give the result folder of a bench") from error
     except UnicodeDecodeError as error:
         raise RecordError(f"{path}: not UTF-8: the file is damaged or is no record") from error
-    trials = [_trial(path, number, line) for number, line in enumerate(lines, 1)]
+    trials = [_trial(path, number, line) for number, line in enumerate(lines, 1) if line]
     for number, trial in enumerate(trials, 1):
-        if diff := differences(trials[0], trial):
+        diffs = (differences(trials[0], trial), _differences(_plan_of(trials[0]), _plan_of(trial)))
+        if diff := ", ".join(filter(None, diffs)):
             raise RecordError(
                 f"{path}: line {number} was not measured under the conditions of line 1: {diff}; "
                 "give the record of one run"
@@ -265,5 +290,5 @@ def _trial(path: Path, number: int, line: str) -> Trial:
         return Trial.model_validate(values)
     except ValidationError as error:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise RecordError(f"{path}: line {number} is not a trial: {error}") from error

@@ -1,4 +1,4 @@
-"""Signal handling: SIGTERM requests a clean stop, and Ctrl-C can be deferred."""
+"""Signal handling: what asks a command to end does so cleanly, and never during a write."""
 
 from __future__ import annotations
 
@@ -8,44 +8,61 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_TERMINATION = (signal.SIGTERM, signal.SIGHUP)  # `kill`, and a terminal that was closed
+
+
+def interrupt_on_termination() -> None:
+    """Have SIGTERM and SIGHUP interrupt this process as Ctrl-C does.
+
+    A signal that is ignored, such as SIGHUP under nohup, stays ignored.
+    """
+    for number in _TERMINATION:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
 
 @contextmanager
-def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
-    """Yield a callable that returns whether SIGTERM has been received."""
+def stop_on_termination() -> Iterator[Callable[[], bool]]:
+    """Yield a callable that returns whether SIGTERM or SIGHUP has been received."""
     received = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield received.is_set  # only the main thread may handle signals
-        return
-
-    def on_sigterm(number: int, frame: Any) -> None:
-        received.set()
-
-    previous = signal.signal(signal.SIGTERM, on_sigterm)
-    try:
+    numbers = [number for number in _TERMINATION if signal.getsignal(number) != signal.SIG_IGN]
+    with _handled(numbers, lambda number, frame: received.set()):
         yield received.is_set
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Defer Ctrl-C until the body has ended; child processes started in it never receive it.
+    """Defer Ctrl-C, SIGTERM and SIGHUP until the body has ended.
 
-    Children inherit the signal mask and so print no traceback. The mask alone does not protect
-    this process: another thread may receive the signal, and Python would still raise
-    KeyboardInterrupt in the main thread. Hence the handler.
+    Child processes started in it never receive Ctrl-C: they inherit the signal mask, and so print
+    no traceback. The mask alone does not protect this process: another thread may receive the
+    signal, and Python would still raise KeyboardInterrupt in the main thread. Hence the handlers.
     """
     received: list[int] = []
-    in_main_thread = threading.current_thread() is threading.main_thread()
     previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handler = (
-        signal.signal(signal.SIGINT, lambda *_: received.append(1)) if in_main_thread else None
-    )
+    try:
+        with _handled(
+            [signal.SIGINT, *_TERMINATION], lambda number, frame: received.append(number)
+        ):
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
+    finally:
+        for number in received[:1]:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def _handled(
+    numbers: list[signal.Signals], handler: Callable[[int, Any], object]
+) -> Iterator[None]:
+    """Handle signals in the body, if this is the main thread: no other thread may."""
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
-        if received:
-            signal.raise_signal(signal.SIGINT)
+        for number, handler_before in previous.items():
+            signal.signal(number, handler_before)

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,6 +63,18 @@ def pool_stream(
     return Stream(pool.batches(), release, request.faults)
 
 
+def batches_ahead(prefetch: int, threads: int, chunk: int, batch_size: int) -> int:
+    """Return how many batches are filled at a time.
+
+    Enough for two pieces of work per thread: with one, a thread that has finished its piece waits
+    until the consumer has taken a batch. Without `prefetch` only the batch that is awaited.
+    """
+    if not prefetch:
+        return 1
+    pieces = ceil(batch_size / chunk)  # per batch
+    return max(prefetch + 1, ceil(2 * threads / pieces))
+
+
 @dataclass
 class _Pending:
     """A batch that is being filled.
@@ -98,7 +111,8 @@ class BatchPool:
         self._order = request.order
         self._augment = augmenter(request.spec)
         self._output = settings.output
-        self._ahead = settings.prefetch + 1
+        count = settings.num_threads or usable_cores()
+        self._ahead = batches_ahead(settings.prefetch, count, chunk, request.spec.batch_size)
         self._chunk = chunk
         self._buffers, self._float_buffers = Buffers(), Buffers()
         self._tasks: deque[tuple[_Pending, int]] = deque()
@@ -106,7 +120,7 @@ class BatchPool:
         self._open = True
         self._threads = [
             threading.Thread(target=self._work, name=f"feedbench-{number}", daemon=True)
-            for number in range(settings.num_threads or usable_cores())
+            for number in range(count)
         ]
         for thread in self._threads:
             thread.start()

@@ -20,6 +20,7 @@ from feedbench.loaders.capabilities import (
     Suites,
     UpperBound,
 )
+from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Dtype = Literal["uint8", "float32"]
 Level = Annotated[int, Field(ge=0, le=255)]
+Values = tuple[Any, ...]  # of one setting; the default first
 
 
 class Frozen(BaseModel):
@@ -258,7 +260,8 @@ class Loader:
         readable_by: columns of the audit, of which one must call a row readable; empty where it
             opens none of the manifest's files.
         follows_order: False where a library's own shuffle decides the sequence of an epoch.
-        space: values of its settings that are worth trying, what gains most first.
+        space: values of its settings that are worth trying, the setting that gains most first; a
+            function returns the values for a number of usable cores.
         suites: the settings with which it takes part in each built-in suite; a list among the
             values expands into a grid.
         upper_bound: what bounds its rate with these settings.
@@ -278,12 +281,17 @@ class Loader:
     layouts: tuple[Layout, ...] = LAYOUTS
     readable_by: tuple[AuditColumn, ...] = ("pillow",)
     follows_order: bool = True
-    space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    space: Mapping[str, Values | Callable[[int], Values]] = field(default_factory=dict)
     suites: Suites = field(default_factory=lambda: WITH_DEFAULTS)
     upper_bound: Callable[[Any], UpperBound] = lambda settings: UpperBound("decode")
     stages: Callable[[Manifest, BatchSpec, Any], Stages] | None = None
     autotuning: Autotuning | None = None
     library_call: Callable[[Manifest], LibraryCall] | None = None
+
+    def values(self, setting: str) -> Values:
+        """Return the values of a setting that are worth trying on the usable cores."""
+        values = self.space.get(setting, ())
+        return values(usable_cores()) if callable(values) else values
 
     @property
     def is_choice(self) -> bool:

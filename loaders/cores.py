@@ -21,8 +21,13 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
+def thread_counts(cores: int) -> tuple[int, ...]:
+    """Return numbers of threads worth trying: a quarter, half, all and twice the cores."""
+    return tuple(sorted({max(1, cores // 4), max(1, cores // 2), cores, 2 * cores}))
+
+
 def _quotas() -> Iterator[int]:
-    """CPU time per time of each group with a limit, rounded up."""
+    """The CPU time per second of each control group that has a limit, rounded up."""
     for group in groups("cpu"):
         quota, period = value(group, "cpu.cfs_quota_us"), value(group, "cpu.cfs_period_us")
         with suppress(OSError, ValueError):

@@ -16,13 +16,15 @@ from feedbench.loaders.augment.draws import NEUTRAL
 from feedbench.loaders.capabilities import LibraryCall
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import LoaderError, SourceError, SpecError
+from feedbench.loaders.fifos import FifoWatch
+from feedbench.loaders.files import read_file
 from feedbench.loaders.images.library_call import decode_image, only_listed
 from feedbench.loaders.images.pillow import tensorflow_message
 from feedbench.loaders.images.tensorflow import Decoding, augment, to_range
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.source import SPLIT_NAMES
-from feedbench.loaders.stages.stage import Stages, whole_files
+from feedbench.loaders.stages.stage import Concurrency, Stages, whole_files
 from feedbench.loaders.stages.tensorflow import TensorFlowWork
 from feedbench.loaders.tf_stream import unreadable
 
@@ -171,7 +173,7 @@ class _Folders:
         for fault in unreadable(np.array([row]), self.manifest, self.decoding):
             self.faults.add(fault)
             return False
-        pixels = self.decoding(path.read_bytes(), decode_path)
+        pixels = self.decoding(read_file(str(path)), decode_path)
         Image.fromarray(np.asarray(pixels)).save(converted, compress_level=1)
         return True
 
@@ -217,20 +219,24 @@ class _Epochs:
         Raises:
             LoaderError: a file cannot be read, and may not be dropped.
         """
+        with FifoWatch(self._request.manifest) as watch:
+            while self._parts:
+                yield from self._part_batches(self._parts.pop(0), watch)
+                if self._parts:
+                    self._listing = self._folders.listing(self._parts[0].slots)
+
+    def _part_batches(self, part: _Part, watch: FifoWatch) -> Iterator[Batch]:
+        """The batches of a part; after a file fails, what is left of it becomes the next part."""
         import tensorflow as tf
 
-        while self._parts:
-            part = self._parts.pop(0)
-            step = part.skip
-            try:
-                for images, slots, draws in self._dataset(part):
-                    step += 1
-                    rows = self._folders.rows(slots.numpy())
-                    yield self._request.batch(images, rows, draws.numpy())
-            except tf.errors.OpError as error:
-                self._parts = [*self._remaining_after(error, part, step), *self._parts]
-            if self._parts:
-                self._listing = self._folders.listing(self._parts[0].slots)
+        step = part.skip
+        try:
+            for images, slots, draws in watch.over(self._dataset(part)):
+                step += 1
+                rows = self._folders.rows(slots.numpy())
+                yield self._request.batch(images, rows, draws.numpy())
+        except tf.errors.OpError as error:
+            self._parts = [*self._remaining_after(error, part, step), *self._parts]
 
     def _dataset(self, part: _Part) -> tf.data.Dataset:
         """Elements `(images, slots, draws)` of a part, augmented and in range."""
@@ -328,7 +334,13 @@ def _shuffled(slots: Rows, spec: BatchSpec) -> tf.data.Dataset:
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasDirectory) -> Stages:
     work = TensorFlowWork(manifest, spec, "image", settings.image_dtype)
-    return Stages(whole_files(manifest), work.decode, work.transform, work.assemble)
+    return Stages(
+        whole_files(manifest),
+        work.decode,
+        work.transform,
+        work.batch_copy,
+        concurrency=Concurrency("pipelined"),
+    )
 
 
 def _library_call(manifest: Manifest) -> LibraryCall:

@@ -54,7 +54,9 @@ class Enqueuer:
         self._enqueuer = OrderedEnqueuer(dataset, **values)
         self._make_pool = self._enqueuer.executor_fn
         self._enqueuer.executor_fn = self._make_and_remember_pool
+        self._pool_made = threading.Event()
         self._enqueuer.start()
+        self._pool_made.wait()  # processes are forked now, before the caller starts other threads
         self._thread = self._enqueuer.run_thread
 
     def results(self) -> Iterator[Any]:
@@ -87,9 +89,12 @@ class Enqueuer:
 
     def _make_and_remember_pool(self, sequences: Any) -> Any:
         before = set(multiprocessing.active_children())
-        pool = self._make_pool(sequences)
-        self._processes += set(multiprocessing.active_children()) - before
-        self._pools.append(pool)
+        try:
+            pool = self._make_pool(sequences)
+            self._processes += set(multiprocessing.active_children()) - before
+            self._pools.append(pool)
+        finally:
+            self._pool_made.set()
         return pool
 
     def _drain_queue(self) -> None:

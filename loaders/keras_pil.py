@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,14 +13,18 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.augment.host import augment_to_range
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
+from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.files import check_regular
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer
+from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.stages.pillow import pillow_stages
+from feedbench.loaders.stages.stage import IN_LINE, Concurrency, Kind, Stages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -109,6 +114,7 @@ def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.flo
     """
     from keras.utils import img_to_array
 
+    check_regular(path)
     image = _load_img(path, spec) if decode_path == PLAIN else fitted(picture(path, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 
@@ -167,18 +173,31 @@ def _add_all(failed: list[ImageError], faults: Faults) -> None:
         faults.add(fault)
 
 
+def _workers(cores: int) -> tuple[int, ...]:
+    """Return the numbers worth trying; a single thread would be none by another name."""
+    return (0, *(count for count in thread_counts(cores) if count > 1))
+
+
+def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasPil) -> Stages:
+    concurrency = IN_LINE
+    if settings.workers:
+        kind: Kind = "processes" if settings.use_multiprocessing else "threads"
+        concurrency = Concurrency(kind, settings.workers)
+    return replace(pillow_stages(manifest, spec), concurrency=concurrency)
+
+
 LOADER = Loader(
     name="keras_pil",
     summary="Keras' load_img on Pillow, one image after the other: the textbook path",
     settings=KerasPil,
     open=open_stream,
     readable_by=("pillow",),
-    space={"workers": (0, 2, 4, 8), "max_queue_size": (10, 2)},
+    space={"workers": _workers, "max_queue_size": (10, 2)},
     suites={
         "quick": ({},),
         "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),
         "limits": ({},),
     },
-    stages=lambda manifest, spec, settings: pillow_stages(manifest, spec),
+    stages=_stages,
     library_call=load_img,
 )

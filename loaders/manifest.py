@@ -26,7 +26,9 @@ Layout = Literal["folder", "splits", "csv"]
 LAYOUTS: tuple[Layout, ...] = ("folder", "splits", "csv")
 
 # Paths are bytes, as in the file system: a file name need not be valid UTF-8.
-SCHEMA = pa.schema([("path", pa.binary()), ("label", pa.int32()), ("split", pa.int8())])
+# Large: the offsets of the other binary type end at 2 GiB, or some 35 million paths.
+PATH = pa.large_binary()
+SCHEMA = pa.schema([("path", PATH), ("label", pa.int32()), ("split", pa.int8())])
 # Columns that an audit adds; null in rows whose files it has not read.
 AUDIT = pa.schema(
     [
@@ -43,6 +45,7 @@ AUDIT = pa.schema(
         ("frames", pa.int32()),
         ("pillow", pa.string()),
         ("tensorflow", pa.string()),
+        ("same_pixels", pa.bool_()),
     ]
 )
 BLACKLIST = "blacklist"  # column of a user's rules: empty to use a row, else why not
@@ -59,7 +62,8 @@ class Manifest:
             `modified_ns` of the file, `digest` (BLAKE2b of its bytes), `format` (Pillow's name of
             what it is, empty if unknown), `width`, `height` and `mode` as stored, `bits` of a
             channel, `alpha` (any transparency), `orientation` (EXIF, 1 is upright), `frames`, and
-            for each decoder its error, null if it can read the file.
+            for each decoder its error, null if it can read the file; and `same_pixels`, whether
+            both decoders see the same image, null if not both can be asked.
         classes: class names, sorted.
         root: absolute folder that paths are relative to.
         layout: the kind of source.
@@ -148,8 +152,9 @@ class Manifest:
         }
         table = self.table.replace_schema_metadata({"feedbench": json.dumps(about)})
         try:
-            with replacing(path) as beside:
-                pq.write_table(table, beside)
+            # Through a file of Python's: Arrow itself takes no name that is not UTF-8.
+            with replacing(path) as beside, beside.open("wb") as file:
+                pq.write_table(table, file)
         except OSError as error:
             raise SourceError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -161,21 +166,25 @@ class Manifest:
             SourceError: no such file, or not a manifest.
         """
         try:
-            table = pq.read_table(path)
+            with path.open("rb") as file:
+                table = pq.read_table(file)
             about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"feedbench"])
-            if about["schema"] <= _SCHEMA_NUMBER:
-                # In one chunk: taking rows from several would join them again for each batch.
-                table = _with_schema(table).combine_chunks()
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise SourceError(f"{path}: not a Feedbench manifest: {error}") from error
-        if about["schema"] > _SCHEMA_NUMBER:
-            raise SourceError(
-                f"{path}: manifest schema {about['schema']} is newer than "
-                f"{_SCHEMA_NUMBER}; upgrade feedbench or scan again"
-            )
-        return cls(
-            table, tuple(about["classes"]), Path(about["root"]), about["layout"], about["left"]
+            newer = about["schema"] > _SCHEMA_NUMBER
+            if not newer:
+                return cls._of(table, about)
+        except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            raise SourceError(f"{path}: not a Feedbench manifest: {_reason(error)}") from error
+        raise SourceError(
+            f"{path}: manifest schema {about['schema']} is newer than "
+            f"{_SCHEMA_NUMBER}; upgrade feedbench or scan again"
         )
+
+    @classmethod
+    def _of(cls, table: pa.Table, about: dict[str, Any]) -> Manifest:
+        # In one chunk: taking rows from several would join them again for each batch.
+        table = _with_schema(table).combine_chunks()
+        classes, root = tuple(about["classes"]), Path(about["root"])
+        return cls(table, classes, root, about["layout"], about["left"])
 
     def fingerprint(self, *, sizes: bool = False) -> str:
         """A hash of the rows' paths and labels and the classes' names.
@@ -199,6 +208,20 @@ class Manifest:
         return np.asarray(self.table[name].combine_chunks().to_numpy(zero_copy_only=False))
 
 
+def first_of_each(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Where each of a column's values comes for the first time."""
+    encoded = column.combine_chunks().dictionary_encode()
+    first = np.zeros(len(column), np.bool_)
+    first[np.unique(encoded.indices.to_numpy(), return_index=True)[1]] = True
+    return first
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
 def _size(path: bytes) -> int:
     try:
         return os.stat(path).st_size
@@ -207,6 +230,10 @@ def _size(path: bytes) -> int:
 
 
 def _with_schema(table: pa.Table) -> pa.Table:
+    if AUDIT.names[0] in table.column_names:
+        for field in AUDIT:  # an earlier version had fewer
+            if field.name not in table.column_names:
+                table = table.append_column(field, pa.nulls(len(table), field.type))
     optional = [*AUDIT, pa.field(BLACKLIST, pa.string())]
     fields = [*SCHEMA, *(field for field in optional if field.name in table.column_names)]
     return table.select([field.name for field in fields]).cast(pa.schema(fields))
@@ -214,7 +241,7 @@ def _with_schema(table: pa.Table) -> pa.Table:
 
 def chunk(paths: Iterable[bytes], label: int, split: int) -> pa.RecordBatch:
     """The rows of one class in one split."""
-    names = pa.array(paths, pa.binary())
+    names = pa.array(paths, PATH)
     return pa.record_batch(
         [
             names,

@@ -36,6 +36,8 @@ class Originals:
         stamps: size and time of each row's file.
     """
 
+    FILES = (MANIFEST, FILES)  # names of what `write` writes
+
     def __init__(self, manifest: Manifest, stamps: Stamps) -> None:
         self.manifest = manifest
         self.stamps = stamps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -17,9 +18,9 @@ from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.about import check_spec, read_about
 from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.source import source_of
-from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded
+from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded, num_threads
 from feedbench.loaders.stages.packed import pack_stages
-from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders.stages.stage import Concurrency, Stages
 
 _CHUNKS = {"arrays": 8, "jpeg": 2}  # images that a thread takes at a time
 
@@ -79,7 +80,8 @@ def _upper_bound(settings: Packed) -> UpperBound:
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: Packed) -> Stages:
-    return pack_stages(_folder(settings), manifest, spec, settings.decode, settings.output)
+    stages = pack_stages(_folder(settings), manifest, spec, settings.decode, settings.output)
+    return replace(stages, concurrency=Concurrency("threads", settings.num_threads))
 
 
 LOADER = Loader(
@@ -90,7 +92,7 @@ LOADER = Loader(
     readable_by=(),
     space={
         "decode": ("full", "scaled"),
-        "num_threads": (None, 1, 2, 4, 8),
+        "num_threads": num_threads,
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },

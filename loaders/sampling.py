@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Sampling:
         rows: list[Rows] = []
         copies: list[Rows] = []
         for label, wanted in enumerate(self.images.tolist()):
-            of_class = np.flatnonzero(self.labels == label)
+            of_class = self._rows[label]
             if not wanted:
                 continue
             times, remainder = divmod(wanted, len(of_class))
@@ -57,3 +58,14 @@ class Sampling:
             rows += [np.tile(of_class, times), random.permutation(of_class)[:remainder]]
             copies += [np.repeat(np.arange(times), len(of_class)), np.full(remainder, times)]
         return np.concatenate(rows), np.concatenate(copies)
+
+    @cached_property
+    def _rows(self) -> list[Rows]:
+        return rows_by_class(self.labels, len(self.images))
+
+
+def rows_by_class(labels: NDArray[np.int32], classes: int) -> list[Rows]:
+    """The rows of each class in ascending order, by one sort: classes may be many."""
+    rows = np.argsort(labels, kind="stable")
+    ends = np.cumsum(np.bincount(labels, minlength=classes))
+    return np.split(rows, ends[:-1])

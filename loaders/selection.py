@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from feedbench.loaders.capabilities import AuditColumn
 from feedbench.loaders.errors import SourceError
-from feedbench.loaders.manifest import BLACKLIST, Manifest
+from feedbench.loaders.manifest import BLACKLIST, PATH, Manifest
 
 COLUMNS = ("path", "use", "reason")
 _NAMES: dict[AuditColumn, str] = {"pillow": "Pillow", "tensorflow": "TensorFlow"}
@@ -91,7 +91,7 @@ def with_blacklist(manifest: Manifest, path: Path) -> Manifest:
         SourceError: the CSV cannot be read, or names an image that is not in the manifest.
     """
     rules = _read(path)
-    names = pa.array([os.fsencode(name) for name in rules], pa.binary())
+    names = pa.array([os.fsencode(name) for name in rules], PATH)
     rows = pc.index_in(names, manifest.table["path"])
     for name, row in zip(rules, rows.to_pylist(), strict=True):
         if row is None:

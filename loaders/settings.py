@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from feedbench.loaders.contract import Dtype, Settings
+from feedbench.loaders.cores import thread_counts
 
 # A loader declares these fields in their place among its own; the texts are here once.
 Output = Annotated[
@@ -22,8 +23,16 @@ NumThreads = Annotated[
 ]
 Prefetch = Annotated[
     NonNegativeInt,
-    Field(description="Batches prepared ahead; each takes memory; 0 prepares none."),
+    Field(
+        description="Batches prepared ahead, more if the threads would run out of images; each "
+        "takes memory; 0 prepares none."
+    ),
 ]
+
+
+def num_threads(cores: int) -> tuple[int | None, ...]:
+    """Return the numbers of threads worth trying; the default already is one per core."""
+    return (None, *(count for count in thread_counts(cores) if count != cores))
 
 
 class PixelOutput(Settings):

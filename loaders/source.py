@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 from numpy.typing import NDArray
 
-from feedbench.loaders.errors import SourceError
-from feedbench.loaders.manifest import SCHEMA, SPLITS, Manifest, chunk
+from feedbench.loaders.errors import SourceError, printable
+from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk, first_of_each
+from feedbench.loaders.sampling import rows_by_class
+from feedbench.loaders.signature import format_of
 
 # Names of the splits in folders and CSV cells.
 SPLIT_NAMES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 UNKNOWN_SPLIT = -1
+# What operating systems and network drives leave among the files of others.
+_LITTER = {b"__macosx", b"@eadir", b"thumbs.db", b"ehthumbs.db", b"desktop.ini"}
+_CHECKS = 16  # files of a CSV that are looked for at a time: a network answers late
 _PHOTO_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
 
 
@@ -26,7 +32,8 @@ def scan(
 ) -> Manifest:
     """List the images of a source, sorted by class and path.
 
-    Files are listed, not opened, with any extension; hidden files (a leading dot) are skipped.
+    Files are listed, not opened, with any extension. Hidden files (a leading dot), `__MACOSX`,
+    `Thumbs.db` and `desktop.ini` are skipped, and links to a folder further up.
 
     Args:
         source: a folder with one folder per class; a folder with train, validation and test
@@ -99,7 +106,8 @@ def _is_train(name: str) -> bool:
 
 def _subfolders(folder: Path) -> list[str]:
     entries = _entries(os.fsencode(folder))
-    return sorted(os.fsdecode(entry.name) for entry in entries if _leads_to(entry.is_dir))
+    folders = (entry for entry in entries if _leads_to(entry.is_dir))
+    return sorted(os.fsdecode(one.name) for one in folders if not _leads_up(one, folder))
 
 
 def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
@@ -124,12 +132,22 @@ def _leads_to(kind: Callable[[], bool]) -> bool:
         return False
 
 
+def _leads_up(entry: os.DirEntry[bytes], folder: Path) -> bool:
+    """Whether a folder is a link to one that holds it: its images would come once more."""
+    target = Path(os.fsdecode(os.path.realpath(entry.path)))
+    return entry.is_symlink() and folder.resolve().is_relative_to(target)
+
+
 def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(b".")]
+            return [entry for entry in entries if not _is_litter(entry.name)]
     except OSError as error:
         raise SourceError(f"{os.fsdecode(folder)}: cannot be listed: {error.strerror}") from error
+
+
+def _is_litter(name: bytes) -> bool:
+    return name.startswith(b".") or name.lower() in _LITTER
 
 
 def _scan_csv(path: Path) -> Manifest:
@@ -138,18 +156,18 @@ def _scan_csv(path: Path) -> Manifest:
         if table.column_names.count(column) > 1:
             raise SourceError(f"{path}: column {column!r} exists twice; rename one")
         if column not in table.column_names:
-            names = ", ".join(table.column_names)
-            raise SourceError(f"{path}: no column {column!r}; there are {names}")
+            raise SourceError(f"{path}: no column {column!r}; {_columns(table)}")
     if not table.num_rows:
         raise SourceError(f"{path}: no rows; each image needs a row of path,label[,split]")
     for column in ("path", "label"):
         _refuse_first(path, column, pc.equal(table[column], ""), "is empty")
     labels = table["label"].combine_chunks().dictionary_encode()
     classes = sorted(labels.dictionary.to_pylist())
-    ranks = np.array([classes.index(name) for name in labels.dictionary.to_pylist()], np.int32)
+    rank_of = {name: rank for rank, name in enumerate(classes)}
+    ranks = np.array([rank_of[name] for name in labels.dictionary.to_pylist()], np.int32)
     rows = pa.table(
         {
-            "path": table["path"].combine_chunks().cast(pa.binary()),
+            "path": table["path"].cast(PATH),
             "label": ranks[labels.indices.to_numpy()],
             "split": _csv_splits(path, table),
         },
@@ -160,22 +178,44 @@ def _scan_csv(path: Path) -> Manifest:
     return manifest
 
 
+def _columns(table: pa.Table) -> str:
+    names = ", ".join(table.column_names)
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in names:
+            return f"its columns are separated by {word}; separate them by commas"
+    return f"there are {printable(names)}"
+
+
+def _refuse_other_files(path: Path) -> None:
+    """State what a file is that cannot be a CSV, whose bytes a terminal should not see."""
+    with path.open("rb") as file:
+        begin = file.read(4096)
+    if kind := format_of(begin):
+        raise SourceError(f"{path}: this is an image ({kind}); give the folder above its class")
+    if b"\0" in begin:
+        raise SourceError(f"{path}: not a CSV of path,label[,split] in UTF-8; it has zero bytes")
+
+
 def _read_csv(path: Path) -> pa.Table:
     convert = pc_csv.ConvertOptions(
         column_types={name: pa.string() for name in ("path", "label", "split")},
         strings_can_be_null=False,
     )
     try:
-        table = pc_csv.read_csv(
-            path,
-            convert_options=convert,
-            parse_options=pc_csv.ParseOptions(newlines_in_values=True),
-        )
+        _refuse_other_files(path)
+        with path.open("rb") as file:
+            table = pc_csv.read_csv(
+                file,
+                convert_options=convert,
+                parse_options=pc_csv.ParseOptions(newlines_in_values=True),
+            )
         table.column_names  # noqa: B018  raises if the header is not UTF-8
         return table
     except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise SourceError(f"{path}: not a CSV of path,label[,split]: {reason}") from error
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise SourceError(
+            f"{path}: not a CSV of path,label[,split]: {printable(reason)}"
+        ) from error
 
 
 def _csv_splits(path: Path, table: pa.Table) -> NDArray[np.int8]:
@@ -198,14 +238,19 @@ def _refuse_first(path: Path, column: str, bad: pa.ChunkedArray, fault: str) -> 
 
 
 def _refuse_missing(path: Path, manifest: Manifest, rows: pa.Table) -> None:
+    """Look for each file once, whatever number of rows name it."""
     root = os.fsencode(manifest.root)
-    for batch in rows.select(["path"]).to_batches(max_chunksize=65_536):
-        for name in batch.column(0).to_pylist():
-            if not os.path.isfile(os.path.join(root, name)):
-                row = pc.index(rows["path"], name).as_py()
-                raise SourceError(
-                    f"{path}: row {row + 1}: no file {os.fsdecode(name)} in {manifest.root}"
-                )
+    names = rows["path"].filter(pa.array(first_of_each(rows["path"])))
+    with ThreadPoolExecutor(_CHECKS) as threads:
+        for batch in pa.table([names], ["path"]).to_batches(max_chunksize=65_536):
+            paths = batch.column(0).to_pylist()
+            there = threads.map(lambda name: os.path.isfile(os.path.join(root, name)), paths)
+            for name, exists in zip(paths, there, strict=True):
+                if not exists:
+                    row = pc.index(rows["path"], pa.scalar(name, PATH)).as_py()
+                    raise SourceError(
+                        f"{path}: row {row + 1}: no file {printable(name)} in {manifest.root}"
+                    )
 
 
 def _manifest(
@@ -222,8 +267,7 @@ def _sorted(rows: pa.Table) -> pa.Table:
 def _with_splits(manifest: Manifest, seed: int, validation: float, test: float) -> Manifest:
     """Hold out the same fraction of each class; each keeps at least one image for training."""
     splits = np.zeros(len(manifest), np.int8)
-    for label in range(len(manifest.classes)):
-        rows = np.flatnonzero(manifest.labels == label)
+    for label, rows in enumerate(rows_by_class(manifest.labels, len(manifest.classes))):
         shuffled = np.random.default_rng([seed, label]).permutation(rows)
         spare = len(rows) - 1
         for_validation = min(spare, round(len(rows) * validation))

@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, Stream
+from feedbench.loaders.cores import thread_counts, usable_cores
 from feedbench.loaders.file_table import FileTable
 from feedbench.loaders.images.library_call import decode_image
 from feedbench.loaders.images.tensorflow import Decoding, augment, resizer, to_bytes, to_range
@@ -21,7 +22,7 @@ from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.row_file import RowFile
 from feedbench.loaders.settings import Cached, Output, PixelOutput
-from feedbench.loaders.stages.stage import Stages, whole_files
+from feedbench.loaders.stages.stage import IN_LINE, Concurrency, Stages, whole_files
 from feedbench.loaders.stages.tensorflow import CacheWork, TensorFlowWork
 from feedbench.loaders.tf_rows import Element, Stage, by_python, chunks
 from feedbench.loaders.tf_stream import batches
@@ -119,7 +120,9 @@ class _Pipeline:
 
         positions → rows → read → decode → resize → batch → [cache] → augment → range → prefetch
         """
-        decoded, cached = self._split(order)
+        decoded, cached = order, None
+        if self._image_cache is not None:
+            decoded, cached = order.split_at(self._cached_from)
         per_image, per_batch = self._finishing_stages()
         calls = _or_autotune(self._settings.num_parallel_calls)
 
@@ -130,7 +133,7 @@ class _Pipeline:
         dataset = dataset.map(_chain(self._read, self._decode, self._resize, *per_image), calls)
         dataset = dataset.batch(order.batch_size)
         # Not tf.data's own cache(), which replays the order of its first pass.
-        if self._image_cache is not None:
+        if cached is not None:
             dataset = dataset.map(self._store).concatenate(self._gathered(cached, calls))
         if per_batch:
             dataset = dataset.map(_chain(*per_batch), calls)
@@ -144,10 +147,6 @@ class _Pipeline:
             self._image_cache.close()
         if self._file_cache is not None:
             self._file_cache.close(len(self._manifest))
-
-    def _split(self, order: Order) -> tuple[Order, Order]:
-        """What to decode, and what to gather from the cache once it holds every row."""
-        return (order, order) if self._image_cache is None else order.split_at(self._cached_from)
 
     def _finishing_stages(self) -> tuple[list[Stage], list[Stage]]:
         """The last stages for each image, and those for each batch.
@@ -307,10 +306,29 @@ def _stages(manifest: Manifest, spec: BatchSpec, settings: TfData) -> Stages:
     if settings.cache in ("decoded", "disk"):
         folder = _cache_folder(settings) if settings.cache == "disk" else None
         cache = CacheWork(manifest, spec, settings.output, folder)
-        return Stages(None, assemble=cache.assemble, assembles_in_parallel=True)
+        return Stages(
+            None,
+            batch_copy=cache.batch_copy,
+            copies_in_parallel=True,
+            concurrency=_concurrency(settings),
+        )
     work = TensorFlowWork(manifest, spec, settings.decode, settings.output)
     reading = whole_files(manifest) if settings.cache == "none" else None
-    return Stages(reading, work.decode, work.transform, work.assemble)
+    return Stages(
+        reading,
+        work.decode,
+        work.transform,
+        work.batch_copy,
+        concurrency=_concurrency(settings),
+    )
+
+
+def _concurrency(settings: TfData) -> Concurrency:
+    """As many images at once as the calls allow and the pool has threads: a read blocks one."""
+    threads = settings.private_threads or usable_cores()
+    calls = settings.num_parallel_calls
+    workers = threads if calls == "autotune" else min(calls, threads)
+    return IN_LINE if workers == 1 and not settings.prefetch else Concurrency("pipelined", workers)
 
 
 LOADER = Loader(
@@ -323,9 +341,9 @@ LOADER = Loader(
     space={
         "cache": ("none", "decoded", "encoded", "disk"),
         "decode": ("image", "jpeg", "scaled"),
-        "num_parallel_calls": ("autotune", 1, 2, 4, 8),
+        "num_parallel_calls": lambda cores: ("autotune", *thread_counts(cores)),
         "prefetch": ("autotune", 0, 2, 8),
-        "private_threads": (None, 2),
+        "private_threads": lambda cores: (None, cores),
         "deterministic": (True, False),
         "output": ("uint8", "float32"),
     },

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from feedbench.loaders.contract import Batch, Request
 from feedbench.loaders.errors import ImageError, LoaderError
+from feedbench.loaders.fifos import FifoWatch
+from feedbench.loaders.files import read_file
 from feedbench.loaders.images.pillow import tensorflow_message
 from feedbench.loaders.images.tensorflow import Decoding
 from feedbench.loaders.manifest import Manifest
@@ -42,13 +43,14 @@ def batches(
     import tensorflow as tf
 
     delivery = _Delivery(request, decoding, deterministic)
-    while True:
-        try:
-            for element in dataset_of(delivery.order):
-                yield delivery.batch(element)
-            return
-        except tf.errors.OpError as error:
-            delivery.restart_after(error)
+    with FifoWatch(request.manifest) as watch:
+        while True:
+            try:
+                for element in watch.over(dataset_of(delivery.order)):
+                    yield delivery.batch(element)
+                return
+            except tf.errors.OpError as error:
+                delivery.restart_after(error)
 
 
 class _Delivery:
@@ -140,7 +142,7 @@ def unreadable(rows: Rows, manifest: Manifest, decoding: Decoding) -> list[Image
 
 def _fault(path: bytes, row: int, decoding: Decoding) -> tuple[str, str] | None:
     try:
-        data = Path(os.fsdecode(path)).read_bytes()
+        data = read_file(path)
     except OSError as error:
         return "the system", error.strerror or str(error)
     return decoding.fault(data, row)

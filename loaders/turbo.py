@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -18,10 +19,10 @@ from feedbench.loaders.pack.about import arrays_of, is_whole, pack_folder
 from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.source import Arrays
 from feedbench.loaders.pack.writer import PackWriter
-from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded
+from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded, num_threads
 from feedbench.loaders.stages.packed import array_stages
 from feedbench.loaders.stages.pool import gathering_stages, live_stages
-from feedbench.loaders.stages.stage import Stages
+from feedbench.loaders.stages.stage import Concurrency, Stages
 
 _DECODED_CHUNK, _CACHED_CHUNK = 2, 16  # images that a thread takes at a time
 
@@ -90,6 +91,11 @@ def _upper_bound(settings: Turbo) -> UpperBound:
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: Turbo) -> Stages:
+    concurrency = Concurrency("threads", settings.num_threads)
+    return replace(_parts(manifest, spec, settings), concurrency=concurrency)
+
+
+def _parts(manifest: Manifest, spec: BatchSpec, settings: Turbo) -> Stages:
     if settings.cache == "decoded":
         return gathering_stages(len(manifest), spec, settings.output)
     if settings.pack_dir is not None:
@@ -106,7 +112,7 @@ LOADER = Loader(
     space={
         "cache": ("none", "decoded"),
         "decode": ("full", "scaled"),
-        "num_threads": (None, 1, 2, 4, 8),
+        "num_threads": num_threads,
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
     },

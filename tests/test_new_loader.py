@@ -1,4 +1,4 @@
-"""A new loader is one file and its entry in LOADERS: every command takes it up without more."""
+"""The example in CONTRIBUTING.md is a loader that every command uses, without further changes."""
 
 import json
 import os
@@ -13,53 +13,12 @@ import pytest
 import feedbench
 
 HERE = Path(__file__).parent
-TINY = '''"""Pillow in line, as few lines as a loader can have."""
-
-from __future__ import annotations
-
-import io
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from pydantic import Field
-
-from feedbench.loaders.contract import Batch, Loader, Request, Settings, Stream
-from feedbench.loaders.images import fitted, picture
-from feedbench.loaders.augment.host import augment_to_range
-
-
-class Tiny(Settings):
-    reader: Literal["path", "bytes"] = Field("path", description="What Pillow is given.")
-
-
-def open_stream(request: Request, settings: Tiny) -> Stream:
-    return Stream(batches(request, settings), faults=request.faults)
-
-
-def batches(request: Request, settings: Tiny) -> Iterator[Batch]:
-    order, spec = request.order, request.spec
-
-    def image(row: int) -> np.ndarray:
-        path = request.manifest.path(row)
-        file = path if settings.reader == "path" else io.BytesIO(Path(path).read_bytes())
-        return np.asarray(fitted(picture(file, spec), spec), np.float32)
-
-    for begin, end in order.chunks(order.batch_size):
-        rows, draws = order.rows(begin, end), order.draws(begin, end)
-        images = np.stack([image(row) for row in rows.tolist()])
-        yield request.batch(augment_to_range(images, draws, spec), rows, draws)
-
-
-LOADER = Loader(
-    name="tiny",
-    summary="Pillow in line",
-    settings=Tiny,
-    open=open_stream,
-    space={"reader": ("path", "bytes")},
-)
-'''
+EXAMPLE = re.search(
+    r"```python\n(# loaders/pillow_threads\.py\n.*?)```",
+    (HERE.parent / "CONTRIBUTING.md").read_text(),
+    re.DOTALL,
+)[1]
+NAME = "pillow_threads"
 SMALL = ["--batch-size", "4", "--image-size", "32"]
 ASKED = """
 import json
@@ -71,7 +30,7 @@ from feedbench.loaders import scan
 
 manifest = scan("photos").only("train")
 suites = {name: [str(one) for one in built_in_trials(name, manifest)] for name in SUITES}
-limit = str(limit_of(Choice(loader="tiny")))
+limit = str(limit_of(Choice(loader="pillow_threads")))
 tune = [choice.loader for choice in _default_choices(manifest, {})]
 print(json.dumps({"suites": suites, "tune": tune, "limit": limit}))
 """
@@ -89,7 +48,8 @@ from feedbench.trainer import Recipe
 Path("diagnosis").mkdir()
 fed = "emulated:rtx3090"
 spec = BatchSpec(batch_size=4, image_size=32)
-plan = DiagnosisPlan(Choice(loader="tiny"), spec, Recipe(), fed, accelerator_of(fed), "warm")
+choice = Choice(loader="pillow_threads")
+plan = DiagnosisPlan(choice, spec, Recipe(), fed, accelerator_of(fed), "warm")
 timing = DiagnosisTiming(0.05, block_s=0.2, end_to_end_s=0.2, warm_up_s=0.1, rounds=3)
 folder = Path("diagnosis")
 record = diagnose(plan, scan("photos").only("train"), folder, lambda text: None, timing)
@@ -105,10 +65,14 @@ def copy(tmp_path_factory):
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(feedbench.__file__).parent, root / "feedbench", ignore=leave)
     loaders = root / "feedbench" / "loaders"
-    (loaders / "tiny.py").write_text(TINY)
+    (loaders / "pillow_threads.py").write_text(EXAMPLE)
     table = (loaders / "__init__.py").read_text()
-    table = put(table, "from feedbench.loaders import keras_directory,", " tiny,")
-    table = put(table, '    "synthetic": synthetic.LOADER,\n', '    "tiny": tiny.LOADER,\n')
+    table = put(table, "from feedbench.loaders import keras_directory,", f" {NAME},")
+    table = put(
+        table,
+        '    "synthetic": synthetic.LOADER,\n',
+        f'    "{NAME}": {NAME}.LOADER,\n',
+    )
     (loaders / "__init__.py").write_text(table)
     (root / "tests" / "loaders").mkdir(parents=True)
     for name in ("conftest.py", "loaders/test_contract.py"):
@@ -149,42 +113,54 @@ def written(root, *arguments):
 
 def test_the_contract_test_tests_it(copy):
     said = python(
-        copy, "-m", "pytest", "tests/loaders", "-q", "-k", "tiny", "-p", "no:cacheprovider"
+        copy,
+        "-m",
+        "pytest",
+        "tests/loaders",
+        "-q",
+        "-k",
+        NAME,
+        "-p",
+        "no:cacheprovider",
     )
     assert int(re.search(r"(\d+) passed", said)[1]) >= 12
     assert not re.search(r"failed|error", said)
 
 
 def test_loaders_lists_it(copy):
-    assert written(copy, "loaders")["tiny"]["settings"].keys() == {"reader"}
+    assert written(copy, "loaders")[NAME]["settings"].keys() == {
+        "num_threads",
+        "prefetch",
+        "output",
+    }
 
 
 def test_scan_judges_it(copy):
-    assert written(copy, "scan", "photos")["loaders"]["tiny"]["left_out"] == 0
+    assert written(copy, "scan", "photos")["loaders"][NAME]["left_out"] == 0
 
 
 def test_suites_tune_and_limits_take_it_by_themselves(copy):
     asked = ASKED.replace("SUITES", '("quick", "standard", "limits")')
     found = json.loads(python(copy, "-c", asked))
-    assert all("tiny" in choices for choices in found["suites"].values())
-    assert "tiny" in found["tune"]
+    assert all(NAME in choices for choices in found["suites"].values())
+    assert NAME in found["tune"]
     assert found["limit"] == "libjpeg_turbo decode=full"
 
 
 def test_bench_ranks_it_by_its_pixels_and_its_rate(copy):
     quick = ["--blocks", "2", "--block-seconds", "0.2", "--warm-up-seconds", "0.1"]
-    loaders = ["--loader", "keras_pil", "--loader", "tiny", "--consumer", "drain"]
+    loaders = ["--loader", "keras_pil", "--loader", NAME, "--consumer", "drain"]
     found = written(copy, "bench", "photos", *loaders, *SMALL, *quick, "--out", "bench")
     rates = {one["loader"]: one["images_per_second"] for one in found["trials"]}
-    assert rates["tiny"]["median"] > 0
+    assert rates[NAME]["median"] > 0
     pixels = json.loads((copy / "bench" / "pixels.json").read_text())
     assert [one["within"] for one in pixels["loaders"]] == [True, True]
 
 
 def test_tune_searches_its_settings(copy):
-    options = ["--loader", "tiny", "--consumer", "drain", "--budget", "5m"]
+    options = ["--loader", NAME, "--consumer", "drain", "--budget", "5m"]
     found = written(copy, "tune", "photos", *options, *SMALL, "--out", "tune")
-    assert found["best"]["loader"] == "tiny"
+    assert found["best"]["loader"] == NAME
 
 
 def test_diagnose_measures_what_it_can_and_blames_no_part_that_it_does_not_know(copy):

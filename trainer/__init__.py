@@ -1,6 +1,7 @@
 """The trainer: keras.applications networks, from scratch or fine-tuned, one step at a time."""
 
-from feedbench.trainer.augment import DeviceAugment
+from feedbench.trainer.augment import DeviceAugment, check_device_augment
+from feedbench.trainer.backend import leave_gpu_to_backend
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint
 from feedbench.trainer.errors import (
     CheckpointError,
@@ -35,7 +36,9 @@ __all__ = [
     "TrainingStopped",
     "WeightsError",
     "as_tensor",
+    "check_device_augment",
     "fit",
+    "leave_gpu_to_backend",
     "load_model",
     "read_checkpoint",
     "read_facts",

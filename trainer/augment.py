@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from feedbench.trainer.errors import RecipeError
+from feedbench.trainer.recipe import Recipe
+
 DRAW_COLUMNS = 10  # per image: 8 of a projective transform, contrast, brightness
 
 
@@ -51,3 +54,16 @@ class DeviceAugment:
             images = (images - mean) * contrast + mean + brightness * (white - black)
             images = ops.clip(images, black, white)
         return images
+
+
+def check_device_augment(recipe: Recipe, augment: DeviceAugment) -> None:
+    """Refuse what XLA cannot compile: TensorFlow's projective transform has no XLA kernel.
+
+    Raises:
+        RecipeError: pixels would move inside a compiled step.
+    """
+    if recipe.jit_compile and augment.geometric:
+        raise RecipeError(
+            "jit_compile: XLA cannot compile rotation, zoom and crop; set it to false, or leave "
+            "them out of on_device"
+        )

@@ -91,7 +91,7 @@ def read_checkpoint(path: Path) -> tuple[Position, list[NDArray[Any]], dict[str,
         raise CheckpointError(
             f"{path}: no checkpoint; name the folder of a run that was started, or start again"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: not a Feedbench checkpoint: {error}") from error
 
 

@@ -82,7 +82,7 @@ def fit(
         TrainingStopped: `stop` returned True; the checkpoint has the position.
         TrainerError: the loss is not finite, or a checkpoint cannot be written.
     """
-    with Writer() as writer:
+    with Writer(checkpoints.folder / CHECKPOINT) as writer:
         run = _Run(
             trainer,
             batches,

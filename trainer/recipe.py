@@ -73,7 +73,7 @@ class Recipe(BaseModel):
     )
     warm_up_epochs: NonNegativeFloat = Field(
         1.0,
-        description="Epochs in which the learning rate rises from 0 to its peak: fresh weights "
+        description="Epochs in which the learning rate rises to its peak: fresh weights "
         "do not tolerate the full rate of a large batch at once.",
     )
     schedule: Schedule = Field(

@@ -28,7 +28,7 @@ def _schedule_class() -> Any:
     from keras import ops
 
     class WarmUpSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-        """Linear from 0 to the peak, then a decay over the remaining steps."""
+        """Linear to the peak, from above 0 so that no step is lost, then a decay."""
 
         def __init__(self, **values: Any) -> None:
             self._values = values
@@ -42,7 +42,8 @@ def _schedule_class() -> Any:
             decayed = self.peak * getattr(self, f"_{self._values['kind']}")(after)
             if not self.warm_up:
                 return decayed
-            return ops.where(step < self.warm_up, self.peak * step / self.warm_up, decayed)
+            rising = self.peak * (step + 1) / (self.warm_up + 1)
+            return ops.where(step < self.warm_up, rising, decayed)
 
         def _cosine(self, after: Any) -> Any:
             done = ops.minimum(after / self.remaining, 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.trainer.augment import DeviceAugment
+from feedbench.trainer.augment import DeviceAugment, check_device_augment
 from feedbench.trainer.errors import DivergedError
 from feedbench.trainer.functions import Augmentation, prediction_function, step_functions
 from feedbench.trainer.model import build_network, check_range, in_range, set_trainable, with_range
@@ -67,7 +68,7 @@ class _InFlight:
 
     step: int
     rows: Any
-    logs: Any
+    logs: Future[Logs]
 
 
 class Trainer:
@@ -102,6 +103,7 @@ class Trainer:
         Raises:
             TrainerError: the network cannot be built, or the weights do not match.
         """
+        check_device_augment(recipe, device_augment)
         self._recipe = recipe
         self._sizes = (batch_size, images)
         self._range = (scale, offset)
@@ -119,6 +121,7 @@ class Trainer:
         else:
             self._model = in_range(self._network)
         self._in_flight: deque[_InFlight] = deque()
+        self._fetching = ThreadPoolExecutor(RUN_AHEAD + 1, "feedbench-logs")  # one per step
         self._logs: Logs = {}
         self._predict: Callable[[Any], Any] | None = None
         self._enter(0)
@@ -162,7 +165,9 @@ class Trainer:
             NonFiniteLoss: the loss of this step, or of one still in flight, is NaN or infinite.
         """
         draws = (batch.device_draws,) if self._device_augment else ()  # type: ignore[attr-defined]
-        logs = self._train(batch.images, batch.labels, *draws)
+        # Read on a thread, at once: a GPU has one queue, and a read waits for all that is in it.
+        # Read later, this step's logs would wait for the next ones too, and leave the device idle.
+        logs = self._fetching.submit(_plain, self._train(batch.images, batch.labels, *draws))
         self._in_flight.append(_InFlight(self._steps, getattr(batch, "rows", None), logs))
         self._steps += 1
         if len(self._in_flight) > RUN_AHEAD:
@@ -185,7 +190,7 @@ class Trainer:
 
     def _await_oldest(self) -> None:
         oldest = self._in_flight.popleft()
-        self._logs = _plain(oldest.logs)
+        self._logs = oldest.logs.result()
         if not math.isfinite(self._logs.get("loss", 0.0)):
             self._in_flight.clear()
             learning_rate = float(np.asarray(self._schedule(oldest.step)))
@@ -216,13 +221,21 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next step."""
-        return float(np.asarray(self._schedule(self._steps)))
+        """The learning rate of the next step, by the optimizer's count; waits for the device.
+
+        With float16 it does not count steps whose gradients overflow.
+        """
+        return float(np.asarray(self._schedule(self._optimizer.iterations)))
 
     @property
     def _schedule(self) -> Any:
+        return self._optimizer._learning_rate
+
+    @property
+    def _optimizer(self) -> Any:
+        """The optimizer itself, without the loss scaling of float16 around it."""
         optimizer = self._model.optimizer
-        return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+        return getattr(optimizer, "inner_optimizer", optimizer)
 
     @property
     def variables(self) -> list[Any]:

@@ -197,23 +197,50 @@ def _classes(path: Path, network: Any) -> int:
 
 
 def _copy(donor: Any, network: Any, recipe: Recipe) -> None:
-    """Copy the weights of each layer but the head, by the layers' names.
+    """Copy the weights of each layer of the donor but the head.
 
     Raises:
         WeightsError: a layer is missing or has another shape.
     """
-    donors = {layer.name: layer for layer in donor.layers if layer.weights}
-    for layer in [layer for layer in network.layers if layer.weights][:-1]:
-        source = donors.get(layer.name)
-        if source is None:
+    theirs = _with_weights(donor)
+    if recipe.weights != IMAGENET_WEIGHTS:  # these come without a head
+        theirs.pop()
+    for source, layer in _pairs(theirs, _with_weights(network)[:-1], recipe):
+        shapes = _shapes(source), _shapes(layer)
+        if shapes[0] != shapes[1]:
             raise WeightsError(
-                f"weights {recipe.weights}: no layer {layer.name}, so not of {recipe.network}; "
-                "set network to that of the weights"
-            )
-        theirs, ours = ([tuple(w.shape) for w in one.weights] for one in (source, layer))
-        if theirs != ours:
-            raise WeightsError(
-                f"weights {recipe.weights}: layer {layer.name} has shapes {theirs}, not {ours}; "
-                "set network and alpha to those of the weights"
+                f"weights {recipe.weights}: layer {layer.name} has shapes {shapes[0]}, not "
+                f"{shapes[1]}; set network and alpha to those of the weights"
             )
         layer.set_weights(source.get_weights())
+
+
+def _pairs(theirs: list[Any], ours: list[Any], recipe: Recipe) -> list[tuple[Any, Any]]:
+    """The layers that correspond to each other: by their names, or else by their order.
+
+    Keras names a layer that its network does not name by how many there were before in the
+    process, such as conv2d_4: these names differ between two copies of one network.
+    """
+    by_name = {layer.name: layer for layer in theirs}
+    missing = [layer.name for layer in ours if layer.name not in by_name]
+    if not missing:
+        return [(by_name[layer.name], layer) for layer in ours]
+    pairs = list(zip(theirs, ours, strict=False))  # without a head, more layers may be left out
+    if len(pairs) < len(theirs) or any(_kind(one) != _kind(other) for one, other in pairs):
+        raise WeightsError(
+            f"weights {recipe.weights}: no layer {missing[0]}, so not of {recipe.network}; "
+            "set network to that of the weights"
+        )
+    return pairs
+
+
+def _with_weights(network: Any) -> list[Any]:
+    return [layer for layer in network.layers if layer.weights]
+
+
+def _kind(layer: Any) -> tuple[type, list[tuple[int, ...]]]:
+    return type(layer), _shapes(layer)
+
+
+def _shapes(layer: Any) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in layer.weights]

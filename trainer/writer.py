@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 from feedbench.trainer.errors import CheckpointError
@@ -18,7 +19,13 @@ class Writer:
     `submit`, or at the end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, checkpoint: Path) -> None:
+        """Prepare the thread.
+
+        Args:
+            checkpoint: what the run can be resumed from after an error, if it was ever written.
+        """
+        self._checkpoint = checkpoint
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._closing = False
@@ -52,11 +59,14 @@ class Writer:
     def _raise_error(self) -> None:
         if isinstance(self._error, OSError):
             reason = f"{self._error.filename or 'the run folder'}: {self._error.strerror}"
-            raise CheckpointError(
-                f"{reason}; the last checkpoint is intact: free some space and resume with --resume"
-            ) from self._error
+            raise CheckpointError(f"{reason}; {self._remedy()}") from self._error
         if self._error is not None:
             raise self._error
+
+    def _remedy(self) -> str:
+        if self._checkpoint.exists():
+            return "the last checkpoint is intact: make files writable there, and use --resume"
+        return "there is no checkpoint: start again, with --out on a disk that has room"
 
     def _work(self) -> None:
         while job := self._next():

@@ -15,7 +15,8 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import LOADERS, find_loader
+from feedbench.loaders import LOADERS, BatchSpec, find_loader
+from feedbench.trainer import Recipe
 
 BEST = "best.toml"
 
@@ -63,7 +64,7 @@ def write_best(
     folder: Path,
     plan: Plan,
     choice: Choice,
-    rate: Estimate,
+    rate: Estimate | None,
     facts: dict[str, Any],
     runners_up: Sequence[RunnerUp] = (),
 ) -> Path:
@@ -71,7 +72,8 @@ def write_best(
 
     Args:
         plan: the plan of the measurement.
-        rate: the measured rate, images per second.
+        rate: the rate to expect, images per second; None if no blocks but those that chose the
+            winner were timed.
         facts: the machine and the versions, from `environment`.
 
     Raises:
@@ -83,7 +85,7 @@ def write_best(
         settings=choice.settings,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
-        predicted=Predicted(images_per_second=rate),
+        predicted=None if rate is None else Predicted(images_per_second=rate),
         machine=machine(facts),
         runners_up=list(runners_up),
     )
@@ -97,7 +99,10 @@ def read_best(path: Path) -> Best:
     Raises:
         PlanError: the file cannot be read, or a field is not valid.
     """
-    return parse_model(Best, read_toml(path), f"{path}: not a {BEST}")
+    best = parse_model(Best, read_toml(path), f"{path}: not a {BEST}")
+    parse_model(Recipe, best.recipe, f"{path}: recipe")
+    parse_model(BatchSpec, best.spec, f"{path}: spec")
+    return best
 
 
 def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:

@@ -1,8 +1,8 @@
-"""A value with its 95 % interval, and its format in tables and texts."""
+"""A value with its 95 % interval, if it has one, and its format in tables and texts."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,39 +10,72 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Estimate(BaseModel):
     """A median with its 95 % interval; in records the value is called `median`.
 
-    `f"{estimate:,.0f}"` gives `1,234 [1,200, 1,260]`. An interval of width zero is not printed.
+    `f"{estimate:,.0f}"` gives `1,234 [1,200, 1,260]`. A value from too few blocks has no interval:
+    `low` and `high` are None, and it is printed as `1,234 [–]`. An interval of width zero, as of a
+    ratio of a trial to itself, is not printed.
 
     Format history: `ratio` in tune.json, `runners_up.ratio` in best.toml, and `promise.predicted`
-    and `promise.achieved` in training.json were lists `[median, low, high]`, which can still be
-    read.
+    and `promise.achieved` in training.json were lists `[median, low, high]`. A single block had an
+    interval of width zero. Both can still be read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     value: float = Field(serialization_alias="median")
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _from_record(cls, data: Any) -> Any:
         if isinstance(data, list | tuple) and len(data) == 3:
-            return dict(zip(("value", "low", "high"), data, strict=True))
+            return _without_zero_width(dict(zip(("value", "low", "high"), data, strict=True)))
         if isinstance(data, dict) and "median" in data:
-            return {"value" if name == "median" else name: part for name, part in data.items()}
+            renamed = {("value" if name == "median" else name): data[name] for name in data}
+            return _without_zero_width(renamed)
         return data
 
+    @model_validator(mode="after")
+    def _has_both_ends_or_none(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high: give both or neither")
+        return self
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The ends of the interval; None without one."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def contains(self, value: float) -> bool:
-        """Whether the value lies within the interval, which includes its ends."""
-        return self.low <= value <= self.high
+        """Whether the value lies within the interval, ends included; True without an interval."""
+        return not self.lies_above(value) and not self.lies_below(value)
+
+    def lies_above(self, value: float) -> bool:
+        """Whether the whole interval is above the value; False without an interval."""
+        return self.low is not None and self.low > value
+
+    def lies_below(self, value: float) -> bool:
+        """Whether the whole interval is below the value; False without an interval."""
+        return self.high is not None and self.high < value
 
     def __format__(self, spec: str) -> str:
+        if self.interval is None:
+            return f"{self.value:{spec}} [–]"
         if self.low == self.value == self.high:
             return format(self.value, spec)
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def _without_zero_width(data: dict[str, Any]) -> dict[str, Any]:
+    """Remove the interval of a single block from an old record."""
+    if data.get("low") == data.get("high") == data["value"]:
+        return {**data, "low": None, "high": None}
+    return data
 
 
 class Proportion(Estimate):
     """A proportion, a mean of proportions or their difference; in records, `value` is its name."""
 
     value: float
+    low: float
+    high: float

@@ -1,48 +1,111 @@
-"""Medians with bootstrap intervals, of rates and of ratios of paired blocks."""
+"""Medians with 95 % intervals, of rates and of ratios of paired blocks.
+
+How well the intervals hold, and why these: docs/statistics.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from feedbench.bench.analysis.estimate import Estimate
 
 CONFIDENCE = 0.95
-_RESAMPLES = 9_999
+MIN_BLOCKS = 3  # fewer blocks have no interval, and fewer pairs decide nothing
+_MIN_ORDERED = 6  # blocks from which the interval of the median can be read off their order
+
+Array = npt.NDArray[np.float64]
+Rates = Mapping[int, float]  # images per second, by the index of the round
 
 
 def median_interval(values: Sequence[float]) -> Estimate:
-    """Return the median with its percentile bootstrap interval; the result is reproducible.
-
-    A single value, or equal values, give an interval of width zero.
-    """
-    from scipy.stats import bootstrap
-
+    """Return the median with its interval, which is absent below `MIN_BLOCKS` values."""
     median = float(np.median(values))
-    if len(values) < 2 or np.ptp(values) == 0:
-        return Estimate(value=median, low=median, high=median)
-    interval = bootstrap(
-        (np.asarray(values),),
-        np.median,
-        confidence_level=CONFIDENCE,
-        n_resamples=_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return Estimate(value=median, low=float(interval.low), high=float(interval.high))
+    if len(values) < MIN_BLOCKS:
+        return Estimate(value=median)
+    low, high = interval_ends(np.asarray(values, float))
+    return Estimate(value=median, low=float(low), high=float(high))
 
 
-def paired_ratio(rates: dict[int, float], reference: dict[int, float]) -> Estimate | None:
-    """Return the median ratio of two trials' rates over blocks of the same round.
+def interval_ends(values: Array) -> tuple[Array, Array]:
+    """Return both ends of the interval of the median of positive values.
+
+    Args:
+        values: float64 `[..., n]`, at least `MIN_BLOCKS` along the last axis.
+
+    Returns:
+        Two arrays `[...]`.
+    """
+    if values.shape[-1] < _MIN_ORDERED:
+        return _student_ends(values)
+    return _ordered_ends(values)
+
+
+def _student_ends(values: Array) -> tuple[Array, Array]:
+    """Return the ends of Student's interval of the logarithms.
+
+    It always contains the median: with fewer than six values no median is further from the mean.
+    """
+    from scipy.special import stdtrit
+
+    logs, n = np.log(values), values.shape[-1]
+    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * logs.std(axis=-1, ddof=1) / np.sqrt(n)
+    return np.exp(logs.mean(axis=-1) - half), np.exp(logs.mean(axis=-1) + half)
+
+
+def _ordered_ends(values: Array) -> tuple[Array, Array]:
+    """Return ends interpolated between two neighbors in the order of the values.
+
+    The median lies between the k-th smallest and the k-th largest value with a probability that
+    depends on no distribution.
+
+    Source: Hettmansperger and Sheather, Confidence intervals based on interpolated order
+    statistics, Statistics & Probability Letters 4 (1986).
+    """
+    from scipy.special import bdtr
+
+    ordered, n = np.sort(values, axis=-1), values.shape[-1]
+    certainty = 1 - 2 * bdtr(np.arange(n // 2), n, 0.5)  # between the k-th from below and above
+    k = int(np.sum(certainty >= CONFIDENCE))
+    surplus = (certainty[k - 1] - CONFIDENCE) / (certainty[k - 1] - certainty[k])
+    inner = (n - k) * surplus / (k + (n - 2 * k) * surplus)
+    low = (1 - inner) * ordered[..., k - 1] + inner * ordered[..., k]
+    high = (1 - inner) * ordered[..., n - k] + inner * ordered[..., n - k - 1]
+    return low, high
+
+
+def paired_ratios(rates: Rates, reference: Rates) -> list[float]:
+    """Return the ratios of two trials' rates, one per round in which both have a block.
 
     Args:
         rates: images per second, by the index of the round.
         reference: the rates to divide by.
-
-    Returns:
-        None if no round has a block of both.
     """
-    rounds = sorted(rates.keys() & reference.keys())
-    ratios = [rates[index] / reference[index] for index in rounds]
+    return [rates[index] / reference[index] for index in sorted(rates.keys() & reference.keys())]
+
+
+def paired_ratio(rates: Rates, reference: Rates) -> Estimate | None:
+    """Return the median of `paired_ratios`; None if no round has a block of both."""
+    ratios = paired_ratios(rates, reference)
     return median_interval(ratios) if ratios else None
+
+
+def independent_ratio(numerator: Estimate, denominator: Estimate) -> Estimate:
+    """Return the ratio of two estimates that have no block in common.
+
+    The interval is absent if one of the two has none.
+
+    Source: Donner and Zou, Closed-form confidence intervals for functions of the normal mean and
+    standard deviation, Statistical Methods in Medical Research 21 (2012), on logarithms.
+    """
+    value = numerator.value / denominator.value
+    if numerator.interval is None or denominator.interval is None:
+        return Estimate(value=value)
+    low, high = numerator.interval
+    least, most = denominator.interval
+    below = math.hypot(math.log(numerator.value / low), math.log(most / denominator.value))
+    above = math.hypot(math.log(high / numerator.value), math.log(denominator.value / least))
+    return Estimate(value=value, low=value * math.exp(-below), high=value * math.exp(above))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.stats import median_interval, paired_ratio
+from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
+from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
 from feedbench.bench.record import Block, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
+
+
+def _from_number(value: Any) -> Any:
+    """Read the accelerator utilization of an old summary, which had no interval."""
+    return {"value": value} if isinstance(value, int | float) else value
 
 
 class TrialSummary(BaseModel):
@@ -41,9 +46,13 @@ class TrialSummary(BaseModel):
         dropped: number of images that failed during the trial.
         other_pixels: mean difference of the worst image, in levels of 0 to 255, if it exceeds the
             tolerance.
+        pixels_unknown: whether the pixels should have been compared, and could not.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
-        tied_with_best: whether the interval of `ratio_to_best` reaches 1.
+        tied_with_best: whether it is the fastest ranked trial, or the interval of its ratio
+            contains 1.
+        undecided: whether it may be slower than the fastest, but has too few rounds in common with
+            it, or not enough for so many comparisons.
         unproven: reasons for not counting blocks that were not in the requested cache state.
     """
 
@@ -54,7 +63,7 @@ class TrialSummary(BaseModel):
     augment: dict[str, Any] | None = None
     images_per_second: Estimate | None = None
     ratio_to_best: Estimate | None = None
-    accelerator_utilization: float | None = None
+    accelerator_utilization: Annotated[Estimate | None, BeforeValidator(_from_number)] = None
     wait_share: float | None = None
     gpu_utilization: float | None = None
     gpu_memory_bytes: int | None = None
@@ -71,34 +80,62 @@ class TrialSummary(BaseModel):
     left_out: int = 0
     dropped: int = 0
     other_pixels: float | None = None
+    pixels_unknown: bool = False
     ranked: bool = True
     tied_with_best: bool = False
+    undecided: bool = False
     unproven: list[str] = []
     error: str | None = None
 
 
 class Summary(BaseModel):
-    """All trials in the order of the plan, and the index of the winner."""
+    """All trials in the order of the plan.
+
+    Attributes:
+        winner: index of the trial to use; None if no ranked trial was timed.
+        predicted: the rate to expect of the winner, from blocks that did not choose it; None if
+            there are none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trials: list[TrialSummary]
     winner: int | None
+    predicted: Estimate | None = None
 
 
 def summarize(trials: list[Trial]) -> Summary:
-    """Derive all figures and choose the winner.
+    """Derive all figures, choose the winner and predict its rate.
 
     Blocks that were not in the requested cache state are not counted.
     """
     reasons = [_reasons_not_counted(trial) for trial in trials]
     trials = [_with_counted_blocks(trial) for trial in trials]
-    best, baseline = _best_rates(trials), _baseline_rates(trials)
     summaries = [
-        _summarize(trial, best, baseline, unproven)
-        for trial, unproven in zip(trials, reasons, strict=True)
+        one.model_copy(update={"unproven": unproven})
+        for one, unproven in zip(_summaries(trials), reasons, strict=True)
     ]
-    return Summary(trials=summaries, winner=choose_winner(summaries))
+    winner = _chosen(trials, summaries)
+    several = len(_contest(trials)) > 1
+    return Summary(
+        trials=summaries,
+        winner=winner,
+        predicted=None if winner is None else predicted_rate(trials[winner], was_compared=several),
+    )
+
+
+def to_confirm(trials: list[Trial]) -> int | None:
+    """Return the index of the winner; None if it was not chosen among several."""
+    summary = summarize(trials)
+    return summary.winner if len(_contest(trials)) > 1 else None
+
+
+def _chosen(trials: list[Trial], summaries: list[TrialSummary]) -> int | None:
+    """Return the trial that won before it was timed alone, or else the one that wins now."""
+    for index, trial in enumerate(trials):
+        if trial.chosen_before is not None and trial.error is None:
+            return index
+    return choose_winner(summaries)
 
 
 def _reasons_not_counted(trial: Trial) -> list[str]:
@@ -118,47 +155,67 @@ def _reason_not_counted(trial: Trial, block: Block) -> str | None:
 
 def _is_ranked(trial: Trial) -> bool:
     """Whether the trial reads images, its pixels are accepted and its augmentation is complete."""
-    accepted = trial.pixels is None or trial.pixels.within or trial.pixels.allowed
+    accepted = trial.pixels is None or trial.pixels.accepted
     return is_choice(trial.loader) and accepted and trial.augment is None
 
 
-Rates = dict[int, float]  # images per second, by the index of the round
+def _contest(trials: list[Trial]) -> dict[int, Rates]:
+    """Return the rates of all trials that can win, by their index."""
+    return {
+        index: trial.rates
+        for index, trial in enumerate(trials)
+        if _is_ranked(trial) and not trial.error and trial.blocks
+    }
 
 
-def _best_rates(trials: list[Trial]) -> Rates:
-    """Return the rates of the fastest ranked trial."""
-    return _fastest(trial.rates for trial in trials if _is_ranked(trial) and not trial.error)
+def _summaries(trials: list[Trial]) -> list[TrialSummary]:
+    trials = [without_confirmation(trial) for trial in trials]
+    contest = _contest(trials)
+    fastest, comparisons = compare_with_fastest(contest) if contest else (-1, {})
+    best, baseline = contest.get(fastest, {}), _baseline_rates(trials)
+    return [
+        _summarize(trial, best, baseline, comparisons.get(index), is_fastest=index == fastest)
+        for index, trial in enumerate(trials)
+    ]
 
 
 def _baseline_rates(trials: list[Trial]) -> Rates:
     """Return the rates of a consumer that never waits; empty for `drain`, which does no work."""
-    return _fastest(
-        trial.rates for trial in trials if not is_choice(trial.loader) and trial.consumer != "drain"
-    )
+    baselines = {
+        index: trial.rates
+        for index, trial in enumerate(trials)
+        if not is_choice(trial.loader) and trial.consumer != "drain" and trial.blocks
+    }
+    return baselines[find_fastest(baselines)] if baselines else {}
 
 
-def _fastest(candidates: Iterable[Rates]) -> Rates:
-    return max(filter(None, candidates), key=lambda rates: median(rates.values()), default={})
-
-
-def _summarize(trial: Trial, best: Rates, baseline: Rates, unproven: list[str]) -> TrialSummary:
+def _summarize(
+    trial: Trial,
+    best: Rates,
+    baseline: Rates,
+    comparison: Comparison | None,
+    *,
+    is_fastest: bool,
+) -> TrialSummary:
     ratio = paired_ratio(trial.rates, best)
+    is_open = comparison is not None and comparison.outcome in ("tie", "cannot tell")
+    contains_1 = ratio is not None and ratio.interval is not None and ratio.contains(1)
     pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
-    ranked = _is_ranked(trial)
     return TrialSummary(
         loader=trial.loader,
         settings=trial.settings,
         augment=trial.augment,
         ratio_to_best=ratio,
-        tied_with_best=bool(ratio and ranked and not trial.error and ratio.high >= 1),
+        tied_with_best=is_fastest or (is_open and contains_1),
+        undecided=is_open and not contains_1,
         start_s=warm_up.start_s if warm_up else None,
         first_batch_s=warm_up.first_batch_s if warm_up else None,
         blocks=len(trial.blocks),
         left_out=sum(trial.left_out.values()),
         dropped=len(trial.dropped),
-        other_pixels=pixels.worst_mean if pixels and not pixels.within else None,
-        ranked=ranked,
-        unproven=unproven,
+        other_pixels=pixels.worst_mean if pixels and pixels.within is False else None,
+        pixels_unknown=pixels is not None and pixels.within is None,
+        ranked=_is_ranked(trial),
         error=trial.error,
         **_block_figures(trial, baseline),
     )
@@ -169,12 +226,12 @@ def _block_figures(trial: Trial, baseline: Rates) -> dict[str, Any]:
     rates, blocks = trial.rates, trial.blocks
     if not blocks:
         return {}
-    rate, utilization = median_interval(list(rates.values())), paired_ratio(rates, baseline)
+    rate = median_interval(list(rates.values()))
     seconds = sum(block.seconds for block in blocks)
     return {
         "images_per_second": rate,
         "spread": (max(rates.values()) - min(rates.values())) / rate.value,
-        "accelerator_utilization": utilization.value if utilization else None,
+        "accelerator_utilization": paired_ratio(rates, baseline),
         "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
         "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,

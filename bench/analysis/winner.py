@@ -15,14 +15,14 @@ def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
     """Return the index of the tie that is cheapest in memory and CPU time combined.
 
     A tie whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
-    cheap.
+    cheap. With too few blocks for intervals, nothing ties, and the fastest wins.
     """
     candidates = {
         index: trial
         for index, trial in enumerate(trials)
         if trial.tied_with_best
         and trial.ratio_to_best
-        and trial.ratio_to_best.low >= MIN_RATIO_TO_WIN
+        and (trial.ratio_to_best.low is None or trial.ratio_to_best.low >= MIN_RATIO_TO_WIN)
     }
     if not candidates:
         return None

@@ -70,10 +70,13 @@ def _line(result: SizeResult) -> str:
     if not result.fits:
         return f"{result.batch_size:>5}  does not fit: {result.why}"
     assert result.images_per_second is not None
+    assert result.low is not None
+    assert result.high is not None
     assert result.host_bytes is not None
     gpu = "–" if result.device_bytes is None else f"{result.device_bytes / 1e9:.2f} GB"
     return (
-        f"{result.batch_size:>5}  fits  {result.images_per_second:>9,.1f} images/s  host memory "
+        f"{result.batch_size:>5}  fits  {result.images_per_second:>9,.1f} "
+        f"[{result.low:,.1f}, {result.high:,.1f}] images/s  host memory "
         f"{result.host_bytes / 1e9:.2f} GB  GPU memory {gpu}"
     )
 
@@ -91,6 +94,6 @@ def _print_recommendation(sizes: BatchSizes) -> None:
     else:
         text = (
             f"Largest batch size that leaves {HEADROOM:.0%} of the {memory} free: {sizes.largest}. "
-            f"Smallest within 2 % of the best rate: {sizes.smallest}."
+            f"Smallest that is not surely more than 2 % slower than the best: {sizes.smallest}."
         )
     terminal.print(text, style="bold", highlight=False, soft_wrap=True)

@@ -32,6 +32,7 @@ from feedbench.bench.commands.overlay import chosen_loaders, overlay
 from feedbench.bench.commands.run_bench import measure
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
+from feedbench.bench.trials.feasibility import check_feasible
 
 _TIMING = ("blocks", "block_seconds", "warm_up_seconds", "time_limit", "seed")
 
@@ -69,9 +70,10 @@ def bench(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Blocks of all loaders are interleaved, so that drift affects each of them equally.
+    """Each loader runs in its own process, and all are timed in turn, in short blocks.
 
-    Among ties, the cheapest in memory and CPU time wins. Options override a suite file.
+    So drift of the machine affects each of them equally. Of loaders that tie, the cheapest in
+    memory and CPU time wins. Options override a suite file.
     """
     manifest = list_images(data, blacklist).only("train")
     selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)
@@ -80,4 +82,5 @@ def bench(
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
     manifest, left_out = readable_rows(manifest, loaders, console())
+    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)

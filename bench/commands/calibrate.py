@@ -43,7 +43,7 @@ def calibrate(
     timing = parse_model(Timing, given[Timing], "options")
     folder, facts, terminal = result_folder(out, "calibrate"), environment(), console()
     write_json(folder / "environment.json", facts)
-    with bench_progress(terminal) as report:
+    with bench_progress(console(to_errors=True)) as report:
         trial, rate = measure_rate(spec, parsed_recipe, timing, folder, report)
     profile = as_profile(spec, parsed_recipe, rate, len(trial.blocks), facts)
     path = add_accelerator(name, profile)
@@ -53,6 +53,4 @@ def calibrate(
         f"{profile.device}: {rate:,.0f} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "
         f"Saved as {name} in {path}.",
-        highlight=False,
-        markup=False,
     )

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from feedbench.bench.commands.model_options import OptionValues, add_options
+from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALPHA,
     BATCH_SIZE,
     CACHE_STATE,
-    CONSUMER,
     FLIP,
     IMAGE_SIZE,
     RESIZE,
@@ -28,15 +27,24 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of
 from feedbench.bench.commands.run_diagnosis import run_diagnosis
+from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice, Suite, Timing
 from feedbench.bench.plan.toml import parse_model
+from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import DEFAULT_LOADER, parse_spec
 from feedbench.trainer import Recipe
 
+_CONSUMER = option(
+    Suite,
+    "consumer",
+    help="What takes the batches. train: the real trainer; emulated:NAME: an accelerator's "
+    "measured step time, such as emulated:a100.",
+)
 
-@add_options(CONSUMER, CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, ALPHA)
+
+@add_options(_CONSUMER, CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, ALPHA)
 def diagnose(
     data: Data,
     given: OptionValues,
@@ -49,6 +57,10 @@ def diagnose(
             help="Time budget in seconds; no round starts that cannot finish within it.", min=1
         ),
     ] = 120.0,
+    images: Annotated[
+        int,
+        typer.Option(help="Measure at most this many images, drawn at random.", min=1),
+    ] = IMAGES,
     what_if_storage: Annotated[
         float, typer.Option(help="Predict the rate with storage this many times as fast.", min=1)
     ] = 4.0,
@@ -78,11 +90,13 @@ def diagnose(
         consumer=consumer,
         accelerator=accelerator_of(consumer),
         cache_state=parse_model(Timing, given[Timing], "options").cache_state,
+        images=images,
         faster_storage=what_if_storage,
         other_image_size=what_if_image_size,
     )
     manifest, _ = readable_rows(
         list_images(data, blacklist).only("train"), [best.loader], console()
     )
+    check_feasible(plan.spec, manifest, plan.recipe if consumer == "train" else None)
     folder = result_folder(out, "diagnose")
     run_diagnosis(plan, manifest, folder, DiagnosisTiming(budget_s=seconds), json)

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 
 def generate_photos(
-    folder: Path, *, images: int, preset: PresetName = "web", seed: int = 0
+    folder: Path, *, images: int, preset: PresetName = "web", seed: int = 0, classes: int = 10
 ) -> GeneratedImages:
     """Generate photos with a progress bar, and print their mean size."""
     from feedbench.bench.data.generate import make_data
     from feedbench.bench.report.progress import count_progress
 
-    terminal = console()
-    with count_progress(terminal, "images", images) as advance:
-        photos = make_data(folder, images=images, preset=preset, seed=seed, advance=advance)
-    terminal.print(
+    with count_progress(console(to_errors=True), "images", images) as advance:
+        photos = make_data(
+            folder, images=images, preset=preset, seed=seed, classes=classes, advance=advance
+        )
+    console().print(
         f"{photos.images:,} images of {photos.classes} classes in {folder}: mean "
         f"{photos.mean_width:.0f} × {photos.mean_height:.0f} px, "
         f"{photos.mean_bytes / 1000:.0f} kB, {photos.bits_per_pixel:.1f} bits per pixel",

@@ -23,6 +23,7 @@ from feedbench.bench.commands.overlay import chosen_loaders, refuse_synthetic, s
 from feedbench.bench.commands.run_limits import run_limits
 from feedbench.bench.plan.plan import Timing, expand
 from feedbench.bench.plan.suites import limits_suite
+from feedbench.bench.trials.feasibility import check_feasible
 
 _TIMING = {"block_seconds": 2.0, "warm_up_seconds": 2.0}
 
@@ -53,4 +54,5 @@ def limits(
     choices = expand(limits_suite(loaders, parse_set(set_ or ()), manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
+    check_feasible(plan.spec, manifest)
     run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)

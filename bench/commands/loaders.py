@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from feedbench.bench.commands.model_options import as_text
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
-from feedbench.loaders import LOADERS, allowed
+from feedbench.loaders import LOADERS, Loader, allowed
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def loaders(json: Json = None) -> None:
     """Set them by --set LOADER.NAME=VALUE."""
-    from rich.table import Table
+    from rich.text import Text
 
     from feedbench.bench.files import write_json
 
     terminal = console()
     for loader in LOADERS.values():
-        terminal.print(f"[bold]{loader.name}[/]: {loader.summary}", highlight=False)
-        fields = loader.settings.model_fields
-        if fields:
-            table = Table("setting", "allowed", "default", "what it does", box=None, padding=(0, 2))
-            for name, field in fields.items():
-                default = as_text(field.default) or "–"
-                table.add_row(name, allowed(field), default, field.description)
-            terminal.print(table)
+        terminal.print(Text.assemble((loader.name, "bold"), f": {loader.summary}"))
+        terminal.print(_settings_table(loader) if loader.settings.model_fields else "  no settings")
     if json is not None:
         write_json(
             json,
@@ -36,3 +35,13 @@ def loaders(json: Json = None) -> None:
                 for loader in LOADERS.values()
             },
         )
+
+
+def _settings_table(loader: Loader) -> Table:
+    from rich.table import Table
+
+    table = Table("setting", "allowed", "default", "what it does", box=None, padding=(0, 2))
+    for name, field in loader.settings.model_fields.items():
+        default = as_text(field.default) or "–"
+        table.add_row(name, allowed(field), default, field.description)
+    return table

@@ -10,11 +10,12 @@ from functools import wraps
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError, create_model
 from rich.markup import escape
 
+from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures, PixelCheck, Suite, Timing
-from feedbench.loaders import Augment, BatchSpec, bounds
+from feedbench.loaders import Augment, BatchSpec, bounds, explain
 from feedbench.trainer import Recipe
 
 # The heading in a command's help under which the fields of a model are listed.
@@ -48,6 +49,28 @@ class ModelOption:
     field: str
     parameter: inspect.Parameter
     parse: Callable[[Any], Any]
+
+    def checked(self, value: Any) -> Any:
+        """Return the value of the option as that of the field.
+
+        Raises:
+            PlanError: the field does not allow it; the text names the option.
+        """
+        parsed = self.parse(value)
+        field = self.model.model_fields[self.field]
+        alone = create_model("Options", **{self.field: (field.annotation, field)})  # type: ignore[call-overload]
+        try:
+            alone.model_validate({self.field: parsed})
+        except ValidationError as error:
+            fault = explain(error, alone).removeprefix(f"{self.field}: ")
+            raise PlanError(f"{self._flag}: {fault}") from error
+        return parsed
+
+    @property
+    def _flag(self) -> str:
+        (option,) = self.parameter.annotation.__metadata__
+        flags = option.param_decls or (f"--{self.field.replace('_', '-')}",)
+        return str(flags[0])
 
 
 def option(
@@ -109,7 +132,7 @@ def add_options(*options: ModelOption) -> Callable[[Command], Command]:
             for option in options:
                 value = values.pop(option.field)
                 if _is_given(context, option.field):
-                    given[option.model][option.field] = option.parse(value)
+                    given[option.model][option.field] = option.checked(value)
             command(given=given, **values)
 
         parameters = inspect.signature(command, eval_str=True).parameters.values()

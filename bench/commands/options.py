@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,7 +90,25 @@ Blacklist = Annotated[
         "overrides the scan.",
     ),
 ]
-Json = Annotated[Path | None, typer.Option("--json", help="Also save the result as JSON.")]
+
+
+def _place_of_json(path: Path | None) -> Path | None:
+    """Create the file's folder now: a run must not end with a result that cannot be saved."""
+    if path is None:
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlanError(f"--json {path}: {error.strerror}; name another file") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise PlanError(f"--json {path}: cannot be written; name a file in a folder of yours")
+    return path
+
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", help="Also save the result as JSON.", callback=_place_of_json),
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", help="Result folder, new or empty; by default a new one in results/."),

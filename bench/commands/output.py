@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,29 +44,32 @@ def console(*, to_errors: bool = False) -> Console:
     Args:
         to_errors: write to standard error instead, since standard output is data for a program.
     """
-    from rich.console import Console
+    return _console_on(sys.stderr if to_errors else sys.stdout)
 
-    if (sys.stderr if to_errors else sys.stdout).isatty():
-        return Console(stderr=to_errors)
-    return Console(stderr=to_errors, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
+
+def _console_on(stream: TextIO) -> Console:
+    from feedbench.bench.report.terminal import Terminal
+
+    if stream.isatty():
+        return Terminal(file=stream)
+    return Terminal(file=stream, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
 
 
 @contextmanager
-def redirect_library_output(log: Path) -> Iterator[None]:
-    """Redirect standard error, also of C++ code, to a file.
+def redirect_library_output(log: Path) -> Iterator[Console]:
+    """Redirect standard error, also of C++ code, to a file; yield a console on the original one.
 
     TensorFlow logs its build options there at any log level.
     """
     sys.stderr.flush()
-    original = os.dup(2)
-    try:
+    with os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="replace") as original:
         with log.open("ab") as file:
             os.dup2(file.fileno(), 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(original, 2)
-        os.close(original)
+        try:
+            yield _console_on(original)
+        finally:
+            sys.stderr.flush()
+            os.dup2(original.fileno(), 2)
 
 
 def result_folder(out: Path | None, kind: str) -> Path:

@@ -60,10 +60,19 @@ def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
 
     Raises:
         LoaderError: no loader has that name.
-        PlanError: a file is not a best.toml, or a folder has none.
+        PlanError: a file is not a best.toml, a folder has none, or two are the same.
     """
-    resolved = map(resolve_loader, loaders or ())
-    return [Choice(loader=best.loader, settings=best.settings) for best in resolved]
+    named: dict[str, Choice] = {}
+    for name in loaders or ():
+        best = resolve_loader(name)
+        choice = Choice(loader=best.loader, settings=best.settings)
+        if str(choice) in named:
+            raise PlanError(
+                f"--loader {name}: {choice} is given twice; several values of a setting are given "
+                "by --set LOADER.NAME=VALUE,VALUE"
+            )
+        named[str(choice)] = choice
+    return list(named.values())
 
 
 def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) -> Best:

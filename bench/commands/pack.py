@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -94,7 +94,7 @@ def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) ->
             if writer.left < images:
                 packed = images - writer.left
                 terminal.print(f"Resuming: {packed:,} images are packed", highlight=False)
-            with count_progress(terminal, "images packed", writer.left) as advance:
+            with count_progress(console(to_errors=True), "images packed", writer.left) as advance:
                 fill(packing, writer, faults, advance)
     except KeyboardInterrupt:
         raise InterruptedRun(
@@ -112,7 +112,7 @@ def _check(packing: Packing, out: Path, terminal: Console) -> None:
 
     pack = Pack(out)
     check_packing(pack, packing)
-    with count_progress(terminal, "checked", len(pack)) as advance:
+    with count_progress(console(to_errors=True), "checked", len(pack)) as advance:
         bad = corrupt_positions(pack, advance)
     pack.close()
     if bad:
@@ -129,6 +129,6 @@ def _print_complete(out: Path, packing: Packing, terminal: Console) -> None:
     size = sum(file.stat().st_size for file in out.iterdir())
     terminal.print(
         f"Complete: {len(packing.manifest):,} images, {amount(size)} in {out}. "
-        f"Use it with --loader packed --set {shlex.quote(f'packed.pack={out}')}",
+        f"Use it with --loader packed --set {quote(f'packed.pack={out}')}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

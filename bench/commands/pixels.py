@@ -62,7 +62,8 @@ def pixels(
     check = parse_model(PixelCheck, {"images": _IMAGES, **given[PixelCheck]}, "options")
     manifest = list_images(data, blacklist)
     choices = _choices(loader, set_ or [], manifest)
-    spec, terminal = parse_spec({"batch_size": _BATCH_SIZE, **spec_of(given)}), console()
+    spec = parse_spec({"batch_size": _BATCH_SIZE, **spec_of(given)})
+    terminal, progress = console(), console(to_errors=True)
     names = [choice.loader for choice in choices]
     manifest, _ = readable_rows(manifest, names, terminal)
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +82,7 @@ def pixels(
         comparison = check_pixels(
             job,
             Path(folder) / "log",
-            on_reading=lambda name: terminal.print(f"reading with {name}", highlight=False),
+            on_reading=lambda name: progress.print(f"reading with {name}", highlight=False),
         )
     if json is not None:
         write_json(json, comparison.model_dump())

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, redirect_library_output
 from feedbench.bench.errors import NOTHING_DONE
 
 
@@ -23,13 +23,17 @@ def predict(
     """The probability of the class is printed too; a file that fails is reported and skipped."""
     from feedbench.bench.files import write_json
     from feedbench.bench.training.predict import load_classifier
+    from feedbench.loaders import printable
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hide its messages at start-up
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal, predictions = console(), []
-    for prediction in load_classifier(model).predict(files):
+    with redirect_library_output(Path(os.devnull)):  # TensorFlow's messages at any log level
+        classifier = load_classifier(model)
+    for prediction in classifier.predict(files):
         predictions.append(prediction)
         if prediction.error is None:
-            line = f"{prediction.path}: {prediction.predicted} {prediction.probability:.1%}"
+            name, predicted = printable(prediction.path), printable(str(prediction.predicted))
+            line = f"{name}: {predicted} {prediction.probability:.1%}"
             terminal.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             typer.echo(f"feedbench: {prediction.error}", err=True)

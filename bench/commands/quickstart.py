@@ -1,110 +1,96 @@
-"""quickstart: measures, diagnoses and trains on generated photos."""
+"""quickstart: chooses a loader on generated photos, and trains with it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.generate_photos import generate_photos
-from feedbench.bench.commands.options import TRAINING_SPEC, Out
+from feedbench.bench.commands.options import Out
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.run_bench import measure
-from feedbench.bench.commands.run_diagnosis import run_diagnosis
-from feedbench.bench.commands.run_training import run_training
+from feedbench.bench.commands.run_bench import (
+    MeasuredBench,
+    measure_plan,
+    require_best,
+    show_summary,
+)
+from feedbench.bench.commands.run_training import print_outcome, train_with_progress
 
 if TYPE_CHECKING:
-    from feedbench.bench.analysis.best import Best
+    from feedbench.bench.plan.plan import Suite
     from feedbench.loaders import Manifest
 
-EMULATED = "a100"  # so fast that loaders differ even on two cores
-_SMALL = {"batch_size": 32, "image_size": 96}  # together with alpha 0.35: enough for two cores
+# Enough to learn the classes in less than half a minute on two cores.
+IMAGES, CLASSES = 1200, 4
+_RECIPE = {"network": "MobileNet", "alpha": 0.25, "epochs": 8, "base_learning_rate": 0.6}
+# No flip: the direction of the stripes tells the generated classes apart.
+_SPEC = {"batch_size": 32, "image_size": 64}
+_TIMING = {"blocks": 6, "block_seconds": 0.8, "warm_up_seconds": 0}
+
+_NEXT = """
+Next, with your own photos:
+  feedbench scan photos/        what is there, and what cannot be read
+  feedbench bench photos/       which loader feeds your training fastest
+  feedbench diagnose photos/    what limits a loader, and what would change it"""
 
 
-def quickstart(
-    out: Out = None,
-    images: Annotated[int, typer.Option(help="Number of photos to generate.", min=100)] = 600,
-) -> None:
-    """Takes about eight minutes on two CPU cores."""
+def quickstart(out: Out = None) -> None:
+    """Takes about two minutes on two CPU cores, and 30 MB of disk space."""
     from feedbench.bench.files import new_folder
-    from feedbench.bench.meters.gpu import find_gpus
-    from feedbench.loaders import scan as scan_source
-    from feedbench.trainer import Recipe
+    from feedbench.loaders import scan
 
     folder = result_folder(out, "quickstart")
-    terminal, photos = console(), folder / "photos"
-    terminal.print("[bold]1. Generate photos[/]")
-    generate_photos(photos, images=images)
-    manifest = scan_source(photos)
-    train_rows = manifest.only("train")
-    terminal.print(
-        "[bold]2. Which loader feeds the trainer fastest?[/] The network and the images are small, "
-        "so that two cores are enough."
-    )
-    best = _bench(train_rows, new_folder(folder / "bench"), str(photos))
-    terminal.print("[bold]3. Where does the time go?[/]")
-    _diagnose(best, train_rows, new_folder(folder / "diagnosis"))
-    number = 4
-    if not find_gpus():
-        terminal.print(
-            f"[bold]4. And on an {EMULATED.upper()}?[/] Emulated from its published training rate; "
-            "no GPU is used."
-        )
-        _bench_emulated(train_rows, new_folder(folder / EMULATED), str(photos))
-        number = 5
-    terminal.print(f"[bold]{number}. Train with the winner[/]")
-    recipe = Recipe.model_validate(best.recipe)
-    run_training(best, recipe, manifest, new_folder(folder / "training"), None)
+    _announce("About two minutes on two CPU cores.", folder)
+    _announce("1. Generate photos.")
+    generate_photos(folder / "photos", images=IMAGES, preset="small", classes=CLASSES)
+    manifest = scan(folder / "photos")
+    _announce("2. Time one loader after the other, block by block, in front of a small network.")
+    bench = _bench(manifest.only("train"), new_folder(folder / "bench"))
+    best = require_best(bench, folder)
+    _announce("3. Train the network with the fastest loader.")
+    result = _train(best, manifest, new_folder(folder / "training"))
+    if result is not None:
+        _print_results(bench, result)
 
 
-def _bench(manifest: Manifest, folder: Path, data: str) -> Best:
-    """Compare the loaders with the real trainer, and return the winner."""
-    from feedbench.bench.analysis.best import read_best
-    from feedbench.bench.plan.plan import Suite, Timing, make_plan
+def _print_results(bench: MeasuredBench, result: dict[str, Any]) -> None:
+    """Print the table and the verdict of the bench, what the training gave, and what is next."""
+    terminal = console()
+    show_summary(terminal, bench.trials, bench.summary)
+    print_outcome(terminal, result)
+    terminal.print(f"A guess among {CLASSES} classes is right in {1 / CLASSES:.0%} of the cases.")
+    terminal.print(_NEXT)
+
+
+def _announce(text: str, folder: Path | None = None) -> None:
+    results = f" Results: {folder}" if folder else ""
+    console(to_errors=True).print(f"{text}{results}", style="bold", soft_wrap=True)
+
+
+def _bench(manifest: Manifest, folder: Path) -> MeasuredBench:
+    from feedbench.bench.plan.plan import make_plan
+
+    return measure_plan(make_plan(_suite(manifest)), manifest, folder)
+
+
+def _suite(manifest: Manifest) -> Suite:
+    """Return a suite of one trial per loader: its last of the suite `quick`."""
+    from feedbench.bench.plan.plan import Suite
     from feedbench.bench.plan.suites import built_in_trials
 
-    suite = Suite(
-        timing=Timing(block_seconds=2, warm_up_seconds=4),
-        recipe={"alpha": 0.35, "epochs": 4},
-        spec={**TRAINING_SPEC, **_SMALL},
-        trial=list(built_in_trials("quick", manifest)),
+    trials = {choice.loader: choice for choice in built_in_trials("quick", manifest)}
+    return Suite.model_validate(
+        {"timing": _TIMING, "recipe": _RECIPE, "spec": _SPEC, "trial": list(trials.values())}
     )
-    return read_best(measure(make_plan(suite), manifest, folder, None, data))
 
 
-def _diagnose(chosen: Best, manifest: Manifest, folder: Path) -> None:
-    """Diagnose the winner with the trainer that it was measured with, in few rounds."""
-    from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
-    from feedbench.bench.plan.plan import Choice
-    from feedbench.loaders import BatchSpec
+def _train(file: Path, manifest: Manifest, folder: Path) -> dict[str, Any] | None:
+    """Train with the winner of the bench; returns the contents of training.json, if it ended."""
+    from feedbench.bench.analysis.best import read_best
+    from feedbench.bench.commands.run_training import resume_command
+    from feedbench.bench.training.options import TrainingOptions
     from feedbench.trainer import Recipe
 
-    plan = DiagnosisPlan(
-        choice=Choice(loader=chosen.loader, settings=chosen.settings),
-        spec=BatchSpec.model_validate(chosen.spec),
-        recipe=Recipe.model_validate(chosen.recipe),
-        consumer="train",
-        accelerator=None,
-    )
-    run_diagnosis(plan, manifest, folder, DiagnosisTiming(rounds=3), None)
-
-
-def _bench_emulated(manifest: Manifest, folder: Path, data: str) -> None:
-    """Compare the same loaders with an emulated accelerator, for which they differ."""
-    from feedbench.bench.plan.accelerators import find_accelerator
-    from feedbench.bench.plan.plan import Suite, Timing, make_plan
-    from feedbench.bench.plan.suites import built_in_trials
-
-    accelerator = find_accelerator(EMULATED)
-    suite = Suite(
-        consumer=f"emulated:{EMULATED}",
-        timing=Timing(blocks=3, block_seconds=2, warm_up_seconds=1),
-        spec={
-            **TRAINING_SPEC,
-            "batch_size": 64,
-            "image_size": accelerator.image_size,
-        },
-        trial=list(built_in_trials("quick", manifest)),
-    )
-    measure(make_plan(suite), manifest, folder, None, data)
+    best, again = read_best(file), resume_command(str(folder.parent / "photos"), folder, {})
+    recipe = Recipe.model_validate(best.recipe)
+    return train_with_progress(best, recipe, manifest, folder, TrainingOptions(), again)

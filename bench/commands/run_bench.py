@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,23 @@ if TYPE_CHECKING:
     from feedbench.bench.record import Trial
     from feedbench.loaders import Manifest
 
+PIXELS = "pixels.json"
+
+
+@dataclass(frozen=True)
+class MeasuredBench:
+    """What a bench measured and saved.
+
+    Attributes:
+        best: the best.toml; None if no loader could be measured.
+        interrupted: whether Ctrl-C ended it early.
+    """
+
+    trials: list[Trial]
+    summary: Summary
+    best: Path | None
+    interrupted: bool
+
 
 def measure(
     plan: Plan,
@@ -28,7 +47,7 @@ def measure(
     data: str,
     left_out: dict[str, int] | None = None,
 ) -> Path:
-    """Compare the pixels, run the plan, save and print the results, and return the best.toml.
+    """Measure, save and print the results, and return the best.toml.
 
     Args:
         folder: the result folder.
@@ -40,51 +59,76 @@ def measure(
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
         typer.Exit: no loader could be measured.
     """
-    from feedbench.bench.analysis.summary import summarize
-    from feedbench.bench.environment import environment
-    from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.files import write_json
-    from feedbench.bench.record import read_trials
-
-    terminal, facts = console(), environment()
-    write_json(folder / "environment.json", facts)
-    interrupted = _run(plan, manifest, folder, left_out, terminal)
-    trials = read_trials(folder)
-    summary = summarize(trials)
-    for path in filter(None, (folder / "summary.json", json)):
-        write_json(path, summary.model_dump())
-    best = _write_best(plan, summary, folder, facts)
-    show_summary(terminal, trials, summary)
+    terminal = console()
+    bench = measure_plan(plan, manifest, folder, json, left_out)
+    show_summary(terminal, bench.trials, bench.summary)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
-    if interrupted:
-        timed = sum(trial.blocks for trial in summary.trials)
-        raise InterruptedRun(f"interrupted; {timed} blocks were timed and are in {folder}")
-    if best is None:
-        raise typer.Exit(NOTHING_DONE)
-    terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
+    best = require_best(bench, folder)
+    command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
+    terminal.print(f"Next: {command}", soft_wrap=True)
     return best
 
 
-def _run(
+def measure_plan(
     plan: Plan,
     manifest: Manifest,
     folder: Path,
-    left_out: dict[str, int] | None,
-    terminal: Console,
-) -> bool:
+    json: Path | None = None,
+    left_out: dict[str, int] | None = None,
+) -> MeasuredBench:
+    """Compare the pixels, run the plan and save the results; Ctrl-C ends it early."""
+    from feedbench.bench.analysis.summary import summarize
+    from feedbench.bench.environment import environment
+    from feedbench.bench.files import write_json
+    from feedbench.bench.record import read_trials
+    from feedbench.bench.signals import interrupts_deferred
+
+    facts = environment()
+    write_json(folder / "environment.json", facts)
+    interrupted = _run(plan, manifest, folder, left_out)
+    with interrupts_deferred():
+        trials = read_trials(folder)
+        summary = summarize(trials)
+        for path in filter(None, (folder / "summary.json", json)):
+            write_json(path, summary.model_dump())
+        best = _write_best(plan, summary, folder, facts)
+    return MeasuredBench(trials, summary, best, interrupted)
+
+
+def require_best(bench: MeasuredBench, folder: Path) -> Path:
+    """Return the best.toml of a bench that is complete.
+
+    Raises:
+        InterruptedRun: the bench was ended by Ctrl-C.
+        typer.Exit: no loader could be measured.
+    """
+    from feedbench.bench.errors import InterruptedRun
+
+    if bench.interrupted:
+        timed = sum(len(trial.blocks) for trial in bench.trials)
+        raise InterruptedRun(f"interrupted; timed blocks: {timed}, saved in {folder}")
+    if bench.best is None:
+        raise typer.Exit(NOTHING_DONE)
+    return bench.best
+
+
+def _run(plan: Plan, manifest: Manifest, folder: Path, left_out: dict[str, int] | None) -> bool:
     """Compare the pixels and time all blocks; returns whether Ctrl-C stopped the timing."""
+    from feedbench.bench.analysis.summary import to_confirm
     from feedbench.bench.pixels.result import by_choice
-    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.report.progress import bench_progress, duration_text
     from feedbench.bench.trials.run import run
 
+    progress = console(to_errors=True)
+    progress.print(duration_text(len(plan.choices), plan.timing), highlight=False, soft_wrap=True)
     choices = [choice for choice in plan.choices if choice.augment is None]
     pixels = by_choice(
-        compare_pixels(choices, plan, manifest, folder, terminal),
+        compare_pixels(choices, plan, manifest, folder, console()),
         allowed=plan.pixels.allow_different,
     )
     try:
-        with bench_progress(terminal) as report:
-            run(plan, manifest, folder, report, left_out, pixels)
+        with bench_progress(progress) as report:
+            run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
     except KeyboardInterrupt:
         return True
     return False
@@ -98,23 +142,34 @@ def _write_best(
 
     if summary.winner is None:
         return None
-    rate = summary.trials[summary.winner].images_per_second
-    assert rate is not None
-    return write_best(folder, plan, plan.choices[summary.winner], rate, facts)
+    return write_best(folder, plan, plan.choices[summary.winner], summary.predicted, facts)
 
 
 def compare_pixels(
-    choices: list[Choice], plan: Plan, manifest: Manifest, folder: Path, terminal: Console
+    choices: list[Choice],
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    terminal: Console,
+    limit_s: float | None = None,
 ) -> PixelComparison | None:
     """Compare the loaders' pixels on a subset of the images before they are timed.
 
+    Images that cannot be read are left out, since they must not keep the others from being
+    compared.
+
+    Args:
+        limit_s: time limit in seconds; by default that of a block.
+
     Returns:
-        None if fewer than two loaders read images, the check is off, or it failed.
+        None if fewer than two loaders read images or the check is off; if it failed, a result in
+        which no loader was compared.
     """
     from feedbench.bench.errors import TrialError
     from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.messages import PixelJob
+    from feedbench.bench.pixels.result import not_compared
     from feedbench.bench.pixels.table import verdict
     from feedbench.bench.trials.internal_loaders import is_choice
     from feedbench.bench.trials.run import MANIFEST
@@ -122,7 +177,7 @@ def compare_pixels(
     choices = [choice for choice in choices if is_choice(choice.loader)]
     if len(choices) < 2 or not plan.pixels.images:
         return None
-    terminal.print("comparing pixels", style="dim")
+    console(to_errors=True).print("comparing pixels", style="dim")
     manifest.write(folder / MANIFEST)
     try:
         job = PixelJob(
@@ -131,14 +186,15 @@ def compare_pixels(
             spec=plan.spec,
             images=plan.pixels.images,
             tolerance=plan.pixels.tolerance,
-            on_error=plan.failures.on_error,
+            on_error="skip",
         )
-        comparison = check_pixels(job, folder / "pixels.log", limit_s=plan.timing.time_limit)
+        limit_s = plan.timing.time_limit if limit_s is None else limit_s
+        comparison = check_pixels(job, folder / "pixels.log", limit_s=limit_s)
     except TrialError as error:
-        terminal.print(f"Pixels were not compared: {error}", style="red", highlight=False)
-        return None
-    write_json(folder / "pixels.json", comparison.model_dump())
-    terminal.print(verdict(comparison), highlight=False)
+        terminal.print(f"Pixels were not compared: {error}", style="red")
+        return not_compared(choices, plan.pixels.tolerance, str(error))
+    write_json(folder / PIXELS, comparison.model_dump())
+    terminal.print(verdict(comparison))
     return comparison
 
 
@@ -147,10 +203,10 @@ def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> No
     from feedbench.bench.analysis.augment_costs import augment_costs
     from feedbench.bench.report.summary_text import headline
 
-    terminal.print(headline(trials), highlight=False)
+    terminal.print(headline(trials))
     print_table(terminal, summary)
     for cost in augment_costs(trials):
-        terminal.print(str(cost), highlight=False, markup=False, soft_wrap=True)
+        terminal.print(str(cost), soft_wrap=True)
     print_verdict(terminal, summary)
 
 
@@ -160,11 +216,11 @@ def print_table(terminal: Console, summary: Summary) -> None:
 
     terminal.print(summary_table(summary, terminal.width))
     for text in notes(summary, terminal.width):
-        terminal.print(text, highlight=False, markup=False)
+        terminal.print(text)
 
 
 def print_verdict(terminal: Console, summary: Summary) -> None:
     """Print which loader to use."""
     from feedbench.bench.report.summary_text import verdict
 
-    terminal.print(verdict(summary), style="bold", highlight=False, markup=False)
+    terminal.print(verdict(summary), style="bold")

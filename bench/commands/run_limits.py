@@ -45,16 +45,17 @@ def run_limits(
     from feedbench.bench.files import write_json, write_model
     from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
     from feedbench.bench.record import read_trials
-    from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.report.progress import bench_progress, duration_text
     from feedbench.bench.trials.run import run
 
-    terminal, interrupted = console(), False
+    terminal, progress, interrupted = console(), console(to_errors=True), False
     write_json(folder / "environment.json", environment())
     record = LimitsRecord(bounds={str(choice): str(limit_of(choice)) for choice in choices})
     try:
-        with bench_progress(terminal) as report:
+        progress.print(duration_text(len(plan.choices), plan.timing), highlight=False)
+        with bench_progress(progress) as report:
             run(plan, manifest, folder, report, left_out)
-        terminal.print("reading from the disk", style="dim")
+        progress.print("reading from the disk", style="dim")
         record.disk = read_cold(manifest)
     except KeyboardInterrupt:
         interrupted = True

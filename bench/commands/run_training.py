@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.output import console, redirect_library_output
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
 
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.training.callbacks import Callbacks
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.loaders import BatchSpec, Manifest
-    from feedbench.trainer import Recipe
+    from feedbench.trainer import Position, Recipe
 
 
 def resume_command(data: str, folder: Path, options: dict[str, Any]) -> str:
@@ -44,34 +45,96 @@ def run_training(
     Args:
         again: the command that resumes this training.
     """
-    from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json
+    from feedbench.bench.training.folder import claimed, removed_if_refused
     from feedbench.bench.training.options import TrainingOptions
+
+    options = options or TrainingOptions()
+    again = again or resume_command("DATA", folder, {})
+    with claimed(folder), nullcontext() if options.resume else removed_if_refused(folder):
+        result = train_with_progress(best, recipe, manifest, folder, options, again)
+    if result is None:
+        return
+    if json is not None:
+        write_json(json, result)
+    show_training(console(), result, folder)
+
+
+def train_with_progress(
+    best: Best,
+    recipe: Recipe,
+    manifest: Manifest,
+    folder: Path,
+    options: TrainingOptions,
+    again: str,
+) -> dict[str, Any] | None:
+    """Train with notes and progress, and return the contents of training.json.
+
+    Args:
+        again: the command that resumes this training.
+
+    Returns:
+        None if SIGTERM or SIGHUP stopped it.
+
+    Raises:
+        InterruptedRun: Ctrl-C; the last checkpoint is saved.
+    """
+    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.training.callbacks import Callbacks, combine
     from feedbench.bench.training.train import train
     from feedbench.loaders import images_per_epoch, parse_spec
     from feedbench.trainer import CHECKPOINT, TrainingStopped
 
-    terminal, options = console(), options or TrainingOptions()
+    terminal = console()
     manifest.only("validation")
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
-    _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
-    again = again or resume_command("DATA", folder, {})
     try:
-        with _callbacks(terminal, recipe.epochs, sum(counts), folder) as callbacks:
-            result = train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
+        with _callbacks(recipe.epochs, sum(counts), folder, again) as callbacks:
+            import_tensorflow()
+            _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
+            noting = Callbacks(on_start=lambda position: _note_start(terminal, best, position))
+            every = combine(noting, callbacks)
+            return train(best, recipe, manifest, folder, callbacks=every, options=options)
     except TrainingStopped:
-        terminal.print(
-            f"Stopped; a checkpoint is saved. To resume: {again}", highlight=False, soft_wrap=True
-        )
-        return
+        terminal.print(f"Stopped; a checkpoint is saved. To resume: {again}", soft_wrap=True)
+        return None
     except KeyboardInterrupt:
         if not (folder / CHECKPOINT).exists():
             raise InterruptedRun("interrupted before the first checkpoint; start again") from None
         raise InterruptedRun(f"interrupted; to resume from the last checkpoint: {again}") from None
-    if json is not None:
-        write_json(json, result)
-    show_training(terminal, result, folder)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow.
+
+    Raises:
+        PlanError: it cannot be loaded.
+    """
+    from feedbench.bench.errors import PlanError
+
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError as error:
+        cause: BaseException = error
+        while cause.__context__ is not None:  # its own text is a traceback
+            cause = cause.__context__
+        raise PlanError(
+            f"TensorFlow cannot be loaded: {str(cause).splitlines()[0]}; install it again, or free "
+            "some memory"
+        ) from error
+
+
+def _note_start(terminal: Console, best: Best, position: Position) -> None:
+    """Print what a loader does before the first step that takes its time."""
+    from feedbench.loaders import find_loader
+
+    if position.images and not find_loader(best.loader).follows_order:
+        terminal.print(
+            f"Note: {best.loader} has an order of its own: to continue it, the {position.images:,} "
+            "images that were trained on are read again first",
+            soft_wrap=True,
+        )
 
 
 def _print_notes(
@@ -92,6 +155,11 @@ def _print_notes(
     from feedbench.trainer import weights_warnings
 
     notes = recipe.warnings(spec.batch_size, sum(counts))
+    if len(classes) == 1:
+        notes.append(
+            f"there is one class only, {printable(classes[0])}: any network is right at once, and "
+            "learns nothing"
+        )
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
     for line in notes:
@@ -103,19 +171,27 @@ def _print_notes(
 
 
 @contextmanager
-def _callbacks(terminal: Console, epochs: int, images: int, folder: Path) -> Iterator[Callbacks]:
-    """Yield callbacks that print progress and stop on SIGTERM; the libraries write to a log.
+def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[Callbacks]:
+    """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
+
+    What the libraries print goes to a log.
 
     Args:
         images: images in an epoch.
+        again: the command that resumes the training.
     """
-    from feedbench.bench.signals import stop_on_sigterm
+    from feedbench.bench.signals import stop_on_termination
+    from feedbench.bench.training.folder import LOG
     from feedbench.bench.training.progress import train_progress
+    from feedbench.bench.training.stuck import ended_if_stuck
+
+    last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
-        stop_on_sigterm() as should_stop,
-        train_progress(terminal, images * epochs, epochs, should_stop) as callbacks,
-        redirect_library_output(folder / "train.log"),
+        stop_on_termination() as is_asked,
+        ended_if_stuck(is_asked, last_words) as should_stop,
+        redirect_library_output(folder / LOG) as progress,
+        train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
     ):
         yield callbacks
 
@@ -126,17 +202,34 @@ def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> No
     Args:
         result: the contents of training.json.
     """
-    from rich.table import Table
+    if result["per_class"]:
+        terminal.print(_class_table(result["per_class"]))
+    print_outcome(terminal, result)
+    terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)
 
+
+def _class_table(classes: list[dict[str, Any]]) -> Table:
+    from rich.text import Text
+
+    from feedbench.bench.report.layout import EMPTY, Column, Layout, build_table
+    from feedbench.loaders import printable
+
+    def percent(value: float | None) -> str:
+        return EMPTY if value is None else f"{value:.1%}"
+
+    columns: list[Column[dict[str, Any]]] = [
+        Column("test images", lambda line: f"{line['images']:,}"),
+        Column("recall", lambda line: percent(line["recall"])),
+        Column("precision", lambda line: percent(line["precision"])),
+    ]
+    names = [Text(printable(line["name"])) for line in classes]
+    return build_table(Layout(columns, hidden=[], is_short=False), "class", names, classes)
+
+
+def print_outcome(terminal: Console, result: dict[str, Any]) -> None:
+    """Print the test accuracy, the files that were skipped, and the rate check."""
     from feedbench.bench.training.folder import TRAINING
 
-    if result["per_class"]:
-        table = Table("class", "test images", "recall", "precision")
-        for line in result["per_class"]:
-            metrics = (line["recall"], line["precision"])
-            cells = ("–" if value is None else f"{value:.1%}" for value in metrics)
-            table.add_row(line["name"], f"{line['images']:,}", *cells)
-        terminal.print(table)
     if result["test"] is not None:
         images = sum(line["images"] for line in result["per_class"])
         of_images = f" of {images:,} images" if images else ""
@@ -151,4 +244,3 @@ def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> No
             soft_wrap=True,
         )
     terminal.print(result["promise"]["text"], style="bold", highlight=False)
-    terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from feedbench.bench.commands.output import console
-from feedbench.bench.commands.run_bench import compare_pixels
+from feedbench.bench.commands.run_bench import PIXELS, compare_pixels
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
@@ -15,97 +17,138 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from feedbench.bench.plan.plan import Choice, Plan
+    from feedbench.bench.pixels.result import PixelComparison
+    from feedbench.bench.plan.plan import Plan
     from feedbench.bench.tune.record import EarlierSearch, TuneRecord
     from feedbench.bench.tune.tune import Budget
     from feedbench.loaders import Manifest
 
 
+def resume_command(arguments: Sequence[str], folder: Path) -> str:
+    """Return the command that resumes a search with the same options.
+
+    Args:
+        arguments: of the command line that started or resumed it.
+        folder: of the search.
+    """
+    kept = []
+    words = iter(arguments)
+    for word in words:
+        if word in ("--out", "--resume"):
+            next(words, None)  # its value
+        elif not word.startswith(("--out=", "--resume=")):
+            kept.append(word)
+    command, *options = kept
+    return shlex.join(["feedbench", command, "--resume", str(folder), *options])
+
+
 def run_tune(
     plan: Plan,
-    defaults: list[Choice],
     manifest: Manifest,
     folder: Path,
     budget: Budget,
     earlier: EarlierSearch,
     json: Path | None,
     data: str,
+    resume: str,
 ) -> None:
     """Search within the budget, save best.toml and a plot, and print the result.
 
     Args:
-        defaults: the loaders to search, with their initial settings.
+        plan: its choices are the loaders to search, with their initial settings.
         folder: the result folder.
         earlier: the search to resume; empty for a new one.
         json: also save the record to this file.
         data: the source as given on the command line, for the command to run next.
+        resume: the command that resumes the search.
 
     Raises:
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
-        typer.Exit: no loader could be measured.
+        typer.Exit: nothing can be recommended.
     """
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import read_model, write_json
+    from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.tune.record import TUNE, TuneRecord
     from feedbench.bench.tune.table import WORTH, draw_worth
 
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)
-    interrupted = _search(plan, defaults, manifest, folder, budget, earlier, terminal)
-    record = read_model(folder / TUNE, TuneRecord, "tune")
-    best = _write_best(plan, record, folder, facts)
-    if json is not None:
-        write_json(json, record.model_dump(mode="json"))
-    if record.findings:
-        draw_worth(record, folder / WORTH)
-    if record.findings or not interrupted:
-        print_search(terminal, record)
+    interrupted = _search(plan, manifest, folder, budget, earlier, resume, terminal)
+    with interrupts_deferred():
+        record = read_model(folder / TUNE, TuneRecord, "tune")
+        best = _write_best(plan, record, folder, facts)
+        if json is not None:
+            write_json(json, record.model_dump(mode="json"))
+        if any(finding.ratio for finding in record.findings):
+            draw_worth(record, folder / WORTH)
+    print_search(terminal, record)
     if interrupted:
         so_far = "the best so far" if best else "what was measured"
-        raise InterruptedRun(
-            f"interrupted; {so_far} is in {folder}; to resume: feedbench tune {data} --resume "
-            f"{folder} with the same options"
-        )
+        raise InterruptedRun(f"interrupted; {so_far} is in {folder}; to resume: {resume}")
     if best is None:
         raise typer.Exit(NOTHING_DONE)
-    terminal.print(f"Next: feedbench train {data} --loader {best}", highlight=False, soft_wrap=True)
+    command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
+    terminal.print(f"Next: {command}", soft_wrap=True)
 
 
 def _search(
     plan: Plan,
-    defaults: list[Choice],
     manifest: Manifest,
     folder: Path,
     budget: Budget,
     earlier: EarlierSearch,
+    resume: str,
     terminal: Console,
 ) -> bool:
     """Compare the pixels and search; returns whether Ctrl-C stopped the search."""
     from feedbench.bench.report.progress import bench_progress
-    from feedbench.bench.tune.space import pixel_choices
     from feedbench.bench.tune.table import finding_line
     from feedbench.bench.tune.tune import Tune
 
     def on_finding(finding: Any) -> None:
-        terminal.print(finding_line(finding), highlight=False, markup=False, soft_wrap=True)
+        terminal.print(finding_line(finding), soft_wrap=True)
 
-    pixels = compare_pixels(pixel_choices(defaults), plan, manifest, folder, terminal)
+    def compare() -> PixelComparison | None:
+        return _compare_pixels(plan, manifest, folder, budget, earlier, terminal)
+
     with bench_progress(terminal) as on_event:
-        search = Tune(plan, manifest, folder, budget, earlier, pixels, on_event, on_finding)
+        search = Tune(
+            plan, manifest, folder, budget, earlier, compare, resume, on_event, on_finding
+        )
         try:
-            search.run(defaults)
+            search.run()
         except KeyboardInterrupt:
             return True
     return False
 
 
+def _compare_pixels(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    budget: Budget,
+    earlier: EarlierSearch,
+    terminal: Console,
+) -> PixelComparison | None:
+    """Compare the pixels within the budget, or read the comparison of the search to resume."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.pixels.result import PixelComparison
+    from feedbench.bench.tune.space import pixel_choices
+
+    if earlier.trials and (folder / PIXELS).exists():
+        return read_model(folder / PIXELS, PixelComparison, "tune")
+    limit_s = min(plan.timing.time_limit, budget.left_s())
+    return compare_pixels(pixel_choices(plan.choices), plan, manifest, folder, terminal, limit_s)
+
+
 def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, Any]) -> Path | None:
-    """Return None if no loader could be measured."""
+    """Return None if nothing can be recommended."""
     from feedbench.bench.analysis.best import write_best
     from feedbench.bench.tune.record import runners_up
 
-    if record.best is None or record.images_per_second is None:
+    if record.best is None:
         return None
     rate = record.images_per_second
     return write_best(folder, plan, record.best, rate, facts, runners_up(record))
@@ -117,4 +160,4 @@ def print_search(terminal: Console, record: TuneRecord) -> None:
 
     if record.findings:
         terminal.print(worth_table(record))
-    terminal.print(verdict(record), style="bold", highlight=False, soft_wrap=True)
+    terminal.print(verdict(record), style="bold", soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,11 +79,11 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
     from feedbench.loaders.audit import Store, audit
 
     try:
-        with scan_progress(terminal) as start:
+        with scan_progress(console(to_errors=True)) as start:
             return audit(manifest, Store.of(data), limits, processes=usable_cores(), start=start)
     except KeyboardInterrupt:
         raise InterruptedRun(
-            f"interrupted; the files read so far are saved; resume with feedbench scan {data}"
+            f"interrupted; the files read so far are saved; to resume: feedbench scan {quote(data)}"
         ) from None
 
 
@@ -95,7 +96,7 @@ def _print_report(terminal: Console, scan_report: dict[str, Any], data: str) -> 
         terminal.print(line, highlight=False, soft_wrap=True, markup=False)
     if scan_report["unreadable"]:
         terminal.print(
-            f"Runs leave out unreadable images; list them with feedbench scan {data} --bad",
+            f"Runs leave out unreadable images; list them with feedbench scan {quote(data)} --bad",
             highlight=False,
             soft_wrap=True,
         )

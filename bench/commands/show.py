@@ -23,6 +23,7 @@ from feedbench.bench.errors import NOTHING_DONE
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from feedbench.bench.plan.plan import Choice
     from feedbench.bench.record import Trial
 
 
@@ -53,13 +54,19 @@ def show(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Reads the results of bench, limits, diagnose, tune, study, train and pixels."""
+    """Reads the results of bench, limits, diagnose, tune, study, train and pixels.
+
+    For a folder that holds several runs, they are listed.
+    """
     from feedbench.bench.files import write_json
 
-    path, kind = find_record(result)
-    if timeline is not None or trace is not None:
-        _write_over_time(path.parent, timeline, trial, trace)
-    values, is_measured = kind.show(console(), path)
+    if _record_in(result) is None and (runs := find_runs(result)):
+        values, is_measured = _list_runs(console(), runs)
+    else:
+        path, kind = find_record(result)
+        if timeline is not None or trace is not None:
+            _write_over_time(path.parent, timeline, trial, trace)
+        values, is_measured = kind.show(console(), path)
     if json is not None:
         write_json(json, values)
     if not is_measured:
@@ -100,10 +107,12 @@ def find_record(path: Path) -> tuple[Path, Kind]:
     """
     from feedbench.bench.errors import RecordError
 
+    if record := _record_in(path):
+        return record
     if path.is_dir():
-        names = [name for name in KINDS if (path / name).is_file()]
-        if names:
-            return path / names[0], KINDS[names[0]]
+        for name, what in _OTHER_FOLDERS.items():
+            if (path / name).is_file():
+                raise RecordError(f"{path}: {what}")
     elif path.name in KINDS:
         return path, KINDS[path.name]
     elif kind := _kind_by_fields(path):
@@ -112,11 +121,31 @@ def find_record(path: Path) -> tuple[Path, Kind]:
     raise RecordError(f"{path}: no record to show; give a folder or a file with one of: {known}")
 
 
+def find_runs(folder: Path) -> list[tuple[Path, Kind]]:
+    """Return the records in the subfolders of a folder, at most two levels down."""
+    folders = sorted(path for level in ("*", "*/*") for path in folder.glob(level))
+    return [record for path in folders if (record := _record_in(path))]
+
+
+def _record_in(folder: Path) -> tuple[Path, Kind] | None:
+    """Return the first of `KINDS` in a folder; None if it has none, or is no folder."""
+    records = ((folder / name, kind) for name, kind in KINDS.items() if (folder / name).is_file())
+    return next(records, None)
+
+
+def _list_runs(terminal: Console, runs: list[tuple[Path, Kind]]) -> Result:
+    lines = [{"folder": str(path.parent), "command": kind.command} for path, kind in runs]
+    terminal.print("Runs in this folder; give one of them:")
+    for line in lines:
+        terminal.print(f"  {line['command']:9}{line['folder']}", soft_wrap=True)
+    return Result(lines, True)
+
+
 def _kind_by_fields(path: Path) -> Kind | None:
     """Return the kind of a JSON file of any name, such as one from `pixels --json`."""
     try:
         fields = set(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     kinds = (kind for kind in KINDS.values() if kind.fields and kind.fields <= fields)
     return next(kinds, None)
@@ -127,9 +156,28 @@ def _bench(terminal: Console, path: Path) -> Result:
     from feedbench.bench.record import read_trials
 
     trials = read_trials(path.parent)
+    _check_distinct(trials, path)
     summary = summarize(trials)
     show_summary(terminal, trials, summary)
     return Result(summary.model_dump(), summary.winner is not None)
+
+
+def _check_distinct(trials: list[Trial], path: Path) -> None:
+    """Check that no trial is there twice: blocks of two runs are not paired.
+
+    Raises:
+        RecordError: two trials have the same loader, settings and augmentation.
+    """
+    from feedbench.bench.errors import RecordError
+
+    lines: dict[str, int] = {}
+    for number, trial in enumerate(trials, 1):
+        name = str(_choice(trial))
+        if lines.setdefault(name, number) != number:
+            raise RecordError(
+                f"{path}: lines {lines[name]} and {number} are both {name}; give the record of one "
+                "bench, or the folder of a tune"
+            )
 
 
 def _summary(terminal: Console, path: Path) -> Result:
@@ -197,8 +245,8 @@ def _pixels(terminal: Console, path: Path) -> Result:
     record = read_model(path, PixelComparison, "pixel check")
     terminal.print(table(record))
     for line in worst_images(record):
-        terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    terminal.print(verdict(record), style="bold", highlight=False)
+        terminal.print(line, soft_wrap=True)
+    terminal.print(verdict(record), style="bold")
     return Result(record.model_dump(), True)
 
 
@@ -211,6 +259,14 @@ KINDS = {
     "summary.json": Kind("bench", _summary, frozenset({"trials", "winner"})),
     "training.json": Kind("train", _training, frozenset({"epochs", "promise"})),
     "pixels.json": Kind("pixels", _pixels, frozenset({"reference", "loaders"})),
+}
+
+
+# Files of folders that hold no result, and what such a folder is.
+_OTHER_FOLDERS = {
+    "loader.toml": "a training that is not finished; resume it with feedbench train --resume",
+    "pack.json": "a pack of prepared images; check it with feedbench pack",
+    "study.toml": "a study that is not finished; resume it with feedbench study --resume",
 }
 
 
@@ -261,8 +317,12 @@ def _index_to_plot(trials: list[Trial], number: int | None) -> int:
 
 
 def _title(trial: Trial) -> str:
-    from feedbench.bench.plan.plan import Choice
     from feedbench.bench.report.summary_text import consumer_text
 
-    choice = Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)
-    return f"{choice} → {consumer_text(trial)}"
+    return f"{_choice(trial)} → {consumer_text(trial)}"
+
+
+def _choice(trial: Trial) -> Choice:
+    from feedbench.bench.plan.plan import Choice
+
+    return Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment)

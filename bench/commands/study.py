@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,11 +47,11 @@ def study(
     runs = make_runs(settings, TRAINING_SPEC)
     terminal = console()
     try:
-        run_study(folder, runs, _Progress(terminal, len(runs)))
+        run_study(folder, runs, settings.failures, _Progress(terminal, len(runs)))
     except KeyboardInterrupt:
         raise InterruptedRun(
             "interrupted; finished trainings are saved; to resume: "
-            f"feedbench study --resume {folder}"
+            f"feedbench study --resume {quote(str(folder))}"
         ) from None
     report = make_report(folder, runs)
     for path in filter(None, (folder / "study.json", json)):
@@ -67,8 +68,9 @@ def _start_or_resume(
     """Return the folder of a new or a resumed study, and its settings."""
     from feedbench.bench.errors import PlanError
     from feedbench.bench.study.run import read_study_to_resume, write_study
-    from feedbench.bench.study.study import make_runs, read_study
-    from feedbench.loaders import DEFAULT_LOADER
+    from feedbench.bench.study.study import make_runs, read_study, with_loader_resolved
+    from feedbench.bench.trials.feasibility import check_feasible
+    from feedbench.loaders import DEFAULT_LOADER, parse_spec
 
     if (file is None) == (resume is None):
         raise PlanError("study: give a FILE to start from, or --resume FOLDER")
@@ -77,8 +79,9 @@ def _start_or_resume(
             raise PlanError("--resume uses its own folder; leave out --out")
         return resume, read_study_to_resume(resume)
     assert file is not None
-    settings = read_study(file)
-    loaders = {run.best.loader for run in make_runs(settings, TRAINING_SPEC)}
+    settings = with_loader_resolved(read_study(file), TRAINING_SPEC)
+    runs = make_runs(settings, TRAINING_SPEC)
+    loaders = {run.best.loader for run in runs}
     blacklist = Path(settings.blacklist) if settings.blacklist else None
     # The default loader always reads the validation and test images.
     manifest, _ = readable_rows(
@@ -86,6 +89,8 @@ def _start_or_resume(
     )
     for split in ("train", "validation", "test"):
         manifest.only(split)
+    for run in runs:
+        check_feasible(parse_spec(run.best.spec), manifest.only("train"), run.recipe)
     folder = result_folder(out, "study")
     write_study(folder, settings, manifest)
     return folder, settings

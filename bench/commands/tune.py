@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,19 +34,23 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.overlay import chosen_loaders, overlay
-from feedbench.bench.commands.run_tune import run_tune
+from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
+from feedbench.bench.commands.run_tune import resume_command, run_tune
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import Choice, Suite, Timing, make_plan
+from feedbench.bench.plan.plan import Choice, Suite, Timing, expand, make_plan
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
+from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import LOADERS
 
 if TYPE_CHECKING:
     from feedbench.loaders import Manifest
 
-# Short blocks: a search compares paired blocks, of which it takes many.
-_TIMING = Timing(block_seconds=0.75, warm_up_seconds=2.0)
+# Short blocks, since a search takes many. But each has one batch that a loader in line makes while
+# nothing else happens, so it must have more batches than that.
+_TIMING = Timing(block_seconds=0.75, block_steps=20, warm_up_seconds=2.0)
+_LEAST_LIMIT_S = 60.0
+_BUDGET_SHARE = 4  # a warm-up that fills a cache may take this fraction of the budget
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -82,7 +88,7 @@ def tune(
 ) -> None:
     """Settings are compared in paired blocks; the best so far is always saved."""
     from feedbench.bench.environment import conditions, restrict_cores
-    from feedbench.bench.tune.record import EarlierSearch, read_earlier_search
+    from feedbench.bench.tune.record import EarlierSearch, plan_identity, read_earlier_search
     from feedbench.bench.tune.tune import Budget
 
     seconds = _seconds(budget)
@@ -91,14 +97,22 @@ def tune(
     manifest = list_images(data, blacklist).only("train")
     settings = parse_set(set_ or ())
     choices = chosen_loaders(loader) or _default_choices(manifest, settings)
-    suite = Suite(trial=with_settings(choices, settings), timing=_TIMING)
-    plan = make_plan(overlay(suite, recipe, given))
-    manifest, _ = readable_rows(manifest, [choice.loader for choice in suite.trial], console())
-    earlier = read_earlier_search(resume, plan, conditions(manifest)) if resume else EarlierSearch()
-    folder = resume or result_folder(out, "tune")
+    refuse_synthetic(choice.loader for choice in choices)
+    limit_s = max(_LEAST_LIMIT_S, seconds / _BUDGET_SHARE)
+    timing = _TIMING.model_copy(update={"time_limit": limit_s})
+    suite = Suite(trial=with_settings(choices, settings), timing=timing)
+    defaults = expand(suite.trial)
+    plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
+    manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
+    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     memory = None if max_memory is None else int(max_memory * 1e9)
+    earlier = EarlierSearch()
+    if resume is not None:
+        earlier = read_earlier_search(resume, plan_identity(plan, memory), conditions(manifest))
+    folder = resume or result_folder(out, "tune")
     limits = Budget(seconds, memory, begin=monotonic())
-    run_tune(plan, suite.trial, manifest, folder, limits, earlier, json, data)
+    again = resume_command(sys.argv[1:], folder)
+    run_tune(plan, manifest, folder, limits, earlier, json, data, again)
 
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:

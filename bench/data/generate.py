@@ -27,7 +27,7 @@ from feedbench.bench.errors import RecordError, SampleError
 from feedbench.bench.files import replacing
 from feedbench.bench.signals import interrupts_deferred
 
-PresetName = Literal["imagenet", "web", "mixed"]
+PresetName = Literal["imagenet", "web", "mixed", "small"]
 Format = Literal["JPEG", "PNG", "WEBP"]
 # The names in `feedbench.loaders.manifest.SPLITS`; importing it would cost each worker 0.4 s.
 SPLITS = ("train", "validation", "test")
@@ -107,6 +107,7 @@ PRESETS: dict[PresetName, Preset] = {
     "imagenet": Preset(497, 372, 0.77, texture=(6, 48), grain=3, quality=96, sampling="4:4:4"),
     "web": _WEB,
     "mixed": replace(_WEB, formats=("JPEG",) * 8 + ("PNG", "WEBP")),
+    "small": Preset(240, 180, 0.5, texture=(2, 12), grain=2, quality=85),
 }
 
 

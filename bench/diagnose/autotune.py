@@ -16,7 +16,8 @@ class Node(Record):
         parameters: current values by name: `parallelism` counts concurrent calls, `buffer_size`
             and similar ones count elements.
         autotuned: names of the parameters that AUTOTUNE may change.
-        processing_s: seconds per image spent in the node itself, summed over its threads.
+        processing_s: seconds per image for which the node itself was busy, or blocked as in a
+            read, summed over its threads.
         buffered_bytes: size of the elements buffered in the node.
     """
 

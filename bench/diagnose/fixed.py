@@ -32,7 +32,7 @@ class FixedSettings(BaseModel):
     @property
     def faster(self) -> bool:
         """Whether it is surely faster than AUTOTUNE."""
-        return self.ratio.low > 1
+        return self.ratio.lies_above(1)
 
     def __str__(self) -> str:
         return settings_text(self.settings)

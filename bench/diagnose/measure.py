@@ -11,6 +11,7 @@ import numpy as np
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
+from feedbench.bench.diagnose.sample import drawn
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Measurement, Setup
 from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
 from feedbench.bench.environment import conditions
@@ -19,9 +20,11 @@ from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus
 from feedbench.bench.meters.process import tree_memory
+from feedbench.bench.record import Block
 from feedbench.bench.trials.child import Child, close_all
-from feedbench.bench.trials.protocol import TRIAL_WORKER, BlockDone, TrialJob, WarmUpDone
+from feedbench.bench.trials.protocol import BlockDone, BlockRequest, TrialJob, WarmUpDone
 from feedbench.bench.trials.run import MANIFEST
+from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages
 
@@ -44,7 +47,7 @@ def diagnose(
 
     Args:
         plan: the loader, spec and consumer to diagnose.
-        manifest: the images.
+        manifest: the images; of many, a sample is measured.
         folder: an existing folder for the manifest and the logs.
         on_progress: called with a line of text for each process and each round.
         timing: durations of blocks and warm-ups.
@@ -55,14 +58,18 @@ def diagnose(
         InterruptedRun: Ctrl-C; what was measured is in the folder.
         TrialError: loader, consumer or end to end could not be measured at all.
     """
-    path = (folder / MANIFEST).absolute()
-    manifest.write(path)
     loader = find_loader(plan.choice.loader)
     settings = parse_settings(loader, plan.choice.settings)
     stages = stages_of(loader, manifest, plan.spec, settings)
-    record = _new_record(plan, manifest, stages)
+    images, memory = len(manifest), available_memory()
+    manifest = drawn(manifest, stages, plan.images, _WARM_SHARE * memory)
+    if len(manifest) < images:
+        stages = stages_of(loader, manifest, plan.spec, settings)
+    path = (folder / MANIFEST).absolute()
+    manifest.write(path)
+    record = _new_record(plan, manifest, images, stages)
     setup = Setup(plan, record, stages, path, timing or DiagnosisTiming())
-    session = _Session(setup, folder, on_progress)
+    session = _Session(setup, manifest, folder, on_progress)
     try:
         session.measure()
     except KeyboardInterrupt:
@@ -77,9 +84,17 @@ def diagnose(
     return record
 
 
-def _new_record(plan: DiagnosisPlan, manifest: Manifest, stages: Stages) -> DiagnosisRecord:
-    """Return the record of a plan on this machine, without any part."""
-    size = encoded_bytes(stages, manifest)
+def _new_record(
+    plan: DiagnosisPlan, manifest: Manifest, images: int, stages: Stages
+) -> DiagnosisRecord:
+    """Return the record of a plan on this machine, without any part.
+
+    Args:
+        manifest: the rows that are measured.
+        images: number of images of which they were drawn.
+    """
+    size = round(encoded_bytes(stages, manifest) * images / len(manifest))
+    concurrency, cores = stages.concurrency, usable_cores()
     not_cold = why_not_cold(stages, manifest)
     if plan.cache_state == "cold" and not_cold:
         raise PlanError(not_cold)
@@ -94,29 +109,42 @@ def _new_record(plan: DiagnosisPlan, manifest: Manifest, stages: Stages) -> Diag
         recipe=plan.recipe.model_dump(mode="json"),
         cache_state=plan.cache_state or ("warm" if stays_warm else "cold"),
         not_cold=not_cold,
-        images=len(manifest),
+        images=images,
+        sampled=len(manifest) if len(manifest) < images else None,
         encoded_bytes=size,
-        decoded_bytes=len(manifest) * 3 * plan.spec.image_size**2,
+        decoded_bytes=images * 3 * plan.spec.image_size**2,
         faster_storage=plan.faster_storage,
         other_image_size=plan.other_image_size,
-        cores=usable_cores(),
+        cores=cores,
+        kind=concurrency.kind if concurrency else None,
+        workers=(concurrency.workers or cores) if concurrency else None,
+        copies_apart=_copies_apart(stages),
         available_memory_bytes=available_memory(),
         on_gpu=bool(find_gpus()),
     )
 
 
+def _copies_apart(stages: Stages) -> bool:
+    pipelined = stages.concurrency is not None and stages.concurrency.kind == "pipelined"
+    return pipelined and not stages.copies_in_parallel
+
+
 class _Session:
     """The running processes of one diagnosis, and its measurements so far."""
 
-    def __init__(self, setup: Setup, folder: Path, on_progress: OnProgress) -> None:
+    def __init__(
+        self, setup: Setup, manifest: Manifest, folder: Path, on_progress: OnProgress
+    ) -> None:
         self._new_record = setup.record
         self._folder = folder
         self._on_progress = on_progress
         self._timing = setup.timing
         self._gpus = find_gpus()
+        self._timer = Timer(manifest, self._gpus, rewarm=True)
         self._children: dict[str, Child] = {}
         self._consumer_first = False
         self._autotuned: list[Node] | None = None
+        self._locked: float | None = None
         self._jobs = setup.jobs()
         self._measurements = setup.measurements()
 
@@ -127,6 +155,7 @@ class _Session:
                 "parts": [measurement.part for measurement in self._measurements],
                 "apart": self._consumer_first,
                 "autotuned": self._autotuned,
+                "locked": self._locked,
             }
         )
 
@@ -179,7 +208,10 @@ class _Session:
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
         job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
-        child = Child(STAGE_WORKER if isinstance(job, StageJob) else TRIAL_WORKER, job, log)
+        if isinstance(job, StageJob):
+            child = Child(STAGE_WORKER, job, log)
+        else:
+            child = self._timer.start(job, log)
         self._children[key] = child
         try:
             start_s = self._wait_until_ready(child, job)
@@ -194,6 +226,7 @@ class _Session:
         if isinstance(job, StageJob):
             ready = child.wait_for(StagesReady, _TIME_LIMIT_S, "warm-up")
             start_s, self._autotuned = ready.start_s, ready.autotuned
+            self._locked = ready.locked
         else:
             start_s = child.wait_for(WarmUpDone, _TIME_LIMIT_S, "warm-up").warm_up.start_s
         child.pause()
@@ -204,13 +237,19 @@ class _Session:
         if child is None:
             return
         try:
-            with Meters(self._gpus) as meters:
-                done = child.ask(measurement.request, BlockDone, _TIME_LIMIT_S, "a block")
+            block = self._timed(child, measurement, round_index)
         except TrialError as error:
             self._give_up(measurement.process, str(error))
             return
-        block = meters.complete(done.block, round_index)
         measurement.update(blocks=[*measurement.part.blocks, block])
+
+    def _timed(self, child: Child, measurement: Measurement, round_index: int) -> Block:
+        job, request = self._jobs[measurement.process], measurement.request
+        if isinstance(job, TrialJob) and isinstance(request, BlockRequest):
+            return self._timer.time(child, job, request, _TIME_LIMIT_S, round_index).block
+        with Meters(self._gpus) as meters:
+            done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block")
+        return meters.complete(done.block, round_index)
 
     def _give_up(self, key: str, error: str) -> None:
         """End a process that failed, and record why in the parts that it measures."""

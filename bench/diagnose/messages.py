@@ -33,10 +33,13 @@ class StagesReady(Message):
     Attributes:
         start_s: seconds since the parent started the process.
         autotuned: nodes of the tf.data pipeline; empty if AUTOTUNE has nothing to set.
+        locked: share of the time for which the loader's threads held Python's lock; None if it has
+            no such threads.
     """
 
     start_s: float
     autotuned: list[Node] | None
+    locked: float | None
 
 
 class StageRequest(Message):

@@ -15,6 +15,8 @@ from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.verdict import Diagnosis
 
+_VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
+
 
 def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     """Return the notes on what was measured, how, and with which reservations."""
@@ -31,8 +33,9 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
 
 def _scope(record: DiagnosisRecord) -> list[str]:
     cores = "1 core" if record.cores == 1 else f"{record.cores} cores"
+    sample = f" ({record.sampled:,} of them drawn and measured)" if record.sampled else ""
     return [
-        f"{record.images:,} images, {record.encoded_bytes / 1e9:.2f} GB in files, "
+        f"{record.images:,} images{sample}, {record.encoded_bytes / 1e9:.2f} GB in files, "
         f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
         f"{record.available_memory_bytes / 1e9:.1f} GB of memory available; {cores}."
     ]
@@ -41,8 +44,12 @@ def _scope(record: DiagnosisRecord) -> list[str]:
 def _causes(diagnosis: Diagnosis) -> list[str]:
     if not diagnosis.shares:
         return []
-    parts = [f"{part.cause} {part.stall:.1%}" for part in diagnosis.shares if part.stall > 0]
-    return [f"Causes of the stall: {', '.join(parts) or 'none'}."]
+    parts = [
+        f"{part.cause} {part.stall:.1%}" for part in diagnosis.shares if part.stall >= _VISIBLE
+    ]
+    return [
+        f"Causes of the stall, by the idle time that goes with each: {', '.join(parts) or 'none'}."
+    ]
 
 
 def _cores_needed(needs: list[CoresNeeded]) -> list[str]:
@@ -59,14 +66,18 @@ def _cores_needed(needs: list[CoresNeeded]) -> list[str]:
 def _basis(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     """Return on what the predictions rest."""
     lines = []
-    if diagnosis.overlap is not None and diagnosis.predictions:
-        lines.append(
-            f"Unless stated otherwise, a prediction is {diagnosis.overlap:.0%} of the slower of "
-            "loader and accelerator, as measured end to end."
-        )
+    if diagnosis.kappa is not None and diagnosis.predictions:
+        lines.append(f"Predictions: {_overlap_text(diagnosis.kappa)}, as measured end to end.")
     if shares_cores(record):
         lines.append("Loader and trainer share these cores.")
     return lines
+
+
+def _overlap_text(kappa: float) -> str:
+    """Return how loader and accelerator share the time of an image."""
+    if kappa == 0:
+        return "loader and accelerator work at the same time"
+    return f"an image takes the longer of loader and accelerator, plus {kappa:.0%} of the shorter"
 
 
 def _meters(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:

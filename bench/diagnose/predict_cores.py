@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.diagnose.prediction import (
-    Prediction,
-    predict,
-    rate_with,
-    seconds_per_image,
-)
-from feedbench.bench.diagnose.rates import Rates, image_seconds
+from feedbench.bench.diagnose.fit import part_seconds
+from feedbench.bench.diagnose.model import Cause, Model
+from feedbench.bench.diagnose.prediction import Prediction, predict
+from feedbench.bench.diagnose.rates import Rates
 from feedbench.bench.diagnose.record import DiagnosisRecord
 
 _CORES_BUSY = 0.75  # share of all cores in use from which on they may limit the loader
@@ -35,9 +33,17 @@ def shares_cores(record: DiagnosisRecord) -> bool:
     return record.consumer == "train" and not record.on_gpu
 
 
+def uses_the_cores(rates: Rates) -> bool:
+    """Return whether the loader alone keeps nearly all cores busy, so that it can use more."""
+    return rates.loader_cores >= _CORES_BUSY * rates.cores
+
+
 def cores_needed(record: DiagnosisRecord, rates: Rates) -> list[CoresNeeded] | None:
-    """Return the cores needed for 1 to 8 accelerators; None if the consumer is not one."""
-    if record.consumer == "drain" or shares_cores(record):
+    """Return the cores needed for 1 to 8 accelerators.
+
+    None if the consumer is not one, or if the loader does not even use the cores that there are.
+    """
+    if record.consumer == "drain" or shares_cores(record) or not uses_the_cores(rates):
         return None
     return [
         CoresNeeded(accelerators=count, cores=ceil(count * rates.consumer * rates.cpu_s))
@@ -45,26 +51,32 @@ def cores_needed(record: DiagnosisRecord, rates: Rates) -> list[CoresNeeded] | N
     ]
 
 
-def all_cores(record: DiagnosisRecord, rates: Rates) -> Prediction | None:
+def all_cores(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:
     """Predict the rate of a loader that runs the parts in parallel on all cores.
 
-    None if the loader already does, if there is only one core, or if nothing is decoded.
+    None if the loader already does, or if nothing is decoded.
     """
-    if record.cores < 2 or not rates.sequential or rates.decode is None:
+    free_to_run = rates.remainder != "Python" and rates.cores_used == record.cores
+    if record.cores < 2 or rates.decode is None or free_to_run:
         return None
-    copy_s = seconds_per_image(rates.assemble_serial) / record.cores
-    cpu_s = 1 / rates.decode + seconds_per_image(rates.transform) + copy_s
+    work_s = part_seconds(rates.model_copy(update={"workers": record.cores}))
+    parallel = replace(
+        model,
+        work_s=work_s,
+        storage_s=1 / rates.storage if rates.storage else 0.0,
+        wait_s=model.wait_s * (rates.workers or 1) / record.cores,
+        copy_s=0.0,
+    )
     return predict(
-        rates,
+        model,
         "all cores decode",
         f"workers, or a loader with its own threads: {record.cores} cores prepare images",
-        max(rates.loader, 1 / max(seconds_per_image(rates.storage), cpu_s)),
-        rates.consumer,
+        min(parallel, model, key=lambda one: one.loader_s),
         "nothing is lost between the parts or to locks: an upper bound; bench measures it",
     )
 
 
-def twice_the_cores(record: DiagnosisRecord, rates: Rates) -> Prediction | None:
+def twice_the_cores(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:
     """Predict the rate with twice the cores; None if no part was measured on one and all cores.
 
     The CPU's share of an image's time shrinks as far as decoding was measured to scale with the
@@ -72,38 +84,40 @@ def twice_the_cores(record: DiagnosisRecord, rates: Rates) -> Prediction | None:
     locks, a runtime's own work) scales too is unknown: the prediction assumes half of it does, its
     range none and all of it. A trainer on the same cores has twice as many, too.
     """
-    consumer = 2 * rates.consumer if shares_cores(record) else rates.consumer
+    consumer_s = model.consumer_s / 2 if shares_cores(record) else model.consumer_s
+    changed = model.with_consumer(consumer_s)
     how = f"{2 * record.cores} cores instead of {record.cores}"
-    if rates.loader_cores < _CORES_BUSY * record.cores:
+    if not uses_the_cores(rates):
         assumes = (
             f"this loader kept {rates.loader_cores:.1f} of {record.cores} cores busy, so it does "
             "not gain from more"
         )
-        return predict(rates, "twice the cores", how, rates.loader, consumer, assumes)
+        return predict(model, "twice the cores", how, changed, assumes)
     scaling = _scaling(record, rates)
     if scaling is None:
         return None
-    slow, fast = _loader_range(record, rates, scaling)
-    low, high = rate_with(rates, slow, consumer), rate_with(rates, fast, consumer)
-    assumes = _assumption(record, scaling, high / low)
-    middle = 2 / (1 / slow + 1 / fast)
-    prediction = predict(rates, "twice the cores", how, middle, consumer, assumes)
-    return prediction.model_copy(update={"low": low, "high": high})
+    slow_s, fast_s = _work_range(rates, model, scaling)
+    slow, middle, fast = (
+        _with_all_work(changed, work_s) for work_s in (slow_s, (slow_s + fast_s) / 2, fast_s)
+    )
+    assumes = _assumption(record, scaling, fast.rate / slow.rate)
+    prediction = predict(model, "twice the cores", how, middle, assumes)
+    return prediction.model_copy(update={"low": slow.rate, "high": fast.rate})
 
 
 class _Scaling(NamedTuple):
     """How well a part scales: its rate on all cores, over one core's rate and the cores."""
 
-    part: str
+    part: Cause
     efficiency: float
 
 
 def _scaling(record: DiagnosisRecord, rates: Rates) -> _Scaling | None:
     """Return the scaling of the first part that was measured on one core and on all."""
-    measured = (
+    measured: tuple[tuple[Cause, float | None, float | None], ...] = (
         ("decoding", rates.decode_serial, rates.decode),
-        ("transformation", rates.transform_serial, rates.transform),
-        ("the batch copy", rates.assemble_serial, rates.assemble),
+        ("transform", rates.transform_serial, rates.transform),
+        ("batch copy", rates.copy_serial, rates.copy_all),
     )
     for part, serial, parallel in measured:
         if serial is not None and parallel is not None:
@@ -111,15 +125,22 @@ def _scaling(record: DiagnosisRecord, rates: Rates) -> _Scaling | None:
     return None
 
 
-def _loader_range(record: DiagnosisRecord, rates: Rates, scaling: _Scaling) -> tuple[float, float]:
-    """Return the loader's rate if none, and if all, of the unexplained time scales."""
-    image_s = 1 / rates.loader
-    waiting_s = max(0.0, image_s - rates.loader_cores / record.cores / rates.loader)
-    busy_s = image_s - waiting_s
-    unexplained_s = min(busy_s, image_seconds(rates)[rates.remainder])
+def _work_range(rates: Rates, model: Model, scaling: _Scaling) -> tuple[float, float]:
+    """Return the work per image if none, and if all, of the unexplained time scales."""
+    work_s = sum(model.work_s.values())
+    waiting_s = max(0.0, work_s - rates.cpu_s / rates.cores)
+    busy_s = work_s - waiting_s
+    unexplained_s = min(busy_s, model.work_s.get(rates.remainder, 0.0))
     speedup = max(1.0, 2 * scaling.efficiency)
     slow_s = waiting_s + unexplained_s + (busy_s - unexplained_s) / speedup
-    return 1 / slow_s, 1 / (waiting_s + busy_s / speedup)
+    return slow_s, waiting_s + busy_s / speedup
+
+
+def _with_all_work(model: Model, work_s: float) -> Model:
+    """Return the model with a total of the work; one thread that copies is no faster."""
+    factor = work_s / sum(model.work_s.values())
+    scaled = {cause: part_s * factor for cause, part_s in model.work_s.items()}
+    return replace(model, work_s=scaled, wait_s=model.wait_s / 2)
 
 
 def _assumption(record: DiagnosisRecord, scaling: _Scaling, spread: float) -> str:

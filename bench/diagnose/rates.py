@@ -1,8 +1,8 @@
-"""The median rates of a diagnosis, and where the loader's time per image goes."""
+"""The median rates of a diagnosis, in images per second."""
 
 from __future__ import annotations
 
-from typing import Literal
+from math import inf
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,22 +12,16 @@ from feedbench.bench.diagnose.ceilings import (
     median_rate,
     with_proven_blocks,
 )
+from feedbench.bench.diagnose.model import Cause
 from feedbench.bench.diagnose.record import DiagnosisRecord, Part
+from feedbench.bench.diagnose.stall import stall_of
 
-Cause = Literal[
-    "storage",
-    "decoding",
-    "transformation",
-    "batch copy",
-    "Python",
-    "unexplained",
-    "interference",
-    "transfer",
-    "accelerator",
-]
-_STAGES = {"storage", "decode", "transform", "assemble"}  # parts that a loader may lack
-# A loader up to this many times as fast as its parts one after the other does not overlap them.
-_SEQUENTIAL = 1.25
+_STAGES = {"storage", "decoding", "transform", "batch copy"}  # parts that a loader may lack
+# Share of the time for which Python's lock is held from which on it is what limits the threads.
+_LOCKED = 0.7
+# For records without a declaration: a loader that is at most this many times as fast as its parts
+# one after the other works in line.
+_IN_LINE = 1.25
 
 
 class Rates(BaseModel):
@@ -39,16 +33,23 @@ class Rates(BaseModel):
         consumer: the consumer alone, fed with synthetic batches.
         loader: the loader alone, with files in the cache state of the diagnosis.
         loader_warm: the loader alone, with warm files.
-        end_to_end: loader and consumer together.
-        storage_serial: reading, one file at a time.
+        end_to_end: loader and consumer together: the consumer's rate without its stall.
         storage: reading, with as many concurrent reads as are fastest.
+        storage_warm: the same with warm files.
         decode_serial: decoding on one core.
         decode: decoding on all cores.
         transform_serial: resizing and augmenting on one core.
         transform: resizing and augmenting on all cores.
-        assemble_serial: copying images into batches on one core.
-        assemble: copying images into batches on as many cores as the loader uses for it.
+        copy_serial: copying images into batches on one core.
+        copy_all: the same on all cores; None if it was measured on one core only.
+        read_wait_s: seconds for which a single read waits, per image.
+        warm_wait_s: the same with warm files.
+        read_cpu_s: CPU seconds of a read.
         loader_cores: CPU cores in use while the loader ran alone.
+        cores: CPU cores of the machine.
+        workers: threads or processes that read and prepare images; None if unknown.
+        copies_apart: whether batches are copied on one thread beside the workers.
+        locked: share of the time for which Python's lock was held; None if it was not measured.
         transfer: copying batches to the device; None if it was not measured.
     """
 
@@ -58,15 +59,22 @@ class Rates(BaseModel):
     loader: float
     loader_warm: float
     end_to_end: float
-    storage_serial: float | None
-    storage: float | None
-    decode_serial: float | None
-    decode: float | None
-    transform_serial: float | None
-    transform: float | None
-    assemble_serial: float | None
-    assemble: float | None
+    storage: float | None = None
+    storage_warm: float | None = None
+    decode_serial: float | None = None
+    decode: float | None = None
+    transform_serial: float | None = None
+    transform: float | None = None
+    copy_serial: float | None = None
+    copy_all: float | None = None
+    read_wait_s: float = 0.0
+    warm_wait_s: float = 0.0
+    read_cpu_s: float = 0.0
     loader_cores: float
+    cores: int
+    workers: int | None = None
+    copies_apart: bool = False
+    locked: float | None = None
     transfer: float | None = None
 
     @property
@@ -75,114 +83,108 @@ class Rates(BaseModel):
         return self.loader_cores / self.loader
 
     @property
-    def cold_s(self) -> float:
-        """Seconds per image that cold files take longer than warm ones."""
-        return max(0.0, 1 / self.loader - 1 / self.loader_warm)
+    def in_line(self) -> bool:
+        """Whether the loader works on one image after the other."""
+        return self.workers == 1
 
     @property
-    def sequential(self) -> bool:
-        """Whether the loader is no faster than its parts one after the other on one core."""
-        seconds = sum(_sequential_seconds(self).values())
-        return bool(seconds) and self.loader <= _SEQUENTIAL / seconds
+    def cores_used(self) -> int:
+        """Number of cores that the loader's workers can use."""
+        return min(self.workers or self.cores, self.cores)
 
     @property
     def remainder(self) -> Cause:
         """The cause that stands for the time that no part explains."""
-        measured = (self.decode, self.transform, self.assemble)
-        return "unexplained" if measured == (None, None, None) else "Python"
-
-    @property
-    def overlap(self) -> float:
-        """End-to-end rate divided by the slower of loader and consumer; 1: no interference."""
-        return min(1.0, self.end_to_end / min(self.loader, self.consumer))
+        return "Python" if self.locked is not None and self.locked >= _LOCKED else "unexplained"
 
     @property
     def stall(self) -> float:
         """Share of the consumer's time that is lost end to end, at least 0."""
         return max(0.0, 1 - self.end_to_end / self.consumer)
 
+    def on_workers(self, serial: float, parallel: float | None) -> float:
+        """Return the rate of a part on the cores that the workers use.
+
+        Args:
+            serial: its rate on one core.
+            parallel: its rate on all cores; None if it was not measured.
+        """
+        if parallel is None or self.cores == 1:
+            return serial * self.cores_used
+        return serial + (parallel - serial) * (self.cores_used - 1) / (self.cores - 1)
+
 
 def rates_of(record: DiagnosisRecord) -> Rates | None:
     """Return the median rates; None if a part that should have been measured has no block."""
-    needed = _needed_parts(record)
-    parts = {name: part for name, part in needed.items() if part is not None}
-    measured_names = {part.name for part in record.parts}
-    absent = {name for name in needed if name.removesuffix("_serial") in _STAGES - measured_names}
-    if len(parts) + len(absent) < len(needed):
+    stall, loader = stall_of(record), find_part(record, "loader", record.cache_state)
+    consumer = find_part(record, "consumer")
+    measured = {part.name for part in record.parts if part.name in _STAGES}
+    missing = [name for name in measured if find_part(record, name) is None]
+    if stall is None or loader is None or consumer is None or missing:
         return None
-    transfer = find_part(record, "transfer")
-    return Rates(
-        **{name: median_rate(part) for name, part in parts.items()},
-        **dict.fromkeys(absent),
-        loader_cores=cores_used(with_proven_blocks(parts["loader"]).blocks),
-        transfer=None if transfer is None else median_rate(transfer),
+    warm = find_part(record, "loader", "warm") or loader
+    rates = Rates(
+        consumer=median_rate(consumer),
+        loader=median_rate(loader),
+        loader_warm=median_rate(warm),
+        end_to_end=median_rate(consumer) * (1 - stall.value),
+        loader_cores=cores_used(with_proven_blocks(loader).blocks),
+        cores=record.cores,
+        workers=record.workers,
+        copies_apart=record.copies_apart,
+        locked=record.locked,
+        transfer=_rate(find_part(record, "transfer")),
+        **_compute_rates(record),
+        **_storage_rates(record),
     )
+    return rates if record.workers else rates.model_copy(update=_inferred(rates))
 
 
-def _needed_parts(record: DiagnosisRecord) -> dict[str, Part | None]:
-    """Return the part behind each field of `Rates`; None where it has no counted block."""
-    state = record.cache_state
-    loader = find_part(record, "loader", state)
+def _compute_rates(record: DiagnosisRecord) -> dict[str, float | None]:
+    cores = record.cores
     return {
-        "consumer": find_part(record, "consumer"),
-        "loader": loader,
-        "loader_warm": find_part(record, "loader", "warm") or loader,
-        "end_to_end": find_part(record, "end to end"),
-        "storage_serial": find_part(record, "storage", state, 1),
-        "storage": find_part(record, "storage", state),
-        "decode_serial": find_part(record, "decode", parallel=1),
-        "decode": find_part(record, "decode", parallel=record.cores),
-        "transform_serial": find_part(record, "transform", parallel=1),
-        "transform": find_part(record, "transform", parallel=record.cores),
-        "assemble_serial": find_part(record, "assemble", parallel=1),
-        "assemble": find_part(record, "assemble"),
+        "decode_serial": _rate(find_part(record, "decoding", parallel=1)),
+        "decode": _rate(find_part(record, "decoding", parallel=cores)),
+        "transform_serial": _rate(find_part(record, "transform", parallel=1)),
+        "transform": _rate(find_part(record, "transform", parallel=cores)),
+        "copy_serial": _rate(find_part(record, "batch copy", parallel=1)),
+        "copy_all": _rate(find_part(record, "batch copy", parallel=cores)),
     }
 
 
-def image_seconds(rates: Rates) -> dict[Cause, float]:
-    """Return the loader's seconds per image by cause; they add up to its time per image.
-
-    A loader that is no faster than its parts one after the other runs them one after the other.
-    Any other is limited by the slower of storage and CPU. The time that neither explains is
-    attributed to Python: locks, calls, handing batches over. Stages that the loader does not have
-    are not among the causes.
-    """
-    if rates.sequential:
-        seconds = _sequential_seconds(rates)
-        limit = sum(seconds.values())
-    else:
-        seconds = _parallel_seconds(rates)
-        storage = seconds.get("storage", 0.0)
-        cpu = sum(seconds.values()) - storage
-        limit = max(storage, cpu)
-        if storage and storage < cpu:
-            seconds["storage"] = rates.cold_s
-    seconds[rates.remainder] = max(0.0, 1 / rates.loader - limit)
-    return seconds
-
-
-def _sequential_seconds(rates: Rates) -> dict[Cause, float]:
-    """Seconds per image of each part on one core, with one read at a time."""
-    seconds = _seconds_by_cause(
-        rates.storage_serial, rates.decode_serial, rates.transform_serial, rates.assemble_serial
-    )
-    if "storage" in seconds:
-        seconds["storage"] = max(seconds["storage"], rates.cold_s)
-    return seconds
-
-
-def _parallel_seconds(rates: Rates) -> dict[Cause, float]:
-    """Seconds per image of each part on all cores, with concurrent reads."""
-    return _seconds_by_cause(rates.storage, rates.decode, rates.transform, rates.assemble)
-
-
-def _seconds_by_cause(
-    storage: float | None, decode: float | None, transform: float | None, assemble: float | None
-) -> dict[Cause, float]:
-    rates: dict[Cause, float | None] = {
-        "storage": storage,
-        "decoding": decode,
-        "transformation": transform,
-        "batch copy": assemble,
+def _storage_rates(record: DiagnosisRecord) -> dict[str, float | None]:
+    state = record.cache_state
+    if (best := find_part(record, "storage", state)) is None:
+        return {}
+    single = find_part(record, "storage", state, 1) or best
+    warm = find_part(record, "storage", "warm", 1) or single
+    return {
+        "storage": median_rate(best),
+        "storage_warm": median_rate(find_part(record, "storage", "warm") or best),
+        "read_wait_s": _wait_s(single),
+        "warm_wait_s": _wait_s(warm),
+        "read_cpu_s": _cpu_s(warm),
     }
-    return {cause: 1 / rate for cause, rate in rates.items() if rate is not None}
+
+
+def _cpu_s(single: Part) -> float:
+    """Return the CPU seconds of one read, at most the time that it takes."""
+    rate = median_rate(single)
+    return min(1.0, cores_used(with_proven_blocks(single).blocks)) / rate
+
+
+def _wait_s(single: Part) -> float:
+    return 1 / median_rate(single) - _cpu_s(single)
+
+
+def _rate(part: Part | None) -> float | None:
+    return None if part is None else median_rate(part)
+
+
+def _inferred(rates: Rates) -> dict[str, int]:
+    """Return how a loader works that does not say: as its rate suggests."""
+    parts = (rates.decode_serial, rates.transform_serial, rates.copy_serial)
+    work_s = sum(1 / rate for rate in parts if rate is not None)
+    serial_s = max(work_s + rates.read_wait_s + rates.read_cpu_s, 1 / inf)
+    in_line = work_s > 0 and rates.loader <= _IN_LINE / serial_s
+    return {"workers": 1} if in_line else {}

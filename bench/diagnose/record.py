@@ -6,32 +6,36 @@
 # 2  Blocks as in a trial of schema 4. Added later without a new number: `settings` of a part,
 #    `faster_storage`, `other_image_size`, the parts `fixed` and `transfer`.
 # 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
+# 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
+#    `copies_apart`, `locked` and `sampled`.
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.files import read_model
 from feedbench.bench.record import Block, CacheState, Conditions, ConsumerName, Record
+from feedbench.loaders.stages import Kind
 
-SCHEMA_NUMBER = 3
+SCHEMA_NUMBER = 4
 RECORD = "diagnosis-record.json"
 
 PartName = Literal[
     "storage",
-    "decode",
+    "decoding",
     "transform",
-    "assemble",
+    "batch copy",
     "loader",
     "fixed",
     "transfer",
     "consumer",
     "end to end",
 ]
+_FORMER_NAMES = {"decode": "decoding", "assemble": "batch copy"}
 FASTER_STORAGE = 4.0  # default of the prediction: storage this many times as fast
 
 
@@ -40,9 +44,7 @@ class Part(Record):
 
     name: PartName
     cache_state: CacheState | None = Field(None, description="of the files that the part reads")
-    parallel: int | None = Field(
-        None, description="number of cores that decode or transform, or of concurrent reads"
-    )
+    parallel: int | None = Field(None, description="number of cores, or of concurrent reads")
     settings: dict[str, Any] | None = Field(
         None, description="of the loader, if they differ from the settings that are diagnosed"
     )
@@ -50,6 +52,11 @@ class Part(Record):
     start_s: float | None = Field(None, description="from the start of its process until ready")
     blocks: list[Block] = Field(default_factory=list)
     error: str | None = None
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _present_name(cls, name: Any) -> Any:
+        return _FORMER_NAMES.get(name, name) if isinstance(name, str) else name
 
     @property
     def rates(self) -> dict[int, float]:
@@ -70,11 +77,26 @@ class DiagnosisRecord(Conditions):
     cache_state: CacheState = Field(description="of the files, for loader and end to end")
     not_cold: str | None = Field(None, description="why nothing could be measured cold")
     images: int
+    sampled: int | None = Field(
+        None, description="number of images drawn for the measurements; None: all of them"
+    )
     encoded_bytes: int = Field(description="total size of the files")
     decoded_bytes: int = Field(description="total size of the images in a batch's size as uint8")
     cores: int
     available_memory_bytes: int = Field(description="within the limit of the control group")
     on_gpu: bool = Field(description="whether the trainer has a GPU")
+    kind: Kind | None = Field(None, description="how the loader runs its parts, if it says so")
+    workers: int | None = Field(
+        None, description="threads or processes of the loader that read and prepare images"
+    )
+    copies_apart: bool = Field(
+        False, description="the loader copies batches on one thread beside its workers"
+    )
+    locked: float | None = Field(
+        None,
+        description="share of the time for which threads of the loader held Python's lock; none "
+        "without such threads",
+    )
     apart: bool = Field(False, description="the consumer was measured before all other parts")
     faster_storage: float = Field(
         FASTER_STORAGE, description="storage to predict: this many times as fast"

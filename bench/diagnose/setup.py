@@ -9,17 +9,19 @@ from typing import Any
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
+from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
-from feedbench.bench.trials.storage import DEPTHS
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
 from feedbench.loaders.stages import Stages
 from feedbench.trainer import Recipe
 
 _STAGE_WARM_UP_S = 0.1
+_DEPTHS = (1, 4, 16, 64)  # concurrent reads
+_DEPTH_PER_CORE = 4
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class DiagnosisPlan:
 
     Attributes:
         cache_state: of the files; None: warm if they fit into memory, else cold.
+        images: largest number of images to measure; of more, a random sample is drawn.
         faster_storage: predict the rate with storage this many times as fast.
         other_image_size: predict the rate at this image size, in pixels; None: half of it.
     """
@@ -59,6 +62,7 @@ class DiagnosisPlan:
     consumer: str
     accelerator: Accelerator | None
     cache_state: CacheState | None = None
+    images: int = IMAGES
     faster_storage: float = FASTER_STORAGE
     other_image_size: int | None = None
 
@@ -149,7 +153,6 @@ class Setup:
             cache_state=self.record.cache_state,
             warm_up_s=self.timing.warm_up_s,
             min_warm_up_steps=1,
-            others_evict=True,
         )
 
     @property
@@ -182,13 +185,13 @@ class Setup:
         return [
             self._stage_measurement("storage", depth, file_bytes, state)
             for state in self._cache_states()
-            for depth in DEPTHS
+            for depth in sorted({*_DEPTHS, _DEPTH_PER_CORE * self.record.cores})
         ]
 
     def _compute_measurements(self) -> list[Measurement]:
         return [
             self._stage_measurement(
-                name, cores, self._batch_bytes_per_image if name == "assemble" else None
+                name, cores, self._batch_bytes_per_image if name == "batch copy" else None
             )
             for name, _ in compute_stages(self.stages)
             for cores in core_counts(self.stages, name, self.record.cores)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.cache_state import Files, check_cold
 from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
 from feedbench.loaders.stages import Stage, Stages, whole_files
 
-StageName = Literal["decode", "transform", "assemble"]
+StageName = Literal["decoding", "transform", "batch copy"]
 
 
 def stages_of(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings) -> Stages:
@@ -28,16 +26,16 @@ def stages_of(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Set
 def compute_stages(stages: Stages) -> list[tuple[StageName, Stage]]:
     """Return the stages that the loader has after reading, in the order an image passes them."""
     named: list[tuple[StageName, Stage | None]] = [
-        ("decode", stages.decode),
+        ("decoding", stages.decode),
         ("transform", stages.transform),
-        ("assemble", stages.assemble),
+        ("batch copy", stages.batch_copy),
     ]
     return [(name, stage) for name, stage in named if stage is not None]
 
 
 def core_counts(stages: Stages, name: StageName, cores: int) -> list[int]:
     """Return the numbers of cores to measure a stage on: one, and all if the loader uses them."""
-    if name == "assemble" and not stages.assembles_in_parallel:
+    if name == "batch copy" and not stages.copies_in_parallel:
         return [1]
     return sorted({1, cores})
 
@@ -46,7 +44,7 @@ def encoded_bytes(stages: Stages, manifest: Manifest) -> int:
     """Return the total size of the manifest's files, or of its rows in the pack that is read."""
     if stages.reading is not None and stages.reading.pack_bytes is not None:
         return stages.reading.pack_bytes
-    return Files(manifest).size(np.arange(len(manifest)))
+    return Files(manifest).size(range(len(manifest)))
 
 
 def why_not_cold(stages: Stages, manifest: Manifest) -> str | None:

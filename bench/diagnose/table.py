@@ -56,7 +56,7 @@ def predictions_table(diagnosis: Diagnosis) -> Table:
             f"{prediction.change}: {prediction.how}{_memory_text(prediction)}",
             _rate_text(prediction),
             f"{prediction.accelerator_utilization:.0%}",
-            f"{prediction.gain:+.0%}",
+            f"{round(prediction.gain, 2) + 0.0:+.0%}",
             prediction.assumes,
         )
     return table
@@ -67,15 +67,15 @@ def nodes_table(nodes: list[Node]) -> Table:
     table = Table(title="Where tf.data spends its time", title_justify="left")
     table.add_column("node")
     table.add_column("parameters", overflow="fold")
-    for heading in ("CPU ms per image", "MB buffered"):
+    for heading in ("busy or blocked, ms per image", "MB buffered"):
         table.add_column(heading, justify="right")
     for node in nodes:
         marks = dict.fromkeys(node.autotuned, " (AUTOTUNE)")
         parameters = (
             f"{name} {value:g}{marks.get(name, '')}" for name, value in node.parameters.items()
         )
-        cpu_ms, buffered_mb = node.processing_s * 1e3, node.buffered_bytes / 1e6
-        table.add_row(node.name, ", ".join(parameters), f"{cpu_ms:.3f}", f"{buffered_mb:.1f}")
+        spent_ms, buffered_mb = node.processing_s * 1e3, node.buffered_bytes / 1e6
+        table.add_row(node.name, ", ".join(parameters), f"{spent_ms:.3f}", f"{buffered_mb:.1f}")
     return table
 
 

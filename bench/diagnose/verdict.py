@@ -5,14 +5,16 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.diagnose.causes import StallPart, bottleneck, stall_parts
 from feedbench.bench.diagnose.ceilings import Ceiling, ceilings
+from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import FixedSettings, best_fixed
 from feedbench.bench.diagnose.predict import LEAST_GAIN, predictions, remedies
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, cores_needed
 from feedbench.bench.diagnose.prediction import Prediction
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import DiagnosisRecord
-from feedbench.bench.diagnose.stall import StallPart, bottleneck, stall_of, stall_parts
+from feedbench.bench.diagnose.stall import stall_of
 from feedbench.bench.plan.plan import Choice
 
 
@@ -21,9 +23,11 @@ class Diagnosis(BaseModel):
 
     Attributes:
         bottleneck: the cause that accounts for most of the stall.
+        end_to_end: images per second; None without a verdict.
         stall: share of the accelerator's time that is lost.
         shares: the stall divided among its causes.
-        overlap: end-to-end rate divided by the slower of loader and consumer, at most 1.
+        kappa: how far loader and consumer overlap: 0 entirely, 1 not at all, more if each slows
+            the other.
         fixed: the best fixed settings of tf.data; None if AUTOTUNE has nothing to set.
         cores_needed: to keep accelerators busy; None if the consumer is not one.
     """
@@ -32,11 +36,12 @@ class Diagnosis(BaseModel):
 
     verdict: str
     bottleneck: StallPart | None = None
+    end_to_end: float | None = None
     stall: Estimate | None = None
     shares: list[StallPart] = []
     ceilings: list[Ceiling]
     predictions: list[Prediction] = []
-    overlap: float | None = None
+    kappa: float | None = None
     fixed: FixedSettings | None = None
     cores_needed: list[CoresNeeded] | None = None
 
@@ -55,11 +60,12 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
     return Diagnosis(
         verdict=" ".join(sentences),
         bottleneck=main_cause,
+        end_to_end=rates.end_to_end,
         stall=stall,
         shares=stall_parts(rates),
         ceilings=parts,
         predictions=predicted,
-        overlap=rates.overlap,
+        kappa=fitted(rates).kappa,
         fixed=best_fixed(record),
         cores_needed=cores_needed(record, rates),
     )
@@ -77,7 +83,7 @@ def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estima
     device = consumer_name(record)
     loader = str(Choice(loader=record.loader, settings=record.settings))
     idle = f"{_at_least_zero(stall):.0%} of the time"
-    share = f"{max(0.0, main.stall):.0%} of the time"
+    share = f"{main.stall:.0%} of the time{_without(main)}"
     match main.cause:
         case "accelerator":
             return (
@@ -99,14 +105,20 @@ def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estima
                 f"The bottleneck is interference: with {loader}, {device} loses {idle}; contention "
                 f"between loader and consumer accounts for {share}."
             )
-        case "batch copy":
-            cause = "the batch copy"
+        case "transform" | "batch copy":
+            cause = f"the {main.cause}"
         case _:
             cause = main.cause
     return (
         f"The bottleneck is {cause}: with {loader}, {device} idles {idle}; {cause} accounts for "
         f"{share}."
     )
+
+
+def _without(main: StallPart) -> str:
+    if main.rate_without is None:
+        return ""
+    return f" (without it alone: {main.rate_without:,.0f} images/s)"
 
 
 def _remedies_sentence(best: list[Prediction]) -> str:
@@ -127,5 +139,6 @@ def consumer_name(record: DiagnosisRecord) -> str:
 
 def _at_least_zero(stall: Estimate) -> Estimate:
     """Replace negative values by 0: noise, by which end to end is faster than the consumer."""
-    value, low, high = (max(0.0, share) for share in (stall.value, stall.low, stall.high))
-    return Estimate(value=value, low=low, high=high)
+    return Estimate.model_validate(
+        {name: None if share is None else max(0.0, share) for name, share in dict(stall).items()}
+    )

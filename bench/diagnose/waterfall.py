@@ -10,9 +10,9 @@ from feedbench.bench.report.figures import saved_figure
 
 _COLORS = {
     "storage": "#4c78a8",
-    "decode": "#f58518",
+    "decoding": "#f58518",
     "transform": "#eeca3b",
-    "assemble": "#b279a2",
+    "batch copy": "#b279a2",
     "loader": "#54a24b",
     "fixed": "#88d27a",
     "transfer": "#9d755d",
@@ -39,9 +39,10 @@ def draw_waterfall(diagnosis: Diagnosis, path: Path, title: str) -> None:
         axes = figure.add_subplot()
         for y, (ceiling, rate) in enumerate(bars):
             color = _COLORS[ceiling.name]
-            error = [[rate.value - rate.low], [rate.high - rate.value]]
+            low, high = rate.interval or (rate.value, rate.value)
+            error = [[rate.value - low], [high - rate.value]]
             axes.barh(y, rate.value, xerr=error, color=color, ecolor="#555555")
-            axes.text(rate.high * 1.06, y, f"{rate.value:,.0f}", va="center", fontsize=8)
+            axes.text(high * 1.06, y, f"{rate.value:,.0f}", va="center", fontsize=8)
             if ceiling.name == "end to end":
                 axes.axvline(rate.value, color=color, linewidth=1, linestyle=":")
         axes.set_yticks(range(len(bars)), [label(ceiling) for ceiling, _ in bars], fontsize=8)

@@ -6,8 +6,9 @@ from time import time
 
 from feedbench.bench.diagnose.autotune import autotune_nodes
 from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
+from feedbench.bench.diagnose.python_lock import lock_share
 from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of
-from feedbench.bench.meters.process import tree_peak_memory, tree_usage
+from feedbench.bench.meters.process import tree_usage
 from feedbench.bench.record import TimedBlock
 from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.protocol import BlockDone
@@ -16,6 +17,7 @@ from feedbench.bench.trials.storage import ReadResult, Storage
 from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages import Run, Stages, Timed
 
+_LOCK_S = 0.5
 _AUTOTUNE_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: about eight times
 StageKey = tuple[str, int]  # a stage's name, and the number of cores it is prepared for
 
@@ -27,15 +29,19 @@ def run_stages(job: StageJob, channel: Channel) -> None:
     manifest = Manifest.read(job.manifest)
     settings = parse_settings(loader, job.settings)
     stages = stages_of(loader, manifest, job.spec, settings)
-    storage = Storage(manifest, stages.reading) if stages.reading else None
+    # Before anything starts threads: it forks.
+    storage = Storage(manifest, stages.reading, processes=job.cores) if stages.reading else None
     runs = _prepare(stages, job.cores)
     for run in runs.values():
         run(job.warm_up_s)
     nodes = autotune_nodes(loader, manifest, job.spec, settings, _AUTOTUNE_S)
-    channel.answer(StagesReady(start_s=time() - channel.started, autotuned=nodes))
+    locked = None
+    if stages.concurrency and stages.concurrency.kind == "threads" and not settings.fills_cache:
+        locked = lock_share(loader, manifest, job.spec, settings, _LOCK_S)
+    ready = StagesReady(start_s=time() - channel.started, autotuned=nodes, locked=locked)
+    channel.answer(ready)
     for request in channel.requests(StageRequest):
-        block = _block(request, storage, runs)
-        channel.answer(BlockDone(block=block, peak_memory_bytes=tree_peak_memory()))
+        channel.answer(BlockDone(block=_block(request, storage, runs)))
 
 
 def _prepare(stages: Stages, cores: int) -> dict[StageKey, Run]:
@@ -63,7 +69,8 @@ def _block(request: StageRequest, storage: Storage | None, runs: dict[StageKey, 
         images=result.images,
         wait_s=[],
         step_s=[],
-        cpu_s=round(used.cpu_s, 4),
+        # Of reads without their preparation: evicting files takes longer than reading some.
+        cpu_s=round(result.cpu_s if isinstance(result, ReadResult) else used.cpu_s, 4),
         disk_read_bytes=used.read_bytes if used.disk_known else None,
         consumed_bytes=result.bytes if isinstance(result, ReadResult) else None,
     )

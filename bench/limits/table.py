@@ -5,10 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.report.layout import EMPTY, Column, build_table, choose_layout
-from feedbench.bench.report.table import bytes_text, estimate_text
+from feedbench.bench.report.table import bytes_text, or_dash
 
 SHARES_NOTE = (
     "Limits: decoding JPEGs from memory on all cores, copying images from memory into batches on "
@@ -21,17 +20,13 @@ def _bytes_per_second(limit: Limit) -> str:
     return f"{limit.bytes_per_second / 1e9:.2f} GB" if limit.bytes_per_second else EMPTY
 
 
-def _estimate(value: Estimate | None, spec: str) -> str:
-    return estimate_text(value, spec, has_interval=value is not None and value.low < value.high)
-
-
 _LIMIT_COLUMNS: tuple[Column[Limit], ...] = (
-    Column("images/s\n[95 %]", lambda row: _estimate(row.images_per_second, ",.0f"), in_short=True),
+    Column("images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), in_short=True),
     Column("bytes/s", _bytes_per_second, in_short=True),
 )
 _SHARE_COLUMNS: tuple[Column[LoaderShare], ...] = (
-    Column("images/s\n[95 %]", lambda row: _estimate(row.images_per_second, ",.0f"), in_short=True),
-    Column("share\n[95 %]", lambda row: _estimate(row.share, ".2f"), in_short=True),
+    Column("images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), in_short=True),
+    Column("share\n[95 %]", lambda row: or_dash(row.share, ".2f"), in_short=True),
     Column("memory", lambda row: bytes_text(row.peak_memory_bytes or None), in_short=True),
 )
 

@@ -1,4 +1,4 @@
-"""CPU time, memory and disk reads of this process and its children, from /proc and psutil."""
+"""CPU time, memory and disk reads of a process and its children, from /proc and psutil."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Usage:
         )
 
 
-def tree_usage() -> Usage:
-    """Return the usage of this process and its running children."""
+def tree_usage(pid: int | None = None) -> Usage:
+    """Return the usage of a process and its running children; by default of this process."""
     cpu_s, read_bytes, disk_known = 0.0, 0, True
-    for process in _tree():
+    for process in _tree(pid):
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             cpu_s += times.user + times.system
@@ -44,14 +44,15 @@ def tree_usage() -> Usage:
     return Usage(cpu_s, read_bytes, disk_known)
 
 
-def tree_peak_memory() -> int:
-    """Return this process's peak resident bytes plus the bytes unique to each child now.
+def tree_peak_memory(pid: int | None = None) -> int:
+    """Return a process's peak resident bytes plus the bytes unique to each child now.
 
-    Pages that children share with their parent since the fork are counted once.
+    By default of this process; 0 if it has ended. Pages that children share with their parent
+    since the fork are counted once.
     """
-    this, *children = _tree()
-    total = _peak_resident(this)
-    for child in children:
+    processes = _tree(pid)
+    total = sum(_peak_resident(process) for process in processes[:1])
+    for child in processes[1:]:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             total += child.memory_full_info().uss
     return total
@@ -68,9 +69,11 @@ def tree_memory(pid: int) -> int:
     return total
 
 
-def _tree() -> list[psutil.Process]:
-    this = psutil.Process()
-    return [this, *this.children(recursive=True)]
+def _tree(pid: int | None) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    return []
 
 
 def _peak_resident(process: psutil.Process) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -74,11 +75,20 @@ class PixelComparison(_Result):
     loaders: list[LoaderPixels]
 
 
+def not_compared(choices: Iterable[Choice], tolerance: float, error: str) -> PixelComparison:
+    """Return the result of a check that failed as a whole."""
+    loaders = [
+        LoaderPixels(loader=choice.loader, settings=choice.settings, error=error)
+        for choice in choices
+    ]
+    return PixelComparison(reference="", tolerance=tolerance, images=0, loaders=loaders)
+
+
 def by_choice(comparison: PixelComparison | None, *, allowed: bool) -> dict[str, SamePixels]:
-    """Return the result of each loader that did not fail, by `str(choice)`.
+    """Return the result of each loader, by `str(choice)`.
 
     Args:
-        comparison: None if pixels were not compared.
+        comparison: None if there was nothing to compare.
         allowed: whether loaders beyond the tolerance are ranked too.
     """
     if comparison is None:
@@ -92,5 +102,4 @@ def by_choice(comparison: PixelComparison | None, *, allowed: bool) -> dict[str,
             allowed=allowed,
         )
         for result in comparison.loaders
-        if result.within is not None
     }

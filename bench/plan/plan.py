@@ -19,10 +19,19 @@ from pydantic import (
     PositiveInt,
 )
 
+from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import CacheState, ConsumerName
-from feedbench.loaders import BASELINE, BUDGET, BatchSpec, find_loader, parse_settings, parse_spec
+from feedbench.loaders import (
+    BASELINE,
+    BUDGET,
+    BatchSpec,
+    LoaderError,
+    find_loader,
+    parse_settings,
+    parse_spec,
+)
 from feedbench.trainer import Recipe
 
 # In levels of 0 to 255. Measured on 200 photos of clothing at 224 and 96 px, worst image: the fast
@@ -59,12 +68,21 @@ class Choice(_Model):
 class Timing(_Model):
     """Number and duration of blocks, and the order and cache state in which they run."""
 
-    blocks: PositiveInt = Field(5, description="Timed blocks per trial.")
+    blocks: PositiveInt = Field(
+        7,
+        description="Timed blocks per loader and setting. Fewer than 3 give no intervals and no "
+        "comparison.",
+    )
     block_seconds: PositiveFloat = Field(4.0, description="Minimum block duration in seconds.")
-    warm_up_seconds: PositiveFloat = Field(
+    block_steps: PositiveInt = Field(
+        3, description="Minimum number of steps per block, unless they take longer than 8 s."
+    )
+    warm_up_seconds: NonNegativeFloat = Field(
         5.0, description="Minimum warm-up in seconds; filling a cache may take longer."
     )
-    time_limit: PositiveFloat = Field(900.0, description="Time limit per trial in seconds.")
+    time_limit: PositiveFloat = Field(
+        900.0, description="Time limit of a warm-up and of each block in seconds."
+    )
     seed: int = Field(0, ge=0, description="Seed of the order in which blocks are interleaved.")
     cache_state: CacheState | None = Field(
         None,
@@ -140,7 +158,14 @@ def read_suite(path: Path) -> Suite:
     Raises:
         PlanError: the file does not exist, is not TOML, or a field is not valid; the text names it.
     """
-    return parse_model(Suite, read_toml(path), str(path))
+    suite = parse_model(Suite, read_toml(path), str(path))
+    parse_model(Recipe, suite.recipe, f"{path}: recipe")
+    parse_model(BatchSpec, suite.spec, f"{path}: spec")
+    try:
+        expand(suite.trial)
+    except LoaderError as error:
+        raise PlanError(f"{path}: {error}") from error
+    return suite
 
 
 def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:

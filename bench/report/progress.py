@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from feedbench.bench.plan.plan import Timing
 from feedbench.bench.trials.run import OnEvent, TrialEvent
 
 _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
@@ -24,7 +25,7 @@ _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
 def progress_bar(console: Console, *columns: TextColumn) -> Progress:
     """Return a progress bar with counts, elapsed time and remaining time."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         *columns,
@@ -36,13 +37,23 @@ def progress_bar(console: Console, *columns: TextColumn) -> Progress:
     )
 
 
+def duration_text(trials: int, timing: Timing) -> str:
+    """Return how long a bench takes at least, and what of."""
+    seconds = trials * (timing.warm_up_seconds + timing.blocks * timing.block_seconds)
+    duration = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return (
+        f"At least {duration}: {trials} trials × ({timing.warm_up_seconds:g} s of warm-up + "
+        f"{timing.blocks} blocks of {timing.block_seconds:g} s); each also takes seconds to start."
+    )
+
+
 @contextmanager
 def bench_progress(console: Console) -> Iterator[OnEvent]:
     """Yield the callback that shows the events of a bench."""
     if not console.is_terminal:
         yield lambda event: _print_event(console, event)
         return
-    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}", markup=False)) as progress:
         task = progress.add_task("starting", total=None, rate="")
         yield lambda event: _update_bar(progress, task, event)
 
@@ -70,7 +81,7 @@ def _print_tenths(console: Console, description: str, total: int) -> Callable[[i
         nonlocal done
         previous, done = done, done + count
         if previous * 10 // total != done * 10 // total:
-            console.print(f"{description}: {done} of {total}", highlight=False)
+            console.print(f"{description}: {done} of {total}")
 
     return advance
 
@@ -84,7 +95,7 @@ def scan_progress(console: Console) -> Iterator[Callable[[int], Callable[[int], 
     if not console.is_terminal:
         yield lambda total: _print_tenths(console, "files read", total)
         return
-    with progress_bar(console, TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(console, TextColumn("{task.fields[rate]}", markup=False)) as progress:
 
         def start(total: int) -> Callable[[int], None]:
             task = progress.add_task("reading files", total=total, rate="")
@@ -106,7 +117,7 @@ def _update_bar(progress: Progress, task: TaskID, event: TrialEvent) -> None:
         task, description=_activity(event), completed=event.done, total=event.blocks, rate=rate
     )
     if event.kind == "failed":
-        progress.console.print(f"{event.choice}: {event.reason}", style="red", highlight=False)
+        progress.console.print(f"{event.choice}: {event.reason}", style="red")
 
 
 def _print_event(console: Console, event: TrialEvent) -> None:
@@ -117,7 +128,8 @@ def _print_event(console: Console, event: TrialEvent) -> None:
         text = f"{event.choice}: {event.rate:,.0f} images/s"
     elif event.reason:
         text += f": {event.reason}"
-    console.print(f"[{event.done}/{event.blocks}] {text}", highlight=False, markup=False)
+    count = str(event.done) if event.blocks is None else f"{event.done}/{event.blocks}"
+    console.print(f"[{count}] {text}")
 
 
 _ACTIVITIES = {

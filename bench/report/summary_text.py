@@ -48,14 +48,17 @@ def _emulated(accelerator: Accelerator) -> str:
 def verdict(summary: Summary) -> str:
     """Return the winner with its rate, its ties and the utilization, in one sentence."""
     if summary.winner is None:
-        return f"No loader could be measured: {_why_no_winner(summary)}."
+        return f"No loader can be recommended: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]
-    assert best.images_per_second is not None
+    rate = summary.predicted or best.images_per_second
+    assert rate is not None
     utilization = ""
     if best.accelerator_utilization is not None:
-        utilization = f"; accelerator utilization {min(1.0, best.accelerator_utilization):.0%}"
+        utilization = (
+            f"; accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
+        )
     return (
-        f"Take {trial_name(best)}: {best.images_per_second.value:,.0f} images/s, "
+        f"Take {trial_name(best)}: {rate.value:,.0f} images/s, "
         f"{_compared(summary, best)}{utilization}."
     )
 
@@ -63,6 +66,8 @@ def verdict(summary: Summary) -> str:
 def _why_no_winner(summary: Summary) -> str:
     if any(trial.error or trial.unproven for trial in summary.trials):
         return "the reasons are above"
+    if any(trial.pixels_unknown for trial in summary.trials):
+        return "the pixels could not be compared; --allow-different-pixels ranks without that"
     if any(trial.blocks for trial in summary.trials):
         return "only loaders that are never ranked were timed"
     return "no block was timed"
@@ -72,9 +77,15 @@ def _compared(summary: Summary, best: TrialSummary) -> str:
     ties = [
         trial_name(trial) for trial in summary.trials if trial.tied_with_best and trial is not best
     ]
+    undecided = [trial_name(trial) for trial in summary.trials if trial.undecided]
+    doubt = (
+        f"; cannot tell whether it is faster than {', '.join(undecided)}: that takes more --blocks"
+    )
+    if sum(trial.ranked and trial.blocks > 0 and not trial.error for trial in summary.trials) == 1:
+        return "the only one that is ranked"
     if not ties:
-        return "the fastest"
+        return "the fastest in these blocks" + doubt if undecided else "the fastest"
     return (
         f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it is "
-        "the cheapest in memory and CPU time combined"
+        f"the cheapest in memory and CPU time combined{doubt if undecided else ''}"
     )

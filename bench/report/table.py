@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
 from feedbench.bench.plan.plan import Choice
@@ -28,27 +29,32 @@ def bytes_text(value: int | None) -> str:
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
 
 
-def estimate_text(value: Estimate | None, spec: str, *, has_interval: bool) -> str:
-    """Return a figure with its interval, which is `[–]` if a single block gives none."""
-    return or_dash(value, spec) + ("" if value is None or has_interval else f" [{EMPTY}]")
-
-
 def _rate(trial: TrialSummary) -> str:
     mark = "~" if (trial.spread or 0) > NOISY else ""
-    return mark + estimate_text(trial.images_per_second, ",.0f", has_interval=trial.blocks > 1)
+    return mark + or_dash(trial.images_per_second, ",.0f")
 
 
 def _utilization(trial: TrialSummary) -> str:
-    """Above 1 it is noise: no loader is faster than synthetic batches."""
-    value = trial.accelerator_utilization
-    return "≥ 100 %" if value is not None and value > 1 else or_dash(value, ".0%")
+    """Return the utilization; above 100 % noise may explain it, or synthetic batches cost more."""
+    utilization = trial.accelerator_utilization
+    if utilization is None:
+        return EMPTY
+    if _exceeds_synthetic(trial):
+        return f"{utilization.value:.0%}!"
+    return "≥ 100 %" if utilization.value > 1 else f"{utilization.value:.0%}"
+
+
+def _exceeds_synthetic(trial: TrialSummary) -> bool:
+    """Whether the trial is ranked and surely faster than synthetic batches."""
+    utilization = trial.accelerator_utilization
+    return trial.ranked and utilization is not None and utilization.lies_above(1)
 
 
 _COLUMNS: tuple[Column[TrialSummary], ...] = (
     Column("images/s\n[95 %]", _rate, in_short=True),
     Column(
         "ratio to best\n[95 %]",
-        lambda trial: estimate_text(trial.ratio_to_best, ".2f", has_interval=trial.blocks > 1),
+        lambda trial: or_dash(trial.ratio_to_best, ".2f"),
         in_short=True,
     ),
     Column("AU", _utilization),
@@ -107,9 +113,14 @@ def _name_cell(trial: TrialSummary, winner: bool) -> Text:
         name.append("  ← winner")
     elif trial.tied_with_best:
         name.append("  (tie)")
+    elif trial.undecided:
+        name.append("  (cannot tell)")
     if trial.other_pixels is not None:
         rank = "" if trial.ranked else ", not ranked"
         name.append(f"  (other pixels: {trial.other_pixels:.1f} levels{rank})", style="yellow")
+    if trial.pixels_unknown:
+        rank = "" if trial.ranked else ", not ranked"
+        name.append(f"  (pixels not compared{rank})", style="yellow")
     if trial.dropped:
         name.append(f"  ({trial.dropped} images failed and were dropped)", style="red")
     if trial.unproven:
@@ -138,7 +149,12 @@ def _legend(trials: Sequence[TrialSummary], titles: Sequence[str]) -> str:
         "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
         "wait: fraction of the time without a batch.": "wait" in titles,
         "tie: the interval of the ratio contains 1.": True,
-        "[–]: a single block has no interval.": any(trial.blocks == 1 for trial in trials),
+        "cannot tell: too few blocks for so many comparisons.": any(t.undecided for t in trials),
+        f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(
+            0 < trial.blocks < MIN_BLOCKS for trial in trials
+        ),
+        "AU marked !: faster than synthetic batches by more than noise, so these are not its upper "
+        "bound.": any(_exceeds_synthetic(trial) for trial in trials),
         "GPU: fraction of the time with a kernel running (NVML).": "GPU" in titles,
         "SMs: multiprocessors in use (GPM).": "SMs" in titles,
         f"~: the blocks differ by more than {NOISY:.0%} of their median.": any_noisy,
@@ -166,7 +182,7 @@ def _conflict(trial: TrialSummary) -> str | None:
     utilization = trial.accelerator_utilization
     return utilization_conflict(
         trial.wait_share,
-        None if utilization is None else 1 - utilization,
+        None if utilization is None else 1 - utilization.value,
         trial.gpu_utilization,
         trial.gpu_multiprocessors,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.plan.plan import Failures
 from feedbench.bench.trials.protocol import Failed, Message, Service
 from feedbench.trainer import Epoch, Recipe
 
@@ -17,6 +18,7 @@ class TrainingJob(Message):
     manifest: Path
     folder: Path
     resume: bool
+    failures: Failures
 
 
 class EpochDone(Message):

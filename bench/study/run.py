@@ -9,6 +9,7 @@ from pathlib import Path
 
 from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.files import write_text
+from feedbench.bench.plan.plan import Failures
 from feedbench.bench.study.messages import (
     STUDY_WORKER,
     EpochDone,
@@ -20,7 +21,7 @@ from feedbench.bench.study.messages import (
     TrainingStopped,
 )
 from feedbench.bench.study.study import Study, StudyRun, read_study
-from feedbench.bench.training.folder import RECIPE, TRAINING
+from feedbench.bench.training.folder import LOG, RECIPE, TRAINING
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.protocol import Failed, Message
 from feedbench.loaders import Manifest
@@ -51,13 +52,16 @@ def read_study_to_resume(folder: Path) -> Study:
     return read_study(folder / STUDY)
 
 
-def run_study(folder: Path, runs: Iterable[StudyRun], on_event: OnEvent) -> None:
+def run_study(
+    folder: Path, runs: Iterable[StudyRun], failures: Failures, on_event: OnEvent
+) -> None:
     """Run all trainings that are not finished; resume those that have a checkpoint.
 
     Each run leaves `training.json`, or `failed.json` with the reason.
 
     Args:
         folder: written by `write_study`.
+        failures: what happens when an image cannot be read.
         on_event: called with each event of each run.
 
     Raises:
@@ -69,10 +73,10 @@ def run_study(folder: Path, runs: Iterable[StudyRun], on_event: OnEvent) -> None
             on_event(run, Skipped())
             continue
         run_folder.mkdir(parents=True, exist_ok=True)
-        job = _make_job(run, (folder / MANIFEST).absolute(), run_folder.absolute())
+        job = _make_job(run, (folder / MANIFEST).absolute(), run_folder.absolute(), failures)
         on_event(run, Starting(resumed=job.resume))
         try:
-            done = _train(job, run_folder / "train.log", partial(_pass_on, run, on_event))
+            done = _train(job, run_folder / LOG, partial(_pass_on, run, on_event))
             on_event(run, done)
         except TrialError as error:
             write_text(run_folder / FAILED, json.dumps({"reason": str(error)}) + "\n")
@@ -86,13 +90,14 @@ def failure_reason(folder: Path, run: StudyRun) -> str | None:
     return reason
 
 
-def _make_job(run: StudyRun, manifest: Path, run_folder: Path) -> TrainingJob:
+def _make_job(run: StudyRun, manifest: Path, run_folder: Path, failures: Failures) -> TrainingJob:
     return TrainingJob(
         best=run.best,
         recipe=run.recipe,
         manifest=manifest,
         folder=run_folder,
         resume=(run_folder / CHECKPOINT).exists() and (run_folder / RECIPE).exists(),
+        failures=failures,
     )
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import merged_spec
+from feedbench.bench.plan.plan import Failures, merged_spec
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import DEFAULT_LOADER, find_loader, parse_settings, parse_spec
 from feedbench.trainer import Recipe
@@ -37,6 +37,9 @@ class Study(BaseModel):
         {}, description="Fields of the batch spec; horizontal flips by default."
     )
     recipe: dict[str, Any] = Field({}, description="Fields of the recipe.")
+    failures: Failures = Field(
+        Failures(), description="on_error and error_budget, as the options of train."
+    )
     seeds: PositiveInt = Field(3, description="Trainings per cell, with seeds 0, 1, 2 and so on.")
     grid: dict[str, list[Any]] = Field(
         min_length=1,
@@ -84,6 +87,30 @@ def read_study(path: Path) -> Study:
         PlanError: the file cannot be read, or a field is not valid.
     """
     return parse_model(Study, read_toml(path), str(path))
+
+
+def with_loader_resolved(study: Study, default_spec: dict[str, Any]) -> Study:
+    """Return a study that says all by itself, without the best.toml that it may name.
+
+    Args:
+        default_spec: the batch spec if `study.loader` is a name.
+
+    Raises:
+        PlanError: the file is not a best.toml.
+        LoaderError: no loader has that name, or it reads no images.
+    """
+    base = resolve_loader(study.loader, default_spec)
+    if not find_loader(base.loader).is_choice:
+        raise PlanError(f"loader {base.loader}: synthetic images; choose one that reads files")
+    spec = parse_spec(merged_spec(base.spec, study.spec))
+    return study.model_copy(
+        update={
+            "loader": base.loader,
+            "settings": {**base.settings, **study.settings},
+            "spec": spec.model_dump(mode="json", exclude_none=True),
+            "recipe": {**base.recipe, **study.recipe},
+        }
+    )
 
 
 def make_runs(study: Study, default_spec: dict[str, Any]) -> list[StudyRun]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from feedbench.bench.signals import stop_on_sigterm
+from feedbench.bench.signals import stop_on_termination
 from feedbench.bench.study.messages import EpochDone, TrainingDone, TrainingJob, TrainingStopped
 from feedbench.bench.training.callbacks import Callbacks
+from feedbench.bench.training.folder import claimed
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.train import train
 from feedbench.bench.trials.serve import Channel, serve
@@ -14,7 +15,7 @@ from feedbench.trainer import TrainingStopped as StoppedByRequest
 
 def train_one(job: TrainingJob, channel: Channel) -> None:
     """Train, and answer with a message for each epoch and one at the end."""
-    with stop_on_sigterm() as should_stop:
+    with claimed(job.folder), stop_on_termination() as should_stop:
         try:
             result = train(
                 job.best,
@@ -25,7 +26,9 @@ def train_one(job: TrainingJob, channel: Channel) -> None:
                     on_epoch=lambda epoch: channel.answer(EpochDone(epoch=epoch)),
                     should_stop=should_stop,
                 ),
-                options=TrainingOptions(tensorboard=False, resume=job.resume),
+                options=TrainingOptions(
+                    failures=job.failures, tensorboard=False, resume=job.resume
+                ),
             )
         except StoppedByRequest:
             channel.answer(TrainingStopped())

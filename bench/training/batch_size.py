@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from pydantic import BaseModel
 
@@ -34,7 +35,7 @@ class BatchSizeJob(Message):
     """Train on synthetic images with the batch size of the spec.
 
     Attributes:
-        seconds: minimum duration of the timing.
+        seconds: minimum duration of the timing, all blocks together.
     """
 
     manifest: Path
@@ -44,14 +45,15 @@ class BatchSizeJob(Message):
 
 
 class Measurement(Message):
-    """The rate and the memory of a training with one batch size.
+    """The rates and the memory of a training with one batch size.
 
     Attributes:
+        rates: images per second of each block.
         host_bytes: peak memory of the process and its children.
-        device_bytes: memory in use on the fullest GPU; None without one.
+        device_bytes: peak memory that the training needed on the GPU; None without one.
     """
 
-    images_per_second: float
+    rates: list[float]
     host_bytes: int
     device_bytes: int | None
 
@@ -64,14 +66,18 @@ class SizeResult(BaseModel):
 
     Attributes:
         fits: whether it trained without an out-of-memory error or an allocator's warning.
+        images_per_second: median rate of the blocks.
+        low, high: rates of the slowest and the fastest block.
         host_bytes: peak memory of the process and its children.
-        device_bytes: memory in use on the fullest GPU; None without one.
+        device_bytes: peak memory that the training needed on the GPU; None without one.
         why: why it does not fit; None if it does.
     """
 
     batch_size: int
     fits: bool
     images_per_second: float | None = None
+    low: float | None = None
+    high: float | None = None
     host_bytes: int | None = None
     device_bytes: int | None = None
     why: str | None = None
@@ -85,7 +91,7 @@ class BatchSizes(BaseModel):
         memory_bytes: memory of the GPU; without one, the host's available memory.
         on_device: whether `memory_bytes` is that of a GPU.
         largest: the largest batch size that fits and leaves some memory free.
-        smallest: the smallest of these whose rate is within 2 % of the best.
+        smallest: the smallest of these that is not surely more than 2 % slower than the best.
     """
 
     tried: list[SizeResult]
@@ -163,7 +169,7 @@ def recommend(results: list[SizeResult], memory: Memory) -> BatchSizes:
     limit = (1 - HEADROOM) * memory.size_bytes
     fitting = [result for result in results if result.fits and memory.used_by(result) <= limit]
     best = max((result.images_per_second or 0 for result in fitting), default=0)
-    fast = [result for result in fitting if (result.images_per_second or 0) >= NEAR_BEST * best]
+    fast = [result for result in fitting if (result.high or 0) >= NEAR_BEST * best]
     return BatchSizes(
         tried=results,
         memory_bytes=memory.size_bytes,
@@ -223,8 +229,16 @@ def size_result(size: int, answer: Measurement | TrialError, stderr: str) -> Siz
         # If the process died, the allocator's last message explains more than the signal.
         cause = warning if isinstance(answer, ChildDied) else None
         return SizeResult(batch_size=size, fits=False, why=cause or str(answer))
-    why = f"warning of an allocator: {warning}" if warning else None
-    return SizeResult(batch_size=size, fits=warning is None, why=why, **dict(answer))
+    return SizeResult(
+        batch_size=size,
+        fits=warning is None,
+        images_per_second=median(answer.rates),
+        low=min(answer.rates),
+        high=max(answer.rates),
+        host_bytes=answer.host_bytes,
+        device_bytes=answer.device_bytes,
+        why=f"warning of an allocator: {warning}" if warning else None,
+    )
 
 
 def memory_warnings(stderr: str) -> Iterator[str]:

@@ -11,35 +11,43 @@ from feedbench.bench.meters.gpu import GpuMeter, find_gpus
 from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.training.batch_size import BatchSizeJob, Measurement
 from feedbench.bench.trials.serve import Channel, serve
-from feedbench.loaders import BASELINE, Manifest, open_loader
+from feedbench.loaders import BASELINE, Manifest, Stream, open_loader
+from feedbench.trainer import Trainer, leave_gpu_to_backend
 
 # The first step traces; those after it may still choose algorithms and allocate memory.
 _WARM_UP_STEPS = 3
-_MIN_STEPS = 3
+_BLOCKS = 6  # whose range holds the median rate with 97 % confidence
 
 
 def measure(job: BatchSizeJob, channel: Channel) -> None:
     """Train for the time of the job, and answer with a `Measurement`."""
     _prefer_for_oom_kill()
+    leave_gpu_to_backend()
     manifest = Manifest.read(job.manifest)
     trainer = make_trainer(job.recipe, job.spec, manifest, "uint8")
     with open_loader(BASELINE, manifest, job.spec, {}) as batches:
         for _ in range(_WARM_UP_STEPS):
             trainer.step(next(batches))
         trainer.finish()
-        begin, steps = perf_counter(), 0
-        while steps < _MIN_STEPS or perf_counter() - begin < job.seconds:
-            trainer.step(next(batches))
-            steps += 1
-        trainer.finish()
-        seconds = perf_counter() - begin
+        seconds = job.seconds / _BLOCKS
+        rates = [job.spec.batch_size * _block(trainer, batches, seconds) for _ in range(_BLOCKS)]
     channel.answer(
         Measurement(
-            images_per_second=steps * job.spec.batch_size / seconds,
+            rates=rates,
             host_bytes=tree_peak_memory(),
             device_bytes=_device_bytes(),
         )
     )
+
+
+def _block(trainer: Trainer, batches: Stream, min_s: float) -> float:
+    """Train for at least this time, and return the steps per second."""
+    begin, steps = perf_counter(), 0
+    while not steps or perf_counter() - begin < min_s:
+        trainer.step(next(batches))
+        steps += 1
+    trainer.finish()
+    return steps / (perf_counter() - begin)
 
 
 def _prefer_for_oom_kill() -> None:
@@ -49,14 +57,17 @@ def _prefer_for_oom_kill() -> None:
 
 
 def _device_bytes() -> int | None:
-    """Return the memory in use on the fullest GPU; None without one.
+    """Return the peak memory that the training needed on its GPU; None without one.
 
-    TensorFlow never returns memory to the GPU, so what is in use at the end is the peak.
+    What TensorFlow has taken from the GPU may be twice as much: it takes ever larger regions.
     """
-    meter = GpuMeter(find_gpus())
+    import tensorflow as tf
+
+    if tf.config.list_logical_devices("GPU"):
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    meter = GpuMeter(find_gpus())  # another backend trains
     meter.sample()
-    used = [int(size) for size in meter.latest("memory_bytes")]
-    return max(used, default=None)
+    return max((int(size) for size in meter.latest("memory_bytes")), default=None)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def as_profile(
         alpha=recipe.alpha,
         precision="float32" if precision == "none" else f"mixed {precision}",
         source=(
-            f"feedbench calibrate, median of {blocks} blocks {rate:.1f} [95 %], "
+            f"feedbench calibrate, median [95 %] of {blocks} blocks {rate:.1f}, "
             f"{facts['keras_backend']} backend, TensorFlow {versions['tensorflow']}, Keras "
             f"{versions['keras']}"
         ),
@@ -89,7 +89,7 @@ def device_of(facts: dict[str, Any]) -> str:
 def placeholder_manifest(count: int) -> Manifest:
     """Return a manifest of files that do not exist, for a loader that reads no files."""
     columns: dict[str, Any] = {
-        "path": pa.array([b"made up"] * count, pa.binary()),
+        "path": pa.array([b"made up"] * count, SCHEMA.field("path").type),
         "label": pa.array(np.arange(count) % _CLASSES, pa.int32()),
         "split": pa.array(np.zeros(count), pa.int8()),
     }

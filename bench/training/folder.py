@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tomli_w
 
 from feedbench.bench.analysis.best import Best, read_best
-from feedbench.bench.errors import RecordError
+from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
-from feedbench.loaders import Manifest, Originals, SourceError
-from feedbench.trainer import Recipe
+from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
+from feedbench.loaders import LoaderError, Manifest, Originals
+from feedbench.trainer import Recipe, TrainerError
 
 RECIPE = "recipe.toml"
 LOADER = "loader.toml"
@@ -25,6 +28,8 @@ CLASSES = "classes.json"
 MODEL = "model.keras"
 TRAINING = "training.json"
 DIVERGED = "diverged.json"
+LOG = "train.log"
+_WITHOUT_TRAINING = {RECIPE, LOADER, CLASSES, LOG, TENSORBOARD_LOGS, *Originals.FILES}
 _CHECKPOINTS = 3  # the last one, the next one beside it, and the models with the same weights
 
 
@@ -79,6 +84,43 @@ def read_training(path: Path) -> dict[str, Any]:
     return {"per_class": [], "dropped": [], **result}
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the folder; a kill releases it too.
+
+    Raises:
+        RecordError: another training writes to it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RecordError(
+                f"{folder}: another training writes to it; wait for its end, or name another "
+                "folder with --out"
+            ) from error
+        except OSError:
+            pass  # some network file systems cannot lock a folder
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove the folder if the training is refused or stopped before it has anything to keep."""
+    try:
+        yield
+    except (BenchError, LoaderError, TrainerError, KeyboardInterrupt):
+        with suppress(OSError):
+            names = {path.name for path in folder.iterdir()}
+            has_profile = (folder / TENSORBOARD_LOGS / "plugins").exists()
+            if names <= _WITHOUT_TRAINING and not has_profile:
+                shutil.rmtree(folder)
+        raise
+
+
 def check_writable(folder: Path) -> None:
     """Check that files can be created, before hours of training depend on it.
 
@@ -130,34 +172,3 @@ def check_same_run(folder: Path, current: dict[str, Any], saved: dict[str, Any])
                 f"{folder}: {name} {differ} from what this training was started with; undo the "
                 "change, or start a new training"
             )
-
-
-def record_images(folder: Path, train_images: Manifest) -> None:
-    """Write the training images, with the size and time of their files, before any is read.
-
-    Raises:
-        RecordError: the files cannot be written.
-    """
-    try:
-        Originals.of(train_images).write(folder)
-    except (OSError, SourceError) as error:
-        raise RecordError(f"{folder}: the list of images cannot be written: {error}") from error
-
-
-def check_same_files(folder: Path, train_images: Manifest, dropped_rows: Iterable[int]) -> None:
-    """Check that the images are the files that the training was started with.
-
-    Args:
-        dropped_rows: rows that are not read again, so that their files may have changed.
-
-    Raises:
-        RecordError: they are not; the message names the first one.
-    """
-    try:
-        originals = Originals.read(folder)
-    except SourceError:  # started by an earlier version
-        return
-    except_rows = np.array(sorted(dropped_rows), np.int64)
-    rows = np.arange(len(train_images))
-    if change := originals.change(train_images, rows, except_rows=except_rows):
-        raise RecordError(f"{folder}: {change}; undo the change, or start a new training")

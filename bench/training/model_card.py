@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
-from feedbench.loaders import UNCHANGED
+from feedbench.loaders import UNCHANGED, printable
 from feedbench.trainer import Recipe
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -83,7 +83,7 @@ def _sampling(result: dict[str, Any]) -> str:
     spec, counts = result["spec"], result["images_an_epoch"]
     balance = ""
     if spec["balance"]:
-        per_class = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        per_class = ", ".join(f"{count:,} {printable(name)}" for name, count in counts.items())
         balance = f" (balance {spec['balance']:g}: {per_class})"
     default = UNCHANGED.model_dump(mode="json")
     augment = [
@@ -126,4 +126,4 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return printable(str(value).replace("\n", " ")).replace("|", "\\|")

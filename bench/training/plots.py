@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.report.figures import saved_figure
+from feedbench.loaders import printable
 
 if TYPE_CHECKING:
     from feedbench.trainer import Epoch
@@ -55,8 +56,9 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], path: P
         figure.colorbar(image, label="fraction of the true class")
         axes.set(xlabel="predicted", ylabel="true")
         if len(classes) <= _MAX_CLASSES_WITH_TEXT:
-            axes.set_xticks(range(len(classes)), classes, rotation=90)
-            axes.set_yticks(range(len(classes)), classes)
+            names = [printable(name) for name in classes]
+            axes.set_xticks(range(len(classes)), names, rotation=90, parse_math=False)
+            axes.set_yticks(range(len(classes)), names, parse_math=False)
             _write_counts(axes, confusion, fractions)
 
 

@@ -60,7 +60,7 @@ class Predictions:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        names, classes = manifest.table["path"], manifest.classes
+        names, classes = manifest.table["path"], [printable(name) for name in manifest.classes]
         columns: tuple[list[Any], ...]
         columns = (self.rows, self.labels, self.predicted, self.probability)
         joined = [np.concatenate(column) for column in columns]

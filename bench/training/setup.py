@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.errors import PlanError
+from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
     BatchSpec,
     Manifest,
@@ -62,10 +62,6 @@ def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     """
     spec = parse_spec(best.spec)
     train_images = manifest.only("train")
-    if len(train_images) < spec.batch_size:
-        raise PlanError(
-            f"batch_size {spec.batch_size} is more than the {len(train_images)} training images; "
-            "lower it"
-        )
+    check_feasible(spec, train_images, recipe)
     image_dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
     return TrainingSetup(best, recipe, manifest, train_images, spec, image_dtype)

@@ -6,15 +6,16 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
-from feedbench.bench.record import Dropped, dropped_by
+from feedbench.bench.record import dropped_by
 from feedbench.bench.training.callbacks import Callbacks, combine
 from feedbench.bench.training.dropped import DroppedLog, read_dropped
 from feedbench.bench.training.evaluation import HeldOut
@@ -22,18 +23,17 @@ from feedbench.bench.training.folder import (
     CLASSES,
     DIVERGED,
     check_disk_space,
-    check_same_files,
     check_same_run,
-    record_images,
     run_identity,
     write_config,
 )
 from feedbench.bench.training.options import TrainingOptions
+from feedbench.bench.training.originals import check_same_files, record_images
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
-from feedbench.loaders import ImageError, Manifest, Stream, open_loader
-from feedbench.trainer import Recipe
+from feedbench.loaders import Manifest, Stream, open_loader
+from feedbench.trainer import Recipe, leave_gpu_to_backend
 
 if TYPE_CHECKING:
     from feedbench.trainer import CheckpointPolicy, Epoch, Position, Trainer
@@ -66,47 +66,70 @@ def train(
         TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
         Stopped: `callbacks.should_stop` returned True; the checkpoint holds the position.
     """
+    leave_gpu_to_backend()
     setup = make_setup(best, recipe, manifest)
+    identity = run_identity(best, recipe, setup.train_images)
+    saved = _read_saved(folder, identity) if options.resume else None
+    if saved is None:
+        record_images(folder, setup.train_images)
+    else:
+        dropped_rows = [error.row for error in read_dropped(folder)]
+        check_same_files(folder, setup.train_images, dropped_rows)
+    held_out = HeldOut(setup, options.failures)
+    # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
+    with _open_stream(setup, options.failures, folder, saved) as batches:
+        trainer = _make_trainer(setup, folder, saved)
+        if saved is None:
+            write_config(folder, best, recipe)
+            write_json(folder / CLASSES, list(manifest.classes))
+        keeping = _checkpointing(folder, identity, setup, options)
+        position = saved.position if saved else None
+        epochs = _fit(setup, trainer, held_out, batches, keeping, position, callbacks, options)
+        dropped = dropped_by(batches)
+    return write_results(setup, trainer, held_out, folder, epochs, dropped)
+
+
+class _Saved(NamedTuple):
+    """The position and the values of the checkpoint to resume from."""
+
+    position: Position
+    values: list[NDArray[Any]]
+
+
+def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
+    """Read the folder's checkpoint, and check that it is of this training."""
+    from feedbench.trainer import CHECKPOINT, read_checkpoint
+
+    position, values, checkpoint_identity = read_checkpoint(folder / CHECKPOINT)
+    check_same_run(folder, identity, checkpoint_identity)
+    return _Saved(position, values)
+
+
+def _make_trainer(setup: TrainingSetup, folder: Path, saved: _Saved | None) -> Trainer:
+    """Return the trainer, as it was when the checkpoint was saved; check that the disk has room."""
+    from feedbench.trainer import CHECKPOINT, CheckpointError
+
     trainer = make_trainer(
-        recipe,
+        setup.recipe,
         setup.spec,
         setup.train_images,
         setup.image_dtype,
-        load_initial_weights=not options.resume,
+        load_initial_weights=saved is None,
     )
-    identity = run_identity(best, recipe, setup.train_images)
     check_disk_space(folder, sum(_size_bytes(variable) for variable in trainer.variables))
-    start = None
-    if options.resume:
-        start = _restore(trainer, folder, identity)
-        check_same_files(folder, setup.train_images, [one.row for one in read_dropped(folder)])
-    if start is None:
-        write_config(folder, best, recipe)
-        write_json(folder / CLASSES, list(manifest.classes))
-        record_images(folder, setup.train_images)
-    held_out = HeldOut(setup, options.failures)
-    keeping = _checkpointing(folder, identity, setup, options)
-    epochs, dropped = _fit(setup, trainer, held_out, keeping, start, callbacks, options)
-    return write_results(setup, trainer, held_out, folder, epochs, dropped)
+    if saved is None:
+        return trainer
+    try:
+        trainer.restore(saved.position.phase, saved.position.phase_steps, saved.values)
+    except ValueError as error:
+        path = folder / CHECKPOINT
+        raise CheckpointError(f"{path}: it belongs to another network: {error}") from error
+    return trainer
 
 
 def _size_bytes(variable: Any) -> int:
     itemsize: int = np.dtype(variable.dtype).itemsize
     return math.prod(map(int, variable.shape)) * itemsize
-
-
-def _restore(trainer: Trainer, folder: Path, identity: dict[str, Any]) -> Position:
-    """Load the folder's checkpoint into the trainer, and return its position."""
-    from feedbench.trainer import CHECKPOINT, CheckpointError, read_checkpoint
-
-    path = folder / CHECKPOINT
-    position, values, checkpoint_identity = read_checkpoint(path)
-    check_same_run(folder, identity, checkpoint_identity)
-    try:
-        trainer.restore(position.phase, position.phase_steps, values)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: it belongs to another network: {error}") from error
-    return position
 
 
 def _checkpointing(
@@ -123,20 +146,19 @@ def _fit(
     setup: TrainingSetup,
     trainer: Trainer,
     held_out: HeldOut,
+    batches: Stream,
     keeping: CheckpointPolicy,
     start: Position | None,
     callbacks: Callbacks,
     options: TrainingOptions,
-) -> tuple[list[Epoch], list[Dropped]]:
-    """Train all epochs; return them, and the training images that could not be read."""
+) -> list[Epoch]:
+    """Train all epochs, and return them."""
     from feedbench.trainer import Position, fit
 
     folder, position = keeping.folder, start or Position()
     epochs = list(position.history)
-    dropped_before = read_dropped(folder) if start else []
     with (
         _tensorboard(folder, options) as tensorboard_callbacks,
-        _open_stream(setup, options.failures, position.step, dropped_before) as batches,
         _divergence_explained(setup, folder),
     ):
         every = combine(_log_dropped(folder, batches), callbacks, tensorboard_callbacks)
@@ -154,24 +176,20 @@ def _fit(
         ):
             epochs.append(epoch)
             every.on_epoch(epoch)
-        return epochs, dropped_by(batches)
+    return epochs
 
 
 def _open_stream(
-    setup: TrainingSetup, failures: Failures, start_step: int, dropped: list[ImageError]
+    setup: TrainingSetup, failures: Failures, folder: Path, saved: _Saved | None
 ) -> Stream:
-    """Open the endless stream of training batches at a step.
-
-    Args:
-        dropped: images that an earlier run dropped; they are not read.
-    """
+    """Open the endless stream of training batches; images that the run has dropped are not read."""
     return open_loader(
         setup.best.loader,
         setup.train_images,
         setup.spec,
         setup.best.settings,
-        start_step=start_step,
-        dropped=dropped,
+        start_step=saved.position.step if saved else 0,
+        dropped=read_dropped(folder) if saved else [],
         **failures.model_dump(),
     )
 

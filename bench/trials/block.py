@@ -10,6 +10,7 @@ from feedbench.bench.record import TimedBlock
 from feedbench.loaders import Batch
 
 MIN_STEPS = 3  # per block, however slow the step
+LONG_S = 8.0  # a block that lasts so long needs no more steps
 
 
 def timed_block(
@@ -23,7 +24,7 @@ def timed_block(
     Args:
         batches: an endless stream.
         seconds: minimum duration.
-        min_steps: minimum number of steps.
+        min_steps: minimum number of steps, but no more than `MIN_STEPS` in a block of `LONG_S`.
     """
     waits: list[float] = []
     steps: list[float] = []
@@ -31,7 +32,7 @@ def timed_block(
     consumer.finish()
     begin = ready = perf_counter()
     end = begin + seconds
-    while ready < end or len(steps) < min_steps:
+    while ready < end or len(steps) < _steps_needed(min_steps, ready - begin):
         batch = next(batches)
         arrived = perf_counter()
         consumer.step(batch)
@@ -48,6 +49,10 @@ def timed_block(
         wait_s=_rounded(waits),
         step_s=_rounded(steps),
     )
+
+
+def _steps_needed(min_steps: int, passed_s: float) -> int:
+    return min_steps if passed_s < LONG_S else min(min_steps, MIN_STEPS)
 
 
 def _rounded(seconds: list[float]) -> list[float]:

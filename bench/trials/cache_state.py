@@ -1,10 +1,10 @@
-"""Enforces a warm or cold page cache for a block, and verifies it by the bytes read from disk."""
+"""Brings files into a warm or cold page cache, and verifies it by the bytes read from the disk."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +32,15 @@ class Files:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._sizes = np.full(len(manifest), -1, np.int64)
+        self._synced = False
+
+    def bring_into(self, state: CacheState | None) -> None:
+        """Bring all files into a cache state; None leaves them as they are."""
+        if state == "warm":
+            self.warm()
+        elif state == "cold":
+            self.evict(sync=not self._synced)
+            self._synced = True
 
     def evict(self, rows: NDArray[np.int64] | None = None, *, sync: bool = False) -> None:
         """Drop the pages of the files of some rows, or of all rows; ignore missing files."""
@@ -44,8 +53,9 @@ class Files:
                 while file.read(_CHUNK_BYTES):
                     pass
 
-    def size(self, rows: NDArray[np.int64]) -> int:
+    def size(self, taken: Sequence[int]) -> int:
         """Return the total bytes of the files of some rows; repeated rows count repeatedly."""
+        rows = np.array(taken, np.int64)
         new = np.unique(rows[self._sizes[rows] < 0])
         for row, path in zip(new.tolist(), self._manifest.paths(new), strict=True):
             self._sizes[row] = _size(path)
@@ -56,45 +66,32 @@ class Files:
         return self._manifest.paths(selected)
 
 
-class CacheStateConsumer:
-    """Wraps a consumer: counts the bytes of its files, and evicts them again if they must be cold.
+class Recorded:
+    """Wraps a consumer: records the rows that it takes, and evicts their files if it must be cold.
 
     Without the eviction, the second epoch of a block would be read from memory. It takes about
     13 µs per file, which count as the consumer's time.
+
+    Attributes:
+        rows: taken since the list was last cleared.
     """
 
-    def __init__(self, consumer: Consumer, files: Files, state: CacheState) -> None:
+    def __init__(self, consumer: Consumer, manifest: Manifest, state: CacheState) -> None:
+        self.rows: list[int] = []
         self._consumer = consumer
-        self._files = files
+        self._files = Files(manifest)
         self._cold = state == "cold"
-        self._rows: list[NDArray[np.int64]] = []
 
     def step(self, batch: Batch) -> None:
         """Pass the batch to the consumer, then evict its files if they must be cold."""
         self._consumer.step(batch)
-        self._rows.append(batch.rows)
+        self.rows += batch.rows.tolist()
         if self._cold:
             self._files.evict(batch.rows)
 
     def finish(self) -> None:
         """Wait until the consumer's device is idle."""
         self._consumer.finish()
-
-    def begin_block(self, *, rewarm: bool = False) -> None:
-        """Put the files into the cache state, and count bytes from here.
-
-        Args:
-            rewarm: read warm files again, because another process has evicted some.
-        """
-        if rewarm and not self._cold:
-            self._files.warm()
-        if self._cold:
-            self._files.evict(sync=True)
-        self._rows.clear()
-
-    def consumed_bytes(self) -> int:
-        """Return the bytes of the files of all batches since the block began."""
-        return self._files.size(np.concatenate([np.empty(0, np.int64), *self._rows]))
 
 
 def unproven_reason(state: CacheState | None, read: int | None, consumed: int | None) -> str | None:

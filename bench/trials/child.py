@@ -20,7 +20,7 @@ from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
 
-_GRACE_S = 10.0  # for a child to close its loader after its input was closed
+_GRACE_S = 3.0  # for children to close their loaders after their input was closed
 _POLL_S = 0.5
 
 
@@ -51,9 +51,13 @@ class Child:
         self._log = log
         self._kills_before = out_of_memory_kills()
         self._stderr: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115  kill closes it
+        # Libraries leave files behind if their process is killed: they go with this folder.
+        self._temporary = tempfile.TemporaryDirectory(
+            prefix="feedbench-", ignore_cleanup_errors=True
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", service.module, str(os.getpid()), str(time())],
-            env=child_environment() | (environment or {}),
+            env=child_environment() | {"TMPDIR": self._temporary.name} | (environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -94,6 +98,8 @@ class Child:
         limit_s: float | None,
         phase: str,
         on_other: Callable[[Message], None] = lambda message: None,
+        *,
+        pause: bool = False,
     ) -> M:
         """Wait for the next answer of one kind and return it.
 
@@ -102,21 +108,22 @@ class Child:
             limit_s: time limit in seconds; None for no limit.
             phase: what the child is doing, for the error message.
             on_other: called with each answer of another kind that arrives before.
+            pause: pause the child as soon as it answers.
 
         Raises:
             TrialError: the child failed, died or exceeded the limit; it has been killed.
         """
         deadline = None if limit_s is None else monotonic() + limit_s
         try:
-            while not isinstance(message := self._next(deadline, phase), kind):
+            while not isinstance(message := self._next(deadline, phase, pause=pause), kind):
                 if isinstance(message, Failed):
                     raise TrialError(message.reason)
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
             self.kill()
+            limit = f"{round(limit_s or 0, 1):g} s"
             raise TrialError(
-                f"time limit: {phase} did not finish within {round(limit_s or 0, 1):g} s; raise "
-                "--time-limit if it is only slow"
+                f"time limit: {phase} did not finish within {limit}{self._see_log}"
             ) from None
         except TrialError:
             self.kill()
@@ -131,17 +138,17 @@ class Child:
         """
         self._signal(signal.SIGCONT)
         self.send(request)
-        answer = self.wait_for(kind, limit_s, phase)
-        self.pause()
-        return answer
+        return self.wait_for(kind, limit_s, phase, pause=True)
 
     def pause(self) -> None:
-        """Stop the process group by SIGSTOP.
+        """Stop the process group by SIGSTOP; return once the child stands still or has died.
 
         A paused child neither computes nor prefetches while another is timed, and when it
         continues, its buffers are as full as they were.
         """
         self._signal(signal.SIGSTOP)
+        if self._process.poll() is None:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def terminate(self, timeout_s: float) -> None:
         """Ask the child by SIGTERM to save its state and exit; wait up to `timeout_s` for that."""
@@ -155,11 +162,11 @@ class Child:
             self._signal(signal.SIGCONT)
             self._close_input()
 
-    def close(self) -> None:
+    def close(self, grace_s: float = _GRACE_S) -> None:
         """End the child; it has a few seconds to close its loader."""
         self.request_exit()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_S)
+            self._process.wait(grace_s)
         self.kill()
 
     def kill(self) -> None:
@@ -171,15 +178,18 @@ class Child:
         self._process.wait()
         self._close_input()
         self._reader.join()
+        self._temporary.cleanup()
         with self._stderr:
             if self._log is None:
                 self._stderr.seek(0)
                 self.errors = self._stderr.read().decode(errors="replace")
 
-    def _next(self, deadline: float | None, phase: str) -> Message:
+    def _next(self, deadline: float | None, phase: str, *, pause: bool) -> Message:
         line = self._line(deadline)
         if line is None:
             raise self._death(self._process.wait(_remaining(deadline)), phase)
+        if pause:
+            self.pause()
         try:
             return decode(line, self._answers)
         except ValueError:
@@ -235,10 +245,11 @@ def _remaining(deadline: float | None) -> float | None:
 
 def close_all(children: dict[Any, Child]) -> None:
     """Close all children in parallel, and empty the dict."""
+    deadline = monotonic() + _GRACE_S
     for child in children.values():
         child.request_exit()
     while children:
-        children.popitem()[1].close()
+        children.popitem()[1].close(_remaining(deadline) or 0.0)
 
 
 def child_environment() -> dict[str, str]:

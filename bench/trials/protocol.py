@@ -76,10 +76,10 @@ class TrialJob(Message):
 
     Attributes:
         device: the device that the consumer `transfer` copies to.
-        cache_state: page-cache state of the files, enforced in every block; None for no control.
+        cache_state: page-cache state into which the parent brings the files; if they must be
+            cold, the worker evicts what it has consumed. None for no control.
         warm_up_s: minimum duration of the warm-up, seconds.
         min_warm_up_steps: minimum number of steps of the warm-up.
-        others_evict: whether other processes may evict files between two blocks.
     """
 
     manifest: Path
@@ -94,7 +94,6 @@ class TrialJob(Message):
     cache_state: CacheState | None = None
     warm_up_s: float
     min_warm_up_steps: int = MIN_WARM_UP_STEPS
-    others_evict: bool = False
 
 
 class WarmUpProgress(Message):
@@ -127,12 +126,12 @@ class BlockDone(Message):
 
     Attributes:
         block: raw times.
-        peak_memory_bytes: of the trial's process tree so far.
+        rows: of all images that were consumed; only with a cache state.
         dropped: all images that the loader has dropped so far.
     """
 
     block: TimedBlock
-    peak_memory_bytes: int
+    rows: list[int] = []
     dropped: list[Dropped] = []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -13,21 +14,19 @@ import numpy as np
 
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
-from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import find_gpus, free_gpu_memory
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, present, write_trials
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
-    TRIAL_WORKER,
-    BlockDone,
     BlockRequest,
     Message,
     TrialJob,
     WarmUpDone,
     WarmUpProgress,
 )
+from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import (
     Augment,
     BatchSpec,
@@ -48,7 +47,7 @@ class TrialEvent:
     Attributes:
         choice: the trial's loader and settings.
         done: number of blocks that were timed or given up so far.
-        blocks: number of blocks of the whole run.
+        blocks: number of blocks of the whole run; None if it is unknown.
         pid: of the trial's process; None once it has ended.
         images: number of images that the trial has warmed up with so far.
         images_needed: number of images that its warm-up needs.
@@ -59,7 +58,7 @@ class TrialEvent:
     kind: Literal["starting", "warming", "warm", "block", "failed"]
     choice: Choice
     done: int
-    blocks: int
+    blocks: int | None
     pid: int | None = None
     images: int = 0
     images_needed: int = 0
@@ -77,10 +76,11 @@ def run(
     on_event: OnEvent,
     left_out: dict[str, int] | None = None,
     pixels: dict[str, SamePixels] | None = None,
+    choose: Callable[[list[Trial]], int | None] | None = None,
 ) -> list[Trial]:
     """Measure every trial of the plan and return their records.
 
-    The records are written to the folder after each round, and after Ctrl-C.
+    The records are written to the folder after each block.
 
     Args:
         plan: what to measure.
@@ -89,6 +89,8 @@ def run(
         on_event: called with the progress.
         left_out: number of rows of the source that are not in the manifest, by reason.
         pixels: result of the pixel check for each choice, by `str(choice)`.
+        choose: called after the last round; the trial whose index it returns is timed alone in as
+            many blocks again.
 
     Raises:
         PlanError: blocks must be cold, but the files cannot be evicted.
@@ -102,7 +104,9 @@ def run(
         for round_index in range(plan.timing.blocks):
             for index in _shuffled(plan, round_index):
                 bench.time_block(index, round_index)
-            write_trials(folder, bench.trials)
+                write_trials(folder, bench.trials)
+        if choose is not None and (winner := choose(bench.trials)) is not None:
+            bench.time_alone(winner)
     finally:
         # First the record: closing may take seconds, in which a second Ctrl-C may come.
         write_trials(folder, bench.trials)
@@ -116,10 +120,15 @@ def _shuffled(plan: Plan, round_index: int) -> list[int]:
     return [int(index) for index in rng.permutation(len(plan.choices))]
 
 
+class DeadlinePassed(Exception):
+    """A warm-up or a block was not finished when all measuring had to end."""
+
+
 class Bench:
     """The records of all trials and their running processes.
 
     Attributes:
+        deadline: when all measuring must end, as of `time.monotonic`.
         choices: loader and settings of each trial.
         trials: the record of each trial so far; replaced whenever it grows.
         conditions: the images, the machine and the versions, equal for all trials.
@@ -141,8 +150,9 @@ class Bench:
         self._folder = folder
         self._on_event = on_event
         self._gpus = find_gpus()
+        self._timer = Timer(manifest, self._gpus)
+        self.deadline = inf
         self._live: dict[int, Child] = {}
-        self._spent_s: list[float] = []
         self.conditions: Conditions = conditions(manifest)
         self.choices: list[Choice] = []
         self.trials: list[Trial] = []
@@ -153,7 +163,6 @@ class Bench:
         """Add a trial and return its index."""
         self.choices.append(choice)
         self.trials.append(self._new_trial(choice))
-        self._spent_s.append(0.0)
         return len(self.trials) - 1
 
     def end(self, index: int) -> None:
@@ -162,20 +171,30 @@ class Bench:
             self._live.pop(index).close()
 
     def time_block(self, index: int, round_index: int) -> None:
-        """Time one block of a trial, starting its process if necessary; record a failure."""
+        """Time one block of a trial, starting its process if necessary; record a failure.
+
+        Raises:
+            DeadlinePassed: there was not enough time; no failure is recorded.
+        """
         if self.trials[index].error is not None:
             return
-        begin = monotonic()
         try:
             child = self._live.pop(index, None) or self._start(index)
             self._live[index] = child
             self._measure(index, round_index, child)
         except TrialError as error:
+            if monotonic() >= self.deadline:
+                raise DeadlinePassed from error
             self._update(index, error=str(error))
             self._notify("failed", index, reason=str(error))
             self.end(index)
-        finally:
-            self._spent_s[index] += monotonic() - begin
+
+    def time_alone(self, index: int) -> None:
+        """Time as many blocks of one trial again as it has had rounds, once it has been chosen."""
+        rounds = self._plan.timing.blocks
+        self._update(index, chosen_before=rounds)
+        for round_index in range(rounds, 2 * rounds):
+            self.time_block(index, round_index)
 
     def close(self) -> None:
         """End every process."""
@@ -185,11 +204,11 @@ class Bench:
         self._make_room()
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
-        child = Child(TRIAL_WORKER, self._job(index), logs / f"trial-{index:02}.log")
+        child = self._timer.start(self._job(index), logs / f"trial-{index:02}.log")
         self._live[index] = child
         self._notify("starting", index, pid=child.pid)
         on_progress = partial(self._on_warm_up, index, child.pid)
-        done = child.wait_for(WarmUpDone, self._remaining_s(index), "warm-up", on_progress)
+        done = child.wait_for(WarmUpDone, self._limit_s(), "warm-up", on_progress)
         child.pause()
         self._update(index, warm_ups=[*self.trials[index].warm_ups, done.warm_up])
         self._notify("warm", index, pid=child.pid)
@@ -216,23 +235,23 @@ class Bench:
             self._notify("warming", index, pid=pid, images=images, images_needed=needed)
 
     def _measure(self, index: int, round_index: int, child: Child) -> None:
-        request = BlockRequest(seconds=self._plan.timing.block_seconds)
-        with Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, self._remaining_s(index), "a block")
-        block, trial = meters.complete(done.block, round_index), self.trials[index]
+        timing, trial = self._plan.timing, self.trials[index]
+        request = BlockRequest(seconds=timing.block_seconds, min_steps=timing.block_steps)
+        done = self._timer.time(child, self._job(index), request, self._limit_s(), round_index)
         self._update(
             index,
-            blocks=[*trial.blocks, block],
+            blocks=[*trial.blocks, done.block],
             dropped=done.dropped,
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
-        self._notify("block", index, pid=child.pid, rate=block.images_per_second)
+        self._notify("block", index, pid=child.pid, rate=done.block.images_per_second)
+
+    def _limit_s(self) -> float:
+        """Return the time limit of a warm-up or a block that begins now."""
+        return min(self._plan.timing.time_limit, max(0.0, self.deadline - monotonic()))
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
-
-    def _remaining_s(self, index: int) -> float:
-        return max(1.0, self._plan.timing.time_limit - self._spent_s[index])
 
     def _make_room(self) -> None:
         """End the least recently used processes until another one fits into memory.
@@ -256,11 +275,15 @@ class Bench:
         return bool(free and used) and min(free) < min(used) * _HEADROOM
 
     def _notify(self, kind: Any, index: int, **values: Any) -> None:
-        blocks = self._plan.timing.blocks
+        blocks = [
+            self._plan.timing.blocks * (1 if trial.chosen_before is None else 2)
+            for trial in self.trials
+        ]
         done = sum(
-            blocks if trial.error is not None else len(trial.blocks) for trial in self.trials
+            count if trial.error is not None else len(trial.blocks)
+            for count, trial in zip(blocks, self.trials, strict=True)
         )
-        total = blocks * len(self.trials)
+        total = sum(blocks)
         self._on_event(TrialEvent(kind, self.choices[index], done, total, **values))
 
     def _new_trial(self, choice: Choice) -> Trial:

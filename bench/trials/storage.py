@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import cycle, islice
-from time import perf_counter
-from typing import NamedTuple
+from time import perf_counter, process_time
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +20,49 @@ from feedbench.loaders.stages import Reading
 
 DEPTHS = (1, 4, 16)  # concurrent reads
 _WARM_IMAGES = 1024  # read over and over while warm
-_QUEUED_PER_READ = 64  # images queued per concurrent read
+_FIRST, _MOST = 2, 64  # images queued per concurrent read, at first and at most
 Rows = NDArray[np.int64]
 
 
 class ReadResult(NamedTuple):
-    """The images read in one timed block, the time they took and their total size."""
+    """The images read in one timed block.
+
+    Attributes:
+        seconds: that they took.
+        bytes: their total size.
+        cpu_s: CPU seconds of the reads, without eviction and preparation.
+    """
 
     images: int
     seconds: float
     bytes: int
+    cpu_s: float
+
+    def plus(self, more: ReadResult) -> ReadResult:
+        """Return both results together."""
+        return ReadResult(
+            self.images + more.images,
+            self.seconds + more.seconds,
+            self.bytes + more.bytes,
+            self.cpu_s + more.cpu_s,
+        )
 
 
 class Storage:
     """Reads images in a random order, on several threads at once."""
 
-    def __init__(self, manifest: Manifest, reading: Reading, seed: int = 0) -> None:
+    def __init__(
+        self, manifest: Manifest, reading: Reading, *, processes: int = 1, seed: int = 0
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            manifest: the images.
+            reading: how to read one.
+            processes: over which concurrent reads are spread. They are forked here. In a single
+                process, Python's lock limits how many reads are in flight.
+            seed: of the order of the reads.
+        """
         self._reading = reading
         self._manifest = manifest
         self._files = Files(manifest)
@@ -40,6 +70,7 @@ class Storage:
         self._endless_rows = cycle(order.tolist())
         self._warm_rows = order[:_WARM_IMAGES]
         self._synced: set[int] = set()
+        self._processes = [_forked(reading) for _ in range(processes)] if processes > 1 else []
 
     def prepare(self, state: CacheState) -> None:
         """Load the images of a warm block into the page cache; `read` evicts cold files itself."""
@@ -52,16 +83,33 @@ class Storage:
 
         Evicting files before a cold read is not timed.
         """
-        images, size, spent = 0, 0, 0.0
-        with ThreadPoolExecutor(depth) as threads:
-            list(threads.map(len, [()] * depth))  # starts the threads before the clock does
-            while spent < seconds:
-                items = self._reading.find(self._next_rows(state, _QUEUED_PER_READ * depth))
+        total = ReadResult(0, 0.0, 0, 0.0)
+        queued = _FIRST * depth
+        while total.seconds < seconds:
+            done = self._read_rows(self._next_rows(state, queued), depth)
+            total = total.plus(done)
+            left_s = seconds - total.seconds
+            enough = int(total.images / total.seconds * left_s) + 1
+            queued = min(max(enough, _FIRST * depth), _MOST * depth)
+        return total
+
+    def _read_rows(self, rows: Rows, depth: int) -> ReadResult:
+        """Read some images once."""
+        if depth == 1 or not self._processes:
+            with _ready(self._reading, rows, depth) as read:
                 begin = perf_counter()
-                sizes = list(threads.map(self._reading.read, items))
-                spent += perf_counter() - begin
-                images, size = images + len(sizes), size + sum(sizes)
-        return ReadResult(images, spent, size)
+                size, cpu_s = read()
+                return ReadResult(len(rows), perf_counter() - begin, size, cpu_s)
+        pipes = self._processes[:depth]
+        for number, pipe in enumerate(pipes):
+            pipe.send((rows[number :: len(pipes)], -(-(depth - number) // len(pipes))))
+        for pipe in pipes:
+            pipe.recv()
+        begin = perf_counter()
+        for pipe in pipes:
+            pipe.send("read")
+        sizes, cpus_s = zip(*(pipe.recv() for pipe in pipes), strict=True)
+        return ReadResult(len(rows), perf_counter() - begin, sum(sizes), sum(cpus_s))
 
     def _next_rows(self, state: CacheState, count: int) -> Rows:
         """The rows to read next; the files of cold rows have just been evicted."""
@@ -74,3 +122,37 @@ class Storage:
         self._synced.update(unsynced)
         self._files.evict(rows)
         return rows
+
+
+@contextmanager
+def _ready(
+    reading: Reading, rows: Sequence[int] | Rows, depth: int
+) -> Iterator[Callable[[], tuple[int, float]]]:
+    """Yield a function that reads the images and returns their bytes and the CPU seconds."""
+    items = reading.find(np.asarray(rows, np.int64))
+
+    def read() -> tuple[int, float]:
+        begin = process_time()
+        size = sum(threads.map(reading.read, items))
+        return size, process_time() - begin
+
+    with ThreadPoolExecutor(depth) as threads:
+        list(threads.map(len, [()] * depth))  # starts the threads before the clock does
+        yield read
+
+
+def _forked(reading: Reading) -> Any:
+    """Return the pipe to a process that reads images on request."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    context.Process(target=_serve, args=(theirs, reading), daemon=True).start()
+    return ours
+
+
+def _serve(pipe: Any, reading: Reading) -> None:
+    while True:
+        rows, depth = pipe.recv()
+        with _ready(reading, rows, depth) as read:
+            pipe.send("ready")
+            pipe.recv()
+            pipe.send(read())

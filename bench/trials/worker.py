@@ -8,10 +8,9 @@ from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.consumers.transfer import Transfer
-from feedbench.bench.meters.process import tree_peak_memory, tree_usage
-from feedbench.bench.record import CacheState, TimedBlock, WarmUp, dropped_by
+from feedbench.bench.record import WarmUp, dropped_by
 from feedbench.bench.trials.block import timed_block
-from feedbench.bench.trials.cache_state import CacheStateConsumer, Files
+from feedbench.bench.trials.cache_state import Recorded
 from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.protocol import (
     BlockDone,
@@ -30,6 +29,7 @@ from feedbench.loaders import (
     open_loader,
     parse_settings,
 )
+from feedbench.trainer import leave_gpu_to_backend
 
 _PROGRESS_PERIOD_S = 1.0
 
@@ -40,7 +40,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     manifest = Manifest.read(job.manifest)
     settings = parse_settings(find_loader(job.loader), job.settings)
     if job.consumer == "train":
-        import keras  # noqa: F401  imported for the trainer here: no loader's time may include it
+        leave_gpu_to_backend()  # and import Keras for the trainer: no loader's time may include it
     start_s = time() - channel.started
     opened = perf_counter()
     failures = job.failures.model_dump()
@@ -48,8 +48,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         first = next(stream)
         first_batch_s = perf_counter() - opened
         consumer = _open_consumer(job, manifest, settings)
-        cached = _with_cache_state(consumer, manifest, job.cache_state)
-        consumer = cached or consumer
+        recorded = Recorded(consumer, manifest, job.cache_state) if job.cache_state else None
+        consumer = recorded or consumer
         consumer.step(first)
         consumer.finish()
         min_images = _min_warm_up_images(job, manifest, settings)
@@ -59,16 +59,11 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         )
         channel.answer(WarmUpDone(warm_up=warm_up))
         for request in channel.requests(BlockRequest):
-            if cached:
-                cached.begin_block(rewarm=job.others_evict)
-            block = _metered_block(request, stream, consumer)
-            if cached:
-                block = block.model_copy(update={"consumed_bytes": cached.consumed_bytes()})
-            channel.answer(_block_done(block, stream))
-
-
-def _block_done(block: TimedBlock, stream: Stream) -> BlockDone:
-    return BlockDone(block=block, peak_memory_bytes=tree_peak_memory(), dropped=dropped_by(stream))
+            if recorded:
+                recorded.rows.clear()
+            block = timed_block(stream, consumer, request.seconds, request.min_steps)
+            rows = recorded.rows if recorded else []
+            channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
 
 
 def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Consumer:
@@ -79,20 +74,6 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Con
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
     return make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
-
-
-def _with_cache_state(
-    consumer: Consumer, manifest: Manifest, state: CacheState | None
-) -> CacheStateConsumer | None:
-    """Wrap the consumer so that files are in the requested cache state; None without a request."""
-    if state is None:
-        return None
-    files = Files(manifest)
-    if state == "warm":
-        files.warm()
-    cached = CacheStateConsumer(consumer, files, state)
-    cached.begin_block()  # loaders prefetch during the warm-up, and must find this state too
-    return cached
 
 
 def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:
@@ -119,19 +100,6 @@ def _warm_up(
             channel.answer(WarmUpProgress(images=images, needed=min_images))
     consumer.finish()
     return perf_counter() - begin, images
-
-
-def _metered_block(request: BlockRequest, stream: Stream, consumer: Consumer) -> TimedBlock:
-    """Time a block, with the CPU time and the disk reads of this process tree."""
-    before = tree_usage()
-    block = timed_block(stream, consumer, request.seconds, request.min_steps)
-    used = tree_usage().since(before)
-    return block.model_copy(
-        update={
-            "cpu_s": round(used.cpu_s, 4),
-            "disk_read_bytes": used.read_bytes if used.disk_known else None,
-        }
-    )
 
 
 if __name__ == "__main__":

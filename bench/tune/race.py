@@ -1,21 +1,21 @@
-"""Two configurations compared by the rates of paired blocks, and what follows from them."""
+"""Challengers compared with the best configuration by the rates of paired blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.analysis.compare import ERROR_RATE, Comparison, compare_with_reference
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.stats import paired_ratio
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.tune.rounds import Results
 
-Outcome = Literal["faster", "slower", "tie", "failed", "refused", "unfinished"]
-Rates = dict[int, float]  # images per second, by the index of the round
+Outcome = Literal["faster", "slower", "tie", "cannot tell", "failed", "refused"]
 
-LEAST_BLOCKS, MOST_BLOCKS = 2, 8
-CLEAR = 0.05  # if all pairs differ by more than this, the fewest blocks are enough
+LOOKS = (3, 5, 8)  # numbers of pairs after which a race is judged
+CONFIRMING_LOOKS = (4, 8, 16)
 SAME = 0.01  # an interval within this distance of 1 needs no more blocks
 
 
@@ -26,8 +26,10 @@ class Finding(BaseModel):
         against: the configuration that `choice` was compared with.
         setting: name of the setting in which the two differ, `TOGETHER` if it is several, None if
             they are different loaders.
+        outcome: "faster" only if fresh blocks confirmed it.
         pairs: number of rounds in which both were timed.
-        ratio: rate of `choice` divided by the rate of `against`, from paired blocks.
+        ratio: rate of `choice` divided by the rate of `against`, from paired blocks; of one that
+            looked faster, only from the blocks that were to confirm it.
         reason: why it failed or was refused.
     """
 
@@ -42,89 +44,132 @@ class Finding(BaseModel):
     reason: str = ""
 
 
-def outcome_of(rates: Rates, reference: Rates) -> tuple[Outcome, Estimate | None]:
-    """Compare rates with those of a reference in the same rounds.
-
-    Returns:
-        The outcome, "unfinished" if more blocks are needed, and the ratio of the rates, None
-        without a common round.
-    """
-    rounds = sorted(rates.keys() & reference.keys())
-    ratios = [rates[index] / reference[index] for index in rounds]
-    estimate = paired_ratio(rates, reference)
-    if estimate is None or len(ratios) < LEAST_BLOCKS:
-        return "unfinished", estimate
-    if len(ratios) >= MOST_BLOCKS:
-        return _final_outcome(estimate), estimate
-    if max(ratios) < 1 - CLEAR:
-        return "slower", estimate
-    if min(ratios) > 1 + CLEAR:
-        return "faster", estimate
-    same = estimate.low > 1 - SAME and estimate.high < 1 + SAME
-    return ("tie" if same and len(ratios) > LEAST_BLOCKS else "unfinished"), estimate
-
-
-def _final_outcome(ratio: Estimate) -> Outcome:
-    """Decide by the interval, once there are as many blocks as a race may have."""
-    if ratio.high < 1:
-        return "slower"
-    return "faster" if ratio.low > 1 else "tie"
-
-
 class Race:
-    """The blocks of some configurations that are timed in the same rounds."""
+    """The blocks of the best configuration and of its challengers, timed in the same rounds.
 
-    def __init__(self, choices: Iterable[Choice]) -> None:
-        self._rates: dict[str, Rates] = {str(choice): {} for choice in choices}
-        self._failures: dict[str, str] = {}
+    It is judged after some numbers of pairs, each time with an equal part of the error rate, so
+    that all its judgements together have this rate.
 
-    def add(self, choice: Choice, round_index: int, rate: float | str) -> bool:
-        """Record the rate of a block, or why there is none; return whether there is one."""
-        if isinstance(rate, str):
-            self._failures[str(choice)] = rate
-            return False
-        self._rates[str(choice)][round_index] = rate
-        return True
+    Attributes:
+        best: what the challengers are compared with.
+        challengers: all that started.
+        running: those that are not settled yet.
+    """
 
-    def blocks(self, choice: Choice) -> int:
-        """Return how many blocks of a configuration were timed."""
-        return len(self._rates[str(choice)])
-
-    def mean_rate(self, choice: Choice) -> float:
-        """Return the mean rate in images per second; 0 without a block."""
-        rates = self._rates[str(choice)].values()
-        return sum(rates) / len(rates) if rates else 0.0
-
-    def outcome(self, choice: Choice, reference: Choice) -> Outcome:
-        """Return how a configuration compares with a reference so far."""
-        return outcome_of(self._rates[str(choice)], self._rates[str(reference)])[0]
-
-    def finding(
-        self, choice: Choice, reference: Choice, setting: str | None, refusal: str
-    ) -> Finding:
-        """Return the result for a configuration; one that stayed unfinished is a tie.
+    def __init__(
+        self,
+        best: Choice,
+        challengers: Sequence[Choice],
+        looks: Sequence[int] = LOOKS,
+        error_rate: float = ERROR_RATE,
+        *,
+        confirms: bool = False,
+    ) -> None:
+        """Prepare a race.
 
         Args:
-            choice: the configuration.
-            reference: what it was compared with.
-            setting: in which the two differ.
-            refusal: why it must not win; empty if it may.
+            looks: numbers of pairs after which it is judged.
+            error_rate: share of races between equals that find one faster or slower.
+            confirms: whether it ends as soon as the challenger is not ahead.
         """
-        rates, reference_rates = self._rates[str(choice)], self._rates[str(reference)]
-        outcome, ratio = outcome_of(rates, reference_rates)
-        reason = ""
-        if str(choice) in self._failures:
-            outcome, reason = "failed", self._failures[str(choice)]
-        elif outcome in ("faster", "unfinished") and refusal:
-            outcome, reason = "refused", refusal
-        elif outcome == "unfinished":
-            outcome = "tie"
+        self.best = best
+        self.challengers = list(challengers)
+        self.running = list(challengers)
+        self._looks = looks
+        self._error_rate = error_rate / len(looks)
+        self._confirms = confirms
+        self._rates: dict[str, dict[int, float]] = {
+            str(choice): {} for choice in (best, *challengers)
+        }
+        self._settled: dict[str, tuple[Outcome, str]] = {}
+
+    @property
+    def pairs(self) -> int:
+        """Number of rounds that every running challenger has been compared in."""
+        return min((self._pairs(choice) for choice in self.running), default=0)
+
+    def add(self, index: int, results: Results) -> None:
+        """Add the blocks of a round; challengers whose block failed are settled."""
+        for choice in (self.best, *self.running):
+            rate = results[str(choice)]
+            if not isinstance(rate, str):
+                self._rates[str(choice)][index] = rate
+            elif choice != self.best:
+                self.settle(choice, "failed", rate)
+
+    def settle(self, choice: Choice, outcome: Outcome, reason: str = "") -> None:
+        """Stop timing a challenger, whose outcome is certain."""
+        self._settled[str(choice)] = (outcome, reason)
+        self.running = [other for other in self.running if other != choice]
+
+    def judge(self, refusal: Callable[[Choice], str]) -> None:
+        """Settle the challengers whose outcome is certain after some numbers of pairs.
+
+        Args:
+            refusal: returns why a configuration must not win; empty if it may.
+        """
+        if self.pairs not in self._looks:
+            return
+        comparisons = self._comparisons()
+        for choice in list(self.running):
+            comparison, reason = comparisons[str(choice)], refusal(choice)
+            if comparison.outcome == "slower":
+                self.settle(choice, "slower")
+            elif reason:
+                self.settle(choice, "refused", reason)
+            elif _is_same(comparison.ratio) or (self._confirms and not _is_ahead(comparison)):
+                self.settle(choice, "tie")
+            elif comparison.outcome == "faster":
+                self.settle(choice, "faster")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more blocks would change nothing: one is faster, or no more may be timed."""
+        faster = any(outcome == "faster" for outcome, _ in self._settled.values())
+        return faster or not self.running or self.pairs >= self._looks[-1]
+
+    def candidate(self) -> Choice | None:
+        """Return the fastest challenger that is worth a race on fresh blocks, if any."""
+        ran = (one for one in self.findings(None) if one.outcome in ("faster", "tie"))
+        able = [
+            (one.ratio.value, one.choice) for one in ran if one.ratio and one.ratio.lies_above(1)
+        ]
+        return max(able, key=lambda pair: pair[0])[1] if able else None
+
+    def findings(self, setting: str | None) -> list[Finding]:
+        """Return the result for each challenger; `setting` is what it differs in from the best."""
+        comparisons = self._comparisons()
+        return [
+            self._finding(choice, comparisons[str(choice)], setting) for choice in self.challengers
+        ]
+
+    def _finding(self, choice: Choice, comparison: Comparison, setting: str | None) -> Finding:
+        outcome, reason = self._settled.get(str(choice), (_unsettled(comparison), ""))
         return Finding(
             choice=choice,
-            against=reference,
+            against=self.best,
             setting=setting,
             outcome=outcome,
-            pairs=len(rates.keys() & reference_rates.keys()),
-            ratio=ratio,
+            pairs=comparison.pairs,
+            ratio=comparison.ratio,
             reason=reason,
         )
+
+    def _pairs(self, choice: Choice) -> int:
+        return len(self._rates[str(choice)].keys() & self._rates[str(self.best)].keys())
+
+    def _comparisons(self) -> dict[str, Comparison]:
+        return compare_with_reference(self._rates, str(self.best), self._error_rate)
+
+
+def _unsettled(comparison: Comparison) -> Outcome:
+    """Return the outcome of a challenger that was never settled."""
+    return "cannot tell" if comparison.outcome == "cannot tell" else "tie"
+
+
+def _is_ahead(comparison: Comparison) -> bool:
+    return comparison.ratio is not None and comparison.ratio.value > 1
+
+
+def _is_same(ratio: Estimate | None) -> bool:
+    return ratio is not None and ratio.lies_above(1 - SAME) and ratio.lies_below(1 + SAME)

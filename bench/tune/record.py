@@ -19,27 +19,53 @@ from feedbench.bench.tune.race import Finding
 TUNE = "tune.json"
 
 
+class FailedBlock(BaseModel):
+    """A block that could not be timed, with the index of its round and the reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choice: Choice
+    round: int
+    reason: str
+
+
+class Timed(BaseModel):
+    """A configuration with the number of its blocks and the median of their rates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choice: Choice
+    blocks: int
+    images_per_second: float
+
+
 class TuneRecord(BaseModel):
     """The content of tune.json.
 
     Attributes:
-        about: consumer, batch spec and recipe; must be equal to resume the search.
+        about: loaders, limits, consumer, batch spec and recipe; must be equal to resume the search.
         conditions: photographs, machine and versions, likewise; None in records of old versions.
+        resume: the command that resumes the search; empty in records of old versions.
         finished: whether nothing was left to try.
-        best: the fastest configuration that may win.
-        images_per_second: its rate.
+        best: the fastest configuration that may win; None before it was compared with another.
+        images_per_second: its rate, from blocks that it was not chosen by; None without any.
         seconds: time spent, earlier parts of the search included.
+        timed: all configurations that have a block.
+        failures: the blocks that failed.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     about: dict[str, Any]
     conditions: Conditions | None = None
+    resume: str = ""
     finished: bool = False
     best: Choice | None = None
     images_per_second: Estimate | None = None
     seconds: float = 0.0
     findings: list[Finding] = []
+    timed: list[Timed] = []
+    failures: list[FailedBlock] = []
 
 
 @dataclass(frozen=True)
@@ -48,36 +74,58 @@ class EarlierSearch:
 
     Attributes:
         trials: its blocks.
-        findings: its results, which are not measured again.
+        failures: its blocks that failed.
         seconds: the time that it took.
     """
 
     trials: tuple[Trial, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    failures: tuple[FailedBlock, ...] = ()
     seconds: float = 0.0
 
-    @property
-    def next_round(self) -> int:
-        """Index of the first round that was not begun."""
-        rounds = [block.round for trial in self.trials for block in trial.blocks]
-        return 1 + max(rounds, default=-1)
+    def rounds(self) -> dict[int, dict[str, float | str]]:
+        """Return the results of each round: images per second, or why a block failed."""
+        rounds: dict[int, dict[str, float | str]] = {}
+        for trial in self.trials:
+            name = str(choice_of(trial))
+            for index, rate in trial.rates.items():
+                rounds.setdefault(index, {})[name] = rate
+        for failure in self.failures:
+            rounds.setdefault(failure.round, {})[str(failure.choice)] = failure.reason
+        return rounds
 
 
-def plan_identity(plan: Plan) -> dict[str, Any]:
-    """Return what must be equal in a search and its continuation."""
+def choice_of(trial: Trial) -> Choice:
+    """Return the loader of a trial with its settings."""
+    return Choice(loader=trial.loader, settings=trial.settings)
+
+
+def plan_identity(plan: Plan, memory_bytes: int | None) -> dict[str, Any]:
+    """Return what must be equal in a search and its continuation.
+
+    Args:
+        plan: its choices are the configurations to start from.
+        memory_bytes: largest peak memory of a trial's processes.
+    """
     return {
+        "loaders": [str(choice) for choice in plan.choices],
+        "max_memory": memory_bytes,
+        "allow_different_pixels": plan.pixels.allow_different,
+        "seed": plan.timing.seed,
         "consumer": plan.consumer,
+        "accelerator": plan.accelerator.model_dump(mode="json") if plan.accelerator else None,
         "spec": plan.spec.model_dump(mode="json"),
         "recipe": plan.recipe.model_dump(mode="json"),
     }
 
 
-def read_earlier_search(folder: Path, plan: Plan, conditions: Conditions) -> EarlierSearch:
+def read_earlier_search(
+    folder: Path, identity: dict[str, Any], conditions: Conditions
+) -> EarlierSearch:
     """Read what an interrupted search left in a folder.
 
     Args:
         folder: of the search.
-        plan: of the search that resumes it.
+        identity: of the search that resumes it, from `plan_identity`.
         conditions: under which it is resumed.
 
     Raises:
@@ -85,29 +133,39 @@ def read_earlier_search(folder: Path, plan: Plan, conditions: Conditions) -> Ear
     """
     path = folder / TUNE
     record = read_model(path, TuneRecord, "tune")
-    identity = plan_identity(plan)
-    for name, value in record.about.items():
-        if identity.get(name) != value:
-            raise RecordError(
-                f"{path}: its {name} differs from the present options; give the options of that "
-                "search, or start a new one without --resume"
-            )
-    _check_conditions(path, record.conditions, conditions)
-    trials = read_trials(folder) if (folder / TRIALS).exists() else []
-    return EarlierSearch(tuple(trials), tuple(record.findings), record.seconds)
-
-
-def _check_conditions(path: Path, earlier: Conditions | None, present: Conditions) -> None:
-    if earlier is None:
+    if record.conditions is None or identity.keys() - record.about.keys():
         raise RecordError(
-            f"{path}: written by an older version, which did not record photographs and machine; "
+            f"{path}: written by an older version, which did not record all that must be equal; "
             "start a new search without --resume"
         )
-    if changes := differences(earlier, present):
+    if change := _first_change(record.about, identity):
+        raise RecordError(
+            f"{path}: the search was started with {change}; give the options of that search, or "
+            "start a new one without --resume"
+        )
+    if changes := differences(record.conditions, conditions):
         raise RecordError(
             f"{path}: the search was started under other conditions: {changes}; restore them, or "
             "start a new search without --resume"
         )
+    trials = read_trials(folder) if (folder / TRIALS).exists() else []
+    return EarlierSearch(tuple(trials), tuple(record.failures), record.seconds)
+
+
+def _first_change(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
+    """Return the first field that differs, with both values; "" if none does."""
+    for name in now:
+        old, new, path = before.get(name), now[name], f"{prefix}{name}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            if change := _first_change(old, new, f"{path}."):
+                return change
+        elif old != new:
+            return f"{path} {_as_text(old)} against {_as_text(new)}"
+    return ""
+
+
+def _as_text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def runners_up(record: TuneRecord) -> list[RunnerUp]:
@@ -117,9 +175,11 @@ def runners_up(record: TuneRecord) -> list[RunnerUp]:
             loader=finding.choice.loader,
             settings=finding.choice.settings,
             ratio=finding.ratio,
-            tie=finding.outcome == "tie",
+            tie=finding.outcome != "slower",
         )
         for finding in record.findings
-        if finding.against == record.best and finding.ratio and finding.outcome in ("tie", "slower")
+        if finding.against == record.best
+        and finding.ratio
+        and finding.outcome in ("tie", "cannot tell", "slower")
     ]
     return sorted(near, key=lambda runner_up: -runner_up.ratio.value)

@@ -1,13 +1,14 @@
 """The search for the fastest settings: races on paired blocks, one setting at a time.
 
-1. The default settings of all loaders race each other.
+1. The loader whose default settings look fastest races against those of the others.
 2. For the fastest loader, the values of each setting race against the current value; settings that
-   usually gain most come first. A value that is surely faster replaces the current one.
+   usually gain most come first.
 3. Settings that tied but looked faster race together, since small gains add up.
 4. The winner's settings are tried on the other loaders.
 
-No configuration is judged by a single block. One that is surely slower, or that must not win, stops
-running.
+The best of many equal values always looks faster than they are. So a race only nominates: a value
+replaces the current one after a second race, of these two, in new processes and on new blocks. All
+confirming races of a search together have the error rate of one comparison.
 
 Why not Optuna: its pruners stop a trial by comparing it with recorded values of earlier trials;
 even `WilcoxonPruner`, which pairs by step, compares with the best completed trial. On a shared
@@ -18,115 +19,131 @@ configuration is dropped as soon as its paired ratio shows that it is slower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from statistics import mean
 
-import numpy as np
-
+from feedbench.bench.analysis.compare import ERROR_RATE
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.tune.race import LEAST_BLOCKS, MOST_BLOCKS, Finding, Race
+from feedbench.bench.tune.race import CONFIRMING_LOOKS, Finding, Outcome, Race
+from feedbench.bench.tune.rounds import Rounds
 from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
 from feedbench.loaders import find_loader
 
+FIRST_ROUNDS = 2  # choose the default that the others are compared with; no result rests on them
+MEASURED_ROUNDS = 6  # whose blocks give the rate of the best; it was chosen by others
+_RAN: tuple[Outcome, ...] = ("slower", "tie", "cannot tell")
 
-class OutOfBudget(Exception):
-    """The time budget of the search is spent."""
+
+class _BestFailed(Exception):
+    """The best configuration failed, and failed again after a restart."""
 
 
 class Search:
-    """Races configurations; `best` and `findings` are valid at any time, also after an exception.
+    """Races configurations; its attributes are valid at any time, also after an exception.
 
     Attributes:
-        best: the fastest configuration so far; None before the first one is known.
         findings: the results of all comparisons, in order.
+        chosen_round: index of the first round after the best was chosen.
+        is_measuring: whether the search has ended and the best is timed alone.
     """
 
     def __init__(
         self,
-        time_block: Callable[[Choice, int], float | str],
+        rounds: Rounds,
         end: Callable[[Choice], None],
         refusal: Callable[[Choice], str],
         on_finding: Callable[[Finding], None],
-        *,
-        earlier: Iterable[Finding] = (),
-        first_round: int = 0,
-        seed: int = 0,
     ) -> None:
         """Prepare a search.
 
         Args:
-            time_block: times one block of a configuration in a round; returns images per second,
-                or the reason why it failed.
-            end: ends the process of a configuration that is no longer needed.
+            rounds: times a block of each of several configurations.
+            end: ends the process of a configuration; its next block starts a new one.
             refusal: returns why a configuration must not win; empty if it may.
-            on_finding: called with each result, also with the repeated ones of `earlier`.
-            earlier: results of an earlier search, which are not measured again.
-            first_round: index of the first round.
-            seed: of the order in which the blocks of a round are timed.
+            on_finding: called with each result.
         """
-        self.best: Choice | None = None
         self.findings: list[Finding] = []
-        self._time_block = time_block
+        self.chosen_round = 0
+        self.is_measuring = False
+        self._rounds = rounds
         self._end = end
         self._refusal = refusal
         self._on_finding = on_finding
-        self._earlier = {
-            (str(finding.choice), str(finding.against)): finding for finding in earlier
-        }
-        self._round_index = first_round
-        self._seed = seed
+        self._best: Choice | None = None
+        self._is_compared = False
+        self._race_now: Race | None = None
+        self._confirmations = 0
+        self._failures: dict[str, int] = {}  # how often a block failed
 
-    def run(self, defaults: list[Choice]) -> None:
+    @property
+    def best(self) -> Choice | None:
+        """The fastest configuration; None before a race has ended."""
+        return self._best if self._is_compared else None
+
+    def run(self, defaults: Sequence[Choice]) -> None:
         """Search until nothing is left to try.
 
         Args:
-            defaults: a configuration per loader to start from.
+            defaults: the configurations to start from, at least one per loader.
 
         Raises:
-            OutOfBudget: raised by `time_block`.
+            Exception: whatever `rounds` raises, such as at the end of the budget.
         """
-        best = self._race_defaults(defaults)
-        if best is None:
-            return
+        running = self._choose_first(defaults)
+        while self._best is not None:
+            try:
+                self._improve(self._best, running)
+                self._is_compared = True
+                return
+            except _BestFailed as failure:
+                running = self._fall_back(running, str(failure))
+
+    def measure_best(self, blocks: Callable[[], int]) -> None:
+        """Time the best alone, until it has enough blocks that it was not chosen by.
+
+        Args:
+            blocks: returns how many it has.
+
+        Raises:
+            Exception: whatever `rounds` raises, such as at the end of the budget.
+        """
+        self.is_measuring = True
+        while self.best is not None and blocks() < MEASURED_ROUNDS:
+            _, results = self._rounds.time([self.best])
+            if isinstance(results[str(self.best)], str):
+                return
+
+    def _choose_first(self, defaults: Sequence[Choice]) -> list[Choice]:
+        """Choose the default that looks fastest; return all that run."""
+        running, rates = list(defaults), {str(choice): [0.0] for choice in defaults}
+        failed: list[tuple[Choice, str]] = []
+        for _ in range(FIRST_ROUNDS):
+            _, results = self._rounds.time(running)
+            for choice in list(running):
+                rate = results[str(choice)]
+                if isinstance(rate, str):
+                    failed.append((choice, rate))
+                    running.remove(choice)
+                else:
+                    rates[str(choice)].append(rate)
+        able = [choice for choice in running if not self._refusal(choice)]
+        if able:
+            self._choose(max(able, key=lambda choice: mean(rates[str(choice)])))
+        reference = self._best or defaults[0]
+        for choice, reason in failed:
+            self._report_without_pairs(choice, reference, "failed", reason)
+        for choice in running if not able else ():
+            self._report_without_pairs(choice, reference, "refused", self._refusal(choice))
+        return running
+
+    def _improve(self, best: Choice, defaults: Sequence[Choice]) -> None:
+        """Race against the other defaults, then over settings."""
+        best = self._race(best, [choice for choice in defaults if choice != best], None)
         best = self._try_settings(best)
-        loader = best.loader
-        others = [choice for choice in defaults if choice.loader != loader]
-        best = self._race(best, transfer_settings(best, others), None)
-        if best.loader != loader:
-            self._try_settings(best)
-
-    def _race_defaults(self, defaults: list[Choice]) -> Choice | None:
-        """Return the fastest of the defaults that may win; None if none runs."""
-        if self._repeat_race_of_defaults(defaults):
-            return self.best
-        race, running = Race(defaults), list(defaults)
-        for _ in range(MOST_BLOCKS):
-            running = self._time_round(running, race)
-            candidates = [choice for choice in running if not self._refusal(choice)]
-            self.best = max(candidates, key=race.mean_rate, default=None)
-            if self.best is None:
-                break
-            running = self._drop_slower(running, self.best, race)
-            if len(running) == 1 and race.blocks(running[0]) >= LEAST_BLOCKS:
-                break
-        reference = self.best or defaults[0]
-        for choice in defaults:
-            if choice != self.best:
-                self._report(race.finding(choice, reference, None, self._refusal(choice)))
-                self._end(choice)
-        return self.best
-
-    def _repeat_race_of_defaults(self, defaults: list[Choice]) -> bool:
-        """Repeat the race of an earlier search; return whether it had ended with a winner."""
-        if not self._earlier:
-            return False
-        for best in defaults:
-            others = [choice for choice in defaults if choice != best]
-            findings = self._earlier_findings(others, best)
-            if findings is not None and not self._refusal(best):
-                self.best = best
-                self._conclude(findings)
-                return True
-        return False
+        others = [choice for choice in defaults if choice.loader != best.loader]
+        new_best = self._race(best, transfer_settings(best, others), None)
+        if new_best.loader != best.loader:
+            self._try_settings(new_best)
 
     def _try_settings(self, best: Choice) -> Choice:
         """Try the values of every setting, then all that tied together; return the new best."""
@@ -136,84 +153,109 @@ class Search:
         combined = combine_ties(best, self.findings[first:])
         return best if combined is None else self._race(best, [combined], TOGETHER)
 
-    def _race(self, best: Choice, challengers: list[Choice], setting: str | None) -> Choice:
-        """Race challengers against the best; return the fastest that is surely faster, or it."""
+    def _race(self, best: Choice, challengers: Sequence[Choice], setting: str | None) -> Choice:
+        """Race challengers against the best; return the new best."""
+        challengers = [choice for choice in challengers if self._is_new(choice, best)]
         if not challengers:
             return best
-        earlier = self._earlier_findings(challengers, best)
-        if earlier is not None:
-            return self._conclude(earlier) or best
-        race, running = Race([best, *challengers]), list(challengers)
-        for _ in range(MOST_BLOCKS):
-            if "unfinished" not in {race.outcome(choice, best) for choice in running}:
-                break
-            succeeded = self._time_round([best, *running], race)
-            running = [choice for choice in running if choice in succeeded]
-            running = self._drop_slower(running, best, race)
-            running = self._drop_refused(running, race)
-        findings = [
-            race.finding(choice, best, setting, self._refusal(choice)) for choice in challengers
-        ]
-        new_best = self._conclude(findings) or best
-        for choice in (best, *challengers):
-            if choice != new_best:
-                self._end(choice)
-        return new_best
-
-    def _time_round(self, choices: list[Choice], race: Race) -> list[Choice]:
-        """Time one block of each in a seeded order; return those that did not fail."""
-        drawn = np.random.default_rng([self._seed, self._round_index]).permutation(len(choices))
-        failed = []
-        for choice in (choices[index] for index in drawn.tolist()):
-            rate = self._time_block(choice, self._round_index)
-            if not race.add(choice, self._round_index, rate):
-                failed.append(choice)
-                self._end(choice)
-        self._round_index += 1
-        return [choice for choice in choices if choice not in failed]
-
-    def _drop_slower(self, running: list[Choice], best: Choice, race: Race) -> list[Choice]:
-        """End those that are surely slower than the best; return the others."""
-        slower = [
-            choice
-            for choice in running
-            if choice != best and race.outcome(choice, best) == "slower"
-        ]
-        return self._drop(running, slower)
-
-    def _drop_refused(self, running: list[Choice], race: Race) -> list[Choice]:
-        """End those that must not win, once their gain has been measured; return the others."""
-        refused = [
-            choice
-            for choice in running
-            if race.blocks(choice) >= LEAST_BLOCKS and self._refusal(choice)
-        ]
-        return self._drop(running, refused)
-
-    def _drop(self, running: list[Choice], dropped: list[Choice]) -> list[Choice]:
-        for choice in dropped:
-            self._end(choice)
-        return [choice for choice in running if choice not in dropped]
-
-    def _earlier_findings(self, choices: list[Choice], best: Choice) -> list[Finding] | None:
-        """Return the results of an earlier search for all choices; None if one is missing."""
-        findings = [self._earlier.get((str(choice), str(best))) for choice in choices]
-        present = [finding for finding in findings if finding is not None]
-        return present if len(present) == len(findings) else None
-
-    def _conclude(self, findings: list[Finding]) -> Choice | None:
-        """Report the results of a race; return the new best, None if nothing is surely faster."""
+        race = self._run(Race(best, challengers))
+        findings, candidate = race.findings(setting), race.candidate()
+        if candidate is not None:
+            (confirmed,) = self._confirm(best, candidate).findings(setting)
+            findings[challengers.index(candidate)] = confirmed
+            if confirmed.outcome == "faster":
+                self._choose(candidate)
+        self._is_compared = True
         for finding in findings:
             self._report(finding)
-        faster = [
+        assert self._best is not None
+        return self._best
+
+    def _confirm(self, best: Choice, candidate: Choice) -> Race:
+        """Race a candidate alone against the best, on new blocks.
+
+        The parts of the error rate, 1/2, 1/6, 1/12 and so on, add up to 1 for any number of races.
+        """
+        self._confirmations += 1
+        rate = ERROR_RATE / (self._confirmations * (self._confirmations + 1))
+        return self._run(Race(best, [candidate], CONFIRMING_LOOKS, rate, confirms=True))
+
+    def _run(self, race: Race) -> Race:
+        """Time rounds until the race is over.
+
+        All processes of a race start with it, so that none had more time to warm up.
+        """
+        self._race_now = race
+        while not race.is_over:
+            self._time_round(race)
+        for choice in (race.best, *race.running):
+            self._end(choice)
+        return race
+
+    def _time_round(self, race: Race) -> None:
+        """Time one block of each; end the challengers that are settled by it."""
+        running = race.running
+        index, results = self._rounds.time([race.best, *running])
+        race.add(index, results)
+        race.judge(self._refusal)
+        for choice in running:
+            if choice not in race.running:
+                self._end(choice)
+        for name, rate in results.items():
+            if isinstance(rate, str):
+                self._failures[name] = self._failures.get(name, 0) + 1
+        if self._failures.get(str(race.best), 0) > 1:
+            raise _BestFailed(results[str(race.best)])
+
+    def _fall_back(self, running: list[Choice], reason: str) -> list[Choice]:
+        """Replace the best, which failed, by what comes closest to it; return the defaults left."""
+        lost, race = self._best, self._race_now
+        assert lost is not None
+        assert race is not None
+        for choice in race.challengers:
+            self._end(choice)
+        self._best = None
+        running = [choice for choice in running if choice != lost]
+        if (runner_up := self._runner_up(lost, race)) is not None:
+            self._choose(runner_up)
+        elif running:
+            running = self._choose_first(running)
+        self._report_without_pairs(lost, self._best or lost, "failed", reason)
+        return running
+
+    def _runner_up(self, lost: Choice, race: Race) -> Choice | None:
+        """Return the fastest of what the lost configuration was compared with, if any may win."""
+        rivals = [
             (finding.ratio.value, finding.choice)
-            for finding in findings
-            if finding.outcome == "faster" and finding.ratio
+            for finding in (*self.findings, *race.findings(None))
+            if finding.against == lost and finding.ratio and finding.outcome in _RAN
         ]
-        if not faster:
-            return None
-        self.best = max(faster, key=lambda pair: pair[0])[1]
-        return self.best
+        rivals += [
+            (1 / finding.ratio.value, finding.against)
+            for finding in self.findings
+            if finding.choice == lost and finding.ratio and finding.outcome == "faster"
+        ]
+        able = [rival for rival in rivals if self._may_win(rival[1])]
+        return max(able, key=lambda rival: rival[0])[1] if able else None
+
+    def _may_win(self, choice: Choice) -> bool:
+        return str(choice) not in self._failures and not self._refusal(choice)
+
+    def _is_new(self, choice: Choice, best: Choice) -> bool:
+        """Whether a comparison of two configurations is possible and was not made."""
+        pairs = [(finding.choice, finding.against) for finding in self.findings]
+        return str(choice) not in self._failures and (choice, best) not in pairs
+
+    def _choose(self, choice: Choice) -> None:
+        self._best, self.chosen_round = choice, self._rounds.next_index
+
+    def _report_without_pairs(
+        self, choice: Choice, against: Choice, outcome: Outcome, reason: str
+    ) -> None:
+        finding = Finding(
+            choice=choice, against=against, setting=None, outcome=outcome, reason=reason
+        )
+        self._report(finding)
 
     def _report(self, finding: Finding) -> None:
         self.findings.append(finding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from feedbench.bench.plan.plan import Choice
@@ -33,7 +33,7 @@ def replace_settings(choice: Choice, settings: dict[str, Any]) -> Choice | None:
 
 def alternatives(choice: Choice, name: str) -> list[Choice]:
     """Return the choices that differ from this one only in the value of one setting."""
-    current, values = setting_value(choice, name), find_loader(choice.loader).space[name]
+    current, values = setting_value(choice, name), find_loader(choice.loader).values(name)
     others = [replace_settings(choice, {name: value}) for value in values if value != current]
     return [other for other in others if other is not None]
 
@@ -61,11 +61,11 @@ def transfer_settings(winner: Choice, others: Iterable[Choice]) -> list[Choice]:
     """Return other loaders with those of the winner's settings that they share."""
     transferred = []
     for other in others:
-        space = find_loader(other.loader).space
+        loader = find_loader(other.loader)
         shared = {
             name: value
             for name, value in winner.settings.items()
-            if value in space.get(name, ()) and name not in other.settings
+            if value in loader.values(name) and name not in other.settings
         }
         if shared and (choice := replace_settings(other, shared)) is not None:
             transferred.append(choice)
@@ -77,13 +77,13 @@ def grid_size(loaders: Iterable[str]) -> int:
     total = 0
     for name in loaders:
         size = 1
-        for values in LOADERS[name].space.values():
-            size *= len(values)
+        for setting in LOADERS[name].space:
+            size *= len(LOADERS[name].values(setting))
         total += size
     return total
 
 
-def pixel_choices(defaults: list[Choice]) -> list[Choice]:
+def pixel_choices(defaults: Sequence[Choice]) -> list[Choice]:
     """Return the defaults and all choices whose pixels may differ from theirs."""
     others = [
         other

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.figures import saved_figure
 from feedbench.bench.report.table import or_dash
 from feedbench.bench.tune.race import Finding
@@ -13,6 +14,7 @@ from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER, grid_size
 
 WORTH = "worth.png"
+_NAMED = 3  # ties that the verdict names; the table has all
 _COLORS = {"faster": "tab:green", "tie": "tab:gray"}  # all other outcomes: red
 
 
@@ -28,7 +30,10 @@ def finding_line(finding: Finding) -> str:
 
 def worth_table(record: TuneRecord) -> Table:
     """Return one row per result: the gain of each value of each setting."""
-    table = Table("setting", "value", "compared with", "rate ratio [95 %]", "pairs", "result")
+    table = Table(
+        *("setting", "value", "compared with", "rate ratio [95 %]", "pairs", "result"),
+        caption="faster and slower allow for the number of comparisons, intervals do not",
+    )
     for finding in record.findings:
         table.add_row(
             finding.setting or "loader",
@@ -43,25 +48,51 @@ def worth_table(record: TuneRecord) -> Table:
 
 def verdict(record: TuneRecord) -> str:
     """Return which configuration to take, and how much of the space was searched."""
-    best, rate = record.best, record.images_per_second
-    if best is None and not record.findings:
-        return "The budget ran out before any comparison was finished; give a longer --budget."
-    if best is None or rate is None:
-        return "No configuration can be recommended; the reasons are above."
-    ties = sum(runner_up.tie for runner_up in runners_up(record))
-    tied = f" (tied with {ties} other{'s' * (ties > 1)})" if ties else ""
+    resume = f" To resume the search: {record.resume}" if record.resume else ""
+    unfinished = "" if record.finished else f" The search is not finished.{resume}"
+    if record.best is None:
+        return _why_no_best(record) + unfinished
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
-    tried = len({str(finding.choice) for finding in record.findings} | {str(best)})
-    combinations = grid_size(loaders.keys() | {best.loader})
-    unfinished = (
-        ""
-        if record.finished
-        else " The search is not finished; to resume it: feedbench tune --resume."
+    tried = len({str(finding.choice) for finding in record.findings} | {str(record.best)})
+    combinations = grid_size(loaders.keys() | {record.best.loader})
+    return (
+        f"Take {record.best}: {_rate_text(record)}.{_ties_text(record)} {tried} of "
+        f"{combinations:,} combinations were tried in {record.seconds / 60:.1f} min.{unfinished}"
+    )
+
+
+def _why_no_best(record: TuneRecord) -> str:
+    if record.findings:
+        return "No configuration can be recommended; the reasons are above."
+    if not record.timed:
+        return "No block was timed within the budget; give a longer --budget."
+    timed = "; ".join(
+        f"{one.choice}: {one.images_per_second:,.0f} images/s, timed blocks: {one.blocks}"
+        for one in record.timed
     )
     return (
-        f"Take {best}: {rate:,.0f} images/s{tied}. {tried} of {combinations:,} combinations were "
-        f"tried in {record.seconds / 60:.1f} min.{unfinished}"
+        "The budget was too short to compare configurations, so none is recommended; give a longer "
+        f"--budget. Known so far: {timed}."
     )
+
+
+def _rate_text(record: TuneRecord) -> str:
+    if record.images_per_second is None:
+        return "the fastest so far; no block was timed after it was chosen, so its rate is unknown"
+    return f"{record.images_per_second:,.0f} images/s"
+
+
+def _ties_text(record: TuneRecord) -> str:
+    """Return the configurations that may be as fast as the best, as a sentence."""
+    ties = [
+        str(Choice(loader=runner_up.loader, settings=runner_up.settings))
+        for runner_up in runners_up(record)
+        if runner_up.tie
+    ]
+    if not ties:
+        return ""
+    more = f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else ""
+    return f" Not surely slower: {', '.join(ties[:_NAMED])}{more}."
 
 
 def draw_worth(record: TuneRecord, path: Path) -> None:
@@ -75,7 +106,7 @@ def draw_worth(record: TuneRecord, path: Path) -> None:
         axes = figure.add_subplot()
         for y, (finding, ratio) in enumerate(ratios):
             color = _COLORS.get(finding.outcome, "tab:red")
-            axes.plot([ratio.low, ratio.high], [y, y], color=color)
+            axes.plot(ratio.interval or [ratio.value] * 2, [y, y], color=color)
             axes.plot([ratio.value], [y], "o", color=color)
         axes.axvline(1, color="black", linewidth=0.8)
         labels = [f"{finding.setting or 'loader'}: {_value(finding)}" for finding, _ in ratios]

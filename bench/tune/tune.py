@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean, median
 from time import monotonic
 from typing import Any
 
@@ -12,14 +14,25 @@ from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.files import write_json
 from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import write_trials
+from feedbench.bench.record import Trial, write_trials
 from feedbench.bench.signals import interrupts_deferred
-from feedbench.bench.trials.run import MANIFEST, Bench, OnEvent
+from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, OnEvent
 from feedbench.bench.tune.race import Finding
-from feedbench.bench.tune.record import TUNE, EarlierSearch, TuneRecord, plan_identity
-from feedbench.bench.tune.search import OutOfBudget, Search
+from feedbench.bench.tune.record import (
+    TUNE,
+    EarlierSearch,
+    FailedBlock,
+    Timed,
+    TuneRecord,
+    choice_of,
+    plan_identity,
+)
+from feedbench.bench.tune.rounds import Rounds
+from feedbench.bench.tune.search import MEASURED_ROUNDS, Search
 from feedbench.bench.tune.space import PIXEL_SETTINGS
 from feedbench.loaders import Manifest
+
+_RESERVE = 1.3  # time kept to measure the best, relative to what its earlier blocks took
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,10 @@ class Budget:
         """Return the seconds that have passed since the beginning."""
         return monotonic() - self.begin
 
+    def left_s(self) -> float:
+        """Return the seconds that are left; 0 if the budget is spent."""
+        return max(0.0, self.seconds - self.spent_s())
+
 
 class Tune:
     """One search, or the continuation of one."""
@@ -51,19 +68,22 @@ class Tune:
         folder: Path,
         budget: Budget,
         earlier: EarlierSearch,
-        pixels: PixelComparison | None,
+        compare_pixels: Callable[[], PixelComparison | None],
+        resume: str,
         on_event: OnEvent,
         on_finding: Callable[[Finding], None],
     ) -> None:
         """Prepare a search.
 
         Args:
-            plan: consumer, batch spec, recipe and timing; its choices are not used.
+            plan: its choices are the configurations to start from, at least one per loader.
             manifest: the images.
             folder: an existing folder for the records.
             budget: of time and memory.
             earlier: the search that is continued.
-            pixels: the comparison of the loaders' pixels; None if there was none.
+            compare_pixels: compares the loaders' pixels; returns None if there is nothing to
+                compare.
+            resume: the command that resumes the search.
             on_event: called with the progress of trials.
             on_finding: called with each result.
         """
@@ -72,53 +92,81 @@ class Tune:
         self._folder = folder
         self._budget = budget
         self._earlier = earlier
-        self._pixels = pixels
-        self._on_finding = on_finding
+        self._compare_pixels = compare_pixels
+        self._pixels: PixelComparison | None = None
+        self._resume = resume
+        self._failures = list(earlier.failures)
         self._trial_index: dict[str, int] = {}  # by the text of a choice
-        self._bench = Bench(replace(plan, choices=()), manifest, folder, on_event)
-        self._search = Search(
-            self._time_block,
-            self._end,
-            self._refusal,
-            self._save_finding,
-            earlier=earlier.findings,
-            first_round=earlier.next_round,
-            seed=plan.timing.seed,
-        )
+        self._bench = Bench(replace(plan, choices=()), manifest, folder, _of_a_search(on_event))
+        rounds = Rounds(self._time_block, earlier.rounds(), plan.timing.seed)
+        self._search = Search(rounds, self._end, self._refusal, on_finding)
 
-    def run(self, defaults: list[Choice]) -> TuneRecord:
-        """Search until the budget is spent; the record is in the folder even after Ctrl-C.
-
-        Args:
-            defaults: a configuration per loader to start from.
+    def run(self) -> TuneRecord:
+        """Search until the budget is spent; the record is in the folder even after a kill.
 
         Raises:
             RecordError: the folder cannot be written.
         """
         self._manifest.write(self._folder / MANIFEST)
+        self._save(finished=False)
         finished = False
         try:
-            self._search.run(defaults)
-            finished = True
-        except OutOfBudget:
-            pass
+            self._pixels = self._compare_pixels()
+            finished = self._is_finished()
+            self._measure_best()
         finally:
             # First the record: closing may take seconds, in which a second Ctrl-C may come.
             self._save(finished=finished)
             self._bench.close()
         return self._record(finished=finished)
 
+    def _is_finished(self) -> bool:
+        """Search; return whether that ended before the budget was spent."""
+        try:
+            self._search.run(self._plan.choices)
+        except DeadlinePassed:
+            return False
+        return True
+
+    def _measure_best(self) -> None:
+        """Time the best on its own in the time that was kept for it."""
+        with suppress(DeadlinePassed):
+            self._search.measure_best(lambda: len(self._measured()))
+
     def _time_block(self, choice: Choice, round_index: int) -> float | str:
         """Time one block; return images per second, or why it failed."""
-        if self._budget.spent_s() > self._budget.seconds:
-            raise OutOfBudget
+        self._bench.deadline = self._budget.begin + self._budget.seconds - self._reserve_s()
+        if monotonic() >= self._bench.deadline:
+            raise DeadlinePassed
+        index = self._trial_of(choice)
+        self._bench.time_block(index, round_index)
+        trial = self._bench.trials[index]
+        if trial.error is not None:
+            del self._trial_index[str(choice)]  # another block is another trial
+            failure = FailedBlock(choice=choice, round=round_index, reason=trial.error)
+            self._failures.append(failure)
+        self._save(finished=False)
+        return trial.error or trial.blocks[-1].images_per_second
+
+    def _trial_of(self, choice: Choice) -> int:
         name = str(choice)
         if name not in self._trial_index:
             self._trial_index[name] = self._bench.add(choice)
-        index = self._trial_index[name]
-        self._bench.time_block(index, round_index)
-        trial = self._bench.trials[index]
-        return trial.error or trial.blocks[-1].images_per_second
+        return self._trial_index[name]
+
+    def _reserve_s(self) -> float:
+        """Return the seconds to keep for the measurement of the best at the end."""
+        missing, best = MEASURED_ROUNDS - len(self._measured()), self._search.best
+        if best is None or missing <= 0 or self._search.is_measuring:
+            return 0.0
+        trials = self._trials_of(best)
+        warm_ups = [
+            warm_up.start_s + warm_up.first_batch_s + warm_up.seconds
+            for trial in trials
+            for warm_up in trial.warm_ups
+        ]
+        block_s = mean(block.seconds for trial in trials for block in trial.blocks)
+        return _RESERVE * (max(warm_ups) + missing * block_s)
 
     def _end(self, choice: Choice) -> None:
         if str(choice) in self._trial_index:
@@ -126,60 +174,81 @@ class Tune:
 
     def _refusal(self, choice: Choice) -> str:
         """Return why a configuration must not win; empty if it may."""
-        index, limit = self._trial_index.get(str(choice)), self._budget.memory_bytes
-        peak = self._bench.trials[index].peak_memory_bytes if index is not None else 0
+        limit = self._budget.memory_bytes
+        peak = max((trial.peak_memory_bytes for trial in self._trials_of(choice)), default=0)
         if limit is not None and peak > limit:
             return f"uses {peak / 1e6:,.0f} MB of memory, the limit is {limit / 1e6:,.0f} MB"
-        levels = excess_difference(choice, self._pixels)
-        if levels is not None and not self._plan.pixels.allow_different:
-            return f"its pixels differ, by {levels:.1f} levels in the worst image"
-        return ""
-
-    def _save_finding(self, finding: Finding) -> None:
-        self._on_finding(finding)
-        self._save(finished=False)
+        return "" if self._plan.pixels.allow_different else pixel_refusal(choice, self._pixels)
 
     def _save(self, *, finished: bool) -> None:
         with interrupts_deferred():  # so that both files describe the same moment
-            write_trials(self._folder, [*self._earlier.trials, *self._bench.trials])
+            write_trials(self._folder, self._trials())
             record = self._record(finished=finished)
             write_json(self._folder / TUNE, record.model_dump(mode="json"))
 
     def _record(self, *, finished: bool) -> TuneRecord:
-        best = self._search.best
-        rates = self._rates(best) if best else []
+        rates = self._measured()
         return TuneRecord(
-            about=plan_identity(self._plan),
+            about=plan_identity(self._plan, self._budget.memory_bytes),
             conditions=self._bench.conditions,
+            resume=self._resume,
             finished=finished,
-            best=best,
+            best=self._search.best,
             images_per_second=median_interval(rates) if rates else None,
             seconds=self._earlier.seconds + self._budget.spent_s(),
             findings=list(self._search.findings),
+            timed=_timed(self._trials()),
+            failures=self._failures,
         )
 
-    def _rates(self, choice: Choice) -> list[float]:
-        """Return the rates of all blocks of a configuration, earlier ones included."""
+    def _measured(self) -> list[float]:
+        """Return the rates of the best in blocks that it was not chosen by."""
+        best, first = self._search.best, self._search.chosen_round
         return [
-            block.images_per_second
-            for trial in [*self._earlier.trials, *self._bench.trials]
-            if (trial.loader, trial.settings) == (choice.loader, choice.settings)
-            for block in trial.blocks
+            rate
+            for trial in (self._trials_of(best) if best else ())
+            for index, rate in trial.rates.items()
+            if index >= first
         ]
 
+    def _trials(self) -> list[Trial]:
+        return [*self._earlier.trials, *self._bench.trials]
 
-def excess_difference(choice: Choice, pixels: PixelComparison | None) -> float | None:
-    """Return the mean difference of the worst image in levels of 0 to 255.
+    def _trials_of(self, choice: Choice) -> list[Trial]:
+        return [trial for trial in self._trials() if choice_of(trial) == choice]
 
-    None if it is within the tolerance, or if the pixels were not compared.
+
+def _of_a_search(on_event: OnEvent) -> OnEvent:
+    """Return the callback for a search, whose number of blocks nobody knows beforehand."""
+    return lambda event: on_event(replace(event, blocks=None))
+
+
+def _timed(trials: Sequence[Trial]) -> list[Timed]:
+    rates: dict[str, list[float]] = {}
+    choices = {str(choice_of(trial)): choice_of(trial) for trial in trials if trial.blocks}
+    for trial in trials:
+        rates.setdefault(str(choice_of(trial)), []).extend(trial.rates.values())
+    return [
+        Timed(choice=choice, blocks=len(rates[name]), images_per_second=median(rates[name]))
+        for name, choice in choices.items()
+    ]
+
+
+def pixel_refusal(choice: Choice, pixels: PixelComparison | None) -> str:
+    """Return why the pixels of a configuration forbid it to win; empty if they do not.
+
+    Args:
+        pixels: the comparison; None if there was nothing to compare.
     """
-    if pixels is None:
-        return None
     settings = _pixel_settings(choice.settings)
-    for compared in pixels.loaders:
-        if compared.loader == choice.loader and _pixel_settings(compared.settings) == settings:
-            return compared.worst_mean if compared.within is False else None
-    return None
+    for compared in pixels.loaders if pixels else ():
+        if (compared.loader, _pixel_settings(compared.settings)) != (choice.loader, settings):
+            continue
+        if compared.within is None:
+            return f"its pixels could not be compared: {compared.error}"
+        if not compared.within:
+            return f"its pixels differ, by {compared.worst_mean:.1f} levels in the worst image"
+    return ""
 
 
 def _pixel_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
-from feedbench.loaders.audit.store import FACTS, Store
-from feedbench.loaders.manifest import AUDIT, SCHEMA, Manifest
+from feedbench.loaders.audit.store import Store
+from feedbench.loaders.manifest import AUDIT, SCHEMA, Manifest, first_of_each
 
 Advance = Callable[[int], None]
 _CHUNK = 4096  # paths that are Python objects at a time
@@ -43,8 +43,7 @@ def audit(
         SourceError: the store cannot be written, or the audit's processes do not start.
     """
     store.begin(limits)
-    facts = store.facts()
-    changed = np.flatnonzero(~_unchanged(manifest, facts))
+    changed = np.flatnonzero(_to_read(manifest, store.facts()))
     advance = start(len(changed))
     if len(changed):
         results = probe_all(_files(manifest, changed), limits, processes, store.log)
@@ -52,23 +51,16 @@ def audit(
             for row, new_facts in results:
                 journal.add({"path": manifest.name(row), **new_facts})
                 advance(1)
-        facts = store.facts()
-    audited = attach(manifest, facts)
-    store.keep(audited.table.select(FACTS.names))
-    return audited
+    return attach(manifest, store.keep_only(manifest.table["path"]))
 
 
 def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
-    by_row = facts.take(pc.index_in(_names(manifest), facts["path"]))
+    by_row = facts.take(pc.index_in(manifest.table["path"], facts["path"]))
     columns = [manifest.table[name] for name in SCHEMA.names]
     columns += [by_row[name] for name in AUDIT.names]
     table = pa.table(columns, schema=pa.schema([*SCHEMA, *AUDIT]))
     return replace(manifest, table=table.combine_chunks())
-
-
-def _names(manifest: Manifest) -> pa.Array:
-    return manifest.table["path"].combine_chunks()
 
 
 def _files(manifest: Manifest, rows: NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
@@ -77,10 +69,16 @@ def _files(manifest: Manifest, rows: NDArray[np.int64]) -> Iterator[tuple[int, b
         yield from zip(chunk.tolist(), manifest.paths(chunk), strict=True)
 
 
+def _to_read(manifest: Manifest, facts: pa.Table) -> NDArray[np.bool_]:
+    """Rows to read: each file once, unless its facts are known."""
+    first: NDArray[np.bool_] = first_of_each(manifest.table["path"])
+    return first & ~_unchanged(manifest, facts)
+
+
 def _unchanged(manifest: Manifest, facts: pa.Table) -> NDArray[np.bool_]:
     """Which rows' files have the same size and modification time as when they were read."""
     stamps = facts.select(["bytes", "modified_ns"])
-    stamps = stamps.take(pc.index_in(_names(manifest), facts["path"]))
+    stamps = stamps.take(pc.index_in(manifest.table["path"], facts["path"]))
     sizes = pc.fill_null(stamps["bytes"], -1).to_numpy()
     times = pc.fill_null(stamps["modified_ns"], -1).to_numpy()
     unchanged = np.zeros(len(manifest), np.bool_)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import selectors
 import signal
 import socket
@@ -17,11 +16,11 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from feedbench.loaders.audit.probe import MESSAGE_BYTES, REFUSED, Facts, ProbeLimits
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.audit.messages import MAX_BYTES, Facts, File, files_as_bytes, results_of
+from feedbench.loaders.audit.probe import REFUSED, ProbeLimits
+from feedbench.loaders.errors import SourceError, WorkerError
 from feedbench.loaders.manifest import AUDIT
 
-File = tuple[int, bytes]
 _GROUP = 16  # files per message: one message per file costs a fifth of the rate
 _AHEAD = 2  # groups sent to each process, so that it never waits for the next
 _POLL_S = 0.25
@@ -38,6 +37,7 @@ def probe_all(
 
     Raises:
         SourceError: the processes cannot be started.
+        WorkerError: they were killed.
     """
     pool = _Pool(iter(files), limits, processes, log)
     try:
@@ -67,7 +67,7 @@ class _Slot:
         if not self.waiting:
             self.since = monotonic()
         self.waiting.append(group)
-        self.socket.send(pickle.dumps(group))
+        self.socket.send(files_as_bytes(group))
 
 
 class _Pool:
@@ -120,7 +120,7 @@ class _Pool:
     def _receive(self, slot: _Slot) -> Iterator[tuple[int, Facts]]:
         while True:
             try:
-                results = pickle.loads(slot.socket.recv(MESSAGE_BYTES))
+                results = results_of(slot.socket.recv(MAX_BYTES))
             except BlockingIOError:
                 return
             if not results:
@@ -138,13 +138,20 @@ class _Pool:
         """Read a message of the process that forks the others: one of them died, or itself did."""
         line = self._reader.readline()
         if not line:
-            code = self._process.wait()
-            raise SourceError(f"the audit's processes ended with exit code {code}; see {self._log}")
+            raise self._ended(self._process.wait())
         message = json.loads(line)
         if message["event"] == "died":
             slot = self._slots[message["slot"]]
             yield from self._receive(slot)
             yield from self._attribute_crash(slot, message["status"])
+
+    def _ended(self, code: int) -> SourceError | WorkerError:
+        if code >= 0:
+            return SourceError(f"the scan's processes ended with exit code {code}; see {self._log}")
+        return WorkerError(
+            f"the scan's processes were ended by {signal.Signals(-code).name}, as the system does "
+            "when memory runs out; the files read so far are saved; repeat the command to resume"
+        )
 
     def _attribute_crash(self, slot: _Slot, status: int) -> Iterator[tuple[int, Facts]]:
         """Find the file that a process died of; the next process continues with the others."""

@@ -11,34 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
+from feedbench.loaders.audit.agreement import BACKGROUND, Sample, agree, sample
+from feedbench.loaders.audit.messages import Facts
 from feedbench.loaders.errors import printable
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import ALPHA_FORMATS
 from feedbench.loaders.images.pillow import (
+    PILLOW_PIXELS,
     UPRIGHT,
-    known_range,
-    orientation,
+    flattened,
+    loaded,
     reason,
     tensorflow_message,
 )
 from feedbench.loaders.manifest import AUDIT
+from feedbench.loaders.signature import format_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Facts = dict[str, Any]
+PROBE_VERSION = "2"  # to be raised when other facts are found in the same file
 REFUSED = "refused: "  # begins the reason of files that were not decoded because of a limit
-MESSAGE_BYTES = 200_000  # of sixteen paths or reasons at their longest
 _MAX_REASON = 300  # characters
-_MAX_BYTES_PER_PIXEL = 8  # 16 bits of four channels, uncompressed
-_MAGIC = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
+_LARGEST = {
+    field.name: 2 ** (field.type.bit_width - 1) - 1
+    for field in AUDIT
+    if pa.types.is_integer(field.type)
 }
+_MAX_BYTES_PER_PIXEL = 8  # 16 bits of four channels, uncompressed
 
 
 @dataclass(frozen=True)
@@ -46,17 +49,24 @@ class ProbeLimits:
     """What one file may cost.
 
     Attributes:
-        pixels: width times height according to its header. Source of the default: the size from
-            which Pillow raises a decompression bomb error.
+        pixels: width times height according to its header.
         seconds: to read it and decode it with all decoders together.
     """
 
-    pixels: int = 178_956_970
+    pixels: int = PILLOW_PIXELS
     seconds: float = 20.0
 
 
 def probe(path: bytes, limits: ProbeLimits) -> Facts:
     """All columns of `AUDIT` for one file, with the reason if it cannot be decoded."""
+    facts = _probed(path, limits)
+    for name, largest in _LARGEST.items():  # a damaged header may say any number
+        if facts[name] is not None:
+            facts[name] = min(int(facts[name]), largest)
+    return facts
+
+
+def _probed(path: bytes, limits: ProbeLimits) -> Facts:
     facts: Facts = dict.fromkeys(AUDIT.names)
     try:
         status = os.stat(path)
@@ -71,11 +81,14 @@ def probe(path: bytes, limits: ProbeLimits) -> Facts:
     if fault:
         return _failed(facts, fault)
     facts["digest"] = hashlib.blake2b(data, digest_size=16).digest()
-    _decode_by_pillow(data, facts, limits)
+    of_pillow = _decode_by_pillow(data, facts, limits)
     if jxl.is_jxl(data):
         _parse_jxl(data, facts, limits)
-    if not (facts["pillow"] or "").startswith(REFUSED):
-        facts["tensorflow"] = _decode_by_tensorflow(data, facts)
+    if (facts["pillow"] or "").startswith(REFUSED):
+        return facts
+    of_tensorflow = _decode_by_tensorflow(data, facts)
+    if of_pillow is not None and of_tensorflow is not None:
+        facts["same_pixels"] = agree(of_pillow, of_tensorflow)
     return facts
 
 
@@ -100,7 +113,8 @@ def _too_large(width: int, height: int, limits: ProbeLimits) -> str | None:
     return f"{REFUSED}{width:,} × {height:,} pixels, more than the limit of {limits.pixels:,}"
 
 
-def _decode_by_pillow(data: bytes, facts: Facts, limits: ProbeLimits) -> None:
+def _decode_by_pillow(data: bytes, facts: Facts, limits: ProbeLimits) -> Sample | None:
+    """A sample of the pixels, if Pillow can decode them."""
     from PIL import Image as Pillow
 
     try:
@@ -109,12 +123,29 @@ def _decode_by_pillow(data: bytes, facts: Facts, limits: ProbeLimits) -> None:
             refused = _too_large(*image.size, limits)
             if refused:
                 _failed(facts, refused)
-                return
-            image.load()
-            known_range(image)
+                return None
+            _refuse_bomb(image)
+            # In the loaders' order: asking for anything else first may load the pixels, and hide
+            # the error if that fails.
+            facts["orientation"] = loaded(image)
+            facts["alpha"] = bool(image.has_transparency_data)
+            pixels = flattened(image, BACKGROUND)
+            facts["frames"] = _value_or(1, lambda: getattr(image, "n_frames", 1))
+            turned_by_pillow = image.format == "TIFF"
+        return None if turned_by_pillow else sample(np.asarray(pixels))
     except Exception as error:  # each of Pillow's formats fails in its own ways
-        facts["format"] = facts["format"] or _magic(data)
+        facts["format"] = facts["format"] or format_of(data)
         facts["pillow"] = _line(reason(error))
+        return None
+
+
+def _refuse_bomb(image: Image) -> None:
+    """Pillow itself refuses such an image wherever its limit is not lifted, as here."""
+    if image.width * image.height > PILLOW_PIXELS:
+        raise ValueError(
+            f"{image.width:,} × {image.height:,} pixels, more than Pillow's limit of "
+            f"{PILLOW_PIXELS:,}"
+        )
 
 
 def _line(message: str) -> str:
@@ -128,9 +159,9 @@ def _header(image: Image, data: bytes) -> Facts:
         "height": image.height,
         "mode": image.mode,
         "bits": _value_or(8, lambda: _bits(image, data)),
-        "alpha": bool(_value_or(False, lambda: image.has_transparency_data)),
-        "orientation": orientation(image),
-        "frames": _value_or(1, lambda: getattr(image, "n_frames", 1)),
+        "alpha": False,
+        "orientation": UPRIGHT,
+        "frames": 1,
     }
 
 
@@ -155,15 +186,6 @@ def _bits(image: Any, data: bytes) -> int:
     return of_mode.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
 
 
-def _magic(data: bytes) -> str:
-    """The format according to a file's first bytes."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
-        return "AVIF"
-    return next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
-
-
 def _parse_jxl(data: bytes, facts: Facts, limits: ProbeLimits) -> None:
     facts.update(format="JXL", bits=8, alpha=False, orientation=UPRIGHT, frames=1)
     size = jxl.size(data)
@@ -174,8 +196,8 @@ def _parse_jxl(data: bytes, facts: Facts, limits: ProbeLimits) -> None:
             _failed(facts, refused)
 
 
-def _decode_by_tensorflow(data: bytes, facts: Facts) -> str | None:
-    """Decode as the loaders do: with 3 channels, or with 4 if there is alpha."""
+def _decode_by_tensorflow(data: bytes, facts: Facts) -> Sample | None:
+    """Decode as the loaders do: with 3 channels, or with 4 if there is alpha; sample the pixels."""
     import tensorflow as tf
 
     kind = facts["format"]
@@ -183,10 +205,11 @@ def _decode_by_tensorflow(data: bytes, facts: Facts) -> str | None:
     try:
         image = tf.io.decode_image(data, channels=channels, expand_animations=False)
     except Exception as error:  # a TensorFlow error, or a Python error for invalid arguments
-        return _line(tensorflow_message(error))
+        facts["tensorflow"] = _line(tensorflow_message(error))
+        return None
     if kind == "JXL":
         mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(image.shape[2])
         if mode is None:
-            return f"{image.shape[2]} channels"
+            facts["tensorflow"] = f"{image.shape[2]} channels"
         facts.update(mode=mode, alpha=mode == "RGBA", height=image.shape[0], width=image.shape[1])
-    return None
+    return sample(image.numpy())

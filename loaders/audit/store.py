@@ -5,14 +5,16 @@ A journal is written while an audit runs, so that a killed audit loses a second'
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any, Self
 
 import platformdirs
@@ -20,10 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feedbench.loaders.audit.probe import REFUSED, Facts, ProbeLimits
+from feedbench.loaders.audit.messages import Facts
+from feedbench.loaders.audit.probe import PROBE_VERSION, REFUSED, ProbeLimits
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
-from feedbench.loaders.manifest import AUDIT, SCHEMA
+from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
 _DECODERS = ("pillow", "tensorflow")
@@ -31,7 +34,7 @@ _ROWS, _SECONDS = 1_000, 1.0  # a journal is flushed after either
 
 
 class Store:
-    """The folder with the facts of one source."""
+    """The folder with the facts of one source; several audits may write it at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,40 +59,62 @@ class Store:
         Raises:
             SourceError: the folder cannot be written.
         """
-        about = {"decoders": {name: version(name) for name in _DECODERS}, "limits": asdict(limits)}
-        before = self._read_about()
-        try:
+        about = {"decoders": _decoders(), "limits": asdict(limits)}
+        with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.log.write_bytes(b"")
-            if before != about:
-                facts = self.facts() if before.get("decoders") == about["decoders"] else _NONE
-                self.keep(facts.filter(pc.invert(_refused(facts))))
+            with self._alone():
+                if self._read_about() == about:
+                    return
+                facts = self.facts()
+                self._replace(facts.filter(pc.invert(_refused(facts))))
                 with replacing(self._about) as beside:
                     beside.write_text(json.dumps(about))
-        except OSError as error:
-            raise SourceError(
-                f"{self.folder}: cannot write the audit: {error.strerror}; set FEEDBENCH_CACHE to "
-                "another folder"
-            ) from error
 
     def facts(self) -> pa.Table:
-        """The latest facts, one row per path; columns of `FACTS`."""
+        """The latest facts by these decoders, one row per path; columns of `FACTS`."""
+        if self._read_about().get("decoders") != _decoders():
+            return _NONE
         tables = [_read_journal(path) for path in reversed(self._journals())]
         if self._facts.exists():
             tables.append(pq.read_table(self._facts).cast(FACTS))
-        return _latest(pa.concat_tables([*tables, _NONE]).combine_chunks())
+        return _latest(pa.concat_tables([*tables, _NONE]))
 
-    def keep(self, facts: pa.Table) -> None:
-        """Replace all facts."""
-        journals = self._journals()
-        with replacing(self._facts) as beside:
-            pq.write_table(facts, beside)
-        for path in journals:
-            path.unlink()
+    def keep_only(self, paths: pa.ChunkedArray) -> pa.Table:
+        """Keep the facts of these paths, in one file, and return them; drop all others.
+
+        Raises:
+            SourceError: the folder cannot be written.
+        """
+        with _writing(self.folder), self._alone():
+            facts = self.facts()
+            facts = facts.filter(pc.is_in(facts["path"], paths))
+            self._replace(facts)
+        return facts
 
     def journal(self) -> Journal:
-        """A new journal, for the facts of a running audit."""
-        return Journal(self.folder / f"journal-{len(self._journals()):06}.arrows")
+        """A new journal, for the facts of a running audit.
+
+        Raises:
+            SourceError: the folder cannot be written.
+        """
+        name = f"journal-{time_ns():020}-{os.getpid()}.arrows"
+        with _writing(self.folder), self._alone():
+            return Journal(self.folder / name)
+
+    def _replace(self, facts: pa.Table) -> None:
+        ended = [path for path in self._journals() if not _is_locked(path)]
+        with replacing(self._facts) as beside:
+            pq.write_table(facts, beside)
+        for path in ended:
+            path.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other audits of the source from changing the folder meanwhile."""
+        with (self.folder / "lock").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _journals(self) -> list[Path]:
         return sorted(self.folder.glob("journal-*.arrows"))
@@ -102,16 +127,25 @@ class Store:
 
 
 class Journal:
-    """Facts in the order in which they were added, flushed to disk every second."""
+    """Facts in the order in which they were added, flushed to disk every second.
+
+    Its file is locked as long as it is open, so that other audits leave it in place.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("xb")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         self._writer = pa.ipc.new_stream(self._file, FACTS)
         self._rows: list[Facts] = []
         self._since = monotonic()
 
     def add(self, facts: Facts) -> None:
-        """Add the facts of one file, with its `path`."""
+        """Add the facts of one file, with its `path`.
+
+        Raises:
+            SourceError: the journal cannot be written.
+        """
         self._rows.append(facts)
         if len(self._rows) >= _ROWS or monotonic() - self._since > _SECONDS:
             self._flush()
@@ -120,19 +154,50 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._flush()
-        self._writer.close()
-        self._file.close()
+        try:
+            self._flush()
+            with _writing(self._path.parent):
+                self._writer.close()
+        finally:
+            with suppress(OSError):
+                self._file.close()
 
     def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, FACTS))
-            self._file.flush()
-        self._rows.clear()
-        self._since = monotonic()
+        rows, self._rows, self._since = self._rows, [], monotonic()
+        if rows:
+            with _writing(self._path.parent):
+                self._writer.write_batch(pa.RecordBatch.from_pylist(rows, FACTS))
+                self._file.flush()
 
 
 _NONE = FACTS.empty_table()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """State a failure to write in one line."""
+    try:
+        yield
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise SourceError(
+            f"{folder}: cannot write the audit: {why}; set FEEDBENCH_CACHE to another folder"
+        ) from error
+
+
+def _decoders() -> dict[str, str]:
+    """What facts depend on besides the files: the decoders' versions, and the probe's own."""
+    return {**{name: version(name) for name in _DECODERS}, "probe": PROBE_VERSION}
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether the audit that writes a journal is still running."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _read_journal(path: Path) -> pa.Table:
@@ -146,9 +211,7 @@ def _read_journal(path: Path) -> pa.Table:
 
 def _latest(facts: pa.Table) -> pa.Table:
     """The first row of each path, which is the latest."""
-    paths = facts["path"].combine_chunks()
-    first = pc.index_in(paths, paths)
-    return facts.filter(pc.equal(first, pa.array(range(len(facts)), first.type)))
+    return facts.filter(pa.array(first_of_each(facts["path"]))).combine_chunks()
 
 
 def _refused(facts: pa.Table) -> Any:

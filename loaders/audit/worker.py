@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pickle
 import resource
 import select
 import signal
@@ -21,7 +20,8 @@ from typing import Any
 
 import psutil
 
-from feedbench.loaders.audit.probe import MESSAGE_BYTES, ProbeLimits, probe
+from feedbench.loaders.audit.messages import MAX_BYTES, files_of, results_as_bytes
+from feedbench.loaders.audit.probe import ProbeLimits, probe
 
 _BYTES_PER_PIXEL = 16  # the file, the decoder's own buffers, and its output
 _MIN_SPARE_BYTES = 2 << 30
@@ -73,7 +73,7 @@ class _Forks:
                 os.read(self._woken, 4096)
                 self._reap()
             if self._control in ready:
-                message = self._control.recv(MESSAGE_BYTES)
+                message = self._control.recv(MAX_BYTES)
                 if not message:
                     break
                 self._kill(json.loads(message)["kill"])
@@ -125,14 +125,14 @@ def _work(slot: socket.socket, parent: int, limits: ProbeLimits) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     _warm_up()
     _limit_memory(limits)
-    slot.send(pickle.dumps([]))
+    slot.send(results_as_bytes([]))
     slot.settimeout(_POLL_S)
     while os.getppid() == parent:
         try:
-            files = pickle.loads(slot.recv(MESSAGE_BYTES))
+            files = files_of(slot.recv(MAX_BYTES))
         except TimeoutError:
             continue
-        slot.send(pickle.dumps([(number, probe(path, limits)) for number, path in files]))
+        slot.send(results_as_bytes((number, probe(path, limits)) for number, path in files))
 
 
 def _warm_up() -> None:

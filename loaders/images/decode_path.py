@@ -53,6 +53,9 @@ def tensorflow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
     animated = decodable & _is_format(table, ["GIF", "MPO"])
     paths[(simple | animated) & ~has_alpha & _same_colours(table)] = PLAIN
     is_grey = _filled(pc.equal(table["mode"], "L"), False)
+    paths[~_filled(table["same_pixels"], True)] = PILLOW  # a damaged file
+    only_tensorflow = decodable & _filled(pc.is_valid(table["pillow"]), False)
+    paths[only_tensorflow & (paths == PILLOW)] = PLAIN
     paths[decodable & _is_format(table, ["JXL"]) & is_grey] = GREY
     paths[_unseen(table)] = PLAIN
     return paths

@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 from feedbench.loaders.capabilities import AuditColumn
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
+from feedbench.loaders.files import read_file
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
 from feedbench.loaders.images.geometry import shrink_limit
-from feedbench.loaders.images.pillow import picture, reason, tensorflow_message
+from feedbench.loaders.images.pillow import PILLOW_PIXELS, picture, reason, tensorflow_message
 from feedbench.loaders.images.resize import Pixels, fit_into
+from feedbench.loaders.images.tensorflow import Decoding, jxl_picture
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 
 Decode = Literal["full", "scaled"]
 READABLE_BY: tuple[AuditColumn, ...] = ("pillow", "tensorflow")  # one of them reads the rest
 RATIOS = (8, 4, 2)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
+_MAX_KEPT_BYTES = 64 << 20  # per thread: the pixels of a photograph of 22 megapixels
 _JPEG = b"\xff\xd8\xff"
 _CMYK_MODES = ("CMYK", "YCCK")  # Pillow converts these to RGB in its own way
 
@@ -38,6 +41,8 @@ class LiveImages:
         self._scaled = decode == "scaled"
         self._decode_paths = pillow_decode_paths(manifest, spec)
         self._only_tensorflow = _only_tensorflow(manifest)
+        some = self._only_tensorflow.any()
+        self._decoding = Decoding(manifest, spec) if some else None
         self._scratch = Scratch()
 
     def find(self, rows: Rows) -> list[bytes]:
@@ -69,7 +74,10 @@ class LiveImages:
         """
         name = os.fsdecode(path)
         if jxl.is_jxl(data) or self._only_tensorflow[row]:
-            return _by_tensorflow(name, row, self._spec)
+            try:
+                return self._by_tensorflow(name, row, data)
+            except Exception as error:  # a TensorFlow error, or a Python error
+                raise ImageError(name, row, "TensorFlow", tensorflow_message(error)) from error
         if self._decode_paths[row] == PLAIN and data.startswith(_JPEG):
             pixels = self._jpeg(data)
             if pixels is not None:
@@ -85,6 +93,12 @@ class LiveImages:
         """None for CMYK and for files that libjpeg warns about: Pillow decodes those."""
         return decoded_jpeg(data, self._spec, self._scratch, scaled=self._scaled)
 
+    def _by_tensorflow(self, name: str, row: int, data: bytes) -> Pixels:
+        if self._decoding is None:
+            return np.asarray(jxl_picture(name, self._spec))
+        codes = self._decoding.decode_paths
+        return np.asarray(self._decoding(data, PLAIN if codes is None else codes[row]))
+
     def _by_pillow(self, data: bytes, decode_path: int) -> Pixels:
         from PIL import Image
 
@@ -95,13 +109,18 @@ class LiveImages:
 
 
 class Scratch(threading.local):
-    """Memory of one thread each, reused: new memory for each image would have to be mapped."""
+    """Memory of one thread each, reused: new memory for each image would have to be mapped.
+
+    Mapping takes a small part of the time that a vast image needs, so its memory is not kept.
+    """
 
     def __init__(self) -> None:
         self._memory = np.empty(0, np.uint8)
 
     def __call__(self, size: int) -> Pixels:
         """uint8 of at least this size; the thread's next call may return the same memory."""
+        if size > _MAX_KEPT_BYTES:
+            return np.empty(size, np.uint8)
         if self._memory.size < size:
             self._memory = np.empty(size, np.uint8)
         return self._memory
@@ -109,6 +128,8 @@ class Scratch(threading.local):
 
 def decoded_jpeg(data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool) -> Pixels | None:
     """A JPEG's pixels, uint8 `[height, width, 3]`, in scratch memory; None if libjpeg warns.
+
+    None also for CMYK and for more pixels than Pillow allows, which then refuses the file.
 
     Args:
         data: bytes, or any contiguous buffer of bytes.
@@ -118,7 +139,7 @@ def decoded_jpeg(data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool) 
 
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours in _CMYK_MODES:
+        if colours in _CMYK_MODES or height * width > PILLOW_PIXELS:
             return None
         ratio = scaled_ratio(height, width, spec) if scaled else 1
         pixels: Pixels = simplejpeg.decode_jpeg(
@@ -135,23 +156,6 @@ def decoded_jpeg(data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool) 
     return pixels
 
 
-def read_file(path: bytes) -> bytes:
-    """All bytes of a file, in a third of the time of `Path.read_bytes`.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        size = os.fstat(file).st_size
-        data = os.read(file, size)
-        while len(data) < size and (more := os.read(file, size - len(data))):
-            data += more
-        return data
-    finally:
-        os.close(file)
-
-
 def scaled_ratio(height: int, width: int, spec: BatchSpec) -> int:
     """The factor by which libjpeg can shrink an image and keep the pixels that the batch needs."""
     limit = shrink_limit(height, width, spec)
@@ -165,12 +169,3 @@ def _only_tensorflow(manifest: Manifest) -> NDArray[np.bool_]:
     table: Any = manifest.table
     column = pc.and_(pc.is_valid(table["pillow"]), pc.is_null(table["tensorflow"]))
     return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), np.bool_)
-
-
-def _by_tensorflow(name: str, row: int, spec: BatchSpec) -> Pixels:
-    from feedbench.loaders.images.tensorflow import jxl_picture
-
-    try:
-        return np.asarray(jxl_picture(name, spec))
-    except Exception as error:  # a TensorFlow error, or a Python error for invalid arguments
-        raise ImageError(name, row, "TensorFlow", tensorflow_message(error)) from error

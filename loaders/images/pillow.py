@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ORIENTATION = 0x0112  # EXIF
 UPRIGHT = 1
+PILLOW_PIXELS = 178_956_970  # width times height from which Pillow raises a bomb error
 
 
 def picture(file: str | IO[bytes], spec: BatchSpec) -> Image:
@@ -26,8 +27,7 @@ def picture(file: str | IO[bytes], spec: BatchSpec) -> Image:
     from PIL import Image as Pillow
 
     with Pillow.open(file) as image:
-        stored = orientation(image)
-        image.load()
+        stored = loaded(image)
         is_turned = image.format == "TIFF"  # Pillow turns these when it loads them
         rgb = flattened(image, spec.background)
     if (spec.orientation == "apply") == is_turned:
@@ -35,16 +35,30 @@ def picture(file: str | IO[bytes], spec: BatchSpec) -> Image:
     return turned(rgb, stored, back=is_turned)
 
 
-def orientation(image: Image) -> int:
-    """EXIF orientation, 1 to 8; 1 if there is none or it is invalid.
+def loaded(image: Image) -> int:
+    """Load the pixels of an image just opened; its EXIF orientation.
 
-    To be read before the pixels of a TIFF are loaded: Pillow turns these and drops the entry.
+    Pillow turns a TIFF when it loads it and drops the entry. All others are loaded first: asking a
+    PNG for its EXIF loads it too, and a second attempt to load a damaged one raises no error.
+
+    Raises:
+        Exception: whatever Pillow raises for a file that it cannot read.
     """
+    if image.format == "TIFF":
+        stored = orientation(image)
+        image.load()
+        return stored
+    image.load()
+    return orientation(image)
+
+
+def orientation(image: Image) -> int:
+    """EXIF orientation, 1 to 8; 1 if there is none or it is invalid."""
     try:
         stored = image.getexif().get(ORIENTATION, UPRIGHT)
     except Exception:  # damaged EXIF fails in many ways, and the pixels may still be fine
         return UPRIGHT
-    return stored if stored in range(1, 9) else UPRIGHT
+    return int(stored) if stored in range(1, 9) else UPRIGHT
 
 
 def turned(image: Image, stored: int, *, back: bool = False) -> Image:

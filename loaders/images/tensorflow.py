@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from feedbench.loaders.augment.draws import FLIP
 from feedbench.loaders.augment.host import augmented
 from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.files import read_file
 from feedbench.loaders.images.decode_path import (
     DECODE_PATHS,
     PILLOW,
@@ -147,7 +147,7 @@ def jxl_picture(path: str, spec: BatchSpec) -> Any:
     import tensorflow as tf
     from PIL import Image
 
-    data = Path(path).read_bytes()
+    data = read_file(path)
     pixels = tf.io.decode_image(data, channels=0, expand_animations=False).numpy()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     return flattened(image, spec.background)

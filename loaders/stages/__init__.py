@@ -1,6 +1,9 @@
 """The parts of a loader that a diagnosis measures alone."""
 
 from feedbench.loaders.stages.stage import (
+    IN_LINE,
+    Concurrency,
+    Kind,
     Reading,
     Run,
     Stage,
@@ -13,6 +16,9 @@ from feedbench.loaders.stages.stage import (
 )
 
 __all__ = [
+    "IN_LINE",
+    "Concurrency",
+    "Kind",
     "Reading",
     "Run",
     "Stage",

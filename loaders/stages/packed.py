@@ -115,4 +115,4 @@ def array_stages(manifest: Manifest, spec: BatchSpec, folder: Path, dtype: Dtype
     """The stages of a cache that is a pack of arrays in that folder, once it is full."""
     work = ArrayWork(manifest, spec, folder)
     size = len(manifest) * 3 * spec.image_size**2
-    return pixel_stages(Reading(work.find, work.read, size), spec, dtype)
+    return pixel_stages(Reading(work.find, work.read, size, True), spec, dtype)

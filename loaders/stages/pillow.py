@@ -1,4 +1,4 @@
-"""The stages of a loader that decodes with Pillow and assembles with NumPy."""
+"""The stages of a loader that decodes with Pillow and copies batches with NumPy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from feedbench.loaders.stages.stage import (
 def pillow_stages(manifest: Manifest, spec: BatchSpec) -> Stages:
     """Return stages that read, decode, resize and stack files as `load_img` and NumPy do."""
     work = PillowWork(manifest, spec)
-    return Stages(whole_files(manifest), work.decode, work.transform, work.assemble)
+    return Stages(whole_files(manifest), work.decode, work.transform, work.batch_copy)
 
 
 class PillowWork:
@@ -47,7 +47,7 @@ class PillowWork:
         """Resize, and copy the pixels out of Pillow."""
         return on_processes(self._transformed, len(self._pictures), cores)
 
-    def assemble(self, cores: int) -> Run:
+    def batch_copy(self, cores: int) -> Run:
         """Stack, flip and scale to the value range, on one core."""
         return repeated(self._batches())
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.contract import BatchSpec, Dtype
-from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages, read_file
+from feedbench.loaders.files import read_file
+from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
@@ -74,11 +75,11 @@ def pixel_stages(reading: Reading, spec: BatchSpec, dtype: Dtype) -> Stages:
 def gathering_stages(rows: int, spec: BatchSpec, dtype: Dtype) -> Stages:
     """Finished pixels copied from memory into batches, augmented and brought into range."""
 
-    def assemble(cores: int) -> Run:
+    def batch_copy(cores: int) -> Run:
         work = _Gathering(rows, spec, dtype)
         return on_threads(work, work.pieces, cores, work.images)
 
-    return Stages(None, assemble=assemble, assembles_in_parallel=True)
+    return Stages(None, batch_copy=batch_copy, copies_in_parallel=True)
 
 
 class DecodingWork:
@@ -187,7 +188,7 @@ def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
     if dtype == "uint8":
         return None
 
-    def assemble(cores: int) -> Run:
+    def batch_copy(cores: int) -> Run:
         images = min(_PIECE, spec.batch_size)
         side = spec.image_size
         own = _Own(lambda: np.full((images, side, side, 3), 127, np.uint8))
@@ -195,7 +196,7 @@ def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
             lambda _: to_range(own.memory.astype(np.float32), spec), cores, cores, images
         )
 
-    return assemble
+    return batch_copy
 
 
 def _draws(count: int, spec: BatchSpec) -> Any:

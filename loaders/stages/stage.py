@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 
+Kind = Literal["in line", "threads", "processes", "pipelined"]
 HELD_BYTES = 200_000_000  # limit for the decoded images that a stage works on
 SAMPLE = 256  # number of files whose bytes are kept in memory for decoding
 
@@ -41,11 +42,32 @@ class Reading:
         read: reads one item and returns the number of its bytes.
         pack_bytes: of all rows, in the pack that is read; None where `read` reads the manifest's
             own files whole.
+        needs_all_rows: whether other rows would need another pack.
     """
 
     find: Callable[[Rows], Sequence[Any]]
     read: Callable[[Any], int]
     pack_bytes: int | None = None
+    needs_all_rows: bool = False
+
+
+@dataclass(frozen=True)
+class Concurrency:
+    """How many images a loader works on at the same time.
+
+    Attributes:
+        kind: "in line": the parts follow one another in the consumer's thread. "threads" and
+            "processes": each worker takes an image, or a batch, through all parts, and waits for
+            its own reads. "pipelined": workers do so up to the batch copy, which runs beside them
+            on one thread unless several cores can copy.
+        workers: number of threads or processes; None for one per core.
+    """
+
+    kind: Kind
+    workers: int | None = None
+
+
+IN_LINE = Concurrency("in line", 1)
 
 
 @dataclass(frozen=True)
@@ -56,15 +78,17 @@ class Stages:
         reading: from the disk or its cache to bytes in memory.
         decode: from a file's bytes to pixels.
         transform: from pixels to an image of the batch's size, augmented.
-        assemble: from such images to a batch in its value range.
-        assembles_in_parallel: whether several cores assemble batches at once.
+        batch_copy: from such images to a batch in its value range.
+        copies_in_parallel: whether several cores copy batches at once.
+        concurrency: how the loader runs its parts; None if it does not say.
     """
 
     reading: Reading | None
     decode: Stage | None = None
     transform: Stage | None = None
-    assemble: Stage | None = None
-    assembles_in_parallel: bool = False
+    batch_copy: Stage | None = None
+    copies_in_parallel: bool = False
+    concurrency: Concurrency | None = None
 
 
 def whole_files(manifest: Manifest, read: Callable[[bytes], int] | None = None) -> Reading:

@@ -61,7 +61,7 @@ class TensorFlowWork:
 
         return _mapped(tf.data.Dataset.from_tensor_slices((places, draws)), made, cores)
 
-    def assemble(self, cores: int) -> Run:
+    def batch_copy(self, cores: int) -> Run:
         """Copy images into a batch, and scale them if the host does it; on one core."""
         import tensorflow as tf
 
@@ -113,7 +113,7 @@ class CacheWork:
         self._folder = folder
         self._rows = min(len(manifest), max(1, HELD_BYTES // (3 * spec.image_size**2)))
 
-    def assemble(self, cores: int) -> Run:
+    def batch_copy(self, cores: int) -> Run:
         """Gather a batch, augment it, and scale it if the host does it."""
         import tensorflow as tf
 

@@ -56,8 +56,9 @@ def test_ctrl_c_is_deferred_until_the_record_is_written(trial, tmp_path, monkeyp
         ("{", "line 2 is not a trial"),
         ('{"loader": 3}', "line 2: "),
         ('{"schema_number": 99}', "schema 99 is newer"),
-        ('{"schema_number": "4"}', "line 2 is not a trial"),
+        ('{"schema_number": "4"}', "line 2: schema_number must be a whole number, got '4'"),
         ("[]", "line 2 is not a trial"),
+        ("[" * 100_000, "line 2 is not a trial: maximum recursion depth"),
     ],
 )
 def test_a_line_that_is_not_a_trial_is_named(trial, tmp_path, line, said):
@@ -68,6 +69,18 @@ def test_a_line_that_is_not_a_trial_is_named(trial, tmp_path, line, said):
         read_trials(tmp_path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_blank_lines_at_the_end_are_ignored(trial, tmp_path):
+    write_trials(tmp_path, trials := [trial("tf_data", [1])])
+    path = tmp_path / "trials.jsonl"
+    path.write_text(path.read_text() + "\n\n")
+    assert read_trials(tmp_path) == trials
+
+
+def test_a_line_separator_in_a_text_does_not_end_a_line(trial, tmp_path):
+    write_trials(tmp_path, trials := [trial("tf_data", [1], error="a\u2028b\x85c")])
+    assert read_trials(tmp_path) == trials
 
 
 def test_a_folder_without_a_record_is_named(tmp_path):
@@ -146,6 +159,32 @@ def test_trials_of_two_machines_in_one_record_are_refused(trial, tmp_path):
         read_trials(tmp_path)
     lines = (tmp_path / "trials.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["schema_number"] == SCHEMA_NUMBER
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"consumer": "drain"}, "consumer train against drain"),
+        ({"images": 20}, "images 10 against 20"),
+        ({"spec": {"image_size": 96}}, "image_size 224 against 96"),
+        ({"recipe": {"alpha": 0.35}}, "alpha 1.0 against 0.35"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_trials_of_two_plans_in_one_record_are_refused(trial, tmp_path, changed, words):
+    first = trial("tf_data", [1.5]).model_copy(
+        update={"spec": {"image_size": 224}, "recipe": {"alpha": 1.0}}
+    )
+    write_trials(tmp_path, [first, first.model_copy(update=changed)])
+    with pytest.raises(RecordError, match=f"line 2 was not measured .*: {words}"):
+        read_trials(tmp_path)
+
+
+def test_a_trial_may_have_an_augmentation_of_its_own(trial, tmp_path):
+    first = trial("tf_data", [1.5]).model_copy(update={"spec": {"augment": {"rotation": 15}}})
+    alone = first.model_copy(update={"spec": {"augment": {}}, "augment": {}})
+    write_trials(tmp_path, [first, alone])
+    assert read_trials(tmp_path) == [first, alone]
 
 
 def test_a_damaged_record_is_named(tmp_path):

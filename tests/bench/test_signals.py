@@ -1,4 +1,4 @@
-"""SIGTERM is reported without ending the process, and Ctrl-C waits until it is safe."""
+"""SIGTERM and SIGHUP are reported or interrupt, and every interrupt waits until it is safe."""
 
 import os
 import signal
@@ -7,34 +7,65 @@ import sys
 
 import pytest
 
-from feedbench.bench.signals import interrupts_deferred, stop_on_sigterm
+from feedbench.bench.signals import (
+    interrupt_on_termination,
+    interrupts_deferred,
+    stop_on_termination,
+)
 
 
-def test_sigterm_is_reported_and_its_handler_restored():
-    previous = signal.getsignal(signal.SIGTERM)
-    with stop_on_sigterm() as received:
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda it: it.name)
+def number(request):
+    """A signal; all have their default disposition, whatever these tests inherited."""
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    previous = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield request.param
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+
+
+def test_a_termination_is_reported_and_its_handler_restored(number):
+    if number == signal.SIGINT:
+        pytest.skip("Ctrl-C is no termination")
+    with stop_on_termination() as received:
         assert not received()
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         assert received()
-    assert signal.getsignal(signal.SIGTERM) is previous
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
-def test_ctrl_c_is_raised_after_the_body():
+def test_a_termination_interrupts_as_ctrl_c_does(number):
+    interrupt_on_termination()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+
+
+def test_an_ignored_termination_stays_ignored(number):
+    signal.signal(number, signal.SIG_IGN)
+    interrupt_on_termination()
+    with stop_on_termination() as received:
+        os.kill(os.getpid(), number)
+    assert not received()
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
+def test_an_interrupt_is_raised_after_the_body(number):
+    interrupt_on_termination()
     steps = []
 
     @interrupts_deferred()
     def interrupted() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         steps.append("body ended")
 
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            interrupted()
-        assert steps == ["body ended"]
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert steps == ["body ended"]
+    assert signal.getsignal(number) is signal.default_int_handler
 
 
 def test_a_child_started_meanwhile_never_receives_ctrl_c():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, BudgetError, ImageError, Order, Request, scan
-from feedbench.loaders.batch_pool import pool_stream
+from feedbench.loaders.batch_pool import batches_ahead, pool_stream
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.turbo import Turbo
 
@@ -80,6 +80,23 @@ def test_prefetch_is_the_number_of_batches_ahead(manifest, prefetch):
         assert source.batches == 1 + prefetch
     if not prefetch:
         assert source.images == SPEC.batch_size
+
+
+@pytest.mark.parametrize(
+    ("prefetch", "threads", "chunk", "batch_size", "expected"),
+    [(2, 2, 2, 32, 3), (2, 64, 2, 32, 8), (2, 64, 16, 8, 128), (0, 64, 2, 32, 1)],
+)
+def test_each_thread_has_two_pieces_of_work_unless_nothing_is_prefetched(
+    prefetch, threads, chunk, batch_size, expected
+):
+    assert batches_ahead(prefetch, threads, chunk, batch_size) == expected
+
+
+def test_more_batches_are_prepared_than_prefetch_names_if_threads_would_wait(manifest):
+    source = RowSource()
+    with stream_of(source, manifest, num_threads=8, prefetch=1) as stream:
+        next(stream)
+        assert source.batches == 4
 
 
 def test_the_next_row_replaces_one_that_fails(manifest):

@@ -45,9 +45,9 @@ def variants(loader):
     """
     alone = [
         {name: value}
-        for name, values in loader.space.items()
+        for name in loader.space
         if name != "deterministic"
-        for value in ends(values)
+        for value in ends(loader.values(name))
     ]
     suites = [dict(one) for choices in loader.suites.values() for one in choices]
     more = [*alone, *(one.settings for one in expanded(loader, suites))]
@@ -98,6 +98,8 @@ def test_what_a_loader_declares_holds(name):
     loader = LOADERS[name]
     assert loader.name == name
     assert loader.space.keys() <= loader.settings.model_fields.keys()
+    for setting in loader.space:
+        assert loader.values(setting)[0] == loader.settings.model_fields[setting].default
     assert set(loader.readable_by) <= set(AUDIT.names)
     if name not in NEEDED:
         assert loader.opens_by_default
@@ -132,7 +134,7 @@ def test_every_stage_that_a_loader_declares_can_be_run_alone(manifest, name, set
     if loader.stages is None:
         return
     stages = loader.stages(manifest, SPEC, parse_settings(loader, settings))
-    parts = [stages.decode, stages.transform, stages.assemble]
+    parts = [stages.decode, stages.transform, stages.batch_copy]
     assert stages.reading or any(parts)
     for part in filter(None, parts):
         done = part(1)(0.0)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -48,6 +49,43 @@ def truncate_during_the_run(stream, manifest, victims):
             file.truncate(300)
     rows += [batch.rows for batch in stream]
     return rows
+
+
+FIFO_VARIANTS = [
+    ("keras_pil", {}),
+    ("keras_pil", {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}),
+    ("keras_directory", {}),
+    ("tf_data", {}),
+    ("turbo", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), FIFO_VARIANTS, ids=str)
+def test_a_file_replaced_by_a_fifo_is_dropped_and_named(photos, monkeypatch, name, settings):
+    monkeypatch.setattr("feedbench.loaders.fifos.STALL_S", 0.3)
+    manifest = scan(photos, validation=0, test=0)
+    with open_loader(
+        name, manifest, SPEC, settings, epochs=3, on_error="skip", error_budget=0.1
+    ) as stream:
+        next(stream)
+        path = manifest.path(7)
+        os.unlink(path)  # noqa: PTH108
+        os.mkfifo(path)
+        left = sum(len(batch.rows) for batch in stream)
+        dropped = [(fault.row, fault.reason) for fault in stream.dropped]
+    assert dropped == [(7, "not a regular file")]
+    assert left == 3 * len(manifest) - SPEC.batch_size
+
+
+def test_a_stream_closes_while_a_read_of_a_fifo_waits(photos, monkeypatch):
+    monkeypatch.setattr("feedbench.loaders.fifos.STALL_S", 0.3)
+    manifest = scan(photos, validation=0, test=0)
+    with open_loader("tf_data", manifest, SPEC, {"prefetch": 8}) as stream:
+        for row in range(len(manifest)):
+            os.unlink(manifest.path(row))  # noqa: PTH108
+            os.mkfifo(manifest.path(row))
+        with suppress(ImageError):
+            next(stream)
 
 
 def last_rows(manifest, count, name):

@@ -13,6 +13,7 @@ from feedbench.loaders import (
     open_loader,
     scan,
 )
+from feedbench.loaders.sampling import rows_by_class
 
 LABELS = np.repeat([0, 1, 2], [60, 13, 5]).astype(np.int32)
 
@@ -84,3 +85,25 @@ def test_an_image_that_comes_twice_in_a_batch_is_decoded_twice(class_folder, tmp
         rows = next(stream).rows
     assert len(set(rows.tolist())) == 5
     assert sorted(paths) == sorted(manifest.path(row) for row in rows.tolist())
+
+
+def test_rows_by_class_are_those_of_each_class_in_order():
+    labels = np.array([2, 0, 2, 0, 4, 2], np.int32)
+    found = [rows.tolist() for rows in rows_by_class(labels, 6)]
+    assert found == [[1, 3], [], [0, 2, 5], [], [4], []]
+
+
+class Unsearchable(np.ndarray):
+    """Labels that may be sorted, but not searched for one class after the other."""
+
+    def __eq__(self, other):
+        raise AssertionError("a pass over all rows per class takes a minute on ImageNet-21k")
+
+
+def test_an_epoch_sorts_the_rows_once_however_many_classes_there_are():
+    labels = np.arange(600, dtype=np.int32) % 200
+    plain = Sampling.of(labels, 200, balance=1.0)
+    watched = Sampling.of(labels.view(Unsearchable), 200, balance=1.0)
+    for number in (0, 1):
+        for one, other in zip(plain.epoch(number, 3), watched.epoch(number, 3), strict=True):
+            assert np.array_equal(one, other)

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from feedbench.loaders import SPLITS, SourceError, scan
 from feedbench.loaders.manifest import Manifest
@@ -92,6 +95,9 @@ def test_an_unusable_folder_is_named(tmp_path, files, message):
         ("path,label\n", "no rows"),
         ("path,label\na.jpg,\n", "row 1: label is empty"),
         ("path,label\na.jpg,x,3\n", "not a CSV"),
+        ("path;label\na.jpg;x\n", "separated by semicolons; separate them by commas"),
+        ("path\tlabel\na.jpg\tx\n", "separated by tabs; separate them by commas"),
+        ("path,label\na.jpg,\0\n", "it has zero bytes"),
         ("", "not a CSV"),
     ],
 )
@@ -103,6 +109,56 @@ def test_an_unusable_csv_is_named_with_its_row(tmp_path, text, message):
         scan(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "avif"])
+def test_an_image_in_the_place_of_a_folder_is_named_without_its_bytes(tmp_path, kind):
+    path = tmp_path / "cat.jpg"
+    Image.new("RGB", (40, 30), "red").save(path, kind)
+    with pytest.raises(SourceError) as raised:
+        scan(path)
+    assert str(raised.value) == (
+        f"{path}: this is an image ({kind.upper()}); give the folder above its class"
+    )
+
+
+def test_what_cannot_be_printed_in_a_csv_is_escaped(tmp_path):
+    (tmp_path / "list.csv").write_bytes(b"path,label\n\x1b[31ma.jpg,x\n\x1bb,c,d\n")
+    with pytest.raises(SourceError) as raised:
+        scan(tmp_path / "list.csv")
+    assert str(raised.value).isprintable()
+
+
+def test_litter_of_operating_systems_is_skipped(tmp_path):
+    litter = ["__MACOSX/a/._1.jpg", "a/Thumbs.db", "a/desktop.ini", "b/.DS_Store", "b/@eaDir/1.jpg"]
+    put(tmp_path, "a/1.jpg", "b/2.jpg", ".DS_Store", "Thumbs.db", *litter)
+    assert listed(scan(tmp_path)) == [("a/1.jpg", "a"), ("b/2.jpg", "b")]
+
+
+def test_a_link_further_up_is_no_class(tmp_path):
+    root = put(tmp_path / "photos", "a/1.jpg", "b/2.jpg")
+    (root / "loop").symlink_to(".")
+    (root / "up").symlink_to("..")
+    (root / "a" / "again").symlink_to("..")
+    assert listed(scan(root)) == [("a/1.jpg", "a"), ("b/2.jpg", "b")]
+
+
+def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path):
+    put(tmp_path / "elsewhere", "cats/1.jpg")
+    root = put(tmp_path / "photos", "dog/2.jpg")
+    (root / "cat").symlink_to(tmp_path / "elsewhere" / "cats")
+    assert listed(scan(root)) == [("cat/1.jpg", "cat"), ("dog/2.jpg", "dog")]
+
+
+def test_a_csv_looks_for_each_file_once(tmp_path, monkeypatch):
+    put(tmp_path, "a.jpg", "b.jpg")
+    path = tmp_path / "list.csv"
+    path.write_text("path,label\n" + "a.jpg,x\nb.jpg,y\n" * 500)
+    looked = []
+    there = os.path.isfile
+    monkeypatch.setattr(os.path, "isfile", lambda name: looked.append(name) or there(name))
+    assert len(scan(path)) == 1000
+    assert sorted(map(os.path.basename, looked)) == [b"a.jpg", b"b.jpg"]
 
 
 def test_a_missing_source_and_an_empty_split_are_named(tmp_path):
@@ -145,6 +201,45 @@ def test_parquet_keeps_everything_even_names_that_are_not_utf8(tmp_path):
     assert (read.classes, read.root, read.layout) == (("a",), tmp_path, "folder")
     paths = {read.path(row) for row in range(len(read))}
     assert paths == {os.fsdecode(odd), *(str(tmp_path / name) for name in names)}
+
+
+def test_a_source_may_have_a_name_that_is_not_utf8(tmp_path):
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    put(root, "a/1.jpg", "b/2.jpg")
+    manifest = scan(root, validation=0, test=0)
+    manifest.write(root / "m.parquet")
+    (root / "list.csv").write_text("path,label,split\na/1.jpg,a,train\nb/2.jpg,b,train\n")
+    for source in (root / "m.parquet", root / "list.csv"):
+        read = scan(source)
+        assert read.table.equals(manifest.table)
+        assert read.path(0) == str(root / "a/1.jpg")
+
+
+def test_a_manifest_that_lacks_a_field_is_named(tmp_path):
+    path = tmp_path / "m.parquet"
+    about = b'{"schema": 2, "classes": ["a"], "root": "/", "layout": "folder"}'
+    table = scan(put(tmp_path / "photos", "a/1.jpg")).table
+    pq.write_table(table.replace_schema_metadata({"feedbench": about}), path)
+    with pytest.raises(
+        SourceError, match=r"m\.parquet: not a Feedbench manifest: it has no 'left'"
+    ):
+        Manifest.read(path)
+
+
+def test_a_manifest_of_an_earlier_version_is_read(tmp_path):
+    manifest = scan(put(tmp_path / "photos", "a/1.jpg"))
+    manifest.write(tmp_path / "m.parquet")
+    table = pq.read_table(tmp_path / "m.parquet")
+    paths = table["path"].cast(pa.binary())
+    facts = {"bytes": pa.array([1]), "pillow": pa.nulls(1, pa.string())}
+    table = table.set_column(0, "path", paths)
+    for name, column in facts.items():
+        table = table.append_column(name, column)
+    pq.write_table(table, tmp_path / "old.parquet")
+    read = Manifest.read(tmp_path / "old.parquet")
+    assert read.audited
+    assert read.name(0) == b"a/1.jpg"
+    assert read.table["same_pixels"].null_count == 1
 
 
 def test_a_file_that_is_not_parquet_is_named(tmp_path):

@@ -28,8 +28,12 @@ def rates(steps, **values) -> list[float]:
         ({"schedule": "cosine"}, [0, 50, 100], [1, 0.5, 0]),
         ({"schedule": "steps"}, [0, 49, 50, 74, 75, 99], [1, 1, 0.1, 0.1, 0.01, 0.01]),
         ({"schedule": "exponential", "rate_decay": 0.5}, [0, 10, 25], [1, 0.5, 0.5**2.5]),
-        ({"schedule": "constant", "warm_up_epochs": 2}, [0, 5, 10, 20, 21], [0, 0.25, 0.5, 1, 1]),
-        ({"schedule": "steps", "warm_up_epochs": 2}, [10, 20, 49, 50], [0.5, 1, 1, 0.1]),
+        (
+            {"schedule": "constant", "warm_up_epochs": 2},
+            [0, 5, 10, 20, 21],
+            [1 / 21, 6 / 21, 11 / 21, 1, 1],
+        ),
+        ({"schedule": "steps", "warm_up_epochs": 2}, [10, 20, 49, 50], [11 / 21, 1, 1, 0.1]),
         ({"schedule": "constant", "linear_scaling": False}, [0], [2]),
     ],
 )

@@ -51,4 +51,4 @@ def test_a_schedule_survives_its_config():
     optimizer = keras.optimizers.SGD(learning_rate=rates)
     copy = type(rates).from_config(rates.get_config())
     assert float(copy(60)) == float(rates(60)) == pytest.approx(0.1)
-    assert float(optimizer.learning_rate) == 0  # at step 0 of the warm-up
+    assert float(optimizer.learning_rate) == pytest.approx(1 / 11)  # the first of 10 steps

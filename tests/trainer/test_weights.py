@@ -9,7 +9,7 @@ import pytest
 
 from feedbench.trainer import Recipe
 from feedbench.trainer.errors import WeightsError
-from feedbench.trainer.model import build_network, with_range
+from feedbench.trainer.model import build_network, construct, with_range
 from feedbench.trainer.saved_model import load_model, read_facts, save_model
 from feedbench.trainer.step import Trainer
 from feedbench.trainer.weights import load_into, warnings
@@ -151,3 +151,46 @@ def test_the_first_phase_trains_only_the_head_and_the_next_more(files):
     changed = changed_weights()
     assert "Conv1/kernel" in changed
     assert not any("moving" in path for path in changed)
+
+
+def same_weights(ours, theirs) -> bool:
+    pairs = zip(ours.weights, theirs.weights, strict=True)
+    return all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_imagenet_weights_fit_a_network_whose_layers_keras_names(monkeypatch):
+    recipe = Recipe(network="Xception", weights="imagenet")
+    network, donors = build_network(recipe, 71, 3), []
+
+    def fresh(recipe, size, weights, include_top):  # what Keras builds, without its download
+        donors.append(
+            construct(
+                recipe.model_copy(update={"seed": 9}), size, weights=None, include_top=include_top
+            )
+        )
+        return donors[0]
+
+    monkeypatch.setattr("feedbench.trainer.weights.construct", fresh)
+    load_into(network, recipe, 71)
+    ours, theirs = ([layer for layer in one.layers if layer.weights] for one in (network, *donors))
+    assert {layer.name for layer in ours[:-1]} != {layer.name for layer in theirs}
+    assert all(same_weights(*pair) for pair in zip(ours[:-1], theirs, strict=True))
+
+
+def unnamed(filters: int, classes: int) -> keras.Model:
+    """A network that leaves the names of its layers to Keras."""
+    images = keras.Input((8, 8, 3))
+    left, right = (keras.layers.Conv2D(filters, size)(images) for size in (1, 3))
+    pooled = [keras.layers.GlobalAveragePooling2D()(one) for one in (left, right)]
+    return keras.Model(images, keras.layers.Dense(classes)(keras.layers.Concatenate()(pooled)))
+
+
+def test_a_saved_network_whose_layers_keras_names_gives_its_weights_in_order(tmp_path):
+    recipe = Recipe(weights=str(tmp_path / "saved.keras"))
+    unnamed(4, 2).save(tmp_path / "saved.keras")
+    saved, network = load_model(tmp_path / "saved.keras"), unnamed(4, 3)
+    load_into(network, recipe, 8)
+    pairs = zip(network.layers[:-1], saved.layers[:-1], strict=True)
+    assert all(same_weights(*pair) for pair in pairs)
+    with pytest.raises(WeightsError, match="no layer conv2d"):
+        load_into(unnamed(5, 3), recipe, 8)

@@ -1,6 +1,7 @@
 """Files that are written beside the training, each whole or not there."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +9,12 @@ from feedbench.trainer.errors import CheckpointError
 from feedbench.trainer.files import replacing
 from feedbench.trainer.writer import Writer
 
+NONE = Path("no-checkpoint.npz")
+
 
 def test_all_jobs_are_done_when_the_block_ends():
     done = []
-    with Writer() as writer:
+    with Writer(NONE) as writer:
         for name in "abc":
             writer.submit(name, lambda name=name: done.append(name))
     assert done == ["a", "b", "c"]
@@ -24,7 +27,7 @@ def test_a_waiting_job_is_replaced_by_a_newer_one_of_its_name():
         begun.set()
         may_end.wait(10)
 
-    with Writer() as writer:
+    with Writer(NONE) as writer:
         writer.submit("checkpoint", blocks)
         begun.wait(10)
         writer.submit("checkpoint", lambda: done.append("old"))
@@ -36,7 +39,7 @@ def test_a_waiting_job_is_replaced_by_a_newer_one_of_its_name():
 
 def test_submitting_does_not_wait_for_a_job():
     may_end, done = threading.Event(), []
-    with Writer() as writer:
+    with Writer(NONE) as writer:
         writer.submit("slow", lambda: may_end.wait(10))
         writer.submit("next", lambda: done.append(1))
         assert not done
@@ -44,26 +47,29 @@ def test_submitting_does_not_wait_for_a_job():
     assert done == [1]
 
 
-def test_a_failed_write_is_one_line_at_the_end(tmp_path):
+def test_a_failed_write_is_one_line_that_promises_no_checkpoint_that_is_not_there(tmp_path):
     def fails():
         (tmp_path / "nowhere" / "file").write_text("")
 
-    with (
-        pytest.raises(CheckpointError, match=r"nowhere/file: No such file.*--resume") as raised,
-        Writer() as writer,
-    ):
-        writer.submit("checkpoint", fails)
-    assert "\n" not in str(raised.value)
+    checkpoint = tmp_path / "checkpoint.npz"
+    for remedy in ("there is no checkpoint: start again", "the last checkpoint is intact: .*--res"):
+        with (
+            pytest.raises(CheckpointError, match=rf"nowhere/file: No such .*; {remedy}") as raised,
+            Writer(checkpoint) as writer,
+        ):
+            writer.submit("checkpoint", fails)
+        assert "\n" not in str(raised.value)
+        checkpoint.touch()
 
 
 def test_an_error_that_is_not_the_systems_comes_out_as_it_is():
-    with pytest.raises(ZeroDivisionError), Writer() as writer:
+    with pytest.raises(ZeroDivisionError), Writer(NONE) as writer:
         writer.submit("job", lambda: 1 / 0)
 
 
 def test_an_error_in_the_block_is_not_hidden_by_one_of_a_job():
     def train():
-        with Writer() as writer:
+        with Writer(NONE) as writer:
             writer.submit("job", lambda: 1 / 0)
             raise KeyError("of the block")
 

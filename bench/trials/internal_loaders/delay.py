@@ -13,24 +13,31 @@ from time import sleep, thread_time
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from feedbench.bench.trials.internal_loaders.settings import PixelSettings
 from feedbench.loaders import (
     Batch,
     BatchSpec,
-    Dtype,
     Loader,
     Manifest,
     Order,
     Request,
     Rows,
-    Settings,
     Stream,
 )
-from feedbench.loaders.stages import Run, Stages, on_processes, repeated, whole_files
+from feedbench.loaders.stages import (
+    IN_LINE,
+    Concurrency,
+    Run,
+    Stages,
+    on_processes,
+    repeated,
+    whole_files,
+)
 
 _DATA = bytes(16_384)  # hashlib releases the GIL for more than 2 kB
 
 
-class Delays(Settings):
+class Delays(PixelSettings):
     """Delay of each part, seconds per image."""
 
     read_s: NonNegativeFloat = Field(0.0, description="wait in reading a file")
@@ -39,14 +46,9 @@ class Delays(Settings):
         0.0, description="CPU time of decoding while holding the GIL"
     )
     copy_s: NonNegativeFloat = Field(
-        0.0, description="CPU time of assembling a batch, without the GIL"
+        0.0, description="CPU time of copying a batch, without the GIL"
     )
     workers: PositiveInt = Field(1, description="threads; 1: the consumer's thread")
-
-    @property
-    def image_dtype(self) -> Dtype:
-        """Dtype of the images."""
-        return "uint8"
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: Delays) -> Stages:
@@ -55,13 +57,18 @@ def _stages(manifest: Manifest, spec: BatchSpec, settings: Delays) -> Stages:
     def decode(cores: int) -> Run:
         return on_processes(lambda _: _work(settings.decode_s), 1, cores)
 
-    def assemble(cores: int) -> Run:
-        return repeated(_assembled(settings.copy_s * spec.batch_size, spec.batch_size))
+    def batch_copy(cores: int) -> Run:
+        return repeated(_copied(settings.copy_s * spec.batch_size, spec.batch_size))
 
-    return Stages(whole_files(manifest, _delayed_read(settings)), decode, assemble=assemble)
+    return Stages(
+        whole_files(manifest, _delayed_read(settings)),
+        decode,
+        batch_copy=batch_copy,
+        concurrency=IN_LINE if settings.workers == 1 else Concurrency("threads", settings.workers),
+    )
 
 
-def _assembled(seconds: float, size: int) -> Iterator[int]:
+def _copied(seconds: float, size: int) -> Iterator[int]:
     while True:
         _work(seconds)
         yield size

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from feedbench.bench.trials.internal_loaders.settings import PixelSettings
 from feedbench.loaders import (
     Batch,
-    Dtype,
     Loader,
     Manifest,
     Request,
-    Settings,
     SourceError,
     Stream,
     available_memory,
@@ -39,15 +38,10 @@ _CHUNK = 16  # images that a thread decodes at a time
 Rows = NDArray[np.int64]
 
 
-class UpperBoundSettings(Settings):
+class UpperBoundSettings(PixelSettings):
     """Settings of all upper bounds."""
 
     num_threads: PositiveInt | None = Field(None, description="default: one per core")
-
-    @property
-    def image_dtype(self) -> Dtype:
-        """Dtype of the images."""
-        return "uint8"
 
 
 class LibjpegTurboSettings(UpperBoundSettings):

@@ -99,18 +99,32 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["bench", "{photos}", "--recipe", "nowhere.toml"], "nowhere.toml: No such file"),
         (["bench", "{photos}", "--set", "tf_data.prefech=1"], "no 'prefech'"),
         (["bench", "{photos}", "--suite", "huge"], "--suite huge"),
-        (["bench", "{photos}", "--consumer", "a100"], "must be train, drain or emulated:NAME"),
+        (
+            ["bench", "{photos}", "--consumer", "a100"],
+            "--consumer: must be train, drain or emulated:NAME",
+        ),
         (["bench", "{photos}", "--consumer", "emulated:k80"], "there are v100, a100, a100-8"),
         (["calibrate", "My GPU"], "small letters"),
         (["bench", "{photos}", "--cache-state", "hot"], "'warm', 'cold'"),
-        (["bench", "{photos}", "--value-range", "5"], "must be two numbers or imagenet, got 5"),
+        (
+            ["bench", "{photos}", "--value-range", "5"],
+            "--value-range: must be two numbers or imagenet, got 5\n",
+        ),
         (["bench", "{photos}", "--augment", "rotate=15"], "did you mean 'rotation'?"),
         (["diagnose", "{photos}", "--consumer", "drain"], "must be train or emulated:NAME"),
         (["diagnose", "{photos}", "--loader", "synthetic"], "synthetic images"),
         (["diagnose", "{photos}", "--set", "tf_data.prefetch=1,2"], "one value each"),
         (["bench", "{photos}", "--batch-size", "0"], "must be greater than or equal to 1"),
-        (["bench", "{photos}", "--alpha", "-1"], "alpha: "),
-        (["bench", "{photos}", "--out", "{photos}"], "not empty"),
+        (["bench", "{photos}", "--alpha", "-1"], "--alpha: must be a number above 0, got -1.0"),
+        (["limits", "{photos}", "--block-seconds", "0"], "--block-seconds: must be a number above"),
+        (["calibrate", "x", "--time-limit", "0"], "--time-limit: must be a number above 0"),
+        (["pixels", "{photos}", "--tolerance", "nan"], "--tolerance: "),
+        (["bench", "{photos}", "--batch-size", "8", "--out", "{photos}"], "not empty"),
+        (["bench", "{photos}"], "batch_size 192 is more than the 48 training images"),
+        (["tune", "{photos}", "--batch-size", "100000000"], "more than the 48 training images"),
+        (["diagnose", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
+        (["limits", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
+        (["train", "{photos}", "--batch-size", "8", "--image-size", "1000000"], "GB of memory"),
         (["bench", "{photos}", "--loader", "packed"], "pack: no folder given"),
         (["pack", "{photos}", "{photos}"], "not empty"),
         (["pack", "{photos}", "{photos}", "--image-size", "0"], "--image-size"),
@@ -121,6 +135,8 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["train", "{photos}", "--set", "keras_pil.workers=2"], "keras_pil"),
         (["train", "{photos}", "--batch-size", "64"], "more than the 48 training images"),
         (["show", "nowhere"], "nowhere"),
+        (["bench", "{photos}", "--json", "{photos}"], "cannot be written"),
+        (["bench", "{photos}", "--json", "/dev/null/a.json"], "--json /dev/null/a.json: "),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],
@@ -135,7 +151,7 @@ def test_a_mistake_is_an_error_of_one_line_and_exit_code_2(
     assert "Traceback" not in error
     if error.startswith("feedbench: "):
         assert error.count("\n") == 1
-    assert not list(tmp_path.rglob("*.jsonl"))
+    assert [path for path in tmp_path.rglob("*") if path.name != "results"] == []
 
 
 def test_scan_counts_the_images_and_saves_the_manifest(monkeypatch, capsys, tmp_path, tiny_photos):
@@ -242,7 +258,7 @@ def test_ctrl_c_leaves_a_valid_folder_and_no_process(tmp_path, tiny_photos):
         "--out",
         out,
     )
-    for line in running.stdout:
+    for line in running.stderr:
         if line.startswith("[5/"):
             break
     children = psutil.Process(running.pid).children(recursive=True)
@@ -277,7 +293,7 @@ def test_the_stopped_processes_of_a_killed_bench_end_too(tmp_path, tiny_photos):
         "--out",
         tmp_path / "out",
     )
-    for line in running.stdout:
+    for line in running.stderr:
         if line.startswith("[4/"):
             break
     children = psutil.Process(running.pid).children(recursive=True)
@@ -335,11 +351,11 @@ def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos):
     for copy in range(40):
         shutil.copytree(tiny_photos / "train", photos / "train" / "circle" / f"more{copy}")
     running = start("scan", photos)
-    running.stdout.readline()
+    running.stderr.readline()
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert errors == (
+    assert "".join(line for line in errors.splitlines(True) if "files read: " not in line) == (
         "feedbench: interrupted; the files read so far are saved; resume with feedbench scan "
         f"{photos}\n"
     )

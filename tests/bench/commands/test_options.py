@@ -148,10 +148,15 @@ def test_a_wrong_recipe_names_its_file_and_the_field_that_was_meant(tmp_path):
         recipe_of({}, file, given())
 
 
+def test_a_loader_that_is_given_twice_is_refused():
+    with pytest.raises(PlanError, match="--loader turbo: turbo is given twice"):
+        chosen_loaders(["turbo", "tf_data", "turbo"])
+
+
 def test_a_loader_is_a_name_a_best_toml_or_its_folder(tmp_path):
     path = tmp_path / "best.toml"
     path.write_text(BEST)
-    named = chosen_loaders(["tf_data", str(path), str(tmp_path)])
+    named = [*chosen_loaders(["tf_data", str(path)]), *chosen_loaders([str(tmp_path)])]
     settings = {"cache": "decoded", "prefetch": 3}
     turbo = Choice(loader="turbo", settings=settings)
     assert named == [Choice(loader="tf_data"), turbo, turbo]
@@ -170,6 +175,8 @@ def test_a_loader_is_a_name_a_best_toml_or_its_folder(tmp_path):
         ("tfdata", r"no loader 'tfdata'; there are .*; did you mean 'tf_data'\?"),
         ("empty", r"empty: no best\.toml in this folder"),
         ("suite.toml", r"suite\.toml: not a best\.toml: "),
+        ("recipe.toml", r"recipe\.toml: recipe: there is no 'epoch'; .* did you mean 'epochs'\?"),
+        ("spec.toml", r"spec\.toml: spec: image_size: must be an integer of at least 1, got 0"),
         ("photo.jpg", r"photo\.jpg: not TOML"),
         ("nowhere.toml", "No such file"),
         ("no/where", "No such file"),
@@ -179,6 +186,8 @@ def test_an_unknown_loader_is_an_error_of_one_line(monkeypatch, tmp_path, text, 
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("suite.toml").write_text('consumer = "drain"')
+    Path("recipe.toml").write_text('loader = "tf_data"\nrecipe = {epoch = 3}')
+    Path("spec.toml").write_text('loader = "tf_data"\nspec = {image_size = 0}')
     Path("photo.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises((PlanError, UnknownLoader), match=said) as raised:
         chosen_loaders([text])
@@ -193,3 +202,6 @@ def test_loaders_shows_what_each_setting_allows(monkeypatch, capsys):
     assert "none, decoded or packed" in shown["cache"]
     assert "an integer of at least 1 or autotune" in shown["num_parallel_calls"]
     assert "true or false" in shown["deterministic"]
+    assert lines[[line.partition(":")[0] for line in lines].index("keras_directory") + 1] == (
+        "  no settings"
+    )

@@ -133,6 +133,43 @@ def test_nothing_measured_is_exit_code_1(capsys, monkeypatch, tmp_path, trial):
     assert "crashed" in out
 
 
+def test_a_folder_of_runs_lists_them(capsys, monkeypatch, tmp_path):
+    saved = tmp_path / "new" / "runs.json"
+    code, out, errors = shown(capsys, monkeypatch, RESULTS, "--json", saved)
+    assert (code, errors) == (0, "")
+    for command, folder in (("bench", "clothing-cpu"), ("limits", "limits/clothing")):
+        assert re.search(f"{command} +{RESULTS / folder}$", out, re.MULTILINE)
+    study = {"folder": str(RESULTS / "range-study"), "command": "study"}
+    assert study in json.loads(saved.read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("loader.toml", "not finished; resume it"), ("pack.json", "a pack of prepared images")],
+)
+def test_a_folder_without_a_result_is_said_to_be_what_it_is(
+    name, said, capsys, monkeypatch, tmp_path
+):
+    (tmp_path / name).write_text("")
+    code, _, errors = shown(capsys, monkeypatch, tmp_path)
+    assert code == 2
+    assert errors.startswith(f"feedbench: {tmp_path}: ")
+    assert said in errors
+
+
+def test_a_record_with_the_same_trial_twice_is_refused(capsys, monkeypatch, tmp_path, trial):
+    write_trials(tmp_path, [trial("tf_data", [1.0]), trial("turbo", [2.0]), trial("tf_data", [3])])
+    code, _, errors = shown(capsys, monkeypatch, tmp_path)
+    assert code == 2
+    assert "lines 1 and 3 are both tf_data; give the record of one bench" in errors
+
+
+def test_a_deeply_nested_file_is_no_record(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(RecordError, match="no record to show"):
+        find_record(tmp_path / "deep.json")
+
+
 def test_a_record_that_is_not_found_raises(tmp_path):
     with pytest.raises(RecordError, match="no record to show"):
         find_record(tmp_path)

@@ -106,6 +106,12 @@ def test_each_class_is_split_80_10_10(generated: Generated) -> None:
     }
 
 
+def test_the_preset_small_is_a_quarter_of_the_pixels_of_web(tmp_path: Path) -> None:
+    statistics = make_data(tmp_path / "out", images=40, preset="small", seed=0)
+    assert statistics.mean_width * statistics.mean_height == pytest.approx(210 * 210, rel=0.1)
+    assert statistics.mean_bytes < 12_000
+
+
 def test_formats_are_those_of_the_preset(generated: Generated) -> None:
     preset, out, _, _ = generated
     formats = Counter[tuple[str | None, str]]()
@@ -171,7 +177,7 @@ def test_three_images_per_class_reach_each_split(tmp_path: Path) -> None:
         ({"images": 29}, "images must be at least 30, .* got 29; ask for more images"),
         ({"classes": 0}, "classes must be at least 1, got 0"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
-        ({"preset": "huge"}, "preset must be one of imagenet, web, mixed, got 'huge'"),
+        ({"preset": "huge"}, "preset must be one of imagenet, web, mixed, small, got 'huge'"),
     ],
 )
 def test_an_invalid_argument_is_named_and_nothing_is_written(

@@ -26,32 +26,36 @@ def _blocks(rate, cores=1.0, state=None):
 
 
 def _record(state="warm", consumer_name="emulated:a100", **rates):
-    """A machine with two cores and, by default, a sequential loader of 400 images per second."""
+    """A machine with two cores and, by default, a loader in line of 400 images per second."""
     rates = {
         "storage_serial": 20_000,
         "storage": 40_000,
         "decode": 500,
         "transform": 4_000,
-        "assemble": 10_000,
+        "batch_copy": 10_000,
         "loader": 400,
         "loader_warm": None,
         "loader_cores": 1.0,
         "consumer": 1_000,
         "end_to_end": 400,
+        "kind": "in line",
+        "workers": 1,
+        "locked": None,
         **rates,
     }
     cores = rates["loader_cores"]
+    reading = 0.01 if state == "cold" else 1.0  # a read from memory keeps its core busy
     storage = {"name": "storage", "cache_state": state, "moved_bytes": FILE_BYTES}
     parts = [
-        Part(parallel=1, blocks=_blocks(rates["storage_serial"], state=state), **storage),
-        Part(parallel=4, blocks=_blocks(rates["storage"], state=state), **storage),
+        Part(parallel=count, blocks=_blocks(rates[key], reading, state), **storage)
+        for count, key in ((1, "storage_serial"), (4, "storage"))
     ]
     parts += [
-        Part(name=name, parallel=count, blocks=_blocks(rates[name] * count, count))
-        for name in ("decode", "transform")
+        Part(name=name, parallel=count, blocks=_blocks(rates[key] * count, count))
+        for key, name in (("decode", "decoding"), ("transform", "transform"))
         for count in (1, 2)
     ]
-    parts.append(Part(name="assemble", parallel=1, blocks=_blocks(rates["assemble"])))
+    parts.append(Part(name="batch copy", parallel=1, blocks=_blocks(rates["batch_copy"])))
     loader = _blocks(rates["loader"], cores, state)
     parts.append(Part(name="loader", cache_state=state, blocks=loader))
     if state == "cold":
@@ -72,6 +76,10 @@ def _record(state="warm", consumer_name="emulated:a100", **rates):
         encoded_bytes=1_000 * FILE_BYTES,
         decoded_bytes=1_000 * 3 * 224**2,
         cores=2,
+        kind=rates["kind"],
+        workers=rates["workers"],
+        copies_apart=rates["kind"] == "pipelined",
+        locked=rates["locked"],
         available_memory_bytes=10**9,
         on_gpu=False,
         parts=parts,
@@ -116,16 +124,18 @@ def record_with_transfer():
 def record_with_full_cache():
     """A function: the record of a loader that only gathers decoded images, on both cores."""
 
-    def make(assemble_serial, assemble):
+    def make(copy_serial, copy_all):
         record = _record(
             loader=5_000,
             loader_cores=2.0,
             end_to_end=5_000,
             consumer=20_000,
-            assemble=assemble_serial,
+            batch_copy=copy_serial,
+            kind="threads",
+            workers=2,
         )
-        parallel = Part(name="assemble", parallel=2, blocks=_blocks(assemble, 2))
+        parallel = Part(name="batch copy", parallel=2, blocks=_blocks(copy_all, 2))
         record = record.model_copy(update={"parts": [parallel, *record.parts]})
-        return _without(record, "storage", "decode", "transform")
+        return _without(record, "storage", "decoding", "transform")
 
     return make

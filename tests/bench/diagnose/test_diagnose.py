@@ -27,14 +27,14 @@ from feedbench.bench.trials.protocol import (
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 
-STAGES = {"storage", "decode", "transform", "assemble"}
+STAGES = {"storage", "decoding", "transform", "batch copy"}
 
 
 @pytest.mark.parametrize(
     ("loader", "settings", "expected"),
     [
-        ("turbo", {}, ("storage", "decode", "transform")),
-        ("turbo", {"cache": "decoded"}, ("assemble",)),
+        ("turbo", {}, ("storage", "decoding", "transform")),
+        ("turbo", {"cache": "decoded"}, ("batch copy",)),
         ("packed", {"pack": "arrays"}, ("storage",)),
     ],
     ids=str,
@@ -61,7 +61,7 @@ def test_only_the_stages_of_the_loader_are_measured(
     cold = {part.cache_state for part in record.parts} & {"cold"}
     assert not cold or (loader, settings) == ("turbo", {})
     causes = {part.cause for part in derive_diagnosis(record).shares}
-    assert ("decoding" in causes) <= ("decode" in expected)
+    assert ("decoding" in causes) <= ("decoding" in expected)
 
 
 def test_cold_is_refused_for_a_loader_that_reads_no_files(tiny_photos, tmp_path):

@@ -24,7 +24,7 @@ def predicted(make_record):
 
 def test_twice_the_cores_double_only_a_loader_that_uses_them(predicted):
     rates = {"loader": 400, "end_to_end": 400, "decode": 205}
-    assert predicted("twice the cores", **rates, loader_cores=2.0).images_per_second == 800
+    assert predicted("twice the cores", **rates, loader_cores=2.0).gain == pytest.approx(1)
     idle = predicted("twice the cores", **rates, loader_cores=1.0)
     assert idle.gain == pytest.approx(0)
     assert "this loader kept 1.0 of 2 cores busy" in idle.assumes
@@ -78,7 +78,7 @@ def test_time_spent_waiting_stays_with_twice_the_cores(predicted):
 def test_a_cache_scales_with_the_cores_as_far_as_the_batch_copy(record_with_full_cache):
     prediction = by_change(record_with_full_cache(3_000, 5_000))["twice the cores"]
     assert prediction.images_per_second == pytest.approx(5_000 * 2 * 5 / 6)
-    assert "as measured for the batch copy" in prediction.assumes
+    assert "as measured for batch copy" in prediction.assumes
 
 
 def test_storage_and_image_size_are_predicted_as_requested(make_record, predicted):
@@ -87,7 +87,9 @@ def test_storage_and_image_size_are_predicted_as_requested(make_record, predicte
     changes = by_change(slow.model_copy(update=requested))
     faster, larger = changes["faster storage"], changes["another image size"]
     assert faster.how == "storage 10 times as fast"
-    assert 1 / faster.images_per_second == pytest.approx(1 / 400 + (1 / 200 - 1 / 400) / 10)
+    assert 1 / faster.images_per_second == pytest.approx(
+        1 / 400 + (1 / 200 - 1 / 400) / 10, rel=0.02
+    )
     assert larger.how == "448 px instead of 224"
     assert larger.images_per_second < 200
     assert predicted("another image size").how == "112 px instead of 224"
@@ -96,7 +98,9 @@ def test_storage_and_image_size_are_predicted_as_requested(make_record, predicte
 def test_faster_storage_shortens_only_the_extra_time_of_cold_files(predicted):
     slow = {"state": "cold", "loader": 200, "loader_warm": 400, "end_to_end": 200}
     prediction = predicted("faster storage", **slow)
-    assert 1 / prediction.images_per_second == pytest.approx(1 / 400 + (1 / 200 - 1 / 400) / 4)
+    assert 1 / prediction.images_per_second == pytest.approx(
+        1 / 400 + (1 / 200 - 1 / 400) / 4, rel=0.02
+    )
     assert predicted("files in memory", **slow).images_per_second == 400
     assert predicted("faster storage").gain == 0
 
@@ -128,7 +132,7 @@ def test_an_accelerator_is_a_remedy_only_if_the_present_one_is_busy(make_record)
 
 
 def test_cores_needed_follow_from_cpu_time_per_image(make_record):
-    record = make_record(loader=400, loader_cores=1.0, consumer=1_000)
+    record = make_record(loader=800, loader_cores=2.0, consumer=1_000)
     needed = cores_needed(record, rates_of(record))
     assert [(need.accelerators, need.cores) for need in needed] == [
         (1, 3),
@@ -137,6 +141,11 @@ def test_cores_needed_follow_from_cpu_time_per_image(make_record):
         (8, 20),
     ]
     assert cores_needed(make_record(consumer_name="train"), rates_of(record)) is None
+
+
+def test_no_number_of_cores_is_asked_for_a_loader_that_cannot_use_them(make_record):
+    record = make_record(loader=400, loader_cores=1.0, consumer=1_000)
+    assert cores_needed(record, rates_of(record)) is None
 
 
 def test_a_trainer_on_the_same_cores_gains_from_more_of_them(predicted):
@@ -168,14 +177,14 @@ def test_nothing_is_predicted_for_missing_stages(record_with_full_cache):
 
 def test_nothing_is_predicted_of_decoding_for_a_pack_of_pixels(make_record, without):
     record = make_record(storage_serial=500, storage=500, loader=490, end_to_end=490)
-    changes = by_change(without(record, "decode", "transform", "assemble"))
+    changes = by_change(without(record, "decoding", "transform", "batch copy"))
     assert not {"decoded images in memory", "all cores decode", "another image size"} & set(changes)
 
 
 def test_a_cache_without_a_measured_copy_is_an_upper_bound(make_record, without):
-    record = without(make_record(consumer=30_000), "assemble")
+    record = without(make_record(consumer=30_000), "batch copy")
     prediction = by_change(record)["decoded images in memory"]
-    assert prediction.images_per_second == 30_000
+    assert prediction.images_per_second == pytest.approx(30_000)
     assert "an upper bound" in prediction.assumes
 
 

@@ -75,16 +75,16 @@ def test_decoding_is_measured_on_one_core_and_on_all(make_setup):
     decode = [
         request.parallel
         for request in requests
-        if isinstance(request, StageRequest) and request.stage == "decode"
+        if isinstance(request, StageRequest) and request.stage == "decoding"
     ]
     assert decode == [1, 2]
 
 
 def test_a_loader_has_only_its_own_stages(make_setup):
     live, cached = make_setup("turbo").stages, make_setup("turbo", cache="decoded").stages
-    assert [name for name, _ in compute_stages(live)] == ["decode", "transform"]
-    assert [name for name, _ in compute_stages(cached)] == ["assemble"]
-    assert core_counts(cached, "assemble", 2) == ([1, 2] if cached.assembles_in_parallel else [1])
+    assert [name for name, _ in compute_stages(live)] == ["decoding", "transform"]
+    assert [name for name, _ in compute_stages(cached)] == ["batch copy"]
+    assert core_counts(cached, "batch copy", 2) == ([1, 2] if cached.copies_in_parallel else [1])
 
 
 def test_a_full_cache_cannot_be_cold(make_setup, manifest):

@@ -30,7 +30,7 @@ def test_the_verdict_names_bottleneck_stall_and_remedies(make_record):
 @pytest.mark.parametrize(
     ("rates", "beginning"),
     [
-        ({"assemble": 450, "decode": 5_000}, "The bottleneck is the batch copy: with keras_pil"),
+        ({"batch_copy": 450, "decode": 5_000}, "The bottleneck is the batch copy: with keras_pil"),
         (
             {"loader": 4_000, "decode": 5_000, "end_to_end": 995},
             "The bottleneck is the accelerator: keras_pil keeps emulated:a100 busy; it idles only ",
@@ -60,23 +60,25 @@ def test_a_stage_that_failed_is_not_mistaken_for_a_missing_one(make_record):
     record = make_record()
     parts = [
         part.model_copy(update={"blocks": [], "error": "out of memory"})
-        if part.name == "decode"
+        if part.name == "decoding"
         else part
         for part in record.parts
     ]
     diagnosis = derive_diagnosis(record.model_copy(update={"parts": parts}))
     assert diagnosis.bottleneck is None
-    assert diagnosis.verdict == "No verdict: decode could not be measured: out of memory"
+    assert diagnosis.verdict == "No verdict: decoding could not be measured: out of memory"
 
 
 def test_the_notes_list_causes_and_cores(make_record):
-    record = make_record()
+    record = make_record(loader_cores=2.0, workers=2, kind="threads", decode=250)
     lines = notes(record, derive_diagnosis(record))
     assert lines[0].endswith("1.0 GB of memory available; 2 cores.")
-    assert lines[1].startswith("Causes of the stall: decoding ")
+    assert lines[1].startswith(
+        "Causes of the stall, by the idle time that goes with each: decoding "
+    )
     assert lines[2] == (
-        "CPU cores needed with this loader: 3 for 1 accelerator of this kind, 5 for 2, 10 for 4, "
-        "20 for 8."
+        "CPU cores needed with this loader: 5 for 1 accelerator of this kind, 10 for 2, 20 for 4, "
+        "40 for 8."
     )
 
 
@@ -104,7 +106,7 @@ def test_the_notes_contradict_a_gpu_that_is_busy_while_the_consumer_waits(make_r
     ("ceiling", "expected"),
     [
         (Ceiling(name="storage", cache_state="cold", parallel=4), "storage, cold, 4 at once"),
-        (Ceiling(name="decode", parallel=1), "decode, 1 core"),
+        (Ceiling(name="decoding", parallel=1), "decoding, 1 core"),
         (Ceiling(name="transform", parallel=2), "transform, 2 cores"),
         (Ceiling(name="consumer"), "consumer"),
         (Ceiling(name="fixed", settings={"prefetch": 2, "cache": "none"}), "prefetch=2 cache=none"),
@@ -132,7 +134,7 @@ def test_the_table_of_nodes_marks_what_autotune_has_set():
         buffered_bytes=10**6,
     )
     text = printed(nodes_table([node]))
-    assert "CPU ms per image" in text
+    assert "busy or blocked, ms per image" in text
     assert "buffer_size 2 (AUTOTUNE), legacy 0" in text
     assert "0.500" in text
 

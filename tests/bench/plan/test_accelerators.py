@@ -9,6 +9,7 @@ import pytest
 
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.consumers import emulated
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import (
@@ -73,32 +74,53 @@ def test_emulation_takes_hardly_any_cpu_time():
     assert time.process_time() - busy < 0.05
 
 
-@pytest.mark.alone
-def test_the_host_runs_ahead_as_far_as_with_the_trainer():
-    device, begin = EmulatedAccelerator(0.2 / 8), time.perf_counter()
+class Clock:
+    """Time that passes by sleeping, and a little with each reading."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def read(self) -> float:
+        self.now += 1e-6
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(emulated, "perf_counter", clock.read)
+    monkeypatch.setattr(emulated, "sleep", clock.sleep)
+    return clock
+
+
+def test_the_host_runs_ahead_as_far_as_with_the_trainer(clock):
+    device = EmulatedAccelerator(0.2 / 8)
     for _ in range(RUN_AHEAD):
         device.step(batch())
-    assert time.perf_counter() - begin < 0.1
+    assert clock.now == pytest.approx(0, abs=0.001)
     device.step(batch())
-    assert time.perf_counter() - begin == pytest.approx(0.2, abs=0.05)
+    assert clock.now == pytest.approx(0.2, abs=0.001)
     device.finish()
-    assert time.perf_counter() - begin == pytest.approx(0.6, abs=0.05)
+    assert clock.now == pytest.approx(0.6, abs=0.001)
 
 
-def test_a_device_that_waited_does_not_catch_up():
-    device, begin = EmulatedAccelerator(0.1 / 8), time.perf_counter()
+def test_a_device_that_waited_does_not_catch_up(clock):
+    device = EmulatedAccelerator(0.1 / 8)
     device.step(batch())
-    time.sleep(0.4)
+    clock.sleep(0.4)
     device.step(batch())
     device.finish()
-    assert time.perf_counter() - begin == pytest.approx(0.5, abs=0.05)
+    assert clock.now == pytest.approx(0.5, abs=0.001)
 
 
-def test_a_short_batch_takes_a_short_step():
-    device, begin = EmulatedAccelerator(0.4 / 8), time.perf_counter()
+def test_a_short_batch_takes_a_short_step(clock):
+    device = EmulatedAccelerator(0.4 / 8)
     device.step(batch(2))
     device.finish()
-    assert time.perf_counter() - begin == pytest.approx(0.1, abs=0.05)
+    assert clock.now == pytest.approx(0.1, abs=0.001)
 
 
 def test_every_profile_states_its_conditions_and_source():

@@ -3,21 +3,26 @@
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
-from feedbench.bench.plan.plan import Choice
-from feedbench.bench.report.progress import bench_progress, count_progress, scan_progress
+from feedbench.bench.plan.plan import Choice, Timing
+from feedbench.bench.report.progress import (
+    bench_progress,
+    count_progress,
+    duration_text,
+    scan_progress,
+)
+from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.trials.run import TrialEvent
 
 CHOICE = Choice(loader="tf_data", settings={"prefetch": 2})
 
 
 @pytest.fixture
-def pipe() -> Console:
-    return Console(file=StringIO(), width=100)
+def pipe() -> Terminal:
+    return Terminal(file=StringIO(), width=100)
 
 
-def lines(console: Console) -> list[str]:
+def lines(console: Terminal) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
@@ -57,8 +62,17 @@ def test_a_scan_counts_its_files(pipe):
 
 
 def test_a_terminal_shows_a_bar_with_the_rate():
-    terminal = Console(file=StringIO(), width=160, force_terminal=True)
+    terminal = Terminal(file=StringIO(), width=160, force_terminal=True)
     with bench_progress(terminal) as on_event:
         on_event(TrialEvent("block", CHOICE, 3, 6, rate=1234.5))
     assert "3/6" in terminal.file.getvalue()
     assert "1,234 images/s" in terminal.file.getvalue()
+
+
+@pytest.mark.parametrize(("blocks", "least"), [(1, "45 s"), (7, "3 min")])
+def test_the_duration_is_stated_beforehand(blocks, least):
+    timing = Timing(blocks=blocks, block_seconds=4, warm_up_seconds=5)
+    assert duration_text(5, timing) == (
+        f"At least {least}: 5 trials × (5 s of warm-up + {blocks} blocks of 4 s); each also takes "
+        "seconds to start."
+    )

@@ -145,7 +145,7 @@ def test_the_verdict_names_every_tie(trial):
 )
 def test_the_verdict_says_why_there_is_no_winner(trial, trials, reason):
     records = [trial(loader, rates, error=error) for loader, rates, error in trials]
-    assert verdict(summarize(records)) == f"No loader could be measured: {reason}."
+    assert verdict(summarize(records)) == f"No loader can be recommended: {reason}."
 
 
 def interval(value: float) -> Estimate:

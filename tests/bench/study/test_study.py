@@ -13,12 +13,13 @@ import pytest
 
 from feedbench.bench.commands.options import TRAINING_SPEC
 from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Failures
 from feedbench.bench.study.messages import Starting
 from feedbench.bench.study.report import mean_difference
 from feedbench.bench.study.run import failure_reason, run_study, write_study
-from feedbench.bench.study.study import make_runs, read_study
+from feedbench.bench.study.study import make_runs, read_study, with_loader_resolved
 from feedbench.bench.trials.protocol import Failed, Service
-from feedbench.loaders import scan
+from feedbench.loaders import parse_spec, scan
 
 FILE = """
 data = "{data}"
@@ -69,6 +70,35 @@ def test_the_loader_of_a_study_can_be_a_result_folder(tmp_path):
     run = make_runs(read_study(path), TRAINING_SPEC)[0]
     assert (run.best.loader, run.best.settings) == ("turbo", {"prefetch": 3})
     assert (run.recipe.epochs, run.recipe.momentum) == (2, 0.8)
+
+
+def test_a_study_that_was_started_does_not_read_its_best_toml_again(tmp_path, tiny_photos):
+    best = 'loader = "turbo"\nsettings = {prefetch = 3}\n[spec]\nresize = "crop"\n'
+    (tmp_path / "best.toml").write_text(best + "[spec.augment]\nrotation = 5.0\n")
+    path = write_file(tmp_path)
+    path.write_text(f'loader = "{tmp_path}"\nfailures = {{on_error = "skip"}}\n{path.read_text()}')
+    given = read_study(path)
+    runs = make_runs(given, TRAINING_SPEC)
+    write_study(tmp_path, with_loader_resolved(given, TRAINING_SPEC), scan(tiny_photos))
+    (tmp_path / "best.toml").write_text('loader = "tf_data"')
+    resumed = read_study(tmp_path / "study.toml")
+    assert resumed.failures.on_error == "skip"
+    again = make_runs(resumed, TRAINING_SPEC)
+    assert [run.best.loader for run in again] == ["turbo"] * 6
+    for one, other in zip(runs, again, strict=True):
+        assert (one.name, one.recipe, one.best.settings) == (
+            other.name,
+            other.recipe,
+            other.best.settings,
+        )
+        assert parse_spec(one.best.spec) == parse_spec(other.best.spec)
+
+
+def test_synthetic_images_cannot_be_studied(tmp_path):
+    path = write_file(tmp_path)
+    path.write_text(f'loader = "synthetic"\n{path.read_text()}')
+    with pytest.raises(PlanError, match="choose one that reads files"):
+        with_loader_resolved(read_study(path), TRAINING_SPEC)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +160,7 @@ def test_a_training_whose_process_dies_is_recorded_with_its_exit_code(
     write_study(tmp_path, study, scan(tiny_photos))
     first, second = make_runs(study, TRAINING_SPEC)
     events = []
-    run_study(tmp_path, [first], lambda run, event: events.append(event))
+    run_study(tmp_path, [first], Failures(), lambda run, event: events.append(event))
     log = tmp_path / "runs" / first.name / "train.log"
     reason = f"ended with exit code 1 in the training; see {log}"
     assert events == [Starting(resumed=False), Failed(reason=reason)]

@@ -120,21 +120,21 @@ def test_a_saved_model_predicts_as_at_the_end_of_its_training(runs, tiny_photos)
 
 
 def test_an_unreadable_file_is_reported_and_the_others_are_predicted(
-    monkeypatch, capsys, tmp_path, runs
+    monkeypatch, capfd, tmp_path, runs
 ):
     good, bad, out = tmp_path / "good.webp", tmp_path / "bad.jpg", tmp_path / "out.json"
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(good)
     bad.write_bytes(b"text")
     model = runs[0] / "best.keras"
     assert call(monkeypatch, "predict", model, bad, good, "--json", out) == 0
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert captured.out.startswith(f"{good}: ")
     assert captured.err.count("\n") == 1
     assert str(bad) in captured.err
     assert [line["predicted"] is None for line in json.loads(out.read_text())] == [True, False]
     assert call(monkeypatch, "predict", model, bad) == 1
     assert call(monkeypatch, "predict", bad, good) == 2
-    assert "not a .keras file" in capsys.readouterr().err
+    assert "not a .keras file" in capfd.readouterr().err
 
 
 def test_scalars_and_profile_are_written_for_tensorboard(runs):

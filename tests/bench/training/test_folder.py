@@ -1,20 +1,18 @@
 """The files of a training's folder are read back, and a folder of something else is refused."""
 
 import json
-import os
-import shutil
 
 import pytest
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import (
-    check_same_files,
     check_same_run,
     check_writable,
+    claimed,
     read_config_to_resume,
     read_training,
-    record_images,
+    removed_if_refused,
     run_identity,
     write_config,
 )
@@ -52,21 +50,6 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, tiny_photos, chan
         check_same_run(tmp_path, identity(), identity(**changes))
 
 
-def test_files_that_changed_since_the_start_are_refused_unless_they_were_dropped(
-    tmp_path, tiny_photos
-):
-    folder, photos = tmp_path / "run", shutil.copytree(tiny_photos, tmp_path / "photos")
-    folder.mkdir()
-    images = scan(photos).only("train")
-    check_same_files(folder, images, [])  # started by an earlier version
-    record_images(folder, images)
-    check_same_files(folder, images, [])
-    os.utime(images.path(7))
-    check_same_files(folder, images, [7])
-    with pytest.raises(RecordError, match=f"{images.path(7)} has changed: modified .*; undo the"):
-        check_same_files(folder, images, [3])
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -88,3 +71,35 @@ def test_the_check_for_a_writable_folder_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(RecordError, match="name another"):
         check_writable(tmp_path / "missing")
+
+
+def test_a_folder_belongs_to_one_training_at_a_time(tmp_path):
+    with claimed(tmp_path):
+        with pytest.raises(RecordError, match="another training writes to it"), claimed(tmp_path):
+            pass
+        assert list(tmp_path.iterdir()) == []
+    with claimed(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("names", "is_kept"),
+    [
+        ([], False),
+        (["train.log", "recipe.toml", "loader.toml", "classes.json", "tensorboard/events"], False),
+        (["train.log", "checkpoint.npz"], True),
+        (["train.log", "diverged.json"], True),
+        (["tensorboard/plugins/profile"], True),
+        (["notes.txt"], True),
+    ],
+)
+def test_a_refused_training_leaves_its_folder_only_if_it_holds_something(tmp_path, names, is_kept):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    with pytest.raises(RecordError, match="refused"), removed_if_refused(folder):
+        raise RecordError("refused")
+    assert folder.exists() == is_kept
+    assert [(folder / name).exists() for name in names] == [is_kept] * len(names)

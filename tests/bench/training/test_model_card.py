@@ -48,7 +48,8 @@ def test_the_card_of_a_training_without_a_test_split_says_so(result):
 
 
 def test_special_characters_in_class_names_are_escaped(result):
-    name = "a|b\nc"
+    name = "a|b\nc\udce9"
     images = {split: {name: 1} for split in ("train", "validation", "test")}
     card = model_card({**result, "classes": [name], "images": images})
-    assert rows(card, "Data")[0] == ["a\\|b c", "1", "1", "1"]
+    assert rows(card, "Data")[0] == ["a\\|b c\\udce9", "1", "1", "1"]
+    card.encode()

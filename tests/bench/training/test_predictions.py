@@ -1,9 +1,13 @@
 """Predictions are counted by class, written as CSV and read back."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 
 from feedbench.bench.errors import RecordError
+from feedbench.bench.training.plots import draw_confusion
 from feedbench.bench.training.predictions import (
     LabelledPrediction,
     Predictions,
@@ -40,6 +44,18 @@ def test_written_predictions_are_read_back(predictions, tiny_photos, tmp_path):
     read = read_predictions(tmp_path)
     assert read["test/square/1.jpg"] == LabelledPrediction("square", "circle")
     assert [prediction.correct for prediction in read.values()] == [True, True, True, False]
+
+
+def test_class_names_that_are_not_utf_8_are_written_readably(predictions, tiny_photos, tmp_path):
+    photos = shutil.copytree(tiny_photos, tmp_path / "photos")
+    for split in ("train", "validation", "test"):
+        os.rename(photos / split / "circle", os.fsencode(photos / split) + b"/caf\xe9$")  # noqa: PTH104
+    manifest = scan(photos).only("test")
+    predictions.write(tmp_path / "predictions.csv", manifest)
+    read = read_predictions(tmp_path)
+    assert {one.label for one in read.values()} == {"caf\\udce9$", "square"}
+    draw_confusion(predictions.confusion(2), manifest.classes, tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size
 
 
 @pytest.mark.parametrize(

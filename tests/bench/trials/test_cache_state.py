@@ -1,14 +1,18 @@
 """Cache states are verified by the bytes read from disk; unproven blocks are not counted."""
 
 import shutil
+from contextlib import closing
 
 import numpy as np
+import psutil
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.trials import timer
 from feedbench.bench.trials.cache_state import Files, check_cold, read_bytes, unproven_reason
+from feedbench.bench.trials.protocol import BlockRequest, TrialJob, WarmUpDone
 from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
@@ -69,6 +73,44 @@ def test_blocks_that_cannot_be_cold_are_marked_and_not_counted(on_disk, tmp_path
     assert summary.trials[0].unproven == ["not cold: 0% of the bytes came from the disk"] * 2
     assert summary.trials[1].blocks == 2  # synthetic reads no file: it has no state to prove
     assert summary.winner is None
+
+
+def test_a_prefetching_loader_makes_no_batch_between_two_blocks(on_disk, tmp_path, monkeypatch):
+    """Neither bringing files into a state nor reading counters lets it fill its buffers untimed."""
+    on_disk.write(tmp_path / "manifest.parquet")
+    job = TrialJob(
+        manifest=tmp_path / "manifest.parquet",
+        loader="tf_data",
+        settings={"prefetch": 64},
+        spec=BatchSpec(batch_size=8, image_size=16),
+        consumer="drain",
+        cache_state="cold",
+        warm_up_s=0.1,
+    )
+    meter = timer.Timer(on_disk, [])
+    with closing(meter.start(job, tmp_path / "log")) as child:
+        child.wait_for(WarmUpDone, 120, "warm-up")
+        child.pause()
+        process, seen = psutil.Process(child.pid), []
+
+        def observe(module, name):
+            original = getattr(module, name)
+
+            def observed(*arguments):
+                seen.append((name, process.status(), process.io_counters().read_chars))
+                return original(*arguments)
+
+            monkeypatch.setattr(module, name, observed)
+
+        observe(timer.Files, "bring_into")
+        observe(timer, "tree_usage")
+        observe(timer, "tree_peak_memory")
+        for round_index in range(2):
+            meter.time(child, job, BlockRequest(seconds=0.3), 60, round_index)
+    names, states, reads = zip(*seen, strict=True)
+    assert names == ("bring_into", "tree_usage", "tree_usage", "tree_peak_memory") * 2
+    assert set(states) == {psutil.STATUS_STOPPED}
+    assert reads[1] < reads[2] == reads[3] == reads[4] == reads[5] < reads[6]
 
 
 @pytest.mark.parametrize(

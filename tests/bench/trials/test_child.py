@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,11 +64,9 @@ def test_a_child_killed_by_the_kernel_is_reported_as_out_of_memory(tmp_path, mon
 
 
 def test_a_child_that_hangs_is_killed_at_its_limit(tmp_path):
-    error = error_of("hang", tmp_path / "log", limit_s=0.5)
+    error = error_of("hang", log := tmp_path / "log", limit_s=0.5)
     assert not isinstance(error, ChildDied)
-    assert str(error) == (
-        "time limit: warm-up did not finish within 0.5 s; raise --time-limit if it is only slow"
-    )
+    assert str(error) == f"time limit: warm-up did not finish within 0.5 s; see {log}"
 
 
 def test_processes_forked_by_a_dead_child_are_killed_too(tmp_path):
@@ -91,6 +90,13 @@ def test_output_of_libraries_is_not_taken_for_an_answer(tmp_path):
 def test_an_invalid_line_is_quoted_in_the_error(tmp_path):
     error = error_of("garbage", tmp_path / "log")
     assert str(error).startswith("invalid answer in warm-up: 'no JSON'; see ")
+
+
+def test_temporary_files_of_a_killed_child_are_removed(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    error_of("litter", tmp_path / "log")
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_missing_module_is_named_in_the_captured_errors():

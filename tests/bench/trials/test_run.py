@@ -10,6 +10,7 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial, read_trials
+from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.run import TrialEvent, run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
@@ -87,6 +88,19 @@ def test_a_trial_that_hangs_is_ended_at_its_time_limit(manifest, tmp_path):
 
     (trial,) = run_plan(plan(SYNTHETIC, time_limit=2), manifest, tmp_path, hang)
     assert trial.error.startswith("time limit: warm-up did not finish within 2 s")
+
+
+def test_the_time_limit_is_one_of_each_block_and_not_of_their_sum(manifest, tmp_path, monkeypatch):
+    limits = []
+    ask = Child.ask
+
+    def record_limit(child, request, kind, limit_s, phase):
+        limits.append(limit_s)
+        return ask(child, request, kind, limit_s, phase)
+
+    monkeypatch.setattr(Child, "ask", record_limit)
+    run_plan(plan(SYNTHETIC, blocks=3, time_limit=60), manifest, tmp_path)
+    assert limits == [60, 60, 60]
 
 
 def test_a_trial_that_needs_too_much_memory_is_recorded_as_out_of_memory(manifest, tmp_path):

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
 import time
 from typing import Literal
 
@@ -14,7 +15,17 @@ from feedbench.bench.trials.serve import Channel, serve
 
 class UnrulyJob(Message):
     act: Literal[
-        "answer", "abort", "exit", "hang", "kill", "print", "garbage", "refuse", "raise", "fork"
+        "answer",
+        "abort",
+        "exit",
+        "hang",
+        "kill",
+        "print",
+        "garbage",
+        "refuse",
+        "raise",
+        "fork",
+        "litter",
     ]
     text: str = ""
 
@@ -43,6 +54,7 @@ def behave(job: UnrulyJob, channel: Channel) -> None:
         "refuse": refuse,
         "raise": lambda: [][1],
         "fork": lambda: fork(channel),
+        "litter": litter,
         "answer": lambda: None,
     }[job.act]()
     channel.answer(Reply(text=job.text))
@@ -60,6 +72,11 @@ def print_from_c() -> None:
 
 def refuse() -> None:
     raise PlanError("epochs: must be at least 1, got 0")
+
+
+def litter() -> None:
+    tempfile.mkstemp()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fork(channel: Channel) -> None:

@@ -1,5 +1,7 @@
 """Configurations that differ in their settings."""
 
+import pytest
+
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import Finding
@@ -12,7 +14,7 @@ from feedbench.bench.tune.space import (
     setting_value,
     transfer_settings,
 )
-from feedbench.loaders import LOADERS
+from feedbench.loaders import LOADERS, contract
 
 TURBO = Choice(loader="turbo")
 
@@ -20,6 +22,18 @@ TURBO = Choice(loader="turbo")
 def test_alternatives_differ_in_one_setting_and_omit_defaults():
     others = alternatives(Choice(loader="turbo", settings={"prefetch": 0}), "prefetch")
     assert [choice.settings for choice in others] == [{}, {"prefetch": 4}]
+
+
+@pytest.mark.parametrize(
+    ("cores", "turbo", "keras_pil"),
+    [(1, [2], [0, 2]), (2, [1, 4], [0, 2, 4]), (64, [16, 32, 128], [0, 16, 32, 64, 128])],
+)
+def test_numbers_of_threads_follow_the_usable_cores(monkeypatch, cores, turbo, keras_pil):
+    monkeypatch.setattr(contract, "usable_cores", lambda: cores)
+    tried = [choice.settings["num_threads"] for choice in alternatives(TURBO, "num_threads")]
+    assert tried == turbo
+    assert list(LOADERS["keras_pil"].values("workers")) == keras_pil
+    assert LOADERS["tf_data"].values("private_threads") == (None, cores)
 
 
 def test_settings_that_the_loader_refuses_give_no_choice():
@@ -55,8 +69,8 @@ def test_the_grid_multiplies_the_values_of_each_loader_and_adds_the_loaders():
     sizes = {name: grid_size([name]) for name in ("turbo", "tf_data")}
     assert grid_size(["turbo", "tf_data"]) == sum(sizes.values())
     expected = 1
-    for values in LOADERS["turbo"].space.values():
-        expected *= len(values)
+    for name in LOADERS["turbo"].space:
+        expected *= len(LOADERS["turbo"].values(name))
     assert sizes["turbo"] == expected
 
 

@@ -25,7 +25,7 @@ def stages_of(name, manifest, **settings):
 
 
 def names(stages):
-    parts = ("reading", "decode", "transform", "assemble")
+    parts = ("reading", "decode", "transform", "batch_copy")
     return [part for part in parts if getattr(stages, part) is not None]
 
 
@@ -55,15 +55,15 @@ def test_turbo_scaled_is_decoded_by_scaled_libjpeg(manifest):
 @pytest.mark.parametrize(
     ("name", "settings", "expected"),
     [
-        ("keras_pil", {}, ["reading", "decode", "transform", "assemble"]),
-        ("keras_directory", {}, ["reading", "decode", "transform", "assemble"]),
-        ("tf_data", {}, ["reading", "decode", "transform", "assemble"]),
-        ("tf_data", {"cache": "encoded"}, ["decode", "transform", "assemble"]),
-        ("tf_data", {"cache": "decoded"}, ["assemble"]),
-        ("tf_data", {"cache": "disk"}, ["assemble"]),
+        ("keras_pil", {}, ["reading", "decode", "transform", "batch_copy"]),
+        ("keras_directory", {}, ["reading", "decode", "transform", "batch_copy"]),
+        ("tf_data", {}, ["reading", "decode", "transform", "batch_copy"]),
+        ("tf_data", {"cache": "encoded"}, ["decode", "transform", "batch_copy"]),
+        ("tf_data", {"cache": "decoded"}, ["batch_copy"]),
+        ("tf_data", {"cache": "disk"}, ["batch_copy"]),
         ("turbo", {}, ["reading", "decode", "transform"]),
-        ("turbo", {"output": "float32"}, ["reading", "decode", "transform", "assemble"]),
-        ("turbo", {"cache": "decoded"}, ["assemble"]),
+        ("turbo", {"output": "float32"}, ["reading", "decode", "transform", "batch_copy"]),
+        ("turbo", {"cache": "decoded"}, ["batch_copy"]),
         ("turbo", {"cache": "packed", "pack_dir": "own"}, ["reading", "transform"]),
         ("packed", {"pack": "arrays"}, ["reading", "transform"]),
         ("packed", {"pack": "jpeg"}, ["reading", "decode", "transform"]),

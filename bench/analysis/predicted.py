@@ -1,0 +1,40 @@
+"""The rate to expect of the winner of a bench, from blocks that did not choose it.
+
+The winner of several trials is the one with the luckiest blocks, which a training does not repeat.
+So after the last round the winner alone is timed again, in as many blocks.
+"""
+
+from __future__ import annotations
+
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import median_interval
+from feedbench.bench.record import Trial
+
+
+def confirming_rates(trial: Trial) -> list[float]:
+    """Return the rates of the blocks after the trial was chosen, in images per second."""
+    if trial.chosen_before is None:
+        return []
+    return [rate for index, rate in trial.rates.items() if index >= trial.chosen_before]
+
+
+def without_confirmation(trial: Trial) -> Trial:
+    """Return the trial with the blocks that may choose it."""
+    if trial.chosen_before is None:
+        return trial
+    blocks = [block for block in trial.blocks if block.round < trial.chosen_before]
+    return trial.model_copy(update={"blocks": blocks})
+
+
+def predicted_rate(trial: Trial, *, was_compared: bool) -> Estimate | None:
+    """Return the rate to expect of a winner, in images per second.
+
+    Args:
+        trial: the winner.
+        was_compared: whether it was chosen among several; otherwise each of its blocks counts.
+
+    Returns:
+        None if the run ended before the winner was timed again.
+    """
+    rates = confirming_rates(trial) if was_compared else list(trial.rates.values())
+    return median_interval(rates) if rates else None

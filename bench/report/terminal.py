@@ -1,0 +1,31 @@
+"""The console of all commands: text is printed as it is, whatever the names in it hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+
+class Terminal(Console):
+    """A console without markup, emoji codes and highlighting, to which no name can send controls.
+
+    Names of files, classes and settings may hold `[red]`, `:smile:` or escape sequences.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield the segments of a text, table or progress bar, without control characters."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=harmless(segment.text))
+
+
+def harmless(text: str) -> str:
+    """Return the text with `�` in place of control characters other than line ends."""
+    return "".join(char if char == "\n" or char.isprintable() else "�" for char in text)

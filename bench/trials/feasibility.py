@@ -1,0 +1,40 @@
+"""Checks that a plan can run on these images and this machine, before anything is started."""
+
+from __future__ import annotations
+
+from feedbench.bench.errors import PlanError
+from feedbench.loaders import BatchSpec, Manifest, available_memory
+from feedbench.trainer import DeviceAugment, Recipe, check_device_augment
+
+_CHANNELS = 3
+_BATCHES = 2  # at least: one is prepared while the other is consumed
+
+
+def check_feasible(spec: BatchSpec, train_images: Manifest, recipe: Recipe | None = None) -> None:
+    """Check that a batch is not larger than the data or the memory.
+
+    Args:
+        recipe: of the trainer that takes the batches; None without one.
+
+    Raises:
+        PlanError: it cannot run.
+        RecipeError: the recipe does not fit the batch spec.
+    """
+    if len(train_images) < spec.batch_size:
+        raise PlanError(
+            f"batch_size {spec.batch_size:,} is more than the {len(train_images):,} training "
+            "images; lower --batch-size"
+        )
+    # A byte per value is the least that any loader needs; networks need many times that.
+    required = _BATCHES * spec.batch_size * spec.image_size**2 * _CHANNELS
+    available = available_memory()
+    if required > available:
+        raise PlanError(
+            f"batch_size {spec.batch_size:,} at image_size {spec.image_size:,}: two batches take "
+            f"{required / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB of memory are available; "
+            "lower --batch-size or --image-size"
+        )
+    if recipe is not None:
+        augment = spec.augment
+        device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
+        check_device_augment(recipe, device)

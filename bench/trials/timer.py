@@ -1,0 +1,81 @@
+"""Times blocks of a trial's process, which runs only inside them.
+
+What a block needs besides (bringing files into a cache state, reading counters) is done by the
+parent while the process is stopped, so that no loader can fill its buffers meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feedbench.bench.meters.block import Meters
+from feedbench.bench.meters.process import tree_peak_memory, tree_usage
+from feedbench.bench.record import Block, Dropped
+from feedbench.bench.trials.cache_state import Files
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.protocol import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob
+from feedbench.loaders import Manifest
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A block with its meter readings, and what the trial has come to.
+
+    Attributes:
+        peak_memory_bytes: of the trial's process tree so far.
+        dropped: all images that the loader has dropped so far.
+    """
+
+    block: Block
+    peak_memory_bytes: int
+    dropped: list[Dropped]
+
+
+class Timer:
+    """Starts trials on the rows of a manifest, and times their blocks."""
+
+    def __init__(
+        self, manifest: Manifest, gpus: Sequence[tuple[int, Any]], *, rewarm: bool = False
+    ) -> None:
+        """Create the timer.
+
+        Args:
+            manifest: the images of all trials.
+            gpus: to meter, from `find_gpus`.
+            rewarm: read warm files again before each block, because another trial evicts them.
+        """
+        self._files = Files(manifest)
+        self._gpus = gpus
+        self._rewarm = rewarm
+
+    def start(self, job: TrialJob, log: Path) -> Child:
+        """Start the process of a trial; it finds its files in the requested cache state."""
+        self._files.bring_into(job.cache_state)
+        return Child(TRIAL_WORKER, job, log)
+
+    def time(
+        self, child: Child, job: TrialJob, request: BlockRequest, limit_s: float, round_index: int
+    ) -> Measured:
+        """Time one block of a paused process, and pause it again.
+
+        Raises:
+            TrialError: the process failed, died or exceeded the limit; it has been killed.
+        """
+        if job.cache_state == "cold" or self._rewarm:
+            self._files.bring_into(job.cache_state)
+        before = tree_usage(child.pid)
+        with Meters(self._gpus) as meters:
+            done = child.ask(request, BlockDone, limit_s, "a block")
+        used = tree_usage(child.pid).since(before)
+        timed = done.block.model_copy(
+            update={
+                "cpu_s": round(used.cpu_s, 4),
+                "disk_read_bytes": used.read_bytes if used.disk_known else None,
+                "consumed_bytes": self._files.size(done.rows) if job.cache_state else None,
+            }
+        )
+        block = meters.complete(timed, round_index)
+        return Measured(block, tree_peak_memory(child.pid), done.dropped)

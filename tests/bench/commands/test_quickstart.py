@@ -1,0 +1,47 @@
+"""The quickstart, shortened, on real processes: progress, then table, verdict and next commands."""
+
+import sys
+
+import pytest
+
+from feedbench.bench.cli import main
+from feedbench.bench.commands import quickstart
+from feedbench.bench.plan import suites
+from feedbench.loaders import scan
+
+
+@pytest.fixture
+def shortened(monkeypatch):
+    """One loader beside the synthetic one, two short blocks and two epochs of few images."""
+    first = suites.built_in_trials
+    monkeypatch.setattr(suites, "built_in_trials", lambda *asked: first(*asked)[:1])
+    monkeypatch.setattr(quickstart, "IMAGES", 96)
+    monkeypatch.setitem(quickstart._RECIPE, "epochs", 2)
+    monkeypatch.setitem(quickstart._TIMING, "blocks", 2)
+    monkeypatch.setitem(quickstart._TIMING, "block_seconds", 0.1)
+
+
+def test_it_ends_with_the_table_the_verdict_and_the_next_commands(
+    shortened, monkeypatch, capfd, tmp_path
+):
+    out = tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["feedbench", "quickstart", "--out", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    shown, progress = capfd.readouterr()
+    assert not ended.value.code, progress
+    assert progress.startswith(f"About two minutes on two CPU cores. Results: {out}\n")
+    assert "Epoch 2/2: " in progress
+    assert "Epoch" not in shown
+    table, accuracy = shown.index("images/s"), shown.index("Test accuracy: ")
+    assert table < accuracy < shown.index("Rate check: ") < shown.index("Next, with your own")
+    assert shown.splitlines()[-1].startswith("  feedbench diagnose photos/")
+    for file in ("bench/best.toml", "training/model.keras", "photos/train"):
+        assert (out / file).exists()
+
+
+def test_each_kind_of_loader_is_timed_once_in_enough_blocks_for_an_interval(tiny_photos):
+    suite = quickstart._suite(scan(tiny_photos))
+    names = [choice.loader for choice in suite.trial]
+    assert len(set(names)) == len(names) > 3
+    assert suite.timing.blocks >= 6

@@ -1,0 +1,50 @@
+"""Names are printed as they are: neither markup nor escape sequences in them have an effect."""
+
+import io
+
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.report.progress import bench_progress
+from feedbench.bench.report.terminal import Terminal
+from feedbench.bench.trials.run import TrialEvent
+
+NAME = "photos[red]v2[/b]:smile:"
+HOSTILE = "a\x1b[31mb\x07c\x9bd"
+
+
+def table(name: str) -> Table:
+    table = Table(name, title=name, caption=name)
+    table.add_row(name)
+    table.add_row(Text(name))
+    return table
+
+
+@pytest.fixture(params=[False, True], ids=["pipe", "terminal"])
+def terminal(request) -> Terminal:
+    return Terminal(file=io.StringIO(), width=80, force_terminal=request.param, no_color=True)
+
+
+@pytest.mark.parametrize("make", [str, Text, table], ids=["line", "text", "table"])
+def test_brackets_and_emoji_codes_in_names_are_printed(terminal, make):
+    terminal.print(make(NAME))
+    assert terminal.file.getvalue().count(NAME) == {str: 1, Text: 1, table: 5}[make]
+
+
+@pytest.mark.parametrize("make", [str, Text, table], ids=["line", "text", "table"])
+def test_escape_sequences_in_names_reach_no_terminal(terminal, make):
+    terminal.print(make(HOSTILE))
+    printed = terminal.file.getvalue()
+    assert "a�[31mbc" in printed  # Rich removes the bell itself
+    assert not any(sign in printed for sign in ("\x1b[31m", "\x07", "\x9b"))
+
+
+def test_names_and_reasons_with_brackets_do_not_end_a_bench(terminal):
+    choice = Choice(loader="packed", settings={"pack": NAME})
+    with bench_progress(terminal) as on_event:
+        on_event(TrialEvent("failed", choice, 1, 2, reason=f"no such file {NAME} {HOSTILE}"))
+    printed = terminal.file.getvalue().replace("\n", "")
+    assert f"no such file {NAME}" in printed
+    assert "\x1b[31m" not in printed

@@ -1,0 +1,72 @@
+"""A training that is asked to end while something does not return ends all the same."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+# A library that never returns: Python's handlers run, and the read goes on.
+PROGRAM = """
+import os, signal, sys, time
+from feedbench.bench.signals import stop_on_termination
+from feedbench.bench.training import stuck
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+stuck.GRACE_S = float(sys.argv[1])
+never, _ = os.pipe()
+with stop_on_termination() as asked, stuck.ended_if_stuck(asked, "ended") as should_stop:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    print("ready", flush=True)
+    {body}
+print("saved", flush=True)
+"""
+HANGS = "os.read(never, 1)"
+HANGS_WHILE_CLOSING = """try:
+        os.read(never, 1)
+    finally:
+        os.read(never, 1)"""
+SAVES_SLOWLY = """while not should_stop():
+        time.sleep(0.01)
+    time.sleep(0.5)"""
+FOR_EVER = 1000
+
+
+def ended(body: str, grace: float, *numbers: int) -> tuple[int, str, str]:
+    """Exit code, output and errors of the program after these signals."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.replace("{body}", body), str(grace)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            assert running.stdout.readline() == "ready\n", running.communicate()
+            for number in numbers:
+                running.send_signal(number)
+                time.sleep(0.2)  # two signals at once would be one
+            output, errors = running.communicate(timeout=60)
+        finally:
+            running.kill()
+    return running.returncode, output, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_a_read_that_never_returns_ends_after_a_while(number):
+    assert ended(HANGS, 0.2, number) == (1, "", "feedbench: ended\n")
+
+
+def test_closing_that_never_returns_ends_after_a_while():
+    assert ended(HANGS_WHILE_CLOSING, 0.2, signal.SIGINT) == (130, "", "feedbench: ended\n")
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    numbers = (signal.SIGINT, signal.SIGINT)
+    assert ended(HANGS_WHILE_CLOSING, FOR_EVER, *numbers) == (130, "", "feedbench: ended\n")
+
+
+def test_a_training_that_stops_has_all_the_time_it_needs():
+    assert ended(SAVES_SLOWLY, 0.1, signal.SIGTERM) == (0, "saved\n", "")

@@ -1,0 +1,40 @@
+"""What cannot run on these images or this machine is refused before anything starts."""
+
+import pytest
+
+from feedbench.bench.errors import PlanError
+from feedbench.bench.trials import feasibility
+from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.loaders import BatchSpec, scan
+from feedbench.trainer import Recipe
+from feedbench.trainer.errors import RecipeError
+
+
+@pytest.fixture
+def rows(tiny_photos):
+    return scan(tiny_photos).only("train")
+
+
+def test_a_batch_larger_than_the_data_is_refused(rows):
+    check_feasible(BatchSpec(batch_size=48), rows)
+    with pytest.raises(PlanError, match="batch_size 49 is more than the 48 training images"):
+        check_feasible(BatchSpec(batch_size=49), rows)
+
+
+def test_two_batches_larger_than_the_memory_are_refused(rows, monkeypatch):
+    monkeypatch.setattr(feasibility, "available_memory", lambda: 2 * 8 * 100**2 * 3)
+    check_feasible(BatchSpec(batch_size=8, image_size=100), rows)
+    with pytest.raises(PlanError, match="lower --batch-size or --image-size"):
+        check_feasible(BatchSpec(batch_size=8, image_size=101), rows)
+
+
+def test_a_compiled_step_that_moves_pixels_is_refused(rows):
+    def check(jit_compile, **augment):
+        spec = BatchSpec(batch_size=8, augment={"rotation": 5, "contrast": 0.1, **augment})
+        check_feasible(spec, rows, Recipe(jit_compile=jit_compile))
+
+    check(True)
+    check(True, on_device=["contrast"])
+    check(False, on_device=["rotation"])
+    with pytest.raises(RecipeError, match="jit_compile: XLA cannot compile rotation"):
+        check(True, on_device=["rotation"])
