@@ -36,7 +36,7 @@ class Originals:
         stamps: size and time of each row's file.
     """
 
-    FILES = (MANIFEST, FILES)  # names of what `write` writes
+    NAMES = (MANIFEST, FILES)  # of the files that `write` writes
 
     def __init__(self, manifest: Manifest, stamps: Stamps) -> None:
         self.manifest = manifest

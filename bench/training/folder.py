@@ -29,7 +29,7 @@ MODEL = "model.keras"
 TRAINING = "training.json"
 DIVERGED = "diverged.json"
 LOG = "train.log"
-_WITHOUT_TRAINING = {RECIPE, LOADER, CLASSES, LOG, TENSORBOARD_LOGS, *Originals.FILES}
+_WITHOUT_TRAINING = {RECIPE, LOADER, CLASSES, LOG, TENSORBOARD_LOGS, *Originals.NAMES}
 _CHECKPOINTS = 3  # the last one, the next one beside it, and the models with the same weights
 
 
