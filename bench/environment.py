@@ -12,9 +12,8 @@ import psutil
 
 from feedbench.bench.errors import PlanError
 from feedbench.bench.meters.gpu import gpu_name, training_gpus
-from feedbench.bench.meters.process import available_memory
 from feedbench.bench.record import Conditions
-from feedbench.loaders import Manifest, usable_cores
+from feedbench.loaders import Manifest, available_memory, usable_cores
 
 _PACKAGES = (
     "feedbench",

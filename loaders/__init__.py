@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
+from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
 from feedbench.loaders.contract import (
@@ -42,8 +43,11 @@ from feedbench.loaders.errors import (
     printable,
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
+from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
+from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
+from feedbench.loaders.originals import Originals
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
@@ -154,6 +158,7 @@ __all__ = [
     "LoaderError",
     "Manifest",
     "Order",
+    "Originals",
     "Request",
     "Rows",
     "Sampling",
@@ -169,6 +174,8 @@ __all__ = [
     "WorkerError",
     "allowed",
     "alternatives",
+    "amount",
+    "available_memory",
     "bad_rows",
     "blacklist_of",
     "bounds",
@@ -182,7 +189,9 @@ __all__ = [
     "printable",
     "scan",
     "tolerance",
+    "unscanned_rows",
     "usable",
     "usable_cores",
     "with_blacklist",
+    "without_stale_facts",
 ]

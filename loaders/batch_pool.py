@@ -114,7 +114,7 @@ class BatchPool:
         count = settings.num_threads or usable_cores()
         self._ahead = batches_ahead(settings.prefetch, count, chunk, request.spec.batch_size)
         self._chunk = chunk
-        self._buffers = Buffers()
+        self._buffers, self._float_buffers = Buffers(), Buffers()
         self._tasks: deque[tuple[_Pending, int]] = deque()
         self._ready = threading.Condition()
         self._open = True
@@ -150,6 +150,7 @@ class BatchPool:
         for thread in self._threads:
             thread.join()
         self._buffers.clear()
+        self._float_buffers.clear()
 
     def _start(self, begin: int, end: int) -> _Pending:
         """Hand the images of a batch to the threads."""
@@ -220,7 +221,9 @@ class BatchPool:
                 break
         batch.result = batch.images
         if self._output == "float32":
-            batch.result = to_range(batch.images.astype(np.float32), self._request.spec)
+            floats = self._float_buffers.floats(batch.images.shape)
+            np.copyto(floats, batch.images)
+            batch.result = to_range(floats, self._request.spec)
         batch.done.set()
 
     def _replace_failed(self, batch: _Pending) -> bool:

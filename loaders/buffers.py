@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_ALIGNMENT = 64  # bytes; TensorFlow takes over a NumPy buffer so aligned without copying it
+_ALIGNMENT = 64  # bytes; TensorFlow can share memory that is so aligned, without copying it
 
 
 class Buffers:
@@ -35,6 +35,11 @@ class Buffers:
         batch: NDArray[Any] = np.frombuffer(buffer.data[begin : begin + size], np.uint8)
         weakref.finalize(batch, self._free.append, buffer).atexit = False
         return batch.reshape(shape)
+
+    def floats(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The same as a float32 array."""
+        *others, last = shape
+        return self.allocate((*others, 4 * last)).view(np.float32)
 
     def clear(self) -> None:
         """Free the buffers that wait to be recycled."""

@@ -83,3 +83,9 @@ def without_stale_facts(manifest: Manifest) -> Manifest:
         column = pc.if_else(pa.array(valid), table[name], pa.scalar(None, AUDIT.field(name).type))
         table = table.set_column(table.column_names.index(name), AUDIT.field(name), column)
     return replace(manifest, table=table.combine_chunks())
+
+
+def unscanned_rows(manifest: Manifest) -> Rows:
+    """The rows of a scanned manifest whose files the scan has not read, int64."""
+    unread = pc.is_null(manifest.table[AUDIT.names[0]])
+    return np.flatnonzero(unread.combine_chunks().to_numpy(zero_copy_only=False))

@@ -70,39 +70,37 @@ class BatchSequence:
         """One batch, and the images that failed, whose places others have taken."""
         begin, end = self.order.chunk(step, self.order.batch_size)
         order = self.order
-        loaded: dict[int, NDArray[np.float32]] = {}
+        images: list[NDArray[np.float32] | None] = [None] * (end - begin)
         failed: list[ImageError] = []
-        while True:
-            rows = order.rows(begin, end)
-            new_faults = self._load(rows, loaded)
-            if not new_faults:
-                break
+        rows = order.rows(begin, end)
+        while new_faults := self._load(rows, images):
             failed += new_faults
             self._tolerance.check(len(failed), new_faults[-1])
             order = order.without(fault.row for fault in new_faults)
-        images = np.stack([loaded[row] for row in rows.tolist()])
+            rows = order.rows(begin, end)
         draws = order.draws(begin, end)
-        images = augment_to_range(images, draws, self._request.spec)
-        return self._request.batch(images, rows, draws), failed
+        batch = augment_to_range(np.stack(images), draws, self._request.spec)  # type: ignore[arg-type]
+        return self._request.batch(batch, rows, draws), failed
 
-    def _load(self, rows: Rows, loaded: dict[int, NDArray[np.float32]]) -> list[ImageError]:
-        """Add the images that are not loaded yet; return those that failed."""
-        faults = []
-        # A dict: a row may come twice, where it takes the places of others.
-        paths: dict[int, bytes] = dict(
-            zip(rows.tolist(), self._request.manifest.paths(rows), strict=True)
-        )
-        for row, path in paths.items():
-            if row in loaded:
+    def _load(self, rows: Rows, images: list[NDArray[np.float32] | None]) -> list[ImageError]:
+        """Fill the places without an image; return the errors of rows that failed.
+
+        A row that comes twice is decoded twice, as in every other loader.
+        """
+        faults: dict[int, ImageError] = {}
+        for place, path in enumerate(self._request.manifest.paths(rows)):
+            row = int(rows[place])
+            if images[place] is not None or row in faults:
                 continue
             try:
-                loaded[row] = load(os.fsdecode(path), self._request.spec, self._decode_paths[row])
+                image = load(os.fsdecode(path), self._request.spec, self._decode_paths[row])
+                images[place] = image
             except MemoryError:
                 raise
             except Exception as error:  # each of Pillow's formats fails in its own ways
-                faults.append(ImageError(os.fsdecode(path), row, "Pillow", reason(error)))
-                self._tolerance.check(len(faults), faults[-1])
-        return faults
+                faults[row] = ImageError(os.fsdecode(path), row, "Pillow", reason(error))
+                self._tolerance.check(len(faults), faults[row])
+        return list(faults.values())
 
 
 def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.float32]:

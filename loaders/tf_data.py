@@ -20,6 +20,7 @@ from feedbench.loaders.images.tensorflow import Decoding, augment, resizer, to_b
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
+from feedbench.loaders.row_file import RowFile
 from feedbench.loaders.settings import Cached, Output, PixelOutput
 from feedbench.loaders.stages.stage import Stages
 from feedbench.loaders.stages.tensorflow import CacheWork, pool_concurrency, tensorflow_stages
@@ -272,12 +273,12 @@ def _or_autotune(value: int | Autotune) -> int:
     return int(tf.data.AUTOTUNE) if value == "autotune" else value
 
 
-def _row_cache(request: Request, settings: TfData) -> RowCache | None:
+def _row_cache(request: Request, settings: TfData) -> RowCache | RowFile | None:
     rows, side = len(request.manifest), request.spec.image_size
     if settings.cache == "decoded":
         return RowCache.in_memory(rows, side)
     if settings.cache == "disk":
-        return RowCache.in_file(rows, side, _cache_folder(settings))
+        return RowFile(rows, side, _cache_folder(settings))
     return None
 
 

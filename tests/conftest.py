@@ -112,3 +112,23 @@ def table(splits_folder: Path) -> Path:
             split, label, _ = image.relative_to(splits_folder).parts
             writer.writerow([image.relative_to(splits_folder), label, split])
     return path
+
+
+@pytest.fixture(scope="session")
+def with_facts():
+    """Adds to a manifest what an audit finds, without its processes."""
+    import pyarrow as pa
+
+    from feedbench.loaders.audit import ProbeLimits, attach
+    from feedbench.loaders.audit.probe import probe
+    from feedbench.loaders.audit.store import FACTS
+
+    def attached(manifest):
+        paths = manifest.paths(np.arange(len(manifest)))
+        facts = [
+            {"path": manifest.name(row), **probe(path, ProbeLimits())}
+            for row, path in enumerate(paths)
+        ]
+        return attach(manifest, pa.Table.from_pylist(facts, FACTS))
+
+    return attached

@@ -15,6 +15,7 @@ from feedbench.trainer.loop import CheckpointPolicy, Step, TrainingStopped, fit
 from feedbench.trainer.recipe import Recipe
 from feedbench.trainer.saved_model import load_model, read_facts
 from feedbench.trainer.step import RUN_AHEAD, NonFiniteLoss, Trainer
+from feedbench.trainer.tensors import as_tensor
 from feedbench.trainer.weights import warnings as weights_warnings
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "TrainerError",
     "TrainingStopped",
     "WeightsError",
+    "as_tensor",
     "check_device_augment",
     "fit",
     "leave_gpu_to_backend",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from feedbench.trainer.augment import DRAW_COLUMNS
+from feedbench.trainer.tensors import as_tensor
 
 StepFunction = Callable[..., Any]
 Augmentation = Callable[[Any, Any], Any]  # images and draws → images
@@ -69,9 +70,8 @@ def _graph(
     signature = [tf.TensorSpec(model.input_shape, image_dtype), tf.TensorSpec([None], tf.int32)]
     if has_draws:
         signature.append(tf.TensorSpec([None, DRAW_COLUMNS], tf.float32))
-    return tf.function(  # type: ignore[no-any-return]
-        step, input_signature=signature, jit_compile=model.jit_compile or None
-    )
+    function = tf.function(step, input_signature=signature, jit_compile=model.jit_compile or None)
+    return lambda images, *rest: function(as_tensor(images), *rest)
 
 
 def prediction_function(model: Any, image_dtype: str) -> Callable[[Any], Any]:
@@ -86,4 +86,5 @@ def prediction_function(model: Any, image_dtype: str) -> Callable[[Any], Any]:
     import tensorflow as tf
 
     signature = (tf.TensorSpec(model.input_shape, image_dtype),)
-    return tf.function(predict, input_signature=signature)  # type: ignore[no-any-return]
+    function = tf.function(predict, input_signature=signature)
+    return lambda images: function(as_tensor(images))

@@ -30,7 +30,8 @@ _NO_AUGMENT = DeviceAugment()
 class BatchLike(Protocol):
     """What a trainer reads of a batch.
 
-    If it has `rows`, an error names them; if the device augments images, it has `device_draws`.
+    If it has `rows`, an error names them; if the device augments images, it has `device_draws`. Its
+    arrays must not be overwritten: the device may read them after `step` has returned.
     """
 
     @property

@@ -216,14 +216,18 @@ SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE
 
 
 def list_images(data: str, blacklist: Path | None) -> Manifest:
-    """Return the images of a source, with the audit of its last scan and the user's blacklist."""
-    from feedbench.loaders import scan, with_blacklist
+    """Return the images of a source, with the audit of its last scan and the user's blacklist.
+
+    Facts of files that have changed since the scan are left out.
+    """
+    from feedbench.loaders import scan, with_blacklist, without_stale_facts
     from feedbench.loaders.audit import Store, attach
 
     manifest = scan(data)
     audit = Store.of(data).facts()
     if len(audit) and not manifest.audited:
         manifest = attach(manifest, audit)
+    manifest = without_stale_facts(manifest)
     return manifest if blacklist is None else with_blacklist(manifest, blacklist)
 
 
@@ -251,7 +255,7 @@ def rows_readable_by(
     Returns:
         The readable rows, and the number of rows left out by reason.
     """
-    from feedbench.loaders import by_reason, usable
+    from feedbench.loaders import by_reason, printable, unscanned_rows, usable
 
     if not manifest.audited:
         terminal.print(
@@ -260,6 +264,13 @@ def rows_readable_by(
             style="dim",
             highlight=False,
         )
+    elif (unknown := unscanned_rows(manifest)).size:
+        name = printable(manifest.name(int(unknown[0])))
+        terminal.print(
+            f"New or changed since the scan: {unknown.size:,} of {len(manifest):,} files, such as "
+            f"{name}; run feedbench scan again.",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     rows, left_out = usable(manifest, columns)
     reasons = by_reason(left_out)
     for reason, count in reasons.items():

@@ -78,13 +78,13 @@ def pack(
 def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) -> None:
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import count_progress
-    from feedbench.loaders import Faults, tolerance
+    from feedbench.loaders import Faults, amount, tolerance
     from feedbench.loaders.pack import fill, opened
 
     images = len(packing.manifest)
     faults = Faults(tolerance(failures.on_error, failures.error_budget, images))
     # The size of JPEGs is extrapolated from 64 of them.
-    size = f"{'' if packing.kind == 'arrays' else 'about '}{packing.size() / 1e9:.2f} GB"
+    size = f"{'' if packing.kind == 'arrays' else 'about '}{amount(packing.size())}"
     terminal.print(
         f"{images:,} images will take {size} in {out}",
         highlight=False, markup=False, soft_wrap=True,
@@ -124,9 +124,11 @@ def _check(packing: Packing, out: Path, terminal: Console) -> None:
 
 
 def _print_complete(out: Path, packing: Packing, terminal: Console) -> None:
+    from feedbench.loaders import amount
+
     size = sum(file.stat().st_size for file in out.iterdir())
     terminal.print(
-        f"Complete: {len(packing.manifest):,} images, {size / 1e9:.2f} GB in {out}. "
+        f"Complete: {len(packing.manifest):,} images, {amount(size)} in {out}. "
         f"Use it with --loader packed --set {quote(f'packed.pack={out}')}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

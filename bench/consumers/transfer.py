@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from feedbench.bench.errors import PlanError
 from feedbench.loaders import Batch
+from feedbench.trainer import as_tensor
 
 DEVICE = "GPU:0"
 
@@ -34,7 +35,7 @@ class Transfer:
     def step(self, batch: Batch) -> None:
         """Start to copy; the copy may still run on return."""
         with self._tf.device(self._device):
-            self._tf.identity(self._tf.convert_to_tensor(batch.images))
+            self._tf.identity(self._tf.convert_to_tensor(as_tensor(batch.images)))
 
     def finish(self) -> None:
         """Wait until all copies have finished."""

@@ -20,13 +20,13 @@ from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
 from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import training_gpus
-from feedbench.bench.meters.process import available_memory, tree_memory
+from feedbench.bench.meters.process import tree_memory
 from feedbench.bench.record import Block
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import BlockDone, BlockRequest, TrialJob, WarmUpDone
 from feedbench.bench.trials.run import MANIFEST
 from feedbench.bench.trials.timer import Timer
-from feedbench.loaders import Manifest, find_loader, parse_settings, usable_cores
+from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages
 
 _TIME_LIMIT_S = 600.0  # for a process to warm up, and for a block

@@ -84,29 +84,6 @@ def _peak_resident(process: psutil.Process) -> int:
     return int(process.memory_info().rss)
 
 
-def available_memory() -> int:
-    """Return the bytes of memory available, at most what the control group allows."""
-    available = int(psutil.virtual_memory().available)
-    return min([available, *_cgroup_available()])
-
-
-def _cgroup_available() -> list[int]:
-    """Return the bytes left under each memory limit: of cgroup v2, of v1, or none."""
-    files = [
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ]
-    available = []
-    for limit, used in files:
-        with suppress(OSError, ValueError):
-            available.append(_cgroup_value(limit) - _cgroup_value(used))
-    return available
-
-
-def _cgroup_value(name: str) -> int:
-    return int((Path("/sys/fs/cgroup") / name).read_text())
-
-
 def out_of_memory_kills() -> int:
     """Return the number of processes that the kernel's OOM killer has killed since boot."""
     with suppress(OSError):

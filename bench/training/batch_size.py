@@ -12,10 +12,9 @@ from pydantic import BaseModel
 
 from feedbench.bench.errors import ChildDied, PlanError, TrialError
 from feedbench.bench.meters.gpu import training_gpus
-from feedbench.bench.meters.process import available_memory
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.protocol import Message, Service
-from feedbench.loaders import BatchSpec, Manifest
+from feedbench.loaders import BatchSpec, Manifest, available_memory
 from feedbench.trainer import Recipe
 
 HEADROOM = 0.1  # fraction of memory left free: fragmentation, other augmentation, a desktop

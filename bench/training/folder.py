@@ -19,7 +19,7 @@ from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
-from feedbench.loaders import LoaderError, Manifest
+from feedbench.loaders import LoaderError, Manifest, Originals
 from feedbench.trainer import Recipe, TrainerError
 
 RECIPE = "recipe.toml"
@@ -29,7 +29,7 @@ MODEL = "model.keras"
 TRAINING = "training.json"
 DIVERGED = "diverged.json"
 LOG = "train.log"
-_WITHOUT_TRAINING = {RECIPE, LOADER, CLASSES, LOG, TENSORBOARD_LOGS}
+_WITHOUT_TRAINING = {RECIPE, LOADER, CLASSES, LOG, TENSORBOARD_LOGS, *Originals.NAMES}
 _CHECKPOINTS = 3  # the last one, the next one beside it, and the models with the same weights
 
 

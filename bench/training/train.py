@@ -28,6 +28,7 @@ from feedbench.bench.training.folder import (
     write_config,
 )
 from feedbench.bench.training.options import TrainingOptions
+from feedbench.bench.training.originals import check_same_files, record_images
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
@@ -69,6 +70,11 @@ def train(
     setup = make_setup(best, recipe, manifest)
     identity = run_identity(best, recipe, setup.train_images)
     saved = _read_saved(folder, identity) if options.resume else None
+    if saved is None:
+        record_images(folder, setup.train_images)
+    else:
+        dropped_rows = [error.row for error in read_dropped(folder)]
+        check_same_files(folder, setup.train_images, dropped_rows)
     held_out = HeldOut(setup, options.failures)
     # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
     with _open_stream(setup, options.failures, folder, saved) as batches:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from feedbench.bench.errors import PlanError
-from feedbench.bench.meters.process import available_memory
-from feedbench.loaders import BatchSpec, Manifest
+from feedbench.loaders import BatchSpec, Manifest, available_memory
 from feedbench.trainer import DeviceAugment, Recipe, check_device_augment
 
 _CHANNELS = 3

@@ -15,7 +15,6 @@ import numpy as np
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
-from feedbench.bench.meters.process import available_memory
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, write_trials
 from feedbench.bench.trials.cache_state import check_cold
@@ -28,7 +27,14 @@ from feedbench.bench.trials.protocol import (
     WarmUpProgress,
 )
 from feedbench.bench.trials.timer import Timer
-from feedbench.loaders import Augment, BatchSpec, Manifest, find_loader, parse_settings
+from feedbench.loaders import (
+    Augment,
+    BatchSpec,
+    Manifest,
+    available_memory,
+    find_loader,
+    parse_settings,
+)
 
 MANIFEST = "manifest.parquet"
 _HEADROOM = 1.3  # free memory needed to start a trial, relative to the largest trial so far

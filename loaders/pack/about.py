@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,9 +16,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_
 from feedbench.loaders.contract import BatchSpec, Frozen
 from feedbench.loaders.errors import SettingsError, SourceError, SpecError, printable
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.originals import MANIFEST
 from feedbench.loaders.validation import explain
 
-ABOUT, MANIFEST, INDEX, FILES = "pack.json", "manifest.parquet", "index.npy", "files.npy"
+ABOUT, INDEX = "pack.json", "index.npy"
 SCHEMA_NUMBER = 2
 AGAIN = "remove the folder and pack the data again, or name another folder"
 Kind = Literal["arrays", "jpeg"]
@@ -170,7 +173,8 @@ def check_rows(folder: Path, existing: About, wanted: About, manifest: Manifest)
         SettingsError: they are others; the message names the first difference.
     """
     if existing.rows != wanted.rows:
-        difference = _row_difference(manifest_of(folder), manifest)
+        with source_errors(folder):
+            difference = _row_difference(Manifest.read(folder / MANIFEST), manifest)
         raise SettingsError(f"pack {folder}: {difference}; {AGAIN}")
 
 
@@ -200,14 +204,11 @@ def check_spec(folder: Path, about: About, spec: BatchSpec) -> None:
             )
 
 
-def manifest_of(folder: Path) -> Manifest:
-    """The rows of a pack.
-
-    Raises:
-        SettingsError: they cannot be read.
-    """
+@contextmanager
+def source_errors(folder: Path) -> Iterator[None]:
+    """Raise an error in the list of a pack's images as a SettingsError that names the pack."""
     try:
-        return Manifest.read(folder / MANIFEST)
+        yield
     except SourceError as error:
         raise SettingsError(f"pack {folder}: {error}; {AGAIN}") from error
 

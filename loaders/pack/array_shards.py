@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.npy import npy_header
 from feedbench.loaders.open_files import allow_open_files
 from feedbench.loaders.pack.about import About
-from feedbench.loaders.pack.npy import npy_header
 from feedbench.loaders.pack.pack import PARTIAL, read_into
 
 SHARD_BYTES = 2**30

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from feedbench.loaders.amounts import amount
@@ -39,35 +39,14 @@ def system_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def nothing_left_on_error(folder: Path) -> Iterator[None]:
-    """Create the folder; remove it, or what is new in it, if the pack cannot be started."""
-    existed = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    before = set(folder.iterdir())
-    is_begun = _partial(folder) in before or is_whole(folder)
-    try:
-        yield
-    except BaseException as error:
-        if not (is_begun or isinstance(error, _InUseError)):
-            for path in set(folder.iterdir()) - before:
-                path.unlink()
-            if not existed:
-                folder.rmdir()
-        raise
-
-
-class _InUseError(SettingsError):
-    """Another process is writing the pack."""
-
-
 def lock(folder: Path) -> int:
-    """The locked file; closing it, or the end of the process, unlocks the folder.
+    """Create and lock a folder; closing the returned file, or the end of the process, unlocks it.
 
     Raises:
         SettingsError: another process holds the lock.
-        OSError: the file cannot be created.
+        OSError: it cannot be created.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -81,9 +60,30 @@ def lock(folder: Path) -> int:
         os.close(file)
         raise
     os.close(file)
-    raise _InUseError(
+    raise SettingsError(
         f"pack {folder}: another process is writing it; wait for it or name another folder"
     )
+
+
+@contextmanager
+def nothing_left_on_error(folder: Path, *, existed: bool) -> Iterator[None]:
+    """If a new pack cannot be started, remove what is new in its locked folder, the lock included.
+
+    Args:
+        existed: whether the folder did before it was locked; if not, it is removed too.
+    """
+    before = set(folder.iterdir()) - {folder / LOCK}
+    is_new = _partial(folder) not in before and not is_whole(folder)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            for path in set(folder.iterdir()) - before:
+                path.unlink()
+            with suppress(OSError):  # another process may have created a file there
+                if not existed:
+                    folder.rmdir()
+        raise
 
 
 def check_resumable(folder: Path, about: About, manifest: Manifest) -> None:
@@ -93,7 +93,7 @@ def check_resumable(folder: Path, about: About, manifest: Manifest) -> None:
         SettingsError: it does not.
     """
     if is_whole(folder):
-        raise _InUseError(f"pack {folder}: another process has just completed it; start again")
+        raise SettingsError(f"pack {folder}: another process has just completed it; start again")
     path = _partial(folder)
     if path.exists():
         started = parse_about(path.read_bytes(), folder)

@@ -26,20 +26,19 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.errors import SettingsError, printable
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.npy import open_npy
 from feedbench.loaders.open_files import allow_open_files
 from feedbench.loaders.order import Rows
+from feedbench.loaders.originals import FILES, MANIFEST, Originals
 from feedbench.loaders.pack.about import (
     ABOUT,
     AGAIN,
-    FILES,
     INDEX,
-    MANIFEST,
     About,
     file_crc32,
     read_about,
+    source_errors,
 )
-from feedbench.loaders.pack.npy import open_npy
-from feedbench.loaders.pack.originals import Originals
 
 PARTIAL = ".partial"  # ends the names of files until the pack is complete
 ABSENT, THERE, FAILED = 0, 1, 2
@@ -107,7 +106,8 @@ class Pack:
         Raises:
             SettingsError: a row is not in the pack, or its file has changed since.
         """
-        originals = Originals.read(self.folder)
+        with source_errors(self.folder):
+            originals = Originals.read(self.folder)
         indices = pc.index_in(manifest.table["path"], originals.manifest.table["path"])
         if indices.null_count:
             first = int(pc.index(pc.is_null(indices), True).as_py())
@@ -116,7 +116,10 @@ class Pack:
                 f"{indices.null_count - 1:,} other images; {AGAIN}"
             )
         positions: Rows = np.asarray(indices.combine_chunks().to_numpy()).astype(np.int64)
-        originals.refuse_changed(manifest, positions)
+        if change := originals.change(manifest, positions):
+            raise SettingsError(
+                f"pack {self.folder}, packed from {originals.manifest.root}: {change}; {AGAIN}"
+            )
         return positions
 
     def close(self) -> None:

@@ -21,15 +21,16 @@ from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import SettingsError
 from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.npy import open_npy, write_npy
 from feedbench.loaders.order import Rows
+from feedbench.loaders.originals import FILES, MANIFEST, Originals
 from feedbench.loaders.pack.about import (
     ABOUT,
     AGAIN,
-    FILES,
     INDEX,
-    MANIFEST,
     About,
     file_crc32,
+    source_errors,
     text_of,
 )
 from feedbench.loaders.pack.array_shards import ArrayShards
@@ -41,8 +42,6 @@ from feedbench.loaders.pack.folder import (
     system_errors,
     undo_finish,
 )
-from feedbench.loaders.pack.npy import open_npy
-from feedbench.loaders.pack.originals import Originals
 from feedbench.loaders.pack.pack import ABSENT, ENTRY, FAILED, PARTIAL, THERE, Entry, matches
 from feedbench.loaders.pack.records import Records
 
@@ -71,13 +70,15 @@ class PackWriter:
         self._shards: ArrayShards | Records = (
             ArrayShards(folder, about) if about.kind == "arrays" else Records(folder)
         )
-        with system_errors(folder), nothing_left_on_error(folder), ExitStack() as opened:
+        existed = folder.exists()
+        with system_errors(folder), ExitStack() as opened:
             opened.callback(os.close, lock(folder))
-            check_resumable(folder, about, manifest)
-            undo_finish(folder)
-            check_space(folder, self._shards.missing_bytes(estimate))
-            opened.callback(self._shards.close)
-            self._index = self._open(manifest)
+            with nothing_left_on_error(folder, existed=existed):
+                check_resumable(folder, about, manifest)
+                undo_finish(folder)
+                check_space(folder, self._shards.missing_bytes(estimate))
+                opened.callback(self._shards.close)
+                self._index = self._open(manifest)
             self._opened = opened.pop_all()
         self._left = int((self._index["state"] == ABSENT).sum())
 
@@ -139,8 +140,7 @@ class PackWriter:
         """
         with system_errors(self.folder):
             names = self._shards.finish()
-            with replacing(self.folder / INDEX) as beside:
-                np.save(beside, np.asarray(self._index))
+            write_npy(self.folder / INDEX, self._index)
             checksums = {name: file_crc32(self.folder / name) for name in (INDEX, FILES, MANIFEST)}
             complete = {"shards": names, "checksums": checksums}
             _write_about(self.folder / ABOUT, self.about.model_copy(update=complete))
@@ -170,10 +170,10 @@ class PackWriter:
         if path.exists():
             return self._resume(path, manifest)
         _write_about(self.folder / (ABOUT + PARTIAL), self.about)
-        Originals.of(self.folder, manifest).write()  # before any file is read
+        Originals.of(manifest).write(self.folder)  # before any file is read
         self._shards.open()
-        with replacing(path) as beside, beside.open("wb") as file:
-            np.save(file, np.zeros(len(manifest), ENTRY))  # a disk that fills later cannot hurt
+        # Written, so that it has its space: a disk that fills later would kill the process.
+        write_npy(path, np.zeros(len(manifest), ENTRY))
         return open_npy(path, ENTRY, len(manifest), "r+")
 
     def _resume(self, path: Path, manifest: Manifest) -> NDArray[Any]:
@@ -182,7 +182,8 @@ class PackWriter:
         except ValueError as error:
             raise SettingsError(f"pack {self.folder}: {error}; {AGAIN}") from error
         self._shards.open()
-        originals = Originals.read(self.folder)
+        with source_errors(self.folder):
+            originals = Originals.read(self.folder)
         index[index["state"] != THERE] = np.zeros((), ENTRY)  # failed rows are tried again
         bad = (index["state"] == THERE) & ~self._shards.holds(index)
         changed = originals.refresh(manifest)
@@ -190,7 +191,7 @@ class PackWriter:
         self._drop(index, bad)
         # First: the old pixels must not be taken for those of the new files.
         index.flush()
-        originals.write()
+        originals.write(self.folder)
         return index
 
     def _drop(self, index: NDArray[Any], bad: NDArray[np.bool_]) -> None:

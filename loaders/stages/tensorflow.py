@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,7 @@ from feedbench.loaders.images.tensorflow import (
 )
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
+from feedbench.loaders.row_file import RowFile
 from feedbench.loaders.stages.draws import flips
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
@@ -179,15 +179,15 @@ class CacheWork:
         return repeated(_counted(batches.with_options(_options(cores)), size))
 
     @cached_property
-    def _cache(self) -> RowCache:
-        shape = (self._rows, self._spec.image_size, self._spec.image_size, 3)
-        images = np.empty(shape, np.uint8)
-        if self._folder is not None:
-            # An unnamed file: it disappears with its process, however that ends.
-            with tempfile.TemporaryFile(dir=self._folder) as file:
-                images = np.memmap(file, np.uint8, "w+", shape=shape)
-        images[:] = 127  # pages that were never written share one physical page
-        return RowCache(images)
+    def _cache(self) -> RowCache | RowFile:
+        side = self._spec.image_size
+        image = np.full((side, side, 3), 127, np.uint8)
+        # Written: pages that never were share one physical page.
+        if self._folder is None:
+            return RowCache(np.repeat(image[None], self._rows, axis=0))
+        file = RowFile(self._rows, side, self._folder)
+        file.put(np.arange(self._rows), np.broadcast_to(image, (self._rows, *image.shape)))
+        return file
 
 
 def _flips_alone(spec: BatchSpec) -> BatchSpec:

@@ -147,3 +147,11 @@ def test_closing_ends_the_threads_and_then_frees_the_source(manifest):
     assert len(set(threading.enumerate()) - before) == 3
     stream.close()
     assert closed == [set()]
+
+
+@pytest.mark.parametrize("output", ["uint8", "float32"])
+def test_batches_begin_where_tensorflow_can_share_their_memory(manifest, output):
+    with stream_of(RowSource(), manifest, output=output) as stream:
+        batches = list(islice(stream, 3))
+    assert {batch.images.dtype.name for batch in batches} == {output}
+    assert not any(batch.images.ctypes.data % 64 for batch in batches)

@@ -1,10 +1,13 @@
 """Closing gives back what the stream took, waits for nothing else, and reports nothing unasked."""
 
+import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,13 +24,27 @@ def manifest(class_folder):
     return scan(class_folder, validation=0, test=0)
 
 
-def test_the_disk_cache_is_a_file_while_the_stream_is_open(manifest, tmp_path):
+def files_in(folder: Path) -> list[os.stat_result]:
+    """The open files of this process that lie in a folder, with or without a name."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            if str(entry.readlink()).startswith(f"{folder}/"):
+                found.append(entry.stat())
+    return found
+
+
+def test_the_disk_cache_has_no_name_and_all_of_its_space(manifest, tmp_path):
     settings = {"cache": "disk", "cache_dir": str(tmp_path)}
     with open_loader("tf_data", manifest, SPEC, settings) as stream:
         next(stream)
-        (file,) = tmp_path.iterdir()
-        assert file.stat().st_size == len(manifest) * 16 * 16 * 3
-    assert not list(tmp_path.iterdir())
+        assert not list(tmp_path.iterdir())  # a kill leaves nothing
+        (file,) = files_in(tmp_path)
+        assert file.st_size == len(manifest) * 16 * 16 * 3
+        assert file.st_blocks * 512 >= file.st_size  # a disk that fills later does not matter
+        maps = Path("/proc/self/maps").read_text()
+        assert str(tmp_path) not in maps
+    assert not files_in(tmp_path)
 
 
 def test_the_disk_cache_is_removed_when_an_image_fails(class_folder, tmp_path):
@@ -41,7 +58,7 @@ def test_the_disk_cache_is_removed_when_an_image_fails(class_folder, tmp_path):
         open_loader("tf_data", scan(photos), SPEC, settings) as stream,
     ):
         list(stream)
-    assert not list(kept.iterdir())
+    assert not files_in(kept)
 
 
 @pytest.mark.parametrize("settings", WORKERS, ids=str)

@@ -9,6 +9,7 @@ from feedbench.loaders import (
     Sampling,
     SpecError,
     images_per_epoch,
+    keras_pil,
     open_loader,
     scan,
 )
@@ -68,6 +69,22 @@ def test_loaders_balance_classes_in_training_only(splits_folder):
         assert np.concatenate([rows for _, _, rows in stream]).tolist() == list(range(len(few)))
     with pytest.raises(SpecError, match="keras_directory cannot balance"):
         open_loader("keras_directory", few, spec)
+
+
+def test_an_image_that_comes_twice_in_a_batch_is_decoded_twice(class_folder, tmp_path, monkeypatch):
+    """In every loader: one that decoded it once would be measured with less work."""
+    for name in ("ant/00.jpg", "ant/01.jpg", "ant/02.jpg", "ant/03.jpg", "bee/00.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(class_folder / name)
+    paths, decode = [], keras_pil.load
+    monkeypatch.setattr(
+        keras_pil, "load", lambda path, *args: (paths.append(path), decode(path, *args))[1]
+    )
+    manifest = scan(tmp_path, validation=0, test=0)
+    with open_loader("keras_pil", manifest, BatchSpec(batch_size=8, balance=1), epochs=1) as stream:
+        rows = next(stream).rows
+    assert len(set(rows.tolist())) == 5
+    assert sorted(paths) == sorted(manifest.path(row) for row in rows.tolist())
 
 
 def test_rows_by_class_are_those_of_each_class_in_order():

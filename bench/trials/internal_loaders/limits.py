@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import local
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
@@ -27,6 +26,7 @@ from feedbench.loaders import (
     Request,
     SourceError,
     Stream,
+    available_memory,
     usable_cores,
 )
 from feedbench.loaders.images import Decode, Scratch, decoded_jpeg
@@ -136,7 +136,7 @@ def _batches(
 
 
 def _memory_limit() -> int:
-    return int(min(_MAX_BYTES, psutil.virtual_memory().available * _MEMORY_FRACTION))
+    return int(min(_MAX_BYTES, available_memory() * _MEMORY_FRACTION))
 
 
 LIBJPEG_TURBO = Loader(

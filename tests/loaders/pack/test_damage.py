@@ -9,7 +9,8 @@ import pytest
 
 from feedbench.loaders import BatchSpec, LoaderError, SettingsError, scan
 from feedbench.loaders.errors import PackedImageError
-from feedbench.loaders.pack.about import ABOUT, FILES, INDEX, MANIFEST
+from feedbench.loaders.originals import FILES, MANIFEST
+from feedbench.loaders.pack.about import ABOUT, INDEX
 from feedbench.loaders.pack.build import Packing, check_packing, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import PARTIAL, Pack
 

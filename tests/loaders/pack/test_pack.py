@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,9 +16,10 @@ from feedbench.loaders.cached_source import CachedSource, PackStore
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.files import PART
 from feedbench.loaders.images.libjpeg_turbo import LiveImages
+from feedbench.loaders.pack import array_shards
 from feedbench.loaders.pack import folder as folders
 from feedbench.loaders.pack.about import ABOUT, arrays_of
-from feedbench.loaders.pack.build import Packing, corrupt_positions, fill, opened
+from feedbench.loaders.pack.build import Packing, RowEncoder, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.writer import PackWriter
 
@@ -205,6 +207,7 @@ def test_a_folder_with_something_else_is_refused(manifest, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="not empty"):
         packed(manifest, tmp_path)
+    assert not (tmp_path / "lock").exists()
     packing = Packing(manifest, SPEC, "arrays")
     with opened(packing, tmp_path / "begun"), pytest.raises(SettingsError, match="another process"):
         packed(manifest, tmp_path / "begun")
@@ -223,6 +226,64 @@ def test_a_disk_that_is_too_small_is_refused_at_the_start(manifest, tmp_path, mo
         assert not (tmp_path / kind).exists()
 
 
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_what_is_refused_leaves_no_file_open(photos, manifest, tmp_path):
+    settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
+    images("turbo", manifest, cached(tmp_path / "packs"))
+    os.utime(photos / "bee" / "03.jpg")
+    refused = (
+        lambda: open_loader("packed", manifest, BatchSpec(image_size=48), settings),
+        lambda: open_loader("packed", manifest, SPEC, settings),
+        lambda: open_loader("turbo", manifest, SPEC, cached(tmp_path / "packs")),
+        lambda: packed(manifest, tmp_path / "pack"),
+        lambda: packed(manifest, photos),
+    )
+    before = open_files()
+    for call in refused:
+        with pytest.raises((SettingsError, SpecError)):
+            call()
+        assert open_files() == before
+
+
+def test_a_pack_of_more_files_than_may_be_open_is_written_and_read(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(array_shards, "SHARD_BYTES", 32 * 32 * 3)  # one image each
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for once in ("written", "read"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files() + 20, limits[1]))
+        try:
+            if once == "written":
+                folder = packed(manifest, tmp_path / "pack")
+            else:
+                read = images("packed", manifest, {"pack": str(folder)})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(list(folder.glob("images-*"))) == len(manifest)
+    assert np.array_equal(read, images("turbo", manifest, {}))
+
+
+def test_a_disk_that_fills_while_jpegs_are_written_is_one_line_and_the_rest_is_kept(
+    manifest, tmp_path, monkeypatch
+):
+    import tensorflow as tf
+
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    packing = Packing(manifest, SPEC, "jpeg", side=64, quality=95)
+    with opened(packing, tmp_path / "pack") as writer:
+        encode = RowEncoder(packing)
+        writer.put(0, encode(0))
+        with monkeypatch.context() as patch:
+            patch.setattr(writer._shards._writer, "write", full)
+            with pytest.raises(SettingsError, match="No space left on device; fix that and start"):
+                writer.put(1, encode(1))
+    with opened(packing, tmp_path / "pack") as writer:
+        assert writer.missing().tolist() == list(range(1, 45))
+
+
 def cached(folder):
     return {"cache": "packed", "pack_dir": str(folder)}
 
@@ -232,6 +293,27 @@ def test_after_one_epoch_the_packed_cache_needs_no_files(photos, manifest, tmp_p
     assert np.array_equal(images("turbo", manifest, cached(tmp_path / "packs")), live)
     shutil.rmtree(photos)
     assert np.array_equal(images("turbo", manifest, cached(tmp_path / "packs")), live)
+
+
+def test_one_unreadable_file_does_not_keep_a_cache_from_being_complete(photos, tmp_path):
+    (photos / "bee" / "03.jpg").write_text("no photograph")
+    manifest = scan(photos, validation=0, test=0)
+    settings, tolerant = cached(tmp_path / "packs"), {"on_error": "skip", "error_budget": 0.1}
+    first = images("turbo", manifest, settings, **tolerant)
+    (folder,) = (tmp_path / "packs").iterdir()
+    assert (folder / ABOUT).exists()
+    assert np.array_equal(images("turbo", manifest, settings, **tolerant), first)
+
+
+def test_an_image_that_failed_is_tried_again_when_a_pack_is_resumed(photos, tmp_path):
+    good = (photos / "bee" / "03.jpg").read_bytes()
+    (photos / "bee" / "03.jpg").write_text("no photograph")
+    manifest = scan(photos, validation=0, test=0)
+    with pytest.raises(ImageError, match=r"03\.jpg"):
+        images("turbo", manifest, cached(tmp_path / "packs"))
+    (photos / "bee" / "03.jpg").write_bytes(good)
+    resumed = images("turbo", manifest, cached(tmp_path / "packs"))
+    assert np.array_equal(resumed, images("turbo", manifest, {}))
 
 
 def test_each_spec_has_its_own_pack(manifest, tmp_path):

@@ -1,4 +1,4 @@
-"""The .npy files of a pack: their headers are known beforehand, so none is ever parsed.
+""".npy files of a known dtype and size: their headers are compared, and never parsed.
 
 NumPy's parser fails on a damaged header in many ways.
 """
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from feedbench.loaders.files import replacing
 
 
 def npy_header(dtype: Any, shape: tuple[int, ...]) -> bytes:
@@ -19,6 +22,17 @@ def npy_header(dtype: Any, shape: tuple[int, ...]) -> bytes:
     values = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, values)
     return header.getvalue()
+
+
+def write_npy(path: Path, array: NDArray[Any]) -> None:
+    """Write an array of one dimension; the file appears whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or another error of the system; NumPy's own has no number.
+    """
+    with replacing(path) as beside, beside.open("wb") as file:
+        file.write(npy_header(array.dtype, array.shape))
+        file.write(np.ascontiguousarray(array).view(np.uint8).data)
 
 
 def open_npy(path: Path, dtype: Any, rows: int, mode: Any = "r") -> np.memmap[Any, Any]:

@@ -1,7 +1,4 @@
-"""The original files of a pack: recorded when they are packed, compared when it is used.
-
-A pack is used without its originals, but never for other files of the same names.
-"""
+"""The files that something was made of: recorded before they are read, compared when it is used."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from feedbench.loaders.errors import SettingsError, printable
+from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.file_stamps import (
     NO_FILE,
     STAMP,
@@ -23,82 +20,86 @@ from feedbench.loaders.file_stamps import (
     file_stamps,
     rows_to_check,
 )
-from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.npy import open_npy, write_npy
 from feedbench.loaders.order import Rows
-from feedbench.loaders.pack.about import AGAIN, FILES, MANIFEST, manifest_of
-from feedbench.loaders.pack.npy import open_npy
 
+MANIFEST, FILES = "manifest.parquet", "files.npy"
 Mask = NDArray[np.bool_]
 
 
 class Originals:
-    """What a pack knows of its original files.
+    """The files of a manifest as they were at some time.
 
     Attributes:
-        manifest: the rows of the pack, with what a scan knew of them.
-        stamps: size and time of each file, taken before it was read.
+        manifest: the rows, with what a scan knew of them.
+        stamps: size and time of each row's file.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, stamps: Stamps) -> None:
-        self._folder = folder
+    NAMES = (MANIFEST, FILES)  # of the files that `write` writes
+
+    def __init__(self, manifest: Manifest, stamps: Stamps) -> None:
         self.manifest = manifest
         self.stamps = stamps
 
     @classmethod
-    def of(cls, folder: Path, manifest: Manifest) -> Originals:
-        """What is known of the files now."""
-        return cls(folder, manifest, file_stamps(manifest, np.arange(len(manifest))))
+    def of(cls, manifest: Manifest) -> Originals:
+        """The files as they are now."""
+        return cls(manifest, file_stamps(manifest, np.arange(len(manifest))))
 
     @classmethod
     def read(cls, folder: Path) -> Originals:
-        """What was recorded when the pack was written.
+        """What `write` wrote into a folder.
 
         Raises:
-            SettingsError: it cannot be read.
+            SourceError: it cannot be read.
         """
-        manifest = manifest_of(folder)
+        manifest = Manifest.read(folder / MANIFEST)
         try:
             stamps = open_npy(folder / FILES, STAMP, len(manifest))
         except (OSError, ValueError) as error:
-            raise SettingsError(f"pack {folder}: {FILES} is damaged; {AGAIN}") from error
-        return cls(folder, manifest, np.array(stamps))
+            raise SourceError(f"{folder / FILES}: missing or damaged") from error
+        return cls(manifest, np.array(stamps))
 
-    def write(self) -> None:
-        """Record it in the folder of the pack.
+    def write(self, folder: Path) -> None:
+        """Write two files into a folder.
 
         Raises:
             OSError: the disk is full, or another error of the system.
             SourceError: the same.
         """
-        with replacing(self._folder / FILES) as beside, beside.open("wb") as file:
-            np.save(file, self.stamps)
-        self.manifest.write(self._folder / MANIFEST)
+        write_npy(folder / FILES, self.stamps)
+        self.manifest.write(folder / MANIFEST)
 
-    def refuse_changed(self, manifest: Manifest, positions: Rows) -> None:
-        """Refuse rows whose files are not the ones that were packed.
+    def change(
+        self, manifest: Manifest, positions: Rows, *, except_rows: Rows | None = None
+    ) -> str | None:
+        """What has changed, with the name of the first file; None if all are the same.
+
+        A file that no longer exists has not changed. Of very many files a random sample is
+        compared.
 
         Args:
-            positions: of the rows of the manifest in the pack.
-
-        Raises:
-            SettingsError: they are not; the message names the first one and what differs.
+            positions: where the rows of the manifest are among the originals.
+            except_rows: rows of the manifest that may have changed.
         """
-        rows = rows_to_check(manifest)
+        rows = np.setdiff1d(rows_to_check(manifest), [] if except_rows is None else except_rows)
         now = _present_stamps(manifest, rows)
         changed = self._differ(manifest, rows, positions[rows], now)
-        if changed.any():
-            first = int(np.argmax(changed))
-            name = printable(manifest.name(int(rows[first])))
-            others = f", as have {changed.sum() - 1:,} others" if changed.sum() > 1 else ""
-            how = _difference(self.stamps[positions[rows[first]]], now[first])
-            raise SettingsError(
-                f"pack {self._folder} of {self.manifest.root}: {manifest.root / name} has changed "
-                f"since it was packed{others}: {how}; {AGAIN}"
-            )
+        if not changed.any():
+            return None
+        first = int(np.argmax(changed))
+        name = printable(manifest.path(int(rows[first])))
+        others = f", as have {changed.sum() - 1:,} others" if changed.sum() > 1 else ""
+        how = _difference(self.stamps[positions[rows[first]]], now[first])
+        return f"{name} has changed{others}: {how}"
 
     def refresh(self, manifest: Manifest) -> Rows:
-        """The rows of the pack whose files have changed; their stamps are brought up to date."""
+        """The rows whose files have changed since; afterwards they are as they are now.
+
+        Args:
+            manifest: the same rows.
+        """
         rows = np.arange(len(manifest))
         now = _present_stamps(manifest, rows)
         changed = rows[self._differ(manifest, rows, rows, now)]

@@ -1,0 +1,60 @@
+"""feedbench pack as users run it."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+from feedbench.bench.cli import main
+from feedbench.loaders import scan
+
+
+@pytest.fixture
+def photos(class_folder, tmp_path):
+    return shutil.copytree(class_folder, tmp_path / "photos")
+
+
+@pytest.fixture
+def pack(monkeypatch, capsys):
+    """Runs the command; returns its exit code, and what it wrote to the terminal."""
+
+    def run(*arguments):
+        command = ["feedbench", "pack", *map(str, arguments), "--image-size", "32"]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return run
+
+
+def test_it_names_sizes_and_the_next_command_can_be_copied(pack, photos, tmp_path):
+    folder = tmp_path / "my pack"
+    code, shown, _ = pack(photos, folder)
+    assert code == 0
+    assert "45 images will take 138 kB" in shown
+    assert f"--set 'packed.pack={folder}'" in shown
+
+
+def test_a_complete_pack_is_checked_against_the_files(pack, photos, tmp_path):
+    folder = tmp_path / "pack"
+    assert pack(photos, folder)[0] == 0
+    assert pack(photos, folder)[0] == 0
+    os.utime(photos / "bee" / "03.jpg", ns=(0, 1))
+    code, _, error = pack(photos, folder)
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "bee/03.jpg has changed: modified" in error
+
+
+def test_files_that_are_not_those_of_a_manifest_are_counted_and_one_is_named(
+    pack, photos, tmp_path, with_facts
+):
+    path = tmp_path / "manifest.parquet"
+    with_facts(scan(photos, validation=0, test=0)).write(path)
+    assert "since the scan" not in pack(path, tmp_path / "before")[1]
+    shutil.copyfile(photos / "ant" / "01.jpg", photos / "bee" / "03.jpg")
+    shown = pack(path, tmp_path / "after")[1]
+    assert "New or changed since the scan: 1 of 45 files, such as bee/03.jpg; run" in shown
