@@ -16,6 +16,11 @@ _AT_THE_LIMIT = 0.85
 _NOISE = 0.05
 
 
+# Loader and storage are measured one after the other, and differ by this much where they are equal.
+_STORAGE_NOISE = 0.1
+_DEEPER = 1.5  # gain by more reads in flight from which on it is the workers that limit them
+
+
 def fitted(rates: Rates) -> Model:
     """Return the model whose loader and end-to-end rates are those that were measured.
 
@@ -32,7 +37,7 @@ def fitted(rates: Rates) -> Model:
         storage_s=_storage_s(rates.read_wait_s, rates.storage, rates),
         copy_s=copy_s,
     )
-    return _with_measured_overlap(_with_measured_loader(model, loader_s), rates)
+    return _with_measured_overlap(_with_measured_loader(model, rates), rates)
 
 
 def part_seconds(rates: Rates) -> dict[Cause, float]:
@@ -89,14 +94,26 @@ def _copy_s(rates: Rates) -> float:
     return _seconds(rates.copy_serial) if rates.copies_apart else 0.0
 
 
-def _with_measured_loader(model: Model, loader_s: float) -> Model:
+def _waits_in_turn(rates: Rates) -> bool:
+    """Return whether more reads in flight than the loader has workers would be faster."""
+    if rates.storage is None or not rates.workers:
+        return False
+    return rates.read_wait_s / rates.workers > _DEEPER / rates.storage
+
+
+def _with_measured_loader(model: Model, rates: Rates) -> Model:
     """Choose how far storage and work overlap by the rate of the loader.
 
     Storage that seems slower than the loader is as slow as it; if more is missing than the storage
-    takes, it takes that.
+    takes, it takes that. Little work beside a slow storage does not show how both overlap: it does
+    not, where workers wait for their own reads, and it does where the storage is at its limit.
     """
-    work_s = sum(model.work_s.values())
+    loader_s, work_s = 1 / rates.loader, sum(model.work_s.values())
+    if _waits_in_turn(rates) and model.storage_s > work_s:
+        return replace(model, storage_s=loader_s - work_s, storage_kappa=1.0)
     storage_s = min(model.storage_s, loader_s)
+    if storage_s >= max(work_s, loader_s / (1 + _STORAGE_NOISE)):
+        return replace(model, storage_s=loader_s, storage_kappa=0.0)
     missing_s = loader_s - max(storage_s, work_s)
     overlapping_s = min(storage_s, work_s)
     if missing_s > overlapping_s:

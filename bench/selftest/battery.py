@@ -30,10 +30,10 @@ OnProgress = Callable[[str], None]
 # Small batches: what is prepared ahead when a cold block begins does not come from the disk in it.
 _SPEC: dict[str, Any] = {"batch_size": 16, "image_size": 224}
 _RECIPE = Recipe(alpha=0.35)
-_ROUNDS = 4  # blocks of each side of a comparison
+_ROUNDS = 3  # blocks of each side of a comparison
 _BLOCK_S, _WARM_UP_S = 1.5, 0.8
 _TIMING = DiagnosisTiming(
-    stage_s=0.25, block_s=0.8, end_to_end_s=1.5, warm_up_s=_WARM_UP_S, rounds=4, budget_s=40.0
+    stage_s=0.25, block_s=0.8, end_to_end_s=1.5, warm_up_s=_WARM_UP_S, rounds=3, budget_s=40.0
 )
 
 

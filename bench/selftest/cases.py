@@ -46,8 +46,8 @@ CASES = (
         loader="turbo",
         cause="storage",
         state="cold",
-        injection=_throttled(0.2),
-        what_ifs=(WhatIf(_FASTER, injection=_throttled(0.2 * _FOUR_TIMES)),),
+        injection=_throttled(_SLOW_READS),
+        what_ifs=(WhatIf(_FASTER, injection=_throttled(_SLOW_READS * _FOUR_TIMES)),),
     ),
     Case(
         name="tiny files on a disk of few operations",

@@ -261,3 +261,22 @@ def test_heavy_augmentation_stays_with_decoded_images_in_memory(make_record):
     augmented = by_change(record.model_copy(update={"spec": spec}))["decoded images in memory"]
     assert plain.images_per_second > 5_000
     assert augmented.images_per_second < 600
+
+
+def test_little_work_beside_storage_at_its_limit_is_taken_to_overlap(make_record):
+    """The storage alone was measured 8 % faster than the loader, whose work takes 0.12 ms."""
+    record = make_record(
+        state="cold",
+        loader=680,
+        loader_warm=8_300,
+        end_to_end=680,
+        consumer=20_000,
+        storage=735,
+        storage_serial=720,
+        decode=6_000,
+        transform=100_000,
+        kind="threads",
+        workers=2,
+    )
+    faster = by_change(record)["faster storage"]
+    assert faster.images_per_second == pytest.approx(4 * 680, rel=0.02)
