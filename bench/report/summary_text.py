@@ -98,18 +98,20 @@ def _why_no_winner(summary: Summary) -> str:
 
 
 def _compared(summary: Summary, best: TrialSummary) -> str:
-    ties = [
-        trial_name(trial) for trial in summary.trials if trial.tied_with_best and trial is not best
-    ]
-    undecided = [trial_name(trial) for trial in summary.trials if trial.undecided]
-    doubt = (
-        f"; cannot tell whether it is faster than {', '.join(undecided)}: that takes more --blocks"
-    )
-    if sum(trial.ranked and trial.blocks > 0 and not trial.error for trial in summary.trials) == 1:
+    """Return how the winner compares with the other ranked trials."""
+    others = [trial for trial in summary.trials if trial is not best]
+    ties = [trial_name(trial) for trial in others if trial.tied_with_best]
+    undecided = [trial_name(trial) for trial in others if trial.undecided]
+    if not any(trial.ranked and trial.blocks and not trial.error for trial in others):
         return "the only one that is ranked"
-    if not ties:
-        return "the fastest in these blocks" + doubt if undecided else "the fastest"
-    return (
-        f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it is "
-        f"the cheapest in memory and CPU time combined{doubt if undecided else ''}"
-    )
+    if ties:
+        text = (
+            f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it "
+            "is the cheapest in memory and CPU time combined"
+        )
+    else:
+        text = "the fastest in these blocks" if undecided else "the fastest"
+    if undecided:
+        text += f"; cannot tell whether it is faster than {', '.join(undecided)}: "
+        text += "that takes more --blocks"
+    return text
