@@ -147,7 +147,8 @@ def test_commands_run_beside_the_users_packages(python, work, class_folder):
     loaders = ("--loader", "turbo", "--loader", "keras_pil")
     python(*command, "bench", class_folder, *loaders, *small.split(), "--out", "result")
     trials = read_trials(work / "result")
-    assert [(trial.error, len(trial.blocks)) for trial in trials] == [(None, 1), (None, 1)]
+    assert [trial.error for trial in trials] == [None, None]
+    assert all(trial.blocks for trial in trials)  # the winner has some more, timed alone
     assert all(trial.pixels is not None for trial in trials)
 
 
