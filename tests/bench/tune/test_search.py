@@ -281,18 +281,22 @@ def test_a_best_that_fails_again_is_replaced_by_the_runner_up():
     assert not [finding for finding in search.findings if finding.outcome == "cannot tell"]
 
 
-def test_the_runner_up_of_a_configuration_that_was_found_is_what_it_replaced():
-    found = "turbo cache=decoded decode=scaled"
-    search = FakeBench(failing(found, 1_000, first=15)).searched()
-    assert outcomes(search)[found] == "failed"
-    assert search.best.settings == {"cache": "decoded", "num_threads": 4}
+def test_the_runner_up_of_a_configuration_that_was_found_is_what_it_replaced_or_its_rival():
+    found, replaced = "turbo cache=decoded decode=scaled", "turbo cache=decoded"
+    runners_up = set()
+    for first in range(9, 17):  # the blocks in which it is the best
+        findings = FakeBench(failing(found, 1_000, first)).searched().findings
+        (lost,) = [finding for finding in findings if finding.outcome == "failed"]
+        assert str(lost.choice) == found
+        runners_up.add(str(lost.against))
+    assert runners_up == {replaced, f"{found} num_threads=4"}
 
 
 def test_a_best_that_comes_to_use_too_much_memory_is_replaced_by_the_runner_up():
     bench = FakeBench(independent_gains)
 
     def refusal(choice):
-        return "memory" if choice == TURBO and bench.timed.count("turbo") > 12 else ""
+        return "memory" if choice == TURBO and bench.timed.count("turbo") > 8 else ""
 
     search = bench.searched(refusal=refusal)
     assert outcomes(search)["turbo"] == "refused"
