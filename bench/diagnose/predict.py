@@ -147,19 +147,26 @@ def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Pr
     """Predict the rate at another image size; None if the loader reads but does not decode.
 
     Without decoding it is unknown which part of the loader's time is proportional to the pixels.
+    Whether the time that no part explains is, is unknown too: the prediction assumes half of it,
+    its range none and all of it.
     """
     if rates.decode is None and rates.storage is not None:
         return None
     size = int(record.spec["image_size"])
     other_size = record.other_image_size or size // 2
     pixels = (other_size / size) ** 2
-    resized = model.with_work({"transform": pixels, "batch copy": pixels})
+    consuming = model.with_consumer(model.consumer_s * pixels)
+    none, half, every = (
+        consuming.with_work({"transform": pixels, "batch copy": pixels, rates.remainder: factor})
+        for factor in (1.0, (1 + pixels) / 2, pixels)
+    )
     prediction = predict(
         model,
         "another image size",
         f"{other_size} px instead of {size}",
-        resized.with_consumer(model.consumer_s * pixels),
-        "steps, transform and batch copy take time in proportion to the pixels they produce; "
-        "reading and decoding stay",
+        half,
+        "steps, transform, batch copy and half of the unexplained time are in proportion to the "
+        "pixels; reading and decoding stay (range: none to all of the unexplained time)",
     )
-    return prediction.model_copy(update={"remedy": False})
+    low, high = sorted((none.rate, every.rate))
+    return prediction.model_copy(update={"remedy": False, "low": low, "high": high})

@@ -127,7 +127,6 @@ CASES = (
         loader="tf_data",
         settings={"cache": "decoded", "num_parallel_calls": 2, "prefetch": 2},
         cause="batch copy",
-        what_ifs=(WhatIf("one more accelerator", accelerators=2),),
     ),
     Case(
         name="a slow consumer",

@@ -280,3 +280,12 @@ def test_little_work_beside_storage_at_its_limit_is_taken_to_overlap(make_record
     )
     faster = by_change(record)["faster storage"]
     assert faster.images_per_second == pytest.approx(4 * 680, rel=0.02)
+
+
+def test_unexplained_time_makes_another_image_size_a_range(predicted):
+    """Of 10 ms per image, 7.65 are unexplained, and 0.35 are in proportion to the pixels."""
+    prediction = predicted("another image size", loader=100, end_to_end=100, consumer=50_000)
+    none_s, all_s = 1 / prediction.low, 1 / prediction.high
+    assert none_s == pytest.approx(0.01 - 0.00035 * 3 / 4, rel=0.01)
+    assert all_s == pytest.approx(0.01 - (0.00035 + 0.0076) * 3 / 4, rel=0.02)
+    assert 1 / prediction.images_per_second == pytest.approx((none_s + all_s) / 2, rel=0.01)
