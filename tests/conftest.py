@@ -4,11 +4,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from feedbench.loaders import LOADERS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Audits and profiles of the tests stay out of the user's own cache and configuration.
@@ -44,6 +47,15 @@ def _idle_machine(request: pytest.FixtureRequest) -> None:
     share = sum(float(process.communicate()[0]) for process in running) / (0.5 * cores)
     if cores < 2 or share < 0.9:
         pytest.skip(f"measures time, and gets {share:.0%} of {cores} cores")
+
+
+@pytest.fixture(autouse=True)
+def _same_loaders() -> Iterator[None]:
+    """Removes the loaders that a test, or the worker that it runs in this process, registers."""
+    before = dict(LOADERS)
+    yield
+    LOADERS.clear()
+    LOADERS.update(before)
 
 
 def photograph(random: np.random.Generator, size: tuple[int, int]) -> Image.Image:

@@ -41,7 +41,7 @@ Rows = NDArray[np.int64]
 class UpperBoundSettings(PixelSettings):
     """Settings of all upper bounds."""
 
-    num_threads: PositiveInt | None = Field(None, description="default: one per core")
+    num_threads: PositiveInt | None = Field(None, description="Threads; default: one per core.")
 
 
 class LibjpegTurboSettings(UpperBoundSettings):

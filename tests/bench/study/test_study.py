@@ -191,10 +191,10 @@ def wait_until(condition, process) -> None:
 
 
 def test_a_study_resumes_after_ctrl_c_and_kill_and_lists_failed_runs(tmp_path, tiny_photos):
-    grid = '"recipe.base_learning_rate" = [1e18, 0.1]'
+    grid = '"recipe.base_learning_rate" = [1e38, 0.1]'
     out = tmp_path / "out"
     good = out / "runs" / "1-base_learning_rate=0.1-seed-0"
-    bad = out / "runs" / "0-base_learning_rate=1e18-seed-0" / "failed.json"
+    bad = out / "runs" / "0-base_learning_rate=1e38-seed-0" / "failed.json"
     running = start(write_file(tmp_path, grid, data=tiny_photos, seeds=1), "--out", out)
     wait_until((good / "recipe.toml").exists, running)
     running.send_signal(signal.SIGINT)
@@ -214,7 +214,7 @@ def test_a_study_resumes_after_ctrl_c_and_kill_and_lists_failed_runs(tmp_path, t
     running = start("--resume", out)
     output, errors = running.communicate(timeout=120)
     assert (running.returncode, errors) == (0, ""), output
-    assert "[1/2] recipe.base_learning_rate 1e+18, seed 0: skipped, already run" in output
+    assert "[1/2] recipe.base_learning_rate 1e+38, seed 0: skipped, already run" in output
     assert bad.stat().st_mtime_ns == failed_at
     assert (good / "training.json").exists()
     report = json.loads((out / "study.json").read_text())

@@ -190,9 +190,11 @@ def test_a_finished_training_leaves_all_its_files(undisturbed, tiny_photos):
         "checkpoint.npz",
         "classes.json",
         "confusion.png",
+        "files.npy",
         "history.csv",
         "learning-curves.png",
         "loader.toml",
+        "manifest.parquet",
         "model.keras",
         "predictions.csv",
         "recipe.toml",
@@ -269,9 +271,11 @@ def test_processes_of_a_loader_are_forked_before_the_trainer_is_built(
 ):
     """TensorFlow's threads do not survive a fork."""
     forked = []
+    others = {process.pid for process in multiprocessing.active_children()}
 
     def refuse(*_, **__):
-        forked.append(len(multiprocessing.active_children()))
+        running = {process.pid for process in multiprocessing.active_children()}
+        forked.append(len(running - others))
         raise PlanError("enough")
 
     monkeypatch.setattr("feedbench.bench.training.train.make_trainer", refuse)

@@ -67,10 +67,12 @@ def test_the_table_has_a_row_per_result(record):
 
 def test_the_verdict_names_the_best_and_how_much_was_tried(record):
     text = verdict(record)
-    assert text.startswith("Take turbo cache=decoded: 1,234 [1,200, 1,260] images/s (tied with 1 ")
+    assert text.startswith("Take turbo cache=decoded: 1,234 [1,200, 1,260] images/s. ")
+    assert "Not surely slower: turbo cache=decoded prefetch=0." in text
     assert "combinations were tried in 1.5 min." in text
     assert "--resume" not in text
-    assert "feedbench tune --resume" in verdict(record.model_copy(update={"finished": False}))
+    unfinished = record.model_copy(update={"finished": False, "resume": "feedbench tune photos"})
+    assert verdict(unfinished).endswith("To resume the search: feedbench tune photos")
 
 
 def test_the_verdict_says_why_there_is_no_best(record):
