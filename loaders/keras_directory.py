@@ -43,7 +43,7 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")  # files that Keras lists
 
 
 class KerasDirectory(Settings):
-    """`keras_directory` has no settings: Keras chooses them all."""
+    """`keras_directory` has no settings."""
 
 
 def open_stream(request: Request, settings: KerasDirectory) -> Stream:

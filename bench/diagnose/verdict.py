@@ -1,4 +1,4 @@
-"""The diagnosis derived from a record: bottleneck, ceilings, predictions, and one sentence."""
+"""The diagnosis derived from a record: bottleneck, ceilings, predictions, and the verdict."""
 
 from __future__ import annotations
 
