@@ -83,8 +83,7 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
             return audit(manifest, Store.of(data), limits, processes=usable_cores(), start=start)
     except KeyboardInterrupt:
         raise InterruptedRun(
-            "interrupted; the files read so far are saved; to resume: feedbench scan "
-            f"{quote(data)}"
+            f"interrupted; the files read so far are saved; to resume: feedbench scan {quote(data)}"
         ) from None
 
 
