@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
-from feedbench.bench.diagnose.causes import bottleneck
 from feedbench.bench.diagnose.measure import OnProgress, diagnose
 from feedbench.bench.diagnose.model import Cause
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
+from feedbench.bench.diagnose.stall_shares import bottleneck
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice

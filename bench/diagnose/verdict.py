@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.diagnose.causes import StallPart, bottleneck, stall_parts
 from feedbench.bench.diagnose.ceilings import Ceiling, ceilings
 from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import FixedSettings, best_fixed
@@ -15,6 +14,7 @@ from feedbench.bench.diagnose.prediction import Prediction
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.stall import stall_of
+from feedbench.bench.diagnose.stall_shares import StallPart, bottleneck, stall_parts
 from feedbench.bench.plan.plan import Choice
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from feedbench.bench.diagnose.causes import bottleneck, stall_parts
 from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.stall import stall_of
+from feedbench.bench.diagnose.stall_shares import bottleneck, stall_parts
 from feedbench.bench.diagnose.verdict import derive_diagnosis
 
 THREADS = {"kind": "threads", "workers": 2, "loader_cores": 2.0}
