@@ -45,7 +45,7 @@ COMMANDS = {
     "quickstart": Entry(
         "quickstart",
         START,
-        "Try Feedbench on generated photos: time the loaders, and train with the fastest.",
+        "Try Feedbench on generated photos: time the loaders, and train with the best.",
         "--out first-try",
     ),
     "scan": Entry(

@@ -43,7 +43,7 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")  # files that Keras lists
 
 
 class KerasDirectory(Settings):
-    """`keras_directory` has no settings: Keras chooses them all."""
+    """`keras_directory` has no settings."""
 
 
 def open_stream(request: Request, settings: KerasDirectory) -> Stream:
@@ -82,21 +82,22 @@ class _Listing:
     Attributes:
         dataset: elements `(images, labels)`, one per batch.
         rows: the slots of the same images, one element per batch.
-        again: a second copy of `rows`, to look up what has been delivered.
+        rows_again: a second copy of `rows`, to look up what has been delivered.
         slots: each file's slot.
     """
 
     dataset: tf.data.Dataset
     rows: tf.data.Dataset
-    again: tf.data.Dataset
+    rows_again: tf.data.Dataset
     slots: Rows
 
 
 class _Folders:
     """The folders that Keras lists: the user's own, or one with links to some of its files.
 
-    Every row has a slot of the same number. A slot's link leads to the row's file, or to its
-    conversion if Keras would decode another image, or to another row if the file cannot be read.
+    A slot is a place among the files to list. There is one per row, with the same number. Its link
+    leads to the row's file, to a conversion of it if Keras would decode another image, or to
+    another row's file if it cannot be read.
     """
 
     def __init__(self, request: Request, folder: Path) -> None:
@@ -297,7 +298,7 @@ class _Epochs:
         once per listing: a shuffled dataset gives each iterator another order.
         """
         into_epoch = step % self._batches_per_epoch()
-        batches = self._listing.again.repeat().skip(step - into_epoch).take(into_epoch + 1)
+        batches = self._listing.rows_again.repeat().skip(step - into_epoch).take(into_epoch + 1)
         *before, following = (batch.numpy() for batch in batches)
         return np.concatenate([np.empty(0, np.int64), *before]), following
 

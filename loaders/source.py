@@ -51,7 +51,9 @@ def scan(
             raise SourceError(f"{name} must be at least 0 and below 1, got {fraction}")
     path = Path(source).absolute()
     if not path.exists():
-        raise SourceError(f"{path}: no such folder or file; name a folder of classes or a CSV")
+        raise SourceError(
+            f"{path}: no such folder or file; name a folder of classes, a CSV or a Parquet manifest"
+        )
     if path.is_dir():
         manifest = _scan_folder(path)
     elif path.suffix == ".parquet":

@@ -40,10 +40,11 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
 
 
 def alternatives(name: str, known: Iterable[str]) -> str:
-    """The names that exist, and the one that was probably meant."""
+    """The name that was probably meant, and all names that exist."""
     names = list(known)
-    near = [f"; did you mean {one!r}?" for one in get_close_matches(name, names, 1)]
-    return f"there are {', '.join(names) or 'none'}{''.join(near)}"
+    listed = f"here are {', '.join(names) or 'none'}"
+    near = get_close_matches(name, names, 1)
+    return f"did you mean {near[0]!r}? T{listed}" if near else f"t{listed}"
 
 
 def allowed(field: FieldInfo) -> str:

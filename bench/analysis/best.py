@@ -34,7 +34,7 @@ class RunnerUp(BaseModel):
 
     Attributes:
         ratio: its rate ÷ the winner's rate, over paired blocks.
-        tie: whether the interval of the ratio reaches 1.
+        tie: whether it was not found to be slower.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -32,7 +32,8 @@ class Comparison:
         pairs: number of rounds in which both were timed.
         p_value: adjusted for the comparisons of its family.
         outcome: "tie" if the pairs do not show which is faster, "cannot tell" if they are fewer
-            than `MIN_BLOCKS`.
+            than `MIN_BLOCKS`. A summary of a bench also says "cannot tell" of such a tie if the
+            interval of its ratio excludes 1.
     """
 
     ratio: Estimate | None

@@ -1,6 +1,6 @@
 """The rate to expect of the winner of a bench, from blocks that did not choose it.
 
-The winner of several trials is the one with the luckiest blocks, which a training does not repeat.
+The winner of several trials tends to be one with lucky blocks, which a training does not repeat.
 So after the last round the winner alone is timed again, in as many blocks.
 """
 

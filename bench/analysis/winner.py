@@ -17,13 +17,7 @@ def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
     A tie whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
     cheap. With too few blocks for intervals, nothing ties, and the fastest wins.
     """
-    candidates = {
-        index: trial
-        for index, trial in enumerate(trials)
-        if trial.tied_with_best
-        and trial.ratio_to_best
-        and (trial.ratio_to_best.low is None or trial.ratio_to_best.low >= MIN_RATIO_TO_WIN)
-    }
+    candidates = able_to_win(trials)
     if not candidates:
         return None
     min_memory = min(trial.peak_memory_bytes or 0 for trial in candidates.values()) or 1
@@ -34,3 +28,14 @@ def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
         return (trial.peak_memory_bytes or 0) / min_memory + (trial.cpu_cores or 0) / min_cores
 
     return min(candidates, key=cost)
+
+
+def able_to_win(trials: Sequence[TrialSummary]) -> dict[int, TrialSummary]:
+    """Return the fastest trial, and the ties that surely reach `MIN_RATIO_TO_WIN`, by index."""
+    return {
+        index: trial
+        for index, trial in enumerate(trials)
+        if trial.tied_with_best
+        and trial.ratio_to_best
+        and (trial.ratio_to_best.low is None or trial.ratio_to_best.low >= MIN_RATIO_TO_WIN)
+    }

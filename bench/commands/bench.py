@@ -53,7 +53,8 @@ def bench(
     suite: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(SUITES)}, or a TOML file. By default quick, unless --loader is given."
+            help=f"{', '.join(SUITES)}, or a TOML file. By default quick; with --loader, only the "
+            "loaders given."
         ),
     ] = None,
     loader: Loaders = None,
@@ -62,7 +63,7 @@ def bench(
         bool,
         typer.Option(
             "--augment-costs",
-            help="Also measure each loader without augmentation and with each one alone.",
+            help="Also measure each loader without augmentation and with each augmentation alone.",
         ),
     ] = False,
     blacklist: Blacklist = None,
@@ -70,10 +71,11 @@ def bench(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Each loader runs in its own process, and all are timed in turn, in short blocks.
+    """Each loader runs in its own process; all are timed in turn, so that drift affects all alike.
 
-    So drift of the machine affects each of them equally. Of loaders that tie, the cheapest in
-    memory and CPU time wins. Options override a suite file.
+    Of loaders that surely reach 95 % of the fastest rate, the cheapest in memory and CPU time wins.
+
+    Options override a suite file.
     """
     manifest = list_images(data, blacklist).only("train")
     selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)

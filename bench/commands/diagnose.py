@@ -10,7 +10,6 @@ from feedbench.bench.commands.model_options import OptionValues, add_options, op
 from feedbench.bench.commands.options import (
     ALPHA,
     BATCH_SIZE,
-    CACHE_STATE,
     FLIP,
     IMAGE_SIZE,
     RESIZE,
@@ -40,11 +39,18 @@ _CONSUMER = option(
     Suite,
     "consumer",
     help="What takes the batches. train: the real trainer; emulated:NAME: an accelerator's "
-    "measured step time, such as emulated:a100.",
+    "published or calibrated training rate, such as emulated:a100.",
+)
+_CACHE_STATE = option(
+    Timing,
+    "cache_state",
+    help="State of the page cache, proven in each block by the bytes read from the disk. warm: all "
+    "files are read beforehand; cold: files are evicted before they are read. By default warm if "
+    "the files fit into half of the available memory or cannot be evicted, else cold.",
 )
 
 
-@add_options(_CONSUMER, CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, ALPHA)
+@add_options(_CONSUMER, _CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, ALPHA)
 def diagnose(
     data: Data,
     given: OptionValues,
@@ -54,7 +60,9 @@ def diagnose(
     seconds: Annotated[
         float,
         typer.Option(
-            help="Time budget in seconds; no round starts that cannot finish within it.", min=1
+            help="Time budget in seconds. At least three rounds run; after them, none starts that "
+            "cannot finish within it.",
+            min=1,
         ),
     ] = 120.0,
     images: Annotated[
@@ -76,7 +84,7 @@ def diagnose(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """A best.toml also gives the batch spec and the recipe; options override both."""
+    """A best.toml also sets batches, augmentation and recipe; options given here override it."""
     from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 
     consumer = given[Suite].get("consumer", "train")

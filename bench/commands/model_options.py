@@ -63,6 +63,7 @@ class ModelOption:
             alone.model_validate({self.field: parsed})
         except ValidationError as error:
             fault = explain(error, alone).removeprefix(f"{self.field}: ")
+            fault = fault.replace(f"{self.field}.", "", 1)
             raise PlanError(f"{self._flag}: {fault}") from error
         return parsed
 

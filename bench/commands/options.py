@@ -79,7 +79,7 @@ RecipeFile = Annotated[
     typer.Option(
         "--recipe",
         help="A TOML file as printed by feedbench recipe: network, precision, optimizer and so "
-        "on. It replaces the recipe of a suite file or best.toml.",
+        "on. It replaces any other recipe, such as that of a best.toml.",
         rich_help_panel=PANELS[Recipe],
     ),
 ]

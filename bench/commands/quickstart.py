@@ -45,7 +45,7 @@ def quickstart(out: Out = None) -> None:
     _announce("2. Time one loader after the other, block by block, in front of a small network.")
     bench = _bench(manifest.only("train"), new_folder(folder / "bench"))
     best = require_best(bench, folder)
-    _announce("3. Train the network with the fastest loader.")
+    _announce("3. Train the network with the best loader.")
     result = _train(best, manifest, new_folder(folder / "training"))
     if result is not None:
         _print_results(bench, result)

@@ -117,6 +117,8 @@ def find_record(path: Path) -> tuple[Path, Kind]:
         return path, KINDS[path.name]
     elif kind := _kind_by_fields(path):
         return path, kind
+    if not path.exists():
+        raise RecordError(f"{path}: no such folder or file; name the folder of a run")
     known = ", ".join(f"{name} ({kind.command})" for name, kind in KINDS.items())
     raise RecordError(f"{path}: no record to show; give a folder or a file with one of: {known}")
 

@@ -78,7 +78,7 @@ def train(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """A best.toml also gives the batch spec and the recipe; options override both."""
+    """A best.toml also sets batches, augmentation and recipe; options given here override it."""
     from feedbench.bench.training.options import CheckpointPolicy, TrainingOptions
     from feedbench.loaders import DEFAULT_LOADER
 

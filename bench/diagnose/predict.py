@@ -97,7 +97,7 @@ def _faster_storage(record: DiagnosisRecord, rates: Rates, model: Model) -> Pred
         "faster storage",
         f"storage {record.faster_storage:g} times as fast",
         model.with_faster_storage(record.faster_storage),
-        "the loader waits that much shorter for each read; its own work stays",
+        f"each read waits 1/{record.faster_storage:g} as long; the loader's own work stays",
     )
 
 

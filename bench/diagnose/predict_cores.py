@@ -71,7 +71,7 @@ def all_cores(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction
     return predict(
         model,
         "all cores decode",
-        f"workers, or a loader with its own threads: {record.cores} cores prepare images",
+        f"workers, or a loader with its own threads, prepare images on {record.cores} cores",
         min(parallel, model, key=lambda one: one.loader_s),
         "nothing is lost between the parts or to locks: an upper bound; bench measures it",
     )

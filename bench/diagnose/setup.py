@@ -34,7 +34,8 @@ class DiagnosisTiming:
         end_to_end_s: minimum duration of a block end to end.
         warm_up_s: minimum warm-up of each process.
         rounds: largest number of blocks per part.
-        budget_s: time budget; no round starts that cannot finish within it.
+        budget_s: time budget; after the least number of rounds, none starts that cannot finish
+            within it.
     """
 
     stage_s: float = 0.3

@@ -1,4 +1,4 @@
-"""The diagnosis derived from a record: bottleneck, ceilings, predictions, and one sentence."""
+"""The diagnosis derived from a record: bottleneck, ceilings, predictions, and the verdict."""
 
 from __future__ import annotations
 
@@ -80,45 +80,45 @@ def _no_verdict(parts: list[Ceiling]) -> str:
 
 
 def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estimate) -> str:
-    device = consumer_name(record)
+    consumer = consumer_name(record)
     loader = str(Choice(loader=record.loader, settings=record.settings))
     idle = f"{_at_least_zero(stall):.0%} of the time"
-    share = f"{main.stall:.0%} of the time{_without(main)}"
+    share = f"{100 * main.stall:.0f} of these {100 * stall.value:.0f} points"
     match main.cause:
         case "accelerator":
             return (
-                f"The bottleneck is the accelerator: {loader} keeps {device} busy; it idles only "
+                f"The bottleneck is the accelerator: {loader} keeps {consumer} busy; it idles only "
                 f"{idle}."
             )
         case "transfer":
             return (
-                f"The bottleneck is the copy to the device: {loader} keeps {device} busy; it idles "
-                f"only {idle}, but most of each step is the copy of its batch."
+                f"The bottleneck is the copy to the device: {loader} keeps {consumer} busy; it "
+                f"idles only {idle}, but most of each step is the copy of its batch."
             )
         case "unexplained":
             return (
-                f"The bottleneck is the loader: with {loader}, {device} idles {idle}; work that "
-                f"cannot be measured separately accounts for {share}."
+                f"The bottleneck is the loader: with {loader}, {consumer} idles {idle}; work that "
+                f"cannot be measured separately causes {share}{_remaining(main, 'it')}."
             )
         case "interference":
             return (
-                f"The bottleneck is interference: with {loader}, {device} loses {idle}; contention "
-                f"between loader and consumer accounts for {share}."
+                f"The bottleneck is interference: with {loader}, {consumer} loses {idle}; "
+                f"contention between loader and consumer causes {share}{_remaining(main, 'it')}."
             )
         case "transform" | "batch copy":
             cause = f"the {main.cause}"
         case _:
             cause = main.cause
     return (
-        f"The bottleneck is {cause}: with {loader}, {device} idles {idle}; {cause} accounts for "
-        f"{share}."
+        f"The bottleneck is {cause}: with {loader}, {consumer} idles {idle}; {cause} causes {share}"
+        f"{_remaining(main, cause)}."
     )
 
 
-def _without(main: StallPart) -> str:
+def _remaining(main: StallPart, name: str) -> str:
     if main.stall_without is None:
         return ""
-    return f", and without it alone {main.stall_without:.0%} would be left"
+    return f"; if {name} cost nothing, {main.stall_without:.0%} would remain"
 
 
 def _remedies_sentence(best: list[Prediction]) -> str:

@@ -127,8 +127,8 @@ class Suite(_Model):
     consumer: ConsumerName = Field(
         "train",
         description="What takes the batches. train: the real trainer; emulated:NAME: an "
-        "accelerator's measured step time, such as emulated:a100; drain: nothing, to measure the "
-        "loader alone.",
+        "accelerator's published or calibrated training rate, such as emulated:a100; drain: "
+        "nothing, to measure the loader alone.",
     )
     timing: Timing = Timing()
     failures: Failures = Failures()

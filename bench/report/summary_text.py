@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from feedbench.bench.analysis.summary import Summary, TrialSummary
+from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
 from feedbench.bench.consumers.trainer import CPU, timed_phase_text
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
@@ -97,6 +98,17 @@ def _why_no_winner(summary: Summary) -> str:
     return "no block was timed"
 
 
+def _why_it_wins(summary: Summary) -> str:
+    """Return why the winner is chosen among trials that tie."""
+    reach = f"surely reaches {MIN_RATIO_TO_WIN:.0%} of the fastest rate"
+    candidates = able_to_win(summary.trials)
+    if len(candidates) == 1:
+        return f"it alone {reach}"
+    return (
+        f"of {len(candidates)} that each {reach} it is the cheapest in memory and CPU time combined"
+    )
+
+
 def _compared(summary: Summary, best: TrialSummary) -> str:
     """Return how the winner compares with the other ranked trials."""
     others = [trial for trial in summary.trials if trial is not best]
@@ -105,10 +117,7 @@ def _compared(summary: Summary, best: TrialSummary) -> str:
     if not any(trial.ranked and trial.blocks and not trial.error for trial in others):
         return "the only one that is ranked"
     if ties:
-        text = (
-            f"tied with {', '.join(ties)}; of those that surely reach 95 % of the fastest rate it "
-            "is the cheapest in memory and CPU time combined"
-        )
+        text = f"tied with {', '.join(ties)}; {_why_it_wins(summary)}"
     else:
         text = "the fastest in these blocks" if undecided else "the fastest"
     if undecided:

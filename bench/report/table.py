@@ -150,7 +150,8 @@ def _legend(trials: Sequence[TrialSummary], titles: Sequence[str]) -> str:
         "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
         "wait: fraction of the time without a batch.": "wait" in titles,
         "tie: the interval of the ratio contains 1.": True,
-        "cannot tell: too few blocks for so many comparisons.": any(t.undecided for t in trials),
+        f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be luck "
+        "among so many comparisons.": any(trial.undecided for trial in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(
             0 < trial.blocks < MIN_BLOCKS for trial in trials
         ),

@@ -14,8 +14,8 @@ from feedbench.bench.tune.rounds import Results
 
 Outcome = Literal["faster", "slower", "tie", "cannot tell", "failed", "refused"]
 
-LOOKS = (3, 5, 8)  # numbers of pairs after which a race is judged
-CONFIRMING_LOOKS = (4, 8, 16)
+JUDGED_AFTER = (3, 5, 8)  # numbers of pairs after which a race is judged
+CONFIRMATION_JUDGED_AFTER = (4, 8, 16)
 SAME = 0.01  # an interval within this distance of 1 needs no more blocks
 
 
@@ -26,7 +26,9 @@ class Finding(BaseModel):
         against: the configuration that `choice` was compared with.
         setting: name of the setting in which the two differ, `TOGETHER` if it is several, None if
             they are different loaders.
-        outcome: "faster" only if fresh blocks confirmed it.
+        outcome: "tie" if at least 3 pairs do not show which is faster, "cannot tell" with fewer.
+            In tune.json "faster" means that fresh blocks confirmed it; what a race itself finds is
+            unconfirmed.
         pairs: number of rounds in which both were timed.
         ratio: rate of `choice` divided by the rate of `against`, from paired blocks; of one that
             looked faster, only from the blocks that were to confirm it.
@@ -60,7 +62,7 @@ class Race:
         self,
         best: Choice,
         challengers: Sequence[Choice],
-        looks: Sequence[int] = LOOKS,
+        judged_after: Sequence[int] = JUDGED_AFTER,
         error_rate: float = ERROR_RATE,
         *,
         confirms: bool = False,
@@ -68,15 +70,15 @@ class Race:
         """Prepare a race.
 
         Args:
-            looks: numbers of pairs after which it is judged.
+            judged_after: numbers of pairs after which it is judged.
             error_rate: share of races between equals that find one faster or slower.
             confirms: whether it ends as soon as the challenger is not ahead.
         """
         self.best = best
         self.challengers = list(challengers)
         self.running = list(challengers)
-        self._looks = looks
-        self._error_rate = error_rate / len(looks)
+        self._judged_after = judged_after
+        self._error_rate = error_rate / len(judged_after)
         self._confirms = confirms
         self._rates: dict[str, dict[int, float]] = {
             str(choice): {} for choice in (best, *challengers)
@@ -85,7 +87,7 @@ class Race:
 
     @property
     def pairs(self) -> int:
-        """Number of rounds that every running challenger has been compared in."""
+        """The smallest number of pairs of a running challenger; 0 if none runs."""
         return min((self._pairs(choice) for choice in self.running), default=0)
 
     def add(self, index: int, results: Results) -> None:
@@ -108,7 +110,7 @@ class Race:
         Args:
             refusal: returns why a configuration must not win; empty if it may.
         """
-        if self.pairs not in self._looks:
+        if self.pairs not in self._judged_after:
             return
         comparisons = self._comparisons()
         for choice in list(self.running):
@@ -124,9 +126,9 @@ class Race:
 
     @property
     def is_over(self) -> bool:
-        """Whether more blocks would change nothing: one is faster, or no more may be timed."""
+        """Whether one is faster, all are settled, or it was judged for the last time."""
         faster = any(outcome == "faster" for outcome, _ in self._settled.values())
-        return faster or not self.running or self.pairs >= self._looks[-1]
+        return faster or not self.running or self.pairs >= self._judged_after[-1]
 
     def candidate(self) -> Choice | None:
         """Return the fastest challenger that is worth a race on fresh blocks, if any."""

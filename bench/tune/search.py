@@ -24,7 +24,7 @@ from statistics import mean
 
 from feedbench.bench.analysis.compare import ERROR_RATE
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.tune.race import CONFIRMING_LOOKS, Finding, Outcome, Race
+from feedbench.bench.tune.race import CONFIRMATION_JUDGED_AFTER, Finding, Outcome, Race
 from feedbench.bench.tune.rounds import Rounds
 from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
 from feedbench.loaders import find_loader
@@ -182,7 +182,7 @@ class Search:
         """
         self._confirmations += 1
         rate = ERROR_RATE / (self._confirmations * (self._confirmations + 1))
-        return self._run(Race(best, [candidate], CONFIRMING_LOOKS, rate, confirms=True))
+        return self._run(Race(best, [candidate], CONFIRMATION_JUDGED_AFTER, rate, confirms=True))
 
     def _run(self, race: Race) -> Race:
         """Time rounds until the race is over.

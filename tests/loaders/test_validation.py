@@ -69,19 +69,25 @@ def test_a_fault_is_told_in_words_of_the_field(model, values, said):
 @pytest.mark.parametrize(
     ("model", "values", "said"),
     [
-        (TF_DATA, {"prefetchh": 1}, "there is no 'prefetchh'; there are num_parallel_calls, "),
-        (BatchSpec, {"augment": {"rotate": 1}}, "no 'augment.rotate'; there are horizontal_flip, "),
-        (Suite, {"trial": [{**TRIAL, "setings": {}}]}, "no 'trial.0.setings'; there are loader, "),
+        (TF_DATA, {"prefetchh": 1}, "there is no 'prefetchh'; did you mean 'prefetch'? There are "),
+        (
+            BatchSpec,
+            {"augment": {"rotate": 1}},
+            "no 'augment.rotate'; did you mean 'rotation'? There are ",
+        ),
+        (
+            Suite,
+            {"trial": [{**TRIAL, "setings": {}}]},
+            "no 'trial.0.setings'; did you mean 'settings'? There are ",
+        ),
     ],
 )
 def test_an_unknown_name_lists_those_of_the_model_it_stands_in(model, values, said):
-    text = fault(model, values)
-    assert said in text
-    assert text.endswith("?")
+    assert said in fault(model, values)
 
 
 def test_the_nearest_name_is_suggested_if_there_is_one():
-    assert alternatives("tfdata", LOADERS).endswith("synthetic; did you mean 'tf_data'?")
+    assert alternatives("tfdata", LOADERS).startswith("did you mean 'tf_data'? There are ")
     assert alternatives("x", ["one", "two"]) == "there are one, two"
     assert alternatives("x", []) == "there are none"
 

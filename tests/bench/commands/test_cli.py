@@ -146,7 +146,10 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
             ["bench", "{photos}", "--value-range", "5"],
             "--value-range: must be two numbers or imagenet, got 5\n",
         ),
-        (["bench", "{photos}", "--augment", "rotate=15"], "did you mean 'rotation'?"),
+        (
+            ["bench", "{photos}", "--augment", "rotate=15"],
+            "--augment: there is no 'rotate'; did you mean 'rotation'? There are ",
+        ),
         (["diagnose", "{photos}", "--consumer", "drain"], "must be train or emulated:NAME"),
         (["diagnose", "{photos}", "--loader", "synthetic"], "synthetic images"),
         (["diagnose", "{photos}", "--set", "tf_data.prefetch=1,2"], "one value each"),

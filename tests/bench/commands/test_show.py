@@ -73,7 +73,7 @@ def test_each_kind_has_its_own_table_and_verdict(place, said, capsys, monkeypatc
         assert re.search(text, out), out
 
 
-@pytest.mark.parametrize("place", ["nowhere", "empty", "other.json", "text.json", "list.json"])
+@pytest.mark.parametrize("place", ["empty", "other.json", "text.json", "list.json"])
 def test_a_file_that_is_not_a_record_is_refused_with_the_known_names(
     place, capsys, monkeypatch, tmp_path
 ):
@@ -86,6 +86,12 @@ def test_a_file_that_is_not_a_record_is_refused_with_the_known_names(
     assert errors.startswith(f"feedbench: {tmp_path / place}: no record to show; ")
     assert errors.count("\n") == 1
     assert all(name in errors for name in KINDS)
+
+
+def test_a_record_that_does_not_exist_is_refused(capsys, monkeypatch, tmp_path):
+    code, _, errors = shown(capsys, monkeypatch, tmp_path / "nowhere")
+    assert code == 2
+    assert errors.startswith(f"feedbench: {tmp_path / 'nowhere'}: no such folder or file; ")
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "trials.jsonl"])

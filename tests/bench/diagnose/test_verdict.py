@@ -24,7 +24,8 @@ def test_the_verdict_names_bottleneck_stall_and_remedies(make_record):
     verdict = derive_diagnosis(make_record()).verdict
     assert verdict.startswith("The bottleneck is decoding: with keras_pil, emulated:a100 idles 60%")
     assert (
-        "decoding accounts for 50% of the time, and without it alone 0% would be left." in verdict
+        "decoding causes 50 of these 60 points; if decoding cost nothing, 0% would remain."
+        in verdict
     )
     assert "Largest predicted gains: decoded images in memory (+150%), " in verdict
 

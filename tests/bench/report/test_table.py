@@ -111,7 +111,7 @@ def test_too_few_blocks_have_a_dash_for_their_interval_and_no_tie(trial, blocks)
     assert "0.58 [–]" in text
     assert "[–]: fewer than 3 blocks have no interval." in " ".join(notes(summary, 120))
     assert "keras_pil  (cannot tell)" in text
-    assert "cannot tell: too few blocks for so many comparisons." in " ".join(notes(summary, 120))
+    assert "cannot tell: fewer than 3 rounds in common, or " in " ".join(notes(summary, 120))
     assert (
         "the fastest in these blocks; cannot tell whether it is faster than keras_pil"
         in verdict(summary)
@@ -172,6 +172,12 @@ def test_the_verdict_names_every_tie(trial):
     for name in ("tf_data", "turbo", "keras_directory"):
         assert text.count(name) == 1
     assert "tied with" in text
+
+
+def test_a_winner_that_alone_surely_reaches_the_fastest_rate_is_not_called_the_cheapest(trial):
+    names = [trial("tf_data", [100, 102, 104]), trial("turbo", [80, 103, 105])]
+    text = verdict(summarize(names))
+    assert "tied with tf_data; it alone surely reaches 95% of the fastest rate." in text
 
 
 @pytest.mark.parametrize(

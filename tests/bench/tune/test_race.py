@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.tune.race import CONFIRMING_LOOKS, LOOKS, Race
+from feedbench.bench.tune.race import CONFIRMATION_JUDGED_AFTER, JUDGED_AFTER, Race
 
 BEST, OTHER, THIRD = (Choice(loader="turbo", settings={"prefetch": number}) for number in range(3))
 
 
-def race(ratio, pairs=LOOKS[0], *, noise=0.01, refusal="", **options):
+def race(ratio, pairs=JUDGED_AFTER[0], *, noise=0.01, refusal="", **options):
     """A race of two after some pairs, judged after each."""
     race, random = Race(BEST, [OTHER], **options), np.random.default_rng(1)
     for index in range(pairs):
@@ -29,12 +29,12 @@ def finding(race):
 @pytest.mark.parametrize(("ratio", "outcome"), [(1.5, "faster"), (0.6, "slower")])
 def test_a_clear_difference_ends_a_race_at_the_first_look(ratio, outcome):
     found = finding(race(ratio, 20))
-    assert (found.outcome, found.pairs) == (outcome, LOOKS[0])
+    assert (found.outcome, found.pairs) == (outcome, JUDGED_AFTER[0])
     assert found.ratio.value == pytest.approx(ratio, rel=0.05)
 
 
 def test_fewer_pairs_than_the_first_look_tell_nothing():
-    undecided = race(1.5, LOOKS[0] - 1)
+    undecided = race(1.5, JUDGED_AFTER[0] - 1)
     assert not undecided.is_over
     assert finding(undecided).outcome == "cannot tell"
     assert undecided.candidate() is None
@@ -43,13 +43,13 @@ def test_fewer_pairs_than_the_first_look_tell_nothing():
 def test_a_race_ends_at_the_last_look_whatever_it_shows():
     undecided = race(1.0, 20, noise=0.05)
     assert undecided.is_over
-    assert (finding(undecided).outcome, finding(undecided).pairs) == ("tie", LOOKS[-1])
+    assert (finding(undecided).outcome, finding(undecided).pairs) == ("tie", JUDGED_AFTER[-1])
 
 
 def test_a_ratio_that_stays_within_one_percent_is_a_tie_at_the_first_look():
     """For example if both keep an accelerator busy."""
     found = finding(race(1.0, 20, noise=0.0005))
-    assert (found.outcome, found.pairs) == ("tie", LOOKS[0])
+    assert (found.outcome, found.pairs) == ("tie", JUDGED_AFTER[0])
 
 
 def test_the_fastest_that_looks_faster_is_the_candidate():
@@ -88,14 +88,16 @@ def test_a_round_in_which_the_best_failed_is_no_pair():
 
 
 def test_a_confirming_race_ends_as_soon_as_the_candidate_is_not_ahead():
-    options = {"looks": CONFIRMING_LOOKS, "confirms": True}
-    assert finding(race(0.99, 20, noise=0.02, **options)).pairs == CONFIRMING_LOOKS[0]
+    options = {"judged_after": CONFIRMATION_JUDGED_AFTER, "confirms": True}
+    assert finding(race(0.99, 20, noise=0.02, **options)).pairs == CONFIRMATION_JUDGED_AFTER[0]
     assert finding(race(1.5, 20, **options)).outcome == "faster"
 
 
 def test_a_smaller_error_rate_asks_for_more_pairs():
     pairs = [
-        finding(race(1.1, 20, noise=0.02, looks=CONFIRMING_LOOKS, error_rate=rate)).pairs
+        finding(
+            race(1.1, 20, noise=0.02, judged_after=CONFIRMATION_JUDGED_AFTER, error_rate=rate)
+        ).pairs
         for rate in (0.05, 1e-6)
     ]
     assert pairs[0] < pairs[1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.tune.race import LOOKS
+from feedbench.bench.tune.race import JUDGED_AFTER
 from feedbench.bench.tune.rounds import Rounds
 from feedbench.bench.tune.search import MEASURED_ROUNDS, Search
 from feedbench.bench.tune.space import TOGETHER
@@ -181,7 +181,7 @@ def test_a_refused_configuration_is_timed_only_as_often_as_needed():
     bench.searched(refusal=lambda choice: "other pixels" if "decode" in choice.settings else "")
     refused = {name for name in bench.timed if "decode=" in name}
     assert refused
-    assert {bench.timed.count(name) for name in refused} == {LOOKS[0]}
+    assert {bench.timed.count(name) for name in refused} == {JUDGED_AFTER[0]}
 
 
 @pytest.mark.parametrize("noise", [0.005, 0.03])
