@@ -117,13 +117,19 @@ def _files(root: bytes, folder: bytes) -> Iterator[bytes]:
     entries = sorted(_entries(os.path.join(root, folder)), key=lambda entry: entry.name)
     # Links to folders are skipped: one to a folder further up would never end.
     inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    yield from (folder + b"/" + entry.name for entry in entries if _leads_to(entry.is_file))
+    files = (entry for entry in entries if _leads_to(entry.is_file) or _is_lost(entry))
+    yield from (folder + b"/" + entry.name for entry in files)
     for name in inner:
         within = list(_files(root, folder + b"/" + name))
         # An empty folder with the name of a photo is listed, so that the audit reports it.
         if not within and name.lower().endswith(_PHOTO_EXTENSIONS):
             within = [folder + b"/" + name]
         yield from within
+
+
+def _is_lost(entry: os.DirEntry[bytes]) -> bool:
+    """Whether a photo's name belongs to a broken link or a FIFO: listed, the audit reports it."""
+    return entry.name.lower().endswith(_PHOTO_EXTENSIONS) and not _leads_to(entry.is_dir)
 
 
 def _leads_to(kind: Callable[[], bool]) -> bool:

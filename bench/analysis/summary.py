@@ -107,15 +107,17 @@ class Summary(BaseModel):
 def summarize(trials: list[Trial]) -> Summary:
     """Derive all figures, choose the winner and predict its rate.
 
-    Blocks that were not in the requested cache state are not counted.
+    Blocks that were not in the requested cache state are not counted. Nothing wins before every
+    trial that could win has been timed.
     """
+    is_begun = all(trial.blocks or trial.error for trial in trials if _is_ranked(trial))
     reasons = [_reasons_not_counted(trial) for trial in trials]
     trials = [_with_counted_blocks(trial) for trial in trials]
     summaries = [
         one.model_copy(update={"unproven": unproven})
         for one, unproven in zip(_summaries(trials), reasons, strict=True)
     ]
-    winner = _chosen(trials, summaries)
+    winner = _chosen(trials, summaries) if is_begun else None
     several = len(_contest(trials)) > 1
     return Summary(
         trials=summaries,

@@ -91,6 +91,10 @@ def verdict(summary: Summary) -> str:
 def _why_no_winner(summary: Summary) -> str:
     if any(trial.error or trial.unproven for trial in summary.trials):
         return "the reasons are above"
+    if any(trial.ranked and not trial.blocks for trial in summary.trials) and any(
+        trial.blocks for trial in summary.trials
+    ):
+        return "not every loader was timed"
     if any(trial.pixels_unknown for trial in summary.trials):
         return "the pixels could not be compared; --allow-different-pixels ranks without that"
     if any(trial.blocks for trial in summary.trials):

@@ -55,7 +55,8 @@ def verdict(record: TuneRecord) -> str:
     if record.best is None:
         return _why_no_best(record) + unfinished
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
-    tried = len({str(finding.choice) for finding in record.findings} | {str(record.best)})
+    pairs = ((finding.choice, finding.against) for finding in record.findings)
+    tried = len({str(one) for pair in pairs for one in pair} | {str(record.best)})
     combinations = grid_size(loaders.keys() | {record.best.loader})
     return (
         f"Take {record.best}: {_rate_text(record)}.{_ties_text(record)} {tried} of "

@@ -314,3 +314,13 @@ print("grown", peak() - before)
     shutil.rmtree(tmp_path)
     assert values["images"] == 100_000
     assert values["grown"] < 200e6
+
+
+def test_photos_whose_link_leads_nowhere_are_listed_and_reported(tmp_path):
+    put(tmp_path, "a/1.jpg", "b/1.jpg")
+    (tmp_path / "a" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "a" / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "a" / "notes").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "a" / "pipe.jpg")
+    names = ["1.jpg", "gone.jpg", "loop.jpg", "pipe.jpg"]
+    assert listed(scan(tmp_path)) == [*((f"a/{name}", "a") for name in names), ("b/1.jpg", "b")]

@@ -32,6 +32,13 @@ def test_a_tie_that_may_be_much_slower_does_not_win_by_being_cheap(trial):
     assert summary.winner == 0
 
 
+def test_nothing_wins_before_every_loader_was_timed(trial):
+    started = [trial("tf_data", [100, 101, 102]), trial("keras_pil", [])]
+    assert summarize(started).winner is None
+    failed = started[1].model_copy(update={"error": "out of memory"})
+    assert summarize([started[0], failed]).winner == 0
+
+
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_with_too_few_blocks_the_fastest_wins_and_nothing_ties(trial, blocks):
     cheap = trial("keras_pil", [100, 101][:blocks], peak_memory_bytes=1)

@@ -144,6 +144,7 @@ def test_throttling_is_shaded_and_idling_is_not(blocks, tmp_path):
 
 def test_show_plots_one_trial_and_traces_all(blocks, trial, tmp_path, monkeypatch, capsys):
     trials = [trial("keras_pil", [1.0]), trial("turbo", []), trial("tf_data", [2.0])]
+    trials[1] = trials[1].model_copy(update={"error": "out of memory"})
     trials[2] = trials[2].model_copy(update={"blocks": blocks})
     spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
     fields = {"spec": spec, "recipe": {"alpha": 1.0}}
