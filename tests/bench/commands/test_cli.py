@@ -391,7 +391,7 @@ def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos, number):
     _, errors = running.communicate()
     assert running.returncode == 130
     assert "".join(line for line in errors.splitlines(True) if "files read: " not in line) == (
-        "feedbench: interrupted; the files read so far are saved; resume with feedbench scan "
+        "feedbench: interrupted; the files read so far are saved; to resume: feedbench scan "
         f"'{photos}'\n"
     )
 
