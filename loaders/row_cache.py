@@ -24,7 +24,7 @@ class RowCache:
 
     @classmethod
     def in_memory(cls, rows: int, side: int) -> RowCache:
-        """A cache for so many images.
+        """A cache of `rows` images of `side` × `side` pixels, uint8.
 
         Raises:
             SettingsError: the images would not fit into the available memory.

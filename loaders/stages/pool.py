@@ -157,8 +157,8 @@ class _Gathering:
     """Copying some random rows from memory, augmenting them, and bringing them into range.
 
     Attributes:
-        images: at a time.
-        pieces: how often there are so many rows in the memory.
+        images: number of images copied at a time.
+        pieces: number of groups of that many rows in the memory.
     """
 
     def __init__(self, rows: int, spec: BatchSpec, dtype: Dtype) -> None:
