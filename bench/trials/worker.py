@@ -6,6 +6,7 @@ from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
+from feedbench.bench.consumers.own_batches import FromOwn, check_for_network
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.record import WarmUp, dropped_by
@@ -21,6 +22,7 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import (
+    Batch,
     Manifest,
     Settings,
     Stream,
@@ -48,7 +50,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     with open_loader(job.loader, manifest, job.spec, settings, **failures) as stream:
         first = next(stream)
         first_batch_s = perf_counter() - opened
-        consumer = _open_consumer(job, manifest, settings)
+        consumer = _open_consumer(job, manifest, settings, first)
         recorded = Recorded(consumer, manifest, job.cache_state) if job.cache_state else None
         consumer = recorded or consumer
         consumer.step(first)
@@ -69,16 +71,19 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
 
 
-def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Consumer:
+def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:
     if job.consumer == "drain":
         return Drain()
     if job.consumer == "transfer":
         return Transfer(job.device)
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
-    trainer = make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
+    own, image_dtype = find_loader(job.loader).own, settings.image_dtype
+    if own is not None:
+        image_dtype = check_for_network(first, job.spec, len(manifest.classes), own)
+    trainer = make_trainer(job.recipe, job.spec, manifest, image_dtype)
     trainer.enter(timed_phase(job.recipe))
-    return trainer
+    return trainer if own is None else FromOwn(trainer)
 
 
 def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:
