@@ -102,11 +102,11 @@ def test_bad_functions_fail_in_one_line_each_and_the_others_go_on(manifest, besi
     assert {name: trial.error for name, trial in trials.items()} == {
         "fine": None,
         "prints": None,
-        "fails": "pipeline.py, line 46, in fails: ValueError: the [hundred] and first (batch 101)",
+        "fails": "pipeline.py, line 41, in fails: ValueError: the [hundred] and first (batch 101)",
         "ends": None,
-        "empty": "pipeline.py, line 51: empty gave no batch; expected at least one of (images, "
+        "empty": "pipeline.py, line 46: empty gave no batch; expected at least one of (images, "
         "labels), and an iterable that can be iterated again",
-        "exits": "pipeline.py, line 55, in exits: SystemExit: 7 (while exits was called)",
+        "exits": "pipeline.py, line 50, in exits: SystemExit: 7 (while exits was called)",
         "leaks": None,
     }
     assert "pipeline" not in sys.modules
@@ -141,7 +141,7 @@ def _no_process_is_left(beside):
 
 def _only_the_users_traceback_is_shown(trials):
     shown = "\n".join(notes(summarize(list(trials.values())), 200))
-    assert 'pipeline.py", line 46, in fails' in shown
+    assert 'pipeline.py", line 41, in fails' in shown
     assert shown.count("Traceback") == 2
     assert "feedbench" not in shown.replace("see feedbench pixels", "")
 
