@@ -20,6 +20,7 @@ from feedbench.loaders import (
     Manifest,
     Stream,
     find_loader,
+    forget,
     open_loader,
     printable,
 )
@@ -83,7 +84,7 @@ def compare(
     for choice in choices:
         on_reading(str(choice))
         try:
-            images = read_images(choice, manifest, spec, on_error)
+            images = _read_alone(choice, manifest, spec, on_error)
         except LoaderError as error:
             failure = error
             traceback = getattr(error, "details", "")
@@ -107,6 +108,15 @@ def compare(
         images=len(manifest) if comparer else 0,
         loaders=results,
     )
+
+
+def _read_alone(choice: Choice, manifest: Manifest, spec: BatchSpec, on_error: str) -> Images:
+    """Read the images; modules that a user's function has loaded are not left for the next one."""
+    try:
+        return read_images(choice, manifest, spec, on_error)
+    finally:
+        if (own := find_loader(choice.loader).own) is not None:
+            forget(own)
 
 
 def read_images(

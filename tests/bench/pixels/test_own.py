@@ -96,6 +96,17 @@ def _only_what_could_have_been_compared_is_refused(comparison, choices):
     assert verdict(comparison).startswith("Other pixels than keras_pil: pipeline.py:brighter; ")
 
 
+def test_versions_of_one_file_in_two_folders_are_told_apart(manifest, tmp_path):
+    for folder, function in (("one", "same"), ("two", "brighter")):
+        (tmp_path / folder).mkdir()
+        text = f"def make(manifest, batch_size, image_size):\n    return {function}("
+        text += "manifest, batch_size, image_size)\n"
+        (tmp_path / folder / "pipeline.py").write_text(dedent(PIPELINE) + text)
+    choices = [Choice(loader=f"{folder}/pipeline.py:make") for folder in ("one", "two")]
+    comparison = compare(choices, manifest, SPEC)
+    assert [one.within for one in comparison.loaders] == [True, False]
+
+
 def test_where_nothing_can_be_compared_nothing_is_refused(manifest):
     comparison = compare(own("from_data"), manifest, SPEC)
     assert (comparison.reference, comparison.images) == ("", 0)
