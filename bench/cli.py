@@ -259,7 +259,7 @@ def main() -> None:
     except ImportError as error:
         _exit_for_import_error(error)
     except Exception as error:
-        _exit_with(str(error), _exit_code(error))
+        _exit_with(str(error), _exit_code(error), getattr(error, "details", ""))
 
 
 def _exit_code(error: Exception) -> int:
@@ -310,9 +310,12 @@ def _current_folder_exists() -> bool:
     return True
 
 
-def _exit_with(text: str, code: int) -> None:
+def _exit_with(text: str, code: int, details: str = "") -> None:
+    """Print why the command failed, below the traceback of the user's own code, if any; exit."""
     from feedbench.bench.report.terminal import harmless
 
+    if details:
+        print(harmless(details), file=sys.stderr)
     print(f"feedbench: {harmless(text)}", file=sys.stderr)
     sys.exit(code)
 

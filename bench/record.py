@@ -170,6 +170,9 @@ class Own(Record):
     rows: bool | None = Field(
         None, description="whether its batches say which images they hold; None if unknown"
     )
+    batch_size: int | None = Field(None, description="images of its first batch")
+    left_out: int = Field(0, description="images that did not come in two epochs")
+    repeated: int = Field(0, description="images that came more often than once per epoch")
 
 
 def own_of(loader: str) -> Own | None:

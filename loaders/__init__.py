@@ -50,6 +50,7 @@ from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.originals import Originals
+from feedbench.loaders.own.call import forget
 from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
@@ -197,6 +198,7 @@ __all__ = [
     "by_reason",
     "explain",
     "find_loader",
+    "forget",
     "images_in",
     "images_per_epoch",
     "installed",

@@ -29,6 +29,7 @@ from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
     from feedbench.loaders.order import Order
+    from feedbench.loaders.own.coverage import Coverage
     from feedbench.loaders.own.function import OwnFunction
     from feedbench.loaders.stages.stage import Stages
 
@@ -210,11 +211,14 @@ class Stream:
         batches: the iterator that the consumer pulls from.
         release: frees what produces `batches`; called once.
         faults: the images that failed and were dropped so far.
+        coverage: whether each row of a user's batches comes once per epoch; None if these do not
+            say, and for all other loaders.
     """
 
     batches: Iterator[Batch]
     release: Callable[[], None] = lambda: None
     faults: Faults | None = None
+    coverage: Callable[[], Coverage | None] = lambda: None
     _open: bool = field(default=True, repr=False)
 
     @property

@@ -218,7 +218,7 @@ def print_table(terminal: Console, summary: Summary) -> None:
 
     terminal.print(summary_table(summary, terminal.width))
     for text in notes(summary, terminal.width):
-        terminal.print(text, markup=False)
+        terminal.print(text)
 
 
 def print_verdict(terminal: Console, summary: Summary) -> None:

@@ -27,11 +27,13 @@ class Measured:
     Attributes:
         peak_memory_bytes: of the trial's process tree so far.
         dropped: all images that the loader has dropped so far.
+        coverage: of a user's loader, the numbers of images that it left out, and repeated.
     """
 
     block: Block
     peak_memory_bytes: int
     dropped: list[Dropped]
+    coverage: tuple[int, int] | None = None
 
 
 class Timer:
@@ -79,7 +81,7 @@ class Timer:
             }
         )
         block = meters.complete(timed, round_index)
-        return Measured(block, tree_peak_memory(child.pid), done.dropped)
+        return Measured(block, tree_peak_memory(child.pid), done.dropped, done.coverage)
 
     def _consumed(self, done: BlockDone) -> int:
         """Return the bytes of the files in a block's batches, by their mean if rows are unknown."""

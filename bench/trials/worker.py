@@ -61,14 +61,24 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
         )
         device = training_device() if job.consumer == "train" else None
-        rows_known = first.rows is not None
-        channel.answer(WarmUpDone(warm_up=warm_up, device=device, rows_known=rows_known))
+        channel.answer(
+            WarmUpDone(
+                warm_up=warm_up,
+                device=device,
+                rows_known=first.rows is not None,
+                batch_size=images_in(first),
+            )
+        )
         for request in channel.requests(BlockRequest):
             if recorded:
                 recorded.rows.clear()
             block = timed_block(stream, consumer, request.seconds, request.min_steps)
             rows = recorded.rows if recorded else []
-            channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
+            channel.answer(
+                BlockDone(
+                    block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
+                )
+            )
 
 
 def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:
