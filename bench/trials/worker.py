@@ -58,7 +58,11 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         min_images = _min_warm_up_images(job, manifest, settings)
         seconds, images = _warm_up(stream, consumer, job.warm_up_s, min_images, channel)
         warm_up = WarmUp(
-            start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
+            requested_s=job.warm_up_s,
+            start_s=start_s,
+            first_batch_s=first_batch_s,
+            seconds=seconds,
+            images=images,
         )
         device = training_device() if job.consumer == "train" else None
         channel.answer(
