@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from feedbench.loaders.validation import explain
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from feedbench.loaders.adapters import TorchBatches
     from feedbench.loaders.order import Order
     from feedbench.loaders.stages.stage import Stages
 
@@ -113,14 +116,11 @@ class BatchSpec(Frozen):
         return scale_and_offset(self.value_range)[1]
 
 
-class _Batch(NamedTuple):
-    images: Any
-    labels: NDArray[np.int32]
-    rows: NDArray[np.int64]
-
-
-class Batch(_Batch):
+@dataclass(frozen=True, eq=False)
+class Batch:
     """One batch in host memory; unpacks into images, labels and rows.
+
+    Not a tuple: Keras would take the third member of one for sample weights, without a word.
 
     Attributes:
         images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
@@ -132,19 +132,16 @@ class Batch(_Batch):
             `Augment.for_device`; None if there is none.
     """
 
-    device_draws: Draws | None
+    images: Any
+    labels: NDArray[np.int32]
+    rows: NDArray[np.int64]
+    device_draws: Draws | None = None
 
-    def __new__(
-        cls,
-        images: Any,
-        labels: NDArray[np.int32],
-        rows: NDArray[np.int64],
-        device_draws: Draws | None = None,
-    ) -> Self:
-        """Create a batch."""
-        batch = super().__new__(cls, images, labels, rows)
-        batch.device_draws = device_draws
-        return batch
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.images, self.labels, self.rows))
+
+    def __repr__(self) -> str:  # Keras puts it into the error that it raises for a batch
+        return f"a batch of {len(self.labels)} images; model.fit takes stream.as_keras()"
 
 
 class Settings(Frozen):
@@ -183,7 +180,24 @@ class Request:
         return Batch(images, self.manifest.labels[rows], rows, device_draws)
 
 
-@dataclass
+@dataclass(frozen=True)
+class Opening:
+    """How a stream was opened.
+
+    Attributes:
+        again: opens it from its first batch on.
+        steps: its batches; None if it has no end.
+        steps_per_epoch: batches after which each image has come at least once.
+        is_random: whether a second pass from the start would repeat a random order.
+    """
+
+    again: Callable[[], Stream]
+    steps: int | None
+    steps_per_epoch: int
+    is_random: bool
+
+
+@dataclass(repr=False)
 class Stream:
     """Batches in order; `close` ends the threads and processes behind them and frees their memory.
 
@@ -191,12 +205,15 @@ class Stream:
         batches: the iterator that the consumer pulls from.
         release: frees what produces `batches`; called once.
         faults: the images that failed and were dropped so far.
+        opening: how it was opened; None if not by `open_loader`.
     """
 
     batches: Iterator[Batch]
     release: Callable[[], None] = lambda: None
     faults: Faults | None = None
-    _open: bool = field(default=True, repr=False)
+    opening: Opening | None = None
+    _again: Stream | None = None
+    _open: bool = True
 
     @property
     def dropped(self) -> tuple[ImageError, ...]:
@@ -217,11 +234,47 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:  # Keras puts it into the error that it raises for a stream
+        return "a stream of batches; model.fit takes stream.as_keras()"
+
+    def as_dataset(self) -> tf.data.Dataset:
+        """A tf.data.Dataset of `(images, labels)`; see `adapters.as_dataset`."""
+        from feedbench.loaders.adapters import as_dataset
+
+        return as_dataset(self)
+
+    def as_keras(self) -> tf.data.Dataset:
+        """What `model.fit` takes, under every backend of Keras; see `adapters.as_keras`."""
+        from feedbench.loaders.adapters import as_keras
+
+        return as_keras(self)
+
+    def as_torch(self, layout: Literal["NCHW", "NHWC"] = "NCHW") -> TorchBatches:
+        """An iterable of pairs of Torch tensors; see `adapters.TorchBatches`."""
+        from feedbench.loaders.adapters import as_torch
+
+        return as_torch(self, layout)
+
+    def open_again(self) -> Stream:
+        """The same batches from the first one on; closed with this stream or by the next call.
+
+        Raises:
+            LoaderError: the stream is closed, or was not opened by `open_loader`.
+        """
+        if not self._open or self.opening is None:
+            raise LoaderError("this stream cannot be opened again; use open_loader")
+        if self._again is not None:
+            self._again.close()
+        self._again = self.opening.again()
+        return self._again
+
     def close(self) -> None:
         """Free everything; further calls do nothing."""
         if self._open:
             self._open = False
             self.batches = iter(())
+            if self._again is not None:
+                self._again.close()
             self.release()
 
 
