@@ -19,6 +19,7 @@ from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
+from feedbench.loaders.code import Code, CodeRequest
 from feedbench.loaders.contract import (
     Autotuning,
     Batch,
@@ -163,6 +164,8 @@ __all__ = [
     "Batch",
     "BatchSpec",
     "BudgetError",
+    "Code",
+    "CodeRequest",
     "Dtype",
     "Faults",
     "ImageError",

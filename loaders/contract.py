@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -20,17 +20,19 @@ from feedbench.loaders.capabilities import (
     Suites,
     UpperBound,
 )
+from feedbench.loaders.code.request import Code, CodeRequest
+from feedbench.loaders.code.stream import stream_code
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
+from feedbench.loaders.errors import SettingsError, SpecError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
+from feedbench.loaders.stream import Batch as Batch
+from feedbench.loaders.stream import Opening as Opening
+from feedbench.loaders.stream import Stream as Stream
 from feedbench.loaders.validation import explain
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from feedbench.loaders.adapters import TorchBatches
     from feedbench.loaders.order import Order
     from feedbench.loaders.stages.stage import Stages
 
@@ -116,34 +118,6 @@ class BatchSpec(Frozen):
         return scale_and_offset(self.value_range)[1]
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """One batch in host memory; unpacks into images, labels and rows.
-
-    Not a tuple: Keras would take the third member of one for sample weights, without a word.
-
-    Attributes:
-        images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
-            device, or float32 in the spec's `value_range`. A NumPy array or a TensorFlow tensor;
-            `numpy.asarray` views either without a copy.
-        labels: int32 `[batch]`, indices into the manifest's classes.
-        rows: int64 `[batch]`, each image's row in the manifest.
-        device_draws: float32 `[batch, 10]`, parameters of the augmentation on the device, see
-            `Augment.for_device`; None if there is none.
-    """
-
-    images: Any
-    labels: NDArray[np.int32]
-    rows: NDArray[np.int64]
-    device_draws: Draws | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.images, self.labels, self.rows))
-
-    def __repr__(self) -> str:  # Keras puts it into the error that it raises for a batch
-        return f"a batch of {len(self.labels)} images; model.fit takes stream.as_keras()"
-
-
 class Settings(Frozen):
     """The settings of one loader, under the library's own names."""
 
@@ -178,104 +152,6 @@ class Request:
         """The batch of these rows, with their labels and the device's part of the draws."""
         device_draws = self.spec.augment.for_device(draws, self.spec.image_size)
         return Batch(images, self.manifest.labels[rows], rows, device_draws)
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How a stream was opened.
-
-    Attributes:
-        again: opens it from its first batch on.
-        steps: its batches; None if it has no end.
-        steps_per_epoch: batches after which each image has come at least once.
-        is_random: whether a second pass from the start would repeat a random order.
-    """
-
-    again: Callable[[], Stream]
-    steps: int | None
-    steps_per_epoch: int
-    is_random: bool
-
-
-@dataclass(repr=False)
-class Stream:
-    """Batches in order; `close` ends the threads and processes behind them and frees their memory.
-
-    Attributes:
-        batches: the iterator that the consumer pulls from.
-        release: frees what produces `batches`; called once.
-        faults: the images that failed and were dropped so far.
-        opening: how it was opened; None if not by `open_loader`.
-    """
-
-    batches: Iterator[Batch]
-    release: Callable[[], None] = lambda: None
-    faults: Faults | None = None
-    opening: Opening | None = None
-    _again: Stream | None = None
-    _open: bool = True
-
-    @property
-    def dropped(self) -> tuple[ImageError, ...]:
-        """The images dropped so far, in the order in which they failed."""
-        return tuple(self.faults.dropped.values()) if self.faults else ()
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        if not self._open:
-            raise LoaderError("this stream is closed; open the loader again")
-        return next(self.batches)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:  # Keras puts it into the error that it raises for a stream
-        return "a stream of batches; model.fit takes stream.as_keras()"
-
-    def as_dataset(self) -> tf.data.Dataset:
-        """A tf.data.Dataset of `(images, labels)`; see `adapters.as_dataset`."""
-        from feedbench.loaders.adapters import as_dataset
-
-        return as_dataset(self)
-
-    def as_keras(self) -> tf.data.Dataset:
-        """What `model.fit` takes, under every backend of Keras; see `adapters.as_keras`."""
-        from feedbench.loaders.adapters import as_keras
-
-        return as_keras(self)
-
-    def as_torch(self, layout: Literal["NCHW", "NHWC"] = "NCHW") -> TorchBatches:
-        """An iterable of pairs of Torch tensors; see `adapters.TorchBatches`."""
-        from feedbench.loaders.adapters import as_torch
-
-        return as_torch(self, layout)
-
-    def open_again(self) -> Stream:
-        """The same batches from the first one on; closed with this stream or by the next call.
-
-        Raises:
-            LoaderError: the stream is closed, or was not opened by `open_loader`.
-        """
-        if not self._open or self.opening is None:
-            raise LoaderError("this stream cannot be opened again; use open_loader")
-        if self._again is not None:
-            self._again.close()
-        self._again = self.opening.again()
-        return self._again
-
-    def close(self) -> None:
-        """Free everything; further calls do nothing."""
-        if self._open:
-            self._open = False
-            self.batches = iter(())
-            if self._again is not None:
-                self._again.close()
-            self.release()
 
 
 @dataclass(frozen=True)
@@ -323,6 +199,7 @@ class Loader:
         autotuning: what it leaves to tf.data's AUTOTUNE; None where that has no part in it.
         library_call: what the library's own call does with audited files; None where the loader
             stands for no such call.
+        code: writes Python code that gives its batches; by default a few lines that open it.
     """
 
     name: str
@@ -340,6 +217,7 @@ class Loader:
     stages: Callable[[Manifest, BatchSpec, Any], Stages] | None = None
     autotuning: Autotuning | None = None
     library_call: Callable[[Manifest], LibraryCall] | None = None
+    code: Callable[[CodeRequest], Code] = stream_code
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""
