@@ -19,7 +19,7 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import spec_of
-from feedbench.bench.commands.shard import shard
+from feedbench.bench.commands.run_sharding import run_sharding
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.plan.toml import parse_model
@@ -84,7 +84,7 @@ def pack(
             raise PlanError(
                 f"--{name.replace('_', '-')}: shards hold the files as they are; leave it out"
             )
-        shard(Sharding(manifest, kind, shards), out, failures, terminal)
+        run_sharding(Sharding(manifest, kind, shards), out, failures, terminal)
         return
     if shards is not None:
         raise PlanError(f"--shards: only for --as tfrecord and webdataset, got --as {kind}")

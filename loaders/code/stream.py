@@ -77,6 +77,6 @@ def literal(value: object, opening: str = "") -> str:
         items = [literal(inner, f"{plain(name)}: ") for name, inner in value.items()]
         return wrapped(opening + "{", items, "}", width=83)  # 4 of indentation, and a comma
     if isinstance(value, list | tuple):
-        items = ", ".join(map(literal, value))
-        return opening + (f"({items},)" if len(value) == 1 else f"({items})")
+        joined = ", ".join(map(literal, value))
+        return opening + (f"({joined},)" if len(value) == 1 else f"({joined})")
     return opening + plain(value)

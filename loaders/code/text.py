@@ -26,7 +26,7 @@ _LIBRARIES = {
 
 def lines(*parts: str | bool | None) -> str:
     """The pieces that are there, one below the other."""
-    return "\n".join(part for part in parts if part)
+    return "\n".join(part for part in parts if isinstance(part, str) and part)
 
 
 def indented(text: str, levels: int = 1) -> str:

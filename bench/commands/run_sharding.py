@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from feedbench.loaders.pack import Sharding
 
 
-def shard(sharding: Sharding, out: Path, failures: Failures, terminal: Console) -> None:
+def run_sharding(sharding: Sharding, out: Path, failures: Failures, terminal: Console) -> None:
     """Write the shards, resume an interrupted writing, or check what is complete."""
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import count_progress
