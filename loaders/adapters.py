@@ -43,7 +43,7 @@ def as_keras(stream: Stream) -> tf.data.Dataset:
     again and takes each image once.
 
     Raises:
-        LoaderError: the stream was not opened by `open_loader`, so its steps are unknown.
+        LoaderError: the stream does not say how many batches an epoch has.
         SpecError: each epoch would repeat the same random order, or part of the augmentation is
             left to the device.
     """
@@ -55,7 +55,8 @@ def as_torch(stream: Stream, layout: Layout = "NCHW") -> TorchBatches:
     """The batches of a stream as Torch tensors; see `TorchBatches`.
 
     Raises:
-        LoaderError: Torch is not installed, or the stream was not opened by `open_loader`.
+        LoaderError: Torch is not installed, or the stream does not say how many batches an
+            epoch has.
         SpecError: each epoch would repeat the same random order, or part of the augmentation is
             left to the device.
     """
@@ -144,7 +145,9 @@ class _Passes:
 def _opening_of(stream: Stream, name: str) -> Opening:
     opening = stream.opening
     if opening is None:
-        raise LoaderError(f"{name} needs a stream of open_loader, which knows its steps")
+        raise LoaderError(
+            f"{name}: this stream does not say how many batches an epoch has; use as_dataset"
+        )
     if opening.steps is not None and opening.is_random:
         raise SpecError(
             f"{name}: each epoch would repeat one random order; open the loader without epochs to "

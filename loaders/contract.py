@@ -29,11 +29,14 @@ from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
 from feedbench.loaders.stream import Batch as Batch
 from feedbench.loaders.stream import Opening as Opening
 from feedbench.loaders.stream import Stream as Stream
+from feedbench.loaders.stream import arrays_in as arrays_in
+from feedbench.loaders.stream import images_in as images_in
 from feedbench.loaders.validation import explain
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
     from feedbench.loaders.order import Order
+    from feedbench.loaders.own.function import OwnFunction
     from feedbench.loaders.stages.stage import Stages
 
 Dtype = Literal["uint8", "float32"]
@@ -176,7 +179,7 @@ class Loader:
     every command.
 
     Attributes:
-        name: its key in `LOADERS`.
+        name: its key in `LOADERS`, or the name of a user's function.
         summary: one sentence for people who choose.
         settings: its knobs.
         open: starts the stream; may raise any `LoaderError`.
@@ -200,6 +203,7 @@ class Loader:
         library_call: what the library's own call does with audited files; None where the loader
             stands for no such call.
         code: writes Python code that gives its batches; by default a few lines that open it.
+        own: the user's function that it calls; None for the loaders of `LOADERS`.
     """
 
     name: str
@@ -218,6 +222,7 @@ class Loader:
     autotuning: Autotuning | None = None
     library_call: Callable[[Manifest], LibraryCall] | None = None
     code: Callable[[CodeRequest], Code] = stream_code
+    own: OwnFunction | None = None
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""

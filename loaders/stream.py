@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from feedbench.loaders.errors import ImageError, LoaderError
 from feedbench.loaders.faults import Faults
 
@@ -25,6 +22,9 @@ class Batch:
 
     Not a tuple: Keras would take the third member of one for sample weights, without a word.
 
+    Those of a user's own loader may hold anything, also dicts and tuples of arrays, and have None
+    as rows where these are unknown.
+
     Attributes:
         images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
             device, or float32 in the spec's `value_range`. A NumPy array or a TensorFlow tensor;
@@ -36,15 +36,30 @@ class Batch:
     """
 
     images: Any
-    labels: NDArray[np.int32]
-    rows: NDArray[np.int64]
+    labels: Any
+    rows: Any
     device_draws: Draws | None = None
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.images, self.labels, self.rows))
 
     def __repr__(self) -> str:  # Keras puts it into the error that it raises for a batch
-        return f"a batch of {len(self.labels)} images; model.fit takes stream.as_keras()"
+        return f"a batch of {images_in(self)} images; model.fit takes stream.as_keras()"
+
+
+def images_in(batch: Batch) -> int:
+    """The number of images of a batch: the length of its first array."""
+    rows = batch.rows
+    return int(next(arrays_in(batch.images)).shape[0]) if rows is None else len(rows)
+
+
+def arrays_in(value: Any) -> Iterator[Any]:
+    """The arrays of a part of a batch, which may be one, or dicts and tuples of them."""
+    if isinstance(value, dict | tuple | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(inner)
+    else:
+        yield value
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ class Stream:
         batches: the iterator that the consumer pulls from.
         release: frees what produces `batches`; called once.
         faults: the images that failed and were dropped so far.
-        opening: how it was opened; None if not by `open_loader`.
+        opening: how it was opened; None if not by `open_loader`, or if own code gives the batches.
     """
 
     batches: Iterator[Batch]
@@ -126,10 +141,10 @@ class Stream:
         """The same batches from the first one on; closed with this stream or by the next call.
 
         Raises:
-            LoaderError: the stream is closed, or was not opened by `open_loader`.
+            LoaderError: the stream is closed, or cannot be opened again.
         """
         if not self._open or self.opening is None:
-            raise LoaderError("this stream cannot be opened again; use open_loader")
+            raise LoaderError("this stream cannot be opened again; open the loader again")
         if self._again is not None:
             self._again.close()
         self._again = self.opening.again()

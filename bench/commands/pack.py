@@ -79,11 +79,8 @@ def pack(
     failures = parse_model(Failures, given[Failures], "options")
     terminal = console()
     manifest, _ = rows_readable_by([READABLE_BY], list_images(data, blacklist), terminal)
-    if kind in ("tfrecord", "webdataset"):
-        for name in given[BatchSpec]:
-            raise PlanError(
-                f"--{name.replace('_', '-')}: shards hold the files as they are; leave it out"
-            )
+    if kind == "tfrecord" or kind == "webdataset":
+        _refuse_pixels(given)
         run_sharding(Sharding(manifest, kind, shards), out, failures, terminal)
         return
     if shards is not None:
@@ -93,6 +90,12 @@ def pack(
         _check(packing, out, terminal)
     else:
         _fill(packing, out, failures, terminal)
+
+
+def _refuse_pixels(given: OptionValues) -> None:
+    for name in given[BatchSpec]:
+        flag = f"--{name.replace('_', '-')}"
+        raise PlanError(f"{flag}: shards hold the files as they are; leave it out")
 
 
 def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) -> None:

@@ -52,6 +52,8 @@ def exported(text: str, best: Best) -> Exported:
     loader = find_loader(best.loader)
     if not loader.is_choice:
         raise PlanError(f"{text}: {loader.name} gives synthetic images; export another loader")
+    if loader.own is not None:
+        raise PlanError(f"{text}: {loader.name} is code of your own already; use it as it is")
     settings = parse_settings(loader, best.settings)
     loader.upper_bound(settings)  # reads the pack, if it needs one
     return Exported(text, best, loader, settings, parse_spec(best.spec))

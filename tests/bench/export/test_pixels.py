@@ -271,3 +271,21 @@ def test_plain_code_needs_no_feedbench():
     for name in ("tf_data", "keras_directory"):
         code = code_of(name, {}, FLIP)
         assert "feedbench" not in code.split('"""', 2)[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("tf_data", {"cache": "decoded"}), ("keras_directory", {}), ("turbo", {})],
+    ids=str,
+)
+def test_an_exported_file_is_a_loader_of_its_own(splits_folder, tmp_path, name, settings):
+    path = tmp_path / "pipeline.py"
+    path.write_text(code_of(name, settings, {}))
+    manifest = scan(splits_folder).only("train")
+    with open_loader(f"{path}:make_dataset", manifest, BatchSpec(**SPEC)) as stream:
+        ours = [next(stream) for _ in range(7)]
+    theirs = batches_of(name, settings, manifest, BatchSpec(**SPEC), 2)[:7]
+    for batch, (images, labels) in zip(ours, theirs, strict=True):
+        assert np.array_equal(np.asarray(batch.images), images)
+        assert np.asarray(batch.labels).tolist() == labels.tolist()
+        assert (batch.rows is None) == (name != "turbo")
