@@ -127,6 +127,12 @@ COMMANDS = {
         "Train from scratch or fine-tune, and compare the rate with the predicted one.",
         "photos/ --loader best.toml --epochs 20",
     ),
+    "export": Entry(
+        "export",
+        TRAIN,
+        "Write the loader of a best.toml as Python code to put before your own training.",
+        "best.toml --out input_pipeline.py",
+    ),
     "study": Entry(
         "study",
         TRAIN,

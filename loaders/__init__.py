@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
+from feedbench.loaders.code import Code, CodeRequest
 from feedbench.loaders.contract import (
     Autotuning,
     Batch,
     BatchSpec,
     Dtype,
     Loader,
+    Opening,
     Request,
     Settings,
     Stream,
@@ -144,7 +147,20 @@ def open_loader(
         unreadable=frozenset(known),
         sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
     )
-    return loader.open(Request(manifest, spec, order, faults), settings)
+    request = Request(manifest, spec, order, faults)
+    stream = loader.open(request, settings)
+    if loader.own is None:  # a user's own code does not say how many batches it gives
+        stream.opening = _opening(loader, request, settings)
+    return stream
+
+
+def _opening(loader: Loader, request: Request, settings: Settings) -> Opening:
+    order = request.order
+    steps, per_epoch = order.steps, -(-order.epoch_size // order.batch_size)
+    if not loader.follows_order and order.epochs is not None:  # each epoch ends with its own batch
+        steps = order.epochs * per_epoch - order.start_step
+    is_random = order.shuffle or bool(order.augment)
+    return Opening(partial(loader.open, request, settings), steps, per_epoch, is_random)
 
 
 __all__ = [
@@ -162,6 +178,8 @@ __all__ = [
     "Batch",
     "BatchSpec",
     "BudgetError",
+    "Code",
+    "CodeRequest",
     "Dtype",
     "Faults",
     "ImageError",
