@@ -13,7 +13,7 @@
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `device`
 #    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
-#    `pixels` is null if the pixels could not be compared.
+#    `pixels` is null if the pixels could not be compared. `model` is the file of a user's own.
 
 from __future__ import annotations
 
@@ -216,6 +216,9 @@ class Trial(Conditions):
         None, description="augmentation of this trial alone, if any; also in its spec"
     )
     recipe: dict[str, Any]
+    model: dict[str, Any] | None = Field(
+        None, description="file and digest of the user's own model; None without one"
+    )
     accelerator: dict[str, Any] | None = Field(None, description="profile that was emulated")
     images: int = Field(description="rows of the manifest")
     cache_state: CacheState | None = Field(

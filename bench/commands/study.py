@@ -124,8 +124,8 @@ def _event_line(run: StudyRun, event: Event) -> str:
         return f"{cell}, seed {run.seed}: skipped, already run"
     if isinstance(event, EpochDone):
         return (
-            f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation accuracy "
-            f"{event.epoch.validation_accuracy:.1%}"
+            f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation "
+            f"{score(event.epoch)}"
         )
     if isinstance(event, TrainingDone):
         return f"  test accuracy {event.test_accuracy:.1%}"

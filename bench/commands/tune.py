@@ -20,6 +20,7 @@ from feedbench.bench.commands.options import (
     FLIP,
     IMAGE_SIZE,
     INTERPOLATION,
+    MODEL,
     RESIZE,
     TIMING_SEED,
     Blacklist,
@@ -34,6 +35,7 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
+from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
 from feedbench.bench.commands.run_tune import resume_command, run_tune
 from feedbench.bench.errors import PlanError
@@ -62,6 +64,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
     RESIZE,
     INTERPOLATION,
     FLIP,
+    MODEL,
     ALPHA,
     ALLOW_DIFFERENT,
 )
@@ -105,6 +108,7 @@ def tune(
     suite = Suite(trial=with_settings(choices, settings), timing=timing)
     defaults = expand(suite.trial)
     plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
+    plan = fit_plan(plan, len(manifest.classes), given)
     manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     memory = None if max_memory is None else int(max_memory * 1e9)

@@ -1,18 +1,15 @@
-"""Builds the trainer, the consumer that trains a network."""
+"""Builds the trainer, the consumer that trains a network or a user's own model."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.bench.consumers.own_model import build_model, find_builder
+from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.errors import PlanError
-from feedbench.loaders import BatchSpec, Manifest, images_per_epoch
-from feedbench.trainer import Recipe
-
-if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+from feedbench.loaders import Batch, BatchSpec, Manifest, images_per_epoch
+from feedbench.trainer import DeviceAugment, Images, Recipe, Schedule, Trainer, TrainerBase
 
 CPU = "CPU"  # of `training_device`
 
@@ -23,23 +20,38 @@ def make_trainer(
     manifest: Manifest,
     image_dtype: str,
     *,
+    first: Batch | None = None,
+    own_batches: bool = False,
     load_initial_weights: bool = True,
-) -> Trainer:
+) -> TrainerBase:
     """Return the trainer for the classes of a manifest and the batches of a spec.
 
     Args:
-        recipe: network, optimizer and schedule.
+        recipe: network, optimizer and schedule; or the user's own model.
         spec: what the batches are.
         manifest: the training images.
         image_dtype: dtype of the loader's images, uint8 or float32.
+        first: a batch of the loader, which an own model or a user's own loader needs; it is not
+            trained on.
+        own_batches: whether a user's own loader gives the batches.
         load_initial_weights: False if a checkpoint is restored next, which replaces them.
 
     Raises:
         PlanError: the network does not support the recipe or the image size.
-        TrainerError: the initial weights cannot be loaded or do not match the network.
+        LoaderError: the code of the user's own model fails.
+        TrainerError: the initial weights cannot be loaded, or the model does not fit the batches.
     """
-    from feedbench.trainer import DeviceAugment, Trainer
+    images = None if own_batches else _images(recipe, spec, manifest, image_dtype)
+    if recipe.own_model:
+        return _own_trainer(recipe, spec, manifest, first, images)
+    if own_batches and first is not None:
+        image_dtype = checked_dtype(first, spec)
+    return _recipe_trainer(recipe, spec, manifest, image_dtype, load_initial_weights)
 
+
+def _recipe_trainer(
+    recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str, load_weights: bool
+) -> TrainerBase:
     try:
         return Trainer(
             recipe,
@@ -50,14 +62,66 @@ def make_trainer(
             scale=spec.scale,
             offset=spec.offset,
             image_dtype=image_dtype,
-            device_augment=DeviceAugment(
-                spec.augment.geometric_on_device, spec.augment.photometric_on_device
-            ),
+            device_augment=_device_augment(spec),
             class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
-            load_initial_weights=load_initial_weights,
+            load_initial_weights=load_weights,
         )
     except ValueError as error:
         raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
+
+
+def _own_trainer(
+    recipe: Recipe,
+    spec: BatchSpec,
+    manifest: Manifest,
+    first: Batch | None,
+    images: Images | None,
+) -> TrainerBase:
+    assert first is not None, "an own model is prepared for a batch"
+    builder = find_builder(recipe.network)
+    own = build_model(builder, recipe, spec.image_size, len(manifest.classes))
+    schedule = Schedule(spec.batch_size, int(images_per_epoch(manifest, spec).sum()))
+    return OwnTrainer(builder, own, recipe, schedule, first, images)
+
+
+def _images(recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str) -> Images:
+    return Images(
+        dtype=image_dtype,
+        side=spec.image_size,
+        scale=spec.scale,
+        offset=spec.offset,
+        classes=len(manifest.classes),
+        augment=_device_augment(spec),
+        class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
+    )
+
+
+def _device_augment(spec: BatchSpec) -> DeviceAugment:
+    return DeviceAugment(spec.augment.geometric_on_device, spec.augment.photometric_on_device)
+
+
+def checked_dtype(first: Batch, spec: BatchSpec) -> str:
+    """Return the dtype of a user's own batches, checked for a network of keras.applications.
+
+    Raises:
+        PlanError: the network cannot take them.
+    """
+    images, labels = first.images, first.labels
+    shape, side = tuple(getattr(images, "shape", ())), spec.image_size
+    if len(shape) != 4 or shape[1:] != (side, side, 3):
+        what = f"images of shape {shape}" if shape else f"a {type(images).__name__} of images"
+        raise PlanError(
+            f"the own loader gives {what}, and the network takes {('batch', side, side, 3)}; set "
+            "--image-size, or give a model of your own with --model model.py:build"
+        )
+    label_shape = tuple(getattr(labels, "shape", ()))
+    if len(label_shape) != 1 or "int" not in str(labels.dtype):
+        raise PlanError(
+            f"the own loader gives labels of shape {label_shape}, {getattr(labels, 'dtype', '')}, "
+            "and the network takes class indices, int32 of shape (batch,); change them, or give "
+            "a model of your own with --model model.py:build"
+        )
+    return "uint8" if "uint8" in str(images.dtype) else "float32"
 
 
 def timed_phase(recipe: Recipe) -> int:

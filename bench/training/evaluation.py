@@ -25,11 +25,11 @@ from feedbench.loaders import (
 )
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+    from feedbench.trainer import TrainerBase
 
 
 class HeldOut:
-    """The images that are not trained on, always read by the default loader."""
+    """The images that are not trained on: read by the default loader, or by the user's own."""
 
     def __init__(self, setup: TrainingSetup, failures: Failures) -> None:
         self._setup = setup
@@ -48,16 +48,21 @@ class HeldOut:
         Raises:
             SourceError: the split has no images.
         """
-        images = self._setup.manifest.only(split)
+        setup, images = self._setup, self._setup.manifest.only(split)
+        if setup.own_batches:
+            loader, settings = setup.best.loader, setup.best.settings
+        else:
+            loader, settings = DEFAULT_LOADER, _loader_settings(setup.image_dtype)
         with open_loader(
-            DEFAULT_LOADER,
+            loader,
             images,
-            self._setup.spec.for_evaluation(),
-            _loader_settings(self._setup.image_dtype),
+            setup.spec.for_evaluation(),
+            settings,
             epochs=1,
             **self._failures.model_dump(),
         ) as stream:
-            yield without_repeats(stream, len(images))
+            batches = at_most(stream, len(images)) if setup.own_batches else stream
+            yield without_repeats(batches, len(images))
             self._dropped.update({image.path: image for image in dropped_by(stream)})
 
 
@@ -66,19 +71,22 @@ class Evaluation:
     """A network evaluated on the test images.
 
     Attributes:
-        metrics: loss and accuracy.
+        metrics: loss and accuracy, and what else the user's own model reports.
+        predictions: None where the rows or the classes of the images are unknown.
     """
 
     metrics: dict[str, float]
-    predictions: Predictions
+    predictions: Predictions | None
 
 
-def evaluate_test_split(trainer: Trainer, held_out: HeldOut) -> Evaluation | None:
+def evaluate_test_split(trainer: TrainerBase, held_out: HeldOut) -> Evaluation | None:
     """Evaluate on the test images; return None if there are none."""
     predictions = Predictions()
     with suppress(SourceError), held_out.open("test") as batches:
-        metrics: dict[str, float] = trainer.evaluate(predictions.collect(trainer, batches))
-        return Evaluation(metrics, predictions)
+        if not trainer.classifies(classes) or not setup_gives_rows:
+            return Evaluation(_metrics(trainer.evaluate(batches)), None)
+        metrics = trainer.evaluate(predictions.collect(trainer, batches))
+        return Evaluation(_metrics(metrics), predictions)
     return None
 
 

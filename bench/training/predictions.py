@@ -18,7 +18,7 @@ from feedbench.bench.files import write_text
 from feedbench.loaders import Batch, Manifest, printable
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+    from feedbench.trainer import TrainerBase
 
 PREDICTIONS = "predictions.csv"
 _COLUMNS = ("path", "label", "predicted", "probability")
@@ -40,7 +40,7 @@ class Predictions:
     predicted: list[NDArray[np.int64]] = field(default_factory=list)
     probability: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def collect(self, trainer: Trainer, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def collect(self, trainer: TrainerBase, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Predict each batch, add it to the collection, and yield it."""
         for batch, probabilities in trainer.probabilities(batches):
             self.rows.append(batch.rows)  # type: ignore[attr-defined]

@@ -19,12 +19,12 @@ from feedbench.bench.training.rate_check import RATE_CHECK_KEY, check_rate
 from feedbench.bench.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Epoch, Trainer
+    from feedbench.trainer import Epoch, TrainerBase
 
 
 def write_results(
     setup: TrainingSetup,
-    trainer: Trainer,
+    trainer: TrainerBase,
     held_out: HeldOut,
     folder: Path,
     epochs: Sequence[Epoch],

@@ -41,6 +41,16 @@ class TrainingSetup:
     image_dtype: str
 
     @property
+    def own_batches(self) -> bool:
+        """Whether a user's own loader gives the batches."""
+        return find_loader(self.best.loader).own is not None
+
+    @property
+    def needs_first_batch(self) -> bool:
+        """Whether the trainer is prepared for a batch of the loader."""
+        return self.own_batches or self.recipe.own_model
+
+    @property
     def images_per_epoch(self) -> dict[str, int]:
         """Number of images of each class in an epoch, with repetitions if it is balanced."""
         counts = images_per_epoch(self.train_images, self.spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,11 +33,11 @@ from feedbench.bench.training.originals import check_same_files, record_images
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
-from feedbench.loaders import Manifest, Stream, open_loader
+from feedbench.loaders import Batch, Manifest, Stream, open_loader
 from feedbench.trainer import Recipe, leave_gpu_to_backend
 
 if TYPE_CHECKING:
-    from feedbench.trainer import CheckpointPolicy, Epoch, Position, Trainer
+    from feedbench.trainer import CheckpointPolicy, Epoch, Position, TrainerBase
 
 _DEFAULT_CALLBACKS = Callbacks()
 _DEFAULT_OPTIONS = TrainingOptions()
@@ -77,15 +78,19 @@ def train(
         check_same_files(folder, setup.train_images, dropped_rows)
     held_out = HeldOut(setup, options.failures)
     # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
-    with _open_stream(setup, options.failures, folder, saved) as batches:
-        trainer = _make_trainer(setup, folder, saved)
+    with _open_stream(setup, options.failures, folder, saved) as stream:
+        logging = _log_dropped(folder, stream)  # before the first batch may drop any
+        first = next(stream) if setup.needs_first_batch else None
+        trainer = _make_trainer(setup, folder, saved, first)
         if saved is None:
             write_config(folder, best, recipe)
             write_json(folder / CLASSES, list(manifest.classes))
         keeping = _checkpointing(folder, identity, setup, options)
         position = saved.position if saved else None
-        epochs = _fit(setup, trainer, held_out, batches, keeping, position, callbacks, options)
-        dropped = dropped_by(batches)
+        batches = stream if first is None else chain([first], stream)
+        every = combine(logging, callbacks)
+        epochs = _fit(setup, trainer, held_out, batches, keeping, position, every, options)
+        dropped = dropped_by(stream)
     return write_results(setup, trainer, held_out, folder, epochs, dropped)
 
 
@@ -105,7 +110,9 @@ def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
     return _Saved(position, values)
 
 
-def _make_trainer(setup: TrainingSetup, folder: Path, saved: _Saved | None) -> Trainer:
+def _make_trainer(
+    setup: TrainingSetup, folder: Path, saved: _Saved | None, first: Batch | None
+) -> TrainerBase:
     """Return the trainer, as it was when the checkpoint was saved; check that the disk has room."""
     from feedbench.trainer import CHECKPOINT, CheckpointError
 
@@ -114,6 +121,8 @@ def _make_trainer(setup: TrainingSetup, folder: Path, saved: _Saved | None) -> T
         setup.spec,
         setup.train_images,
         setup.image_dtype,
+        first=first,
+        own_batches=setup.own_batches,
         load_initial_weights=saved is None,
     )
     check_disk_space(folder, sum(_size_bytes(variable) for variable in trainer.variables))
@@ -144,9 +153,9 @@ def _checkpointing(
 
 def _fit(
     setup: TrainingSetup,
-    trainer: Trainer,
+    trainer: TrainerBase,
     held_out: HeldOut,
-    batches: Stream,
+    batches: Iterator[Batch],
     keeping: CheckpointPolicy,
     start: Position | None,
     callbacks: Callbacks,
@@ -161,7 +170,7 @@ def _fit(
         _tensorboard(folder, options) as tensorboard_callbacks,
         _divergence_explained(setup, folder),
     ):
-        every = combine(_log_dropped(folder, batches), callbacks, tensorboard_callbacks)
+        every = combine(callbacks, tensorboard_callbacks)
         every.on_start(position)
         for epoch in fit(
             trainer,

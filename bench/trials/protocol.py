@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.transfer import DEVICE
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Failures
@@ -113,10 +114,12 @@ class WarmUpDone(Message):
 
     Attributes:
         device: name of the GPU that TensorFlow trains on, or `CPU`; None without a trainer.
+        model: the file of the user's own model; None without one.
     """
 
     warm_up: WarmUp
     device: str | None = None
+    model: ModelFile | None = None
 
 
 class BlockRequest(Message):

@@ -6,6 +6,7 @@ from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
+from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.record import WarmUp, dropped_by
@@ -21,6 +22,7 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import (
+    Batch,
     Manifest,
     Settings,
     Stream,
@@ -47,7 +49,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     with open_loader(job.loader, manifest, job.spec, settings, **failures) as stream:
         first = next(stream)
         first_batch_s = perf_counter() - opened
-        consumer = _open_consumer(job, manifest, settings)
+        consumer = _open_consumer(job, manifest, settings, first)
+        model = consumer.origin if isinstance(consumer, OwnTrainer) else None
         recorded = Recorded(consumer, manifest, job.cache_state) if job.cache_state else None
         consumer = recorded or consumer
         consumer.step(first)
@@ -58,7 +61,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
         )
         device = training_device() if job.consumer == "train" else None
-        channel.answer(WarmUpDone(warm_up=warm_up, device=device))
+        channel.answer(WarmUpDone(warm_up=warm_up, device=device, model=model))
         for request in channel.requests(BlockRequest):
             if recorded:
                 recorded.rows.clear()
@@ -67,14 +70,23 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
 
 
-def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Consumer:
+def _open_consumer(
+    job: TrialJob, manifest: Manifest, settings: Settings, first: Batch
+) -> Consumer:
     if job.consumer == "drain":
         return Drain()
     if job.consumer == "transfer":
         return Transfer(job.device)
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
-    trainer = make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
+    trainer = make_trainer(
+        job.recipe,
+        job.spec,
+        manifest,
+        settings.image_dtype,
+        first=first,
+        own_batches=find_loader(job.loader).own is not None,
+    )
     trainer.enter(timed_phase(job.recipe))
     return trainer
 
