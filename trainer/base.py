@@ -164,8 +164,11 @@ class TrainerBase(ABC):
     @abstractmethod
     def probabilities(
         self, batches: Iterable[BatchLike]
-    ) -> Iterator[tuple[BatchLike, NDArray[np.float32]]]:
-        """Each batch with the class probabilities of its images, float32 `[batch, classes]`."""
+    ) -> Iterator[tuple[BatchLike, NDArray[np.float32] | None]]:
+        """Each batch with the class probabilities of its images, float32 `[batch, classes]`.
+
+        None where a user's own model gives no such probabilities.
+        """
 
     @property
     @abstractmethod

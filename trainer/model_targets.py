@@ -53,9 +53,11 @@ def are_probabilities(outputs: NDArray[Any]) -> bool:
     return bool((values >= 0).all() and np.allclose(sums, 1, atol=_ROUNDING))
 
 
-def as_probabilities(outputs: NDArray[Any]) -> NDArray[np.float32]:
-    """Class probabilities `[batch, classes]` from the outputs of a classifier."""
-    values = np.asarray(outputs, np.float32)
+def as_probabilities(outputs: Any) -> NDArray[np.float32] | None:
+    """Class probabilities `[batch, classes]` from the outputs of a classifier; None of others."""
+    if not isinstance(outputs, np.ndarray) or outputs.ndim != 2:
+        return None
+    values = outputs.astype(np.float32)
     if values.shape[-1] == 1:
         inside = bool(((values >= 0) & (values <= 1)).all())
         second = values if inside else 1 / (1 + np.exp(-values))

@@ -79,12 +79,15 @@ class ModelTrainer(TrainerBase):
 
     def probabilities(
         self, batches: Iterable[BatchLike]
-    ) -> Iterator[tuple[BatchLike, NDArray[np.float32]]]:
-        """Each batch with the class probabilities of its images, float32 `[batch, classes]`."""
+    ) -> Iterator[tuple[BatchLike, NDArray[np.float32] | None]]:
+        """Each batch with the class probabilities of its images, float32 `[batch, classes]`.
+
+        None where the outputs of the model are none.
+        """
         for batch in batches:
             with self._run.settled() as model:
                 outputs = model.predict_on_batch(self._feed.inputs(batch))
-            yield batch, as_probabilities(as_array(outputs))
+            yield batch, as_probabilities(outputs)
 
     @property
     def learning_rate(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,7 +133,7 @@ def parse_set(options: Iterable[str], *, several: bool = True) -> dict[str, dict
     settings: dict[str, dict[str, Any]] = {}
     for text in options:
         target, equals, value = text.partition("=")
-        loader, dot, name = target.partition(".")
+        loader, dot, name = target.rpartition(".")  # pipeline.py:make_dataset has a dot too
         if not (equals and dot and name):
             raise PlanError(f"--set {text}: must be LOADER.NAME=VALUE, such as tf_data.prefetch=4")
         values = _values(value)
@@ -224,7 +225,7 @@ def list_images(data: str, blacklist: Path | None) -> Manifest:
     from feedbench.loaders import scan, with_blacklist, without_stale_facts
     from feedbench.loaders.audit import Store, attach
 
-    manifest = scan(data)
+    manifest = replace(scan(data), source=Path(data))
     audit = Store.of(data).facts()
     if len(audit) and not manifest.audited:
         manifest = attach(manifest, audit)

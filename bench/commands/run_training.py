@@ -236,8 +236,10 @@ def print_outcome(terminal: Console, result: dict[str, Any]) -> None:
     if result["test"] is not None:
         images = sum(line["images"] for line in result["per_class"])
         of_images = f" of {images:,} images" if images else ""
-        accuracy = f"{result['test']['accuracy']:.1%}"
-        terminal.print(f"Test accuracy: {accuracy}{of_images}", highlight=False)
+        accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
+        score = "loss" if accuracy is None else "accuracy"
+        value = f"{result['test']['loss']:.3f}" if accuracy is None else f"{accuracy:.1%}"
+        terminal.print(f"Test {score}: {value}{of_images}", highlight=False)
     if dropped := result["dropped"]:
         terminal.print(
             f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "

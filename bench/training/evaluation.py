@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from feedbench.loaders import (
     SourceError,
     Split,
     find_loader,
+    images_in,
     open_loader,
     parse_settings,
     usable_cores,
 )
+
+from feedbench.trainer import accuracy_of
 
 if TYPE_CHECKING:
     from feedbench.trainer import TrainerBase
@@ -40,6 +44,11 @@ class HeldOut:
     def dropped(self) -> list[Dropped]:
         """The images that could not be read so far, each listed once."""
         return list(self._dropped.values())
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the data."""
+        return len(self._setup.manifest.classes)
 
     @contextmanager
     def open(self, split: Split) -> Iterator[Iterator[Batch]]:
@@ -83,11 +92,21 @@ def evaluate_test_split(trainer: TrainerBase, held_out: HeldOut) -> Evaluation |
     """Evaluate on the test images; return None if there are none."""
     predictions = Predictions()
     with suppress(SourceError), held_out.open("test") as batches:
-        if not trainer.classifies(classes) or not setup_gives_rows:
-            return Evaluation(_metrics(trainer.evaluate(batches)), None)
-        metrics = trainer.evaluate(predictions.collect(trainer, batches))
-        return Evaluation(_metrics(metrics), predictions)
+        logs = trainer.evaluate(predictions.collect(trainer, batches))
+        accuracy = accuracy_of(logs)
+        metrics = logs if math.isnan(accuracy) else {**logs, "accuracy": accuracy}
+        return Evaluation(metrics, predictions if predictions.complete(held_out.classes) else None)
     return None
+
+
+def at_most(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
+    """Yield batches until they have held so many images: a user's own loader may be endless."""
+    images = 0
+    for batch in batches:
+        yield batch
+        images += images_in(batch)
+        if images >= image_count:
+            return
 
 
 def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
@@ -97,6 +116,9 @@ def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batc
     """
     seen = np.zeros(image_count, np.bool_)
     for batch in batches:
+        if batch.rows is None:
+            yield batch
+            continue
         first = np.unique(batch.rows, return_index=True)[1]
         new = np.sort(first[~seen[batch.rows[first]]])
         seen[batch.rows] = True

@@ -41,7 +41,7 @@ def write_results(
     trainer.save(folder / MODEL, setup.model_metadata)
     evaluation = evaluate_test_split(trainer, held_out)
     _draw_plots(setup, evaluation, epochs, folder)
-    if evaluation is not None:
+    if evaluation is not None and evaluation.predictions is not None:
         evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
     result = _result(setup, evaluation, epochs, [*dropped, *held_out.dropped])
     write_text(folder / MODEL_CARD, model_card(result))
@@ -67,7 +67,7 @@ def _result(
         "images": setup.manifest.counts(),
         "images_an_epoch": setup.images_per_epoch,
         "dropped": [image.model_dump() for image in dropped],
-        "epochs": [asdict(epoch) for epoch in epochs],
+        "epochs": [_known(asdict(epoch)) for epoch in epochs],
         "test": evaluation.metrics if evaluation else None,
         "per_class": _class_metrics(setup, evaluation),
         RATE_CHECK_KEY: rate_check.model_dump(mode="json"),
@@ -75,8 +75,13 @@ def _result(
     }
 
 
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace NaN, which JSON does not have, by None."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
 def _class_metrics(setup: TrainingSetup, evaluation: Evaluation | None) -> list[dict[str, Any]]:
-    if evaluation is None:
+    if evaluation is None or evaluation.predictions is None:
         return []
     classes = setup.manifest.classes
     confusion = evaluation.predictions.confusion(len(classes))
@@ -87,7 +92,7 @@ def _draw_plots(
     setup: TrainingSetup, evaluation: Evaluation | None, epochs: Sequence[Epoch], folder: Path
 ) -> None:
     draw_curves(epochs, folder / CURVES)
-    if evaluation is not None:
+    if evaluation is not None and evaluation.predictions is not None:
         classes = setup.manifest.classes
         confusion = evaluation.predictions.confusion(len(classes))
         draw_confusion(confusion, classes, folder / CONFUSION)

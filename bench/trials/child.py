@@ -118,7 +118,7 @@ class Child:
         try:
             while not isinstance(message := self._next(deadline, phase, pause=pause), kind):
                 if isinstance(message, Failed):
-                    raise TrialError(message.reason)
+                    raise TrialError(message.reason, message.details)
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
             self.kill()

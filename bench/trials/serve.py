@@ -52,9 +52,12 @@ def serve(job_kind: type[M], handle: Callable[[M, Channel], None]) -> None:
     try:
         handle(decode(line, (job_kind,)), channel)
     except Exception as error:
-        if not _is_user_error(error):
+        details = getattr(error, "details", "")
+        if details:
+            sys.stderr.write(f"{details}\n")
+        elif not _is_user_error(error):
             traceback.print_exc()
-        channel.answer(Failed(reason=printable(_failure_reason(error))))
+        channel.answer(Failed(reason=printable(_failure_reason(error)), details=details))
         sys.exit(1)
 
 

@@ -27,6 +27,7 @@ from feedbench.loaders import (
     Settings,
     Stream,
     find_loader,
+    images_in,
     images_per_epoch,
     open_loader,
     parse_settings,
@@ -61,7 +62,11 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
         )
         device = training_device() if job.consumer == "train" else None
-        channel.answer(WarmUpDone(warm_up=warm_up, device=device, model=model))
+        channel.answer(
+            WarmUpDone(
+                warm_up=warm_up, device=device, model=model, rows_known=first.rows is not None
+            )
+        )
         for request in channel.requests(BlockRequest):
             if recorded:
                 recorded.rows.clear()
@@ -109,7 +114,7 @@ def _warm_up(
     while perf_counter() - begin < min_s or images < min_images:
         batch = next(stream)
         consumer.step(batch)
-        images += len(batch.labels)
+        images += images_in(batch)
         if perf_counter() - answered > _PROGRESS_PERIOD_S:
             answered = perf_counter()
             channel.answer(WarmUpProgress(images=images, needed=min_images))
