@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,10 @@ def other_metrics(logs: Mapping[str, float], before: str = "") -> dict[str, floa
 
 
 def _accuracy_name(logs: Mapping[str, float]) -> str | None:
-    return next((name for name in logs if "acc" in name.lower().split("_") or "accuracy" in name.lower()), None)
+    return next(
+        (name for name in logs if "acc" in name.lower().split("_") or "accuracy" in name.lower()),
+        None,
+    )
 
 
 def write_history(history: Sequence[Epoch], path: Path) -> None:

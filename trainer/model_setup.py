@@ -85,9 +85,7 @@ def prepared(
     return feed
 
 
-def _own_batches(
-    own: OwnModel, recipe: Recipe, schedule: Schedule, first: BatchLike
-) -> OwnBatches:
+def _own_batches(own: OwnModel, recipe: Recipe, schedule: Schedule, first: BatchLike) -> OwnBatches:
     feed = OwnBatches()
     if recipe.class_weights != "none":
         raise RecipeError(

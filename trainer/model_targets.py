@@ -68,9 +68,7 @@ def as_probabilities(outputs: Any) -> NDArray[np.float32] | None:
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
 
 
-def classifier_loss(
-    model: Any, name: str, outputs: Any, classes: int, smoothing: float
-) -> Any:
+def classifier_loss(model: Any, name: str, outputs: Any, classes: int, smoothing: float) -> Any:
     """The crossentropy of a model that is not compiled, for classes.
 
     Args:
@@ -104,7 +102,10 @@ def losses_for(model: Any, name: str, outputs: Any, labels: Any, smoothing: floa
     """
     if isinstance(outputs, dict):
         _check_same(name, isinstance(labels, dict) and set(labels) == set(outputs), outputs, labels)
-        return {key: _loss(model, key, name, one, labels[key], smoothing) for key, one in outputs.items()}
+        return {
+            key: _loss(model, key, name, one, labels[key], smoothing)
+            for key, one in outputs.items()
+        }
     if isinstance(outputs, list | tuple):
         several = isinstance(labels, list | tuple) and len(labels) == len(outputs)
         _check_same(name, several, outputs, labels)

@@ -9,8 +9,8 @@ import typer
 from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import ALPHA, IMAGE_SIZE, MODEL, Data, Json, RecipeFile
 from feedbench.bench.commands.output import console
-from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.overlay import recipe_of, spec_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.errors import NOTHING_DONE
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec

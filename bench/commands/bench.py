@@ -29,8 +29,8 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.overlay import chosen_loaders, overlay
+from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.run_bench import measure
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite

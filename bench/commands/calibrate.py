@@ -7,10 +7,18 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
-from feedbench.bench.commands.options import ALPHA, BATCH_SIZE, IMAGE_SIZE, MODEL, Json, Out, RecipeFile
+from feedbench.bench.commands.options import (
+    ALPHA,
+    BATCH_SIZE,
+    IMAGE_SIZE,
+    MODEL,
+    Json,
+    Out,
+    RecipeFile,
+)
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.overlay import recipe_of, spec_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import add_accelerator, built_in_accelerators, check_name
 from feedbench.bench.plan.plan import Timing

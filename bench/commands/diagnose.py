@@ -26,8 +26,8 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_diagnosis import run_diagnosis
 from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.errors import PlanError

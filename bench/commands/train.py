@@ -24,8 +24,8 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of, spec_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_training import resume_command, run_training
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures

@@ -35,8 +35,8 @@ from feedbench.bench.commands.options import (
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder
-from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
+from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.run_tune import resume_command, run_tune
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Suite, Timing, expand, make_plan

@@ -25,7 +25,6 @@ from feedbench.loaders import (
     parse_settings,
     usable_cores,
 )
-
 from feedbench.trainer import accuracy_of
 
 if TYPE_CHECKING:

@@ -63,6 +63,7 @@ def _result(
         "settings": setup.best.settings,
         "spec": setup.spec.model_dump(mode="json"),
         "recipe": setup.recipe.model_dump(mode="json"),
+        "model": setup.own_model,
         "classes": list(setup.manifest.classes),
         "images": setup.manifest.counts(),
         "images_an_epoch": setup.images_per_epoch,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.own_model import find_builder
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
     BatchSpec,
@@ -44,6 +45,13 @@ class TrainingSetup:
     def own_batches(self) -> bool:
         """Whether a user's own loader gives the batches."""
         return find_loader(self.best.loader).own is not None
+
+    @property
+    def own_model(self) -> dict[str, str] | None:
+        """File and digest of the user's own model, as now on the disk; None without one."""
+        if not self.recipe.own_model:
+            return None
+        return find_builder(self.recipe.network).origin.model_dump()
 
     @property
     def needs_first_batch(self) -> bool:

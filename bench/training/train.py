@@ -23,6 +23,7 @@ from feedbench.bench.training.evaluation import HeldOut
 from feedbench.bench.training.folder import (
     CLASSES,
     DIVERGED,
+    changed_model,
     check_disk_space,
     check_same_run,
     run_identity,
@@ -82,6 +83,8 @@ def train(
         logging = _log_dropped(folder, stream)  # before the first batch may drop any
         first = next(stream) if setup.needs_first_batch else None
         trainer = _make_trainer(setup, folder, saved, first)
+        if saved is not None and saved.note:
+            callbacks.on_note(f"{saved.note}; its weights have the same shapes, so it resumes")
         if saved is None:
             write_config(folder, best, recipe)
             write_json(folder / CLASSES, list(manifest.classes))
@@ -95,10 +98,15 @@ def train(
 
 
 class _Saved(NamedTuple):
-    """The position and the values of the checkpoint to resume from."""
+    """The position and the values of the checkpoint to resume from.
+
+    Attributes:
+        note: what has changed since; empty if nothing has.
+    """
 
     position: Position
     values: list[NDArray[Any]]
+    note: str
 
 
 def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
@@ -107,7 +115,7 @@ def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
 
     position, values, checkpoint_identity = read_checkpoint(folder / CHECKPOINT)
     check_same_run(folder, identity, checkpoint_identity)
-    return _Saved(position, values)
+    return _Saved(position, values, changed_model(identity, checkpoint_identity))
 
 
 def _make_trainer(
@@ -132,7 +140,8 @@ def _make_trainer(
         trainer.restore(saved.position.phase, saved.position.phase_steps, saved.values)
     except ValueError as error:
         path = folder / CHECKPOINT
-        raise CheckpointError(f"{path}: it belongs to another network: {error}") from error
+        note = f"; {saved.note}" if saved.note else ""
+        raise CheckpointError(f"{path}: it belongs to another network: {error}{note}") from error
     return trainer
 
 

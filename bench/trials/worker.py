@@ -75,9 +75,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
 
 
-def _open_consumer(
-    job: TrialJob, manifest: Manifest, settings: Settings, first: Batch
-) -> Consumer:
+def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:
     if job.consumer == "drain":
         return Drain()
     if job.consumer == "transfer":
