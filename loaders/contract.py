@@ -153,12 +153,17 @@ class Batch(_Batch):
 
 def images_in(batch: Batch) -> int:
     """The number of images of a batch: the length of its first array."""
-    if batch.rows is not None:
-        return len(batch.rows)
-    first = batch.images
-    while isinstance(first, dict | tuple | list):
-        first = next(iter(first.values() if isinstance(first, dict) else first))
-    return int(first.shape[0])
+    rows = batch.rows
+    return int(next(arrays_in(batch.images)).shape[0]) if rows is None else len(rows)
+
+
+def arrays_in(value: Any) -> Iterator[Any]:
+    """The arrays of a part of a batch, which may be one, or dicts and tuples of them."""
+    if isinstance(value, dict | tuple | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(inner)
+    else:
+        yield value
 
 
 class Settings(Frozen):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 Data = tuple[Any, ...]  # inputs and targets, and sample weights if there are any
@@ -30,17 +29,22 @@ class CompiledSteps:
     def train(self, data: Data) -> Any:
         """Train on a batch, and return the logs, which the device may still be computing."""
         self._prepare(data)
-        return self._model.train_function(iter([data]))
+        return self._model.train_function(self._one(data))
 
     def test(self, data: Data) -> Any:
         """Add a batch to the running metrics, without training on it, and return the logs."""
         self._prepare(data)
-        return self._model.test_function(iter([data]))
+        return self._model.test_function(self._one(data))
 
-    @contextmanager
-    def settled(self) -> Iterator[Any]:
-        """The model with its variables up to date; they may be changed inside."""
-        yield self._model
+    def settle(self) -> None:
+        """Bring the variables of the model up to date, before they are read or changed."""
+
+    @staticmethod
+    def _one(data: Data) -> Any:
+        """A single batch, in the form in which `fit` passes batches on."""
+        import keras
+
+        return [data] if keras.backend.backend() == "torch" else iter([data])
 
     def _prepare(self, data: Data) -> None:
         """Build what `fit` builds before its first step."""
@@ -69,26 +73,24 @@ class JaxSteps(CompiledSteps):
         """Train on a batch, and return the logs, which the device may still be computing."""
         self._prepare(data)
         state = self._state or _values(self._groups())
-        logs, self._state = self._model.train_function(state, iter([data]))
+        logs, self._state = self._model.train_function(state, self._one(data))
         return logs
 
     def test(self, data: Data) -> Any:
         """Add a batch to the running metrics, without training on it, and return the logs."""
         self._prepare(data)
-        with self.settled():
-            trained, others, _, metrics = self._groups()
-            groups = (trained, others, metrics)
-            logs, values = self._model.test_function(_values(groups), iter([data]))
-            _assign(groups, values)
+        self.settle()
+        trained, others, _, metrics = self._groups()
+        groups = (trained, others, metrics)
+        logs, values = self._model.test_function(_values(groups), self._one(data))
+        _assign(groups, values)
         return logs
 
-    @contextmanager
-    def settled(self) -> Iterator[Any]:
-        """The model with its variables up to date; they may be changed inside."""
+    def settle(self) -> None:
+        """Bring the variables of the model up to date, before they are read or changed."""
         if self._state is not None:
             _assign(self._groups(), self._state)
             self._state = None
-        yield self._model
 
     def _groups(self) -> tuple[list[Any], ...]:
         model = self._model

@@ -32,11 +32,14 @@ class Feed(Protocol):
 
 
 class OwnBatches:
-    """Passes the batches of a user's own loader on as they are."""
+    """Passes the batches of a user's own loader on as they are.
+
+    Arrays are copied: the user's code may write into them again.
+    """
 
     def train(self, batch: BatchLike) -> Data:
         """Images and labels as tensors."""
-        return tensors(batch.images), tensors(batch.labels)
+        return tensors(batch.images, copy=True), tensors(batch.labels, copy=True)
 
     def test(self, batch: BatchLike) -> Data:
         """The same."""
@@ -44,7 +47,7 @@ class OwnBatches:
 
     def inputs(self, batch: BatchLike) -> Any:
         """The images alone."""
-        return tensors(batch.images)
+        return tensors(batch.images, copy=True)
 
 
 class ImageBatches:
@@ -104,16 +107,19 @@ def on_device(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def tensors(values: Any) -> Any:
+def tensors(values: Any, *, copy: bool = False) -> Any:
     """Arrays, and lists, tuples and dicts of them, as tensors of the current backend.
 
     float64 becomes float32, as in `fit`.
+
+    Args:
+        copy: whether the arrays may be written to while the tensors are used.
     """
     if isinstance(values, dict):
-        return {name: tensors(value) for name, value in values.items()}
+        return {name: tensors(value, copy=copy) for name, value in values.items()}
     if isinstance(values, list | tuple) and not _is_array_like(values):
-        return type(values)([tensors(value) for value in values])
-    return _tensor(values)
+        return type(values)([tensors(value, copy=copy) for value in values])
+    return _tensor(values, copy=copy)
 
 
 def _is_array_like(values: Sequence[Any]) -> bool:
@@ -128,18 +134,23 @@ def as_array(value: Any) -> NDArray[Any]:
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def _tensor(value: Any) -> Any:
+def _tensor(value: Any, *, copy: bool) -> Any:
     import keras
 
-    if keras.ops.is_tensor(value):
-        return keras.ops.convert_to_tensor(value)  # moves it to the device where Torch needs that
+    backend = keras.backend.backend()
+    if keras.ops.is_tensor(value) and not (copy and backend == "torch"):
+        return keras.ops.convert_to_tensor(value)
     array = as_array(value)
-    if keras.backend.backend() != "tensorflow":
-        return keras.ops.convert_to_tensor(array)
+    if backend != "tensorflow":
+        return keras.ops.convert_to_tensor(array.copy() if copy else array)
+    return _of_tensorflow(array, copy=copy)
+
+
+def _of_tensorflow(array: NDArray[Any], *, copy: bool) -> Any:
+    """In host memory until a step needs it: the copy to a GPU then waits in the GPU's queue."""
     import tensorflow as tf
 
-    # In host memory until the step needs it: the copy then waits in the device's own queue.
-    shared = as_tensor(array) if array.dtype.kind in "iuf" else array
+    shared = array if copy or array.dtype.kind not in "iuf" else as_tensor(array)
     if shared is not array:
         return shared
     with tf.device("CPU"):

@@ -64,8 +64,8 @@ class ModelTrainer(TrainerBase):
 
     def start_epoch(self) -> None:
         """Reset the running loss and metrics."""
-        with self._run.settled() as model:
-            model.reset_metrics()
+        self._run.settle()
+        self._model.reset_metrics()
 
     def evaluate(self, batches: Iterable[BatchLike]) -> Logs:
         """Loss and metrics on some batches, by the model's `test_step`; resets the running ones."""
@@ -85,25 +85,25 @@ class ModelTrainer(TrainerBase):
         None where the outputs of the model are none.
         """
         for batch in batches:
-            with self._run.settled() as model:
-                outputs = model.predict_on_batch(self._feed.inputs(batch))
+            self._run.settle()
+            outputs = self._model.predict_on_batch(self._feed.inputs(batch))
             yield batch, as_probabilities(outputs)
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step; NaN if the model has no optimizer of its own."""
-        with self._run.settled() as model:
-            if model.optimizer is None:
-                return math.nan
-            return float(as_array(model.optimizer.learning_rate))
+        self._run.settle()
+        optimizer = self._model.optimizer
+        return math.nan if optimizer is None else float(as_array(optimizer.learning_rate))
 
     @property
     def variables(self) -> list[Any]:
         """Weights, metrics and seeds, and the variables of every optimizer that the model holds."""
-        with self._run.settled() as model:
-            held = [variable for value in vars(model).values() for variable in _variables_in(value)]
-            optimizer = [] if model.optimizer is None else model.optimizer.variables
-            known = (*model.variables, *model.metrics_variables, *optimizer, *held)
+        self._run.settle()
+        model = self._model
+        optimizer = [] if model.optimizer is None else model.optimizer.variables
+        held = [variable for value in vars(model).values() for variable in _variables_in(value)]
+        known = (*model.variables, *model.metrics_variables, *optimizer, *held)
         return list({id(variable): variable for variable in known}.values())
 
     def restore(self, phase: int, steps: int, values: Sequence[NDArray[Any]]) -> None:
@@ -114,15 +114,14 @@ class ModelTrainer(TrainerBase):
         """
         # Keras, and the user's own code, create variables in the first step.
         self._run.train(self._feed.train(self._first))
-        with self._run.settled() as model:
-            self._assign(values)
-            self._logs = plain(model.get_metrics_result())
+        self._assign(values)
+        self._logs = plain(self._model.get_metrics_result())
         self._steps = steps
 
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
         """Write the model as `model.save` does, with what inference needs to know."""
-        with self._run.settled() as model:
-            save_model(model, path, facts or {})
+        self._run.settle()
+        save_model(self._model, path, facts or {})
 
     def saving(
         self, values: Sequence[Any], path: Path, facts: dict[str, Any]

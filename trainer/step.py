@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from feedbench.trainer.augment import DeviceAugment, check_device_augment
 from feedbench.trainer.base import BatchLike, Logs, TrainerBase, plain
+from feedbench.trainer.compiled import compiled_steps
 from feedbench.trainer.functions import Augmentation, prediction_function, step_functions
 from feedbench.trainer.model import build_network, check_range, in_range, set_trainable, with_range
 from feedbench.trainer.optimizer import compile_for
@@ -84,6 +85,7 @@ class Trainer(TrainerBase):
         """Continue with the optimizer, schedule and trainable layers of a phase."""
         if phase != self.phase:
             self.finish()
+            self._run.settle()
             self._enter(phase)
 
     def _enter(self, phase: int) -> None:
@@ -91,8 +93,9 @@ class Trainer(TrainerBase):
         self._steps = 0
         set_trainable(self._network, self._recipe, self._recipe.phases[phase])
         compile_for(self._model, self._recipe, self._recipe.phases[phase], *self._sizes)
+        self._run = compiled_steps(self._model)
         self._train, self._test = step_functions(
-            self._model, self._image_dtype, self._class_weights, self._augmentation
+            self._model, self._image_dtype, self._class_weights, self._augmentation, self._run
         )
 
     @property
@@ -109,23 +112,24 @@ class Trainer(TrainerBase):
 
     def _train_on(self, batch: BatchLike) -> Any:
         draws = (batch.device_draws,) if self._device_augment else ()  # type: ignore[attr-defined]
-        return self._train(batch.images, _classes(batch), *draws)
+        return self._train(batch.images, batch.labels, *draws)
 
     def _rate_at(self, step: int) -> float:
         return float(np.asarray(self._schedule(step)))
 
     def start_epoch(self) -> None:
         """Reset the running loss and accuracy."""
+        self._run.settle()
         self._model.reset_metrics()
 
     def evaluate(self, batches: Iterable[BatchLike]) -> Logs:
         """Loss and accuracy on some batches; resets the running ones."""
-        self._model.reset_metrics()
+        self.start_epoch()
         logs: Any = {}
         for batch in batches:
-            logs = self._test(batch.images, _classes(batch))
+            logs = self._test(batch.images, batch.labels)
         evaluated = plain(logs)
-        self._model.reset_metrics()
+        self.start_epoch()
         return evaluated
 
     def probabilities(
@@ -135,6 +139,7 @@ class Trainer(TrainerBase):
         if self._predict is None:
             self._predict = prediction_function(self._model, self._image_dtype)
         for batch in batches:
+            self._run.settle()
             yield batch, np.asarray(self._predict(batch.images), np.float32)
 
     @property
@@ -143,6 +148,7 @@ class Trainer(TrainerBase):
 
         With float16 it does not count steps whose gradients overflow.
         """
+        self._run.settle()
         return float(np.asarray(self._schedule(self._optimizer.iterations)))
 
     @property
@@ -158,6 +164,7 @@ class Trainer(TrainerBase):
     @property
     def variables(self) -> list[Any]:
         """What a step changes: weights, statistics, optimizer, metrics, and seeds of dropout."""
+        self._run.settle()
         variables = (
             *self._model.variables,
             *self._model.metrics_variables,
@@ -183,6 +190,7 @@ class Trainer(TrainerBase):
 
     def on_pixels(self) -> Any:
         """The network for pixels of 0 to 255, its range inside; it shares the trainer's weights."""
+        self._run.settle()
         return with_range(self._network, *self._range, "float32")
 
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
@@ -204,8 +212,3 @@ class Trainer(TrainerBase):
             save_model(self._copy, path, facts)
 
         return save
-
-
-def _classes(batch: BatchLike) -> NDArray[np.int32]:
-    """The labels, which a user's own loader may give as int64."""
-    return np.asarray(batch.labels, np.int32)

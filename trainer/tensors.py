@@ -14,10 +14,8 @@ def as_tensor(images: Any) -> Any:
 
     TensorFlow copies an array that it is given as it is, 4 ms for 192 images of 224 px. What cannot
     be shared is returned unchanged: tensors, and arrays that are read-only, not contiguous, or do
-    not begin at a multiple of 64 bytes. A tensor of Torch becomes an array first.
+    not begin at a multiple of 64 bytes.
     """
-    if hasattr(images, "detach"):
-        images = images.detach().cpu().numpy()
     if not isinstance(images, np.ndarray) or not images.size:
         return images
     flags = images.flags

@@ -14,7 +14,7 @@ import typer
 from feedbench.bench.commands.model_options import PANELS, ModelOption, option
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures, PixelCheck, Suite, Timing
-from feedbench.loaders import DEFAULT_LOADER, LOADERS, Augment, BatchSpec
+from feedbench.loaders import DEFAULT_LOADER, LOADERS, Augment, BatchSpec, installed
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -28,12 +28,16 @@ TRAINING_SPEC: dict[str, Any] = {"augment": {"horizontal_flip": True}}
 
 
 def _loader_names(incomplete: str) -> list[str]:
-    return [name for name in LOADERS if name.startswith(incomplete)]
+    return [name for name in (*LOADERS, *installed()) if name.startswith(incomplete)]
 
 
 _NAMES = ", ".join(LOADERS)
-_LOADER = f"{_NAMES}; or a best.toml, or a result folder that has one."
-_SET = "A setting of a loader, as listed by feedbench loaders."
+_OWN = "a function of yours, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION"
+_LOADER = f"{_NAMES}; {_OWN}; or a best.toml, or a result folder that has one."
+_SET = (
+    "A setting of a loader, as listed by feedbench loaders; or a parameter of a function of yours, "
+    "FUNCTION.NAME=VALUE."
+)
 
 Data = Annotated[
     str,
@@ -58,8 +62,8 @@ Loaders = Annotated[
     typer.Option(
         "--loader",
         metavar="LOADER",
-        help=f"{_NAMES}; or a best.toml, or a result folder that has one, of which only the loader "
-        "and its settings are used. May be repeated.",
+        help=f"{_NAMES}; {_OWN}; or a best.toml, or a result folder that has one, of which only "
+        "the loader and its settings are used. May be repeated.",
         autocompletion=_loader_names,
     ),
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.bench.consumers.own_batches import check_for_network
 from feedbench.bench.consumers.own_model import build_model, find_builder
 from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.errors import PlanError
-from feedbench.loaders import Batch, BatchSpec, Manifest, images_per_epoch
+from feedbench.loaders import Batch, BatchSpec, Manifest, OwnFunction, images_per_epoch
 from feedbench.trainer import DeviceAugment, Images, Recipe, Schedule, Trainer, TrainerBase
 
 CPU = "CPU"  # of `training_device`
@@ -21,7 +22,7 @@ def make_trainer(
     image_dtype: str,
     *,
     first: Batch | None = None,
-    own_batches: bool = False,
+    own: OwnFunction | None = None,
     load_initial_weights: bool = True,
 ) -> TrainerBase:
     """Return the trainer for the classes of a manifest and the batches of a spec.
@@ -33,7 +34,7 @@ def make_trainer(
         image_dtype: dtype of the loader's images, uint8 or float32.
         first: a batch of the loader, which an own model or a user's own loader needs; it is not
             trained on.
-        own_batches: whether a user's own loader gives the batches.
+        own: the user's function that gives the batches, if one does.
         load_initial_weights: False if a checkpoint is restored next, which replaces them.
 
     Raises:
@@ -41,11 +42,11 @@ def make_trainer(
         LoaderError: the code of the user's own model fails.
         TrainerError: the initial weights cannot be loaded, or the model does not fit the batches.
     """
-    images = None if own_batches else _images(recipe, spec, manifest, image_dtype)
     if recipe.own_model:
+        images = None if own else _images(recipe, spec, manifest, image_dtype)
         return _own_trainer(recipe, spec, manifest, first, images)
-    if own_batches and first is not None:
-        image_dtype = checked_dtype(first, spec)
+    if own is not None and first is not None:
+        image_dtype = check_for_network(first, spec, len(manifest.classes), own)
     return _recipe_trainer(recipe, spec, manifest, image_dtype, load_initial_weights)
 
 
@@ -98,30 +99,6 @@ def _images(recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: st
 
 def _device_augment(spec: BatchSpec) -> DeviceAugment:
     return DeviceAugment(spec.augment.geometric_on_device, spec.augment.photometric_on_device)
-
-
-def checked_dtype(first: Batch, spec: BatchSpec) -> str:
-    """Return the dtype of a user's own batches, checked for a network of keras.applications.
-
-    Raises:
-        PlanError: the network cannot take them.
-    """
-    images, labels = first.images, first.labels
-    shape, side = tuple(getattr(images, "shape", ())), spec.image_size
-    if len(shape) != 4 or shape[1:] != (side, side, 3):
-        what = f"images of shape {shape}" if shape else f"a {type(images).__name__} of images"
-        raise PlanError(
-            f"the own loader gives {what}, and the network takes {('batch', side, side, 3)}; set "
-            "--image-size, or give a model of your own with --model model.py:build"
-        )
-    label_shape = tuple(getattr(labels, "shape", ()))
-    if len(label_shape) != 1 or "int" not in str(labels.dtype):
-        raise PlanError(
-            f"the own loader gives labels of shape {label_shape}, {getattr(labels, 'dtype', '')}, "
-            "and the network takes class indices, int32 of shape (batch,); change them, or give "
-            "a model of your own with --model model.py:build"
-        )
-    return "uint8" if "uint8" in str(images.dtype) else "float32"
 
 
 def timed_phase(recipe: Recipe) -> int:

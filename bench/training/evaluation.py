@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from feedbench.bench.consumers.own_batches import for_network
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import Dropped, dropped_by
 from feedbench.bench.training.predictions import Predictions
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 
 class HeldOut:
-    """The images that are not trained on: read by the default loader, or by the user's own."""
+    """The images that are not trained on, read by the default loader.
+
+    A user's own function reads them itself if it takes `split` or `manifest`.
+    """
 
     def __init__(self, setup: TrainingSetup, failures: Failures) -> None:
         self._setup = setup
@@ -56,22 +60,23 @@ class HeldOut:
         Raises:
             SourceError: the split has no images.
         """
-        setup, images = self._setup, self._setup.manifest.only(split)
-        if setup.own_batches:
-            loader, settings = setup.best.loader, setup.best.settings
-        else:
-            loader, settings = DEFAULT_LOADER, _loader_settings(setup.image_dtype)
+        images = self._setup.manifest.only(split)
+        best, is_own = self._setup.best, self._reads_its_own()
         with open_loader(
-            loader,
+            best.loader if is_own else DEFAULT_LOADER,
             images,
-            setup.spec.for_evaluation(),
-            settings,
+            self._setup.spec.for_evaluation(),
+            best.settings if is_own else _loader_settings(self._setup.image_dtype),
             epochs=1,
             **self._failures.model_dump(),
         ) as stream:
-            batches = at_most(stream, len(images)) if setup.own_batches else stream
+            batches = map(for_network, stream) if self._setup.converts else stream
             yield without_repeats(batches, len(images))
             self._dropped.update({image.path: image for image in dropped_by(stream)})
+
+    def _reads_its_own(self) -> bool:
+        own = self._setup.own
+        return own is not None and (own.takes("split") or own.takes("manifest"))
 
 
 @dataclass(frozen=True)
@@ -98,25 +103,20 @@ def evaluate_test_split(trainer: TrainerBase, held_out: HeldOut) -> Evaluation |
     return None
 
 
-def at_most(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
-    """Yield batches until they have held so many images: a user's own loader may be endless."""
-    images = 0
-    for batch in batches:
-        yield batch
-        images += images_in(batch)
-        if images >= image_count:
-            return
-
-
 def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
     """Yield the batches without rows that were yielded before.
 
-    A loader replaces an unreadable image by the next readable one, which then appears twice.
+    A loader replaces an unreadable image by the next readable one, which then appears twice. Of
+    batches without rows, as an own loader may give them, those of one epoch are yielded.
     """
     seen = np.zeros(image_count, np.bool_)
+    given = 0
     for batch in batches:
         if batch.rows is None:
+            given += images_in(batch)
             yield batch
+            if given >= image_count:
+                return
             continue
         first = np.unique(batch.rows, return_index=True)[1]
         new = np.sort(first[~seen[batch.rows[first]]])

@@ -18,6 +18,7 @@ from feedbench.bench.consumers.own_model import find_builder
 from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.record import own_of
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
 from feedbench.loaders import LoaderError, Manifest, Originals
@@ -150,7 +151,9 @@ def check_disk_space(folder: Path, checkpoint_bytes: int) -> None:
 
 def run_identity(best: Best, recipe: Recipe, train_images: Manifest) -> dict[str, Any]:
     """Return what must be unchanged when a training resumes; stored in its checkpoints."""
+    own = own_of(best.loader)
     identity = {
+        **({best.loader: own.digest} if own is not None else {}),
         "training images": train_images.fingerprint(),
         LOADER: best.model_dump(mode="json", include={"loader", "settings", "spec"}),
         RECIPE: recipe.model_dump(mode="json"),

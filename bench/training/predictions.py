@@ -29,7 +29,7 @@ class Predictions:
     """Predictions collected batch by batch.
 
     Attributes:
-        rows: manifest row of each image.
+        rows: manifest row of each image; empty if an own loader does not say them.
         labels: true class of each image.
         predicted: class with the highest probability.
         probability: the probability of that class.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.own_batches import check_for_network, for_network
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
@@ -77,11 +79,11 @@ def train(
     else:
         dropped_rows = [error.row for error in read_dropped(folder)]
         check_same_files(folder, setup.train_images, dropped_rows)
-    held_out = HeldOut(setup, options.failures)
     # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
     with _open_stream(setup, options.failures, folder, saved) as stream:
         logging = _log_dropped(folder, stream)  # before the first batch may drop any
-        first = next(stream) if setup.needs_first_batch else None
+        setup, batches, first = _with_first(setup, stream)
+        held_out = HeldOut(setup, options.failures)
         trainer = _make_trainer(setup, folder, saved, first)
         if saved is not None and saved.note:
             callbacks.on_note(f"{saved.note}; its weights have the same shapes, so it resumes")
@@ -90,7 +92,6 @@ def train(
             write_json(folder / CLASSES, list(manifest.classes))
         keeping = _checkpointing(folder, identity, setup, options)
         position = saved.position if saved else None
-        batches = stream if first is None else chain([first], stream)
         every = combine(logging, callbacks)
         epochs = _fit(setup, trainer, held_out, batches, keeping, position, every, options)
         dropped = dropped_by(stream)
@@ -130,7 +131,7 @@ def _make_trainer(
         setup.train_images,
         setup.image_dtype,
         first=first,
-        own_batches=setup.own_batches,
+        own=setup.own,
         load_initial_weights=saved is None,
     )
     check_disk_space(folder, sum(_size_bytes(variable) for variable in trainer.variables))
@@ -210,6 +211,24 @@ def _open_stream(
         dropped=read_dropped(folder) if saved else [],
         **failures.model_dump(),
     )
+
+
+def _with_first(setup: TrainingSetup, stream: Stream) -> tuple[TrainingSetup, Stream, Batch | None]:
+    """Read the first batch if the trainer is prepared for it, and return it.
+
+    Returns:
+        The setup and the whole stream as the network takes them, and the first batch if it was
+        read.
+    """
+    own = setup.own
+    if own is None and not setup.recipe.own_model:
+        return setup, stream, None
+    first = next(stream)
+    batches: Iterator[Batch] = chain((first,), stream)
+    if own is not None and setup.converts:
+        dtype = check_for_network(first, setup.spec, len(setup.manifest.classes), own)
+        setup, batches = replace(setup, image_dtype=dtype), map(for_network, batches)
+    return setup, replace(stream, batches=batches), first
 
 
 def _tensorboard(folder: Path, options: TrainingOptions) -> AbstractContextManager[Callbacks]:

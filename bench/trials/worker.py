@@ -6,6 +6,7 @@ from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
+from feedbench.bench.consumers.own_batches import FromOwn
 from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
 from feedbench.bench.consumers.transfer import Transfer
@@ -82,16 +83,12 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first:
         return Transfer(job.device)
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
+    own = find_loader(job.loader).own
     trainer = make_trainer(
-        job.recipe,
-        job.spec,
-        manifest,
-        settings.image_dtype,
-        first=first,
-        own_batches=find_loader(job.loader).own is not None,
+        job.recipe, job.spec, manifest, settings.image_dtype, first=first, own=own
     )
     trainer.enter(timed_phase(job.recipe))
-    return trainer
+    return FromOwn(trainer) if own is not None and not job.recipe.own_model else trainer
 
 
 def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:

@@ -51,7 +51,7 @@ class BatchReader:
         return Batch(images, labels, self._checked_rows(rest[0], images_in(batch)))
 
     def _check(self, images: Any, labels: Any) -> None:
-        arrays = [*arrays_in(images, "images"), *arrays_in(labels, "labels")]
+        arrays = [*_named(images, "images"), *_named(labels, "labels")]
         form = tuple((name, _dtype(array), _shape(array)[1:]) for name, array in arrays)
         if self._first is None:
             self._check_first(arrays)
@@ -102,14 +102,14 @@ class BatchReader:
         )
 
 
-def arrays_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _named(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """The arrays of a part of a batch, with names such as `images['left']`."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from arrays_in(inner, f"{name}[{key!r}]")
+            yield from _named(inner, f"{name}[{key!r}]")
     elif isinstance(value, tuple | list):
         for number, inner in enumerate(value):
-            yield from arrays_in(inner, f"{name}[{number}]")
+            yield from _named(inner, f"{name}[{number}]")
     else:
         yield name, value
 

@@ -12,6 +12,7 @@ from feedbench.loaders.own.function import OwnFunction, shown
 
 _OURS = str(Path(__file__).parents[2])
 _FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>\S+)')
+_RAISED = re.compile(r"^[^\W\d][\w.]*(?:: .*)?$", re.MULTILINE)  # the last line of a traceback
 # TensorFlow's names of operations before and after a message.
 _OPERATION = re.compile(r"^(\{\{.*?\}\} )+|( \[Op:.*)$")
 
@@ -42,9 +43,10 @@ def raised_by(function: OwnFunction, error: BaseException, when: str) -> OwnErro
 def _message(error: BaseException) -> str:
     """The type and the text of an error on one line, without the words of TensorFlow and Torch."""
     text = str(error)
-    remote = text.rstrip().splitlines()[-1:] if "Traceback (most recent call last)" in text else []
-    if remote and type(error).__module__.startswith(("tensorflow", "torch")):
-        return remote[0].strip()
+    if "Traceback (most recent call last)" in text:  # of another process, or inside tf.data
+        _, _, trace = text.rpartition("Traceback (most recent call last)")
+        if raised := _RAISED.findall(trace):
+            return str(raised[-1])
     first = _OPERATION.sub("", next(iter(text.strip().splitlines()), "")).strip()
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 

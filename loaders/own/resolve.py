@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -57,7 +56,8 @@ class OwnSettings(Settings):
 
 
 def _settings_of(function: OwnFunction) -> type[Settings]:
-    own = {one.name: one.default for one in function.parameters if one.name not in OFFERED}
+    own: dict[str, Any] = dict.fromkeys(function.space)  # also those that only **options takes
+    own |= {one.name: one.default for one in function.parameters if one.name not in OFFERED}
     fields: dict[str, Any] = {
         name: (Any, ... if default is REQUIRED else default) for name, default in own.items()
     }
@@ -67,9 +67,8 @@ def _settings_of(function: OwnFunction) -> type[Settings]:
             raise ValueError(f"{function.place}: {problem}")
         return values
 
-    validators: dict[str, Callable[..., Any]] = {
-        "check": model_validator(mode="before")(classmethod(check))  # type: ignore[dict-item]
-    }
+    before: Any = classmethod(check)
+    validators = {"check": model_validator(mode="before")(before)}
     config = ConfigDict(extra="allow") if function.takes_any else ConfigDict(extra="forbid")
     base = type("OwnSettings", (OwnSettings,), {"model_config": config})
     return create_model(function.function, __base__=base, __validators__=validators, **fields)

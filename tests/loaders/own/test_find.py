@@ -60,10 +60,8 @@ def test_a_module_of_python_path_is_found(write, tmp_path, monkeypatch):
 def test_the_entry_point_of_an_installed_package_is_a_loader(write, tmp_path, monkeypatch):
     write("site/mine.py", MAKE)
     write("site/mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-    write(
-        "site/mine-1.0.dist-info/entry_points.txt",
-        "[feedbench.loaders]\nfast = mine:make_dataset\n",
-    )
+    points = "[feedbench.loaders]\nfast = mine:make_dataset\n"
+    write("site/mine-1.0.dist-info/entry_points.txt", points)
     monkeypatch.syspath_prepend(tmp_path / "site")
     loader = find_loader("fast")
     assert (loader.name, loader.own.function) == ("fast", "make_dataset")
