@@ -16,6 +16,7 @@ from feedbench.trainer.loop import CheckpointPolicy, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
 from feedbench.trainer.model_inputs import input_facts
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule
+from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.model_trainer import ModelTrainer
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
 from feedbench.trainer.saved_model import load_model, read_facts
@@ -48,6 +49,7 @@ __all__ = [
     "TrainingStopped",
     "WeightsError",
     "accuracy_of",
+    "as_probabilities",
     "as_tensor",
     "building",
     "check_device_augment",

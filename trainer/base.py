@@ -71,6 +71,7 @@ class TrainerBase(ABC):
     """Trains on batches: `step` returns once the host may prepare the next, `finish` waits."""
 
     phase = 0
+    note = ""  # a line that the user should read before the training
 
     def __init__(self) -> None:
         self._steps = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,14 @@ _NO_AUGMENT = DeviceAugment()
 
 
 class Feed(Protocol):
-    """Makes the arguments of a model's steps from batches."""
+    """Makes the arguments of a model's steps from batches.
+
+    Attributes:
+        takes: what the model is given: "pixels" of 0 to 255, images in the value "range", or
+            batches of the user's "own".
+    """
+
+    takes: Literal["pixels", "range", "own"]
 
     def train(self, batch: BatchLike) -> Data:
         """What `train_step` takes."""
@@ -36,6 +43,8 @@ class OwnBatches:
 
     Arrays are copied: the user's code may write into them again.
     """
+
+    takes: Literal["pixels", "range", "own"] = "own"
 
     def train(self, batch: BatchLike) -> Data:
         """Images and labels as tensors."""
@@ -54,6 +63,8 @@ class ImageBatches:
     """Brings images and classes of a loader of Feedbench into the form that a model takes."""
 
     def __init__(self, conversion: ImageConversion, augment: DeviceAugment) -> None:
+        self.takes: Literal["pixels", "range", "own"]
+        self.takes = "pixels" if conversion.target.pixels else "range"
         self._augment = augment
         self._convert = on_device(conversion.function(augment))
         self._plain = on_device(conversion.function(_NO_AUGMENT)) if augment else self._convert

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from feedbench.trainer.base import BatchLike, Logs, TrainerBase, plain
 from feedbench.trainer.compiled import compiled_steps
+from feedbench.trainer.files import replacing
 from feedbench.trainer.model_data import as_array
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, prepared
 from feedbench.trainer.model_targets import as_probabilities
@@ -119,9 +121,34 @@ class ModelTrainer(TrainerBase):
         self._steps = steps
 
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
-        """Write the model as `model.save` does, with what inference needs to know."""
+        """Write the model as `model.save` does, with what inference needs to know.
+
+        Of a model that Keras cannot save, the weights are written, to a `.weights.h5` file.
+        """
         self._run.settle()
-        save_model(self._model, path, facts or {})
+        if not self._unsaved:
+            save_model(self._model, path, {**(facts or {}), "takes": self._feed.takes})
+            return
+        with replacing(path.with_suffix(".weights.h5")) as beside:
+            self._model.save_weights(beside)
+
+    @property
+    def note(self) -> str:
+        """A line on what will not be saved; empty if all will."""
+        if not self._unsaved:
+            return ""
+        return f"Keras cannot save this model, so .weights.h5 files are written: {self._unsaved}"
+
+    @cached_property
+    def _unsaved(self) -> str:
+        """Why Keras cannot save the model; empty if it can."""
+        import keras
+
+        try:
+            keras.saving.serialize_keras_object(self._model)
+        except Exception as error:  # whatever the user's get_config raises
+            return next(iter(str(error).strip().splitlines()), type(error).__name__).strip()
+        return ""
 
     def saving(
         self, values: Sequence[Any], path: Path, facts: dict[str, Any]

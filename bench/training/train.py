@@ -85,8 +85,8 @@ def train(
         setup, batches, first = _with_first(setup, stream)
         held_out = HeldOut(setup, options.failures)
         trainer = _make_trainer(setup, folder, saved, first)
-        if saved is not None and saved.note:
-            callbacks.on_note(f"{saved.note}; its weights have the same shapes, so it resumes")
+        for note in filter(None, (trainer.note, saved.note if saved else "")):
+            callbacks.on_note(note)
         if saved is None:
             write_config(folder, best, recipe)
             write_json(folder / CLASSES, list(manifest.classes))
