@@ -83,7 +83,7 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first:
         return Transfer(job.device)
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
-    own = find_loader(job.loader).own
+    own = find_loader(job.settings.get("like") or job.loader).own
     trainer = make_trainer(
         job.recipe, job.spec, manifest, settings.image_dtype, first=first, own=own
     )
