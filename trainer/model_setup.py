@@ -9,8 +9,9 @@ from typing import Any
 from feedbench.trainer.augment import DeviceAugment
 from feedbench.trainer.base import BatchLike
 from feedbench.trainer.errors import RecipeError
-from feedbench.trainer.model_data import Feed, ImageBatches, OwnBatches, as_array
-from feedbench.trainer.model_inputs import ImageConversion, image_input
+from feedbench.trainer.model_data import Feed, ImageBatches, OwnBatches, as_array, tensors
+from feedbench.trainer.model_inputs import ImageConversion, declared_inputs, image_input
+from feedbench.trainer.model_made_up import MadeUpBatches, made_up
 from feedbench.trainer.model_targets import (
     check_classes,
     classifier_loss,
@@ -46,6 +47,8 @@ class Images:
         classes: number of classes of the labels.
         augment: the device's part of the augmentation.
         class_weights: weight of an image of each class in the loss; None for equal weights.
+        made_up: whether they only stand for batches, so that a model that takes more than images
+            may be given others.
     """
 
     dtype: str
@@ -55,6 +58,7 @@ class Images:
     classes: int
     augment: DeviceAugment
     class_weights: Sequence[float] | None = None
+    made_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ def _own_batches(own: OwnModel, recipe: Recipe, schedule: Schedule, first: Batch
 
 def _image_batches(
     own: OwnModel, recipe: Recipe, schedule: Schedule, first: BatchLike, images: Images
-) -> ImageBatches:
+) -> Feed:
+    if images.made_up and _takes_more(own.model):
+        return _made_up_batches(own, recipe, schedule, images)
     taken = image_input(own.model, own.name)
     if taken.side not in (None, images.side):
         raise RecipeError(
@@ -119,6 +125,25 @@ def _image_batches(
         check_classes(own.name, units, images.classes)
     feed.label_with(label_form(own.model.loss, units), images.classes, images.class_weights)
     return feed
+
+
+def _takes_more(model: Any) -> bool:
+    """Whether a model takes or gives more than an array of images and one of classes."""
+    inputs = declared_inputs(model)
+    if inputs is None:
+        return False
+    return len(inputs) > 1 or len(model.outputs) > 1 or len(inputs[0].shape) != 4
+
+
+def _made_up_batches(
+    own: OwnModel, recipe: Recipe, schedule: Schedule, images: Images
+) -> MadeUpBatches:
+    inputs, targets = made_up(own.model, own.name, schedule.batch_size, images.side)
+    if not own.model.compiled:
+        outputs = _arrays(own.model(tensors(inputs), training=False))
+        loss = losses_for(own.model, own.name, outputs, targets, recipe.label_smoothing)
+        compile_own(own.model, recipe, loss, schedule.batch_size, schedule.images)
+    return MadeUpBatches(inputs, targets)
 
 
 def _needs_outputs(model: Any) -> bool:

@@ -23,6 +23,7 @@ def make_trainer(
     *,
     first: Batch | None = None,
     own: OwnFunction | None = None,
+    made_up: bool = False,
     load_initial_weights: bool = True,
 ) -> TrainerBase:
     """Return the trainer for the classes of a manifest and the batches of a spec.
@@ -35,6 +36,8 @@ def make_trainer(
         first: a batch of the loader, which an own model or a user's own loader needs; it is not
             trained on.
         own: the user's function that gives the batches, if one does.
+        made_up: whether the batches only stand for others: an own model that takes more than
+            images is then given such.
         load_initial_weights: False if a checkpoint is restored next, which replaces them.
 
     Raises:
@@ -43,8 +46,8 @@ def make_trainer(
         TrainerError: the initial weights cannot be loaded, or the model does not fit the batches.
     """
     if recipe.own_model:
-        images = None if own else _images(recipe, spec, manifest, image_dtype)
-        return _own_trainer(recipe, spec, manifest, first, images)
+        images = _images(recipe, spec, manifest, image_dtype, made_up=made_up)
+        return _own_trainer(recipe, spec, manifest, first, None if own else images)
     if own is not None and first is not None:
         image_dtype = check_for_network(first, spec, len(manifest.classes), own)
     return _recipe_trainer(recipe, spec, manifest, image_dtype, load_initial_weights)
@@ -85,7 +88,9 @@ def _own_trainer(
     return OwnTrainer(builder, own, recipe, schedule, first, images)
 
 
-def _images(recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str) -> Images:
+def _images(
+    recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str, *, made_up: bool
+) -> Images:
     return Images(
         dtype=image_dtype,
         side=spec.image_size,
@@ -94,6 +99,7 @@ def _images(recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: st
         classes=len(manifest.classes),
         augment=_device_augment(spec),
         class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
+        made_up=made_up,
     )
 
 

@@ -25,7 +25,8 @@ def measure(job: BatchSizeJob, channel: Channel) -> None:
     leave_gpu_to_backend()
     manifest = Manifest.read(job.manifest)
     with open_loader(BASELINE, manifest, job.spec, {}) as batches:
-        trainer = make_trainer(job.recipe, job.spec, manifest, "uint8", first=next(batches))
+        first = next(batches)
+        trainer = make_trainer(job.recipe, job.spec, manifest, "uint8", first=first, made_up=True)
         for _ in range(_WARM_UP_STEPS):
             trainer.step(next(batches))
         trainer.finish()

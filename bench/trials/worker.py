@@ -23,6 +23,7 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import (
+    BASELINE,
     Batch,
     Manifest,
     Settings,
@@ -85,7 +86,13 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
     own = find_loader(job.settings.get("like") or job.loader).own
     trainer = make_trainer(
-        job.recipe, job.spec, manifest, settings.image_dtype, first=first, own=own
+        job.recipe,
+        job.spec,
+        manifest,
+        settings.image_dtype,
+        first=first,
+        own=own,
+        made_up=job.loader == BASELINE,
     )
     trainer.enter(timed_phase(job.recipe))
     return FromOwn(trainer) if own is not None and not job.recipe.own_model else trainer

@@ -5,6 +5,7 @@ Prints, as JSON, the names of the checks that failed.
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -230,6 +231,17 @@ def chooses_losses():
     return names == expected and "kind_accuracy" in own.progress()
 
 
+def steps_are_made_up():
+    """Whether a model that takes more than images can be timed without a loader for it."""
+    images = replace(OURS, made_up=True)
+    logs = []
+    for build in (two_inputs, two_outputs):
+        own = trainer("ours", built(build), images)
+        own.step(next(pixels()))
+        logs.append(own.progress())
+    return all(np.isfinite(one["loss"]) and "kind_accuracy" in one for one in logs)
+
+
 def recipe_trains():
     """Whether the recipe's own network averages over the epoch, and evaluates all batches."""
     recipe = Recipe(alpha=0.35, epochs=2, base_learning_rate=0.1)
@@ -264,6 +276,7 @@ CHECKS = {
             gets_the_recipe,
             chooses_losses,
             recipe_trains,
+            steps_are_made_up,
         )
     },
 }
