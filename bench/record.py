@@ -14,8 +14,8 @@
 #    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
 #    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
-#    loader; `traceback` that of their code, if it failed. `requested_s` of a warm-up is the minimum
-#    that was requested.
+#    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
+#    `requested_s` of a warm-up is the minimum that was requested.
 
 from __future__ import annotations
 
@@ -244,6 +244,9 @@ class Trial(Conditions):
         None, description="augmentation of this trial alone, if any; also in its spec"
     )
     recipe: dict[str, Any]
+    model: dict[str, Any] | None = Field(
+        None, description="file and digest of the user's own model; None without one"
+    )
     accelerator: dict[str, Any] | None = Field(None, description="profile that was emulated")
     images: int = Field(description="rows of the manifest")
     cache_state: CacheState | None = Field(

@@ -12,7 +12,7 @@ from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Par
 from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.plan.plan import Choice
+from feedbench.bench.plan.plan import Choice, like_own
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
@@ -109,7 +109,7 @@ class Setup:
         loader_alone = end_to_end.model_copy(update={"consumer": "drain", "accelerator": None})
         synthetic: dict[str, Any] = {
             "loader": BASELINE,
-            "settings": self._output(),
+            "settings": like_own([self.plan.choice], self.plan.recipe) or self._output(),
             "cache_state": None,
         }
         jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
