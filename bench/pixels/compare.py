@@ -16,7 +16,7 @@ from feedbench.bench.plan.plan import TOLERANCE, Choice
 from feedbench.loaders import BatchSpec, LoaderError, Manifest, open_loader, printable
 
 Images = NDArray[np.uint8]
-# Takes a path, the spec, and the image of a loader and of the reference; returns the cause.
+# Takes an address, the spec, and the image of a loader and of the reference; returns the cause.
 Explain = Callable[[str, BatchSpec, Images, Images], str]
 # Takes a loader, its worst differences, its images of them, and the reference's.
 Draw = Callable[[str, list[ImageDifference], Images, Images], None]
@@ -163,7 +163,7 @@ class _Comparer:
     def _reason(self, row: int, images: Images) -> str:
         if self.explain is None:
             return ""
-        path = self.manifest.path(row)
+        path = self.manifest.address(row)
         return self.explain(path, self.spec, images[row], self.reference[row])
 
 
