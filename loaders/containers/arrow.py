@@ -29,7 +29,7 @@ def list_arrow(path: Path, hints: Hints) -> Listing:
             reader = _open(whole)
             columns = find_columns(path, reader.schema, hints)
             return listing(_entries(path, whole, _batches(reader), columns), columns.classes)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
             f"{path}: cannot be listed: {reason}; copy the file again or remove it"

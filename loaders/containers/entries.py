@@ -82,7 +82,7 @@ def listing(entries: Iterable[Entry], classes: tuple[str, ...] = ()) -> Listing:
     rows: list[tuple[bytes, bytes, str | None, bytes]] = []
     for number, entry in enumerate(entries):
         name = entry.member
-        member = b"%b#%d" % (name, number) if name in names else name or b"%d" % number
+        member = (b"%b#%d" % (name, number) if name in names else name) if name else b"%d" % number
         names.add(name)
         rows.append((member, name, entry.label, entry._replace(member=member).extent))
     columns = list(zip(*rows, strict=True)) or [()] * len(ENTRY)

@@ -15,14 +15,14 @@ _FIELDS = ("image", "label", "classes")
 _OF_TFDS = "*.labels.txt"
 
 
-def read_hints(folder: Path) -> Hints:
-    """What files in the folder of the shards say of them.
+def read_hints(root: Path, folder: Path) -> Hints:
+    """What files in the root of a source say of its shards, or those in the first shard's folder.
 
     Raises:
         SourceError: one of them cannot be read, or has other fields.
     """
-    stated = _stated(folder / HINTS)
-    classes = tuple(stated.pop("classes", ())) or _names(folder)
+    stated = _stated(root / HINTS) or _stated(folder / HINTS)
+    classes = tuple(stated.pop("classes", ())) or _names(root) or _names(folder)
     return Hints(**stated, classes=classes)
 
 

@@ -52,7 +52,7 @@ def scan_shards(source: Path) -> Manifest | None:
         return None
     root, kind = root_of(source, shards), kind_of(shards[0])
     assert kind is not None
-    hints = read_hints(root)
+    hints = read_hints(root, shards[0].parent)
     with ThreadPoolExecutor(_THREADS, "feedbench-list") as threads:
         listings = list(threads.map(partial(_listed, hints=hints, kind=kind), shards))
     table = _joined(root, shards, listings)
@@ -62,7 +62,8 @@ def scan_shards(source: Path) -> Manifest | None:
     named = _stated_classes(source, hints, listings)
     labels, classes = _numbered(source, table, named)
     table = table.set_column(table.column_names.index("label"), "label", pa.array(labels))
-    keys = [(name, "ascending") for name in ("split", "label", "name", "path")]
+    table = table.append_column("number", pa.array(np.arange(len(table))))
+    keys = [(name, "ascending") for name in ("split", "label", "name", "number")]
     rows = table.sort_by(keys).select([*SCHEMA.names, EXTENT.name])
     rows = rows.cast(pa.schema([*SCHEMA, EXTENT])).combine_chunks()
     return Manifest(rows, classes, root, kind)

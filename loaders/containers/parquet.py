@@ -43,7 +43,7 @@ def list_parquet(path: Path, hints: Hints) -> Listing:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 entries = list(_entries(data, parquet, columns))
             return listing(entries, columns.classes)
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
             f"{path}: cannot be listed: {reason}; copy the file again or remove it"
