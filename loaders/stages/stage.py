@@ -42,12 +42,14 @@ class Reading:
         pack_bytes: of all rows, in the pack that is read; None where `read` reads the manifest's
             own files whole.
         needs_all_rows: whether other rows would need another pack.
+        in_shards: whether images are parts of files, which could also be read in their order.
     """
 
     find: Callable[[Rows], Sequence[Any]]
     read: Callable[[Any], int]
     pack_bytes: int | None = None
     needs_all_rows: bool = False
+    in_shards: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Stages:
 
 def whole_files(manifest: Manifest, read: Callable[[bytes], int] | None = None) -> Reading:
     """Return the reading of whole files; `read` takes a path and returns its size in bytes."""
-    return Reading(manifest.paths, read or _read)
+    return Reading(manifest.paths, read or _read, in_shards=manifest.in_shards)
 
 
 def _read(path: bytes) -> int:
