@@ -60,11 +60,11 @@ def extent_of(path: bytes) -> Extent | None:
     if not mark:
         return None
     fields = text.decode().split(",")
-    numbers = [int(fields[index]) for index in (0, 1, 2)]
-    if len(fields) == len(numbers):
-        return Extent(*numbers)
+    member, offset, length = map(int, fields[:3])
+    if len(fields) == 3:
+        return Extent(member, offset, length)
     codec, unpacked, begin, end, check = fields[3:]
-    return Extent(*numbers, codec, int(unpacked), int(begin), int(end), check)
+    return Extent(member, offset, length, codec, int(unpacked), int(begin), int(end), check)
 
 
 def name_of(path: AnyStr) -> AnyStr:

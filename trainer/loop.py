@@ -159,7 +159,7 @@ class _Run:
                 self._write_checkpoint(position, self._capture())
                 raise TrainingStopped
             if self._is_due(*last_checkpoint):
-                self._write_checkpoint(position, self._capture())
+                self._write_checkpoint(position, self._capture(), at_once=True)
                 last_checkpoint = (perf_counter(), position.step)
         self._locating_loss(self.trainer.finish)
         self.epoch_end = perf_counter()
@@ -196,7 +196,9 @@ class _Run:
         self._locating_loss(self.trainer.finish)
         return self.trainer.capture()
 
-    def _write_checkpoint(self, position: Position, values: list[Any]) -> None:
+    def _write_checkpoint(
+        self, position: Position, values: list[Any], *, at_once: bool = False
+    ) -> None:
         """Have the writer write a checkpoint; the position may change meanwhile."""
         snapshot, policy = copy(position), self.checkpoints
 
@@ -205,7 +207,7 @@ class _Run:
             if is_finite(values):
                 write_checkpoint(policy.folder / CHECKPOINT, snapshot, values, policy.identity)
 
-        self.writer.submit(CHECKPOINT, write)
+        self.writer.submit(CHECKPOINT, write, at_once=at_once)
 
     def _validate(self) -> Logs:
         with self.validation() as held_out:

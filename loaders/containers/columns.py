@@ -54,11 +54,12 @@ def find_columns(path: Path, schema: pa.Schema, hints: Hints) -> Columns:
                 f"{path}: no column for the {role} found among {', '.join(schema.names)}; state "
                 f'it in source.toml beside the file: {role} = "NAME"'
             )
+    image, label = str(image), str(label)
     kind = schema.field(image).type
     is_struct = pa.types.is_struct(kind)
     has_path = is_struct and kind.get_field_index("path") >= 0
     classes = tuple(features.get(label, {}).get("names", ()))
-    return Columns(str(image), is_struct, has_path, str(label), classes)
+    return Columns(image, is_struct, has_path, label, classes)
 
 
 def has_image_column(schema: pa.Schema) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from feedbench.loaders.containers.varint import varint
 
 Span = tuple[int, int]  # begin and end among the bytes of the record
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+_VARINT, _BYTES = 0, 2  # wire types
+_FIXED = {1: 8, 5: 4}  # bytes by wire type
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of a Feature
 
 
@@ -18,9 +19,9 @@ def features(data: memoryview) -> dict[str, Span]:
         ValueError: these are not the bytes of an Example.
     """
     found = {}
-    for _, *whole in _fields(data, 0, len(data), only=1):
-        for _, *entry in _fields(data, *whole, only=1):
-            places = {number: (begin, end) for number, begin, end in _fields(data, *entry)}
+    for whole in _of_number(1, data, (0, len(data))):
+        for entry in _of_number(1, data, whole):
+            places = dict(_fields(data, entry))
             begin, end = places.get(1, (0, 0))
             found[bytes(data[begin:end]).decode()] = places.get(2, (end, end))
     return found
@@ -28,38 +29,39 @@ def features(data: memoryview) -> dict[str, Span]:
 
 def bytes_of(data: memoryview, feature: Span) -> Span | None:
     """The place of the first value of a feature of bytes; None if it has none, or of other kind."""
-    for _, *values in _fields(data, *feature, only=_BYTES_LIST):
-        for _, begin, end in _fields(data, *values, only=1):
-            return begin, end
+    for values in _of_number(_BYTES_LIST, data, feature):
+        for value in _of_number(1, data, values):
+            return value
     return None
 
 
 def integer_of(data: memoryview, feature: Span) -> int | None:
     """The first value of a feature of integers; None if it has none, or of other kind."""
-    for _, *values in _fields(data, *feature, only=_INT64_LIST):
-        for _, begin, _ in _fields(data, *values, only=1):  # packed or not, the first comes first
+    for values in _of_number(_INT64_LIST, data, feature):
+        for begin, _ in _of_number(1, data, values):  # packed or not, the first comes first
             value = varint(data, begin)[0]
             return value - (1 << 64) if value >> 63 else value
     return None
 
 
-def _fields(
-    data: memoryview, begin: int, end: int, only: int | None = None
-) -> Iterator[tuple[int, int, int]]:
-    """Number, begin and end of each field of a message, or of those with one number."""
+def _of_number(number: int, data: memoryview, message: Span) -> Iterator[Span]:
+    """The place of each field of a message that has this number."""
+    return (place for found, place in _fields(data, message) if found == number)
+
+
+def _fields(data: memoryview, message: Span) -> Iterator[tuple[int, Span]]:
+    """Number and place of each field of a message."""
+    begin, end = message
     while begin < end:
         key, begin = varint(data, begin)
-        number, kind = key >> 3, key & 7
+        kind = key & 7
         if kind == _BYTES:
             length, begin = varint(data, begin)
         elif kind == _VARINT:
             length = varint(data, begin)[1] - begin
-        elif kind in (_FIXED64, _FIXED32):
-            length = 8 if kind == _FIXED64 else 4
         else:
-            raise ValueError("not a tf.train.Example")
+            length = _FIXED.get(kind, end)
         if begin + length > end:
             raise ValueError("not a tf.train.Example")
-        if only is None or number == only:
-            yield number, begin, begin + length
+        yield key >> 3, (begin, begin + length)
         begin += length

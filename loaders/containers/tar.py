@@ -55,7 +55,7 @@ def _members(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
         with tarfile.open(fileobj=file, mode="r:", errorlevel=2) as tar:
             for member in tar:
                 last = member
-                tar.members = []  # else it keeps all of them
+                tar.members = []  # type: ignore[attr-defined]  # else it keeps all of them
                 if member.offset_data + member.size > size:
                     raise damaged(path, member.name, "the tar ends inside this member")
                 if member.issparse():
