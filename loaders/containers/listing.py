@@ -58,7 +58,10 @@ def scan_shards(source: Path) -> Manifest | None:
     table = _joined(root, shards, listings)
     table = table.filter(pc.is_valid(table["label"])).combine_chunks()
     if not len(table):
-        raise SourceError(f"{source}: no images with a class in its {len(shards)} shards")
+        raise SourceError(
+            f"{source}: no images with a class in {printable(shards[0].name)}"
+            + (f" and {len(shards) - 1} others" if len(shards) > 1 else "")
+        )
     named = _stated_classes(source, hints, listings)
     labels, classes = _numbered(source, table, named)
     table = table.set_column(table.column_names.index("label"), "label", pa.array(labels))

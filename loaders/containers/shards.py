@@ -22,6 +22,8 @@ _KINDS: dict[str, Kind] = {
 }
 _OF_TFDS = re.compile(r"\.tfrecords?-\d+-of-\d+$")  # NAME-train.tfrecord-00000-of-00002
 _PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
+# `cache-…` are what the `datasets` library leaves beside the files of a saved data set.
+_LITTER = (".", "__MACOSX", "cache-")
 _DEPTH = 2  # folders within folders: DATA/train/data-00000.arrow, NAME/1.0.0/NAME-train.tfrecord-…
 
 
@@ -68,7 +70,13 @@ def _in_folder(folder: Path, depth: int) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise SourceError(f"{folder}: cannot be listed: {error.strerror}") from error
-    entries = [path for path in entries if not path.name.startswith((".", "__MACOSX"))]
+    entries = [path for path in entries if not path.name.startswith(_LITTER)]
+    for path in entries:
+        if ".array_record" in path.name:
+            raise SourceError(
+                f"{path}: ArrayRecord files are not read; prepare the data set with "
+                "file_format='tfrecord'"
+            )
     shards = [path for path in entries if kind_of(path) or _is_packed(path)]
     if shards:
         return [] if any(path.is_dir() for path in entries) else shards
