@@ -7,7 +7,8 @@
 #    `faster_storage`, `other_image_size`, the parts `fixed` and `transfer`.
 # 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
-#    `copies_apart`, `locked` and `sampled`.
+#    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
+#    order".
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ RECORD = "diagnosis-record.json"
 
 PartName = Literal[
     "storage",
+    "storage in order",
     "decoding",
     "transform",
     "batch copy",

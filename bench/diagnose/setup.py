@@ -187,6 +187,10 @@ class Setup:
             self._stage_measurement("storage", depth, file_bytes, state)
             for state in self._cache_states()
             for depth in sorted({*_DEPTHS, _DEPTH_PER_CORE * self.record.cores})
+        ] + [
+            self._stage_measurement("storage in order", 1, file_bytes, state)
+            for state in self._cache_states()
+            if self.stages.reading.in_shards
         ]
 
     def _compute_measurements(self) -> list[Measurement]:
