@@ -13,7 +13,8 @@
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `device`
 #    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
-#    `pixels` is null if the pixels could not be compared.
+#    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
+#    loader; `traceback` that of their code, if it failed.
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
 from feedbench.bench.signals import interrupts_deferred
-from feedbench.loaders import Stream, explain, printable
+from feedbench.loaders import Stream, explain, find_loader, printable
 
 SCHEMA_NUMBER = 5
 TRIALS = "trials.jsonl"
@@ -160,6 +161,25 @@ class SamePixels(Record):
         return bool(self.within) or self.allowed
 
 
+class Own(Record):
+    """A user's function that was measured as a loader."""
+
+    file: str = Field(description="absolute path")
+    function: str
+    digest: str = Field(description="SHA-256 of the file")
+    rows: bool | None = Field(
+        None, description="whether its batches say which images they hold; None if unknown"
+    )
+
+
+def own_of(loader: str) -> Own | None:
+    """Return the function behind a loader; None for one that is not the user's."""
+    own = find_loader(loader).own
+    if own is None:
+        return None
+    return Own(file=printable(str(own.file)), function=own.function, digest=own.digest)
+
+
 class Conditions(Record):
     """What must be equal for two trials to be comparable; fields are None in older records."""
 
@@ -205,6 +225,7 @@ class Trial(Conditions):
 
     schema_number: int = SCHEMA_NUMBER
     loader: str
+    own: Own | None = Field(None, description="the user's function, if that was the loader")
     settings: dict[str, Any] = Field(description="the settings that the user chose")
     all_settings: dict[str, Any] = Field(description="all settings, defaults included")
     consumer: ConsumerName
@@ -231,6 +252,7 @@ class Trial(Conditions):
     )
     pixels: SamePixels | None = None
     error: str | None = None
+    traceback: str | None = Field(None, description="of the user's own code, if that failed")
 
     @property
     def rates(self) -> dict[int, float]:

@@ -27,6 +27,8 @@ from feedbench.loaders.contract import (
     Request,
     Settings,
     Stream,
+    arrays_in,
+    images_in,
     parse_settings,
     parse_spec,
 )
@@ -48,6 +50,10 @@ from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.originals import Originals
+from feedbench.loaders.own.errors import OwnError
+from feedbench.loaders.own.find import installed, is_own, short_name
+from feedbench.loaders.own.function import OwnFunction
+from feedbench.loaders.own.resolve import own_loader
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
@@ -67,15 +73,21 @@ DEFAULT_LOADER = next(name for name, one in LOADERS.items() if one.is_default)
 
 
 def find_loader(name: str) -> Loader:
-    """The loader of this name.
+    """The loader of this name: a key of `LOADERS`, a user's function, or an installed one.
 
     Raises:
         UnknownLoader: there is none; the message lists the names that exist.
+        LoaderError: the file of the function is not valid.
     """
-    try:
+    if name in LOADERS:
         return LOADERS[name]
-    except KeyError:
-        raise UnknownLoader(f"no loader {name!r}; {alternatives(name, LOADERS)}") from None
+    if is_own(name):
+        return own_loader(name)
+    if where := installed().get(name):
+        return own_loader(name, where)
+    if name.endswith(".py"):
+        raise UnknownLoader(f"{name}: name one of its functions too, such as {name}:make_dataset")
+    raise UnknownLoader(f"no loader {name!r}; {alternatives(name, [*LOADERS, *installed()])}")
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
@@ -102,7 +114,7 @@ def open_loader(
     """Start a loader; use it in a `with`, so that its threads, processes and memory are freed.
 
     Args:
-        name: a key of `LOADERS`.
+        name: a key of `LOADERS`, or of a function of yours, such as `pipeline.py:make_dataset`.
         settings: the loader's settings, validated or as plain values; its defaults if None.
         epochs: number of epochs; None for no end.
         start_step: the first batch, counted from the start of epoch 0.
@@ -159,6 +171,8 @@ __all__ = [
     "Manifest",
     "Order",
     "Originals",
+    "OwnError",
+    "OwnFunction",
     "Request",
     "Rows",
     "Sampling",
@@ -175,6 +189,7 @@ __all__ = [
     "allowed",
     "alternatives",
     "amount",
+    "arrays_in",
     "available_memory",
     "bad_rows",
     "blacklist_of",
@@ -182,12 +197,16 @@ __all__ = [
     "by_reason",
     "explain",
     "find_loader",
+    "images_in",
     "images_per_epoch",
+    "installed",
+    "is_own",
     "open_loader",
     "parse_settings",
     "parse_spec",
     "printable",
     "scan",
+    "short_name",
     "tolerance",
     "unscanned_rows",
     "usable",

@@ -29,6 +29,7 @@ from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
     from feedbench.loaders.order import Order
+    from feedbench.loaders.own.function import OwnFunction
     from feedbench.loaders.stages.stage import Stages
 
 Dtype = Literal["uint8", "float32"]
@@ -115,12 +116,15 @@ class BatchSpec(Frozen):
 
 class _Batch(NamedTuple):
     images: Any
-    labels: NDArray[np.int32]
-    rows: NDArray[np.int64]
+    labels: Any
+    rows: Any
 
 
 class Batch(_Batch):
     """One batch in host memory; unpacks into images, labels and rows.
+
+    Those of a user's own loader may hold anything, also dicts and tuples of arrays, and have None
+    as rows where these are unknown.
 
     Attributes:
         images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
@@ -137,14 +141,29 @@ class Batch(_Batch):
     def __new__(
         cls,
         images: Any,
-        labels: NDArray[np.int32],
-        rows: NDArray[np.int64],
+        labels: Any,
+        rows: Any,
         device_draws: Draws | None = None,
     ) -> Self:
         """Create a batch."""
         batch = super().__new__(cls, images, labels, rows)
         batch.device_draws = device_draws
         return batch
+
+
+def images_in(batch: Batch) -> int:
+    """The number of images of a batch: the length of its first array."""
+    rows = batch.rows
+    return int(next(arrays_in(batch.images)).shape[0]) if rows is None else len(rows)
+
+
+def arrays_in(value: Any) -> Iterator[Any]:
+    """The arrays of a part of a batch, which may be one, or dicts and tuples of them."""
+    if isinstance(value, dict | tuple | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(inner)
+    else:
+        yield value
 
 
 class Settings(Frozen):
@@ -247,7 +266,7 @@ class Loader:
     every command.
 
     Attributes:
-        name: its key in `LOADERS`.
+        name: its key in `LOADERS`, or the name of a user's function.
         summary: one sentence for people who choose.
         settings: its knobs.
         open: starts the stream; may raise any `LoaderError`.
@@ -270,6 +289,7 @@ class Loader:
         autotuning: what it leaves to tf.data's AUTOTUNE; None where that has no part in it.
         library_call: what the library's own call does with audited files; None where the loader
             stands for no such call.
+        own: the user's function that it calls; None for the loaders of `LOADERS`.
     """
 
     name: str
@@ -287,6 +307,7 @@ class Loader:
     stages: Callable[[Manifest, BatchSpec, Any], Stages] | None = None
     autotuning: Autotuning | None = None
     library_call: Callable[[Manifest], LibraryCall] | None = None
+    own: OwnFunction | None = None
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""

@@ -4,7 +4,8 @@ LoaderError
 ├── SourceError      the list of images: folder, CSV, Parquet
 ├── SpecError        the batch spec, or a spec that a loader does not support
 ├── SettingsError    a setting of a loader
-├── UnknownLoader    a name that no loader has
+├── UnknownLoader    a name that no loader has, a file or a function that is not there
+├── OwnError         a user's function that fails (loaders/own/errors.py)
 ├── ImageError       an image file that cannot be read
 │   └── PackedImageError  the same of an image in a pack
 ├── BudgetError      more such files than a run may drop

@@ -68,6 +68,7 @@ class Manifest:
         root: absolute folder that paths are relative to.
         layout: the kind of source.
         left: number of the source's rows that were filtered out.
+        source: the source as the user named it; None if it is unknown.
     """
 
     table: pa.Table
@@ -75,6 +76,7 @@ class Manifest:
     root: Path
     layout: Layout
     left: int = 0
+    source: Path | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -149,6 +151,7 @@ class Manifest:
             "root": str(self.root),
             "layout": self.layout,
             "left": self.left,
+            "source": None if self.source is None else str(self.source),
         }
         table = self.table.replace_schema_metadata({"feedbench": json.dumps(about)})
         try:
@@ -184,7 +187,10 @@ class Manifest:
         # In one chunk: taking rows from several would join them again for each batch.
         table = _with_schema(table).combine_chunks()
         classes, root = tuple(about["classes"]), Path(about["root"])
-        return cls(table, classes, root, about["layout"], about["left"])
+        source = about.get("source")
+        return cls(
+            table, classes, root, about["layout"], about["left"], Path(source) if source else None
+        )
 
     def fingerprint(self, *, sizes: bool = False) -> str:
         """A hash of the rows' paths and labels and the classes' names.

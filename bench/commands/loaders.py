@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from feedbench.bench.commands.model_options import as_text
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
-from feedbench.loaders import LOADERS, Loader, allowed
+from feedbench.loaders import LOADERS, Loader, allowed, find_loader, installed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,8 @@ def loaders(json: Json = None) -> None:
     from feedbench.bench.files import write_json
 
     terminal = console()
-    for loader in LOADERS.values():
+    listed = [*LOADERS.values(), *map(find_loader, installed())]
+    for loader in listed:
         terminal.print(Text.assemble((loader.name, "bold"), f": {loader.summary}"))
         terminal.print(_settings_table(loader) if loader.settings.model_fields else "  no settings")
     if json is not None:
@@ -32,7 +33,7 @@ def loaders(json: Json = None) -> None:
                     "follows_order": loader.follows_order,
                     "settings": loader.settings.model_json_schema().get("properties", {}),
                 }
-                for loader in LOADERS.values()
+                for loader in listed
             },
         )
 

@@ -90,7 +90,7 @@ def pixels(
     for line in worst_images(comparison):
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
     terminal.print(verdict(comparison), style="bold", highlight=False)
-    if not all(loader.within for loader in comparison.loaders):
+    if not all(loader.within for loader in comparison.loaders if loader.comparable):
         raise typer.Exit(NOTHING_DONE)
 
 

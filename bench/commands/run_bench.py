@@ -218,7 +218,7 @@ def print_table(terminal: Console, summary: Summary) -> None:
 
     terminal.print(summary_table(summary, terminal.width))
     for text in notes(summary, terminal.width):
-        terminal.print(text)
+        terminal.print(text, markup=False)
 
 
 def print_verdict(terminal: Console, summary: Summary) -> None:

@@ -170,6 +170,8 @@ def _trial_notes(trial: TrialSummary) -> Iterator[str]:
     name = trial_name(trial)
     if trial.error:
         yield f"{name} failed: {trial.error}"
+    if trial.traceback:
+        yield trial.traceback
     if trial.unproven:
         yield f"{name}: {len(trial.unproven)} blocks not counted: {trial.unproven[0]}"
     if conflict := _conflict(trial):

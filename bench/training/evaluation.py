@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from feedbench.bench.consumers.own_batches import for_network
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import Dropped, dropped_by
 from feedbench.bench.training.predictions import Predictions
@@ -19,6 +20,7 @@ from feedbench.loaders import (
     SourceError,
     Split,
     find_loader,
+    images_in,
     open_loader,
     parse_settings,
     usable_cores,
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class HeldOut:
-    """The images that are not trained on, always read by the default loader."""
+    """The images that are not trained on, read by the default loader.
+
+    A user's own function reads them itself if it takes `split` or `manifest`.
+    """
 
     def __init__(self, setup: TrainingSetup, failures: Failures) -> None:
         self._setup = setup
@@ -49,16 +54,22 @@ class HeldOut:
             SourceError: the split has no images.
         """
         images = self._setup.manifest.only(split)
+        best, is_own = self._setup.best, self._reads_its_own()
         with open_loader(
-            DEFAULT_LOADER,
+            best.loader if is_own else DEFAULT_LOADER,
             images,
             self._setup.spec.for_evaluation(),
-            _loader_settings(self._setup.image_dtype),
+            best.settings if is_own else _loader_settings(self._setup.image_dtype),
             epochs=1,
             **self._failures.model_dump(),
         ) as stream:
-            yield without_repeats(stream, len(images))
+            batches = map(for_network, stream) if is_own else stream
+            yield without_repeats(batches, len(images))
             self._dropped.update({image.path: image for image in dropped_by(stream)})
+
+    def _reads_its_own(self) -> bool:
+        own = self._setup.own
+        return own is not None and (own.takes("split") or own.takes("manifest"))
 
 
 @dataclass(frozen=True)
@@ -85,10 +96,18 @@ def evaluate_test_split(trainer: Trainer, held_out: HeldOut) -> Evaluation | Non
 def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
     """Yield the batches without rows that were yielded before.
 
-    A loader replaces an unreadable image by the next readable one, which then appears twice.
+    A loader replaces an unreadable image by the next readable one, which then appears twice. Of
+    batches without rows, as an own loader may give them, those of one epoch are yielded.
     """
     seen = np.zeros(image_count, np.bool_)
+    given = 0
     for batch in batches:
+        if batch.rows is None:
+            given += images_in(batch)
+            yield batch
+            if given >= image_count:
+                return
+            continue
         first = np.unique(batch.rows, return_index=True)[1]
         new = np.sort(first[~seen[batch.rows[first]]])
         seen[batch.rows] = True

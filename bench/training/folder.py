@@ -17,6 +17,7 @@ from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.record import own_of
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
 from feedbench.loaders import LoaderError, Manifest, Originals
@@ -148,7 +149,9 @@ def check_disk_space(folder: Path, checkpoint_bytes: int) -> None:
 
 def run_identity(best: Best, recipe: Recipe, train_images: Manifest) -> dict[str, Any]:
     """Return what must be unchanged when a training resumes; stored in its checkpoints."""
+    own = own_of(best.loader)
     return {
+        **({best.loader: own.digest} if own is not None else {}),
         "training images": train_images.fingerprint(),
         LOADER: best.model_dump(mode="json", include={"loader", "settings", "spec"}),
         RECIPE: recipe.model_dump(mode="json"),

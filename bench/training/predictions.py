@@ -29,7 +29,7 @@ class Predictions:
     """Predictions collected batch by batch.
 
     Attributes:
-        rows: manifest row of each image.
+        rows: manifest row of each image; empty if an own loader does not say them.
         labels: true class of each image.
         predicted: class with the highest probability.
         probability: the probability of that class.
@@ -43,7 +43,8 @@ class Predictions:
     def collect(self, trainer: Trainer, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Predict each batch, add it to the collection, and yield it."""
         for batch, probabilities in trainer.probabilities(batches):
-            self.rows.append(batch.rows)  # type: ignore[attr-defined]
+            if batch.rows is not None:  # type: ignore[attr-defined]
+                self.rows.append(batch.rows)  # type: ignore[attr-defined]
             self.labels.append(np.asarray(batch.labels))
             self.predicted.append(probabilities.argmax(-1))
             self.probability.append(probabilities.max(-1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.environment import environment
 from feedbench.bench.files import write_json, write_text
-from feedbench.bench.record import Dropped
+from feedbench.bench.record import Dropped, own_of
 from feedbench.bench.training.evaluation import Evaluation, HeldOut, evaluate_test_split
 from feedbench.bench.training.folder import MODEL, TRAINING
 from feedbench.bench.training.model_card import MODEL_CARD, model_card
@@ -41,7 +41,7 @@ def write_results(
     trainer.save(folder / MODEL, setup.model_metadata)
     evaluation = evaluate_test_split(trainer, held_out)
     _draw_plots(setup, evaluation, epochs, folder)
-    if evaluation is not None:
+    if evaluation is not None and evaluation.predictions.rows:
         evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
     result = _result(setup, evaluation, epochs, [*dropped, *held_out.dropped])
     write_text(folder / MODEL_CARD, model_card(result))
@@ -55,11 +55,12 @@ def _result(
     epochs: Sequence[Epoch],
     dropped: Sequence[Dropped],
 ) -> dict[str, Any]:
-    facts = environment()
+    facts, own = environment(), own_of(setup.best.loader)
     rates = [epoch.images_per_second for epoch in epochs]
     rate_check = check_rate(setup.best, rates, setup.recipe, facts)
     return {
         "loader": setup.best.loader,
+        "own": own.model_dump() if own else None,
         "settings": setup.best.settings,
         "spec": setup.spec.model_dump(mode="json"),
         "recipe": setup.recipe.model_dump(mode="json"),

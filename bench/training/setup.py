@@ -10,6 +10,7 @@ from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
     BatchSpec,
     Manifest,
+    OwnFunction,
     find_loader,
     images_per_epoch,
     parse_settings,
@@ -30,7 +31,8 @@ class TrainingSetup:
         manifest: the images of all splits.
         train_images: the images of the training split.
         spec: the batch spec of the training.
-        image_dtype: dtype of the loader's images, "uint8" or "float32".
+        image_dtype: dtype of the loader's images, "uint8" or "float32"; of an own loader only known
+            from its first batch.
     """
 
     best: Best
@@ -39,6 +41,11 @@ class TrainingSetup:
     train_images: Manifest
     spec: BatchSpec
     image_dtype: str
+
+    @property
+    def own(self) -> OwnFunction | None:
+        """The user's function that is the loader, if it is one."""
+        return find_loader(self.best.loader).own
 
     @property
     def images_per_epoch(self) -> dict[str, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.own_batches import check_for_network, for_network
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
@@ -75,9 +78,10 @@ def train(
     else:
         dropped_rows = [error.row for error in read_dropped(folder)]
         check_same_files(folder, setup.train_images, dropped_rows)
-    held_out = HeldOut(setup, options.failures)
     # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
-    with _open_stream(setup, options.failures, folder, saved) as batches:
+    with _open_stream(setup, options.failures, folder, saved) as stream:
+        setup, batches = _for_network(setup, stream)
+        held_out = HeldOut(setup, options.failures)
         trainer = _make_trainer(setup, folder, saved)
         if saved is None:
             write_config(folder, best, recipe)
@@ -192,6 +196,17 @@ def _open_stream(
         dropped=read_dropped(folder) if saved else [],
         **failures.model_dump(),
     )
+
+
+def _for_network(setup: TrainingSetup, stream: Stream) -> tuple[TrainingSetup, Stream]:
+    """Return the setup and the stream as the network takes them; an own loader is read for that."""
+    own = setup.own
+    if own is None:
+        return setup, stream
+    first = next(stream)
+    dtype = check_for_network(first, setup.spec, len(setup.manifest.classes), own)
+    batches = map(for_network, chain((first,), stream))
+    return replace(setup, image_dtype=dtype), replace(stream, batches=batches)
 
 
 def _tensorboard(folder: Path, options: TrainingOptions) -> AbstractContextManager[Callbacks]:

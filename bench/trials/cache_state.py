@@ -61,6 +61,10 @@ class Files:
             self._sizes[row] = _size(path)
         return int(self._sizes[rows].sum())
 
+    def expected_size(self, images: int) -> int:
+        """Return the bytes of this many files of the mean size."""
+        return round(images * self.size(np.arange(len(self._manifest))) / len(self._manifest))
+
     def _paths(self, rows: NDArray[np.int64] | None) -> list[bytes]:
         selected = np.arange(len(self._manifest)) if rows is None else rows
         return self._manifest.paths(selected)
@@ -73,7 +77,7 @@ class Recorded:
     13 µs per file, which count as the consumer's time.
 
     Attributes:
-        rows: taken since the list was last cleared.
+        rows: taken since the list was last cleared; empty if the batches do not say them.
     """
 
     def __init__(self, consumer: Consumer, manifest: Manifest, state: CacheState) -> None:
@@ -85,6 +89,8 @@ class Recorded:
     def step(self, batch: Batch) -> None:
         """Pass the batch to the consumer, then evict its files if they must be cold."""
         self._consumer.step(batch)
+        if batch.rows is None:  # of an own loader: which files it reads is unknown
+            return
         self.rows += batch.rows.tolist()
         if self._cold:
             self._files.evict(batch.rows)

@@ -66,9 +66,14 @@ class Service:
 
 
 class Failed(Message):
-    """The last answer of any child whose job failed."""
+    """The last answer of any child whose job failed.
+
+    Attributes:
+        details: traceback of the user's own code; empty if that did not fail.
+    """
 
     reason: str
+    details: str = ""
 
 
 class TrialJob(Message):
@@ -113,10 +118,12 @@ class WarmUpDone(Message):
 
     Attributes:
         device: name of the GPU that TensorFlow trains on, or `CPU`; None without a trainer.
+        rows_known: whether the batches say which images they hold.
     """
 
     warm_up: WarmUp
     device: str | None = None
+    rows_known: bool = True
 
 
 class BlockRequest(Message):

@@ -17,7 +17,7 @@ from feedbench.bench.record import Block, Dropped
 from feedbench.bench.trials.cache_state import Files
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.protocol import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob
-from feedbench.loaders import Manifest
+from feedbench.loaders import Manifest, find_loader
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Timer:
     def start(self, job: TrialJob, log: Path) -> Child:
         """Start the process of a trial; it finds its files in the requested cache state."""
         self._files.bring_into(job.cache_state)
-        return Child(TRIAL_WORKER, job, log)
+        own = find_loader(job.loader).own
+        return Child(TRIAL_WORKER, job, log, code=own.folder if own else None)
 
     def time(
         self, child: Child, job: TrialJob, request: BlockRequest, limit_s: float, round_index: int
@@ -74,8 +75,13 @@ class Timer:
             update={
                 "cpu_s": round(used.cpu_s, 4),
                 "disk_read_bytes": used.read_bytes if used.disk_known else None,
-                "consumed_bytes": self._files.size(done.rows) if job.cache_state else None,
+                "consumed_bytes": self._consumed(done) if job.cache_state else None,
             }
         )
         block = meters.complete(timed, round_index)
         return Measured(block, tree_peak_memory(child.pid), done.dropped)
+
+    def _consumed(self, done: BlockDone) -> int:
+        """Return the bytes of the files in a block's batches, by their mean if rows are unknown."""
+        files = self._files
+        return files.size(done.rows) if done.rows else files.expected_size(done.block.images)

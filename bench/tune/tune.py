@@ -243,6 +243,8 @@ def pixel_refusal(choice: Choice, pixels: PixelComparison | None) -> str:
     for compared in pixels.loaders if pixels else ():
         if (compared.loader, _pixel_settings(compared.settings)) != (choice.loader, settings):
             continue
+        if not compared.comparable:
+            return ""
         if compared.within is None:
             return f"its pixels could not be compared: {compared.error}"
         if not compared.within:
