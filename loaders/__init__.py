@@ -50,6 +50,7 @@ from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.originals import Originals
+from feedbench.loaders.own.call import own_calls_within
 from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
@@ -202,6 +203,7 @@ __all__ = [
     "installed",
     "is_own",
     "open_loader",
+    "own_calls_within",
     "parse_settings",
     "parse_spec",
     "printable",

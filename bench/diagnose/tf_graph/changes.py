@@ -49,7 +49,7 @@ def unchanged(before: Pipeline) -> Pipeline:
 
 def prefetched(before: Pipeline) -> Pipeline:
     """Batches are prepared while the consumer works."""
-    return before.with_threads([*before.steps, Step((), 0.0, buffers=True)])
+    return before.with_threads([*before.steps, Step({}, buffers=True)])
 
 
 def parallel(stage: int) -> Change:
@@ -60,7 +60,7 @@ def parallel(stage: int) -> Change:
         return before.with_threads(
             [
                 replace(step, workers=max(workers, step.workers or 1.0), buffers=True)
-                if stage in step.stages
+                if stage in step.work
                 else step
                 for step in before.steps
             ]
@@ -79,11 +79,12 @@ def reworked(stage: int, factor: float = 1.0, work_s: float | None = None) -> Ch
 
     def change(before: Pipeline) -> Pipeline:
         def step_after(step: Step) -> Step:
-            if stage not in step.stages:
+            if stage not in step.work:
                 return step
             if work_s is None:
-                return replace(step, work_s=step.work_s * factor)
-            return replace(step, work_s=work_s, workers=float(before.load.cores), buffers=True)
+                return replace(step, work={**step.work, stage: step.work[stage] * factor})
+            cores = float(before.load.cores)
+            return replace(step, work={**step.work, stage: work_s}, workers=cores, buffers=True)
 
         return before.with_steps([step_after(step) for step in before.steps])
 
@@ -91,14 +92,28 @@ def reworked(stage: int, factor: float = 1.0, work_s: float | None = None) -> Ch
 
 
 def cached(stage: int) -> Change:
-    """Nothing up to a stage is done from the second epoch on."""
+    """No stage up to this one is run from the second epoch on."""
 
     def change(before: Pipeline) -> Pipeline:
         return before.with_steps(
             [
-                replace(step, work_s=0.0) if step.stages and max(step.stages) <= stage else step
+                replace(step, work={n: s for n, s in step.work.items() if n > stage or n < 0})
                 for step in before.steps
             ]
         )
+
+    return change
+
+
+def inserted(stage: int, work_s: float, *, is_parallel: bool) -> Change:
+    """Work comes back after a stage, in the thread that asks for elements or on all cores."""
+
+    def change(before: Pipeline) -> Pipeline:
+        workers = float(before.load.cores) if is_parallel else None
+        new = Step({-1: work_s}, workers, is_parallel)
+        steps: list[Step] = []
+        for step in before.steps:
+            steps += [step, new] if stage in step.work else [step]
+        return before.with_steps(steps)
 
     return change

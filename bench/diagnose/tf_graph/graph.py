@@ -28,16 +28,12 @@ class Graph(Record):
     plain: ModelRun
 
 
-def measured_graph(
-    chain: list[Call], as_is_s: float = AS_IS_S, plain_s: float = PLAIN_S
-) -> Graph:
+def measured_graph(chain: list[Call], as_is_s: float = AS_IS_S, plain_s: float = PLAIN_S) -> Graph:
     """Measure the dataset of a chain of calls."""
-    stages = stages_in(chain)
-    batched = stages[-1].batched
     return Graph(
-        stages=stages,
-        as_is=run_model(chain[-1].dataset, as_is_s, batched),
-        plain=run_model(_plain(chain), plain_s, batched),
+        stages=stages_in(chain),
+        as_is=run_model(chain[-1].dataset, as_is_s),
+        plain=run_model(_plain(chain), plain_s),
     )
 
 

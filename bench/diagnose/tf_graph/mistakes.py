@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from feedbench.bench.diagnose.tf_graph.changes import (
     Change,
     cached,
+    inserted,
     parallel,
     prefetched,
     reworked,
@@ -45,7 +47,9 @@ class Finding:
     bound: bool = False
 
 
-def find_mistakes(graph: Graph, memory: int | None = None, other_s: float | None = None) -> list[Finding]:
+def find_mistakes(
+    graph: Graph, memory: int | None = None, other_s: float | None = None
+) -> list[Finding]:
     """Return all mistakes and advice, from the source to the batches.
 
     Args:
@@ -53,7 +57,7 @@ def find_mistakes(graph: Graph, memory: int | None = None, other_s: float | None
         other_s: CPU seconds per image for the same images without Python, where it was measured.
     """
     found = [finding for rule in _RULES for finding in rule(graph.stages)]
-    found += _python(graph, other_s)
+    found += [*_random_before_cache(graph), *_python(graph, other_s)]
     if memory is not None:
         found += _no_cache(graph, memory)
     return sorted(found, key=lambda finding: (finding.advice, finding.stage))
@@ -100,21 +104,6 @@ def _serial_interleave(stages: Sequence[GraphStage]) -> Iterator[Finding]:
             )
 
 
-def _random_before_cache(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    for number, stage in enumerate(stages):
-        if stage.method != "cache":
-            continue
-        before = [n for n, other in enumerate(stages[:number]) if other.random and other.method == "map"]
-        if before:
-            yield Finding(
-                "cache after random augmentation",
-                number,
-                "cache keeps the images as the first epoch has augmented them, so that every epoch "
-                f"sees the same ones; the random function is in line {stages[before[0]].line}.",
-                "cache() before the random map, not after it",
-            )
-
-
 def _small_shuffle(stages: Sequence[GraphStage]) -> Iterator[Finding]:
     for number, stage in enumerate(stages[1:], 1):
         elements, size = stages[number - 1].elements, stage.buffer_size
@@ -124,7 +113,7 @@ def _small_shuffle(stages: Sequence[GraphStage]) -> Iterator[Finding]:
                 number,
                 f"The shuffle buffer holds {size:,} of {elements:,} elements, so that batches stay "
                 "close to the order of the files.",
-                f".shuffle({elements}) on paths, before images are decoded: paths take little memory",
+                f".shuffle({elements}) on paths, before images are decoded",
             )
 
 
@@ -194,7 +183,7 @@ def _floats_in_batch(stages: Sequence[GraphStage]) -> Iterator[Finding]:
 
 
 def _light_map(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    for number, (stage, after) in enumerate(zip(stages, stages[1:], strict=False)):
+    for number, (stage, after) in enumerate(pairwise(stages)):
         if stage.own and stage.light and not stage.random and after.method == "batch":
             yield Finding(
                 "map before batch",
@@ -211,7 +200,6 @@ _RULES: tuple[Callable[[Sequence[GraphStage]], Iterator[Finding]], ...] = (
     _no_prefetch,
     _serial_map,
     _serial_interleave,
-    _random_before_cache,
     _small_shuffle,
     _shuffle_after_batch,
     _repeat_before_shuffle,
@@ -220,6 +208,27 @@ _RULES: tuple[Callable[[Sequence[GraphStage]], Iterator[Finding]], ...] = (
     _light_map,
     _deterministic,
 )
+
+
+def _random_before_cache(graph: Graph) -> Iterator[Finding]:
+    """Random images that the first epoch fixes; the work saved by that comes back."""
+    stages, work = graph.stages, stage_work(graph)
+    for number, stage in enumerate(stages):
+        if stage.method != "cache":
+            continue
+        drawn = [
+            n for n, other in enumerate(stages[:number]) if other.random and other.method == "map"
+        ]
+        if drawn:
+            first = stages[drawn[0]]
+            yield Finding(
+                "cache after random augmentation",
+                number,
+                "cache keeps the images as the first epoch augmented them, so every epoch sees the "
+                f"same ones; the random function is in line {first.line}.",
+                "cache() before the random map, not after it",
+                inserted(number, sum(work[drawn[0] : number]), is_parallel=bool(first.parallel)),
+            )
 
 
 def _python(graph: Graph, other_s: float | None) -> Iterator[Finding]:
@@ -251,7 +260,7 @@ def _no_cache(graph: Graph, memory: int) -> Iterator[Finding]:
         stage = stages[number]
         if not any(other.decodes or other.python for other in stages[: number + 1]):
             return
-        if stage.elements and stage.element_bytes:
+        if stage.own and stage.elements and stage.element_bytes:
             size = stage.elements * stage.element_bytes
             if size <= memory:
                 yield Finding(

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
+from pydantic import Field
+
 from feedbench.bench.record import Record
 
 _KNOWN_RATIO = (3, 4)  # classes of nodes that take a fixed number of elements for each of theirs
-AUTOTUNED = ("parallelism", "buffer_size", "cycle_length")
 
 
 class ChainNode(Record):
@@ -25,8 +26,8 @@ class ChainNode(Record):
     """
 
     name: str
-    parameters: dict[str, float] = {}
-    autotuned: list[str] = []
+    parameters: dict[str, float] = Field(default_factory=dict)
+    autotuned: list[str] = Field(default_factory=list)
     own_s: float = 0.0
     buffered_bytes: int = 0
 
@@ -56,14 +57,11 @@ class ModelRun(Record):
         return self.cpu_s / self.images if self.images else 0.0
 
 
-def run_model(dataset: Any, seconds: float, batched: bool) -> ModelRun:
-    """Run a dataset for some time, epoch after epoch, and return what its model shows.
+def run_model(dataset: Any, seconds: float) -> ModelRun:
+    """Run a dataset of batches for some time, epoch after epoch; return what its model shows.
 
     The first batch of an epoch starts threads and fills buffers; neither it nor the end of an
     iterator, which may wait for AUTOTUNE's thread, is timed.
-
-    Args:
-        batched: whether an element is a batch of images.
 
     Raises:
         StopIteration: an epoch has no element.
@@ -75,11 +73,11 @@ def run_model(dataset: Any, seconds: float, batched: bool) -> ModelRun:
     begin = perf_counter()
     while True:
         iterator = iter(dataset)
-        size = _images(next(iterator), batched)
+        size = _images(next(iterator))
         started = tf.data.experimental.get_model_proto(iterator)
         cpu, clock = _cpu_s(), perf_counter()
         for element in _until(iterator, begin + seconds):
-            size = _images(element, batched)
+            size = _images(element)
             images += size
         spent_s += perf_counter() - clock
         cpu_s += _cpu_s() - cpu
@@ -98,10 +96,10 @@ def _until(iterator: Iterator[Any], end: float) -> Iterator[Any]:
             return
 
 
-def _images(element: Any, batched: bool) -> int:
+def _images(element: Any) -> int:
     import tensorflow as tf
 
-    return int(tf.nest.flatten(element)[0].shape[0]) if batched else 1
+    return int(tf.nest.flatten(element)[0].shape[0])
 
 
 def _cpu_s() -> float:
@@ -112,7 +110,7 @@ def _cpu_s() -> float:
 def _add(totals: dict[int, tuple[float, int]], started: Any, ended: Any) -> None:
     """Add the seconds and the elements of each node between two states of a model."""
     for key, node in ended.nodes.items():
-        before = started.nodes[key] if key in started.nodes else None
+        before = started.nodes.get(key)
         busy = node.processing_time - (before.processing_time if before else 0)
         count = node.num_elements - (before.num_elements if before else 0)
         if count <= 0:  # nothing after the first batch: better all than none

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import linecache
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -130,7 +129,7 @@ def _wrapped(recording: Recording, base: type, name: str, original: Any) -> Any:
         if recording.depth == 0 and isinstance(result, base):
             bound = dict(signature.bind(*args, **kwargs).arguments)
             before = None if is_static else bound.pop("self")
-            place = _place(sys._getframe(1))
+            place = _place(inspect.currentframe())
             recording.calls[id(result)] = Call(name, before, bound, place, result)
         return result
 
@@ -144,7 +143,7 @@ def _wrapped_init(recording: Recording, original: Any) -> Any:
     def init(dataset: Any, *args: Any, **kwargs: Any) -> None:
         original(dataset, *args, **kwargs)
         if recording.depth == 0:
-            name, place = type(dataset).__name__, _place(sys._getframe(1))
+            name, place = type(dataset).__name__, _place(inspect.currentframe())
             recording.calls[id(dataset)] = Call(name, None, {}, place, dataset)
 
     return init
@@ -159,7 +158,7 @@ def _place(frame: FrameType | None) -> Place:
     """The line of the user's code from which a call came."""
     own = True
     while frame is not None and _library_of(frame) is not None:
-        own = own and _library_of(frame) == "tensorflow"
+        own = own and _library_of(frame) != "keras"
         frame = frame.f_back
     if frame is None:
         return Place("", 0, "", False)

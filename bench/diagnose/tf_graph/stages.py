@@ -61,11 +61,11 @@ class GraphStage(Record):
 
 
 def stages_in(chain: list[Call]) -> list[GraphStage]:
-    """Return the stages of a chain of calls."""
+    """Return the stages of a chain of calls whose last elements are batches."""
     stages: list[GraphStage] = []
-    batched = False
+    batched = not any(call.method in BATCHES for call in chain)  # the source gives batches
     for call in chain:
-        batched = (batched or call.method in BATCHES) and call.method not in ("unbatch", "rebatch")
+        batched = (batched or call.method in BATCHES) and call.method != "unbatch"
         stages.append(_stage(call, batched))
     return stages
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from feedbench.bench.diagnose.tf_graph.align import aligned
@@ -15,16 +15,20 @@ class Step:
     """A node of the pipeline as it runs.
 
     Attributes:
-        stages: indices of the stages that it stands for.
-        work_s: seconds of one thread per image.
+        work: seconds of one thread per image, by the index of each stage that it stands for; those
+            of a node that tf.data adds have the index -1.
         workers: threads that share the work; None: the thread that asks for elements does it.
         buffers: whether it prepares elements while nobody asks.
     """
 
-    stages: tuple[int, ...]
-    work_s: float
+    work: Mapping[int, float]
     workers: float | None = None
     buffers: bool = False
+
+    @property
+    def work_s(self) -> float:
+        """Seconds of one thread per image."""
+        return sum(self.work.values())
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,8 @@ def steps_of(graph: Graph) -> list[Step]:
     cached = _last_cache(graph)
     steps = []
     for number, node in enumerate(nodes):
-        stages = tuple(owners.get(number, ()))
-        seconds = sum(work[stage] for stage in stages if stage > cached)
-        steps.append(Step(stages, seconds, _workers(node), _buffers(node)))
+        own = {stage: work[stage] * (stage > cached) for stage in owners.get(number, ())}
+        steps.append(Step(own, _workers(node), _buffers(node)))
     return steps
 
 
@@ -106,4 +109,7 @@ def seconds_per_image(steps: Sequence[Step], load: Load) -> float:
 
 def scaled(steps: Sequence[Step], factor: float) -> list[Step]:
     """Return steps with more or less work."""
-    return [replace(step, work_s=step.work_s * factor) for step in steps]
+    return [
+        replace(step, work={stage: seconds * factor for stage, seconds in step.work.items()})
+        for step in steps
+    ]
