@@ -55,7 +55,7 @@ from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.originals import Originals
-from feedbench.loaders.own.call import forget
+from feedbench.loaders.own.call import forget, own_calls_within
 from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
@@ -228,6 +228,7 @@ __all__ = [
     "name_of",
     "open_loader",
     "openable",
+    "own_calls_within",
     "parse_settings",
     "parse_spec",
     "printable",
