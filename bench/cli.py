@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from feedbench.bench import signals
 from feedbench.bench.commands.output import prepare_streams
 from feedbench.bench.errors import (
     INTERRUPTED,
@@ -20,7 +21,6 @@ from feedbench.bench.errors import (
     BenchError,
     InterruptedRun,
 )
-from feedbench.bench.signals import interrupt_on_termination
 
 START, DATA, MEASURE, TRAIN, REFERENCE = "Start here", "Data", "Measure", "Train", "Reference"
 
@@ -126,6 +126,12 @@ COMMANDS = {
         TRAIN,
         "Train from scratch or fine-tune, and compare the rate with the predicted one.",
         "photos/ --loader best.toml --epochs 20",
+    ),
+    "export": Entry(
+        "export",
+        TRAIN,
+        "Write the loader of a best.toml as Python code to put before your own training.",
+        "best.toml --out input_pipeline.py",
     ),
     "study": Entry(
         "study",
@@ -244,7 +250,7 @@ def feedbench(
 def main() -> None:
     """Run the command line; mistakes of the user are reported in one line, without a traceback."""
     prepare_streams()
-    interrupt_on_termination()
+    signals.interrupt_on_termination()
     try:
         try:
             app()
@@ -252,7 +258,7 @@ def main() -> None:
             sys.stdout.flush()
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Ctrl-C or a kill where a command had nothing to add
-            _exit_with("interrupted", INTERRUPTED)
+            _exit_with("interrupted", signals.exit_code())
         raise
     except OSError as error:
         _exit_for_os_error(error)
@@ -271,7 +277,7 @@ def _exit_code(error: Exception) -> int:
     if isinstance(error, ImageError | WorkerError | CheckpointError | DivergedError):
         return NOTHING_DONE
     if isinstance(error, InterruptedRun):
-        return INTERRUPTED
+        return signals.exit_code()
     if isinstance(error, BenchError | LoaderError | TrainerError):
         return WRONG_USE
     raise error

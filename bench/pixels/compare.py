@@ -27,7 +27,7 @@ from feedbench.loaders import (
 
 Images = NDArray[np.uint8]
 _EPOCHS = 2  # of an own loader, in which each row must have come
-# Takes a path, the spec, and the image of a loader and of the reference; returns the cause.
+# Takes an address, the spec, and the image of a loader and of the reference; returns the cause.
 Explain = Callable[[str, BatchSpec, Images, Images], str]
 # Takes a loader, its worst differences, its images of them, and the reference's.
 Draw = Callable[[str, list[ImageDifference], Images, Images], None]
@@ -221,7 +221,7 @@ class _Comparer:
     def _reason(self, row: int, images: Images) -> str:
         if self.explain is None:
             return ""
-        path = self.manifest.path(row)
+        path = self.manifest.address(row)
         return self.explain(path, self.spec, images[row], self.reference[row])
 
 

@@ -135,7 +135,7 @@ def notes(summary: Summary, width: int) -> list[str]:
     """Return the explanations of the table at this width, one paragraph per item."""
     trials = summary.trials
     layout = _layout(trials, width)
-    texts = [_legend(trials, [column.title for column in layout.columns])]
+    texts = [_legend(summary, [column.title for column in layout.columns])]
     if layout.hidden:
         texts.append(f"Hidden at this width: {', '.join(layout.hidden)}.")
     texts += [text for trial in trials for text in _trial_notes(trial)]
@@ -144,12 +144,14 @@ def notes(summary: Summary, width: int) -> list[str]:
     return texts
 
 
-def _legend(trials: Sequence[TrialSummary], titles: Sequence[str]) -> str:
+def _legend(summary: Summary, titles: Sequence[str]) -> str:
+    trials = summary.trials
+    others = [trial for index, trial in enumerate(trials) if index != summary.winner]
     any_noisy = any((trial.spread or 0) > NOISY for trial in trials)
     meanings = {
         "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
         "wait: fraction of the time without a batch.": "wait" in titles,
-        "tie: the interval of the ratio contains 1.": True,
+        "tie: the interval of the ratio contains 1.": any(trial.tied_with_best for trial in others),
         f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be luck "
         "among so many comparisons.": any(trial.undecided for trial in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(

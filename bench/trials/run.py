@@ -240,7 +240,8 @@ class Bench:
         if free is not None and left is not None:
             self._gpu_bytes[index] = free - left
         warm_ups = [*self.trials[index].warm_ups, done.warm_up]
-        self._update(index, warm_ups=warm_ups, device=done.device)
+        model = done.model and done.model.model_dump()
+        self._update(index, warm_ups=warm_ups, device=done.device, model=model)
         self._update_own(index, rows=done.rows_known, batch_size=done.batch_size)
         self._notify("warm", index, pid=child.pid)
         return child

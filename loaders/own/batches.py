@@ -45,6 +45,8 @@ class BatchReader:
             OwnError: it is not a batch, or unlike the first.
         """
         self.count += 1
+        if isinstance(item, Batch):  # of a function that returns a stream of Feedbench's own
+            item = tuple(item)
         if not isinstance(item, tuple | list) or len(item) not in (_PAIR, _TRIPLE):
             raise self._error(f"is {described(item)}", "(images, labels) or (images, labels, rows)")
         images, labels, *rest = (plain(part) for part in item)

@@ -6,11 +6,28 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from feedbench.loaders.own.errors import OwnError, is_users, raised_by
 from feedbench.loaders.own.function import REQUIRED, OwnFunction, shown
+
+Around = Callable[[Callable[[], Any]], Any]
+_AROUND: ContextVar[Around | None] = ContextVar("around a call of a user's function", default=None)
+
+
+@contextmanager
+def own_calls_within(around: Around) -> Iterator[None]:
+    """Let `around` make each call of a user's function in this block, and return its result.
+
+    A diagnosis records by it how a dataset is built, and puts another one in its place.
+    """
+    token = _AROUND.set(around)
+    try:
+        yield
+    finally:
+        _AROUND.reset(token)
 
 
 def imported(function: OwnFunction) -> Callable[..., Any]:
@@ -90,8 +107,9 @@ def called(function: OwnFunction, offered: Mapping[str, Any], settings: Mapping[
         if one.name not in given and one.default is not REQUIRED:
             break
         by_place.append(given.pop(one.name))
+    around = _AROUND.get() or (lambda call: call())
     try:
         with _as_script(function):
-            return target(*by_place, **given)
+            return around(lambda: target(*by_place, **given))
     except (Exception, SystemExit) as error:
         raise raised_by(function, error, f"while {function.function} was called") from error
