@@ -14,7 +14,7 @@ from feedbench.loaders.validation import alternatives
 
 def given(settings: Settings) -> dict[str, Any]:
     """What the user set; for all else the function's own defaults hold."""
-    return {name: getattr(settings, name) for name in settings.model_fields_set}
+    return settings.model_dump(exclude_unset=True)
 
 
 def settings_of(function: OwnFunction) -> type[Settings]:
@@ -30,6 +30,7 @@ def settings_of(function: OwnFunction) -> type[Settings]:
         return values
 
     before: Any = classmethod(check)
+    validators: Any = {"check": model_validator(mode="before")(before)}
     extra = "allow" if function.takes_any else "forbid"
     config = ConfigDict(extra=extra, protected_namespaces=())  # type: ignore[typeddict-item]
     base = type(Settings.__name__, (Settings,), {"model_config": config})
@@ -38,7 +39,7 @@ def settings_of(function: OwnFunction) -> type[Settings]:
         return create_model(
             function.function,
             __base__=base,
-            __validators__={"check": model_validator(mode="before")(before)},
+            __validators__=validators,
             **fields,
         )
 

@@ -28,7 +28,7 @@ def open_stream(function: OwnFunction, request: Request, settings: Settings) -> 
     """
     epochs = _Epochs(function, request, settings)
     batches = islice(epochs.batches(), request.order.start_step, None)
-    return Stream(batches, epochs.close, request.faults, epochs.coverage)
+    return Stream(batches, epochs.close, request.faults, coverage=epochs.coverage)
 
 
 def offered(request: Request) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class _Epochs:
         source: Iterator[Any] | None = None
         while True:
             try:
-                source = source or self._source.epoch()
+                source = self._source.epoch() if source is None else source
                 item = next(source)
             except StopIteration:
                 return

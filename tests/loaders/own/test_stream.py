@@ -94,7 +94,7 @@ def test_a_py_dataset_is_read_in_its_order_epoch_after_epoch(write, manifest, wo
 def test_an_error_of_a_py_dataset_names_the_line(write, manifest):
     pipeline(write, PY_DATASET.replace("images + number", "images[number - 2, 9:10, 0, 0, 0]"))
     text, _ = refused(manifest)
-    assert "pipeline.py, line 9, in __getitem__: IndexError: too many indices" in text
+    assert "pipeline.py, line 10, in __getitem__: IndexError: too many indices" in text
 
 
 def test_a_batch_may_hold_several_inputs_and_outputs(write, manifest):
