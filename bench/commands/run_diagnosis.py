@@ -42,13 +42,13 @@ def run_diagnosis(
     from feedbench.bench.environment import environment
     from feedbench.bench.files import write_json, write_model
 
-    terminal, self_test = console(), short_test()
+    terminal, progress, self_test = console(), console(to_errors=True), short_test()
     write_json(folder / "environment.json", environment())
     if not self_test.passed:
         print_self_test(terminal, self_test)
 
     def print_progress(text: str) -> None:
-        terminal.print(text, style="dim", highlight=False)
+        progress.print(text, style="dim", highlight=False)
 
     record = measure(plan, manifest, folder, print_progress, timing)
     record = record.model_copy(update={"self_test": self_test.model_dump()})

@@ -90,7 +90,7 @@ def diagnose(
     record = session.record()
     for part in record.parts:
         if part.name in ("loader", "consumer", "end to end") and not part.blocks:
-            raise TrialError(f"{part.name}: {part.error}")
+            raise TrialError(f"{part.name}: {part.error}", session.details)
     return record
 
 
@@ -141,11 +141,16 @@ def _copies_apart(stages: Stages) -> bool:
 
 
 class _Session:
-    """The running processes of one diagnosis, and its measurements so far."""
+    """The running processes of one diagnosis, and its measurements so far.
+
+    Attributes:
+        details: traceback of the user's own code, if that failed.
+    """
 
     def __init__(
         self, setup: Setup, manifest: Manifest, folder: Path, on_progress: OnProgress
     ) -> None:
+        self.details = ""
         self._new_record = setup.record
         self._folder = folder
         self._on_progress = on_progress
@@ -235,7 +240,7 @@ class _Session:
         try:
             start_s = self._wait_until_ready(child, job)
         except TrialError as error:
-            self._give_up(key, str(error))
+            self._give_up(key, error)
             return
         for measurement in self._measurements_of(key):
             measurement.update(start_s=start_s)
@@ -273,7 +278,7 @@ class _Session:
         try:
             block = self._timed(child, measurement, round_index)
         except TrialError as error:
-            self._give_up(measurement.process, str(error))
+            self._give_up(measurement.process, error)
             return
         measurement.update(blocks=[*measurement.part.blocks, block])
 
@@ -285,12 +290,13 @@ class _Session:
             done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block")
         return meters.complete(done.block, round_index)
 
-    def _give_up(self, key: str, error: str) -> None:
+    def _give_up(self, key: str, error: TrialError) -> None:
         """End a process that failed, and record why in the parts that it measures."""
         self._on_progress(f"{key}: {error}")
+        self.details = self.details or error.details
         self._children.pop(key).close()
         for measurement in self._measurements_of(key):
-            measurement.update(error=error)
+            measurement.update(error=str(error))
 
     def _measurements_of(self, key: str) -> list[Measurement]:
         return [measurement for measurement in self._measurements if measurement.process == key]

@@ -7,8 +7,9 @@
 #    `faster_storage`, `other_image_size`, the parts `fixed` and `transfer`.
 # 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
-#    `copies_apart`, `locked` and `sampled`. Added later without a new number: `own`, `observed`,
-#    `mistake` and `stage` of a part, the parts `reference` and `rewritten`.
+#    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
+#    order"; `own`, `observed`, `mistake` and `stage` of a part, the parts `reference` and
+#    `rewritten`.
 
 from __future__ import annotations
 
@@ -28,6 +29,7 @@ RECORD = "diagnosis-record.json"
 
 PartName = Literal[
     "storage",
+    "storage in order",
     "decoding",
     "transform",
     "batch copy",

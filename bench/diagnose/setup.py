@@ -15,7 +15,7 @@ from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, first_batch_of, tries
 from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.plan.plan import Choice
+from feedbench.bench.plan.plan import Choice, like_own
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
@@ -114,7 +114,7 @@ class Setup:
         loader_alone = end_to_end.model_copy(update={"consumer": "drain", "accelerator": None})
         synthetic: dict[str, Any] = {
             "loader": BASELINE,
-            "settings": self._output(),
+            "settings": like_own([self.plan.choice], self.plan.recipe) or self._output(),
             "cache_state": None,
         }
         jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
@@ -226,6 +226,10 @@ class Setup:
             self._stage_measurement("storage", depth, file_bytes, state)
             for state in self._cache_states()
             for depth in sorted({*_DEPTHS, _DEPTH_PER_CORE * self.record.cores})
+        ] + [
+            self._stage_measurement("storage in order", 1, file_bytes, state)
+            for state in self._cache_states()
+            if self.stages.reading.in_shards
         ]
 
     def _compute_measurements(self) -> list[Measurement]:

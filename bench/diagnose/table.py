@@ -25,7 +25,7 @@ def label(ceiling: Ceiling) -> str:
         words.append(ceiling.cache_state)
     if ceiling.name == "storage" and ceiling.parallel is not None:
         words.append(f"{ceiling.parallel} at once")
-    elif ceiling.parallel is not None:
+    elif ceiling.parallel is not None and ceiling.name != "storage in order":
         words.append("1 core" if ceiling.parallel == 1 else f"{ceiling.parallel} cores")
     return ", ".join(words)
 

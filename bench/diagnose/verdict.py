@@ -57,6 +57,7 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
     rates, stall = rates_of(record), stall_of(record)
     if rates is None or stall is None:
         return Diagnosis(verdict=_no_verdict(parts), ceilings=parts)
+    stall = _at_least_zero(stall)
     main_cause, predicted = bottleneck(rates), predictions(record, rates)
     mistakes = mistakes_in(record)
     sentences = [
@@ -91,7 +92,7 @@ def _no_verdict(parts: list[Ceiling]) -> str:
 def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estimate) -> str:
     consumer = consumer_name(record)
     loader = str(Choice(loader=record.loader, settings=record.settings))
-    idle = f"{_at_least_zero(stall):.0%} of the time"
+    idle = f"{stall:.0%} of the time"
     share = f"{100 * main.stall:.0f} of these {100 * stall.value:.0f} points"
     match main.cause:
         case "accelerator":

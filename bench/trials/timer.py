@@ -35,11 +35,13 @@ class Measured:
     Attributes:
         peak_memory_bytes: of the trial's process tree so far.
         dropped: all images that the loader has dropped so far.
+        coverage: of a user's loader, the numbers of images that it left out, and repeated.
     """
 
     block: Block
     peak_memory_bytes: int
     dropped: list[Dropped]
+    coverage: tuple[int, int] | None = None
 
 
 class Timer:
@@ -87,7 +89,7 @@ class Timer:
             }
         )
         block = meters.complete(timed, round_index)
-        return Measured(block, tree_peak_memory(child.pid), done.dropped)
+        return Measured(block, tree_peak_memory(child.pid), done.dropped, done.coverage)
 
     def _kept_cold(self, job: TrialJob) -> AbstractContextManager[object]:
         """Evict each file that a user's function has read: its rows may be unknown to the trial."""
