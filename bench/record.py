@@ -15,6 +15,7 @@
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
 #    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
 #    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
+#    `requested_s` of a warm-up is the minimum that was requested.
 
 from __future__ import annotations
 
@@ -122,6 +123,9 @@ def present(samples: Sequence[float | None]) -> list[float]:
 class WarmUp(Record):
     """Times of a trial before its first block; they count in no rate."""
 
+    requested_s: float | None = Field(
+        None, description="minimum of `seconds` that was requested; None in older records"
+    )
     start_s: float = Field(description="from the start of the process to an open loader")
     first_batch_s: float = Field(description="from opening the loader to its first batch")
     seconds: float = Field(description="from the first batch to the end of the warm-up")
@@ -170,6 +174,9 @@ class Own(Record):
     rows: bool | None = Field(
         None, description="whether its batches say which images they hold; None if unknown"
     )
+    batch_size: int | None = Field(None, description="images of its first batch")
+    left_out: int = Field(0, description="images that did not come in two epochs")
+    repeated: int = Field(0, description="images that came more often than once per epoch")
 
 
 def own_of(loader: str) -> Own | None:

@@ -83,6 +83,14 @@ def diagnose(
             min=1,
         ),
     ] = None,
+    rewrite: Annotated[
+        bool,
+        typer.Option(
+            "--try",
+            help="For a function of yours that returns a tf.data.Dataset: also measure it without "
+            "each mistake that can be undone without changing your file.",
+        ),
+    ] = False,
     blacklist: Blacklist = None,
     out: Out = None,
     json: Json = None,
@@ -102,6 +110,7 @@ def diagnose(
         accelerator=accelerator_of(consumer),
         cache_state=parse_model(Timing, given[Timing], "options").cache_state,
         images=images,
+        rewrite=rewrite,
         faster_storage=what_if_storage,
         other_image_size=what_if_image_size,
     )

@@ -121,12 +121,14 @@ class WarmUpDone(Message):
         device: name of the GPU that TensorFlow trains on, or `CPU`; None without a trainer.
         model: the file of the user's own model; None without one.
         rows_known: whether the batches say which images they hold.
+        batch_size: images of the first batch.
     """
 
     warm_up: WarmUp
     device: str | None = None
     model: ModelFile | None = None
     rows_known: bool = True
+    batch_size: int = 0
 
 
 class BlockRequest(Message):
@@ -143,11 +145,13 @@ class BlockDone(Message):
         block: raw times.
         rows: of all images that were consumed; only with a cache state.
         dropped: all images that the loader has dropped so far.
+        coverage: of a user's loader, the numbers of images that it left out, and repeated.
     """
 
     block: TimedBlock
     rows: list[int] = []
     dropped: list[Dropped] = []
+    coverage: tuple[int, int] | None = None
 
 
 TRIAL_WORKER = Service("feedbench.bench.trials.worker", (WarmUpProgress, WarmUpDone, BlockDone))

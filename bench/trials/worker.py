@@ -61,12 +61,20 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         min_images = _min_warm_up_images(job, manifest, settings)
         seconds, images = _warm_up(stream, consumer, job.warm_up_s, min_images, channel)
         warm_up = WarmUp(
-            start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
+            requested_s=job.warm_up_s,
+            start_s=start_s,
+            first_batch_s=first_batch_s,
+            seconds=seconds,
+            images=images,
         )
         device = training_device() if job.consumer == "train" else None
         channel.answer(
             WarmUpDone(
-                warm_up=warm_up, device=device, model=model, rows_known=first.rows is not None
+                warm_up=warm_up,
+                device=device,
+                model=model,
+                rows_known=first.rows is not None,
+                batch_size=images_in(first),
             )
         )
         for request in channel.requests(BlockRequest):
@@ -74,7 +82,11 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
                 recorded.rows.clear()
             block = timed_block(stream, consumer, request.seconds, request.min_steps)
             rows = recorded.rows if recorded else []
-            channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
+            channel.answer(
+                BlockDone(
+                    block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
+                )
+            )
 
 
 def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:
