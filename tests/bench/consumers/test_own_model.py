@@ -127,6 +127,7 @@ def test_what_is_wrong_with_a_model_is_said_in_one_line(beside, network, said):
 def test_a_saved_model_keeps_how_it_was_compiled(beside):
     model = built("build")
     model.compile(keras.optimizers.Adam(0.007), "mse", metrics=["mae"])
+    model.optimizer.build(model.trainable_variables)
     model.save("saved.keras")
     recipe = Recipe(network="saved.keras")
     loaded = build_model(find_builder("saved.keras"), recipe, 999, 9).model
