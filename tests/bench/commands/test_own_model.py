@@ -65,6 +65,8 @@ def test_a_bench_trains_the_own_model_at_the_size_that_it_takes(
 def test_a_diagnosis_trains_the_own_model(beside, tiny_photos, monkeypatch):
     arguments = (*SMALL, "--seconds", 1, "--loader", "tf_data", "--out", "out")
     assert call(monkeypatch, "diagnose", tiny_photos, *arguments) == 0
+    record = json.loads((beside / "out" / "diagnosis-record.json").read_text())
+    assert record["model"]["file"] == str(beside / "net.py")
 
 
 def test_a_search_trains_the_own_model(beside, tiny_photos, monkeypatch):
