@@ -15,6 +15,7 @@ from feedbench.bench.plan.plan import (
 )
 from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.loaders import Augment, LoaderError, scan
+from feedbench.trainer import Recipe
 
 
 def test_lists_expand_into_every_combination_once():
