@@ -92,6 +92,11 @@ def find_builder(name: str) -> Builder:
     return Builder(name, ModelFile(file=str(function.file), sha256=function.digest), function)
 
 
+def model_digest(recipe: Recipe) -> str | None:
+    """Return the digest of the file of a recipe's own model; None if it has none."""
+    return find_builder(recipe.network).origin.sha256 if recipe.own_model else None
+
+
 def _keras_file(path: Path) -> ModelFile:
     try:
         with path.open("rb") as file:
