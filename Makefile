@@ -1,10 +1,11 @@
-# `make` lists the targets. Each one makes the environment in .venv first, if it is missing.
+# `make` lists the targets. Each one makes the environment in .venv first, if it is missing;
+# test-guests has one of its own.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lint test test-together test-alone micro clean
+.PHONY: help quickstart lint test test-together test-alone test-guests guests micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,11 +28,17 @@ test-together: $(VENV)/installed-dev  ## the tests that run beside others
 test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
 	$(BIN)/python -m pytest -m alone
 
+test-guests:  ## the tests that need optional packages
+	$(MAKE) VENV=$(VENV)-guests guests
+
+guests: $(VENV)/installed-guests
+	$(BIN)/python -m pytest -m guests
+
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
 	$(BIN)/python -m pytest tests/micro --benchmark-enable --benchmark-only --benchmark-autosave
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
+	rm -rf $(VENV) $(VENV)-guests build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
 
 # A new target goes above this line, with its `##` text, and into .PHONY.
 
@@ -43,4 +50,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-guests: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets]'
 	touch $@

@@ -1,7 +1,8 @@
 """Repeats the tests that failed in the last pytest session, alone, and tells flaky from broken.
 
 A test that fails twice fails the build, and so do more than two that pass when repeated. Run it in
-the folder of the tests; the names of the failed tests come from pytest's cache.
+the folder of the tests; the names of the failed tests come from pytest's cache. The tests marked
+`guests` are repeated in their own environment, where their packages are installed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 MAX_FLAKY = 2
-_SOME_FAILED = 1  # pytest's exit code; higher ones mean that it could not run
+GUESTS = Path(".venv-guests/bin/python")
+_COULD_NOT_RUN = (2, 3, 4)  # pytest's exit codes; 5 is that no failed test has this mark
 
 
 def main() -> int:
@@ -22,13 +24,21 @@ def main() -> int:
     if not first:
         print("The tests ended early: no failed test is recorded. See above.")
         return 1
-    code = subprocess.run([sys.executable, "-m", "pytest", "--last-failed"], check=False).returncode
-    if code > _SOME_FAILED:
-        print(f"The failed tests could not be repeated: pytest ended with exit code {code}.")
+    codes = [repeat(sys.executable, "not guests")]
+    if GUESTS.exists():
+        codes.append(repeat(str(GUESTS), "guests"))
+    if set(codes) & set(_COULD_NOT_RUN):
+        print(f"The failed tests could not be repeated: pytest ended with exit code {max(codes)}.")
         return 1
     passes, lines = verdict(first, failed_tests())
     print(*lines, sep="\n")
     return 0 if passes else 1
+
+
+def repeat(python: str, marked: str) -> int:
+    """Run the failed tests that are marked so once more, and return pytest's exit code."""
+    command = [python, "-m", "pytest", "--last-failed", "--last-failed-no-failures=none"]
+    return subprocess.run([*command, "-m", marked], check=False).returncode
 
 
 def failed_tests() -> set[str]:

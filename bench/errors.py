@@ -14,7 +14,7 @@ BenchError
 
 NOTHING_DONE = 1  # nothing could be measured, trained or compared, or the output was lost
 WRONG_USE = 2  # the user must fix an option, a file or a folder
-INTERRUPTED = 130  # Ctrl-C
+INTERRUPTED = 130  # Ctrl-C: 128 + the number of the signal
 
 
 class BenchError(Exception):
@@ -37,7 +37,15 @@ class RecordError(BenchError):
 
 
 class TrialError(BenchError):
-    """A trial ended before it was measured."""
+    """A trial ended before it was measured.
+
+    Attributes:
+        details: traceback of the user's own code; empty if that did not fail.
+    """
+
+    def __init__(self, text: str, details: str = "") -> None:
+        super().__init__(text)
+        self.details = details
 
 
 class ChildDied(TrialError):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,17 @@ while time.monotonic() < end:
     pass
 print(time.process_time() - begin)
 """
+
+
+GUESTS = ("torch", "jax", "webdataset", "datasets")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test marked `guests`, before its fixtures, if a package that it names is missing."""
+    for mark in item.iter_markers("guests"):
+        missing = [name for name in mark.args or GUESTS if find_spec(name) is None]
+        if missing:
+            pytest.skip(f"needs {', '.join(missing)}: `make test-guests` installs it")
 
 
 @pytest.fixture(autouse=True)

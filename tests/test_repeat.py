@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / ".ci" / "repeat.py"
-# One test that passes, one that fails once, one that fails always.
+# One test that passes, one that fails once, one that fails always, and one that passes only in
+# the other environment.
 PROJECT = """
+import os
 from pathlib import Path
 import pytest
+
+@pytest.mark.guests
+def test_guest():
+    assert "GUESTS" in os.environ
 
 def test_good():
     pass
@@ -37,7 +43,7 @@ def repeat():
 
 def in_project(folder: Path, *command) -> subprocess.CompletedProcess:
     # The settings of this repository's pyproject.toml do not apply there.
-    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = guests\n")
     return subprocess.run(
         [sys.executable, *map(str, command)],
         cwd=folder,
@@ -65,6 +71,16 @@ def test_a_test_that_fails_twice_fails_the_build(tmp_path):
     assert code == 1
     assert "FAILED TWICE: test_it.py::test_broken" in lines
     assert "1 failed, 1 passed" in "\n".join(lines)
+
+
+def test_a_test_of_optional_packages_is_repeated_in_their_environment(tmp_path):
+    python = tmp_path / ".venv-guests" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nGUESTS=1 exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    code, lines = run_twice(tmp_path, "good or guest")
+    assert code == 0
+    assert lines[-1] == "FLAKY: test_it.py::test_guest failed, then passed alone"
 
 
 def test_a_session_that_ended_early_fails_the_build(tmp_path):

@@ -15,7 +15,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import LOADERS, BatchSpec, find_loader
+from feedbench.loaders import LOADERS, BatchSpec, find_loader, is_own
 from feedbench.trainer import Recipe
 
 BEST = "best.toml"
@@ -113,7 +113,7 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
         spec: the batch spec to use if `text` is the name of a loader.
 
     Raises:
-        LoaderError: no loader has that name.
+        LoaderError: no loader has that name, or the file of a user's function is not valid.
         PlanError: the file does not exist or is not a best.toml, or the folder has none.
     """
     path = Path(text)
@@ -123,6 +123,7 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
         if not (path / BEST).is_file():
             raise PlanError(f"{text}: no {BEST} in this folder; bench and tune write one")
         return read_best(path / BEST)
-    if path.exists() or path.suffix == ".toml" or len(path.parts) > 1:
+    is_file = path.suffix == ".toml" or path.exists() or len(path.parts) > 1
+    if is_file and path.suffix != ".py" and not is_own(text):
         return read_best(path)
     return Best(loader=find_loader(text).name, spec=spec or {})

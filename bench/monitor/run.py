@@ -28,7 +28,7 @@ from feedbench.bench.monitor.window import (
     timed_blocks,
 )
 from feedbench.bench.record import Block, TimedBlock, Trial, WarmUp
-from feedbench.loaders import printable
+from feedbench.loaders import BASELINE, printable
 
 _HOST_PERIOD_S = 1.0  # the meters take Python's lock from the training
 
@@ -245,7 +245,7 @@ class Run:
         )
         if not ceiling:
             return [one]
-        fields = {"loader": "synthetic", "settings": {"batch": "repeated"}, "warm_ups": []}
+        fields = {"loader": BASELINE, "settings": {"batch": "repeated"}, "warm_ups": []}
         return [one, one.model_copy(update={**fields, "blocks": ceiling})]
 
     def _warm_ups(self, blocks: list[Block]) -> list[WarmUp]:

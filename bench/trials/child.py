@@ -20,6 +20,8 @@ from feedbench.bench.meters.gpu import gpu_environment
 from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
+from feedbench.bench.trials.temporary import TemporaryFolder
+from feedbench.bench.trials.whereabouts import whereabouts
 
 _GRACE_S = 3.0  # for children to close their loaders after their input was closed
 _POLL_S = 0.5
@@ -38,6 +40,7 @@ class Child:
         job: Message,
         log: Path | None = None,
         environment: dict[str, str] | None = None,
+        code: Path | None = None,
     ) -> None:
         """Start the child and send it its job.
 
@@ -46,19 +49,19 @@ class Child:
             job: its first message.
             log: file to append its standard error to; None keeps it for `errors`.
             environment: variables that override those of `child_environment`.
+            code: folder of the user's code that it runs, to say where that hangs.
         """
         self.errors = ""
         self._answers: tuple[type[Message], ...] = (*service.answers, Failed)
         self._log = log
+        self._code = code
         self._kills_before = out_of_memory_kills()
         self._stderr: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115  kill closes it
         # Libraries leave files behind if their process is killed: they go with this folder.
-        self._temporary = tempfile.TemporaryDirectory(
-            prefix="feedbench-", ignore_cleanup_errors=True
-        )
+        self._temporary = TemporaryFolder()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", service.module, str(os.getpid()), str(time())],
-            env=child_environment() | {"TMPDIR": self._temporary.name} | (environment or {}),
+            env=child_environment() | {"TMPDIR": str(self._temporary.path)} | (environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -67,7 +70,8 @@ class Child:
             errors="replace",
             start_new_session=True,
         )
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        # Unlike queue.Queue, it has no Python lock that a second signal could leave unlocked.
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._killed = False
@@ -118,13 +122,14 @@ class Child:
         try:
             while not isinstance(message := self._next(deadline, phase, pause=pause), kind):
                 if isinstance(message, Failed):
-                    raise TrialError(message.reason)
+                    raise TrialError(message.reason, message.details)
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
+            place = self._place()
             self.kill()
             limit = f"{round(limit_s or 0, 1):g} s"
             raise TrialError(
-                f"time limit: {phase} did not finish within {limit}{self._see_log}"
+                f"time limit: {phase} did not finish within {limit}{place}{self._see_log}"
             ) from None
         except TrialError:
             self.kill()
@@ -179,7 +184,7 @@ class Child:
         self._process.wait()
         self._close_input()
         self._reader.join()
-        self._temporary.cleanup()
+        self._temporary.remove()
         with self._stderr:
             if self._log is None:
                 self._stderr.seek(0)
@@ -218,6 +223,13 @@ class Child:
         if -code == signal.SIGKILL and out_of_memory_kills() > self._kills_before:
             return ChildDied(f"out of memory: the kernel killed it in {phase} ({name})")
         return ChildDied(f"crashed in {phase}: {name}{self._see_log}")
+
+    def _place(self) -> str:
+        """Return where the child stands in the user's code, as part of an error."""
+        if self._log is None or self._code is None:
+            return ""
+        place = whereabouts(self.pid, self._log, self._code)
+        return f"; it stands in {place}" if place else ""
 
     @property
     def _see_log(self) -> str:
