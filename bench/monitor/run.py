@@ -245,7 +245,7 @@ class Run:
         )
         if not ceiling:
             return [one]
-        fields = {"loader": BASELINE, "settings": {"batch": "repeated"}, "warm_ups": []}
+        fields = {"loader": BASELINE, "settings": {"like": self._fit.data}, "warm_ups": []}
         return [one, one.model_copy(update={**fields, "blocks": ceiling})]
 
     def _warm_ups(self, blocks: list[Block]) -> list[WarmUp]:
