@@ -30,9 +30,9 @@ def sentence(found: FitFigures) -> str:
     rate = f"{found.images_per_second.value:,.0f} images/s"
     if found.stall is not None and found.ceiling is not None:
         return (
-            f"{over}, the device stalled {_share(found.stall.value)} of the time{_interval(found)}: "
-            f"{rate}, against {found.ceiling.value:,.0f} on a repeated batch; fit waited for data "
-            f"{found.wait_share:.0%} of the time."
+            f"{over}, the device stalled {_share(found.stall.value)} of the time"
+            f"{_interval(found)}: {rate}, against {found.ceiling.value:,.0f} on a repeated batch; "
+            f"fit waited for data {found.wait_share:.0%} of the time."
         )
     low, high = f"{found.idle_share:.0%}", f"{found.wait_share:.0%}"
     share = high if low == high else f"between {low} and {high}"
@@ -89,8 +89,8 @@ def _with_ceiling(found: FitFigures, record: FitRecord) -> str:
     lines = []
     if found.stall.value > found.wait_share + _SAME:
         lines.append(
-            "What was not waiting is lost in steps that are slower than on a repeated batch, because "
-            "the pipeline, callbacks or the progress bar take the processor."
+            "What was not waiting is lost in steps that are slower than on a repeated batch: the "
+            "pipeline, callbacks or the progress bar take the processor."
         )
     if found.stall.value < found.wait_share - _SAME:
         lines.append("In a part of that wait the device had queued work.")
