@@ -104,6 +104,8 @@ class Run:
     def step_ended(self, batch: int) -> None:
         """Note that the device has finished an execution, whose last batch has this index."""
         now = perf_counter()
+        if not self._epochs:  # a thread reports late, of an earlier `fit` that failed
+            return
         self._epochs[-1].ended[batch // self._window.steps_per_execution] = now
         if threading.get_ident() != self._thread:
             self._reads_on_threads = True
