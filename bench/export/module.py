@@ -85,7 +85,8 @@ def _first_line(spec: BatchSpec) -> str:
 def _origin(choice: Exported, today: date) -> list[str]:
     """Where the choice comes from, and how fast it was, as paragraphs."""
     best, named = choice.best, Choice(loader=choice.loader.name, settings=choice.best.settings)
-    paragraphs = [f"Written by `feedbench export` on {today}: {named}, from {choice.text}."]
+    source = "" if choice.text == choice.loader.name else f", from {choice.text}"
+    paragraphs = [f"Written by `feedbench export` on {today}: {named}{source}."]
     if best.predicted is not None:
         rate = f"{best.predicted.images_per_second:,.0f}"
         paragraphs.append(

@@ -2,7 +2,8 @@
 
 from feedbench.loaders.audit.facts import attach, audit
 from feedbench.loaders.audit.probe import ProbeLimits
+from feedbench.loaders.audit.scanned import scanned
 from feedbench.loaders.audit.store import Store
 from feedbench.loaders.audit.verdict import Verdict, verdicts
 
-__all__ = ["ProbeLimits", "Store", "Verdict", "attach", "audit", "verdicts"]
+__all__ = ["ProbeLimits", "Store", "Verdict", "attach", "audit", "scanned", "verdicts"]
