@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
+from feedbench.loaders.address import extent_of, file_of, name_of, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
@@ -49,10 +50,12 @@ from feedbench.loaders.errors import (
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
+from feedbench.loaders.files import openable, read_file
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.originals import Originals
+from feedbench.loaders.own.call import forget, own_calls_within
 from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
@@ -214,17 +217,25 @@ __all__ = [
     "bounds",
     "by_reason",
     "explain",
+    "extent_of",
+    "file_of",
     "find_loader",
+    "forget",
     "images_in",
     "images_per_epoch",
     "installed",
     "is_own",
+    "name_of",
     "open_loader",
+    "openable",
+    "own_calls_within",
     "parse_settings",
     "parse_spec",
     "printable",
+    "read_file",
     "scan",
     "short_name",
+    "stamp_of",
     "tolerance",
     "unscanned_rows",
     "usable",

@@ -14,6 +14,8 @@ LoaderError
 
 from __future__ import annotations
 
+from feedbench.loaders.address import name_of
+
 
 class LoaderError(Exception):
     """An error that the user of a loader can fix."""
@@ -39,6 +41,7 @@ class ImageError(LoaderError):
     """An image file cannot be read; the message has its path, its row and the decoder's error."""
 
     def __init__(self, path: str, row: int, decoder: str, reason: str) -> None:
+        path = name_of(path)
         super().__init__(path, row, decoder, reason)
         self.path, self.row, self.decoder, self.reason = path, row, decoder, reason
 

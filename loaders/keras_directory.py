@@ -30,9 +30,9 @@ from feedbench.loaders.images.tensorflow import (
 )
 from feedbench.loaders.keras_listing import keras_dataset, shuffled
 from feedbench.loaders.keras_padding import long_images, too_long
-from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.manifest import Layout, Manifest
 from feedbench.loaders.order import Rows
-from feedbench.loaders.source import SPLIT_NAMES
+from feedbench.loaders.splits import SPLIT_NAMES
 from feedbench.loaders.stages.stage import Stages
 from feedbench.loaders.stages.tensorflow import tensorflow_stages
 from feedbench.loaders.tf_stream import unreadable
@@ -40,6 +40,7 @@ from feedbench.loaders.tf_stream import unreadable
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_LAYOUTS: tuple[Layout, ...] = ("folder", "splits")
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")  # files that Keras lists; it skips others
 
 
@@ -63,9 +64,10 @@ def open_stream(request: Request, settings: KerasDirectory) -> Stream:
 
 
 def _check(request: Request) -> None:
-    if request.manifest.layout == "csv":
+    if request.manifest.layout not in _LAYOUTS:
         raise SourceError(
-            "keras_directory needs one folder per class, got a CSV; use another loader"
+            f"keras_directory needs one folder per class, got {_source_name(request)}; "
+            "use another loader"
         )
     if request.spec.balance:
         raise SpecError(
@@ -74,6 +76,10 @@ def _check(request: Request) -> None:
         )
     if request.spec.antialias:
         raise SpecError("keras_directory cannot antialias; set antialias=false or leave it out")
+
+
+def _source_name(request: Request) -> str:
+    return "a CSV" if request.manifest.layout == "csv" else f"{request.manifest.layout} shards"
 
 
 @dataclass(frozen=True)
@@ -329,7 +335,7 @@ LOADER = Loader(
     summary="Keras' image_dataset_from_directory as its guide calls it: what newcomers use",
     settings=KerasDirectory,
     open=open_stream,
-    layouts=("folder", "splits"),
+    layouts=_LAYOUTS,
     readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read goes to Pillow
     follows_order=False,
     stages=_stages,

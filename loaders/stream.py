@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from feedbench.loaders.adapters import TorchBatches
     from feedbench.loaders.augment.draws import Draws
+    from feedbench.loaders.own.coverage import Coverage
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +89,15 @@ class Stream:
         release: frees what produces `batches`; called once.
         faults: the images that failed and were dropped so far.
         opening: how it was opened; None if not by `open_loader`, or if own code gives the batches.
+        coverage: whether each row of a user's batches comes once per epoch; None if these do not
+            say, and for all other loaders.
     """
 
     batches: Iterator[Batch]
     release: Callable[[], None] = lambda: None
     faults: Faults | None = None
     opening: Opening | None = None
+    coverage: Callable[[], Coverage | None] = lambda: None
     _again: Stream | None = None
     _open: bool = True
 

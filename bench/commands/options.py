@@ -44,8 +44,9 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder per class; or with train, validation and test, each with "
-        "one folder per class; a CSV of path,label[,split]; or a Parquet "
-        "manifest, as written by scan --out.",
+        "one folder per class; a CSV of path,label[,split]; a zip of class folders; tar, TFRecord, "
+        "Arrow or Parquet files with images, a folder of them, or a quoted pattern such as "
+        "'shards/*.tar'; or a Parquet manifest, as written by scan --out.",
     ),
 ]
 Loader = Annotated[
@@ -210,6 +211,7 @@ AUGMENT = option(
 VALUE_RANGE = option(BatchSpec, "value_range", kind=str, parse=parse_range, metavar="LOW,HIGH")
 BALANCE = option(BatchSpec, "balance")
 ALPHA = option(Recipe, "alpha")
+MODEL = option(Recipe, "network", "--model", metavar="MODEL")
 CONSUMER = option(Suite, "consumer")
 TIMING_SEED = option(Timing, "seed")
 CACHE_STATE = option(Timing, "cache_state")

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.contract import BatchSpec, Dtype
-from feedbench.loaders.files import read_file
 from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
@@ -41,7 +40,7 @@ def live_stages(manifest: Manifest, spec: BatchSpec, decode: Decode, dtype: Dtyp
         rows, files = sample(manifest)
         return list(zip(rows.tolist(), manifest.paths(rows), files, strict=True))
 
-    reading = whole_files(manifest, lambda path: len(read_file(path)))
+    reading = whole_files(manifest)
     return decoding_stages(reading, spec, dtype, items, lambda item: live.decoded(*item))
 
 
