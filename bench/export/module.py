@@ -10,6 +10,7 @@ from feedbench.bench.analysis.best import Best, RunnerUp
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import (
+    CODE_LAYOUTS,
     BatchSpec,
     CodeRequest,
     Loader,
@@ -19,6 +20,7 @@ from feedbench.loaders import (
     parse_settings,
     parse_spec,
     printable,
+    stream_code,
     usable,
 )
 
@@ -72,7 +74,8 @@ def module_text(choice: Exported, manifest: Manifest | None, name: str, today: d
     layout = None if manifest is None else manifest.layout
     left_out = () if manifest is None else _left_out(manifest, choice.loader)
     request = CodeRequest(choice.loader.name, choice.spec, choice.settings, layout, left_out)
-    code = choice.loader.code(request)
+    write = choice.loader.code if layout in (None, *CODE_LAYOUTS) else stream_code
+    code = write(request)
     docstring = "\n\n".join([_first_line(choice.spec), *_origin(choice, today), code.usage])
     return f'"""{docstring}\n"""\n\n{code.body}'.replace("THIS_FILE", name)
 
