@@ -42,7 +42,7 @@ def open_stream(function: OwnFunction, request: Request, settings: OwnSettings) 
     """
     epochs = _Epochs(function, request, settings)
     batches = islice(epochs.batches(), request.order.start_step, None)
-    return Stream(batches, epochs.close, request.faults, epochs.coverage)
+    return Stream(batches, epochs.close, request.faults, coverage=epochs.coverage)
 
 
 def offered(request: Request) -> dict[str, Any]:

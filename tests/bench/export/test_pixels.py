@@ -295,7 +295,7 @@ def test_plain_code_needs_no_feedbench():
     ids=str,
 )
 def test_an_exported_file_is_a_loader_of_its_own(splits_folder, tmp_path, name, settings):
-    path = tmp_path / "pipeline.py"
+    path = tmp_path / f"own_{name}.py"
     path.write_text(code_of(name, settings, {}))
     manifest = scan(splits_folder).only("train")
     with open_loader(f"{path}:make_dataset", manifest, BatchSpec(**SPEC)) as stream:
