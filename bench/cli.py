@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from feedbench.bench import signals
 from feedbench.bench.commands.output import prepare_streams
 from feedbench.bench.errors import (
     INTERRUPTED,
@@ -20,7 +21,6 @@ from feedbench.bench.errors import (
     BenchError,
     InterruptedRun,
 )
-from feedbench.bench.signals import interrupt_on_termination
 
 START, DATA, MEASURE, TRAIN, REFERENCE = "Start here", "Data", "Measure", "Train", "Reference"
 
@@ -126,6 +126,12 @@ COMMANDS = {
         TRAIN,
         "Train from scratch or fine-tune, and compare the rate with the predicted one.",
         "photos/ --loader best.toml --epochs 20",
+    ),
+    "export": Entry(
+        "export",
+        TRAIN,
+        "Write the loader of a best.toml as Python code to put before your own training.",
+        "best.toml --out input_pipeline.py",
     ),
     "study": Entry(
         "study",
@@ -244,7 +250,7 @@ def feedbench(
 def main() -> None:
     """Run the command line; mistakes of the user are reported in one line, without a traceback."""
     prepare_streams()
-    interrupt_on_termination()
+    signals.interrupt_on_termination()
     try:
         try:
             app()
@@ -252,14 +258,14 @@ def main() -> None:
             sys.stdout.flush()
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Ctrl-C or a kill where a command had nothing to add
-            _exit_with("interrupted", INTERRUPTED)
+            _exit_with("interrupted", signals.exit_code())
         raise
     except OSError as error:
         _exit_for_os_error(error)
     except ImportError as error:
         _exit_for_import_error(error)
     except Exception as error:
-        _exit_with(str(error), _exit_code(error))
+        _exit_with(str(error), _exit_code(error), getattr(error, "details", ""))
 
 
 def _exit_code(error: Exception) -> int:
@@ -271,7 +277,7 @@ def _exit_code(error: Exception) -> int:
     if isinstance(error, ImageError | WorkerError | CheckpointError | DivergedError):
         return NOTHING_DONE
     if isinstance(error, InterruptedRun):
-        return INTERRUPTED
+        return signals.exit_code()
     if isinstance(error, BenchError | LoaderError | TrainerError):
         return WRONG_USE
     raise error
@@ -310,9 +316,12 @@ def _current_folder_exists() -> bool:
     return True
 
 
-def _exit_with(text: str, code: int) -> None:
+def _exit_with(text: str, code: int, details: str = "") -> None:
+    """Print why the command failed, below the traceback of the user's own code, if any; exit."""
     from feedbench.bench.report.terminal import harmless
 
+    if details:
+        print(harmless(details), file=sys.stderr)
     print(f"feedbench: {harmless(text)}", file=sys.stderr)
     sys.exit(code)
 

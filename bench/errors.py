@@ -14,7 +14,7 @@ BenchError
 
 NOTHING_DONE = 1  # nothing could be measured, trained or compared, or the output was lost
 WRONG_USE = 2  # the user must fix an option, a file or a folder
-INTERRUPTED = 130  # Ctrl-C
+INTERRUPTED = 130  # Ctrl-C: 128 + the number of the signal
 
 
 class BenchError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,6 +124,17 @@ def check_schema(values: dict[str, Any], newest: int, where: str) -> None:
         raise RecordError(f"{where}: schema_number must be a whole number, got {number!r}")
     if number > newest:
         raise RecordError(f"{where}: schema {number} is newer than {newest}; upgrade feedbench")
+
+
+@contextmanager
+def removed_if_interrupted(folder: Path) -> Iterator[None]:
+    """Remove a result folder if Ctrl-C ends the body, which writes nothing worth keeping."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with interrupts_deferred():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def new_folder(path: Path) -> Path:

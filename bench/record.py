@@ -14,7 +14,9 @@
 #    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
 #    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
-#    loader; `traceback` that of their code, if it failed.
+#    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
+#    `requested_s` of a warm-up is the minimum that was requested. The consumer `fit` is a user's own
+#    training, and `idle_s` of its blocks.
 
 from __future__ import annotations
 
@@ -94,6 +96,11 @@ class TimedBlock(Record):
     images: int
     wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
     step_s: list[float] = Field(description="per step: from a batch to the next request")
+    idle_s: list[float] | None = Field(
+        None,
+        description="per step: part of the wait in which the device is known to have had no work; "
+        "None if it was not observed",
+    )
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
     consumed_bytes: int | None = Field(
@@ -122,6 +129,9 @@ def present(samples: Sequence[float | None]) -> list[float]:
 class WarmUp(Record):
     """Times of a trial before its first block; they count in no rate."""
 
+    requested_s: float | None = Field(
+        None, description="minimum of `seconds` that was requested; None in older records"
+    )
     start_s: float = Field(description="from the start of the process to an open loader")
     first_batch_s: float = Field(description="from opening the loader to its first batch")
     seconds: float = Field(description="from the first batch to the end of the warm-up")
@@ -170,6 +180,9 @@ class Own(Record):
     rows: bool | None = Field(
         None, description="whether its batches say which images they hold; None if unknown"
     )
+    batch_size: int | None = Field(None, description="images of its first batch")
+    left_out: int = Field(0, description="images that did not come in two epochs")
+    repeated: int = Field(0, description="images that came more often than once per epoch")
 
 
 def own_of(loader: str) -> Own | None:
@@ -228,7 +241,9 @@ class Trial(Conditions):
     own: Own | None = Field(None, description="the user's function, if that was the loader")
     settings: dict[str, Any] = Field(description="the settings that the user chose")
     all_settings: dict[str, Any] = Field(description="all settings, defaults included")
-    consumer: ConsumerName
+    consumer: Literal["fit"] | ConsumerName = Field(
+        description="fit: a user's own training, recorded by FitMonitor"
+    )
     device: str | None = Field(
         None, description="name of the GPU that the trainer used, or CPU; None without a trainer"
     )
@@ -237,6 +252,9 @@ class Trial(Conditions):
         None, description="augmentation of this trial alone, if any; also in its spec"
     )
     recipe: dict[str, Any]
+    model: dict[str, Any] | None = Field(
+        None, description="file and digest of the user's own model; None without one"
+    )
     accelerator: dict[str, Any] | None = Field(None, description="profile that was emulated")
     images: int = Field(description="rows of the manifest")
     cache_state: CacheState | None = Field(

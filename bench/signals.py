@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _TERMINATION = (signal.SIGTERM, signal.SIGHUP)  # `kill`, and a terminal that was closed
+_terminated_by: list[int] = []
 
 
 def interrupt_on_termination() -> None:
@@ -18,7 +19,20 @@ def interrupt_on_termination() -> None:
     """
     for number in _TERMINATION:
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    _terminated_by.append(number)
+    raise KeyboardInterrupt
+
+
+def exit_code() -> int:
+    """Return the exit code of a process that a signal interrupts: 128 + its number, as in a shell.
+
+    Without SIGTERM or SIGHUP it was Ctrl-C.
+    """
+    return 128 + next(iter(_terminated_by), signal.SIGINT)
 
 
 @contextmanager

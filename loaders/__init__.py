@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,14 @@ from feedbench.loaders.address import extent_of, file_of, name_of, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
+from feedbench.loaders.code import Code, CodeRequest
 from feedbench.loaders.contract import (
     Autotuning,
     Batch,
     BatchSpec,
     Dtype,
     Loader,
+    Opening,
     Request,
     Settings,
     Stream,
@@ -52,6 +55,7 @@ from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.originals import Originals
+from feedbench.loaders.own.call import forget, own_calls_within
 from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
@@ -145,7 +149,20 @@ def open_loader(
         unreadable=frozenset(known),
         sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
     )
-    return loader.open(Request(manifest, spec, order, faults), settings)
+    request = Request(manifest, spec, order, faults)
+    stream = loader.open(request, settings)
+    if loader.own is None:  # a user's own code does not say how many batches it gives
+        stream.opening = _opening(loader, request, settings)
+    return stream
+
+
+def _opening(loader: Loader, request: Request, settings: Settings) -> Opening:
+    order = request.order
+    steps, per_epoch = order.steps, -(-order.epoch_size // order.batch_size)
+    if not loader.follows_order and order.epochs is not None:  # each epoch ends with its own batch
+        steps = order.epochs * per_epoch - order.start_step
+    is_random = order.shuffle or bool(order.augment)
+    return Opening(partial(loader.open, request, settings), steps, per_epoch, is_random)
 
 
 __all__ = [
@@ -163,6 +180,8 @@ __all__ = [
     "Batch",
     "BatchSpec",
     "BudgetError",
+    "Code",
+    "CodeRequest",
     "Dtype",
     "Faults",
     "ImageError",
@@ -201,6 +220,7 @@ __all__ = [
     "extent_of",
     "file_of",
     "find_loader",
+    "forget",
     "images_in",
     "images_per_epoch",
     "installed",
@@ -208,6 +228,7 @@ __all__ = [
     "name_of",
     "open_loader",
     "openable",
+    "own_calls_within",
     "parse_settings",
     "parse_spec",
     "printable",

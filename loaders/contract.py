@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,17 @@ from feedbench.loaders.capabilities import (
     Suites,
     UpperBound,
 )
+from feedbench.loaders.code.request import Code, CodeRequest
+from feedbench.loaders.code.stream import stream_code
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
+from feedbench.loaders.errors import SettingsError, SpecError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
+from feedbench.loaders.stream import Batch as Batch
+from feedbench.loaders.stream import Opening as Opening
+from feedbench.loaders.stream import Stream as Stream
+from feedbench.loaders.stream import arrays_in as arrays_in
+from feedbench.loaders.stream import images_in as images_in
 from feedbench.loaders.validation import explain
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
@@ -114,58 +121,6 @@ class BatchSpec(Frozen):
         return scale_and_offset(self.value_range)[1]
 
 
-class _Batch(NamedTuple):
-    images: Any
-    labels: Any
-    rows: Any
-
-
-class Batch(_Batch):
-    """One batch in host memory; unpacks into images, labels and rows.
-
-    Those of a user's own loader may hold anything, also dicts and tuples of arrays, and have None
-    as rows where these are unknown.
-
-    Attributes:
-        images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
-            device, or float32 in the spec's `value_range`. A NumPy array or a TensorFlow tensor;
-            `numpy.asarray` views either without a copy.
-        labels: int32 `[batch]`, indices into the manifest's classes.
-        rows: int64 `[batch]`, each image's row in the manifest.
-        device_draws: float32 `[batch, 10]`, parameters of the augmentation on the device, see
-            `Augment.for_device`; None if there is none.
-    """
-
-    device_draws: Draws | None
-
-    def __new__(
-        cls,
-        images: Any,
-        labels: Any,
-        rows: Any,
-        device_draws: Draws | None = None,
-    ) -> Self:
-        """Create a batch."""
-        batch = super().__new__(cls, images, labels, rows)
-        batch.device_draws = device_draws
-        return batch
-
-
-def images_in(batch: Batch) -> int:
-    """The number of images of a batch: the length of its first array."""
-    rows = batch.rows
-    return int(next(arrays_in(batch.images)).shape[0]) if rows is None else len(rows)
-
-
-def arrays_in(value: Any) -> Iterator[Any]:
-    """The arrays of a part of a batch, which may be one, or dicts and tuples of them."""
-    if isinstance(value, dict | tuple | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from arrays_in(inner)
-    else:
-        yield value
-
-
 class Settings(Frozen):
     """The settings of one loader, under the library's own names."""
 
@@ -200,48 +155,6 @@ class Request:
         """The batch of these rows, with their labels and the device's part of the draws."""
         device_draws = self.spec.augment.for_device(draws, self.spec.image_size)
         return Batch(images, self.manifest.labels[rows], rows, device_draws)
-
-
-@dataclass
-class Stream:
-    """Batches in order; `close` ends the threads and processes behind them and frees their memory.
-
-    Attributes:
-        batches: the iterator that the consumer pulls from.
-        release: frees what produces `batches`; called once.
-        faults: the images that failed and were dropped so far.
-    """
-
-    batches: Iterator[Batch]
-    release: Callable[[], None] = lambda: None
-    faults: Faults | None = None
-    _open: bool = field(default=True, repr=False)
-
-    @property
-    def dropped(self) -> tuple[ImageError, ...]:
-        """The images dropped so far, in the order in which they failed."""
-        return tuple(self.faults.dropped.values()) if self.faults else ()
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        if not self._open:
-            raise LoaderError("this stream is closed; open the loader again")
-        return next(self.batches)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free everything; further calls do nothing."""
-        if self._open:
-            self._open = False
-            self.batches = iter(())
-            self.release()
 
 
 @dataclass(frozen=True)
@@ -289,6 +202,7 @@ class Loader:
         autotuning: what it leaves to tf.data's AUTOTUNE; None where that has no part in it.
         library_call: what the library's own call does with audited files; None where the loader
             stands for no such call.
+        code: writes Python code that gives its batches; by default a few lines that open it.
         own: the user's function that it calls; None for the loaders of `LOADERS`.
     """
 
@@ -307,6 +221,7 @@ class Loader:
     stages: Callable[[Manifest, BatchSpec, Any], Stages] | None = None
     autotuning: Autotuning | None = None
     library_call: Callable[[Manifest], LibraryCall] | None = None
+    code: Callable[[CodeRequest], Code] = stream_code
     own: OwnFunction | None = None
 
     def values(self, setting: str) -> Values:

@@ -14,6 +14,7 @@ import numpy as np
 
 from feedbench.loaders.augment.draws import NEUTRAL
 from feedbench.loaders.capabilities import LibraryCall
+from feedbench.loaders.code.keras_directory import keras_directory_code
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import LoaderError, SourceError, SpecError
 from feedbench.loaders.fifos import FifoWatch
@@ -339,4 +340,5 @@ LOADER = Loader(
     follows_order=False,
     stages=_stages,
     library_call=_library_call,
+    code=keras_directory_code,
 )

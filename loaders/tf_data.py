@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.capabilities import UpperBound
+from feedbench.loaders.code.tf_data import tf_data_code
 from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.file_table import FileTable
@@ -299,9 +300,8 @@ def _fixed(settings: TfData, cores: int) -> list[dict[str, Any]]:
 
 
 def _upper_bound(settings: TfData) -> UpperBound:
-    if settings.cache in ("decoded", "disk"):
-        return UpperBound("copy")
-    return UpperBound("decode", scaled=settings.decode == "scaled")
+    is_copied = settings.cache in ("decoded", "disk")
+    return UpperBound("copy") if is_copied else UpperBound("decode", settings.decode == "scaled")
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: TfData) -> Stages:
@@ -336,8 +336,7 @@ LOADER = Loader(
         "standard": (
             {"num_parallel_calls": 1, "prefetch": 0},
             {"num_parallel_calls": 1},
-            {"prefetch": 0},
-            {"prefetch": ["autotune", 4]},
+            {"prefetch": [0, "autotune", 4]},
             {"decode": "jpeg"},
             {"output": "float32"},
             {"private_threads": 2},
@@ -349,4 +348,5 @@ LOADER = Loader(
     stages=_stages,
     autotuning=Autotuning(dataset_of, _fixed),
     library_call=decode_image,
+    code=tf_data_code,
 )

@@ -48,6 +48,7 @@ class TrialSummary(BaseModel):
             tolerance.
         pixels_unknown: whether the pixels could not be compared; always so for an own loader whose
             batches have no rows.
+        own_faults: what is wrong with the batches of a user's function, one sentence each.
         traceback: of the user's own code, if it failed.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
@@ -88,6 +89,7 @@ class TrialSummary(BaseModel):
     undecided: bool = False
     unproven: list[str] = []
     error: str | None = None
+    own_faults: list[str] = []
     traceback: str | None = None
 
 
@@ -169,6 +171,21 @@ def _has_no_rows(trial: Trial) -> bool:
     return trial.own is not None and trial.own.rows is False
 
 
+def _own_faults(trial: Trial) -> list[str]:
+    """Return what makes the batches of a user's function unlike those of other loaders."""
+    own, size = trial.own, trial.spec.get("batch_size")
+    if own is None:
+        return []
+    faults = {
+        f"its batches hold {own.batch_size} images, not {size} as those of other loaders; give "
+        f"--batch-size {own.batch_size}, or let it take batch_size": own.batch_size != size
+        and own.batch_size is not None,
+        f"{own.left_out:,} of {trial.images:,} images did not come in two epochs": own.left_out,
+        f"{own.repeated:,} images came more often than once per epoch": own.repeated,
+    }
+    return [text for text, applies in faults.items() if applies]
+
+
 def _contest(trials: list[Trial]) -> dict[int, Rates]:
     """Return the rates of all trials that can win, by their index."""
     return {
@@ -227,6 +244,7 @@ def _summarize(
         pixels_unknown=(pixels is not None and pixels.within is None) or _has_no_rows(trial),
         ranked=_is_ranked(trial),
         error=trial.error,
+        own_faults=_own_faults(trial),
         traceback=trial.traceback,
         **_block_figures(trial, baseline),
     )

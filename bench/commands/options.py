@@ -211,6 +211,7 @@ AUGMENT = option(
 VALUE_RANGE = option(BatchSpec, "value_range", kind=str, parse=parse_range, metavar="LOW,HIGH")
 BALANCE = option(BatchSpec, "balance")
 ALPHA = option(Recipe, "alpha")
+MODEL = option(Recipe, "network", "--model", metavar="MODEL")
 CONSUMER = option(Suite, "consumer")
 TIMING_SEED = option(Timing, "seed")
 CACHE_STATE = option(Timing, "cache_state")

@@ -87,6 +87,8 @@ def pixels(
     if json is not None:
         write_json(json, comparison.model_dump())
     terminal.print(table(comparison))
+    for text in filter(None, (one.traceback for one in comparison.loaders)):
+        terminal.print(text, highlight=False, markup=False, soft_wrap=True)
     for line in worst_images(comparison):
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
     terminal.print(verdict(comparison), style="bold", highlight=False)

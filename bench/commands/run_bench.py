@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from feedbench.bench.analysis.summary import Summary
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
-    from feedbench.bench.record import Trial
+    from feedbench.bench.record import SamePixels, Trial
     from feedbench.loaders import Manifest
 
 PIXELS = "pixels.json"
@@ -79,13 +79,15 @@ def measure_plan(
     """Compare the pixels, run the plan and save the results; Ctrl-C ends it early."""
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import removed_if_interrupted, write_json
     from feedbench.bench.record import read_trials
     from feedbench.bench.signals import interrupts_deferred
 
-    facts = environment()
-    write_json(folder / "environment.json", facts)
-    interrupted = _run(plan, manifest, folder, left_out)
+    with removed_if_interrupted(folder):
+        facts = environment()
+        write_json(folder / "environment.json", facts)
+        pixels = _same_pixels(plan, manifest, folder)
+    interrupted = _run(plan, manifest, folder, left_out, pixels)
     with interrupts_deferred():
         trials = read_trials(folder)
         summary = summarize(trials)
@@ -112,22 +114,32 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
     return bench.best
 
 
-def _run(plan: Plan, manifest: Manifest, folder: Path, left_out: dict[str, int] | None) -> bool:
-    """Compare the pixels and time all blocks; returns whether Ctrl-C stopped the timing."""
-    from feedbench.bench.analysis.summary import to_confirm
+def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, SamePixels]:
+    """Say how long the bench will take, and compare the pixels of all choices."""
     from feedbench.bench.pixels.result import by_choice
-    from feedbench.bench.report.progress import bench_progress, duration_text
+    from feedbench.bench.report.progress import duration_text
+
+    text = duration_text(len(plan.choices), plan.timing)
+    console(to_errors=True).print(text, highlight=False, soft_wrap=True)
+    choices = [choice for choice in plan.choices if choice.augment is None]
+    comparison = compare_pixels(choices, plan, manifest, folder, console())
+    return by_choice(comparison, allowed=plan.pixels.allow_different)
+
+
+def _run(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    left_out: dict[str, int] | None,
+    pixels: dict[str, SamePixels],
+) -> bool:
+    """Time all blocks; returns whether Ctrl-C stopped that."""
+    from feedbench.bench.analysis.summary import to_confirm
+    from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
-    progress = console(to_errors=True)
-    progress.print(duration_text(len(plan.choices), plan.timing), highlight=False, soft_wrap=True)
-    choices = [choice for choice in plan.choices if choice.augment is None]
-    pixels = by_choice(
-        compare_pixels(choices, plan, manifest, folder, console()),
-        allowed=plan.pixels.allow_different,
-    )
     try:
-        with bench_progress(progress) as report:
+        with bench_progress(console(to_errors=True)) as report:
             run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
     except KeyboardInterrupt:
         return True
@@ -218,7 +230,7 @@ def print_table(terminal: Console, summary: Summary) -> None:
 
     terminal.print(summary_table(summary, terminal.width))
     for text in notes(summary, terminal.width):
-        terminal.print(text, markup=False)
+        terminal.print(text)
 
 
 def print_verdict(terminal: Console, summary: Summary) -> None:

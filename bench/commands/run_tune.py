@@ -75,7 +75,7 @@ def run_tune(
 
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)
-    interrupted = _search(plan, manifest, folder, budget, earlier, resume, terminal)
+    interrupted = _search(plan, manifest, folder, budget, earlier, resume)
     with interrupts_deferred():
         record = read_model(folder / TUNE, TuneRecord, "tune")
         best = _write_best(plan, record, folder, facts)
@@ -100,12 +100,13 @@ def _search(
     budget: Budget,
     earlier: EarlierSearch,
     resume: str,
-    terminal: Console,
 ) -> bool:
     """Compare the pixels and search; returns whether Ctrl-C stopped the search."""
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.tune.table import finding_line
     from feedbench.bench.tune.tune import Tune
+
+    terminal = console(to_errors=True)
 
     def on_finding(finding: Any) -> None:
         terminal.print(finding_line(finding), soft_wrap=True)
@@ -160,4 +161,7 @@ def print_search(terminal: Console, record: TuneRecord) -> None:
 
     if record.findings:
         terminal.print(worth_table(record))
+    for text in dict.fromkeys(failure.traceback for failure in record.failures):
+        if text:
+            terminal.print(text, soft_wrap=True)
     terminal.print(verdict(record), style="bold", soft_wrap=True)

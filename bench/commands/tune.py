@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from feedbench.bench.commands.options import (
     FLIP,
     IMAGE_SIZE,
     INTERPOLATION,
+    MODEL,
     RESIZE,
     TIMING_SEED,
     Blacklist,
@@ -35,12 +35,13 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
+from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.run_tune import resume_command, run_tune
-from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Suite, Timing, expand, make_plan
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
 from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.bench.tune.budget import DEFAULT, budget_seconds
 from feedbench.loaders import LOADERS
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 _TIMING = Timing(block_seconds=0.75, block_steps=20, warm_up_seconds=2.0)
 _LEAST_LIMIT_S = 60.0
 _BUDGET_SHARE = 4  # a warm-up that fills a cache may take this fraction of the budget
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @add_options(
@@ -62,6 +62,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
     RESIZE,
     INTERPOLATION,
     FLIP,
+    MODEL,
     ALPHA,
     ALLOW_DIFFERENT,
 )
@@ -72,7 +73,7 @@ def tune(
     set_: Sets = None,
     budget: Annotated[
         str, typer.Option(help="Time for everything, warm-ups included: 90s, 5m, 1h.")
-    ] = "10m",
+    ] = DEFAULT,
     max_memory: Annotated[
         float | None,
         typer.Option(help="Memory limit in GB of a trial's processes, trainer included."),
@@ -93,7 +94,7 @@ def tune(
     from feedbench.bench.tune.record import EarlierSearch, plan_identity, read_earlier_search
     from feedbench.bench.tune.tune import Budget
 
-    seconds = _seconds(budget)
+    seconds = budget_seconds(budget)
     if max_cores is not None:
         restrict_cores(max_cores)
     manifest = list_images(data, blacklist).only("train")
@@ -105,6 +106,7 @@ def tune(
     suite = Suite(trial=with_settings(choices, settings), timing=timing)
     defaults = expand(suite.trial)
     plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
+    plan = fit_plan(plan, len(manifest.classes), given)
     manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     memory = None if max_memory is None else int(max_memory * 1e9)
@@ -122,15 +124,3 @@ def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) ->
     names = [loader.name for loader in available_loaders(manifest)]
     added = [name for name in settings if name in LOADERS and name not in names]
     return [Choice(loader=name) for name in (*names, *added)]
-
-
-def _seconds(text: str) -> float:
-    """Convert a time such as `90s`, `5m` or `1h` to seconds.
-
-    Raises:
-        PlanError: the text is not a time, or it is zero.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None or not float(match[1]):
-        raise PlanError(f"--budget {text}: must be a time such as 90s, 5m or 1h")
-    return float(match[1]) * _UNITS[match[2]]

@@ -11,13 +11,13 @@ from feedbench.bench.errors import PlanError
 from feedbench.loaders import Batch, BatchSpec, Dtype, OwnFunction
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+    from feedbench.trainer import TrainerBase
 
 
 class FromOwn:
     """Trains a built-in network on a user's own batches."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: TrainerBase) -> None:
         self._trainer = trainer
 
     def step(self, batch: Batch) -> None:

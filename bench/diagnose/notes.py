@@ -11,6 +11,7 @@ from feedbench.bench.analysis.utilization import (
 from feedbench.bench.diagnose.autotune import autotuned_values
 from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.fixed import comparison_text
+from feedbench.bench.diagnose.own_notes import own_notes
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.verdict import Diagnosis
@@ -31,6 +32,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
         *_meters(record, diagnosis),
         *_order_of_reads(record),
         *_autotune(record, diagnosis),
+        *own_notes(record, diagnosis),
         *_reservations(record),
     ]
 

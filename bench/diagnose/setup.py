@@ -11,8 +11,10 @@ from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
 from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.diagnose.stages import compute_stages, core_counts
+from feedbench.bench.diagnose.tf_graph.graph import Graph
+from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, first_batch_of, tries
 from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.plan.plan import Choice
+from feedbench.bench.plan.plan import Choice, like_own
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
@@ -53,6 +55,7 @@ class DiagnosisPlan:
     Attributes:
         cache_state: of the files; None: warm if they fit into memory, else cold.
         images: largest number of images to measure; of more, a random sample is drawn.
+        rewrite: measure a user's tf.data pipeline without each of its mistakes too.
         faster_storage: predict the rate with storage this many times as fast.
         other_image_size: predict the rate at this image size, in pixels; None: half of it.
     """
@@ -64,6 +67,7 @@ class DiagnosisPlan:
     accelerator: Accelerator | None
     cache_state: CacheState | None = None
     images: int = IMAGES
+    rewrite: bool = False
     faster_storage: float = FASTER_STORAGE
     other_image_size: int | None = None
 
@@ -109,7 +113,7 @@ class Setup:
         loader_alone = end_to_end.model_copy(update={"consumer": "drain", "accelerator": None})
         synthetic: dict[str, Any] = {
             "loader": BASELINE,
-            "settings": self._output(),
+            "settings": like_own([self.plan.choice], self.plan.recipe) or self._output(),
             "cache_state": None,
         }
         jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
@@ -121,7 +125,8 @@ class Setup:
         if self._copies_to_device:
             values = {**synthetic, "consumer": "transfer"}
             jobs["transfer"] = loader_alone.model_copy(update=values)
-        consumer = end_to_end.model_copy(update=synthetic)
+        is_own = find_loader(end_to_end.loader).own is not None
+        consumer = first_batch_of(end_to_end) if is_own else end_to_end.model_copy(update=synthetic)
         return {**jobs, "consumer": consumer, "end to end": end_to_end}
 
     def measurements(self) -> list[Measurement]:
@@ -131,6 +136,21 @@ class Setup:
             *self._compute_measurements(),
             *self._trial_measurements(),
         ]
+
+    def tries(self, graph: Graph) -> list[tuple[Try, Measurement]]:
+        """Return the variants of a user's pipeline that are measured beside it."""
+        spec, memory = self.plan.spec, round(CACHE_SHARE * self.record.available_memory_bytes)
+        epoch_steps = (self.record.sampled or self.record.images) // spec.batch_size + 2
+        job, rewrite = self._end_to_end_job(), self.plan.rewrite
+        return [
+            (one, Measurement(one.part, one.key, self._request_of(one.part)))
+            for one in tries(job, graph, memory, epoch_steps, rewrite=rewrite)
+        ]
+
+    def _request_of(self, part: Part) -> BlockRequest:
+        timing = self.timing
+        seconds = timing.end_to_end_s if part.name == "rewritten" else timing.block_s
+        return BlockRequest(seconds=seconds, min_steps=1)
 
     def _stage_job(self) -> StageJob:
         return StageJob(

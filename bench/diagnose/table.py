@@ -17,6 +17,10 @@ def label(ceiling: Ceiling) -> str:
     if ceiling.name == "fixed":
         return settings_text(ceiling.settings or {})
     words: list[str] = [ceiling.name]
+    if ceiling.mistake is not None:
+        words = [f"end to end without: {ceiling.mistake}"]
+    elif ceiling.name == "reference":
+        words = ["the same images, decoded by TensorFlow"]
     if ceiling.cache_state is not None:
         words.append(ceiling.cache_state)
     if ceiling.name == "storage" and ceiling.parallel is not None:

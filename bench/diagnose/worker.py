@@ -6,6 +6,7 @@ from time import time
 
 from feedbench.bench.diagnose.autotune import autotune_nodes
 from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
+from feedbench.bench.diagnose.own import observed
 from feedbench.bench.diagnose.python_lock import lock_share
 from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of
 from feedbench.bench.meters.process import tree_usage
@@ -40,8 +41,9 @@ def run_stages(job: StageJob, channel: Channel) -> None:
     locked = None
     if stages.concurrency and stages.concurrency.kind == "threads" and not settings.fills_cache:
         locked = lock_share(loader, manifest, job.spec, settings, _LOCK_S)
-    ready = StagesReady(start_s=time() - channel.started, autotuned=nodes, locked=locked)
-    channel.answer(ready)
+    seen = observed(loader, manifest, job.spec, settings) if loader.own else None
+    start_s = time() - channel.started
+    channel.answer(StagesReady(start_s=start_s, autotuned=nodes, locked=locked, observed=seen))
     for request in channel.requests(StageRequest):
         channel.answer(BlockDone(block=_block(request, storage, in_order, runs)))
 

@@ -20,6 +20,7 @@ from feedbench.loaders import (
     Manifest,
     Stream,
     find_loader,
+    forget,
     open_loader,
     printable,
 )
@@ -78,13 +79,16 @@ def compare(
     size = min(spec.batch_size, len(manifest))
     spec = spec.for_evaluation().model_copy(update={"batch_size": size})
     comparer: _Comparer | None = None
+    failure: LoaderError | None = None
     results: list[LoaderPixels] = []
     for choice in choices:
         on_reading(str(choice))
         try:
-            images = read_images(choice, manifest, spec, on_error)
+            images = _read_alone(choice, manifest, spec, on_error)
         except LoaderError as error:
-            results.append(_result(choice, error=str(error)))
+            failure = error
+            traceback = getattr(error, "details", "")
+            results.append(_result(choice, error=str(error), traceback=traceback))
             continue
         except NotComparable as reason:
             results.append(_result(choice, comparable=False, error=str(reason)))
@@ -96,15 +100,23 @@ def compare(
             results.append(_result(choice, identical=1.0, within=True))
         else:
             results.append(comparer.compare(choice, images))
-    failed = [result.error for result in results if result.comparable]
-    if comparer is None and failed:
-        raise LoaderError(failed[-1])
+    if comparer is None and failure is not None:
+        raise failure
     return PixelComparison(
         reference=comparer.name if comparer else "",
         tolerance=tolerance,
         images=len(manifest) if comparer else 0,
         loaders=results,
     )
+
+
+def _read_alone(choice: Choice, manifest: Manifest, spec: BatchSpec, on_error: str) -> Images:
+    """Read the images; modules that a user's function has loaded are not left for the next one."""
+    try:
+        return read_images(choice, manifest, spec, on_error)
+    finally:
+        if (own := find_loader(choice.loader).own) is not None:
+            forget(own)
 
 
 def read_images(

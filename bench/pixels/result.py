@@ -46,6 +46,7 @@ class LoaderPixels(_Result):
         within: whether `worst_mean` is within the tolerance; None if the loader failed.
         worst: the images that differ most.
         error: why the loader failed, or why its batches cannot be compared.
+        traceback: of the user's own code, if that failed.
         comparable: False for an own loader whose batches cannot be compared, which is no failure.
     """
 
@@ -58,6 +59,7 @@ class LoaderPixels(_Result):
     within: bool | None = None
     worst: list[ImageDifference] = []
     error: str | None = None
+    traceback: str = ""
     comparable: bool = True
 
 

@@ -135,7 +135,7 @@ def notes(summary: Summary, width: int) -> list[str]:
     """Return the explanations of the table at this width, one paragraph per item."""
     trials = summary.trials
     layout = _layout(trials, width)
-    texts = [_legend(trials, [column.title for column in layout.columns])]
+    texts = [_legend(summary, [column.title for column in layout.columns])]
     if layout.hidden:
         texts.append(f"Hidden at this width: {', '.join(layout.hidden)}.")
     texts += [text for trial in trials for text in _trial_notes(trial)]
@@ -144,12 +144,14 @@ def notes(summary: Summary, width: int) -> list[str]:
     return texts
 
 
-def _legend(trials: Sequence[TrialSummary], titles: Sequence[str]) -> str:
+def _legend(summary: Summary, titles: Sequence[str]) -> str:
+    trials = summary.trials
+    others = [trial for index, trial in enumerate(trials) if index != summary.winner]
     any_noisy = any((trial.spread or 0) > NOISY for trial in trials)
     meanings = {
         "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
         "wait: fraction of the time without a batch.": "wait" in titles,
-        "tie: the interval of the ratio contains 1.": True,
+        "tie: the interval of the ratio contains 1.": any(trial.tied_with_best for trial in others),
         f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be luck "
         "among so many comparisons.": any(trial.undecided for trial in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(
@@ -162,6 +164,9 @@ def _legend(trials: Sequence[TrialSummary], titles: Sequence[str]) -> str:
         f"~: the blocks differ by more than {NOISY:.0%} of their median.": any_noisy,
         "other pixels: difference to the first loader in the worst image, in levels of 0 to 255; "
         "see feedbench pixels.": any(trial.other_pixels is not None for trial in trials),
+        "pixels not compared: no other loader is known to give the same images.": any(
+            trial.pixels_unknown for trial in trials
+        ),
     }
     return " ".join(meaning for meaning, applies in meanings.items() if applies)
 
@@ -172,6 +177,8 @@ def _trial_notes(trial: TrialSummary) -> Iterator[str]:
         yield f"{name} failed: {trial.error}"
     if trial.traceback:
         yield trial.traceback
+    for fault in trial.own_faults:
+        yield f"{name}: {fault}."
     if trial.unproven:
         yield f"{name}: {len(trial.unproven)} blocks not counted: {trial.unproven[0]}"
     if conflict := _conflict(trial):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from feedbench.loaders import (
     parse_settings,
     usable_cores,
 )
+from feedbench.trainer import accuracy_of
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+    from feedbench.trainer import TrainerBase
 
 
 class HeldOut:
@@ -46,6 +48,11 @@ class HeldOut:
         """The images that could not be read so far, each listed once."""
         return list(self._dropped.values())
 
+    @property
+    def classes(self) -> int:
+        """Number of classes of the data."""
+        return len(self._setup.manifest.classes)
+
     @contextmanager
     def open(self, split: Split) -> Iterator[Iterator[Batch]]:
         """Yield the batches of one split, each image once, not shuffled and not augmented.
@@ -63,7 +70,7 @@ class HeldOut:
             epochs=1,
             **self._failures.model_dump(),
         ) as stream:
-            batches = map(for_network, stream) if is_own else stream
+            batches = map(for_network, stream) if self._setup.converts else stream
             yield without_repeats(batches, len(images))
             self._dropped.update({image.path: image for image in dropped_by(stream)})
 
@@ -77,19 +84,22 @@ class Evaluation:
     """A network evaluated on the test images.
 
     Attributes:
-        metrics: loss and accuracy.
+        metrics: loss and accuracy, and what else the user's own model reports.
+        predictions: None where the rows or the classes of the images are unknown.
     """
 
     metrics: dict[str, float]
-    predictions: Predictions
+    predictions: Predictions | None
 
 
-def evaluate_test_split(trainer: Trainer, held_out: HeldOut) -> Evaluation | None:
+def evaluate_test_split(trainer: TrainerBase, held_out: HeldOut) -> Evaluation | None:
     """Evaluate on the test images; return None if there are none."""
     predictions = Predictions()
     with suppress(SourceError), held_out.open("test") as batches:
-        metrics: dict[str, float] = trainer.evaluate(predictions.collect(trainer, batches))
-        return Evaluation(metrics, predictions)
+        logs = trainer.evaluate(predictions.collect(trainer, batches))
+        accuracy = accuracy_of(logs)
+        metrics = logs if math.isnan(accuracy) else {**logs, "accuracy": accuracy}
+        return Evaluation(metrics, predictions if predictions.complete(held_out.classes) else None)
     return None
 
 

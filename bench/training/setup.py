@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.own_model import find_builder
+from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
     BatchSpec,
@@ -48,6 +50,18 @@ class TrainingSetup:
         return find_loader(self.best.loader).own
 
     @property
+    def converts(self) -> bool:
+        """Whether a user's own batches must be converted for a built-in network."""
+        return self.own is not None and not self.recipe.own_model
+
+    @property
+    def own_model(self) -> dict[str, str] | None:
+        """File and digest of the user's own model, as now on the disk; None without one."""
+        if not self.recipe.own_model:
+            return None
+        return find_builder(self.recipe.network).origin.model_dump()
+
+    @property
     def images_per_epoch(self) -> dict[str, int]:
         """Number of images of each class in an epoch, with repetitions if it is balanced."""
         counts = images_per_epoch(self.train_images, self.spec)
@@ -60,6 +74,16 @@ class TrainingSetup:
         return {"classes": list(self.manifest.classes), **spec}
 
 
+def _check_splits(best: Best, recipe: Recipe) -> None:
+    """Check that a user's own loader can give validation images to their own model."""
+    own = find_loader(best.loader).own
+    if own is not None and recipe.own_model and not (own.takes("split") or own.takes("manifest")):
+        raise PlanError(
+            f"{own.place}: {own.function} must take split or manifest, so that {recipe.network} "
+            "is validated on other images than it is trained on"
+        )
+
+
 def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     """Validate the loader's settings and the batch spec.
 
@@ -70,5 +94,6 @@ def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     spec = parse_spec(best.spec)
     train_images = manifest.only("train")
     check_feasible(spec, train_images, recipe)
+    _check_splits(best, recipe)
     image_dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
     return TrainingSetup(best, recipe, manifest, train_images, spec, image_dtype)

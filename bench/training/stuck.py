@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from feedbench.bench.errors import INTERRUPTED, NOTHING_DONE
+from feedbench.bench.errors import INTERRUPTED
 
 GRACE_S = 30.0
 _SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
@@ -77,11 +77,11 @@ class _Calls:
 def _watch(signals: int, calls: _Calls, terminal: int, last_words: str) -> None:
     """Follow the signals that arrive on a pipe until it is closed."""
     deadline: float | None = None
-    interrupts = 0
+    interrupts, asked_by = 0, 0
     while (numbers := _read(signals, deadline)) != b"":
         if numbers is None:
             if interrupts or not calls.is_followed:
-                _end(terminal, last_words, INTERRUPTED if interrupts else NOTHING_DONE)
+                _end(terminal, last_words, 128 + asked_by)
             deadline = None  # SIGTERM is followed: to save a checkpoint may take its time
             continue
         interrupts += numbers.count(signal.SIGINT)
@@ -89,8 +89,10 @@ def _watch(signals: int, calls: _Calls, terminal: int, last_words: str) -> None:
             _end(terminal, last_words, INTERRUPTED)
         if signal.SIGINT in numbers:
             deadline = monotonic() + GRACE_S
-        elif deadline is None and {signal.SIGTERM, signal.SIGHUP} & set(numbers):
+            asked_by = signal.SIGINT
+        elif deadline is None and (terminations := {signal.SIGTERM, signal.SIGHUP} & set(numbers)):
             deadline = monotonic() + GRACE_S + 2 * calls.longest_s
+            asked_by = max(terminations)
 
 
 def _read(pipe: int, deadline: float | None) -> bytes | None:

@@ -67,6 +67,10 @@ class Files:
         """Return the bytes of this many files of the mean size."""
         return round(images * self.size(np.arange(len(self._manifest))) / len(self._manifest))
 
+    def folders(self) -> set[bytes]:
+        """Return the folders of all files."""
+        return {os.path.split(path)[0] for path in self._paths(None)}
+
     def _paths(self, rows: NDArray[np.int64] | None) -> list[bytes]:
         selected = np.arange(len(self._manifest)) if rows is None else rows
         return self._manifest.paths(selected)

@@ -20,6 +20,7 @@ from feedbench.bench.meters.gpu import gpu_environment
 from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
+from feedbench.bench.trials.temporary import TemporaryFolder
 from feedbench.bench.trials.whereabouts import whereabouts
 
 _GRACE_S = 3.0  # for children to close their loaders after their input was closed
@@ -57,12 +58,10 @@ class Child:
         self._kills_before = out_of_memory_kills()
         self._stderr: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115  kill closes it
         # Libraries leave files behind if their process is killed: they go with this folder.
-        self._temporary = tempfile.TemporaryDirectory(
-            prefix="feedbench-", ignore_cleanup_errors=True
-        )
+        self._temporary = TemporaryFolder()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", service.module, str(os.getpid()), str(time())],
-            env=child_environment() | {"TMPDIR": self._temporary.name} | (environment or {}),
+            env=child_environment() | {"TMPDIR": str(self._temporary.path)} | (environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -71,7 +70,8 @@ class Child:
             errors="replace",
             start_new_session=True,
         )
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        # Unlike queue.Queue, it has no Python lock that a second signal could leave unlocked.
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._killed = False
@@ -184,7 +184,7 @@ class Child:
         self._process.wait()
         self._close_input()
         self._reader.join()
-        self._temporary.cleanup()
+        self._temporary.remove()
         with self._stderr:
             if self._log is None:
                 self._stderr.seek(0)

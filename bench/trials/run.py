@@ -240,10 +240,9 @@ class Bench:
         if free is not None and left is not None:
             self._gpu_bytes[index] = free - left
         warm_ups = [*self.trials[index].warm_ups, done.warm_up]
-        own = self.trials[index].own
-        if own is not None:
-            own = own.model_copy(update={"rows": done.rows_known})
-        self._update(index, warm_ups=warm_ups, device=done.device, own=own)
+        model = done.model and done.model.model_dump()
+        self._update(index, warm_ups=warm_ups, device=done.device, model=model)
+        self._update_own(index, rows=done.rows_known, batch_size=done.batch_size)
         self._notify("warm", index, pid=child.pid)
         return child
 
@@ -277,6 +276,9 @@ class Bench:
             dropped=done.dropped,
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
+        if done.coverage is not None:
+            left_out, repeated = done.coverage
+            self._update_own(index, left_out=left_out, repeated=repeated)
         self._notify("block", index, pid=child.pid, rate=done.block.images_per_second)
 
     def _limit_s(self) -> float:
@@ -285,6 +287,11 @@ class Bench:
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
+
+    def _update_own(self, index: int, **values: Any) -> None:
+        """Update what the record says of the user's function, if a trial has one."""
+        if (own := self.trials[index].own) is not None:
+            self._update(index, own=own.model_copy(update=values))
 
     def _make_room(self) -> None:
         """End the least recently used processes until another one fits into memory.

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
+_OURS = Path(__file__).parents[2]
 _WAIT_S = 2.0  # for a process to write where it stands; it does so even while it holds the GIL
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
 
@@ -34,7 +35,8 @@ def whereabouts(pid: int, log: Path, code: Path) -> str:
     while monotonic() < deadline:
         for found in _FRAME.finditer(_text_from(log, before)):
             path = Path(found["file"])
-            if path.is_relative_to(code) and "site-packages" not in path.parts:
+            is_other = "site-packages" in path.parts or path.is_relative_to(_OURS)
+            if path.is_relative_to(code) and not is_other:
                 return f"{found['file']}, line {found['line']}, in {found['name']}"
         sleep(0.05)
     return ""

@@ -6,7 +6,8 @@ from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
-from feedbench.bench.consumers.own_batches import FromOwn, check_for_network
+from feedbench.bench.consumers.own_batches import FromOwn
+from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.record import WarmUp, dropped_by
@@ -22,6 +23,7 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import (
+    BASELINE,
     Batch,
     Manifest,
     Settings,
@@ -51,6 +53,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         first = next(stream)
         first_batch_s = perf_counter() - opened
         consumer = _open_consumer(job, manifest, settings, first)
+        model = consumer.origin if isinstance(consumer, OwnTrainer) else None
         recorded = Recorded(consumer, manifest, job.cache_state) if job.cache_state else None
         consumer = recorded or consumer
         consumer.step(first)
@@ -58,17 +61,32 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         min_images = _min_warm_up_images(job, manifest, settings)
         seconds, images = _warm_up(stream, consumer, job.warm_up_s, min_images, channel)
         warm_up = WarmUp(
-            start_s=start_s, first_batch_s=first_batch_s, seconds=seconds, images=images
+            requested_s=job.warm_up_s,
+            start_s=start_s,
+            first_batch_s=first_batch_s,
+            seconds=seconds,
+            images=images,
         )
         device = training_device() if job.consumer == "train" else None
-        rows_known = first.rows is not None
-        channel.answer(WarmUpDone(warm_up=warm_up, device=device, rows_known=rows_known))
+        channel.answer(
+            WarmUpDone(
+                warm_up=warm_up,
+                device=device,
+                model=model,
+                rows_known=first.rows is not None,
+                batch_size=images_in(first),
+            )
+        )
         for request in channel.requests(BlockRequest):
             if recorded:
                 recorded.rows.clear()
             block = timed_block(stream, consumer, request.seconds, request.min_steps)
             rows = recorded.rows if recorded else []
-            channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
+            channel.answer(
+                BlockDone(
+                    block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
+                )
+            )
 
 
 def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:
@@ -78,12 +96,18 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first:
         return Transfer(job.device)
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
-    own, image_dtype = find_loader(job.loader).own, settings.image_dtype
-    if own is not None:
-        image_dtype = check_for_network(first, job.spec, len(manifest.classes), own)
-    trainer = make_trainer(job.recipe, job.spec, manifest, image_dtype)
+    own = find_loader(job.settings.get("like") or job.loader).own
+    trainer = make_trainer(
+        job.recipe,
+        job.spec,
+        manifest,
+        settings.image_dtype,
+        first=first,
+        own=own,
+        made_up=job.loader == BASELINE,
+    )
     trainer.enter(timed_phase(job.recipe))
-    return trainer if own is None else FromOwn(trainer)
+    return FromOwn(trainer) if own is not None and not job.recipe.own_model else trainer
 
 
 def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:

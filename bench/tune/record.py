@@ -27,13 +27,18 @@ TUNE = "tune.json"
 
 
 class FailedBlock(BaseModel):
-    """A block that could not be timed, with the index of its round and the reason."""
+    """A block that could not be timed, with the index of its round and the reason.
+
+    Attributes:
+        traceback: of the user's own code, if that failed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choice: Choice
     round: int
     reason: str
+    traceback: str = ""
 
 
 class Timed(BaseModel):

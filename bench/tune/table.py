@@ -10,6 +10,7 @@ from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.figures import saved_figure
 from feedbench.bench.report.layout import new_table
 from feedbench.bench.report.table import or_dash
+from feedbench.bench.tune.budget import with_longer_budget
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER, grid_size
@@ -50,18 +51,25 @@ def worth_table(record: TuneRecord) -> Table:
 
 def verdict(record: TuneRecord) -> str:
     """Return which configuration to take, and how much of the space was searched."""
-    resume = f" To resume the search: {record.resume}" if record.resume else ""
-    unfinished = "" if record.finished else f" The search is not finished.{resume}"
     if record.best is None:
-        return _why_no_best(record) + unfinished
+        again = with_longer_budget(record.resume) if record.resume else ""
+        return _why_no_best(record) + _unfinished(record, again)
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
     pairs = ((finding.choice, finding.against) for finding in record.findings)
     tried = len({str(one) for pair in pairs for one in pair} | {str(record.best)})
     combinations = grid_size(loaders.keys() | {record.best.loader})
     return (
         f"Take {record.best}: {_rate_text(record)}.{_ties_text(record)} {tried} of "
-        f"{combinations:,} combinations were tried in {record.seconds / 60:.1f} min.{unfinished}"
+        f"{combinations:,} combinations were tried in {record.seconds / 60:.1f} min."
+        f"{_unfinished(record, record.resume)}"
     )
+
+
+def _unfinished(record: TuneRecord, resume: str) -> str:
+    """Return that the search can be resumed by this command; empty if it is finished."""
+    if record.finished:
+        return ""
+    return " The search is not finished." + (f" To resume the search: {resume}" if resume else "")
 
 
 def _why_no_best(record: TuneRecord) -> str:

@@ -143,7 +143,12 @@ class Tune:
         trial = self._bench.trials[index]
         if trial.error is not None:
             del self._trial_index[str(choice)]  # another block is another trial
-            failure = FailedBlock(choice=choice, round=round_index, reason=trial.error)
+            failure = FailedBlock(
+                choice=choice,
+                round=round_index,
+                reason=trial.error,
+                traceback=trial.traceback or "",
+            )
             self._failures.append(failure)
         self._save(finished=False)
         return trial.error or trial.blocks[-1].images_per_second

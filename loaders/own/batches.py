@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.contract import Batch, images_in
+from feedbench.loaders.own.coverage import RowCounter
 from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.function import OwnFunction
 
@@ -21,6 +22,7 @@ class BatchReader:
 
     Attributes:
         count: batches so far.
+        rows: how often each row has come.
     """
 
     def __init__(self, function: OwnFunction, images: int) -> None:
@@ -30,8 +32,9 @@ class BatchReader:
             images: rows of the manifest.
         """
         self.count = 0
+        self.rows = RowCounter(images)
         self._function = function
-        self._rows = images
+        self._images = images
         self._first: Form | None = None
 
     def batch(self, item: Any) -> Batch:
@@ -41,6 +44,8 @@ class BatchReader:
             OwnError: it is not a batch, or unlike the first.
         """
         self.count += 1
+        if isinstance(item, Batch):  # of a function that returns a stream of Feedbench's own
+            item = tuple(item)
         if not isinstance(item, tuple | list) or len(item) not in (_PAIR, _TRIPLE):
             raise self._error(f"is {described(item)}", "(images, labels) or (images, labels, rows)")
         images, labels, *rest = (without_torch(part) for part in item)
@@ -48,7 +53,9 @@ class BatchReader:
         batch = Batch(images, labels, None)
         if not rest:
             return batch
-        return Batch(images, labels, self._checked_rows(rest[0], images_in(batch)))
+        rows = self._checked_rows(rest[0], images_in(batch))
+        self.rows.add(rows)
+        return Batch(images, labels, rows)
 
     def _check(self, images: Any, labels: Any) -> None:
         arrays = [*_named(images, "images"), *_named(labels, "labels")]
@@ -87,11 +94,12 @@ class BatchReader:
             raise self._error(
                 f"has {described(rows)} as rows", f"integers [{size}], rows of the manifest"
             )
-        if array.min() < 0 or array.max() >= self._rows:
-            outside = int(array.max() if array.max() >= self._rows else array.min())
-            raise self._error(
-                f"has row {outside}", f"rows of the manifest it was given, 0 to {self._rows - 1}"
-            )
+        last = self._images - 1
+        for row in (int(array.min()), int(array.max())):
+            if not 0 <= row <= last:
+                raise self._error(
+                    f"has row {row}", f"rows of the manifest it was given, 0 to {last}"
+                )
         return array.astype(np.int64, copy=False)
 
     def _error(self, fault: str, expected: str) -> OwnError:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from feedbench.loaders.own.errors import OwnError, raised_by
+from feedbench.loaders.own.errors import OwnError, is_users, raised_by
 from feedbench.loaders.own.function import REQUIRED, OwnFunction, shown
+
+Around = Callable[[Callable[[], Any]], Any]
+_AROUND: ContextVar[Around | None] = ContextVar("around a call of a user's function", default=None)
+
+
+@contextmanager
+def own_calls_within(around: Around) -> Iterator[None]:
+    """Let `around` make each call of a user's function in this block, and return its result.
+
+    A diagnosis records by it how a dataset is built, and puts another one in its place.
+    """
+    token = _AROUND.set(around)
+    try:
+        yield
+    finally:
+        _AROUND.reset(token)
 
 
 def imported(function: OwnFunction) -> Callable[..., Any]:
@@ -27,11 +45,35 @@ def imported(function: OwnFunction) -> Callable[..., Any]:
     importlib.invalidate_caches()
     _check_name(function)
     try:
-        module = importlib.import_module(function.module)
+        with _as_script(function):
+            module = importlib.import_module(function.module)
     except (Exception, SystemExit) as error:
         raise raised_by(function, error, "while the file was imported") from error
     found: Callable[..., Any] = getattr(module, function.function)
     return found
+
+
+def forget(function: OwnFunction) -> None:
+    """Unload the modules of a function's folder, so that others of the same names can be imported.
+
+    What was made by them still works, but can no longer be sent to another process.
+    """
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and is_users(function, file):
+            del sys.modules[name]
+    if str(function.folder) in sys.path:
+        sys.path.remove(str(function.folder))
+
+
+@contextmanager
+def _as_script(function: OwnFunction) -> Iterator[None]:
+    """Run code with the arguments of a script without any: it may read them as it is imported."""
+    before, sys.argv = sys.argv, [str(function.file)]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _check_name(function: OwnFunction) -> None:
@@ -65,7 +107,9 @@ def called(function: OwnFunction, offered: Mapping[str, Any], settings: Mapping[
         if one.name not in given and one.default is not REQUIRED:
             break
         by_place.append(given.pop(one.name))
+    around = _AROUND.get() or (lambda call: call())
     try:
-        return target(*by_place, **given)
+        with _as_script(function):
+            return around(lambda: target(*by_place, **given))
     except (Exception, SystemExit) as error:
         raise raised_by(function, error, f"while {function.function} was called") from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from traceback import FrameSummary, StackSummary, TracebackException
+from traceback import StackSummary, TracebackException
 
 from feedbench.loaders.errors import LoaderError
 from feedbench.loaders.own.function import OwnFunction, shown
 
-_OURS = str(Path(__file__).parents[2])
-_FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>\S+)')
-_RAISED = re.compile(r"^[^\W\d][\w.]*(?:: .*)?$", re.MULTILINE)  # the last line of a traceback
+_OURS = f"{Path(__file__).parents[2]}{os.sep}"
+_FRAME = re.compile(
+    r'^(?P<indent> *)File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>\S+)', re.MULTILINE
+)
 # TensorFlow's names of operations before and after a message.
 _OPERATION = re.compile(r"^(\{\{.*?\}\} )+|( \[Op:.*)$")
 
@@ -43,10 +45,10 @@ def raised_by(function: OwnFunction, error: BaseException, when: str) -> OwnErro
 def _message(error: BaseException) -> str:
     """The type and the text of an error on one line, without the words of TensorFlow and Torch."""
     text = str(error)
-    if "Traceback (most recent call last)" in text:  # of another process, or inside tf.data
-        _, _, trace = text.rpartition("Traceback (most recent call last)")
-        if raised := _RAISED.findall(trace):
-            return str(raised[-1])
+    for frame in list(_FRAME.finditer(text))[-1:]:  # of another process, or of TensorFlow
+        for line in text[frame.end() :].splitlines()[1:]:
+            if line.strip() and len(line) - len(line.lstrip()) <= len(frame["indent"]):
+                return line.strip()
     first = _OPERATION.sub("", next(iter(text.strip().splitlines()), "")).strip()
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
@@ -58,7 +60,7 @@ def _user_frames(function: OwnFunction, error: BaseException) -> list[tuple[str,
     for text in (str(error), *map(str, _causes(error))):  # of another process, or of TensorFlow
         found = _FRAME.finditer(text)
         frames += [(one["file"], int(one["line"]), one["name"]) for one in found]
-    return [frame for frame in frames if _is_users(function, frame[0])]
+    return [frame for frame in frames if is_users(function, frame[0])]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -67,8 +69,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         error = cause
 
 
-def _is_users(function: OwnFunction, file: str) -> bool:
+def is_users(function: OwnFunction, file: str) -> bool:
+    """Whether a file is the user's own code, and not of an installed package or of Feedbench."""
     path = Path(file)
+    if file.startswith(_OURS):  # the user's folder may be the one that Feedbench is in
+        return False
     if "site-packages" in path.parts or file.startswith("<"):
         return path == function.file
     return path == function.file or path.is_relative_to(function.folder)
@@ -89,13 +94,9 @@ def _traceback(function: OwnFunction, error: BaseException) -> str:
 
 def _cut(function: OwnFunction, summary: TracebackException) -> None:
     """Leave out our frames, and those of Python before the user's first."""
-    frames = [one for one in summary.stack if not _is_ours(one)]
-    users = [number for number, one in enumerate(frames) if _is_users(function, one.filename)]
+    frames = [one for one in summary.stack if not one.filename.startswith(_OURS)]
+    users = [number for number, one in enumerate(frames) if is_users(function, one.filename)]
     summary.stack = StackSummary.from_list(frames[users[0] :] if users else [])
     for inner in (summary.__cause__, summary.__context__):
         if inner is not None:
             _cut(function, inner)
-
-
-def _is_ours(frame: FrameSummary) -> bool:
-    return frame.filename.startswith(_OURS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def find_place(name: str) -> Place:
 
 
 def _in_file(where: str, function: str) -> Place:
-    path = Path(where).absolute()
+    path = Path(os.path.normpath(Path(where).absolute()))
     if not path.is_file():
         files = sorted(one.name for one in path.parent.glob("*.py"))
         there = f" in {path.parent}; {alternatives(path.name, files)}" if files else ""

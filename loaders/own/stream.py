@@ -13,6 +13,7 @@ from feedbench.loaders.manifest import SPLITS
 from feedbench.loaders.own.adapt import Source, adapted
 from feedbench.loaders.own.batches import BatchReader
 from feedbench.loaders.own.call import called
+from feedbench.loaders.own.coverage import Coverage
 from feedbench.loaders.own.errors import OwnError, raised_by
 from feedbench.loaders.own.function import OwnFunction
 
@@ -41,7 +42,7 @@ def open_stream(function: OwnFunction, request: Request, settings: OwnSettings) 
     """
     epochs = _Epochs(function, request, settings)
     batches = islice(epochs.batches(), request.order.start_step, None)
-    return Stream(batches, epochs.close, request.faults)
+    return Stream(batches, epochs.close, request.faults, epochs.coverage)
 
 
 def offered(request: Request) -> dict[str, Any]:
@@ -94,6 +95,10 @@ class _Epochs:
             if not count:
                 self._refuse_empty(done)
             done += 1
+
+    def coverage(self) -> Coverage | None:
+        """Whether each row came once per epoch; None if the batches do not say."""
+        return self._reader.rows.coverage()
 
     def close(self) -> None:
         """End the threads and processes behind the batches."""

@@ -65,7 +65,24 @@ def test_an_interrupt_is_raised_after_the_body(number):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert steps == ["body ended"]
-    assert signal.getsignal(number) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("sent", "code"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
+def test_an_interrupted_command_exits_as_in_a_shell(sent, code):
+    program = f"""
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from feedbench.bench import cli
+cli.app = lambda: os.kill(os.getpid(), signal.SIG{sent})
+try:
+    cli.main()
+except KeyboardInterrupt:
+    print(cli.signals.exit_code())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == f"{code}\n"
 
 
 def test_a_child_started_meanwhile_never_receives_ctrl_c():

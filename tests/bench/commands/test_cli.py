@@ -380,8 +380,8 @@ def test_a_file_that_fails_after_the_scan_ends_the_run_or_is_dropped(tmp_path, t
     assert "1 images failed and were dropped" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos, number):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos, number, code):
     photos = shutil.copytree(tiny_photos, tmp_path / "my photos")
     for copy in range(40):
         shutil.copytree(tiny_photos / "train", photos / "train" / "circle" / f"more{copy}")
@@ -389,7 +389,7 @@ def test_an_interrupted_scan_says_how_to_resume(tmp_path, tiny_photos, number):
     running.stderr.readline()
     running.send_signal(number)
     _, errors = running.communicate()
-    assert running.returncode == 130
+    assert running.returncode == code
     assert "".join(line for line in errors.splitlines(True) if "files read: " not in line) == (
         "feedbench: interrupted; the files read so far are saved; to resume: feedbench scan "
         f"'{photos}'\n"

@@ -1,13 +1,14 @@
-"""A bench that is interrupted or killed keeps every block that was timed."""
+"""A bench that is interrupted or killed keeps every block that was timed, and else nothing."""
 
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
-from feedbench.bench.errors import INTERRUPTED, RecordError
+from feedbench.bench.errors import RecordError
 from feedbench.bench.record import read_trials
 
 # The default dispositions, whatever these tests inherited.
@@ -20,28 +21,36 @@ from feedbench.bench.cli import main
 main()
 """
 OPTIONS = (
-    "--loader turbo --consumer drain --blocks 1000 --block-seconds 0.1 --warm-up-seconds 0.1 "
+    "--consumer drain --blocks 1000 --block-seconds 0.1 --warm-up-seconds 0.1 "
     "--batch-size 8 --image-size 16"
 )
 
 
-@pytest.fixture
-def bench(tiny_photos, tmp_path):
-    """A running bench, in whose folder two blocks are recorded already."""
-    command = [sys.executable, "-c", BENCH, "bench", str(tiny_photos), *OPTIONS.split()]
+@contextmanager
+def started(photos, out, *loaders):
+    """A running bench of these loaders."""
+    command = [sys.executable, "-c", BENCH, "bench", str(photos), *OPTIONS.split()]
+    chosen = [word for loader in loaders for word in ("--loader", loader)]
     with subprocess.Popen(
-        [*command, "--out", str(tmp_path / "out")],
+        [*command, *chosen, "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
         try:
-            while timed_blocks(tmp_path / "out") < 2:
-                assert running.poll() is None, running.communicate()
-                time.sleep(0.05)
             yield running
         finally:
             running.kill()
+
+
+@pytest.fixture
+def bench(tiny_photos, tmp_path):
+    """A running bench, in whose folder two blocks are recorded already."""
+    with started(tiny_photos, tmp_path / "out", "turbo") as running:
+        while timed_blocks(tmp_path / "out") < 2:
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        yield running
 
 
 def timed_blocks(folder) -> int:
@@ -52,11 +61,15 @@ def timed_blocks(folder) -> int:
 
 
 @pytest.mark.parametrize(
-    "numbers",
-    [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGINT, signal.SIGINT]],
+    ("numbers", "code"),
+    [
+        ([signal.SIGTERM], 143),
+        ([signal.SIGHUP], 129),
+        ([signal.SIGINT, signal.SIGINT], 130),
+    ],
     ids=["SIGTERM", "SIGHUP", "Ctrl-C twice"],
 )
-def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, numbers):
+def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, numbers, code):
     for number in numbers:
         bench.send_signal(number)
         time.sleep(0.1)
@@ -65,7 +78,7 @@ def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, n
     assert errors.splitlines()[-1].startswith("feedbench: interrupted")
     if len(numbers) == 1:
         assert f"timed blocks: {timed_blocks(out)}, saved in {out}\n" in errors
-    assert bench.returncode == INTERRUPTED
+    assert bench.returncode == code
     assert timed_blocks(out) >= 2
     assert (out / "best.toml").exists()
 
@@ -74,3 +87,14 @@ def test_a_killed_bench_keeps_its_blocks(bench, tmp_path):
     bench.kill()
     bench.communicate()
     assert timed_blocks(tmp_path / "out") >= 2
+
+
+def test_a_bench_that_is_interrupted_before_it_times_anything_leaves_nothing(tiny_photos, tmp_path):
+    with started(tiny_photos, tmp_path / "out", "turbo", "keras_pil") as running:
+        for line in running.stderr:
+            if line == "comparing pixels\n":
+                break
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate()
+    assert (running.returncode, errors) == (130, "feedbench: interrupted\n")
+    assert list(tmp_path.iterdir()) == []

@@ -48,6 +48,12 @@ def test_each_bottleneck_has_its_own_sentence(make_record, rates, beginning):
     assert derive_diagnosis(make_record(**rates)).verdict.startswith(beginning)
 
 
+def test_a_stall_is_never_negative(make_record):
+    record = make_record(loader=4_000, decode=5_000, end_to_end=1_001)
+    stall = derive_diagnosis(record).stall
+    assert 0 == stall.low <= stall.value <= stall.high
+
+
 def test_without_a_part_the_verdict_gives_the_reason(make_record):
     record = make_record()
     failed = Part(name="end to end", error="crashed in warm-up: SIGKILL")

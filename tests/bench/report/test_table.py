@@ -124,6 +124,13 @@ def test_with_enough_blocks_the_winner_is_the_fastest(trial):
     assert "tie)" not in rendered(summary_table(summary, 120), 120)
 
 
+@pytest.mark.parametrize(("other", "shown"), [([1733, 1750, 1700], True), ([1000] * 3, False)])
+def test_a_tie_is_explained_where_one_is_shown(trial, other, shown):
+    summary = summarize([trial("tf_data", [1733, 1734, 1735]), trial("keras_pil", other)])
+    assert ("(tie)" in rendered(summary_table(summary, 160), 160)) is shown
+    assert ("tie: the interval" in " ".join(notes(summary, 160))) is shown
+
+
 def test_a_trial_without_rivals_is_not_called_the_fastest(trial):
     summary = summarize([trial("tf_data", [1733] * 3), trial("keras_pil", [], error="crashed")])
     assert "1,733 images/s, the only one that is ranked." in verdict(summary)

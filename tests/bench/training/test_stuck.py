@@ -64,9 +64,9 @@ def ended(body: str, grace: float, *numbers: int, step_s: float = 0) -> tuple[in
     return running.returncode, output, errors
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
-def test_a_read_that_never_returns_ends_after_a_while(number):
-    assert ended(HANGS, 0.2, number) == (1, "", "feedbench: ended\n")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_read_that_never_returns_ends_after_a_while(number, code):
+    assert ended(HANGS, 0.2, number) == (code, "", "feedbench: ended\n")
 
 
 def test_closing_that_never_returns_ends_after_a_while():

@@ -2,10 +2,12 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -97,6 +99,28 @@ def test_temporary_files_of_a_killed_child_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     error_of("litter", tmp_path / "log")
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_second_interrupt_does_not_break_the_waiting_for_an_answer(tmp_path):
+    """It may come at any instruction by which Python ends the waiting for the first."""
+
+    def interrupt(number, frame):
+        while frame is not None and frame.f_code is not Child.wait_for.__code__:
+            frame = frame.f_back
+        if frame is not None:
+            raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    with unruly("hang", tmp_path / "log") as child:
+        signal.setitimer(signal.ITIMER_REAL, 1e-5, 2e-5)
+        try:
+            for _ in range(2000):
+                with suppress(KeyboardInterrupt):
+                    child.wait_for(Reply, LIMIT_S, "warm-up")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
 
 
 def test_a_missing_module_is_named_in_the_captured_errors():

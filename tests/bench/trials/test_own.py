@@ -37,6 +37,10 @@ PIPELINE = """
             for row in range(0, len(manifest) - batch_size + 1, batch_size):
                 yield *batch(batch_size), np.arange(row, row + batch_size)
 
+    def uneven():
+        while True:
+            yield *batch(96), [0, 1, 2] * 32
+
     def prints(batch_size):
         print('{"WarmUpDone": {}}')
         sys.stdout.write("no end of line")
@@ -95,18 +99,19 @@ def beside(tmp_path, monkeypatch):
 
 
 def test_bad_functions_fail_in_one_line_each_and_the_others_go_on(manifest, beside):
-    names = ("fine", "prints", "fails", "ends", "empty", "exits")
+    names = ("fine", "prints", "uneven", "fails", "ends", "empty", "exits")
     choices = (*map(own, names), own("leaks", pids=str(beside / "pids")))
     run(plan(*choices), manifest, beside, lambda event: None)
     trials = {trial.own.function: trial for trial in read_trials(beside)}
     assert {name: trial.error for name, trial in trials.items()} == {
         "fine": None,
         "prints": None,
-        "fails": "pipeline.py, line 46, in fails: ValueError: the [hundred] and first (batch 101)",
+        "uneven": None,
+        "fails": "pipeline.py, line 45, in fails: ValueError: the [hundred] and first (batch 101)",
         "ends": None,
-        "empty": "pipeline.py, line 51: empty gave no batch; expected at least one of (images, "
+        "empty": "pipeline.py, line 50: empty gave no batch; expected at least one of (images, "
         "labels), and an iterable that can be iterated again",
-        "exits": "pipeline.py, line 55, in exits: SystemExit: 7 (while exits was called)",
+        "exits": "pipeline.py, line 54, in exits: SystemExit: 7 (while exits was called)",
         "leaks": None,
     }
     assert "pipeline" not in sys.modules
@@ -120,6 +125,7 @@ def _the_record_says_whose_code_it_was(trials, beside):
     fine, prints = trials["fine"].own, trials["prints"].own
     assert (fine.file, fine.rows, prints.rows) == (str(beside / "pipeline.py"), True, False)
     assert fine.digest == prints.digest
+    assert (fine.batch_size, fine.left_out, fine.repeated) == (8, 0, 0)
     assert trials["fine"].all_settings == {"pause": 0.0}
     marked = [one for one in summarize(list(trials.values())).trials if one.pixels_unknown]
     assert {one.loader for one in marked} >= {"pipeline.py:prints", "pipeline.py:ends"}
@@ -141,8 +147,14 @@ def _no_process_is_left(beside):
 
 def _only_the_users_traceback_is_shown(trials):
     shown = "\n".join(notes(summarize(list(trials.values())), 200))
-    assert 'pipeline.py", line 46, in fails' in shown
+    assert 'pipeline.py", line 45, in fails' in shown
     assert shown.count("Traceback") == 2
+    assert (
+        "pipeline.py:uneven: its batches hold 96 images, not 8 as those of other loaders; give "
+        "--batch-size 96, or let it take batch_size.\n"
+        "pipeline.py:uneven: 45 of 48 images did not come in two epochs.\n"
+        "pipeline.py:uneven: 3 images came more often than once per epoch."
+    ) in shown
     assert "feedbench" not in shown.replace("see feedbench pixels", "")
 
 

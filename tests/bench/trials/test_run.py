@@ -68,6 +68,7 @@ def test_blocks_interleave_and_processes_are_stopped_between_them(manifest, tmp_
     assert all(len(names) == 2 for names in rounds)
     assert stopped == [True] * 8
     assert all(trial.warm_ups[0].images >= 8 for trial in trials)
+    assert {trial.warm_ups[0].requested_s for trial in trials} == {0.1}
 
 
 def test_the_trial_that_is_chosen_is_timed_again_alone(manifest, tmp_path):

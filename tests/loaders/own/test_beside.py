@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from feedbench.loaders import BatchSpec, OwnError, open_loader, scan
+from feedbench.loaders import BatchSpec, OwnError, find_loader, forget, open_loader, scan
 
 SPEC = BatchSpec(batch_size=1, image_size=8)
 MAKE = "import numpy as np\ndef make():\n    return [(np.array([NAME]), np.zeros(1, int))]\n"
@@ -69,3 +69,21 @@ def test_a_file_with_the_name_of_a_loaded_module_is_one_line(write, said):
     write("json.py", f"NAME = ''\n{MAKE}")
     with pytest.raises(OwnError, match=r"already loaded a module called 'json' from .+; rename"):
         said("json.py:make")
+
+
+def test_arguments_of_the_command_line_are_not_seen(write, said, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["feedbench", "bench", "photos"])
+    parsed = "import argparse\nparser = argparse.ArgumentParser()\nNAME = parser.parse_args()\n"
+    write("pipeline.py", f"{parsed}{MAKE}")
+    assert said("pipeline.py:make") == "Namespace()"
+    assert sys.argv[0] == "feedbench"
+
+
+def test_modules_of_one_folder_do_not_stand_in_for_those_of_another(write, said):
+    for folder in ("one", "two"):
+        write(f"{folder}/model.py", f"NAME = {folder!r}")
+        write(f"{folder}/pipeline.py", f"from model import NAME\n{MAKE}")
+        assert said(f"{folder}/pipeline.py:make") == folder
+        forget(find_loader(f"{folder}/pipeline.py:make").own)
+    assert not {"model", "pipeline"} & set(sys.modules)
+    assert "feedbench.loaders" in sys.modules

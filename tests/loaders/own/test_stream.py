@@ -223,7 +223,7 @@ def make():
 """,
     )
     text, _ = refused(manifest, 9)
-    assert text == "pipeline.py, line 6, in load: ValueError: no picture 5 (batch 3)"
+    assert text == "pipeline.py, line 7, in load: ValueError: no picture 5 (batch 3)"
 
 
 def test_an_iterator_that_is_spent_and_cannot_start_again_is_one_line(write, manifest):
