@@ -55,6 +55,8 @@ def _entries(
 ) -> Iterator[Entry]:
     number = 0
     for batch in batches:
+        batch = batch.select([columns.image, columns.label])
+        batch.validate(full=True)  # offsets beyond a buffer would crash the process
         images = batch.column(columns.image)
         data = images.field("bytes") if columns.is_struct else images
         names = base_names(images.field("path")) if columns.has_path else [b""] * len(batch)
