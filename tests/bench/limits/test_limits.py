@@ -26,11 +26,13 @@ from feedbench.loaders import (
 LIMITS = [loader for loader in INTERNAL_LOADERS.values() if loader.role == "upper bound"]
 SMALL = ["--image-size", "32", "--batch-size", "8", "--blocks", "2", "--block-seconds", "0.2"]
 
-# The command, with short warm-ups.
+# The command, with short warm-ups and reads.
 PROGRAM = """
 from feedbench.bench.cli import main
-from feedbench.bench.commands import limits
-limits._TIMING["warm_up_seconds"] = 0.1
+from feedbench.bench.commands import limits as command
+from feedbench.bench.limits import limits
+command._TIMING["warm_up_seconds"] = 0.1
+limits._DISK_S = 0.02
 main()
 """
 
