@@ -127,6 +127,12 @@ COMMANDS = {
         "Train from scratch or fine-tune, and compare the rate with the predicted one.",
         "photos/ --loader best.toml --epochs 20",
     ),
+    "export": Entry(
+        "export",
+        TRAIN,
+        "Write the loader of a best.toml as Python code to put before your own training.",
+        "best.toml --out input_pipeline.py",
+    ),
     "study": Entry(
         "study",
         TRAIN,
@@ -259,7 +265,7 @@ def main() -> None:
     except ImportError as error:
         _exit_for_import_error(error)
     except Exception as error:
-        _exit_with(str(error), _exit_code(error))
+        _exit_with(str(error), _exit_code(error), getattr(error, "details", ""))
 
 
 def _exit_code(error: Exception) -> int:
@@ -310,9 +316,12 @@ def _current_folder_exists() -> bool:
     return True
 
 
-def _exit_with(text: str, code: int) -> None:
+def _exit_with(text: str, code: int, details: str = "") -> None:
+    """Print why the command failed, below the traceback of the user's own code, if any; exit."""
     from feedbench.bench.report.terminal import harmless
 
+    if details:
+        print(harmless(details), file=sys.stderr)
     print(f"feedbench: {harmless(text)}", file=sys.stderr)
     sys.exit(code)
 

@@ -37,7 +37,15 @@ class RecordError(BenchError):
 
 
 class TrialError(BenchError):
-    """A trial ended before it was measured."""
+    """A trial ended before it was measured.
+
+    Attributes:
+        details: traceback of the user's own code; empty if that did not fail.
+    """
+
+    def __init__(self, text: str, details: str = "") -> None:
+        super().__init__(text)
+        self.details = details
 
 
 class ChildDied(TrialError):

@@ -13,8 +13,10 @@
 # 5  `rows`, `machine` and `versions` identify the images, the machine and the libraries. `device`
 #    is what the trainer used. Only the GPU that trials use is metered, and is among `gpus`.
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
-#    `pixels` is null if the pixels could not be compared. `requested_s` of a warm-up is the minimum
-#    that was requested.
+#    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
+#    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
+#    `requested_s` of a warm-up is the minimum that was requested. The consumer `fit` is a
+#    user's own training, and `idle_s` of a block what is known of its device.
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
 from feedbench.bench.signals import interrupts_deferred
-from feedbench.loaders import Stream, explain, printable
+from feedbench.loaders import Stream, explain, find_loader, printable
 
 SCHEMA_NUMBER = 5
 TRIALS = "trials.jsonl"
@@ -94,6 +96,11 @@ class TimedBlock(Record):
     images: int
     wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
     step_s: list[float] = Field(description="per step: from a batch to the next request")
+    idle_s: list[float] | None = Field(
+        None,
+        description="per step: part of the wait in which the device is known to have had no work; "
+        "None if it was not observed",
+    )
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
     consumed_bytes: int | None = Field(
@@ -164,6 +171,28 @@ class SamePixels(Record):
         return bool(self.within) or self.allowed
 
 
+class Own(Record):
+    """A user's function that was measured as a loader."""
+
+    file: str = Field(description="absolute path")
+    function: str
+    digest: str = Field(description="SHA-256 of the file")
+    rows: bool | None = Field(
+        None, description="whether its batches say which images they hold; None if unknown"
+    )
+    batch_size: int | None = Field(None, description="images of its first batch")
+    left_out: int = Field(0, description="images that did not come in two epochs")
+    repeated: int = Field(0, description="images that came more often than once per epoch")
+
+
+def own_of(loader: str) -> Own | None:
+    """Return the function behind a loader; None for one that is not the user's."""
+    own = find_loader(loader).own
+    if own is None:
+        return None
+    return Own(file=printable(str(own.file)), function=own.function, digest=own.digest)
+
+
 class Conditions(Record):
     """What must be equal for two trials to be comparable; fields are None in older records."""
 
@@ -209,9 +238,12 @@ class Trial(Conditions):
 
     schema_number: int = SCHEMA_NUMBER
     loader: str
+    own: Own | None = Field(None, description="the user's function, if that was the loader")
     settings: dict[str, Any] = Field(description="the settings that the user chose")
     all_settings: dict[str, Any] = Field(description="all settings, defaults included")
-    consumer: ConsumerName
+    consumer: Literal["fit"] | ConsumerName = Field(
+        description="fit: a user's own training, recorded by FitMonitor"
+    )
     device: str | None = Field(
         None, description="name of the GPU that the trainer used, or CPU; None without a trainer"
     )
@@ -220,6 +252,9 @@ class Trial(Conditions):
         None, description="augmentation of this trial alone, if any; also in its spec"
     )
     recipe: dict[str, Any]
+    model: dict[str, Any] | None = Field(
+        None, description="file and digest of the user's own model; None without one"
+    )
     accelerator: dict[str, Any] | None = Field(None, description="profile that was emulated")
     images: int = Field(description="rows of the manifest")
     cache_state: CacheState | None = Field(
@@ -235,6 +270,7 @@ class Trial(Conditions):
     )
     pixels: SamePixels | None = None
     error: str | None = None
+    traceback: str | None = Field(None, description="of the user's own code, if that failed")
 
     @property
     def rates(self) -> dict[int, float]:

@@ -9,24 +9,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
+from feedbench.loaders.address import extent_of, file_of, name_of, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
+from feedbench.loaders.code import Code, CodeRequest
 from feedbench.loaders.contract import (
     Autotuning,
     Batch,
     BatchSpec,
     Dtype,
     Loader,
+    Opening,
     Request,
     Settings,
     Stream,
+    arrays_in,
+    images_in,
     parse_settings,
     parse_spec,
 )
@@ -44,10 +50,16 @@ from feedbench.loaders.errors import (
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
+from feedbench.loaders.files import openable, read_file
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.originals import Originals
+from feedbench.loaders.own.call import forget, own_calls_within
+from feedbench.loaders.own.errors import OwnError
+from feedbench.loaders.own.find import installed, is_own, short_name
+from feedbench.loaders.own.function import OwnFunction
+from feedbench.loaders.own.resolve import own_loader
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
@@ -67,15 +79,21 @@ DEFAULT_LOADER = next(name for name, one in LOADERS.items() if one.is_default)
 
 
 def find_loader(name: str) -> Loader:
-    """The loader of this name.
+    """The loader of this name: a key of `LOADERS`, a user's function, or an installed one.
 
     Raises:
         UnknownLoader: there is none; the message lists the names that exist.
+        LoaderError: the file of the function is not valid.
     """
-    try:
+    if name in LOADERS:
         return LOADERS[name]
-    except KeyError:
-        raise UnknownLoader(f"no loader {name!r}; {alternatives(name, LOADERS)}") from None
+    if is_own(name):
+        return own_loader(name)
+    if where := installed().get(name):
+        return own_loader(name, where)
+    if name.endswith(".py"):
+        raise UnknownLoader(f"{name}: name one of its functions too, such as {name}:make_dataset")
+    raise UnknownLoader(f"no loader {name!r}; {alternatives(name, [*LOADERS, *installed()])}")
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
@@ -102,7 +120,7 @@ def open_loader(
     """Start a loader; use it in a `with`, so that its threads, processes and memory are freed.
 
     Args:
-        name: a key of `LOADERS`.
+        name: a key of `LOADERS`, or of a function of yours, such as `pipeline.py:make_dataset`.
         settings: the loader's settings, validated or as plain values; its defaults if None.
         epochs: number of epochs; None for no end.
         start_step: the first batch, counted from the start of epoch 0.
@@ -131,7 +149,20 @@ def open_loader(
         unreadable=frozenset(known),
         sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
     )
-    return loader.open(Request(manifest, spec, order, faults), settings)
+    request = Request(manifest, spec, order, faults)
+    stream = loader.open(request, settings)
+    if loader.own is None:  # a user's own code does not say how many batches it gives
+        stream.opening = _opening(loader, request, settings)
+    return stream
+
+
+def _opening(loader: Loader, request: Request, settings: Settings) -> Opening:
+    order = request.order
+    steps, per_epoch = order.steps, -(-order.epoch_size // order.batch_size)
+    if not loader.follows_order and order.epochs is not None:  # each epoch ends with its own batch
+        steps = order.epochs * per_epoch - order.start_step
+    is_random = order.shuffle or bool(order.augment)
+    return Opening(partial(loader.open, request, settings), steps, per_epoch, is_random)
 
 
 __all__ = [
@@ -149,6 +180,8 @@ __all__ = [
     "Batch",
     "BatchSpec",
     "BudgetError",
+    "Code",
+    "CodeRequest",
     "Dtype",
     "Faults",
     "ImageError",
@@ -159,6 +192,8 @@ __all__ = [
     "Manifest",
     "Order",
     "Originals",
+    "OwnError",
+    "OwnFunction",
     "Request",
     "Rows",
     "Sampling",
@@ -175,19 +210,32 @@ __all__ = [
     "allowed",
     "alternatives",
     "amount",
+    "arrays_in",
     "available_memory",
     "bad_rows",
     "blacklist_of",
     "bounds",
     "by_reason",
     "explain",
+    "extent_of",
+    "file_of",
     "find_loader",
+    "forget",
+    "images_in",
     "images_per_epoch",
+    "installed",
+    "is_own",
+    "name_of",
     "open_loader",
+    "openable",
+    "own_calls_within",
     "parse_settings",
     "parse_spec",
     "printable",
+    "read_file",
     "scan",
+    "short_name",
+    "stamp_of",
     "tolerance",
     "unscanned_rows",
     "usable",

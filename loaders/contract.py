@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,23 @@ from feedbench.loaders.capabilities import (
     Suites,
     UpperBound,
 )
+from feedbench.loaders.code.request import Code, CodeRequest
+from feedbench.loaders.code.stream import stream_code
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
+from feedbench.loaders.errors import SettingsError, SpecError
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
+from feedbench.loaders.stream import Batch as Batch
+from feedbench.loaders.stream import Opening as Opening
+from feedbench.loaders.stream import Stream as Stream
+from feedbench.loaders.stream import arrays_in as arrays_in
+from feedbench.loaders.stream import images_in as images_in
 from feedbench.loaders.validation import explain
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
     from feedbench.loaders.order import Order
+    from feedbench.loaders.own.function import OwnFunction
     from feedbench.loaders.stages.stage import Stages
 
 Dtype = Literal["uint8", "float32"]
@@ -113,40 +121,6 @@ class BatchSpec(Frozen):
         return scale_and_offset(self.value_range)[1]
 
 
-class _Batch(NamedTuple):
-    images: Any
-    labels: NDArray[np.int32]
-    rows: NDArray[np.int64]
-
-
-class Batch(_Batch):
-    """One batch in host memory; unpacks into images, labels and rows.
-
-    Attributes:
-        images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
-            device, or float32 in the spec's `value_range`. A NumPy array or a TensorFlow tensor;
-            `numpy.asarray` views either without a copy.
-        labels: int32 `[batch]`, indices into the manifest's classes.
-        rows: int64 `[batch]`, each image's row in the manifest.
-        device_draws: float32 `[batch, 10]`, parameters of the augmentation on the device, see
-            `Augment.for_device`; None if there is none.
-    """
-
-    device_draws: Draws | None
-
-    def __new__(
-        cls,
-        images: Any,
-        labels: NDArray[np.int32],
-        rows: NDArray[np.int64],
-        device_draws: Draws | None = None,
-    ) -> Self:
-        """Create a batch."""
-        batch = super().__new__(cls, images, labels, rows)
-        batch.device_draws = device_draws
-        return batch
-
-
 class Settings(Frozen):
     """The settings of one loader, under the library's own names."""
 
@@ -183,48 +157,6 @@ class Request:
         return Batch(images, self.manifest.labels[rows], rows, device_draws)
 
 
-@dataclass
-class Stream:
-    """Batches in order; `close` ends the threads and processes behind them and frees their memory.
-
-    Attributes:
-        batches: the iterator that the consumer pulls from.
-        release: frees what produces `batches`; called once.
-        faults: the images that failed and were dropped so far.
-    """
-
-    batches: Iterator[Batch]
-    release: Callable[[], None] = lambda: None
-    faults: Faults | None = None
-    _open: bool = field(default=True, repr=False)
-
-    @property
-    def dropped(self) -> tuple[ImageError, ...]:
-        """The images dropped so far, in the order in which they failed."""
-        return tuple(self.faults.dropped.values()) if self.faults else ()
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        if not self._open:
-            raise LoaderError("this stream is closed; open the loader again")
-        return next(self.batches)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free everything; further calls do nothing."""
-        if self._open:
-            self._open = False
-            self.batches = iter(())
-            self.release()
-
-
 @dataclass(frozen=True)
 class Autotuning:
     """What a loader leaves to tf.data's AUTOTUNE, so that it can be inspected and replaced.
@@ -247,7 +179,7 @@ class Loader:
     every command.
 
     Attributes:
-        name: its key in `LOADERS`.
+        name: its key in `LOADERS`, or the name of a user's function.
         summary: one sentence for people who choose.
         settings: its knobs.
         open: starts the stream; may raise any `LoaderError`.
@@ -270,6 +202,8 @@ class Loader:
         autotuning: what it leaves to tf.data's AUTOTUNE; None where that has no part in it.
         library_call: what the library's own call does with audited files; None where the loader
             stands for no such call.
+        code: writes Python code that gives its batches; by default a few lines that open it.
+        own: the user's function that it calls; None for the loaders of `LOADERS`.
     """
 
     name: str
@@ -287,6 +221,8 @@ class Loader:
     stages: Callable[[Manifest, BatchSpec, Any], Stages] | None = None
     autotuning: Autotuning | None = None
     library_call: Callable[[Manifest], LibraryCall] | None = None
+    code: Callable[[CodeRequest], Code] = stream_code
+    own: OwnFunction | None = None
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""

@@ -4,7 +4,8 @@ LoaderError
 ├── SourceError      the list of images: folder, CSV, Parquet
 ├── SpecError        the batch spec, or a spec that a loader does not support
 ├── SettingsError    a setting of a loader
-├── UnknownLoader    a name that no loader has
+├── UnknownLoader    a name that no loader has, a file or a function that is not there
+├── OwnError         a user's function that fails (loaders/own/errors.py)
 ├── ImageError       an image file that cannot be read
 │   └── PackedImageError  the same of an image in a pack
 ├── BudgetError      more such files than a run may drop
@@ -12,6 +13,8 @@ LoaderError
 """
 
 from __future__ import annotations
+
+from feedbench.loaders.address import name_of
 
 
 class LoaderError(Exception):
@@ -38,6 +41,7 @@ class ImageError(LoaderError):
     """An image file cannot be read; the message has its path, its row and the decoder's error."""
 
     def __init__(self, path: str, row: int, decoder: str, reason: str) -> None:
+        path = name_of(path)
         super().__init__(path, row, decoder, reason)
         self.path, self.row, self.decoder, self.reason = path, row, decoder, reason
 

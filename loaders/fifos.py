@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from feedbench.loaders.address import file_of
 from feedbench.loaders.manifest import Manifest
 
 STALL_S = 10.0  # without a batch: only then are all files looked at
@@ -79,5 +80,5 @@ class FifoWatch:
 def release_readers(path: bytes) -> None:
     """Let all who wait to open a FIFO for reading go on, with an empty file; others are left."""
     with suppress(OSError):
-        if stat.S_ISFIFO(os.stat(path).st_mode):
-            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        if stat.S_ISFIFO(os.stat(file_of(path)).st_mode):
+            os.close(os.open(file_of(path), os.O_WRONLY | os.O_NONBLOCK))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from feedbench.loaders.address import stamp_of
 from feedbench.loaders.manifest import AUDIT, Manifest
 from feedbench.loaders.order import Rows
 
@@ -40,10 +40,9 @@ def file_stamps(manifest: Manifest, rows: Rows) -> Stamps:
 
 def _stamp(path: bytes) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        return stamp_of(path)
     except OSError:
         return NO_FILE, NO_FILE
-    return status.st_size, status.st_mtime_ns
 
 
 def audited_stamps(manifest: Manifest, rows: Rows) -> Stamps:

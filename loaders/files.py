@@ -7,17 +7,27 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
+
+from feedbench.loaders.address import Extent, extent_of, file_of
+from feedbench.loaders.containers.codecs import unpacked
 
 PART = ".part."
 
 
 def read_file(path: str | bytes) -> bytes:
-    """All bytes of a regular file, in a third of the time of `Path.read_bytes`.
+    """All bytes of an image by its address, in a third of the time of `Path.read_bytes`.
 
     Raises:
         OSError: it cannot be read, or is not regular: to open a FIFO could wait forever.
     """
+    name = os.fsencode(path)
+    extent = extent_of(name)
+    return _read_whole(name) if extent is None else _read_extent(file_of(name), extent)
+
+
+def _read_whole(path: bytes) -> bytes:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(file)
@@ -28,6 +38,34 @@ def read_file(path: str | bytes) -> bytes:
         return data
     finally:
         os.close(file)
+
+
+def _read_extent(path: bytes, extent: Extent) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        data = os.pread(file, extent.length, extent.offset)
+        while len(data) < extent.length and (
+            more := os.pread(file, extent.length - len(data), extent.offset + len(data))
+        ):
+            data += more
+    finally:
+        os.close(file)
+    if len(data) < extent.length:
+        raise OSError(errno.EIO, "the shard ends before the image does")
+    return unpacked(data, extent) if extent.codec else data
+
+
+def openable(path: str | bytes) -> str | BytesIO:
+    """What a library can open for an address: the path of a file, or the bytes in a shard.
+
+    Raises:
+        OSError: it does not exist, or is not regular: to open a FIFO could wait forever.
+    """
+    name = os.fsencode(path)
+    if extent_of(name) is not None:
+        return BytesIO(read_file(name))
+    check_regular(name)
+    return os.fsdecode(name)
 
 
 def check_regular(path: str | bytes) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from feedbench.loaders.augment.draws import NEUTRAL
 from feedbench.loaders.capabilities import LibraryCall
+from feedbench.loaders.code.keras_directory import keras_directory_code
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import LoaderError, SourceError, SpecError
 from feedbench.loaders.fifos import FifoWatch
@@ -29,9 +30,9 @@ from feedbench.loaders.images.tensorflow import (
 )
 from feedbench.loaders.keras_listing import keras_dataset, shuffled
 from feedbench.loaders.keras_padding import long_images, too_long
-from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.manifest import Layout, Manifest
 from feedbench.loaders.order import Rows
-from feedbench.loaders.source import SPLIT_NAMES
+from feedbench.loaders.splits import SPLIT_NAMES
 from feedbench.loaders.stages.stage import Stages
 from feedbench.loaders.stages.tensorflow import tensorflow_stages
 from feedbench.loaders.tf_stream import unreadable
@@ -39,6 +40,7 @@ from feedbench.loaders.tf_stream import unreadable
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_LAYOUTS: tuple[Layout, ...] = ("folder", "splits")
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")  # files that Keras lists; it skips others
 
 
@@ -62,9 +64,10 @@ def open_stream(request: Request, settings: KerasDirectory) -> Stream:
 
 
 def _check(request: Request) -> None:
-    if request.manifest.layout == "csv":
+    if request.manifest.layout not in _LAYOUTS:
         raise SourceError(
-            "keras_directory needs one folder per class, got a CSV; use another loader"
+            f"keras_directory needs one folder per class, got {_source_name(request)}; "
+            "use another loader"
         )
     if request.spec.balance:
         raise SpecError(
@@ -73,6 +76,10 @@ def _check(request: Request) -> None:
         )
     if request.spec.antialias:
         raise SpecError("keras_directory cannot antialias; set antialias=false or leave it out")
+
+
+def _source_name(request: Request) -> str:
+    return "a CSV" if request.manifest.layout == "csv" else f"{request.manifest.layout} shards"
 
 
 @dataclass(frozen=True)
@@ -328,9 +335,10 @@ LOADER = Loader(
     summary="Keras' image_dataset_from_directory as its guide calls it: what newcomers use",
     settings=KerasDirectory,
     open=open_stream,
-    layouts=("folder", "splits"),
+    layouts=_LAYOUTS,
     readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read goes to Pillow
     follows_order=False,
     stages=_stages,
     library_call=_library_call,
+    code=keras_directory_code,
 )

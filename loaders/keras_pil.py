@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settin
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.faults import Faults
-from feedbench.loaders.files import check_regular
+from feedbench.loaders.files import openable
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
 from feedbench.loaders.images.pillow import fitted, picture, reason
@@ -114,18 +115,18 @@ def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.flo
     """
     from keras.utils import img_to_array
 
-    check_regular(path)
-    image = _load_img(path, spec) if decode_path == PLAIN else fitted(picture(path, spec), spec)
+    file = openable(path)
+    image = _load_img(file, spec) if decode_path == PLAIN else fitted(picture(file, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
 
 
-def _load_img(path: str, spec: BatchSpec) -> Image:
+def _load_img(file: str | BytesIO, spec: BatchSpec) -> Image:
     from keras.utils import load_img
 
     if spec.resize == "pad" or spec.interpolation != "nearest":
-        return fitted(load_img(path), spec)
+        return fitted(load_img(file), spec)
     size = (spec.image_size, spec.image_size)
-    nearest: Image = load_img(path, target_size=size, keep_aspect_ratio=spec.resize == "crop")
+    nearest: Image = load_img(file, target_size=size, keep_aspect_ratio=spec.resize == "crop")
     return nearest
 
 

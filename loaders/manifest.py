@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -17,18 +17,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from feedbench.loaders.address import address, name_of, stamp_of
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-Layout = Literal["folder", "splits", "csv"]
-LAYOUTS: tuple[Layout, ...] = ("folder", "splits", "csv")
+Layout = Literal["folder", "splits", "csv", "zip", "tar", "tfrecord", "arrow", "parquet"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 # Paths are bytes, as in the file system: a file name need not be valid UTF-8.
 # Large: the offsets of the other binary type end at 2 GiB, or some 35 million paths.
 PATH = pa.large_binary()
 SCHEMA = pa.schema([("path", PATH), ("label", pa.int32()), ("split", pa.int8())])
+# Column of images in shards: the encoded `Extent` of each.
+EXTENT = pa.field("extent", PATH)
 # Columns that an audit adds; null in rows whose files it has not read.
 AUDIT = pa.schema(
     [
@@ -58,16 +61,18 @@ class Manifest:
 
     Attributes:
         table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`),
-            `split` (int8, index into `SPLITS`), and after an audit those of `AUDIT`: `bytes` and
-            `modified_ns` of the file, `digest` (BLAKE2b of its bytes), `format` (Pillow's name of
-            what it is, empty if unknown), `width`, `height` and `mode` as stored, `bits` of a
-            channel, `alpha` (any transparency), `orientation` (EXIF, 1 is upright), `frames`, and
-            for each decoder its error, null if it can read the file; and `same_pixels`, whether
-            both decoders see the same image, null if not both can be asked.
+            `split` (int8, index into `SPLITS`), `extent` (binary) if images lie in shards, and
+            after an audit those of `AUDIT`: `bytes` and `modified_ns` of the file, `digest`
+            (BLAKE2b of its bytes), `format` (Pillow's name of what it is, empty if unknown),
+            `width`, `height` and `mode` as stored, `bits` of a channel, `alpha` (any
+            transparency), `orientation` (EXIF, 1 is upright), `frames`, and for each decoder its
+            error, null if it can read the file; and `same_pixels`, whether both decoders see the
+            same image, null if not both can be asked.
         classes: class names, sorted.
         root: absolute folder that paths are relative to.
         layout: the kind of source.
         left: number of the source's rows that were filtered out.
+        source: the source as the user named it; None if it is unknown.
     """
 
     table: pa.Table
@@ -75,6 +80,7 @@ class Manifest:
     root: Path
     layout: Layout
     left: int = 0
+    source: Path | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -99,14 +105,27 @@ class Manifest:
         return bytes(self.table["path"][row].as_py())
 
     def path(self, row: int) -> str:
-        """Absolute path of the image in a row."""
+        """Absolute path of the image in a row; in a shard, that of the shard and the member."""
+        return name_of(self.address(row))
+
+    def address(self, row: int) -> str:
+        """Absolute address of the image in a row, as `paths` gives it."""
         return os.fsdecode(self.paths(np.array([row], np.int64))[0])
 
     def paths(self, rows: NDArray[np.int64]) -> list[bytes]:
-        """Absolute paths of some rows, as bytes."""
-        root = os.fsencode(self.root)
-        names = self.table["path"].take(pa.array(rows)).to_pylist()
-        return [os.path.join(root, name) for name in names]
+        """Absolute addresses of some rows, as bytes: paths of files, or extents in shards."""
+        root, taken = os.fsencode(self.root), pa.array(rows)
+        names = self.table["path"].take(taken).to_pylist()
+        paths = [os.path.join(root, name) for name in names]
+        if not self.in_shards:
+            return paths
+        extents = self.table[EXTENT.name].take(taken).to_pylist()
+        return list(map(address, paths, extents))
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether images are ranges of bytes in shards."""
+        return EXTENT.name in self.table.column_names
 
     def only(self, split: Split) -> Manifest:
         """The rows of one split, renumbered.
@@ -149,6 +168,7 @@ class Manifest:
             "root": str(self.root),
             "layout": self.layout,
             "left": self.left,
+            "source": None if self.source is None else str(self.source),
         }
         table = self.table.replace_schema_metadata({"feedbench": json.dumps(about)})
         try:
@@ -184,7 +204,10 @@ class Manifest:
         # In one chunk: taking rows from several would join them again for each batch.
         table = _with_schema(table).combine_chunks()
         classes, root = tuple(about["classes"]), Path(about["root"])
-        return cls(table, classes, root, about["layout"], about["left"])
+        source = about.get("source")
+        return cls(
+            table, classes, root, about["layout"], about["left"], Path(source) if source else None
+        )
 
     def fingerprint(self, *, sizes: bool = False) -> str:
         """A hash of the rows' paths and labels and the classes' names.
@@ -193,14 +216,15 @@ class Manifest:
             sizes: also of the files' sizes as they are now, at a system call per file.
         """
         digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
-        root = os.fsencode(self.root)
+        begin = 0
         for batch in self.table.select(["path", "label"]).to_batches(max_chunksize=65_536):
             names, labels = batch.columns
-            paths = names.to_pylist()
-            digest.update(b"\0".join(paths))
+            digest.update(b"\0".join(names.to_pylist()))
             digest.update(labels.to_numpy().tobytes())
+            rows = np.arange(begin, begin + len(names))
+            begin += len(names)
             if sizes:
-                file_sizes = [_size(os.path.join(root, path)) for path in paths]
+                file_sizes = [_size(path) for path in self.paths(rows)]
                 digest.update(np.array(file_sizes, np.int64).tobytes())
         return digest.hexdigest()
 
@@ -224,7 +248,7 @@ def _reason(error: Exception) -> str:
 
 def _size(path: bytes) -> int:
     try:
-        return os.stat(path).st_size
+        return stamp_of(path)[0]
     except OSError:
         return -1
 
@@ -234,7 +258,7 @@ def _with_schema(table: pa.Table) -> pa.Table:
         for field in AUDIT:  # an earlier version had fewer
             if field.name not in table.column_names:
                 table = table.append_column(field, pa.nulls(len(table), field.type))
-    optional = [*AUDIT, pa.field(BLACKLIST, pa.string())]
+    optional = [EXTENT, *AUDIT, pa.field(BLACKLIST, pa.string())]
     fields = [*SCHEMA, *(field for field in optional if field.name in table.column_names)]
     return table.select([field.name for field in fields]).cast(pa.schema(fields))
 

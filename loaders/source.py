@@ -1,4 +1,4 @@
-"""From a folder, a CSV or a Parquet file to a manifest."""
+"""From a folder, a CSV, shards or a Parquet file to a manifest."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 from numpy.typing import NDArray
 
+from feedbench.loaders.containers.listing import scan_shards
+from feedbench.loaders.containers.parquet import has_images
 from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk, first_of_each
 from feedbench.loaders.sampling import rows_by_class
 from feedbench.loaders.signature import format_of
+from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
 
-# Names of the splits in folders and CSV cells.
-SPLIT_NAMES = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
-UNKNOWN_SPLIT = -1
 # What operating systems and network drives leave among the files of others.
 _LITTER = {b"__macosx", b"@eadir", b"thumbs.db", b"ehthumbs.db", b"desktop.ini"}
 _CHECKS = 16  # files of a CSV that are looked for at a time: a network answers late
@@ -38,7 +38,8 @@ def scan(
     Args:
         source: a folder with one folder per class; a folder with train, validation and test
             folders of classes; a CSV with `path,label[,split]`, its paths relative to its own
-            folder; or a manifest.
+            folder; a zip of class folders; tar, TFRecord, Arrow or Parquet files, a folder of
+            them, or a pattern such as `shards/train-*.tar`; or a manifest.
         seed: decides which images are held out if the source has no splits.
         validation: fraction of each class to hold out for validation if it has no splits.
         test: fraction of each class to hold out for testing if it has no splits.
@@ -50,19 +51,21 @@ def scan(
         if not 0 <= fraction < 1:
             raise SourceError(f"{name} must be at least 0 and below 1, got {fraction}")
     path = Path(source).absolute()
-    if not path.exists():
-        raise SourceError(
-            f"{path}: no such folder or file; name a folder of classes, a CSV or a Parquet manifest"
-        )
-    if path.is_dir():
-        manifest = _scan_folder(path)
-    elif path.suffix == ".parquet":
+    if path.suffix == ".parquet" and path.is_file() and not has_images(path):
         return Manifest.read(path)
-    else:
-        manifest = _scan_csv(path)
+    manifest = scan_shards(path) or _scan_files(path)
     if (manifest.splits == UNKNOWN_SPLIT).all():
         return _with_splits(manifest, seed, validation, test)
     return manifest
+
+
+def _scan_files(path: Path) -> Manifest:
+    if not path.exists():
+        raise SourceError(
+            f"{path}: no such folder or file; name a folder of classes, a CSV, shards or a "
+            "Parquet manifest"
+        )
+    return _scan_folder(path) if path.is_dir() else _scan_csv(path)
 
 
 def _scan_folder(root: Path) -> Manifest:

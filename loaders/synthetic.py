@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from feedbench.loaders.augment.host import to_range
 from feedbench.loaders.buffers import Buffers
-from feedbench.loaders.contract import Batch, Loader, Request, Stream
+from feedbench.loaders.contract import Batch, Loader, Request, Stream, parse_settings
 from feedbench.loaders.settings import Output, PixelOutput
 
 
@@ -18,10 +20,16 @@ class Synthetic(PixelOutput):
     """Settings of `synthetic`."""
 
     output: Output = "uint8"
+    like: str | None = Field(
+        None, description="A loader of your own, whose first batch is repeated instead."
+    )
+    like_settings: dict[str, Any] = Field({}, description="Settings of the loader `like`.")
 
 
 def open_stream(request: Request, settings: Synthetic) -> Stream:
     """Random images with the real labels and rows of each batch."""
+    if settings.like is not None:
+        return Stream(repeat(_first_batch(request, settings.like, settings.like_settings)))
     return Stream(_batches(request, settings), faults=request.faults)
 
 
@@ -40,6 +48,24 @@ def _batches(request: Request, settings: Synthetic) -> Iterator[Batch]:
     for begin, end in order.chunks(order.batch_size):
         rows = order.rows(begin, end)
         yield request.batch(images[: len(rows)], rows, order.draws(begin, end))
+
+
+def _first_batch(request: Request, like: str, values: dict[str, Any]) -> Batch:
+    """The first batch of a user's own loader, in memory of its own: the loader is closed again."""
+    from feedbench.loaders import find_loader
+
+    loader = find_loader(like)
+    with loader.open(request, parse_settings(loader, values)) as stream:
+        first = next(stream)
+        return Batch(_copied(first.images), _copied(first.labels), first.rows)
+
+
+def _copied(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {name: _copied(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return type(values)([_copied(value) for value in values])
+    return values.copy() if isinstance(values, np.ndarray) else values
 
 
 LOADER = Loader(

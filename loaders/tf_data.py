@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.capabilities import UpperBound
+from feedbench.loaders.code.tf_data import tf_data_code
 from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.file_table import FileTable
@@ -24,6 +25,7 @@ from feedbench.loaders.row_file import RowFile
 from feedbench.loaders.settings import Cached, Output, PixelOutput
 from feedbench.loaders.stages.stage import Stages
 from feedbench.loaders.stages.tensorflow import CacheWork, pool_concurrency, tensorflow_stages
+from feedbench.loaders.tf_reading import SHARD_READS, read_address, read_shards, read_whole
 from feedbench.loaders.tf_rows import Element, Stage, by_python, chunks
 from feedbench.loaders.tf_stream import batches
 
@@ -129,6 +131,8 @@ class _Pipeline:
         dataset = chunks(decoded, _CHUNK)
         # Python is called once per chunk: a call per image would take Python's lock for each.
         dataset = dataset.map(self._rows_and_paths(decoded)).unbatch()
+        if self._manifest.in_shards and self._file_cache is None:
+            dataset = dataset.batch(SHARD_READS).map(read_shards, calls).unbatch()
         # One map for all stages of an image: between maps, images would wait at their full size.
         dataset = dataset.map(_chain(self._read, self._decode, self._resize, *per_image), calls)
         dataset = dataset.batch(order.batch_size)
@@ -191,13 +195,12 @@ class _Pipeline:
         return by_python(order, order.batch_size, columns, types)
 
     def _read(self, element: Element) -> Element:
-        """File bytes, from the disk or from the table in memory."""
-        import tensorflow as tf
-
+        """File bytes, from the disk or from the table in memory; those of shards are there."""
+        if "data" in element:
+            return element
         row, path = element["row"], element["path"]
-        data = (
-            tf.io.read_file(path) if self._file_cache is None else self._file_cache.read(row, path)
-        )
+        read = read_address if self._manifest.in_shards else read_whole
+        data = read(path) if self._file_cache is None else self._file_cache.read(row, path, read)
         return {**element, "data": data}
 
     def _decode(self, element: Element) -> Element:
@@ -297,9 +300,8 @@ def _fixed(settings: TfData, cores: int) -> list[dict[str, Any]]:
 
 
 def _upper_bound(settings: TfData) -> UpperBound:
-    if settings.cache in ("decoded", "disk"):
-        return UpperBound("copy")
-    return UpperBound("decode", scaled=settings.decode == "scaled")
+    is_copied = settings.cache in ("decoded", "disk")
+    return UpperBound("copy") if is_copied else UpperBound("decode", settings.decode == "scaled")
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: TfData) -> Stages:
@@ -334,8 +336,7 @@ LOADER = Loader(
         "standard": (
             {"num_parallel_calls": 1, "prefetch": 0},
             {"num_parallel_calls": 1},
-            {"prefetch": 0},
-            {"prefetch": ["autotune", 4]},
+            {"prefetch": [0, "autotune", 4]},
             {"decode": "jpeg"},
             {"output": "float32"},
             {"private_threads": 2},
@@ -347,4 +348,5 @@ LOADER = Loader(
     stages=_stages,
     autotuning=Autotuning(dataset_of, _fixed),
     library_call=decode_image,
+    code=tf_data_code,
 )

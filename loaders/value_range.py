@@ -8,16 +8,16 @@ ValueRange = tuple[float, float] | Literal["imagenet"]
 Channels = tuple[float, float, float]
 # Mean and standard deviation of ImageNet's images in the range 0 to 1, red first. Source:
 # torchvision's reference training.
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
 
 
 def scale_and_offset(value_range: ValueRange) -> tuple[Channels, Channels]:
     """The factor for a pixel, and the offset to add afterwards; red, green, blue."""
     if value_range == "imagenet":
-        red, green, blue = _DEVIATION
+        red, green, blue = DEVIATION
         scale = (1 / 255 / red, 1 / 255 / green, 1 / 255 / blue)
-        red, green, blue = (-mean / each for mean, each in zip(_MEAN, _DEVIATION, strict=True))
+        red, green, blue = (-mean / each for mean, each in zip(MEAN, DEVIATION, strict=True))
         return scale, (red, green, blue)
     low, high = value_range
     each = (float(high) - float(low)) / 255.0

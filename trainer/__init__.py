@@ -2,6 +2,7 @@
 
 from feedbench.trainer.augment import DeviceAugment, check_device_augment
 from feedbench.trainer.backend import leave_gpu_to_backend
+from feedbench.trainer.base import RUN_AHEAD, BatchLike, NonFiniteLoss, TrainerBase
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint
 from feedbench.trainer.errors import (
     CheckpointError,
@@ -10,34 +11,51 @@ from feedbench.trainer.errors import (
     TrainerError,
     WeightsError,
 )
-from feedbench.trainer.history import Epoch
+from feedbench.trainer.history import Epoch, accuracy_of
 from feedbench.trainer.loop import CheckpointPolicy, Step, TrainingStopped, fit
-from feedbench.trainer.recipe import Recipe
+from feedbench.trainer.model import building
+from feedbench.trainer.model_inputs import input_facts
+from feedbench.trainer.model_setup import Images, OwnModel, Schedule
+from feedbench.trainer.model_targets import as_probabilities
+from feedbench.trainer.model_trainer import ModelTrainer
+from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
 from feedbench.trainer.saved_model import load_model, read_facts
-from feedbench.trainer.step import RUN_AHEAD, NonFiniteLoss, Trainer
+from feedbench.trainer.step import Trainer
 from feedbench.trainer.tensors import as_tensor
 from feedbench.trainer.weights import warnings as weights_warnings
 
 __all__ = [
     "CHECKPOINT",
+    "OF_APPLICATIONS",
     "RUN_AHEAD",
+    "BatchLike",
     "CheckpointError",
     "CheckpointPolicy",
     "DeviceAugment",
     "DivergedError",
     "Epoch",
+    "Images",
+    "ModelTrainer",
     "NonFiniteLoss",
+    "OwnModel",
     "Position",
     "Recipe",
     "RecipeError",
+    "Schedule",
     "Step",
     "Trainer",
+    "TrainerBase",
     "TrainerError",
     "TrainingStopped",
     "WeightsError",
+    "accuracy_of",
+    "as_probabilities",
     "as_tensor",
+    "building",
     "check_device_augment",
     "fit",
+    "input_facts",
+    "is_own_model",
     "leave_gpu_to_backend",
     "load_model",
     "read_checkpoint",

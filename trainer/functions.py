@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from feedbench.trainer.augment import DRAW_COLUMNS
+from feedbench.trainer.compiled import CompiledSteps
+from feedbench.trainer.model_data import tensors
 from feedbench.trainer.tensors import as_tensor
 
 StepFunction = Callable[..., Any]
@@ -19,10 +21,12 @@ def step_functions(
     image_dtype: str,
     class_weights: Sequence[float] | None,
     augment: Augmentation | None,
+    steps: CompiledSteps,
 ) -> tuple[StepFunction, StepFunction]:
     """Train and test step on images and integer labels, for the current Keras backend.
 
-    With `augment`, the train step also takes the draws.
+    With `augment`, the train step also takes the draws. `steps` are those of the model itself,
+    which all backends but TensorFlow take.
     """
     import keras
 
@@ -50,15 +54,14 @@ def step_functions(
         has_draws = augment is not None
         return _graph(train, model, image_dtype, has_draws), _graph(test, model, image_dtype)
 
-    def train_on_batch(images: Any, labels: Any, *draws: Any) -> Any:
-        # Keras' own batch function: correct on every backend, but it waits for the device.
-        inputs, weights = augmented(np.asarray(images), draws), sample_weights(labels)
-        return model.train_on_batch(inputs, one_hot(labels), *weights, return_dict=True)
+    def train_batch(images: Any, labels: Any, *draws: Any) -> Any:
+        inputs, weights = augmented(tensors(images), draws), sample_weights(labels)
+        return steps.train((inputs, one_hot(labels), *weights))
 
-    def test_on_batch(images: Any, labels: Any) -> Any:
-        return model.test_on_batch(np.asarray(images), one_hot(labels), return_dict=True)
+    def test_batch(images: Any, labels: Any) -> Any:
+        return steps.test((tensors(images), one_hot(labels)))
 
-    return train_on_batch, test_on_batch
+    return train_batch, test_batch
 
 
 def _graph(

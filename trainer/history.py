@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from feedbench.trainer.files import replacing
 
@@ -25,6 +27,8 @@ class Epoch:
         gap_s: seconds between the last step of the previous epoch and the first of this one,
             without validation and a change of phase; 0 for the first.
         validation_s: seconds of the validation after this epoch.
+        accuracy, validation_accuracy: NaN if the user's own model has no such metric.
+        metrics: what the user's own model reports besides, as columns after the others.
     """
 
     epoch: int
@@ -38,6 +42,14 @@ class Epoch:
     validation_accuracy: float
     gap_s: float = 0.0
     validation_s: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """How good the model is on the validation images; higher is better."""
+        if math.isnan(self.validation_accuracy):
+            return -self.validation_loss
+        return self.validation_accuracy
 
     @property
     def images_per_second(self) -> float:
@@ -45,11 +57,40 @@ class Epoch:
         return self.images / self.train_s
 
 
+_COLUMNS = tuple(field.name for field in fields(Epoch) if field.name != "metrics")
+
+
+def _line(epoch: Epoch) -> dict[str, Any]:
+    values = asdict(epoch)
+    return {**values.pop("metrics"), **values}
+
+
+def accuracy_of(logs: Mapping[str, float]) -> float:
+    """The first accuracy among the metrics of a model; NaN if it has none."""
+    name = _accuracy_name(logs)
+    return math.nan if name is None else logs[name]
+
+
+def other_metrics(logs: Mapping[str, float], before: str = "") -> dict[str, float]:
+    """The metrics besides loss and accuracy, under their names with `before` in front."""
+    known = ("loss", _accuracy_name(logs))
+    return {before + name: value for name, value in logs.items() if name not in known}
+
+
+def _accuracy_name(logs: Mapping[str, float]) -> str | None:
+    return next(
+        (name for name in logs if "acc" in name.lower().split("_") or "accuracy" in name.lower()),
+        None,
+    )
+
+
 def write_history(history: Sequence[Epoch], path: Path) -> None:
     """Replace the file with these epochs."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
+    lines = [_line(epoch) for epoch in history]
+    names = dict.fromkeys([*_COLUMNS, *(name for line in lines for name in line)])
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in history)
+    writer.writerows(lines)
     with replacing(path) as beside:
         beside.write_text(text.getvalue())

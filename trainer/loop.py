@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from copy import copy
@@ -10,10 +11,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from feedbench.trainer.base import BatchLike, Logs, NonFiniteLoss, TrainerBase, images_in
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
-from feedbench.trainer.history import HISTORY, Epoch, write_history
-from feedbench.trainer.saved_model import save_model
-from feedbench.trainer.step import BatchLike, Logs, NonFiniteLoss, Trainer
+from feedbench.trainer.history import HISTORY, Epoch, accuracy_of, other_metrics, write_history
 from feedbench.trainer.writer import Writer
 
 Validation = Callable[[], AbstractContextManager[Iterable[BatchLike]]]
@@ -51,7 +51,7 @@ class Step:
 
 
 def fit(
-    trainer: Trainer,
+    trainer: TrainerBase,
     batches: Iterator[BatchLike],
     *,
     images: int,
@@ -105,10 +105,9 @@ class _Run:
 
     Attributes:
         epoch_end: when the previous epoch ended, its validation not counted.
-        best_network: a copy of the network, to save the best weights from.
     """
 
-    trainer: Trainer
+    trainer: TrainerBase
     batches: Iterator[BatchLike]
     images: int
     validation: Validation
@@ -118,7 +117,6 @@ class _Run:
     stop: Callable[[], bool]
     writer: Writer
     epoch_end: float | None = None
-    best_network: Any = None
 
     def epoch(self) -> Epoch:
         """Train to the end of the epoch, validate, and write the files."""
@@ -128,7 +126,6 @@ class _Run:
         self._train()
         logs, values = self.trainer.progress(), self.trainer.capture()
         before_validation = copy(self.position)
-        weights = self.trainer.network_values(values)
         begin = perf_counter()
         try:
             validation_logs = self._validate()
@@ -136,10 +133,11 @@ class _Run:
             self._write_checkpoint(before_validation, values)
             raise
         epoch = self._complete(logs, validation_logs, perf_counter() - begin)
-        best = max(epoch.validation_accuracy for epoch in self.position.history)
+        best = max(one.score for one in self.position.history)
         # Before the checkpoint: a kill in between repeats the end of the epoch, and loses no model.
-        if epoch.validation_accuracy == best:
-            self.writer.submit(BEST_MODEL, lambda: self._save_best(weights))
+        if epoch.score == best:
+            path, facts = self.checkpoints.folder / BEST_MODEL, self.checkpoints.facts
+            self.writer.submit(BEST_MODEL, self.trainer.saving(values, path, facts))
         self._write_checkpoint(self.position, values)
         return epoch
 
@@ -159,7 +157,7 @@ class _Run:
                 self._write_checkpoint(position, self._capture())
                 raise TrainingStopped
             if self._is_due(*last_checkpoint):
-                self._write_checkpoint(position, self._capture())
+                self._write_checkpoint(position, self._capture(), at_once=True)
                 last_checkpoint = (perf_counter(), position.step)
         self._locating_loss(self.trainer.finish)
         self.epoch_end = perf_counter()
@@ -170,7 +168,7 @@ class _Run:
         batch = next(self.batches)
         wait_s = perf_counter() - asked
         self._locating_loss(lambda: self.trainer.step(batch))
-        count = len(batch.labels)
+        count = images_in(batch)
         self.position.wait_s += wait_s
         self.position.step += 1
         self.position.phase_steps = self.trainer.phase_steps
@@ -196,7 +194,9 @@ class _Run:
         self._locating_loss(self.trainer.finish)
         return self.trainer.capture()
 
-    def _write_checkpoint(self, position: Position, values: list[Any]) -> None:
+    def _write_checkpoint(
+        self, position: Position, values: list[Any], *, at_once: bool = False
+    ) -> None:
         """Have the writer write a checkpoint; the position may change meanwhile."""
         snapshot, policy = copy(position), self.checkpoints
 
@@ -205,7 +205,7 @@ class _Run:
             if is_finite(values):
                 write_checkpoint(policy.folder / CHECKPOINT, snapshot, values, policy.identity)
 
-        self.writer.submit(CHECKPOINT, write)
+        self.writer.submit(CHECKPOINT, write, at_once=at_once)
 
     def _validate(self) -> Logs:
         with self.validation() as held_out:
@@ -226,12 +226,13 @@ class _Run:
             round(position.train_s, 6),
             round(position.wait_s, 6),
             self.trainer.learning_rate,
-            logs["loss"],
-            logs["accuracy"],
-            validation_logs["loss"],
-            validation_logs["accuracy"],
+            logs.get("loss", math.nan),
+            accuracy_of(logs),
+            validation_logs.get("loss", math.nan),
+            accuracy_of(validation_logs),
             round(position.gap_s, 6),
             round(validation_s, 6),
+            other_metrics(logs) | other_metrics(validation_logs, "validation_"),
         )
         position.history = history = (*position.history, epoch)
         position.epoch += 1
@@ -242,12 +243,3 @@ class _Run:
         path = self.checkpoints.folder / HISTORY
         self.writer.submit(HISTORY, lambda: write_history(history, path))
         return epoch
-
-    def _save_best(self, weights: list[Any]) -> None:
-        """Save the best weights, from a copy of the network: the training continues meanwhile."""
-        import keras
-
-        if self.best_network is None:
-            self.best_network = keras.models.clone_model(self.trainer.on_pixels())
-        self.best_network.set_weights(weights)
-        save_model(self.best_network, self.checkpoints.folder / BEST_MODEL, self.checkpoints.facts)

@@ -39,8 +39,6 @@ def construct(recipe: Recipe, image_size: int, **values: Any) -> Any:
     Raises:
         ValueError: keras.applications refuses the name, the image size or alpha.
     """
-    import keras
-
     constructor = _constructor(recipe.network)
     parameters = inspect.signature(constructor).parameters
     if "alpha" in parameters:
@@ -49,8 +47,7 @@ def construct(recipe: Recipe, image_size: int, **values: Any) -> Any:
         raise RecipeError(f"alpha: {recipe.network} has none, got {recipe.alpha}; leave it out")
     if "include_preprocessing" in parameters:
         values["include_preprocessing"] = False
-    keras.utils.set_random_seed(recipe.seed)
-    with _precision(recipe):
+    with building(recipe):
         return constructor(input_shape=(image_size, image_size, 3), **values)
 
 
@@ -77,9 +74,11 @@ def preprocessing(recipe: Recipe) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def _precision(recipe: Recipe) -> Iterator[None]:
+def building(recipe: Recipe) -> Iterator[None]:
+    """Build a network inside with the recipe's seed and precision."""
     import keras
 
+    keras.utils.set_random_seed(recipe.seed)
     before = keras.config.dtype_policy()
     if recipe.mixed_precision != "none":
         keras.config.set_dtype_policy(f"mixed_{recipe.mixed_precision}")

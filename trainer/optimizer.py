@@ -32,6 +32,26 @@ def compile_for(model: Any, recipe: Recipe, phase: Phase, batch_size: int, image
     model.reset_metrics()
 
 
+def compile_own(model: Any, recipe: Recipe, loss: Any, batch_size: int, images: int) -> None:
+    """Compile a user's model with the recipe's optimizer, schedule and metric, and a given loss."""
+    import keras
+
+    kinds = keras.tree.flatten(loss)
+    schedule = make_schedule(recipe, recipe.phases[0], batch_size, images)
+    model.compile(
+        optimizer=_optimizer(recipe, schedule, model),
+        loss=loss,
+        metrics=keras.tree.map_structure(_metrics, loss) if len(kinds) > 1 else _metrics(loss),
+        jit_compile=recipe.jit_compile,
+    )
+
+
+def _metrics(loss: Any) -> list[str]:
+    import keras
+
+    return [] if isinstance(loss, keras.losses.MeanSquaredError) else ["accuracy"]
+
+
 def _optimizer(recipe: Recipe, schedule: Any, model: Any) -> Any:
     import keras
 

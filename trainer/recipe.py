@@ -21,6 +21,18 @@ Schedule = Literal["cosine", "steps", "exponential", "constant"]
 FROM_SCRATCH = "none"
 _RATES: dict[Optimizer, float] = {"sgd": 0.4, "adam": 0.001, "rmsprop": 0.001}
 _FINE_TUNE_DIVISOR = 10  # of the rate from scratch, whose steps would undo the given weights
+# Fields that apply to networks of keras.applications alone.
+OF_APPLICATIONS = frozenset(
+    {
+        "alpha",
+        "weights",
+        "frozen_epochs",
+        "fine_tune_layers",
+        "fine_tune_learning_rate",
+        "fine_tune_batch_norm",
+        "batch_norm_momentum",
+    }
+)
 _FORGOTTEN_AFTER = 10  # times 1 / (1 - momentum) steps: moving statistics forget their start
 
 
@@ -41,15 +53,21 @@ class Phase:
     trainable: Literal["all", "head", "last"]
 
 
+def is_own_model(network: str) -> bool:
+    """Whether a recipe's `network` names a model of the user's own: a function, or a file."""
+    return ":" in network or network.endswith(".keras")
+
+
 class Recipe(BaseModel):
-    """A training of one keras.applications network, from scratch or from given weights."""
+    """A training of one network, from scratch or from given weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str = Field(
         "MobileNetV2",
-        description="Constructor in keras.applications. MobileNetV2 is small enough to train "
-        "from scratch on one GPU.",
+        description="Constructor in keras.applications; MobileNetV2 is small enough to train "
+        "from scratch on one GPU. Or a model of your own: FILE.py:FUNCTION, which returns a Keras "
+        "model, or a .keras file.",
     )
     alpha: PositiveFloat = Field(
         1.0,
@@ -186,7 +204,24 @@ class Recipe(BaseModel):
             )
         if self.from_scratch and (self.frozen_epochs or self.fine_tune_layers):
             raise ValueError("frozen_epochs and fine_tune_layers need weights, got none")
+        if self.network.endswith((".py", ".h5")):
+            example = "model.keras" if self.network.endswith(".h5") else f"{self.network}:build"
+            raise ValueError(
+                f"network {self.network}: a model of your own is a function in a file, or a "
+                f".keras file, such as {example}"
+            )
+        if self.own_model and not (self.from_scratch and self.alpha == 1):
+            name = "alpha" if self.from_scratch else "weights"
+            raise ValueError(
+                f"{name} is of networks of keras.applications; {self.network} decides by itself, "
+                f"so leave {name} out"
+            )
         return self
+
+    @property
+    def own_model(self) -> bool:
+        """Whether the network is a model of the user's own, not one of keras.applications."""
+        return is_own_model(self.network)
 
     @property
     def from_scratch(self) -> bool:
@@ -218,8 +253,8 @@ class Recipe(BaseModel):
 
     def warnings(self, batch_size: int, images: int) -> list[str]:
         """One line per problem with values that are allowed but rarely intended."""
-        if not (self.from_scratch or self.fine_tune_batch_norm):
-            return []  # frozen statistics do not move
+        if self.own_model or not (self.from_scratch or self.fine_tune_batch_norm):
+            return []  # a momentum of its own, or frozen statistics, which do not move
         steps = max(1, round(self.epochs * images / batch_size))
         needed = round(_FORGOTTEN_AFTER / (1 - self.batch_norm_momentum))
         if steps >= needed:

@@ -10,12 +10,13 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.environment import machine
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import LOADERS, BatchSpec, find_loader
+from feedbench.loaders import LOADERS, BatchSpec, find_loader, is_own
 from feedbench.trainer import Recipe
 
 BEST = "best.toml"
@@ -46,7 +47,11 @@ class RunnerUp(BaseModel):
 
 
 class Best(BaseModel):
-    """Content of a best.toml: a loader, its settings, and how they were measured."""
+    """Content of a best.toml: a loader, its settings, and how they were measured.
+
+    Attributes:
+        model: SHA-256 digest of the file of the user's own model; None without one.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,6 +60,7 @@ class Best(BaseModel):
     settings: dict[str, Any] = {}
     spec: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
+    model: str | None = None
     predicted: Predicted | None = None
     machine: dict[str, Any] = {}
     runners_up: list[RunnerUp] = []
@@ -85,6 +91,7 @@ def write_best(
         settings=choice.settings,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
+        model=model_digest(plan.recipe),
         predicted=None if rate is None else Predicted(images_per_second=rate),
         machine=machine(facts),
         runners_up=list(runners_up),
@@ -113,7 +120,7 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
         spec: the batch spec to use if `text` is the name of a loader.
 
     Raises:
-        LoaderError: no loader has that name.
+        LoaderError: no loader has that name, or the file of a user's function is not valid.
         PlanError: the file does not exist or is not a best.toml, or the folder has none.
     """
     path = Path(text)
@@ -123,6 +130,7 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
         if not (path / BEST).is_file():
             raise PlanError(f"{text}: no {BEST} in this folder; bench and tune write one")
         return read_best(path / BEST)
-    if path.exists() or path.suffix == ".toml" or len(path.parts) > 1:
+    is_file = path.suffix == ".toml" or path.exists() or len(path.parts) > 1
+    if is_file and path.suffix != ".py" and not is_own(text):
         return read_best(path)
     return Best(loader=find_loader(text).name, spec=spec or {})

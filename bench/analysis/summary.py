@@ -46,7 +46,10 @@ class TrialSummary(BaseModel):
         dropped: number of images that failed during the trial.
         other_pixels: mean difference of the worst image, in levels of 0 to 255, if it exceeds the
             tolerance.
-        pixels_unknown: whether the pixels should have been compared, and could not.
+        pixels_unknown: whether the pixels could not be compared; always so for an own loader whose
+            batches have no rows.
+        own_faults: what is wrong with the batches of a user's function, one sentence each.
+        traceback: of the user's own code, if it failed.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
         tied_with_best: whether it is the fastest ranked trial, or the interval of its ratio
@@ -86,6 +89,8 @@ class TrialSummary(BaseModel):
     undecided: bool = False
     unproven: list[str] = []
     error: str | None = None
+    own_faults: list[str] = []
+    traceback: str | None = None
 
 
 class Summary(BaseModel):
@@ -161,6 +166,26 @@ def _is_ranked(trial: Trial) -> bool:
     return is_choice(trial.loader) and accepted and trial.augment is None
 
 
+def _has_no_rows(trial: Trial) -> bool:
+    """Whether it is an own loader whose batches do not say which images they hold."""
+    return trial.own is not None and trial.own.rows is False
+
+
+def _own_faults(trial: Trial) -> list[str]:
+    """Return what makes the batches of a user's function unlike those of other loaders."""
+    own, size = trial.own, trial.spec.get("batch_size")
+    if own is None:
+        return []
+    faults = {
+        f"its batches hold {own.batch_size} images, not {size} as those of other loaders; give "
+        f"--batch-size {own.batch_size}, or let it take batch_size": own.batch_size != size
+        and own.batch_size is not None,
+        f"{own.left_out:,} of {trial.images:,} images did not come in two epochs": own.left_out,
+        f"{own.repeated:,} images came more often than once per epoch": own.repeated,
+    }
+    return [text for text, applies in faults.items() if applies]
+
+
 def _contest(trials: list[Trial]) -> dict[int, Rates]:
     """Return the rates of all trials that can win, by their index."""
     return {
@@ -216,9 +241,11 @@ def _summarize(
         left_out=sum(trial.left_out.values()),
         dropped=len(trial.dropped),
         other_pixels=pixels.worst_mean if pixels and pixels.within is False else None,
-        pixels_unknown=pixels is not None and pixels.within is None,
+        pixels_unknown=(pixels is not None and pixels.within is None) or _has_no_rows(trial),
         ranked=_is_ranked(trial),
         error=trial.error,
+        own_faults=_own_faults(trial),
+        traceback=trial.traceback,
         **_block_figures(trial, baseline),
     )
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedbench.bench.commands.model_options import OptionValues, add_options
-from feedbench.bench.commands.options import ALPHA, IMAGE_SIZE, Data, Json, RecipeFile
+from feedbench.bench.commands.options import ALPHA, IMAGE_SIZE, MODEL, Data, Json, RecipeFile
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import recipe_of, spec_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.errors import NOTHING_DONE
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _DEFAULT_MAX = 4096
 
 
-@add_options(IMAGE_SIZE, ALPHA)
+@add_options(IMAGE_SIZE, MODEL, ALPHA)
 def batch_size(
     data: Data,
     given: OptionValues,
@@ -50,10 +51,12 @@ def batch_size(
     from feedbench.bench.training.batch_size import sizes_between, try_sizes
 
     rows, terminal = scan_source(data).only("train"), console()
+    parsed_recipe = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
+    spec = fit_spec(parse_spec(spec_of(given)), parsed_recipe, len(rows.classes), given)
     sizes = try_sizes(
         rows,
-        parse_spec(spec_of(given)),
-        parse_model(Recipe, recipe_of({}, recipe, given), "recipe"),
+        spec,
+        parsed_recipe,
         sizes_between(smallest, largest or min(_DEFAULT_MAX, len(rows))),
         seconds=seconds,
         time_limit=time_limit,

@@ -15,6 +15,7 @@ from feedbench.bench.commands.options import (
     CACHE_STATE,
     CONSUMER,
     FAILURES,
+    MODEL,
     SPEC,
     Blacklist,
     Data,
@@ -29,6 +30,7 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay
+from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.run_bench import measure
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
@@ -42,6 +44,7 @@ _TIMING = ("blocks", "block_seconds", "warm_up_seconds", "time_limit", "seed")
     *(option(Timing, name) for name in _TIMING),
     CACHE_STATE,
     *SPEC,
+    MODEL,
     ALPHA,
     *FAILURES,
     option(PixelCheck, "tolerance", "--pixel-tolerance"),
@@ -83,6 +86,7 @@ def bench(
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
+    plan = fit_plan(plan, len(manifest.classes), given)
     manifest, left_out = readable_rows(manifest, loaders, console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)

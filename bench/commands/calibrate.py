@@ -7,9 +7,18 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
-from feedbench.bench.commands.options import ALPHA, BATCH_SIZE, IMAGE_SIZE, Json, Out, RecipeFile
+from feedbench.bench.commands.options import (
+    ALPHA,
+    BATCH_SIZE,
+    IMAGE_SIZE,
+    MODEL,
+    Json,
+    Out,
+    RecipeFile,
+)
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import recipe_of, spec_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import add_accelerator, built_in_accelerators, check_name
 from feedbench.bench.plan.plan import Timing
@@ -19,7 +28,7 @@ from feedbench.trainer import Recipe
 
 
 @add_options(
-    option(Timing, "blocks"), option(Timing, "block_seconds"), BATCH_SIZE, IMAGE_SIZE, ALPHA
+    option(Timing, "blocks"), option(Timing, "block_seconds"), BATCH_SIZE, IMAGE_SIZE, MODEL, ALPHA
 )
 def calibrate(
     name: Annotated[
@@ -28,6 +37,9 @@ def calibrate(
     ],
     given: OptionValues,
     recipe: RecipeFile = None,
+    classes: Annotated[
+        int, typer.Option(help="Number of classes of the synthetic images.", min=1)
+    ] = 1000,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -45,10 +57,11 @@ def calibrate(
     spec = parse_spec(spec_of(given))
     parsed_recipe = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
     timing = parse_model(Timing, given[Timing], "options")
+    spec = fit_spec(spec, parsed_recipe, classes, given)
     folder, facts, terminal = result_folder(out, "calibrate"), environment(), console()
     write_json(folder / "environment.json", facts)
     with bench_progress(console(to_errors=True)) as report:
-        trial, rate = measure_rate(spec, parsed_recipe, timing, folder, report)
+        trial, rate = measure_rate(spec, parsed_recipe, classes, timing, folder, report)
     profile = as_profile(trial, rate, facts)
     for line in device_warnings([trial]):
         terminal.print(line, style="yellow", soft_wrap=True)

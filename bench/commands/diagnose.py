@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from feedbench.bench.commands.options import (
     BATCH_SIZE,
     FLIP,
     IMAGE_SIZE,
+    MODEL,
     RESIZE,
     Blacklist,
     Data,
@@ -25,6 +27,7 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_diagnosis import run_diagnosis
 from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.errors import PlanError
@@ -50,7 +53,7 @@ _CACHE_STATE = option(
 )
 
 
-@add_options(_CONSUMER, _CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, ALPHA)
+@add_options(_CONSUMER, _CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, MODEL, ALPHA)
 def diagnose(
     data: Data,
     given: OptionValues,
@@ -80,6 +83,14 @@ def diagnose(
             min=1,
         ),
     ] = None,
+    rewrite: Annotated[
+        bool,
+        typer.Option(
+            "--try",
+            help="For a function of yours that returns a tf.data.Dataset: also measure it without "
+            "each mistake that can be undone without changing your file.",
+        ),
+    ] = False,
     blacklist: Blacklist = None,
     out: Out = None,
     json: Json = None,
@@ -99,6 +110,7 @@ def diagnose(
         accelerator=accelerator_of(consumer),
         cache_state=parse_model(Timing, given[Timing], "options").cache_state,
         images=images,
+        rewrite=rewrite,
         faster_storage=what_if_storage,
         other_image_size=what_if_image_size,
     )
@@ -106,5 +118,8 @@ def diagnose(
         list_images(data, blacklist).only("train"), [best.loader], console()
     )
     check_feasible(plan.spec, manifest, plan.recipe if consumer == "train" else None)
+    if consumer == "train":
+        spec = fit_spec(plan.spec, plan.recipe, len(manifest.classes), given)
+        plan = replace(plan, spec=spec)
     folder = result_folder(out, "diagnose")
     run_diagnosis(plan, manifest, folder, DiagnosisTiming(budget_s=seconds), json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from feedbench.bench.commands.model_options import PANELS, ModelOption, option
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures, PixelCheck, Suite, Timing
-from feedbench.loaders import DEFAULT_LOADER, LOADERS, Augment, BatchSpec
+from feedbench.loaders import DEFAULT_LOADER, LOADERS, Augment, BatchSpec, installed
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -27,20 +28,25 @@ TRAINING_SPEC: dict[str, Any] = {"augment": {"horizontal_flip": True}}
 
 
 def _loader_names(incomplete: str) -> list[str]:
-    return [name for name in LOADERS if name.startswith(incomplete)]
+    return [name for name in (*LOADERS, *installed()) if name.startswith(incomplete)]
 
 
 _NAMES = ", ".join(LOADERS)
-_LOADER = f"{_NAMES}; or a best.toml, or a result folder that has one."
-_SET = "A setting of a loader, as listed by feedbench loaders."
+_OWN = "a function of yours, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION"
+_LOADER = f"{_NAMES}; {_OWN}; or a best.toml, or a result folder that has one."
+_SET = (
+    "A setting of a loader, as listed by feedbench loaders; or a parameter of a function of yours, "
+    "FUNCTION.NAME=VALUE."
+)
 
 Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
         help="A folder with one folder per class; or with train, validation and test, each with "
-        "one folder per class; a CSV of path,label[,split]; or a Parquet "
-        "manifest, as written by scan --out.",
+        "one folder per class; a CSV of path,label[,split]; a zip of class folders; tar, TFRecord, "
+        "Arrow or Parquet files with images, a folder of them, or a quoted pattern such as "
+        "'shards/*.tar'; or a Parquet manifest, as written by scan --out.",
     ),
 ]
 Loader = Annotated[
@@ -57,8 +63,8 @@ Loaders = Annotated[
     typer.Option(
         "--loader",
         metavar="LOADER",
-        help=f"{_NAMES}; or a best.toml, or a result folder that has one, of which only the loader "
-        "and its settings are used. May be repeated.",
+        help=f"{_NAMES}; {_OWN}; or a best.toml, or a result folder that has one, of which only "
+        "the loader and its settings are used. May be repeated.",
         autocompletion=_loader_names,
     ),
 ]
@@ -132,7 +138,7 @@ def parse_set(options: Iterable[str], *, several: bool = True) -> dict[str, dict
     settings: dict[str, dict[str, Any]] = {}
     for text in options:
         target, equals, value = text.partition("=")
-        loader, dot, name = target.partition(".")
+        loader, dot, name = target.rpartition(".")  # pipeline.py:make_dataset has a dot too
         if not (equals and dot and name):
             raise PlanError(f"--set {text}: must be LOADER.NAME=VALUE, such as tf_data.prefetch=4")
         values = _values(value)
@@ -205,6 +211,7 @@ AUGMENT = option(
 VALUE_RANGE = option(BatchSpec, "value_range", kind=str, parse=parse_range, metavar="LOW,HIGH")
 BALANCE = option(BatchSpec, "balance")
 ALPHA = option(Recipe, "alpha")
+MODEL = option(Recipe, "network", "--model", metavar="MODEL")
 CONSUMER = option(Suite, "consumer")
 TIMING_SEED = option(Timing, "seed")
 CACHE_STATE = option(Timing, "cache_state")
@@ -223,7 +230,7 @@ def list_images(data: str, blacklist: Path | None) -> Manifest:
     from feedbench.loaders import scan, with_blacklist, without_stale_facts
     from feedbench.loaders.audit import Store, attach
 
-    manifest = scan(data)
+    manifest = replace(scan(data), source=Path(data))
     audit = Store.of(data).facts()
     if len(audit) and not manifest.audited:
         manifest = attach(manifest, audit)

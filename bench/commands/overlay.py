@@ -14,7 +14,7 @@ from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Suite, Timin
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, parse_spec
-from feedbench.trainer import Recipe
+from feedbench.trainer import OF_APPLICATIONS, Recipe, is_own_model
 
 
 def spec_of(given: OptionValues) -> dict[str, Any]:
@@ -32,6 +32,9 @@ def recipe_of(base: dict[str, Any], file: Path | None, given: OptionValues) -> d
     if file is not None:
         base = read_toml(file)
         parse_model(Recipe, base, str(file))
+    if is_own_model(given[Recipe].get("network", "")):
+        # What a recipe says of another network is no decision about this one.
+        base = {name: value for name, value in base.items() if name not in OF_APPLICATIONS}
     return {**base, **given[Recipe]}
 
 

@@ -19,9 +19,11 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.overlay import spec_of
+from feedbench.bench.commands.run_sharding import run_sharding
+from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.plan.toml import parse_model
-from feedbench.loaders import parse_spec
+from feedbench.loaders import BatchSpec, parse_spec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,13 +40,22 @@ def pack(
     ],
     given: OptionValues,
     kind: Annotated[
-        Literal["arrays", "jpeg"],
+        Literal["arrays", "jpeg", "tfrecord", "webdataset"],
         typer.Option(
             "--as",
             help="arrays: resized pixels, read without decoding; jpeg: smaller JPEGs in TFRecord "
-            "files, which take a twentieth of the space.",
+            "files, which take a twentieth of the space; tfrecord and webdataset: the original "
+            "files as they are, in TFRecord files or tars that any tool reads.",
         ),
     ] = "arrays",
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of tfrecord or webdataset shards of the training images; by default one "
+            "per 128 MB.",
+            min=1,
+        ),
+    ] = None,
     side: Annotated[
         int,
         typer.Option(
@@ -63,16 +74,28 @@ def pack(
 ) -> None:
     """The same command resumes an interrupted pack and checks a finished one."""
     from feedbench.loaders.images import READABLE_BY
-    from feedbench.loaders.pack import Packing, is_whole
+    from feedbench.loaders.pack import Packing, Sharding, is_whole
 
     failures = parse_model(Failures, given[Failures], "options")
     terminal = console()
     manifest, _ = rows_readable_by([READABLE_BY], list_images(data, blacklist), terminal)
+    if kind == "tfrecord" or kind == "webdataset":
+        _refuse_pixels(given)
+        run_sharding(Sharding(manifest, kind, shards), out, failures, terminal)
+        return
+    if shards is not None:
+        raise PlanError(f"--shards: only for --as tfrecord and webdataset, got --as {kind}")
     packing = Packing(manifest, parse_spec(spec_of(given)), kind, side, quality, decode)
     if is_whole(out):
         _check(packing, out, terminal)
     else:
         _fill(packing, out, failures, terminal)
+
+
+def _refuse_pixels(given: OptionValues) -> None:
+    for name in given[BatchSpec]:
+        flag = f"--{name.replace('_', '-')}"
+        raise PlanError(f"{flag}: shards hold the files as they are; leave it out")
 
 
 def _fill(packing: Packing, out: Path, failures: Failures, terminal: Console) -> None:

@@ -87,10 +87,12 @@ def pixels(
     if json is not None:
         write_json(json, comparison.model_dump())
     terminal.print(table(comparison))
+    for text in filter(None, (one.traceback for one in comparison.loaders)):
+        terminal.print(text, highlight=False, markup=False, soft_wrap=True)
     for line in worst_images(comparison):
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
     terminal.print(verdict(comparison), style="bold", highlight=False)
-    if not all(loader.within for loader in comparison.loaders):
+    if not all(loader.within for loader in comparison.loaders if loader.comparable):
         raise typer.Exit(NOTHING_DONE)
 
 

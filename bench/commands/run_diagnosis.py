@@ -94,6 +94,7 @@ def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagn
     """Print the ceilings, the predictions, the notes and the verdict."""
     from feedbench.bench.diagnose.notes import notes
     from feedbench.bench.diagnose.table import ceilings_table, nodes_table, predictions_table
+    from feedbench.bench.diagnose.tf_graph.table import mistakes_table, stages_table
 
     terminal.print(_headline(record), highlight=False, markup=False)
     terminal.print(ceilings_table(diagnosis))
@@ -101,6 +102,10 @@ def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagn
         terminal.print(predictions_table(diagnosis))
     if record.autotuned:
         terminal.print(nodes_table(record.autotuned))
+    if record.observed and record.observed.graph:
+        terminal.print(stages_table(record.observed.graph))
+    if diagnosis.mistakes:
+        terminal.print(mistakes_table(diagnosis.mistakes))
     for line in notes(record, diagnosis):
         terminal.print(line, highlight=False, markup=False)
     terminal.print(diagnosis.verdict, style="bold", highlight=False, markup=False)

@@ -96,7 +96,10 @@ def train_with_progress(
         with _callbacks(recipe.epochs, sum(counts), folder, again) as callbacks:
             import_tensorflow()
             _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
-            noting = Callbacks(on_start=lambda position: _note_start(terminal, best, position))
+            noting = Callbacks(
+                on_start=lambda position: _note_start(terminal, best, position),
+                on_note=lambda text: _note(terminal, text),
+            )
             every = combine(noting, callbacks)
             return train(best, recipe, manifest, folder, callbacks=every, options=options)
     except TrainingStopped:
@@ -166,11 +169,15 @@ def _print_notes(
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
     for line in notes:
-        terminal.print(f"Note: {line}", highlight=False, soft_wrap=True)
+        _note(terminal, line)
     if spec.balance:
         names = map(printable, classes)
         text = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts, strict=True))
         terminal.print(f"Images per epoch: {text}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _note(terminal: Console, text: str) -> None:
+    terminal.print(f"Note: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -236,8 +243,10 @@ def print_outcome(terminal: Console, result: dict[str, Any]) -> None:
     if result["test"] is not None:
         images = sum(line["images"] for line in result["per_class"])
         of_images = f" of {images:,} images" if images else ""
-        accuracy = f"{result['test']['accuracy']:.1%}"
-        terminal.print(f"Test accuracy: {accuracy}{of_images}", highlight=False)
+        accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
+        score = "loss" if accuracy is None else "accuracy"
+        value = f"{result['test']['loss']:.3f}" if accuracy is None else f"{accuracy:.1%}"
+        terminal.print(f"Test {score}: {value}{of_images}", highlight=False)
     if dropped := result["dropped"]:
         terminal.print(
             f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "

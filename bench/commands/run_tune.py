@@ -161,4 +161,7 @@ def print_search(terminal: Console, record: TuneRecord) -> None:
 
     if record.findings:
         terminal.print(worth_table(record))
+    for text in dict.fromkeys(failure.traceback for failure in record.failures):
+        if text:
+            terminal.print(text, soft_wrap=True)
     terminal.print(verdict(record), style="bold", soft_wrap=True)

@@ -116,6 +116,7 @@ class _Progress:
 
 def _event_line(run: StudyRun, event: Event) -> str:
     from feedbench.bench.study.messages import EpochDone, Skipped, Starting, TrainingDone
+    from feedbench.bench.training.progress import score
 
     cell = ", ".join(f"{name} {value}" for name, value in run.cell.items())
     if isinstance(event, Starting):
@@ -123,10 +124,7 @@ def _event_line(run: StudyRun, event: Event) -> str:
     if isinstance(event, Skipped):
         return f"{cell}, seed {run.seed}: skipped, already run"
     if isinstance(event, EpochDone):
-        return (
-            f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation accuracy "
-            f"{event.epoch.validation_accuracy:.1%}"
-        )
+        return f"  epoch {event.epoch.epoch}/{run.recipe.epochs}: validation {score(event.epoch)}"
     if isinstance(event, TrainingDone):
         return f"  test accuracy {event.test_accuracy:.1%}"
     return f"  failed: {event.reason}"

@@ -11,6 +11,7 @@ from feedbench.bench.commands.model_options import OptionValues, add_options, op
 from feedbench.bench.commands.options import (
     ALPHA,
     FAILURES,
+    MODEL,
     SPEC,
     Blacklist,
     Data,
@@ -24,10 +25,12 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of, spec_of
+from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_training import resume_command, run_training
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.plan.toml import parse_model
+from feedbench.loaders import parse_spec
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 @add_options(
     *(option(Recipe, name) for name in ("weights", "epochs", "base_learning_rate")),
+    MODEL,
     ALPHA,
     *SPEC,
     *FAILURES,
@@ -102,10 +106,24 @@ def train(
     manifest, _ = readable_rows(
         list_images(data, blacklist), [best.loader, DEFAULT_LOADER], console()
     )
+    if resume is None:
+        best = _fitted(best, parsed_recipe, len(manifest.classes), given)
     folder = resume or result_folder(out, "train")
     repeated = given[Failures] if blacklist is None else {"blacklist": blacklist, **given[Failures]}
     again = resume_command(data, folder, repeated)
     run_training(best, parsed_recipe, manifest, folder, json, options, again=again)
+
+
+def _fitted(best: Best, recipe: Recipe, classes: int, given: OptionValues) -> Best:
+    """Return the loader with images of the size that the recipe's own model takes, if it has one.
+
+    The predicted rate is removed if that is another size.
+    """
+    size = fit_spec(parse_spec(best.spec), recipe, classes, given).image_size
+    if size == parse_spec(best.spec).image_size:
+        return best
+    spec = {**best.spec, "image_size": size}
+    return best.model_copy(update={"spec": spec, "predicted": None})
 
 
 def _read_started(folder: Path, given: list[str]) -> tuple[Best, Recipe]:

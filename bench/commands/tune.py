@@ -19,6 +19,7 @@ from feedbench.bench.commands.options import (
     FLIP,
     IMAGE_SIZE,
     INTERPOLATION,
+    MODEL,
     RESIZE,
     TIMING_SEED,
     Blacklist,
@@ -34,6 +35,7 @@ from feedbench.bench.commands.options import (
 )
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
+from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.run_tune import resume_command, run_tune
 from feedbench.bench.plan.plan import Choice, Suite, Timing, expand, make_plan
 from feedbench.bench.plan.settings import with_settings
@@ -60,6 +62,7 @@ _BUDGET_SHARE = 4  # a warm-up that fills a cache may take this fraction of the 
     RESIZE,
     INTERPOLATION,
     FLIP,
+    MODEL,
     ALPHA,
     ALLOW_DIFFERENT,
 )
@@ -103,6 +106,7 @@ def tune(
     suite = Suite(trial=with_settings(choices, settings), timing=timing)
     defaults = expand(suite.trial)
     plan = replace(make_plan(overlay(suite, recipe, given)), choices=defaults)
+    plan = fit_plan(plan, len(manifest.classes), given)
     manifest, _ = readable_rows(manifest, [choice.loader for choice in defaults], console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     memory = None if max_memory is None else int(max_memory * 1e9)

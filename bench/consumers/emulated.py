@@ -6,7 +6,7 @@ from collections import deque
 from time import perf_counter, sleep
 from typing import Any
 
-from feedbench.loaders import Batch
+from feedbench.loaders import Batch, images_in
 from feedbench.trainer import RUN_AHEAD
 
 _SPIN_S = 0.0003  # sleeps end about 0.1 ms late, so the last part of a wait is a busy loop
@@ -35,7 +35,7 @@ class EmulatedAccelerator:
     def step(self, batch: Batch) -> None:
         """Queue a batch; wait while the host is more than `run_ahead` steps ahead."""
         begin = max(self._free_at, perf_counter())
-        self._free_at = begin + len(batch.labels) * self._seconds_per_image
+        self._free_at = begin + images_in(batch) * self._seconds_per_image
         self._queue.append((self._free_at, batch.images))
         while len(self._queue) > self._run_ahead:
             sleep_until(self._queue[0][0])

@@ -1,18 +1,16 @@
-"""Builds the trainer, the consumer that trains a network."""
+"""Builds the trainer, the consumer that trains a network or a user's own model."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.bench.consumers.own_batches import check_for_network
+from feedbench.bench.consumers.own_model import build_model, find_builder
+from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.errors import PlanError
-from feedbench.loaders import BatchSpec, Manifest, images_per_epoch
-from feedbench.trainer import Recipe
-
-if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+from feedbench.loaders import Batch, BatchSpec, Manifest, OwnFunction, images_per_epoch
+from feedbench.trainer import DeviceAugment, Images, Recipe, Schedule, Trainer, TrainerBase
 
 CPU = "CPU"  # of `training_device`
 
@@ -23,23 +21,41 @@ def make_trainer(
     manifest: Manifest,
     image_dtype: str,
     *,
+    first: Batch | None = None,
+    own: OwnFunction | None = None,
+    made_up: bool = False,
     load_initial_weights: bool = True,
-) -> Trainer:
+) -> TrainerBase:
     """Return the trainer for the classes of a manifest and the batches of a spec.
 
     Args:
-        recipe: network, optimizer and schedule.
+        recipe: network, optimizer and schedule; or the user's own model.
         spec: what the batches are.
         manifest: the training images.
         image_dtype: dtype of the loader's images, uint8 or float32.
+        first: a batch of the loader, which an own model or a user's own loader needs; it is not
+            trained on.
+        own: the user's function that gives the batches, if one does.
+        made_up: whether the batches only stand for others: an own model that takes more than
+            images is then given such.
         load_initial_weights: False if a checkpoint is restored next, which replaces them.
 
     Raises:
         PlanError: the network does not support the recipe or the image size.
-        TrainerError: the initial weights cannot be loaded or do not match the network.
+        LoaderError: the code of the user's own model fails.
+        TrainerError: the initial weights cannot be loaded, or the model does not fit the batches.
     """
-    from feedbench.trainer import DeviceAugment, Trainer
+    if recipe.own_model:
+        images = _images(recipe, spec, manifest, image_dtype, made_up=made_up)
+        return _own_trainer(recipe, spec, manifest, first, None if own else images)
+    if own is not None and first is not None:
+        image_dtype = check_for_network(first, spec, len(manifest.classes), own)
+    return _recipe_trainer(recipe, spec, manifest, image_dtype, load_initial_weights)
 
+
+def _recipe_trainer(
+    recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str, load_weights: bool
+) -> TrainerBase:
     try:
         return Trainer(
             recipe,
@@ -50,14 +66,45 @@ def make_trainer(
             scale=spec.scale,
             offset=spec.offset,
             image_dtype=image_dtype,
-            device_augment=DeviceAugment(
-                spec.augment.geometric_on_device, spec.augment.photometric_on_device
-            ),
+            device_augment=_device_augment(spec),
             class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
-            load_initial_weights=load_initial_weights,
+            load_initial_weights=load_weights,
         )
     except ValueError as error:
         raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
+
+
+def _own_trainer(
+    recipe: Recipe,
+    spec: BatchSpec,
+    manifest: Manifest,
+    first: Batch | None,
+    images: Images | None,
+) -> TrainerBase:
+    assert first is not None, "an own model is prepared for a batch"
+    builder = find_builder(recipe.network)
+    own = build_model(builder, recipe, spec.image_size, len(manifest.classes))
+    schedule = Schedule(spec.batch_size, int(images_per_epoch(manifest, spec).sum()))
+    return OwnTrainer(builder, own, recipe, schedule, first, images)
+
+
+def _images(
+    recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str, *, made_up: bool
+) -> Images:
+    return Images(
+        dtype=image_dtype,
+        side=spec.image_size,
+        scale=spec.scale,
+        offset=spec.offset,
+        classes=len(manifest.classes),
+        augment=_device_augment(spec),
+        class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
+        made_up=made_up,
+    )
+
+
+def _device_augment(spec: BatchSpec) -> DeviceAugment:
+    return DeviceAugment(spec.augment.geometric_on_device, spec.augment.photometric_on_device)
 
 
 def timed_phase(recipe: Recipe) -> int:

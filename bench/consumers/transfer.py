@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedbench.bench.errors import PlanError
-from feedbench.loaders import Batch
+from feedbench.loaders import Batch, arrays_in
 from feedbench.trainer import as_tensor
 
 DEVICE = "GPU:0"
@@ -35,7 +35,8 @@ class Transfer:
     def step(self, batch: Batch) -> None:
         """Start to copy; the copy may still run on return."""
         with self._tf.device(self._device):
-            self._tf.identity(self._tf.convert_to_tensor(as_tensor(batch.images)))
+            for images in arrays_in(batch.images):
+                self._tf.identity(self._tf.convert_to_tensor(as_tensor(images)))
 
     def finish(self) -> None:
         """Wait until all copies have finished."""

@@ -20,6 +20,7 @@ class Ceiling(BaseModel):
     Attributes:
         cache_state: of the files that the part reads; None if it reads none.
         parallel: number of cores, or of concurrent reads.
+        mistake: that a rewritten pipeline is without.
         settings: of the loader, if they differ from the settings that are diagnosed.
         bytes_per_second: None for parts that are not measured in bytes.
         cores: CPU cores in use, on average.
@@ -34,6 +35,7 @@ class Ceiling(BaseModel):
     cache_state: str | None = None
     parallel: int | None = None
     settings: dict[str, Any] | None = None
+    mistake: str | None = None
     images_per_second: Estimate | None = None
     bytes_per_second: float | None = None
     cores: float | None = None
@@ -56,6 +58,7 @@ def _ceiling(part: Part) -> Ceiling:
         cache_state=part.cache_state,
         parallel=part.parallel,
         settings=part.settings,
+        mistake=part.mistake,
         images_per_second=rate,
         bytes_per_second=rate.value * size if rate and size is not None else None,
         cores=cores_used(blocks) if blocks else None,

@@ -101,12 +101,24 @@ def _waits_in_turn(rates: Rates) -> bool:
     return rates.read_wait_s / rates.workers > _DEEPER / rates.storage
 
 
+def _saturates_storage(rates: Rates) -> bool:
+    """Return whether the loader has more reads in flight than the storage can use.
+
+    The storage must also take most of the loader's time.
+    """
+    if rates.storage is None or not rates.workers or not rates.read_wait_s:
+        return False
+    is_slow = 2 * rates.loader > rates.storage
+    return is_slow and rates.workers / rates.read_wait_s > _DEEPER * rates.storage
+
+
 def _with_measured_loader(model: Model, rates: Rates) -> Model:
     """Choose how far storage and work overlap by the rate of the loader.
 
-    Storage that seems slower than the loader is as slow as it; if more is missing than the storage
-    takes, it takes that. Little work beside a slow storage does not show how both overlap: it does
-    not, where workers wait for their own reads, and it does where the storage is at its limit.
+    Storage that seems slower than the loader is as slow as it. If more is missing than storage and
+    work take one after the other, the storage takes that; so little work does not show how both
+    overlap: it does not, where workers wait for their own reads, and it does where the storage is
+    at its limit.
     """
     loader_s, work_s = 1 / rates.loader, sum(model.work_s.values())
     if _waits_in_turn(rates) and model.storage_s > work_s:
@@ -116,6 +128,8 @@ def _with_measured_loader(model: Model, rates: Rates) -> Model:
         return replace(model, storage_s=loader_s, storage_kappa=0.0)
     missing_s = loader_s - max(storage_s, work_s)
     overlapping_s = min(storage_s, work_s)
+    if missing_s > overlapping_s and _saturates_storage(rates):
+        return replace(model, storage_s=loader_s, storage_kappa=0.0)
     if missing_s > overlapping_s:
         return replace(model, storage_s=loader_s - work_s, storage_kappa=1.0)
     kappa = missing_s / overlapping_s if overlapping_s else 0.0

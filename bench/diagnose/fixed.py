@@ -6,12 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.analysis.compare import Comparison, compare_with_reference
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.stats import paired_ratio
 from feedbench.bench.diagnose.ceilings import find_part, with_proven_blocks
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import find_loader, parse_settings
+
+_AUTOTUNED = -1  # among the indices of the fixed settings
 
 
 class FixedSettings(BaseModel):
@@ -21,6 +23,7 @@ class FixedSettings(BaseModel):
         settings: of the loader, without its defaults.
         ratio: its rate divided by the rate with AUTOTUNE, from paired blocks.
         tried: number of fixed settings that were measured.
+        faster: whether it is surely faster than AUTOTUNE, given that so many were tried.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -28,11 +31,7 @@ class FixedSettings(BaseModel):
     settings: dict[str, Any]
     ratio: Estimate
     tried: int
-
-    @property
-    def faster(self) -> bool:
-        """Whether it is surely faster than AUTOTUNE."""
-        return self.ratio.lies_above(1)
+    faster: bool
 
     def __str__(self) -> str:
         return settings_text(self.settings)
@@ -58,24 +57,31 @@ def fixed_choices(choice: Choice, cores: int) -> list[Choice]:
 def best_fixed(record: DiagnosisRecord) -> FixedSettings | None:
     """Return the fastest fixed settings; None if none were measured."""
     autotuned = find_part(record, "loader", "warm")
-    if autotuned is None:
+    tried = [part for part in record.parts if part.name == "fixed" and part.settings is not None]
+    if autotuned is None or not tried:
         return None
-    autotuned_rates = with_proven_blocks(autotuned).rates
-    candidates: list[tuple[Estimate, dict[str, Any]]] = []
-    for part in record.parts:
-        if part.name == "fixed" and part.settings is not None:
-            ratio = paired_ratio(with_proven_blocks(part).rates, autotuned_rates)
-            if ratio is not None:
-                candidates.append((ratio, part.settings))
-    if not candidates:
+    rates = {index: with_proven_blocks(part).rates for index, part in enumerate(tried)}
+    rates[_AUTOTUNED] = with_proven_blocks(autotuned).rates
+    comparisons = compare_with_reference(rates, _AUTOTUNED)
+    compared = {index: one for index, one in comparisons.items() if one.ratio is not None}
+    if not compared:
         return None
-    ratio, settings = max(candidates, key=lambda candidate: candidate[0].value)
-    return FixedSettings(settings=settings, ratio=ratio, tried=len(candidates))
+    best = max(compared, key=lambda index: _ratio(compared[index]))
+    return FixedSettings(
+        settings=tried[best].settings,
+        ratio=compared[best].ratio,
+        tried=len(compared),
+        faster=compared[best].outcome == "faster",
+    )
+
+
+def _ratio(comparison: Comparison) -> float:
+    return comparison.ratio.value if comparison.ratio else 0.0
 
 
 def comparison_text(fixed: FixedSettings) -> str:
     """Return one sentence that compares the best fixed settings with AUTOTUNE."""
-    tie = " (a tie)" if fixed.ratio.contains(1) else ""
+    tie = "" if fixed.faster or fixed.ratio.lies_below(1) else " (a tie)"
     return (
         f"Fixed settings: {fixed}, the best of {fixed.tried} measured, reached "
         f"{fixed.ratio:.2f} of the rate with AUTOTUNE{tie}."

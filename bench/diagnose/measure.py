@@ -11,19 +11,27 @@ import numpy as np
 from feedbench.bench.consumers.trainer import CPU
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
+from feedbench.bench.diagnose.own import Observed
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
 from feedbench.bench.diagnose.sample import drawn
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Measurement, Setup
 from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
+from feedbench.bench.diagnose.variant import VARIANT_WORKER, VariantJob
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
 from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.meters.process import tree_memory
-from feedbench.bench.record import Block
+from feedbench.bench.record import Block, own_of
 from feedbench.bench.trials.child import Child, close_all
-from feedbench.bench.trials.protocol import BlockDone, BlockRequest, TrialJob, WarmUpDone
+from feedbench.bench.trials.protocol import (
+    TRIAL_WORKER,
+    BlockDone,
+    BlockRequest,
+    TrialJob,
+    WarmUpDone,
+)
 from feedbench.bench.trials.run import MANIFEST
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
@@ -63,7 +71,8 @@ def diagnose(
     settings = parse_settings(loader, plan.choice.settings)
     stages = stages_of(loader, manifest, plan.spec, settings)
     images, memory = len(manifest), available_memory()
-    manifest = drawn(manifest, stages, plan.images, _WARM_SHARE * memory)
+    if loader.own is None or loader.own.takes("manifest"):  # others read what they find
+        manifest = drawn(manifest, stages, plan.images, _WARM_SHARE * memory)
     if len(manifest) < images:
         stages = stages_of(loader, manifest, plan.spec, settings)
     path = (folder / MANIFEST).absolute()
@@ -81,7 +90,7 @@ def diagnose(
     record = session.record()
     for part in record.parts:
         if part.name in ("loader", "consumer", "end to end") and not part.blocks:
-            raise TrialError(f"{part.name}: {part.error}")
+            raise TrialError(f"{part.name}: {part.error}", session.details)
     return record
 
 
@@ -104,6 +113,7 @@ def _new_record(
         **dict(conditions(manifest)),
         loader=plan.choice.loader,
         settings=plan.choice.settings,
+        own=own_of(plan.choice.loader),
         consumer=plan.consumer,
         accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
@@ -131,11 +141,16 @@ def _copies_apart(stages: Stages) -> bool:
 
 
 class _Session:
-    """The running processes of one diagnosis, and its measurements so far."""
+    """The running processes of one diagnosis, and its measurements so far.
+
+    Attributes:
+        details: traceback of the user's own code, if that failed.
+    """
 
     def __init__(
         self, setup: Setup, manifest: Manifest, folder: Path, on_progress: OnProgress
     ) -> None:
+        self.details = ""
         self._new_record = setup.record
         self._folder = folder
         self._on_progress = on_progress
@@ -146,6 +161,8 @@ class _Session:
         self._consumer_first = False
         self._autotuned: list[Node] | None = None
         self._locked: float | None = None
+        self._observed: Observed | None = None
+        self._setup = setup
         self._jobs = setup.jobs()
         self._measurements = setup.measurements()
 
@@ -157,13 +174,17 @@ class _Session:
                 "apart": self._consumer_first,
                 "autotuned": self._autotuned,
                 "locked": self._locked,
+                "observed": self._observed,
             }
         )
 
     def measure(self) -> None:
         """Start all processes, then time rounds until there are enough or the time is up."""
         begin = monotonic()
-        for key in self._jobs:
+        started: set[str] = set()
+        while waiting := [key for key in self._jobs if key not in started]:
+            key = waiting[0]
+            started.add(key)
             if not self._has_room(key):
                 self._finish_consumer()
             self._start(key)
@@ -210,14 +231,16 @@ class _Session:
         logs.mkdir(exist_ok=True)
         job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
         if isinstance(job, StageJob):
-            child = Child(STAGE_WORKER, job, log)
+            own = find_loader(job.loader).own
+            child = Child(STAGE_WORKER, job, log, code=own.folder if own else None)
         else:
-            child = self._timer.start(job, log)
+            service = VARIANT_WORKER if isinstance(job, VariantJob) else TRIAL_WORKER
+            child = self._timer.start(job, log, service)
         self._children[key] = child
         try:
             start_s = self._wait_until_ready(child, job)
         except TrialError as error:
-            self._give_up(key, str(error))
+            self._give_up(key, error)
             return
         for measurement in self._measurements_of(key):
             measurement.update(start_s=start_s)
@@ -228,14 +251,28 @@ class _Session:
             ready = child.wait_for(StagesReady, _TIME_LIMIT_S, "warm-up")
             start_s, self._autotuned = ready.start_s, ready.autotuned
             self._locked = ready.locked
+            self._add_variants(ready.observed)
         else:
             done = child.wait_for(WarmUpDone, _TIME_LIMIT_S, "warm-up")
             start_s = done.warm_up.start_s
             if done.device is not None:
                 on_gpu = done.device != CPU
-                self._new_record = self._new_record.model_copy(update={"on_gpu": on_gpu})
+                model = done.model and done.model.model_dump()
+                self._new_record = self._new_record.model_copy(
+                    update={"on_gpu": on_gpu, "model": model}
+                )
         child.pause()
         return start_s
+
+    def _add_variants(self, observed: Observed | None) -> None:
+        """Plan to measure variants of a user's tf.data pipeline, now that its stages are known."""
+        self._observed = observed
+        if observed is None or observed.graph is None:
+            return
+        self._jobs.update(self._setup.with_full_caches(self._jobs, observed.graph))
+        for variant, measurement in self._setup.tries(observed.graph):
+            self._jobs[variant.key] = variant.job
+            self._measurements.append(measurement)
 
     def _time_block(self, measurement: Measurement, round_index: int) -> None:
         child = self._children.get(measurement.process)
@@ -244,7 +281,7 @@ class _Session:
         try:
             block = self._timed(child, measurement, round_index)
         except TrialError as error:
-            self._give_up(measurement.process, str(error))
+            self._give_up(measurement.process, error)
             return
         measurement.update(blocks=[*measurement.part.blocks, block])
 
@@ -256,12 +293,13 @@ class _Session:
             done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block")
         return meters.complete(done.block, round_index)
 
-    def _give_up(self, key: str, error: str) -> None:
+    def _give_up(self, key: str, error: TrialError) -> None:
         """End a process that failed, and record why in the parts that it measures."""
         self._on_progress(f"{key}: {error}")
+        self.details = self.details or error.details
         self._children.pop(key).close()
         for measurement in self._measurements_of(key):
-            measurement.update(error=error)
+            measurement.update(error=str(error))
 
     def _measurements_of(self, key: str) -> list[Measurement]:
         return [measurement for measurement in self._measurements if measurement.process == key]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.diagnose.own import Observed
 from feedbench.bench.diagnose.record import PartName
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockDone, Message, Service
@@ -35,11 +36,13 @@ class StagesReady(Message):
         autotuned: nodes of the tf.data pipeline; empty if AUTOTUNE has nothing to set.
         locked: share of the time for which the loader's threads held Python's lock; None if it has
             no such threads.
+        observed: what a user's own function did; None for a loader that is not the user's.
     """
 
     start_s: float
     autotuned: list[Node] | None
     locked: float | None
+    observed: Observed | None = None
 
 
 class StageRequest(Message):

@@ -11,6 +11,7 @@ from feedbench.bench.analysis.utilization import (
 from feedbench.bench.diagnose.autotune import autotuned_values
 from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.fixed import comparison_text
+from feedbench.bench.diagnose.own_notes import own_notes
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.verdict import Diagnosis
@@ -29,7 +30,9 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
         *_cores_needed(diagnosis.cores_needed or []),
         *_basis(record, diagnosis),
         *_meters(record, diagnosis),
+        *_order_of_reads(record),
         *_autotune(record, diagnosis),
+        *own_notes(record, diagnosis),
         *_reservations(record),
     ]
 
@@ -110,6 +113,21 @@ def _meters(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     conclusion = utilization_conflict(wait_share, diagnosis.stall.value, busy, used)
     lines = [describe_host(blocks), *describe_gpus(blocks), conclusion]
     return [f"End to end. {line}" for line in lines if line]
+
+
+def _order_of_reads(record: DiagnosisRecord) -> list[str]:
+    """Return what reading whole shards in their order would give."""
+    lines = []
+    for state in _STATES:
+        in_order = find_part(record, "storage in order", state)
+        at_random = find_part(record, "storage", state, 1)
+        if in_order is not None and at_random is not None:
+            rate, other = median_rate(in_order), median_rate(at_random)
+            lines.append(
+                f"Shards, {state}, one read at a time: {rate:,.0f} images/s in their order, "
+                f"{other:,.0f} at random, which is what every loader here does."
+            )
+    return lines
 
 
 def _autotune(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from feedbench.bench.diagnose.ceilings import find_part
 from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import best_fixed
@@ -14,6 +16,7 @@ from feedbench.bench.diagnose.stall import NO_STALL
 from feedbench.loaders import BatchSpec
 
 LEAST_GAIN = 0.03  # a smaller predicted gain is not called a remedy
+_PER_PIXEL: tuple[Cause, ...] = ("transform", "batch copy")  # in proportion to the image's pixels
 _CACHE_SHARE = 0.8  # share of the available memory that a cache may take
 
 
@@ -147,8 +150,8 @@ def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Pr
     """Predict the rate at another image size; None if the loader reads but does not decode.
 
     Without decoding it is unknown which part of the loader's time is proportional to the pixels.
-    Whether the time that no part explains is, is unknown too: the prediction assumes half of it,
-    its range none and all of it.
+    Whether the time that no part explains is, is unknown too: the prediction assumes as much of it
+    as of the explained work, its range none and all of it.
     """
     if rates.decode is None and rates.storage is not None:
         return None
@@ -156,17 +159,26 @@ def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Pr
     other_size = record.other_image_size or size // 2
     pixels = (other_size / size) ** 2
     consuming = model.with_consumer(model.consumer_s * pixels)
-    none, half, every = (
-        consuming.with_work({"transform": pixels, "batch copy": pixels, rates.remainder: factor})
-        for factor in (1.0, (1 + pixels) / 2, pixels)
+    share = _share_of(_PER_PIXEL, model.work_s, rates.remainder)
+    none, alike, every = (
+        consuming.with_work({**dict.fromkeys(_PER_PIXEL, pixels), rates.remainder: factor})
+        for factor in (1.0, 1 - share + share * pixels, pixels)
     )
     prediction = predict(
         model,
         "another image size",
         f"{other_size} px instead of {size}",
-        half,
-        "steps, transform, batch copy and half of the unexplained time are in proportion to the "
-        "pixels; reading and decoding stay (range: none to all of the unexplained time)",
+        alike,
+        "steps, transform and batch copy are in proportion to the pixels, and as much of the "
+        "unexplained time as of the explained; reading and decoding stay (range: none to all of "
+        "the unexplained time)",
     )
     low, high = sorted((none.rate, every.rate))
     return prediction.model_copy(update={"remedy": False, "low": low, "high": high})
+
+
+def _share_of(causes: Collection[Cause], work_s: Mapping[Cause, float], remainder: Cause) -> float:
+    """Return the share of some causes in the work that is explained."""
+    explained = {cause: part_s for cause, part_s in work_s.items() if cause != remainder}
+    total_s = sum(explained.values())
+    return sum(explained.get(cause, 0.0) for cause in causes) / total_s if total_s else 0.0

@@ -7,7 +7,9 @@
 #    `faster_storage`, `other_image_size`, the parts `fixed` and `transfer`.
 # 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
-#    `copies_apart`, `locked` and `sampled`.
+#    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
+#    order"; `own`, `model`, `observed`, `mistake` and `stage` of a part, the parts `reference` and
+#    `rewritten`.
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.diagnose.own import Observed
 from feedbench.bench.files import read_model
-from feedbench.bench.record import Block, CacheState, Conditions, ConsumerName, Record
+from feedbench.bench.record import Block, CacheState, Conditions, ConsumerName, Own, Record
 from feedbench.loaders.stages import Kind
 
 SCHEMA_NUMBER = 4
@@ -26,14 +29,17 @@ RECORD = "diagnosis-record.json"
 
 PartName = Literal[
     "storage",
+    "storage in order",
     "decoding",
     "transform",
     "batch copy",
     "loader",
     "fixed",
+    "reference",
     "transfer",
     "consumer",
     "end to end",
+    "rewritten",
 ]
 _FORMER_NAMES = {"decode": "decoding", "assemble": "batch copy"}
 FASTER_STORAGE = 4.0  # default of the prediction: storage this many times as fast
@@ -48,6 +54,8 @@ class Part(Record):
     settings: dict[str, Any] | None = Field(
         None, description="of the loader, if they differ from the settings that are diagnosed"
     )
+    mistake: str | None = Field(None, description="that a rewritten pipeline is without")
+    stage: int | None = Field(None, description="index of the stage that was rewritten")
     moved_bytes: float | None = Field(None, description="mean bytes moved per image")
     start_s: float | None = Field(None, description="from the start of its process until ready")
     blocks: list[Block] = Field(default_factory=list)
@@ -105,6 +113,11 @@ class DiagnosisRecord(Conditions):
         None, description="image size to predict, in pixels; default: half of it"
     )
     autotuned: list[Node] | None = Field(None, description="the pipeline that AUTOTUNE has set")
+    own: Own | None = Field(None, description="the user's function, if that is the loader")
+    model: dict[str, Any] | None = Field(
+        None, description="file and digest of the user's own model; None without one"
+    )
+    observed: Observed | None = Field(None, description="what the user's function did")
     parts: list[Part] = Field(default_factory=list)
     self_test: dict[str, Any] | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
 from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.diagnose.stages import compute_stages, core_counts
+from feedbench.bench.diagnose.tf_graph.graph import Graph
+from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, first_batch_of, tries
 from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.plan.plan import Choice
+from feedbench.bench.plan.plan import Choice, like_own
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
@@ -53,6 +56,7 @@ class DiagnosisPlan:
     Attributes:
         cache_state: of the files; None: warm if they fit into memory, else cold.
         images: largest number of images to measure; of more, a random sample is drawn.
+        rewrite: measure a user's tf.data pipeline without each of its mistakes too.
         faster_storage: predict the rate with storage this many times as fast.
         other_image_size: predict the rate at this image size, in pixels; None: half of it.
     """
@@ -64,6 +68,7 @@ class DiagnosisPlan:
     accelerator: Accelerator | None
     cache_state: CacheState | None = None
     images: int = IMAGES
+    rewrite: bool = False
     faster_storage: float = FASTER_STORAGE
     other_image_size: int | None = None
 
@@ -109,7 +114,7 @@ class Setup:
         loader_alone = end_to_end.model_copy(update={"consumer": "drain", "accelerator": None})
         synthetic: dict[str, Any] = {
             "loader": BASELINE,
-            "settings": self._output(),
+            "settings": like_own([self.plan.choice], self.plan.recipe) or self._output(),
             "cache_state": None,
         }
         jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
@@ -121,7 +126,8 @@ class Setup:
         if self._copies_to_device:
             values = {**synthetic, "consumer": "transfer"}
             jobs["transfer"] = loader_alone.model_copy(update=values)
-        consumer = end_to_end.model_copy(update=synthetic)
+        is_own = find_loader(end_to_end.loader).own is not None
+        consumer = first_batch_of(end_to_end) if is_own else end_to_end.model_copy(update=synthetic)
         return {**jobs, "consumer": consumer, "end to end": end_to_end}
 
     def measurements(self) -> list[Measurement]:
@@ -131,6 +137,39 @@ class Setup:
             *self._compute_measurements(),
             *self._trial_measurements(),
         ]
+
+    def tries(self, graph: Graph) -> list[tuple[Try, Measurement]]:
+        """Return the variants of a user's pipeline that are measured beside it."""
+        memory = round(CACHE_SHARE * self.record.available_memory_bytes)
+        job, rewrite = self._end_to_end_job(), self.plan.rewrite
+        job = self.with_full_caches({"": job}, graph).get("", job)
+        return [
+            (one, Measurement(one.part, one.key, self._request_of(one.part)))
+            for one in tries(job, graph, memory, self._epoch_steps, rewrite=rewrite)
+        ]
+
+    def with_full_caches(
+        self, jobs: Mapping[str, TrialJob | StageJob], graph: Graph
+    ) -> dict[str, TrialJob]:
+        """Return those jobs that must warm up until the caches of a user's pipeline are full."""
+        if all(stage.method != "cache" for stage in graph.stages):
+            return {}
+        steps = {"min_warm_up_steps": self._epoch_steps}
+        return {
+            key: job.model_copy(update=steps)
+            for key, job in jobs.items()
+            if isinstance(job, TrialJob) and job.loader == self.plan.choice.loader
+        }
+
+    @property
+    def _epoch_steps(self) -> int:
+        """Batches after which a cache is full."""
+        return (self.record.sampled or self.record.images) // self.plan.spec.batch_size + 2
+
+    def _request_of(self, part: Part) -> BlockRequest:
+        timing = self.timing
+        seconds = timing.end_to_end_s if part.name == "rewritten" else timing.block_s
+        return BlockRequest(seconds=seconds, min_steps=1)
 
     def _stage_job(self) -> StageJob:
         return StageJob(
@@ -187,6 +226,10 @@ class Setup:
             self._stage_measurement("storage", depth, file_bytes, state)
             for state in self._cache_states()
             for depth in sorted({*_DEPTHS, _DEPTH_PER_CORE * self.record.cores})
+        ] + [
+            self._stage_measurement("storage in order", 1, file_bytes, state)
+            for state in self._cache_states()
+            if self.stages.reading.in_shards
         ]
 
     def _compute_measurements(self) -> list[Measurement]:

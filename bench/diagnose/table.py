@@ -17,11 +17,15 @@ def label(ceiling: Ceiling) -> str:
     if ceiling.name == "fixed":
         return settings_text(ceiling.settings or {})
     words: list[str] = [ceiling.name]
+    if ceiling.mistake is not None:
+        words = [f"end to end without: {ceiling.mistake}"]
+    elif ceiling.name == "reference":
+        words = ["the same images, decoded by TensorFlow"]
     if ceiling.cache_state is not None:
         words.append(ceiling.cache_state)
     if ceiling.name == "storage" and ceiling.parallel is not None:
         words.append(f"{ceiling.parallel} at once")
-    elif ceiling.parallel is not None:
+    elif ceiling.parallel is not None and ceiling.name != "storage in order":
         words.append("1 core" if ceiling.parallel == 1 else f"{ceiling.parallel} cores")
     return ", ".join(words)
 

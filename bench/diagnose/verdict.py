@@ -15,6 +15,7 @@ from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.stall import stall_of
 from feedbench.bench.diagnose.stall_shares import StallPart, bottleneck, stall_parts
+from feedbench.bench.diagnose.tf_graph.derive import Mistake, gain_of_all, mistakes_in
 from feedbench.bench.plan.plan import Choice
 
 
@@ -30,6 +31,8 @@ class Diagnosis(BaseModel):
             the other.
         fixed: the best fixed settings of tf.data; None if AUTOTUNE has nothing to set.
         cores_needed: to keep accelerators busy; None if the consumer is not one.
+        mistakes: in a user's tf.data pipeline, with advice after them.
+        gain_of_all: predicted with all mistakes undone; None without several.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,6 +47,8 @@ class Diagnosis(BaseModel):
     kappa: float | None = None
     fixed: FixedSettings | None = None
     cores_needed: list[CoresNeeded] | None = None
+    mistakes: list[Mistake] = []
+    gain_of_all: float | None = None
 
 
 def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
@@ -54,9 +59,11 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         return Diagnosis(verdict=_no_verdict(parts), ceilings=parts)
     stall = _at_least_zero(stall)
     main_cause, predicted = bottleneck(rates), predictions(record, rates)
+    mistakes = mistakes_in(record)
     sentences = [
         _bottleneck_sentence(record, main_cause, stall),
         _remedies_sentence(remedies(predicted)),
+        *_mistakes_sentence(mistakes),
     ]
     return Diagnosis(
         verdict=" ".join(sentences),
@@ -69,6 +76,8 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         kappa=fitted(rates).kappa,
         fixed=best_fixed(record),
         cores_needed=cores_needed(record, rates),
+        mistakes=mistakes,
+        gain_of_all=gain_of_all(record),
     )
 
 
@@ -127,6 +136,16 @@ def _remedies_sentence(best: list[Prediction]) -> str:
         return f"None of the changes considered is predicted to gain {LEAST_GAIN:.0%} or more."
     gains = (f"{prediction.change} (+{prediction.gain:.0%})" for prediction in best)
     return f"Largest predicted gains: {', '.join(gains)}."
+
+
+def _mistakes_sentence(mistakes: list[Mistake]) -> list[str]:
+    """Return which lines of the user's pipeline to change, if that gains enough."""
+    gains = [
+        f"line {one.line}: {one.name} ({'up to ' if one.upper_bound else ''}+{one.gain:.0%})"
+        for one in mistakes
+        if one.gain is not None and one.gain >= LEAST_GAIN
+    ]
+    return [f"In your pipeline: {', '.join(gains)}."] if gains else []
 
 
 def consumer_name(record: DiagnosisRecord) -> str:

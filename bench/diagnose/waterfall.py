@@ -15,9 +15,11 @@ _COLORS = {
     "batch copy": "#b279a2",
     "loader": "#54a24b",
     "fixed": "#88d27a",
+    "reference": "#bab0ac",
     "transfer": "#9d755d",
     "consumer": "#72b7b2",
     "end to end": "#e45756",
+    "rewritten": "#ff9da6",
 }
 _ROW_INCHES = 0.34
 

@@ -6,6 +6,7 @@ from time import time
 
 from feedbench.bench.diagnose.autotune import autotune_nodes
 from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
+from feedbench.bench.diagnose.own import observed
 from feedbench.bench.diagnose.python_lock import lock_share
 from feedbench.bench.diagnose.stages import compute_stages, core_counts, stages_of
 from feedbench.bench.meters.process import tree_usage
@@ -14,6 +15,7 @@ from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.protocol import BlockDone
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.bench.trials.storage import ReadResult, Storage
+from feedbench.bench.trials.storage_in_order import InOrder
 from feedbench.loaders import Manifest, find_loader, parse_settings
 from feedbench.loaders.stages import Run, Stages, Timed
 
@@ -31,6 +33,7 @@ def run_stages(job: StageJob, channel: Channel) -> None:
     stages = stages_of(loader, manifest, job.spec, settings)
     # Before anything starts threads: it forks.
     storage = Storage(manifest, stages.reading, processes=job.cores) if stages.reading else None
+    in_order = InOrder(manifest) if stages.reading and stages.reading.in_shards else None
     runs = _prepare(stages, job.cores)
     for run in runs.values():
         run(job.warm_up_s)
@@ -38,10 +41,11 @@ def run_stages(job: StageJob, channel: Channel) -> None:
     locked = None
     if stages.concurrency and stages.concurrency.kind == "threads" and not settings.fills_cache:
         locked = lock_share(loader, manifest, job.spec, settings, _LOCK_S)
-    ready = StagesReady(start_s=time() - channel.started, autotuned=nodes, locked=locked)
-    channel.answer(ready)
+    seen = observed(loader, manifest, job.spec, settings) if loader.own else None
+    start_s = time() - channel.started
+    channel.answer(StagesReady(start_s=start_s, autotuned=nodes, locked=locked, observed=seen))
     for request in channel.requests(StageRequest):
-        channel.answer(BlockDone(block=_block(request, storage, runs)))
+        channel.answer(BlockDone(block=_block(request, storage, in_order, runs)))
 
 
 def _prepare(stages: Stages, cores: int) -> dict[StageKey, Run]:
@@ -53,13 +57,20 @@ def _prepare(stages: Stages, cores: int) -> dict[StageKey, Run]:
     }
 
 
-def _block(request: StageRequest, storage: Storage | None, runs: dict[StageKey, Run]) -> TimedBlock:
+def _block(
+    request: StageRequest,
+    storage: Storage | None,
+    in_order: InOrder | None,
+    runs: dict[StageKey, Run],
+) -> TimedBlock:
     state = request.cache_state
     if storage is not None and state is not None:
         storage.prepare(state)
     before = tree_usage()
     result: ReadResult | Timed
-    if storage is not None and state is not None:
+    if in_order is not None and state is not None and request.stage == "storage in order":
+        result = in_order.read(state, request.seconds)
+    elif storage is not None and state is not None:
         result = storage.read(state, request.parallel, request.seconds)
     else:
         result = runs[request.stage, request.parallel](request.seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,28 @@ from numpy.typing import NDArray
 
 from feedbench.bench.pixels.result import ImageDifference, LoaderPixels, PixelComparison
 from feedbench.bench.plan.plan import TOLERANCE, Choice
-from feedbench.loaders import BatchSpec, LoaderError, Manifest, open_loader, printable
+from feedbench.loaders import (
+    Batch,
+    BatchSpec,
+    LoaderError,
+    Manifest,
+    Stream,
+    find_loader,
+    forget,
+    open_loader,
+    printable,
+)
 
 Images = NDArray[np.uint8]
-# Takes a path, the spec, and the image of a loader and of the reference; returns the cause.
+_EPOCHS = 2  # of an own loader, in which each row must have come
+# Takes an address, the spec, and the image of a loader and of the reference; returns the cause.
 Explain = Callable[[str, BatchSpec, Images, Images], str]
 # Takes a loader, its worst differences, its images of them, and the reference's.
 Draw = Callable[[str, list[ImageDifference], Images, Images], None]
+
+
+class NotComparable(Exception):
+    """A loader's batches do not say which images they hold, or hold none of the spec's form."""
 
 
 def random_rows(manifest: Manifest, images: int, seed: int) -> Manifest:
@@ -44,7 +59,8 @@ def compare(
 ) -> PixelComparison:
     """Read all rows of the manifest by each loader, and compare them with those of the first.
 
-    Loaders that fail are left out; the reference is the first that does not.
+    Loaders that fail are left out, and so are own loaders whose batches cannot be compared; the
+    reference is the first of the others.
 
     Args:
         choices: loaders with their settings.
@@ -63,13 +79,19 @@ def compare(
     size = min(spec.batch_size, len(manifest))
     spec = spec.for_evaluation().model_copy(update={"batch_size": size})
     comparer: _Comparer | None = None
+    failure: LoaderError | None = None
     results: list[LoaderPixels] = []
     for choice in choices:
         on_reading(str(choice))
         try:
-            images = read_images(choice, manifest, spec, on_error)
+            images = _read_alone(choice, manifest, spec, on_error)
         except LoaderError as error:
-            results.append(_result(choice, error=str(error)))
+            failure = error
+            traceback = getattr(error, "details", "")
+            results.append(_result(choice, error=str(error), traceback=traceback))
+            continue
+        except NotComparable as reason:
+            results.append(_result(choice, comparable=False, error=str(reason)))
             continue
         if comparer is None:
             comparer = _Comparer(
@@ -78,11 +100,23 @@ def compare(
             results.append(_result(choice, identical=1.0, within=True))
         else:
             results.append(comparer.compare(choice, images))
-    if comparer is None:
-        raise LoaderError(results[-1].error)
+    if comparer is None and failure is not None:
+        raise failure
     return PixelComparison(
-        reference=comparer.name, tolerance=tolerance, images=len(manifest), loaders=results
+        reference=comparer.name if comparer else "",
+        tolerance=tolerance,
+        images=len(manifest) if comparer else 0,
+        loaders=results,
     )
+
+
+def _read_alone(choice: Choice, manifest: Manifest, spec: BatchSpec, on_error: str) -> Images:
+    """Read the images; modules that a user's function has loaded are not left for the next one."""
+    try:
+        return read_images(choice, manifest, spec, on_error)
+    finally:
+        if (own := find_loader(choice.loader).own) is not None:
+            forget(own)
 
 
 def read_images(
@@ -91,8 +125,13 @@ def read_images(
     """Return a loader's image of each row, uint8 `[rows, side, side, 3]`.
 
     Float images are converted to levels of 0 to 255 and rounded. Rows that were skipped are black.
+
+    Raises:
+        NotComparable: an own loader gives no rows, not all of them, or other images.
     """
-    side = spec.image_size
+    side, own = spec.image_size, find_loader(choice.loader).own
+    if own is not None and not own.takes("manifest"):
+        raise NotComparable(f"{own.function} does not take manifest, so it cannot give these rows")
     levels = np.zeros((len(manifest), side, side, 3), np.uint8)
     with open_loader(
         choice.loader,
@@ -103,9 +142,28 @@ def read_images(
         on_error=on_error,
         error_budget=1.0,
     ) as stream:
-        for images, _, rows in stream:
-            levels[rows] = _levels(np.asarray(images), spec)
+        for batch in _comparable(stream, len(manifest), spec) if own else stream:
+            levels[batch.rows] = _levels(np.asarray(batch.images), spec)
     return levels
+
+
+def _comparable(stream: Stream, images: int, spec: BatchSpec) -> Iterator[Batch]:
+    """Yield batches of an own loader until each row has come."""
+    missing, given = np.ones(images, np.bool_), 0
+    for batch in stream:
+        if batch.rows is None:
+            raise NotComparable("its batches have no rows")
+        pixels = np.asarray(batch.images)
+        if pixels.shape[1:] != (spec.image_size, spec.image_size, 3):
+            raise NotComparable(f"its images are {pixels.dtype} {list(pixels.shape)}")
+        yield batch
+        missing[batch.rows] = False
+        given += len(batch.rows)
+        if not missing.any() or given >= _EPOCHS * images:
+            break
+    missing[[error.row for error in stream.dropped]] = False
+    if missing.any():
+        raise NotComparable(f"{missing.sum()} of {images} rows were not among its batches")
 
 
 def difference(first: Images, second: Images) -> NDArray[np.int16]:
@@ -163,7 +221,7 @@ class _Comparer:
     def _reason(self, row: int, images: Images) -> str:
         if self.explain is None:
             return ""
-        path = self.manifest.path(row)
+        path = self.manifest.address(row)
         return self.explain(path, self.spec, images[row], self.reference[row])
 
 

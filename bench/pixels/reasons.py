@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from feedbench.bench.pixels.compare import Images, difference
-from feedbench.loaders import BatchSpec
+from feedbench.loaders import BatchSpec, openable, read_file
 from feedbench.loaders.images import fitted, picture
 
 UNKNOWN = "unknown"
@@ -25,12 +24,12 @@ def find_reason(path: str, spec: BatchSpec, image: Images, reference: Images) ->
     the decoding with that change.
 
     Args:
-        path: the file.
+        path: the address of the image.
         spec: what an image must be.
         image: a loader's image of the file, uint8 `[side, side, 3]`.
         reference: another loader's image.
     """
-    standard = _loaded(lambda: picture(path, spec), spec)
+    standard = _loaded(lambda: _picture(path, spec), spec)
     if standard is None:
         return UNKNOWN
     levels = difference(image, reference)
@@ -55,7 +54,7 @@ def _distance(first: Images, second: Images) -> float:
 def _changed_images(path: str, spec: BatchSpec) -> Iterator[tuple[str, Images]]:
     """Yield the file with each change that is possible, and the name of the change."""
     changes: list[tuple[str, Load, BatchSpec]] = [
-        *((name, lambda spec=other: picture(path, spec), other) for name, other in _specs(spec)),
+        *((name, lambda spec=other: _picture(path, spec), other) for name, other in _specs(spec)),
         *((name, lambda kwargs=kwargs: _jpeg(path, **kwargs), spec) for name, kwargs in _JPEG),
         ("depth", lambda: _truncated_depth(path), spec),
         ("alpha", lambda: _without_alpha(path), spec),
@@ -88,6 +87,10 @@ def _specs(spec: BatchSpec) -> Iterator[tuple[str, BatchSpec]]:
         yield "antialiasing", changed(antialias=not spec.antialias)
 
 
+def _picture(path: str, spec: BatchSpec) -> Any:
+    return picture(openable(path), spec)
+
+
 def _loaded(load: Load, spec: BatchSpec) -> Images | None:
     """Return the image in the spec's size; None if the change does not apply to the file."""
     try:
@@ -102,7 +105,7 @@ def _jpeg(path: str, **kwargs: Any) -> Any:
     import tensorflow as tf
     from PIL import Image
 
-    data = Path(path).read_bytes()
+    data = read_file(path)
     if not data.startswith(b"\xff\xd8"):  # decode_jpeg would decode other formats too
         raise ValueError("not a JPEG")
     options = {"dct_method": "INTEGER_ACCURATE", **kwargs}
@@ -114,7 +117,7 @@ def _without_alpha(path: str) -> Any:
     """Drop alpha, as Pillow's plain conversion does, instead of drawing over the background."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(openable(path)) as image:
         return image.convert("RGB")
 
 
@@ -122,7 +125,7 @@ def _truncated_depth(path: str) -> Any:
     """Clip 16 bits at 255 instead of scaling them."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(openable(path)) as image:
         if not image.mode.startswith("I;16"):
             raise ValueError("not 16 bits")
         return Image.fromarray(np.minimum(np.asarray(image), 255).astype(np.uint8)).convert("RGB")

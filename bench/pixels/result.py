@@ -45,7 +45,9 @@ class LoaderPixels(_Result):
         largest: largest absolute difference of any value.
         within: whether `worst_mean` is within the tolerance; None if the loader failed.
         worst: the images that differ most.
-        error: why the loader failed.
+        error: why the loader failed, or why its batches cannot be compared.
+        traceback: of the user's own code, if that failed.
+        comparable: False for an own loader whose batches cannot be compared, which is no failure.
     """
 
     loader: str
@@ -57,6 +59,8 @@ class LoaderPixels(_Result):
     within: bool | None = None
     worst: list[ImageDifference] = []
     error: str | None = None
+    traceback: str = ""
+    comparable: bool = True
 
 
 class PixelComparison(_Result):
@@ -89,7 +93,8 @@ def by_choice(comparison: PixelComparison | None, *, allowed: bool) -> dict[str,
 
     Args:
         comparison: None if there was nothing to compare.
-        allowed: whether loaders beyond the tolerance are ranked too.
+        allowed: whether loaders beyond the tolerance are ranked too; those that cannot be compared
+            always are.
     """
     if comparison is None:
         return {}
@@ -99,7 +104,7 @@ def by_choice(comparison: PixelComparison | None, *, allowed: bool) -> dict[str,
             tolerance=comparison.tolerance,
             worst_mean=result.worst_mean,
             within=result.within,
-            allowed=allowed,
+            allowed=allowed or not result.comparable,
         )
         for result in comparison.loaders
     }

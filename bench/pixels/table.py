@@ -47,16 +47,23 @@ def worst_images(comparison: PixelComparison) -> Iterator[str]:
 
 def verdict(comparison: PixelComparison) -> str:
     """Return one sentence that says which loaders give the pixels of the reference."""
-    others = [name_of(result) for result in comparison.loaders if not result.within]
-    if not others:
-        return f"All loaders give the pixels of {comparison.reference}, within the tolerance."
-    return f"Other pixels than {comparison.reference}: {'; '.join(others)}."
+    compared = [result for result in comparison.loaders if result.comparable]
+    unknown = [name_of(result) for result in comparison.loaders if not result.comparable]
+    note = f" Not compared: {'; '.join(unknown)}." if unknown else ""
+    if not compared:
+        return note.strip()
+    others = [name_of(result) for result in compared if not result.within]
+    if others:
+        return f"Other pixels than {comparison.reference}: {'; '.join(others)}.{note}"
+    all_ = "All loaders" if len(compared) == len(comparison.loaders) else "The others"
+    return f"{all_} give the pixels of {comparison.reference}, within the tolerance.{note}"
 
 
 def _row(result: LoaderPixels, *, is_reference: bool) -> list[str]:
     name = name_of(result)
     if result.error:
-        return [name, "–", "–", "–", "–", result.error, "failed"]
+        outcome = "failed" if result.comparable else "not compared"
+        return [name, "–", "–", "–", "–", result.error, outcome]
     if is_reference:
         return [name, "", "", "", "", "", "reference"]
     reasons = Counter(image.reason for image in result.worst)

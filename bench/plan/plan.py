@@ -187,14 +187,32 @@ def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     return tuple(expanded.values())
 
 
-def with_baseline(choices: tuple[Choice, ...], consumer: ConsumerName) -> tuple[Choice, ...]:
+def with_baseline(
+    choices: tuple[Choice, ...], consumer: ConsumerName, recipe: Recipe | None = None
+) -> tuple[Choice, ...]:
     """Add the loader `synthetic`, whose rate accelerator utilization is relative to.
 
     Nothing is added for `drain`, or if it is among the choices already.
+
+    Args:
+        recipe: of the training; None if nothing is trained.
     """
     if consumer == "drain" or any(choice.loader == BASELINE for choice in choices):
         return choices
-    return (*choices, Choice(loader=BASELINE))
+    return (*choices, Choice(loader=BASELINE, settings=like_own(choices, recipe)))
+
+
+def like_own(choices: Iterable[Choice], recipe: Recipe | None) -> dict[str, Any]:
+    """Return settings of the loader `synthetic`, with which it gives what these loaders give.
+
+    Only a user's own model takes more than images and classes, and only from their own loaders.
+    """
+    first, *others = choices
+    if recipe is None or not recipe.own_model:
+        return {}
+    if any(find_loader(choice.loader).own is None for choice in (first, *others)):
+        return {}
+    return {"like": first.loader} | ({"like_settings": first.settings} if first.settings else {})
 
 
 def merged_spec(*layers: dict[str, Any]) -> dict[str, Any]:
@@ -221,10 +239,11 @@ def make_plan(suite: Suite) -> Plan:
         PlanError: the recipe is not valid, or the accelerator does not exist.
         LoaderError: a loader, a setting or the batch spec is not valid.
     """
+    recipe = parse_model(Recipe, suite.recipe, "recipe")
     return Plan(
-        choices=with_baseline(expand(suite.trial), suite.consumer),
+        choices=with_baseline(expand(suite.trial), suite.consumer, recipe),
         spec=parse_spec(suite.spec),
-        recipe=parse_model(Recipe, suite.recipe, "recipe"),
+        recipe=recipe,
         consumer=suite.consumer,
         timing=suite.timing,
         failures=suite.failures,

@@ -11,7 +11,7 @@ from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
 from feedbench.bench.report.table import trial_name
 from feedbench.loaders import BatchSpec
-from feedbench.trainer import Recipe
+from feedbench.trainer import Recipe, is_own_model
 
 
 def headline(trials: list[Trial]) -> str:
@@ -43,11 +43,16 @@ def device_warnings(trials: list[Trial]) -> list[str]:
 
 def consumer_text(trial: Trial) -> str:
     """Return what took the batches, with the assumptions of an emulated accelerator."""
+    if trial.consumer == "fit":
+        return "fit of {network}".format(**trial.recipe)
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"
         recipe = {"network": "MobileNetV2", **trial.recipe}  # older records lack the network
-        trainer = "the {network} trainer, alpha {alpha}".format(**recipe)
+        words = "the {network} trainer, alpha {alpha}"
+        if is_own_model(recipe["network"]):
+            words = "the trainer with {network}"
+        trainer = words.format(**recipe)
         return ", ".join(filter(None, [trainer, _phase_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
     spec = BatchSpec.model_validate(trial.spec)

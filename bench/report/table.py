@@ -164,6 +164,9 @@ def _legend(summary: Summary, titles: Sequence[str]) -> str:
         f"~: the blocks differ by more than {NOISY:.0%} of their median.": any_noisy,
         "other pixels: difference to the first loader in the worst image, in levels of 0 to 255; "
         "see feedbench pixels.": any(trial.other_pixels is not None for trial in trials),
+        "pixels not compared: no other loader is known to give the same images.": any(
+            trial.pixels_unknown for trial in trials
+        ),
     }
     return " ".join(meaning for meaning, applies in meanings.items() if applies)
 
@@ -172,6 +175,10 @@ def _trial_notes(trial: TrialSummary) -> Iterator[str]:
     name = trial_name(trial)
     if trial.error:
         yield f"{name} failed: {trial.error}"
+    if trial.traceback:
+        yield trial.traceback
+    for fault in trial.own_faults:
+        yield f"{name}: {fault}."
     if trial.unproven:
         yield f"{name}: {len(trial.unproven)} blocks not counted: {trial.unproven[0]}"
     if conflict := _conflict(trial):

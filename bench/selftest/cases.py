@@ -102,8 +102,22 @@ CASES = (
         what_ifs=(WhatIf(WITHOUT, settings={"decode_s": 0.0}),),
     ),
     Case(
-        name="heavy augmentation",
+        name="heavy augmentation, threads",
         loader="turbo",
+        spec={"image_size": 448, "augment": _HEAVY},
+        cause="transform",
+        what_ifs=(WhatIf("another image size", spec={"image_size": 224}),),
+    ),
+    Case(
+        name="heavy augmentation, pipelined",
+        loader="tf_data",
+        spec={"image_size": 448, "augment": _HEAVY},
+        cause="transform",
+        what_ifs=(WhatIf("another image size", spec={"image_size": 224}),),
+    ),
+    Case(
+        name="heavy augmentation, in line",
+        loader="keras_pil",
         spec={"image_size": 448, "augment": _HEAVY},
         cause="transform",
         what_ifs=(WhatIf("another image size", spec={"image_size": 224}),),

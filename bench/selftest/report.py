@@ -32,9 +32,8 @@ class Checked(BaseModel):
 
     @property
     def passed(self) -> bool:
-        """Whether the measurement lies within the tolerance of the prediction or its range."""
-        low, high = self.low or self.predicted, self.high or self.predicted
-        return (1 - TOLERANCE) * low <= self.measured <= (1 + TOLERANCE) * high
+        """Whether the prediction lies within the tolerance of the measurement."""
+        return abs(self.ratio - 1) <= TOLERANCE
 
 
 class CaseResult(BaseModel):

@@ -12,7 +12,7 @@ from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.training.batch_size import BatchSizeJob, Measurement
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import BASELINE, Manifest, Stream, open_loader
-from feedbench.trainer import Trainer, leave_gpu_to_backend
+from feedbench.trainer import TrainerBase, leave_gpu_to_backend
 
 # The first step traces; those after it may still choose algorithms and allocate memory.
 _WARM_UP_STEPS = 3
@@ -24,8 +24,9 @@ def measure(job: BatchSizeJob, channel: Channel) -> None:
     _prefer_for_oom_kill()
     leave_gpu_to_backend()
     manifest = Manifest.read(job.manifest)
-    trainer = make_trainer(job.recipe, job.spec, manifest, "uint8")
     with open_loader(BASELINE, manifest, job.spec, {}) as batches:
+        first = next(batches)
+        trainer = make_trainer(job.recipe, job.spec, manifest, "uint8", first=first, made_up=True)
         for _ in range(_WARM_UP_STEPS):
             trainer.step(next(batches))
         trainer.finish()
@@ -40,7 +41,7 @@ def measure(job: BatchSizeJob, channel: Channel) -> None:
     )
 
 
-def _block(trainer: Trainer, batches: Stream, min_s: float) -> float:
+def _block(trainer: TrainerBase, batches: Stream, min_s: float) -> float:
     """Train for at least this time, and return the steps per second."""
     begin, steps = perf_counter(), 0
     while not steps or perf_counter() - begin < min_s:

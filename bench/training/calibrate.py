@@ -19,15 +19,19 @@ from feedbench.bench.trials.run import OnEvent, run
 from feedbench.loaders import BASELINE, SCHEMA, BatchSpec, Manifest
 from feedbench.trainer import Recipe
 
-_CLASSES = 1000
-
 
 def calibrate(
-    spec: BatchSpec, recipe: Recipe, timing: Timing, folder: Path, report: OnEvent
+    spec: BatchSpec,
+    recipe: Recipe,
+    classes: int,
+    timing: Timing,
+    folder: Path,
+    report: OnEvent,
 ) -> tuple[Trial, Estimate]:
     """Measure the rate of the trainer when it never waits for data.
 
     Args:
+        classes: number of classes of the synthetic images.
         folder: gets the raw record.
         report: called with the events of the trial.
 
@@ -47,7 +51,7 @@ def calibrate(
         failures=Failures(),
         pixels=PixelCheck(images=0),
     )
-    (trial,) = run(plan, placeholder_manifest(spec.batch_size * 4), folder, report)
+    (trial,) = run(plan, placeholder_manifest(spec.batch_size * 4, classes), folder, report)
     if trial.error is not None:
         raise TrialError(trial.error)
     return trial, median_interval([block.images_per_second for block in trial.blocks])
@@ -69,7 +73,7 @@ def as_profile(trial: Trial, rate: Estimate, facts: dict[str, Any]) -> Accelerat
         batch_size=spec.batch_size,
         image_size=spec.image_size,
         network=recipe.network,
-        alpha=recipe.alpha,
+        alpha=None if recipe.own_model else recipe.alpha,
         precision="float32" if precision == "none" else f"mixed {precision}",
         source=(
             f"feedbench calibrate, median [95 %] of {len(trial.blocks)} blocks {rate:.1f}, "
@@ -86,13 +90,13 @@ def device_of(trial: Trial, facts: dict[str, Any]) -> str:
     return f"{facts['cores']} cores of {facts['processor']}"
 
 
-def placeholder_manifest(count: int) -> Manifest:
+def placeholder_manifest(count: int, classes: int) -> Manifest:
     """Return a manifest of files that do not exist, for a loader that reads no files."""
     columns: dict[str, Any] = {
         "path": pa.array([b"made up"] * count, SCHEMA.field("path").type),
-        "label": pa.array(np.arange(count) % _CLASSES, pa.int32()),
+        "label": pa.array(np.arange(count) % classes, pa.int32()),
         "split": pa.array(np.zeros(count), pa.int8()),
     }
     table = pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
-    classes = tuple(f"{number:04}" for number in range(_CLASSES))
-    return Manifest(table, classes, Path("/"), "csv")
+    names = tuple(f"{number:04}" for number in range(classes))
+    return Manifest(table, names, Path("/"), "csv")

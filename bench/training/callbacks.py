@@ -26,6 +26,7 @@ class Callbacks:
         on_start: called once with the position at which the training starts or resumes.
         on_epoch: called after each epoch, when its validation is done.
         on_step: called after each step.
+        on_note: called with a line that the user should read.
         should_stop: called after each step and before each validation batch; the training writes
             a checkpoint and stops if it returns True.
     """
@@ -34,6 +35,7 @@ class Callbacks:
     on_epoch: Callable[[Epoch], None] = _ignore
     on_step: Callable[[Step], None] = _ignore
     should_stop: Callable[[], bool] = _never
+    on_note: Callable[[str], None] = _ignore
 
 
 def combine(*callbacks: Callbacks) -> Callbacks:
@@ -54,4 +56,8 @@ def combine(*callbacks: Callbacks) -> Callbacks:
     def should_stop() -> bool:
         return any(each.should_stop() for each in callbacks)
 
-    return Callbacks(on_start, on_epoch, on_step, should_stop)
+    def on_note(text: str) -> None:
+        for each in callbacks:
+            each.on_note(text)
+
+    return Callbacks(on_start, on_epoch, on_step, should_stop, on_note)

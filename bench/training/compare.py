@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -14,6 +15,7 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import TRAINING, read_training
 from feedbench.bench.training.predictions import LabelledPrediction, read_predictions
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
+from feedbench.trainer import is_own_model
 
 MARGIN = 0.01  # "within 1 % absolute"
 Predictions = dict[str, LabelledPrediction]
@@ -176,9 +178,16 @@ def _summary(folder: Path, predictions: Predictions) -> TrainingSummary:
         train_s=sum(epoch["train_s"] for epoch in epochs),
         images_per_second=rate,
         epochs=len(epochs),
-        description=f"{recipe['network']} α {recipe['alpha']:g}, {spec['image_size']} px, "
-        f"weights {recipe.get('weights', 'none')}, {recipe.get('optimizer', 'sgd')}",
+        description=_description(recipe, spec["image_size"]),
     )
+
+
+def _description(recipe: dict[str, Any], side: int) -> str:
+    network, size = recipe["network"], f"{side} px"
+    if is_own_model(network):
+        return f"{network}, {size}"
+    weights, optimizer = recipe.get("weights", "none"), recipe.get("optimizer", "sgd")
+    return f"{network} α {recipe['alpha']:g}, {size}, weights {weights}, {optimizer}"
 
 
 def _accuracy(predictions: Collection[LabelledPrediction]) -> Proportion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from feedbench.bench.consumers.own_batches import for_network
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import Dropped, dropped_by
 from feedbench.bench.training.predictions import Predictions
@@ -19,17 +21,22 @@ from feedbench.loaders import (
     SourceError,
     Split,
     find_loader,
+    images_in,
     open_loader,
     parse_settings,
     usable_cores,
 )
+from feedbench.trainer import accuracy_of
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+    from feedbench.trainer import TrainerBase
 
 
 class HeldOut:
-    """The images that are not trained on, always read by the default loader."""
+    """The images that are not trained on, read by the default loader.
+
+    A user's own function reads them itself if it takes `split` or `manifest`.
+    """
 
     def __init__(self, setup: TrainingSetup, failures: Failures) -> None:
         self._setup = setup
@@ -41,6 +48,11 @@ class HeldOut:
         """The images that could not be read so far, each listed once."""
         return list(self._dropped.values())
 
+    @property
+    def classes(self) -> int:
+        """Number of classes of the data."""
+        return len(self._setup.manifest.classes)
+
     @contextmanager
     def open(self, split: Split) -> Iterator[Iterator[Batch]]:
         """Yield the batches of one split, each image once, not shuffled and not augmented.
@@ -49,16 +61,22 @@ class HeldOut:
             SourceError: the split has no images.
         """
         images = self._setup.manifest.only(split)
+        best, is_own = self._setup.best, self._reads_its_own()
         with open_loader(
-            DEFAULT_LOADER,
+            best.loader if is_own else DEFAULT_LOADER,
             images,
             self._setup.spec.for_evaluation(),
-            _loader_settings(self._setup.image_dtype),
+            best.settings if is_own else _loader_settings(self._setup.image_dtype),
             epochs=1,
             **self._failures.model_dump(),
         ) as stream:
-            yield without_repeats(stream, len(images))
+            batches = map(for_network, stream) if self._setup.converts else stream
+            yield without_repeats(batches, len(images))
             self._dropped.update({image.path: image for image in dropped_by(stream)})
+
+    def _reads_its_own(self) -> bool:
+        own = self._setup.own
+        return own is not None and (own.takes("split") or own.takes("manifest"))
 
 
 @dataclass(frozen=True)
@@ -66,29 +84,40 @@ class Evaluation:
     """A network evaluated on the test images.
 
     Attributes:
-        metrics: loss and accuracy.
+        metrics: loss and accuracy, and what else the user's own model reports.
+        predictions: None where the rows or the classes of the images are unknown.
     """
 
     metrics: dict[str, float]
-    predictions: Predictions
+    predictions: Predictions | None
 
 
-def evaluate_test_split(trainer: Trainer, held_out: HeldOut) -> Evaluation | None:
+def evaluate_test_split(trainer: TrainerBase, held_out: HeldOut) -> Evaluation | None:
     """Evaluate on the test images; return None if there are none."""
     predictions = Predictions()
     with suppress(SourceError), held_out.open("test") as batches:
-        metrics: dict[str, float] = trainer.evaluate(predictions.collect(trainer, batches))
-        return Evaluation(metrics, predictions)
+        logs = trainer.evaluate(predictions.collect(trainer, batches))
+        accuracy = accuracy_of(logs)
+        metrics = logs if math.isnan(accuracy) else {**logs, "accuracy": accuracy}
+        return Evaluation(metrics, predictions if predictions.complete(held_out.classes) else None)
     return None
 
 
 def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:
     """Yield the batches without rows that were yielded before.
 
-    A loader replaces an unreadable image by the next readable one, which then appears twice.
+    A loader replaces an unreadable image by the next readable one, which then appears twice. Of
+    batches without rows, as an own loader may give them, those of one epoch are yielded.
     """
     seen = np.zeros(image_count, np.bool_)
+    given = 0
     for batch in batches:
+        if batch.rows is None:
+            given += images_in(batch)
+            yield batch
+            if given >= image_count:
+                return
+            continue
         first = np.unique(batch.rows, return_index=True)[1]
         new = np.sort(first[~seen[batch.rows[first]]])
         seen[batch.rows] = True

@@ -14,9 +14,11 @@ from typing import Any
 import tomli_w
 
 from feedbench.bench.analysis.best import Best, read_best
+from feedbench.bench.consumers.own_model import find_builder
 from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.record import own_of
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
 from feedbench.loaders import LoaderError, Manifest, Originals
@@ -28,6 +30,7 @@ CLASSES = "classes.json"
 MODEL = "model.keras"
 TRAINING = "training.json"
 DIVERGED = "diverged.json"
+OWN_MODEL = "own model"  # of the identity of a training
 LOG = "train.log"
 _WITHOUT_TRAINING = {RECIPE, LOADER, CLASSES, LOG, TENSORBOARD_LOGS, *Originals.NAMES}
 _CHECKPOINTS = 3  # the last one, the next one beside it, and the models with the same weights
@@ -148,11 +151,30 @@ def check_disk_space(folder: Path, checkpoint_bytes: int) -> None:
 
 def run_identity(best: Best, recipe: Recipe, train_images: Manifest) -> dict[str, Any]:
     """Return what must be unchanged when a training resumes; stored in its checkpoints."""
-    return {
+    own = own_of(best.loader)
+    identity = {
+        **({best.loader: own.digest} if own is not None else {}),
         "training images": train_images.fingerprint(),
         LOADER: best.model_dump(mode="json", include={"loader", "settings", "spec"}),
         RECIPE: recipe.model_dump(mode="json"),
     }
+    if recipe.own_model:
+        identity[OWN_MODEL] = find_builder(recipe.network).origin.model_dump()
+    return identity
+
+
+def changed_model(current: dict[str, Any], saved: dict[str, Any]) -> str:
+    """Return a line if the file of the user's own model has changed; empty if it has not.
+
+    Whether the training can be resumed depends on the weights: a comment changes a file too.
+
+    Args:
+        current, saved: as for `check_same_run`.
+    """
+    now, before = current.get(OWN_MODEL), saved.get(OWN_MODEL)
+    if now is None or before is None or now["sha256"] == before["sha256"]:
+        return ""
+    return f"{now['file']} has changed since this training was started"
 
 
 def check_same_run(folder: Path, current: dict[str, Any], saved: dict[str, Any]) -> None:
@@ -166,7 +188,7 @@ def check_same_run(folder: Path, current: dict[str, Any], saved: dict[str, Any])
         RecordError: they differ; the message names what differs.
     """
     for name, value in current.items():
-        if saved.get(name) != value:
+        if name != OWN_MODEL and saved.get(name) != value:
             differ = "differ" if name == "training images" else "differs"
             raise RecordError(
                 f"{folder}: {name} {differ} from what this training was started with; undo the "

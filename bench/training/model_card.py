@@ -52,16 +52,12 @@ def _usage(result: dict[str, Any]) -> str:
 def _results(result: dict[str, Any]) -> str:
     last = result["epochs"][-1]
     lines = [
-        f"- Training: accuracy {last['accuracy']:.1%}, loss {last['loss']:.3f} "
-        f"(epoch {last['epoch']})",
-        f"- Validation: accuracy {last['validation_accuracy']:.1%}, "
-        f"loss {last['validation_loss']:.3f}",
+        f"- Training: {_scores(last['accuracy'], last['loss'])} (epoch {last['epoch']})",
+        f"- Validation: {_scores(last['validation_accuracy'], last['validation_loss'])}",
     ]
     if result["test"] is None:
         return "\n".join([*lines, "- Test: there was no test split"])
-    lines.append(
-        f"- Test: accuracy {result['test']['accuracy']:.1%}, loss {result['test']['loss']:.3f}"
-    )
+    lines.append(f"- Test: {_scores(result['test'].get('accuracy'), result['test']['loss'])}")
     rows = [
         (line["name"], line["images"], _percent(line["recall"]), _percent(line["precision"]))
         for line in result["per_class"]
@@ -101,6 +97,10 @@ def _pipeline(result: dict[str, Any]) -> str:
         f"Loader `{result['loader']}` ({settings or 'default settings'}), batches of "
         f"{result['spec']['batch_size']}. {result[RATE_CHECK_KEY]['text']}"
     )
+
+
+def _scores(accuracy: float | None, loss: float) -> str:
+    return f"loss {loss:.3f}" if accuracy is None else f"accuracy {accuracy:.1%}, loss {loss:.3f}"
 
 
 def _recipe(recipe: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -33,14 +33,16 @@ class Classifier:
     """A saved model.
 
     Attributes:
-        model: a Keras model that takes pixels of 0 to 255 and returns class probabilities.
+        model: a Keras model that returns class probabilities, or the logits of a user's own.
         classes: class names in the order of the model's output.
         spec: how an image becomes the model's input: size, filter, orientation, background.
+        in_range: whether the model takes images in the value range, not pixels of 0 to 255.
     """
 
     model: Any
     classes: list[str]
     spec: BatchSpec
+    in_range: bool = False
 
     def predict(self, paths: Iterable[str]) -> Iterator[Prediction]:
         """Yield a prediction for each file, in order."""
@@ -55,11 +57,27 @@ class Classifier:
         except Exception as error:  # every format of Pillow has its own exceptions
             message = f"{printable(path)}: Pillow cannot read it: {reason(error)}"
             return Prediction(path=path, error=message)
-        probabilities = np.asarray(self.model(pixels[None], training=False))[0]
+        if self.in_range:
+            pixels = pixels * np.array(self.spec.scale, "f4") + np.array(self.spec.offset, "f4")
+        (probabilities,) = self._probabilities(pixels[None])
         best = int(probabilities.argmax())
         return Prediction(
             path=path, predicted=self.classes[best], probability=float(probabilities[best])
         )
+
+    def _probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        from keras import ops
+
+        from feedbench.trainer import as_probabilities
+
+        outputs = self.model(images, training=False)
+        is_array = ops.is_tensor(outputs)
+        probabilities = as_probabilities(ops.convert_to_numpy(outputs)) if is_array else None
+        if probabilities is None:
+            raise RecordError(
+                "the model gives no probability for each class; predict with your own code"
+            )
+        return probabilities
 
 
 def load_classifier(path: Path) -> Classifier:
@@ -76,8 +94,13 @@ def load_classifier(path: Path) -> Classifier:
         raise RecordError(
             f"{path}: no classes in it; give the model.keras or best.keras of a training"
         )
-    classes = list(metadata.pop("classes"))
-    return Classifier(load_model(path), classes, parse_spec(metadata))
+    classes, takes = list(metadata.pop("classes")), metadata.pop("takes", "pixels")
+    if takes == "own":
+        raise RecordError(
+            f"{path}: it was trained on the batches of a loader of your own; load it with "
+            "keras.saving.load_model, and predict on such batches"
+        )
+    return Classifier(load_model(path), classes, parse_spec(metadata), takes == "range")
 
 
 def read_pixels(path: str, spec: BatchSpec) -> NDArray[np.float32]:

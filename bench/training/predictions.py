@@ -18,7 +18,7 @@ from feedbench.bench.files import write_text
 from feedbench.loaders import Batch, Manifest, printable
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Trainer
+    from feedbench.trainer import TrainerBase
 
 PREDICTIONS = "predictions.csv"
 _COLUMNS = ("path", "label", "predicted", "probability")
@@ -29,25 +29,39 @@ class Predictions:
     """Predictions collected batch by batch.
 
     Attributes:
-        rows: manifest row of each image.
+        rows: manifest row of each image; empty if an own loader does not say them.
         labels: true class of each image.
         predicted: class with the highest probability.
         probability: the probability of that class.
+        units: numbers of classes that the model told apart; 0 for a batch whose rows or classes
+            a user's own loader or model does not tell.
     """
 
     rows: list[NDArray[np.int64]] = field(default_factory=list)
     labels: list[NDArray[np.int32]] = field(default_factory=list)
     predicted: list[NDArray[np.int64]] = field(default_factory=list)
     probability: list[NDArray[np.float32]] = field(default_factory=list)
+    units: set[int] = field(default_factory=set)
 
-    def collect(self, trainer: Trainer, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def collect(self, trainer: TrainerBase, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Predict each batch, add it to the collection, and yield it."""
         for batch, probabilities in trainer.probabilities(batches):
-            self.rows.append(batch.rows)  # type: ignore[attr-defined]
-            self.labels.append(np.asarray(batch.labels))
-            self.predicted.append(probabilities.argmax(-1))
-            self.probability.append(probabilities.max(-1))
+            self._add(batch, probabilities)
             yield batch  # type: ignore[misc]
+
+    def _add(self, batch: Any, probabilities: NDArray[np.float32] | None) -> None:
+        if probabilities is None or batch.rows is None or not _are_classes(batch.labels):
+            self.units.add(0)
+            return
+        self.units.add(probabilities.shape[-1])
+        self.rows.append(batch.rows)
+        self.labels.append(np.asarray(batch.labels))
+        self.predicted.append(probabilities.argmax(-1))
+        self.probability.append(probabilities.max(-1))
+
+    def complete(self, classes: int) -> bool:
+        """Whether rows, labels and probabilities of this many classes are known of all images."""
+        return self.units == {classes}
 
     def confusion(self, classes: int) -> NDArray[np.int64]:
         """Return image counts by true class (rows) and predicted class, `[classes, classes]`."""
@@ -98,6 +112,11 @@ def class_metrics(confusion: NDArray[np.int64], classes: Iterable[str]) -> list[
         )
         for index, name in enumerate(classes)
     ]
+
+
+def _are_classes(labels: Any) -> bool:
+    """Whether labels are class indices, `[batch]`."""
+    return not isinstance(labels, dict | tuple) and np.ndim(labels) == 1
 
 
 def _fraction(part: Any, whole: Any) -> float | None:

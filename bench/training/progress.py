@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -13,6 +14,7 @@ from rich.progress import Progress, TaskID, TextColumn
 from feedbench.bench.meters.gpu import GpuMeter, training_gpus
 from feedbench.bench.report.progress import progress_bar
 from feedbench.bench.training.callbacks import Callbacks
+from feedbench.trainer import accuracy_of
 
 if TYPE_CHECKING:
     from feedbench.trainer import Epoch, Position, Step
@@ -33,8 +35,8 @@ def train_progress(
 
     def print_epoch(epoch: Epoch) -> None:
         console.print(
-            f"Epoch {epoch.epoch}/{epochs}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}, "
-            f"validation accuracy {epoch.validation_accuracy:.1%}, "
+            f"Epoch {epoch.epoch}/{epochs}: {scores(epoch.loss, epoch.accuracy)}, "
+            f"validation {score(epoch)}, "
             f"{epoch.images_per_second:,.0f} images/s, {epoch.wait_s / epoch.train_s:.0%} of the "
             "time without a batch",
             highlight=False,
@@ -49,6 +51,18 @@ def train_progress(
     ):
         display = _Display(progress, progress.add_task("training", total=images, status=""), meter)
         yield Callbacks(display.start, print_epoch, display.add, should_stop)
+
+
+def scores(loss: float, accuracy: float) -> str:
+    """Return loss and accuracy as text; without an accuracy, the loss alone."""
+    return f"loss {loss:.3f}" + ("" if math.isnan(accuracy) else f", accuracy {accuracy:.1%}")
+
+
+def score(epoch: Epoch) -> str:
+    """Return by what the best model is chosen: the validation accuracy, or else the loss."""
+    if math.isnan(epoch.validation_accuracy):
+        return f"loss {epoch.validation_loss:.3f}"
+    return f"accuracy {epoch.validation_accuracy:.1%}"
 
 
 class _Display:
@@ -75,7 +89,7 @@ class _Display:
             self._begin, self._images, self._wait_s = monotonic(), 0, 0.0
 
     def _status(self, logs: dict[str, float], elapsed_s: float) -> str:
-        parts = [f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}"] if logs else []
+        parts = [scores(logs.get("loss", math.nan), accuracy_of(logs))] if logs else []
         parts.append(f"{self._images / elapsed_s:,.0f} images/s")
         parts.append(f"wait {self._wait_s / elapsed_s:.0%}")
         parts.append(_gpu_status(self._meter))

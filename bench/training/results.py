@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.environment import environment
 from feedbench.bench.files import write_json, write_text
-from feedbench.bench.record import Dropped
+from feedbench.bench.record import Dropped, own_of
 from feedbench.bench.training.evaluation import Evaluation, HeldOut, evaluate_test_split
 from feedbench.bench.training.folder import MODEL, TRAINING
 from feedbench.bench.training.model_card import MODEL_CARD, model_card
@@ -19,12 +19,12 @@ from feedbench.bench.training.rate_check import RATE_CHECK_KEY, check_rate
 from feedbench.bench.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Epoch, Trainer
+    from feedbench.trainer import Epoch, TrainerBase
 
 
 def write_results(
     setup: TrainingSetup,
-    trainer: Trainer,
+    trainer: TrainerBase,
     held_out: HeldOut,
     folder: Path,
     epochs: Sequence[Epoch],
@@ -41,7 +41,7 @@ def write_results(
     trainer.save(folder / MODEL, setup.model_metadata)
     evaluation = evaluate_test_split(trainer, held_out)
     _draw_plots(setup, evaluation, epochs, folder)
-    if evaluation is not None:
+    if evaluation is not None and evaluation.predictions is not None:
         evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
     result = _result(setup, evaluation, epochs, [*dropped, *held_out.dropped])
     write_text(folder / MODEL_CARD, model_card(result))
@@ -55,19 +55,22 @@ def _result(
     epochs: Sequence[Epoch],
     dropped: Sequence[Dropped],
 ) -> dict[str, Any]:
-    facts = environment()
+    facts, own = environment(), own_of(setup.best.loader)
+    model = setup.own_model
     rates = [epoch.images_per_second for epoch in epochs]
-    rate_check = check_rate(setup.best, rates, setup.recipe, facts)
+    rate_check = check_rate(setup.best, rates, setup.recipe, facts, model and model.sha256)
     return {
         "loader": setup.best.loader,
+        "own": own.model_dump() if own else None,
         "settings": setup.best.settings,
         "spec": setup.spec.model_dump(mode="json"),
         "recipe": setup.recipe.model_dump(mode="json"),
+        "model": model and model.model_dump(),
         "classes": list(setup.manifest.classes),
         "images": setup.manifest.counts(),
         "images_an_epoch": setup.images_per_epoch,
         "dropped": [image.model_dump() for image in dropped],
-        "epochs": [asdict(epoch) for epoch in epochs],
+        "epochs": [_known(asdict(epoch)) for epoch in epochs],
         "test": evaluation.metrics if evaluation else None,
         "per_class": _class_metrics(setup, evaluation),
         RATE_CHECK_KEY: rate_check.model_dump(mode="json"),
@@ -75,8 +78,13 @@ def _result(
     }
 
 
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace NaN, which JSON does not have, by None."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
 def _class_metrics(setup: TrainingSetup, evaluation: Evaluation | None) -> list[dict[str, Any]]:
-    if evaluation is None:
+    if evaluation is None or evaluation.predictions is None:
         return []
     classes = setup.manifest.classes
     confusion = evaluation.predictions.confusion(len(classes))
@@ -87,7 +95,7 @@ def _draw_plots(
     setup: TrainingSetup, evaluation: Evaluation | None, epochs: Sequence[Epoch], folder: Path
 ) -> None:
     draw_curves(epochs, folder / CURVES)
-    if evaluation is not None:
+    if evaluation is not None and evaluation.predictions is not None:
         classes = setup.manifest.classes
         confusion = evaluation.predictions.confusion(len(classes))
         draw_confusion(confusion, classes, folder / CONFUSION)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.own_model import ModelFile, find_builder
+from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
     BatchSpec,
     Manifest,
+    OwnFunction,
     find_loader,
     images_per_epoch,
     parse_settings,
@@ -30,7 +33,8 @@ class TrainingSetup:
         manifest: the images of all splits.
         train_images: the images of the training split.
         spec: the batch spec of the training.
-        image_dtype: dtype of the loader's images, "uint8" or "float32".
+        image_dtype: dtype of the loader's images, "uint8" or "float32"; of an own loader only known
+            from its first batch.
     """
 
     best: Best
@@ -39,6 +43,17 @@ class TrainingSetup:
     train_images: Manifest
     spec: BatchSpec
     image_dtype: str
+    own_model: ModelFile | None = None
+
+    @property
+    def own(self) -> OwnFunction | None:
+        """The user's function that is the loader, if it is one."""
+        return find_loader(self.best.loader).own
+
+    @property
+    def converts(self) -> bool:
+        """Whether a user's own batches must be converted for a built-in network."""
+        return self.own is not None and not self.recipe.own_model
 
     @property
     def images_per_epoch(self) -> dict[str, int]:
@@ -53,6 +68,16 @@ class TrainingSetup:
         return {"classes": list(self.manifest.classes), **spec}
 
 
+def _check_splits(best: Best, recipe: Recipe) -> None:
+    """Check that a user's own loader can give validation images to their own model."""
+    own = find_loader(best.loader).own
+    if own is not None and recipe.own_model and not (own.takes("split") or own.takes("manifest")):
+        raise PlanError(
+            f"{own.place}: {own.function} must take split or manifest, so that {recipe.network} "
+            "is validated on other images than it is trained on"
+        )
+
+
 def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     """Validate the loader's settings and the batch spec.
 
@@ -63,5 +88,7 @@ def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     spec = parse_spec(best.spec)
     train_images = manifest.only("train")
     check_feasible(spec, train_images, recipe)
+    _check_splits(best, recipe)
     image_dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
-    return TrainingSetup(best, recipe, manifest, train_images, spec, image_dtype)
+    own_model = find_builder(recipe.network).origin if recipe.own_model else None
+    return TrainingSetup(best, recipe, manifest, train_images, spec, image_dtype, own_model)

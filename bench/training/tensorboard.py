@@ -65,6 +65,7 @@ def _scalars(epoch: Epoch) -> dict[str, float]:
         "epoch/learning_rate": epoch.learning_rate,
         "epoch/images_per_second": epoch.images_per_second,
         "epoch/wait_share": epoch.wait_s / epoch.train_s,
+        **{f"metrics/{name}": value for name, value in epoch.metrics.items()},
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.analysis.best import Best
+from feedbench.bench.consumers.own_batches import check_for_network, for_network
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
@@ -22,6 +25,7 @@ from feedbench.bench.training.evaluation import HeldOut
 from feedbench.bench.training.folder import (
     CLASSES,
     DIVERGED,
+    changed_model,
     check_disk_space,
     check_same_run,
     run_identity,
@@ -32,11 +36,11 @@ from feedbench.bench.training.originals import check_same_files, record_images
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
-from feedbench.loaders import Manifest, Stream, open_loader
+from feedbench.loaders import Batch, Manifest, Stream, open_loader
 from feedbench.trainer import Recipe, leave_gpu_to_backend
 
 if TYPE_CHECKING:
-    from feedbench.trainer import CheckpointPolicy, Epoch, Position, Trainer
+    from feedbench.trainer import CheckpointPolicy, Epoch, Position, TrainerBase
 
 _DEFAULT_CALLBACKS = Callbacks()
 _DEFAULT_OPTIONS = TrainingOptions()
@@ -75,25 +79,35 @@ def train(
     else:
         dropped_rows = [error.row for error in read_dropped(folder)]
         check_same_files(folder, setup.train_images, dropped_rows)
-    held_out = HeldOut(setup, options.failures)
     # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
-    with _open_stream(setup, options.failures, folder, saved) as batches:
-        trainer = _make_trainer(setup, folder, saved)
+    with _open_stream(setup, options.failures, folder, saved) as stream:
+        logging = _log_dropped(folder, stream)  # before the first batch may drop any
+        setup, batches, first = _with_first(setup, stream)
+        held_out = HeldOut(setup, options.failures)
+        trainer = _make_trainer(setup, folder, saved, first)
+        for note in filter(None, (trainer.note, saved.note if saved else "")):
+            callbacks.on_note(note)
         if saved is None:
             write_config(folder, best, recipe)
             write_json(folder / CLASSES, list(manifest.classes))
         keeping = _checkpointing(folder, identity, setup, options)
         position = saved.position if saved else None
-        epochs = _fit(setup, trainer, held_out, batches, keeping, position, callbacks, options)
-        dropped = dropped_by(batches)
+        every = combine(logging, callbacks)
+        epochs = _fit(setup, trainer, held_out, batches, keeping, position, every, options)
+        dropped = dropped_by(stream)
     return write_results(setup, trainer, held_out, folder, epochs, dropped)
 
 
 class _Saved(NamedTuple):
-    """The position and the values of the checkpoint to resume from."""
+    """The position and the values of the checkpoint to resume from.
+
+    Attributes:
+        note: what has changed since; empty if nothing has.
+    """
 
     position: Position
     values: list[NDArray[Any]]
+    note: str
 
 
 def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
@@ -102,10 +116,12 @@ def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
 
     position, values, checkpoint_identity = read_checkpoint(folder / CHECKPOINT)
     check_same_run(folder, identity, checkpoint_identity)
-    return _Saved(position, values)
+    return _Saved(position, values, changed_model(identity, checkpoint_identity))
 
 
-def _make_trainer(setup: TrainingSetup, folder: Path, saved: _Saved | None) -> Trainer:
+def _make_trainer(
+    setup: TrainingSetup, folder: Path, saved: _Saved | None, first: Batch | None
+) -> TrainerBase:
     """Return the trainer, as it was when the checkpoint was saved; check that the disk has room."""
     from feedbench.trainer import CHECKPOINT, CheckpointError
 
@@ -114,6 +130,8 @@ def _make_trainer(setup: TrainingSetup, folder: Path, saved: _Saved | None) -> T
         setup.spec,
         setup.train_images,
         setup.image_dtype,
+        first=first,
+        own=setup.own,
         load_initial_weights=saved is None,
     )
     check_disk_space(folder, sum(_size_bytes(variable) for variable in trainer.variables))
@@ -123,7 +141,8 @@ def _make_trainer(setup: TrainingSetup, folder: Path, saved: _Saved | None) -> T
         trainer.restore(saved.position.phase, saved.position.phase_steps, saved.values)
     except ValueError as error:
         path = folder / CHECKPOINT
-        raise CheckpointError(f"{path}: it belongs to another network: {error}") from error
+        note = f"; {saved.note}" if saved.note else ""
+        raise CheckpointError(f"{path}: it belongs to another network: {error}{note}") from error
     return trainer
 
 
@@ -144,9 +163,9 @@ def _checkpointing(
 
 def _fit(
     setup: TrainingSetup,
-    trainer: Trainer,
+    trainer: TrainerBase,
     held_out: HeldOut,
-    batches: Stream,
+    batches: Iterator[Batch],
     keeping: CheckpointPolicy,
     start: Position | None,
     callbacks: Callbacks,
@@ -161,7 +180,7 @@ def _fit(
         _tensorboard(folder, options) as tensorboard_callbacks,
         _divergence_explained(setup, folder),
     ):
-        every = combine(_log_dropped(folder, batches), callbacks, tensorboard_callbacks)
+        every = combine(callbacks, tensorboard_callbacks)
         every.on_start(position)
         for epoch in fit(
             trainer,
@@ -192,6 +211,24 @@ def _open_stream(
         dropped=read_dropped(folder) if saved else [],
         **failures.model_dump(),
     )
+
+
+def _with_first(setup: TrainingSetup, stream: Stream) -> tuple[TrainingSetup, Stream, Batch | None]:
+    """Read the first batch if the trainer is prepared for it, and return it.
+
+    Returns:
+        The setup and the whole stream as the network takes them, and the first batch if it was
+        read.
+    """
+    own = setup.own
+    if own is None and not setup.recipe.own_model:
+        return setup, stream, None
+    first = next(stream)
+    batches: Iterator[Batch] = chain((first,), stream)
+    if own is not None and setup.converts:
+        dtype = check_for_network(first, setup.spec, len(setup.manifest.classes), own)
+        setup, batches = replace(setup, image_dtype=dtype), map(for_network, batches)
+    return setup, replace(stream, batches=batches), first
 
 
 def _tensorboard(folder: Path, options: TrainingOptions) -> AbstractContextManager[Callbacks]:

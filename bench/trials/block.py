@@ -7,7 +7,7 @@ from time import perf_counter
 
 from feedbench.bench.consumers.base import Consumer
 from feedbench.bench.record import TimedBlock
-from feedbench.loaders import Batch
+from feedbench.loaders import Batch, images_in
 
 MIN_STEPS = 3  # per block, however slow the step
 LONG_S = 8.0  # a block that lasts so long needs no more steps
@@ -39,7 +39,7 @@ def timed_block(
         waits.append(arrived - ready)
         ready = perf_counter()
         steps.append(ready - arrived)
-        images += len(batch.labels)
+        images += images_in(batch)
     consumer.finish()
     elapsed = perf_counter() - begin
     return TimedBlock(

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from mmap import PAGESIZE
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from feedbench.bench.consumers.base import Consumer
 from feedbench.bench.errors import PlanError
 from feedbench.bench.record import CacheState
-from feedbench.loaders import Batch, Manifest
+from feedbench.loaders import Batch, Manifest, extent_of, file_of, read_file, stamp_of
 
 # Fractions of the consumed files' bytes that were read from the disk. Prefetch buffers that grow
 # during a block, and read-ahead, shift the cold fraction by a few percent; lazily loaded libraries
@@ -44,11 +45,12 @@ class Files:
 
     def evict(self, rows: NDArray[np.int64] | None = None, *, sync: bool = False) -> None:
         """Drop the pages of the files of some rows, or of all rows; ignore missing files."""
-        evict(self._paths(rows), sync=sync)
+        paths = self._paths(rows)
+        evict(set(map(file_of, paths)) if rows is None else paths, sync=sync)
 
     def warm(self) -> None:
         """Read every file once, so that its pages are in memory."""
-        for path in self._paths(None):
+        for path in dict.fromkeys(map(file_of, self._paths(None))):
             with suppress(OSError), Path(os.fsdecode(path)).open("rb", buffering=0) as file:
                 while file.read(_CHUNK_BYTES):
                     pass
@@ -60,6 +62,14 @@ class Files:
         for row, path in zip(new.tolist(), self._manifest.paths(new), strict=True):
             self._sizes[row] = _size(path)
         return int(self._sizes[rows].sum())
+
+    def expected_size(self, images: int) -> int:
+        """Return the bytes of this many files of the mean size."""
+        return round(images * self.size(np.arange(len(self._manifest))) / len(self._manifest))
+
+    def folders(self) -> set[bytes]:
+        """Return the folders of all files."""
+        return {os.path.split(path)[0] for path in self._paths(None)}
 
     def _paths(self, rows: NDArray[np.int64] | None) -> list[bytes]:
         selected = np.arange(len(self._manifest)) if rows is None else rows
@@ -73,7 +83,7 @@ class Recorded:
     13 µs per file, which count as the consumer's time.
 
     Attributes:
-        rows: taken since the list was last cleared.
+        rows: taken since the list was last cleared; empty if the batches do not say them.
     """
 
     def __init__(self, consumer: Consumer, manifest: Manifest, state: CacheState) -> None:
@@ -85,6 +95,8 @@ class Recorded:
     def step(self, batch: Batch) -> None:
         """Pass the batch to the consumer, then evict its files if they must be cold."""
         self._consumer.step(batch)
+        if batch.rows is None:  # of an own loader: which files it reads is unknown
+            return
         self.rows += batch.rows.tolist()
         if self._cold:
             self._files.evict(batch.rows)
@@ -133,7 +145,7 @@ def _not_evictable(paths: list[bytes]) -> str | None:
     before = read_bytes()
     for path in paths:
         with suppress(OSError):
-            Path(os.fsdecode(path)).read_bytes()
+            read_file(path)
     after = read_bytes()
     if before is None or after is None:
         return "the system does not report bytes read from the disk, so cold could not be proven"
@@ -155,11 +167,11 @@ def evict(paths: Iterable[bytes], *, sync: bool) -> None:
     """
     for path in paths:
         with suppress(OSError):
-            file = os.open(path, os.O_RDONLY)
+            file = os.open(file_of(path), os.O_RDONLY)
             try:
                 if sync:
                     os.fsync(file)
-                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.posix_fadvise(file, *_pages(path), os.POSIX_FADV_DONTNEED)
             finally:
                 os.close(file)
 
@@ -173,5 +185,18 @@ def read_bytes() -> int | None:
 
 def _size(path: bytes) -> int:
     with suppress(OSError):
-        return os.stat(path).st_size
+        return stamp_of(path)[0]
     return 0
+
+
+def _pages(path: bytes) -> tuple[int, int]:
+    """Begin and length of the whole pages that hold an image; zeros for a file of its own.
+
+    Pages that are dropped only in part stay, so those that it shares with its neighbours go too.
+    """
+    extent = extent_of(path)
+    if extent is None:
+        return 0, 0
+    begin = extent.offset - extent.offset % PAGESIZE
+    end = extent.offset + extent.length
+    return begin, -(-end // PAGESIZE) * PAGESIZE - begin

@@ -21,6 +21,7 @@ from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
 from feedbench.bench.trials.temporary import TemporaryFolder
+from feedbench.bench.trials.whereabouts import whereabouts
 
 _GRACE_S = 3.0  # for children to close their loaders after their input was closed
 _POLL_S = 0.5
@@ -39,6 +40,7 @@ class Child:
         job: Message,
         log: Path | None = None,
         environment: dict[str, str] | None = None,
+        code: Path | None = None,
     ) -> None:
         """Start the child and send it its job.
 
@@ -47,10 +49,12 @@ class Child:
             job: its first message.
             log: file to append its standard error to; None keeps it for `errors`.
             environment: variables that override those of `child_environment`.
+            code: folder of the user's code that it runs, to say where that hangs.
         """
         self.errors = ""
         self._answers: tuple[type[Message], ...] = (*service.answers, Failed)
         self._log = log
+        self._code = code
         self._kills_before = out_of_memory_kills()
         self._stderr: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115  kill closes it
         # Libraries leave files behind if their process is killed: they go with this folder.
@@ -118,13 +122,14 @@ class Child:
         try:
             while not isinstance(message := self._next(deadline, phase, pause=pause), kind):
                 if isinstance(message, Failed):
-                    raise TrialError(message.reason)
+                    raise TrialError(message.reason, message.details)
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
+            place = self._place()
             self.kill()
             limit = f"{round(limit_s or 0, 1):g} s"
             raise TrialError(
-                f"time limit: {phase} did not finish within {limit}{self._see_log}"
+                f"time limit: {phase} did not finish within {limit}{place}{self._see_log}"
             ) from None
         except TrialError:
             self.kill()
@@ -218,6 +223,13 @@ class Child:
         if -code == signal.SIGKILL and out_of_memory_kills() > self._kills_before:
             return ChildDied(f"out of memory: the kernel killed it in {phase} ({name})")
         return ChildDied(f"crashed in {phase}: {name}{self._see_log}")
+
+    def _place(self) -> str:
+        """Return where the child stands in the user's code, as part of an error."""
+        if self._log is None or self._code is None:
+            return ""
+        place = whereabouts(self.pid, self._log, self._code)
+        return f"; it stands in {place}" if place else ""
 
     @property
     def _see_log(self) -> str:

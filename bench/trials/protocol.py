@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.transfer import DEVICE
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Failures
@@ -66,9 +67,14 @@ class Service:
 
 
 class Failed(Message):
-    """The last answer of any child whose job failed."""
+    """The last answer of any child whose job failed.
+
+    Attributes:
+        details: traceback of the user's own code; empty if that did not fail.
+    """
 
     reason: str
+    details: str = ""
 
 
 class TrialJob(Message):
@@ -113,10 +119,16 @@ class WarmUpDone(Message):
 
     Attributes:
         device: name of the GPU that TensorFlow trains on, or `CPU`; None without a trainer.
+        model: the file of the user's own model; None without one.
+        rows_known: whether the batches say which images they hold.
+        batch_size: images of the first batch.
     """
 
     warm_up: WarmUp
     device: str | None = None
+    model: ModelFile | None = None
+    rows_known: bool = True
+    batch_size: int = 0
 
 
 class BlockRequest(Message):
@@ -133,11 +145,13 @@ class BlockDone(Message):
         block: raw times.
         rows: of all images that were consumed; only with a cache state.
         dropped: all images that the loader has dropped so far.
+        coverage: of a user's loader, the numbers of images that it left out, and repeated.
     """
 
     block: TimedBlock
     rows: list[int] = []
     dropped: list[Dropped] = []
+    coverage: tuple[int, int] | None = None
 
 
 TRIAL_WORKER = Service("feedbench.bench.trials.worker", (WarmUpProgress, WarmUpDone, BlockDone))

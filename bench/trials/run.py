@@ -16,7 +16,14 @@ from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import CacheState, Conditions, SamePixels, Trial, write_trials
+from feedbench.bench.record import (
+    CacheState,
+    Conditions,
+    SamePixels,
+    Trial,
+    own_of,
+    write_trials,
+)
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
@@ -188,15 +195,15 @@ class Bench:
         if self.trials[index].error is not None:
             return
         error = self._try_block(index, round_index)
-        if error and self._live and _may_fit_alone(error):
+        if error and self._live and _may_fit_alone(str(error)):
             close_all(self._live)
             error = self._try_block(index, round_index)
         if error:
-            self._update(index, error=error)
-            self._notify("failed", index, reason=error)
+            self._update(index, error=str(error), traceback=error.details or None)
+            self._notify("failed", index, reason=str(error))
 
-    def _try_block(self, index: int, round_index: int) -> str:
-        """Time one block; return why it failed, once its process has ended, or ""."""
+    def _try_block(self, index: int, round_index: int) -> TrialError | None:
+        """Time one block; return why it failed, once its process has ended, or None."""
         try:
             child = self._live.pop(index, None) or self._start(index)
             self._live[index] = child
@@ -205,8 +212,8 @@ class Bench:
             self.end(index)
             if monotonic() >= self.deadline:
                 raise DeadlinePassed from error
-            return str(error)
-        return ""
+            return error
+        return None
 
     def rounds_alone(self, index: int) -> range:
         """Mark a trial as chosen; return the rounds in which it is timed once more."""
@@ -233,7 +240,9 @@ class Bench:
         if free is not None and left is not None:
             self._gpu_bytes[index] = free - left
         warm_ups = [*self.trials[index].warm_ups, done.warm_up]
-        self._update(index, warm_ups=warm_ups, device=done.device)
+        model = done.model and done.model.model_dump()
+        self._update(index, warm_ups=warm_ups, device=done.device, model=model)
+        self._update_own(index, rows=done.rows_known, batch_size=done.batch_size)
         self._notify("warm", index, pid=child.pid)
         return child
 
@@ -267,6 +276,9 @@ class Bench:
             dropped=done.dropped,
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
+        if done.coverage is not None:
+            left_out, repeated = done.coverage
+            self._update_own(index, left_out=left_out, repeated=repeated)
         self._notify("block", index, pid=child.pid, rate=done.block.images_per_second)
 
     def _limit_s(self) -> float:
@@ -275,6 +287,11 @@ class Bench:
 
     def _update(self, index: int, **values: Any) -> None:
         self.trials[index] = self.trials[index].model_copy(update=values)
+
+    def _update_own(self, index: int, **values: Any) -> None:
+        """Update what the record says of the user's function, if a trial has one."""
+        if (own := self.trials[index].own) is not None:
+            self._update(index, own=own.model_copy(update=values))
 
     def _make_room(self) -> None:
         """End the least recently used processes until another one fits into memory.
@@ -308,6 +325,7 @@ class Bench:
         return Trial(
             **dict(self.conditions),
             loader=choice.loader,
+            own=own_of(choice.loader),
             settings=choice.settings,
             all_settings=settings.model_dump(),
             consumer=plan.consumer,

@@ -9,10 +9,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import TextIO
 
 from feedbench.bench.errors import BenchError
 from feedbench.bench.trials.protocol import Failed, M, Message, decode, encode
+from feedbench.bench.trials.whereabouts import write_on_signal
 from feedbench.loaders import LoaderError, printable
 from feedbench.trainer import TrainerError
 
@@ -24,10 +26,12 @@ class Channel:
     """The connection to the parent.
 
     Attributes:
+        requests_from: stream of messages from the parent.
         answers: stream of messages to the parent.
         started: time at which the parent started this process, seconds of `time.time`.
     """
 
+    requests_from: TextIO
     answers: TextIO
     started: float
 
@@ -38,23 +42,27 @@ class Channel:
 
     def requests(self, kind: type[M]) -> Iterator[M]:
         """Yield the parent's requests until it closes the pipe."""
-        for line in sys.stdin:
+        for line in self.requests_from:
             yield decode(line, (kind,))
 
 
 def serve(job_kind: type[M], handle: Callable[[M, Channel], None]) -> None:
     """Read the job and handle it; on an exception, send `Failed` and exit with code 1."""
     parent, started = sys.argv[1:]
-    answers = _take_output()
+    requests, answers = _take_streams()
+    write_on_signal()
     _die_with_parent(int(parent))
-    channel = Channel(answers, float(started))
-    line = sys.stdin.readline()
+    channel = Channel(requests, answers, float(started))
+    line = requests.readline()
     try:
         handle(decode(line, (job_kind,)), channel)
     except Exception as error:
-        if not _is_user_error(error):
+        details = getattr(error, "details", "")
+        if details:
+            sys.stderr.write(f"{details}\n")
+        elif not _is_user_error(error):
             traceback.print_exc()
-        channel.answer(Failed(reason=printable(_failure_reason(error))))
+        channel.answer(Failed(reason=printable(_failure_reason(error)), details=details))
         sys.exit(1)
 
 
@@ -72,11 +80,20 @@ def _is_user_error(error: BaseException) -> bool:
     return isinstance(error, BenchError | LoaderError | TrainerError)
 
 
-def _take_output() -> TextIO:
-    """Reserve standard output for answers: prints of libraries go to standard error."""
+def _take_streams() -> tuple[TextIO, TextIO]:
+    """Reserve standard input and output for the parent.
+
+    What a user's code prints goes to standard error, and its processes read nothing.
+    """
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    return answers
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    if isinstance(sys.stdout, TextIOWrapper):  # so that no line is lost when the process is killed
+        sys.stdout.reconfigure(line_buffering=True)
+    return requests, answers
 
 
 def _die_with_parent(parent: int) -> None:

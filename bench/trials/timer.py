@@ -7,6 +7,7 @@ parent while the process is stopped, so that no loader can fill its buffers mean
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,17 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import NumberedGpu
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.record import Block, Dropped
-from feedbench.bench.trials.cache_state import Files
+from feedbench.bench.trials.cache_state import Files, evict
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.protocol import TRIAL_WORKER, BlockDone, BlockRequest, TrialJob
-from feedbench.loaders import Manifest
+from feedbench.bench.trials.opened import OpenedFiles
+from feedbench.bench.trials.protocol import (
+    TRIAL_WORKER,
+    BlockDone,
+    BlockRequest,
+    Service,
+    TrialJob,
+)
+from feedbench.loaders import Manifest, find_loader
 
 
 @dataclass(frozen=True)
@@ -27,11 +35,13 @@ class Measured:
     Attributes:
         peak_memory_bytes: of the trial's process tree so far.
         dropped: all images that the loader has dropped so far.
+        coverage: of a user's loader, the numbers of images that it left out, and repeated.
     """
 
     block: Block
     peak_memory_bytes: int
     dropped: list[Dropped]
+    coverage: tuple[int, int] | None = None
 
 
 class Timer:
@@ -51,10 +61,11 @@ class Timer:
         self._gpus = gpus
         self._rewarm = rewarm
 
-    def start(self, job: TrialJob, log: Path) -> Child:
+    def start(self, job: TrialJob, log: Path, service: Service = TRIAL_WORKER) -> Child:
         """Start the process of a trial; it finds its files in the requested cache state."""
         self._files.bring_into(job.cache_state)
-        return Child(TRIAL_WORKER, job, log)
+        own = find_loader(job.loader).own
+        return Child(service, job, log, code=own.folder if own else None)
 
     def time(
         self, child: Child, job: TrialJob, request: BlockRequest, limit_s: float, round_index: int
@@ -67,15 +78,26 @@ class Timer:
         if job.cache_state == "cold" or self._rewarm:
             self._files.bring_into(job.cache_state)
         before = tree_usage(child.pid)
-        with Meters(self._gpus) as meters:
+        with self._kept_cold(job), Meters(self._gpus) as meters:
             done = child.ask(request, BlockDone, limit_s, "a block")
         used = tree_usage(child.pid).since(before)
         timed = done.block.model_copy(
             update={
                 "cpu_s": round(used.cpu_s, 4),
                 "disk_read_bytes": used.read_bytes if used.disk_known else None,
-                "consumed_bytes": self._files.size(done.rows) if job.cache_state else None,
+                "consumed_bytes": self._consumed(done) if job.cache_state else None,
             }
         )
         block = meters.complete(timed, round_index)
-        return Measured(block, tree_peak_memory(child.pid), done.dropped)
+        return Measured(block, tree_peak_memory(child.pid), done.dropped, done.coverage)
+
+    def _kept_cold(self, job: TrialJob) -> AbstractContextManager[object]:
+        """Evict each file that a user's function has read: its rows may be unknown to the trial."""
+        if job.cache_state != "cold" or find_loader(job.loader).own is None:
+            return nullcontext()
+        return OpenedFiles(self._files.folders(), lambda path: evict([path], sync=False))
+
+    def _consumed(self, done: BlockDone) -> int:
+        """Return the bytes of the files in a block's batches, by their mean if rows are unknown."""
+        files = self._files
+        return files.size(done.rows) if done.rows else files.expected_size(done.block.images)

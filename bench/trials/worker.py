@@ -6,6 +6,8 @@ from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
+from feedbench.bench.consumers.own_batches import FromOwn
+from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.record import WarmUp, dropped_by
@@ -21,10 +23,13 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import (
+    BASELINE,
+    Batch,
     Manifest,
     Settings,
     Stream,
     find_loader,
+    images_in,
     images_per_epoch,
     open_loader,
     parse_settings,
@@ -47,7 +52,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     with open_loader(job.loader, manifest, job.spec, settings, **failures) as stream:
         first = next(stream)
         first_batch_s = perf_counter() - opened
-        consumer = _open_consumer(job, manifest, settings)
+        consumer = _open_consumer(job, manifest, settings, first)
+        model = consumer.origin if isinstance(consumer, OwnTrainer) else None
         recorded = Recorded(consumer, manifest, job.cache_state) if job.cache_state else None
         consumer = recorded or consumer
         consumer.step(first)
@@ -62,25 +68,46 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             images=images,
         )
         device = training_device() if job.consumer == "train" else None
-        channel.answer(WarmUpDone(warm_up=warm_up, device=device))
+        channel.answer(
+            WarmUpDone(
+                warm_up=warm_up,
+                device=device,
+                model=model,
+                rows_known=first.rows is not None,
+                batch_size=images_in(first),
+            )
+        )
         for request in channel.requests(BlockRequest):
             if recorded:
                 recorded.rows.clear()
             block = timed_block(stream, consumer, request.seconds, request.min_steps)
             rows = recorded.rows if recorded else []
-            channel.answer(BlockDone(block=block, rows=rows, dropped=dropped_by(stream)))
+            channel.answer(
+                BlockDone(
+                    block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
+                )
+            )
 
 
-def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings) -> Consumer:
+def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:
     if job.consumer == "drain":
         return Drain()
     if job.consumer == "transfer":
         return Transfer(job.device)
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
-    trainer = make_trainer(job.recipe, job.spec, manifest, settings.image_dtype)
+    own = find_loader(job.settings.get("like") or job.loader).own
+    trainer = make_trainer(
+        job.recipe,
+        job.spec,
+        manifest,
+        settings.image_dtype,
+        first=first,
+        own=own,
+        made_up=job.loader == BASELINE,
+    )
     trainer.enter(timed_phase(job.recipe))
-    return trainer
+    return FromOwn(trainer) if own is not None and not job.recipe.own_model else trainer
 
 
 def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:
@@ -101,7 +128,7 @@ def _warm_up(
     while perf_counter() - begin < min_s or images < min_images:
         batch = next(stream)
         consumer.step(batch)
-        images += len(batch.labels)
+        images += images_in(batch)
         if perf_counter() - answered > _PROGRESS_PERIOD_S:
             answered = perf_counter()
             channel.answer(WarmUpProgress(images=images, needed=min_images))

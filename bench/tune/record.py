@@ -10,23 +10,36 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.best import RunnerUp
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import TRIALS, Conditions, Trial, differences, read_trials
+from feedbench.bench.record import (
+    TRIALS,
+    Conditions,
+    Trial,
+    differences,
+    own_of,
+    read_trials,
+)
 from feedbench.bench.tune.race import Finding
 
 TUNE = "tune.json"
 
 
 class FailedBlock(BaseModel):
-    """A block that could not be timed, with the index of its round and the reason."""
+    """A block that could not be timed, with the index of its round and the reason.
+
+    Attributes:
+        traceback: of the user's own code, if that failed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choice: Choice
     round: int
     reason: str
+    traceback: str = ""
 
 
 class Timed(BaseModel):
@@ -106,7 +119,11 @@ def plan_identity(plan: Plan, memory_bytes: int | None) -> dict[str, Any]:
         plan: its choices are the configurations to start from.
         memory_bytes: largest peak memory of a trial's processes.
     """
+    own = {choice.loader: own_of(choice.loader) for choice in plan.choices}
+    digests = {name: one.digest for name, one in own.items() if one is not None}
     return {
+        **({"own functions": digests} if digests else {}),
+        **({"own model": model_digest(plan.recipe)} if plan.recipe.own_model else {}),
         "loaders": [str(choice) for choice in plan.choices],
         "max_memory": memory_bytes,
         "allow_different_pixels": plan.pixels.allow_different,

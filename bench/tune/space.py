@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any
 
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import Finding
-from feedbench.loaders import LOADERS, LoaderError, find_loader, parse_settings
+from feedbench.loaders import LoaderError, find_loader, parse_settings
 
 TOGETHER = "together"  # the `setting` of a finding that changes several settings at once
+_UNSET = object()
 PIXEL_SETTINGS = ("decode",)  # of any loader: settings that may change its pixels
 
 
 def setting_value(choice: Choice, name: str) -> Any:
     """Return the value of a setting, its default if the choice does not give one."""
-    default = find_loader(choice.loader).settings.model_fields[name].default
-    return choice.settings.get(name, default)
+    return choice.settings.get(name, _default(choice, name))
+
+
+def _default(choice: Choice, name: str) -> Any:
+    """Return the default of a setting; of an unnamed keyword of an own function, there is none."""
+    field = find_loader(choice.loader).settings.model_fields.get(name)
+    return _UNSET if field is None else field.default
 
 
 def replace_settings(choice: Choice, settings: dict[str, Any]) -> Choice | None:
     """Return the choice with other settings; None if the loader refuses the combination."""
-    defaults = find_loader(choice.loader).settings.model_fields
     merged = {**choice.settings, **settings}
-    changed = {name: value for name, value in merged.items() if value != defaults[name].default}
+    changed = {name: value for name, value in merged.items() if value != _default(choice, name)}
     try:
         parse_settings(find_loader(choice.loader), changed)
     except LoaderError:
@@ -73,14 +79,19 @@ def transfer_settings(winner: Choice, others: Iterable[Choice]) -> list[Choice]:
 
 
 def grid_size(loaders: Iterable[str]) -> int:
-    """Return the number of configurations in an exhaustive search of some loaders."""
-    total = 0
-    for name in loaders:
-        size = 1
-        for setting in LOADERS[name].space:
-            size *= len(LOADERS[name].values(setting))
-        total += size
-    return total
+    """Return the number of configurations in an exhaustive search of some loaders.
+
+    An own loader whose file is gone counts as one.
+    """
+    return sum(map(_space_size, loaders))
+
+
+def _space_size(name: str) -> int:
+    try:
+        loader = find_loader(name)
+    except LoaderError:
+        return 1
+    return prod(len(loader.values(setting)) for setting in loader.space)
 
 
 def pixel_choices(defaults: Sequence[Choice]) -> list[Choice]:

@@ -143,7 +143,12 @@ class Tune:
         trial = self._bench.trials[index]
         if trial.error is not None:
             del self._trial_index[str(choice)]  # another block is another trial
-            failure = FailedBlock(choice=choice, round=round_index, reason=trial.error)
+            failure = FailedBlock(
+                choice=choice,
+                round=round_index,
+                reason=trial.error,
+                traceback=trial.traceback or "",
+            )
             self._failures.append(failure)
         self._save(finished=False)
         return trial.error or trial.blocks[-1].images_per_second
@@ -243,6 +248,8 @@ def pixel_refusal(choice: Choice, pixels: PixelComparison | None) -> str:
     for compared in pixels.loaders if pixels else ():
         if (compared.loader, _pixel_settings(compared.settings)) != (choice.loader, settings):
             continue
+        if not compared.comparable:
+            return ""
         if compared.within is None:
             return f"its pixels could not be compared: {compared.error}"
         if not compared.within:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from feedbench.loaders.address import stamp_of
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
-from feedbench.loaders.manifest import AUDIT, SCHEMA, Manifest, first_of_each
+from feedbench.loaders.manifest import AUDIT, EXTENT, SCHEMA, Manifest, first_of_each
 
 Advance = Callable[[int], None]
 _CHUNK = 4096  # paths that are Python objects at a time
@@ -57,9 +57,10 @@ def audit(
 def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
     by_row = facts.take(pc.index_in(manifest.table["path"], facts["path"]))
-    columns = [manifest.table[name] for name in SCHEMA.names]
+    listed = [*SCHEMA, EXTENT] if manifest.in_shards else [*SCHEMA]
+    columns = [manifest.table[field.name] for field in listed]
     columns += [by_row[name] for name in AUDIT.names]
-    table = pa.table(columns, schema=pa.schema([*SCHEMA, *AUDIT]))
+    table = pa.table(columns, schema=pa.schema([*listed, *AUDIT]))
     return replace(manifest, table=table.combine_chunks())
 
 
@@ -89,7 +90,6 @@ def _unchanged(manifest: Manifest, facts: pa.Table) -> NDArray[np.bool_]:
 
 def _stamp(path: bytes) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        return stamp_of(path)
     except OSError:
         return 0, 0  # the facts of a file without a status hold the same
-    return status.st_size, status.st_mtime_ns

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
+from feedbench.loaders.address import stamp_of
 from feedbench.loaders.audit.messages import MAX_BYTES, Facts, File, files_as_bytes, results_of
 from feedbench.loaders.audit.probe import REFUSED, ProbeLimits
 from feedbench.loaders.errors import SourceError, WorkerError
@@ -189,8 +190,7 @@ def _crash_facts(path: bytes, reason: str) -> Facts:
     """The facts of a file that a process died of."""
     facts: Facts = dict.fromkeys(AUDIT.names)
     try:
-        status = os.stat(path)
-        facts.update(bytes=status.st_size, modified_ns=status.st_mtime_ns)
+        facts["bytes"], facts["modified_ns"] = stamp_of(path)
     except OSError:
         facts.update(bytes=0, modified_ns=0)
     facts.update(format="", pillow=reason, tensorflow=reason)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from feedbench.loaders.address import file_of, size_in
 from feedbench.loaders.audit.agreement import BACKGROUND, Sample, agree, sample
 from feedbench.loaders.audit.messages import Facts
+from feedbench.loaders.containers.checksum import mismatch
 from feedbench.loaders.errors import printable
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images import jxl
@@ -69,15 +71,16 @@ def probe(path: bytes, limits: ProbeLimits) -> Facts:
 def _probed(path: bytes, limits: ProbeLimits) -> Facts:
     facts: Facts = dict.fromkeys(AUDIT.names)
     try:
-        status = os.stat(path)
-        facts.update(bytes=status.st_size, modified_ns=status.st_mtime_ns, format="")
-        fault = _refusal(status, limits)
+        status = os.stat(file_of(path))
+        size = size_in(path, status)
+        facts.update(bytes=size, modified_ns=status.st_mtime_ns, format="")
+        fault = _refusal(status, size, limits)
         data = b"" if fault else read_file(path)
     except OSError as error:
         facts.update(bytes=facts["bytes"] or 0, modified_ns=facts["modified_ns"] or 0, format="")
         return _failed(facts, error.strerror or str(error))
-    if not fault and not data:
-        fault = "the file is empty"
+    if not fault:
+        fault = mismatch(path, data) if data else "the file is empty"
     if fault:
         return _failed(facts, fault)
     facts["digest"] = hashlib.blake2b(data, digest_size=16).digest()
@@ -97,13 +100,13 @@ def _failed(facts: Facts, message: str) -> Facts:
     return facts
 
 
-def _refusal(status: os.stat_result, limits: ProbeLimits) -> str | None:
+def _refusal(status: os.stat_result, size: int, limits: ProbeLimits) -> str | None:
     if stat.S_ISDIR(status.st_mode):
         return "it is a folder"
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
-    if status.st_size > limits.pixels * _MAX_BYTES_PER_PIXEL:
-        return f"{REFUSED}{status.st_size:,} bytes, too many for an image within the pixel limit"
+    if size > limits.pixels * _MAX_BYTES_PER_PIXEL:
+        return f"{REFUSED}{size:,} bytes, too many for an image within the pixel limit"
     return None
 
 

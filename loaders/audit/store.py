@@ -17,13 +17,13 @@ from pathlib import Path
 from time import monotonic, time_ns
 from typing import Any, Self
 
-import platformdirs
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feedbench.loaders.audit.messages import Facts
 from feedbench.loaders.audit.probe import PROBE_VERSION, REFUSED, ProbeLimits
+from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each
@@ -44,9 +44,8 @@ class Store:
     @classmethod
     def of(cls, source: str | Path) -> Self:
         """The store of a source, below `FEEDBENCH_CACHE` or in the user's cache folder."""
-        root = os.environ.get("FEEDBENCH_CACHE") or platformdirs.user_cache_path("feedbench")
         name = hashlib.blake2b(os.fsencode(Path(source).absolute()), digest_size=8).hexdigest()
-        return cls(Path(root) / "audits" / name)
+        return cls(cache_folder() / "audits" / name)
 
     @property
     def log(self) -> Path:

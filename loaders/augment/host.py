@@ -37,16 +37,23 @@ def augment_to_range(
     images: NDArray[np.float32], draws: Draws, spec: BatchSpec
 ) -> NDArray[np.float32]:
     """Augment float32 pixels of 0 to 255 and bring them into the value range, in place."""
+    return to_range(augment_floats(images, draws, spec), spec)
+
+
+def augment_floats(
+    images: NDArray[np.float32], draws: Draws, spec: BatchSpec
+) -> NDArray[np.float32]:
+    """Augment float32 pixels of 0 to 255, in place."""
     augment = spec.augment.on_host
     if not augment:
-        return to_range(images, spec)
+        return images
     if augment.only_flips:
-        return to_range(flipped(images, draws[:, FLIP] > 0), spec)
+        return flipped(images, draws[:, FLIP] > 0)
     draws = spec.augment.for_host(draws)
     for index in range(len(images)):  # one by one, they stay in the processor's cache
         one = slice(index, index + 1)
         images[one] = augmented(to_bytes(images[one]), draws[one])
-    return to_range(images, spec)
+    return images
 
 
 def augmenter(spec: BatchSpec) -> Callable[[NDArray[np.uint8], Draws], object]:

@@ -62,7 +62,7 @@ class Records:
         """
         jpeg = data.tobytes()
         record = _example(jpeg, label, row)
-        with self._lock, _system_errors():
+        with self._lock, system_errors_of_tensorflow():
             if self._writer is None or self._end > SHARD_BYTES:
                 self._start_shard()
             self._writer.write(record)
@@ -117,7 +117,7 @@ class Records:
         """
         writer, self._writer = self._writer, None
         if writer is not None:
-            with _system_errors():
+            with system_errors_of_tensorflow():
                 writer.close()
 
     def _start_shard(self) -> None:
@@ -139,7 +139,7 @@ def _shards(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _system_errors() -> Iterator[None]:
+def system_errors_of_tensorflow() -> Iterator[None]:
     """Raise TensorFlow's errors as what they are: a full disk, or another error of the system."""
     import tensorflow as tf
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.augment.host import augment_to_range
+from feedbench.loaders.augment.draws import Draws
+from feedbench.loaders.augment.host import augment_floats, to_range
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.pillow import fitted, picture
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.stages.draws import flips
+from feedbench.loaders.stages.draws import drawn
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
     Run,
@@ -44,11 +45,11 @@ class PillowWork:
         return on_processes(self._decoded, len(self._files), cores)
 
     def transform(self, cores: int) -> Run:
-        """Resize, and copy the pixels out of Pillow."""
+        """Resize, copy the pixels out of Pillow, and augment them."""
         return on_processes(self._transformed, len(self._pictures), cores)
 
     def batch_copy(self, cores: int) -> Run:
-        """Stack, flip and scale to the value range, on one core."""
+        """Stack, and scale to the value range, on one core."""
         return repeated(self._batches())
 
     @cached_property
@@ -66,17 +67,22 @@ class PillowWork:
                 break
         return pictures
 
+    @cached_property
+    def _draws(self) -> Draws:
+        return drawn(len(self._pictures), self._spec)
+
     def _batches(self) -> Iterator[int]:
         size = self._spec.batch_size
         images = [self._transformed(index) for index in range(len(self._pictures))]
         batch = [images[index % len(images)] for index in range(size)]
-        draws = flips(size, self._spec)
         while True:
-            augment_to_range(np.stack(batch), draws, self._spec)
+            to_range(np.stack(batch), self._spec)
             yield size
 
     def _decoded(self, index: int) -> Any:
         return picture(io.BytesIO(self._files[index]), self._spec)
 
     def _transformed(self, index: int) -> NDArray[np.float32]:
-        return np.asarray(fitted(self._pictures[index], self._spec), np.float32)
+        image = np.array(fitted(self._pictures[index], self._spec), np.float32)
+        augment_floats(image[None], self._draws[index : index + 1], self._spec)
+        return image

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.contract import BatchSpec, Dtype
-from feedbench.loaders.files import read_file
 from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
+from feedbench.loaders.stages.draws import drawn
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
     Reading,
@@ -40,7 +40,7 @@ def live_stages(manifest: Manifest, spec: BatchSpec, decode: Decode, dtype: Dtyp
         rows, files = sample(manifest)
         return list(zip(rows.tolist(), manifest.paths(rows), files, strict=True))
 
-    reading = whole_files(manifest, lambda path: len(read_file(path)))
+    reading = whole_files(manifest)
     return decoding_stages(reading, spec, dtype, items, lambda item: live.decoded(*item))
 
 
@@ -104,7 +104,7 @@ class DecodingWork:
         disable_opencv_threads()
         side, pictures = self._spec.image_size, self._pictures
         own = _Own(lambda: np.empty((1, side, side, 3), np.uint8))
-        change, draws = augmenter(self._spec), _draws(len(pictures), self._spec)
+        change, draws = augmenter(self._spec), drawn(len(pictures), self._spec)
 
         def work(index: int) -> None:
             into = own.memory
@@ -147,7 +147,7 @@ class _Augmenting:
         disable_opencv_threads()
         side = spec.image_size
         self._own = _Own(lambda: np.full((1, side, side, 3), 127, np.uint8))
-        self._change, self._draws = augmenter(spec), _draws(_PIECE, spec)
+        self._change, self._draws = augmenter(spec), drawn(_PIECE, spec)
 
     def __call__(self, index: int) -> None:
         self._change(self._own.memory, self._draws[index : index + 1])
@@ -171,7 +171,7 @@ class _Gathering:
         self._cache = RowCache(np.full((held, side, side, 3), 127, np.uint8))
         self._rows = np.random.default_rng(0).integers(held, size=(self.pieces, self.images))
         self._own = _Own(lambda: np.empty((self.images, side, side, 3), np.uint8))
-        self._change, self._draws = augmenter(spec), _draws(self.images, spec)
+        self._change, self._draws = augmenter(spec), drawn(self.images, spec)
         self._spec, self._float = spec, dtype == "float32"
 
     def __call__(self, piece: int) -> None:
@@ -197,7 +197,3 @@ def _ranging(spec: BatchSpec, dtype: Dtype) -> Stage | None:
         )
 
     return batch_copy
-
-
-def _draws(count: int, spec: BatchSpec) -> Any:
-    return spec.augment.draw(spec.seed, 0, np.arange(count))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from feedbench.loaders.files import read_file
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 
@@ -43,12 +42,14 @@ class Reading:
         pack_bytes: of all rows, in the pack that is read; None where `read` reads the manifest's
             own files whole.
         needs_all_rows: whether other rows would need another pack.
+        in_shards: whether images are parts of files, which could also be read in their order.
     """
 
     find: Callable[[Rows], Sequence[Any]]
     read: Callable[[Any], int]
     pack_bytes: int | None = None
     needs_all_rows: bool = False
+    in_shards: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,17 @@ class Stages:
 
 def whole_files(manifest: Manifest, read: Callable[[bytes], int] | None = None) -> Reading:
     """Return the reading of whole files; `read` takes a path and returns its size in bytes."""
-    return Reading(manifest.paths, read or _read)
+    return Reading(manifest.paths, read or _read, in_shards=manifest.in_shards)
 
 
 def _read(path: bytes) -> int:
-    return len(Path(os.fsdecode(path)).read_bytes())
+    return len(read_file(path))
 
 
 def sample(manifest: Manifest, seed: int = 0) -> tuple[Rows, list[bytes]]:
     """Return a random sample of rows, and the bytes of their files."""
     drawn = np.random.default_rng(seed).permutation(len(manifest))[:SAMPLE]
-    return drawn, [Path(os.fsdecode(path)).read_bytes() for path in manifest.paths(drawn)]
+    return drawn, [read_file(path) for path in manifest.paths(drawn)]
 
 
 def repeated(work: Iterator[int]) -> Run:

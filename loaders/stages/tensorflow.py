@@ -24,7 +24,7 @@ from feedbench.loaders.images.tensorflow import (
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.row_file import RowFile
-from feedbench.loaders.stages.draws import flips
+from feedbench.loaders.stages.draws import drawn
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
     IN_LINE,
@@ -94,18 +94,31 @@ class TensorFlowWork:
         return _mapped(files, lambda data, code: tf.shape(self._decoding(data, code))[0], cores)
 
     def transform(self, cores: int) -> Run:
-        """Resize and flip in a graph."""
+        """Resize and augment in a graph; all but flips are done for several images at once."""
         import tensorflow as tf
 
         places, held = side_by_side([_even(pixels) for pixels in self._pictures])
-        pixels, draws = tf.constant(held), flips(len(places), self._spec)
-        resize, spec = resizer(self._spec), _flips_alone(self._spec)
+        pixels, resize = tf.constant(held), resizer(self._spec)
+        draws = drawn(len(places), self._spec)
+        items = tf.data.Dataset.from_tensor_slices((places, draws))
 
-        def made(place: Any, draw: Any) -> Any:
-            picture = tf.reshape(pixels[place[0] : place[1]], place[2:])
-            return tf.shape(to_bytes(augment(resize(picture), draw, spec)))[0]
+        def resized(place: Any) -> Any:
+            return resize(tf.reshape(pixels[place[0] : place[1]], place[2:]))
 
-        return _mapped(tf.data.Dataset.from_tensor_slices((places, draws)), made, cores)
+        def flipped(place: Any, draw: Any) -> Any:
+            return tf.shape(to_bytes(augment(resized(place), draw, self._spec)))[0]
+
+        def augmented(images: Any, draws: Any) -> Any:
+            return tf.shape(augment(images, draws, self._spec))[0]
+
+        on_host = self._spec.augment.on_host
+        if not on_host or on_host.only_flips:
+            return _mapped(items, flipped, cores)
+        pieces = items.repeat().map(
+            lambda place, draw: (to_bytes(resized(place)), draw), _parallel(cores)
+        )
+        pieces = pieces.batch(_PIECE).map(augmented, _parallel(cores))
+        return repeated(_counted(pieces.with_options(_options(cores)), _PIECE))
 
     def batch_copy(self, cores: int) -> Run:
         """Copy images into a batch, and scale them if the host does it; on one core."""
@@ -174,8 +187,7 @@ class CacheWork:
             return to_range(images, spec) if self._dtype == "float32" else to_bytes(images)
 
         batches = tf.data.Dataset.from_tensor_slices(rows).repeat()
-        parallel = None if cores == 1 else cores
-        batches = batches.map(taken, num_parallel_calls=parallel)
+        batches = batches.map(taken, num_parallel_calls=_parallel(cores))
         return repeated(_counted(batches.with_options(_options(cores)), size))
 
     @cached_property
@@ -190,15 +202,13 @@ class CacheWork:
         return file
 
 
-def _flips_alone(spec: BatchSpec) -> BatchSpec:
-    """Return the spec with flips only: the one augmentation done per image."""
-    augment = {"horizontal_flip": spec.augment.horizontal_flip}
-    return BatchSpec.model_validate({**spec.model_dump(), "augment": augment})
+def _parallel(cores: int) -> int | None:
+    """Return the number of parallel calls that keeps these cores busy; None for no parallelism."""
+    return None if cores == 1 else cores
 
 
 def _mapped(items: Any, work: Callable[..., Any], cores: int) -> Run:
-    parallel = None if cores == 1 else cores
-    made = items.repeat().map(work, num_parallel_calls=parallel)
+    made = items.repeat().map(work, num_parallel_calls=_parallel(cores))
     return repeated(_counted(made.batch(_PIECE).with_options(_options(cores)), _PIECE))
 
 

@@ -1,6 +1,7 @@
 """Files that are written beside the training, each whole or not there."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ from feedbench.trainer.files import replacing
 from feedbench.trainer.writer import Writer
 
 NONE = Path("no-checkpoint.npz")
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 8
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_all_jobs_are_done_when_the_block_ends():
@@ -45,6 +52,24 @@ def test_submitting_does_not_wait_for_a_job():
         assert not done
         may_end.set()
     assert done == [1]
+
+
+def test_the_thread_rests_after_it_has_written_unless_a_job_is_urgent():
+    done, begun = [], threading.Event()
+
+    def slow():
+        time.sleep(0.2)  # the rest then lasts ten seconds
+        begun.set()
+
+    with Writer(NONE) as writer:
+        writer.submit("checkpoint", slow)
+        begun.wait(10)
+        writer.submit("checkpoint", lambda: done.append("after an epoch"))
+        time.sleep(0.3)
+        assert not done
+        writer.submit("urgent", lambda: done.append("asked for"), at_once=True)
+        wait_until(lambda: len(done) == 2)
+    assert done == ["after an epoch", "asked for"]
 
 
 def test_a_failed_write_is_one_line_that_promises_no_checkpoint_that_is_not_there(tmp_path):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from time import sleep, thread_time
 
 import numpy as np
@@ -23,6 +21,7 @@ from feedbench.loaders import (
     Request,
     Rows,
     Stream,
+    read_file,
 )
 from feedbench.loaders.stages import (
     IN_LINE,
@@ -79,7 +78,7 @@ def _delayed_read(settings: Delays) -> Callable[[bytes], int]:
 
     def read(path: bytes) -> int:
         sleep(settings.read_s)
-        return len(Path(os.fsdecode(path)).read_bytes())
+        return len(read_file(path))
 
     return read
 

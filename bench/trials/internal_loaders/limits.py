@@ -6,7 +6,6 @@ loader it can be timed in the same run as the loaders that it bounds.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from feedbench.loaders import (
     SourceError,
     Stream,
     available_memory,
+    read_file,
     usable_cores,
 )
 from feedbench.loaders.images import Decode, Scratch, decoded_jpeg
@@ -71,7 +71,7 @@ def _jpegs(manifest: Manifest, seed: int) -> list[bytes]:
         SourceError: none of the files is a JPEG.
     """
     rows = np.random.default_rng(seed).permutation(len(manifest))
-    files = _up_to_limit(Path(os.fsdecode(path)).read_bytes() for path in manifest.paths(rows))
+    files = _up_to_limit(read_file(path) for path in manifest.paths(rows))
     jpegs = [data for data in files if data.startswith(b"\xff\xd8\xff")]
     if not jpegs:
         raise SourceError("no JPEG among the files, so libjpeg-turbo has nothing to decode")

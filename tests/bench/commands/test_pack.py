@@ -16,11 +16,17 @@ def photos(class_folder, tmp_path):
 
 
 @pytest.fixture
-def pack(monkeypatch, capsys):
+def pack(pack_as):
+    """Runs the command for images of 32 pixels."""
+    return lambda *arguments: pack_as(*arguments, "--image-size", 32)
+
+
+@pytest.fixture
+def pack_as(monkeypatch, capsys):
     """Runs the command; returns its exit code, and what it wrote to the terminal."""
 
     def run(*arguments):
-        command = ["feedbench", "pack", *map(str, arguments), "--image-size", "32"]
+        command = ["feedbench", "pack", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as ended:
             main()
@@ -58,3 +64,31 @@ def test_files_that_are_not_those_of_a_manifest_are_counted_and_one_is_named(
     shutil.copyfile(photos / "ant" / "01.jpg", photos / "bee" / "03.jpg")
     shown = pack(path, tmp_path / "after")[1]
     assert "New or changed since the scan: 1 of 45 files, such as bee/03.jpg; run" in shown
+
+
+@pytest.mark.parametrize("kind", ["tfrecord", "webdataset"])
+def test_shards_are_listed_by_split_and_checked_by_the_same_command(
+    pack_as, splits_folder, tmp_path, kind
+):
+    for _ in range(2):
+        code, shown, _ = pack_as(splits_folder, tmp_path / "shards", "--as", kind, "--shards", 2)
+        assert code == 0
+        assert "train: 45 images in 2 shards" in shown
+        assert "test: 6 images in 1 shard\n" in shown
+    assert f"feedbench bench {tmp_path}/shards" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--as", "tfrecord", "--image-size", 32], "--image-size: shards hold the files as they"),
+        (["--shards", 2], "--shards: only for --as tfrecord and webdataset, got --as arrays"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    pack_as, class_folder, tmp_path, arguments, message
+):
+    code, _, error = pack_as(class_folder, tmp_path / "shards", *arguments)
+    assert code == 2
+    assert message in error
+    assert not (tmp_path / "shards").exists()

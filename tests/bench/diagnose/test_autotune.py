@@ -42,11 +42,32 @@ def test_the_best_fixed_settings_are_compared_with_autotune(make_record, gain, f
     fixed = diagnosis.fixed
     assert (fixed.settings, fixed.tried) == ({"num_parallel_calls": 4}, 2)
     assert fixed.ratio.value == pytest.approx(gain * 1.01)
+    assert fixed.faster is faster
     assert comparison_text(fixed).startswith("Fixed settings: num_parallel_calls=4, the best of 2 ")
     changes = {prediction.change: prediction for prediction in diagnosis.predictions}
     assert ("fixed parallelism" in changes) is faster
     if faster:
         assert changes["fixed parallelism"].images_per_second == pytest.approx(505)
+
+
+def test_the_best_of_many_equal_settings_is_not_called_faster(make_record):
+    """Alone its interval is above 1; of seven equals, one in six or so has such an interval."""
+    record = make_record(loader=400, decode=5_000, loader_cores=2.0, end_to_end=400)
+    autotuned = next(part for part in record.parts if part.name == "loader")
+    parts = list(record.parts)
+    for calls, gains in ((2, (1.024, 1.016, 1.02)), *((n, (1.0, 0.99, 1.01)) for n in range(3, 9))):
+        blocks = [
+            block.model_copy(update={"seconds": block.seconds / gain})
+            for block, gain in zip(autotuned.blocks, gains, strict=False)
+        ]
+        settings = {"num_parallel_calls": calls}
+        parts.append(Part(name="fixed", cache_state="warm", settings=settings, blocks=blocks))
+    (few, many) = (
+        derive_diagnosis(record.model_copy(update={"parts": parts[:count]})).fixed
+        for count in (len(record.parts) + 1, len(parts))
+    )
+    assert few.faster
+    assert not many.faster
 
 
 def test_autotuned_values_do_not_include_fixed_ones(tiny_photos):

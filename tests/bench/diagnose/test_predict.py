@@ -263,15 +263,16 @@ def test_heavy_augmentation_stays_with_decoded_images_in_memory(make_record):
     assert augmented.images_per_second < 600
 
 
-def test_little_work_beside_storage_at_its_limit_is_taken_to_overlap(make_record):
-    """The storage alone was measured 8 % faster than the loader, whose work takes 0.12 ms."""
+@pytest.mark.parametrize("storage", [735, 880])
+def test_little_work_beside_storage_at_its_limit_is_taken_to_overlap(make_record, storage):
+    """The storage alone was measured 8 or 30 % faster than the loader, whose work takes 0.12 ms."""
     record = make_record(
         state="cold",
         loader=680,
         loader_warm=8_300,
         end_to_end=680,
         consumer=20_000,
-        storage=735,
+        storage=storage,
         storage_serial=720,
         decode=6_000,
         transform=100_000,
@@ -288,4 +289,5 @@ def test_unexplained_time_makes_another_image_size_a_range(predicted):
     none_s, all_s = 1 / prediction.low, 1 / prediction.high
     assert none_s == pytest.approx(0.01 - 0.00035 * 3 / 4, rel=0.01)
     assert all_s == pytest.approx(0.01 - (0.00035 + 0.0076) * 3 / 4, rel=0.02)
-    assert 1 / prediction.images_per_second == pytest.approx((none_s + all_s) / 2, rel=0.01)
+    alike_s = none_s - (none_s - all_s) * 0.35 / (0.35 + 2)
+    assert 1 / prediction.images_per_second == pytest.approx(alike_s, rel=0.01)

@@ -26,8 +26,7 @@ from feedbench.bench.report.summary_text import consumer_text
 from feedbench.bench.training.calibrate import as_profile, placeholder_manifest
 from feedbench.bench.trials.run import run
 from feedbench.loaders import Batch, BatchSpec
-from feedbench.trainer import Recipe
-from feedbench.trainer.step import RUN_AHEAD
+from feedbench.trainer import RUN_AHEAD, Recipe
 
 KNOWN = {
     "device": "a clock",
@@ -57,7 +56,7 @@ def test_with_synthetic_batches_the_stated_rate_is_reached(tmp_path):
         PixelCheck(images=0),
         Accelerator(**KNOWN),
     )
-    (trial,) = run(plan, placeholder_manifest(64), tmp_path, lambda event: None)
+    (trial,) = run(plan, placeholder_manifest(64, 1000), tmp_path, lambda event: None)
     rate = median_interval([block.images_per_second for block in trial.blocks]).value
     assert rate == pytest.approx(400, rel=0.01)
     assert summarize([trial]).trials[0].accelerator_utilization.value == 1.0

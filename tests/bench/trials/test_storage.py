@@ -1,6 +1,7 @@
 """Storage reads real files, warm and cold, and counts their bytes."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.cache_state import check_cold, read_bytes
 from feedbench.bench.trials.storage import Storage
-from feedbench.loaders import scan
+from feedbench.bench.trials.storage_in_order import InOrder
+from feedbench.loaders import scan, stamp_of
 from feedbench.loaders.stages.stage import whole_files
 
 
@@ -70,3 +72,31 @@ def test_a_cold_block_reads_its_bytes_from_the_disk(manifest):
     before = read_bytes()
     result = storage.read("cold", 4, seconds=0.02)
     assert read_bytes() - before >= 0.9 * result.bytes
+
+
+@pytest.fixture
+def shards(tiny_photos, tmp_path):
+    """The training images in a tar and in two zips, behind one another as in the folder."""
+    for suffix in ("tar", "zip"):
+        shutil.make_archive(str(tmp_path / "train"), suffix, tiny_photos / "train")
+    return {suffix: scan(tmp_path / f"train.{suffix}") for suffix in ("tar", "zip")}
+
+
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+@pytest.mark.parametrize("state", ["warm", "cold"])
+def test_shards_are_read_in_their_order(shards, suffix, state):
+    manifest = shards[suffix]
+    result = InOrder(manifest).read(state, seconds=0.02)
+    repeats, remainder = divmod(result.images, len(manifest))
+    assert repeats >= 1
+    assert remainder == 0
+    assert result.bytes == repeats * sum(stamp_of(path)[0] for path in paths(manifest))
+
+
+def test_images_in_shards_are_read_at_random_too(shards):
+    manifest = shards["tar"]
+    storage = Storage(manifest, whole_files(manifest))
+    for state in ("warm", "cold"):
+        storage.prepare(state)
+        assert storage.read(state, 4, seconds=0.02).images >= 2
+    assert whole_files(manifest).in_shards

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from feedbench.loaders import BatchSpec, find_loader, parse_settings, scan
+from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, scan
+from feedbench.loaders.augment.draws import ANGLE
 from feedbench.loaders.images.tensorflow import Decoding
 from feedbench.loaders.stages.stage import on_processes, on_threads, repeated, sample
 
@@ -140,3 +141,27 @@ def test_work_is_counted_on_each_core_and_done_at_least_once():
 def test_a_loader_declares_how_many_images_it_works_on_at_once(manifest, name, settings, expected):
     declared = stages_of(name, manifest, **settings).concurrency
     assert (declared.kind, declared.workers) == expected
+
+
+@pytest.mark.parametrize("name", ["keras_pil", "keras_directory", "tf_data", "turbo"])
+def test_the_transform_augments_as_the_loader_does(manifest, name, monkeypatch):
+    turned = []
+
+    def rotates(images, draws, *_):
+        turned.extend(draws[:, ANGLE].tolist())
+        return images
+
+    for module in ("augment.host", "images.tensorflow"):
+        monkeypatch.setattr(f"feedbench.loaders.{module}.augmented", rotates)
+    spec = SPEC.model_copy(update={"augment": Augment(rotation=30)})
+    loader = find_loader(name)
+    transform = loader.stages(manifest, spec, parse_settings(loader, {})).transform
+    assert transform(1)(0.0).images > 0
+    assert set(turned) - {0.0}
+
+
+@pytest.mark.parametrize("name", ["keras_pil", "tf_data"])
+def test_the_transform_works_on_all_cores(manifest, name):
+    spec = SPEC.model_copy(update={"augment": Augment(rotation=30)})
+    loader = find_loader(name)
+    assert loader.stages(manifest, spec, parse_settings(loader, {})).transform(2)(0.01).images

@@ -1,0 +1,110 @@
+"""What the built-in networks take of a user's own batches: checked in the first, then converted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feedbench.bench.errors import PlanError
+from feedbench.loaders import Batch, BatchSpec, Dtype, OwnFunction
+
+if TYPE_CHECKING:
+    from feedbench.trainer import TrainerBase
+
+
+class FromOwn:
+    """Trains a built-in network on a user's own batches."""
+
+    def __init__(self, trainer: TrainerBase) -> None:
+        self._trainer = trainer
+
+    def step(self, batch: Batch) -> None:
+        """Train on one batch."""
+        self._trainer.step(for_network(batch))
+
+    def finish(self) -> None:
+        """Wait until the device has run all steps."""
+        self._trainer.finish()
+
+
+def check_for_network(batch: Batch, spec: BatchSpec, classes: int, own: OwnFunction) -> Dtype:
+    """Check that a built-in network can take batches like this one; return the images' dtype.
+
+    Args:
+        batch: the first of a user's own loader.
+        classes: number of classes of the network.
+        own: the function that gave it.
+
+    Raises:
+        PlanError: it cannot; the text says what came and what is expected.
+    """
+    if spec.augment.on_device:
+        raise PlanError(
+            f"{own.place}: {own.function} augments its images itself, so on_device must be off, "
+            f"got {', '.join(spec.augment.on_device)}"
+        )
+    size = spec.image_size
+    dtype, shape = _form(batch.images)
+    if dtype not in get_args(Dtype) or shape[1:] != (size, size, 3):
+        raise _refusal(
+            own,
+            f"images that are {_text(batch.images)}",
+            f"uint8 or float32 [batch, {size}, {size}, 3]",
+        )
+    if reason := _wrong_labels(batch.labels, classes):
+        raise _refusal(
+            own,
+            f"labels that are {reason}",
+            f"indices [batch] of the {classes} classes, or one-hot [batch, {classes}]",
+        )
+    return cast("Dtype", dtype)
+
+
+def for_network(batch: Batch) -> Batch:
+    """The batch of a user's own loader with labels as int32 `[batch]`.
+
+    Arrays are marked read-only, because the user's code may write into them again: so the trainer
+    copies them instead of using their memory.
+    """
+    images = batch.images
+    if isinstance(images, np.ndarray):
+        images = images.view()
+        images.flags.writeable = False
+    return Batch(images, _indices(np.asarray(batch.labels)), batch.rows)
+
+
+def _indices(labels: NDArray[Any]) -> NDArray[np.int32]:
+    return (labels.argmax(-1) if labels.ndim > 1 else labels).astype(np.int32, copy=False)
+
+
+def _wrong_labels(labels: Any, classes: int) -> str:
+    """What is wrong with labels; empty if nothing is."""
+    dtype, shape = _form(labels)
+    if len(shape) == 1 and np.issubdtype(dtype or "O", np.integer):
+        outside = [one for one in np.asarray(labels).tolist() if not 0 <= one < classes]
+        return f"class {outside[0]}" if outside else ""
+    if shape[1:] == (classes,):
+        values = np.asarray(labels)
+        is_one_hot = ((values == 0) | (values == 1)).all() and (values.sum(-1) == 1).all()
+        return "" if is_one_hot else "mixed, not one-hot"
+    return _text(labels)
+
+
+def _form(value: Any) -> tuple[str, tuple[int, ...]]:
+    """Dtype and shape of an array; empty if it is none."""
+    dtype = getattr(value, "dtype", None)
+    return str(getattr(dtype, "name", "")), tuple(map(int, getattr(value, "shape", ())))
+
+
+def _text(value: Any) -> str:
+    dtype, shape = _form(value)
+    return f"{dtype} {list(shape)}" if dtype else f"a {type(value).__name__}"
+
+
+def _refusal(own: OwnFunction, came: str, expected: str) -> PlanError:
+    return PlanError(
+        f"{own.place}: {own.function} gives {came}; the network expects {expected}; "
+        "set --image-size or give a model of your own that takes them"
+    )

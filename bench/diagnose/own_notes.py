@@ -1,0 +1,47 @@
+"""Notes on a user's own function: which files it opens, and where its pipeline spends its time."""
+
+from __future__ import annotations
+
+from feedbench.bench.diagnose.own import Observed, Opened
+from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.tf_graph.graph import Graph
+from feedbench.bench.diagnose.tf_graph.threads import stage_work
+from feedbench.bench.diagnose.verdict import Diagnosis
+
+
+def own_notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
+    """Return what was seen of a user's function; nothing for another loader."""
+    seen = record.observed
+    if seen is None:
+        return []
+    lines = [_opened(seen.opened), *_pipeline(seen)]
+    if diagnosis.gain_of_all is not None:
+        lines.append(f"With all mistakes undone: {diagnosis.gain_of_all:+.0%}, predicted.")
+    return lines
+
+
+def _opened(opened: Opened) -> str:
+    if opened.error:
+        return f"Which files the function opens is unknown: inotify: {opened.error}."
+    text = f"The function opened {opened.listed:,} of the listed files"
+    if opened.others:
+        text += f", and {opened.others:,} others, such as {opened.examples[0]}"
+    if opened.others and not opened.listed:
+        text += "; storage is that of the listed files, which it does not read"
+    return f"{text}, while it was watched."
+
+
+def _pipeline(seen: Observed) -> list[str]:
+    if seen.why_no_graph:
+        return [f"The stages of its tf.data pipeline could not be measured: {seen.why_no_graph}"]
+    return [_slowest(seen.graph)] if seen.graph else []
+
+
+def _slowest(graph: Graph) -> str:
+    work = stage_work(graph)
+    number = max(range(len(work)), key=work.__getitem__)
+    stage, share = graph.stages[number], work[number] / (sum(work) or 1.0)
+    return (
+        f"The slowest stage is {stage.method} in {stage.place}: {work[number] * 1e3:.2f} ms per "
+        f"image on one thread, {share:.0%} of all stages."
+    )

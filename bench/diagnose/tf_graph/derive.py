@@ -1,0 +1,142 @@
+"""The mistakes in a user's pipeline with their gains, derived from the record of a diagnosis."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from feedbench.bench.analysis.compare import Outcome, compare
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.diagnose.ceilings import (
+    cores_used,
+    find_part,
+    median_rate,
+    with_proven_blocks,
+)
+from feedbench.bench.diagnose.record import DiagnosisRecord, Part
+from feedbench.bench.diagnose.tf_graph.changes import Pipeline, gain
+from feedbench.bench.diagnose.tf_graph.graph import Graph
+from feedbench.bench.diagnose.tf_graph.mistakes import Finding, find_mistakes
+from feedbench.bench.diagnose.tf_graph.predict import Measured, pipeline_of
+from feedbench.bench.diagnose.tries import CACHE_SHARE
+
+
+class Mistake(BaseModel):
+    """A mistake or a piece of advice, and what undoing it gains.
+
+    Attributes:
+        stage: index in the record's list of stages.
+        file: of the line to change; empty if unknown.
+        text: the line.
+        write: what to write instead.
+        gain: predicted, as a share of the rate end to end; None if only a measurement can tell.
+        upper_bound: whether `gain` is one.
+        tried: measured rate without the mistake ÷ the rate with it.
+        outcome: whether the blocks show a difference.
+        advice: whether the pipeline is right as it is, and could be faster.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    stage: int
+    file: str
+    line: int
+    text: str
+    sentence: str
+    write: str
+    gain: float | None
+    upper_bound: bool
+    tried: Estimate | None = None
+    outcome: Outcome | None = None
+    advice: bool
+
+
+def mistakes_in(record: DiagnosisRecord) -> list[Mistake]:
+    """Return all mistakes, then all advice; the largest predicted gain first."""
+    graph = graph_of(record)
+    if graph is None:
+        return []
+    pipeline = _pipeline(record, graph)
+    found = [_mistake(record, graph, one, pipeline) for one in _findings(record, graph)]
+    return sorted(found, key=lambda one: (one.advice, -(one.gain or 0.0), one.stage))
+
+
+def gain_of_all(record: DiagnosisRecord) -> float | None:
+    """Return the predicted gain with all mistakes undone; None without several."""
+    graph = graph_of(record)
+    pipeline = _pipeline(record, graph) if graph is not None else None
+    if graph is None or pipeline is None:
+        return None
+    changes = [one.change for one in _findings(record, graph) if one.change and not one.advice]
+    after = pipeline
+    for change in changes:
+        after = change(after)
+    return gain(pipeline, lambda _: after) if len(changes) > 1 else None
+
+
+def graph_of(record: DiagnosisRecord) -> Graph | None:
+    """Return the tf.data graph of the user's function; None without one."""
+    return record.observed.graph if record.observed else None
+
+
+def _findings(record: DiagnosisRecord, graph: Graph) -> list[Finding]:
+    memory = round(CACHE_SHARE * record.available_memory_bytes)
+    reference = find_part(record, "reference")
+    return find_mistakes(graph, memory, _cpu_s(reference) if reference else None)
+
+
+def _mistake(
+    record: DiagnosisRecord, graph: Graph, finding: Finding, pipeline: Pipeline | None
+) -> Mistake:
+    stage = graph.stages[finding.stage]
+    predicted = None
+    if pipeline is not None and finding.change is not None:
+        predicted = gain(pipeline, finding.change)
+    tried = _tried(record, finding)
+    both = find_part(record, "end to end")
+    comparison = compare(_rates(tried), _rates(both)) if tried and both else None
+    return Mistake(
+        name=finding.name,
+        stage=finding.stage,
+        file=stage.file,
+        line=stage.line,
+        text=stage.text,
+        sentence=finding.sentence,
+        write=finding.write,
+        gain=predicted,
+        upper_bound=finding.bound,
+        tried=comparison.ratio if comparison else None,
+        outcome=comparison.outcome if comparison else None,
+        advice=finding.advice,
+    )
+
+
+def _tried(record: DiagnosisRecord, finding: Finding) -> Part | None:
+    for part in record.parts:
+        if (part.name, part.mistake, part.stage) == ("rewritten", finding.name, finding.stage):
+            return part if with_proven_blocks(part).blocks else None
+    return None
+
+
+def _rates(part: Part) -> dict[int, float]:
+    return with_proven_blocks(part).rates
+
+
+def _pipeline(record: DiagnosisRecord, graph: Graph) -> Pipeline | None:
+    loader = find_part(record, "loader", record.cache_state)
+    consumer, both = find_part(record, "consumer"), find_part(record, "end to end")
+    if loader is None or consumer is None or both is None:
+        return None
+    measured = Measured(
+        loader_s=1 / median_rate(loader),
+        consumer_s=1 / median_rate(consumer),
+        both_s=1 / median_rate(both),
+        consumer_cpu_s=_cpu_s(consumer),
+        cores=record.cores,
+    )
+    return pipeline_of(graph, measured)
+
+
+def _cpu_s(part: Part) -> float:
+    """CPU seconds per image."""
+    return cores_used(with_proven_blocks(part).blocks) / median_rate(part)

@@ -1,0 +1,74 @@
+"""The tables of a user's tf.data pipeline: its stages, and the mistakes in it."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from feedbench.bench.diagnose.tf_graph.align import aligned
+from feedbench.bench.diagnose.tf_graph.derive import Mistake
+from feedbench.bench.diagnose.tf_graph.graph import Graph
+from feedbench.bench.diagnose.tf_graph.model_run import ChainNode
+from feedbench.bench.diagnose.tf_graph.threads import stage_work
+
+
+def stages_table(graph: Graph) -> Table:
+    """Return one row per stage, from the source to the batches."""
+    table = Table(title="Stages of the tf.data pipeline", title_justify="left")
+    table.add_column("stage")
+    table.add_column("line", justify="right")
+    table.add_column("one thread, ms per image", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("as tf.data runs it", overflow="fold")
+    work, nodes = stage_work(graph), graph.as_is.nodes
+    total = sum(work) or 1.0
+    owners = aligned(nodes, graph.stages)
+    for stage, seconds, indices in zip(graph.stages, work, owners, strict=True):
+        name = stage.method if stage.own else f"{stage.method} (by a library)"
+        runs = node_text(nodes[indices[-1]]) if indices else ""
+        row = (name, str(stage.line or ""), f"{seconds * 1e3:.3f}", f"{seconds / total:.0%}", runs)
+        table.add_row(*row)
+    for node in nodes[max((i[-1] for i in owners if i), default=-1) + 1 :]:
+        table.add_row("(added by tf.data)", "", "", "", node_text(node))
+    return table
+
+
+def node_text(node: ChainNode) -> str:
+    """Return a node of tf.data with its values, such as `Prefetch, buffer_size 2 (AUTOTUNE)`."""
+    values = (
+        f"{name} {value:g}" + (" (AUTOTUNE)" if name in node.autotuned else "")
+        for name, value in node.parameters.items()
+    )
+    return ", ".join([node.name, *values])
+
+
+def mistakes_table(mistakes: list[Mistake]) -> Table:
+    """Return one row per mistake or piece of advice."""
+    table = Table(title="Mistakes, and what to write instead", title_justify="left")
+    table.add_column("line to change", overflow="fold")
+    table.add_column("what is wrong", overflow="fold")
+    table.add_column("write", overflow="fold")
+    table.add_column("gain, predicted", justify="right")
+    if any(mistake.tried for mistake in mistakes):
+        table.add_column("measured", justify="right")
+    for mistake in mistakes:
+        tried = [_tried_text(mistake)] if len(table.columns) > 4 else []
+        where = f"{mistake.line}: {mistake.text}" if mistake.line else "(unknown)"
+        title = f"{'advice: ' if mistake.advice else ''}{mistake.name}. {mistake.sentence}"
+        table.add_row(where, title, mistake.write, _gain_text(mistake), *tried)
+    return table
+
+
+def _gain_text(mistake: Mistake) -> str:
+    if mistake.gain is None:
+        return "unknown"
+    return f"{'up to ' if mistake.upper_bound else ''}{round(mistake.gain, 2) + 0.0:+.0%}"
+
+
+def _tried_text(mistake: Mistake) -> str:
+    if mistake.tried is None:
+        return ""
+    ratio = mistake.tried
+    text = f"{ratio.value - 1:+.0%}"
+    if ratio.low is None or ratio.high is None:
+        return text
+    return f"{text} [{ratio.low - 1:+.0%}, {ratio.high - 1:+.0%}]"

@@ -1,0 +1,1 @@
+"""From a result to code that people put before their own training."""

@@ -1,0 +1,120 @@
+"""The text of a Python module that reads images as the choice of a best.toml does."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from datetime import date
+
+from feedbench.bench.analysis.best import Best, RunnerUp
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Choice
+from feedbench.loaders import (
+    BatchSpec,
+    CodeRequest,
+    Loader,
+    Manifest,
+    Settings,
+    find_loader,
+    parse_settings,
+    parse_spec,
+    printable,
+    usable,
+)
+
+_WIDTH = 88
+_MOST_RUNNERS_UP = 4
+_MOST_LEFT_OUT = 100  # names that are written into the module
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A choice that can be written as code.
+
+    Attributes:
+        text: where the choice comes from, as the user named it.
+    """
+
+    text: str
+    best: Best
+    loader: Loader
+    settings: Settings
+    spec: BatchSpec
+
+
+def exported(text: str, best: Best) -> Exported:
+    """Return what is exported.
+
+    Raises:
+        PlanError: the loader reads no files, or is code already.
+        LoaderError: there is no such loader, its settings are not valid, or its pack is missing.
+    """
+    loader = find_loader(best.loader)
+    if not loader.is_choice:
+        raise PlanError(f"{text}: {loader.name} gives synthetic images; export another loader")
+    if loader.own is not None:
+        raise PlanError(f"{text}: {loader.name} is code of your own already; use it as it is")
+    settings = parse_settings(loader, best.settings)
+    loader.upper_bound(settings)  # reads the pack, if it needs one
+    return Exported(text, best, loader, settings, parse_spec(best.spec))
+
+
+def module_text(choice: Exported, manifest: Manifest | None, name: str, today: date) -> str:
+    """Return the whole module.
+
+    Args:
+        manifest: images of the source that it is to read; None for any folder of classes.
+        name: of its file.
+
+    Raises:
+        PlanError: it would have to name too many files that are left out.
+    """
+    layout = None if manifest is None else manifest.layout
+    left_out = () if manifest is None else _left_out(manifest, choice.loader)
+    request = CodeRequest(choice.loader.name, choice.spec, choice.settings, layout, left_out)
+    code = choice.loader.code(request)
+    docstring = "\n\n".join([_first_line(choice.spec), *_origin(choice, today), code.usage])
+    return f'"""{docstring}\n"""\n\n{code.body}'.replace("THIS_FILE", name)
+
+
+def _first_line(spec: BatchSpec) -> str:
+    side = spec.image_size
+    return f"Input pipeline: batches of {spec.batch_size} images of {side} × {side} pixels."
+
+
+def _origin(choice: Exported, today: date) -> list[str]:
+    """Where the choice comes from, and how fast it was, as paragraphs."""
+    best, named = choice.best, Choice(loader=choice.loader.name, settings=choice.best.settings)
+    paragraphs = [f"Written by `feedbench export` on {today}: {named}, from {choice.text}."]
+    if best.predicted is not None:
+        rate = f"{best.predicted.images_per_second:,.0f}"
+        paragraphs.append(
+            f"Measured{_machine(best)} with the consumer {best.consumer}: {rate} images per second "
+            "(95 % interval)."
+        )
+    if best.runners_up:
+        others = "; ".join(map(_runner_up, best.runners_up[:_MOST_RUNNERS_UP]))
+        paragraphs.append(f"Rates of others in the same rounds, relative to this one: {others}.")
+    return [textwrap.fill(paragraph, _WIDTH) for paragraph in paragraphs]
+
+
+def _machine(best: Best) -> str:
+    if not best.machine:
+        return ""
+    return f" on {best.machine['cores']} cores of {best.machine['processor']}"
+
+
+def _runner_up(other: RunnerUp) -> str:
+    named = Choice(loader=other.loader, settings=other.settings)
+    return f"{named} {other.ratio:.2f}{' (tie)' if other.tie else ''}"
+
+
+def _left_out(manifest: Manifest, loader: Loader) -> tuple[str, ...]:
+    """The names of the files that the loader does not use."""
+    names = usable(manifest, [loader.readable_by])[1]["path"].to_pylist()
+    if len(names) > _MOST_LEFT_OUT:
+        raise PlanError(
+            f"{manifest.root}: {len(names):,} files are left out, too many to name in code, such "
+            f"as {printable(names[0])}; remove them, feedbench scan --bad lists them"
+        )
+    return tuple(name.decode("utf-8", "backslashreplace") for name in names)

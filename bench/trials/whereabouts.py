@@ -1,0 +1,48 @@
+"""Where a process that hangs stands in the user's own code."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import re
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+
+_OURS = Path(__file__).parents[2]
+_WAIT_S = 2.0  # for a process to write where it stands; it does so even while it holds the GIL
+_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
+
+
+def write_on_signal() -> None:
+    """Have this process write the stacks of its threads to standard error on SIGUSR1."""
+    faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
+
+
+def whereabouts(pid: int, log: Path, code: Path) -> str:
+    """Return file, line and function in which a process stands; empty if not in the user's code.
+
+    Args:
+        log: to which the process writes its standard error.
+        code: folder of the user's code.
+    """
+    before = log.stat().st_size
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGUSR1)
+    deadline = monotonic() + _WAIT_S
+    while monotonic() < deadline:
+        for found in _FRAME.finditer(_text_from(log, before)):
+            path = Path(found["file"])
+            is_other = "site-packages" in path.parts or path.is_relative_to(_OURS)
+            if path.is_relative_to(code) and not is_other:
+                return f"{found['file']}, line {found['line']}, in {found['name']}"
+        sleep(0.05)
+    return ""
+
+
+def _text_from(log: Path, offset: int) -> str:
+    with log.open("rb") as file:
+        file.seek(offset)
+        return file.read().decode(errors="replace")

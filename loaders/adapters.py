@@ -1,0 +1,213 @@
+"""A stream as other libraries take it: a tf.data.Dataset, the data of `model.fit`, Torch tensors.
+
+Whoever iterates over one of them takes one pass. A stream without an end continues where the last
+pass has ended, so that order and augmentation are new in each; one with an end is opened again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from feedbench.loaders.contract import Batch, Opening, Stream
+from feedbench.loaders.errors import LoaderError, SpecError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Layout = Literal["NCHW", "NHWC"]
+
+
+def as_dataset(stream: Stream) -> tf.data.Dataset:
+    """A tf.data.Dataset of `(images, labels)`, as long as the stream, with its dtypes.
+
+    It costs one call of Python per batch. Images are not copied where their memory is aligned, as
+    that of tf_data, turbo and packed is. It does not use `from_generator`, which makes malloc slow
+    in the whole process.
+
+    Raises:
+        SpecError: part of the augmentation is left to the device.
+    """
+    return _dataset(_Passes(stream), None if stream.opening is None else stream.opening.steps)
+
+
+def as_keras(stream: Stream) -> tf.data.Dataset:
+    """The data of `model.fit`, also as `validation_data`: `(images, labels)`, and the steps.
+
+    Under the backends tensorflow, jax and torch alike. For training, open the stream without
+    `epochs`: an epoch of Keras is then `ceil(images / batch_size)` batches, and the order runs on.
+    For validation, open it with `spec.for_evaluation()` and `epochs=1`: each evaluation opens it
+    again and takes each image once.
+
+    Raises:
+        LoaderError: the stream does not say how many batches an epoch has.
+        SpecError: each epoch would repeat the same random order, or part of the augmentation is
+            left to the device.
+    """
+    opening = _opening_of(stream, "as_keras")
+    return _dataset(_Passes(stream), _steps_of_pass(opening))
+
+
+def as_torch(stream: Stream, layout: Layout = "NCHW") -> TorchBatches:
+    """The batches of a stream as Torch tensors; see `TorchBatches`.
+
+    Raises:
+        LoaderError: Torch is not installed, or the stream does not say how many batches an
+            epoch has.
+        SpecError: each epoch would repeat the same random order, or part of the augmentation is
+            left to the device.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise LoaderError(
+            "as_torch needs torch, which is not installed; pip install torch"
+        ) from None
+
+    opening = _opening_of(stream, "as_torch")
+    return TorchBatches(_Passes(stream), _steps_of_pass(opening), layout, torch)
+
+
+class TorchBatches:
+    """Pairs of Torch tensors on the CPU, one epoch per loop; `len` is its number of batches.
+
+    Images share the memory of the stream's batches: uint8 or float32, with the shape
+    `[batch, 3, height, width]` ("NCHW", in the memory format `torch.channels_last`) or
+    `[batch, height, width, 3]` ("NHWC"). Labels are int64 `[batch]`, as losses of Torch want them.
+    """
+
+    def __init__(self, passes: _Passes, steps: int, layout: Layout, torch: Any) -> None:
+        self._passes = passes
+        self._steps = steps
+        self._layout = layout
+        self._torch = torch
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        for step in range(self._steps):
+            batch = self._passes.batch(step)
+            if batch is None:
+                return
+            images = self._shared(batch.images)
+            if self._layout == "NCHW":
+                images = images.permute(0, 3, 1, 2)
+            yield images, self._torch.from_numpy(np.asarray(batch.labels, np.int64))
+
+    def _shared(self, images: Any) -> Any:
+        """A Torch tensor on the memory of an array or of a TensorFlow tensor."""
+        with (
+            warnings.catch_warnings()
+        ):  # TensorFlow's memory is read-only, Torch has no such tensor
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            return self._torch.from_numpy(np.asarray(images))
+
+
+class _Passes:
+    """The batches of a stream, pass by pass.
+
+    Attributes:
+        first: the first batch, which tells what all are like.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.first = next(stream)
+        if self.first.device_draws is not None:
+            raise SpecError(
+                "augment.on_device: only Feedbench's trainer applies it; leave on_device empty"
+            )
+        self._stream = self._current = stream
+        self._begun = False
+
+    def batch(self, step: int) -> Batch | None:
+        """The batch of a step of the current pass, None after the last; step 0 begins a pass.
+
+        Raises:
+            LoaderError: the stream is closed.
+        """
+        if step == 0 and self._begun and self._ends:
+            self._current = self._stream.open_again()
+        elif not self._begun:
+            self._begun = True
+            return self.first
+        return next(self._current, None)
+
+    @property
+    def _ends(self) -> bool:
+        opening = self._stream.opening
+        return opening is not None and opening.steps is not None
+
+
+def _opening_of(stream: Stream, name: str) -> Opening:
+    opening = stream.opening
+    if opening is None:
+        raise LoaderError(
+            f"{name}: this stream does not say how many batches an epoch has; use as_dataset"
+        )
+    if opening.steps is not None and opening.is_random:
+        raise SpecError(
+            f"{name}: each epoch would repeat one random order; open the loader without epochs to "
+            "train, or with spec.for_evaluation() to evaluate"
+        )
+    return opening
+
+
+def _steps_of_pass(opening: Opening) -> int:
+    return opening.steps_per_epoch if opening.steps is None else opening.steps
+
+
+def _dataset(passes: _Passes, steps: int | None) -> tf.data.Dataset:
+    """The batches of one pass.
+
+    Args:
+        steps: how many; None if there is no end, or an unknown one.
+    """
+    import tensorflow as tf
+
+    numbers = tf.data.Dataset.counter() if steps is None else tf.data.Dataset.range(steps)
+    # An end is a flag: a map that raises StopIteration would be an error.
+    dataset = numbers.map(_pulling(passes)).take_while(lambda is_there, batch: is_there)
+    dataset = dataset.map(lambda is_there, batch: batch)
+    if steps is not None:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+    return dataset.prefetch(1).with_options(_options())
+
+
+def _pulling(passes: _Passes) -> Callable[[Any], Any]:
+    """A stage from the number of a step to whether there is a batch, and the batch."""
+    import tensorflow as tf
+
+    like = (passes.first.images, passes.first.labels)
+    leaves = tf.nest.flatten(like)
+    types = [tf.bool, *(tf.as_dtype(one.dtype) for one in leaves)]
+
+    def pull(step: Any) -> list[Any]:
+        batch = passes.batch(int(step))
+        arrays = leaves if batch is None else tf.nest.flatten((batch.images, batch.labels))
+        return [np.bool_(batch is not None), *map(np.asarray, arrays)]
+
+    def stage(step: Any) -> Any:
+        is_there, *arrays = tf.numpy_function(pull, [step], types)
+        shaped = [
+            tf.ensure_shape(one, (None, *leaf.shape[1:]))
+            for one, leaf in zip(arrays, leaves, strict=True)
+        ]
+        return tf.ensure_shape(is_there, ()), tf.nest.pack_sequence_as(like, shaped)
+
+    return stage
+
+
+def _options() -> Any:
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False  # the end of an iterator would wait for its thread
+    # A thread of its own waits for batches: if one of TensorFlow's did, a stream that is itself a
+    # tf.data pipeline could wait for that thread forever.
+    options.threading.private_threadpool_size = 1
+    return options

@@ -1,0 +1,99 @@
+"""Addresses of images: the path of a file, or a range of bytes inside a shard.
+
+An address in a shard begins with what people read, `shard.tar:0001.jpg`. Behind a zero byte, which
+no path holds, follows where the bytes are. Addresses pass through everything that takes a path.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import AnyStr, NamedTuple
+
+_MARK = b"\0"
+
+
+class Extent(NamedTuple):
+    """Where the bytes of an image are in a shard.
+
+    Attributes:
+        member: length in bytes of the member's name and the colon before it.
+        offset: first byte in the shard.
+        length: number of bytes there.
+        codec: how they are compressed; empty if they are not.
+        unpacked: their number after decompression.
+        begin: first byte of the image among these.
+        end: behind its last byte.
+        check: the checksum that the shard stores; empty if it has none.
+    """
+
+    member: int
+    offset: int
+    length: int
+    codec: str = ""
+    unpacked: int = 0
+    begin: int = 0
+    end: int = 0
+    check: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the image."""
+        return self.end - self.begin if self.codec else self.length
+
+    def encoded(self) -> bytes:
+        """The extent as it stands in a manifest."""
+        fields = self[:3] if self[3:] == _PLAIN else self
+        return ",".join(map(str, fields)).encode()
+
+
+_PLAIN = ("", 0, 0, 0, "")
+
+
+def address(path: bytes, extent: bytes | None) -> bytes:
+    """The address of an image by its path and its encoded extent, if it has one."""
+    return path + _MARK + extent if extent else path
+
+
+def extent_of(path: bytes) -> Extent | None:
+    """The extent in an address; None if it is the path of a file."""
+    _, mark, text = path.partition(_MARK)
+    if not mark:
+        return None
+    fields = text.decode().split(",")
+    member, offset, length = map(int, fields[:3])
+    if len(fields) == 3:
+        return Extent(member, offset, length)
+    codec, unpacked, begin, end, check = fields[3:]
+    return Extent(member, offset, length, codec, int(unpacked), int(begin), int(end), check)
+
+
+def name_of(path: AnyStr) -> AnyStr:
+    """What people read of an address."""
+    if isinstance(path, str):
+        return path.partition("\0")[0]
+    return path.partition(_MARK)[0]
+
+
+def file_of(path: bytes) -> bytes:
+    """The file that holds the bytes of an address: itself or a shard."""
+    extent = extent_of(path)
+    return path if extent is None else name_of(path)[: -extent.member]
+
+
+def stamp_of(path: bytes) -> tuple[int, int]:
+    """Bytes of an image, and when the file that holds it was modified, in ns.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    status = os.stat(file_of(path))
+    return size_in(path, status), status.st_mtime_ns
+
+
+def size_in(path: bytes, status: os.stat_result) -> int:
+    """Bytes of an image in a file of this status; fewer than stated if the file ends before."""
+    extent = extent_of(path)
+    if extent is None:
+        return status.st_size
+    missing = max(0, extent.offset + extent.length - status.st_size)
+    return max(0, extent.size - missing)

@@ -1,0 +1,121 @@
+"""Code that lists the images of a split in the order in which a scan lists them."""
+
+from __future__ import annotations
+
+from feedbench.loaders.code.request import CodeRequest
+from feedbench.loaders.code.text import lines, plain, wrapped
+
+_SPLITS = """# Names that the folder of a split may have.
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test",),
+}"""
+
+_LITTER = '''def is_litter(name):
+    """Return whether operating systems leave such a file or folder among others."""
+    litter = {"__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini"}
+    return name.startswith(".") or name.lower() in litter'''
+
+_CLASSES = '''def class_names(folder):
+    """Return the names of the folders in a folder, one per class."""
+    names = [entry.name for entry in Path(folder).iterdir() if entry.is_dir()]
+    return sorted(name for name in names if not is_litter(name))'''
+
+_FILES = '''def files_below(folder):
+    """Return the paths below a folder, its own files before those of its folders."""
+    paths = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_litter(name))
+        paths += [os.path.join(parent, name) for name in sorted(names)]
+    return [path for path in paths if not is_litter(os.path.basename(path))]'''
+
+_SPLIT_FOLDER = '''def split_folder(data, split):
+    """Return the folder of a split; None if there is none."""
+    folders = [Path(data) / name for name in SPLITS[split]]
+    return next((folder for folder in folders if folder.is_dir()), None)'''
+
+_PART = '''def part_of_class(paths, label, split):
+    """Return the files of a class in a split; always the same tenths are held out."""
+    order = np.random.default_rng([0, label]).permutation(len(paths))
+    tenth, spare = round(len(paths) * 0.1), len(paths) - 1
+    validation = min(spare, tenth)
+    held_out = validation + min(spare - validation, tenth)
+    rows = {
+        "validation": order[:validation],
+        "test": order[validation:held_out],
+        "train": order[held_out:],
+    }
+    return [paths[row] for row in sorted(rows[split])]'''
+
+_FROM_SPLITS = """    folder = split_folder(data, split)
+    if folder is None:
+        raise FileNotFoundError(f"{data}: no folder of the {split} split")
+    for label, name in enumerate(class_names(split_folder(data, "train"))):
+        of_class = files_below(folder / name)"""
+
+_FROM_CLASSES = """    for label, name in enumerate(class_names(data)):
+        of_class = part_of_class(files_below(Path(data) / name), label, split)"""
+
+_FROM_EITHER = """    train, folder = split_folder(data, "train"), split_folder(data, split)
+    if train and not folder:
+        raise FileNotFoundError(f"{data}: no folder of the {split} split")
+    for label, name in enumerate(class_names(train or data)):
+        if train:
+            of_class = files_below(folder / name)
+        else:  # nothing is divided yet
+            of_class = part_of_class(files_below(Path(data) / name), label, split)"""
+
+_FROM_TABLE = """    with open(data, newline="", encoding="utf-8-sig") as file:
+        table = list(csv.DictReader(file))
+    for label, name in enumerate(sorted({row["label"] for row in table})):
+        rows = [row for row in table if row["label"] == name]
+        if "split" in table[0]:
+            rows = [row for row in rows if row["split"] in SPLITS[split]]
+        names = sorted(row["path"] for row in rows)
+        of_class = [os.path.join(os.path.dirname(data), name) for name in names]
+        if "split" not in table[0]:
+            of_class = part_of_class(of_class, label, split)"""
+
+
+_LEFT_OUT = """        of_class = [
+            path for path in of_class if os.path.relpath(path, data) not in LEFT_OUT
+        ]"""
+
+_LEFT_OUT_OF_TABLE = """        of_class = [
+            path
+            for path in of_class
+            if os.path.relpath(path, os.path.dirname(data)) not in LEFT_OUT
+        ]"""
+
+
+def listing_constants(request: CodeRequest) -> str:
+    """The constants that the listing needs."""
+    names = [plain(name) for name in request.left_out]
+    return lines(
+        request.layout != "folder" and _SPLITS,
+        bool(names) and "# Files that could not be read, or that a blacklist leaves out.",
+        bool(names) and wrapped("LEFT_OUT = {", names, "}"),
+    )
+
+
+def listing_functions(request: CodeRequest) -> list[str]:
+    """`list_images(data, split)`, which returns paths and labels, and what it calls."""
+    body, functions = {
+        "splits": (_FROM_SPLITS, [_SPLIT_FOLDER, _CLASSES, _FILES, _LITTER]),
+        "folder": (_FROM_CLASSES, [_PART, _CLASSES, _FILES, _LITTER]),
+        "csv": (_FROM_TABLE, [_PART]),
+        None: (_FROM_EITHER, [_SPLIT_FOLDER, _PART, _CLASSES, _FILES, _LITTER]),
+    }[request.layout]
+    left_out = _LEFT_OUT_OF_TABLE if request.layout == "csv" else _LEFT_OUT
+    first = lines(
+        "def list_images(data, split):",
+        '    """Return the paths and labels of a split, sorted by class and path."""',
+        "    paths, labels = [], []",
+        body,
+        bool(request.left_out) and left_out,
+        "        paths += of_class",
+        "        labels += [label] * len(of_class)",
+        "    return paths, np.array(labels, np.int32)",
+    )
+    return [first, *functions]

@@ -1,0 +1,42 @@
+"""What code is written for, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from feedbench.loaders.contract import BatchSpec
+    from feedbench.loaders.manifest import Layout
+
+
+@dataclass(frozen=True)
+class CodeRequest:
+    """What code is written for.
+
+    Attributes:
+        loader: the loader's name.
+        spec: what every batch must be.
+        settings: the loader's settings.
+        layout: of the source; None to read folders of classes, with or without folders of splits.
+        left_out: files of the source that the loader does not use, relative to its folder.
+    """
+
+    loader: str
+    spec: BatchSpec
+    settings: Any
+    layout: Layout | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Code:
+    """A Python module.
+
+    Attributes:
+        usage: the lines of its docstring that say how to use it.
+        body: all that follows the docstring.
+    """
+
+    usage: str
+    body: str

@@ -1,0 +1,1 @@
+"""Images inside shards: zip, tar, TFRecord, Arrow and Parquet files, listed as ranges of bytes."""

@@ -1,0 +1,54 @@
+"""The listing of a shard, kept until the shard changes: a scan of 100 GB is not repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feedbench.loaders.cache_folder import cache_folder
+from feedbench.loaders.containers.entries import ENTRY, Hints, Listing
+from feedbench.loaders.files import replacing
+
+_VERSION = 1  # to be raised when a shard is listed in another way
+_ABOUT = b"feedbench"
+
+
+def cached(path: Path, hints: Hints, list_shard: Callable[[Path, Hints], Listing]) -> Listing:
+    """The listing of a shard, from the cache if the shard is as it was then."""
+    name = hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest()
+    file = cache_folder() / "listings" / f"{name}.parquet"
+    status = path.stat()
+    state = [_VERSION, status.st_size, status.st_mtime_ns, hints.image, hints.label]
+    known = _read(file, state)
+    if known is not None:
+        return known
+    listing = list_shard(path, hints)
+    with suppress(OSError):  # it is only listed again
+        _write(file, state, listing)
+    return listing
+
+
+def _read(file: Path, state: list[Any]) -> Listing | None:
+    try:
+        table = pq.read_table(file)
+        about = json.loads(table.schema.metadata[_ABOUT])
+        if about["state"] != state:
+            return None
+        return Listing(table.cast(ENTRY), tuple(about["classes"]))
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):
+        return None
+
+
+def _write(file: Path, state: list[Any], listing: Listing) -> None:
+    about = {"state": state, "classes": listing.classes}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as beside:
+        pq.write_table(listing.table.replace_schema_metadata({_ABOUT: json.dumps(about)}), beside)

@@ -1,0 +1,106 @@
+"""Which columns of an Arrow or Parquet file hold images and classes, as Hugging Face stores them.
+
+An image is a struct of `bytes` and `path`, or plain bytes; the file's metadata says what the number
+of a class means.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from feedbench.loaders.containers.entries import Hints
+from feedbench.loaders.errors import SourceError
+
+_LABELS = ("label", "labels", "fine_label", "class", "class_name", "target", "y")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns to read.
+
+    Attributes:
+        image: name of the column.
+        is_struct: whether it is a struct of `bytes` and perhaps `path`.
+        has_path: whether it has `path`.
+        label: name of the column.
+        classes: names of the classes, by number; empty if the file does not say.
+    """
+
+    image: str
+    is_struct: bool
+    has_path: bool
+    label: str
+    classes: tuple[str, ...]
+
+
+def find_columns(path: Path, schema: pa.Schema, hints: Hints) -> Columns:
+    """The columns of a file by its schema.
+
+    Raises:
+        SourceError: there is none for the image or for the class.
+    """
+    features = _features(schema)
+    images = [field.name for field in schema if _is_image(field.type)]
+    label = hints.label or _first(features, "ClassLabel") or _usual_label(schema)
+    image = hints.image or _first(features, "Image") or (images[0] if images else None)
+    for role, name, known in (("image", image, images), ("label", label, schema.names)):
+        if name not in known:
+            raise SourceError(
+                f"{path}: no column for the {role} found among {', '.join(schema.names)}; state "
+                f'it in source.toml beside the file: {role} = "NAME"'
+            )
+    image, label = str(image), str(label)
+    kind = schema.field(image).type
+    is_struct = pa.types.is_struct(kind)
+    has_path = is_struct and kind.get_field_index("path") >= 0
+    classes = tuple(features.get(label, {}).get("names", ()))
+    return Columns(image, is_struct, has_path, label, classes)
+
+
+def has_image_column(schema: pa.Schema) -> bool:
+    """Whether a column may hold images."""
+    return any(_is_image(field.type) for field in schema)
+
+
+def _is_image(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and _is_binary(kind.field(index).type)
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """What the `datasets` library says of each column."""
+    text = (schema.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        features = json.loads(text)["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {name: one for name, one in features.items() if isinstance(one, dict)}
+
+
+def _first(features: dict[str, Any], kind: str) -> str | None:
+    return next((name for name, one in features.items() if one.get("_type") == kind), None)
+
+
+def _usual_label(schema: pa.Schema) -> str | None:
+    return next((name for name in _LABELS if name in schema.names), None)
+
+
+def label_texts(column: Any) -> list[str]:
+    """Names or numbers of classes as text; -1, which stands for none, in place of null."""
+    return ["-1" if value is None else str(value) for value in column.to_pylist()]
+
+
+def base_names(column: Any) -> list[bytes]:
+    """Names of images as bytes; empty where there is none."""
+    return [(value or "").encode() for value in column.to_pylist()]

@@ -1,0 +1,175 @@
+"""From the shards of a source to a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from feedbench.loaders.containers.arrow import list_arrow
+from feedbench.loaders.containers.cached import cached
+from feedbench.loaders.containers.entries import Hints, Listing
+from feedbench.loaders.containers.folders import Place, places_of
+from feedbench.loaders.containers.hints import read_hints, words
+from feedbench.loaders.containers.parquet import list_parquet
+from feedbench.loaders.containers.shards import Kind, kind_of, root_of, shards_of
+from feedbench.loaders.containers.tar import list_tar
+from feedbench.loaders.containers.tfrecord import list_tfrecord
+from feedbench.loaders.containers.zip import list_zip
+from feedbench.loaders.errors import SourceError, printable
+from feedbench.loaders.manifest import EXTENT, PATH, SCHEMA, Manifest
+from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
+
+_LISTERS: dict[Kind, Callable[[Path, Hints], Listing]] = {
+    "zip": list_zip,
+    "tar": list_tar,
+    "tfrecord": list_tfrecord,
+    "arrow": list_arrow,
+    "parquet": list_parquet,
+}
+_NOTHING = pa.scalar(b"", PATH)
+_THREADS = 8  # shards that are listed at a time: a network answers late
+
+
+def scan_shards(source: Path) -> Manifest | None:
+    """The images in the shards of a source; None if it has none.
+
+    Rows are sorted by split, class and the name that the shard gives an image, as those of folders
+    are; where shards give no names, by shard and number.
+
+    Raises:
+        SourceError: a shard is damaged, or does not say what the classes are.
+    """
+    shards = shards_of(source)
+    if not shards:
+        return None
+    root, kind = root_of(source, shards), kind_of(shards[0])
+    assert kind is not None
+    hints = read_hints(root, shards[0].parent)
+    with ThreadPoolExecutor(_THREADS, "feedbench-list") as threads:
+        listings = list(threads.map(partial(_listed, hints=hints, kind=kind), shards))
+    table = _joined(root, shards, listings)
+    table = table.filter(pc.is_valid(table["label"])).combine_chunks()
+    if not len(table):
+        raise SourceError(
+            f"{source}: no images with a class in {printable(shards[0].name)}"
+            + (f" and {len(shards) - 1} others" if len(shards) > 1 else "")
+        )
+    named = _stated_classes(source, hints, listings)
+    labels, classes = _numbered(source, table, named)
+    table = table.set_column(table.column_names.index("label"), "label", pa.array(labels))
+    table = table.append_column("number", pa.array(np.arange(len(table))))
+    keys = [(name, "ascending") for name in ("split", "label", "name", "number")]
+    rows = table.sort_by(keys).select([*SCHEMA.names, EXTENT.name])
+    rows = rows.cast(pa.schema([*SCHEMA, EXTENT])).combine_chunks()
+    return Manifest(rows, classes, root, kind)
+
+
+def _listed(path: Path, *, hints: Hints, kind: Kind) -> Listing:
+    try:
+        return cached(path, hints, _LISTERS[kind])
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _joined(root: Path, shards: list[Path], listings: list[Listing]) -> pa.Table:
+    """The rows of all shards, with path, split and, where only folders tell it, the class."""
+    splits = _splits(shards, root)
+    places = _places(listings)
+    tables = []
+    for shard, listing, split in zip(shards, listings, splits, strict=True):
+        table = listing.table
+        prefix = os.path.relpath(os.fsencode(shard), os.fsencode(root)) + b":"
+        paths = pc.binary_join_element_wise(pa.scalar(prefix, PATH), table["member"], _NOTHING)
+        table = table.append_column("path", paths)
+        tables.append(_placed(table, split, places))
+    return pa.concat_tables(tables)
+
+
+def _placed(table: pa.Table, split: int, places: dict[str, Place]) -> pa.Table:
+    """With a split, and the class of the folder where the shard states none."""
+    splits = np.full(len(table), split, np.int8)
+    labels = table["label"]
+    if labels.null_count:
+        found = [places.get(folder) for folder in _folders(table)]
+        of_folders = pa.array([place and place.label for place in found], pa.string())
+        labels = pc.coalesce(labels, of_folders)
+        for row, place in enumerate(found):
+            if place is not None and place.split is not None:
+                splits[row] = place.split
+    table = table.set_column(table.column_names.index("label"), "label", labels)
+    return table.append_column("split", pa.array(splits))
+
+
+def _places(listings: Iterable[Listing]) -> dict[str, Place]:
+    tables = [one.table.filter(pc.is_null(one.table["label"])) for one in listings]
+    return places_of(sorted({folder for table in tables for folder in _folders(table)}))
+
+
+def _folders(table: pa.Table) -> list[str]:
+    return [os.fsdecode(member).rpartition("/")[0] for member in table["member"].to_pylist()]
+
+
+def _splits(shards: list[Path], root: Path) -> list[int]:
+    """The split of each shard, by a word in its name or else in its folders'."""
+    splits = [_split(shard.relative_to(root)) for shard in shards]
+    if UNKNOWN_SPLIT in splits and len(set(splits)) > 1:
+        shard = shards[splits.index(UNKNOWN_SPLIT)]
+        raise SourceError(
+            f"{shard}: no split in its name, as in those of other shards; name it like "
+            f"train-{shard.name}"
+        )
+    return splits
+
+
+def _split(path: Path) -> int:
+    for name in (path.name, *reversed(path.parts[:-1])):
+        found = {SPLIT_NAMES[word] for word in words(name) if word in SPLIT_NAMES}
+        if len(found) == 1:
+            return found.pop()
+    return UNKNOWN_SPLIT
+
+
+def _stated_classes(source: Path, hints: Hints, listings: list[Listing]) -> tuple[str, ...]:
+    """The names of the classes by number; empty if nothing states them."""
+    if hints.classes:
+        return hints.classes
+    stated = sorted({listing.classes for listing in listings})
+    if len(stated) > 1:
+        raise SourceError(
+            f"{source}: its shards name other classes: {stated[0]!r} and {stated[1]!r}; state "
+            "them in source.toml"
+        )
+    return stated[0]
+
+
+def _numbered(
+    source: Path, table: pa.Table, named: tuple[str, ...]
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """The number of each row's class, and the classes: those that are stated, or those found."""
+    found = table["label"].combine_chunks().dictionary_encode()
+    values = found.dictionary.to_pylist()
+    are_numbers = all(value.isdecimal() for value in values)
+    if not named:
+        named = tuple(sorted(values, key=int) if are_numbers else sorted(values))
+        are_numbers = False
+    numbers = {name: number for number, name in enumerate(named)}
+    ranks = []
+    for value in values:
+        number = numbers.get(value) if not are_numbers else int(value)
+        if number is None or number >= len(named):
+            row = pc.index(table["label"], value).as_py()
+            name = printable(table["path"][row].as_py())
+            raise SourceError(
+                f"{source}: {name}: label {value} is none of the {len(named)} classes "
+                f"({named[0]!r} …); state them in source.toml"
+            )
+        ranks.append(number)
+    return np.array(ranks, np.int32)[found.indices.to_numpy()], named

@@ -1,0 +1,132 @@
+"""TFRecord files of `tf.train.Example`, as TensorFlow's tools and TFDS write them."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from feedbench.loaders.containers.checksum import RECORD
+from feedbench.loaders.containers.crc32c import masked_crc32c
+from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
+from feedbench.loaders.containers.example import Span, bytes_of, features, integer_of
+from feedbench.loaders.errors import SourceError
+from feedbench.loaders.signature import format_of
+
+_IMAGES = ("image/encoded", "image", "image_raw", "jpeg", "png", "img", "encoded", "image_bytes")
+_TEXTS = ("image/class/text", "class_name", "label_name")
+_LABELS = (*_TEXTS, "image/class/label", "label", "class", "class_id", "target", "y")
+_NAMES = ("image/filename", "file_name", "filename", "image/file_name", "image/filename_stem")
+_HEADER = struct.Struct("<QI")  # length of the record, and its checksum
+_FOOTER = 4  # bytes of the checksum of the record
+
+
+class _Features(NamedTuple):
+    image: str
+    label: str
+    name: str | None
+
+
+def list_tfrecord(path: Path, hints: Hints) -> Listing:
+    """The images of a TFRecord file.
+
+    Raises:
+        SourceError: it is damaged, compressed, or has no image or label that can be found.
+    """
+    if not path.stat().st_size:
+        return listing(())
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        memoryview(data) as view,
+    ):
+        return listing(_entries(path, view, hints))
+
+
+def _entries(path: Path, data: memoryview, hints: Hints) -> Iterator[Entry]:
+    chosen: _Features | None = None
+    for number, (offset, length) in enumerate(_records(path, data)):
+        begin = offset + _HEADER.size
+        with data[begin : begin + length] as record:
+            try:
+                places = features(record)
+                chosen = chosen or _choose(path, record, places, hints)
+                yield _entry(record, places, chosen, offset)
+            except KeyError as error:
+                raise damaged(path, str(number), f"it has no feature {error}") from error
+            except ValueError as error:  # UnicodeDecodeError is one
+                raise damaged(path, str(number), "its record is no tf.train.Example") from error
+
+
+def _records(path: Path, data: memoryview) -> Iterator[tuple[int, int]]:
+    """Offset and length of each record, whose length has a checksum of its own."""
+    offset = number = 0
+    while offset < len(data):
+        if offset + _HEADER.size > len(data):
+            raise damaged(path, str(number), "the file ends inside this record")
+        length, checksum = _HEADER.unpack_from(data, offset)
+        if masked_crc32c(bytes(data[offset : offset + 8])) != checksum:
+            raise damaged(path, str(number), "the length of this record is damaged")
+        after = offset + _HEADER.size + length + _FOOTER
+        if after > len(data):
+            raise damaged(path, str(number), "the file ends inside this record")
+        yield offset, length
+        offset, number = after, number + 1
+
+
+def _choose(path: Path, record: memoryview, places: dict[str, Span], hints: Hints) -> _Features:
+    image = hints.image or _find_image(record, places)
+    label = hints.label or next((name for name in _LABELS if name in places), None)
+    for role, name in (("image", image), ("label", label)):
+        if name is None or name not in places:
+            known = ", ".join(sorted(places))
+            raise SourceError(
+                f"{path}: no feature for the {role} found among {known}; state it in source.toml "
+                f'beside the file: {role} = "NAME"'
+            )
+    return _Features(str(image), str(label), next((one for one in _NAMES if one in places), None))
+
+
+def _find_image(record: memoryview, places: dict[str, Span]) -> str | None:
+    """The feature with a usual name, or the only one that begins like an image."""
+    found = [name for name, place in places.items() if _is_image(record, place)]
+    usual = [name for name in _IMAGES if name in found]
+    if usual or len(found) == 1:
+        return (usual or found)[0]
+    return next((name for name in _IMAGES if name in places), None)  # damaged, or a rare format
+
+
+def _is_image(record: memoryview, place: Span) -> bool:
+    span = bytes_of(record, place)
+    return span is not None and bool(format_of(bytes(record[span[0] : span[0] + 16])))
+
+
+def _entry(record: memoryview, places: dict[str, Span], chosen: _Features, offset: int) -> Entry:
+    image = bytes_of(record, places[chosen.image])
+    if image is None:
+        raise KeyError(chosen.image)
+    begin, end = image
+    return Entry(
+        _name(record, places, chosen.name),
+        offset + _HEADER.size + begin,
+        end - begin,
+        _label(record, places, chosen.label),
+        check=f"{RECORD}{offset}",
+    )
+
+
+def _name(record: memoryview, places: dict[str, Span], name: str | None) -> bytes:
+    span = bytes_of(record, places[name]) if name in places else None
+    return bytes(record[slice(*span)]).replace(b"\0", b"") if span else b""
+
+
+def _label(record: memoryview, places: dict[str, Span], name: str) -> str:
+    number = integer_of(record, places[name])
+    if number is not None:
+        return str(number)
+    text = bytes_of(record, places[name])
+    if text is None:
+        raise KeyError(name)
+    return bytes(record[slice(*text)]).decode()

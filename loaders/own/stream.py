@@ -1,0 +1,133 @@
+"""A user's function as a stream of batches, epoch after epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from feedbench.loaders.contract import Batch, Request, Stream
+from feedbench.loaders.manifest import SPLITS
+from feedbench.loaders.own.adapt import Source, adapted
+from feedbench.loaders.own.batches import BatchReader
+from feedbench.loaders.own.call import called
+from feedbench.loaders.own.coverage import Coverage
+from feedbench.loaders.own.errors import OwnError, raised_by
+from feedbench.loaders.own.function import OwnFunction
+
+if TYPE_CHECKING:
+    from feedbench.loaders.own.resolve import OwnSettings
+
+# What a function may ask for, by the names of its parameters.
+OFFERED = (
+    "data",
+    "split",
+    "batch_size",
+    "image_size",
+    "classes",
+    "seed",
+    "epochs",
+    "manifest",
+    "spec",
+)
+
+
+def open_stream(function: OwnFunction, request: Request, settings: OwnSettings) -> Stream:
+    """Call the function, and open what it returned.
+
+    Raises:
+        OwnError: it fails, or returns something that gives no batches.
+    """
+    epochs = _Epochs(function, request, settings)
+    batches = islice(epochs.batches(), request.order.start_step, None)
+    return Stream(batches, epochs.close, request.faults, epochs.coverage)
+
+
+def offered(request: Request) -> dict[str, Any]:
+    """The values that a function may ask for."""
+    manifest, spec = request.manifest, request.spec
+    splits = np.unique(manifest.splits)
+    return dict(
+        zip(
+            OFFERED,
+            (
+                manifest.source or manifest.root,
+                SPLITS[splits[0] if len(splits) else 0],
+                spec.batch_size,
+                spec.image_size,
+                list(manifest.classes),
+                spec.seed,
+                request.order.epochs,
+                manifest,
+                spec,
+            ),
+            strict=True,
+        )
+    )
+
+
+class _Epochs:
+    """What a function returned, started again whenever it ends."""
+
+    def __init__(self, function: OwnFunction, request: Request, settings: OwnSettings) -> None:
+        self._function = function
+        self._request = request
+        self._settings = settings
+        self._reader = BatchReader(function, len(request.manifest))
+        self._source = self._new_source()
+        self._is_fresh = True
+
+    def batches(self) -> Iterator[Batch]:
+        """Batches without an end, or of as many epochs as were asked for.
+
+        Raises:
+            OwnError: the user's code fails, or its batches cannot be used.
+        """
+        epochs = self._request.order.epochs
+        done = 0
+        while epochs is None or done < epochs:
+            count = 0
+            for batch in self._epoch():
+                count += 1
+                yield batch
+            if not count:
+                self._refuse_empty(done)
+            done += 1
+
+    def coverage(self) -> Coverage | None:
+        """Whether each row came once per epoch; None if the batches do not say."""
+        return self._reader.rows.coverage()
+
+    def close(self) -> None:
+        """End the threads and processes behind the batches."""
+        self._source.close()
+
+    def _epoch(self) -> Iterator[Batch]:
+        if not self._is_fresh and self._source.is_spent:
+            self.close()
+            self._source = self._new_source()
+        self._is_fresh = False
+        source = self._source.epoch()
+        while True:
+            try:
+                item = next(source)
+            except StopIteration:
+                return
+            except (Exception, SystemExit) as error:
+                when = f"batch {self._reader.count + 1}"
+                raise raised_by(self._function, error, when) from error
+            yield self._reader.batch(item)
+
+    def _new_source(self) -> Source:
+        returned = called(self._function, offered(self._request), self._settings.given)
+        return adapted(self._function, returned)
+
+    def _refuse_empty(self, epoch: int) -> None:
+        function = self._function
+        after = f" after {self._reader.count} batches" if epoch else ""
+        raise OwnError(
+            f"{function.place}: {function.function} gave no batch{after}; expected at least one of "
+            "(images, labels), and an iterable that can be iterated again"
+        )

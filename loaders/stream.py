@@ -1,0 +1,164 @@
+"""Batches, and the streams that give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from feedbench.loaders.errors import ImageError, LoaderError
+from feedbench.loaders.faults import Faults
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from feedbench.loaders.adapters import TorchBatches
+    from feedbench.loaders.augment.draws import Draws
+    from feedbench.loaders.own.coverage import Coverage
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One batch in host memory; unpacks into images, labels and rows.
+
+    Not a tuple: Keras would take the third member of one for sample weights, without a word.
+
+    Those of a user's own loader may hold anything, also dicts and tuples of arrays, and have None
+    as rows where these are unknown.
+
+    Attributes:
+        images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
+            device, or float32 in the spec's `value_range`. A NumPy array or a TensorFlow tensor;
+            `numpy.asarray` views either without a copy.
+        labels: int32 `[batch]`, indices into the manifest's classes.
+        rows: int64 `[batch]`, each image's row in the manifest.
+        device_draws: float32 `[batch, 10]`, parameters of the augmentation on the device, see
+            `Augment.for_device`; None if there is none.
+    """
+
+    images: Any
+    labels: Any
+    rows: Any
+    device_draws: Draws | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.images, self.labels, self.rows))
+
+    def __repr__(self) -> str:  # Keras puts it into the error that it raises for a batch
+        return f"a batch of {images_in(self)} images; model.fit takes stream.as_keras()"
+
+
+def images_in(batch: Batch) -> int:
+    """The number of images of a batch: the length of its first array."""
+    rows = batch.rows
+    return int(next(arrays_in(batch.images)).shape[0]) if rows is None else len(rows)
+
+
+def arrays_in(value: Any) -> Iterator[Any]:
+    """The arrays of a part of a batch, which may be one, or dicts and tuples of them."""
+    if isinstance(value, dict | tuple | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from arrays_in(inner)
+    else:
+        yield value
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a stream was opened.
+
+    Attributes:
+        again: opens it from its first batch on.
+        steps: its batches; None if it has no end.
+        steps_per_epoch: batches after which each image has come at least once.
+        is_random: whether a second pass from the start would repeat a random order.
+    """
+
+    again: Callable[[], Stream]
+    steps: int | None
+    steps_per_epoch: int
+    is_random: bool
+
+
+@dataclass(repr=False)
+class Stream:
+    """Batches in order; `close` ends the threads and processes behind them and frees their memory.
+
+    Attributes:
+        batches: the iterator that the consumer pulls from.
+        release: frees what produces `batches`; called once.
+        faults: the images that failed and were dropped so far.
+        opening: how it was opened; None if not by `open_loader`, or if own code gives the batches.
+        coverage: whether each row of a user's batches comes once per epoch; None if these do not
+            say, and for all other loaders.
+    """
+
+    batches: Iterator[Batch]
+    release: Callable[[], None] = lambda: None
+    faults: Faults | None = None
+    opening: Opening | None = None
+    coverage: Callable[[], Coverage | None] = lambda: None
+    _again: Stream | None = None
+    _open: bool = True
+
+    @property
+    def dropped(self) -> tuple[ImageError, ...]:
+        """The images dropped so far, in the order in which they failed."""
+        return tuple(self.faults.dropped.values()) if self.faults else ()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if not self._open:
+            raise LoaderError("this stream is closed; open the loader again")
+        return next(self.batches)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:  # Keras puts it into the error that it raises for a stream
+        return "a stream of batches; model.fit takes stream.as_keras()"
+
+    def as_dataset(self) -> tf.data.Dataset:
+        """A tf.data.Dataset of `(images, labels)`; see `adapters.as_dataset`."""
+        from feedbench.loaders.adapters import as_dataset
+
+        return as_dataset(self)
+
+    def as_keras(self) -> tf.data.Dataset:
+        """What `model.fit` takes, under every backend of Keras; see `adapters.as_keras`."""
+        from feedbench.loaders.adapters import as_keras
+
+        return as_keras(self)
+
+    def as_torch(self, layout: Literal["NCHW", "NHWC"] = "NCHW") -> TorchBatches:
+        """An iterable of pairs of Torch tensors; see `adapters.TorchBatches`."""
+        from feedbench.loaders.adapters import as_torch
+
+        return as_torch(self, layout)
+
+    def open_again(self) -> Stream:
+        """The same batches from the first one on; closed with this stream or by the next call.
+
+        Raises:
+            LoaderError: the stream is closed, or cannot be opened again.
+        """
+        if not self._open or self.opening is None:
+            raise LoaderError("this stream cannot be opened again; open the loader again")
+        if self._again is not None:
+            self._again.close()
+        self._again = self.opening.again()
+        return self._again
+
+    def close(self) -> None:
+        """Free everything; further calls do nothing."""
+        if self._open:
+            self._open = False
+            self.batches = iter(())
+            if self._again is not None:
+                self._again.close()
+            self.release()

@@ -1,0 +1,143 @@
+"""A user's function in every command that takes a loader."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from textwrap import dedent
+
+import pytest
+
+from feedbench.bench.analysis.best import resolve_loader
+from feedbench.bench.commands.options import parse_set
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Choice, expand
+from feedbench.bench.plan.settings import with_settings
+from feedbench.bench.plan.suites import select_suite
+from feedbench.bench.tune.space import alternatives, grid_size
+from feedbench.loaders import LoaderError, scan
+
+NAME = "code/pipeline.py:make_dataset"
+PIPELINE = """
+    from model import labelled
+
+    SPACE = {"workers": [2, 4]}
+
+    def make_dataset(data, split, manifest, batch_size, image_size, epochs, workers=2, scale=1.0):
+        import tensorflow as tf
+
+        assert (data / split).is_dir()
+        paths = [manifest.path(row) for row in range(len(manifest))]
+
+        def load(path, label, row):
+            image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+            image = tf.image.resize(image, [image_size, image_size], "nearest")
+            return tf.cast(image, tf.float32) / 255 * scale, label, row
+
+        dataset = tf.data.Dataset.from_tensor_slices((paths, *labelled(manifest)))
+        dataset = dataset.map(load, num_parallel_calls=workers).batch(batch_size)
+        return dataset.repeat(epochs).prefetch(1)
+    """
+MODEL = """
+    import numpy as np
+
+    def labelled(manifest):
+        return manifest.labels, np.arange(len(manifest))
+    """
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A folder with `code/pipeline.py`, which is the working directory."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "pipeline.py").write_text(dedent(PIPELINE))
+    (tmp_path / "code" / "model.py").write_text(dedent(MODEL))
+    (tmp_path / "small.toml").write_text('network = "MobileNet"\nalpha = 0.25\n')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def feedbench(*arguments, expected=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "feedbench.bench.cli", *map(str, arguments)],
+        text=True,
+        check=False,
+        capture_output=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == expected, done.stdout + done.stderr
+    return done.stdout if expected == 0 else done.stderr
+
+
+SMALL = ["--image-size", 32, "--batch-size", 8]
+QUICK = ["--blocks", 1, "--block-seconds", 0.1, "--warm-up-seconds", 0.1]
+
+
+def test_a_bench_feeds_the_trainer_and_its_winner_trains(beside, tiny_photos):
+    shutil.copytree(tiny_photos, "photos")
+    recipe = ["--recipe", "small.toml"]
+    chosen = ["--loader", NAME, "--set", "make_dataset.workers=1"]
+    said = feedbench("bench", "photos", *chosen, *recipe, *SMALL, *QUICK, "--out", "bench")
+    assert f"Take {NAME} workers=1" in said
+    best = tomllib.loads((beside / "bench" / "best.toml").read_text())
+    assert (best["loader"], best["settings"]) == (NAME, {"workers": 1})
+    feedbench("train", "photos", "--loader", "bench", "--epochs", 1, "--out", "train")
+    result = json.loads((beside / "train" / "training.json").read_text())
+    assert result["own"]["file"] == str(beside / "code" / "pipeline.py")
+    assert result["test"] is not None
+    assert len((beside / "train" / "predictions.csv").read_text().splitlines()) == 1 + 8
+
+
+def test_an_error_of_the_users_code_is_shown_without_ours(beside, tiny_photos):
+    said = feedbench(
+        "diagnose", tiny_photos, "--loader", NAME, "--set", "make_dataset.scale=x",
+        "--consumer", "emulated:a100", *SMALL, "--seconds", 1, "--images", 8, expected=2,
+    )  # fmt: skip
+    assert "Traceback" in said
+    trace, _, last = said.rstrip().rpartition("\n")
+    assert last.startswith("feedbench: loader: code/pipeline.py, line 15, in load: TypeError: ")
+    assert 'pipeline.py", line 18, in make_dataset' in trace
+    assert "feedbench/" not in trace
+
+
+def test_a_suite_file_takes_it_and_its_settings_make_a_grid(beside, tiny_photos):
+    (beside / "mine.toml").write_text(
+        f'[[trial]]\nloader = "{NAME}"\nsettings = {{ workers = [1, 2] }}\n'
+        f'[[trial]]\nloader = "turbo"\n'
+    )
+    settings = parse_set(["make_dataset.scale=1,2"])
+    suite = select_suite("mine.toml", [], settings, scan(tiny_photos))
+    assert [str(choice) for choice in expand(suite.trial)] == [
+        f"{NAME} workers={workers} scale={scale}" for workers in (1, 2) for scale in (1, 2)
+    ] + ["turbo"]
+
+
+@pytest.mark.parametrize("named", ["make_dataset", NAME])
+def test_its_settings_are_set_by_its_short_or_its_full_name(beside, named):
+    (choice,) = with_settings([Choice(loader=NAME)], parse_set([f"{named}.workers=8"]))
+    assert choice.settings == {"workers": 8}
+
+
+def test_a_setting_of_another_function_is_one_line(beside):
+    with pytest.raises(PlanError, match="no loader 'make_datset'; did you mean 'make_dataset'"):
+        with_settings([Choice(loader=NAME)], {"make_datset": {"workers": 8}})
+    with pytest.raises(LoaderError, match="make_dataset has no parameter 'wrkers'; did you mean"):
+        expand([Choice(loader=NAME, settings={"wrkers": 8})])
+
+
+def test_resolve_loader_tells_a_function_from_a_best_toml(beside):
+    assert resolve_loader(NAME).loader == NAME
+    with pytest.raises(LoaderError, match=r"code/pipeline\.py: name one of its functions too"):
+        resolve_loader("code/pipeline.py")
+    with pytest.raises(LoaderError, match=r"code/none\.py: no such file in .+ There are "):
+        resolve_loader("code/none.py:f")
+
+
+def test_tune_searches_the_space_of_the_file(beside):
+    tried = alternatives(Choice(loader=NAME), "workers")
+    assert [choice.settings for choice in tried] == [{"workers": 4}]
+    assert grid_size([NAME]) == 2
+    (beside / "code" / "pipeline.py").unlink()
+    assert grid_size([NAME]) == 1  # as when the record of a search is shown elsewhere

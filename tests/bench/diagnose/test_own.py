@@ -1,0 +1,113 @@
+"""Real diagnoses of users' functions: what they open, their graph, and their mistakes."""
+
+from dataclasses import replace
+from io import StringIO
+from textwrap import dedent
+
+import pytest
+from rich.console import Console
+
+from feedbench.bench.commands.run_diagnosis import print_diagnosis
+from feedbench.bench.diagnose.measure import diagnose
+from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
+from feedbench.bench.diagnose.verdict import derive_diagnosis
+from feedbench.bench.plan.accelerators import accelerator_of
+from feedbench.bench.plan.plan import Choice
+from feedbench.loaders import BatchSpec, scan
+from feedbench.trainer import Recipe
+
+PIPELINE = """
+    from pathlib import Path
+
+    import numpy as np
+
+    def images(data, split, batch_size):
+        paths = sorted(Path(data, split).glob("*/*"))
+        while True:
+            for path in paths:
+                path.read_bytes()
+                yield np.zeros((8, 8, 3), np.uint8), 0
+
+    def make_dataset(data, split, batch_size):
+        import tensorflow as tf
+
+        signature = (tf.TensorSpec((8, 8, 3), tf.uint8), tf.TensorSpec((), tf.int32))
+        found = tf.data.Dataset.from_generator(
+            lambda: images(data, split, batch_size), output_signature=signature
+        )
+        return found.map(lambda image, label: (tf.image.random_flip_up_down(image), label)).batch(
+            batch_size
+        )
+
+    def make_batches(data, split, batch_size):
+        while True:
+            for image, label in images(data, split, batch_size):
+                yield np.stack([image] * batch_size), np.array([label] * batch_size)
+"""
+TIMING = DiagnosisTiming(0.05, block_s=0.2, end_to_end_s=0.2, warm_up_s=0.1, rounds=3, budget_s=60)
+
+
+@pytest.fixture
+def diagnosed(tmp_path, monkeypatch, splits_folder):
+    def run(function, **options):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "pipeline.py").write_text(dedent(PIPELINE))
+        (tmp_path / "out").mkdir()
+        plan = DiagnosisPlan(
+            choice=Choice(loader=f"pipeline.py:{function}"),
+            spec=BatchSpec(batch_size=4, image_size=8),
+            recipe=Recipe(),
+            consumer="emulated:rtx3090",
+            accelerator=accelerator_of("emulated:rtx3090"),
+            cache_state="warm",
+            images=12,
+            **options,
+        )
+        manifest = replace(scan(splits_folder), source=splits_folder).only("train")
+        record = diagnose(plan, manifest, tmp_path / "out", print, TIMING)
+        assert read_diagnosis(tmp_path / "out" / RECORD) == record
+        assert [part.error for part in record.parts if part.error] == []
+        return record, len(manifest)
+
+    return run
+
+
+def _printed(record, diagnosis):
+    text = StringIO()
+    print_diagnosis(Console(file=text, width=400), record, diagnosis)
+    return text.getvalue()
+
+
+def test_mistakes_are_named_predicted_and_measured(diagnosed):
+    record, images = diagnosed("make_dataset", rewrite=True)
+    assert record.own.function == "make_dataset"
+    assert (record.images, record.sampled) == (images, None)
+    assert 0 < record.observed.opened.listed <= images
+    graph = record.observed.graph
+    assert [stage.method for stage in graph.stages] == ["from_generator", "map", "batch"]
+    parts = {part.name for part in record.parts if part.blocks}
+    assert {"storage", "loader", "reference", "consumer", "end to end", "rewritten"} <= parts
+    diagnosis = derive_diagnosis(record)
+    mistakes = {mistake.name: mistake for mistake in diagnosis.mistakes}
+    assert set(mistakes) == {"from_generator", "serial map", "no prefetch"}
+    assert all(mistake.gain is not None for mistake in mistakes.values())
+    assert mistakes["serial map"].tried is not None
+    assert mistakes["from_generator"].tried is None
+    assert not mistakes["from_generator"].upper_bound
+    assert "random_flip_up_down" in mistakes["serial map"].text
+    text = _printed(record, diagnosis)
+    assert "Mistakes, and what to write instead" in text
+    assert f"{mistakes['serial map'].line}: return found.map(" in text
+    assert "end to end without: serial map" in text
+
+
+def test_an_iterable_has_no_graph_and_its_first_batch_shows_the_consumer(diagnosed):
+    record, images = diagnosed("make_batches")
+    assert 0 < record.observed.opened.listed <= images
+    assert (record.observed.graph, record.observed.why_no_graph) == (None, None)
+    assert "rewritten" not in {part.name for part in record.parts}
+    diagnosis = derive_diagnosis(record)
+    assert diagnosis.bottleneck is not None
+    assert diagnosis.mistakes == []
+    assert "of the listed files" in _printed(record, diagnosis)

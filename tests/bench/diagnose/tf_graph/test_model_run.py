@@ -1,0 +1,78 @@
+"""Times of stages with known costs, and which node of tf.data stands for which stage."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.diagnose.tf_graph.graph import measured_graph
+from feedbench.bench.diagnose.tf_graph.model_run import run_model
+from feedbench.bench.diagnose.tf_graph.recording import recorded
+from feedbench.bench.diagnose.tf_graph.threads import stage_work, steps_of
+
+FILE = Path(__file__).with_name("pipelines.py")
+LONG_S, SHORT_S = 0.02, 0.004
+
+
+@pytest.fixture(scope="module")
+def pipelines():
+    spec = importlib.util.spec_from_file_location("pipelines", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def graph_of():
+    def measured(make):
+        with recorded() as recording:
+            dataset = make()
+        return measured_graph(recording.chain(dataset), 0.8, 0.8)
+
+    return measured
+
+
+def test_the_time_of_a_stage_is_its_own(pipelines, graph_of):
+    def make():
+        decoded = pipelines.files(400).map(pipelines.decode, num_parallel_calls=2)
+        long = decoded.map(pipelines.sleeping(LONG_S), num_parallel_calls=4)
+        return long.map(pipelines.sleeping(SHORT_S)).shuffle(8).batch(2).prefetch(2)
+
+    graph = graph_of(make)
+    work = dict(zip([stage.method for stage in graph.stages], stage_work(graph), strict=True))
+    longest, shortest = stage_work(graph)[2:4]
+    assert longest > 0.95 * LONG_S
+    assert 0.95 * SHORT_S < shortest < longest / 2
+    assert max(work["shuffle"], work["batch"], work["prefetch"]) < SHORT_S
+
+
+def test_a_full_cache_leaves_no_work_before_it(pipelines, graph_of):
+    def make():
+        slow = pipelines.files(6).map(pipelines.decode).map(pipelines.sleeping(SHORT_S))
+        return slow.cache().map(lambda image: 255 - image).repeat().batch(2)
+
+    graph = graph_of(make)
+    assert stage_work(graph)[2] > 0.95 * SHORT_S
+    assert all(not step.work.get(2) for step in steps_of(graph))
+    assert graph.as_is.cpu_per_image_s < SHORT_S
+
+
+def test_what_tf_data_fuses_makes_parallel_and_adds_is_seen(pipelines, graph_of):
+    graph = graph_of(pipelines.no_prefetch)
+    fused = [step for step in steps_of(graph) if {2, 3} <= set(step.work)]
+    assert len(fused) == 1
+    assert fused[0].workers >= 1
+    assert {node.name for node in graph.plain.nodes} >= {"ParallelMapV2", "BatchV2"}
+
+
+def test_short_epochs_are_run_again_and_an_empty_one_is_refused(pipelines):
+    run = run_model(pipelines.files(4).batch(2), 0.1)
+    assert run.images > 4
+    with pytest.raises(StopIteration):
+        run_model(pipelines.files(4).take(0).batch(2), 0.1)
+
+
+def test_a_source_that_gives_batches_counts_images(pipelines, graph_of):
+    graph = graph_of(pipelines.endless_batches)
+    assert graph.as_is.images % 4 == 0
+    assert all(stage.batched for stage in graph.stages)

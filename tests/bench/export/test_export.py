@@ -1,0 +1,86 @@
+"""feedbench export as users run it."""
+
+import sys
+
+import pytest
+
+from feedbench.bench.cli import main
+
+BEST = """
+loader = "tf_data"
+consumer = "emulated:a100"
+settings = { cache = "decoded", num_parallel_calls = 4 }
+spec = { batch_size = 64, image_size = 96 }
+machine = { processor = "AMD EPYC", cores = 2, gpus = [] }
+
+[predicted.images_per_second]
+median = 1468.4
+low = 1409.6
+high = 1472.1
+
+[[runners_up]]
+loader = "turbo"
+ratio = { median = 0.98, low = 0.9, high = 1.03 }
+tie = true
+"""
+
+
+@pytest.fixture
+def export(monkeypatch, capsys, tmp_path):
+    """Runs the command in a new folder; returns its exit code, and what it wrote."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "best.toml").write_text(BEST)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["feedbench", "export", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return run
+
+
+def test_the_file_says_where_its_choice_comes_from(export, tmp_path):
+    code, shown, _ = export("best.toml")
+    assert code == 0
+    assert "--loader input_pipeline.py:make_dataset --loader best.toml" in shown
+    text = " ".join((tmp_path / "input_pipeline.py").read_text().split('"""')[1].split())
+    assert "batches of 64 images of 96 × 96 pixels" in text
+    assert "tf_data cache=decoded num_parallel_calls=4, from best.toml." in text
+    assert "on 2 cores of AMD EPYC with the consumer emulated:a100: 1,468 [1,410, 1,472]" in text
+    assert "relative to this one: turbo 0.98 [0.90, 1.03] (tie)" in text
+
+
+def test_a_name_is_enough_and_the_main_part_names_the_file(export, tmp_path, class_folder):
+    code, _, _ = export("turbo", "--out", "mine.py", "--data", class_folder)
+    assert code == 0
+    assert "# python mine.py DATA" in (tmp_path / "mine.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["best.toml", "--out", "there.py"], "there.py: exists; name another file"),
+        (["best.toml", "--out", "best.txt"], "--out best.txt: the name of a Python file must end"),
+        (["best.toml", "--out", "no/where.py"], "where.py: No such file or directory"),
+        (["synthetic"], "synthetic: synthetic gives synthetic images; export another loader"),
+        (["mine.py:make_dataset"], "mine.py:make_dataset is code of your own already"),
+        (["tf_date"], "no loader 'tf_date'; did you mean 'tf_data'?"),
+        (["missing.toml"], "missing.toml"),
+        (["packed"], "settings of packed: pack: no folder given"),
+        (["packed.toml"], "pack nowhere: not a complete pack, it has no pack.json"),
+        (["best.toml", "--data", "nowhere"], "nowhere: no such folder or file"),
+        (["best.toml", "--blacklist", "b.csv"], "--blacklist: give the images too, by --data"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_written_is_one_line(export, tmp_path, arguments, message):
+    (tmp_path / "there.py").touch()
+    (tmp_path / "mine.py").write_text("def make_dataset(data): ...\n")
+    (tmp_path / "packed.toml").write_text('loader = "packed"\nsettings = { pack = "nowhere" }\n')
+    code, _, error = export(*arguments)
+    assert code == 2
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "input_pipeline.py").exists()

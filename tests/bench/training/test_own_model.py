@@ -1,0 +1,155 @@
+"""Trainings of a user's own model: files, resuming, and a file that was changed meanwhile."""
+
+import csv
+import importlib
+import json
+import sys
+from textwrap import dedent
+
+import keras
+import numpy as np
+import pytest
+
+from feedbench.bench.analysis.best import Best
+from feedbench.bench.errors import PlanError
+from feedbench.bench.training.callbacks import Callbacks
+from feedbench.bench.training.folder import RECIPE
+from feedbench.bench.training.options import CheckpointPolicy, TrainingOptions
+from feedbench.bench.training.predict import load_classifier
+from feedbench.bench.training.train import train
+from feedbench.loaders import scan
+from feedbench.trainer import CheckpointError, Recipe, TrainingStopped
+
+MODEL = """
+    import keras
+    from keras import layers
+
+    class Mixup(keras.Model):
+        def train_step(self, *arguments):
+            *state, (images, labels) = arguments
+            images = 0.75 * images + 0.25 * keras.ops.flip(images, 0)
+            return super().train_step(*state, (images, labels))
+
+    def build(classes):
+        inputs = keras.Input((16, 16, 3))
+        x = layers.Conv2D(4, 3, strides=2, activation="relu")(inputs)
+        x = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
+        model = Mixup(inputs, layers.Dense(classes)(x))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(0.01), loss, metrics=["acc"])
+        return model
+
+    def regress():
+        model = keras.Sequential([keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(2)])
+        model.compile("sgd", "mse", metrics=["mae"])
+        return model
+    """
+LOADER = """
+    import numpy as np
+
+    def batches(manifest, split, batch_size, epochs):
+        order = np.arange(len(manifest))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            labels = manifest.labels[rows]
+            yield np.full((len(rows), 16, 16, 3), labels[:, None, None, None], "f4"), labels, rows
+
+    def blind(batch_size):
+        yield None
+    """
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(dedent(MODEL))
+    (tmp_path / "feed.py").write_text(dedent(LOADER))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    importlib.invalidate_caches()
+    yield tmp_path
+    forget()
+
+
+def forget():
+    """Forget the user's modules, as a new process does."""
+    for name in ("own", "feed"):
+        sys.modules.pop(name, None)
+
+
+def run(photos, folder, function="build", loader="tf_data", stop_after=None, **options):
+    forget()
+    folder.mkdir(exist_ok=True)
+    steps, notes = [], []
+    best = Best(loader=loader, spec={"batch_size": 8, "image_size": 16, "augment": {}})
+    callbacks = Callbacks(
+        on_step=steps.append,
+        should_stop=lambda: stop_after is not None and len(steps) >= stop_after,
+        on_note=notes.append,
+    )
+    chosen = TrainingOptions(checkpoints=CheckpointPolicy(0, 3), tensorboard=False, **options)
+    recipe = Recipe(network=f"own.py:{function}", epochs=3)
+    result = train(best, recipe, scan(photos), folder, callbacks=callbacks, options=chosen)
+    return result, notes
+
+
+def curve(folder):
+    with (folder / "history.csv").open() as file:
+        return [
+            {name: value for name, value in line.items() if not name.endswith("_s")}
+            for line in csv.DictReader(file)
+        ]
+
+
+def test_a_compiled_model_resumes_to_the_same_curve(beside, tiny_photos):
+    result, _ = run(tiny_photos, beside / "whole")
+    with pytest.raises(TrainingStopped):
+        run(tiny_photos, beside / "parts", stop_after=8)
+    source = (beside / "own.py").read_text()
+    (beside / "own.py").write_text(f"{source}\n# a comment\n")
+    _, notes = run(tiny_photos, beside / "parts", resume=True)
+    assert curve(beside / "parts") == curve(beside / "whole")
+    assert "own.py has changed since" in notes[0]
+    one, other = (
+        keras.saving.load_model(beside / name / "model.keras", compile=False, custom_objects=own())
+        for name in ("whole", "parts")
+    )
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert result["test"]["accuracy"] == result["test"]["acc"]
+    assert result["model"]["file"] == str(beside / "own.py")
+    assert len(result["per_class"]) == 2
+
+
+def own():
+    return {"Mixup": importlib.import_module("own").Mixup}
+
+
+def test_a_file_that_builds_another_model_does_not_resume(beside, tiny_photos):
+    with pytest.raises(TrainingStopped):
+        run(tiny_photos, beside / "out", stop_after=4)
+    path = beside / "own.py"
+    path.write_text(path.read_text().replace("Conv2D(4", "Conv2D(5"))
+    with pytest.raises(CheckpointError, match=r"another network: .*own\.py has changed since"):
+        run(tiny_photos, beside / "out", resume=True)
+
+
+def test_a_model_without_an_accuracy_is_chosen_by_its_loss(beside, tiny_photos):
+    result, _ = run(tiny_photos, beside / "out", "regress")
+    assert result["epochs"][0]["accuracy"] is None
+    assert {"mae", "validation_mae"} <= result["epochs"][0]["metrics"].keys()
+    json.loads((beside / "out" / "training.json").read_text(), parse_constant=pytest.fail)
+    assert (beside / "out" / "best.keras").exists()
+    assert "loss" in (beside / "out" / "MODEL_CARD.md").read_text()
+    classifier = load_classifier(beside / "out" / "model.keras")
+    assert classifier.in_range
+    (image, *_) = (tiny_photos / "test" / "circle").iterdir()
+    assert next(classifier.predict([str(image)])).predicted in ("circle", "square")
+
+
+def test_own_model_and_own_loader_train_together(beside, tiny_photos):
+    result, _ = run(tiny_photos, beside / "out", loader="feed.py:batches")
+    assert result["own"]["function"] == "batches"
+    assert sum(line["images"] for line in result["per_class"]) == 8
+    with pytest.raises(PlanError, match="blind must take split or manifest"):
+        run(tiny_photos, beside / "blind", loader="feed.py:blind")
+    assert not (beside / "blind" / RECIPE).exists()

@@ -1,0 +1,190 @@
+"""Trials of users' functions: real processes, each of which imports the user's file itself."""
+
+import re
+import sys
+import time
+from dataclasses import replace
+from textwrap import dedent
+
+import psutil
+import pytest
+
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.record import read_trials
+from feedbench.bench.report.table import notes
+from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.run import run
+from feedbench.loaders import BatchSpec, scan
+from feedbench.trainer import Recipe
+
+PIPELINE = """
+    import multiprocessing
+    import subprocess
+    import sys
+    import time
+
+    import numpy as np
+
+    if __name__ == "__main__":
+        raise SystemExit("the main part was run")
+
+    def batch(size):
+        return np.zeros((size, 16, 16, 3), np.uint8), np.zeros(size, int)
+
+    def fine(batch_size, manifest, pause=0.0):
+        while True:
+            for row in range(0, len(manifest) - batch_size + 1, batch_size):
+                yield *batch(batch_size), np.arange(row, row + batch_size)
+
+    def uneven():
+        while True:
+            yield *batch(96), [0, 1, 2] * 32
+
+    def prints(batch_size):
+        print('{"WarmUpDone": {}}')
+        sys.stdout.write("no end of line")
+        print("asked:", repr(sys.stdin.read()))
+        subprocess.run(["echo", "from a process"], check=True)
+        while True:
+            print("a batch")
+            yield batch(batch_size)
+
+    def leaks(batch_size, pids):
+        processes = [subprocess.Popen(["sleep", "600"])]
+        processes.append(multiprocessing.get_context("fork").Process(target=time.sleep, args=[600]))
+        processes[1].start()
+        with open(pids, "a") as file:
+            file.write(" ".join(str(one.pid) for one in processes) + " ")
+        while True:
+            yield batch(batch_size)
+
+    def fails(batch_size):
+        for number in range(100):
+            yield batch(batch_size)
+        raise ValueError("the [hundred] and first")
+
+    def ends(batch_size):
+        yield from [batch(batch_size)] * 3
+
+    def empty(batch_size):
+        return []
+
+    def exits(batch_size):
+        sys.exit(7)
+    """
+
+
+def plan(*choices: Choice, consumer="drain", time_limit=120.0, **spec) -> Plan:
+    timing = Timing(blocks=2, block_seconds=0.05, warm_up_seconds=0.01, time_limit=time_limit)
+    spec = BatchSpec(**{"batch_size": 8, "image_size": 16, **spec})
+    return Plan(choices, spec, Recipe(), consumer, timing, Failures(), PixelCheck())
+
+
+def own(function: str, **settings) -> Choice:
+    return Choice(loader=f"pipeline.py:{function}", settings=settings)
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny_photos):
+    return scan(tiny_photos).only("train")
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A folder with `pipeline.py`, which is the working directory."""
+    (tmp_path / "pipeline.py").write_text(dedent(PIPELINE))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_bad_functions_fail_in_one_line_each_and_the_others_go_on(manifest, beside):
+    names = ("fine", "prints", "uneven", "fails", "ends", "empty", "exits")
+    choices = (*map(own, names), own("leaks", pids=str(beside / "pids")))
+    run(plan(*choices), manifest, beside, lambda event: None)
+    trials = {trial.own.function: trial for trial in read_trials(beside)}
+    assert {name: trial.error for name, trial in trials.items()} == {
+        "fine": None,
+        "prints": None,
+        "uneven": None,
+        "fails": "pipeline.py, line 45, in fails: ValueError: the [hundred] and first (batch 101)",
+        "ends": None,
+        "empty": "pipeline.py, line 50: empty gave no batch; expected at least one of (images, "
+        "labels), and an iterable that can be iterated again",
+        "exits": "pipeline.py, line 54, in exits: SystemExit: 7 (while exits was called)",
+        "leaks": None,
+    }
+    assert "pipeline" not in sys.modules
+    _the_record_says_whose_code_it_was(trials, beside)
+    _what_they_print_is_in_the_log(beside)
+    _no_process_is_left(beside)
+    _only_the_users_traceback_is_shown(trials)
+
+
+def _the_record_says_whose_code_it_was(trials, beside):
+    fine, prints = trials["fine"].own, trials["prints"].own
+    assert (fine.file, fine.rows, prints.rows) == (str(beside / "pipeline.py"), True, False)
+    assert fine.digest == prints.digest
+    assert (fine.batch_size, fine.left_out, fine.repeated) == (8, 0, 0)
+    assert trials["fine"].all_settings == {"pause": 0.0}
+    marked = [one for one in summarize(list(trials.values())).trials if one.pixels_unknown]
+    assert {one.loader for one in marked} >= {"pipeline.py:prints", "pipeline.py:ends"}
+    assert all(one.ranked for one in marked)
+
+
+def _what_they_print_is_in_the_log(beside):
+    log = (beside / "logs" / "trial-01.log").read_text()
+    said = "{\"WarmUpDone\": {}}\nno end of lineasked: ''\nfrom a process\na batch\n"
+    assert log.startswith(said)
+
+
+def _no_process_is_left(beside):
+    pids = list(map(int, (beside / "pids").read_text().split()))
+    psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=60)
+    assert pids
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def _only_the_users_traceback_is_shown(trials):
+    shown = "\n".join(notes(summarize(list(trials.values())), 200))
+    assert 'pipeline.py", line 45, in fails' in shown
+    assert shown.count("Traceback") == 2
+    assert (
+        "pipeline.py:uneven: its batches hold 96 images, not 8 as those of other loaders; give "
+        "--batch-size 96, or let it take batch_size.\n"
+        "pipeline.py:uneven: 45 of 48 images did not come in two epochs.\n"
+        "pipeline.py:uneven: 3 images came more often than once per epoch."
+    ) in shown
+    assert "feedbench" not in shown.replace("see feedbench pixels", "")
+
+
+def test_a_function_that_hangs_is_ended_at_its_limit_and_the_line_is_named(
+    manifest, beside, monkeypatch
+):
+    """The limit passes once the process says that it hangs: no machine is too slow for that."""
+    (beside / "stuck.py").write_text(
+        "import os, time\ndef make():\n    os.mkdir('hangs')\n    time.sleep(600)\n"
+    )
+
+    def until_it_hangs(child, deadline):
+        while not (beside / "hangs").exists():
+            time.sleep(0.01)
+        raise TimeoutError
+
+    monkeypatch.setattr(Child, "_line", until_it_hangs)
+    (trial,) = run(plan(Choice(loader="stuck.py:make")), manifest, beside, lambda event: None)
+    assert trial.error.startswith("time limit: warm-up did not finish within 120 s; it stands in ")
+    assert re.search(r"/stuck\.py, line [34], in make; see ", trial.error)
+
+
+@pytest.mark.parametrize("state", ["warm", None])
+def test_files_of_batches_without_rows_are_counted_by_their_mean_size(manifest, beside, state):
+    timing = Timing(blocks=1, block_seconds=0.05, warm_up_seconds=0.01, cache_state=state)
+    trials = run(replace(plan(own("ends")), timing=timing), manifest, beside, lambda event: None)
+    (block,) = trials[0].blocks
+    if state is None:
+        assert block.consumed_bytes is None
+    else:
+        sizes = [path.stat().st_size for path in manifest.root.glob("train/*/*.jpg")]
+        mean = sum(sizes) / len(sizes)
+        assert block.consumed_bytes == round(block.images * mean)

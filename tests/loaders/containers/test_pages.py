@@ -1,0 +1,41 @@
+"""Pages of Parquet files of every encoding and compression give the bytes that were written."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from feedbench.loaders import SourceError, read_file, scan
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "brotli", "lz4"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_values_are_found(tmp_path, compression, version, use_dictionary):
+    random = np.random.default_rng(1)
+    values = [random.bytes(int(size)) for size in random.integers(1, 4000, 40)] * 2
+    table = pa.table({"image": pa.array(values, pa.binary()), "label": np.arange(80) % 3})
+    pq.write_table(
+        table,
+        tmp_path / "x.parquet",
+        compression=compression,
+        data_page_version=version,
+        use_dictionary=use_dictionary,
+        dictionary_pagesize_limit=20_000,
+        data_page_size=3_000,
+        write_batch_size=4,
+        row_group_size=50,
+        write_page_checksum=True,
+    )
+    manifest = scan(tmp_path, validation=0, test=0)
+    for row in range(len(manifest)):
+        number = int(manifest.path(row).rpartition(":")[2])
+        assert read_file(manifest.address(row)) == values[number]
+        assert manifest.classes[manifest.labels[row]] == str(number % 3)
+
+
+def test_a_missing_image_is_refused(tmp_path):
+    table = pa.table({"image": pa.array([b"x", None], pa.binary()), "label": [0, 1]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match="elsewhere or missing"):
+        scan(tmp_path)
