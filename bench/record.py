@@ -15,7 +15,8 @@
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
 #    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
 #    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
-#    `requested_s` of a warm-up is the minimum that was requested.
+#    `requested_s` of a warm-up is the minimum that was requested. The consumer `fit` is a
+#    user's own training, and `idle_s` of a block what is known of its device.
 
 from __future__ import annotations
 
@@ -95,6 +96,11 @@ class TimedBlock(Record):
     images: int
     wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
     step_s: list[float] = Field(description="per step: from a batch to the next request")
+    idle_s: list[float] | None = Field(
+        None,
+        description="per step: part of the wait in which the device is known to have had no work; "
+        "None if it was not observed",
+    )
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
     consumed_bytes: int | None = Field(
@@ -235,7 +241,9 @@ class Trial(Conditions):
     own: Own | None = Field(None, description="the user's function, if that was the loader")
     settings: dict[str, Any] = Field(description="the settings that the user chose")
     all_settings: dict[str, Any] = Field(description="all settings, defaults included")
-    consumer: ConsumerName
+    consumer: Literal["fit"] | ConsumerName = Field(
+        description="fit: a user's own training, recorded by FitMonitor"
+    )
     device: str | None = Field(
         None, description="name of the GPU that the trainer used, or CPU; None without a trainer"
     )

@@ -54,7 +54,7 @@ def show(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Reads the results of bench, limits, diagnose, tune, study, train and pixels.
+    """Reads the results of bench, limits, diagnose, tune, study, train, pixels and FitMonitor.
 
     For a folder that holds several runs, they are listed.
     """
@@ -183,6 +183,24 @@ def _check_distinct(trials: list[Trial], path: Path) -> None:
             )
 
 
+def _fit(terminal: Console, path: Path) -> Result:
+    """Show what a FitMonitor recorded."""
+    from feedbench.bench.analysis.summary import summarize
+    from feedbench.bench.monitor.record import figures, read_fit
+    from feedbench.bench.monitor.text import fit_lines, headline
+    from feedbench.bench.record import read_trials
+
+    record, trials = read_fit(path), read_trials(path.parent)
+    found = figures(trials)
+    terminal.print(headline(record))
+    if found is not None:
+        print_table(terminal, summarize(trials).model_copy(update={"winner": None}))
+    for line in fit_lines(found, record):
+        terminal.print(line, soft_wrap=True)
+    values = {"figures": None if found is None else found.model_dump()}
+    return Result(record.model_dump() | values, found is not None)
+
+
 def _summary(terminal: Console, path: Path) -> Result:
     """Show a bench of which only the summary was saved."""
     from feedbench.bench.analysis.summary import Summary
@@ -258,6 +276,7 @@ KINDS = {
     "diagnosis-record.json": Kind("diagnose", _diagnosis, frozenset({"parts", "cache_state"})),
     "tune.json": Kind("tune", _tune, frozenset({"about", "findings"})),
     "study.json": Kind("study", _study, frozenset({"effects", "confidence"})),
+    "fit.json": Kind("fit", _fit),
     "trials.jsonl": Kind("bench", _bench),
     "summary.json": Kind("bench", _summary, frozenset({"trials", "winner"})),
     "training.json": Kind("train", _training, frozenset({"epochs", "promise"})),

@@ -7,20 +7,25 @@ from contextlib import ExitStack
 from typing import Self
 
 from feedbench.bench.meters.gpu import GpuMeter, NumberedGpu
-from feedbench.bench.meters.host import HostMeter
+from feedbench.bench.meters.host import PERIOD_S, HostMeter
 from feedbench.bench.record import Block, TimedBlock
 
 
 class Meters:
     """Meters the machine and its GPUs inside a `with` block.
 
-    They run in the process that waits for the block, not in the process that is timed.
+    In a bench they run in the process that waits for the block, not in the process that is timed.
     """
 
-    def __init__(self, gpus: Sequence[NumberedGpu]) -> None:
-        """Create the meters; `gpus` comes from `training_gpus`."""
+    def __init__(self, gpus: Sequence[NumberedGpu], host_period_s: float = PERIOD_S) -> None:
+        """Create the meters.
+
+        Args:
+            gpus: from `training_gpus`.
+            host_period_s: seconds between two samples of the host; each costs about 1 ms.
+        """
         self._gpus = GpuMeter(gpus)
-        self._host = HostMeter()
+        self._host = HostMeter(host_period_s)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:

@@ -43,6 +43,8 @@ def device_warnings(trials: list[Trial]) -> list[str]:
 
 def consumer_text(trial: Trial) -> str:
     """Return what took the batches, with the assumptions of an emulated accelerator."""
+    if trial.consumer == "fit":
+        return "fit of {network}".format(**trial.recipe)
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"

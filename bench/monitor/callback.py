@@ -1,0 +1,165 @@
+"""The callback that a user passes to `fit`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from feedbench.bench.monitor.hook import Unsupported, running_fit
+from feedbench.bench.monitor.run import Measured, Run
+from feedbench.bench.monitor.text import fit_lines
+
+Logs = Mapping[str, Any] | None
+Method = Callable[..., None]
+
+
+def _harmless(method: Method) -> Method:
+    """Have an error of the monitor end the monitor, not the training."""
+
+    @wraps(method)
+    def guarded(self: FitMonitor, *arguments: Any, **named: Any) -> None:
+        try:
+            method(self, *arguments, **named)
+        except Exception as error:
+            self.give_up(f"{type(error).__name__}: {error}")
+
+    return guarded
+
+
+class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Says what share of its time the device waits for data in `model.fit`.
+
+    After `warm_up` batches it measures the next `steps`, while the training goes on as it would
+    without it. Then it prints one sentence on standard error and writes a record for
+    `feedbench show`. Each `fit` that it is passed to is measured.
+
+    Attributes:
+        results: what was found, one per `fit`, and last the most recent.
+    """
+
+    # Keras calls `on_train_batch_end` once the logs of a step were read: the device has finished
+    # it then. With `async_safe` this does not change when they are read.
+    async_safe = True
+
+    def __init__(
+        self,
+        steps: int = 200,
+        warm_up: int = 20,
+        out: str | Path | None = None,
+        ceiling: bool = False,
+        verbose: int = 1,
+    ) -> None:
+        """Choose what to measure.
+
+        Args:
+            steps: number of batches to measure.
+            warm_up: number of batches before that, while functions are compiled and buffers fill.
+            out: folder for the record; by default results/fit-DATE-TIME.
+            ceiling: also train on one batch over and over, to learn the rate without input data.
+                It pauses the training for about as long as `steps` take; weights, optimizer,
+                metrics and seeds are restored bit by bit.
+            verbose: 0 prints nothing.
+
+        Raises:
+            ValueError: steps is below 1, or warm_up below 0.
+        """
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1; received: steps={steps}")
+        if warm_up < 0:
+            raise ValueError(f"warm_up must be at least 0; received: warm_up={warm_up}")
+        self.results: list[Measured] = []
+        self._options = {"steps": steps, "warm_up": warm_up, "ceiling": ceiling}
+        self._out = None if out is None else Path(out)
+        self._verbose = verbose
+        self._run: Run | None = None
+
+    @_harmless
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Begin to observe."""
+        self._close()
+        try:
+            self._run = Run(running_fit(self.model), **self._options)
+        except Unsupported as error:
+            self._say([f"FitMonitor measures nothing: {error}."])
+
+    @_harmless
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Begin an epoch."""
+        if self._run:
+            self._run.epoch_begins()
+
+    @_harmless
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Report once enough was measured."""
+        if self._run and self._run.step_begins():
+            self._report()
+
+    @_harmless
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Note the end of a step."""
+        if run := self._run:
+            run.step_ended(batch)
+
+    @_harmless
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """End an epoch."""
+        if self._run:
+            self._run.epoch_ended()
+
+    @_harmless
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Report what was measured, if that was not done yet."""
+        if self._run:
+            self._report()
+
+    def give_up(self, reason: str) -> None:
+        """Say that nothing can be measured in this `fit`, and let the training go on."""
+        self._close()
+        self._say([f"FitMonitor stopped: {reason}. The training goes on without it."])
+
+    def _report(self) -> None:
+        run, self._run = self._run, None
+        assert run is not None
+        if run.is_over:
+            self._say([f"FitMonitor measures nothing: {'; '.join(run.notes)}."])
+            return
+        self.results.append(run.finish(self._folder()))
+        self._say(_lines(self.results[-1]))
+
+    def _folder(self) -> Path:
+        if self._out is None:
+            return Path("results") / f"fit-{datetime.now():%Y%m%d-%H%M%S}"
+        number = len(self.results) + 1
+        return self._out if number == 1 else self._out.with_name(f"{self._out.name}-{number}")
+
+    def _close(self) -> None:
+        run, self._run = self._run, None
+        if run:
+            run.close()
+
+    def _say(self, lines: list[str]) -> None:
+        if not self._verbose:
+            return
+        text = "\n".join(lines)
+        if keras.config.is_interactive_logging_enabled():
+            sys.stderr.write(f"\n{text}\n")  # a progress bar may stand in this line
+            sys.stderr.flush()
+        else:
+            from absl import logging
+
+            logging.info(text)
+
+
+def _lines(measured: Measured) -> list[str]:
+    first, *others = fit_lines(measured.figures, measured.record)
+    lines = [f"FitMonitor: {first}", *others]
+    if measured.folder is not None:
+        lines.append(f"Record: feedbench show {measured.folder}")
+    return lines

@@ -1,0 +1,105 @@
+"""What a monitored `fit` showed, in sentences: pure functions."""
+
+from __future__ import annotations
+
+from feedbench.bench.monitor.record import FitFigures, FitRecord
+
+KEEPS_UP = 0.05  # a smaller share of the time is not worth a faster pipeline
+_SAME = 0.03  # shares that differ less are not told apart
+
+
+def headline(record: FitRecord) -> str:
+    """Return what trained on what, in one line."""
+    executions = f", {record.steps_per_execution} steps per execution"
+    return (
+        f"{record.data} → fit of {record.model} → {record.backend} on {record.device}"
+        f"{executions if record.steps_per_execution > 1 else ''}"
+    )
+
+
+def fit_lines(found: FitFigures | None, record: FitRecord) -> list[str]:
+    """Return all there is to say, the main sentence first."""
+    if found is None:
+        return [f"Nothing was measured: {note}." for note in record.notes]
+    return [sentence(found), *explanations(found, record), advice(found)]
+
+
+def sentence(found: FitFigures) -> str:
+    """Return in one sentence what share of the time the device waits for data."""
+    over = f"Over {found.batches:,} batches"
+    rate = f"{found.images_per_second.value:,.0f} images/s"
+    if found.stall is not None and found.ceiling is not None:
+        return (
+            f"{over}, input data cost {_share(found.stall.value)} of the device's time"
+            f"{_interval(found)}: {rate}, against {found.ceiling.value:,.0f} on a repeated batch."
+        )
+    low, high = f"{found.idle_share:.0%}", f"{found.wait_share:.0%}"
+    share = high if low == high else f"between {low} and {high}"
+    return f"{over}, the device waited for data {share} of the time, at {rate}."
+
+
+def explanations(found: FitFigures, record: FitRecord) -> list[str]:
+    """Return what must be known to read the sentence, one line each."""
+    lines = [_without_ceiling(found)] if found.stall is None else [_with_ceiling(found, record)]
+    if len(record.first_waits_s) > 1:
+        later = record.first_waits_s[1:]
+        lines.append(
+            f"Not counted: the first batch of each epoch; those of later epochs took "
+            f"{sum(later) / len(later):.2f} s on average."
+        )
+    notes = [f"{note[0].upper()}{note[1:]}." for note in record.notes]
+    return [*filter(None, lines), *notes]
+
+
+def advice(found: FitFigures) -> str:
+    """Return what to do next."""
+    lost = found.wait_share if found.stall is None else found.stall.value
+    if lost < KEEPS_UP:
+        return "The input pipeline keeps up: a faster one would gain almost nothing."
+    return (
+        "Next: feedbench diagnose DATA --loader pipeline.py:make_dataset names what is slow; "
+        "pipeline.py is a file in which make_dataset returns your data."
+    )
+
+
+def _share(stall: float) -> str:
+    return f"{max(0.0, stall):.0%}"
+
+
+def _interval(found: FitFigures) -> str:
+    stall = found.stall
+    if stall is None or stall.low is None or stall.high is None:
+        return ""
+    return f" [{_share(stall.low)}, {_share(stall.high)}]"
+
+
+def _without_ceiling(found: FitFigures) -> str:
+    text = "This counts waiting alone; FitMonitor(ceiling=True) also measures the step without it."
+    if found.idle_share < found.wait_share - 0.005:
+        text = (
+            "fit waited for the larger share; only for the smaller one is the device known to have "
+            f"had no work left. {text}"
+        )
+    return text
+
+
+def _with_ceiling(found: FitFigures, record: FitRecord) -> str:
+    assert found.stall is not None
+    lines = []
+    if found.stall.value > found.wait_share + _SAME:
+        lines.append(
+            f"fit waited for batches {found.wait_share:.0%} of the time; the rest is lost in steps "
+            "that are slower than on a repeated batch: the pipeline, callbacks or the progress bar "
+            "take the processor meanwhile."
+        )
+    if found.stall.value < found.wait_share - _SAME:
+        lines.append(
+            f"fit waited for batches {found.wait_share:.0%} of the time, but the device had queued "
+            "work for a part of it."
+        )
+    if record.is_quiet is False:
+        lines.append(
+            "The pipeline kept on working while the repeated batch was timed, so the true share is "
+            "at least this."
+        )
+    return " ".join(lines)
