@@ -28,4 +28,4 @@ model = keras.Sequential(
     ]
 )
 model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(train, validation_data=validation, epochs=2, callbacks=[FitMonitor()])
+model.fit(train, validation_data=validation, epochs=10, callbacks=[FitMonitor()])
