@@ -41,20 +41,15 @@ def timed(folder):
 
 
 def test_bench_times_each_pipeline_and_show_repeats_its_table(photos, feedbench, tmp_path):
-    feedbench("bench", photos, *loaders(PIPELINES), *DRAINED, "--out", tmp_path / "out")
+    grid = ("--set", "py_dataset.py:make_dataset.workers=1,2")
+    feedbench("bench", photos, *loaders(PIPELINES), *grid, *DRAINED, "--out", tmp_path / "out")
     trials = timed(tmp_path / "out")
     assert {trial.loader for trial in trials} == set(PIPELINES)
     assert {Path(trial.own.file).parent for trial in trials} == {EXAMPLES}
+    assert {trial.settings.get("workers") for trial in trials} == {None, 1, 2}
     shown = feedbench("show", tmp_path / "out")
-    for name in PIPELINES:
-        assert f"{name}  (pixels not compared)" in shown or f"{name}  ← winner" in shown
-
-
-def test_a_bench_compares_settings(photos, feedbench, tmp_path):
-    own, grid = "py_dataset.py:make_dataset", "make_dataset.workers=1,2"
-    feedbench("bench", photos, "--loader", own, "--set", grid, *DRAINED, "--out", tmp_path / "out")
-    tried = {trial.settings["workers"] for trial in timed(tmp_path / "out")}
-    assert tried == {1, 2}
+    assert [name for name in PIPELINES if name not in shown] == []
+    assert shown.count("(pixels not compared)") == len(trials)
 
 
 def test_a_search_tries_what_the_file_declares(photos, feedbench, tmp_path):
@@ -67,21 +62,16 @@ def test_a_search_tries_what_the_file_declares(photos, feedbench, tmp_path):
     assert all(set(settings) <= {"workers", "prefetch"} for settings in tried)
 
 
-@pytest.mark.parametrize(
-    ("name", "mistake"),
-    [("directory_augment", "serial map"), ("load_img_generator", "from_generator")],
-)
-def test_diagnose_names_the_mistake_and_its_line(name, mistake, photos, feedbench, tmp_path):
-    file, timing = f"{name}.py", ("--consumer", "emulated:a100", "--seconds", 1)
-    out = tmp_path / "out"
-    printed = feedbench(
-        "diagnose", photos, "--loader", f"{file}:make_dataset", *BATCHES, *timing, "--out", out
-    )
-    found = {one.name: one for one in derive_diagnosis(read_diagnosis(out / RECORD)).mistakes}
-    assert mistake in found
-    lines = (EXAMPLES / file).read_text().splitlines()
-    assert found[mistake].text in lines[found[mistake].line - 1]
-    assert f"{file}, line {found[mistake].line}" in printed
+def test_diagnose_names_the_mistake_and_its_line(photos, feedbench, tmp_path):
+    name = "directory_augment.py:make_dataset"
+    timing = ("--consumer", "emulated:a100", "--seconds", 1, "--out", tmp_path / "out")
+    printed = feedbench("diagnose", photos, "--loader", name, *BATCHES, *timing)
+    record = read_diagnosis(tmp_path / "out" / RECORD)
+    (found,) = (one for one in derive_diagnosis(record).mistakes if one.name == "serial map")
+    lines = (EXAMPLES / "directory_augment.py").read_text().splitlines()
+    assert found.text in lines[found.line - 1]
+    assert found.gain is not None
+    assert "serial map" in printed
 
 
 def test_pixels_of_batches_without_rows_are_not_compared(photos, feedbench):
@@ -90,31 +80,20 @@ def test_pixels_of_batches_without_rows_are_not_compared(photos, feedbench):
     assert "not compared" in printed
 
 
-def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench):
-    short = ("--blocks", 1, "--block-seconds", 0.1)
+def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench, tmp_path):
+    short = ("--blocks", 1, "--block-seconds", 0.1, "--out", tmp_path / "out")
     printed = feedbench(
         "limits", photos, "--loader", "tf_data_guide.py:make_dataset", *BATCHES, *short
     )
     assert "limit: libjpeg_turbo decode=full" in printed
 
 
-@pytest.mark.parametrize(
-    ("model", "loader"),
-    [
-        ("efficientnet", "directory_augment"),
-        ("train_step", "py_dataset"),
-        ("two_inputs", "two_inputs"),
-    ],
-)
-def test_each_model_trains_in_a_bench(model, loader, photos, feedbench, tmp_path):
-    own, network = f"{loader}.py:make_dataset", f"{model}.py:build"
-    feedbench(
-        "bench", photos, "--loader", own, "--model", network, *BATCHES, *SHORT,
-        "--out", tmp_path / "out",
-    )  # fmt: skip
-    (trial,) = timed(tmp_path / "out")
-    assert trial.model["file"] == str(EXAMPLES / f"{model}.py")
-    assert trial.consumer == "train"
+def test_two_inputs_train_in_a_bench(photos, feedbench, tmp_path):
+    own = ("--loader", "two_inputs.py:make_dataset", "--model", "two_inputs.py:build")
+    feedbench("bench", photos, *own, *BATCHES, *SHORT, "--out", tmp_path / "out")
+    for trial in timed(tmp_path / "out"):  # one is that of its first batch, repeated
+        assert trial.model["file"] == str(EXAMPLES / "two_inputs.py")
+        assert trial.consumer == "train"
 
 
 def test_a_training_ends_with_the_model_and_its_curve(photos, feedbench, tmp_path):
@@ -126,13 +105,18 @@ def test_a_training_ends_with_the_model_and_its_curve(photos, feedbench, tmp_pat
     assert len((tmp_path / "out" / "history.csv").read_text().splitlines()) == 3
 
 
-def test_batch_sizes_and_a_profile_are_measured_with_an_own_model(photos, feedbench, tmp_path):
-    model = ("--model", "train_step.py:build")
+def test_the_largest_batch_is_found_for_an_own_step(photos, feedbench):
     sizes = ("--min", 8, "--max", 8, "--seconds", 0.1, "--image-size", 32)
-    assert "8" in feedbench("batch-size", photos, *model, *sizes)
-    blocks = ("--blocks", 1, "--block-seconds", 0.1, "--classes", 3, "--out", tmp_path / "out")
-    printed = feedbench("calibrate", "mine", *OWN_STEP, *blocks)
-    assert "emulated:mine" in printed
+    printed = feedbench("batch-size", photos, "--model", "train_step.py:build", *sizes)
+    assert "train_step.py:build" in printed
+
+
+def test_a_profile_is_calibrated_with_efficientnet(feedbench, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path))
+    network = ("--model", "efficientnet.py:build", "--classes", 3, *BATCHES)
+    blocks = ("--blocks", 1, "--block-seconds", 0.1, "--out", tmp_path / "out")
+    printed = feedbench("calibrate", "mine", *network, *blocks)
+    assert "images/s, efficientnet.py:build, 32 px, batch 16. Saved as mine" in printed
 
 
 def test_an_own_pipeline_needs_no_export(photos, feedbench, tmp_path):
