@@ -75,7 +75,7 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         if warm_up < 0:
             raise ValueError(f"warm_up must be at least 0; received: warm_up={warm_up}")
         self.results: list[Measured] = []
-        self._options = {"steps": steps, "warm_up": warm_up, "ceiling": ceiling}
+        self._options: dict[str, Any] = {"steps": steps, "warm_up": warm_up, "ceiling": ceiling}
         self._out = None if out is None else Path(out)
         self._verbose = verbose
         self._run: Run | None = None

@@ -104,6 +104,8 @@ class Run:
     def step_ended(self, batch: int) -> None:
         """Note that the device has finished an execution, whose last batch has this index."""
         now = perf_counter()
+        if not self._epochs:  # a thread reports late, of an earlier `fit` that failed
+            return
         self._epochs[-1].ended[batch // self._window.steps_per_execution] = now
         if threading.get_ident() != self._thread:
             self._reads_on_threads = True
@@ -245,7 +247,7 @@ class Run:
         )
         if not ceiling:
             return [one]
-        fields = {"loader": BASELINE, "settings": {"batch": "repeated"}, "warm_ups": []}
+        fields = {"loader": BASELINE, "settings": {"like": self._fit.data}, "warm_ups": []}
         return [one, one.model_copy(update={**fields, "blocks": ceiling})]
 
     def _warm_ups(self, blocks: list[Block]) -> list[WarmUp]:

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from feedbench.trainer import Recipe
+from feedbench.trainer import NonFiniteLoss, Recipe, Trainer
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
 from feedbench.trainer.errors import CheckpointError
 from feedbench.trainer.loop import CheckpointPolicy, fit
 from feedbench.trainer.saved_model import read_facts
-from feedbench.trainer.step import NonFiniteLoss, Trainer
 
 SIDE, BATCH = 32, 4
 

@@ -113,7 +113,7 @@ def fit_once(out, data, model=None, own=False, fit=None, **options):
 
 
 def slow_data(out):
-    return fit_once(out, batches(20, SLEEP_S))
+    return fit_once(out, batches(14, SLEEP_S))
 
 
 def slow_step(out):
@@ -123,7 +123,7 @@ def slow_step(out):
 
 
 def ceiling(out):
-    return fit_once(out, batches(20, SLEEP_S), ceiling=True)
+    return fit_once(out, batches(14, SLEEP_S), ceiling=True)
 
 
 def same_training(out):

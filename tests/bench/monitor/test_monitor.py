@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from feedbench import FitMonitor
+from feedbench.bench.cli import main
 
 FITS = Path(__file__).with_name("fits.py")
 SLEEP_S = 0.15  # as in fits.py
@@ -106,6 +107,23 @@ def test_a_validation_is_not_counted(fits):
     for block in blocks:
         ended = block["began"] + block["seconds"]
         assert all(ended <= begin or block["began"] >= end for begin, end in spans)
+
+
+def test_the_record_is_shown(fits, capsys, monkeypatch, tmp_path):
+    suffixes = {"timeline": ".png", "trace": ".json", "json": ".json"}
+    files = {name: tmp_path / f"{name}{suffix}" for name, suffix in suffixes.items()}
+    options = [word for name, file in files.items() for word in (f"--{name}", str(file))]
+    folder = fits[1]["ceiling"]["folder"]
+    monkeypatch.setattr(sys, "argv", ["feedbench", "show", folder, *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    output = capsys.readouterr()
+    assert (ended.value.code or 0, output.err) == (0, "")
+    assert f"generator → fit of small → {fits[0]} on " in output.out
+    assert "on a repeated batch" in output.out
+    assert "winner" not in output.out
+    assert all(file.stat().st_size for file in files.values())
+    assert json.loads(files["json"].read_text())["figures"]["batches"] == 8
 
 
 def test_an_error_ends_the_training_as_without_a_monitor(fits):

@@ -56,6 +56,17 @@ def test_a_device_that_still_works_is_not_idle():
     assert blocks[0].wait_s[1:] == pytest.approx([3.0] * (len(blocks[0].wait_s) - 1))
 
 
+def test_an_end_that_was_seen_late_is_that_of_a_later_one():
+    fetches = fetched(8, wait_s=3.0, step_s=1.0)
+    ends = ended(fetches, 1.0)
+    ends[2] = ends[5] + 0.5
+    (blocks,) = timed_blocks(fetches, [Epoch(0, ends)], window(is_synchronous=False))
+    for block in blocks:
+        pairs = zip(block.idle_s, block.wait_s, strict=True)
+        assert all(idle <= wait for idle, wait in pairs)
+        assert block.seconds > 0
+
+
 def test_within_an_execution_nothing_is_known_of_a_device_that_runs_ahead():
     fetches = fetched(12, wait_s=3.0, step_s=1.0)
     epochs = [Epoch(0, ended(fetches, 1.0, per_execution=2))]

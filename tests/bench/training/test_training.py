@@ -170,6 +170,7 @@ def test_a_missed_rate_check_says_by_how_much():
         ({"consumer": "drain"}, [1, 2], Recipe(), "without the trainer"),
         ({"machine": {"cores": 64}}, [1, 2], Recipe(), "another machine"),
         ({}, [1, 2], Recipe(alpha=0.5), "another network"),
+        ({"model": "12"}, [1, 2], Recipe(), "has changed since it was measured"),
         ({}, [1], Recipe(), "the only epoch"),
     ],
 )
