@@ -40,6 +40,7 @@ class RowCounter:
         if not given:
             return None
         # An epoch may leave out what does not fill a batch.
-        epoch = max(1, images - images % max(1, given // self._batches))
+        rest = images % (given // self._batches)
+        epoch = images - rest if rest < images else images
         left_out = int((self._counts == 0).sum()) if given >= _EPOCHS * images else 0
         return Coverage(left_out, int((self._counts > -(-given // epoch)).sum()))

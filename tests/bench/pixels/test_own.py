@@ -97,7 +97,7 @@ def _only_what_could_have_been_compared_is_refused(comparison, choices):
     able = {str(choice) for choice in choices if not pixel_refusal(choice, comparison)}
     accepted = {"same", "without_rows", "part", "flat", "from_data"}
     assert ranked == able == {"keras_pil", *(f"pipeline.py:{name}" for name in accepted)}
-    assert verdict(comparison).startswith("Other pixels than keras_pil: pipeline.py:brighter; ")
+    assert verdict(comparison).startswith("Other pixels than keras_pil: pipeline.py:brighter. Not ")
 
 
 def test_versions_of_one_file_in_two_folders_are_told_apart(manifest, tmp_path):

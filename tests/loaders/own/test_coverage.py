@@ -28,6 +28,7 @@ def test_rows_that_never_come_are_left_out_after_two_epochs():
 
 def test_rows_that_come_too_often_are_repeated():
     assert counted(4, [0, 0], [1, 2]) == (0, 1)
+    assert counted(4, [0, 1] * 4) == (2, 2)
 
 
 def test_what_does_not_fill_a_batch_makes_no_row_repeated():
