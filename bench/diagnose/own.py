@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from itertools import repeat
 from time import perf_counter
 from typing import Any
 
@@ -123,9 +122,3 @@ def _opened(opened: OpenedFiles, manifest: Manifest) -> Opened:
         examples=[printable(os.fsdecode(path)) for path in others[:_NAMED]],
         error=opened.error,
     )
-
-
-def repeats_first(call: Any) -> Any:
-    """Return the first batch of a user's function without end: batches that cost nothing."""
-    first = next(iter(call()))
-    return (item for item in repeat(first))

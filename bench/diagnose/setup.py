@@ -13,9 +13,9 @@ from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Par
 from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.diagnose.tf_graph.graph import Graph
-from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, first_batch_of, tries
+from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, tries
 from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.plan.plan import Choice, like_own
+from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
@@ -114,7 +114,7 @@ class Setup:
         loader_alone = end_to_end.model_copy(update={"consumer": "drain", "accelerator": None})
         synthetic: dict[str, Any] = {
             "loader": BASELINE,
-            "settings": like_own([self.plan.choice], self.plan.recipe) or self._output(),
+            "settings": self._baseline_settings(),
             "cache_state": None,
         }
         jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
@@ -126,8 +126,7 @@ class Setup:
         if self._copies_to_device:
             values = {**synthetic, "consumer": "transfer"}
             jobs["transfer"] = loader_alone.model_copy(update=values)
-        is_own = find_loader(end_to_end.loader).own is not None
-        consumer = first_batch_of(end_to_end) if is_own else end_to_end.model_copy(update=synthetic)
+        consumer = end_to_end.model_copy(update=synthetic)
         return {**jobs, "consumer": consumer, "end to end": end_to_end}
 
     def measurements(self) -> list[Measurement]:
@@ -202,6 +201,13 @@ class Setup:
 
     def _fixed_choices(self) -> list[Choice]:
         return fixed_choices(self.plan.choice, self.record.cores)
+
+    def _baseline_settings(self) -> dict[str, Any]:
+        """Return the settings by which synthetic batches are those that the consumer is fed."""
+        choice = self.plan.choice
+        if find_loader(choice.loader).own is None:
+            return self._output()
+        return {"like": choice.loader, "like_settings": choice.settings}
 
     def _output(self) -> dict[str, Any]:
         """Return the setting by which synthetic batches have the loader's dtype."""

@@ -29,11 +29,6 @@ class Try(NamedTuple):
     part: Part
 
 
-def first_batch_of(job: TrialJob) -> VariantJob:
-    """Return the job that shows a consumer alone: the first batch of the function, without end."""
-    return VariantJob(**{**dict(job), "cache_state": None}, variant="first batch")
-
-
 def tries(
     job: TrialJob, graph: Graph, memory: int, epoch_steps: int, *, rewrite: bool
 ) -> list[Try]:
@@ -57,7 +52,6 @@ def _without(job: TrialJob, finding: Finding, epoch_steps: int) -> Try:
     steps = max(job.min_warm_up_steps, epoch_steps if finding.name == "no cache" else 0)
     variant = VariantJob(
         **{**dict(job), "min_warm_up_steps": steps},
-        variant="rewritten",
         mistake=finding.name,
         stage=finding.stage,
     )

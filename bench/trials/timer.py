@@ -64,7 +64,7 @@ class Timer:
     def start(self, job: TrialJob, log: Path, service: Service = TRIAL_WORKER) -> Child:
         """Start the process of a trial; it finds its files in the requested cache state."""
         self._files.bring_into(job.cache_state)
-        own = find_loader(job.loader).own
+        own = find_loader(job.settings.get("like") or job.loader).own
         return Child(service, job, log, code=own.folder if own else None)
 
     def time(
