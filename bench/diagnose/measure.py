@@ -269,6 +269,7 @@ class _Session:
         self._observed = observed
         if observed is None or observed.graph is None:
             return
+        self._jobs.update(self._setup.with_full_caches(self._jobs, observed.graph))
         for variant, measurement in self._setup.tries(observed.graph):
             self._jobs[variant.key] = variant.job
             self._measurements.append(measurement)
