@@ -41,11 +41,27 @@ def model_card(result: dict[str, Any]) -> str:
 def _usage(result: dict[str, Any]) -> str:
     spec = result["spec"]
     size = spec["image_size"]
+    if result.get("model"):
+        return _own_usage(result)
     return (
         f"`model.keras` takes RGB pixels of 0 to 255, {size} × {size}, scales them to the range "
         f"{spec['value_range']} itself, and returns one probability per class, in the order of "
         f"`classes.json`. Images are resized by `{spec['resize']}` with the filter "
         f"`{spec['interpolation']}`; `feedbench predict model.keras FILES` does all of this."
+    )
+
+
+def _own_usage(result: dict[str, Any]) -> str:
+    """Return what a user's own model is given."""
+    text = (
+        f"`model.keras` is the model of `{result['recipe']['network']}` as `model.save` writes it, "
+        f"with the SHA-256 digest of its file `{result['model']['sha256'][:12]}`. "
+    )
+    if result.get("own"):
+        return f"{text}It takes the batches of `{result['loader']}`."
+    return (
+        f"{text}It was trained on images of {result['spec']['image_size']} px, with labels in the "
+        "order of `classes.json`; `feedbench predict model.keras FILES` prepares images likewise."
     )
 
 

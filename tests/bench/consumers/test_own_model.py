@@ -197,7 +197,7 @@ def test_an_error_in_a_train_step_names_the_users_line(beside, tiny_photos):
 
 
 def test_an_error_in_a_layer_says_what_keras_found(beside, tiny_photos):
-    words = r"^model\.py, line \d+, in narrow: ValueError: Exception .* Dense.*Input 0 of layer"
+    words = r"^model\.py, line \d+, in call: ValueError: Exception .* Narrow.* Input 0 .* axis -1"
     with pytest.raises(LoaderError, match=words) as error:
         trained(beside, tiny_photos, "narrow", Batch(IMAGES, LABELS, ROWS))
     assert "\n" not in str(error.value)

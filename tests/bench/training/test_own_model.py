@@ -139,7 +139,9 @@ def test_a_model_without_an_accuracy_is_chosen_by_its_loss(beside, tiny_photos):
     assert {"mae", "validation_mae"} <= result["epochs"][0]["metrics"].keys()
     json.loads((beside / "out" / "training.json").read_text(), parse_constant=pytest.fail)
     assert (beside / "out" / "best.keras").exists()
-    assert "loss" in (beside / "out" / "MODEL_CARD.md").read_text()
+    card = (beside / "out" / "MODEL_CARD.md").read_text()
+    assert "is the model of `own.py:regress`" in card
+    assert "accuracy" not in card.partition("## Data")[0]
     classifier = load_classifier(beside / "out" / "model.keras")
     assert classifier.in_range
     (image, *_) = (tiny_photos / "test" / "circle").iterdir()
