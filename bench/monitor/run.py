@@ -46,6 +46,13 @@ class Measured(NamedTuple):
     folder: Path | None
 
 
+class _Used(NamedTuple):
+    """What this process and its children had used at one time, seconds of `perf_counter`."""
+
+    at: float
+    usage: Usage
+
+
 class Run:
     """Observes one `fit`. Its methods are called by a callback, in the order of their names here.
 
@@ -66,7 +73,7 @@ class Run:
         self._device = device_name(fit.backend)
         self._window = Window(warm_up, steps, fit.steps_per_execution, is_synchronous=True)
         self._epochs: list[Epoch] = []
-        self._used: dict[int, list[Usage]] = {}
+        self._used: dict[int, list[_Used]] = {}
         self._is_between = True  # epochs
         self._open = ExitStack()
         self._meters: Meters | None = None
@@ -117,16 +124,18 @@ class Run:
         self._is_between = True
         used = self._used.get(len(self._epochs) - 1, [])
         if len(used) == 1:
-            used.append(tree_usage())
+            used.append(_used_now())
 
     def _meter(self) -> None:
-        """Start the meters if the next execution counts."""
+        """Start the meters before the last execution that does not count: that takes a while."""
         number = len(self._epochs) - 1
-        if number in self._used or len(self._epochs[-1].ended) < self._window.skipped(number):
+        if number in self._used:
+            return
+        if len(self._epochs[-1].ended) + 1 < self._window.skipped(number):
             return
         if self._meters is None:
             self._meters = self._open.enter_context(Meters(training_gpus(), _HOST_PERIOD_S))
-        self._used[number] = [tree_usage()]
+        self._used[number] = [_used_now()]
 
     def finish(self, out: Path) -> Measured:
         """Stop observing, measure the ceiling if wanted, and write the record."""
@@ -193,14 +202,14 @@ class Run:
         is_quiet = wait_until_quiet()
         meters = Meters(training_gpus(), _HOST_PERIOD_S)
         with preserved(model), _training(model, self._fit.backend), meters:
-            before = tree_usage()
+            before = _used_now()
             timed = ceiling_blocks(
                 step_on(model, self._fetches, self._fit.backend),
                 images=self._fetches.read()[0].images * per_execution,
                 executions=max(3, -(-self._window.steps // (BLOCKS * per_execution))),
                 on_threads=self._reads_on_threads,
             )
-            used = [before, tree_usage()]
+            used = [before, _used_now()]
         blocks = _with_usage(timed, used)
         return [_complete(one, meters, index) for index, one in enumerate(blocks)], is_quiet
 
@@ -286,11 +295,15 @@ def _training(model: Any, backend: str) -> ExitStack:
     return stack
 
 
-def _with_usage(blocks: list[TimedBlock], used: list[Usage]) -> list[TimedBlock]:
-    """Return the blocks with what was used from the first reading to the last, by their time."""
-    if len(used) < 2 or not blocks:
+def _used_now() -> _Used:
+    return _Used(perf_counter(), tree_usage())
+
+
+def _with_usage(blocks: list[TimedBlock], used: list[_Used]) -> list[TimedBlock]:
+    """Return the blocks with their share, by time, of what was used between two readings."""
+    if len(used) < 2:
         return blocks
-    total, seconds = used[-1].since(used[0]), sum(block.seconds for block in blocks)
+    seconds, total = used[1].at - used[0].at, used[1].usage.since(used[0].usage)
     return [
         block.model_copy(
             update={
