@@ -58,7 +58,7 @@ def batches() -> tf.data.Dataset:
 
 
 def test_a_training_with_a_monitor_against_one_without(benchmark, model, batches, tmp_path: Path):
-    steps, pairs = (3, 1) if benchmark.disabled else (60, 6)
+    steps, pairs = (3, 1) if benchmark.disabled else (40, 6)
     numbers = count()
 
     def rate(*monitors: FitMonitor) -> float:
