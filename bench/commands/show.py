@@ -158,6 +158,8 @@ def _bench(terminal: Console, path: Path) -> Result:
     from feedbench.bench.record import read_trials
 
     trials = read_trials(path.parent)
+    if any(trial.consumer == "fit" for trial in trials):
+        return _fit(terminal, path.with_name("fit.json"))
     _check_distinct(trials, path)
     summary = summarize(trials)
     show_summary(terminal, trials, summary)

@@ -13,13 +13,14 @@ from feedbench.bench.environment import environment, machine
 from feedbench.bench.files import new_folder
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import training_gpus
-from feedbench.bench.meters.process import Usage, tree_peak_memory, tree_usage
+from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.monitor.ceiling import ceiling_blocks, step_on, wait_until_quiet
 from feedbench.bench.monitor.fetches import Fetches, PythonFetches
 from feedbench.bench.monitor.graph_fetches import GraphFetches
 from feedbench.bench.monitor.hook import Fit, device_name
 from feedbench.bench.monitor.record import FitFigures, FitRecord, figures, write_fit
 from feedbench.bench.monitor.state import preserved
+from feedbench.bench.monitor.usage import Used, used_now, with_usage
 from feedbench.bench.monitor.window import (
     BLOCKS,
     Epoch,
@@ -66,7 +67,7 @@ class Run:
         self._device = device_name(fit.backend)
         self._window = Window(warm_up, steps, fit.steps_per_execution, is_synchronous=True)
         self._epochs: list[Epoch] = []
-        self._used: dict[int, list[Usage]] = {}
+        self._used: dict[int, list[Used]] = {}
         self._is_between = True  # epochs
         self._open = ExitStack()
         self._meters: Meters | None = None
@@ -117,16 +118,18 @@ class Run:
         self._is_between = True
         used = self._used.get(len(self._epochs) - 1, [])
         if len(used) == 1:
-            used.append(tree_usage())
+            used.append(used_now())
 
     def _meter(self) -> None:
-        """Start the meters if the next execution counts."""
+        """Start the meters before the last execution that does not count: that takes a while."""
         number = len(self._epochs) - 1
-        if number in self._used or len(self._epochs[-1].ended) < self._window.skipped(number):
+        if number in self._used:
+            return
+        if len(self._epochs[-1].ended) + 1 < self._window.skipped(number):
             return
         if self._meters is None:
             self._meters = self._open.enter_context(Meters(training_gpus(), _HOST_PERIOD_S))
-        self._used[number] = [tree_usage()]
+        self._used[number] = [used_now()]
 
     def finish(self, out: Path) -> Measured:
         """Stop observing, measure the ceiling if wanted, and write the record."""
@@ -160,7 +163,7 @@ class Run:
         for number, timed in enumerate(epochs):
             blocks += [
                 _complete(one, self._meters, len(blocks) + index)
-                for index, one in enumerate(_with_usage(timed, self._used.get(number, [])))
+                for index, one in enumerate(with_usage(timed, self._used.get(number, [])))
             ]
         return blocks
 
@@ -193,15 +196,15 @@ class Run:
         is_quiet = wait_until_quiet()
         meters = Meters(training_gpus(), _HOST_PERIOD_S)
         with preserved(model), _training(model, self._fit.backend), meters:
-            before = tree_usage()
+            before = used_now()
             timed = ceiling_blocks(
                 step_on(model, self._fetches, self._fit.backend),
                 images=self._fetches.read()[0].images * per_execution,
                 executions=max(3, -(-self._window.steps // (BLOCKS * per_execution))),
                 on_threads=self._reads_on_threads,
             )
-            used = [before, tree_usage()]
-        blocks = _with_usage(timed, used)
+            used = [before, used_now()]
+        blocks = with_usage(timed, used)
         return [_complete(one, meters, index) for index, one in enumerate(blocks)], is_quiet
 
     def _record(self, blocks: list[Block], is_quiet: bool | None) -> FitRecord:
@@ -284,24 +287,6 @@ def _training(model: Any, backend: str) -> ExitStack:
         stack.callback(model.train, model.training)
         model.train()
     return stack
-
-
-def _with_usage(blocks: list[TimedBlock], used: list[Usage]) -> list[TimedBlock]:
-    """Return the blocks with what was used from the first reading to the last, by their time."""
-    if len(used) < 2 or not blocks:
-        return blocks
-    total, seconds = used[-1].since(used[0]), sum(block.seconds for block in blocks)
-    return [
-        block.model_copy(
-            update={
-                "cpu_s": round(total.cpu_s * block.seconds / seconds, 4),
-                "disk_read_bytes": round(total.read_bytes * block.seconds / seconds)
-                if total.disk_known
-                else None,
-            }
-        )
-        for block in blocks
-    ]
 
 
 def _complete(block: TimedBlock, meters: Meters | None, index: int) -> Block:

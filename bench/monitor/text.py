@@ -57,6 +57,8 @@ def advice(found: FitFigures) -> str:
     lost = found.wait_share if found.stall is None else found.stall.value
     if lost < KEEPS_UP:
         return "The input pipeline keeps up: a faster one would gain almost nothing."
+    if found.stall is not None and found.stall.low is not None and found.stall.low < KEEPS_UP:
+        return "It may be no stall at all, as the interval shows: measure longer, with more steps."
     return (
         "Next: feedbench diagnose DATA --loader pipeline.py:make_dataset names what is slow; "
         "pipeline.py is a file in which make_dataset returns your data."

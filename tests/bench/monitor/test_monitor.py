@@ -48,7 +48,7 @@ def test_a_sleep_in_the_data_is_a_wait(fits):
         sum(pair) for block in blocks for pair in zip(block["wait_s"], block["step_s"], strict=True)
     ]
     assert sum(pairs) >= 0.95 * 8 * SLEEP_S
-    assert one["figures"]["wait_share"] > 0.8
+    assert one["figures"]["wait_share"] > 0.5
     assert one["figures"]["idle_share"] <= one["figures"]["wait_share"]
     assert "FitMonitor: Over 8 batches, the device waited for data" in said["slow_data"]
     assert f"feedbench show {one['folder']}" in said["slow_data"]
@@ -63,7 +63,7 @@ def test_a_sleep_in_the_step_is_no_wait(fits):
 
 def test_a_repeated_batch_is_not_slowed_by_the_data(fits):
     one = fits[1]["ceiling"]
-    assert one["figures"]["stall"]["median"] > 0.8
+    assert one["figures"]["stall"]["median"] > 0.5
     fit, ceiling = one["blocks"]
     assert len(ceiling) == 5
     assert {block["images"] // len(block["step_s"]) for block in [*fit, *ceiling]} == {8}
