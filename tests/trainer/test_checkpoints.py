@@ -39,7 +39,7 @@ def noise(seed: int) -> Labelled:
 @pytest.fixture(scope="module")
 def trainer() -> Trainer:
     return Trainer(
-        Recipe(alpha=0.35, epochs=100),
+        Recipe(network="MobileNet", alpha=0.25, epochs=100),
         image_size=SIDE,
         batch_size=BATCH,
         classes=2,
