@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from feedbench.bench.commands.options import Blacklist
 from feedbench.bench.commands.output import console
+
+if TYPE_CHECKING:
+    from feedbench.loaders import BatchSpec
+
+_NO_OPTION = {"augment", "seed", "shuffle", "background"}  # of the batch spec
 
 
 def export(
@@ -55,6 +60,25 @@ def export(
     own = quote(f"{out}:make_dataset")
     console().print(
         f"Written: {out}. Measure it beside the original: feedbench bench {source} "
-        f"--loader {own} --loader {quote(choice)}",
+        f"--loader {own} --loader {quote(choice)} {' '.join(map(quote, _options(found.spec)))}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _options(spec: BatchSpec) -> list[str]:
+    """The options with which bench asks the original for the batches that the code gives."""
+    values = spec.model_dump(mode="json", exclude_defaults=True, exclude=_NO_OPTION)
+    values = {"batch_size": spec.batch_size, "image_size": spec.image_size, **values}
+    augment = spec.augment.model_dump(mode="json", exclude_defaults=True)
+    options = [] if augment.pop("horizontal_flip", False) else ["--no-flip"]
+    options += [f"--augment={name}={_text(value)}" for name, value in augment.items()]
+    return [_option(name, value) for name, value in values.items()] + options
+
+
+def _option(name: str, value: Any) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value is True else f"{flag}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -52,6 +52,20 @@ def test_the_file_says_where_its_choice_comes_from(export, tmp_path):
     assert "relative to this one: turbo 0.98 [0.90, 1.03] (tie)" in text
 
 
+def test_the_command_to_measure_it_asks_for_the_same_batches(export, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "best.toml"
+    augment = "augment = { rotation = 10.0, zoom = [0.8, 1.2] }"
+    spec = f'spec = {{ batch_size = 8, antialias = true, interpolation = "bilinear", {augment} }}'
+    path.write_text(f'loader = "turbo"\n{spec}\n')
+    _, shown, _ = export("best.toml")
+    command = shown.partition("feedbench ")[2].replace("DATA", "nowhere").split()
+    assert {"--batch-size=8", "--antialias", "--no-flip", "--augment=zoom=0.8,1.2"} <= {*command}
+    monkeypatch.setattr(sys, "argv", ["feedbench", *command])
+    with pytest.raises(SystemExit):
+        main()
+    assert "nowhere: no such folder or file" in capsys.readouterr().err
+
+
 def test_a_name_is_enough_and_the_main_part_names_the_file(export, tmp_path, class_folder):
     code, _, _ = export("turbo", "--out", "mine.py", "--data", class_folder)
     assert code == 0
