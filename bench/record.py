@@ -15,8 +15,8 @@
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
 #    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
 #    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
-#    `requested_s` of a warm-up is the minimum that was requested. The consumer `fit` is a user's own
-#    training, and `idle_s` of its blocks.
+#    `requested_s` of a warm-up is the minimum that was requested. The consumer `fit` is a
+#    user's own training, and `idle_s` of a block what is known of its device.
 
 from __future__ import annotations
 

@@ -15,10 +15,13 @@ from PIL import Image
 from feedbench.loaders import LOADERS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Audits and profiles of the tests stay out of the user's own cache and configuration.
-_CACHE = tempfile.TemporaryDirectory()
-os.environ["FEEDBENCH_CACHE"] = _CACHE.name
-os.environ["FEEDBENCH_CONFIG"] = _CACHE.name
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # for tmp_path, which is kept
+# Audits and profiles of the tests stay out of the user's own cache and configuration, and what
+# TensorFlow leaves behind where a process is killed does not stay in the system's folder.
+_CACHE = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+for _name in ("FEEDBENCH_CACHE", "FEEDBENCH_CONFIG", "TMPDIR"):
+    os.environ[_name] = _CACHE.name
+tempfile.tempdir = None  # gettempdir reads TMPDIR again
 
 # Where it is ignored, as in background jobs and under nohup, child processes would ignore it too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -71,7 +71,6 @@ class TrainerBase(ABC):
     """Trains on batches: `step` returns once the host may prepare the next, `finish` waits."""
 
     phase = 0
-    note = ""  # a line that the user should read before the training
 
     def __init__(self) -> None:
         self._steps = 0
@@ -107,6 +106,11 @@ class TrainerBase(ABC):
     def latest(self) -> Logs:
         """The same up to the last step that is known to be done; does not wait."""
         return self._logs
+
+    @property
+    def note(self) -> str:
+        """A line that the user should read before a training; empty if there is none."""
+        return ""
 
     @property
     def phase_steps(self) -> int:

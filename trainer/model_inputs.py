@@ -122,7 +122,7 @@ class ImageConversion:
 
         def convert(images: Any, *draws: Any) -> Any:
             if augment:
-                images = augment.apply(images, *draws, *self._limits())
+                images = augment.apply(images, draws[0], *self._limits())
             return self._in_range(images)
 
         return convert

@@ -11,6 +11,7 @@ from feedbench.trainer.errors import RecipeError
 
 # index: int32 `[batch]`; one_hot: float32 `[batch, classes]`; column: float32 `[batch, 1]`
 LabelForm = Literal["index", "one_hot", "column"]
+_BASES = ("loss", "lossfunctionwrapper")  # of the user's own losses
 _ROUNDING = 0.02  # of the sum of probabilities in 16 bits
 
 
@@ -36,11 +37,9 @@ def _keras_loss(loss: Any) -> str:
     if isinstance(loss, str):
         return loss.lower()
     kinds = [loss] if hasattr(loss, "__name__") else type(loss).__mro__
-    for kind in kinds:
-        name = kind.__name__.lower()
-        if kind.__module__.startswith("keras.") and name not in ("loss", "lossfunctionwrapper"):
-            return str(name)
-    return ""
+    of_keras = [kind for kind in kinds if kind.__module__.startswith("keras.")]
+    name = of_keras[0].__name__.lower() if of_keras else ""
+    return "" if name in _BASES else str(name)
 
 
 def are_probabilities(outputs: NDArray[Any]) -> bool:

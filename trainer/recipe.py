@@ -204,6 +204,12 @@ class Recipe(BaseModel):
             )
         if self.from_scratch and (self.frozen_epochs or self.fine_tune_layers):
             raise ValueError("frozen_epochs and fine_tune_layers need weights, got none")
+        if self.network.endswith((".py", ".h5")):
+            example = "model.keras" if self.network.endswith(".h5") else f"{self.network}:build"
+            raise ValueError(
+                f"network {self.network}: a model of your own is a function in a file, or a "
+                f".keras file, such as {example}"
+            )
         if self.own_model and not (self.from_scratch and self.alpha == 1):
             name = "alpha" if self.from_scratch else "weights"
             raise ValueError(

@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.environment import machine
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
@@ -46,7 +47,11 @@ class RunnerUp(BaseModel):
 
 
 class Best(BaseModel):
-    """Content of a best.toml: a loader, its settings, and how they were measured."""
+    """Content of a best.toml: a loader, its settings, and how they were measured.
+
+    Attributes:
+        model: SHA-256 digest of the file of the user's own model; None without one.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,6 +60,7 @@ class Best(BaseModel):
     settings: dict[str, Any] = {}
     spec: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
+    model: str | None = None
     predicted: Predicted | None = None
     machine: dict[str, Any] = {}
     runners_up: list[RunnerUp] = []
@@ -85,6 +91,7 @@ def write_best(
         settings=choice.settings,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
+        model=model_digest(plan.recipe),
         predicted=None if rate is None else Predicted(images_per_second=rate),
         machine=machine(facts),
         runners_up=list(runners_up),

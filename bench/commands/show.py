@@ -194,7 +194,7 @@ def _fit(terminal: Console, path: Path) -> Result:
     found = figures(trials)
     terminal.print(headline(record))
     if found is not None:
-        print_table(terminal, summarize(trials))
+        print_table(terminal, summarize(trials).model_copy(update={"winner": None}))
     for line in fit_lines(found, record):
         terminal.print(line, soft_wrap=True)
     values = {"figures": None if found is None else found.model_dump()}

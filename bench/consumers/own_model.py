@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.loaders import LoaderError, printable
 from feedbench.loaders.own import (
     REQUIRED,
+    OwnError,
     OwnFunction,
     called,
     find_place,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from feedbench.trainer import OwnModel
 
 _OFFERED = ("image_size", "classes", "recipe")
+_IN_LAYER = "Exception encountered when calling"  # how Keras begins the text of an error
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _NO_MEMORY = ("resource_exhausted", "resource exhausted", "resourceexhausted", "out of memory")
 
 
@@ -86,6 +90,11 @@ def find_builder(name: str) -> Builder:
             f"built with {', '.join(_OFFERED)}; give the others a default"
         )
     return Builder(name, ModelFile(file=str(function.file), sha256=function.digest), function)
+
+
+def model_digest(recipe: Recipe) -> str | None:
+    """Return the digest of the file of a recipe's own model; None if it has none."""
+    return find_builder(recipe.network).origin.sha256 if recipe.own_model else None
 
 
 def _keras_file(path: Path) -> ModelFile:
@@ -179,4 +188,13 @@ def explained(builder: Builder, when: str) -> Iterator[None]:
         text = f"{type(error).__name__}: {error}".lower()
         if builder.function is None or any(words in text for words in _NO_MEMORY):
             raise
-        raise raised_by(builder.function, error, when) from error
+        raise _told(builder.function, error, when) from error
+
+
+def _told(function: OwnFunction, error: Exception, when: str) -> OwnError:
+    """The error of the user's code; of one that Keras raised in a layer, the reason as well."""
+    told = raised_by(function, error, when)
+    lines = [line.strip() for line in _STYLE.sub("", str(error)).splitlines() if line.strip()]
+    if len(lines) < 2 or not lines[0].startswith(_IN_LAYER):
+        return told
+    return OwnError(str(told).replace(lines[0], f"{lines[0]} {lines[1]}"), told.details)

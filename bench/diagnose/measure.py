@@ -257,7 +257,10 @@ class _Session:
             start_s = done.warm_up.start_s
             if done.device is not None:
                 on_gpu = done.device != CPU
-                self._new_record = self._new_record.model_copy(update={"on_gpu": on_gpu})
+                model = done.model and done.model.model_dump()
+                self._new_record = self._new_record.model_copy(
+                    update={"on_gpu": on_gpu, "model": model}
+                )
         child.pause()
         return start_s
 
@@ -266,6 +269,7 @@ class _Session:
         self._observed = observed
         if observed is None or observed.graph is None:
             return
+        self._jobs.update(self._setup.with_full_caches(self._jobs, observed.graph))
         for variant, measurement in self._setup.tries(observed.graph):
             self._jobs[variant.key] = variant.job
             self._measurements.append(measurement)

@@ -8,7 +8,7 @@
 # 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
-#    order"; `own`, `observed`, `mistake` and `stage` of a part, the parts `reference` and
+#    order"; `own`, `model`, `observed`, `mistake` and `stage` of a part, the parts `reference` and
 #    `rewritten`.
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ class DiagnosisRecord(Conditions):
     )
     autotuned: list[Node] | None = Field(None, description="the pipeline that AUTOTUNE has set")
     own: Own | None = Field(None, description="the user's function, if that is the loader")
+    model: dict[str, Any] | None = Field(
+        None, description="file and digest of the user's own model; None without one"
+    )
     observed: Observed | None = Field(None, description="what the user's function did")
     parts: list[Part] = Field(default_factory=list)
     self_test: dict[str, Any] | None = None

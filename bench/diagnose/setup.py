@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,13 +140,31 @@ class Setup:
 
     def tries(self, graph: Graph) -> list[tuple[Try, Measurement]]:
         """Return the variants of a user's pipeline that are measured beside it."""
-        spec, memory = self.plan.spec, round(CACHE_SHARE * self.record.available_memory_bytes)
-        epoch_steps = (self.record.sampled or self.record.images) // spec.batch_size + 2
+        memory = round(CACHE_SHARE * self.record.available_memory_bytes)
         job, rewrite = self._end_to_end_job(), self.plan.rewrite
+        job = self.with_full_caches({"": job}, graph).get("", job)
         return [
             (one, Measurement(one.part, one.key, self._request_of(one.part)))
-            for one in tries(job, graph, memory, epoch_steps, rewrite=rewrite)
+            for one in tries(job, graph, memory, self._epoch_steps, rewrite=rewrite)
         ]
+
+    def with_full_caches(
+        self, jobs: Mapping[str, TrialJob | StageJob], graph: Graph
+    ) -> dict[str, TrialJob]:
+        """Return those jobs that must warm up until the caches of a user's pipeline are full."""
+        if all(stage.method != "cache" for stage in graph.stages):
+            return {}
+        steps = {"min_warm_up_steps": self._epoch_steps}
+        return {
+            key: job.model_copy(update=steps)
+            for key, job in jobs.items()
+            if isinstance(job, TrialJob) and job.loader == self.plan.choice.loader
+        }
+
+    @property
+    def _epoch_steps(self) -> int:
+        """Batches after which a cache is full."""
+        return (self.record.sampled or self.record.images) // self.plan.spec.batch_size + 2
 
     def _request_of(self, part: Part) -> BlockRequest:
         timing = self.timing

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from feedbench.bench.diagnose.record import Part
 from feedbench.bench.diagnose.tf_graph.graph import Graph
-from feedbench.bench.diagnose.tf_graph.mistakes import find_mistakes
+from feedbench.bench.diagnose.tf_graph.mistakes import Finding, find_mistakes
 from feedbench.bench.diagnose.tf_graph.rewrite import rewrites
 from feedbench.bench.diagnose.variant import VariantJob
 from feedbench.bench.trials.protocol import TrialJob
@@ -46,26 +46,28 @@ def tries(
         rewrite: whether to measure the dataset without each mistake.
     """
     found = [_reference(job, graph)] if _calls_python(graph) else []
-    if not rewrite:
-        return found
-    for finding in find_mistakes(graph, memory):
-        if not rewrites(finding.name):
-            continue
-        steps = max(job.min_warm_up_steps, epoch_steps if finding.name == "no cache" else 0)
-        variant = VariantJob(
-            **{**dict(job), "min_warm_up_steps": steps},
-            variant="rewritten",
-            mistake=finding.name,
-            stage=finding.stage,
-        )
-        part = Part(
-            name="rewritten",
-            cache_state=job.cache_state,
-            mistake=finding.name,
-            stage=finding.stage,
-        )
-        found.append(Try(f"rewritten {finding.name} {finding.stage}", variant, part))
+    if rewrite:
+        findings = [one for one in find_mistakes(graph, memory) if rewrites(one.name)]
+        found += [_without(job, finding, epoch_steps) for finding in findings]
     return found
+
+
+def _without(job: TrialJob, finding: Finding, epoch_steps: int) -> Try:
+    """The user's pipeline without a mistake."""
+    steps = max(job.min_warm_up_steps, epoch_steps if finding.name == "no cache" else 0)
+    variant = VariantJob(
+        **{**dict(job), "min_warm_up_steps": steps},
+        variant="rewritten",
+        mistake=finding.name,
+        stage=finding.stage,
+    )
+    part = Part(
+        name="rewritten",
+        cache_state=job.cache_state,
+        mistake=finding.name,
+        stage=finding.stage,
+    )
+    return Try(f"rewritten {finding.name} {finding.stage}", variant, part)
 
 
 def _calls_python(graph: Graph) -> bool:

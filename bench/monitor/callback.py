@@ -75,19 +75,17 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         if warm_up < 0:
             raise ValueError(f"warm_up must be at least 0; received: warm_up={warm_up}")
         self.results: list[Measured] = []
-        self._options = {"steps": steps, "warm_up": warm_up, "ceiling": ceiling}
+        self._options: dict[str, Any] = {"steps": steps, "warm_up": warm_up, "ceiling": ceiling}
         self._out = None if out is None else Path(out)
         self._verbose = verbose
         self._run: Run | None = None
-        self._notes: list[str] = []
 
     @_harmless
     def on_train_begin(self, logs: Logs = None) -> None:
         """Begin to observe."""
         self._close()
-        self._notes = []
         try:
-            self._run = Run(running_fit(self.model), note=self._notes.append, **self._options)
+            self._run = Run(running_fit(self.model), **self._options)
         except Unsupported as error:
             self._say([f"FitMonitor measures nothing: {error}."])
 
@@ -110,6 +108,12 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
             run.step_ended(batch)
 
     @_harmless
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """End what is counted of an epoch: a validation follows."""
+        if self._run:
+            self._run.epoch_ended()
+
+    @_harmless
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """End an epoch."""
         if self._run:
@@ -130,11 +134,9 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         run, self._run = self._run, None
         assert run is not None
         if run.is_over:
-            self._say([f"FitMonitor measures nothing: {'; '.join(self._notes)}."])
+            self._say([f"FitMonitor measures nothing: {'; '.join(run.notes)}."])
             return
-        measured = run.finish(self._folder())
-        record = measured.record.model_copy(update={"notes": self._notes})
-        self.results.append(measured._replace(record=record))
+        self.results.append(run.finish(self._folder()))
         self._say(_lines(self.results[-1]))
 
     def _folder(self) -> Path:

@@ -50,7 +50,7 @@ class PythonFetches:
     def __init__(self, capacity: int, keep_at: int | None) -> None:
         """Prepare for up to `capacity` batches; the one at index `keep_at` is kept, if any."""
         self.capacity = capacity
-        self.keeps = None
+        self.keeps: str | None = None
         self.batch: Any = None
         self._keep_at = keep_at
         self._count = 0

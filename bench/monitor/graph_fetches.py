@@ -76,7 +76,7 @@ class GraphFetches:
         self.batch = self._tf.nest.pack_sequence_as(self._spec, flat, expand_composites=True)
 
     def _check_spec(self) -> None:
-        """Note if batches cannot be kept: what is neither number nor text cannot leave the graph."""
+        """Note if batches cannot be kept: only numbers and text can leave the graph."""
         tf = self._tf
         for spec in tf.nest.flatten(self._spec):
             if not isinstance(spec, (tf.TensorSpec, tf.SparseTensorSpec, tf.RaggedTensorSpec)):
@@ -113,7 +113,7 @@ def _images_in(tf: Any, tensor: Any) -> Any:
 
 
 def _as_written(tf: Any) -> Any:
-    """Return options by which tf.data runs these stages as they are, without a thread of its own."""
+    """Return options by which tf.data runs these stages as they are written."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False

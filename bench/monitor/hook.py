@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 _DATA = {  # Keras' adapter of the data, and what a user calls it
@@ -47,7 +48,9 @@ class Fit:
         self.backend = backend
         self.data = _DATA.get(kind, kind)
         self.steps_per_execution = int(batches.steps_per_execution)
-        self.images = int(batches.num_batches or 0) * int(adapter.batch_size or 0)
+        self.images = 0
+        with suppress(Exception):  # the adapter of tf.data fails if no batch has a fixed rank
+            self.images = int(batches.num_batches or 0) * int(adapter.batch_size or 0)
         self._batches = weakref.ref(batches)
 
     def observe(self, wrapped: Callable[[Any], Any]) -> None:

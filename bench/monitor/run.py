@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +28,7 @@ from feedbench.bench.monitor.window import (
     timed_blocks,
 )
 from feedbench.bench.record import Block, TimedBlock, Trial, WarmUp
-from feedbench.loaders import printable
+from feedbench.loaders import BASELINE, printable
 
 _HOST_PERIOD_S = 1.0  # the meters take Python's lock from the training
 
@@ -52,23 +51,23 @@ class Run:
 
     Attributes:
         is_over: whether everything was measured, or nothing can be.
+        notes: what could not be measured, and why.
     """
 
-    def __init__(
-        self, fit: Fit, *, steps: int, warm_up: int, ceiling: bool, note: Callable[[str], None]
-    ) -> None:
-        """Observe a `fit` from now on; `note` takes what cannot be measured."""
+    def __init__(self, fit: Fit, *, steps: int, warm_up: int, ceiling: bool) -> None:
+        """Observe a `fit` from now on."""
         capacity = warm_up + 2 * steps + 4 * fit.steps_per_execution
         fetches = GraphFetches if fit.backend == "tensorflow" else PythonFetches
         self.is_over = False
         self._fit = fit
-        self._note = note
+        self.notes: list[str] = []
         self._fetches: Fetches = fetches(capacity, 0 if ceiling else None)
         self._ceiling = ceiling
         self._device = device_name(fit.backend)
         self._window = Window(warm_up, steps, fit.steps_per_execution, is_synchronous=True)
         self._epochs: list[Epoch] = []
         self._used: dict[int, list[Usage]] = {}
+        self._is_between = True  # epochs
         self._open = ExitStack()
         self._meters: Meters | None = None
         self._thread = threading.get_ident()
@@ -82,37 +81,43 @@ class Run:
         try:
             return self._fetches.wrap(batches)
         except Exception as error:  # whatever it is, the training goes on without a monitor
-            self._note(f"the batches cannot be observed: {error}")
+            self.notes.append(f"the batches cannot be observed: {error}")
             self.close()
             return batches
 
     def epoch_begins(self) -> None:
         """Begin an epoch."""
+        self._is_between = False
         self._epochs.append(Epoch(self._fetches.count()))
 
     def step_begins(self) -> bool:
-        """Begin an execution; return whether enough was measured before it."""
-        counted = self._window.counted(self._epochs)
-        seen = sum(len(epoch.ended) for epoch in self._epochs) * self._window.steps_per_execution
-        if counted >= self._window.steps or seen + self._window.steps_per_execution > (
-            self._fetches.capacity
-        ):
+        """Begin an execution; return whether there is nothing more to measure."""
+        if self.is_over or self._has_enough():
             return True
         self._meter()
         return False
 
+    def _has_enough(self) -> bool:
+        per_execution = self._window.steps_per_execution
+        seen = sum(len(epoch.ended) for epoch in self._epochs) * per_execution
+        is_full = seen + per_execution > self._fetches.capacity
+        return is_full or self._window.counted(self._epochs) >= self._window.steps
+
     def step_ended(self, batch: int) -> None:
         """Note that the device has finished an execution, whose last batch has this index."""
         now = perf_counter()
+        if self._is_between:  # a thread reports late
+            return
         self._epochs[-1].ended[batch // self._window.steps_per_execution] = now
         if threading.get_ident() != self._thread:
             self._reads_on_threads = True
 
     def epoch_ended(self) -> None:
-        """End an epoch: what follows, such as a validation, is not counted."""
-        number = len(self._epochs) - 1
-        if number in self._used:
-            self._used[number].append(tree_usage())
+        """End an epoch, or what is counted of it: a validation is not."""
+        self._is_between = True
+        used = self._used.get(len(self._epochs) - 1, [])
+        if len(used) == 1:
+            used.append(tree_usage())
 
     def _meter(self) -> None:
         """Start the meters if the next execution counts."""
@@ -131,7 +136,8 @@ class Run:
         ceiling, is_quiet = self._measure_ceiling() if blocks and self._ceiling else ([], None)
         record = self._record(blocks, is_quiet)
         trials = self._trials(blocks, ceiling)
-        return Measured(figures(trials), record, self._written(out, record, trials))
+        folder = self._written(out, record, trials)
+        return Measured(figures(trials), record.model_copy(update={"notes": self.notes}), folder)
 
     def close(self) -> None:
         """Stop observing; nothing is measured any more."""
@@ -175,7 +181,9 @@ class Run:
                 raise ValueError(self._fetches.keeps or "no batch was kept")
             return self._ceiling_blocks()
         except Exception as error:  # such as too little memory; the state is restored
-            self._note(f"the step on a repeated batch could not be timed: {_first_line(error)}")
+            self.notes.append(
+                f"the step on a repeated batch could not be timed: {_first_line(error)}"
+            )
             return [], None
 
     def _ceiling_blocks(self) -> tuple[list[Block], bool]:
@@ -183,16 +191,16 @@ class Run:
         if self._fit.backend == "jax":
             model.jax_state_sync()
         is_quiet = wait_until_quiet()
-        with preserved(model), _training(model, self._fit.backend):
-            with Meters(training_gpus(), _HOST_PERIOD_S) as meters:
-                before = tree_usage()
-                timed = ceiling_blocks(
-                    step_on(model, self._fetches, self._fit.backend),
-                    images=self._fetches.read()[0].images * per_execution,
-                    executions=max(3, -(-self._window.steps // (BLOCKS * per_execution))),
-                    on_threads=self._reads_on_threads,
-                )
-                used = [before, tree_usage()]
+        meters = Meters(training_gpus(), _HOST_PERIOD_S)
+        with preserved(model), _training(model, self._fit.backend), meters:
+            before = tree_usage()
+            timed = ceiling_blocks(
+                step_on(model, self._fetches, self._fit.backend),
+                images=self._fetches.read()[0].images * per_execution,
+                executions=max(3, -(-self._window.steps // (BLOCKS * per_execution))),
+                on_threads=self._reads_on_threads,
+            )
+            used = [before, tree_usage()]
         blocks = _with_usage(timed, used)
         return [_complete(one, meters, index) for index, one in enumerate(blocks)], is_quiet
 
@@ -200,7 +208,7 @@ class Run:
         import keras
 
         if not blocks:
-            self._note(self._why_no_block())
+            self.notes.append(self._why_no_block())
         return FitRecord(
             backend=self._fit.backend,
             keras=keras.__version__,
@@ -212,13 +220,14 @@ class Run:
             is_synchronous=self._window.is_synchronous,
             first_waits_s=first_waits(self._fetches.read(), self._epochs),
             is_quiet=is_quiet,
+            notes=self.notes,
         )
 
     def _why_no_block(self) -> str:
         seen, warm_up = self._fetches.count(), self._window.warm_up
         return (
-            f"only {seen:,} batches were seen, of which the first {warm_up:,} and the first of each "
-            "epoch are never counted: train on more batches, or lower FitMonitor(warm_up=...)"
+            f"only {seen:,} batches were seen, and the first {warm_up:,} as well as the first of "
+            "each epoch are not counted: train on more batches, or lower FitMonitor(warm_up=...)"
         )
 
     def _trials(self, blocks: list[Block], ceiling: list[Block]) -> list[Trial]:
@@ -241,7 +250,7 @@ class Run:
         )
         if not ceiling:
             return [one]
-        fields = {"loader": "synthetic", "settings": {"batch": "repeated"}, "warm_ups": []}
+        fields = {"loader": BASELINE, "settings": {"like": self._fit.data}, "warm_ups": []}
         return [one, one.model_copy(update={**fields, "blocks": ceiling})]
 
     def _warm_ups(self, blocks: list[Block]) -> list[WarmUp]:
@@ -263,7 +272,7 @@ class Run:
             folder = new_folder(out)
             write_fit(folder, record, trials)
         except Exception as error:
-            self._note(f"the record could not be written: {_first_line(error)}")
+            self.notes.append(f"the record could not be written: {_first_line(error)}")
             return None
         return folder
 

@@ -30,8 +30,9 @@ def sentence(found: FitFigures) -> str:
     rate = f"{found.images_per_second.value:,.0f} images/s"
     if found.stall is not None and found.ceiling is not None:
         return (
-            f"{over}, input data cost {_share(found.stall.value)} of the device's time"
-            f"{_interval(found)}: {rate}, against {found.ceiling.value:,.0f} on a repeated batch."
+            f"{over}, the device stalled {_share(found.stall.value)} of the time"
+            f"{_interval(found)}: {rate}, against {found.ceiling.value:,.0f} on a repeated batch; "
+            f"fit waited for data {found.wait_share:.0%} of the time."
         )
     low, high = f"{found.idle_share:.0%}", f"{found.wait_share:.0%}"
     share = high if low == high else f"between {low} and {high}"
@@ -88,15 +89,11 @@ def _with_ceiling(found: FitFigures, record: FitRecord) -> str:
     lines = []
     if found.stall.value > found.wait_share + _SAME:
         lines.append(
-            f"fit waited for batches {found.wait_share:.0%} of the time; the rest is lost in steps "
-            "that are slower than on a repeated batch: the pipeline, callbacks or the progress bar "
-            "take the processor meanwhile."
+            "What was not waiting is lost in steps that are slower than on a repeated batch: the "
+            "pipeline, callbacks or the progress bar take the processor."
         )
     if found.stall.value < found.wait_share - _SAME:
-        lines.append(
-            f"fit waited for batches {found.wait_share:.0%} of the time, but the device had queued "
-            "work for a part of it."
-        )
+        lines.append("In a part of that wait the device had queued work.")
     if record.is_quiet is False:
         lines.append(
             "The pipeline kept on working while the repeated batch was timed, so the true share is "

@@ -6,6 +6,7 @@ executions within one epoch, from the end of the execution before it to the end 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -99,17 +100,24 @@ def _executions(
     fetches: Sequence[Fetch], epochs: Sequence[Epoch], window: Window
 ) -> Iterator[list[Execution]]:
     """Yield the executions of each epoch that had one before them, in order."""
+    per_execution = window.steps_per_execution
     ends = [*(epoch.first for epoch in epochs[1:]), len(fetches)]
     for epoch, end in zip(epochs, ends, strict=True):
-        batches = fetches[epoch.first : end]
-        numbers = [number for number in sorted(epoch.ended) if number - 1 in epoch.ended]
-        parts = {
-            n: batches[n * window.steps_per_execution :][: window.steps_per_execution]
-            for n in numbers
-        }
-        yield [
-            Execution(part, epoch.ended[n - 1], epoch.ended[n]) for n, part in parts.items() if part
-        ]
+        ended, executions = _in_order(epoch.ended), []
+        for number in sorted(ended):
+            begin = epoch.first + number * per_execution
+            part = fetches[begin : min(end, begin + per_execution)]
+            if part and number - 1 in ended:
+                executions.append(Execution(part, ended[number - 1], ended[number]))
+        yield executions
+
+
+def _in_order(ended: dict[int, float]) -> dict[int, float]:
+    """Return the ends, none later than the next one: threads may be late to see them."""
+    latest, in_order = math.inf, {}
+    for number in sorted(ended, reverse=True):
+        latest = in_order[number] = min(latest, ended[number])
+    return in_order
 
 
 def _grouped(executions: Sequence[Execution], window: Window) -> list[Sequence[Execution]]:

@@ -65,7 +65,8 @@ class Accelerator(BaseModel):
                 f"assumed: step time is proportional to pixels, measured at {self.image_size} px "
                 f"and applied to {spec.image_size} px"
             )
-        network = _network_text(recipe.network, recipe.alpha)
+        alpha = None if recipe.own_model else recipe.alpha
+        network = _network_text(recipe.network, alpha)
         if network != self.network_text():
             texts.append(f"assumed: {network} is as fast as {self.network_text()}")
         return texts

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from feedbench.bench.errors import PlanError
 from feedbench.bench.signals import stop_on_termination
 from feedbench.bench.study.messages import EpochDone, TrainingDone, TrainingJob, TrainingStopped
 from feedbench.bench.training.callbacks import Callbacks
@@ -33,7 +36,16 @@ def train_one(job: TrainingJob, channel: Channel) -> None:
         except StoppedByRequest:
             channel.answer(TrainingStopped())
         else:
-            channel.answer(TrainingDone(test_accuracy=result["test"]["accuracy"]))
+            channel.answer(TrainingDone(test_accuracy=_accuracy(job, result)))
+
+
+def _accuracy(job: TrainingJob, result: dict[str, Any]) -> float:
+    if "accuracy" not in result["test"]:
+        raise PlanError(
+            f"a study compares accuracies, and {job.recipe.network} has no such metric; compile "
+            "it with one"
+        )
+    return float(result["test"]["accuracy"])
 
 
 if __name__ == "__main__":

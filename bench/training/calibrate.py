@@ -98,5 +98,5 @@ def placeholder_manifest(count: int, classes: int) -> Manifest:
         "split": pa.array(np.zeros(count), pa.int8()),
     }
     table = pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
-    classes = tuple(f"{number:04}" for number in range(classes))
-    return Manifest(table, classes, Path("/"), "csv")
+    names = tuple(f"{number:04}" for number in range(classes))
+    return Manifest(table, names, Path("/"), "csv")

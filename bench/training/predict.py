@@ -58,7 +58,7 @@ class Classifier:
             message = f"{printable(path)}: Pillow cannot read it: {reason(error)}"
             return Prediction(path=path, error=message)
         if self.in_range:
-            pixels = pixels * np.float32(self.spec.scale) + np.float32(self.spec.offset)
+            pixels = pixels * np.array(self.spec.scale, "f4") + np.array(self.spec.offset, "f4")
         (probabilities,) = self._probabilities(pixels[None])
         best = int(probabilities.argmax())
         return Prediction(
@@ -71,11 +71,12 @@ class Classifier:
         from feedbench.trainer import as_probabilities
 
         outputs = self.model(images, training=False)
-        if not ops.is_tensor(outputs) or len(outputs.shape) != 2:
+        is_array = ops.is_tensor(outputs)
+        probabilities = as_probabilities(ops.convert_to_numpy(outputs)) if is_array else None
+        if probabilities is None:
             raise RecordError(
                 "the model gives no probability for each class; predict with your own code"
             )
-        probabilities: NDArray[np.float32] = as_probabilities(ops.convert_to_numpy(outputs))
         return probabilities
 
 

@@ -52,7 +52,13 @@ class RateCheck(BaseModel):
     text: str
 
 
-def check_rate(best: Best, rates: list[float], recipe: Recipe, facts: dict[str, Any]) -> RateCheck:
+def check_rate(
+    best: Best,
+    rates: list[float],
+    recipe: Recipe,
+    facts: dict[str, Any],
+    model: str | None = None,
+) -> RateCheck:
     """Compare the rates of the epochs with the prediction.
 
     Only epochs of the phase that the bench times are compared. The first of them does not count: it
@@ -61,12 +67,13 @@ def check_rate(best: Best, rates: list[float], recipe: Recipe, facts: dict[str, 
     Args:
         rates: images per second of each epoch, from the first.
         facts: the environment of the training, from `environment`.
+        model: digest of the file of the user's own model; None without one.
     """
     phase = recipe.phases[timed_phase(recipe)]
     counted = rates[phase.before + 1 : phase.before + phase.epochs]
     achieved = median_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
-    reason = _why_not_comparable(best, recipe, facts) if predicted else ""
+    reason = _why_not_comparable(best, recipe, facts, model) if predicted else ""
     met, text = _verdict(predicted, achieved, reason)
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
@@ -103,7 +110,9 @@ def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> 
     return f"achieved ÷ predicted is {ratio:.2f}, and at most {MARGIN:.0%} below 1 counts as met"
 
 
-def _why_not_comparable(best: Best, recipe: Recipe, facts: dict[str, Any]) -> str:
+def _why_not_comparable(
+    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None
+) -> str:
     """Return why the prediction does not apply to this training; empty if it does."""
     if best.consumer != "train":
         return "this was measured without the trainer"
@@ -112,6 +121,8 @@ def _why_not_comparable(best: Best, recipe: Recipe, facts: dict[str, Any]) -> st
     bench_recipe = Recipe.model_validate(best.recipe)
     if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in _STEP_COST):
         return "this was measured with another network, optimizer or compilation"
+    if best.model != model:
+        return f"{recipe.network} has changed since it was measured"
     if _timed_layers(bench_recipe) != _timed_layers(recipe):
         return "this was measured in another phase of the training, for its epochs are others"
     return ""

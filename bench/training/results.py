@@ -56,15 +56,16 @@ def _result(
     dropped: Sequence[Dropped],
 ) -> dict[str, Any]:
     facts, own = environment(), own_of(setup.best.loader)
+    model = setup.own_model
     rates = [epoch.images_per_second for epoch in epochs]
-    rate_check = check_rate(setup.best, rates, setup.recipe, facts)
+    rate_check = check_rate(setup.best, rates, setup.recipe, facts, model and model.sha256)
     return {
         "loader": setup.best.loader,
         "own": own.model_dump() if own else None,
         "settings": setup.best.settings,
         "spec": setup.spec.model_dump(mode="json"),
         "recipe": setup.recipe.model_dump(mode="json"),
-        "model": setup.own_model,
+        "model": model and model.model_dump(),
         "classes": list(setup.manifest.classes),
         "images": setup.manifest.counts(),
         "images_an_epoch": setup.images_per_epoch,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.consumers.own_model import find_builder
+from feedbench.bench.consumers.own_model import ModelFile, find_builder
 from feedbench.bench.errors import PlanError
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
@@ -43,6 +43,7 @@ class TrainingSetup:
     train_images: Manifest
     spec: BatchSpec
     image_dtype: str
+    own_model: ModelFile | None = None
 
     @property
     def own(self) -> OwnFunction | None:
@@ -53,13 +54,6 @@ class TrainingSetup:
     def converts(self) -> bool:
         """Whether a user's own batches must be converted for a built-in network."""
         return self.own is not None and not self.recipe.own_model
-
-    @property
-    def own_model(self) -> dict[str, str] | None:
-        """File and digest of the user's own model, as now on the disk; None without one."""
-        if not self.recipe.own_model:
-            return None
-        return find_builder(self.recipe.network).origin.model_dump()
 
     @property
     def images_per_epoch(self) -> dict[str, int]:
@@ -96,4 +90,5 @@ def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     check_feasible(spec, train_images, recipe)
     _check_splits(best, recipe)
     image_dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
-    return TrainingSetup(best, recipe, manifest, train_images, spec, image_dtype)
+    own_model = find_builder(recipe.network).origin if recipe.own_model else None
+    return TrainingSetup(best, recipe, manifest, train_images, spec, image_dtype, own_model)

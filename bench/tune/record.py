@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.best import RunnerUp
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.plan.plan import Choice, Plan
@@ -122,6 +123,7 @@ def plan_identity(plan: Plan, memory_bytes: int | None) -> dict[str, Any]:
     digests = {name: one.digest for name, one in own.items() if one is not None}
     return {
         **({"own functions": digests} if digests else {}),
+        **({"own model": model_digest(plan.recipe)} if plan.recipe.own_model else {}),
         "loaders": [str(choice) for choice in plan.choices],
         "max_memory": memory_bytes,
         "allow_different_pixels": plan.pixels.allow_different,

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from feedbench.trainer import Recipe
+from feedbench.trainer import NonFiniteLoss, Recipe, Trainer
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
 from feedbench.trainer.errors import CheckpointError
 from feedbench.trainer.loop import CheckpointPolicy, fit
 from feedbench.trainer.saved_model import read_facts
-from feedbench.trainer.step import NonFiniteLoss, Trainer
 
 SIDE, BATCH = 32, 4
 
@@ -40,7 +39,7 @@ def noise(seed: int) -> Labelled:
 @pytest.fixture(scope="module")
 def trainer() -> Trainer:
     return Trainer(
-        Recipe(alpha=0.35, epochs=100),
+        Recipe(network="MobileNet", alpha=0.25, epochs=100),
         image_size=SIDE,
         batch_size=BATCH,
         classes=2,

@@ -228,6 +228,13 @@ def test_a_recipe_for_an_own_model_has_no_alpha_and_no_weights():
             Recipe(network="model.keras", **values)
 
 
+def test_a_file_without_its_function_is_no_network():
+    with pytest.raises(ValueError, match=r"such as model\.py:build"):
+        Recipe(network="model.py")
+    with pytest.raises(ValueError, match=r"such as model\.keras"):
+        Recipe(network="weights.h5")
+
+
 def test_logits_become_probabilities():
     logits = np.array([[0.0, np.log(3)]], np.float32)
     np.testing.assert_allclose(as_probabilities(logits), [[0.25, 0.75]])

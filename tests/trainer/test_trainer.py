@@ -36,7 +36,8 @@ def colours(seed: int, size: int = BATCH, scale: float | None = None) -> Labelle
 
 
 def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
-    recipe = Recipe(**{"alpha": 0.35, "epochs": 4, "base_learning_rate": 1.6, **recipe})
+    small = {"network": "MobileNet", "alpha": 0.25}  # the one that is built and traced fastest
+    recipe = Recipe(**{**small, "epochs": 4, "base_learning_rate": 1.6, **recipe})
     return Trainer(
         recipe,
         image_size=SIDE,
@@ -87,7 +88,7 @@ def test_without_warm_up_the_learning_rate_starts_at_its_peak():
 def test_the_momentum_of_batch_normalization_is_the_recipes():
     layers = trainer(batch_norm_momentum=0.8)._network.layers
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert len(norms) > 50
+    assert len(norms) > 20
     assert {layer.momentum for layer in norms} == {0.8}
 
 

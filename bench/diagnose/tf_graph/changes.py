@@ -21,9 +21,16 @@ class Pipeline:
         return seconds_per_image(self.steps, self.load)
 
     def with_steps(self, steps: Sequence[Step]) -> Pipeline:
-        """Return the pipeline with other steps, whose difference in work the cores feel too."""
-        less = sum(step.work_s for step in self.steps) - sum(step.work_s for step in steps)
-        return self._with(steps, cpu_s=max(0.0, self.load.cpu_s - less))
+        """Return the pipeline with other steps, whose difference in work the cores feel too.
+
+        Of work that goes, only the share counts for which the present work keeps cores busy; the
+        rest was waiting.
+        """
+        before_s = sum(step.work_s for step in self.steps)
+        more_s = sum(step.work_s for step in steps) - before_s
+        busy = min(1.0, self.load.cpu_s / before_s) if before_s else 1.0
+        cpu_s = self.load.cpu_s + more_s * (busy if more_s < 0 else 1.0)
+        return self._with(steps, cpu_s=max(0.0, cpu_s))
 
     def with_threads(self, steps: Sequence[Step]) -> Pipeline:
         """Return the pipeline with the same work on other threads."""

@@ -55,4 +55,4 @@ def _nodes(function: Any) -> Iterator[Any]:
 
 
 def _resizes_float(node: Any) -> bool:
-    return node.op.startswith("Resize") and node.attr["T"].type == _DT_FLOAT
+    return bool(node.op.startswith("Resize") and node.attr["T"].type == _DT_FLOAT)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from feedbench.bench.diagnose.tf_graph.align import aligned
 from feedbench.bench.diagnose.tf_graph.changes import (
     Change,
     cached,
@@ -57,39 +58,51 @@ def find_mistakes(
         other_s: CPU seconds per image for the same images without Python, where it was measured.
     """
     found = [finding for rule in _RULES for finding in rule(graph.stages)]
-    found += [*_random_before_cache(graph), *_python(graph, other_s)]
+    found += [*_no_prefetch(graph), *_serial_map(graph), *_random_before_cache(graph)]
+    found += _python(graph, other_s)
     if memory is not None:
         found += _no_cache(graph, memory)
     return sorted(found, key=lambda finding: (finding.advice, finding.stage))
 
 
-def _no_prefetch(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    last = max(
-        (number for number, stage in enumerate(stages) if stage.method not in _PASSIVE), default=0
+def _no_prefetch(graph: Graph) -> Iterator[Finding]:
+    active = [stage for stage in graph.stages if stage.method not in _PASSIVE]
+    if active and active[-1].method == "prefetch":
+        return
+    is_added = graph.as_is.nodes[-1].name == "Prefetch"
+    yield Finding(
+        "no prefetch",
+        len(graph.stages) - 1,
+        "Nothing is prefetched after the last stage; here tf.data adds a prefetch by itself, which "
+        "not every version does."
+        if is_added
+        else "Nothing is prefetched after the last stage, so a batch is prepared only while the "
+        "consumer waits for it.",
+        ".prefetch(tf.data.AUTOTUNE) as the last call",
+        prefetched,
+        advice=is_added,
     )
-    if stages[last].method != "prefetch":
+
+
+def _serial_map(graph: Graph) -> Iterator[Finding]:
+    nodes = graph.as_is.nodes
+    for number, indices in enumerate(aligned(nodes, graph.stages)):
+        stage = graph.stages[number]
+        if not stage.own or stage.method != "map" or stage.parallel is not None:
+            continue
+        is_parallel = bool(indices) and nodes[indices[-1]].parameters.get("parallelism", 1) > 1
         yield Finding(
-            "no prefetch",
-            len(stages) - 1,
-            "Nothing is prefetched after the last stage, so a batch is prepared only while the "
-            "consumer waits for it, unless tf.data adds a prefetch by itself.",
-            ".prefetch(tf.data.AUTOTUNE) as the last call",
-            prefetched,
+            "serial map",
+            number,
+            "map has no num_parallel_calls; tf.data runs it in parallel by itself, since its "
+            "function has no state."
+            if is_parallel
+            else "map has no num_parallel_calls, so that one thread does its work.",
+            f".map(..., {_AUTOTUNE})",
+            parallel(number),
+            advice=is_parallel,
+            bound=stage.python,
         )
-
-
-def _serial_map(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    for number, stage in enumerate(stages):
-        if stage.own and stage.method == "map" and stage.parallel is None:
-            yield Finding(
-                "serial map",
-                number,
-                "map has no num_parallel_calls, so that one thread does its work, unless tf.data "
-                "can see that its function has no state.",
-                f".map(..., {_AUTOTUNE})",
-                parallel(number),
-                bound=stage.python,
-            )
 
 
 def _serial_interleave(stages: Sequence[GraphStage]) -> Iterator[Finding]:
@@ -197,8 +210,6 @@ def _light_map(stages: Sequence[GraphStage]) -> Iterator[Finding]:
 
 
 _RULES: tuple[Callable[[Sequence[GraphStage]], Iterator[Finding]], ...] = (
-    _no_prefetch,
-    _serial_map,
     _serial_interleave,
     _small_shuffle,
     _shuffle_after_batch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -68,17 +69,16 @@ def run_model(dataset: Any, seconds: float) -> ModelRun:
     """
     import tensorflow as tf
 
-    images, spent_s, cpu_s = 0, 0.0, 0.0
+    images, size, spent_s, cpu_s = 0, 0, 0.0, 0.0
     totals: dict[int, tuple[float, int]] = {}
     begin = perf_counter()
     while True:
         iterator = iter(dataset)
-        size = _images(next(iterator))
+        size = max(size, _images(next(iterator)))
         started = tf.data.experimental.get_model_proto(iterator)
         cpu, clock = _cpu_s(), perf_counter()
         for element in _until(iterator, begin + seconds):
-            size = _images(element)
-            images += size
+            images += _images(element)
         spent_s += perf_counter() - clock
         cpu_s += _cpu_s() - cpu
         ended = tf.data.experimental.get_model_proto(iterator)
@@ -87,6 +87,12 @@ def run_model(dataset: Any, seconds: float) -> ModelRun:
             break
     nodes = _chain(ended, totals, 1 / size)
     return ModelRun(nodes=nodes, images=images, seconds=spent_s, cpu_s=cpu_s)
+
+
+def run_epoch(dataset: Any, elements: int) -> None:
+    """Run a dataset until it has given some elements, or has ended, as fills a cache."""
+    for _ in islice(dataset, elements):
+        pass
 
 
 def _until(iterator: Iterator[Any], end: float) -> Iterator[Any]:

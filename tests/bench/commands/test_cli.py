@@ -328,6 +328,8 @@ def test_the_stopped_processes_of_a_killed_bench_end_too(tmp_path, tiny_photos):
         1000,
         "--block-seconds",
         0.1,
+        "--warm-up-seconds",
+        0.1,
         "--batch-size",
         8,
         "--out",

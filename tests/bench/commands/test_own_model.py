@@ -7,7 +7,11 @@ from textwrap import dedent
 import pytest
 
 from feedbench.bench.cli import main
+from feedbench.bench.commands import diagnose, tune
+from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.record import read_trials
+from feedbench.bench.trials import model_facts
+from feedbench.bench.trials.model_facts import ModelFacts
 
 MODEL = """
     import keras
@@ -62,15 +66,26 @@ def test_a_bench_trains_the_own_model_at_the_size_that_it_takes(
         assert trial.spec["image_size"] == 16
 
 
-def test_a_diagnosis_trains_the_own_model(beside, tiny_photos, monkeypatch):
-    arguments = (*SMALL, "--seconds", 1, "--loader", "tf_data", "--out", "out")
-    assert call(monkeypatch, "diagnose", tiny_photos, *arguments) == 0
+@pytest.fixture
+def sixteen(monkeypatch):
+    """The model takes 16 px, as the process that builds it would say."""
+    origin = ModelFile(file="net.py", sha256="0")
+    facts = ModelFacts(origin=origin, image_size=16, compiled=True)
+    monkeypatch.setattr(model_facts, "model_facts", lambda *_: facts)
 
 
-def test_a_search_trains_the_own_model(beside, tiny_photos, monkeypatch):
-    arguments = (*SMALL, "--budget", "12s", "--loader", "tf_data", "--out", "out")
-    assert call(monkeypatch, "tune", tiny_photos, *arguments) in (0, 1)
-    assert any(trial.blocks and trial.model for trial in read_trials(beside / "out"))
+@pytest.mark.parametrize(
+    ("command", "module", "run"),
+    [("diagnose", diagnose, "run_diagnosis"), ("tune", tune, "run_tune")],
+)
+def test_diagnoses_and_searches_train_the_own_model(
+    beside, tiny_photos, monkeypatch, sixteen, command, module, run
+):
+    plans = []
+    monkeypatch.setattr(module, run, lambda plan, *_: plans.append(plan))
+    arguments = (*SMALL, "--loader", "tf_data", "--out", "out")
+    assert call(monkeypatch, command, tiny_photos, *arguments) == 0
+    assert (plans[0].recipe.network, plans[0].spec.image_size) == ("net.py:build", 16)
 
 
 def test_batch_sizes_are_tried_with_the_own_model(beside, tiny_photos, monkeypatch):

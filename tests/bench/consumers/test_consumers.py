@@ -51,11 +51,11 @@ def test_a_trial_trains_in_the_timed_phase(monkeypatch):
         def enter(self, phase):
             entered.append(phase)
 
-    monkeypatch.setattr(worker, "make_trainer", lambda *arguments: Entered())
+    monkeypatch.setattr(worker, "make_trainer", lambda *arguments, **options: Entered())
     recipe = Recipe(weights="imagenet", epochs=10, frozen_epochs=2)
     fields = {"manifest": "", "loader": "synthetic", "consumer": "train", "warm_up_s": 1}
     job = TrialJob(spec=BatchSpec(), recipe=recipe, **fields)
-    worker._open_consumer(job, None, parse_settings(find_loader("synthetic"), {}))
+    worker._open_consumer(job, None, parse_settings(find_loader("synthetic"), {}), None)
     assert entered == [1]
 
 

@@ -57,6 +57,20 @@ MODEL = """
         x = layers.Concatenate()([layers.Flatten()(image), side])
         return keras.Model([image, side], layers.Dense(classes)(x))
 
+    class Narrow(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = layers.Dense(3)
+            self.head.build((None, 5))
+
+        def call(self, images):
+            return self.head(images)
+
+    def narrow():
+        model = Narrow()
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
     def make_dataset(batch_size):
         yield None
     """
@@ -127,6 +141,7 @@ def test_what_is_wrong_with_a_model_is_said_in_one_line(beside, network, said):
 def test_a_saved_model_keeps_how_it_was_compiled(beside):
     model = built("build")
     model.compile(keras.optimizers.Adam(0.007), "mse", metrics=["mae"])
+    model.optimizer.build(model.trainable_variables)
     model.save("saved.keras")
     recipe = Recipe(network="saved.keras")
     loaded = build_model(find_builder("saved.keras"), recipe, 999, 9).model
@@ -179,6 +194,13 @@ def test_an_error_in_a_train_step_names_the_users_line(beside, tiny_photos):
         trained(beside, tiny_photos, "odd", Batch(IMAGES, LABELS, ROWS))
     assert "step 1" in str(error.value)
     assert "feedbench" not in error.value.details
+
+
+def test_an_error_in_a_layer_says_what_keras_found(beside, tiny_photos):
+    words = r"^model\.py, line \d+, in narrow: ValueError: Exception .* Dense.*Input 0 of layer"
+    with pytest.raises(LoaderError, match=words) as error:
+        trained(beside, tiny_photos, "narrow", Batch(IMAGES, LABELS, ROWS))
+    assert "\n" not in str(error.value)
 
 
 def test_memory_that_runs_out_is_no_fault_of_the_users_code(beside, tiny_photos, monkeypatch):

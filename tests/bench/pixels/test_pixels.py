@@ -179,19 +179,17 @@ def test_bench_ranks_other_pixels_only_if_allowed(detailed, tmp_path):
         "--consumer",
         "drain",
         "--loader",
-        "keras_pil",
-        "--loader",
-        "tf_data",
+        "turbo",
     ]
-    options += ["--set", "tf_data.decode=jpeg,scaled", "--image-size", 32, "--batch-size", 4]
+    options += ["--set", "turbo.decode=full,scaled", "--image-size", 32, "--batch-size", 4]
     options += ["--blocks", 2, "--block-seconds", 0.2, "--warm-up-seconds", 0.2]
     done = feedbench(*options, "--out", tmp_path / "strict")
     assert done.returncode == 0, done.stderr
-    assert "Other pixels than keras_pil: tf_data decode=scaled" in done.stdout
+    assert "Other pixels than turbo decode=full: turbo decode=scaled" in done.stdout
     assert "levels, not ranked)" in done.stdout
     summary = json.loads((tmp_path / "strict" / "summary.json").read_text())
     ranked = {str(trial["settings"]): trial["ranked"] for trial in summary["trials"]}
-    assert ranked == {"{}": True, "{'decode': 'jpeg'}": True, "{'decode': 'scaled'}": False}
+    assert ranked == {"{'decode': 'full'}": True, "{'decode': 'scaled'}": False}
     done = feedbench(*options, "--allow-different-pixels", "--out", tmp_path / "all")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "all" / "summary.json").read_text())

@@ -26,8 +26,7 @@ from feedbench.bench.report.summary_text import consumer_text
 from feedbench.bench.training.calibrate import as_profile, placeholder_manifest
 from feedbench.bench.trials.run import run
 from feedbench.loaders import Batch, BatchSpec
-from feedbench.trainer import Recipe
-from feedbench.trainer.step import RUN_AHEAD
+from feedbench.trainer import RUN_AHEAD, Recipe
 
 KNOWN = {
     "device": "a clock",

@@ -15,6 +15,7 @@ from feedbench.bench.plan.plan import (
 )
 from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.loaders import Augment, LoaderError, scan
+from feedbench.trainer import Recipe
 
 
 def test_lists_expand_into_every_combination_once():
@@ -38,6 +39,21 @@ def test_synthetic_is_added_unless_present_or_the_consumer_is_drain():
     assert with_baseline(choices, "drain") == choices
     synthetic = (Choice(loader="synthetic", settings={"output": "float32"}),)
     assert with_baseline(synthetic, "train") == synthetic
+
+
+def test_the_ceiling_of_an_own_model_has_the_batches_of_own_loaders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "feed.py").write_text("def make(workers=1): ...")
+    recipe, own = Recipe(network="model.py:build"), Choice(loader="feed.py:make")
+    chosen = Choice(loader="feed.py:make", settings={"workers": 2})
+
+    def settings(*choices, recipe=recipe):
+        return with_baseline(choices, "train", recipe)[-1].settings
+
+    assert settings(own) == {"like": "feed.py:make"}
+    assert settings(chosen) == {"like": "feed.py:make", "like_settings": {"workers": 2}}
+    assert settings(own, Choice(loader="tf_data")) == {}
+    assert settings(own, recipe=Recipe()) == {}
 
 
 def test_a_suite_file_becomes_a_plan(tmp_path):

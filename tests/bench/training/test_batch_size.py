@@ -92,8 +92,8 @@ def test_the_reason_for_a_failure_is_the_best_known_one(error, stderr, why):
 
 
 def test_a_size_that_takes_too_long_does_not_fit(tiny_photos):
-    rows, recipe = scan(tiny_photos).only("train"), Recipe(alpha=0.35)
-    spec = BatchSpec(image_size=96)
+    rows, recipe = scan(tiny_photos).only("train"), Recipe(network="MobileNet", alpha=0.25)
+    spec = BatchSpec(image_size=32)
     options = {"seconds": 1e6, "time_limit": 1, "on_result": lambda result: None}
     (result,) = try_sizes(rows, spec, recipe, [4, 6], **options).tried
     assert not result.fits
@@ -105,8 +105,8 @@ import json, sys
 from feedbench.bench.training.batch_size import try_sizes
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
-rows, recipe = scan(sys.argv[1]).only("train"), Recipe(alpha=0.35)
-sizes = try_sizes(rows, BatchSpec(image_size=96), recipe, [4, 32768, 49152], seconds=0.2,
+rows, recipe = scan(sys.argv[1]).only("train"), Recipe(network="MobileNet", alpha=0.25)
+sizes = try_sizes(rows, BatchSpec(image_size=32), recipe, [4, 4_000_000, 8_000_000], seconds=0.2,
                   time_limit=120, on_result=lambda result: None)
 print(sizes.model_dump_json())
 """

@@ -80,7 +80,8 @@ def recipe(tmp_path_factory):
 def undisturbed(tmp_path_factory, tiny_photos, recipe):
     """The folder of a training that is not interrupted."""
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    finished(start(tiny_photos, "--recipe", recipe, *OPTIONS, "--out", out))
+    with pytest.MonkeyPatch.context() as patch:
+        assert call(patch, "train", tiny_photos, "--recipe", recipe, *OPTIONS, "--out", out) == 0
     return out
 
 
@@ -100,7 +101,8 @@ def survivor(tmp_path_factory, tiny_photos, recipe):
     finished(running, -signal.SIGKILL)
     after_kill = read_checkpoint(out / CHECKPOINT)[0]
     unfinished = not (out / "training.json").exists()
-    finished(start(tiny_photos, "--resume", out))
+    with pytest.MonkeyPatch.context() as patch:
+        assert call(patch, "train", tiny_photos, "--resume", out) == 0
     return SimpleNamespace(**locals())
 
 

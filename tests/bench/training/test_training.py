@@ -13,6 +13,7 @@ import pytest
 
 from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.cli import main
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, DroppedLog, read_dropped
@@ -93,7 +94,7 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path, small_re
 
 
 def test_unreadable_validation_and_test_files_are_skipped_and_listed(
-    tiny_photos, tmp_path, small_recipe
+    tiny_photos, tmp_path, small_recipe, monkeypatch, capsys
 ):
     photos = shutil.copytree(tiny_photos, tmp_path / "photos")
     broken = [photos / split / "circle" / "1.jpg" for split in ("validation", "test")]
@@ -101,7 +102,11 @@ def test_unreadable_validation_and_test_files_are_skipped_and_listed(
         path.write_bytes(path.read_bytes()[:200])
     options = ["--recipe", small_recipe, "--image-size", 32, "--batch-size", 8, "--epochs", 1]
     skip = ["--on-error", "skip", "--error-budget", 0.2, "--out", tmp_path / "run"]
-    output = feedbench("train", photos, "--loader", "tf_data", *options, *skip)
+    arguments = ["train", photos, "--loader", "tf_data", *options, *skip]
+    monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, arguments)])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    output = capsys.readouterr().out
     result = json.loads((tmp_path / "run" / "training.json").read_text())
     assert [image["path"] for image in result["dropped"]] == [str(path) for path in broken]
     assert "Unreadable files skipped: 2, listed in training.json" in output
@@ -170,6 +175,7 @@ def test_a_missed_rate_check_says_by_how_much():
         ({"consumer": "drain"}, [1, 2], Recipe(), "without the trainer"),
         ({"machine": {"cores": 64}}, [1, 2], Recipe(), "another machine"),
         ({}, [1, 2], Recipe(alpha=0.5), "another network"),
+        ({"model": "12"}, [1, 2], Recipe(), "has changed since it was measured"),
         ({}, [1], Recipe(), "the only epoch"),
     ],
 )
@@ -222,7 +228,7 @@ def test_loaders_with_the_same_pixels_and_seed_give_the_same_learning_curve(tiny
     manifest = scan(tiny_photos).only("train")
     augment = {"horizontal_flip": True, "rotation": 10, "jpeg_quality": (50, 90)}
     spec = BatchSpec(batch_size=8, image_size=32, seed=2, augment=augment, balance=0.5)
-    recipe = Recipe(alpha=0.35, epochs=3, base_learning_rate=0.1)
+    recipe = Recipe(network="MobileNet", alpha=0.25, epochs=3, base_learning_rate=0.1)
     curves = []
     for name, settings in [("keras_pil", {}), ("tf_data", {"decode": "jpeg", "cache": "decoded"})]:
         with open_loader(name, manifest, spec, settings, epochs=2) as batches:

@@ -43,16 +43,34 @@ def photos(class_folder, tmp_path):
     return shutil.copytree(class_folder, tmp_path / "photos")
 
 
-def test_a_second_audit_reads_only_what_changed(photos, tmp_path):
-    first, read = audited(photos, tmp_path / "store")
-    assert read == len(first) == 45
-    again, read = audited(photos, tmp_path / "store")
+@pytest.fixture(scope="module")
+def first_audit(class_folder, tmp_path_factory):
+    """An audit of the photos, which every file was read for, and its store."""
+    store = tmp_path_factory.mktemp("audit") / "store"
+    manifest, read = audited(class_folder, store)
+    assert read == len(manifest) == 45
+    return manifest, store
+
+
+@pytest.fixture
+def store(first_audit, tmp_path):
+    """The store of an audit of the photos."""
+    return shutil.copytree(first_audit[1], tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def zoo_audit(zoo, tmp_path_factory):
+    return audited(zoo.root, tmp_path_factory.mktemp("zoo-audit") / "store")[0]
+
+
+def test_a_second_audit_reads_only_what_changed(photos, first_audit, store):
+    again, read = audited(photos, store)
     assert read == 0
-    assert again.table.equals(first.table)
+    assert again.table.equals(first_audit[0].table)
     (photos / "ant" / "03.jpg").write_bytes(b"text")
     (photos / "ant" / "new.jpg").write_bytes((photos / "ant" / "04.jpg").read_bytes())
     (photos / "bee" / "05.jpg").unlink()
-    changed, read = audited(photos, tmp_path / "store")
+    changed, read = audited(photos, store)
     assert read == 2
     assert len(changed) == 45
     assert [line["path"] for line in bad_rows(changed).to_pylist()] == [b"ant/03.jpg"]
@@ -102,8 +120,8 @@ def test_a_killed_audit_resumes_and_ends_like_an_uninterrupted_one(photos, tmp_p
     assert resumed.table.equals(undisturbed.table)
 
 
-def test_two_audits_at_once_keep_what_each_other_found(photos, tmp_path):
-    whole, _ = audited(photos, tmp_path / "store")
+def test_two_audits_at_once_keep_what_each_other_found(first_audit, tmp_path):
+    whole, _ = first_audit
     rows = whole.table.drop_columns(["label", "split"]).to_pylist()
     one, other = Store(tmp_path / "both"), Store(tmp_path / "both")
     one.begin(ProbeLimits())
@@ -121,11 +139,11 @@ def test_two_audits_at_once_keep_what_each_other_found(photos, tmp_path):
     assert not list(one.folder.glob(".part.*"))
 
 
-def test_facts_of_another_probe_are_found_again(photos, tmp_path, monkeypatch):
-    audited(photos, tmp_path / "store")
+def test_facts_of_another_probe_are_found_again(photos, store, monkeypatch):
+    assert Store(store).facts().num_rows
     monkeypatch.setattr(store_module, "PROBE_VERSION", "0")
-    assert not Store(tmp_path / "store").facts().num_rows
-    _, read = audited(photos, tmp_path / "store")
+    assert not Store(store).facts().num_rows
+    _, read = audited(photos, store)
     assert read == 45
 
 
@@ -180,8 +198,8 @@ def test_a_disk_that_takes_no_more_is_named(photos, tmp_path):
     assert done.stdout.splitlines() == [line, line]
 
 
-def test_the_torn_end_of_a_journal_is_ignored(photos, tmp_path):
-    whole, _ = audited(photos, tmp_path / "store")
+def test_the_torn_end_of_a_journal_is_ignored(first_audit, tmp_path):
+    whole, _ = first_audit
     store = Store(tmp_path / "torn")
     store.begin(ProbeLimits())
     rows = whole.table.drop_columns(["label", "split"]).to_pylist()
@@ -299,8 +317,8 @@ def test_the_size_of_a_jpeg_xl_is_in_its_header():
     assert jxl.size(b"\xff\x0a\x00") is None
 
 
-def test_a_blacklist_overrides_the_audit(zoo, tmp_path):
-    manifest, _ = audited(zoo.root, tmp_path / "store")
+def test_a_blacklist_overrides_the_audit(zoo_audit, tmp_path):
+    manifest = zoo_audit
     path = tmp_path / "blacklist.csv"
     text = blacklist_of(bad_rows(manifest)).replace("any/empty.jpg,no", "any/empty.jpg,yes")
     path.write_text(text + "any/rgb.png,no,ugly\n", errors="surrogateescape")
@@ -340,8 +358,8 @@ def test_a_blacklist_needs_no_audit(photos, tmp_path):
     assert left_out["reason"].to_pylist() == ["blacklist: no reason given"]
 
 
-def test_verdicts_count_what_each_librarys_call_does(zoo, tmp_path):
-    found = verdicts(audited(zoo.root, tmp_path / "store")[0], LOADERS.values())
+def test_verdicts_count_what_each_librarys_call_does(zoo, zoo_audit):
+    found = verdicts(zoo_audit, LOADERS.values())
     assert found["keras_pil"].drops == found["tf_data"].drops == 0
     # .webp, .tiff, .avif, .jxl, .pic and a file without extension
     assert found["keras_directory"].drops == 18
@@ -358,10 +376,10 @@ def test_verdicts_count_what_each_librarys_call_does(zoo, tmp_path):
     assert not {"packed", "synthetic"} & found.keys()
 
 
-def test_files_newer_than_the_audit_are_used(photos, tmp_path):
-    first, _ = audited(photos, tmp_path / "store")
+def test_files_newer_than_the_audit_are_used(photos, first_audit, store):
+    first, _ = first_audit
     (photos / "ant" / "new.jpg").write_bytes(b"text")
-    manifest = attach(scan(photos, validation=0, test=0), Store(tmp_path / "store").facts())
+    manifest = attach(scan(photos, validation=0, test=0), Store(store).facts())
     assert manifest.table["bytes"].null_count == 1
     assert len(usable(manifest, [("pillow",), ("pillow", "tensorflow")])[0]) == len(first) + 1
 

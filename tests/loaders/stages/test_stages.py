@@ -1,5 +1,6 @@
 """The stages of a loader do what that loader does: its own decoder, its own pack, its own cache."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +112,12 @@ def test_work_is_counted_on_each_core_and_done_at_least_once():
     seen = []
     assert on_threads(seen.append, 4, 2, images=5)(0.0).images == 10
     assert sorted(seen) == [0, 2]
+    before = set(multiprocessing.active_children())
     assert on_processes(seen.append, 4, 3)(0.0).images == 3
     assert sorted(seen) == [0, 2]  # what the processes did is in their own memory
+    for process in set(multiprocessing.active_children()) - before:
+        process.kill()  # they would end with the process of this test
+        process.join()
 
 
 @pytest.mark.parametrize(
