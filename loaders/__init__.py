@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
-from feedbench.loaders.address import extent_of, file_of, name_of, stamp_of
+from feedbench.loaders.address import extent_of, file_of, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
@@ -226,7 +226,6 @@ __all__ = [
     "images_per_epoch",
     "installed",
     "is_own",
-    "name_of",
     "open_loader",
     "openable",
     "own_calls_within",

@@ -30,11 +30,11 @@ class Verdict:
 
 
 def verdicts(manifest: Manifest, loaders: Iterable[Loader]) -> dict[str, Verdict]:
-    """The verdict on each loader that opens the manifest's files, by its name."""
+    """The verdict on each loader that can open the source, by its name."""
     return {
         loader.name: _verdict(manifest, loader)
         for loader in loaders
-        if loader.is_choice and loader.readable_by
+        if loader.is_choice and loader.readable_by and manifest.layout in loader.layouts
     }
 
 

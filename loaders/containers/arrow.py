@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.containers.columns import Columns, base_names, find_columns, label_texts
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
+from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.errors import SourceError, printable
 
 _FILE = b"ARROW1"  # begins a file with a footer; a stream has no signature
@@ -25,8 +25,7 @@ def list_arrow(path: Path, hints: Hints) -> Listing:
         SourceError: it is damaged, compressed, or has no image or label that can be found.
     """
     try:
-        with path.open("rb") as file:
-            whole = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        whole = pa.py_buffer(mapped(path))
         reader = _open(whole)
         columns = find_columns(path, reader.schema, hints)
         return listing(_entries(path, whole, _batches(reader), columns), columns.classes)

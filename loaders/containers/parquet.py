@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from feedbench.loaders.containers.columns import (
 )
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
 from feedbench.loaders.containers.hints import read_hints
+from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.containers.pages import values
 from feedbench.loaders.errors import SourceError, printable
 
@@ -42,9 +42,7 @@ def list_parquet(path: Path, hints: Hints) -> Listing:
     try:
         with path.open("rb") as file, pq.ParquetFile(file) as parquet:
             columns = find_columns(path, parquet.schema_arrow, hints)
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                entries = list(_entries(data, parquet, columns))
-            return listing(entries, columns.classes)
+            return listing(_entries(mapped(path), parquet, columns), columns.classes)
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
         reason = printable((str(error) or type(error).__name__).splitlines()[0])
         raise SourceError(
@@ -52,17 +50,16 @@ def list_parquet(path: Path, hints: Hints) -> Listing:
         ) from error
 
 
-def _entries(data: mmap.mmap, parquet: Any, columns: Columns) -> Iterator[Entry]:
+def _entries(data: memoryview, parquet: Any, columns: Columns) -> Iterator[Entry]:
     number, levels = _column(parquet, columns)
     names = [f"{columns.image}.path"] if columns.has_path else []
-    with memoryview(data) as view:
-        for group in range(parquet.num_row_groups):
-            table = parquet.read_row_group(group, columns=[columns.label, *names])
-            labels = label_texts(table[columns.label])
-            found = _names(table, columns) if names else [b""] * len(labels)
-            places = values(view, parquet.metadata.row_group(group).column(number), levels)
-            for name, label, place in zip(found, labels, places, strict=True):
-                yield Entry(name, place.offset, place.length, label, *place[2:])
+    for group in range(parquet.num_row_groups):
+        table = parquet.read_row_group(group, columns=[columns.label, *names])
+        labels = label_texts(table[columns.label])
+        found = _names(table, columns) if names else [b""] * len(labels)
+        places = values(data, parquet.metadata.row_group(group).column(number), levels)
+        for name, label, place in zip(found, labels, places, strict=True):
+            yield Entry(name, place.offset, place.length, label, *place[2:])
 
 
 def _column(parquet: Any, columns: Columns) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from feedbench.loaders.containers.checksum import RECORD
 from feedbench.loaders.containers.crc32c import masked_crc32c
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
 from feedbench.loaders.containers.example import Span, bytes_of, features, integer_of
+from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.signature import format_of
 
@@ -37,27 +37,22 @@ def list_tfrecord(path: Path, hints: Hints) -> Listing:
     """
     if not path.stat().st_size:
         return listing(())
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        memoryview(data) as view,
-    ):
-        return listing(_entries(path, view, hints))
+    return listing(_entries(path, mapped(path), hints))
 
 
 def _entries(path: Path, data: memoryview, hints: Hints) -> Iterator[Entry]:
     chosen: _Features | None = None
     for number, (offset, length) in enumerate(_records(path, data)):
         begin = offset + _HEADER.size
-        with data[begin : begin + length] as record:
-            try:
-                places = features(record)
-                chosen = chosen or _choose(path, record, places, hints)
-                yield _entry(record, places, chosen, offset)
-            except KeyError as error:
-                raise damaged(path, str(number), f"it has no feature {error}") from error
-            except ValueError as error:  # UnicodeDecodeError is one
-                raise damaged(path, str(number), "its record is no tf.train.Example") from error
+        record = data[begin : begin + length]
+        try:
+            places = features(record)
+            chosen = chosen or _choose(path, record, places, hints)
+            yield _entry(record, places, chosen, offset)
+        except KeyError as error:
+            raise damaged(path, str(number), f"it has no feature {error}") from error
+        except ValueError as error:  # UnicodeDecodeError is one
+            raise damaged(path, str(number), "its record is no tf.train.Example") from error
 
 
 def _records(path: Path, data: memoryview) -> Iterator[tuple[int, int]]:

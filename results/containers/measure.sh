@@ -1,8 +1,8 @@
 #!/bin/sh
 # Measure cold and warm rates of the same photographs in every form.
 #   sh results/containers/measure.sh PHOTOS OUT
-# PHOTOS has a folder `train` of class folders. OUT takes the forms (twice the size of the
-# photographs for each) and, under runs/, one folder of records per form and cache state.
+# PHOTOS has a folder `train` of class folders. OUT takes the six forms, each of the size of the
+# photographs, and, under runs/, one folder of records per form and cache state.
 set -eu
 photos=$1 out=$2
 here=$(dirname "$0")

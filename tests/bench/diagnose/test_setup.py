@@ -1,5 +1,6 @@
 """Each part of a diagnosis is measured by one of the processes that are started."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -90,3 +91,15 @@ def test_a_loader_has_only_its_own_stages(make_setup):
 def test_a_full_cache_cannot_be_cold(make_setup, manifest):
     stages = make_setup("turbo", cache="decoded").stages
     assert "with its cache full the loader reads no files" in why_not_cold(stages, manifest)
+
+
+@pytest.mark.parametrize("loader", ["turbo", "tf_data", "keras_pil"])
+def test_shards_are_also_read_in_their_order(make_setup, loader, tiny_photos, tmp_path):
+    setup = make_setup(loader)
+    assert "storage in order" not in [one.part.name for one in setup.measurements()]
+    shard = shutil.make_archive(str(tmp_path / "photos"), "tar", tiny_photos)
+    settings = find_loader(loader).settings()
+    stages = stages_of(find_loader(loader), scan(shard), setup.plan.spec, settings)
+    requests = [one.request for one in replace(setup, stages=stages).measurements()]
+    in_order = [one for one in requests if getattr(one, "stage", "") == "storage in order"]
+    assert {one.cache_state for one in in_order} == {"warm", "cold"}

@@ -1,12 +1,16 @@
 """The same images in every form give the same rows, pixels and order as a folder of them."""
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from feedbench.loaders import BatchSpec, open_loader, read_file, scan
+from feedbench.loaders import BatchSpec, SettingsError, open_loader, read_file, scan
+from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.pack.build import Packing, fill, opened
 
 SPEC = BatchSpec(batch_size=8, image_size=24, seed=5)
 FORMS = {
@@ -91,3 +95,27 @@ def test_an_audit_reads_each_member(form, folder, sources, with_facts):
     audited, expected = with_facts(whole(sources[form])), with_facts(whole(folder))
     for column in ("digest", "format", "width", "pillow", "tensorflow", "same_pixels", "bytes"):
         assert audited.table[column].equals(expected.table[column]), column
+
+
+def packed(source, out):
+    manifest = whole(source)
+    packing = Packing(manifest, SPEC, "arrays")
+    with opened(packing, out) as writer:
+        fill(packing, writer, Faults(tolerance("raise", 0, len(manifest))), lambda _: None)
+    return delivered("packed", manifest, {"pack": str(out)})
+
+
+def test_packs_of_every_form_hold_the_same_pixels(folder, sources, tmp_path):
+    expected = packed(folder, tmp_path / "folder")
+    for form, path in sources.items():
+        for one, other in zip(packed(path, tmp_path / form), expected, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=form)
+
+
+@pytest.mark.parametrize("form", ["zip", "folders"])
+def test_a_pack_is_refused_after_its_shard_has_changed(form, sources, tmp_path):
+    source = Path(shutil.copy(sources[form], tmp_path))
+    packed(source, tmp_path / "pack")
+    os.utime(source, ns=(0, 10**18))
+    with pytest.raises(SettingsError, match=rf"{source.name}:.* has changed, as have 44 others"):
+        delivered("packed", whole(source), {"pack": str(tmp_path / "pack")})
