@@ -20,7 +20,7 @@ from feedbench.loaders.address import extent_of, file_of, name_of, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
-from feedbench.loaders.code import Code, CodeRequest
+from feedbench.loaders.code import CODE_LAYOUTS, Code, CodeRequest, stream_code
 from feedbench.loaders.contract import (
     Autotuning,
     Batch,
@@ -168,6 +168,7 @@ def _opening(loader: Loader, request: Request, settings: Settings) -> Opening:
 __all__ = [
     "BASELINE",
     "BUDGET",
+    "CODE_LAYOUTS",
     "DEFAULT_LOADER",
     "LAYOUTS",
     "LOADERS",
@@ -236,6 +237,7 @@ __all__ = [
     "scan",
     "short_name",
     "stamp_of",
+    "stream_code",
     "tolerance",
     "unscanned_rows",
     "usable",

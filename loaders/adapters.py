@@ -207,7 +207,4 @@ def _options() -> Any:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False  # the end of an iterator would wait for its thread
-    # A thread of its own waits for batches: if one of TensorFlow's did, a stream that is itself a
-    # tf.data pipeline could wait for that thread forever.
-    options.threading.private_threadpool_size = 1
     return options

@@ -77,7 +77,12 @@ def name_of(path: AnyStr) -> AnyStr:
 def file_of(path: bytes) -> bytes:
     """The file that holds the bytes of an address: itself or a shard."""
     extent = extent_of(path)
-    return path if extent is None else name_of(path)[: -extent.member]
+    return path if extent is None else shard_of(path, extent)
+
+
+def shard_of(path: bytes, extent: Extent) -> bytes:
+    """The shard in an address whose extent is known."""
+    return name_of(path)[: -extent.member]
 
 
 def stamp_of(path: bytes) -> tuple[int, int]:

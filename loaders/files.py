@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
-from feedbench.loaders.address import Extent, extent_of, file_of
+from feedbench.loaders.address import Extent, extent_of, shard_of
 from feedbench.loaders.containers.codecs import unpacked
 
 PART = ".part."
@@ -24,7 +24,7 @@ def read_file(path: str | bytes) -> bytes:
     """
     name = os.fsencode(path)
     extent = extent_of(name)
-    return _read_whole(name) if extent is None else _read_extent(file_of(name), extent)
+    return _read_whole(name) if extent is None else _read_extent(shard_of(name, extent), extent)
 
 
 def _read_whole(path: bytes) -> bytes:

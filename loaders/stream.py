@@ -45,7 +45,7 @@ class Batch:
         return iter((self.images, self.labels, self.rows))
 
     def __repr__(self) -> str:  # Keras puts it into the error that it raises for a batch
-        return f"a batch of {images_in(self)} images; model.fit takes stream.as_keras()"
+        return "a batch of images, labels and rows; model.fit takes stream.as_keras()"
 
 
 def images_in(batch: Batch) -> int:

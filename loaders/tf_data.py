@@ -61,9 +61,7 @@ class TfData(PixelOutput, Cached):
         "and between batches is then no longer the seeded one.",
     )
     private_threads: PositiveInt | None = Field(
-        None,
-        description="Size of a private thread pool; default: TensorFlow's shared pool, one thread "
-        "per core.",
+        None, description="Threads of a private pool; default: those of TensorFlow, one per core."
     )
     decode: Literal["image", "jpeg", "scaled"] = Field(
         "image",

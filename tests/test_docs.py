@@ -10,7 +10,8 @@ import typer
 from feedbench.bench.cli import COMMANDS, command_app
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("results/**/README.md")])
+FOLDERS = ("docs/*.md", "examples/*.md", "results/**/README.md")
+PAGES = sorted([ROOT / "README.md", *(page for folder in FOLDERS for page in ROOT.glob(folder))])
 COMMAND = re.compile(r"feedbench ([a-z][a-z-]*)((?: [^\n`|;&>]*)?)")
 
 

@@ -227,14 +227,10 @@ def list_images(data: str, blacklist: Path | None) -> Manifest:
 
     Facts of files that have changed since the scan are left out.
     """
-    from feedbench.loaders import scan, with_blacklist, without_stale_facts
-    from feedbench.loaders.audit import Store, attach
+    from feedbench.loaders import with_blacklist
+    from feedbench.loaders.audit import scanned
 
-    manifest = replace(scan(data), source=Path(data))
-    audit = Store.of(data).facts()
-    if len(audit) and not manifest.audited:
-        manifest = attach(manifest, audit)
-    manifest = without_stale_facts(manifest)
+    manifest = replace(scanned(data), source=Path(data))
     return manifest if blacklist is None else with_blacklist(manifest, blacklist)
 
 

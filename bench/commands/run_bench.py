@@ -179,7 +179,7 @@ def compare_pixels(
     """
     from feedbench.bench.errors import TrialError
     from feedbench.bench.files import write_json
-    from feedbench.bench.pixels.check import check_pixels
+    from feedbench.bench.pixels.check import check_again_without_own
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.result import not_compared
     from feedbench.bench.pixels.table import verdict
@@ -201,7 +201,7 @@ def compare_pixels(
             on_error="skip",
         )
         limit_s = plan.timing.time_limit if limit_s is None else limit_s
-        comparison = check_pixels(job, folder / "pixels.log", limit_s=limit_s)
+        comparison = check_again_without_own(job, folder / "pixels.log", limit_s)
     except TrialError as error:
         terminal.print(f"Pixels were not compared: {error}", style="red")
         return not_compared(choices, plan.pixels.tolerance, str(error))

@@ -10,6 +10,7 @@ from feedbench.bench.analysis.best import Best, RunnerUp
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import (
+    CODE_LAYOUTS,
     BatchSpec,
     CodeRequest,
     Loader,
@@ -19,6 +20,7 @@ from feedbench.loaders import (
     parse_settings,
     parse_spec,
     printable,
+    stream_code,
     usable,
 )
 
@@ -72,7 +74,8 @@ def module_text(choice: Exported, manifest: Manifest | None, name: str, today: d
     layout = None if manifest is None else manifest.layout
     left_out = () if manifest is None else _left_out(manifest, choice.loader)
     request = CodeRequest(choice.loader.name, choice.spec, choice.settings, layout, left_out)
-    code = choice.loader.code(request)
+    write = choice.loader.code if layout in (None, *CODE_LAYOUTS) else stream_code
+    code = write(request)
     docstring = "\n\n".join([_first_line(choice.spec), *_origin(choice, today), code.usage])
     return f'"""{docstring}\n"""\n\n{code.body}'.replace("THIS_FILE", name)
 
@@ -85,7 +88,8 @@ def _first_line(spec: BatchSpec) -> str:
 def _origin(choice: Exported, today: date) -> list[str]:
     """Where the choice comes from, and how fast it was, as paragraphs."""
     best, named = choice.best, Choice(loader=choice.loader.name, settings=choice.best.settings)
-    paragraphs = [f"Written by `feedbench export` on {today}: {named}, from {choice.text}."]
+    source = "" if choice.text == choice.loader.name else f", from {choice.text}"
+    paragraphs = [f"Written by `feedbench export` on {today}: {named}{source}."]
     if best.predicted is not None:
         rate = f"{best.predicted.images_per_second:,.0f}"
         paragraphs.append(

@@ -108,6 +108,12 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
             run.step_ended(batch)
 
     @_harmless
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """End what is counted of an epoch: a validation follows."""
+        if self._run:
+            self._run.epoch_ended()
+
+    @_harmless
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """End an epoch."""
         if self._run:

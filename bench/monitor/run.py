@@ -67,6 +67,7 @@ class Run:
         self._window = Window(warm_up, steps, fit.steps_per_execution, is_synchronous=True)
         self._epochs: list[Epoch] = []
         self._used: dict[int, list[Usage]] = {}
+        self._is_between = True  # epochs
         self._open = ExitStack()
         self._meters: Meters | None = None
         self._thread = threading.get_ident()
@@ -86,6 +87,7 @@ class Run:
 
     def epoch_begins(self) -> None:
         """Begin an epoch."""
+        self._is_between = False
         self._epochs.append(Epoch(self._fetches.count()))
 
     def step_begins(self) -> bool:
@@ -104,17 +106,18 @@ class Run:
     def step_ended(self, batch: int) -> None:
         """Note that the device has finished an execution, whose last batch has this index."""
         now = perf_counter()
-        if not self._epochs:  # a thread reports late, of an earlier `fit` that failed
+        if self._is_between:  # a thread reports late
             return
         self._epochs[-1].ended[batch // self._window.steps_per_execution] = now
         if threading.get_ident() != self._thread:
             self._reads_on_threads = True
 
     def epoch_ended(self) -> None:
-        """End an epoch: what follows, such as a validation, is not counted."""
-        number = len(self._epochs) - 1
-        if number in self._used:
-            self._used[number].append(tree_usage())
+        """End an epoch, or what is counted of it: a validation is not."""
+        self._is_between = True
+        used = self._used.get(len(self._epochs) - 1, [])
+        if len(used) == 1:
+            used.append(tree_usage())
 
     def _meter(self) -> None:
         """Start the meters if the next execution counts."""

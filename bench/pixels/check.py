@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from feedbench.bench.errors import TrialError
 from feedbench.bench.pixels.messages import PIXEL_WORKER, Comparison, LoaderStarted, PixelJob
-from feedbench.bench.pixels.result import PixelComparison
+from feedbench.bench.pixels.result import PixelComparison, not_compared
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.protocol import Message
+from feedbench.loaders import find_loader
 
 
 def check_pixels(
@@ -36,3 +38,24 @@ def check_pixels(
 
     with Child(PIXEL_WORKER, job, log) as child:
         return child.wait_for(Comparison, limit_s, "the pixel check", on_message).pixels
+
+
+def check_again_without_own(job: PixelJob, log: Path, limit_s: float | None) -> PixelComparison:
+    """Compare as `check_pixels` does; if that fails, do so without the users' functions.
+
+    Those may have hung or crashed, which must not keep the other loaders from being compared.
+
+    Raises:
+        TrialError: no loader could be compared.
+    """
+    own = [choice for choice in job.choices if find_loader(choice.loader).own is not None]
+    others = [choice for choice in job.choices if choice not in own]
+    try:
+        return check_pixels(job, log, limit_s=limit_s)
+    except TrialError as error:
+        if not own or not others:
+            raise
+        reason = str(error)
+    compared = check_pixels(job.model_copy(update={"choices": others}), log, limit_s=limit_s)
+    failed = not_compared(own, job.tolerance, reason).loaders
+    return compared.model_copy(update={"loaders": [*compared.loaders, *failed]})

@@ -47,10 +47,10 @@ def worst_images(comparison: PixelComparison) -> Iterator[str]:
 
 def verdict(comparison: PixelComparison) -> str:
     """Return one sentence that says which loaders give the pixels of the reference."""
-    compared = [result for result in comparison.loaders if result.comparable]
-    unknown = [name_of(result) for result in comparison.loaders if not result.comparable]
+    compared = [result for result in comparison.loaders if result.within is not None]
+    unknown = [name_of(result) for result in comparison.loaders if result.within is None]
     note = f" Not compared: {'; '.join(unknown)}." if unknown else ""
-    if not compared:
+    if len(compared) < 2 and unknown:
         return note.strip()
     others = [name_of(result) for result in compared if not result.within]
     if others:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from feedbench.loaders.contract import BatchSpec
     from feedbench.loaders.manifest import Layout
 
+CODE_LAYOUTS = ("folder", "splits", "csv")  # that code can list without Feedbench
+
 
 @dataclass(frozen=True)
 class CodeRequest:

@@ -26,11 +26,6 @@ _OPEN = '''    """Return a stream of batches, which unpack into images, labels a
     if split != "train":
         spec = spec.for_evaluation()'''
 
-_AUDITED = '''def audited(data):
-    """Return the images that can be read, with what the last `feedbench scan` found."""
-    manifest = attach(scan(data), Store.of(data).facts())
-    return usable(manifest, [find_loader(LOADER).readable_by])[0]'''
-
 _MAIN = """if __name__ == "__main__":  # python THIS_FILE DATA
     with make_dataset(sys.argv[1]) as batches:
         next(batches)  # takes longer: everything starts
@@ -60,13 +55,14 @@ def stream_code(request: CodeRequest) -> Code:
         lines(
             make_dataset_line(spec),
             _OPEN,
-            "    manifest = audited(data).only(split)",
+            "    # What the last `feedbench scan` found to be unreadable is left out.",
+            "    images, _ = usable(scanned(data), [find_loader(LOADER).readable_by])",
+            "    manifest = images.only(split)",
             "    return open_loader(LOADER, manifest, spec, SETTINGS, epochs=epochs)",
         ),
-        _AUDITED,
         _MAIN,
-        imports="from feedbench.loaders import BatchSpec, find_loader, open_loader, scan, usable\n"
-        "from feedbench.loaders.audit import Store, attach",
+        imports="from feedbench.loaders import BatchSpec, find_loader, open_loader, usable\n"
+        "from feedbench.loaders.audit import scanned",
     )
     return Code(_USAGE, body)
 

@@ -49,7 +49,7 @@ _ENCODED = '''def file_reader(paths):
 
     return read'''
 
-_DECODED_ONCE = '''def decoded_once(rows, example, count, epoch_size, batch_size):
+_DECODED_ONCE = '''def decoded_once(rows, example, {counts}, batch_size):
     """Return batches of images that are decoded in the first epoch and kept {where}.
 
     Not Dataset.cache(), which would repeat the order of the first epoch.
@@ -57,7 +57,7 @@ _DECODED_ONCE = '''def decoded_once(rows, example, count, epoch_size, batch_size
 {store}
 
     # The batch that ends the first epoch is the last one that is decoded.
-    first = -(-epoch_size // batch_size) * batch_size
+    first = -(-{epoch_size} // batch_size) * batch_size
     decoded = rows.take(first).map(example, num_parallel_calls={calls})
     kept = rows.skip(first).batch(batch_size)
     kept = kept.map(recall, num_parallel_calls={calls})
@@ -187,7 +187,10 @@ class _Pipeline:
         if self.settings.cache == "disk":
             store = _ON_DISK.format(folder="" if folder is None else f"dir={plain(folder)}")
             where = "in a file"
-        return _DECODED_ONCE.format(store=store, where=where, calls=self.calls)
+        counts = ("count, epoch_size", "epoch_size") if self.spec.balance else ("count", "count")
+        return _DECODED_ONCE.format(
+            store=store, where=where, calls=self.calls, counts=counts[0], epoch_size=counts[1]
+        )
 
     def _what_differs(self) -> str:
         spec = self.spec
@@ -198,11 +201,12 @@ class _Pipeline:
     def _setup(self) -> str:
         """The lines between the rows and the first stage."""
         spec = self.spec
-        epoch_size = "len(balanced_rows(labels, seed, 0))" if spec.balance else "len(paths)"
         return lines(
             spec.orientation == "apply"
             and "    turns = tf.constant([orientation(path) for path in paths])",
-            self.is_cached and f"    epoch_size = {epoch_size}",
+            self.is_cached
+            and bool(spec.balance)
+            and "    epoch_size = len(balanced_rows(labels, seed, 0))",
             "    paths, labels = tf.constant(paths), tf.constant(labels)",
             self.settings.cache == "encoded" and "    read = file_reader(paths)",
         )
@@ -233,9 +237,10 @@ class _Pipeline:
         mapped = f"dataset = {rows}.map(example, num_parallel_calls={self.calls})"
         if not self.is_cached:
             return f"    {mapped}\n    dataset = dataset.batch(batch_size)"
+        more = "epoch_size, " if self.spec.balance else ""
         return lines(
             "    if training:",
-            "        dataset = decoded_once(rows, example, len(paths), epoch_size, batch_size)",
+            f"        dataset = decoded_once(rows, example, len(paths), {more}batch_size)",
             "    else:",
             f"        {mapped}",
             "        dataset = dataset.batch(batch_size)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.containers.columns import Columns, base_names, find_columns, label_texts
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.errors import SourceError, printable
 
 _FILE = b"ARROW1"  # begins a file with a footer; a stream has no signature
 
@@ -24,13 +25,13 @@ def list_arrow(path: Path, hints: Hints) -> Listing:
         SourceError: it is damaged, compressed, or has no image or label that can be found.
     """
     try:
-        with pa.memory_map(str(path)) as file:
-            whole = file.read_buffer()
-            reader = _open(whole)
-            columns = find_columns(path, reader.schema, hints)
-            return listing(_entries(path, whole, _batches(reader), columns), columns.classes)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+        with path.open("rb") as file:
+            whole = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        reader = _open(whole)
+        columns = find_columns(path, reader.schema, hints)
+        return listing(_entries(path, whole, _batches(reader), columns), columns.classes)
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        reason = printable((str(error) or type(error).__name__).splitlines()[0])
         raise SourceError(
             f"{path}: cannot be listed: {reason}; copy the file again or remove it"
         ) from error
@@ -54,6 +55,8 @@ def _entries(
 ) -> Iterator[Entry]:
     number = 0
     for batch in batches:
+        batch = batch.select([columns.image, columns.label])
+        batch.validate(full=True)  # offsets beyond a buffer would crash the process
         images = batch.column(columns.image)
         data = images.field("bytes") if columns.is_struct else images
         names = base_names(images.field("path")) if columns.has_path else [b""] * len(batch)

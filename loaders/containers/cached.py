@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def cached(path: Path, hints: Hints, list_shard: Callable[[Path, Hints], Listing
 
 def _read(file: Path, state: list[Any]) -> Listing | None:
     try:
-        table = pq.read_table(file)
+        table = pq.read_table(io.BytesIO(file.read_bytes()))
         about = json.loads(table.schema.metadata[_ABOUT])
         if about["state"] != state:
             return None
@@ -50,5 +51,6 @@ def _read(file: Path, state: list[Any]) -> Listing | None:
 def _write(file: Path, state: list[Any], listing: Listing) -> None:
     about = {"state": state, "classes": listing.classes}
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as beside:
-        pq.write_table(listing.table.replace_schema_metadata({_ABOUT: json.dumps(about)}), beside)
+    table = listing.table.replace_schema_metadata({_ABOUT: json.dumps(about)})
+    with replacing(file) as beside, beside.open("wb") as opened:
+        pq.write_table(table, opened)

@@ -6,7 +6,6 @@ whose checksum covers the whole record and is TensorFlow's to compare.
 
 from __future__ import annotations
 
-import os
 import zlib
 
 from feedbench.loaders.address import extent_of, file_of
@@ -31,7 +30,7 @@ def _is_whole_record(path: bytes, offset: int) -> bool:
     import tensorflow as tf
 
     records = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[os.fsdecode(path)], compression_type="", buffer_size=0, byte_offsets=[offset]
+        filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
     )
     try:
         tf.raw_ops.DatasetToSingleElement(

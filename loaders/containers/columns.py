@@ -62,11 +62,6 @@ def find_columns(path: Path, schema: pa.Schema, hints: Hints) -> Columns:
     return Columns(image, is_struct, has_path, label, classes)
 
 
-def has_image_column(schema: pa.Schema) -> bool:
-    """Whether a column may hold images."""
-    return any(_is_image(field.type) for field in schema)
-
-
 def _is_image(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         index = kind.get_field_index("bytes")

@@ -156,7 +156,7 @@ def _numbered(
     """The number of each row's class, and the classes: those that are stated, or those found."""
     found = table["label"].combine_chunks().dictionary_encode()
     values = found.dictionary.to_pylist()
-    are_numbers = all(value.isdecimal() for value in values)
+    are_numbers = all(value.removeprefix("-").isdecimal() for value in values)
     if not named:
         named = tuple(sorted(values, key=int) if are_numbers else sorted(values))
         are_numbers = False
@@ -164,7 +164,7 @@ def _numbered(
     ranks = []
     for value in values:
         number = numbers.get(value) if not are_numbers else int(value)
-        if number is None or number >= len(named):
+        if number is None or not 0 <= number < len(named):
             row = pc.index(table["label"], value).as_py()
             name = printable(table["path"][row].as_py())
             raise SourceError(

@@ -14,21 +14,23 @@ from feedbench.loaders.containers.columns import (
     Columns,
     base_names,
     find_columns,
-    has_image_column,
     label_texts,
 )
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
+from feedbench.loaders.containers.hints import read_hints
 from feedbench.loaders.containers.pages import values
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.errors import SourceError, printable
 
 
 def has_images(path: Path) -> bool:
-    """Whether a Parquet file has a column that may hold images, and is no manifest."""
+    """Whether a Parquet file has columns of images and classes, and is no manifest."""
     try:
-        schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException):
+        with path.open("rb") as file:  # Arrow itself takes no name that is not UTF-8
+            schema = pq.read_schema(file)
+        find_columns(path, schema, read_hints(path.parent, path.parent))
+    except (OSError, pa.ArrowException, SourceError):
         return False
-    return b"feedbench" not in (schema.metadata or {}) and has_image_column(schema)
+    return b"feedbench" not in (schema.metadata or {})
 
 
 def list_parquet(path: Path, hints: Hints) -> Listing:
@@ -43,8 +45,8 @@ def list_parquet(path: Path, hints: Hints) -> Listing:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 entries = list(_entries(data, parquet, columns))
             return listing(entries, columns.classes)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
+        reason = printable((str(error) or type(error).__name__).splitlines()[0])
         raise SourceError(
             f"{path}: cannot be listed: {reason}; copy the file again or remove it"
         ) from error

@@ -36,13 +36,13 @@ def adapted(function: OwnFunction, returned: Any) -> Source:
     Raises:
         OwnError: it gives no batches.
     """
-    if _is_py_dataset(returned):
-        return _py_dataset(returned)
     if returned is None or isinstance(returned, str | bytes | dict | tuple):
         raise OwnError(_refusal(function, returned))
     if not hasattr(type(returned), "__iter__") and not hasattr(type(returned), "__getitem__"):
         raise OwnError(_refusal(function, returned))
     try:
+        if _is_py_dataset(returned):
+            return _py_dataset(returned)
         iterator = iter(returned)
     except Exception as error:
         raise raised_by(function, error, "when its iteration began") from error
@@ -85,7 +85,7 @@ class _Epochs:
         self._current: Iterator[Any] | None = first
 
     def start(self) -> Iterator[Any]:
-        self._current = self._first or iter(self._iterable)
+        self._current = iter(self._iterable) if self._first is None else self._first
         self._first = None
         return self._current
 

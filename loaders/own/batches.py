@@ -14,6 +14,7 @@ from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.function import OwnFunction
 
 _PAIR, _TRIPLE = 2, 3
+_NUMBERS = (int, float, np.number)
 Form = tuple[tuple[str, str, tuple[int, ...]], ...]  # name, dtype and shape without the batch axis
 
 
@@ -48,7 +49,7 @@ class BatchReader:
             item = tuple(item)
         if not isinstance(item, tuple | list) or len(item) not in (_PAIR, _TRIPLE):
             raise self._error(f"is {described(item)}", "(images, labels) or (images, labels, rows)")
-        images, labels, *rest = (without_torch(part) for part in item)
+        images, labels, *rest = (plain(part) for part in item)
         self._check(images, labels)
         batch = Batch(images, labels, None)
         if not rest:
@@ -67,19 +68,19 @@ class BatchReader:
             self._refuse_other(form)
 
     def _check_first(self, arrays: list[tuple[str, Any]]) -> None:
-        sizes = {}
+        sizes: dict[int, str] = {}  # with the first array of each
         for name, array in arrays:
             if not hasattr(array, "shape") or not hasattr(array, "dtype"):
                 raise self._error(f"has {described(array)} as {name}", "an array")
-            if not len(array.shape):
+            if not _shape(array):
                 raise self._error(
                     f"has a single number as {name}", "one per image: is the dataset batched?"
                 )
-            sizes[name] = int(array.shape[0])
-        if len(set(sizes.values())) > 1:
-            text = ", ".join(f"{size} {name}" for name, size in sizes.items())
+            sizes.setdefault(_shape(array)[0], name)
+        if len(sizes) > 1:
+            text = ", ".join(f"{size} {name}" for size, name in sizes.items())
             raise self._error(f"has {text}", "the same number of each: is the dataset batched?")
-        if not sizes or not all(sizes.values()):
+        if not sizes or 0 in sizes:
             raise self._error("is empty", "at least one image")
 
     def _refuse_other(self, form: Form) -> None:
@@ -122,12 +123,17 @@ def _named(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def without_torch(value: Any) -> Any:
-    """The value with NumPy arrays, of the same memory, in place of Torch's tensors."""
+def plain(value: Any) -> Any:
+    """The value with NumPy arrays in place of lists of numbers, and of Torch's tensors.
+
+    An array has the memory of the tensor.
+    """
     if isinstance(value, dict):
-        return {name: without_torch(inner) for name, inner in value.items()}
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list) and value and all(isinstance(one, _NUMBERS) for one in value):
+        return np.asarray(value)
     if isinstance(value, tuple | list):
-        return tuple(without_torch(inner) for inner in value)
+        return tuple(plain(inner) for inner in value)
     if type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
         return value.detach().cpu().numpy()
     return value
@@ -160,4 +166,6 @@ def _dtype(array: Any) -> str:
 
 
 def _shape(array: Any) -> tuple[int, ...]:
-    return tuple(map(int, getattr(array, "shape", ())))
+    """The shape; axes of ragged length are -1."""
+    shape = getattr(array, "shape", ())
+    return tuple(-1 if size is None else int(size) for size in shape)

@@ -44,6 +44,8 @@ def raised_by(function: OwnFunction, error: BaseException, when: str) -> OwnErro
 
 def _message(error: BaseException) -> str:
     """The type and the text of an error on one line, without the words of TensorFlow and Torch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return f"out of memory: {type(error).__name__}"
     text = str(error)
     for frame in list(_FRAME.finditer(text))[-1:]:  # of another process, or of TensorFlow
         for line in text[frame.end() :].splitlines()[1:]:

@@ -7,6 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# What a function may ask for, by the names of its parameters.
+OFFERED = (
+    "data",
+    "split",
+    "batch_size",
+    "image_size",
+    "classes",
+    "seed",
+    "epochs",
+    "manifest",
+    "spec",
+)
 REQUIRED = object()  # the default of a parameter that has none
 
 

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from feedbench.loaders.contract import Batch, Request, Stream
+from feedbench.loaders.contract import Batch, Request, Settings, Stream
 from feedbench.loaders.manifest import SPLITS
 from feedbench.loaders.own.adapt import Source, adapted
 from feedbench.loaders.own.batches import BatchReader
 from feedbench.loaders.own.call import called
 from feedbench.loaders.own.coverage import Coverage
 from feedbench.loaders.own.errors import OwnError, raised_by
-from feedbench.loaders.own.function import OwnFunction
-
-if TYPE_CHECKING:
-    from feedbench.loaders.own.resolve import OwnSettings
-
-# What a function may ask for, by the names of its parameters.
-OFFERED = (
-    "data",
-    "split",
-    "batch_size",
-    "image_size",
-    "classes",
-    "seed",
-    "epochs",
-    "manifest",
-    "spec",
-)
+from feedbench.loaders.own.function import OFFERED, OwnFunction
+from feedbench.loaders.own.settings import given
 
 
-def open_stream(function: OwnFunction, request: Request, settings: OwnSettings) -> Stream:
+def open_stream(function: OwnFunction, request: Request, settings: Settings) -> Stream:
     """Call the function, and open what it returned.
 
     Raises:
@@ -42,7 +28,7 @@ def open_stream(function: OwnFunction, request: Request, settings: OwnSettings) 
     """
     epochs = _Epochs(function, request, settings)
     batches = islice(epochs.batches(), request.order.start_step, None)
-    return Stream(batches, epochs.close, request.faults, epochs.coverage)
+    return Stream(batches, epochs.close, request.faults, coverage=epochs.coverage)
 
 
 def offered(request: Request) -> dict[str, Any]:
@@ -71,7 +57,7 @@ def offered(request: Request) -> dict[str, Any]:
 class _Epochs:
     """What a function returned, started again whenever it ends."""
 
-    def __init__(self, function: OwnFunction, request: Request, settings: OwnSettings) -> None:
+    def __init__(self, function: OwnFunction, request: Request, settings: Settings) -> None:
         self._function = function
         self._request = request
         self._settings = settings
@@ -101,17 +87,19 @@ class _Epochs:
         return self._reader.rows.coverage()
 
     def close(self) -> None:
-        """End the threads and processes behind the batches."""
-        self._source.close()
+        """End the threads and processes behind the batches, whatever the user's code does then."""
+        with suppress(Exception):
+            self._source.close()
 
     def _epoch(self) -> Iterator[Batch]:
         if not self._is_fresh and self._source.is_spent:
             self.close()
             self._source = self._new_source()
         self._is_fresh = False
-        source = self._source.epoch()
+        source: Iterator[Any] | None = None
         while True:
             try:
+                source = self._source.epoch() if source is None else source
                 item = next(source)
             except StopIteration:
                 return
@@ -121,7 +109,7 @@ class _Epochs:
             yield self._reader.batch(item)
 
     def _new_source(self) -> Source:
-        returned = called(self._function, offered(self._request), self._settings.given)
+        returned = called(self._function, offered(self._request), given(self._settings))
         return adapted(self._function, returned)
 
     def _refuse_empty(self, epoch: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.address import extent_of, name_of, stamp_of
 from feedbench.loaders.errors import ImageError, SettingsError, printable
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.files import PART, read_file, replacing
@@ -115,9 +116,15 @@ class Sharding:
 
 def _size(path: bytes) -> int:
     try:
-        return os.stat(path).st_size
+        return stamp_of(path)[0]
     except OSError:
         return 0
+
+
+def _member(path: bytes, name: bytes) -> bytes:
+    """The name of an image in its source; of one in a shard, without the name of the shard."""
+    extent = extent_of(path)
+    return name if extent is None else name[1 - extent.member :]
 
 
 def are_complete(folder: Path) -> bool:
@@ -192,7 +199,8 @@ def _write(
                     faults.add(data)
                 else:
                     label = int(manifest.labels[row])
-                    write(Original(row, manifest.name(row), data, label, manifest.classes[label]))
+                    name = _member(paths[row], manifest.name(row))
+                    write(Original(row, name, data, label, manifest.classes[label]))
                 advance(1)
 
 
@@ -200,8 +208,12 @@ def _read(row: int, path: bytes) -> bytes | ImageError:
     try:
         data = read_file(path)
     except OSError as error:
-        return ImageError(os.fsdecode(path), row, "the system", error.strerror or str(error))
-    return data or ImageError(os.fsdecode(path), row, "the system", "empty")
+        return ImageError(_readable(path), row, "the system", error.strerror or str(error))
+    return data or ImageError(_readable(path), row, "the system", "empty")
+
+
+def _readable(path: bytes) -> str:
+    return os.fsdecode(name_of(path))
 
 
 def _check_plan(folder: Path, existing: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -107,22 +107,6 @@ def test_what_would_go_wrong_without_a_word_is_refused(manifest):
         stream.as_dataset()
 
 
-def test_a_stream_that_is_itself_a_tf_data_pipeline_cannot_starve_itself(splits_folder):
-    """TensorFlow with one thread, which must not wait for what only that thread could give."""
-    code = """
-import sys, tensorflow as tf
-tf.config.threading.set_inter_op_parallelism_threads(1)
-from feedbench.loaders import BatchSpec, open_loader, scan
-manifest = scan(sys.argv[1]).only("train")
-with open_loader("tf_data", manifest, BatchSpec(batch_size=4, image_size=8)) as stream:
-    print(len(list(stream.as_keras())))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, splits_folder], capture_output=True, text=True, timeout=200
-    )
-    assert done.stdout.strip() == "12", done.stderr
-
-
 FIT = """
 import sys, numpy as np, keras
 from feedbench.loaders import BatchSpec, open_loader, scan

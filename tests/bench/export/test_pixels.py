@@ -12,7 +12,8 @@ from PIL import Image
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.export.module import exported, module_text
-from feedbench.loaders import BatchSpec, open_loader, scan
+from feedbench.loaders import BatchSpec, Faults, open_loader, scan
+from feedbench.loaders.pack import Sharding, write_shards
 
 SPEC = {"batch_size": 10, "image_size": 32, "seed": 3}
 FLIP = {"augment": {"horizontal_flip": True}}
@@ -267,6 +268,21 @@ def test_exported_code_is_formatted_and_has_no_dead_line(splits_folder, class_fo
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_images_in_shards_are_read_by_the_loader_itself(splits_folder, tmp_path, opened):
+    folder = tmp_path / "shards"
+    write_shards(Sharding(scan(splits_folder), "webdataset"), folder, Faults(), lambda _: None)
+    manifest = scan(folder)
+    module = opened("tf_data", {}, {}, manifest)
+    with module.make_dataset(folder, epochs=1) as stream:
+        ours = [(np.asarray(batch.images), batch.labels) for batch in stream]
+    files = scan(splits_folder).only("train")
+    for (images, labels), (other, other_labels) in zip(
+        ours, batches_of("tf_data", {}, files, BatchSpec(**SPEC), 1), strict=True
+    ):
+        assert np.array_equal(images, other)
+        assert labels.tolist() == other_labels.tolist()
+
+
 def test_plain_code_needs_no_feedbench():
     for name in ("tf_data", "keras_directory"):
         code = code_of(name, {}, FLIP)
@@ -279,7 +295,7 @@ def test_plain_code_needs_no_feedbench():
     ids=str,
 )
 def test_an_exported_file_is_a_loader_of_its_own(splits_folder, tmp_path, name, settings):
-    path = tmp_path / "pipeline.py"
+    path = tmp_path / f"own_{name}.py"
     path.write_text(code_of(name, settings, {}))
     manifest = scan(splits_folder).only("train")
     with open_loader(f"{path}:make_dataset", manifest, BatchSpec(**SPEC)) as stream:

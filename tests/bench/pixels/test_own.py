@@ -5,7 +5,7 @@ from textwrap import dedent
 import pytest
 
 from feedbench.bench.errors import TrialError
-from feedbench.bench.pixels.check import check_pixels
+from feedbench.bench.pixels.check import check_again_without_own, check_pixels
 from feedbench.bench.pixels.compare import compare
 from feedbench.bench.pixels.messages import PixelJob
 from feedbench.bench.pixels.result import by_choice
@@ -47,6 +47,10 @@ PIPELINE = """
     def from_data(data):
         raise AssertionError("not called")
 
+    def crashes(manifest):
+        import os
+        os._exit(3)
+
     def fails(manifest):
         raise ValueError("no [luck]")
     """
@@ -82,7 +86,7 @@ def test_with_rows_the_pixels_are_compared_and_without_the_loader_is_marked(mani
         "from_data": "from_data does not take manifest, so it cannot give these rows",
     }
     assert found["fails"].error == (
-        "pipeline.py, line 34, in fails: ValueError: no [luck] (while fails was called)"
+        "pipeline.py, line 38, in fails: ValueError: no [luck] (while fails was called)"
     )
     assert found["fails"].traceback.count("File") == 1
     _only_what_could_have_been_compared_is_refused(comparison, choices)
@@ -105,6 +109,19 @@ def test_versions_of_one_file_in_two_folders_are_told_apart(manifest, tmp_path):
     choices = [Choice(loader=f"{folder}/pipeline.py:make") for folder in ("one", "two")]
     comparison = compare(choices, manifest, SPEC)
     assert [one.within for one in comparison.loaders] == [True, False]
+
+
+def test_a_crash_does_not_keep_the_others_from_being_compared(manifest, tmp_path):
+    manifest.write(tmp_path / "manifest.parquet")
+    choices = [*own("crashes"), Choice(loader="keras_pil")]
+    job = PixelJob(choices=choices, manifest=tmp_path / "manifest.parquet", spec=SPEC, images=4)
+    comparison = check_again_without_own(job, tmp_path / "log", 120)
+    assert {one.loader: one.within for one in comparison.loaders} == {
+        "keras_pil": True,
+        "pipeline.py:crashes": None,
+    }
+    assert "exit code 3 in the pixel check" in comparison.loaders[1].error
+    assert verdict(comparison) == "Not compared: pipeline.py:crashes."
 
 
 def test_where_nothing_can_be_compared_nothing_is_refused(manifest):

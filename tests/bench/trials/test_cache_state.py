@@ -10,7 +10,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.trials.cache_state import Files, check_cold, read_bytes, unproven_reason
 from feedbench.bench.trials.run import run
-from feedbench.loaders import BatchSpec, scan
+from feedbench.loaders import BatchSpec, read_file, scan
 from feedbench.trainer import Recipe
 
 
@@ -89,3 +89,31 @@ def test_files_that_stay_in_memory_are_refused(tiny_photos, tmp_path):
             check_cold(scan(folder).only("train"))
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def shard_on_disk(on_disk, tmp_path):
+    """The images of `on_disk` in a tar, in a folder on the same disk."""
+    root = on_disk.root.parent
+    archive = shutil.make_archive(str(root / f"{tmp_path.name}-shard"), "tar", on_disk.root)
+    return scan(archive, validation=0, test=0)
+
+
+def test_shards_are_warmed_and_evicted_whole_or_image_by_image(shard_on_disk):
+    files, rows = Files(shard_on_disk), np.arange(len(shard_on_disk))
+    files.evict(sync=True)
+    before = read_bytes()
+    files.warm()
+    assert read_bytes() - before >= files.size(rows)
+    files.evict(rows[:5])
+    before = read_bytes()
+    for address in shard_on_disk.paths(rows[:5]):
+        read_file(address)
+    assert read_bytes() - before >= files.size(rows[:5])
+    check_cold(shard_on_disk)
+
+
+def test_cold_blocks_of_a_shard_read_from_the_disk(shard_on_disk, tmp_path):
+    trials = measure(shard_on_disk, tmp_path, "cold")
+    assert trials[0].error is None
+    assert all(block.disk_read_bytes >= 0.9 * block.consumed_bytes for block in trials[0].blocks)

@@ -134,3 +134,20 @@ def test_a_shard_that_is_gone_names_the_member(sources, tmp_path):
     source.unlink()
     for name in ("turbo", "keras_pil", "tf_data"):
         assert not reads(name, manifest, 3)
+
+
+@pytest.mark.parametrize(
+    "form", ["zip", "tar", "tfrecord", "arrow", "ipc", "parquet", "plain", "v2"]
+)
+def test_any_flipped_byte_is_one_line_or_a_listing(form, sources, tmp_path):
+    source = copy(sources[form], tmp_path)
+    shard = shards(source)[0]
+    data, random = shard.read_bytes(), np.random.default_rng(7)
+    ends = [*range(0, 200, 7), *range(len(data) - 1500, len(data), 31)]
+    for offset in [*random.integers(len(data), size=40).tolist(), *ends]:
+        shard.write_bytes(data)
+        flip(shard, offset)
+        try:
+            scan(source, validation=0, test=0)
+        except SourceError as error:
+            assert "\n" not in str(error), offset  # noqa: PT017  it may also be listed

@@ -3,12 +3,14 @@
 import gzip
 import io
 import json
+import os
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
-from feedbench.loaders import SourceError, scan
+from feedbench.loaders import SourceError, read_file, scan
 from feedbench.loaders.containers import listing as listing_module
 
 JPEG = b"\xff\xd8\xff" + bytes(30)
@@ -62,10 +64,12 @@ def test_numbers_without_names_are_sorted_as_numbers(tmp_path):
     assert scan(tmp_path).classes == ("9", "10")
 
 
-def test_a_label_beyond_the_names_is_refused(tmp_path):
-    tar(tmp_path / "a.tar", pair("x", 2))
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_label_beyond_the_names_is_refused(tmp_path, label):
+    tar(tmp_path / "a.tar", pair("w", 0) | pair("x", label))
     (tmp_path / "classes.txt").write_text("ant\nbee\n")
-    with pytest.raises(SourceError, match=r"a\.tar:x\.jpg: label 2 is none of the 2 classes"):
+    line = rf"a\.tar:x\.jpg: label {label} is none of the 2 classes"
+    with pytest.raises(SourceError, match=line):
         scan(tmp_path)
 
 
@@ -182,3 +186,17 @@ def test_array_records_are_refused(tmp_path):
     (tmp_path / "photos-train.array_record-00000-of-00001").write_bytes(b"x")
     with pytest.raises(SourceError, match="prepare the data set with file_format='tfrecord'"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tfrecord", "arrow", "parquet"])
+def test_a_shard_may_have_a_name_that_is_not_utf8(form, sources, tmp_path):
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    root.mkdir()
+    source = sources[form]
+    for shard in [source] if source.is_file() else source.rglob("*-0*"):
+        shutil.copy(shard, root)
+    if form == "tfrecord":
+        shutil.copy(source / "classes.txt", root)
+    manifest = scan(root, validation=0, test=0)
+    assert len(manifest) == 45
+    assert read_file(manifest.address(0)) == read_file(scan(source, test=0).address(0))

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from feedbench.loaders import LoaderError, find_loader, parse_settings
+from feedbench.loaders.own.settings import given
 
 MAKE = """
     SPACE = {"workers": [2, 4, 8]}
@@ -117,7 +118,7 @@ def test_settings_that_do_not_fit_the_signature_are_one_line(write, values, said
 def test_a_function_with_keywords_takes_any_setting(write):
     write("pipeline.py", "def f(data, **options): ...")
     loader = find_loader("pipeline.py:f")
-    assert parse_settings(loader, {"workers": 3}).given == {"workers": 3}
+    assert given(parse_settings(loader, {"workers": 3})) == {"workers": 3}
 
 
 def test_a_file_that_changes_is_read_again(write):

@@ -91,6 +91,12 @@ def test_a_py_dataset_is_read_in_its_order_epoch_after_epoch(write, manifest, wo
     assert [int(np.asarray(one.images).max()) for one in batches] == [0, 1, 2, 0, 1, 2, 0]
 
 
+def test_an_error_of_a_py_dataset_names_the_line(write, manifest):
+    pipeline(write, PY_DATASET.replace("images + number", "images[number - 2, 9:10, 0, 0, 0]"))
+    text, _ = refused(manifest)
+    assert "pipeline.py, line 10, in __getitem__: IndexError: too many indices" in text
+
+
 def test_a_batch_may_hold_several_inputs_and_outputs(write, manifest):
     pipeline(
         write,
@@ -103,6 +109,41 @@ def make():
     (batch,) = taken(manifest, 1)
     assert set(batch.images) == {"left", "right"}
     assert images_in(batch) == 4
+
+
+def test_lists_of_numbers_are_arrays(write, manifest):
+    pipeline(write, f"def make():\n    yield {BATCH}[0], [0, 1, 2, 1]")
+    assert taken(manifest, 1)[0].labels.tolist() == [0, 1, 2, 1]
+
+
+def test_ragged_tensors_are_batches(write, manifest):
+    pipeline(
+        write,
+        "import tensorflow as tf\ndef make():\n"
+        "    yield tf.ragged.constant([[1], [2, 3]]), np.zeros(2)\n"
+        "    yield tf.ragged.constant([[1], [2, 3, 4]]), np.zeros(2)",
+    )
+    assert [images_in(batch) for batch in taken(manifest, 2)] == [2, 2]
+
+
+def test_parameters_may_have_the_names_of_pydantics_own(write, manifest):
+    pipeline(
+        write,
+        f"""
+def make(copy=1, given=2, model_config=3, model_name=4, image_dtype=5, _private=6):
+    assert (copy, given, model_config, model_name, image_dtype) == (1, 9, 3, 8, 7)
+    return [{BATCH}]
+""",
+    )
+    assert taken(manifest, 1, settings={"given": 9, "model_name": 8, "image_dtype": 7})
+
+
+def test_an_error_as_the_batches_end_is_ignored(write, manifest):
+    pipeline(
+        write,
+        f"def make():\n    try:\n        while True: yield {BATCH}\n    finally:\n        1 / 0",
+    )
+    assert len(taken(manifest, 2)) == 2
 
 
 def test_rows_are_integers_of_the_manifest(write, manifest):
@@ -139,7 +180,7 @@ RETURNED = (
         ("yield np.zeros((8, 8, 3)), np.zeros(())", "a single number as labels; expected one per"),
         ("yield np.zeros((8, 8, 3)), np.zeros(1)", "batch 1 has 8 images, 1 labels; expected the"),
         ("yield np.zeros((0, 8)), np.zeros(0)", "batch 1 is empty; expected at least one image"),
-        (f"yield *{BATCH}, [1, 2]", "batch 1 has a tuple of 2 as rows; expected integers [4]"),
+        (f"yield *{BATCH}, [1, 2]", "batch 1 has int64 [2] as rows; expected integers [4]"),
         (f"yield *{BATCH}, np.ones(4)", "batch 1 has float64 [4] as rows; expected integers [4]"),
         (f"yield *{BATCH}, [0, 1, 2, 999]", "batch 1 has row 999; expected rows of the manifest"),
     ],
@@ -189,6 +230,7 @@ def test_an_error_names_the_line_and_shows_only_the_users_frames(write, manifest
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("def make(): raise MemoryError", "line 2, in make: out of memory: MemoryError"),
         ("def make():\n    raise SystemExit(3)", "pipeline.py, line 3, in make: SystemExit: 3"),
         ("import no_such\ndef make(): ...", "pipeline.py, line 2: ModuleNotFoundError: No module"),
         ("def make(): return open('none')", "line 2, in make: FileNotFoundError: [Errno 2]"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import Faults, LoaderError, SettingsError, scan, tolerance
+from feedbench.loaders.files import read_file
 from feedbench.loaders.pack import Sharding, are_complete, check_shards, sharding, write_shards
 
 KINDS = ("tfrecord", "webdataset")
@@ -181,3 +182,23 @@ def test_shards_by_size_never_outnumber_their_images(manifest, monkeypatch):
     assert len(shards) == len(manifest)
     rows = np.concatenate([shard.rows for shard in shards])
     assert sorted(rows) == list(range(len(manifest)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shards_are_a_source_with_the_rows_of_the_files_and_can_be_written_again(
+    manifest, tmp_path, kind
+):
+    written(manifest, kind, tmp_path / "one")
+    again = scan(tmp_path / "one")
+    assert again.classes == manifest.classes
+    assert again.labels.tolist() == manifest.labels.tolist()
+    assert again.splits.tolist() == manifest.splits.tolist()
+    for row in (0, 20, len(manifest) - 1):
+        (address,) = again.paths(np.array([row]))
+        assert read_file(address) == Path(manifest.path(row)).read_bytes()
+    other = KINDS[KINDS[0] == kind]
+    written(again, other, tmp_path / "two")
+    third = scan(tmp_path / "two")
+    assert third.labels.tolist() == manifest.labels.tolist()
+    (address,) = third.paths(np.array([17]))
+    assert read_file(address) == Path(manifest.path(17)).read_bytes()
