@@ -2,6 +2,7 @@
 # test-guests has one of its own.
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 3
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo '  Variables: PYTHON=$(PYTHON) makes the environment, VENV=$(VENV) holds it.'
+	@echo '  Variables: PYTHON=$(PYTHON) makes the environment, VENV=$(VENV) holds it, JOBS=$(JOBS) tests run at once.'
 
 quickstart: $(VENV)/installed  ## install, then choose a loader and train on generated photos
 	$(BIN)/feedbench quickstart
@@ -23,7 +24,7 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 test: lint test-together test-alone  ## lint, then all tests
 
 test-together: $(VENV)/installed-dev  ## the tests that run beside others
-	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(JOBS) --dist loadfile
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
 	$(BIN)/python -m pytest -m alone
