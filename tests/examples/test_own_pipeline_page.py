@@ -72,7 +72,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("error", "part"), zip(ERRORS, BROKEN, strict=True))
+@pytest.mark.parametrize(("error", "part"), list(zip(ERRORS, BROKEN, strict=True)))
 def test_its_errors_are_those_that_a_user_sees(error, part, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = "numpy" if "numpy" in error else "pipeline"
