@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from itertools import islice
 from pathlib import Path
 from textwrap import dedent
@@ -22,7 +23,7 @@ ERRORS = re.findall(r"^\| `(.+?)` \|", PAGE.partition("## Common errors")[2], re
 # The same commands with the smallest sizes: of an option given twice, the last value counts.
 SIZES = ["--batch-size", "8", "--image-size", "32"]
 SMALLER = {
-    "make-data": ["--images", "24", "--preset", "small"],
+    "make-data": ["--images", "60", "--preset", "small"],
     "bench": [*SIZES, "--blocks", "1", "--block-seconds", "0.1", "--warm-up-seconds", "0.1"],
     "diagnose": [*SIZES, "--seconds", "1"],
     "tune": [*SIZES, "--budget", "15s"],
@@ -53,6 +54,15 @@ def test_its_commands_run_one_after_the_other(reader, feedbench):
     assert Path("results/mine/best.toml").exists()
 
 
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A new folder to work in; `pipeline`, imported from it, is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    sys.modules.pop("pipeline", None)
+
+
 BROKEN = {
     "no function": "def make_dataset(data): return []",
     "has no parameter": "def make_dataset(data, workers=1): return []",
@@ -72,9 +82,8 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("error", "part"), zip(ERRORS, BROKEN, strict=True))
-def test_its_errors_are_those_that_a_user_sees(error, part, photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize(("error", "part"), list(zip(ERRORS, BROKEN, strict=True)))
+def test_its_errors_are_those_that_a_user_sees(error, part, photos, beside):
     name = "numpy" if "numpy" in error else "pipeline"
     Path(f"{name}.py").write_text(f"from numpy import zeros\n{dedent(BROKEN[part])}\n")
     function = "make_datset" if part == "no function" else "make_dataset"
