@@ -74,6 +74,8 @@ def _results(result: dict[str, Any]) -> str:
     if result["test"] is None:
         return "\n".join([*lines, "- Test: there was no test split"])
     lines.append(f"- Test: {_scores(result['test'].get('accuracy'), result['test']['loss'])}")
+    if not result["per_class"]:
+        return "\n".join([*lines, "", "![Learning curves](learning-curves.png)"])
     rows = [
         (line["name"], line["images"], _percent(line["recall"]), _percent(line["precision"]))
         for line in result["per_class"]
