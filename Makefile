@@ -6,7 +6,7 @@ JOBS ?= 3
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lint test test-together test-alone test-guests guests micro clean
+.PHONY: help quickstart lint test test-together test-alone test-examples test-guests guests micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,13 +21,16 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint test-together test-alone  ## lint, then all tests
+test: lint test-together test-alone  ## lint, then all tests but those of the examples and guests
 
 test-together: $(VENV)/installed-dev  ## the tests that run beside others
-	$(BIN)/python -m pytest -m "not alone" --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --ignore tests/examples -m "not alone" --numprocesses $(JOBS) --dist loadfile
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
 	$(BIN)/python -m pytest -m alone
+
+test-examples: $(VENV)/installed-dev  ## the tests that run every command on the examples
+	$(BIN)/python -m pytest tests/examples --numprocesses $(JOBS) --dist load
 
 test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
