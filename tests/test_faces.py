@@ -14,6 +14,7 @@ FACES = [
     "feedbench.loaders",
     "feedbench.loaders.audit",
     "feedbench.loaders.images",
+    "feedbench.loaders.own",
     "feedbench.loaders.pack",
     "feedbench.loaders.stages",
     "feedbench.trainer",

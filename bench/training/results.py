@@ -58,7 +58,7 @@ def _result(
     facts, own = environment(), own_of(setup.best.loader)
     model = setup.own_model
     rates = [epoch.images_per_second for epoch in epochs]
-    rate_check = check_rate(setup.best, rates, setup.recipe, facts, model and model.sha256)
+    rate_check = check_rate(setup.best, rates, setup.recipe, facts, model.sha256 if model else None)
     return {
         "loader": setup.best.loader,
         "own": own.model_dump() if own else None,
