@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from feedbench.loaders.containers.listing import scan_shards
 from feedbench.loaders.containers.parquet import has_images
 from feedbench.loaders.errors import SourceError, printable
+from feedbench.loaders.litter import is_litter
 from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk, first_of_each
 from feedbench.loaders.sampling import rows_by_class
 from feedbench.loaders.signature import format_of
 from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
 
-# What operating systems and network drives leave among the files of others.
-_LITTER = {b"__macosx", b"@eadir", b"thumbs.db", b"ehthumbs.db", b"desktop.ini"}
 _CHECKS = 16  # files of a CSV that are looked for at a time: a network answers late
 _PHOTO_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
 
@@ -152,13 +151,9 @@ def _leads_up(entry: os.DirEntry[bytes], folder: Path) -> bool:
 def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not _is_litter(entry.name)]
+            return [entry for entry in entries if not is_litter(entry.name)]
     except OSError as error:
         raise SourceError(f"{os.fsdecode(folder)}: cannot be listed: {error.strerror}") from error
-
-
-def _is_litter(name: bytes) -> bool:
-    return name.startswith(b".") or name.lower() in _LITTER
 
 
 def _scan_csv(path: Path) -> Manifest:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from feedbench.loaders.splits import SPLIT_NAMES
 
-_LITTER = ("__macosx", "@eadir")
-
 
 class Place(NamedTuple):
     """The class that a folder stands for; and its split, None if none of the folders has one."""
@@ -18,11 +16,11 @@ class Place(NamedTuple):
 
 
 def places_of(folders: list[str]) -> dict[str, Place]:
-    """The place of each folder; files outside of folders, and what systems leave, have none.
+    """The place of each folder; files outside of folders have none.
 
     A folder around all others is ignored, as in an archive of a folder.
     """
-    parts = {folder: folder.split("/") for folder in folders if folder and not _is_litter(folder)}
+    parts = {folder: folder.split("/") for folder in folders if folder}
     while parts and _has_wrapper(list(parts.values())):
         parts = {folder: names[1:] for folder, names in parts.items() if len(names) > 1}
     has_splits = _are_splits([names[0] for names in parts.values()])
@@ -40,7 +38,3 @@ def _has_wrapper(parts: list[list[str]]) -> bool:
 def _are_splits(names: Iterable[str]) -> bool:
     found = set(names)
     return found <= SPLIT_NAMES.keys() and any(SPLIT_NAMES[name] == 0 for name in found)
-
-
-def _is_litter(folder: str) -> bool:
-    return any(part.startswith(".") or part.lower() in _LITTER for part in folder.split("/"))

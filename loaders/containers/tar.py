@@ -3,114 +3,71 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
+from feedbench.loaders.containers.tar_members import Member, extensions, is_image, members
+from feedbench.loaders.errors import SourceError, printable
 
-_IMAGES = {b"jpg", b"jpeg", b"png", b"webp", b"gif", b"bmp", b"tif", b"tiff", b"jxl", b"avif"}
-_IMAGES |= {b"ppm", b"pgm", b"img", b"image"}
 _LABELS = (b"cls", b"cls.txt", b"label", b"json")  # extensions, the first that is there
 _JSON_FIELDS = ("label", "cls", "class", "class_name", "category")
 _LARGEST_LABEL = 1 << 20  # bytes
-
-
-@dataclass
-class _Sample:
-    """The members with one key, as WebDataset groups them: `KEY.jpg`, `KEY.cls`."""
-
-    images: list[tuple[bytes, tarfile.TarInfo]] = field(default_factory=list)
-    labels: dict[bytes, tarfile.TarInfo] = field(default_factory=dict)
+_Sample = dict[bytes, Member]  # members with one key, by extension: `KEY.jpg`, `KEY.cls`
 
 
 def list_tar(path: Path, hints: Hints) -> Listing:
-    """The images of a tar.
+    """The images of a tar: those with labels beside them, or all files if it has no labels.
 
     Raises:
-        SourceError: it is damaged, or a label cannot be read.
+        SourceError: it is damaged, or a label is missing or cannot be read.
     """
-    samples: dict[bytes, _Sample] = {}
     with path.open("rb") as file:
-        for member in _members(path, file):
-            name = os.fsencode(member.name).removeprefix(b"./")
-            key, extension = _split(name)
-            sample = samples.setdefault(key, _Sample())
-            if extension.rpartition(b".")[2] in _IMAGES:
-                sample.images.append((name, member))
-            elif extension in _LABELS:
-                sample.labels[extension] = member
+        found = members(path, file)
+        samples = _samples(found)
+        if not any(_images(sample) and _label_of(sample) for sample in samples.values()):
+            return listing(Entry(*member[:3]) for member in found)
         return listing(_entries(path, file, samples, hints))
 
 
-def _members(path: Path, file: Any) -> Iterator[tarfile.TarInfo]:
-    """The regular members; their headers alone are read."""
-    size, last = path.stat().st_size, None
-    try:
-        with tarfile.open(fileobj=file, mode="r:", errorlevel=2) as tar:
-            for member in tar:
-                last = member
-                tar.members = []  # type: ignore[attr-defined]  # else it keeps all of them
-                if member.offset_data + member.size > size:
-                    raise damaged(path, member.name, "the tar ends inside this member")
-                if member.issparse():
-                    raise damaged(path, member.name, "a sparse member cannot be read")
-                if member.isfile() and not _is_litter(member.name):
-                    yield member
-            if not _ends_at(tar.offset, file):
-                raise tarfile.ReadError("neither a header nor an end follows")
-    except (tarfile.TarError, OSError) as error:
-        name = last.name if last else ""
-        raise damaged(path, name, f"the tar is damaged behind this member ({error})") from error
-
-
-def _ends_at(offset: int, file: Any) -> bool:
-    """Whether zeros follow the last member: tarfile itself takes anything for the end."""
-    file.seek(offset)
-    return bool(file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE))
-
-
-def _is_litter(name: str) -> bool:
-    return any(part.startswith(".") and part != "." for part in name.split("/"))
-
-
-def _split(name: bytes) -> tuple[bytes, bytes]:
-    """Key and extensions in lower case, as WebDataset splits a name: at the base's first dot."""
-    match = re.fullmatch(rb"((?:.*/|)[^.]+)[.]([^/]*)", name, re.DOTALL)
-    return (match[1], match[2].lower()) if match else (name, b"")
+def _samples(found: list[Member]) -> dict[bytes, _Sample]:
+    samples: dict[bytes, _Sample] = {}
+    for member in found:
+        key, extension = extensions(member.name)
+        samples.setdefault(key, {})[extension] = member
+    return samples
 
 
 def _entries(path: Path, file: Any, samples: dict[bytes, _Sample], hints: Hints) -> Iterator[Entry]:
     for sample in samples.values():
-        if not sample.images:
-            continue
-        label = _label(path, file, sample.labels, hints)
-        for name, member in sample.images if label is None else _pictures(sample.images):
-            yield Entry(name, member.offset_data, member.size, label)
+        for image in _images(sample):
+            yield Entry(*image[:3], _label(path, file, image, _label_of(sample), hints))
 
 
-def _pictures(images: list[tuple[bytes, tarfile.TarInfo]]) -> list[tuple[bytes, tarfile.TarInfo]]:
+def _images(sample: _Sample) -> list[Member]:
     """Without masks and the like, `KEY.seg.png`, where the sample has a `KEY.jpg`."""
-    return [one for one in images if b"." not in _split(one[0])[1]] or images
+    images = {extension: one for extension, one in sample.items() if is_image(one.name)}
+    return [one for extension, one in images.items() if b"." not in extension] or [*images.values()]
 
 
-def _label(path: Path, file: Any, labels: dict[bytes, tarfile.TarInfo], hints: Hints) -> str | None:
-    extension = next((one for one in _LABELS if one in labels), None)
-    if extension is None:
-        return None
-    member = labels[extension]
-    file.seek(member.offset_data)
-    data = file.read(min(member.size, _LARGEST_LABEL))
+def _label_of(sample: _Sample) -> Member | None:
+    return next((sample[one] for one in _LABELS if one in sample), None)
+
+
+def _label(path: Path, file: Any, image: Member, label: Member | None, hints: Hints) -> str:
+    if label is None:
+        raise SourceError(
+            f"{path}:{printable(image.name)}: no label beside it (KEY.cls or KEY.json), as other "
+            "images in this tar have; add one or leave the image out"
+        )
+    file.seek(label.offset)
+    data = file.read(min(label.size, _LARGEST_LABEL))
     try:
         text = data.decode().strip()
-        return _of_json(json.loads(text), hints) if extension == b"json" else text
+        return _of_json(json.loads(text), hints) if label.name.lower().endswith(b".json") else text
     except (ValueError, KeyError) as error:
-        raise SourceError(f"{path}:{member.name}: no label in it: {error}") from error
+        raise SourceError(f"{path}:{printable(label.name)}: no label in it: {error}") from error
 
 
 def _of_json(values: Any, hints: Hints) -> str:

@@ -13,6 +13,7 @@ from feedbench.loaders.containers.checksum import CRC32
 from feedbench.loaders.containers.codecs import DEFLATE
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
 from feedbench.loaders.errors import SourceError
+from feedbench.loaders.litter import is_in_litter
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and the extra field
 _ENCRYPTED = 1  # bit of the flags
@@ -36,12 +37,13 @@ def list_zip(path: Path, _: Hints) -> Listing:
 
 def _entries(path: Path, members: list[zipfile.ZipInfo], file: IO[bytes]) -> Iterator[Entry]:
     for member in members:
-        if member.is_dir():
+        name = os.fsencode(member.filename)
+        if member.is_dir() or is_in_litter(name):
             continue
         if member.flag_bits & _ENCRYPTED or member.compress_type not in _METHODS:
             raise damaged(path, member.filename, "encrypted, or neither stored nor deflated")
         offset = _data_offset(path, member, file)
-        place = (os.fsencode(member.filename), offset, member.compress_size, None)
+        place = (name, offset, member.compress_size, None)
         check = f"{CRC32}{member.CRC:08x}"
         if codec := _METHODS[member.compress_type]:
             yield Entry(*place, codec, member.file_size, 0, member.file_size, check)

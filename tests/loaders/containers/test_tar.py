@@ -1,0 +1,86 @@
+"""What is in a tar: links, files of any extension, and samples of WebDataset."""
+
+import io
+import os
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+
+from feedbench.loaders import SourceError, read_file, scan
+
+
+def add(file, name, data):
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    file.addfile(member, io.BytesIO(data))
+
+
+def link(file, name, target, kind=tarfile.SYMTYPE):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    file.addfile(member)
+
+
+def content(source):
+    """Class and bytes of each image, in the order of the rows."""
+    manifest = scan(source, validation=0, test=0)
+    data = [read_file(path) for path in manifest.paths(np.arange(len(manifest)))]
+    return [
+        (manifest.classes[label], one) for label, one in zip(manifest.labels, data, strict=True)
+    ]
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """Class folders with links, extensions that few know, and litter."""
+    root = tmp_path / "photos"
+    for name in ("a/1.jpg", "a/2.jfif", "a/3", "a/4.x.JPE", "b/1.jpg", "b/.hid", "b/Thumbs.db"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+    os.link(root / "a/1.jpg", root / "b/hard.jpg")
+    (root / "b/soft.jpg").symlink_to("../a/2.jfif")
+    (root / "b/softer.jpg").symlink_to("soft.jpg")
+    return root
+
+
+def archives(root):
+    with tarfile.open(root.with_suffix(".tar"), "w") as file:
+        file.add(root, ".")
+    with zipfile.ZipFile(root.with_suffix(".zip"), "w") as file:
+        for path in root.rglob("*"):
+            file.write(path, path.relative_to(root))
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".zip"])
+def test_an_archive_of_class_folders_has_the_images_of_the_folder(linked, suffix):
+    archives(linked)
+    expected = content(linked)
+    assert len(expected) == 8
+    assert content(linked.with_suffix(suffix)) == expected
+
+
+def test_a_hard_link_has_the_bytes_that_its_target_had_when_it_was_added(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for part in (b"x", b"y"):
+            add(file, "a/1.jpg", part)
+            link(file, f"b/{part.decode()}.jpg", "a/1.jpg", tarfile.LNKTYPE)
+    assert content(tmp_path)[-2:] == [("b", b"x"), ("b", b"y")]
+
+
+@pytest.mark.parametrize("target", ["../../elsewhere.jpg", "/elsewhere.jpg", "x.jpg"])
+def test_a_link_that_leads_out_of_a_tar_is_named(tmp_path, target):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        add(file, "a/1.jpg", b"x")
+        link(file, "a/x.jpg", target)
+    with pytest.raises(SourceError, match=r"a\.tar:a/x\.jpg: a link to .*jpg, which is not in"):
+        scan(tmp_path)
+
+
+def test_an_image_without_the_label_that_others_have_is_named(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name in ("s/1.jpg", "s/1.cls", "s/2.jpg"):
+            add(file, name, b"0")
+    with pytest.raises(SourceError, match=r"a\.tar:s/2\.jpg: no label beside it"):
+        scan(tmp_path)
