@@ -25,22 +25,61 @@ def list_tar(path: Path, hints: Hints) -> Listing:
     """
     with path.open("rb") as file:
         found = members(path, file)
-        samples = _samples(found)
-        if not any(_images(sample) and _label_of(sample) for sample in samples.values()):
+        samples = _samples(path, found)
+        if not samples:
             return listing(Entry(*member[:3]) for member in found)
         return listing(_entries(path, file, samples, hints))
 
 
-def _samples(found: list[Member]) -> dict[bytes, _Sample]:
-    samples: dict[bytes, _Sample] = {}
+def _samples(path: Path, found: list[Member]) -> list[_Sample]:
+    """What WebDataset groups; a key that comes again in a tar begins another sample.
+
+    Parts of a key that are far apart, all images before all labels, are one sample.
+    """
+    runs_of: dict[bytes, list[_Sample]] = {}
+    for key, run in _runs(found):
+        runs_of.setdefault(key, []).append(run)
+    if not any(_is_labelled(runs) for runs in runs_of.values()):
+        return []
+    groups = ([_joined(path, runs)] if _are_parts(runs) else runs for runs in runs_of.values())
+    return [sample for group in groups for sample in group]
+
+
+def _runs(found: list[Member]) -> Iterator[tuple[bytes, _Sample]]:
+    """Members that follow each other with one key, none of an extension twice."""
+    last, run = None, _Sample()
     for member in found:
         key, extension = extensions(member.name)
-        samples.setdefault(key, {})[extension] = member
-    return samples
+        if key != last or extension in run:
+            last, run = key, _Sample()
+            yield key, run
+        run[extension] = member
 
 
-def _entries(path: Path, file: Any, samples: dict[bytes, _Sample], hints: Hints) -> Iterator[Entry]:
-    for sample in samples.values():
+def _is_labelled(runs: list[_Sample]) -> bool:
+    return any(map(_images, runs)) and any(map(_label_of, runs))
+
+
+def _are_parts(runs: list[_Sample]) -> bool:
+    return len(runs) > 1 and not all(_images(run) and _label_of(run) for run in runs)
+
+
+def _joined(path: Path, runs: list[_Sample]) -> _Sample:
+    sample: _Sample = {}
+    for run in runs:
+        for extension, member in run.items():
+            if extension in sample:
+                raise SourceError(
+                    f"{path}:{printable(member.name)}: this name comes twice, apart from the "
+                    "others of its key, so that its label is not clear; write each image beside "
+                    "its label"
+                )
+            sample[extension] = member
+    return sample
+
+
+def _entries(path: Path, file: Any, samples: list[_Sample], hints: Hints) -> Iterator[Entry]:
+    for sample in samples:
         for image in _images(sample):
             yield Entry(*image[:3], _label(path, file, image, _label_of(sample), hints))
 

@@ -84,3 +84,36 @@ def test_an_image_without_the_label_that_others_have_is_named(tmp_path):
             add(file, name, b"0")
     with pytest.raises(SourceError, match=r"a\.tar:s/2\.jpg: no label beside it"):
         scan(tmp_path)
+
+
+def test_a_key_that_comes_again_keeps_the_label_beside_it(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for part in (b"0", b"1"):
+            for key in ("x", "y"):
+                add(file, f"{key}.jpg", part)
+                add(file, f"{key}.cls", part)
+    assert content(tmp_path) == [("0", b"0"), ("0", b"0"), ("1", b"1"), ("1", b"1")]
+
+
+def test_the_same_key_twice_in_a_row_is_two_samples(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for part in (b"0", b"1"):
+            add(file, "x.cls", part)
+            add(file, "x.jpg", part)
+    assert content(tmp_path) == [("0", b"0"), ("1", b"1")]
+
+
+def test_all_images_may_come_before_all_labels(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name in ("x.jpg", "y.jpg", "x.cls", "y.cls"):
+            add(file, name, b"%d" % (name[0] == "y"))
+    assert content(tmp_path) == [("0", b"0"), ("1", b"1")]
+
+
+@pytest.mark.parametrize("again", ["y.jpg", "y.cls"])
+def test_a_label_that_could_be_that_of_two_images_is_refused(tmp_path, again):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name in ("y.jpg", "y.cls", "x.jpg", "x.cls", again):
+            add(file, name, b"0")
+    with pytest.raises(SourceError, match=rf"a\.tar:{again}: this name comes twice"):
+        scan(tmp_path)
