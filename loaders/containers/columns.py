@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from feedbench.loaders.containers.entries import Hints
+from feedbench.loaders.containers.entries import IMAGE_NAMES, Hints
 from feedbench.loaders.errors import SourceError
 
 _LABELS = ("label", "labels", "fine_label", "class", "class_name", "target", "y")
@@ -45,9 +45,11 @@ def find_columns(path: Path, schema: pa.Schema, hints: Hints) -> Columns:
         SourceError: there is none for the image or for the class.
     """
     features = _features(schema)
-    images = [field.name for field in schema if _is_image(field.type)]
-    label = hints.label or _first(features, "ClassLabel") or _usual_label(schema)
-    image = hints.image or _first(features, "Image") or (images[0] if images else None)
+    images = [field.name for field in schema if is_image(field.type)]
+    pictures = [name for name in _of_type(features, "Image") if name in images]
+    image = hints.image or _chosen(pictures or images, IMAGE_NAMES)
+    labels = _of_type(features, "ClassLabel")
+    label = hints.label or _chosen(labels, _LABELS) or _usual(schema.names, _LABELS)
     for role, name, known in (("image", image, images), ("label", label, schema.names)):
         if name not in known:
             raise SourceError(
@@ -62,7 +64,8 @@ def find_columns(path: Path, schema: pa.Schema, hints: Hints) -> Columns:
     return Columns(image, is_struct, has_path, label, classes)
 
 
-def _is_image(kind: pa.DataType) -> bool:
+def is_image(kind: pa.DataType) -> bool:
+    """Whether a column of this type may hold images: bytes, or a struct with `bytes`."""
     if pa.types.is_struct(kind):
         index = kind.get_field_index("bytes")
         return index >= 0 and _is_binary(kind.field(index).type)
@@ -83,12 +86,17 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
     return {name: one for name, one in features.items() if isinstance(one, dict)}
 
 
-def _first(features: dict[str, Any], kind: str) -> str | None:
-    return next((name for name, one in features.items() if one.get("_type") == kind), None)
+def _of_type(features: dict[str, Any], kind: str) -> list[str]:
+    return [name for name, one in features.items() if one.get("_type") == kind]
 
 
-def _usual_label(schema: pa.Schema) -> str | None:
-    return next((name for name in _LABELS if name in schema.names), None)
+def _chosen(names: list[str], usual: tuple[str, ...]) -> str | None:
+    """The name that is usual, or else the only one."""
+    return _usual(names, usual) or (names[0] if len(names) == 1 else None)
+
+
+def _usual(names: list[str], usual: tuple[str, ...]) -> str | None:
+    return next((name for name in usual if name in names), None)
 
 
 def label_texts(column: Any) -> list[str]:

@@ -18,6 +18,10 @@ ENTRY = pa.schema(
     [("member", PATH), ("name", PATH), ("label", pa.string()), ("extent", PATH)],
 )
 
+# Usual names of features and columns of images, the commonest first.
+IMAGE_NAMES = ("image/encoded", "image", "image_raw", "jpeg", "jpg", "png", "img")
+IMAGE_NAMES += ("encoded", "image_bytes", "picture", "photo")
+
 
 class Entry(NamedTuple):
     """An image in a shard.

@@ -13,24 +13,24 @@ from feedbench.loaders.containers.columns import (
     Columns,
     base_names,
     find_columns,
+    is_image,
     label_texts,
 )
 from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
-from feedbench.loaders.containers.hints import read_hints
 from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.containers.pages import values
 from feedbench.loaders.errors import SourceError, printable
 
 
 def has_images(path: Path) -> bool:
-    """Whether a Parquet file has columns of images and classes, and is no manifest."""
+    """Whether a Parquet file has a column of bytes, and is no manifest."""
     try:
         with path.open("rb") as file:  # Arrow itself takes no name that is not UTF-8
             schema = pq.read_schema(file)
-        find_columns(path, schema, read_hints(path.parent, path.parent))
-    except (OSError, pa.ArrowException, SourceError):
+    except (OSError, pa.ArrowException):
         return False
-    return b"feedbench" not in (schema.metadata or {})
+    has_bytes = any(is_image(field.type) for field in schema)
+    return has_bytes and b"feedbench" not in (schema.metadata or {})
 
 
 def list_parquet(path: Path, hints: Hints) -> Listing:

@@ -9,13 +9,19 @@ from typing import NamedTuple
 
 from feedbench.loaders.containers.checksum import RECORD
 from feedbench.loaders.containers.crc32c import masked_crc32c
-from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
+from feedbench.loaders.containers.entries import (
+    IMAGE_NAMES,
+    Entry,
+    Hints,
+    Listing,
+    damaged,
+    listing,
+)
 from feedbench.loaders.containers.example import Span, bytes_of, features, integer_of
 from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.signature import format_of
 
-_IMAGES = ("image/encoded", "image", "image_raw", "jpeg", "png", "img", "encoded", "image_bytes")
 _TEXTS = ("image/class/text", "class_name", "label_name")
 _LABELS = (*_TEXTS, "image/class/label", "label", "class", "class_id", "target", "y")
 _NAMES = ("image/filename", "file_name", "filename", "image/file_name", "image/filename_stem")
@@ -87,10 +93,10 @@ def _choose(path: Path, record: memoryview, places: dict[str, Span], hints: Hint
 def _find_image(record: memoryview, places: dict[str, Span]) -> str | None:
     """The feature with a usual name, or the only one that begins like an image."""
     found = [name for name, place in places.items() if _is_image(record, place)]
-    usual = [name for name in _IMAGES if name in found]
+    usual = [name for name in IMAGE_NAMES if name in found]
     if usual or len(found) == 1:
         return (usual or found)[0]
-    return next((name for name in _IMAGES if name in places), None)  # damaged, or a rare format
+    return next((name for name in IMAGE_NAMES if name in places), None)  # damaged, or a rare format
 
 
 def _is_image(record: memoryview, place: Span) -> bool:

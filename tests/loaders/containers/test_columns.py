@@ -1,0 +1,65 @@
+"""Which columns of Arrow and Parquet files are taken, and what their labels may be."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from feedbench.loaders import SourceError, read_file, scan
+
+LABELS = [0, 1]
+
+
+def parquet(path, metadata=None, **columns):
+    table = pa.table(columns)
+    pq.write_table(table.replace_schema_metadata(metadata), path / "x.parquet")
+    return path / "x.parquet"
+
+
+def arrow(path, **columns):
+    table = pa.table(columns)
+    with (
+        pa.OSFile(str(path / "x.arrow"), "wb") as file,
+        pa.ipc.new_stream(file, table.schema) as stream,
+    ):
+        stream.write_table(table, max_chunksize=2)
+    return path / "x.arrow"
+
+
+def first(source):
+    return read_file(scan(source, validation=0, test=0).address(0))
+
+
+@pytest.mark.parametrize("write", [parquet, arrow])
+@pytest.mark.parametrize("name", ["image", "jpg"])
+def test_a_usual_name_goes_before_the_order_of_columns(tmp_path, write, name):
+    columns = {"mask": [b"m", b"n"], name: [b"x", b"y"], "label": LABELS}
+    assert first(write(tmp_path, **columns)) == b"x"
+
+
+def test_the_only_column_of_bytes_may_have_any_name(tmp_path):
+    assert first(parquet(tmp_path, number=[5, 6], bild=[b"x", b"y"], label=LABELS)) == b"x"
+
+
+@pytest.mark.parametrize("write", [parquet, arrow])
+def test_several_columns_of_bytes_without_a_usual_name_are_refused(tmp_path, write):
+    source = write(tmp_path, id=[b"1", b"2"], bild=[b"x", b"y"], label=LABELS)
+    with pytest.raises(SourceError, match=r'no column for the image .*: image = "NAME"'):
+        scan(source)
+    (tmp_path / "source.toml").write_text('image = "bild"')
+    assert first(source) == b"x"
+
+
+def test_the_usual_name_among_several_that_the_metadata_types(tmp_path):
+    types = {"mask": "Image", "image": "Image", "shape": "ClassLabel", "label": "ClassLabel"}
+    features = {name: {"_type": kind, "names": ["p", "q"]} for name, kind in types.items()}
+    source = parquet(
+        tmp_path,
+        {"huggingface": json.dumps({"info": {"features": features}})},
+        mask=[b"m", b"n"],
+        image=[b"x", b"y"],
+        shape=[1, 0],
+        label=LABELS,
+    )
+    assert first(source) == b"x"
