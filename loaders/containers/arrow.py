@@ -59,7 +59,7 @@ def _entries(
         images = batch.column(columns.image)
         data = images.field("bytes") if columns.is_struct else images
         names = base_names(images.field("path")) if columns.has_path else [b""] * len(batch)
-        labels = label_texts(batch.column(columns.label))
+        labels = label_texts(path, batch.column(columns.label), number)
         missing = data.is_null().to_numpy(zero_copy_only=False)
         if missing.any():
             at = number + int(np.argmax(missing))

@@ -99,9 +99,19 @@ def _usual(names: list[str], usual: tuple[str, ...]) -> str | None:
     return next((name for name in usual if name in names), None)
 
 
-def label_texts(column: Any) -> list[str]:
-    """Names or numbers of classes as text; -1, which stands for none, in place of null."""
-    return ["-1" if value is None else str(value) for value in column.to_pylist()]
+def label_texts(path: Path, column: Any, first: int) -> list[str]:
+    """Names or numbers of classes as text, of rows whose numbers begin with `first`.
+
+    Raises:
+        SourceError: one is missing.
+    """
+    texts = column.to_pylist()
+    if None in texts:
+        raise SourceError(
+            f"{path}:{first + texts.index(None)}: this row has no label; write the file without "
+            'such rows, or state another column in source.toml beside it: label = "NAME"'
+        )
+    return [str(text) for text in texts]
 
 
 def base_names(column: Any) -> list[bytes]:

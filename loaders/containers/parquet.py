@@ -42,7 +42,7 @@ def list_parquet(path: Path, hints: Hints) -> Listing:
     try:
         with path.open("rb") as file, pq.ParquetFile(file) as parquet:
             columns = find_columns(path, parquet.schema_arrow, hints)
-            return listing(_entries(mapped(path), parquet, columns), columns.classes)
+            return listing(_entries(path, parquet, columns), columns.classes)
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
         reason = printable((str(error) or type(error).__name__).splitlines()[0])
         raise SourceError(
@@ -50,16 +50,18 @@ def list_parquet(path: Path, hints: Hints) -> Listing:
         ) from error
 
 
-def _entries(data: memoryview, parquet: Any, columns: Columns) -> Iterator[Entry]:
+def _entries(path: Path, parquet: Any, columns: Columns) -> Iterator[Entry]:
+    data, first = mapped(path), 0
     number, levels = _column(parquet, columns)
     names = [f"{columns.image}.path"] if columns.has_path else []
     for group in range(parquet.num_row_groups):
         table = parquet.read_row_group(group, columns=[columns.label, *names])
-        labels = label_texts(table[columns.label])
+        labels = label_texts(path, table[columns.label], first)
         found = _names(table, columns) if names else [b""] * len(labels)
         places = values(data, parquet.metadata.row_group(group).column(number), levels)
         for name, label, place in zip(found, labels, places, strict=True):
             yield Entry(name, place.offset, place.length, label, *place[2:])
+        first += len(labels)
 
 
 def _column(parquet: Any, columns: Columns) -> tuple[int, int]:

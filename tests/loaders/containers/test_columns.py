@@ -13,7 +13,7 @@ LABELS = [0, 1]
 
 def parquet(path, metadata=None, **columns):
     table = pa.table(columns)
-    pq.write_table(table.replace_schema_metadata(metadata), path / "x.parquet")
+    pq.write_table(table.replace_schema_metadata(metadata), path / "x.parquet", row_group_size=2)
     return path / "x.parquet"
 
 
@@ -63,3 +63,11 @@ def test_the_usual_name_among_several_that_the_metadata_types(tmp_path):
         label=LABELS,
     )
     assert first(source) == b"x"
+
+
+@pytest.mark.parametrize("write", [parquet, arrow])
+@pytest.mark.parametrize("labels", [[0, 1, 2, None], ["p", "q", "r", None]])
+def test_a_row_without_a_label_is_named(tmp_path, write, labels):
+    source = write(tmp_path, image=[b"w", b"x", b"y", b"z"], label=labels)
+    with pytest.raises(SourceError, match=rf"{source.name}:3: this row has no label"):
+        scan(source)
