@@ -16,6 +16,7 @@ from feedbench.loaders.containers.mapped import mapped
 from feedbench.loaders.errors import SourceError, printable
 
 _FILE = b"ARROW1"  # begins a file with a footer; a stream has no signature
+_END = b"\xff\xff\xff\xff\0\0\0\0"  # of a stream; Source: Arrow's "IPC Streaming Format"
 
 
 def list_arrow(path: Path, hints: Hints) -> Listing:
@@ -26,9 +27,12 @@ def list_arrow(path: Path, hints: Hints) -> Listing:
     """
     try:
         whole = pa.py_buffer(mapped(path))
-        reader = _open(whole)
+        is_file = whole[: len(_FILE)].to_pybytes() == _FILE
+        source = pa.BufferReader(whole)
+        reader = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source)
         columns = find_columns(path, reader.schema, hints)
-        return listing(_entries(path, whole, _batches(reader), columns), columns.classes)
+        batches = _of_file(reader) if is_file else _of_stream(reader, source, whole)
+        return listing(_entries(path, whole, batches, columns), columns.classes)
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         reason = printable((str(error) or type(error).__name__).splitlines()[0])
         raise SourceError(
@@ -36,17 +40,17 @@ def list_arrow(path: Path, hints: Hints) -> Listing:
         ) from error
 
 
-def _open(whole: pa.Buffer) -> Any:
-    if whole[: len(_FILE)].to_pybytes() == _FILE:
-        return pa.ipc.open_file(whole)
-    return pa.ipc.open_stream(whole)
+def _of_file(reader: Any) -> Iterator[pa.RecordBatch]:
+    return (reader.get_batch(index) for index in range(reader.num_record_batches))
 
 
-def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
-    if isinstance(reader, pa.ipc.RecordBatchFileReader):
-        yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
-    else:
-        yield from reader
+def _of_stream(reader: Any, source: Any, whole: pa.Buffer) -> Iterator[pa.RecordBatch]:
+    """All batches, to the mark that ends a stream: pyarrow takes the end of the file for it."""
+    yield from reader
+    if source.tell() < whole.size:
+        raise ValueError("another stream follows the first")
+    if whole[-len(_END) :].to_pybytes() != _END:
+        raise ValueError("it ends too early, without the mark that ends a stream")
 
 
 def _entries(

@@ -1,6 +1,7 @@
 """Which columns of Arrow and Parquet files are taken, and what their labels may be."""
 
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,4 +71,17 @@ def test_the_usual_name_among_several_that_the_metadata_types(tmp_path):
 def test_a_row_without_a_label_is_named(tmp_path, write, labels):
     source = write(tmp_path, image=[b"w", b"x", b"y", b"z"], label=labels)
     with pytest.raises(SourceError, match=rf"{source.name}:3: this row has no label"):
+        scan(source)
+
+
+def test_a_stream_that_ends_between_two_batches_is_refused(tmp_path):
+    source = arrow(tmp_path, image=[b"w", b"x", b"y", b"z"], label=[0, 1, 0, 1])
+    data = source.read_bytes()
+    messages = [found.start() for found in re.finditer(b"\xff{4}", data)]
+    for end in messages[2:]:  # behind schema and first batch, or only without the end's mark
+        source.write_bytes(data[:end])
+        with pytest.raises(SourceError, match=r"it ends too early.*; copy the file again"):
+            scan(source)
+    source.write_bytes(data + data)
+    with pytest.raises(SourceError, match="another stream follows the first"):
         scan(source)
