@@ -63,8 +63,12 @@ def scan_shards(source: Path) -> Manifest | None:
             + (f" and {len(shards) - 1} others" if len(shards) > 1 else "")
         )
     named = _stated_classes(source, hints, listings)
-    labels, classes = _numbered(source, table, named)
+    of_folders = any(one.table["label"].null_count for one in listings)
+    labels, classes = _numbered(source, table, named, of_folders)
     table = table.set_column(table.column_names.index("label"), "label", pa.array(labels))
+    if of_folders:
+        names = [_in_folders(name) for name in table["name"].to_pylist()]
+        table = table.set_column(table.column_names.index("name"), "name", pa.array(names, PATH))
     table = table.append_column("number", pa.array(np.arange(len(table))))
     keys = [(name, "ascending") for name in ("split", "label", "name", "number")]
     rows = table.sort_by(keys).select([*SCHEMA.names, EXTENT.name])
@@ -117,6 +121,13 @@ def _folders(table: pa.Table) -> list[str]:
     return [os.fsdecode(member).rpartition("/")[0] for member in table["member"].to_pylist()]
 
 
+def _in_folders(name: bytes) -> bytes:
+    """A key that sorts as folders are listed: the files in one come before its folders."""
+    folder, slash, base = name.rpartition(b"/")
+    outer = b"".join(b"\1" + part + b"\0" for part in folder.split(b"/")) if slash else b""
+    return outer + b"\0" + base
+
+
 def _splits(shards: list[Path], root: Path) -> list[int]:
     """The split of each shard, by a word in its name or else in its folders'."""
     splits = [_split(shard.relative_to(root)) for shard in shards]
@@ -151,19 +162,21 @@ def _stated_classes(source: Path, hints: Hints, listings: list[Listing]) -> tupl
 
 
 def _numbered(
-    source: Path, table: pa.Table, named: tuple[str, ...]
+    source: Path, table: pa.Table, named: tuple[str, ...], of_folders: bool
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """The number of each row's class, and the classes: those that are stated, or those found."""
+    """The number of each row's class, and the classes: those that are stated, or those found.
+
+    The names of folders are names, even if all are numbers; labels of digits are numbers.
+    """
     found = table["label"].combine_chunks().dictionary_encode()
     values = found.dictionary.to_pylist()
     are_numbers = all(value.removeprefix("-").isdecimal() for value in values)
-    if not named:
-        named = tuple(sorted(values, key=int) if are_numbers else sorted(values))
-        are_numbers = False
+    is_named = not named or (of_folders and set(values) <= set(named)) or not are_numbers
+    named = named or tuple(sorted(values, key=int if are_numbers and not of_folders else str))
     numbers = {name: number for number, name in enumerate(named)}
     ranks = []
     for value in values:
-        number = numbers.get(value) if not are_numbers else int(value)
+        number = numbers.get(value) if is_named else int(value)
         if number is None or not 0 <= number < len(named):
             row = pc.index(table["label"], value).as_py()
             name = printable(table["path"][row].as_py())

@@ -117,3 +117,17 @@ def test_a_label_that_could_be_that_of_two_images_is_refused(tmp_path, again):
             add(file, name, b"0")
     with pytest.raises(SourceError, match=rf"a\.tar:{again}: this name comes twice"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".zip"])
+def test_folders_named_by_numbers_have_the_classes_and_rows_of_the_folder(tmp_path, suffix):
+    root = tmp_path / "photos"
+    for name in ("1/z.jpg", "1/b/x.jpg", "1/b-c/x.jpg", "10/x.jpg", "2/x.jpg"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+    archives(root)
+    archive = root.with_suffix(suffix)
+    assert content(archive) == content(root)
+    assert scan(archive).classes == scan(root).classes == ("1", "10", "2")
+    archive.with_name("classes.txt").write_text("2\n10\n1\n")
+    assert content(archive)[0] == ("2", b"2/x.jpg")
