@@ -19,8 +19,19 @@ ENTRY = pa.schema(
 )
 
 # Usual names of features and columns of images, the commonest first.
-IMAGE_NAMES = ("image/encoded", "image", "image_raw", "jpeg", "jpg", "png", "img")
-IMAGE_NAMES += ("encoded", "image_bytes", "picture", "photo")
+IMAGE_NAMES = (
+    "image/encoded",
+    "image",
+    "image_raw",
+    "jpeg",
+    "jpg",
+    "png",
+    "img",
+    "encoded",
+    "image_bytes",
+    "picture",
+    "photo",
+)
 
 
 class Entry(NamedTuple):
