@@ -13,6 +13,8 @@ from feedbench.loaders.containers.entries import damaged
 from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.litter import is_in_litter
 
+_IMAGES = {b"jpg", b"jpeg", b"jpe", b"jfif", b"png", b"webp", b"gif", b"bmp", b"dib", b"tif"}
+_IMAGES |= {b"tiff", b"jxl", b"avif", b"ppm", b"pgm", b"pnm", b"img", b"image"}
 _LONGEST_CHAIN = 40  # links that lead to links, as Linux follows
 
 
@@ -59,10 +61,6 @@ def extensions(name: bytes) -> tuple[bytes, bytes]:
     folder, slash, base = name.rpartition(b"/")
     stem, dot, rest = base.partition(b".")
     return (folder + slash + stem, rest.lower()) if stem and dot else (name, b"")
-
-
-_IMAGES = {b"jpg", b"jpeg", b"jpe", b"jfif", b"png", b"webp", b"gif", b"bmp", b"dib", b"tif"}
-_IMAGES |= {b"tiff", b"jxl", b"avif", b"ppm", b"pgm", b"pnm", b"img", b"image"}
 
 
 def is_image(name: bytes) -> bool:
