@@ -26,6 +26,7 @@ from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.loaders import (
     BASELINE,
     BUDGET,
+    Augment,
     BatchSpec,
     LoaderError,
     find_loader,
@@ -150,6 +151,16 @@ class Plan:
     failures: Failures
     pixels: PixelCheck
     accelerator: Accelerator | None = None
+
+    def spec_of(self, choice: Choice) -> BatchSpec:
+        """Return the batch spec of a choice, which may have an augmentation of its own."""
+        if choice.augment is None:
+            return self.spec
+        return self.spec.model_copy(update={"augment": Augment.model_validate(choice.augment)})
+
+    def cache_state_of(self, choice: Choice) -> CacheState | None:
+        """Return the cache state to prove; None for loaders that read no files."""
+        return self.timing.cache_state if find_loader(choice.loader).is_choice else None
 
 
 def read_suite(path: Path) -> Suite:

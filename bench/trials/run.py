@@ -17,7 +17,6 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import (
-    CacheState,
     Conditions,
     SamePixels,
     Trial,
@@ -35,8 +34,6 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import (
-    Augment,
-    BatchSpec,
     Manifest,
     available_memory,
     find_loader,
@@ -252,13 +249,13 @@ class Bench:
             manifest=self._folder.absolute() / MANIFEST,
             loader=choice.loader,
             settings=choice.settings,
-            spec=_spec(self._plan, choice),
+            spec=self._plan.spec_of(choice),
             failures=self._plan.failures,
             recipe=self._plan.recipe,
             consumer=self._plan.consumer,
             accelerator=self._plan.accelerator,
             warm_up_s=self._plan.timing.warm_up_seconds,
-            cache_state=_cache_state(self._plan, choice),
+            cache_state=self._plan.cache_state_of(choice),
         )
 
     def _on_warm_up(self, index: int, pid: int, message: Message) -> None:
@@ -329,12 +326,12 @@ class Bench:
             settings=choice.settings,
             all_settings=settings.model_dump(),
             consumer=plan.consumer,
-            spec=_spec(plan, choice).model_dump(mode="json", exclude_none=True),
+            spec=plan.spec_of(choice).model_dump(mode="json", exclude_none=True),
             augment=choice.augment,
             recipe=plan.recipe.model_dump(mode="json"),
             accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
             images=self._images,
-            cache_state=_cache_state(plan, choice),
+            cache_state=plan.cache_state_of(choice),
             left_out=self._left_out,
             pixels=self._pixels.get(str(choice)),
         )
@@ -347,14 +344,3 @@ def _may_fit_alone(error: str) -> bool:
     """
     text = error.lower().replace("_", " ")
     return "out of memory" in text or "device(s) is/are busy or unavailable" in text
-
-
-def _spec(plan: Plan, choice: Choice) -> BatchSpec:
-    if choice.augment is None:
-        return plan.spec
-    return plan.spec.model_copy(update={"augment": Augment.model_validate(choice.augment)})
-
-
-def _cache_state(plan: Plan, choice: Choice) -> CacheState | None:
-    """Return the cache state to prove; None for loaders that read no files."""
-    return plan.timing.cache_state if find_loader(choice.loader).is_choice else None

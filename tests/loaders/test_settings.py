@@ -22,7 +22,7 @@ FIELDS = {
     ],
     "turbo": ["num_threads", "prefetch", "decode", "cache", "pack_dir", "output"],
     "packed": ["pack", "num_threads", "prefetch", "decode", "output"],
-    "synthetic": ["output"],
+    "synthetic": ["output", "like", "like_settings"],
 }
 
 

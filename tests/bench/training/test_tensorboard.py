@@ -19,6 +19,7 @@ def epoch(number: int) -> SimpleNamespace:
         images_per_second=100.0,
         wait_s=1.0,
         train_s=4.0,
+        metrics={"recall": 0.75},
     )
 
 
@@ -44,8 +45,8 @@ def test_every_scalar_of_an_epoch_is_written_at_its_step(tmp_path):
     assert {step for _, step in written} == {0, 1, 2}
     assert (written["loss/train", 1], written["loss/train", 2]) == (2.0, 1.0)
     assert (written["accuracy/train", 2], written["accuracy/validation", 2]) == (0.5, 0.5)
-    assert written["epoch/wait_share", 1] == 0.25
-    assert len({tag for tag, step in written if step == 1}) == 7
+    assert (written["epoch/wait_share", 1], written["metrics/recall", 1]) == (0.25, 0.75)
+    assert len({tag for tag, step in written if step == 1}) == 8
 
 
 def test_a_profile_is_written_only_if_steps_are_given(tmp_path):
