@@ -29,19 +29,26 @@ def features(data: memoryview) -> dict[str, Span]:
 
 def bytes_of(data: memoryview, feature: Span) -> Span | None:
     """The place of the first value of a feature of bytes; None if it has none, or of other kind."""
+    return next(_all_bytes_of(data, feature), None)
+
+
+def values_of(data: memoryview, feature: Span) -> list[int | bytes]:
+    """The values of a feature of integers or bytes; none of one of floats."""
+    texts = (bytes(data[slice(*place)]) for place in _all_bytes_of(data, feature))
+    return [*_integers_of(data, feature), *texts]
+
+
+def _all_bytes_of(data: memoryview, feature: Span) -> Iterator[Span]:
     for values in _of_number(_BYTES_LIST, data, feature):
-        for value in _of_number(1, data, values):
-            return value
-    return None
+        yield from _of_number(1, data, values)
 
 
-def integer_of(data: memoryview, feature: Span) -> int | None:
-    """The first value of a feature of integers; None if it has none, or of other kind."""
+def _integers_of(data: memoryview, feature: Span) -> Iterator[int]:
     for values in _of_number(_INT64_LIST, data, feature):
-        for begin, _ in _of_number(1, data, values):  # packed or not, the first comes first
-            value = varint(data, begin)[0]
-            return value - (1 << 64) if value >> 63 else value
-    return None
+        for begin, end in _of_number(1, data, values):
+            while begin < end:  # several where they are packed
+                value, begin = varint(data, begin)
+                yield value - (1 << 64) if value >> 63 else value
 
 
 def _of_number(number: int, data: memoryview, message: Span) -> Iterator[Span]:

@@ -17,9 +17,9 @@ from feedbench.loaders.containers.entries import (
     damaged,
     listing,
 )
-from feedbench.loaders.containers.example import Span, bytes_of, features, integer_of
+from feedbench.loaders.containers.example import Span, bytes_of, features, values_of
 from feedbench.loaders.containers.mapped import mapped
-from feedbench.loaders.errors import SourceError
+from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.signature import format_of
 
 _TEXTS = ("image/class/text", "class_name", "label_name")
@@ -54,7 +54,8 @@ def _entries(path: Path, data: memoryview, hints: Hints) -> Iterator[Entry]:
         try:
             places = features(record)
             chosen = chosen or _choose(path, record, places, hints)
-            yield _entry(record, places, chosen, offset)
+            label = _label(f"{path}:{number}", chosen.label, record, places)
+            yield _entry(record, places, chosen, offset, label)
         except KeyError as error:
             raise damaged(path, str(number), f"it has no feature {error}") from error
         except ValueError as error:  # UnicodeDecodeError is one
@@ -79,7 +80,7 @@ def _records(path: Path, data: memoryview) -> Iterator[tuple[int, int]]:
 
 def _choose(path: Path, record: memoryview, places: dict[str, Span], hints: Hints) -> _Features:
     image = hints.image or _find_image(record, places)
-    label = hints.label or next((name for name in _LABELS if name in places), None)
+    label = hints.label or _find_label(record, places)
     for role, name in (("image", image), ("label", label)):
         if name is None or name not in places:
             known = ", ".join(sorted(places))
@@ -104,7 +105,9 @@ def _is_image(record: memoryview, place: Span) -> bool:
     return span is not None and bool(format_of(bytes(record[span[0] : span[0] + 16])))
 
 
-def _entry(record: memoryview, places: dict[str, Span], chosen: _Features, offset: int) -> Entry:
+def _entry(
+    record: memoryview, places: dict[str, Span], chosen: _Features, offset: int, label: str
+) -> Entry:
     image = bytes_of(record, places[chosen.image])
     if image is None:
         raise KeyError(chosen.image)
@@ -113,7 +116,7 @@ def _entry(record: memoryview, places: dict[str, Span], chosen: _Features, offse
         _name(record, places, chosen.name),
         offset + _HEADER.size + begin,
         end - begin,
-        _label(record, places, chosen.label),
+        label,
         check=f"{RECORD}{offset}",
     )
 
@@ -123,11 +126,21 @@ def _name(record: memoryview, places: dict[str, Span], name: str | None) -> byte
     return bytes(record[slice(*span)]).replace(b"\0", b"") if span else b""
 
 
-def _label(record: memoryview, places: dict[str, Span], name: str) -> str:
-    number = integer_of(record, places[name])
-    if number is not None:
-        return str(number)
-    text = bytes_of(record, places[name])
-    if text is None:
-        raise KeyError(name)
-    return bytes(record[slice(*text)]).decode()
+def _find_label(record: memoryview, places: dict[str, Span]) -> str | None:
+    """The feature with a usual name that has a value: the text of a class may be left empty."""
+    usual = [name for name in _LABELS if name in places]
+    valued = (
+        name for name in usual if any(value != b"" for value in values_of(record, places[name]))
+    )
+    return next(valued, usual[0] if usual else None)
+
+
+def _label(where: str, name: str, record: memoryview, places: dict[str, Span]) -> str:
+    values = values_of(record, places[name])
+    if len(values) != 1 or values == [b""]:
+        raise SourceError(
+            f"{where}: its {name} must be one text or integer, got {printable(str(values))}; name "
+            'another feature in source.toml beside the file: label = "NAME"'
+        )
+    value = values[0]
+    return value.decode() if isinstance(value, bytes) else str(value)

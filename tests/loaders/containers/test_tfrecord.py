@@ -1,0 +1,44 @@
+"""Which feature of a TFRecord is the label, and what it may be."""
+
+import pytest
+import tensorflow as tf
+
+from feedbench.loaders import SourceError, scan
+
+JPEG = b"\xff\xd8\xff" + bytes(30)
+
+
+def records(path, *labels):
+    """Records with these features beside the image, each a list of values."""
+    with tf.io.TFRecordWriter(str(path / "x.tfrecord")) as writer:
+        for label in labels:
+            features = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[JPEG]))}
+            for name, values in label.items():
+                features[name] = feature(values)
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    return path
+
+
+def feature(values):
+    if values and isinstance(values[0], int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    if values and isinstance(values[0], float):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+@pytest.mark.parametrize("label", [[0, 1, 0], [b"p", b"q"], [0.5], [], [b""]])
+def test_a_label_must_be_one_value(tmp_path, label):
+    source = records(tmp_path, {"label": [1 if label == [0, 1, 0] else b"p"]}, {"label": label})
+    with pytest.raises(SourceError, match=r"x\.tfrecord:1: its label must be one text or integer"):
+        scan(source)
+
+
+def test_texts_that_are_left_empty_give_way_to_numbers(tmp_path):
+    labels = [{"image/class/text": [b""], "image/class/label": [number]} for number in (3, 5)]
+    assert scan(records(tmp_path, *labels)).classes == ("3", "5")
+
+
+def test_a_negative_number_is_a_label(tmp_path):
+    assert scan(records(tmp_path, {"label": [-1]}, {"label": [1]})).classes == ("-1", "1")
