@@ -193,6 +193,12 @@ def own_of(loader: str) -> Own | None:
     return Own(file=printable(str(own.file)), function=own.function, digest=own.digest)
 
 
+def own_digest(loader: str) -> str | None:
+    """Return the SHA-256 digest of the user's file behind a loader; None if there is none."""
+    own = own_of(loader)
+    return None if own is None else own.digest
+
+
 class Conditions(Record):
     """What must be equal for two trials to be comparable; fields are None in older records."""
 

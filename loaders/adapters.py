@@ -31,7 +31,7 @@ def as_dataset(stream: Stream) -> tf.data.Dataset:
     Raises:
         SpecError: part of the augmentation is left to the device.
     """
-    return _dataset(_Passes(stream), None if stream.opening is None else stream.opening.steps)
+    return _dataset(_passes_of(stream), None if stream.opening is None else stream.opening.steps)
 
 
 def as_keras(stream: Stream) -> tf.data.Dataset:
@@ -48,7 +48,7 @@ def as_keras(stream: Stream) -> tf.data.Dataset:
             left to the device.
     """
     opening = _opening_of(stream, "as_keras")
-    return _dataset(_Passes(stream), _steps_of_pass(opening))
+    return _dataset(_passes_of(stream), _steps_of_pass(opening))
 
 
 def as_torch(stream: Stream, layout: Layout = "NCHW") -> TorchBatches:
@@ -68,7 +68,7 @@ def as_torch(stream: Stream, layout: Layout = "NCHW") -> TorchBatches:
         ) from None
 
     opening = _opening_of(stream, "as_torch")
-    return TorchBatches(_Passes(stream), _steps_of_pass(opening), layout, torch)
+    return TorchBatches(_passes_of(stream), _steps_of_pass(opening), layout, torch)
 
 
 class TorchBatches:
@@ -140,6 +140,13 @@ class _Passes:
     def _ends(self) -> bool:
         opening = self._stream.opening
         return opening is not None and opening.steps is not None
+
+
+def _passes_of(stream: Stream) -> _Passes:
+    """The passes over a stream; all that is made of it shares them, so that no batch is lost."""
+    if stream.passes is None:
+        stream.passes = _Passes(stream)
+    return stream.passes
 
 
 def _opening_of(stream: Stream, name: str) -> Opening:

@@ -12,7 +12,7 @@ from feedbench.loaders.faults import Faults
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from feedbench.loaders.adapters import TorchBatches
+    from feedbench.loaders.adapters import TorchBatches, _Passes
     from feedbench.loaders.augment.draws import Draws
     from feedbench.loaders.own.coverage import Coverage
 
@@ -91,6 +91,7 @@ class Stream:
         opening: how it was opened; None if not by `open_loader`, or if own code gives the batches.
         coverage: whether each row of a user's batches comes once per epoch; None if these do not
             say, and for all other loaders.
+        passes: what adapters have read of it; None before the first `as_…`.
     """
 
     batches: Iterator[Batch]
@@ -98,6 +99,7 @@ class Stream:
     faults: Faults | None = None
     opening: Opening | None = None
     coverage: Callable[[], Coverage | None] = lambda: None
+    passes: _Passes | None = None
     _again: Stream | None = None
     _open: bool = True
 

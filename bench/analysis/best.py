@@ -16,6 +16,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.toml import parse_model, read_toml
+from feedbench.bench.record import own_digest
 from feedbench.loaders import LOADERS, BatchSpec, find_loader, is_own
 from feedbench.trainer import Recipe
 
@@ -51,6 +52,7 @@ class Best(BaseModel):
 
     Attributes:
         model: SHA-256 digest of the file of the user's own model; None without one.
+        own: the same of the file of the user's own loader.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,6 +63,7 @@ class Best(BaseModel):
     spec: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     model: str | None = None
+    own: str | None = None
     predicted: Predicted | None = None
     machine: dict[str, Any] = {}
     runners_up: list[RunnerUp] = []
@@ -92,6 +95,7 @@ def write_best(
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
         model=model_digest(plan.recipe),
+        own=own_digest(choice.loader),
         predicted=None if rate is None else Predicted(images_per_second=rate),
         machine=machine(facts),
         runners_up=list(runners_up),

@@ -11,6 +11,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, median_interval
 from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
+from feedbench.bench.record import own_digest
 from feedbench.trainer import Recipe
 
 RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
@@ -121,11 +122,18 @@ def _why_not_comparable(
     bench_recipe = Recipe.model_validate(best.recipe)
     if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in _STEP_COST):
         return "this was measured with another network, optimizer or compilation"
-    if best.model != model:
-        return f"{recipe.network} has changed since it was measured"
+    if changed := _changed_file(best, recipe, model):
+        return f"{changed} has changed since it was measured"
     if _timed_layers(bench_recipe) != _timed_layers(recipe):
         return "this was measured in another phase of the training, for its epochs are others"
     return ""
+
+
+def _changed_file(best: Best, recipe: Recipe, model: str | None) -> str:
+    """Return the user's loader or model whose file is not that of the bench; empty if none is."""
+    if best.own != own_digest(best.loader):
+        return best.loader
+    return recipe.network if best.model != model else ""
 
 
 def _timed_layers(recipe: Recipe) -> str:

@@ -62,12 +62,14 @@ class BatchReader:
         arrays = [*_named(images, "images"), *_named(labels, "labels")]
         form = tuple((name, _dtype(array), _shape(array)[1:]) for name, array in arrays)
         if self._first is None:
-            self._check_first(arrays)
+            self._check_sizes(arrays)
             self._first = form
         elif form != self._first:
             self._refuse_other(form)
+        else:
+            self._check_sizes(arrays)
 
-    def _check_first(self, arrays: list[tuple[str, Any]]) -> None:
+    def _check_sizes(self, arrays: list[tuple[str, Any]]) -> None:
         sizes: dict[int, str] = {}  # with the first array of each
         for name, array in arrays:
             if not hasattr(array, "shape") or not hasattr(array, "dtype"):

@@ -82,6 +82,13 @@ def test_a_finite_stream_gives_every_pass_from_its_start(manifest):
         next(again)
 
 
+def test_a_finite_stream_may_be_adapted_again_for_each_use(manifest):
+    """As in `fit(validation_data=stream.as_keras())`, then `evaluate(stream.as_keras())`."""
+    with open_loader("turbo", manifest, SPEC.for_evaluation(), epochs=1) as stream:
+        first, second = ([labels.numpy() for _, labels in stream.as_keras()] for _ in range(2))
+    assert np.concatenate(first).tolist() == np.concatenate(second).tolist()
+
+
 def test_an_endless_stream_gives_keras_new_epochs(manifest):
     with open_loader("tf_data", manifest, SPEC) as stream:
         dataset = stream.as_keras()

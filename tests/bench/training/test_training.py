@@ -176,6 +176,7 @@ def test_a_missed_rate_check_says_by_how_much():
         ({"machine": {"cores": 64}}, [1, 2], Recipe(), "another machine"),
         ({}, [1, 2], Recipe(alpha=0.5), "another network"),
         ({"model": "12"}, [1, 2], Recipe(), "has changed since it was measured"),
+        ({"own": "12"}, [1, 2], Recipe(), "tf_data has changed since it was measured"),
         ({}, [1], Recipe(), "the only epoch"),
     ],
 )

@@ -207,6 +207,19 @@ def test_a_later_batch_of_another_form_is_one_line(write, manifest, second, said
     assert f"batch 2 has {said} [batch, 8, 8, 3] as images, as in batch 1" in text
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (4, 3, "batch 2 has 4 images, 3 labels; expected the same number of each"),
+        (0, 0, "batch 2 is empty; expected at least one image"),
+    ],
+)
+def test_the_sizes_of_a_later_batch_are_checked(write, manifest, images, labels, said):
+    second = f"{BATCH}[0][:{images}], {BATCH}[1][:{labels}]"
+    pipeline(write, f"def make():\n    yield {BATCH}\n    yield {second}")
+    assert said in refused(manifest)[0]
+
+
 def test_a_last_batch_may_be_smaller(write, manifest):
     pipeline(write, f"def make():\n    yield {BATCH}\n    yield [one[:3] for one in {BATCH}]")
     assert [images_in(batch) for batch in taken(manifest, 3)] == [4, 3, 4]
