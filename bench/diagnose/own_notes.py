@@ -5,8 +5,13 @@ from __future__ import annotations
 from feedbench.bench.diagnose.own import Observed, Opened
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.tf_graph.graph import Graph
-from feedbench.bench.diagnose.tf_graph.threads import stage_work
+from feedbench.bench.diagnose.tf_graph.threads import is_timed, stage_work
 from feedbench.bench.diagnose.verdict import Diagnosis
+
+_UNTIMED = (
+    "The times of the stages could not be measured: tf.data dropped them from its model at the end "
+    "of an epoch, which has too few batches; use a smaller --batch-size."
+)
 
 
 def own_notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
@@ -23,18 +28,21 @@ def own_notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
 def _opened(opened: Opened) -> str:
     if opened.error:
         return f"Which files the function opens is unknown: inotify: {opened.error}."
-    text = f"The function opened {opened.listed:,} of the listed files"
+    text = f"{opened.listed:,} of the listed files were opened while the function was watched"
     if opened.others:
         text += f", and {opened.others:,} others, such as {opened.examples[0]}"
+    text += ", by whatever process"
     if opened.others and not opened.listed:
-        text += "; storage is that of the listed files, which it does not read"
-    return f"{text}, while it was watched."
+        text += "; storage is that of the listed files, which were not read"
+    return f"{text}."
 
 
 def _pipeline(seen: Observed) -> list[str]:
     if seen.why_no_graph:
         return [f"The stages of its tf.data pipeline could not be measured: {seen.why_no_graph}"]
-    return [_slowest(seen.graph)] if seen.graph else []
+    if seen.graph is None:
+        return []
+    return [_slowest(seen.graph) if is_timed(seen.graph) else _UNTIMED]
 
 
 def _slowest(graph: Graph) -> str:

@@ -56,11 +56,13 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
     parts = ceilings(record)
     rates, stall = rates_of(record), stall_of(record)
     if rates is None or stall is None:
-        return Diagnosis(verdict=_no_verdict(parts), ceilings=parts)
+        sentences = [*_self_test_sentence(record), _no_verdict(parts)]
+        return Diagnosis(verdict=" ".join(sentences), ceilings=parts)
     stall = _at_least_zero(stall)
     main_cause, predicted = bottleneck(rates), predictions(record, rates)
     mistakes = mistakes_in(record)
     sentences = [
+        *_self_test_sentence(record),
         _bottleneck_sentence(record, main_cause, stall),
         _remedies_sentence(remedies(predicted)),
         *_mistakes_sentence(mistakes),
@@ -78,6 +80,15 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         cores_needed=cores_needed(record, rates),
         mistakes=mistakes,
         gain_of_all=gain_of_all(record),
+    )
+
+
+def _self_test_sentence(record: DiagnosisRecord) -> list[str]:
+    """Return which checks failed, since nothing that follows can then be trusted."""
+    checks = (record.self_test or {}).get("checks", [])
+    failed = [f"{check['name']}: {check['measured']}" for check in checks if not check["passed"]]
+    return (
+        [f"Do not trust this diagnosis: self-test failed: {'; '.join(failed)}."] if failed else []
     )
 
 

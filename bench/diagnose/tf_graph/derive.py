@@ -17,6 +17,7 @@ from feedbench.bench.diagnose.tf_graph.changes import Pipeline, gain
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.mistakes import Finding, find_mistakes
 from feedbench.bench.diagnose.tf_graph.predict import Measured, pipeline_of
+from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.tries import CACHE_SHARE
 
 
@@ -125,7 +126,7 @@ def _rates(part: Part) -> dict[int, float]:
 def _pipeline(record: DiagnosisRecord, graph: Graph) -> Pipeline | None:
     loader = find_part(record, "loader", record.cache_state)
     consumer, both = find_part(record, "consumer"), find_part(record, "end to end")
-    if loader is None or consumer is None or both is None:
+    if loader is None or consumer is None or both is None or not is_timed(graph):
         return None
     measured = Measured(
         loader_s=1 / median_rate(loader),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from feedbench.bench.diagnose.tf_graph.model_run import ModelRun, run_epoch, run_model
 from feedbench.bench.diagnose.tf_graph.recording import Call, rebuilt
-from feedbench.bench.diagnose.tf_graph.stages import GraphStage, stages_in
+from feedbench.bench.diagnose.tf_graph.stages import BATCHES, GraphStage, stages_in
 from feedbench.bench.record import Record
 
 AS_IS_S = 3.0  # AUTOTUNE looks again after 10 ms, 20 ms, 40 ms …: about eight times
@@ -20,8 +21,9 @@ class Graph(Record):
     Attributes:
         stages: from the source to the batches.
         as_is: the dataset as tf.data runs it: some stages fused, made parallel or added.
-        plain: one node per stage: without tf.data's rewriting, without caches, and with one thread
-            for all parallel calls, so that the threads do not wait for a core.
+        plain: one node per stage: without tf.data's rewriting, without caches, without an end of
+            the images before they are batched, and with one thread for all parallel calls, so that
+            the threads do not wait for a core.
     """
 
     stages: list[GraphStage]
@@ -54,8 +56,26 @@ def _plain(chain: list[Call]) -> Any:
     options.autotune.enabled = True
     options.threading.private_threadpool_size = 1
     options.experimental_optimization.apply_default_optimizations = False
-    return rebuilt(chain, _without_caches).with_options(options)
+    return rebuilt(chain, _endless(chain)).with_options(options)
 
 
-def _without_caches(call: Call, before: Any) -> Any:
-    return before if call.method == "cache" else call.on(before)
+def _endless(chain: list[Call]) -> Callable[[Call, Any], Any]:
+    """What repeats the images before they are batched, so that every batch is a full one.
+
+    At the end of its images, `batch` drops the nodes before it from tf.data's model. A shuffle
+    buffer of batches, which could not be filled from a short epoch, holds one.
+    """
+    first = next(
+        (number for number, call in enumerate(chain) if call.method in BATCHES), len(chain)
+    )
+    batched = {id(call) for call in chain[first + 1 :]}
+
+    def change(call: Call, before: Any) -> Any:
+        if call.method == "cache":
+            return before
+        if call.method == "shuffle" and id(call) in batched:
+            return call.on(before, buffer_size=1)
+        is_first = first < len(chain) and call is chain[first]
+        return call.on(before.repeat() if is_first else before)
+
+    return change

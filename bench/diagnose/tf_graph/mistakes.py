@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -94,11 +95,11 @@ def _serial_map(graph: Graph) -> Iterator[Finding]:
         yield Finding(
             "serial map",
             number,
-            "map has no num_parallel_calls; tf.data runs it in parallel by itself, since its "
-            "function has no state."
+            f"{_without(stage)}; tf.data runs it in parallel by itself, since its function has no "
+            "state."
             if is_parallel
-            else "map has no num_parallel_calls, so that one thread does its work.",
-            f".map(..., {_AUTOTUNE})",
+            else f"{_without(stage)}, so that one thread does its work.",
+            _with_parallel(stage),
             parallel(number),
             advice=is_parallel,
             bound=stage.python,
@@ -111,10 +112,25 @@ def _serial_interleave(stages: Sequence[GraphStage]) -> Iterator[Finding]:
             yield Finding(
                 "serial interleave",
                 number,
-                "interleave has no num_parallel_calls, so that its files are read one at a time.",
-                f".interleave(..., {_AUTOTUNE})",
+                f"{_without(stage)}, so that its files are read one at a time.",
+                _with_parallel(stage),
                 parallel(number),
             )
+
+
+def _without(stage: GraphStage) -> str:
+    """How a stage comes to be serial."""
+    if stage.parallel_none:
+        return "num_parallel_calls is None here"
+    return f"{stage.method} has no num_parallel_calls"
+
+
+def _with_parallel(stage: GraphStage) -> str:
+    """What to write for a stage that is serial: a value for the name that it passes, if any."""
+    name = re.search(r"\bnum_parallel_calls\s*=\s*(?!None\b)([^\W\d]\w*)\s*[,)]", stage.text)
+    if stage.parallel_none and name:
+        return f"{name[1]}=tf.data.AUTOTUNE; or a number by --set, if {name[1]} is a parameter"
+    return f".{stage.method}(..., {_AUTOTUNE})"
 
 
 def _small_shuffle(stages: Sequence[GraphStage]) -> Iterator[Finding]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from feedbench.bench.record import Record
 
+_LOOK_S = 0.02  # between two looks at the model
 _KNOWN_RATIO = (3, 4)  # classes of nodes that take a fixed number of elements for each of theirs
 
 
@@ -48,45 +49,48 @@ class ModelRun(Record):
     cpu_s: float
 
     @property
-    def images_per_second(self) -> float:
-        """The rate, without the first batch of each epoch."""
-        return self.images / self.seconds if self.seconds else 0.0
-
-    @property
     def cpu_per_image_s(self) -> float:
         """CPU seconds per image."""
         return self.cpu_s / self.images if self.images else 0.0
 
 
+class _Spent(NamedTuple):
+    """What some batches took."""
+
+    images: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+
+    def plus(self, other: _Spent) -> _Spent:
+        """Return both together."""
+        return _Spent(
+            self.images + other.images, self.seconds + other.seconds, self.cpu_s + other.cpu_s
+        )
+
+
 def run_model(dataset: Any, seconds: float) -> ModelRun:
     """Run a dataset of batches for some time, epoch after epoch; return what its model shows.
 
-    The first batch of an epoch starts threads and fills buffers; neither it nor the end of an
-    iterator, which may wait for AUTOTUNE's thread, is timed.
+    The first batch of an epoch starts threads and fills buffers. It counts only where the first
+    batches hold most images, as in epochs of one or two batches. The end of an iterator, which may
+    wait for AUTOTUNE's thread, never counts.
 
     Raises:
         StopIteration: an epoch has no element.
     """
-    import tensorflow as tf
-
-    images, size, spent_s, cpu_s = 0, 0, 0.0, 0.0
-    totals: dict[int, tuple[float, int]] = {}
-    begin = perf_counter()
-    while True:
+    first, later, largest, model = _Spent(), _Spent(), 0, _Model()
+    end = perf_counter() + seconds
+    while largest == 0 or perf_counter() < end:
         iterator = iter(dataset)
-        size = max(size, _images(next(iterator)))
-        started = tf.data.experimental.get_model_proto(iterator)
-        cpu, clock = _cpu_s(), perf_counter()
-        for element in _until(iterator, begin + seconds):
-            images += _images(element)
-        spent_s += perf_counter() - clock
-        cpu_s += _cpu_s() - cpu
-        ended = tf.data.experimental.get_model_proto(iterator)
-        _add(totals, started, ended)
-        if perf_counter() >= begin + seconds:
-            break
-    nodes = _chain(ended, totals, 1 / size)
-    return ModelRun(nodes=nodes, images=images, seconds=spent_s, cpu_s=cpu_s)
+        model.begin(iterator)
+        spent = _spent(islice(iterator, 1))
+        if not spent.images:
+            raise StopIteration
+        first, largest = first.plus(spent), max(largest, spent.images)
+        model.look(iterator, is_first=True)
+        later = later.plus(_spent(model.watched(iterator, end)))
+    counted = later if later.images >= first.images else first.plus(later)
+    return ModelRun(nodes=model.chain(largest), **counted._asdict())
 
 
 def run_epoch(dataset: Any, elements: int) -> None:
@@ -95,11 +99,10 @@ def run_epoch(dataset: Any, elements: int) -> None:
         pass
 
 
-def _until(iterator: Iterator[Any], end: float) -> Iterator[Any]:
-    for element in iterator:
-        yield element
-        if perf_counter() >= end:
-            return
+def _spent(elements: Iterable[Any]) -> _Spent:
+    cpu, clock = _cpu_s(), perf_counter()
+    images = sum(_images(element) for element in elements)
+    return _Spent(images, perf_counter() - clock, _cpu_s() - cpu)
 
 
 def _images(element: Any) -> int:
@@ -113,42 +116,114 @@ def _cpu_s() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
-def _add(totals: dict[int, tuple[float, int]], started: Any, ended: Any) -> None:
-    """Add the seconds and the elements of each node between two states of a model."""
-    for key, node in ended.nodes.items():
-        before = started.nodes.get(key)
-        busy = node.processing_time - (before.processing_time if before else 0)
-        count = node.num_elements - (before.num_elements if before else 0)
-        if count <= 0:  # nothing after the first batch: better all than none
-            busy, count = node.processing_time, node.num_elements
-        seconds, elements = totals.get(key, (0.0, 0))
-        totals[key] = seconds + busy / 1e9, elements + count
+class _Model:
+    """tf.data's model of a dataset, looked at again and again, since its nodes come and go.
 
-
-def _chain(model: Any, totals: dict[int, tuple[float, int]], per_image: float) -> list[ChainNode]:
-    """The nodes from the source to the batches; those of inner datasets count with their owner.
-
-    Args:
-        per_image: elements of the last node per image.
+    Many datasets drop the nodes before them at the end of an epoch: with the last batch, which is
+    not a full one, the whole chain before the batches is gone. So what passes between two looks is
+    added up, by a node's place in the chain, and looks at a chain that has become shorter are left
+    out.
     """
-    found: list[ChainNode] = []
-    key: int | None = model.output
-    while key is not None:
-        node = model.nodes[key]
-        outer, *inner = [*node.inputs] or [None]
-        seconds, elements = totals[key]
-        seconds += sum(_subtree_s(model, other, totals) for other in inner)
-        found.append(_node(node, seconds / max(1, elements) * per_image))
-        if outer is not None:
-            known = node.node_class in _KNOWN_RATIO and node.ratio > 0
-            per_image *= node.ratio if known else totals[outer][1] / max(1, elements)
-        key = outer
-    return found[:0:-1]  # the last, Root, stands for the whole
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._whole: Any = None
+        self._last: Any = None
+        self._first: list[tuple[float, int]] = []
+        self._later: list[tuple[float, int]] = []
+
+    def begin(self, iterator: Any) -> None:
+        """Look at the model of an iterator that has given nothing yet."""
+        self._last = None
+        self.look(iterator, is_first=True)
+
+    def look(self, iterator: Any, *, is_first: bool = False) -> None:
+        """Add what passed since the last look.
+
+        Args:
+            is_first: with the first batch of an epoch.
+        """
+        import tensorflow as tf
+
+        before, self._last = self._last, tf.data.experimental.get_model_proto(iterator)
+        keys = _keys(self._last)
+        names = [self._last.nodes[key].name for key in keys]
+        if len(names) < len(self._names):
+            return
+        if names != self._names:
+            self._first, self._later = [(0.0, 0)] * len(names), [(0.0, 0)] * len(names)
+        self._names, self._whole = names, self._last
+        passed = [_passed(before, self._last, key) for key in keys]
+        if is_first:
+            self._first = _sums(self._first, passed)
+        else:
+            self._later = _sums(self._later, passed)
+
+    def watched(self, iterator: Iterator[Any], end: float) -> Iterator[Any]:
+        """Yield the elements of an iterator until some time, and look now and then."""
+        due = perf_counter() + _LOOK_S
+        for element in iterator:
+            now = perf_counter()
+            if now >= min(due, end):
+                self.look(iterator)
+                due = perf_counter() + _LOOK_S
+            yield element
+            if now >= end:
+                return
+
+    def chain(self, images: int) -> list[ChainNode]:
+        """Return the nodes from the source to the batches.
+
+        Args:
+            images: of a batch.
+        """
+        found: list[ChainNode] = []
+        per_image = 1 / images  # elements of the node
+        totals = [
+            later if later[1] else first
+            for first, later in zip(self._first, self._later, strict=True)
+        ]
+        for number, key in enumerate(_keys(self._whole)):
+            node, (seconds, elements) = self._whole.nodes[key], totals[number]
+            found.append(_node(node, seconds / max(1, elements) * per_image))
+            if node.node_class in _KNOWN_RATIO and node.ratio > 0:
+                per_image *= node.ratio
+            elif number + 1 < len(totals):
+                per_image *= totals[number + 1][1] / max(1, elements)
+        return found[:0:-1]  # the last, Root, stands for the whole
 
 
-def _subtree_s(model: Any, key: int, totals: dict[int, tuple[float, int]]) -> float:
-    inputs = model.nodes[key].inputs
-    return totals[key][0] + sum(_subtree_s(model, other, totals) for other in inputs)
+def _keys(model: Any) -> list[int]:
+    """The nodes from the root to the source, without those of inner datasets."""
+    found: list[int] = []
+    inputs = [model.output]
+    while inputs:
+        found.append(inputs[0])
+        inputs = [*model.nodes[inputs[0]].inputs]
+    return found
+
+
+def _passed(before: Any, after: Any, key: int) -> tuple[float, int]:
+    """Seconds and elements of a node between two looks; its inner datasets' seconds are its own."""
+    seconds, elements = _difference(before, after, key)
+    inner = [*after.nodes[key].inputs][1:]
+    return seconds + sum(_subtree_s(before, after, other) for other in inner), elements
+
+
+def _subtree_s(before: Any, after: Any, key: int) -> float:
+    inputs = after.nodes[key].inputs
+    own_s, _ = _difference(before, after, key)
+    return own_s + sum(_subtree_s(before, after, other) for other in inputs)
+
+
+def _difference(before: Any, after: Any, key: int) -> tuple[float, int]:
+    node, old = after.nodes[key], before.nodes.get(key) if before else None
+    busy = node.processing_time - (old.processing_time if old else 0)
+    return busy / 1e9, node.num_elements - (old.num_elements if old else 0)
+
+
+def _sums(one: list[tuple[float, int]], other: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    return [(s + t, n + m) for (s, n), (t, m) in zip(one, other, strict=True)]
 
 
 def _node(node: Any, own_s: float) -> ChainNode:

@@ -23,6 +23,7 @@ class GraphStage(Record):
         text: the line itself.
         own: whether the line makes the call itself, not a library in its place.
         parallel: parallel calls that it asks for; `AUTO` for AUTOTUNE; None if it has none.
+        parallel_none: whether it passes a `num_parallel_calls` that is None.
         buffer_size: of `shuffle` and `prefetch`.
         elements: number of elements in an epoch; None if unknown or endless.
         element_bytes: size of an element; None if unknown.
@@ -42,6 +43,7 @@ class GraphStage(Record):
     text: str = ""
     own: bool = True
     parallel: int | None = None
+    parallel_none: bool = False
     buffer_size: int | None = None
     elements: int | None = None
     element_bytes: int | None = None
@@ -82,6 +84,7 @@ def _stage(call: Call, batched: bool) -> GraphStage:
         text=place.text,
         own=place.own,
         parallel=_parallel(call),
+        parallel_none=call.arguments.get("num_parallel_calls", AUTO) is None,
         buffer_size=_number(call.arguments.get("buffer_size")),
         elements=_elements(dataset),
         element_bytes=_bytes(dataset),

@@ -1,6 +1,8 @@
-"""The tables of a user's tf.data pipeline: its stages, and the mistakes in it."""
+"""What is printed of a user's tf.data pipeline: its stages, and the mistakes in it."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from rich.table import Table
 
@@ -8,7 +10,7 @@ from feedbench.bench.diagnose.tf_graph.align import aligned
 from feedbench.bench.diagnose.tf_graph.derive import Mistake
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.model_run import ChainNode
-from feedbench.bench.diagnose.tf_graph.threads import stage_work
+from feedbench.bench.diagnose.tf_graph.threads import is_timed, stage_work
 
 
 def stages_table(graph: Graph) -> Table:
@@ -19,14 +21,14 @@ def stages_table(graph: Graph) -> Table:
     table.add_column("one thread, ms per image", justify="right")
     table.add_column("share", justify="right")
     table.add_column("as tf.data runs it", overflow="fold")
-    work, nodes = stage_work(graph), graph.as_is.nodes
+    work, nodes, timed = stage_work(graph), graph.as_is.nodes, is_timed(graph)
     total = sum(work) or 1.0
     owners = aligned(nodes, graph.stages)
     for stage, seconds, indices in zip(graph.stages, work, owners, strict=True):
         name = stage.method if stage.own else f"{stage.method} (by a library)"
         runs = node_text(nodes[indices[-1]]) if indices else ""
-        row = (name, str(stage.line or ""), f"{seconds * 1e3:.3f}", f"{seconds / total:.0%}", runs)
-        table.add_row(*row)
+        times = (f"{seconds * 1e3:.3f}", f"{seconds / total:.0%}") if timed else ("–", "–")
+        table.add_row(name, str(stage.line or ""), *times, runs)
     for node in nodes[max((i[-1] for i in owners if i), default=-1) + 1 :]:
         table.add_row("(added by tf.data)", "", "", "", node_text(node))
     return table
@@ -41,21 +43,21 @@ def node_text(node: ChainNode) -> str:
     return ", ".join([node.name, *values])
 
 
-def mistakes_table(mistakes: list[Mistake]) -> Table:
-    """Return one row per mistake or piece of advice."""
-    table = Table(title="Mistakes, and what to write instead", title_justify="left")
-    table.add_column("line to change", overflow="fold")
-    table.add_column("what is wrong", overflow="fold")
-    table.add_column("write", overflow="fold")
-    table.add_column("gain, predicted", justify="right")
-    if any(mistake.tried for mistake in mistakes):
-        table.add_column("measured", justify="right")
+def mistake_lines(mistakes: list[Mistake]) -> list[str]:
+    """Return lines of text for each mistake or piece of advice, after a title."""
+    lines = ["Mistakes, and what to write instead"]
     for mistake in mistakes:
-        tried = [_tried_text(mistake)] if len(table.columns) > 4 else []
-        where = f"{mistake.line}: {mistake.text}" if mistake.line else "(unknown)"
-        title = f"{'advice: ' if mistake.advice else ''}{mistake.name}. {mistake.sentence}"
-        table.add_row(where, title, mistake.write, _gain_text(mistake), *tried)
-    return table
+        where = f"{Path(mistake.file).name}:{mistake.line}" if mistake.line else "(unknown line)"
+        kind = f"{'advice: ' if mistake.advice else ''}{mistake.name}"
+        gain = f"gain {_gain_text(mistake)}, predicted"
+        tried = f"; {_tried_text(mistake)}, measured" if mistake.tried else ""
+        lines += [
+            f"{where}  {kind}: {mistake.sentence}",
+            *([f"    line:  {mistake.text}"] if mistake.text else []),
+            f"    write: {mistake.write}",
+            f"    {gain}{tried}",
+        ]
+    return lines
 
 
 def _gain_text(mistake: Mistake) -> str:
@@ -65,9 +67,9 @@ def _gain_text(mistake: Mistake) -> str:
 
 
 def _tried_text(mistake: Mistake) -> str:
-    if mistake.tried is None:
-        return ""
     ratio = mistake.tried
+    if ratio is None:
+        return ""
     text = f"{ratio.value - 1:+.0%}"
     if ratio.low is None or ratio.high is None:
         return text

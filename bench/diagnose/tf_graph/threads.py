@@ -75,6 +75,13 @@ def stage_work(graph: Graph) -> list[float]:
     return found
 
 
+def is_timed(graph: Graph) -> bool:
+    """Whether tf.data's model still held stages before the batches when it was read."""
+    batches = [number for number, stage in enumerate(graph.stages) if stage.batched]
+    before = aligned(graph.plain.nodes, graph.stages)[: batches[0] if batches else None]
+    return not before or any(before)
+
+
 def _last_cache(graph: Graph) -> int:
     """The index of the last cache: from the second epoch on, nothing before it is done; else -1."""
     caches = [number for number, stage in enumerate(graph.stages) if stage.method == "cache"]

@@ -98,7 +98,8 @@ def test_mistakes_are_named_predicted_and_measured(diagnosed):
     assert "random_flip_up_down" in mistakes["serial map"].text
     text = _printed(record, diagnosis)
     assert "Mistakes, and what to write instead" in text
-    assert f"{mistakes['serial map'].line}: return found.map(" in text
+    assert f"pipeline.py:{mistakes['serial map'].line}  serial map: " in text
+    assert "    line:  return found.map(" in text
     assert "end to end without: serial map" in text
 
 

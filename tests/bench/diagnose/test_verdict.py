@@ -92,11 +92,13 @@ def test_the_notes_list_causes_and_cores(make_record):
     )
 
 
-def test_the_notes_warn_of_a_failed_self_test(make_record):
+def test_a_failed_self_test_is_the_first_that_a_verdict_says(make_record):
     check = {"name": "the number of images", "expected": "8", "measured": "9", "passed": False}
     record = make_record().model_copy(update={"self_test": {"checks": [check]}})
-    text = "\n".join(notes(record, derive_diagnosis(record)))
-    assert "Self-test failed: the number of images: 9; do not trust this diagnosis." in text
+    warning = "Do not trust this diagnosis: self-test failed: the number of images: 9. "
+    assert derive_diagnosis(record).verdict.startswith(f"{warning}The bottleneck is ")
+    record = record.model_copy(update={"parts": record.parts[:-1]})
+    assert derive_diagnosis(record).verdict.startswith(f"{warning}No verdict: ")
 
 
 def test_the_notes_contradict_a_gpu_that_is_busy_while_the_consumer_waits(make_record):

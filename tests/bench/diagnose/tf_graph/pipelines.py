@@ -52,6 +52,10 @@ def serial_map():
     return end(files().map(decode))
 
 
+def none_by_a_parameter(workers=None):
+    return end(files().map(decode, num_parallel_calls=workers))
+
+
 def python_per_image():
     return end(files().map(by_python, num_parallel_calls=AUTOTUNE))
 

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
+from feedbench.bench.diagnose.notes import notes
 from feedbench.bench.diagnose.own import Observed, Opened
 from feedbench.bench.diagnose.record import Part
 from feedbench.bench.diagnose.tf_graph.graph import Graph
@@ -91,6 +92,46 @@ def test_what_tf_data_does_by_itself_is_advice(record_of):
     assert "tf.data adds a prefetch by itself" in text.getvalue()
     assert "MapAndBatch, parallelism 2" in text.getvalue()
     assert "(added by tf.data)" in text.getvalue()
+
+
+def test_mistakes_are_lines_of_text_that_no_width_breaks(record_of):
+    record = record_of(_graph())
+    text = StringIO()
+    print_diagnosis(Console(file=text, width=40), record, derive_diagnosis(record))
+    lines = text.getvalue().splitlines()
+    where = lines.index(
+        "pipeline.py:4  serial map: map has no num_parallel_calls, so that one thread does its "
+        "work."
+    )
+    assert lines[where + 1 : where + 3] == [
+        "    line:  .map(load)",
+        "    write: .map(..., num_parallel_calls=tf.data.AUTOTUNE)",
+    ]
+    assert lines[where + 3].startswith("    gain +")
+
+
+def test_stages_that_the_model_no_longer_held_have_no_times(record_of):
+    graph = _graph()
+    plain = graph.plain.model_copy(update={"nodes": graph.plain.nodes[-1:]})
+    record = record_of(graph.model_copy(update={"plain": plain}))
+    diagnosis = derive_diagnosis(record)
+    assert [mistake.gain for mistake in diagnosis.mistakes] == [None, None]
+    text = StringIO()
+    print_diagnosis(Console(file=text, width=300), record, diagnosis)
+    assert "The times of the stages could not be measured" in text.getvalue()
+    assert "0.000" not in text.getvalue()
+    assert "The slowest stage" not in text.getvalue()
+
+
+def test_files_opened_by_other_processes_are_not_put_on_the_function(record_of):
+    record = record_of(_graph())
+    opened = Opened(listed=200, others=64, examples=["photos/test/1.jpg"])
+    record = record.model_copy(update={"observed": Observed(opened=opened, graph=_graph())})
+    text = "\n".join(notes(record, derive_diagnosis(record)))
+    assert (
+        "200 of the listed files were opened while the function was watched, and 64 others, such "
+        "as photos/test/1.jpg, by whatever process."
+    ) in text
 
 
 def test_records_of_other_loaders_have_no_mistakes(make_record):

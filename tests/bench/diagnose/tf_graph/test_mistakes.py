@@ -71,6 +71,15 @@ def test_nothing_is_wrong_with_a_good_pipeline(chain_of):
     assert _found(chain_of("good")) == []
 
 
+def test_a_value_that_is_none_is_not_called_missing(chain_of):
+    (finding,) = _found(chain_of("none_by_a_parameter"))
+    assert finding.sentence.startswith("num_parallel_calls is None here, ")
+    assert finding.write.startswith("workers=tf.data.AUTOTUNE; ")
+    (finding,) = _found(chain_of("serial_map"))
+    assert finding.sentence.startswith("map has no num_parallel_calls, ")
+    assert finding.write == ".map(..., num_parallel_calls=tf.data.AUTOTUNE)"
+
+
 def test_a_cache_is_advised_where_decoded_images_fit_into_memory(chain_of):
     size = 32 * 8 * 8 * 3
     (advice,) = _found(chain_of("good"), memory=size)
