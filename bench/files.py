@@ -7,6 +7,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -146,7 +148,33 @@ def new_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
-            raise RecordError(f"{path}: not empty; name a new folder with --out or remove it")
+            raise RecordError(f"{path}: not empty; name a new or empty folder with --out")
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; name another folder with --out") from error
     return path
+
+
+def dated_folder(parent: Path, kind: str) -> Path:
+    """Create a result folder named after its kind and the time, and return it.
+
+    Of runs that begin in the same second, the second gets `-2`, and so on.
+
+    Raises:
+        RecordError: the folder cannot be created.
+    """
+    first = parent / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+    others = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        return next(path for path in chain([first], others) if _is_created(path))
+    except OSError as error:
+        raise RecordError(f"{parent}: {error.strerror}; name another folder with --out") from error
+
+
+def _is_created(path: Path) -> bool:
+    """Create a folder, unless another run has it."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True

@@ -93,7 +93,10 @@ def find_loader(name: str) -> Loader:
         return own_loader(name, where)
     if name.endswith(".py"):
         raise UnknownLoader(f"{name}: name one of its functions too, such as {name}:make_dataset")
-    raise UnknownLoader(f"no loader {name!r}; {alternatives(name, [*LOADERS, *installed()])}")
+    there = alternatives(name, [*LOADERS, *installed()])
+    if there.startswith("there are"):  # no name is near
+        there += "; a function of yours is named FILE.py:FUNCTION"
+    raise UnknownLoader(f"no loader {name!r}; {there}")
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:

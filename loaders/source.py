@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.containers.listing import scan_shards
 from feedbench.loaders.containers.parquet import has_images
+from feedbench.loaders.containers.shards import is_pattern
 from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.litter import is_litter
 from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk, first_of_each
@@ -60,6 +61,8 @@ def scan(
 
 def _scan_files(path: Path) -> Manifest:
     if not path.exists():
+        if is_pattern(path):
+            raise SourceError(f"{path}: no shard matches this pattern")
         raise SourceError(
             f"{path}: no such folder or file; name a folder of classes, a CSV, shards or a "
             "Parquet manifest"

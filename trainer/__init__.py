@@ -15,7 +15,7 @@ from feedbench.trainer.history import Epoch, accuracy_of
 from feedbench.trainer.loop import CheckpointPolicy, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
 from feedbench.trainer.model_inputs import input_facts
-from feedbench.trainer.model_setup import Images, OwnModel, Schedule
+from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_outputs
 from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.model_trainer import ModelTrainer
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
@@ -53,6 +53,7 @@ __all__ = [
     "as_tensor",
     "building",
     "check_device_augment",
+    "check_outputs",
     "fit",
     "input_facts",
     "is_own_model",

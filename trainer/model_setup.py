@@ -158,6 +158,19 @@ def _output_shape(model: Any) -> Any:
         return None
 
 
+def check_outputs(own: OwnModel, classes: int) -> None:
+    """Check that a model of images can learn so many classes, as far as its outputs are known.
+
+    Raises:
+        RecipeError: it has another number of outputs.
+    """
+    shape, loss = _output_shape(own.model), own.model.loss if own.model.compiled else None
+    if _takes_more(own.model) or not isinstance(shape, tuple) or len(shape) != 2:
+        return
+    if shape[-1] is not None and (loss is None or of_keras(loss)):
+        check_classes(own.name, shape[-1], classes)
+
+
 def _units(own: OwnModel, outputs: Any) -> int:
     """The number of values that a classifier gives for an image."""
     shape = _output_shape(own.model) if outputs is None else getattr(outputs, "shape", None)

@@ -108,6 +108,11 @@ class Summary(BaseModel):
     winner: int | None
     predicted: Estimate | None = None
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the winner had nothing to be compared with: no other trial reads images."""
+        return sum(is_choice(trial.loader) for trial in self.trials) == 1
+
 
 def summarize(trials: list[Trial]) -> Summary:
     """Derive all figures, choose the winner and predict its rate.

@@ -81,7 +81,7 @@ def bench(
     Options override a suite file.
     """
     manifest = list_images(data, blacklist).only("train")
-    selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or ()), manifest)
+    selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
     plan = make_plan(overlay(selected, recipe, given))
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))

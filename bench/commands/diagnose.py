@@ -119,7 +119,7 @@ def diagnose(
     )
     check_feasible(plan.spec, manifest, plan.recipe if consumer == "train" else None)
     if consumer == "train":
-        spec = fit_spec(plan.spec, plan.recipe, len(manifest.classes), given)
+        spec = fit_spec(plan.spec, plan.recipe, len(manifest.classes), given, [best.loader])
         plan = replace(plan, spec=spec)
     folder = result_folder(out, "diagnose")
     run_diagnosis(plan, manifest, folder, DiagnosisTiming(budget_s=seconds), json)

@@ -51,7 +51,7 @@ def limits(
     loaders = chosen_loaders(loader)
     refuse_synthetic(choice.loader for choice in loaders)
     manifest = list_images(data, blacklist).only("train")
-    choices = expand(limits_suite(loaders, parse_set(set_ or ()), manifest).trial)
+    choices = expand(limits_suite(loaders, parse_set(set_ or (), loader), manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
     check_feasible(plan.spec, manifest)

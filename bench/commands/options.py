@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -123,10 +124,13 @@ Out = Annotated[
 ]
 
 
-def parse_set(options: Iterable[str], *, several: bool = True) -> dict[str, dict[str, Any]]:
+def parse_set(
+    options: Iterable[str], loaders: Iterable[str] | None = None, *, several: bool = True
+) -> dict[str, dict[str, Any]]:
     """Parse settings of the form `LOADER.NAME=VALUE[,VALUE…]`.
 
     Args:
+        loaders: those that the user named, for an example of that form.
         several: whether a setting may have several values.
 
     Returns:
@@ -140,12 +144,22 @@ def parse_set(options: Iterable[str], *, several: bool = True) -> dict[str, dict
         target, equals, value = text.partition("=")
         loader, dot, name = target.rpartition(".")  # pipeline.py:make_dataset has a dot too
         if not (equals and dot and name):
-            raise PlanError(f"--set {text}: must be LOADER.NAME=VALUE, such as tf_data.prefetch=4")
+            raise PlanError(f"--set {text}: must be LOADER.NAME=VALUE, {_example(text, loaders)}")
         values = _values(value)
         if len(values) > 1 and not several:
             raise PlanError(f"--set {text}: one value each; this command uses a single setting")
         settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
     return settings
+
+
+def _example(text: str, loaders: Iterable[str] | None) -> str:
+    """Return the setting with the first loader that the user named, if that is a function."""
+    from feedbench.loaders import is_own, short_name
+
+    own = next(filter(is_own, loaders or ()), None)
+    if own is None or not re.fullmatch(r"\w+=.+", text):
+        return "such as tf_data.prefetch=4"
+    return f"such as {short_name(own)}.{text}"
 
 
 def parse_augment(options: Iterable[str]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -81,6 +80,6 @@ def result_folder(out: Path | None, kind: str) -> Path:
     Raises:
         RecordError: the folder cannot be created or is not empty.
     """
-    from feedbench.bench.files import new_folder
+    from feedbench.bench.files import dated_folder, new_folder
 
-    return new_folder(out or Path("results") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}")
+    return new_folder(out) if out else dated_folder(Path("results"), kind)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from feedbench.bench.commands.model_options import OptionValues
 from feedbench.bench.commands.output import console
-from feedbench.loaders import BatchSpec
+from feedbench.loaders import BatchSpec, find_loader
 from feedbench.trainer import Recipe
 
 if TYPE_CHECKING:
@@ -19,26 +20,35 @@ def fit_plan(plan: Plan, classes: int, given: OptionValues) -> Plan:
 
     if plan.consumer != "train":
         return plan
-    return replace(plan, spec=fit_spec(plan.spec, plan.recipe, classes, given))
+    loaders = [choice.loader for choice in plan.choices]
+    return replace(plan, spec=fit_spec(plan.spec, plan.recipe, classes, given, loaders))
 
 
-def fit_spec(spec: BatchSpec, recipe: Recipe, classes: int, given: OptionValues) -> BatchSpec:
+def fit_spec(
+    spec: BatchSpec,
+    recipe: Recipe,
+    classes: int,
+    given: OptionValues,
+    loaders: Iterable[str] = (),
+) -> BatchSpec:
     """Return the spec with the image size that the recipe's own model takes, if it has one.
 
     Args:
         classes: number of classes of the data.
+        loaders: names of those that give the batches.
 
     Raises:
         LoaderError: there is no such file or function.
-        TrialError: the model cannot be built.
+        TrialError: the model cannot be built, or does not fit the classes.
     """
     from feedbench.bench.trials.model_facts import model_facts
 
     if not recipe.own_model:
         return spec
+    own = any(find_loader(name).own is not None for name in loaders)
     terminal = console()
     with terminal.status(f"Building {recipe.network} …"):
-        size = model_facts(recipe, spec.image_size, classes).image_size
+        size = model_facts(recipe, spec.image_size, classes, own_batches=own).image_size
     if size in (None, spec.image_size):
         return spec
     unused = f"; --image-size {spec.image_size} is not used" * ("image_size" in given[BatchSpec])

@@ -100,7 +100,7 @@ def _choices(
     loaders: list[str] | None, options: list[str], manifest: Manifest
 ) -> tuple[Choice, ...]:
     """Return the named loaders, or all that can read the source, with their settings."""
-    settings = parse_set(options)
+    settings = parse_set(options, loaders)
     available = [Choice(loader=each.name) for each in available_loaders(manifest, settings)]
     choices = expand(with_settings(chosen_loaders(loaders) or available, settings))
     if len(choices) < 2:

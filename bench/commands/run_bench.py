@@ -225,10 +225,11 @@ def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> No
 
 
 def print_table(terminal: Console, summary: Summary) -> None:
-    """Print the table of a bench and its notes."""
+    """Print the table of a bench, if it has a figure, and its notes."""
     from feedbench.bench.report.table import notes, summary_table
 
-    terminal.print(summary_table(summary, terminal.width))
+    if any(trial.images_per_second for trial in summary.trials):
+        terminal.print(summary_table(summary, terminal.width))
     for text in notes(summary, terminal.width):
         terminal.print(text)
 

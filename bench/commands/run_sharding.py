@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import redirect_library_output
 from feedbench.bench.plan.plan import Failures
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ def run_sharding(sharding: Sharding, out: Path, failures: Failures, terminal: Co
     if not is_check:
         _say(f"{images:,} images will take about {amount(sharding.size)} in {out}", terminal)
     try:
-        with count_progress(console(to_errors=True), "images", images) as advance:
+        with (
+            redirect_library_output(Path(os.devnull)) as progress,
+            count_progress(progress, "images", images) as advance,
+        ):
             if is_check:
                 check_shards(sharding, out, advance)
             else:

@@ -119,7 +119,7 @@ def _fitted(best: Best, recipe: Recipe, classes: int, given: OptionValues) -> Be
 
     The predicted rate is removed if that is another size.
     """
-    size = fit_spec(parse_spec(best.spec), recipe, classes, given).image_size
+    size = fit_spec(parse_spec(best.spec), recipe, classes, given, [best.loader]).image_size
     if size == parse_spec(best.spec).image_size:
         return best
     spec = {**best.spec, "image_size": size}

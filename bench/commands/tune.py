@@ -98,7 +98,7 @@ def tune(
     if max_cores is not None:
         restrict_cores(max_cores)
     manifest = list_images(data, blacklist).only("train")
-    settings = parse_set(set_ or ())
+    settings = parse_set(set_ or (), loader)
     choices = chosen_loaders(loader) or _default_choices(manifest, settings)
     refuse_synthetic(choice.loader for choice in choices)
     limit_s = max(_LEAST_LIMIT_S, seconds / _BUDGET_SHARE)

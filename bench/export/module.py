@@ -55,10 +55,16 @@ def exported(text: str, best: Best) -> Exported:
     if not loader.is_choice:
         raise PlanError(f"{text}: {loader.name} gives synthetic images; export another loader")
     if loader.own is not None:
-        raise PlanError(f"{text}: {loader.name} is code of your own already; use it as it is")
+        raise PlanError(f"{text}: {loader.name} is code of your own already; {_use(best)}")
     settings = parse_settings(loader, best.settings)
     loader.upper_bound(settings)  # reads the pack, if it needs one
     return Exported(text, best, loader, settings, parse_spec(best.spec))
+
+
+def _use(best: Best) -> str:
+    """Return how to call a user's function as the choice does."""
+    values = [f"{name}={value!r}" for name, value in best.settings.items()]
+    return f"call it with {', '.join(values)}" if values else "use it as it is"
 
 
 def module_text(choice: Exported, manifest: Manifest | None, name: str, today: date) -> str:

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
-from feedbench.bench.report.layout import EMPTY, Column, build_table, choose_layout
+from feedbench.bench.report.layout import ALWAYS, EMPTY, Column, build_table, choose_layout
 from feedbench.bench.report.table import bytes_text, or_dash
 
 SHARES_NOTE = (
@@ -21,13 +21,17 @@ def _bytes_per_second(limit: Limit) -> str:
 
 
 _LIMIT_COLUMNS: tuple[Column[Limit], ...] = (
-    Column("images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), in_short=True),
-    Column("bytes/s", _bytes_per_second, in_short=True),
+    Column(
+        "images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), importance=ALWAYS
+    ),
+    Column("bytes/s", _bytes_per_second, importance=ALWAYS),
 )
 _SHARE_COLUMNS: tuple[Column[LoaderShare], ...] = (
-    Column("images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), in_short=True),
-    Column("share\n[95 %]", lambda row: or_dash(row.share, ".2f"), in_short=True),
-    Column("memory", lambda row: bytes_text(row.peak_memory_bytes or None), in_short=True),
+    Column(
+        "images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), importance=ALWAYS
+    ),
+    Column("share\n[95 %]", lambda row: or_dash(row.share, ".2f"), importance=ALWAYS),
+    Column("memory", lambda row: bytes_text(row.peak_memory_bytes or None), importance=ALWAYS),
 )
 
 

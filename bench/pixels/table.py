@@ -11,6 +11,7 @@ from rich.text import Text
 from feedbench.bench.pixels.result import LoaderPixels, PixelComparison
 from feedbench.bench.plan.plan import Choice
 
+_FIGURES = ("identical", "mean", "worst image", "largest")
 _LISTED = 3  # images listed for each loader
 
 
@@ -22,11 +23,15 @@ def table(comparison: PixelComparison) -> Table:
         caption_justify="left",
     )
     table.add_column("loader and settings", overflow="fold")
-    for name in ("identical", "mean", "worst image", "largest", "reason", ""):
-        table.add_column(name, justify="right")
-    for result in comparison.loaders:
-        is_reference = name_of(result) == comparison.reference
-        table.add_row(*map(Text, _row(result, is_reference=is_reference)))
+    rows = [
+        _row(result, is_reference=name_of(result) == comparison.reference)
+        for result in comparison.loaders
+    ]
+    titles = [*_FIGURES, "verdict", *(["reason"] if any(row[-1] for row in rows) else [])]
+    for name in titles:
+        table.add_column(name, justify="right" if name in _FIGURES else "left")
+    for row in rows:
+        table.add_row(*map(Text, row[: 1 + len(titles)]))
     return table
 
 
@@ -63,9 +68,9 @@ def _row(result: LoaderPixels, *, is_reference: bool) -> list[str]:
     name = name_of(result)
     if result.error:
         outcome = "failed" if result.comparable else "not compared"
-        return [name, "–", "–", "–", "–", result.error, outcome]
+        return [name, "–", "–", "–", "–", outcome, result.error]
     if is_reference:
-        return [name, "", "", "", "", "", "reference"]
+        return [name, "", "", "", "", "reference", ""]
     reasons = Counter(image.reason for image in result.worst)
     return [
         name,
@@ -73,6 +78,6 @@ def _row(result: LoaderPixels, *, is_reference: bool) -> list[str]:
         f"{result.mean:.3f}",
         f"{result.worst_mean:.2f}",
         str(result.largest),
-        ", ".join(reason for reason, _ in reasons.most_common()),
         "same" if result.within else "different",
+        ", ".join(reason for reason, _ in reasons.most_common()),
     ]

@@ -12,9 +12,11 @@ from rich.text import Text
 
 Row = TypeVar("Row")
 EMPTY = "–"
-WIDE = 120  # terminal columns from which a table may have all its columns
+WIDE = 120  # terminal columns from which intervals may stand beside their values
+ALWAYS = 9  # the importance of a column that is never hidden
 _NAME_WIDTH = 24  # at least, beside all columns
 _GAP = 2  # between two columns
+_EDGES = 3  # beside the first and the last column
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,12 @@ class Column(Generic[Row]):
     Attributes:
         title: one or several lines.
         cell: returns the text of a row; `EMPTY` if the row has no value.
-        in_short: whether the short table has this column too.
+        importance: columns of less importance are hidden first if a table is too wide.
     """
 
     title: str
     cell: Callable[[Row], str]
-    in_short: bool = False
+    importance: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,31 +41,57 @@ class Layout(Generic[Row]):
     Attributes:
         hidden: titles of columns with values that only a wider table shows.
         is_short: whether this is the short table; intervals are then below their value.
+        full_width: of the table with all columns, in characters.
     """
 
     columns: list[Column[Row]]
     hidden: list[str]
     is_short: bool
+    full_width: int = WIDE
 
 
 def choose_layout(columns: Sequence[Column[Row]], rows: Sequence[Row], width: int) -> Layout[Row]:
-    """Leave out columns without a value, and choose the short table if the full one is too wide.
+    """Leave out columns without a value; if the others are too wide, hide some, one by one.
 
     Args:
         width: of the terminal, in characters.
     """
     filled = [column for column in columns if any(column.cell(row) != EMPTY for row in rows)]
-    full_width = _NAME_WIDTH + sum(_width(column, rows) + _GAP for column in filled) + _GAP
-    if width >= max(WIDE, full_width):
-        return Layout(filled, [], is_short=False)
-    short = [column for column in filled if column.in_short]
-    hidden = [" ".join(column.title.split()) for column in filled if not column.in_short]
-    return Layout(short, hidden, is_short=True)
+    full_width = max(WIDE, _table_width(filled, rows, str))
+    if width >= full_width:
+        return Layout(filled, [], is_short=False, full_width=full_width)
+    shown = list(filled)
+    while _table_width(shown, rows, _stacked) > width and (least := _least_important(shown)):
+        shown.remove(least)
+    hidden = [" ".join(column.title.split()) for column in filled if column not in shown]
+    return Layout(shown, hidden, is_short=True, full_width=full_width)
 
 
-def _width(column: Column[Row], rows: Sequence[Row]) -> int:
-    texts = [column.title, *map(column.cell, rows)]
-    return max((len(line) for text in texts for line in text.splitlines()), default=0)
+def _least_important(columns: Sequence[Column[Row]]) -> Column[Row] | None:
+    """Return the column to hide next, the last of equals; None if all are always shown."""
+    least = min(reversed(columns), key=lambda column: column.importance, default=None)
+    return None if least is None or least.importance == ALWAYS else least
+
+
+def _table_width(
+    columns: Sequence[Column[Row]], rows: Sequence[Row], form: Callable[[str], str]
+) -> int:
+    """Return the width of a table.
+
+    Args:
+        form: the text of a cell as the table shows it.
+    """
+    lines = [[column.title, *(form(column.cell(row)) for row in rows)] for column in columns]
+    return _NAME_WIDTH + _EDGES + sum(_width(texts) + _GAP for texts in lines)
+
+
+def _width(texts: Sequence[str]) -> int:
+    return max(len(line) for text in texts for line in text.splitlines())
+
+
+def _stacked(cell: str) -> str:
+    """Return a cell with the interval below the value."""
+    return cell.replace(" [", "\n[")
 
 
 def new_table(*titles: str, **options: Any) -> Table:
@@ -91,6 +119,6 @@ def build_table(
     for index, (name, row) in enumerate(zip(names, rows, strict=True)):
         cells = [column.cell(row) for column in layout.columns]
         if layout.is_short:
-            cells = [cell.replace(" [", "\n[") for cell in cells]
+            cells = [_stacked(cell) for cell in cells]
         table.add_row(name, *map(Text, cells), style=styles[index] if styles else None)
     return table

@@ -41,8 +41,9 @@ def duration_text(trials: int, timing: Timing) -> str:
     """Return how long a bench takes at least, and what of."""
     seconds = trials * (timing.warm_up_seconds + timing.blocks * timing.block_seconds)
     duration = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    noun = "trial" if trials == 1 else "trials"
     return (
-        f"At least {duration}: {trials} trials × ({timing.warm_up_seconds:g} s of warm-up + "
+        f"At least {duration}: {trials} {noun} × ({timing.warm_up_seconds:g} s of warm-up + "
         f"{timing.blocks} blocks of {timing.block_seconds:g} s). Slow steps and the start of each "
         "trial add to that."
     )

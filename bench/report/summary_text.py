@@ -10,7 +10,7 @@ from feedbench.bench.consumers.trainer import CPU, timed_phase_text
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
 from feedbench.bench.report.table import trial_name
-from feedbench.loaders import BatchSpec
+from feedbench.loaders import LOADERS, BatchSpec
 from feedbench.trainer import Recipe, is_own_model
 
 
@@ -76,21 +76,30 @@ def _emulated(accelerator: Accelerator) -> str:
 
 
 def verdict(summary: Summary) -> str:
-    """Return the winner with its rate, its ties and the utilization, in one sentence."""
+    """Return the winner with its rate and the utilization, and which trials may be as fast."""
     if summary.winner is None:
         return f"No loader can be recommended: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]
     rate = summary.predicted or best.images_per_second
     assert rate is not None
+    name, after = trial_name(best), " in the blocks after the choice" * _is_timed_alone(summary)
+    text = f"{name}: {rate.value:,.0f} images/s"
     utilization = ""
     if best.accelerator_utilization is not None:
         utilization = (
             f"; accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
         )
-    return (
-        f"Take {trial_name(best)}: {rate.value:,.0f} images/s, "
-        f"{_compared(summary, best)}{utilization}."
-    )
+    if summary.is_alone:
+        other = next(one for one in LOADERS if one != best.loader)
+        return f"{text}{utilization}. Nothing to compare it with: add --loader {other}."
+    return f"Take {text}{after}, {_why_it_wins(summary, best)}{utilization}.{_open(summary)}"
+
+
+def _is_timed_alone(summary: Summary) -> bool:
+    """Whether the rate is that of other blocks than those of the table."""
+    assert summary.winner is not None
+    rate = summary.trials[summary.winner].images_per_second
+    return summary.predicted is not None and summary.predicted != rate
 
 
 def _why_no_winner(summary: Summary) -> str:
@@ -107,29 +116,34 @@ def _why_no_winner(summary: Summary) -> str:
     return "no block was timed"
 
 
-def _why_it_wins(summary: Summary) -> str:
-    """Return why the winner is chosen among trials that tie."""
-    reach = f"surely reaches {MIN_RATIO_TO_WIN:.0%} of the fastest rate"
-    candidates = able_to_win(summary.trials)
-    if len(candidates) == 1:
-        return f"it alone {reach}"
-    return (
-        f"of {len(candidates)} that each {reach} it is the cheapest in memory and CPU time combined"
-    )
-
-
-def _compared(summary: Summary, best: TrialSummary) -> str:
-    """Return how the winner compares with the other ranked trials."""
+def _why_it_wins(summary: Summary, best: TrialSummary) -> str:
     others = [trial for trial in summary.trials if trial is not best]
-    ties = [trial_name(trial) for trial in others if trial.tied_with_best]
-    undecided = [trial_name(trial) for trial in others if trial.undecided]
     if not any(trial.ranked and trial.blocks and not trial.error for trial in others):
         return "the only one that is ranked"
-    if ties:
-        text = f"tied with {', '.join(ties)}; {_why_it_wins(summary)}"
-    else:
-        text = "the fastest in these blocks" if undecided else "the fastest"
-    if undecided:
-        text += f"; cannot tell whether it is faster than {', '.join(undecided)}: "
-        text += "that takes more --blocks"
-    return text
+    rivals = [trial_name(one) for one in able_to_win(summary.trials).values() if one is not best]
+    if rivals:
+        do = "do" if len(rivals) > 1 else "does"
+        return (
+            f"which surely reaches {MIN_RATIO_TO_WIN:.0%} of the fastest rate, as {do} "
+            f"{', '.join(rivals)}; it is the cheapest of these in memory and CPU time combined"
+        )
+    return "the fastest in these blocks" if _unsettled(summary) else "the fastest"
+
+
+def _unsettled(summary: Summary) -> list[str]:
+    """Return the trials that may be as fast as the fastest, or not."""
+    settled = able_to_win(summary.trials)
+    return [
+        trial_name(trial)
+        for index, trial in enumerate(summary.trials)
+        if index not in settled and (trial.tied_with_best or trial.undecided)
+    ]
+
+
+def _open(summary: Summary) -> str:
+    """Return a sentence on what the blocks do not show; empty if they show all."""
+    if not (names := _unsettled(summary)):
+        return ""
+    *most, last = names
+    listed = f"{', '.join(most)} or {last}" if most else last
+    return f" These blocks do not show whether {listed} is as fast: take more with --blocks."

@@ -13,7 +13,7 @@ from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
-from feedbench.bench.report.layout import EMPTY, Column, Layout, build_table, choose_layout
+from feedbench.bench.report.layout import ALWAYS, EMPTY, Column, Layout, build_table, choose_layout
 
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
 
@@ -52,21 +52,21 @@ def _exceeds_synthetic(trial: TrialSummary) -> bool:
 
 
 _COLUMNS: tuple[Column[TrialSummary], ...] = (
-    Column("images/s\n[95 %]", _rate, in_short=True),
+    Column("images/s\n[95 %]", _rate, importance=ALWAYS),
     Column(
         "ratio to best\n[95 %]",
         lambda trial: or_dash(trial.ratio_to_best, ".2f"),
-        in_short=True,
+        importance=ALWAYS,
     ),
-    Column("AU", _utilization),
-    Column("wait", lambda trial: or_dash(trial.wait_share, ".0%"), in_short=True),
+    Column("AU", _utilization, importance=3),
+    Column("wait", lambda trial: or_dash(trial.wait_share, ".0%"), importance=2),
     Column("first\nbatch", lambda trial: or_dash(trial.first_batch_s, ".2f", " s")),
-    Column("GPU", lambda trial: or_dash(trial.gpu_utilization, ".0%")),
+    Column("GPU", lambda trial: or_dash(trial.gpu_utilization, ".0%"), importance=1),
     Column("SMs", lambda trial: or_dash(trial.gpu_multiprocessors, ".0%")),
     Column("GPU\npower", lambda trial: or_dash(trial.gpu_power_w, ".0f", " W")),
     Column("GPU\nmemory", lambda trial: bytes_text(trial.gpu_memory_bytes)),
     Column("CPU\ncores", lambda trial: or_dash(trial.cpu_cores, ".2f")),
-    Column("memory", lambda trial: bytes_text(trial.peak_memory_bytes), in_short=True),
+    Column("memory", lambda trial: bytes_text(trial.peak_memory_bytes), importance=2),
     Column("disk\nread", lambda trial: bytes_text(trial.disk_read_bytes)),
 )
 
@@ -75,11 +75,12 @@ def summary_table(summary: Summary, width: int) -> Table:
     """Return one row per trial, fastest first; the winner is bold, unranked trials are dim.
 
     Args:
-        width: of the terminal in characters; below 120 the table has fewer columns.
+        width: of the terminal in characters; a narrow table has fewer columns.
     """
     order = sorted(range(len(summary.trials)), key=lambda index: -_speed(summary.trials[index]))
     trials = [summary.trials[index] for index in order]
-    wins = [index == summary.winner for index in order]
+    winner = None if summary.is_alone else summary.winner
+    wins = [index == winner for index in order]
     return build_table(
         _layout(trials, width),
         "loader and settings",
@@ -135,9 +136,11 @@ def notes(summary: Summary, width: int) -> list[str]:
     """Return the explanations of the table at this width, one paragraph per item."""
     trials = summary.trials
     layout = _layout(trials, width)
-    texts = [_legend(summary, [column.title for column in layout.columns])]
+    legend = _legend(summary, [column.title for column in layout.columns])
+    texts = [legend] if legend else []
     if layout.hidden:
-        texts.append(f"Hidden at this width: {', '.join(layout.hidden)}.")
+        hidden = ", ".join(layout.hidden)
+        texts.append(f"Hidden at this width: {hidden} (shown from {layout.full_width} columns).")
     texts += [text for trial in trials for text in _trial_notes(trial)]
     if left_out := max((trial.left_out for trial in trials), default=0):
         texts.append(f"{left_out:,} images were left out: not all of these loaders can read them.")
@@ -151,7 +154,9 @@ def _legend(summary: Summary, titles: Sequence[str]) -> str:
     meanings = {
         "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
         "wait: fraction of the time without a batch.": "wait" in titles,
-        "tie: the interval of the ratio contains 1.": any(trial.tied_with_best for trial in others),
+        "tie: the interval of the ratio contains 1: these blocks do not show which is faster.": any(
+            trial.tied_with_best for trial in others
+        ),
         f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be luck "
         "among so many comparisons.": any(trial.undecided for trial in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(

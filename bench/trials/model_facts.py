@@ -11,11 +11,17 @@ _TIME_LIMIT_S = 600.0  # for a build that downloads weights
 
 
 class ModelJob(Message):
-    """Build a user's own model for images of this size and this number of classes."""
+    """Build a user's own model for images of this size and this number of classes.
+
+    Attributes:
+        own_batches: whether a loader of the user's own may give the batches: their labels need not
+            be the classes of the data.
+    """
 
     recipe: Recipe
     image_size: int
     classes: int
+    own_batches: bool
 
 
 class ModelFacts(Message):
@@ -35,15 +41,15 @@ class ModelFacts(Message):
 MODEL_WORKER = Service("feedbench.bench.trials.model_worker", (ModelFacts,))
 
 
-def model_facts(recipe: Recipe, image_size: int, classes: int) -> ModelFacts:
+def model_facts(recipe: Recipe, image_size: int, classes: int, *, own_batches: bool) -> ModelFacts:
     """Build a user's own model in a process of its own, and return what it is.
 
     Raises:
         LoaderError: there is no such file or function.
         PlanError: the function needs arguments that it is not given.
-        TrialError: the model cannot be built.
+        TrialError: the model cannot be built, or does not fit the classes.
     """
     find_builder(recipe.network)  # what is wrong with the file needs no process
-    job = ModelJob(recipe=recipe, image_size=image_size, classes=classes)
+    job = ModelJob(recipe=recipe, image_size=image_size, classes=classes, own_batches=own_batches)
     with Child(MODEL_WORKER, job) as child:
         return child.wait_for(ModelFacts, _TIME_LIMIT_S, f"building {recipe.network}")

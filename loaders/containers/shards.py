@@ -55,9 +55,14 @@ def root_of(source: Path, shards: list[Path]) -> Path:
     return Path(os.path.commonpath([shard.parent for shard in shards]))
 
 
+def is_pattern(path: Path) -> bool:
+    """Whether a path has a sign that stands for others in file names."""
+    return any(sign in str(path) for sign in "*?[")
+
+
 def _matches(pattern: Path) -> Iterator[Path]:
     """Files whose paths match a pattern such as `shards/train-*.tar`."""
-    if any(sign in str(pattern) for sign in "*?["):
+    if is_pattern(pattern):
         yield from sorted(Path("/").glob(str(pattern.relative_to("/"))))
 
 

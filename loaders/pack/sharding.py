@@ -220,10 +220,23 @@ def _check_plan(folder: Path, existing: dict[str, Any], wanted: dict[str, Any]) 
     for name, text in (
         ("kind", "shards of another kind"),
         ("rows", "shards of other images, or these have changed"),
-        ("images", "another number of shards"),
+        ("images", _other_number(existing, wanted)),
     ):
         if existing.get(name) != wanted[name]:
             raise SettingsError(f"{folder}: holds {text}; {AGAIN}")
+
+
+def _other_number(existing: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Return how many shards of the first split that differs there are, and should be."""
+    for split in SPLITS:
+        had, want = (_shards_of(split, plan) for plan in (existing, wanted))
+        if had != want:
+            return f"{had} shards of {split} images, not {want}"
+    return "shards with other numbers of images"
+
+
+def _shards_of(split: str, plan: dict[str, Any]) -> int:
+    return sum(name.startswith(f"{split}-") for name in plan.get("images", ()))
 
 
 def check_shards(sharding: Sharding, folder: Path, advance: Callable[[int], None]) -> None:

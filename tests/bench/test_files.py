@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import BaseModel
 
+from feedbench.bench import files
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import (
+    dated_folder,
     new_folder,
     read_model,
     replacing,
@@ -139,3 +143,17 @@ def test_a_result_folder_is_never_overwritten(tmp_path):
     with pytest.raises(RecordError, match="not empty"):
         new_folder(tmp_path)
     assert new_folder(tmp_path / "a" / "b").is_dir()
+
+
+def test_runs_that_begin_in_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "datetime", SimpleNamespace(now=lambda: datetime(2026, 1, 2)))
+    made = [dated_folder(tmp_path / "results", "bench") for _ in range(3)]
+    name = "bench-20260102-000000"
+    assert [folder.name for folder in made] == [name, f"{name}-2", f"{name}-3"]
+    assert all(folder.is_dir() for folder in made)
+
+
+def test_a_file_in_the_place_of_the_results_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "results").touch()
+    with pytest.raises(RecordError, match="results: File exists; name another folder with --out"):
+        dated_folder(tmp_path / "results", "bench")

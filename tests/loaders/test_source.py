@@ -162,6 +162,8 @@ def test_a_csv_looks_for_each_file_once(tmp_path, monkeypatch):
 
 
 def test_a_missing_source_and_an_empty_split_are_named(tmp_path):
+    with pytest.raises(SourceError, match=r"\*\.tgz: no shard matches this pattern"):
+        scan(tmp_path / "*.tgz")
     with pytest.raises(SourceError, match="nowhere: no such folder"):
         scan(tmp_path / "nowhere")
     put(tmp_path, "train/a/1")

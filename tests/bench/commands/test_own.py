@@ -80,7 +80,8 @@ def test_a_bench_feeds_the_trainer_and_its_winner_trains(beside, tiny_photos):
     recipe = ["--recipe", "small.toml"]
     chosen = ["--loader", NAME, "--set", "make_dataset.workers=1"]
     said = feedbench("bench", "photos", *chosen, *recipe, *SMALL, *QUICK, "--out", "bench")
-    assert f"Take {NAME} workers=1" in said
+    assert f"{NAME} workers=1: " in said
+    assert "Nothing to compare it with: add --loader " in said
     best = tomllib.loads((beside / "bench" / "best.toml").read_text())
     assert (best["loader"], best["settings"]) == (NAME, {"workers": 1})
     feedbench("train", "photos", "--loader", "bench", "--epochs", 1, "--out", "train")
@@ -112,6 +113,22 @@ def test_a_suite_file_takes_it_and_its_settings_make_a_grid(beside, tiny_photos)
     assert [str(choice) for choice in expand(suite.trial)] == [
         f"{NAME} workers={workers} scale={scale}" for workers in (1, 2) for scale in (1, 2)
     ] + ["turbo"]
+
+
+@pytest.mark.parametrize(
+    ("text", "loaders", "example"),
+    [
+        ("workers=8", ["turbo", NAME], "make_dataset.workers=8"),
+        ("workers=8", ["turbo"], "tf_data.prefetch=4"),
+        ("workers", [NAME], "tf_data.prefetch=4"),
+    ],
+)
+def test_a_setting_without_a_loader_is_shown_with_the_function_that_was_named(
+    text, loaders, example
+):
+    with pytest.raises(PlanError) as raised:
+        parse_set([text], loaders)
+    assert str(raised.value) == f"--set {text}: must be LOADER.NAME=VALUE, such as {example}"
 
 
 @pytest.mark.parametrize("named", ["make_dataset", NAME])

@@ -3,6 +3,7 @@
 import json
 import sys
 from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,8 +11,9 @@ from feedbench.bench.cli import main
 from feedbench.bench.commands import diagnose, tune
 from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.record import read_trials
-from feedbench.bench.trials import model_facts
-from feedbench.bench.trials.model_facts import ModelFacts
+from feedbench.bench.trials import model_facts, model_worker
+from feedbench.bench.trials.model_facts import ModelFacts, ModelJob
+from feedbench.trainer import Recipe, TrainerError
 
 MODEL = """
     import keras
@@ -30,6 +32,9 @@ MODEL = """
 
     def wrong():
         raise ValueError("not today")
+
+    def seven():
+        return build(7)
     """
 
 
@@ -71,7 +76,7 @@ def sixteen(monkeypatch):
     """The model takes 16 px, as the process that builds it would say."""
     origin = ModelFile(file="net.py", sha256="0")
     facts = ModelFacts(origin=origin, image_size=16, compiled=True)
-    monkeypatch.setattr(model_facts, "model_facts", lambda *_: facts)
+    monkeypatch.setattr(model_facts, "model_facts", lambda *_, **__: facts)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +107,32 @@ def test_a_profile_is_calibrated_with_the_own_model(beside, monkeypatch):
     assert profile["image_size"] == 16
 
 
+def test_a_model_that_does_not_fit_the_classes_ends_the_command_before_any_trial(
+    beside, tiny_photos, monkeypatch, capsys
+):
+    arguments = ("--loader", "turbo", "--model", "net.py:seven", "--out", "out")
+    assert call(monkeypatch, "bench", tiny_photos, *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("feedbench: net.py, line 19: seven returned a model with 7 outputs, and")
+    assert not (beside / "out").exists()
+
+
+def test_batches_of_ones_own_need_not_have_the_classes_of_the_data(beside, monkeypatch):
+    monkeypatch.setattr(model_worker, "leave_gpu_to_backend", lambda: None)
+    answers = []
+    recipe = Recipe(network="net.py:seven")
+    job = ModelJob(recipe=recipe, image_size=16, classes=2, own_batches=True)
+    model_worker.describe(job, SimpleNamespace(answer=answers.append))
+    assert [facts.image_size for facts in answers] == [16]
+    with pytest.raises(TrainerError, match="7 outputs, and the data has 2 classes"):
+        model_worker.describe(job.model_copy(update={"own_batches": False}), None)
+
+
 def test_a_model_that_fails_ends_the_command_before_any_trial(
     beside, tiny_photos, monkeypatch, capsys
 ):
     arguments = ("--model", "net.py:wrong", "--out", "out")
-    assert call(monkeypatch, "bench", tiny_photos, *arguments) != 0
+    assert call(monkeypatch, "bench", tiny_photos, *arguments) == 2
     errors = capsys.readouterr().err
     assert 'raise ValueError("not today")' in errors
     last = errors.strip().splitlines()[-1]

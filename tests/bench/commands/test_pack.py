@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from feedbench.bench.cli import main
+from feedbench.loaders import pack as pack_module
 from feedbench.loaders import scan
 
 
@@ -92,3 +93,19 @@ def test_options_that_would_do_nothing_are_refused(
     assert code == 2
     assert message in error
     assert not (tmp_path / "shards").exists()
+
+
+def test_messages_of_libraries_are_hidden_while_shards_are_written(
+    monkeypatch, capfd, photos, tmp_path
+):
+    def write_shards(sharding, folder, faults, advance):
+        os.write(2, b"oneDNN custom operations are on\n")
+        advance(len(sharding.manifest))
+
+    monkeypatch.setattr(pack_module, "write_shards", write_shards)
+    command = ["feedbench", "pack", str(photos), str(tmp_path / "shards"), "--as", "tfrecord"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert capfd.readouterr().err == "images: 45 of 45\n"

@@ -79,7 +79,8 @@ def test_a_name_is_enough_and_the_main_part_names_the_file(export, tmp_path, cla
         (["best.toml", "--out", "best.txt"], "--out best.txt: the name of a Python file must end"),
         (["best.toml", "--out", "no/where.py"], "where.py: No such file or directory"),
         (["synthetic"], "synthetic: synthetic gives synthetic images; export another loader"),
-        (["mine.py:make_dataset"], "mine.py:make_dataset is code of your own already"),
+        (["mine.py:make_dataset"], "mine.py:make_dataset is code of your own already; use it as"),
+        (["mine.toml"], "code of your own already; call it with workers=4, mode='fast'"),
         (["tf_date"], "no loader 'tf_date'; did you mean 'tf_data'?"),
         (["missing.toml"], "missing.toml"),
         (["packed"], "settings of packed: pack: no folder given"),
@@ -93,6 +94,9 @@ def test_what_cannot_be_written_is_one_line(export, tmp_path, arguments, message
     (tmp_path / "there.py").touch()
     (tmp_path / "mine.py").write_text("def make_dataset(data): ...\n")
     (tmp_path / "packed.toml").write_text('loader = "packed"\nsettings = { pack = "nowhere" }\n')
+    (tmp_path / "mine.toml").write_text(
+        'loader = "mine.py:make_dataset"\nsettings = { workers = 4, mode = "fast" }\n'
+    )
     code, _, error = export(*arguments)
     assert code == 2
     assert message in error

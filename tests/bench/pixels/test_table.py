@@ -46,6 +46,14 @@ def test_each_row_says_how_the_loader_compares():
         assert word in line
 
 
+def test_every_column_has_a_header_and_there_is_one_of_reasons_only_if_there_are_any():
+    figures = ["identical", "mean", "worst image", "largest"]
+    plain, with_reason = table(comparison(REFERENCE, SAME)), table(comparison(REFERENCE, DIFFERENT))
+    titles = ["loader and settings", *figures, "verdict"]
+    assert [column.header for column in plain.columns] == titles
+    assert [column.header for column in with_reason.columns] == [*titles, "reason"]
+
+
 def test_the_verdict_names_loaders_with_other_pixels():
     assert verdict(comparison(REFERENCE, SAME)) == (
         "All loaders give the pixels of keras_pil, within the tolerance."

@@ -69,6 +69,10 @@ def test_a_terminal_shows_a_bar_with_the_rate():
     assert "1,234 images/s" in terminal.file.getvalue()
 
 
+def test_a_single_trial_is_not_called_trials():
+    assert ": 1 trial × (" in duration_text(1, Timing())
+
+
 @pytest.mark.parametrize(("blocks", "least"), [(1, "45 s"), (7, "3 min")])
 def test_the_duration_is_stated_beforehand(blocks, least):
     timing = Timing(blocks=blocks, block_seconds=4, warm_up_seconds=5)

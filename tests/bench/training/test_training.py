@@ -70,7 +70,7 @@ def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path, small_re
         "--out",
         bench_folder,
     )
-    assert "Take tf_data cache=decoded" in output
+    assert "tf_data cache=decoded: " in output
     summary = json.loads((bench_folder / "summary.json").read_text())
     assert [trial["loader"] for trial in summary["trials"]] == ["tf_data", "synthetic"]
     assert summary["trials"][1]["accelerator_utilization"]["median"] == 1
