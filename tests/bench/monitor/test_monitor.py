@@ -78,7 +78,7 @@ def test_the_training_is_the_same_to_the_bit(fits):
 
 
 def has_steps(count, backend, most):
-    """Whether all steps were timed; outside TensorFlow those whose end was seen late are left out."""
+    """Whether all steps were timed; outside TensorFlow, ends that were seen late are left out."""
     return count == most if backend == "tensorflow" else 0 < count <= most
 
 
