@@ -136,6 +136,8 @@ def _with_parallel(stage: GraphStage) -> str:
 def _small_shuffle(stages: Sequence[GraphStage]) -> Iterator[Finding]:
     for number, stage in enumerate(stages[1:], 1):
         elements, size = stages[number - 1].elements, stage.buffer_size
+        if any(other.shuffles_all for other in stages[:number]):
+            return
         if stage.own and stage.method == "shuffle" and elements and size and size < elements:
             yield Finding(
                 "small shuffle buffer",
@@ -143,6 +145,19 @@ def _small_shuffle(stages: Sequence[GraphStage]) -> Iterator[Finding]:
                 f"The shuffle buffer holds {size:,} of {elements:,} elements, so that batches stay "
                 "close to the order of the files.",
                 f".shuffle({elements}) on paths, before images are decoded",
+            )
+
+
+def _shuffle_before_cache(stages: Sequence[GraphStage]) -> Iterator[Finding]:
+    methods = [stage.method for stage in stages]
+    for number, stage in enumerate(stages):
+        shuffled = any(one.method == "shuffle" or one.shuffles_all for one in stages[:number])
+        if stage.own and stage.method == "cache" and shuffled and "shuffle" not in methods[number:]:
+            yield Finding(
+                "cache after shuffle",
+                number,
+                "cache keeps the order of the first epoch, so every epoch has the same batches.",
+                ".shuffle(...) after cache(), not before it",
             )
 
 
@@ -228,6 +243,7 @@ def _light_map(stages: Sequence[GraphStage]) -> Iterator[Finding]:
 _RULES: tuple[Callable[[Sequence[GraphStage]], Iterator[Finding]], ...] = (
     _serial_interleave,
     _small_shuffle,
+    _shuffle_before_cache,
     _shuffle_after_batch,
     _repeat_before_shuffle,
     _float_resize,
@@ -295,11 +311,17 @@ def _no_cache(graph: Graph, memory: int) -> Iterator[Finding]:
                     number,
                     f"Images are decoded in every epoch, and would take {size / 1e9:.2f} GB of "
                     "memory.",
-                    ".cache() after this line",
+                    _cache_after(stage, stages[number + 1 :]),
                     cached(number),
                     advice=True,
                 )
             return
+
+
+def _cache_after(stage: GraphStage, later: Sequence[GraphStage]) -> str:
+    is_shuffled = any(other.method == "shuffle" for other in later)
+    order = "" if is_shuffled else ", and .shuffle(...) after it: a cache keeps the order"
+    return f".cache() right after this {stage.method}{order}"
 
 
 def _before_chance(stages: Sequence[GraphStage]) -> Sequence[GraphStage]:

@@ -25,6 +25,7 @@ class GraphStage(Record):
         parallel: parallel calls that it asks for; `AUTO` for AUTOTUNE; None if it has none.
         parallel_none: whether it passes a `num_parallel_calls` that is None.
         buffer_size: of `shuffle` and `prefetch`.
+        shuffles_all: whether the elements behind it come in random order.
         elements: number of elements in an epoch; None if unknown or endless.
         element_bytes: size of an element; None if unknown.
         batched: whether an element is a batch.
@@ -45,6 +46,7 @@ class GraphStage(Record):
     parallel: int | None = None
     parallel_none: bool = False
     buffer_size: int | None = None
+    shuffles_all: bool = False
     elements: int | None = None
     element_bytes: int | None = None
     batched: bool = False
@@ -86,6 +88,7 @@ def _stage(call: Call, batched: bool) -> GraphStage:
         parallel=_parallel(call),
         parallel_none=call.arguments.get("num_parallel_calls", AUTO) is None,
         buffer_size=_number(call.arguments.get("buffer_size")),
+        shuffles_all=_shuffles_all(call),
         elements=_elements(dataset),
         element_bytes=_bytes(dataset),
         batched=batched,
@@ -99,6 +102,13 @@ def _parallel(call: Call) -> int | None:
     if call.method in ("map", "batch", "interleave"):
         return _number(call.arguments.get("num_parallel_calls"))
     return _number(getattr(call.dataset, "_num_parallel_reads", None))
+
+
+def _shuffles_all(call: Call) -> bool:
+    if call.method == "list_files":
+        return call.arguments.get("shuffle") is not False
+    size, elements = _number(call.arguments.get("buffer_size")), _elements(call.dataset)
+    return call.method == "shuffle" and bool(size and elements and size >= elements)
 
 
 def _number(value: Any) -> int | None:

@@ -1,6 +1,7 @@
 """Small real tf.data pipelines: for each mistake one that has it, and one that has not."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -89,6 +90,19 @@ def cache_before_random():
 
 def small_shuffle():
     return end(files().shuffle(8).map(decode, num_parallel_calls=AUTOTUNE))
+
+
+def small_shuffle_of_shuffled_files():
+    paths = tf.data.Dataset.list_files(f"{Path(__file__).parent}/*.py")
+    return end(paths.map(decode, num_parallel_calls=AUTOTUNE).shuffle(2))
+
+
+def shuffle_before_cache():
+    return end(files().shuffle(32).map(decode, num_parallel_calls=AUTOTUNE).cache())
+
+
+def shuffle_after_cache():
+    return end(files().map(decode, num_parallel_calls=AUTOTUNE).cache().shuffle(32))
 
 
 def shuffle_after_batch():

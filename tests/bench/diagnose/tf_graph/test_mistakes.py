@@ -50,6 +50,8 @@ CASES = [
     ("from_generator", "from_generator", "endless_batches"),
     ("cache after random augmentation", "cache_after_random", "cache_before_random"),
     ("small shuffle buffer", "small_shuffle", "good"),
+    ("small shuffle buffer", "small_shuffle", "small_shuffle_of_shuffled_files"),
+    ("cache after shuffle", "shuffle_before_cache", "shuffle_after_cache"),
     ("shuffle after batch", "shuffle_after_batch", "good"),
     ("repeat before shuffle", "repeat_before_shuffle", "repeat_after_shuffle"),
     ("serial interleave", "serial_interleave", "parallel_interleave"),
