@@ -61,6 +61,16 @@ def test_epochs_of_one_or_two_batches_show_every_stage(pipelines, graph_of, size
     assert graph.as_is.images > 0
 
 
+def test_shuffled_batches_of_a_short_epoch_show_every_stage(pipelines, graph_of):
+    def make():
+        slow = pipelines.files(6).map(pipelines.decode).map(pipelines.sleeping(LONG_S))
+        return slow.batch(4).shuffle(8)
+
+    work = stage_work(graph_of(make))
+    assert work[2] > 0.95 * LONG_S
+    assert max(work[:2] + work[3:]) < work[2]
+
+
 def test_a_full_cache_leaves_no_work_before_it(pipelines, graph_of):
     def make():
         slow = pipelines.files(6).map(pipelines.decode).map(pipelines.sleeping(SHORT_S))
