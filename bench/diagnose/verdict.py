@@ -64,8 +64,7 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
     sentences = [
         *_self_test_sentence(record),
         _bottleneck_sentence(record, main_cause, stall),
-        _remedies_sentence(remedies(predicted)),
-        *_mistakes_sentence(mistakes),
+        *_advice(remedies(predicted), _mistakes_sentence(mistakes)),
     ]
     return Diagnosis(
         verdict=" ".join(sentences),
@@ -140,6 +139,11 @@ def _remaining(main: StallPart, name: str) -> str:
     if main.stall_without is None:
         return ""
     return f"; if {name} cost nothing, {main.stall_without:.0%} would remain"
+
+
+def _advice(best: list[Prediction], mistakes: list[str]) -> list[str]:
+    """Return what to change: that nothing helps is not said beside a mistake that is worth it."""
+    return mistakes if mistakes and not best else [_remedies_sentence(best), *mistakes]
 
 
 def _remedies_sentence(best: list[Prediction]) -> str:

@@ -128,7 +128,7 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
     def give_up(self, reason: str) -> None:
         """Say that nothing can be measured in this `fit`, and let the training go on."""
         self._close()
-        self._say([f"FitMonitor stopped: {reason}. The training goes on without it."])
+        self._say([f"FitMonitor stopped: {reason}. The training continues without it."])
 
     def _report(self) -> None:
         run, self._run = self._run, None

@@ -53,7 +53,7 @@ def step_on(model: Any, fetches: Fetches, backend: str) -> Step:
 
 
 def _jax_step(model: Any, batches: Iterator[Any]) -> Step:
-    """Return a step that hands its state on, as the `fit` of JAX does: the device reuses it."""
+    """Return a step that passes its state to the next one, as `fit` does under JAX."""
     state = tuple(
         [variable.value for variable in variables]
         for variables in (

@@ -81,7 +81,7 @@ class Run:
             return batches
         try:
             return self._fetches.wrap(batches)
-        except Exception as error:  # whatever it is, the training goes on without a monitor
+        except Exception as error:  # of any kind: it must not end the training
             self.notes.append(f"the batches cannot be observed: {error}")
             self.close()
             return batches

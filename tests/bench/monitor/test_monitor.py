@@ -143,7 +143,7 @@ def test_an_error_ends_the_training_as_without_a_monitor(fits):
 
 def test_an_error_of_the_monitor_does_not_end_the_training(fits):
     assert fits[1]["failing_monitor"] == [1, 0]
-    assert "The training goes on without it" in fits[2]["failing_monitor"]
+    assert "The training continues without it" in fits[2]["failing_monitor"]
 
 
 def test_distributed_training_is_not_measured(fits):

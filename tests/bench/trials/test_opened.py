@@ -1,4 +1,4 @@
-"""Files that are opened are seen, whoever opens them."""
+"""All opened files are recorded, whichever process or thread opens them."""
 
 import os
 import subprocess

@@ -59,6 +59,7 @@ def test_gains_are_predicted_from_the_record_and_compared_with_what_was_tried(
     assert found["no prefetch"].tried is None
     assert diagnosis.gain_of_all == pytest.approx(6 / both_cores_s - 1, rel=0.02)
     assert "In your pipeline: line 4: serial map (+" in diagnosis.verdict
+    assert "None of the changes" not in diagnosis.verdict
 
 
 def test_python_per_image_is_replaced_by_the_measured_reference(record_of, make_blocks):
