@@ -87,13 +87,18 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
         ) from None
 
 
-def _print_report(terminal: Console, scan_report: dict[str, Any], data: str) -> None:
+def print_scan(terminal: Console, scan_report: dict[str, Any]) -> None:
+    """Print the tables and the warnings of a scan."""
     from feedbench.bench.data.scan_table import tables, warnings
 
     for table in tables(scan_report):
         terminal.print(table)
     for line in warnings(scan_report):
         terminal.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_report(terminal: Console, scan_report: dict[str, Any], data: str) -> None:
+    print_scan(terminal, scan_report)
     if scan_report["unreadable"]:
         terminal.print(
             f"Runs leave out unreadable images; list them with feedbench scan {quote(data)} --bad",

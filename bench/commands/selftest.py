@@ -16,6 +16,8 @@ from feedbench.bench.errors import NOTHING_DONE, PlanError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from feedbench.bench.selftest.case import Case
     from feedbench.bench.selftest.report import BatteryResult
 
@@ -106,7 +108,7 @@ def _full(cases: Sequence[Case], folder: Path, json: Path | None) -> None:
 
         result.cases.append(run_case(case, folder, report))
         _save(result, folder, json)
-    _print(result)
+    print_battery(console(), result)
     progress.print(f"Records and table: {folder}", highlight=False, soft_wrap=True)
     if not result.passed:
         raise typer.Exit(NOTHING_DONE)
@@ -121,7 +123,8 @@ def _save(result: BatteryResult, folder: Path, json: Path | None) -> None:
     write_text(folder / "selftest.md", as_markdown(result))
 
 
-def _print(result: BatteryResult) -> None:
+def print_battery(terminal: Console, result: BatteryResult) -> None:
+    """Print one row per prediction of each injected bottleneck."""
     from rich.table import Table
 
     from feedbench.bench.selftest.report import HEADINGS, table_rows
@@ -130,4 +133,4 @@ def _print(result: BatteryResult) -> None:
     for case in result.cases:
         for row in table_rows(case):
             table.add_row(*row)
-    console().print(table, markup=False)
+    terminal.print(table, markup=False)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from feedbench.bench.cli import main
-from feedbench.bench.commands.show import KINDS, find_record
 from feedbench.bench.errors import RecordError
 from feedbench.bench.record import write_trials
+from feedbench.bench.results.find import KINDS, find_record
 
 RESULTS = Path(__file__).parents[3] / "results"
 # JSON files that are derived from a record, or are not written by a run.

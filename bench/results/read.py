@@ -1,0 +1,139 @@
+"""Reads the record of each kind and derives its figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feedbench.bench.errors import RecordError
+from feedbench.bench.results.kinds import (
+    BenchResult,
+    DiagnosisResult,
+    FitResult,
+    LimitsResult,
+    PixelsResult,
+    ScanResult,
+    SelfTestResult,
+    StudyResult,
+    TrainingResult,
+    TuneResult,
+)
+
+if TYPE_CHECKING:
+    from feedbench.bench.record import Trial
+
+
+def read_bench(path: Path) -> BenchResult | FitResult:
+    """Read a trials.jsonl, of a bench or of a FitMonitor.
+
+    Raises:
+        RecordError: two trials are the same: blocks of two runs are not paired.
+    """
+    from feedbench.bench.analysis.summary import summarize
+    from feedbench.bench.record import read_trials
+
+    trials = read_trials(path.parent)
+    if any(trial.consumer == "fit" for trial in trials):
+        return read_fit(path.with_name("fit.json"))
+    _check_distinct(trials, path)
+    return BenchResult(path, trials, summarize(trials))
+
+
+def _check_distinct(trials: list[Trial], path: Path) -> None:
+    from feedbench.bench.report.table import trial_name
+
+    lines: dict[str, int] = {}
+    for number, trial in enumerate(trials, 1):
+        name = trial_name(trial)
+        if lines.setdefault(name, number) != number:
+            raise RecordError(
+                f"{path}: lines {lines[name]} and {number} are both {name}; give the record of one "
+                "bench, or the folder of a tune"
+            )
+
+
+def read_summary(path: Path) -> BenchResult:
+    """Read the summary.json of a bench."""
+    from feedbench.bench.analysis.summary import Summary
+    from feedbench.bench.files import read_model
+
+    return BenchResult(path, [], read_model(path, Summary, "bench"))
+
+
+def read_fit(path: Path) -> FitResult:
+    """Read a fit.json and the trials.jsonl beside it."""
+    from feedbench.bench.monitor import record
+    from feedbench.bench.record import read_trials
+
+    facts, trials = record.read_fit(path), read_trials(path.parent)
+    return FitResult(path, facts, trials, record.figures(trials))
+
+
+def read_limits(path: Path) -> LimitsResult:
+    """Read a limits-record.json and the trials.jsonl beside it."""
+    from feedbench.bench.limits import limits
+    from feedbench.bench.record import read_trials
+
+    trials = read_trials(path.parent)
+    return LimitsResult(path, trials, limits.derive(trials, limits.read_limits(path.parent)))
+
+
+def read_diagnosis(path: Path) -> DiagnosisResult:
+    """Read a diagnosis-record.json."""
+    from feedbench.bench.diagnose import record
+    from feedbench.bench.diagnose.verdict import derive_diagnosis
+
+    facts = record.read_diagnosis(path)
+    return DiagnosisResult(path, facts, derive_diagnosis(facts))
+
+
+def read_tune(path: Path) -> TuneResult:
+    """Read a tune.json."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.tune.record import TuneRecord
+
+    return TuneResult(path, read_model(path, TuneRecord, "tune"))
+
+
+def read_study(path: Path) -> StudyResult:
+    """Read a study.json."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.study.report import StudyReport
+
+    return StudyResult(path, read_model(path, StudyReport, "study"))
+
+
+def read_training(path: Path) -> TrainingResult:
+    """Read a training.json."""
+    from feedbench.bench.training.folder import read_training
+
+    return TrainingResult(path, read_training(path))
+
+
+def read_pixels(path: Path) -> PixelsResult:
+    """Read a pixels.json."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.pixels.result import PixelComparison
+
+    return PixelsResult(path, read_model(path, PixelComparison, "pixel check"))
+
+
+def read_self_test(path: Path) -> SelfTestResult:
+    """Read a selftest.json."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.selftest.report import BatteryResult
+
+    return SelfTestResult(path, read_model(path, BatteryResult, "self-test"))
+
+
+def read_scan(path: Path) -> ScanResult:
+    """Read a report of `scan --json`.
+
+    Raises:
+        RecordError: it is not JSON.
+    """
+    try:
+        return ScanResult(path, json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: not the report of a scan: {error}") from error
