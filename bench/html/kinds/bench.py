@@ -83,7 +83,7 @@ def _use(result: BenchResult) -> str | None:
 
 
 def _rates(summary: Summary, trials: list[Trial]) -> Iterator[Part]:
-    if trials:
+    if trials or not summary.trials:
         yield Text(headline(trials))
     yield from (Text(line, "warning") for line in device_warnings(trials))
     if chart := rates_chart(summary, trials):
@@ -223,18 +223,16 @@ def _result(trial: TrialSummary, wins: bool) -> str:
 
 
 def _ratios(summary: Summary) -> Iterator[Section]:
-    """Yield how each loader compares with the fastest, in the same rounds."""
+    """Yield how each loader that can win compares with the fastest, in the same rounds."""
     rows = [
         dot_of(trial_name(trial), trial.ratio_to_best, ".2f", _role(summary, index))
         for index, trial in _fastest_first(summary)
-        if trial.ratio_to_best is not None and trial.ratio_to_best.interval is not None
+        if trial.ranked and trial.ratio_to_best is not None and trial.ratio_to_best.interval
     ]
     if len(rows) < 2:
         return
-    ties = [trial_name(one) for one in summary.trials if one.tied_with_best]
-    title = f"As fast as the fastest, as far as these blocks show: {', '.join(ties)}"
     chart = Chart(
-        title,
+        _ratios_title(summary),
         f"Rate divided by that of the fastest, over blocks of the same rounds. {listed(rows)}",
         dots(rows, "rate ÷ rate of the fastest", [Line(1.0, "as fast")], zero=False),
         table=dots_table("Ratios", "ratio [95 %]", rows),
@@ -244,6 +242,13 @@ def _ratios(summary: Summary) -> Iterator[Section]:
         "within a round is steadier than the two rates."
     )
     yield Section("Paired ratios", [Text(how), chart], "ratios")
+
+
+def _ratios_title(summary: Summary) -> str:
+    ties = [trial_name(one) for one in summary.trials if one.tied_with_best]
+    if len(ties) == 1:
+        return f"No other loader ties with {ties[0]}"
+    return f"These blocks do not show which of these is fastest: {', '.join(ties)}"
 
 
 def _augmentations(trials: Sequence[Trial]) -> Iterator[Section]:

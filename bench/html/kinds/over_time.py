@@ -213,11 +213,15 @@ def _lane(
     highest = max((value for *_, value in readings), default=0.0)
     full = top or highest or 1.0
     spans = [
-        Span(begin, end, min(1.0, value / full), min(1.0, value / full), f"{value:,.3g} {unit}")
+        Span(begin, end, min(1.0, value / full), min(1.0, value / full), _text(value, unit))
         for begin, end, value in readings
     ]
-    label = f"{name}, up to {highest:,.3g} {unit}".rstrip()
+    label = f"{name}, up to {_text(highest, unit)}"
     return Lane(label, decimated(spans, clock.end, columns), color)
+
+
+def _text(value: float, unit: str) -> str:
+    return f"{value:{',.0f' if value >= 100 else '.3g'}} {unit}".rstrip()
 
 
 def _cores(clock: _Clock, columns: int) -> Iterator[Lane]:

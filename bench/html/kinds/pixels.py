@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from feedbench.bench.pixels.table import name_of, verdict
 from feedbench.bench.results.kinds import PixelsResult
 
 _RECORD = "pixels.json"
-_MOST_PICTURE_BYTES = 1_500_000  # of a contact sheet, so that the page stays small
+_LARGE_BYTES, _MOST_BYTES = 500_000, 1_500_000  # of a contact sheet: the page stays small
 _PNG = b"\x89PNG"
 
 
@@ -142,12 +143,29 @@ def _row(one: LoaderPixels, reference: str) -> list[Cell]:
 
 
 def _sheets(folder: Path) -> Iterator[Section]:
-    """Yield the contact sheets beside the record: PNG files that are not too large."""
-    pictures = [
-        Picture(path.name, "Reference, loader, and their difference, for each image.", data)
-        for path in sorted(folder.glob("*.png"))
-        if path.stat().st_size <= _MOST_PICTURE_BYTES
-        and (data := path.read_bytes()).startswith(_PNG)
-    ]
+    """Yield the contact sheets beside the record, with fewer colours if they are large."""
+    pictures: list[Part] = []
+    for path in sorted(folder.glob("*.png")):
+        data = path.read_bytes()
+        if len(data) > _LARGE_BYTES:
+            data = _with_fewer_colors(data)
+        if data.startswith(_PNG) and len(data) <= _MOST_BYTES:
+            text = "The images that differ most: reference, loader, and their difference."
+            pictures.append(Picture(path.name, text, data))
+        else:
+            pictures.append(Text(f"{path.name} is too large for this page.", "note"))
     if pictures:
         yield Section("Contact sheet", pictures, "sheet")
+
+
+def _with_fewer_colors(data: bytes) -> bytes:
+    """Return a PNG with 256 colours; empty if it cannot be read."""
+    from PIL import Image
+
+    smaller = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.convert("RGB").quantize(256).save(smaller, "PNG", optimize=True)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return b""
+    return smaller.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from feedbench.bench.diagnose.predict import LEAST_GAIN
 from feedbench.bench.diagnose.prediction import Prediction
 from feedbench.bench.diagnose.verdict import Diagnosis
 from feedbench.bench.html.charts.dots import Dot, Line, dots
@@ -37,7 +38,7 @@ def _gain(one: Prediction) -> str:
 
 
 def _dot(one: Prediction) -> Dot:
-    role: Role = "marked" if one.remedy and one.fits and one.gain > 0 else "plain"
+    role: Role = "marked" if one.remedy and one.fits and one.gain >= LEAST_GAIN else "plain"
     text = f"{one.images_per_second:,.0f} ({_gain(one)})"
     name = f"{one.change}: {one.how}"
     return Dot(name, one.images_per_second, text, one.low, one.high, role)
