@@ -87,7 +87,7 @@ def dots(
     layers = [
         *(layer for line in lines for layer in _line(line, x, (low + high) / 2)),
         *_marks(x, y, has_others=any(row.other is not None for row in rows)),
-        *row_labels(y),
+        *row_labels(y, [row.text for row in rows]),
     ]
     return frame(layers, data, ROW * (len(rows) + bool(lines)))
 

@@ -5,7 +5,7 @@ Text, axes and background have no colour here: the theme of the page gives them,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, PLAIN
@@ -17,7 +17,7 @@ Role = Literal["marked", "plain", "faint", "cost"]
 ROLES: dict[str, str] = {"marked": ACCENT, "plain": PLAIN, "faint": FAINT, "cost": COST}
 ROW = 44  # pixels per row: a line of text above its mark
 _TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row
-_VALUE_WIDTH = 150  # pixels that the value at the right keeps free
+_CHARACTER = 7.5  # pixels, of the values at the right
 
 
 def frame(layers: Sequence[Spec], values: Sequence[Spec], height: int, **more: Any) -> Spec:
@@ -45,9 +45,14 @@ def mark_in_row(kind: str, **options: Any) -> Spec:
     return {"type": kind, "yOffset": _MARK_AT, **options}
 
 
-def row_labels(y: Spec) -> list[Spec]:
-    """Return the layers with the name of each row at the left and its value at the right."""
-    limit = {"expr": f"max(80, width - {_VALUE_WIDTH})"}
+def row_labels(y: Spec, texts: Iterable[str]) -> list[Spec]:
+    """Return the layers with the name of each row at the left and its value at the right.
+
+    Args:
+        texts: the values, which the names leave room for.
+    """
+    for_values = round(_CHARACTER * max(map(len, texts), default=0)) + 12
+    limit = {"expr": f"max(80, width - {for_values})"}
     name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit}
     value = {"type": "text", "align": "right", "yOffset": _TEXT_AT}
     return [

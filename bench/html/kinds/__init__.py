@@ -12,6 +12,7 @@ from feedbench.bench.results.kinds import Result
 
 _MODULES: dict[type, str] = {
     kinds.BenchResult: "bench",
+    kinds.CompareResult: "compare",
     kinds.DiagnosisResult: "diagnose",
     kinds.FitResult: "fit",
     kinds.LimitsResult: "limits",
