@@ -122,7 +122,7 @@ def summarize(trials: list[Trial]) -> Summary:
     """
     is_begun = all(trial.blocks or trial.error for trial in trials if _is_ranked(trial))
     reasons = [_reasons_not_counted(trial) for trial in trials]
-    trials = [_with_counted_blocks(trial) for trial in trials]
+    trials = [with_counted_blocks(trial) for trial in trials]
     summaries = [
         one.model_copy(update={"unproven": unproven})
         for one, unproven in zip(_summaries(trials), reasons, strict=True)
@@ -156,7 +156,8 @@ def _reasons_not_counted(trial: Trial) -> list[str]:
     return [reason for reason in reasons if reason]
 
 
-def _with_counted_blocks(trial: Trial) -> Trial:
+def with_counted_blocks(trial: Trial) -> Trial:
+    """Return the trial without the blocks that were not in the requested cache state."""
     counted = [block for block in trial.blocks if not _reason_not_counted(trial, block)]
     return trial.model_copy(update={"blocks": counted})
 

@@ -59,13 +59,35 @@ def measure(
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
         typer.Exit: no loader could be measured.
     """
+    bench = measure_and_show(plan, manifest, folder, json, left_out)
+    return show_next(bench, folder, data)
+
+
+def measure_and_show(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    json: Path | None,
+    left_out: dict[str, int] | None = None,
+) -> MeasuredBench:
+    """Measure, save and print the results; Ctrl-C ends it early."""
     terminal = console()
     bench = measure_plan(plan, manifest, folder, json, left_out)
     show_summary(terminal, bench.trials, bench.summary)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    return bench
+
+
+def show_next(bench: MeasuredBench, folder: Path, data: str) -> Path:
+    """Print the command that trains with the winner, and return its best.toml.
+
+    Raises:
+        InterruptedRun: the bench was ended by Ctrl-C.
+        typer.Exit: no loader could be measured.
+    """
     best = require_best(bench, folder)
     command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
-    terminal.print(f"Next: {command}", soft_wrap=True)
+    console().print(f"Next: {command}", soft_wrap=True)
     return best
 
 

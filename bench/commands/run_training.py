@@ -238,21 +238,10 @@ def _class_table(classes: list[dict[str, Any]]) -> Table:
 
 def print_outcome(terminal: Console, result: dict[str, Any]) -> None:
     """Print the test accuracy, the files that were skipped, and the rate check."""
-    from feedbench.bench.training.folder import TRAINING
+    from feedbench.bench.training.outcome import dropped_sentence, test_sentence
 
-    if result["test"] is not None:
-        images = sum(line["images"] for line in result["per_class"])
-        of_images = f" of {images:,} images" if images else ""
-        accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
-        score = "loss" if accuracy is None else "accuracy"
-        value = f"{result['test']['loss']:.3f}" if accuracy is None else f"{accuracy:.1%}"
-        terminal.print(f"Test {score}: {value}{of_images}", highlight=False)
-    if dropped := result["dropped"]:
-        terminal.print(
-            f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "
-            f"{dropped[0]['path']}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    if score := test_sentence(result):
+        terminal.print(score, highlight=False)
+    if dropped := dropped_sentence(result):
+        terminal.print(dropped, highlight=False, markup=False, soft_wrap=True)
     terminal.print(result["promise"]["text"], style="bold", highlight=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedbench.bench.commands.compare import print_comparison
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console
 from feedbench.bench.commands.over_time import write_over_time
@@ -131,4 +132,5 @@ _PRINTERS: dict[type, Callable[[Console, Any], None]] = {
     kinds.PixelsResult: _print_pixels,
     kinds.ScanResult: lambda terminal, it: print_scan(terminal, it.values),
     kinds.SelfTestResult: lambda terminal, it: print_battery(terminal, it.battery),
+    kinds.CompareResult: lambda terminal, it: print_comparison(terminal, it.comparison),
 }

@@ -35,11 +35,16 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
     yield classes
     yield _counts_table("format", report["formats"])
     if problems := report["problems"]:
-        named = {_PROBLEMS.get(name, name): count for name, count in problems.items()}
+        named = {problem_text(name): count for name, count in problems.items()}
         yield _counts_table("problem", named)
     if report["unreadable"]:
         yield _counts_table("reason why files are unreadable", report["unreadable"])
     yield _verdicts_table(report["loaders"])
+
+
+def problem_text(name: str) -> str:
+    """Return a problem in words."""
+    return _PROBLEMS.get(name, name)
 
 
 def warnings(report: dict[str, Any]) -> Iterator[str]:

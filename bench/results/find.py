@@ -41,6 +41,9 @@ KINDS = {
     "training.json": Kind("train", read.read_training, frozenset({"epochs", "promise"})),
     "pixels.json": Kind("pixels", read.read_pixels, frozenset({"reference", "loaders"})),
     "selftest.json": Kind("selftest", read.read_self_test, frozenset({"cases"})),
+    "compare.json": Kind(
+        "compare", read.read_comparison, frozenset({"is_paired", "runs", "pairs"})
+    ),
     "scan.json": Kind("scan", read.read_scan, frozenset({"counts", "problems", "few_images"})),
 }
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from feedbench.bench.monitor.record import FitFigures, FitRecord
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.record import Trial
+    from feedbench.bench.results.comparison import Comparison
     from feedbench.bench.selftest.report import BatteryResult
     from feedbench.bench.study.report import StudyReport
     from feedbench.bench.tune.record import TuneRecord
@@ -179,6 +180,24 @@ class SelfTestResult:
         return self.battery.model_dump()
 
 
+@dataclass(frozen=True)
+class CompareResult:
+    """A comparison of runs."""
+
+    path: Path
+    comparison: Comparison
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything could be compared."""
+        return bool(self.comparison.pairs)
+
+    @property
+    def values(self) -> Any:
+        """The comparison as JSON-compatible values."""
+        return self.comparison.model_dump(mode="json")
+
+
 Result = (
     BenchResult
     | FitResult
@@ -190,4 +209,5 @@ Result = (
     | PixelsResult
     | ScanResult
     | SelfTestResult
+    | CompareResult
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from feedbench.bench.errors import RecordError
 from feedbench.bench.results.kinds import (
     BenchResult,
+    CompareResult,
     DiagnosisResult,
     FitResult,
     LimitsResult,
@@ -125,6 +126,14 @@ def read_self_test(path: Path) -> SelfTestResult:
     from feedbench.bench.selftest.report import BatteryResult
 
     return SelfTestResult(path, read_model(path, BatteryResult, "self-test"))
+
+
+def read_comparison(path: Path) -> CompareResult:
+    """Read a compare.json."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.results.comparison import SCHEMA_NUMBER, Comparison
+
+    return CompareResult(path, read_model(path, Comparison, "comparison", SCHEMA_NUMBER))
 
 
 def read_scan(path: Path) -> ScanResult:

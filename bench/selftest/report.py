@@ -101,12 +101,13 @@ def _line(cells: Iterable[str]) -> str:
 
 def table_rows(case: CaseResult) -> list[tuple[str, ...]]:
     """Return a row per prediction, or one if there is none; the case is named in the first."""
-    first = (case.name, case.loader, _verdict(case), _percent(case.stall))
+    first = (case.name, case.loader, verdict_text(case), _percent(case.stall))
     rows = [_checked_cells(one) for one in case.checked] or [("", "", "", "")]
     return [(*(first if not index else ("",) * 4), *row) for index, row in enumerate(rows)]
 
 
-def _verdict(case: CaseResult) -> str:
+def verdict_text(case: CaseResult) -> str:
+    """Return the cause if it was named, or why the case was skipped or failed."""
     if case.skipped or case.error:
         return f"skipped: {case.skipped}" if case.skipped else f"FAILED: {case.error}"
     if case.named == case.expected:

@@ -40,7 +40,7 @@ def worth_table(record: TuneRecord) -> Table:
     for finding in record.findings:
         table.add_row(
             finding.setting or "loader",
-            _value(finding),
+            value_text(finding),
             str(finding.against),
             or_dash(finding.ratio, ".2f"),
             str(finding.pairs),
@@ -120,13 +120,13 @@ def draw_worth(record: TuneRecord, path: Path) -> None:
             axes.plot(ratio.interval or [ratio.value] * 2, [y, y], color=color)
             axes.plot([ratio.value], [y], "o", color=color)
         axes.axvline(1, color="black", linewidth=0.8)
-        labels = [f"{finding.setting or 'loader'}: {_value(finding)}" for finding, _ in ratios]
+        labels = [f"{finding.setting or 'loader'}: {value_text(finding)}" for finding, _ in ratios]
         axes.set_yticks(range(len(ratios)), labels, fontsize=8)
         axes.set(xlabel="rate relative to what it was compared with, 95 % interval", xscale="log")
         axes.grid(axis="x", alpha=0.3)
 
 
-def _value(finding: Finding) -> str:
+def value_text(finding: Finding) -> str:
     """Return the value of the setting that differs, or the whole configuration."""
     if finding.setting is None or finding.setting == TOGETHER:
         return str(finding.choice)
