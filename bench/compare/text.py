@@ -76,7 +76,8 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _run_text(comparison: Comparison, run: int) -> str:
-    pairs = [one for one in comparison.pairs if one.run == run and one.reads_images]
+    all_pairs = [one for one in comparison.pairs if one.run == run and one.reads_images]
+    pairs = [one for one in all_pairs if one.name == one.base_name] or all_pairs
     stalls = [_stall_text(one) for one in comparison.stalls if one.run == run]
     trainings = [_training_text(one) for one in comparison.trainings if one.run == run]
     if stalls:
