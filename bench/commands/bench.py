@@ -24,6 +24,7 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Sets,
+    Tensorboard,
     list_images,
     parse_set,
     readable_rows,
@@ -71,6 +72,7 @@ def bench(
     ] = False,
     blacklist: Blacklist = None,
     recipe: RecipeFile = None,
+    tensorboard: Tensorboard = True,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -89,4 +91,5 @@ def bench(
     plan = fit_plan(plan, len(manifest.classes), given)
     manifest, left_out = readable_rows(manifest, loaders, console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
-    measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)
+    folder = result_folder(out, "bench")
+    measure(plan, manifest, folder, json, data, left_out, tensorboard=tensorboard)

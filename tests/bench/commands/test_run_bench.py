@@ -20,9 +20,7 @@ PLAN = Plan(tuple(CHOICES), SPEC, Recipe(), "drain", Timing(), Failures(), Pixel
 
 
 def compared(photos, folder, **options):
-    return compare_pixels(
-        CHOICES, PLAN, scan(photos).only("train"), folder, Console(quiet=True), **options
-    )
+    return compare_pixels(CHOICES, PLAN, scan(photos).only("train"), folder, print, **options)
 
 
 def test_an_unreadable_image_does_not_keep_the_others_from_being_compared(tiny_photos, tmp_path):
