@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from links import ROOT, Links, page_of
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 from records import records_page
 from reference import commands_page, settings_page
@@ -24,6 +26,8 @@ _OUTSIDE = (
     "results/README.md",
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("results/*/*.md")),
 )
+
+_FETCHED = re.compile(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="?(?:https?:)?//[^">]+')
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -45,6 +49,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if source is None:  # generated, with links of the site
         return markdown
     return Links(str(Path(source).relative_to(ROOT))).on_site(markdown)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> None:
+    """Check that a page shows without a network.
+
+    Raises:
+        PluginError: it would fetch something from another host.
+    """
+    if fetched := _FETCHED.search(output):
+        raise PluginError(f"{page.file.src_uri}: fetches what it shows: {fetched[0]}")
 
 
 def _written() -> list[str]:

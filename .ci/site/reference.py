@@ -110,8 +110,10 @@ def _names(option: Any) -> str:
 
 
 def _value(option: Any, context: Any) -> str:
-    kind = option.metavar or option.display_type(context)
-    return "" if kind == "<bool>" else code(kind)
+    kind = option.metavar or option.display_type(context).strip("<>").removesuffix(" range")
+    limits = ((" ≥ ", option.min), (" ≤ ", option.max))
+    text = kind + "".join(f"{sign}{limit:g}" for sign, limit in limits if limit is not None)
+    return "" if kind == "bool" else code(text)
 
 
 def _shown_default(option: Any) -> str:

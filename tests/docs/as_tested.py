@@ -29,7 +29,7 @@ INSTEAD_OF_A_TRAINING = {
     "tune": ("--consumer", "drain"),
 }
 # Instead of the built-in suite, where a bench names no loader.
-SUITE = '[[trial]]\nloader = "turbo"\nsettings = { prefetch = [1, 2] }\n'
+SUITE = '[[trial]]\nloader = "tf_data"\nsettings = { prefetch = [1, 2] }\n'
 
 LEFT_OUT = ("--try",)  # takes as long as all other commands of a page
 # Exit code 1: a search so short ends without a choice; some of the compared pixels differ.
@@ -49,8 +49,11 @@ NOT_RUN = {
 # What stands in a page, and what a test puts there.
 REPLACED = {
     "epochs=10": "epochs=1",
+    "batch_size=64, image_size=224": "batch_size=8, image_size=32",
+    "build(image_size=224": "build(image_size=32",
     "epochs = 20": "epochs = 1",
     "seeds = 3": "seeds = 1",
+    "FitMonitor()": "FitMonitor(steps=6, warm_up=3)",
 }
 
 # The pages that name files without having them written: where each comes from. It is the file of
@@ -83,9 +86,9 @@ BEFORE: dict[str, str] = {
     "docs/export.md": _MODEL,
     "docs/monitor.md": _MODEL
     + """
-import numpy
+import numpy, tensorflow
 images, labels = numpy.zeros((300, 8, 8, 3)), numpy.zeros(300)
-dataset = __import__("tensorflow").data.Dataset.from_tensor_slices((images, labels)).batch(1)
+dataset = tensorflow.data.Dataset.from_tensor_slices((images, labels)).batch(1)
 """,
 }
 

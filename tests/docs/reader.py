@@ -60,12 +60,10 @@ class Reader:
         return _NEWEST.sub(r"$(ls -d results/\1-* | tail -n 1)", "\n".join(lines))
 
     def _run(self, *command: str) -> str:
-        paths = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
-        path = os.pathsep.join((str(self._bin), os.environ["PATH"]))
         done = subprocess.run(
             command,
             cwd=self._folder,
-            env={**os.environ, "PATH": path, "PYTHONPATH": paths, "COLUMNS": "100"},
+            env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -74,6 +72,16 @@ class Reader:
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}"
         assert "Traceback" not in done.stdout, done.stdout
         return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        """Variables of the reader, whose home is not that of whoever runs the test."""
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("XDG_")},
+            "HOME": str(self._folder),
+            "PATH": os.pathsep.join((str(self._bin), os.environ["PATH"])),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
+            "COLUMNS": "100",
+        }
 
     def _install(self) -> None:
         for name, text in (("feedbench", _WRAPPER), ("python", _PYTHON)):
