@@ -6,6 +6,7 @@ A page is followed in a new folder, block by block: files are saved, commands ru
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 SIZES = ("--batch-size", "8", "--image-size", "32")
@@ -98,8 +99,10 @@ def words(given: list[str], folder: Path) -> list[str]:
     command, *rest = (word for word in given if word not in LEFT_OUT)
     if "--resume" in rest:  # goes on as it began
         return [command, *rest]
-    if command == "train" and not any("/" in word for word in rest[1:]):  # no result has the sizes
+    if command == "train" and not _result_in(rest):  # which has the sizes
         rest += SIZES
+    if command == "pack" and "arrays" in rest:
+        rest += SIZES[2:]
     if command == "bench" and not {"--loader", "--suite"} & set(rest):
         suite = folder / "suite-as-tested.toml"
         suite.write_text(SUITE)
@@ -107,6 +110,12 @@ def words(given: list[str], folder: Path) -> list[str]:
     if not {"--consumer", "--model"} & set(rest):
         rest += INSTEAD_OF_A_TRAINING.get(command, ())
     return [command, *rest, *SHORTER.get(command, ())]
+
+
+def _result_in(words: list[str]) -> bool:
+    """Whether the loader is that of an earlier result."""
+    loaders = [value for option, value in pairwise(words) if option == "--loader"]
+    return any("/" in loader or loader.endswith(".toml") for loader in loaders)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,7 @@ class Reader:
         self._bin = folder.with_name("bin")
         self._bin.mkdir()
         self._install()
-        text = page.read_text()
-        if "make-data photos/" not in text:
+        if not any("make-data photos/" in block.text for block in blocks_of(page)):
             shutil.copytree(photos, folder / "photos")
         for name, source in GIVEN.get(page_id(page), {}).items():
             self._give(name, source)
@@ -47,7 +46,9 @@ class Reader:
         for here, there in REPLACED.items():
             text = text.replace(here, there)
         if block.saved_as:
-            (self._folder / block.saved_as).write_text(text)
+            file = self._folder / block.saved_as
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
         if block.language == "sh":
             return self._run("bash", "-euo", "pipefail", "-c", self._commands(text))
         if block.language == "python" and not block.saved_as:
@@ -56,6 +57,7 @@ class Reader:
 
     def _commands(self, text: str) -> str:
         """The commands of a block that can run here, on the newest results."""
+        text = text.replace("\\\n", " ")
         lines = [line for line in text.splitlines() if reason_not_to_run(line) is None]
         return _NEWEST.sub(r"$(ls -d results/\1-* | tail -n 1)", "\n".join(lines))
 
