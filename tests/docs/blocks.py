@@ -6,7 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_FENCED = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(
+    r'^(?P<indent> *)```(?P<language>\w*)(?: title="(?P<title>[^"\n]*)")?\n(?P<text>.*?)^ *```$',
+    re.MULTILINE | re.DOTALL,
+)
 _NAMED = re.compile(r"# ([\w/]+\.(?:py|toml))\n")
 
 
@@ -16,29 +19,27 @@ class Block:
 
     Attributes:
         line: number of its first line in the page.
-        saved_as: the file name in its first line, if that is a comment with one.
+        saved_as: the file that it is: its title, or the name in a comment that is its first line.
     """
 
     language: str
     text: str
     line: int
-
-    @property
-    def saved_as(self):
-        named = _NAMED.match(self.text)
-        return named and named[1]
+    saved_as: str | None
 
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text()
-    return [
-        Block(
-            language=found[2],
-            text=re.sub(f"^{found[1]}", "", found[3], flags=re.MULTILINE),
-            line=text[: found.start(3)].count("\n") + 1,
-        )
-        for found in _FENCED.finditer(text)
-    ]
+    starts = {
+        found: text[: found.start("text")].count("\n") + 1 for found in _FENCED.finditer(text)
+    }
+    return [_block(found, line) for found, line in starts.items()]
+
+
+def _block(found: re.Match[str], line: int) -> Block:
+    text = re.sub(f"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
+    named = _NAMED.match(text)
+    return Block(found["language"], text, line, found["title"] or (named and named[1]))
 
 
 def page_id(page: Path) -> str:
