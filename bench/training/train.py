@@ -85,7 +85,9 @@ def train(
         setup, batches, first = _with_first(setup, stream)
         held_out = HeldOut(setup, options.failures)
         trainer = _make_trainer(setup, folder, saved, first)
-        for note in filter(None, (_range_note(setup, first), trainer.note, saved.note if saved else "")):
+        for note in filter(
+            None, (_range_note(setup, first), trainer.note, saved.note if saved else "")
+        ):
             callbacks.on_note(note)
         if saved is None:
             write_config(folder, best, recipe)
