@@ -150,14 +150,14 @@ def of_trials(path: Path, command: str, trials: list[Trial], winner: Trial | Non
         path=path,
         command=command,
         family="trials",
-        measured=_measured(trials),
+        measured=measured_text(trials),
         facts=_facts(trials, path.parent) if trials else {},
         rates={name(trial): _rate(trial) for trial in trials},
         winner=None if winner is None else name(winner),
     )
 
 
-def _measured(trials: list[Trial]) -> str:
+def measured_text(trials: list[Trial]) -> str:
     """Return what was measured; a monitored `fit` has no batch spec."""
     if trials and "image_size" not in trials[0].spec:
         return consumer_text(trials[0])
