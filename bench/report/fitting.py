@@ -15,6 +15,7 @@ from feedbench.bench.report.terminal import harmless
 
 _NAME = 24  # characters that names have at least while other columns can be hidden
 _TEXT = 12  # the same for other texts
+_LEAST = 8  # the same in a terminal that is too narrow for the table
 _GAP = 2  # between two columns
 _EDGES = 1  # beside the first and the last column, without their gap
 
@@ -158,12 +159,13 @@ def share_out(spare: int, least: Sequence[int], wanted: Sequence[int]) -> list[i
     """Divide a width among texts: first what each one needs, then more to the longer ones.
 
     Args:
-        spare: the width to divide; if it is less than all need, the widest get less.
+        spare: the width to divide; if it is less than all need, the widest get less, but never so
+            little that they cannot be read.
         least: what each needs.
         wanted: what each can use.
     """
     shares = list(least)
-    while sum(shares) > max(spare, len(shares)):
+    while sum(shares) > spare and max(shares) > _LEAST:
         shares[shares.index(max(shares))] -= 1
     while sum(shares) < spare:
         hungry = [i for i, share in enumerate(shares) if share < wanted[i]]

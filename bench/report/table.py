@@ -33,6 +33,16 @@ def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
     return EMPTY if value is None else f"{value:{spec}}{unit}"
 
 
+def ratio_text(ratio: Estimate | None) -> str:
+    """Return a ratio with so many digits that an interval beside 1 is not printed as 1.00."""
+    if ratio is None:
+        return EMPTY
+    ends = [ratio.high] if ratio.lies_below(1) else [ratio.low] if ratio.lies_above(1) else []
+    digits = (2, 3, 4)
+    exact = (n for n in digits if all(f"{end:.{n}f}" != f"{1:.{n}f}" for end in ends))
+    return f"{ratio:.{next(exact, digits[-1])}f}"
+
+
 def bytes_text(value: int | None) -> str:
     """Return a size in megabytes or gigabytes; a dash if it was not measured."""
     if value is None:
@@ -65,7 +75,12 @@ def trial_columns() -> list[Column[TrialSummary]]:
     """Return the figures of a trial."""
     return [
         estimates("images/s", "images_per_second", lambda trial: trial.images_per_second, _rate),
-        estimates("ratio to best", "ratio_to_best", lambda trial: trial.ratio_to_best, "{:.2f}"),
+        estimates(
+            "ratio to best",
+            "ratio_to_best",
+            lambda trial: trial.ratio_to_best,
+            lambda trial: ratio_text(trial.ratio_to_best),
+        ),
         Column(
             "AU",
             "accelerator_utilization",

@@ -70,12 +70,16 @@ def _machine_info(folder: Path, trial: Trial) -> dict[str, Any]:
 def _benchmark(trial: Trial) -> dict[str, Any]:
     name = trial_name(trial)
     return {
-        "group": consumer_text(trial),
+        "group": trial.consumer,  # pytest-benchmark names files by it
         "name": name,
         "fullname": f"feedbench::{name}",
         "params": {"loader": trial.loader, **trial.settings},
         "param": name,
-        "extra_info": {"unit": "seconds per image", "batch_size": trial.spec["batch_size"]},
+        "extra_info": {
+            "unit": "seconds per image",
+            "batch_size": trial.spec["batch_size"],
+            "consumer": consumer_text(trial),
+        },
         "options": {"disable_gc": False, "warmup": True},
         "stats": stats([block.seconds / block.images for block in trial.blocks]),
     }

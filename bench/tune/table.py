@@ -17,7 +17,7 @@ from feedbench.bench.report.document import (
     words,
 )
 from feedbench.bench.report.figures import saved_figure
-from feedbench.bench.report.table import or_dash
+from feedbench.bench.report.table import or_dash, ratio_text
 from feedbench.bench.tune.budget import with_longer_budget
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
@@ -67,7 +67,9 @@ def worth_table(record: TuneRecord) -> TableData[Finding]:
                 lambda row: str(row.against),
                 importance=ALWAYS if _is_ambiguous(record.findings) else 1,
             ),
-            estimates("rate ratio", "rate_ratio", lambda row: row.ratio, "{:.2f}"),
+            estimates(
+                "rate ratio", "rate_ratio", lambda row: row.ratio, lambda row: ratio_text(row.ratio)
+            ),
             Column("pairs", "pairs", lambda row: row.pairs, importance=0),
             words("result", "result", lambda row: row.outcome, text=_outcome),
             only_csv("reason", lambda row: row.reason),

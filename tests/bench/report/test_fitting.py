@@ -54,11 +54,16 @@ def test_the_full_width_is_the_least_that_hides_nothing():
 
 @pytest.mark.parametrize(
     ("spare", "shares"),
-    [(100, [64, 16]), (36, [24, 12]), (12, [7, 5]), (8, [4, 4])],
-    ids=["all", "more to the longer", "what is needed", "too little"],
+    [(100, [64, 16]), (36, [24, 12]), (12, [7, 5])],
+    ids=["all", "more to the longer", "what is needed"],
 )
 def test_texts_share_a_width_by_what_they_need_and_by_their_length(spare, shares):
     assert share_out(spare, least=[5, 5], wanted=[64, 16]) == shares
+
+
+def test_a_text_without_room_is_broken_but_stays_readable():
+    assert share_out(20, least=[30, 5], wanted=[30, 5]) == [15, 5]
+    assert share_out(0, least=[30, 5], wanted=[30, 5]) == [8, 5]
 
 
 def test_wide_characters_take_two_columns():

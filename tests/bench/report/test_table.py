@@ -9,7 +9,7 @@ from feedbench.bench.limits.table import parts as limits_parts
 from feedbench.bench.record import Gpu, SamePixels, WarmUp
 from feedbench.bench.report.fitting import choose_layout
 from feedbench.bench.report.summary_text import table_parts, verdict
-from feedbench.bench.report.table import bench_table
+from feedbench.bench.report.table import bench_table, ratio_text
 
 WIDTHS = [80, 120, 160]
 GPU = Gpu(
@@ -147,6 +147,21 @@ def test_a_tie_with_a_fastest_that_did_not_win_names_it(trial, shown):
     text = shown(summarize([fast, cheap]), 160)
     assert "tf_data  ← winner  (tie with turbo)" in text
     assert "turbo  (fastest)" in text
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        ((0.9, 1.1), "1.00 [0.90, 1.10]"),
+        ((0.998, 0.9993), "1.000 [0.998, 0.999]"),
+        ((1.00002, 1.1), "1.0000 [1.0000, 1.1000]"),
+        ((0.5, 0.7), "1.00 [0.50, 0.70]"),
+        ((None, None), "1.00 [–]"),
+    ],
+)
+def test_a_ratio_beside_1_is_not_rounded_to_it(interval, text):
+    low, high = interval
+    assert ratio_text(Estimate(value=1.0, low=low, high=high)) == text
 
 
 def test_a_trial_without_rivals_is_not_called_the_fastest(trial):
