@@ -36,10 +36,12 @@ def beside(tmp_path, monkeypatch):
 
 
 def test_a_result_is_timed_again_and_compared(call, beside, tiny_photos):
-    (beside / "old.toml").write_text('loader = "turbo"\n[settings]\nnum_threads = 1\n')
+    best = 'loader = "turbo"\n[settings]\nnum_threads = 1\n[spec]\nimage_size = 224\n'
+    (beside / "old.toml").write_text(best)
     options = ["--loader", "turbo", "--against", "old.toml", "--out", "new", "--history", "rates"]
     code, out, _ = call("bench", tiny_photos, *QUICK, *options, "--fail-if-slower", "99%")
     assert code == 0
+    assert "image_size 32 (then 224)" in out
     assert "turbo instead of turbo num_threads=1" in out
     assert "--fail-if-slower 99%: passed" in out
     assert "measured at different times" not in out

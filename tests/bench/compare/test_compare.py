@@ -23,7 +23,7 @@ def bench(trial, tmp_path):
     """Return a function that writes the record of a bench: rates of blocks by loader."""
 
     def write(name: str, rates: dict[str, list[float]], **values) -> Path:
-        plan = {"spec": SPEC, "recipe": {"alpha": 1.0}}
+        plan = {"spec": SPEC, "recipe": {"alpha": 1.0}, "settings": {}}
         plan |= {key: values.pop(key) for key in plan if key in values}
         conditions = {"rows": "a" * 64, "machine": MACHINE, "versions": VERSIONS}
         fields = {**conditions, "consumer": "drain", **values}
@@ -209,6 +209,12 @@ def test_a_rate_without_images_is_a_witness_that_is_not_judged(call, bench):
     code, out, _ = call("compare", *runs, "--fail-if-slower", "5%")
     assert code == 0
     assert "synthetic, which no setting of a loader changes, is slower too" in out
+
+
+def test_the_order_of_settings_says_nothing(call, bench):
+    orders = {"a": {"prefetch": 4, "cache": "decoded"}, "b": {"cache": "decoded", "prefetch": 4}}
+    runs = [bench(name, {"turbo": blocks(100, 1)}, settings=some) for name, some in orders.items()]
+    assert "Same within 3 %: turbo cache=decoded prefetch=4" in call("compare", *runs)[1]
 
 
 def test_a_cut_off_record_is_refused_with_its_line(call, pair):
