@@ -69,15 +69,15 @@ def _name(trial: Trial) -> str:
 
 def _candidate(trial: Trial, reference: Trial) -> Candidate:
     ratio = None if trial.error else paired(trial.rates, reference.rates)
-    pairs = len(trial.rates.keys() & reference.rates.keys())
+    rounds = sorted(trial.rates.keys() & reference.rates.keys())
     return Candidate(
         run=0,
         name=_name(trial),
         base_name=_name(reference),
-        base=_rate(reference),
-        other=_rate(trial) if ratio is not None else None,
+        base=_rate(reference, rounds or list(reference.rates)),
+        other=_rate(trial, rounds) if ratio is not None else None,
         ratio=ratio,
-        blocks=(pairs, pairs),
+        blocks=(len(rounds), len(rounds)),
         differs=_other_pixels(trial),
         error=trial.error or (None if ratio else "no block was timed in the same round"),
     )
@@ -91,5 +91,5 @@ def _other_pixels(trial: Trial) -> tuple[str, ...]:
     return (f"pixels, by {worst:.1f} levels from {reference} in the worst image",)
 
 
-def _rate(trial: Trial) -> Measured:
-    return measured(list(trial.rates.values()))
+def _rate(trial: Trial, rounds: list[int]) -> Measured:
+    return measured([trial.rates[index] for index in rounds])

@@ -53,7 +53,8 @@ def notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> lis
 def verdict(comparison: Comparison) -> str:
     """Return the result in one line, one sentence per run."""
     if comparison.is_paired:
-        return _rates_text(comparison.pairs)
+        text = _rates_text(comparison.pairs)
+        return text[0].upper() + text[1:]
     several = len(comparison.runs) > 2
     texts = []
     for index, run in enumerate(comparison.runs[1:], 1):
