@@ -19,10 +19,11 @@ from feedbench.bench.report.table import trial_name
 COLUMNS = 600  # points per lane; more are not visible before zooming far in
 _GAP = 0.02  # between two blocks, as a fraction of the mean block
 _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
-_TIME = "timed seconds, block after block; other trials were timed between the blocks"
+_TIME = "seconds, block after block"
 
 DECIMATED = Text(
-    "Drag and scroll to zoom; double-click to see all. Where a lane has more readings than can be "
+    "Only timed seconds are shown; other trials were timed between the blocks. Drag and scroll to "
+    "zoom; double-click to see all. Where a lane has more readings than can be "
     f"told apart, the largest of each stretch is drawn, at most {COLUMNS} per lane.",
     "note",
 )

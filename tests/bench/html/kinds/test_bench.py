@@ -123,7 +123,7 @@ def test_twenty_trials_of_nine_long_blocks_stay_small(page, measured):
 
 def _long(trial, number):
     blocks = [
-        block.model_copy(update={"wait_s": [0.001] * 2000, "step_s": [0.001] * 2000})
+        block.model_copy(update={"wait_s": [0.001] * 300, "step_s": [0.001] * 300})
         for block in trial.blocks
     ]
     return trial.model_copy(update={"blocks": blocks, "settings": {"prefetch": number}})
