@@ -150,6 +150,11 @@ def _chosen(trials: list[Trial], summaries: list[TrialSummary]) -> int | None:
     return choose_winner(summaries)
 
 
+def counted(trials: list[Trial]) -> list[Trial]:
+    """Return the trials with the blocks that count: in the requested state, before a choice."""
+    return [without_confirmation(with_counted_blocks(trial)) for trial in trials]
+
+
 def _reasons_not_counted(trial: Trial) -> list[str]:
     """Return one reason per block that is not counted."""
     reasons = (_reason_not_counted(trial, block) for block in trial.blocks)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import SamePixels, Trial
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 PIXELS = "pixels.json"
@@ -232,32 +233,8 @@ def compare_pixels(
     return comparison
 
 
-def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
+def show_summary(terminal: Terminal, trials: list[Trial], summary: Summary) -> None:
     """Print the table of a bench, the costs of augmentations, and the verdict."""
-    from feedbench.bench.analysis.augment_costs import augment_costs
-    from feedbench.bench.report.summary_text import device_warnings, headline
+    from feedbench.bench.report.summary_text import parts
 
-    terminal.print(headline(trials))
-    for line in device_warnings(trials):
-        terminal.print(line, style="yellow", soft_wrap=True)
-    print_table(terminal, summary)
-    for cost in augment_costs(trials):
-        terminal.print(str(cost), soft_wrap=True)
-    print_verdict(terminal, summary)
-
-
-def print_table(terminal: Console, summary: Summary) -> None:
-    """Print the table of a bench, if it has a figure, and its notes."""
-    from feedbench.bench.report.table import notes, summary_table
-
-    if any(trial.images_per_second for trial in summary.trials):
-        terminal.print(summary_table(summary, terminal.width))
-    for text in notes(summary, terminal.width):
-        terminal.print(text)
-
-
-def print_verdict(terminal: Console, summary: Summary) -> None:
-    """Print which loader to use."""
-    from feedbench.bench.report.summary_text import verdict
-
-    terminal.print(verdict(summary), style="bold")
+    print_parts(terminal, parts(trials, summary))

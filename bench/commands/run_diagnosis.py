@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from feedbench.bench.diagnose.record import DiagnosisRecord
     from feedbench.bench.diagnose.selftest import SelfTest
     from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
     from feedbench.bench.diagnose.verdict import Diagnosis
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 
@@ -57,10 +56,11 @@ def run_diagnosis(
 
 
 def show_diagnosis(
-    terminal: Console, record: DiagnosisRecord, folder: Path, json: Path | None
+    terminal: Terminal, record: DiagnosisRecord, folder: Path, json: Path | None
 ) -> None:
     """Derive the diagnosis from the record; save, plot and print it."""
-    from feedbench.bench.diagnose.verdict import derive_diagnosis, headline
+    from feedbench.bench.diagnose.table import headline
+    from feedbench.bench.diagnose.verdict import derive_diagnosis
     from feedbench.bench.diagnose.waterfall import draw_waterfall
     from feedbench.bench.files import write_json
 
@@ -77,7 +77,7 @@ def show_diagnosis(
 
 def _write_timeline(record: DiagnosisRecord, folder: Path) -> list[str]:
     """Save the end-to-end blocks as a plot and as a trace, and return the names of the files."""
-    from feedbench.bench.diagnose.verdict import headline
+    from feedbench.bench.diagnose.table import headline
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
@@ -91,31 +91,14 @@ def _write_timeline(record: DiagnosisRecord, folder: Path) -> list[str]:
     return ["timeline.png", "trace.json"]
 
 
-def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
+def print_diagnosis(terminal: Terminal, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
     """Print the ceilings, the predictions, the notes and the verdict."""
-    from feedbench.bench.diagnose.notes import notes
-    from feedbench.bench.diagnose.table import ceilings_table, nodes_table, predictions_table
-    from feedbench.bench.diagnose.tf_graph.table import mistake_lines, stages_table
-    from feedbench.bench.diagnose.verdict import headline
+    from feedbench.bench.diagnose.table import parts
 
-    terminal.print(headline(record), highlight=False, markup=False)
-    terminal.print(ceilings_table(diagnosis))
-    if diagnosis.predictions:
-        terminal.print(predictions_table(diagnosis))
-    if record.autotuned:
-        terminal.print(nodes_table(record.autotuned))
-    if record.observed and record.observed.graph:
-        terminal.print(stages_table(record.observed.graph))
-    if diagnosis.mistakes:
-        for line in mistake_lines(diagnosis.mistakes):
-            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    for line in notes(record, diagnosis):
-        terminal.print(line, highlight=False, markup=False)
-    terminal.print()
-    terminal.print(diagnosis.verdict, style="bold", highlight=False, markup=False)
+    print_parts(terminal, parts(record, diagnosis))
 
 
-def print_self_test(terminal: Console, self_test: SelfTest) -> None:
+def print_self_test(terminal: Terminal, self_test: SelfTest) -> None:
     """Print one line per check."""
     for check in self_test.checks:
         word = "passed" if check.passed else "FAILED"

@@ -46,7 +46,6 @@ from feedbench.bench.report.table import notes, trial_name
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 
-_ALL_COLUMNS = 10_000  # a width at which the notes speak of every column
 _MOST_POINTS = 6_000  # per lane over all trials but the winner, so that the page stays small
 
 
@@ -90,8 +89,8 @@ def _rates(summary: Summary, trials: list[Trial]) -> Iterator[Part]:
         yield chart
     if any(trial.blocks for trial in summary.trials):
         yield summary_rows(summary)
-    for line in notes(summary, _ALL_COLUMNS):
-        yield Text(line, "note")
+    for line in notes(summary):
+        yield Text(line.text, "note")
 
 
 def rates_chart(summary: Summary, trials: Sequence[Trial]) -> Chart | None:

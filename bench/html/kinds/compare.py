@@ -156,10 +156,10 @@ def _recall_table(found: TrainingComparison) -> Table:
     first, second = found.first, found.second
     rows: list[list[Cell]] = [
         ["accuracy", figure(first.accuracy, ".1%"), figure(second.accuracy, ".1%")],
-        *(
-            [f"recall of {name}", figure(recall, ".1%"), figure(second.recall.get(name), ".1%")]
-            for name, recall in first.recall.items()
-        ),
+    ]
+    rows += [
+        [f"recall of {name}", figure(recall, ".1%"), figure(second.recall.get(name), ".1%")]
+        for name, recall in first.recall.items()
     ]
     note = (
         f"Images that only one of them classifies correctly: {found.only_first} (base), "
