@@ -124,7 +124,7 @@ def _lines(lines: Mapping[str, Line], x: Spec, y: Spec, form: str) -> list[Spec]
     return [
         {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**encoding, "strokeDash": dash}},
         {
-            "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1},
+            "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1, "strokeWidth": 0},
             "encoding": {**encoding, "tooltip": tooltip},
         },
     ]

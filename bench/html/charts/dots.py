@@ -110,11 +110,11 @@ def _marks(x: Spec, y: Spec, *, has_others: bool) -> Iterator[Spec]:
         "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, **shared},
     }
     yield {
-        "mark": mark_in_row("point", filled=True, size=90, opacity=1),
+        "mark": mark_in_row("point", filled=True, size=90, opacity=1, strokeWidth=0),
         "encoding": {"x": {**x, "field": "value"}, **shared},
     }
     if has_others:
-        hollow = mark_in_row("point", shape="diamond", filled=False, size=110, strokeWidth=2)
+        hollow = mark_in_row("point", shape="diamond", fill="transparent", size=110, strokeWidth=2)
         yield {
             "transform": [{"filter": "isValid(datum.other)"}],
             "mark": hollow,

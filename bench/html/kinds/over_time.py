@@ -22,9 +22,9 @@ _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
 _TIME = "seconds, block after block"
 
 DECIMATED = Text(
-    "Only timed seconds are shown; other trials were timed between the blocks. Drag and scroll to "
-    "zoom; double-click to see all. Where a lane has more readings than can be "
-    f"told apart, the largest of each stretch is drawn, at most {COLUMNS} per lane.",
+    "Only timed seconds are shown; other trials were timed between the blocks. Where a lane has more "
+    "readings than can be told apart, the largest of each stretch is drawn, at most "
+    f"{COLUMNS} per lane.",
     "note",
 )
 
