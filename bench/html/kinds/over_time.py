@@ -22,8 +22,8 @@ _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
 _TIME = "seconds, block after block"
 
 DECIMATED = Text(
-    "Only timed seconds are shown; other trials were timed between the blocks. Where a lane has more "
-    "readings than can be told apart, the largest of each stretch is drawn, at most "
+    "Only timed seconds are shown; other trials were timed between the blocks. Where a lane has "
+    "more readings than can be told apart, the largest of each stretch is drawn, at most "
     f"{COLUMNS} per lane.",
     "note",
 )
