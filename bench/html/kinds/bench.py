@@ -46,7 +46,7 @@ from feedbench.bench.report.table import notes, trial_name
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 
-_MOST_POINTS = 6_000  # per lane over all trials but the winner, so that the page stays small
+_MOST_POINTS = 4_000  # per lane over all trials but the winner, so that the page stays small
 
 
 def report_of_bench(result: BenchResult) -> Report:
