@@ -12,6 +12,7 @@ from feedbench.bench.analysis.predicted import predicted_rate, without_confirmat
 from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
+from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
@@ -174,7 +175,12 @@ def _reason_not_counted(trial: Trial, block: Block) -> str | None:
 def _is_ranked(trial: Trial) -> bool:
     """Whether the trial reads images, its pixels are accepted and its augmentation is complete."""
     accepted = trial.pixels is None or trial.pixels.accepted
-    return is_choice(trial.loader) and accepted and trial.augment is None
+    return can_win(trial) and accepted
+
+
+def can_win(trial: Trial | Choice) -> bool:
+    """Whether a trial reads images, with the augmentation of the batch spec."""
+    return is_choice(trial.loader) and trial.augment is None
 
 
 def _has_no_rows(trial: Trial) -> bool:

@@ -52,7 +52,7 @@ def run_limits(
     record = LimitsRecord(bounds={str(choice): str(limit_of(choice)) for choice in choices})
     try:
         progress.print(duration_text(len(plan.choices), plan.timing), highlight=False)
-        with bench_progress(progress) as report:
+        with bench_progress(progress, plan) as report:
             run(plan, manifest, folder, report, left_out)
         progress.print("reading from the disk", style="dim")
         record.disk = read_cold(manifest)

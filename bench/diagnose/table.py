@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.autotune import Node
-from feedbench.bench.diagnose.ceilings import Ceiling
+from feedbench.bench.diagnose.ceilings import Ceiling, ceiling_of
 from feedbench.bench.diagnose.fixed import settings_text
 from feedbench.bench.diagnose.notes import notes
 from feedbench.bench.diagnose.prediction import Prediction
 from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.record import Part as MeasuredPart
 from feedbench.bench.diagnose.tf_graph.table import mistake_lines, stages_table
 from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name
 from feedbench.bench.plan.plan import Choice
@@ -25,6 +26,7 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
+from feedbench.bench.report.tensorboard import LoggedRun
 
 
 def label(ceiling: Ceiling) -> str:
@@ -205,3 +207,13 @@ def _memory_text(prediction: Prediction) -> str:
         return ""
     verb = "fits" if prediction.fits else "does not fit"
     return f" ({prediction.needs_bytes / 1e9:.2f} GB: {verb})"
+
+
+def part_runs(parts: Sequence[MeasuredPart]) -> list[LoggedRun]:
+    """Return the parts as runs for TensorBoard."""
+    runs = []
+    for part in parts:
+        conditions = {"cache_state": part.cache_state, "parallel": part.parallel}
+        known = {name: value for name, value in conditions.items() if value is not None}
+        runs.append(LoggedRun(label(ceiling_of(part)), {"part": part.name, **known}, part.blocks))
+    return runs

@@ -112,22 +112,25 @@ def _unfinished(record: TuneRecord, resume: str) -> str:
     """Return that the search can be resumed by this command; empty if it is finished."""
     if record.finished:
         return ""
-    return " The search is not finished." + (f"{_RESUME}{resume}" if resume else "")
+    reason = "was interrupted" if record.interrupted else "is not finished"
+    return f" The search {reason}." + (f"{_RESUME}{resume}" if resume else "")
 
 
 def _why_no_best(record: TuneRecord) -> str:
     if record.findings:
         return "No configuration can be recommended; the reasons are above."
+    if not record.timed and record.interrupted:
+        return "The search was interrupted before a block was timed."
     if not record.timed:
         return "No block was timed within the budget; give a longer --budget."
     timed = "; ".join(
         f"{one.choice}: {one.images_per_second:,.0f} images/s, timed blocks: {one.blocks}"
         for one in record.timed
     )
-    return (
-        "The budget was too short to compare configurations, so none is recommended; give a longer "
-        f"--budget. Known so far: {timed}."
-    )
+    reason = "The budget was too short to compare configurations; give a longer --budget."
+    if record.interrupted:
+        reason = "The search was interrupted before configurations could be compared."
+    return f"{reason} None is recommended. Known so far: {timed}."
 
 
 def _rate_text(record: TuneRecord) -> str:

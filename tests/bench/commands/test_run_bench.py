@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-from rich.console import Console
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.commands.run_bench import compare_pixels
@@ -19,9 +18,7 @@ PLAN = Plan(tuple(CHOICES), SPEC, Recipe(), "drain", Timing(), Failures(), Pixel
 
 
 def compared(photos, folder, **options):
-    return compare_pixels(
-        CHOICES, PLAN, scan(photos).only("train"), folder, Console(quiet=True), **options
-    )
+    return compare_pixels(CHOICES, PLAN, scan(photos).only("train"), folder, print, **options)
 
 
 def test_an_unreadable_image_does_not_keep_the_others_from_being_compared(tiny_photos, tmp_path):
