@@ -123,7 +123,7 @@ def summarize(trials: list[Trial]) -> Summary:
     """
     is_begun = all(trial.blocks or trial.error for trial in trials if _is_ranked(trial))
     reasons = [_reasons_not_counted(trial) for trial in trials]
-    trials = [_with_counted_blocks(trial) for trial in trials]
+    trials = [with_counted_blocks(trial) for trial in trials]
     summaries = [
         one.model_copy(update={"unproven": unproven})
         for one, unproven in zip(_summaries(trials), reasons, strict=True)
@@ -151,13 +151,19 @@ def _chosen(trials: list[Trial], summaries: list[TrialSummary]) -> int | None:
     return choose_winner(summaries)
 
 
+def counted(trials: list[Trial]) -> list[Trial]:
+    """Return the trials with the blocks that count: in the requested state, before a choice."""
+    return [without_confirmation(with_counted_blocks(trial)) for trial in trials]
+
+
 def _reasons_not_counted(trial: Trial) -> list[str]:
     """Return one reason per block that is not counted."""
     reasons = (_reason_not_counted(trial, block) for block in trial.blocks)
     return [reason for reason in reasons if reason]
 
 
-def _with_counted_blocks(trial: Trial) -> Trial:
+def with_counted_blocks(trial: Trial) -> Trial:
+    """Return the trial without the blocks that were not in the requested cache state."""
     counted = [block for block in trial.blocks if not _reason_not_counted(trial, block)]
     return trial.model_copy(update={"blocks": counted})
 

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from feedbench.bench.analysis.summary import Summary
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import SamePixels, Trial
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 PIXELS = "pixels.json"
@@ -63,6 +62,20 @@ def measure(
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
         typer.Exit: no loader could be measured.
     """
+    bench = measure_and_show(plan, manifest, folder, json, left_out, tensorboard=tensorboard)
+    return show_next(bench, folder, data)
+
+
+def measure_and_show(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    json: Path | None,
+    left_out: dict[str, int] | None = None,
+    *,
+    tensorboard: bool,
+) -> MeasuredBench:
+    """Measure, save and print the results; Ctrl-C ends it early."""
     from feedbench.bench.report.tensorboard import trial_runs, write_logs
 
     terminal = console()
@@ -71,9 +84,19 @@ def measure(
         write_logs(folder, trial_runs(bench.trials))
     show_summary(terminal, bench.trials, bench.summary)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    return bench
+
+
+def show_next(bench: MeasuredBench, folder: Path, data: str) -> Path:
+    """Print the command that trains with the winner, and return its best.toml.
+
+    Raises:
+        InterruptedRun: the bench was ended by Ctrl-C.
+        typer.Exit: no loader could be measured.
+    """
     best = require_best(bench, folder)
     command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
-    terminal.print(f"Next: {command}", soft_wrap=True)
+    console().print(f"Next: {command}", soft_wrap=True)
     return best
 
 
@@ -227,32 +250,8 @@ def compare_pixels(
     return comparison
 
 
-def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
+def show_summary(terminal: Terminal, trials: list[Trial], summary: Summary) -> None:
     """Print the table of a bench, the costs of augmentations, and the verdict."""
-    from feedbench.bench.analysis.augment_costs import augment_costs
-    from feedbench.bench.report.summary_text import device_warnings, headline
+    from feedbench.bench.report.summary_text import parts
 
-    terminal.print(headline(trials))
-    for line in device_warnings(trials):
-        terminal.print(line, style="yellow", soft_wrap=True)
-    print_table(terminal, summary)
-    for cost in augment_costs(trials):
-        terminal.print(str(cost), soft_wrap=True)
-    print_verdict(terminal, summary)
-
-
-def print_table(terminal: Console, summary: Summary) -> None:
-    """Print the table of a bench, if it has a figure, and its notes."""
-    from feedbench.bench.report.table import notes, summary_table
-
-    if any(trial.images_per_second for trial in summary.trials):
-        terminal.print(summary_table(summary, terminal.width))
-    for text in notes(summary, terminal.width):
-        terminal.print(text)
-
-
-def print_verdict(terminal: Console, summary: Summary) -> None:
-    """Print which loader to use."""
-    from feedbench.bench.report.summary_text import verdict
-
-    terminal.print(verdict(summary), style="bold")
+    print_parts(terminal, parts(trials, summary))

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE, InterruptedRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from feedbench.bench.diagnose.record import DiagnosisRecord
     from feedbench.bench.diagnose.selftest import SelfTest
     from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
     from feedbench.bench.diagnose.verdict import Diagnosis
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 
@@ -86,6 +85,7 @@ def _measure(
 
 def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> Diagnosis:
     """Derive the diagnosis from the record; save it, and its plots if there is a verdict."""
+    from feedbench.bench.diagnose.table import headline
     from feedbench.bench.diagnose.verdict import derive_diagnosis
     from feedbench.bench.diagnose.waterfall import draw_waterfall
     from feedbench.bench.files import write_json
@@ -94,58 +94,32 @@ def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> 
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, diagnosis.model_dump())
     if diagnosis.bottleneck is not None:
-        draw_waterfall(diagnosis, folder / "waterfall.png", _headline(record))
+        draw_waterfall(diagnosis, folder / "waterfall.png", headline(record))
         _write_timeline(record, folder)
     return diagnosis
 
 
 def _write_timeline(record: DiagnosisRecord, folder: Path) -> None:
     """Save the end-to-end blocks as a plot and as a trace."""
+    from feedbench.bench.diagnose.table import headline
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
 
     blocks = next(part.blocks for part in record.parts if part.name == "end to end")
-    title = f"{_headline(record)}, end to end"
+    title = f"{headline(record)}, end to end"
     draw_timeline(blocks, folder / "timeline.png", title)
     write_text(folder / "trace.json", trace_text({title: blocks}))
 
 
-def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
+def print_diagnosis(terminal: Terminal, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
     """Print the ceilings, the predictions, the notes and the verdict."""
-    from feedbench.bench.diagnose.notes import notes
-    from feedbench.bench.diagnose.table import ceilings_table, nodes_table, predictions_table
-    from feedbench.bench.diagnose.tf_graph.table import mistake_lines, stages_table
+    from feedbench.bench.diagnose.table import parts
 
-    terminal.print(_headline(record), highlight=False, markup=False)
-    terminal.print(ceilings_table(diagnosis))
-    if diagnosis.predictions:
-        terminal.print(predictions_table(diagnosis))
-    if record.autotuned:
-        terminal.print(nodes_table(record.autotuned))
-    if record.observed and record.observed.graph:
-        terminal.print(stages_table(record.observed.graph))
-    if diagnosis.mistakes:
-        for line in mistake_lines(diagnosis.mistakes):
-            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    for line in notes(record, diagnosis):
-        terminal.print(line, highlight=False, markup=False)
-    terminal.print()
-    terminal.print(diagnosis.verdict, style="bold", highlight=False, markup=False)
+    print_parts(terminal, parts(record, diagnosis))
 
 
-def _headline(record: DiagnosisRecord) -> str:
-    from feedbench.bench.diagnose.verdict import consumer_name
-    from feedbench.bench.plan.plan import Choice
-
-    spec = record.spec
-    return (
-        f"{Choice(loader=record.loader, settings=record.settings)} → {spec['image_size']} px, "
-        f"batch {spec['batch_size']} → {consumer_name(record)}, {record.cache_state} files"
-    )
-
-
-def print_self_test(terminal: Console, self_test: SelfTest) -> None:
+def print_self_test(terminal: Terminal, self_test: SelfTest) -> None:
     """Print one line per check."""
     for check in self_test.checks:
         word = "passed" if check.passed else "FAILED"

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.commands.run_bench import PIXELS, compare_pixels
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Plan
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.tune.record import EarlierSearch, TuneRecord
     from feedbench.bench.tune.tune import Budget
     from feedbench.loaders import Manifest
@@ -153,13 +152,8 @@ def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, A
     return write_best(folder, plan, record.best, rate, facts, runners_up(record))
 
 
-def print_search(terminal: Console, record: TuneRecord) -> None:
+def print_search(terminal: Terminal, record: TuneRecord) -> None:
     """Print what each setting is worth, and the verdict."""
-    from feedbench.bench.tune.table import verdict, worth_table
+    from feedbench.bench.tune.table import parts
 
-    if record.findings:
-        terminal.print(worth_table(record))
-    for text in dict.fromkeys(failure.traceback for failure in record.failures):
-        if text:
-            terminal.print(text, soft_wrap=True)
-    terminal.print(verdict(record), style="bold", soft_wrap=True)
+    print_parts(terminal, parts(record))

@@ -176,6 +176,15 @@ def _mistakes_sentence(mistakes: list[Mistake]) -> list[str]:
     return [f"In your pipeline: {', '.join(gains)}."] if gains else []
 
 
+def headline(record: DiagnosisRecord) -> str:
+    """Return the loader, the batch spec, the consumer and the cache state in one line."""
+    spec = record.spec
+    return (
+        f"{Choice(loader=record.loader, settings=record.settings)} → {spec['image_size']} px, "
+        f"batch {spec['batch_size']} → {consumer_name(record)}, {record.cache_state} files"
+    )
+
+
 def consumer_name(record: DiagnosisRecord) -> str:
     """Return what takes the batches, such as `an emulated A100`."""
     if record.accelerator is not None:

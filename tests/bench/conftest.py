@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from feedbench.bench.commands.output import print_parts
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.terminal import Terminal
@@ -36,6 +38,18 @@ def tiny_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = random.integers(0, 120, (60, 80, 3)) + 110 * label
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
     return root
+
+
+@pytest.fixture(scope="session")
+def printed() -> Callable[..., str]:
+    """Return a function that returns what a terminal of some width shows of tables and lines."""
+
+    def shown(*parts, width: int = 200) -> str:
+        terminal = Terminal(width=width, file=StringIO())
+        print_parts(terminal, parts)
+        return terminal.file.getvalue()
+
+    return shown
 
 
 @pytest.fixture(scope="session")
