@@ -20,7 +20,7 @@ RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records ca
 # that is slower than its bench by no more than this has met its rate. A convention.
 MARGIN = 0.03
 # Fields of the recipe that change how long a step takes.
-_STEP_COST = (
+STEP_COST = (
     "network",
     "alpha",
     "optimizer",
@@ -70,13 +70,18 @@ def check_rate(
         facts: the environment of the training, from `environment`.
         model: digest of the file of the user's own model; None without one.
     """
-    phase = recipe.phases[timed_phase(recipe)]
-    counted = rates[phase.before + 1 : phase.before + phase.epochs]
+    counted = counted_rates(rates, recipe)
     achieved = median_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = _why_not_comparable(best, recipe, facts, model) if predicted else ""
     met, text = _verdict(predicted, achieved, reason)
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
+
+
+def counted_rates(rates: list[float], recipe: Recipe) -> list[float]:
+    """Return the rates of the epochs of the phase that a bench times, but for its first."""
+    phase = recipe.phases[timed_phase(recipe)]
+    return rates[phase.before + 1 : phase.before + phase.epochs]
 
 
 def _verdict(
@@ -120,7 +125,7 @@ def _why_not_comparable(
     if best.machine and best.machine != machine(facts):
         return "this was measured on another machine"
     bench_recipe = Recipe.model_validate(best.recipe)
-    if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in _STEP_COST):
+    if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in STEP_COST):
         return "this was measured with another network, optimizer or compilation"
     if changed := _changed_file(best, recipe, model):
         return f"{changed} has changed since it was measured"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.consumers.own_batches import check_for_network, for_network
+from feedbench.bench.consumers.own_batches import check_for_network, for_network, range_note
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
@@ -85,7 +85,9 @@ def train(
         setup, batches, first = _with_first(setup, stream)
         held_out = HeldOut(setup, options.failures)
         trainer = _make_trainer(setup, folder, saved, first)
-        for note in filter(None, (trainer.note, saved.note if saved else "")):
+        for note in filter(
+            None, (_range_note(setup, first), trainer.note, saved.note if saved else "")
+        ):
             callbacks.on_note(note)
         if saved is None:
             write_config(folder, best, recipe)
@@ -229,6 +231,13 @@ def _with_first(setup: TrainingSetup, stream: Stream) -> tuple[TrainingSetup, St
         dtype = check_for_network(first, setup.spec, len(setup.manifest.classes), own)
         setup, batches = replace(setup, image_dtype=dtype), map(for_network, batches)
     return setup, replace(stream, batches=batches), first
+
+
+def _range_note(setup: TrainingSetup, first: Batch | None) -> str:
+    """Return what is wrong with the values of a user's batches for a built-in network."""
+    if setup.own is None or first is None or not setup.converts:
+        return ""
+    return range_note(first, setup.spec, setup.own)
 
 
 def _tensorboard(folder: Path, options: TrainingOptions) -> AbstractContextManager[Callbacks]:
