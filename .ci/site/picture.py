@@ -13,7 +13,7 @@ from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.parts import parts_of
 
-_WIDTH = 80
+_WIDTH = 90
 _WEB_FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
@@ -25,7 +25,6 @@ def draw(result: Path, picture: Path, command: str) -> None:
             width=_WIDTH,
             force_terminal=True,
             color_system="truecolor",
-            highlight=False,
             file=nowhere,
         )
         terminal.print(Text(f"$ {command}", style="bold"))
