@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.output import console, redirect_library_output
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from feedbench.bench.training.callbacks import Callbacks
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.loaders import BatchSpec, Manifest
-    from feedbench.trainer import Position, Recipe
+    from feedbench.trainer import Recipe
 
 
 def resume_command(data: str, folder: Path, options: dict[str, Any]) -> str:
@@ -93,13 +94,10 @@ def train_with_progress(
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
     try:
-        with _callbacks(recipe.epochs, sum(counts), folder, again) as callbacks:
+        with _callbacks(best, recipe.epochs, sum(counts), folder, again) as callbacks:
             import_tensorflow()
             _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
-            noting = Callbacks(
-                on_start=lambda position: _note_start(terminal, best, position),
-                on_note=lambda text: _note(terminal, text),
-            )
+            noting = Callbacks(on_note=partial(_note, terminal))
             every = combine(noting, callbacks)
             return train(best, recipe, manifest, folder, callbacks=every, options=options)
     except TrainingStopped:
@@ -129,18 +127,6 @@ def import_tensorflow() -> None:
             f"TensorFlow cannot be loaded: {str(cause).splitlines()[0]}; install it again, or free "
             "some memory"
         ) from error
-
-
-def _note_start(terminal: Console, best: Best, position: Position) -> None:
-    """Print what a loader does before the first step that takes its time."""
-    from feedbench.loaders import find_loader
-
-    if position.images and not find_loader(best.loader).follows_order:
-        terminal.print(
-            f"Note: {best.loader} has an order of its own: to continue it, the {position.images:,} "
-            "images that were trained on are read again first",
-            soft_wrap=True,
-        )
 
 
 def _print_notes(
@@ -181,10 +167,12 @@ def _note(terminal: Console, text: str) -> None:
 
 
 @contextmanager
-def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[Callbacks]:
+def _callbacks(
+    best: Best, epochs: int, images: int, folder: Path, again: str
+) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
-    What the libraries print goes to a log.
+    What the libraries print goes to a log. A user's function that hangs is reported.
 
     Args:
         images: images in an epoch.
@@ -194,6 +182,8 @@ def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[C
     from feedbench.bench.training.folder import LOG
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.stuck import ended_if_stuck
+    from feedbench.bench.training.watch import hangs_told
+    from feedbench.loaders import is_own
 
     last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
@@ -201,6 +191,7 @@ def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[C
         stop_on_termination() as is_asked,
         ended_if_stuck(is_asked, last_words) as should_stop,
         redirect_library_output(folder / LOG) as progress,
+        hangs_told(partial(_note, progress)) if is_own(best.loader) else nullcontext(),
         train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
     ):
         yield callbacks

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from feedbench.bench.analysis.best import Best
 from feedbench.bench.cli import main
-from feedbench.bench.commands.run_training import _note_start, _print_notes
+from feedbench.bench.commands.run_training import _print_notes
 from feedbench.bench.consumers.trainer import class_weights
 from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.training.folder import check_disk_space, claimed
 from feedbench.loaders import BatchSpec
-from feedbench.trainer import Position, Recipe
+from feedbench.trainer import Recipe
 from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--balance", "0.5"]
@@ -292,16 +291,6 @@ def printed(show, *arguments, **values) -> str:
     text = io.StringIO()
     show(Console(file=text, width=300), *arguments, **values)
     return text.getvalue()
-
-
-def test_a_loader_that_reads_again_what_was_trained_on_says_so():
-    position = Position(images=5_000)
-    best = Best(loader="keras_directory")
-    assert "the 5,000 images that were trained on are read again" in printed(
-        _note_start, best, position
-    )
-    assert not printed(_note_start, best, Position())
-    assert not printed(_note_start, Best(loader="turbo"), position)
 
 
 def test_a_single_class_is_pointed_out():
