@@ -123,6 +123,12 @@ COMMANDS = {
         "Show the tables of an earlier result again, and draw one trial over time.",
         "results/bench-20260101-120000",
     ),
+    "compare": Entry(
+        "compare",
+        MEASURE,
+        "Compare two or more runs: which rates are faster or slower, and with what certainty.",
+        "results/before results/after --fail-if-slower 5%",
+    ),
     "train": Entry(
         "train",
         TRAIN,
@@ -140,12 +146,6 @@ COMMANDS = {
         TRAIN,
         "Train one recipe over a grid with several seeds, and test which differences are real.",
         "ranges.toml --out results/ranges",
-    ),
-    "compare-training": Entry(
-        "compare_training",
-        TRAIN,
-        "Compare two trainings: accuracy, recall per class, time and rate.",
-        "results/scratch results/tuned",
     ),
     "predict": Entry(
         "predict",

@@ -14,6 +14,7 @@ BenchError
 
 NOTHING_DONE = 1  # nothing could be measured, trained or compared, or the output was lost
 WRONG_USE = 2  # the user must fix an option, a file or a folder
+SLOWER = 3  # a comparison found a rate that is certainly slower than --fail-if-slower allows
 INTERRUPTED = 130  # Ctrl-C: 128 + the number of the signal
 
 

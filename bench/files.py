@@ -129,13 +129,18 @@ def check_schema(values: dict[str, Any], newest: int, where: str) -> None:
 
 
 @contextmanager
-def removed_if_interrupted(folder: Path) -> Iterator[None]:
-    """Remove a result folder if Ctrl-C ends the body, which writes nothing worth keeping."""
+def removed_if_interrupted(folder: Path, *, but_for: str) -> Iterator[None]:
+    """Remove a result folder if Ctrl-C ends the body before there is anything worth keeping.
+
+    Args:
+        but_for: name of the file with which the folder is kept.
+    """
     try:
         yield
     except KeyboardInterrupt:
         with interrupts_deferred():
-            shutil.rmtree(folder, ignore_errors=True)
+            if not (folder / but_for).exists():
+                shutil.rmtree(folder, ignore_errors=True)
         raise
 
 

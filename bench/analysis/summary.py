@@ -12,6 +12,7 @@ from feedbench.bench.analysis.predicted import predicted_rate, without_confirmat
 from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
+from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Own, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
@@ -122,7 +123,7 @@ def summarize(trials: list[Trial]) -> Summary:
     """
     is_begun = all(trial.blocks or trial.error for trial in trials if _is_ranked(trial))
     reasons = [_reasons_not_counted(trial) for trial in trials]
-    trials = [_with_counted_blocks(trial) for trial in trials]
+    trials = [with_counted_blocks(trial) for trial in trials]
     summaries = [
         one.model_copy(update={"unproven": unproven})
         for one, unproven in zip(_summaries(trials), reasons, strict=True)
@@ -150,13 +151,19 @@ def _chosen(trials: list[Trial], summaries: list[TrialSummary]) -> int | None:
     return choose_winner(summaries)
 
 
+def counted(trials: list[Trial]) -> list[Trial]:
+    """Return the trials with the blocks that count: in the requested state, before a choice."""
+    return [without_confirmation(with_counted_blocks(trial)) for trial in trials]
+
+
 def _reasons_not_counted(trial: Trial) -> list[str]:
     """Return one reason per block that is not counted."""
     reasons = (_reason_not_counted(trial, block) for block in trial.blocks)
     return [reason for reason in reasons if reason]
 
 
-def _with_counted_blocks(trial: Trial) -> Trial:
+def with_counted_blocks(trial: Trial) -> Trial:
+    """Return the trial without the blocks that were not in the requested cache state."""
     counted = [block for block in trial.blocks if not _reason_not_counted(trial, block)]
     return trial.model_copy(update={"blocks": counted})
 
@@ -168,7 +175,12 @@ def _reason_not_counted(trial: Trial, block: Block) -> str | None:
 def _is_ranked(trial: Trial) -> bool:
     """Whether the trial reads images, its pixels are accepted and its augmentation is complete."""
     accepted = trial.pixels is None or trial.pixels.accepted
-    return is_choice(trial.loader) and accepted and trial.augment is None
+    return can_win(trial) and accepted
+
+
+def can_win(trial: Trial | Choice) -> bool:
+    """Whether a trial reads images, with the augmentation of the batch spec."""
+    return is_choice(trial.loader) and trial.augment is None
 
 
 def _has_no_rows(trial: Trial) -> bool:

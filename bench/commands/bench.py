@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.analysis.augment_costs import with_augment_trials
+from feedbench.bench.commands.against import OptionAgainst, check_against, find_old, with_old
+from feedbench.bench.commands.compare import FailIfSlower
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
@@ -24,6 +26,7 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Sets,
+    Tensorboard,
     list_images,
     parse_set,
     readable_rows,
@@ -31,7 +34,13 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay
 from feedbench.bench.commands.own_model import fit_plan
-from feedbench.bench.commands.run_bench import measure
+from feedbench.bench.commands.run_against import (
+    History,
+    append_run,
+    compare_with_old,
+    parse_limit,
+)
+from feedbench.bench.commands.run_bench import measure_and_show, show_next
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.bench.trials.feasibility import check_feasible
@@ -71,6 +80,10 @@ def bench(
     ] = False,
     blacklist: Blacklist = None,
     recipe: RecipeFile = None,
+    against: OptionAgainst = None,
+    fail_if_slower: FailIfSlower = None,
+    history: History = None,
+    tensorboard: Tensorboard = True,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -80,13 +93,26 @@ def bench(
 
     Options override a suite file.
     """
+    old, limit = (
+        None if against is None else find_old(against),
+        parse_limit(fail_if_slower, against),
+    )
     manifest = list_images(data, blacklist).only("train")
     selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
+    selected = selected if old is None else with_old(selected, old)
     plan = make_plan(overlay(selected, recipe, given))
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
     plan = fit_plan(plan, len(manifest.classes), given)
+    if old is not None:
+        check_against(old, plan, console())
     manifest, left_out = readable_rows(manifest, loaders, console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
-    measure(plan, manifest, result_folder(out, "bench"), json, data, left_out)
+    folder = result_folder(out, "bench")
+    done = measure_and_show(plan, manifest, folder, json, left_out, tensorboard=tensorboard)
+    append_run(history, done)
+    if old is None or done.best is not None or done.interrupted:
+        show_next(done, folder, data)
+    if old is not None:
+        compare_with_old(done, old, folder, limit)

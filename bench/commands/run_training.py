@@ -9,15 +9,15 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from feedbench.bench.commands.output import console, redirect_library_output
+from feedbench.bench.commands.output import console, print_parts, redirect_library_output
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
-    from rich.table import Table
 
     from feedbench.bench.analysis.best import Best
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.training.callbacks import Callbacks
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.loaders import BatchSpec, Manifest
@@ -197,53 +197,20 @@ def _callbacks(
         yield callbacks
 
 
-def show_training(terminal: Console, result: dict[str, Any], folder: Path) -> None:
+def show_training(terminal: Terminal, result: dict[str, Any], folder: Path) -> None:
     """Print the results of a training.
 
     Args:
         result: the contents of training.json.
     """
-    if result["per_class"]:
-        terminal.print(_class_table(result["per_class"]))
-    print_outcome(terminal, result)
+    from feedbench.bench.training.table import parts
+
+    print_parts(terminal, parts(result))
     terminal.print(f"Model and history: {folder}", highlight=False, soft_wrap=True)
 
 
-def _class_table(classes: list[dict[str, Any]]) -> Table:
-    from rich.text import Text
-
-    from feedbench.bench.report.layout import EMPTY, Column, Layout, build_table
-    from feedbench.loaders import printable
-
-    def percent(value: float | None) -> str:
-        return EMPTY if value is None else f"{value:.1%}"
-
-    columns: list[Column[dict[str, Any]]] = [
-        Column("test images", lambda line: f"{line['images']:,}"),
-        Column("recall", lambda line: percent(line["recall"])),
-        Column("precision", lambda line: percent(line["precision"])),
-    ]
-    names = [Text(printable(line["name"])) for line in classes]
-    return build_table(Layout(columns, hidden=[], is_short=False), "class", names, classes)
-
-
-def print_outcome(terminal: Console, result: dict[str, Any]) -> None:
+def print_outcome(terminal: Terminal, result: dict[str, Any]) -> None:
     """Print the test accuracy, the files that were skipped, and the rate check."""
-    from feedbench.bench.training.folder import TRAINING
+    from feedbench.bench.training.table import outcome
 
-    if result["test"] is not None:
-        images = sum(line["images"] for line in result["per_class"])
-        of_images = f" of {images:,} images" if images else ""
-        accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
-        score = "loss" if accuracy is None else "accuracy"
-        value = f"{result['test']['loss']:.3f}" if accuracy is None else f"{accuracy:.1%}"
-        terminal.print(f"Test {score}: {value}{of_images}", highlight=False)
-    if dropped := result["dropped"]:
-        terminal.print(
-            f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "
-            f"{dropped[0]['path']}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-    terminal.print(result["promise"]["text"], style="bold", highlight=False)
+    print_parts(terminal, outcome(result))

@@ -41,7 +41,22 @@ KINDS = {
     "training.json": Kind("train", read.read_training, frozenset({"epochs", "promise"})),
     "pixels.json": Kind("pixels", read.read_pixels, frozenset({"reference", "loaders"})),
     "selftest.json": Kind("selftest", read.read_self_test, frozenset({"cases"})),
+    "compare.json": Kind(
+        "compare", read.read_comparison, frozenset({"is_paired", "runs", "pairs"})
+    ),
     "scan.json": Kind("scan", read.read_scan, frozenset({"counts", "problems", "few_images"})),
+    # What --json saved of other commands, under any name.
+    "limits.json": Kind("limits", read.read_derived_limits, frozenset({"limits", "loaders"})),
+    "diagnosis.json": Kind(
+        "diagnose", read.read_derived_diagnosis, frozenset({"verdict", "ceilings"})
+    ),
+    "checks.json": Kind("selftest", read.read_checks, frozenset({"checks"})),
+    "batch-size.json": Kind(
+        "batch-size", read.read_batch_sizes, frozenset({"tried", "memory_bytes"})
+    ),
+    "profile.json": Kind(
+        "calibrate", read.read_profile, frozenset({"device", "precision", "source"})
+    ),
 }
 
 # Files of folders that hold no result, and what such a folder is.

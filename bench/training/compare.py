@@ -40,12 +40,12 @@ class TrainingSummary(BaseModel):
     description: str
 
 
-class Comparison(BaseModel):
+class TrainingComparison(BaseModel):
     """Two trainings, and the difference between their accuracies.
 
     Attributes:
         images: test images.
-        difference: accuracy of the first minus that of the second, paired by image.
+        difference: accuracy of the second minus that of the first, paired by image.
         only_first: images that only the first classifies correctly.
         only_second: images that only the second classifies correctly.
         p_value: p-value of McNemar's exact test.
@@ -64,7 +64,7 @@ class Comparison(BaseModel):
     text: str
 
 
-def compare_training(first: Path, second: Path) -> Comparison:
+def compare_training(first: Path, second: Path) -> TrainingComparison:
     """Compare two trainings by their predictions for each test image.
 
     Args:
@@ -80,11 +80,11 @@ def compare_training(first: Path, second: Path) -> Comparison:
     others_correct = {path for path, prediction in others.items() if prediction.correct}
     only_first, only_second = len(correct - others_correct), len(others_correct - correct)
     images = len(predictions)
-    difference = paired_difference(only_first, only_second, images)
+    difference = paired_difference(only_second, only_first, images)
     p_value = mcnemar(only_first, only_second)
     within = is_within(difference, p_value)
     answer = {True: "yes", False: "no", None: "cannot tell"}[within]
-    return Comparison(
+    return TrainingComparison(
         images=images,
         first=_summary(first, predictions),
         second=_summary(second, others),
@@ -93,7 +93,8 @@ def compare_training(first: Path, second: Path) -> Comparison:
         only_second=only_second,
         p_value=p_value,
         within=within,
-        text=f"within 1 % absolute: {answer} (difference {difference:+.1%} on {images:,} images)",
+        text=f"accuracy within 1 % absolute: {answer} (difference {difference:+.1%} on {images:,} "
+        "images)",
     )
 
 
@@ -133,8 +134,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
-def paired_difference(only_first: int, only_second: int, images: int) -> Proportion:
-    """Return the difference of two proportions of the same images, with its interval.
+def paired_difference(only_one: int, only_other: int, images: int) -> Proportion:
+    """Return the first of two proportions of the same images minus the other, with its interval.
+
+    Args:
+        only_one: images that count for the first proportion alone.
+        only_other: images that count for the other alone.
+        images: all of them.
 
     Source: Newcombe's simplest proposal after Agresti and Min, 2005: half an image is added to
     each of the four cells. Without it, two trainings that agree on every image would have an
@@ -142,12 +148,12 @@ def paired_difference(only_first: int, only_second: int, images: int) -> Proport
     """
     from scipy.stats import norm
 
-    b, c, n = only_first + 0.5, only_second + 0.5, images + 2.0
+    b, c, n = only_one + 0.5, only_other + 0.5, images + 2.0
     middle = (b - c) / n
     standard_error = math.sqrt(b + c - (b - c) ** 2 / n) / n
     half_width = float(norm.ppf(0.5 + CONFIDENCE / 2)) * standard_error
     return Proportion(
-        value=(only_first - only_second) / images,
+        value=(only_one - only_other) / images,
         low=max(-1.0, middle - half_width),
         high=min(1.0, middle + half_width),
     )
@@ -178,11 +184,12 @@ def _summary(folder: Path, predictions: Predictions) -> TrainingSummary:
         train_s=sum(epoch["train_s"] for epoch in epochs),
         images_per_second=rate,
         epochs=len(epochs),
-        description=_description(recipe, spec["image_size"]),
+        description=describe(recipe, spec["image_size"]),
     )
 
 
-def _description(recipe: dict[str, Any], side: int) -> str:
+def describe(recipe: dict[str, Any], side: int) -> str:
+    """Return network, image size, weights and optimizer of a training."""
     network, size = recipe["network"], f"{side} px"
     if is_own_model(network):
         return f"{network}, {size}"

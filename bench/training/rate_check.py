@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,7 +23,7 @@ MARGIN = 0.03
 LEAST_RATES = 20  # from which the interval of their median is narrow
 LEAST_STEPS = 10  # in a part: the host is ahead of the device by some, which then hardly count
 # Fields of the recipe that change how long a step takes.
-_STEP_COST = (
+STEP_COST = (
     "network",
     "alpha",
     "optimizer",
@@ -35,6 +35,8 @@ _STEP_COST = (
     "weight_decay",
     "gradient_clip_norm",
 )
+
+T = TypeVar("T")
 
 
 class RateCheck(BaseModel):
@@ -73,9 +75,7 @@ def check_rate(
         facts: the environment of the training, from `environment`.
         model: digest of the file of the user's own model; None without one.
     """
-    phase = recipe.phases[timed_phase(recipe)]
-    epochs = rates[phase.before + 1 : phase.before + phase.epochs]
-    counted = [rate for parts in epochs for rate in parts]
+    counted = [rate for parts in counted_rates(rates, recipe) for rate in parts]
     achieved = serial_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = _why_not_comparable(best, recipe, facts, model) if predicted else ""
@@ -93,6 +93,12 @@ def timed_parts(recipe: Recipe, steps: int) -> int:
     """
     counted = max(1, recipe.phases[timed_phase(recipe)].epochs - 1)
     return max(1, min(-(-LEAST_RATES // counted), steps // LEAST_STEPS))
+
+
+def counted_rates(rates: Sequence[T], recipe: Recipe) -> Sequence[T]:
+    """Return the rates of the epochs of the phase that a bench times, but for its first."""
+    phase = recipe.phases[timed_phase(recipe)]
+    return rates[phase.before + 1 : phase.before + phase.epochs]
 
 
 def _verdict(
@@ -136,7 +142,7 @@ def _why_not_comparable(
     if best.machine and best.machine != machine(facts):
         return "this was measured on another machine"
     bench_recipe = Recipe.model_validate(best.recipe)
-    if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in _STEP_COST):
+    if any(getattr(bench_recipe, name) != getattr(recipe, name) for name in STEP_COST):
         return "this was measured with another network, optimizer or compilation"
     if changed := _changed_file(best, recipe, model):
         return f"{changed} has changed since it was measured"

@@ -1,22 +1,25 @@
 """show prints every kind of record, from a folder or a file."""
 
+import csv
 import json
 import re
 import shutil
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.cli import main
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import write_trials
+from feedbench.bench.record import read_trials, write_trials
 from feedbench.bench.results.find import KINDS, find_record
 
 RESULTS = Path(__file__).parents[3] / "results"
-# JSON files that are derived from a record, or are not written by a run.
-NO_RECORDS = {"environment.json", "diagnosis.json", "limits.json", "trace.json"}
-NO_RECORDS |= {"overhead.json", "benchmark.json"}
+# JSON files that hold no result.
+NO_RECORDS = {"environment.json", "trace.json", "overhead.json", "benchmark.json"}
+OTHERS = sorted((Path(__file__).parent / "records").iterdir())  # of kinds that are not published
 FOLDERS = sorted({path.parent for name in KINDS for path in RESULTS.rglob(name)})
 FILES = sorted(
     path
@@ -35,10 +38,15 @@ def shown(capsys, monkeypatch, *arguments) -> tuple[int, str, str]:
     return ended.value.code or 0, output.out, output.err
 
 
+def with_spec(trial):
+    spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
+    return trial.model_copy(update={"spec": spec, "recipe": {"alpha": 1.0}})
+
+
 @pytest.mark.parametrize(
-    "place", [*FOLDERS, *FILES], ids=lambda path: str(path.relative_to(RESULTS))
+    "place", [*FOLDERS, *FILES, *OTHERS], ids=lambda path: "/".join(path.parts[-3:])
 )
-def test_every_published_record_is_shown(place, capsys, monkeypatch, tmp_path):
+def test_every_record_is_shown(place, capsys, monkeypatch, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
     code, out, errors = shown(capsys, monkeypatch, place, "--json", tmp_path / "shown.json")
     assert (code, errors) == (0, "")
@@ -47,10 +55,70 @@ def test_every_published_record_is_shown(place, capsys, monkeypatch, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
 
 
-def test_published_records_are_of_every_kind():
-    assert {find_record(path)[1].command for path in FILES} == {
-        kind.command for kind in KINDS.values()
+def test_the_records_are_of_every_kind():
+    found = {find_record(path)[1] for path in [*FILES, *OTHERS]}
+    assert found == set(KINDS.values())
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--csv", "--wide"])
+@pytest.mark.parametrize("place", [*FILES, *OTHERS], ids=lambda path: "/".join(path.parts[-3:]))
+def test_every_record_is_shown_in_every_format(place, option, capsys, monkeypatch):
+    code, out, errors = shown(capsys, monkeypatch, place, option)
+    assert (code, errors) == (0, "")
+    assert len(out.splitlines()) >= 2
+
+
+def test_the_csv_has_unrounded_figures_with_units_and_both_ends_of_an_interval(capsys, monkeypatch):
+    _, out, _ = shown(capsys, monkeypatch, RESULTS / "clothing-cpu", "--csv")
+    first, *others = csv.DictReader(StringIO(out))
+    assert (first["loader"], first["settings"], first["winner"]) == (
+        "tf_data",
+        "cache=decoded",
+        "true",
+    )
+    summary = summarize(read_trials(RESULTS / "clothing-cpu"))
+    rate = summary.trials[summary.winner].images_per_second
+    figures = [float(first[f"images_per_second{end}"]) for end in ("", "_low", "_high")]
+    assert figures == [rate.value, rate.low, rate.high]
+    assert first["gpu_power_w"] == ""
+    assert len(others) == 6
+
+
+def test_each_kind_of_table_has_the_same_csv_columns_whatever_was_measured(capsys, monkeypatch):
+    headings = {
+        shown(capsys, monkeypatch, RESULTS / place, "--csv")[1].splitlines()[0]
+        for place in ("clothing-cpu", "limits/tf_data-clothing", "tune-vs-grid/drain/grid-1.json")
     }
+    assert len(headings) == 1
+
+
+def test_another_table_is_named(capsys, monkeypatch):
+    place = RESULTS / "diagnose-clothing"
+    _, out, _ = shown(capsys, monkeypatch, place, "--csv", "--table", "what-if")
+    assert out.startswith("change,how,images_per_second,")
+    code, out, errors = shown(capsys, monkeypatch, place, "--table", "whatif")
+    assert (code, out) == (2, "")
+    assert errors == (f"feedbench: --table whatif: the tables of {place} are: ceilings, what-if\n")
+
+
+def test_two_formats_at_once_are_refused(capsys, monkeypatch):
+    code, _, errors = shown(capsys, monkeypatch, RESULTS / "clothing-cpu", "--csv", "--markdown")
+    assert code == 2
+    assert errors == "feedbench: --markdown and --csv: give one of them\n"
+
+
+def test_without_a_table_there_is_no_csv(capsys, monkeypatch, tmp_path, trial):
+    write_trials(tmp_path, [with_spec(trial("tf_data", [], error="crashed"))])
+    code, out, errors = shown(capsys, monkeypatch, tmp_path, "--csv")
+    assert (code, out) == (2, "")
+    assert errors == "feedbench: --csv: nothing was measured, so there is no table\n"
+
+
+def test_a_fit_has_no_winner_and_no_tie(capsys, monkeypatch):
+    _, out, _ = shown(capsys, monkeypatch, RESULTS / "fit-clothing")
+    assert "a repeated batch" in out
+    assert "tie" not in out
+    assert "winner" not in out
 
 
 @pytest.mark.parametrize(
@@ -129,11 +197,7 @@ def test_a_trace_of_a_record_without_trials_is_refused(capsys, monkeypatch, tmp_
 
 
 def test_nothing_measured_is_exit_code_1(capsys, monkeypatch, tmp_path, trial):
-    spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
-    failed = trial("tf_data", [], error="crashed").model_copy(
-        update={"spec": spec, "recipe": {"alpha": 1.0}}
-    )
-    write_trials(tmp_path, [failed])
+    write_trials(tmp_path, [with_spec(trial("tf_data", [], error="crashed"))])
     code, out, _ = shown(capsys, monkeypatch, tmp_path)
     assert code == 1
     assert "crashed" in out
@@ -144,7 +208,7 @@ def test_a_folder_of_runs_lists_them(capsys, monkeypatch, tmp_path):
     code, out, errors = shown(capsys, monkeypatch, RESULTS, "--json", saved)
     assert (code, errors) == (0, "")
     for command, folder in (("bench", "clothing-cpu"), ("limits", "limits/clothing")):
-        assert re.search(f"{command} +{RESULTS / folder}$", out, re.MULTILINE)
+        assert re.search(f"{command} +{RESULTS / folder} *$", out, re.MULTILINE)
     study = {"folder": str(RESULTS / "range-study"), "command": "study"}
     assert study in json.loads(saved.read_text())
 

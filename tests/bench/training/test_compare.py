@@ -1,4 +1,4 @@
-"""compare-training on real trainings, and predictions by their saved models."""
+"""compare on real trainings, and predictions by their saved models."""
 
 import json
 import sys
@@ -60,17 +60,19 @@ def runs(tmp_path_factory, tiny_photos):
 
 def test_two_trainings_are_compared_image_by_image(monkeypatch, capsys, tmp_path, runs):
     path = tmp_path / "comparison.json"
-    assert call(monkeypatch, "compare-training", *runs, "--json", path) == 0
-    compared = json.loads(path.read_text())
+    assert call(monkeypatch, "compare", *runs, "--json", path) == 0
+    (change,) = json.loads(path.read_text())["trainings"]
+    compared = change["accuracy"]
     assert compared["images"] == 8
     accuracy = json.loads((runs[0] / "training.json").read_text())["test"]["accuracy"]
     assert compared["first"]["accuracy"]["value"] == pytest.approx(accuracy)
     assert compared["first"]["recall"].keys() == {"circle", "square"}
     assert compared["second"]["images_per_second"] > 0
     assert "model.keras" in compared["second"]["description"]
-    output = capsys.readouterr().out
-    assert "within 1 % absolute: cannot tell" in output
+    output = " ".join(capsys.readouterr().out.split())
+    assert "accuracy within 1 % absolute: cannot tell" in output
     assert "McNemar" in output
+    assert "differs: frozen_epochs 0 against 1" in output
 
 
 def test_trainings_with_different_test_images_are_refused(monkeypatch, capsys, tmp_path, runs):
@@ -80,11 +82,14 @@ def test_trainings_with_different_test_images_are_refused(monkeypatch, capsys, t
         (other / name).write_text((runs[1] / name).read_text())
     lines = (other / "predictions.csv").read_text().splitlines()
     (other / "predictions.csv").write_text("\n".join(lines[:-1]) + "\n")
-    assert call(monkeypatch, "compare-training", runs[0], other) == 2
+    assert call(monkeypatch, "compare", runs[0], other) == 2
     error = capsys.readouterr().err
     assert "the test images differ: test/square/3.jpg is missing" in error
-    assert call(monkeypatch, "compare-training", runs[0], tmp_path) == 2
-    assert "predictions.csv" in capsys.readouterr().err
+    assert call(monkeypatch, "compare", runs[0], other, "--allow-different", "data") == 0
+    assert "accuracy is not compared" in " ".join(capsys.readouterr().out.split())
+    (other / "predictions.csv").unlink()
+    assert call(monkeypatch, "compare", runs[0], other) == 0
+    assert "no predictions.csv" in " ".join(capsys.readouterr().out.split())
 
 
 def test_intervals_and_p_values_match_hand_calculations():
@@ -105,7 +110,7 @@ def test_intervals_and_p_values_match_hand_calculations():
     ],
 )
 def test_within_one_percent_is_yes_no_or_cannot_tell(only_first, only_second, images, within):
-    difference = paired_difference(only_first, only_second, images)
+    difference = paired_difference(only_second, only_first, images)
     assert is_within(difference, mcnemar(only_first, only_second)) is within
 
 

@@ -147,7 +147,7 @@ def _no_process_is_left(beside):
 
 
 def _only_the_users_traceback_is_shown(trials):
-    shown = "\n".join(notes(summarize(list(trials.values())), 200))
+    shown = "\n".join(line.text for line in notes(summarize(list(trials.values()))))
     assert 'pipeline.py", line 45, in fails' in shown
     assert shown.count("Traceback") == 2
     assert (

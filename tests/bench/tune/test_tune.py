@@ -23,7 +23,7 @@ from feedbench.bench.trials.run import DeadlinePassed
 from feedbench.bench.tune import tune
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
 from feedbench.bench.tune.search import MEASURED_ROUNDS
-from feedbench.bench.tune.tune import Budget, Tune, pixel_refusal
+from feedbench.bench.tune.tune import Budget, Callbacks, Tune, pixel_refusal
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 
@@ -86,7 +86,7 @@ def search(tiny_photos, tmp_path, monkeypatch):
         )
         running = Tune(
             plan, manifest, tmp_path, Budget(seconds, memory, 0.0), earlier, lambda: pixels,
-            "feedbench tune …", lambda event: None, lambda finding: None,
+            "feedbench tune …", Callbacks(*[lambda told: None] * 3),
         )  # fmt: skip
         return running.run(), running
 

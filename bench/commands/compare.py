@@ -1,0 +1,124 @@
+"""compare: two or more runs, rate by rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from feedbench.bench.commands.options import Json
+from feedbench.bench.commands.output import console
+from feedbench.bench.errors import NOTHING_DONE, SLOWER, PlanError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from feedbench.bench.results.comparison import Comparison
+
+FailIfSlower = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-if-slower",
+        metavar="PERCENT",
+        help=f"End with exit code {SLOWER} if a rate is certainly slower than the base by more "
+        "than this, such as 5%.",
+    ),
+]
+
+
+def compare(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BASE RUN…",
+            help="Folders or files with records of bench, tune, limits, diagnose, train or "
+            "FitMonitor; the first is the base.",
+        ),
+    ],
+    fail_if_slower: FailIfSlower = None,
+    allow_different: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-different",
+            metavar="TOPIC",
+            help="Compare runs that differ in consumer, data, batches, recipe or cache, which are "
+            "refused otherwise; or judge those that differ in machine. May be repeated.",
+        ),
+    ] = None,
+    markdown: Annotated[
+        bool,
+        typer.Option("--markdown", help="Print Markdown, such as for a pull request."),
+    ] = False,
+    json: Json = None,
+) -> None:
+    """The same loader with the same settings is compared in each run.
+
+    Faster, slower, same within 3 %, or cannot tell: all words together are wrong in at most 5 % of
+    the calls, if the machine kept its speed between the runs.
+    """
+    from feedbench.bench.compare.compare import compare_runs
+    from feedbench.bench.compare.conditions import parse_topics
+    from feedbench.bench.compare.gate import parse_percent
+    from feedbench.bench.files import write_model
+
+    if len(results) < 2:
+        raise PlanError(f"{results[0]}: nothing to compare it with; give a second run")
+    limit = None if fail_if_slower is None else parse_percent(fail_if_slower)
+    comparison = compare_runs(results, limit, parse_topics(allow_different or ()))
+    if json is not None:
+        write_model(json, comparison)
+    print_comparison(console(), comparison, markdown=markdown)
+    end(comparison)
+
+
+def end(comparison: Comparison) -> None:
+    """End the command with the exit code of a comparison.
+
+    Raises:
+        typer.Exit: a rate is slower than allowed, or nothing could be compared.
+    """
+    if comparison.gate is not None and comparison.gate.has_failed:
+        raise typer.Exit(SLOWER)
+    if not comparison.pairs:
+        raise typer.Exit(NOTHING_DONE)
+
+
+def print_comparison(terminal: Console, comparison: Comparison, *, markdown: bool = False) -> None:
+    """Print the tables, what differs, and the verdict."""
+    from feedbench.bench.compare.markdown import markdown as as_markdown
+    from feedbench.bench.compare.text import difference_text
+
+    if markdown:
+        terminal.print(as_markdown(comparison), soft_wrap=True, end="")
+        return
+    for run in comparison.runs:
+        terminal.print(f"{run.name}: {run.measured}", soft_wrap=True)
+    for difference in comparison.differences:
+        terminal.print(difference_text(difference), style="yellow", soft_wrap=True)
+    for index in range(len(comparison.runs)):
+        _print_run(terminal, comparison, index)
+    for note in comparison.notes:
+        terminal.print(note, style="dim")
+    terminal.print(comparison.verdict, style="bold")
+    if (gate := comparison.gate) is not None:
+        terminal.print(gate.text, style="bold red" if gate.has_failed else "bold")
+
+
+def _print_run(terminal: Console, comparison: Comparison, run: int) -> None:
+    from feedbench.bench.compare.table import (
+        headings,
+        mcnemar_line,
+        pairs_table,
+        training_table,
+        unpaired_lines,
+    )
+
+    if any(pair.run == run for pair in comparison.pairs):
+        terminal.print(pairs_table(comparison, run, terminal.width))
+    for line in unpaired_lines(comparison, run):
+        terminal.print(line)
+    for change in comparison.trainings:
+        if change.run == run and change.accuracy is not None:
+            terminal.print(training_table(change.accuracy, headings(comparison, run)))
+            terminal.print(mcnemar_line(change.accuracy))

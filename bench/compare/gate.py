@@ -1,0 +1,77 @@
+"""`--fail-if-slower`: which rates are certainly slower than allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from feedbench.bench.compare.outcome import surely_not_slower, surely_slower
+from feedbench.bench.compare.pairing import Candidate
+from feedbench.bench.errors import PlanError
+from feedbench.bench.results.comparison import Gate
+from feedbench.bench.training.rate_check import MARGIN
+
+OPTION = "--fail-if-slower"
+
+
+def parse_percent(text: str) -> float:
+    """Return the share that a percentage such as `5%` means.
+
+    Raises:
+        PlanError: it is no percentage between 0 and 100.
+    """
+    number = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", text.strip())
+    share = float(number[1]) / 100 if number else 0.0
+    if not 0 < share < 1:
+        raise PlanError(f"{OPTION} {text}: must be a percentage above 0 and below 100, such as 5%")
+    return share
+
+
+def judge(candidates: Sequence[Candidate], limit: float) -> Gate:
+    """Return which rates are certainly slower than the base by more than the limit.
+
+    A loader that the base could measure and the run could not counts as slower.
+
+    Args:
+        limit: 0.05 for 5 %.
+    """
+    judged = [one for one in candidates if one.is_judged]
+    timed = [one for one in judged if one.ratio is not None]
+    ratios = [one.ratio for one in timed if one.ratio is not None]
+    slower = surely_slower(ratios, limit) if ratios else []
+    failed = [*_named(timed, slower), *(f"{one.name} failed" for one in judged if not one.ratio)]
+    are_open = [
+        not is_slower and not surely_not_slower(ratio, limit)
+        for ratio, is_slower in zip(ratios, slower, strict=True)
+    ]
+    undecided = _named(timed, are_open)
+    not_judged = sum(one.reads_images and not one.is_judged for one in candidates)
+    return Gate(
+        limit=limit,
+        failed=failed,
+        open=undecided,
+        not_judged=not_judged,
+        text=_text(limit, len(judged), failed, undecided),
+    )
+
+
+def _named(candidates: Sequence[Candidate], flags: Sequence[bool]) -> list[str]:
+    return [one.name for one, flag in zip(candidates, flags, strict=True) if flag]
+
+
+def _text(limit: float, judged: int, failed: list[str], undecided: list[str]) -> str:
+    option = f"{OPTION} {limit * 100:g}%"
+    if failed:
+        return f"{option}: failed: {', '.join(failed)}."
+    if not judged:
+        return f"{option}: nothing to judge, so it passes."
+    margin = (
+        f" Two processes that do the same work differ by up to {MARGIN:.0%}: a smaller limit "
+        "reports such differences too."
+    ) * (limit < MARGIN)
+    if undecided:
+        return (
+            f"{option}: passed, but these blocks cannot tell for {', '.join(undecided)}: take "
+            f"more with --blocks.{margin}"
+        )
+    return f"{option}: passed.{margin}"

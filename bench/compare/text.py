@@ -1,0 +1,117 @@
+"""The result of a comparison in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from feedbench.bench.results.comparison import (
+    Comparison,
+    Difference,
+    Outcome,
+    RatePair,
+    StallChange,
+    Topic,
+    TrainingChange,
+)
+
+_WORDS: tuple[Outcome, ...] = ("slower", "faster", "same within 3 %", "cannot tell")
+_LISTED = 2  # rates without a certain difference are counted if there are more
+_DRIFT = (
+    "The runs were measured at different times. A machine that changed its speed in between shows "
+    "as a difference here, which no interval contains: feedbench bench --against measures both in "
+    "the same rounds."
+)
+
+
+def difference_text(difference: Difference) -> str:
+    """Return a condition that differs, in one line."""
+    text = f"differs: {difference.name} {difference.base} against {difference.other}"
+    return f"{text} (allowed)" if difference.effect == "allowed" else text
+
+
+def pair_name(pair: RatePair) -> str:
+    """Return what is compared, both names if they differ."""
+    if pair.name == pair.base_name:
+        return pair.name
+    return f"{pair.name} instead of {pair.base_name}"
+
+
+def notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> list[str]:
+    """Return what to know when reading the ratios, one sentence each.
+
+    Args:
+        unknown: topics that the base or the run does not hold, by the name of the run.
+    """
+    texts = [] if comparison.is_paired else [_DRIFT]
+    for pair in comparison.pairs:
+        if not pair.reads_images and pair.outcome in ("faster", "slower") and pair.ratio:
+            texts.append(
+                f"{pair.name}, which no setting of a loader changes, is {pair.outcome} too "
+                f"({pair.ratio:.2f}): the machine or the trainer has changed its speed."
+            )
+    for name, topics in unknown.items():
+        texts.append(
+            f"{name} or the base does not record {', '.join(topics)}: whether they differ is "
+            "unknown."
+        )
+    reasons = {one.topic for one in comparison.differences if one.effect == "not judged"}
+    if reasons and comparison.gate is not None:
+        texts.append(
+            f"Runs that differ in {', '.join(sorted(reasons))} are not judged; --allow-different "
+            "judges them all the same."
+        )
+    return list(dict.fromkeys(texts))
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return the result in one line, one sentence per run."""
+    if comparison.is_paired:
+        return _rates_text(comparison.pairs)
+    several = len(comparison.runs) > 2
+    texts = []
+    for index, run in enumerate(comparison.runs[1:], 1):
+        text = _run_text(comparison, index)
+        texts.append(f"{run.name}: {text}" if several else text[0].upper() + text[1:])
+    return " ".join(texts)
+
+
+def _run_text(comparison: Comparison, run: int) -> str:
+    pairs = [one for one in comparison.pairs if one.run == run and one.reads_images]
+    stalls = [_stall_text(one) for one in comparison.stalls if one.run == run]
+    trainings = [_training_text(one) for one in comparison.trainings if one.run == run]
+    if stalls:
+        pairs = [one for one in pairs if one.is_judged or one.name == "end to end"]
+    return " ".join([_rates_text(pairs), *stalls, *trainings])
+
+
+def _rates_text(pairs: Sequence[RatePair]) -> str:
+    if not pairs:
+        return "nothing in common: no loader with the same settings is in both."
+    texts = []
+    for word in _WORDS:
+        names = [_ratio_text(one) for one in pairs if one.outcome == word]
+        if names:
+            is_listed = word in ("slower", "faster") or len(names) <= _LISTED
+            counted = f"{len(names)} of {len(pairs)}"
+            texts.append(f"{word}: {', '.join(names) if is_listed else counted}")
+    return "; ".join(texts) + "."
+
+
+def _ratio_text(pair: RatePair) -> str:
+    name = pair_name(pair)
+    return name if pair.ratio is None else f"{name} (× {pair.ratio:.2f})"
+
+
+def _stall_text(change: StallChange) -> str:
+    if change.base is None or change.other is None:
+        return "One of the diagnoses has no verdict."
+    now, then = change.other_bottleneck, change.base_bottleneck
+    cause = f"{now}, as before" if now == then else f"{now}, before: {then}"
+    return f"Stall: {change.other:.0%}, before: {change.base:.0%}. Bottleneck: {cause}."
+
+
+def _training_text(change: TrainingChange) -> str:
+    times = f"Training time {change.other_s:,.0f} s, base {change.base_s:,.0f} s"
+    if change.accuracy is None:
+        return f"{times}; accuracy is not compared: {change.not_compared}."
+    return f"{times}; {change.accuracy.text}."

@@ -1,0 +1,79 @@
+// Charts are drawn when they come near the window, and again when their width changes.
+{
+  const AHEAD = "600px";
+  const config = JSON.parse(document.getElementById("chart-config").textContent);
+  const drawn = new Map();  // plot: { width, view }
+
+  function tooltip(_handler, event, _item, value) {
+    if (value === null || value === undefined || value === "") return hideTip();
+    showTip(typeof value === "object" ? pairs(value) : document.createTextNode(value),
+      event.clientX, event.clientY);
+  }
+
+  function pairs(values) {
+    const list = document.createElement("dl");
+    for (const [name, value] of Object.entries(values)) {
+      const term = document.createElement("dt");
+      const figure = document.createElement("dd");
+      term.textContent = name;
+      figure.textContent = value;
+      list.append(term, figure);
+    }
+    return list;
+  }
+
+  function specOf(plot, width) {
+    const spec = JSON.parse(plot.parentElement.querySelector('script[type="application/json"]').textContent);
+    const autosize = { type: "fit-x", contains: "padding" };
+    const complete = { autosize, ...spec, width };
+    for (const select of zoomable(complete)) select.zoom = "wheel![event.ctrlKey || event.metaKey]";
+    return complete;
+  }
+
+  async function draw(plot) {
+    const width = Math.floor(plot.clientWidth);
+    const before = drawn.get(plot);
+    if (!width || before?.width === width) return;
+    drawn.set(plot, { width, view: null });
+    before?.view?.finalize();
+    try {
+      const spec = specOf(plot, width);
+      const options = { mode: "vega-lite", renderer: "svg", ast: true, actions: false,
+        defaultStyle: false, config, tooltip };
+      const { view, vgSpec } = await vegaEmbed(plot, spec, options);
+      drawn.set(plot, { width, view });
+      plot.style.minHeight = "";
+      addZoom(plot, view, vgSpec);
+    } catch (error) {
+      console.error(error);
+      fail(plot);
+    }
+  }
+
+  function fail(plot) {
+    const text = document.createElement("p");
+    text.className = "failed";
+    text.textContent = "This chart could not be drawn; the table below has its figures.";
+    plot.replaceChildren(text);
+    plot.style.minHeight = "";
+  }
+
+  const plots = [...document.querySelectorAll(".plot")];
+  const near = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) draw(target);
+  }, { rootMargin: AHEAD });
+
+  const watch = () => plots.forEach((plot) => { near.unobserve(plot); near.observe(plot); });
+  let pause;
+  addEventListener("resize", () => { clearTimeout(pause); pause = setTimeout(watch, 150); });
+  addEventListener("load", watch);
+  // On paper, all of them. They need no time of their own: what they wait for is in the page.
+  addEventListener("beforeprint", () => {
+    document.documentElement.classList.add("printing");
+    plots.forEach(draw);
+  });
+  addEventListener("afterprint", () => {
+    document.documentElement.classList.remove("printing");
+    watch();
+  });
+}

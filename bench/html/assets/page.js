@@ -1,0 +1,141 @@
+"use strict";
+
+// What a reader of a screen reader hears after an action.
+function say(text) {
+  document.getElementById("said").textContent = text;
+}
+
+// Themes: the system's, light, dark.
+{
+  const themes = ["system", "light", "dark"];
+  const root = document.documentElement;
+  const button = document.querySelector('[data-action="theme"]');
+
+  const remembered = () => {
+    try { return localStorage.getItem("feedbench-theme"); } catch { return null; }
+  };
+  const remember = (theme) => {
+    try { localStorage.setItem("feedbench-theme", theme); } catch { /* private window */ }
+  };
+  const use = (theme) => {
+    if (theme === "system") delete root.dataset.theme;
+    else root.dataset.theme = theme;
+    button.textContent = `Theme: ${theme}`;
+    button.dataset.theme = theme;
+  };
+
+  use(themes.includes(remembered()) ? remembered() : "system");
+  button.addEventListener("click", () => {
+    const next = themes[(themes.indexOf(button.dataset.theme) + 1) % themes.length];
+    remember(next);
+    use(next);
+  });
+  document.querySelector(".tools").hidden = false;
+}
+
+// Copy buttons. The clipboard's API is missing where the file is served without encryption.
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    if (!copied) throw new Error("the browser does not allow copying");
+  }
+}
+
+function cells(row) {
+  return [...row.cells].map((cell) => cell.innerText.trim().replace(/\s+/g, " ")).join("\t");
+}
+
+const SOURCES = {
+  copy: (button) => button.parentElement.querySelector("code").textContent,
+  "copy-table": (button) => {
+    const table = button.closest(".table").querySelector("table");
+    return [...table.rows].filter((row) => !row.hidden).map(cells).join("\n");
+  },
+};
+
+for (const [action, textOf] of Object.entries(SOURCES)) {
+  for (const button of document.querySelectorAll(`[data-action="${action}"]`)) {
+    button.addEventListener("click", async () => {
+      const done = await copy(textOf(button)).then(() => "Copied", () => "Select it to copy");
+      button.textContent = done;
+      say(done);
+      button.focus();
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+  }
+}
+
+// Tooltips, of charts and of the titles of columns. Text only: names may look like HTML.
+function showTip(content, x, y) {
+  const tip = document.getElementById("tip");
+  tip.replaceChildren(content);
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const below = y + 16 + height < innerHeight;
+  tip.style.left = `${Math.max(8, Math.min(x + 12, innerWidth - width - 8))}px`;
+  tip.style.top = `${below ? y + 16 : Math.max(8, y - height - 12)}px`;
+}
+
+function hideTip() {
+  document.getElementById("tip").hidden = true;
+}
+
+for (const element of document.querySelectorAll("[data-help]")) {
+  const show = () => {
+    const box = element.getBoundingClientRect();
+    showTip(document.createTextNode(element.dataset.help), box.left - 12, box.bottom - 10);
+  };
+  element.addEventListener("pointerenter", show);
+  element.addEventListener("focus", show);
+  element.addEventListener("pointerleave", hideTip);
+  element.addEventListener("blur", hideTip);
+}
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
+document.addEventListener("scroll", hideTip, { passive: true });
+
+// The contents: closed on small screens; the section in view is marked.
+{
+  const contents = document.querySelector("nav details");
+  const wide = matchMedia("(min-width: 70rem)");
+  const fit = () => { contents.open = wide.matches; };
+  fit();
+  wide.addEventListener("change", fit);
+
+  const links = new Map();
+  for (const link of document.querySelectorAll("nav a")) links.set(link.hash.slice(1), link);
+  const inView = new Set();
+  const sections = [...document.querySelectorAll("main section")];
+  const mark = () => {
+    const first = sections.find((section) => inView.has(section));
+    for (const link of links.values()) link.removeAttribute("aria-current");
+    if (first) links.get(first.id)?.setAttribute("aria-current", "true");
+  };
+  const watch = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) inView.add(target);
+      else inView.delete(target);
+    }
+    mark();
+  }, { rootMargin: "-80px 0px -55% 0px" });
+  sections.forEach((section) => watch.observe(section));
+}
+
+// On paper everything is open; afterwards it is as it was.
+{
+  let opened = [];
+  document.querySelector('[data-action="print"]').addEventListener("click", () => print());
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("main details:not([open])")];
+    for (const details of opened) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of opened) details.open = false;
+  });
+}

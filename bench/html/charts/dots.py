@@ -1,0 +1,134 @@
+"""Values with their intervals, one row each: rates, ratios, predictions, effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.html.charts.colors import FAINT
+from feedbench.bench.html.charts.frame import (
+    ROW,
+    Role,
+    Spec,
+    frame,
+    mark_in_row,
+    role_color,
+    row_labels,
+    row_tooltip,
+    rows_axis,
+    value_axis,
+)
+
+_MARGIN = 0.06  # of the axis, on both sides
+_SPREAD = 8.0  # largest ÷ smallest value of ratios from which the axis is logarithmic
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A value with its interval.
+
+    Attributes:
+        text: the value as it is printed.
+        low, high: ends of the interval; None without one.
+        other: a second value in the same row, drawn as a hollow diamond.
+    """
+
+    name: str
+    value: float
+    text: str
+    low: float | None = None
+    high: float | None = None
+    role: Role = "plain"
+    other: float | None = None
+
+    @property
+    def extent(self) -> list[float]:
+        """All numbers that the row shows."""
+        return [one for one in (self.value, self.low, self.high, self.other) if one is not None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A value that all rows are to be compared with."""
+
+    value: float
+    name: str
+
+
+def dot_of(name: str, estimate: Estimate, spec: str, role: Role = "plain", unit: str = "") -> Dot:
+    """Return an estimate as a row.
+
+    Args:
+        spec: format of its numbers.
+    """
+    return Dot(name, estimate.value, f"{estimate:{spec}}{unit}", estimate.low, estimate.high, role)
+
+
+def dots(
+    rows: Sequence[Dot], title: str, lines: Sequence[Line] = (), *, zero: bool, form: str = ""
+) -> Spec:
+    """Return a chart with one dot and whisker per row.
+
+    Args:
+        title: of the axis, with the unit.
+        lines: drawn across all rows.
+        zero: whether the axis starts at 0; otherwise it shows the values' range, and is
+            logarithmic if they span more than a factor of eight.
+        form: D3 format of the axis' labels.
+    """
+    values = [value for row in rows for value in row.extent] + [line.value for line in lines]
+    low, high = (0.0, max(values)) if zero else (min(values), max(values))
+    is_log = not zero and low > 0 and high / low > _SPREAD
+    low, high = _padded(low, high, zero=zero, log=is_log)
+    x = value_axis(title + (", logarithmic" if is_log else ""), low, high, log=is_log, format=form)
+    y = rows_axis(len(rows), header=bool(lines))
+    data: list[Spec] = [{"row": number, **asdict(row)} for number, row in enumerate(rows)]
+    layers = [
+        *(layer for line in lines for layer in _line(line, x, (low + high) / 2)),
+        *_marks(x, y, has_others=any(row.other is not None for row in rows)),
+        *row_labels(y, [row.text for row in rows]),
+    ]
+    return frame(layers, data, ROW * (len(rows) + bool(lines)))
+
+
+def _padded(low: float, high: float, *, zero: bool, log: bool) -> tuple[float, float]:
+    if log:
+        return low / 1.2, high * 1.2
+    margin = _MARGIN * (high - low) or 0.05 * abs(high) or 1.0
+    return (low if zero else low - margin), high + margin
+
+
+def _marks(x: Spec, y: Spec, *, has_others: bool) -> Iterator[Spec]:
+    shared: Spec = {"y": y, "color": role_color(), "tooltip": row_tooltip()}
+    yield {
+        "transform": [{"filter": "isValid(datum.low)"}],
+        "mark": mark_in_row("rule", strokeWidth=3, strokeCap="round", opacity=0.6),
+        "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, **shared},
+    }
+    yield {
+        "mark": mark_in_row("point", filled=True, size=90, opacity=1),
+        "encoding": {"x": {**x, "field": "value"}, **shared},
+    }
+    if has_others:
+        hollow = mark_in_row("point", shape="diamond", filled=False, size=110, strokeWidth=2)
+        yield {
+            "transform": [{"filter": "isValid(datum.other)"}],
+            "mark": hollow,
+            "encoding": {"x": {**x, "field": "other"}, **shared},
+        }
+
+
+def _line(line: Line, x: Spec, middle: float) -> Iterator[Spec]:
+    at = {**x, "datum": line.value}
+    align = "left" if line.value < middle else "right"
+    yield {
+        "data": {"values": [{}]},
+        "mark": {"type": "rule", "strokeDash": [4, 3], "color": FAINT, "strokeWidth": 1.5},
+        "encoding": {"x": at},
+    }
+    yield {
+        "data": {"values": [{}]},
+        "mark": {"type": "text", "align": align, "dx": 4 if align == "left" else -4, "y": 12},
+        "encoding": {"x": at, "text": {"value": line.name}},
+    }

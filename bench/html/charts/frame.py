@@ -1,0 +1,104 @@
+"""What all charts share: colours of the data, layers, axes, and rows with a label above them.
+
+Text, axes and background have no colour here: the theme of the page gives them, light or dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, PLAIN
+
+Spec = dict[str, Any]
+Role = Literal["marked", "plain", "faint", "cost"]
+
+# Marked, cost and plain differ in lightness too, so they can be told apart without colour.
+ROLES: dict[str, str] = {"marked": ACCENT, "plain": PLAIN, "faint": FAINT, "cost": COST}
+ROW = 44  # pixels per row: a line of text above its mark
+_TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row
+_CHARACTER = 7.5  # pixels, of the values at the right
+
+
+def frame(layers: Sequence[Spec], values: Sequence[Spec], height: int, **more: Any) -> Spec:
+    """Return a chart of several layers over the same data.
+
+    Args:
+        values: one per mark.
+        height: of the plot in pixels.
+    """
+    return {"height": height, "data": {"values": list(values)}, "layer": list(layers), **more}
+
+
+def rows_axis(count: int, *, header: bool) -> Spec:
+    """Return the vertical encoding of rows numbered from 0, without an axis.
+
+    Args:
+        header: whether row -1 is above them, for the names of reference lines.
+    """
+    domain = list(range(-1 if header else 0, count))
+    return {"field": "row", "type": "ordinal", "axis": None, "scale": {"domain": domain}}
+
+
+def mark_in_row(kind: str, **options: Any) -> Spec:
+    """Return a mark that stands in the lower half of its row."""
+    return {"type": kind, "yOffset": _MARK_AT, **options}
+
+
+def row_labels(y: Spec, texts: Iterable[str]) -> list[Spec]:
+    """Return the layers with the name of each row at the left and its value at the right.
+
+    Args:
+        texts: the values, which the names leave room for.
+    """
+    for_values = round(_CHARACTER * max(map(len, texts), default=0)) + 12
+    limit = {"expr": f"max(80, width - {for_values})"}
+    name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit}
+    value = {"type": "text", "align": "right", "yOffset": _TEXT_AT}
+    return [
+        layer
+        for test, weight in (("datum.role !== 'marked'", 400), ("datum.role === 'marked'", 700))
+        for layer in (
+            _label({**name, "fontWeight": weight}, 0, "name", y, test),
+            _label({**value, "fontWeight": weight}, "width", "text", y, test),
+        )
+    ]
+
+
+def _label(mark: Spec, x: int | str, field: str, y: Spec, test: str) -> Spec:
+    return {
+        "transform": [{"filter": test}],
+        "mark": mark,
+        "encoding": {"x": {"value": x}, "y": y, "text": {"field": field}},
+    }
+
+
+def role_color() -> Spec:
+    """Return the encoding of the colour of a row."""
+    scale = {"domain": list(ROLES), "range": list(ROLES.values())}
+    return {"field": "role", "type": "nominal", "scale": scale, "legend": None}
+
+
+def row_tooltip() -> list[Spec]:
+    """Return what is shown when the mark of a row is hovered."""
+    return [
+        {"field": "name", "type": "nominal", "title": "what"},
+        {"field": "text", "type": "nominal", "title": "value"},
+    ]
+
+
+def value_axis(title: str, low: float, high: float, **options: Any) -> Spec:
+    """Return the horizontal encoding of a quantity.
+
+    Args:
+        title: with the unit.
+        low, high: ends of the axis.
+        options: `format` of its labels, and `log` for a logarithmic axis.
+    """
+    scale: Spec = {"domain": [low, high], "nice": not options.get("log", False), "zero": False}
+    if options.get("log"):
+        scale["type"] = "log"
+    axis: Spec = {"title": title, "tickCount": 5, "labelOverlap": True}
+    if form := options.get("format"):
+        axis["format"] = form
+    return {"type": "quantitative", "scale": scale, "axis": axis}

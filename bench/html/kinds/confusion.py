@@ -1,0 +1,81 @@
+"""Which classes a trained network takes for which, from its predictions of the test images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from feedbench.bench.errors import RecordError
+from feedbench.bench.html.charts.matrix import MOST_CLASSES, matrix
+from feedbench.bench.html.kinds.cells import number
+from feedbench.bench.html.parts import Cell, Chart, Column, Part, Table
+from feedbench.bench.training.predictions import read_predictions
+
+_MOST_PAIRS = 50  # listed
+
+Pairs = Counter[tuple[str, str]]  # images by true and predicted class
+
+
+def confusion_parts(values: dict[str, Any], folder: Path) -> Iterator[Part]:
+    """Yield the confusion matrix, or only the most confused pairs of very many classes.
+
+    Nothing if the predictions were not saved.
+
+    Args:
+        values: the contents of training.json.
+    """
+    try:
+        predictions = read_predictions(folder)
+    except RecordError:
+        return
+    pairs: Pairs = Counter((one.label, one.predicted) for one in predictions.values())
+    names = [name for name in values.get("classes", []) if isinstance(name, str)]
+    names += sorted({name for pair in pairs for name in pair} - {*names})
+    table = _confused(pairs)
+    if len(names) <= MOST_CLASSES:
+        yield _chart(pairs, names, table)
+    elif table is not None:
+        yield table
+
+
+def _chart(pairs: Pairs, names: Sequence[str], table: Table | None) -> Chart:
+    counts = [[pairs[true, predicted] for predicted in names] for true in names]
+    return Chart(
+        _title(pairs),
+        "Confusion matrix: a row per true class, a column per predicted class; shades are shares "
+        f"of the true class. {_title(pairs)}.",
+        matrix(counts, names),
+        table=table,
+    )
+
+
+def _title(pairs: Pairs) -> str:
+    wrong = {pair: count for pair, count in pairs.items() if pair[0] != pair[1]}
+    if not wrong:
+        return "Every test image is classified correctly"
+    (true, predicted), count = max(wrong.items(), key=lambda item: item[1])
+    return f"The most frequent confusion: {true} taken for {predicted}, {count:,} images"
+
+
+def _confused(pairs: Pairs) -> Table | None:
+    """Return the pairs of classes that are confused most often; None if there are none."""
+    totals: Counter[str] = Counter()
+    for (true, _), count in pairs.items():
+        totals[true] += count
+    rows: list[list[Cell]] = [
+        [true, predicted, count, number(count / totals[true], ".1%")]
+        for (true, predicted), count in pairs.most_common()
+        if true != predicted
+    ][:_MOST_PAIRS]
+    if not rows:
+        return None
+    columns = [
+        Column("true class"),
+        Column("taken for"),
+        Column("images", numeric=True),
+        Column("share of the class", numeric=True),
+    ]
+    note = f"The {_MOST_PAIRS} most frequent." if len(rows) == _MOST_PAIRS else ""
+    return Table("Confused classes", columns, rows, note=note)

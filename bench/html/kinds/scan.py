@@ -1,0 +1,115 @@
+"""The report of a scan: what is in the files, and what each library would do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from feedbench.bench.data.scan_table import problem_text, warnings
+from feedbench.bench.html.charts.bars import bars
+from feedbench.bench.html.charts.dots import Dot
+from feedbench.bench.html.kinds.cells import dots_table, listed
+from feedbench.bench.html.parts import (
+    Cell,
+    Chart,
+    Code,
+    Column,
+    Headline,
+    Part,
+    Report,
+    Section,
+    Table,
+    Text,
+)
+from feedbench.bench.results.kinds import ScanResult
+from feedbench.loaders import SPLITS
+
+_MOST_BARS = 30  # classes; more are in the table alone
+
+
+def report_of_scan(result: ScanResult) -> Report:
+    """Return the report of a scan."""
+    values = result.values
+    findings = list(_findings(values))
+    sections = [
+        Section("Findings", findings, "findings"),
+        Section("Classes and splits", list(_classes(values)), "classes"),
+        Section("What each library would do", [_libraries(values["loaders"])], "libraries"),
+        Section("Repeat", [Code("feedbench scan DATA --json scan.json", "Scan again")], "repeat"),
+    ]
+    size = f"{values['images']:,} images, {values['bytes'] / 1e6:,.0f} MB"
+    return Report(f"Audit of {size}", Headline(_sentence(values), _blacklist(values)), sections)
+
+
+def _sentence(values: dict[str, Any]) -> str:
+    bad = sum(values["unreadable"].values())
+    issues = [
+        f"{bad:,} files cannot be read" if bad else "",
+        *(f"{count:,} {problem_text(name)}" for name, count in values["problems"].items()),
+    ]
+    found = "; ".join(filter(None, issues))
+    warned = sum(1 for _ in warnings(values))
+    more = f" Warnings about duplicates and classes: {warned}." if warned else ""
+    size = f"{values['images']:,} images in {len(values['classes']):,} classes"
+    return f"{size}: {found or 'every file is as its library expects it'}.{more}"
+
+
+def _blacklist(values: dict[str, Any]) -> str | None:
+    """Return the command that lists the unreadable files; None if there are none."""
+    return "feedbench scan DATA --bad > blacklist.csv" if values["unreadable"] else None
+
+
+def _findings(values: dict[str, Any]) -> Iterator[Part]:
+    yield from (Text(line, "warning") for line in warnings(values))
+    named = {problem_text(name): count for name, count in values["problems"].items()}
+    for title, first, counts in (
+        ("Problems", "problem", named),
+        ("Unreadable files", "reason", values["unreadable"]),
+        ("Formats", "format", values["formats"]),
+    ):
+        if counts:
+            yield _counts(title, first, counts)
+
+
+def _counts(title: str, first: str, counts: Mapping[str, int]) -> Table:
+    columns = [Column(first), Column("files", numeric=True)]
+    rows: list[list[Cell]] = [[name, count] for name, count in counts.items()]
+    return Table(title, columns, rows)
+
+
+def _classes(values: dict[str, Any]) -> Iterator[Part]:
+    counts = values["counts"]
+    totals = {
+        name: sum(counts[split].get(name, 0) for split in SPLITS) for name in values["classes"]
+    }
+    if totals and len(totals) <= _MOST_BARS:
+        ordered = sorted(totals.items(), key=lambda pair: -pair[1])
+        rows = [Dot(name, count, f"{count:,}") for name, count in ordered]
+        least = max(1, ordered[-1][1])
+        yield Chart(
+            f"The largest class has {ordered[0][1] / least:,.1f} times the images of the smallest",
+            f"Images per class, all splits together. {listed(rows)}",
+            bars(rows, "images"),
+            table=dots_table("Classes", "images", rows),
+        )
+    columns = [Column("class"), *(Column(split, numeric=True) for split in SPLITS)]
+    cells: list[list[Cell]] = [
+        [name, *(counts[split].get(name, 0) for split in SPLITS)] for name in values["classes"]
+    ]
+    yield Table("Images by class and split", columns, cells)
+
+
+def _libraries(loaders: dict[str, dict[str, int | None]]) -> Table:
+    columns = [
+        Column("the library's own call"),
+        Column("fails on", "files at which it raises", numeric=True),
+        Column("alters", "ignores alpha, EXIF or palettes, or truncates 16 bits", numeric=True),
+        Column("drops silently", numeric=True),
+        Column("feedbench leaves out", "its loaders read the others correctly", numeric=True),
+    ]
+    rows: list[list[Cell]] = [
+        [name, *(verdict.get(key) for key in ("fails", "alters", "drops", "left_out"))]
+        for name, verdict in loaders.items()
+    ]
+    note = "–: the loader is feedbench's own; it stands for no library's call."
+    return Table("Files", columns, rows, note=note)

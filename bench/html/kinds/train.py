@@ -1,0 +1,245 @@
+"""The report of a training: its learning curves, its test score, and the rate check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feedbench.bench.errors import RecordError
+from feedbench.bench.html.charts.curves import Line, curves
+from feedbench.bench.html.charts.dots import Dot, dots
+from feedbench.bench.html.kinds.cells import (
+    dots_table,
+    figure,
+    listed,
+    number,
+    without_empty_columns,
+)
+from feedbench.bench.html.kinds.commands import choice_options, spec_options
+from feedbench.bench.html.kinds.confusion import confusion_parts
+from feedbench.bench.html.kinds.environment import facts_section
+from feedbench.bench.html.parts import (
+    Cell,
+    Chart,
+    Code,
+    Column,
+    Details,
+    Headline,
+    Part,
+    Report,
+    Section,
+    Table,
+    Text,
+)
+from feedbench.bench.results.kinds import TrainingResult
+from feedbench.bench.training.folder import LOADER, RECIPE, read_training
+from feedbench.bench.training.outcome import dropped_sentence, test_sentence
+from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
+
+_MODEL = "model.keras"
+
+
+def report_of_train(result: TrainingResult) -> Report:
+    """Return the report of a training."""
+    values, folder = result.values, result.path.parent
+    sections = [
+        Section("Learning curves", list(_curves(values["epochs"])), "curves"),
+        *_test(values, folder),
+        Section("Rate", list(_rates(values)), "rate"),
+        facts_section(values.get("environment") or {}),
+        _repeat(values, folder),
+    ]
+    return Report(_title(values), Headline(_sentence(values), _use(folder)), sections)
+
+
+def training_facts(path: Path) -> dict[str, object]:
+    """Return the environment of a training.json; empty if it cannot be read."""
+    try:
+        return dict(read_training(path).get("environment") or {})
+    except RecordError:
+        return {}
+
+
+def _title(values: dict[str, Any]) -> str:
+    recipe, spec = values["recipe"], values["spec"]
+    network = recipe.get("network", "MobileNetV2")
+    return f"Training of {network} at {spec['image_size']} px, {len(values['epochs'])} epochs"
+
+
+def _sentence(values: dict[str, Any]) -> str:
+    score = test_sentence(values)
+    return " ".join(filter(None, [f"{score}." if score else "", values[RATE_CHECK_KEY]["text"]]))
+
+
+def _use(folder: Path) -> str | None:
+    """Return the command that uses the model, if the training's folder still has it."""
+    model = folder / _MODEL
+    return f"feedbench predict {model} FILES" if model.is_file() else None
+
+
+def _curves(epochs: list[dict[str, Any]]) -> Iterator[Part]:
+    for name, least in (("loss", True), ("accuracy", False)):
+        if chart := _curve(epochs, name, least=least):
+            yield chart
+    rates = [(one["epoch"], one.get("learning_rate")) for one in epochs]
+    known = {rate for _, rate in rates if rate}
+    if len(known) > 1:
+        learning = Chart(
+            f"The learning rate went from {rates[0][1]:.3g} to {rates[-1][1]:.3g}",
+            "Learning rate at the end of each epoch.",
+            curves({"learning rate": _positive(rates)}, "epoch", "learning rate"),
+        )
+        yield Details("Learning rate", [learning])
+    yield Details("Epochs", [epochs_table(epochs)])
+
+
+def _positive(points: Line) -> Line:
+    """Return the points above 0, which a logarithmic axis can show."""
+    return [(x, y) for x, y in points if y is not None and y > 0]
+
+
+def _curve(epochs: list[dict[str, Any]], name: str, *, least: bool) -> Chart | None:
+    """Return one measure in training and validation; None if it was not measured.
+
+    Args:
+        least: whether the smallest value is the best.
+    """
+    lines = {
+        label: [(one["epoch"], one.get(field)) for one in epochs]
+        for label, field in (("training", name), ("validation", f"validation_{name}"))
+    }
+    known = {label: line for label, line in lines.items() if any(y is not None for _, y in line)}
+    if not known:
+        return None
+    judged = "validation" if "validation" in known else "training"
+    points = [(y, x) for x, y in known[judged] if y is not None]
+    best, epoch = min(points) if least else max(points, key=lambda point: (point[0], -point[1]))
+    value = f"{best:.3f}" if least else f"{best:.1%}"
+    word = "lowest" if least else "highest"
+    title = f"{judged[0].upper()}{judged[1:]} {name} is {word} after epoch {epoch:g}: {value}"
+    ends = ", ".join(
+        f"{label} {points[-1][1]:.3g}" for label, points in known.items() if points[-1][1]
+    )
+    return Chart(
+        title,
+        f"{title}. After the last epoch: {ends}.",
+        curves(known, "epoch", name, best=epoch, form="" if least else ".0%"),
+    )
+
+
+def epochs_table(epochs: list[dict[str, Any]]) -> Table:
+    """Return one row per epoch."""
+    columns = [
+        Column("epoch", numeric=True),
+        Column("loss", numeric=True),
+        Column("accuracy", numeric=True),
+        Column("validation loss", numeric=True),
+        Column("validation accuracy", numeric=True),
+        Column("learning rate", "at the end of the epoch", numeric=True),
+        Column("images/s", "without validation", numeric=True),
+        Column("wait", "fraction of the time without a batch", numeric=True),
+        Column("seconds", "without validation", numeric=True),
+        Column("validation, s", numeric=True),
+    ]
+    return without_empty_columns("Epochs", columns, [_epoch_cells(one) for one in epochs])
+
+
+def _epoch_cells(one: dict[str, Any]) -> list[Cell]:
+    seconds = one["train_s"]
+    wait = one.get("wait_s")
+    return [
+        one["epoch"],
+        number(one.get("loss"), ".4f"),
+        number(one.get("accuracy"), ".1%"),
+        number(one.get("validation_loss"), ".4f"),
+        number(one.get("validation_accuracy"), ".1%"),
+        number(one.get("learning_rate"), ".3g"),
+        number(one["images"] / seconds if seconds else None, ",.0f"),
+        number(wait / seconds if seconds and wait is not None else None, ".1%"),
+        number(seconds, ",.1f"),
+        number(one.get("validation_s"), ",.1f"),
+    ]
+
+
+def _test(values: dict[str, Any], folder: Path) -> Iterator[Section]:
+    parts: list[Part] = []
+    if score := test_sentence(values):
+        parts.append(Text(f"{score}.", "verdict"))
+    if dropped := dropped_sentence(values):
+        parts.append(Text(f"{dropped}.", "warning"))
+    parts += confusion_parts(values, folder)
+    if values["per_class"]:
+        parts += _class_parts(values["per_class"])
+    if parts:
+        yield Section("On the test images", parts, "test")
+
+
+def _class_parts(classes: list[dict[str, Any]]) -> Iterator[Part]:
+    rows = [
+        Dot(line["name"], line["recall"], f"{line['recall']:.1%}")
+        for line in sorted(classes, key=lambda line: -(line["recall"] or 0.0))
+        if line["recall"] is not None
+    ]
+    if rows:
+        yield Chart(
+            f"Recall is lowest for {rows[-1].name}: {rows[-1].text}",
+            f"Share of each class that is recognized. {listed(rows)}",
+            dots(rows, "recall", zero=True, form=".0%"),
+            table=dots_table("Recall", "recall", rows),
+        )
+    columns = [
+        Column("class"),
+        Column("test images", numeric=True),
+        Column("recall", "share of the class that is predicted as it", numeric=True),
+        Column("precision", "share of what is predicted as the class that is of it", numeric=True),
+    ]
+    cells: list[list[Cell]] = [
+        [
+            line["name"],
+            line["images"],
+            number(line["recall"], ".1%"),
+            number(line["precision"], ".1%"),
+        ]
+        for line in classes
+    ]
+    yield Table("Classes", columns, cells)
+
+
+def _rates(values: dict[str, Any]) -> Iterator[Part]:
+    check = RateCheck.model_validate(values[RATE_CHECK_KEY])
+    yield Text(check.text, "verdict")
+    epochs = values["epochs"]
+    rates = [(one["epoch"], one["images"] / one["train_s"]) for one in epochs if one["train_s"]]
+    if len(rates) > 1:
+        waits = [one["wait_s"] / one["train_s"] for one in epochs if one.get("wait_s") is not None]
+        share = f"; it waited up to {max(waits):.0%} of the time" if waits else ""
+        yield Chart(
+            f"The epochs ran at {min(y for _, y in rates):,.0f} to {max(y for _, y in rates):,.0f} "
+            f"images/s{share}",
+            "Images per second of each epoch; the first includes the tracing of the step.",
+            curves({"images/s": rates}, "epoch", "images per second", form=",.0f"),
+        )
+    rows: list[list[Cell]] = [
+        [name, figure(rate)]
+        for name, rate in (("predicted", check.predicted), ("achieved", check.achieved))
+        if rate
+    ]
+    if rows:
+        columns = [Column("rate"), Column("images/s [95 %]", numeric=True)]
+        yield Table("Predicted and achieved", columns, rows)
+
+
+def _repeat(values: dict[str, Any], folder: Path) -> Section:
+    words = ["feedbench", "train", "DATA", "--recipe", RECIPE]
+    words += ["--loader", LOADER] if (folder / LOADER).is_file() else _options(values)
+    parts: list[Part] = [Code(" ".join(words), "Train again")]
+    for name in (RECIPE, LOADER):
+        if (folder / name).is_file():
+            parts.append(Code((folder / name).read_text("utf-8", "replace"), name))
+    return Section("Repeat and use", parts, "repeat")
+
+
+def _options(values: dict[str, Any]) -> list[str]:
+    loader = choice_options(values.get("loader", "turbo"), values.get("settings", {}))
+    return [*loader, *spec_options(values["spec"])]

@@ -1,0 +1,113 @@
+"""The parts of a page as one HTML file that holds everything it needs."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feedbench.bench.html import script, theme
+from feedbench.bench.html.cells import shown
+from feedbench.bench.html.library import chart_library
+from feedbench.bench.html.parts import Chart, Part, Report
+from feedbench.bench.report.terminal import harmless
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = ("page.js", "tables.js", "zoom.js", "charts.js")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A report in the page.
+
+    Attributes:
+        anchor: the id of its element.
+        prefix: what the ids of its sections begin with.
+    """
+
+    report: Report
+    anchor: str
+    prefix: str
+
+
+def render(reports: Sequence[Report]) -> str:
+    """Return a page with the verdicts of all reports at the top.
+
+    Every text of the parts is escaped; control characters are shown as `�`.
+
+    Raises:
+        ImportError: a package of the extra `report` is not installed.
+    """
+    several = len(reports) > 1
+    scripts = [script.code("\n".join(map(_asset, _SCRIPTS))), script.code(chart_library())]
+    page = _environment().get_template("page.html")
+    return page.render(
+        title=f"{len(reports)} results" if several else reports[0].title,
+        reports=_entries(reports),
+        several=several,
+        level="h3" if several else "h2",
+        generator=f"Feedbench {version('feedbench')}",
+        policy=script.policy(scripts),
+        style=_safe(theme.style_rules() + "\n" + _asset("page.css")),
+        scripts=[_safe(text) for text in scripts],
+        chart_config=_safe(script.data(theme.VEGA_CONFIG)),
+    )
+
+
+def _entries(reports: Sequence[Report]) -> list[_Entry]:
+    if len(reports) == 1:
+        return [_Entry(reports[0], "", "")]
+    return [_Entry(one, f"result-{i}", f"result-{i}-") for i, one in enumerate(reports, 1)]
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    numbers = count()
+    environment.globals["new_id"] = lambda: f"id-{next(numbers)}"
+    environment.filters |= {
+        "template": _template,
+        "shown": shown,
+        "chart_data": _chart_data,
+        "base64": lambda png: b64encode(png).decode(),
+    }
+    return environment
+
+
+def _printable(value: Any) -> Any:
+    """Replace what HTML cannot hold, such as the bytes of a name that is not UTF-8."""
+    return harmless(value.expandtabs(4)) if type(value) is str else value
+
+
+def _template(part: Part) -> str:
+    return f"parts/{type(part).__name__.lower()}.html"
+
+
+def _chart_data(chart: Chart) -> Any:
+    return _safe(script.data({"height": chart.height, **chart.spec}))
+
+
+def _safe(text: str) -> Any:
+    """Mark text that needs no escaping."""
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")

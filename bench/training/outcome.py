@@ -1,0 +1,34 @@
+"""The outcome of a training in sentences: its test score and the files that were skipped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedbench.bench.training.folder import TRAINING
+
+
+def test_sentence(result: dict[str, Any]) -> str:
+    """Return the score on the test images; empty without a test split.
+
+    Args:
+        result: the contents of training.json.
+    """
+    if result.get("test") is None:
+        return ""
+    images = sum(line["images"] for line in result["per_class"])
+    of_images = f" of {images:,} images" if images else ""
+    accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
+    score = "loss" if accuracy is None else "accuracy"
+    value = f"{result['test']['loss']:.3f}" if accuracy is None else f"{accuracy:.1%}"
+    return f"Test {score}: {value}{of_images}"
+
+
+def dropped_sentence(result: dict[str, Any]) -> str:
+    """Return how many files were skipped; empty if none were."""
+    dropped = result["dropped"]
+    if not dropped:
+        return ""
+    return (
+        f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "
+        f"{dropped[0]['path']}"
+    )

@@ -1,0 +1,129 @@
+"""What the report of a bench says where something is missing, failed, odd or very large."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.html.parts import Chart, Code, Text
+from feedbench.bench.plan.accelerators import find_accelerator
+from feedbench.bench.plan.plan import make_plan, read_suite
+from feedbench.bench.record import Gpu, Own
+from feedbench.bench.results.kinds import BenchResult
+
+SLOW, FAST = [400, 410, 420], [800, 810, 820]
+GPU = Gpu(index=0, at_s=[1.0, 2.0], utilization=[0.96, None], power_w=[250.0, 350.0])
+
+
+def result_of(*trials, path=Path("folder/trials.jsonl")) -> BenchResult:
+    return BenchResult(path, list(trials), summarize(list(trials)))
+
+
+def test_winner_is_marked_first_and_synthetic_is_the_line_above_it(page, measured):
+    synthetic = measured("synthetic", [1000, 1010, 1020])
+    made = page(result_of(measured("keras_pil", SLOW), measured("turbo", FAST), synthetic))
+    assert made.report.headline.command == "feedbench train DATA --loader turbo"
+    chart = made.chart("turbo reaches 80% of the rate with synthetic batches")
+    rows = chart.spec["data"]["values"]
+    assert [row["name"] for row in rows if row["role"] == "marked"] == ["turbo"]
+    assert [row["name"] for row in rows] == ["synthetic", "turbo", "keras_pil"]
+    assert "synthetic batches: 1,010" in json.dumps(chart.spec)
+
+
+def test_drain_has_no_ceiling_and_no_waits_in_its_title(page, measured):
+    made = page(result_of(measured("turbo", FAST, consumer="drain")))
+    assert "synthetic" not in json.dumps(made.chart("turbo gives").spec)
+    assert made.chart("turbo alone, batch after batch")
+
+
+def test_one_block_has_no_interval_and_no_ratios(page, measured):
+    made = page(result_of(measured("keras_pil", [400]), measured("turbo", [800])))
+    row = made.table("All loaders")[0]
+    assert row["images/s [95 %]"] == [800, None, None]
+    assert "ratios" not in made.anchors
+
+
+def test_nothing_measured_says_so_without_a_chart(page, measured):
+    made = page(result_of(measured("turbo", [], error="killed by signal 9")))
+    assert made.report.headline.sentence.startswith("No loader can be recommended")
+    assert made.report.headline.command is None
+    assert not made.of(Chart)
+    assert any("killed by signal 9" in part.text for part in made.of(Text))
+
+
+def test_no_trial_at_all_is_a_report_too(page):
+    assert page(result_of()).report.title == "Bench"
+
+
+def test_failed_trial_is_in_the_table_with_its_reason_below(page, measured):
+    failed = measured("keras_pil", [], error="out of memory", traceback="Traceback: <b>mine</b>")
+    made = page(result_of(measured("turbo", FAST), failed))
+    assert made.table("All loaders")[1]["result"] == "failed"
+    assert "<b>mine</b>" in made.text
+
+
+def test_without_a_gpu_there_is_no_gpu_column_and_with_one_a_lane_of_it(page, measured):
+    made = page(result_of(measured("turbo", FAST), measured("keras_pil", SLOW)))
+    assert "GPU" not in made.table("All loaders")[0]
+    made = page(result_of(measured("turbo", FAST, gpus=[GPU])))
+    assert made.table("All loaders")[0]["GPU"][0] == pytest.approx(0.96)
+    names = {mark["n"] for mark in made.chart("With turbo").spec["data"]["values"]}
+    assert "GPU 0: power, up to 350 W" in names
+
+
+def test_odd_names_stay_text(page, measured):
+    name = f"{'x' * 200}<script>alert(1)</script>.py:make"
+    own = Own(file=f"/data/{name}", function="make", digest="0", rows=True)
+    settings = {"note": "</script><!-- \u2028"}
+    odd = measured("keras_pil", SLOW).model_copy(
+        update={"loader": f"{name}", "own": own, "settings": settings}
+    )
+    summary = summarize([measured("turbo", FAST)])
+    other = summary.trials[0].model_copy(update={"loader": name, "settings": settings})
+    both = summary.model_copy(update={"trials": [*summary.trials, other]})
+    made = page(BenchResult(Path("summary.json"), [], both))
+    assert name in made.table("All loaders")[1]["loader and settings"]
+    assert odd.loader == name
+
+
+def test_summary_alone_has_rates_but_nothing_over_time(page, measured):
+    summary = summarize([measured("turbo", FAST), measured("keras_pil", SLOW)])
+    made = page(BenchResult(Path("folder/summary.json"), [], summary))
+    assert made.chart("turbo gives 810")
+    assert not {"time", "samples", "repeat"} & {*made.anchors}
+
+
+def test_emulated_device_is_shown_to_work_while_the_host_waits(page, measured):
+    profile = find_accelerator("a100").model_dump(mode="json")
+    values = {"consumer": "emulated:a100", "accelerator": profile}
+    made = page(result_of(measured("turbo", FAST, **values)))
+    chart = made.chart("With turbo, the emulated device idles")
+    lane = [mark for mark in chart.spec["data"]["values"] if mark["n"].startswith("emulated")]
+    assert {mark["c"] for mark in lane}
+    assert "dark while busy" in chart.summary
+
+
+def test_suite_of_the_record_measures_the_same_trials(page, measured, tmp_path):
+    trials = [measured("turbo", FAST), measured("keras_pil", SLOW)]
+    trials[1] = trials[1].model_copy(update={"settings": {"workers": 2}})
+    (suite,) = [part for part in page(result_of(*trials)).of(Code) if part.title == "suite.toml"]
+    (tmp_path / "suite.toml").write_text(suite.text)
+    plan = make_plan(read_suite(tmp_path / "suite.toml"))
+    assert [str(choice) for choice in plan.choices][:2] == ["turbo", "keras_pil workers=2"]
+    assert plan.spec.image_size == 96
+    assert plan.timing.blocks == 3
+
+
+def test_twenty_trials_of_nine_long_blocks_stay_small(page, measured):
+    trials = [_long(measured("turbo", [800 + n] * 9), n) for n in range(20)]
+    made = page(result_of(*trials))
+    assert sum(len(json.dumps(chart.spec)) for chart in made.of(Chart)) < 4_500_000
+
+
+def _long(trial, number):
+    blocks = [
+        block.model_copy(update={"wait_s": [0.001] * 2000, "step_s": [0.001] * 2000})
+        for block in trial.blocks
+    ]
+    return trial.model_copy(update={"blocks": blocks, "settings": {"prefetch": number}})

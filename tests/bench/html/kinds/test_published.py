@@ -1,0 +1,118 @@
+"""Every published record gives a report, with the figures that show writes as JSON."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.html.parts import Chart
+from feedbench.bench.results.find import find_record, find_runs, read_result
+
+RESULTS = Path(__file__).parents[4] / "results"
+FILES = sorted(
+    [path for path, _ in find_runs(RESULTS)]
+    + [
+        path
+        for name in ("tune-vs-grid/*/*.json", "pixels-clothing/*.json")
+        for path in RESULTS.glob(name)
+    ]
+)
+SMALL = 2_000_000  # characters of all charts, so that a page of several records stays under 6 MB
+
+
+def figures(values):
+    return None if values is None else [values["median"], values["low"], values["high"]]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(RESULTS)))
+def test_gives_a_report_with_small_charts_and_the_verdict(page, file):
+    result = read_result(file)
+    made = page(result)
+    assert sum(len(json.dumps(chart.spec)) for chart in made.of(Chart)) < SMALL
+    assert made.of(Chart)
+    if "verdict" in result.values:
+        assert made.report.headline.sentence == result.values["verdict"]
+
+
+def test_all_kinds_are_among_them_but_those_that_are_measured_elsewhere():
+    kinds = {find_record(file)[1].command for file in FILES}
+    assert kinds >= {"bench", "tune", "diagnose", "limits", "train", "study", "pixels", "fit"}
+
+
+def test_rates_of_a_bench_are_those_of_show(page):
+    result = read_result(RESULTS / "clothing-cpu")
+    rows = page(result).table("All loaders")
+    trials = result.values["trials"]
+    expected = sorted((figures(one["images_per_second"]) for one in trials), reverse=True)
+    assert [row["images/s [95 %]"] for row in rows] == expected
+    ratios = {tuple(figures(one["ratio_to_best"])) for one in trials}
+    assert {tuple(row["ratio to best [95 %]"]) for row in rows} == ratios
+
+
+def test_ceilings_causes_and_predictions_of_a_diagnosis_are_those_of_show(page):
+    result = read_result(RESULTS / "diagnose-clothing")
+    made, values = page(result), result.values
+    assert [row["images/s [95 %]"] for row in made.table("Ceilings")] == [
+        figures(one["images_per_second"]) for one in values["ceilings"]
+    ]
+    shares = {
+        row["cause"]: row["share of the time"][0] for row in made.table("Causes of the stall")
+    }
+    assert shares == {one["cause"]: one["stall"] for one in values["shares"]}
+    predicted = {row["change"]: row["images/s"][0] for row in made.table("Predictions")}
+    assert predicted == {one["change"]: one["images_per_second"] for one in values["predictions"]}
+
+
+def test_the_waterfall_leads_from_the_consumer_down_to_the_rate(page):
+    result = read_result(RESULTS / "diagnose-clothing")
+    (chart,) = [one for one in page(result).of(Chart) if "points that are lost" in one.title]
+    bars = chart.spec["data"]["values"]
+    stall, rate = result.diagnosis.stall.value, result.diagnosis.end_to_end
+    assert bars[0]["high"] == pytest.approx(rate / (1 - stall))
+    assert bars[-1]["high"] == rate
+    for upper, lower in pairwise(bars[:-1]):
+        start = upper["high"] if upper is bars[0] else upper["low"]
+        assert lower["high"] == pytest.approx(start)
+    assert bars[-2]["low"] == pytest.approx(rate, rel=0.01)
+    (marked,) = [bar for bar in bars if bar["role"] == "cost"]
+    assert marked["name"].startswith(result.diagnosis.bottleneck.cause)
+
+
+def test_shares_of_the_limits_are_those_of_show(page):
+    result = read_result(RESULTS / "limits" / "clothing")
+    rows = {
+        row["loader and settings"]: row["share [95 %]"] for row in page(result).table("Loaders")
+    }
+    assert rows == {one["loader"]: figures(one["share"]) for one in result.values["loaders"]}
+
+
+def test_comparisons_of_a_search_are_those_of_show(page):
+    result = read_result(RESULTS / "tune-vs-grid" / "drain" / "tune-1.json")
+    rows = page(result).table("Comparisons in their order")
+    ratios = [figures(one["ratio"]) for one in result.values["findings"]]
+    assert [row["rate ratio [95 %]"] for row in rows] == ratios
+
+
+def test_effects_of_a_study_are_those_of_show(page):
+    result = read_result(RESULTS / "range-study")
+    (effect,) = result.values["effects"]
+    found = [row["difference from the first"] for row in page(result).table("Values")]
+    expected = [value["difference"] for value in effect["values"]]
+    assert found == [
+        None if one is None else [one["value"], one["low"], one["high"]] for one in expected
+    ]
+
+
+def test_epochs_and_confusions_of_a_training_are_those_of_its_files(page):
+    result = read_result(RESULTS / "clothing-training" / "tuned")
+    made = page(result)
+    losses = [row["validation loss"][0] for row in made.table("Epochs")]
+    assert losses == [one["validation_loss"] for one in result.values["epochs"]]
+    (chart,) = [
+        one for one in made.of(Chart) if one.title.startswith("The most frequent confusion")
+    ]
+    cells = chart.spec["data"]["values"]
+    right = sum(cell["count"] for cell in cells if cell["true"] == cell["predicted"])
+    images = sum(cell["count"] for cell in cells)
+    assert right / images == pytest.approx(result.values["test"]["accuracy"])
