@@ -270,7 +270,7 @@ def _check_columns():
         def check(true_ratio, spread=spread, epochs=epochs):
             return "{:.0%} / {:.0%}".format(*rate_checks(spread, epochs, true_ratio))
 
-        yield f"CV {spread:.0%}, {epochs} epochs", check
+        yield f"CV {spread:.0%}, {epochs} parts", check
 
 
 def _table(title, first, rows, columns) -> None:
