@@ -51,11 +51,9 @@ def compare(
     ] = False,
     json: Json = None,
 ) -> None:
-    """Each loader with the same settings is compared with itself in the base, the first run.
+    """Each loader is compared with itself, with the same settings, in the base: the first run.
 
-    If the machine kept its speed between the runs, a rate is called faster or slower by mistake
-
-    in at most 5 % of the calls.
+    At most 5 % of the calls name a wrong difference, if the machine kept its speed in between.
     """
     from feedbench.bench.compare.compare import compare_runs
     from feedbench.bench.compare.conditions import parse_topics
