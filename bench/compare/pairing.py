@@ -68,7 +68,7 @@ def candidates(base: Subject, other: Subject, run: int, *, judged: bool) -> list
     found = [
         _candidate(run, name, rate, other.rates[name], judged=judged)
         for name, rate in base.rates.items()
-        if rate.measured is not None and name in other.rates
+        if rate.measured is not None and _is_tried(other, name)
     ]
     return [*found, *_winners(base, other, run, found, judged=judged)]
 
@@ -91,7 +91,7 @@ def _candidate(
         is_judged=judged and base.is_judged and other.is_judged,
         reads_images=base.reads_images and other.reads_images,
         differs=tuple(f"{key} {values[key]} against {others[key]}" for key in differing),
-        error=other.error or (None if other.measured else "no block was timed"),
+        error=other.error,
     )
 
 
@@ -111,9 +111,17 @@ def _winners(
     yield Candidate(**{**vars(pair), "differs": ()})
 
 
+def _is_tried(run: Subject, name: str) -> bool:
+    """Whether a run has a rate of this name, or failed; one that was interrupted may have none."""
+    rate = run.rates.get(name)
+    return rate is not None and (rate.measured is not None or rate.error is not None)
+
+
 def unpaired(base: Subject, other: Subject, run: int) -> list[Unpaired]:
     """Return the rates that only one of two runs has."""
-    gone = [name for name in base.rates if name not in other.rates]
+    gone = [
+        name for name, rate in base.rates.items() if rate.measured and not _is_tried(other, name)
+    ]
     new = [
         name
         for name, rate in other.rates.items()

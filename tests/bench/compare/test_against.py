@@ -84,6 +84,8 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_timed(call, besid
     assert "Give --against too" in refusal(call, tiny_photos, *alone)
     limits = ["--loader", "turbo", "--against", RESULTS / "limits" / "clothing"]
     assert "chose no loader" in refusal(call, tiny_photos, *limits)
+    gone = ["--loader", "turbo", "--against", "gone/"]
+    assert "gone: no such folder or file" in refusal(call, tiny_photos, *gone)
     missing = ["--loader", "turbo", "--history", "nowhere/rates"]
     assert "--history nowhere/rates: cannot be written" in refusal(call, tiny_photos, *missing)
     (beside / "rates").write_text("no history\n")
