@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from feedbench.bench.compare.from_diagnosis import END_TO_END
 from feedbench.bench.results.comparison import (
     Comparison,
     Outcome,
@@ -77,7 +78,7 @@ def _run_text(comparison: Comparison, run: int) -> str:
     stalls = [_stall_text(one) for one in comparison.stalls if one.run == run]
     trainings = [_training_text(one) for one in comparison.trainings if one.run == run]
     if stalls:
-        pairs = [one for one in pairs if one.is_judged or one.name == "end to end"]
+        pairs = [one for one in pairs if one.name.partition(",")[0] == END_TO_END]
     return " ".join([_rates_text(pairs), *stalls, *trainings])
 
 

@@ -301,6 +301,15 @@ def test_diagnoses_are_compared_by_stall_and_bottleneck(call):
     assert "--fail-if-slower 5%: passed." in out
 
 
+def test_diagnoses_on_other_cores_are_compared_and_not_judged(call):
+    folders = [RESULTS / "diagnose-clothing" / name for name in ("one-core", "two-cores")]
+    code, out, _ = call("compare", *folders, "--fail-if-slower", "5%")
+    assert code == 0
+    assert "differs: cores 1 against 2" in out
+    assert "Faster: end to end, warm (× 1." in out
+    assert "nothing to judge" in out
+
+
 def test_markdown_holds_tables_and_no_live_names(call, bench, monkeypatch):
     runs = [bench(name, {"a|b<c>*": blocks(100, 1)}) for name in ("x", "y")]
     code, out, _ = call("compare", *runs, "--markdown", "--fail-if-slower", "5%")
