@@ -211,7 +211,7 @@ class CompareResult:
     @property
     def is_measured(self) -> bool:
         """Whether anything could be compared."""
-        return bool(self.comparison.pairs)
+        return any(pair.reads_images for pair in self.comparison.pairs)
 
     @property
     def values(self) -> Any:
