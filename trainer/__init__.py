@@ -11,7 +11,7 @@ from feedbench.trainer.errors import (
     TrainerError,
     WeightsError,
 )
-from feedbench.trainer.history import Epoch, accuracy_of
+from feedbench.trainer.history import HISTORY, Epoch, accuracy_of
 from feedbench.trainer.loop import CheckpointPolicy, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
 from feedbench.trainer.model_inputs import input_facts
@@ -26,6 +26,7 @@ from feedbench.trainer.weights import warnings as weights_warnings
 
 __all__ = [
     "CHECKPOINT",
+    "HISTORY",
     "OF_APPLICATIONS",
     "RUN_AHEAD",
     "BatchLike",

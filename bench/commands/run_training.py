@@ -13,8 +13,6 @@ from feedbench.bench.commands.output import console, print_parts, redirect_libra
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.training.callbacks import Callbacks

@@ -79,7 +79,7 @@ class LiveArea:
         """Print text above the area; `options` are those of `Console.print`."""
         with self._lock:
             self._erase()
-            self._console.print(text, **options)
+            self._console.print(text, width=self._size()[0], **options)
         self._paint()
 
     def _run(self) -> None:
