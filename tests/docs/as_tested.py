@@ -59,6 +59,7 @@ NOT_RUN = {
     "source": "activates an environment",
     "docker": "needs a Docker daemon",
     "nvidia-smi": "needs a GPU",
+    "git worktree": "needs a repository",
     "python tests/": "runs in the repository, and is a test itself",
 }
 
@@ -78,6 +79,7 @@ PHOTO = "an image of photos/"
 LIST = "a CSV of the images in photos/"
 GIVEN: dict[str, dict[str, str]] = {
     "README.md": {"pipeline.py": "docs/own-pipeline.md", "model.py": "docs/own-pipeline.md"},
+    "docs/ci.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/diagnose.md": {"pipeline.py": "docs/own-pipeline.md", "photos.csv": LIST},
     "docs/loaders.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/model.md": {"examples": "examples"},
