@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -93,12 +93,12 @@ def train_with_progress(
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
     try:
-        with _callbacks(recipe.epochs, sum(counts), folder, again) as callbacks:
+        with _callbacks(best, recipe.epochs, sum(counts), folder, again) as callbacks:
             import_tensorflow()
-            _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
+            for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
+                callbacks.on_note(note)
             noting = Callbacks(
-                on_start=lambda position: _note_start(terminal, best, position),
-                on_note=lambda text: _note(terminal, text),
+                on_start=lambda position: _note_start(callbacks.on_note, best, position)
             )
             every = combine(noting, callbacks)
             return train(best, recipe, manifest, folder, callbacks=every, options=options)
@@ -131,28 +131,26 @@ def import_tensorflow() -> None:
         ) from error
 
 
-def _note_start(terminal: Console, best: Best, position: Position) -> None:
-    """Print what a loader does before the first step that takes its time."""
+def _note_start(on_note: Callable[[str], None], best: Best, position: Position) -> None:
+    """Say what a loader does before the first step that takes its time."""
     from feedbench.loaders import find_loader
 
     if position.images and not find_loader(best.loader).follows_order:
-        terminal.print(
-            f"Note: {best.loader} has an order of its own: to continue it, the {position.images:,} "
-            "images that were trained on are read again first",
-            soft_wrap=True,
+        on_note(
+            f"{best.loader} has an order of its own: to continue it, the {position.images:,} "
+            "images that were trained on are read again first"
         )
 
 
-def _print_notes(
-    terminal: Console,
+def _notes(
     recipe: Recipe,
     spec: BatchSpec,
     classes: Sequence[str],
     counts: Sequence[int],
     *,
     resume: bool,
-) -> None:
-    """Print warnings about the recipe, and the images per class if they are balanced.
+) -> list[str]:
+    """Return warnings about the recipe, and the images per class if they are balanced.
 
     Args:
         counts: images of each class in an epoch.
@@ -168,20 +166,17 @@ def _print_notes(
         )
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
-    for line in notes:
-        _note(terminal, line)
     if spec.balance:
         names = map(printable, classes)
         text = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts, strict=True))
-        terminal.print(f"Images per epoch: {text}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _note(terminal: Console, text: str) -> None:
-    terminal.print(f"Note: {text}", highlight=False, markup=False, soft_wrap=True)
+        notes.append(f"images per epoch: {text}")
+    return notes
 
 
 @contextmanager
-def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[Callbacks]:
+def _callbacks(
+    best: Best, epochs: int, images: int, folder: Path, again: str
+) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
     What the libraries print goes to a log.
@@ -195,13 +190,14 @@ def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[C
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.stuck import ended_if_stuck
 
+    predicted = best.predicted.images_per_second if best.predicted else None
     last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
         stop_on_termination() as is_asked,
         ended_if_stuck(is_asked, last_words) as should_stop,
         redirect_library_output(folder / LOG) as progress,
-        train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
+        train_progress(progress, images, epochs, should_stop, predicted) as callbacks,
     ):
         yield callbacks
 

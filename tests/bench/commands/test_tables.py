@@ -10,12 +10,12 @@ from rich.cells import cell_len
 
 from feedbench.bench.cli import main
 from feedbench.bench.commands.output import print_parts
-from feedbench.bench.results.parts import parts_of
 from feedbench.bench.plan.accelerators import accelerators
 from feedbench.bench.report.document import ALWAYS, TableData
 from feedbench.bench.report.fitting import choose_layout
 from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.results.find import read_result
+from feedbench.bench.results.parts import parts_of
 
 RESULTS = Path(__file__).parents[3] / "results"
 TRAININGS = [RESULTS / "clothing-training" / name for name in ("scratch", "tuned")]
