@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,12 @@ from feedbench.bench.commands.output import console, print_parts, redirect_libra
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.training.callbacks import Callbacks
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.loaders import BatchSpec, Manifest
-    from feedbench.trainer import Position, Recipe
+    from feedbench.trainer import Recipe
 
 
 def resume_command(data: str, folder: Path, options: dict[str, Any]) -> str:
@@ -81,7 +79,6 @@ def train_with_progress(
         InterruptedRun: Ctrl-C; the last checkpoint is saved.
     """
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.training.callbacks import Callbacks, combine
     from feedbench.bench.training.train import train
     from feedbench.bench.trials.child import child_environment
     from feedbench.loaders import images_per_epoch, parse_spec
@@ -97,11 +94,7 @@ def train_with_progress(
             import_tensorflow()
             for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
                 callbacks.on_note(note)
-            noting = Callbacks(
-                on_start=lambda position: _note_start(callbacks.on_note, best, position)
-            )
-            every = combine(noting, callbacks)
-            return train(best, recipe, manifest, folder, callbacks=every, options=options)
+            return train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
     except TrainingStopped:
         terminal.print(f"Stopped; a checkpoint is saved. To resume: {again}", soft_wrap=True)
         return None
@@ -129,17 +122,6 @@ def import_tensorflow() -> None:
             f"TensorFlow cannot be loaded: {str(cause).splitlines()[0]}; install it again, or free "
             "some memory"
         ) from error
-
-
-def _note_start(on_note: Callable[[str], None], best: Best, position: Position) -> None:
-    """Say what a loader does before the first step that takes its time."""
-    from feedbench.loaders import find_loader
-
-    if position.images and not find_loader(best.loader).follows_order:
-        on_note(
-            f"{best.loader} has an order of its own: to continue it, the {position.images:,} "
-            "images that were trained on are read again first"
-        )
 
 
 def _notes(
@@ -179,7 +161,7 @@ def _callbacks(
 ) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
-    What the libraries print goes to a log.
+    What the libraries print goes to a log. A user's function that hangs is reported.
 
     Args:
         images: images in an epoch.
@@ -189,6 +171,8 @@ def _callbacks(
     from feedbench.bench.training.folder import LOG
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.stuck import ended_if_stuck
+    from feedbench.bench.training.watch import hangs_told
+    from feedbench.loaders import is_own
 
     predicted = best.predicted.images_per_second if best.predicted else None
     last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
@@ -198,6 +182,7 @@ def _callbacks(
         ended_if_stuck(is_asked, last_words) as should_stop,
         redirect_library_output(folder / LOG) as progress,
         train_progress(progress, images, epochs, should_stop, predicted) as callbacks,
+        hangs_told(callbacks.on_note) if is_own(best.loader) else nullcontext(),
     ):
         yield callbacks
 

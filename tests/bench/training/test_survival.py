@@ -13,14 +13,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from feedbench.bench.analysis.best import Best
 from feedbench.bench.cli import main
-from feedbench.bench.commands.run_training import _note_start, _notes
+from feedbench.bench.commands.run_training import _notes
 from feedbench.bench.consumers.trainer import class_weights
 from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.training.folder import check_disk_space, claimed
 from feedbench.loaders import BatchSpec
-from feedbench.trainer import Position, Recipe
+from feedbench.trainer import Recipe
 from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--balance", "0.5"]
@@ -284,15 +283,6 @@ def test_processes_of_a_loader_are_forked_before_the_trainer_is_built(
     arguments = ["--loader", "keras_pil", *settings, *OPTIONS, "--out", tmp_path / "run"]
     assert call(monkeypatch, "train", tiny_photos, *arguments) == 2
     assert forked == [2]
-
-
-def test_a_loader_that_reads_again_what_was_trained_on_says_so():
-    position, notes = Position(images=5_000), []
-    _note_start(notes.append, Best(loader="keras_directory"), position)
-    assert "the 5,000 images that were trained on are read again" in notes[0]
-    _note_start(notes.append, Best(loader="keras_directory"), Position())
-    _note_start(notes.append, Best(loader="turbo"), position)
-    assert len(notes) == 1
 
 
 def test_a_single_class_is_pointed_out():
