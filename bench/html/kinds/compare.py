@@ -11,6 +11,7 @@ from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.kinds.cells import (
     dots_table,
     figure,
+    first_sentence,
     listed,
     without_empty_columns,
 )
@@ -39,8 +40,11 @@ _ROLES: dict[str, Role] = {"slower": "cost", "faster": "marked"}
 def report_of_compare(result: CompareResult) -> Report:
     """Return the report of a comparison, one section of ratios per run."""
     comparison = result.comparison
+    sentence, more = first_sentence(comparison.verdict)
+    verdict = [Section("Verdict", more, "verdict")] if more else []
     indexes = sorted({pair.run for pair in comparison.pairs})
     sections = [
+        *verdict,
         *_gate(comparison),
         *(_ratios(comparison, run) for run in indexes),
         *_trainings(comparison),
@@ -49,7 +53,7 @@ def report_of_compare(result: CompareResult) -> Report:
         Section("Runs", list(_runs(comparison)), "runs"),
     ]
     names = " and ".join(run.name for run in comparison.runs)
-    return Report(f"Comparison of {names}", Headline(comparison.verdict), sections)
+    return Report(f"Comparison of {names}", Headline(sentence), sections)
 
 
 def _gate(comparison: Comparison) -> Iterator[Section]:
