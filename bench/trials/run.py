@@ -208,7 +208,8 @@ class Bench:
         warm_ups = [*self.trials[index].warm_ups, done.warm_up]
         model = done.model and done.model.model_dump()
         self._update(index, warm_ups=warm_ups, device=done.device, model=model)
-        self._update_own(index, rows=done.rows_known, batch_size=done.batch_size)
+        facts = {"batch_size": done.batch_size, "image_size": done.image_size}
+        self._update_own(index, rows=done.rows_known, **facts)
         self._notify("warm", index, pid=child.pid)
         return child
 

@@ -109,9 +109,8 @@ def value_axis(title: str, low: float, high: float, **options: Any) -> Spec:
         low, high: ends of the axis.
         options: `format` of its labels, and `log` for a logarithmic axis.
     """
-    scale: Spec = {"domain": [low, high], "nice": not options.get("log", False), "zero": False}
-    if options.get("log"):
-        scale["type"] = "log"
+    kind = {"type": "log", "nice": False} if options.get("log") else {"nice": True, "zero": False}
+    scale: Spec = {"domain": [low, high], **kind}
     axis: Spec = {"title": title, "tickCount": 5, "labelOverlap": True}
     if form := options.get("format"):
         axis["format"] = form
