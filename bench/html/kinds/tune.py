@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -203,7 +204,8 @@ def _failures(record: TuneRecord) -> Iterator[Section]:
 
 def _again(record: TuneRecord) -> list[Part]:
     consumer = str(record.about.get("consumer", "train"))
-    options = " ".join(spec_options(record.about.get("spec", {})))
-    again = Code(f"feedbench tune DATA --consumer {consumer} {options}".rstrip(), "Search again")
+    words = ["feedbench", "tune", "DATA", "--consumer", consumer]
+    command = shlex.join([*words, *spec_options(record.about.get("spec", {}))])
+    again = Code(command, "Search again")
     resume = Code(record.resume, "Resume this search")
     return [again, resume] if record.resume and not record.finished else [again]
