@@ -8,6 +8,7 @@ import pytest
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.compare.history import append_history, history_entry
+from feedbench.bench.html.kinds import report_at
 from feedbench.bench.html.kinds.history import report_of_history
 from feedbench.bench.html.parts import Chart, Text
 from feedbench.bench.results.comparison import (
@@ -85,7 +86,7 @@ def test_history_is_a_line_per_loader_and_a_section_per_set_of_conditions(measur
         time = entry.time + timedelta(days=days)
         append_history(file, entry.model_copy(update={"time": time}))
     append_history(file, entry.model_copy(update={"images": 99}))
-    report = report_of_history(file)
+    report = report_at(file)
     assert [section.title.split()[0] for section in report.sections] == ["10", "99"]
     chart = report.sections[0].parts[0]
     assert chart.title == "keras_pil changed most from the first run to the last: × 0.76"
