@@ -19,6 +19,7 @@ from feedbench.bench.html.kinds.cells import (
     without_empty_columns,
 )
 from feedbench.bench.html.kinds.commands import repeat_section, suite_text, train_command
+from feedbench.bench.html.kinds.compare import comparison_beside
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import (
     COLUMNS,
@@ -57,6 +58,7 @@ def report_of_bench(result: BenchResult) -> Report:
     sections = [
         Section("Rates", [*more, *_rates(summary, trials)], "rates"),
         *_ratios(summary),
+        *comparison_beside(folder),
         *_augmentations(trials),
         *_over_time(summary, trials),
         *pixels_beside(folder),

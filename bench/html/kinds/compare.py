@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from shlex import join
 
+from feedbench.bench.errors import RecordError
+from feedbench.bench.files import read_model
 from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.kinds.cells import (
@@ -26,7 +30,13 @@ from feedbench.bench.html.parts import (
     Table,
     Text,
 )
-from feedbench.bench.results.comparison import Comparison, RatePair, TrainingChange
+from feedbench.bench.results.comparison import (
+    COMPARISON,
+    SCHEMA_NUMBER,
+    Comparison,
+    RatePair,
+    TrainingChange,
+)
 from feedbench.bench.results.comparison_table import difference_text, pair_name
 from feedbench.bench.results.kinds import CompareResult
 from feedbench.bench.training.compare import TrainingComparison
@@ -54,6 +64,17 @@ def report_of_compare(result: CompareResult) -> Report:
     ]
     names = " and ".join(run.name for run in comparison.runs)
     return Report(f"Comparison of {names}", Headline(sentence), sections)
+
+
+def comparison_beside(folder: Path) -> Iterator[Section]:
+    """Yield the comparison with an earlier run that `bench --against` saved, if there is one."""
+    try:
+        comparison = read_model(folder / COMPARISON, Comparison, "comparison", SCHEMA_NUMBER)
+    except RecordError:
+        return
+    for run in sorted({pair.run for pair in comparison.pairs}):
+        section = _ratios(comparison, run)
+        yield replace(section, parts=[Text(comparison.verdict, "verdict"), *section.parts])
 
 
 def _gate(comparison: Comparison) -> Iterator[Section]:
