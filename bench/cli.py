@@ -129,6 +129,12 @@ COMMANDS = {
         "Compare two or more runs: which rates are faster or slower, and with what certainty.",
         "results/before results/after --fail-if-slower 5%",
     ),
+    "report": Entry(
+        "report",
+        MEASURE,
+        "Write earlier results as one HTML page with charts, to read or to send.",
+        "results/bench-20260101-120000 --out report.html",
+    ),
     "train": Entry(
         "train",
         TRAIN,

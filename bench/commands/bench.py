@@ -93,10 +93,8 @@ def bench(
 
     Options override a suite file.
     """
-    old, limit = (
-        None if against is None else find_old(against),
-        parse_limit(fail_if_slower, against),
-    )
+    limit = parse_limit(fail_if_slower, against)
+    old = None if against is None else find_old(against)
     manifest = list_images(data, blacklist).only("train")
     selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
     selected = selected if old is None else with_old(selected, old)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE, SLOWER, PlanError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from feedbench.bench.results.comparison import Comparison
 
 FailIfSlower = Annotated[
@@ -68,7 +67,7 @@ def compare(
     comparison = compare_runs(results, limit, parse_topics(allow_different or ()))
     if json is not None:
         write_model(json, comparison)
-    print_comparison(console(), comparison, markdown=markdown)
+    print_comparison(comparison, markdown=markdown)
     end(comparison)
 
 
@@ -84,41 +83,12 @@ def end(comparison: Comparison) -> None:
         raise typer.Exit(NOTHING_DONE)
 
 
-def print_comparison(terminal: Console, comparison: Comparison, *, markdown: bool = False) -> None:
+def print_comparison(comparison: Comparison, *, markdown: bool = False) -> None:
     """Print the tables, what differs, and the verdict."""
-    from feedbench.bench.compare.markdown import markdown as as_markdown
-    from feedbench.bench.compare.text import difference_text
+    from feedbench.bench.report.markdown import as_markdown
+    from feedbench.bench.results.comparison_table import parts
 
     if markdown:
-        terminal.print(as_markdown(comparison), soft_wrap=True, end="")
-        return
-    for run in comparison.runs:
-        terminal.print(f"{run.name}: {run.measured}", soft_wrap=True)
-    for difference in comparison.differences:
-        terminal.print(difference_text(difference), style="yellow", soft_wrap=True)
-    for index in range(len(comparison.runs)):
-        _print_run(terminal, comparison, index)
-    for note in comparison.notes:
-        terminal.print(note, style="dim")
-    terminal.print(comparison.verdict, style="bold")
-    if (gate := comparison.gate) is not None:
-        terminal.print(gate.text, style="bold red" if gate.has_failed else "bold")
-
-
-def _print_run(terminal: Console, comparison: Comparison, run: int) -> None:
-    from feedbench.bench.compare.table import (
-        headings,
-        mcnemar_line,
-        pairs_table,
-        training_table,
-        unpaired_lines,
-    )
-
-    if any(pair.run == run for pair in comparison.pairs):
-        terminal.print(pairs_table(comparison, run, terminal.width))
-    for line in unpaired_lines(comparison, run):
-        terminal.print(line)
-    for change in comparison.trainings:
-        if change.run == run and change.accuracy is not None:
-            terminal.print(training_table(change.accuracy, headings(comparison, run)))
-            terminal.print(mcnemar_line(change.accuracy))
+        sys.stdout.write(as_markdown(parts(comparison)))
+    else:
+        print_parts(console(), parts(comparison))

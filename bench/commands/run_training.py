@@ -6,15 +6,12 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.output import console, print_parts, redirect_library_output
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.console import Console
 
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.report.terminal import Terminal
@@ -82,7 +79,6 @@ def train_with_progress(
         InterruptedRun: Ctrl-C; the last checkpoint is saved.
     """
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.training.callbacks import Callbacks, combine
     from feedbench.bench.training.train import train
     from feedbench.bench.trials.child import child_environment
     from feedbench.loaders import images_per_epoch, parse_spec
@@ -96,10 +92,9 @@ def train_with_progress(
     try:
         with _callbacks(best, recipe.epochs, sum(counts), folder, again) as callbacks:
             import_tensorflow()
-            _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
-            noting = Callbacks(on_note=partial(_note, terminal))
-            every = combine(noting, callbacks)
-            return train(best, recipe, manifest, folder, callbacks=every, options=options)
+            for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
+                callbacks.on_note(note)
+            return train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
     except TrainingStopped:
         terminal.print(f"Stopped; a checkpoint is saved. To resume: {again}", soft_wrap=True)
         return None
@@ -129,16 +124,15 @@ def import_tensorflow() -> None:
         ) from error
 
 
-def _print_notes(
-    terminal: Console,
+def _notes(
     recipe: Recipe,
     spec: BatchSpec,
     classes: Sequence[str],
     counts: Sequence[int],
     *,
     resume: bool,
-) -> None:
-    """Print warnings about the recipe, and the images per class if they are balanced.
+) -> list[str]:
+    """Return warnings about the recipe, and the images per class if they are balanced.
 
     Args:
         counts: images of each class in an epoch.
@@ -154,16 +148,11 @@ def _print_notes(
         )
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
-    for line in notes:
-        _note(terminal, line)
     if spec.balance:
         names = map(printable, classes)
         text = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts, strict=True))
-        terminal.print(f"Images per epoch: {text}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _note(terminal: Console, text: str) -> None:
-    terminal.print(f"Note: {text}", highlight=False, markup=False, soft_wrap=True)
+        notes.append(f"images per epoch: {text}")
+    return notes
 
 
 @contextmanager
@@ -185,14 +174,15 @@ def _callbacks(
     from feedbench.bench.training.watch import hangs_told
     from feedbench.loaders import is_own
 
+    predicted = best.predicted.images_per_second if best.predicted else None
     last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
         stop_on_termination() as is_asked,
         ended_if_stuck(is_asked, last_words) as should_stop,
         redirect_library_output(folder / LOG) as progress,
-        hangs_told(partial(_note, progress)) if is_own(best.loader) else nullcontext(),
-        train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
+        train_progress(progress, images, epochs, should_stop, predicted) as callbacks,
+        hangs_told(callbacks.on_note) if is_own(best.loader) else nullcontext(),
     ):
         yield callbacks
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedbench.bench.analysis.summary import with_counted_blocks
+from feedbench.bench.compare.from_trials import measured_text
 from feedbench.bench.compare.gate import judge
 from feedbench.bench.compare.outcome import Measured, measured, outcomes, paired
 from feedbench.bench.compare.pairing import Candidate
@@ -12,7 +13,6 @@ from feedbench.bench.compare.text import notes, verdict
 from feedbench.bench.errors import RecordError
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
-from feedbench.bench.report.summary_text import headline
 from feedbench.bench.results.comparison import ComparedRun, Comparison
 from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -51,7 +51,7 @@ def compare_against(
                 name=folder.name,
                 path=str(folder),
                 command="bench",
-                measured=headline(trials),
+                measured=measured_text(trials),
                 winner=None,
             )
         ],

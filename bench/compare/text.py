@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from feedbench.bench.results.comparison import (
     Comparison,
-    Difference,
     Outcome,
     RatePair,
     StallChange,
     Topic,
     TrainingChange,
 )
+from feedbench.bench.results.comparison_table import pair_name
 
 _WORDS: tuple[Outcome, ...] = ("slower", "faster", "same within 3 %", "cannot tell")
 _LISTED = 2  # rates without a certain difference are counted if there are more
@@ -21,19 +21,6 @@ _DRIFT = (
     "as a difference here, which no interval contains: feedbench bench --against measures both in "
     "the same rounds."
 )
-
-
-def difference_text(difference: Difference) -> str:
-    """Return a condition that differs, in one line."""
-    text = f"differs: {difference.name} {difference.base} against {difference.other}"
-    return f"{text} (allowed)" if difference.effect == "allowed" else text
-
-
-def pair_name(pair: RatePair) -> str:
-    """Return what is compared, both names if they differ."""
-    if pair.name == pair.base_name:
-        return pair.name
-    return f"{pair.name} instead of {pair.base_name}"
 
 
 def notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> list[str]:
@@ -76,7 +63,8 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _run_text(comparison: Comparison, run: int) -> str:
-    pairs = [one for one in comparison.pairs if one.run == run and one.reads_images]
+    all_pairs = [one for one in comparison.pairs if one.run == run and one.reads_images]
+    pairs = [one for one in all_pairs if one.name == one.base_name] or all_pairs
     stalls = [_stall_text(one) for one in comparison.stalls if one.run == run]
     trainings = [_training_text(one) for one in comparison.trainings if one.run == run]
     if stalls:

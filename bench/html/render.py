@@ -81,6 +81,7 @@ def _environment() -> Environment:
     numbers = count()
     environment.globals["new_id"] = lambda: f"id-{next(numbers)}"
     environment.filters |= {
+        "first_sentence": _first_sentence,
         "template": _template,
         "shown": shown,
         "chart_data": _chart_data,
@@ -92,6 +93,12 @@ def _environment() -> Environment:
 def _printable(value: Any) -> Any:
     """Replace what HTML cannot hold, such as the bytes of a name that is not UTF-8."""
     return harmless(value.expandtabs(4)) if type(value) is str else value
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """Return what is printed large, and the rest."""
+    first, end, rest = text.partition(". ")
+    return (first + end.rstrip(), rest)
 
 
 def _template(part: Part) -> str:

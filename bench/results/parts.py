@@ -70,6 +70,12 @@ def _pixels(result: kinds.PixelsResult) -> Iterable[Part]:
     return parts(result.comparison)
 
 
+def _comparison(result: kinds.CompareResult) -> Iterable[Part]:
+    from feedbench.bench.results.comparison_table import parts
+
+    return parts(result.comparison)
+
+
 def _scan(result: kinds.ScanResult) -> Iterable[Part]:
     from feedbench.bench.data.scan_table import parts
 
@@ -110,6 +116,7 @@ _PARTS: dict[type, Callable[[Any], Iterable[Part]]] = {
     kinds.StudyResult: _study,
     kinds.TrainingResult: _training,
     kinds.PixelsResult: _pixels,
+    kinds.CompareResult: _comparison,
     kinds.ScanResult: _scan,
     kinds.SelfTestResult: _self_test,
     kinds.ChecksResult: _checks,

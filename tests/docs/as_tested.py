@@ -15,7 +15,7 @@ SHORT = ("--blocks", "1", "--block-seconds", "0.1")
 SHORTER = {
     "make-data": ("--images", "60", "--preset", "small"),
     "bench": (*SIZES, *SHORT, "--warm-up-seconds", "0.1"),
-    "tune": (*SIZES, "--budget", "15s"),
+    "tune": (*SIZES, "--budget", "8s"),
     "diagnose": (*SIZES, "--seconds", "1"),
     "limits": (*SIZES, *SHORT),
     "batch-size": ("--min", "8", "--max", "8", "--seconds", "0.1", "--image-size", "32"),
@@ -29,8 +29,23 @@ INSTEAD_OF_A_TRAINING = {
     "diagnose": ("--consumer", "emulated:a100"),
     "tune": ("--consumer", "drain"),
 }
+# Instead of the built-in network, whose step takes long to build, where a training names no model.
+NETWORK = """
+from keras import Input, Sequential, layers
+
+
+def build(image_size, classes):
+    images = Input((image_size, image_size, 3))
+    return Sequential([images, layers.GlobalAveragePooling2D(), layers.Dense(classes, "softmax")])
+"""
 # Instead of the built-in suite, where a bench names no loader.
-SUITE = '[[trial]]\nloader = "tf_data"\nsettings = { prefetch = [1, 2] }\n'
+SUITE = """
+pixels = { images = 0 }
+
+[[trial]]
+loader = "tf_data"
+settings = { prefetch = [1, 2] }
+"""
 
 LEFT_OUT = ("--try",)  # takes as long as all other commands of a page
 # Exit code 1: a search so short ends without a choice; some of the compared pixels differ.
@@ -44,6 +59,7 @@ NOT_RUN = {
     "source": "activates an environment",
     "docker": "needs a Docker daemon",
     "nvidia-smi": "needs a GPU",
+    "git worktree": "needs a repository",
     "python tests/": "runs in the repository, and is a test itself",
 }
 
@@ -63,6 +79,7 @@ PHOTO = "an image of photos/"
 LIST = "a CSV of the images in photos/"
 GIVEN: dict[str, dict[str, str]] = {
     "README.md": {"pipeline.py": "docs/own-pipeline.md", "model.py": "docs/own-pipeline.md"},
+    "docs/ci.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/diagnose.md": {"pipeline.py": "docs/own-pipeline.md", "photos.csv": LIST},
     "docs/loaders.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/model.md": {"examples": "examples"},
@@ -103,13 +120,18 @@ def words(given: list[str], folder: Path) -> list[str]:
         rest += SIZES
     if command == "pack" and "arrays" in rest:
         rest += SIZES[2:]
+    if command == "train" and "--model" not in rest:
+        rest += ["--model", f"{_saved(folder / 'network_as_tested.py', NETWORK)}:build"]
     if command == "bench" and not {"--loader", "--suite"} & set(rest):
-        suite = folder / "suite-as-tested.toml"
-        suite.write_text(SUITE)
-        rest += ["--suite", str(suite)]
+        rest += ["--suite", _saved(folder / "suite_as_tested.toml", SUITE)]
     if not {"--consumer", "--model"} & set(rest):
         rest += INSTEAD_OF_A_TRAINING.get(command, ())
     return [command, *rest, *SHORTER.get(command, ())]
+
+
+def _saved(file: Path, text: str) -> str:
+    file.write_text(text)
+    return str(file)
 
 
 def _result_in(words: list[str]) -> bool:

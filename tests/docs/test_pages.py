@@ -31,6 +31,7 @@ def place(page, block):
     return f"{page_id(page)}:{block.line}"
 
 
+@pytest.mark.timeout(1500)  # a page may have a dozen commands, on a machine with other tests
 @pytest.mark.parametrize("page", WITH_CODE, ids=page_id)
 def test_a_page_can_be_followed(page, photos, tmp_path):
     (tmp_path / "here").mkdir()

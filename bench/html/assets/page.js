@@ -48,8 +48,10 @@ async function copy(text) {
   }
 }
 
+// A row as a spreadsheet takes it. The button of a title stands beside its hidden explanation.
 function cells(row) {
-  return [...row.cells].map((cell) => cell.innerText.trim().replace(/\s+/g, " ")).join("\t");
+  const texts = [...row.cells].map((cell) => (cell.querySelector("button") ?? cell).textContent);
+  return texts.map((text) => text.trim().replace(/\s+/g, " ")).join("\t");
 }
 
 const SOURCES = {

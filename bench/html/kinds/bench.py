@@ -27,7 +27,7 @@ from feedbench.bench.html.kinds.over_time import (
     shown_of,
 )
 from feedbench.bench.html.kinds.pixels import pixels_beside
-from feedbench.bench.html.kinds.samples import samples
+from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
@@ -46,7 +46,7 @@ from feedbench.bench.report.table import notes, trial_name
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 
-_MOST_POINTS = 6_000  # per lane over all trials but the winner, so that the page stays small
+_MOST_POINTS = 4_000  # per lane over all trials but the winner, so that the page stays small
 
 
 def report_of_bench(result: BenchResult) -> Report:
@@ -58,7 +58,7 @@ def report_of_bench(result: BenchResult) -> Report:
         *_augmentations(trials),
         *_over_time(summary, trials),
         *pixels_beside(folder),
-        *_samples(trials),
+        *samples_section(trials),
         environment_section(folder, next(iter(trials), None)),
         *_repeat(result),
     ]
@@ -285,11 +285,6 @@ def _over_time(summary: Summary, trials: Sequence[Trial]) -> Iterator[Section]:
     charts = (over_time(trial.blocks, shown_of(trial, columns)) for trial in others)
     parts += more_over_time(charts, "The other loaders over time")
     yield Section("Over time", [*parts, DECIMATED], "time")
-
-
-def _samples(trials: Sequence[Trial]) -> Iterator[Section]:
-    if parts := samples(trials):
-        yield Section("Raw samples", parts, "samples")
 
 
 def _repeat(result: BenchResult) -> Iterator[Section]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from shlex import join
 
-from feedbench.bench.compare.text import difference_text, pair_name
 from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.kinds.cells import (
@@ -27,6 +26,7 @@ from feedbench.bench.html.parts import (
     Text,
 )
 from feedbench.bench.results.comparison import Comparison, RatePair, TrainingChange
+from feedbench.bench.results.comparison_table import difference_text, pair_name
 from feedbench.bench.results.kinds import CompareResult
 from feedbench.bench.training.compare import TrainingComparison
 from feedbench.bench.training.rate_check import MARGIN

@@ -16,7 +16,7 @@ from feedbench.bench.html.kinds.cells import (
 )
 from feedbench.bench.html.kinds.commands import choice_options, repeat_section, spec_options
 from feedbench.bench.html.kinds.environment import environment_section
-from feedbench.bench.html.kinds.samples import samples
+from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import Chart, Code, Column, Headline, Part, Report, Section, Text
 from feedbench.bench.limits.limits import LoaderShare, MachineLimits
 from feedbench.bench.limits.table import SHARES_NOTE
@@ -32,7 +32,7 @@ def report_of_limits(result: LimitsResult) -> Report:
     sections = [
         Section("Loaders", [Text(headline(result.trials)), *_shares(limits)], "shares"),
         Section("Limits of this machine", list(_limits(limits)), "limits"),
-        Section("Raw samples", samples(result.trials), "samples"),
+        *samples_section(result.trials),
         environment_section(folder, first),
         repeat_section(folder, [Code(_command(result), "Measure again")]),
     ]

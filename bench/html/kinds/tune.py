@@ -13,7 +13,7 @@ from feedbench.bench.html.kinds.commands import repeat_section, spec_options, tr
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import DECIMATED, over_time, shown_of
 from feedbench.bench.html.kinds.pixels import pixels_beside
-from feedbench.bench.html.kinds.samples import samples
+from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
@@ -49,7 +49,7 @@ def report_of_tune(result: TuneResult) -> Report:
         *_over_time(record, trials),
         *(pixels_beside(folder) if trials else ()),
         *_failures(record),
-        *_samples(trials),
+        *samples_section(trials),
         environment_section(folder, record.conditions),
         repeat_section(folder, _again(record)),
     ]
@@ -191,11 +191,6 @@ def _failures(record: TuneRecord) -> Iterator[Section]:
     texts = dict.fromkeys(one.traceback for one in record.failures if one.traceback)
     codes = [Code(text, "Traceback of your own code") for text in texts]
     yield Section("Failures", [Table("Blocks that failed", columns, rows), *codes], "failures")
-
-
-def _samples(trials: Sequence[Trial]) -> Iterator[Section]:
-    if parts := samples(trials):
-        yield Section("Raw samples", parts, "samples")
 
 
 def _again(record: TuneRecord) -> list[Part]:

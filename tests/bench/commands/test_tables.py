@@ -123,4 +123,4 @@ def test_compare_names_each_training_in_its_heading(monkeypatch, capsys, width):
     text = output(monkeypatch, capsys, width, "compare", *TRAININGS)
     assert_whole(text, width)
     headings = [line.split() for line in text.splitlines() if "scratch" in line]
-    assert ["scratch", "tuned"] in headings
+    assert ["scratch,", "tuned,"] in headings

@@ -36,10 +36,12 @@ def beside(tmp_path, monkeypatch):
 
 
 def test_a_result_is_timed_again_and_compared(call, beside, tiny_photos):
-    (beside / "old.toml").write_text('loader = "turbo"\n[settings]\nnum_threads = 1\n')
+    best = 'loader = "turbo"\n[settings]\nnum_threads = 1\n[spec]\nimage_size = 224\n'
+    (beside / "old.toml").write_text(best)
     options = ["--loader", "turbo", "--against", "old.toml", "--out", "new", "--history", "rates"]
     code, out, _ = call("bench", tiny_photos, *QUICK, *options, "--fail-if-slower", "99%")
     assert code == 0
+    assert "image_size 32 (then 224)" in out
     assert "turbo instead of turbo num_threads=1" in out
     assert "--fail-if-slower 99%: passed" in out
     assert "measured at different times" not in out
@@ -108,9 +110,14 @@ def test_every_kind_of_result_names_its_choice(place, choice):
 def slowed(trial):
     """A bench in which the new setting is 10 % slower, and the machine drifts."""
     drift = [1.0, 0.9, 1.1, 0.8, 1.2]
-    old = trial("turbo", [1000.0 * one for one in drift])
-    new = trial("tf_data", [900.0 * one for one in drift])
-    trials = [new, old, trial("synthetic", [1.0] * 5), trial("packed", [], error="no pack")]
+
+    def recorded(loader, rates, **values):
+        return trial(loader, rates, consumer="drain", **values)
+
+    old = recorded("turbo", [1000.0 * one for one in drift])
+    new = recorded("tf_data", [900.0 * one for one in drift])
+    failed = recorded("packed", [], error="no pack")
+    trials = [new, old, recorded("synthetic", [1.0] * 5), failed]
     return MeasuredBench(trials, summarize(trials), None, False)
 
 

@@ -1,7 +1,6 @@
 """Trainings that are stopped, killed or diverge: what they leave, and that they resume exactly."""
 
 import csv
-import io
 import json
 import multiprocessing
 import os
@@ -13,10 +12,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from feedbench.bench.cli import main
-from feedbench.bench.commands.run_training import _print_notes
+from feedbench.bench.commands.run_training import _notes
 from feedbench.bench.consumers.trainer import class_weights
 from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.training.folder import check_disk_space, claimed
@@ -287,15 +285,8 @@ def test_processes_of_a_loader_are_forked_before_the_trainer_is_built(
     assert forked == [2]
 
 
-def printed(show, *arguments, **values) -> str:
-    text = io.StringIO()
-    show(Console(file=text, width=300), *arguments, **values)
-    return text.getvalue()
-
-
 def test_a_single_class_is_pointed_out():
     arguments = Recipe(epochs=1000), BatchSpec(batch_size=8)
-    assert "there is one class only, ant" in printed(
-        _print_notes, *arguments, ["ant"], [800], resume=False
-    )
-    assert not printed(_print_notes, *arguments, ["ant", "bee"], [400, 400], resume=False)
+    (note,) = _notes(*arguments, ["ant"], [800], resume=False)
+    assert "there is one class only, ant" in note
+    assert not _notes(*arguments, ["ant", "bee"], [400, 400], resume=False)
