@@ -157,7 +157,7 @@ class StudyResult:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training; `values` is its training.json."""
+    """A training; `values` is its training.json, or the same of one that is not finished."""
 
     path: Path
     values: dict[str, Any]
