@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 CHROMIUM := command -v chromium || command -v chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-guests guests micro clean
+.PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests guests micro docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,12 +22,12 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint test-together test-alone  ## lint, then all tests but those of browser, examples and guests
-	@echo 'Not part of this: make test-browser, make test-examples, make test-guests.'
+test: lint test-together test-alone  ## lint, then all tests but those of browser, examples, documents and guests
+	@echo 'Not part of this: make test-browser, make test-examples, make test-docs, make test-guests.'
 	@$(CHROMIUM) > /dev/null || echo 'Chromium is not installed: the page that feedbench report writes CANNOT BE TESTED here; apt-get install chromium' >&2
 
 test-together: $(VENV)/installed-dev  ## the tests that run beside others
-	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples -m "not alone" --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone" --numprocesses $(JOBS) --dist loadfile
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
 	$(BIN)/python -m pytest -m alone
@@ -39,6 +39,9 @@ test-browser: $(VENV)/installed-dev  ## the tests of reports in Chromium
 test-examples: $(VENV)/installed-dev  ## the tests that run every command on the examples
 	$(BIN)/python -m pytest tests/examples --numprocesses $(JOBS) --dist load
 
+test-docs: $(VENV)/installed-dev  ## the tests that run every command and code block of the documents
+	$(BIN)/python -m pytest tests/docs --numprocesses $(JOBS) --dist load
+
 test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
 
@@ -48,8 +51,11 @@ guests: $(VENV)/installed-guests
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
 	$(BIN)/python -m pytest tests/micro tests/browser --benchmark-enable --benchmark-only --benchmark-autosave
 
+docs: $(VENV)/installed-docs  ## build the documentation site into site/, and check all its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) $(VENV)-guests build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
+	rm -rf $(VENV) $(VENV)-guests build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
 
 # A new target goes above this line, with its `##` text, and into .PHONY.
 
@@ -63,6 +69,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 $(VENV)/installed-guests: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets,tensorboard]'
 	touch $@

@@ -129,13 +129,18 @@ def check_schema(values: dict[str, Any], newest: int, where: str) -> None:
 
 
 @contextmanager
-def removed_if_interrupted(folder: Path) -> Iterator[None]:
-    """Remove a result folder if Ctrl-C ends the body, which writes nothing worth keeping."""
+def removed_if_interrupted(folder: Path, *, but_for: str) -> Iterator[None]:
+    """Remove a result folder if Ctrl-C ends the body before there is anything worth keeping.
+
+    Args:
+        but_for: name of the file with which the folder is kept.
+    """
     try:
         yield
     except KeyboardInterrupt:
         with interrupts_deferred():
-            shutil.rmtree(folder, ignore_errors=True)
+            if not (folder / but_for).exists():
+                shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
@@ -162,13 +167,26 @@ def dated_folder(parent: Path, kind: str) -> Path:
     Raises:
         RecordError: the folder cannot be created.
     """
-    first = parent / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
-    others = (first.with_name(f"{first.name}-{number}") for number in count(2))
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        return next(path for path in chain([first], others) if _is_created(path))
+        return free_folder(parent / dated_name(kind))
     except OSError as error:
         raise RecordError(f"{parent}: {error.strerror}; name another folder with --out") from error
+
+
+def dated_name(kind: str) -> str:
+    """The name of a result folder of now."""
+    return f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def free_folder(path: Path) -> Path:
+    """Create a folder, with `-2`, `-3` and so on after its name if that is taken; return it.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    others = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return next(one for one in chain([path], others) if _is_created(one))
 
 
 def _is_created(path: Path) -> bool:

@@ -1,13 +1,15 @@
 """A stream as other libraries take it: a tf.data.Dataset, the data of `model.fit`, Torch tensors.
 
 Whoever iterates over one of them takes one pass. A stream without an end continues where the last
-pass has ended, so that order and augmentation are new in each; one with an end is opened again.
+pass has ended, so that order and augmentation are new in each; one with an end is opened again. A
+new pass ends the one before, whose iterator raises an error if it is asked for more.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Layout = Literal["NCHW", "NHWC"]
+_NOT_BEGUN = 0  # number of a pass
 
 
 def as_dataset(stream: Stream) -> tf.data.Dataset:
@@ -89,8 +92,9 @@ class TorchBatches:
         return self._steps
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        for step in range(self._steps):
-            batch = self._passes.batch(step)
+        number = self._passes.begin()
+        for _ in range(self._steps):
+            batch = self._passes.batch(number)
             if batch is None:
                 return
             images = self._shared(batch.images)
@@ -121,20 +125,36 @@ class _Passes:
                 "augment.on_device: only Feedbench's trainer applies it; leave on_device empty"
             )
         self._stream = self._current = stream
-        self._begun = False
+        self._unread: Batch | None = self.first
+        self._number = 0
+        self._lock = Lock()  # the thread of an iterator that was dropped may still pull
 
-    def batch(self, step: int) -> Batch | None:
-        """The batch of a step of the current pass, None after the last; step 0 begins a pass.
+    def begin(self) -> int:
+        """End the pass before, and return the number of a new one.
 
         Raises:
             LoaderError: the stream is closed.
         """
-        if step == 0 and self._begun and self._ends:
-            self._current = self._stream.open_again()
-        elif not self._begun:
-            self._begun = True
-            return self.first
-        return next(self._current, None)
+        with self._lock:
+            if self._number and self._ends:
+                self._current, self._unread = self._stream.open_again(), None
+            self._number += 1
+            return self._number
+
+    def batch(self, number: int) -> Batch | None:
+        """The next batch of a pass, None after the last.
+
+        Raises:
+            LoaderError: another pass has begun, or the stream is closed.
+        """
+        with self._lock:
+            if number != self._number:
+                raise LoaderError(
+                    "another iteration over this stream has begun, and only one is possible at a "
+                    "time; open the loader once for each"
+                )
+            unread, self._unread = self._unread, None
+            return next(self._current, None) if unread is None else unread
 
     @property
     def _ends(self) -> bool:
@@ -176,36 +196,40 @@ def _dataset(passes: _Passes, steps: int | None) -> tf.data.Dataset:
     import tensorflow as tf
 
     numbers = tf.data.Dataset.counter() if steps is None else tf.data.Dataset.range(steps)
-    # An end is a flag: a map that raises StopIteration would be an error.
-    dataset = numbers.map(_pulling(passes)).take_while(lambda is_there, batch: is_there)
+    # Each iterator has its own state, the number of its pass. An end is a flag: a function that
+    # raises StopIteration would be an error.
+    dataset = numbers.scan(np.int64(_NOT_BEGUN), _pulling(passes))
+    dataset = dataset.take_while(lambda is_there, batch: is_there)
     dataset = dataset.map(lambda is_there, batch: batch)
     if steps is not None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
     return dataset.prefetch(1).with_options(_options())
 
 
-def _pulling(passes: _Passes) -> Callable[[Any], Any]:
-    """A stage from the number of a step to whether there is a batch, and the batch."""
+def _pulling(passes: _Passes) -> Callable[[Any, Any], Any]:
+    """What `scan` calls: gives the number of the pass, and whether there is a batch, and it."""
     import tensorflow as tf
 
     like = (passes.first.images, passes.first.labels)
     leaves = tf.nest.flatten(like)
-    types = [tf.bool, *(tf.as_dtype(one.dtype) for one in leaves)]
+    types = [tf.int64, tf.bool, *(tf.as_dtype(one.dtype) for one in leaves)]
 
-    def pull(step: Any) -> list[Any]:
-        batch = passes.batch(int(step))
+    def pull(number: Any) -> list[Any]:
+        number = passes.begin() if number == _NOT_BEGUN else int(number)
+        batch = passes.batch(number)
         arrays = leaves if batch is None else tf.nest.flatten((batch.images, batch.labels))
-        return [np.bool_(batch is not None), *map(np.asarray, arrays)]
+        return [np.int64(number), np.bool_(batch is not None), *map(np.asarray, arrays)]
 
-    def stage(step: Any) -> Any:
-        is_there, *arrays = tf.numpy_function(pull, [step], types)
+    def scanned(number: Any, step: Any) -> Any:
+        number, is_there, *arrays = tf.numpy_function(pull, [number], types)
         shaped = [
             tf.ensure_shape(one, (None, *leaf.shape[1:]))
             for one, leaf in zip(arrays, leaves, strict=True)
         ]
-        return tf.ensure_shape(is_there, ()), tf.nest.pack_sequence_as(like, shaped)
+        batch = tf.nest.pack_sequence_as(like, shaped)
+        return tf.ensure_shape(number, ()), (tf.ensure_shape(is_there, ()), batch)
 
-    return stage
+    return scanned
 
 
 def _options() -> Any:

@@ -20,6 +20,7 @@ def documented():
     for page in PAGES:
         text = page.read_text()
         blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        blocks = [block.replace("\\\n", " ") for block in blocks]
         code = "\n".join([*blocks, *re.findall(r"`(feedbench [^`]*)`", text)])
         for name, rest in COMMAND.findall(code):
             options = [word for word in shlex.split(rest, comments=True) if word.startswith("-")]

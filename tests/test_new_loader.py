@@ -1,4 +1,4 @@
-"""The example in CONTRIBUTING.md is a loader that every command uses, without further changes."""
+"""The example in docs/add-a-loader.md is a loader that every command uses, as it stands."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import feedbench
 HERE = Path(__file__).parent
 EXAMPLE = re.search(
     r"```python\n(# loaders/pillow_threads\.py\n.*?)```",
-    (HERE.parent / "CONTRIBUTING.md").read_text(),
+    (HERE.parent / "docs" / "add-a-loader.md").read_text(),
     re.DOTALL,
 )[1]
 NAME = "pillow_threads"

@@ -34,7 +34,8 @@ class DeviceAugment:
             draws: float32 `[batch, 10]`: the transform from an output pixel to the input pixel that
                 it shows, as for `keras.ops.image.affine_transform`; the contrast, a factor about
                 each channel's mean; the brightness, a fraction of the full range.
-            low, high: the values of 0 and 255 in these images, per channel.
+            low: the value of 0 in these images, per channel.
+            high: that of 255.
         """
         from keras import ops
 

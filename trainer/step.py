@@ -44,7 +44,8 @@ class Trainer(TrainerBase):
 
         Args:
             images: images per epoch; with the recipe's epochs, it sets the schedule's length.
-            scale, offset: factor and offset from pixels to the value range, per channel.
+            scale: factor from pixels to the value range, per channel.
+            offset: what is added then, per channel.
             image_dtype: "uint8" for pixels, whose range is then applied on the device, or
                 "float32" for images already in range.
             device_augment: the device's part of the augmentation, by the batches' `device_draws`.

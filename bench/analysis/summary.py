@@ -12,7 +12,8 @@ from feedbench.bench.analysis.predicted import predicted_rate, without_confirmat
 from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
-from feedbench.bench.record import Block, Trial, present
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Block, Own, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -150,6 +151,11 @@ def _chosen(trials: list[Trial], summaries: list[TrialSummary]) -> int | None:
     return choose_winner(summaries)
 
 
+def counted(trials: list[Trial]) -> list[Trial]:
+    """Return the trials with the blocks that count: in the requested state, before a choice."""
+    return [without_confirmation(with_counted_blocks(trial)) for trial in trials]
+
+
 def _reasons_not_counted(trial: Trial) -> list[str]:
     """Return one reason per block that is not counted."""
     reasons = (_reason_not_counted(trial, block) for block in trial.blocks)
@@ -169,7 +175,12 @@ def _reason_not_counted(trial: Trial, block: Block) -> str | None:
 def _is_ranked(trial: Trial) -> bool:
     """Whether the trial reads images, its pixels are accepted and its augmentation is complete."""
     accepted = trial.pixels is None or trial.pixels.accepted
-    return is_choice(trial.loader) and accepted and trial.augment is None
+    return can_win(trial) and accepted
+
+
+def can_win(trial: Trial | Choice) -> bool:
+    """Whether a trial reads images, with the augmentation of the batch spec."""
+    return is_choice(trial.loader) and trial.augment is None
 
 
 def _has_no_rows(trial: Trial) -> bool:
@@ -186,10 +197,23 @@ def _own_faults(trial: Trial) -> list[str]:
         f"its batches hold {own.batch_size} images, not {size} as those of other loaders; give "
         f"--batch-size {own.batch_size}, or let it take batch_size": own.batch_size != size
         and own.batch_size is not None,
+        **_size_fault(own, trial.spec.get("image_size")),
         f"{own.left_out:,} of {trial.images:,} images did not come in two epochs": own.left_out,
         f"{own.repeated:,} images came more often than once per epoch": own.repeated,
     }
     return [text for text, applies in faults.items() if applies]
+
+
+def _size_fault(own: Own, side: Any) -> dict[str, bool]:
+    if own.image_size is None or side is None:
+        return {}
+    size = " × ".join(map(str, own.image_size))
+    text = f"its images have {size} pixels, not {side} × {side} as those of other loaders; "
+    height, width = own.image_size
+    remedy = f"give --image-size {height}, or let it take image_size"
+    if height != width:
+        remedy = "let it take image_size"
+    return {text + remedy: (height, width) != (side, side)}
 
 
 def _contest(trials: list[Trial]) -> dict[int, Rates]:

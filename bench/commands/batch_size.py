@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from feedbench.bench.commands.model_options import OptionValues, add_options
 from feedbench.bench.commands.options import ALPHA, IMAGE_SIZE, MODEL, Data, Json, RecipeFile
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.commands.overlay import recipe_of, spec_of
 from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.errors import NOTHING_DONE
@@ -16,9 +16,6 @@ from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
 from feedbench.loaders import scan as scan_source
 from feedbench.trainer import Recipe
-
-if TYPE_CHECKING:
-    from feedbench.bench.training.batch_size import BatchSizes, SizeResult
 
 _DEFAULT_MAX = 4096
 
@@ -49,6 +46,7 @@ def batch_size(
     """Each size is tried in its own process: does it fit, how fast, how much memory."""
     from feedbench.bench.files import write_json
     from feedbench.bench.training.batch_size import sizes_between, try_sizes
+    from feedbench.bench.training.batch_size_table import recommendation, result_line
 
     rows, terminal = scan_source(data).only("train"), console()
     parsed_recipe = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
@@ -60,43 +58,10 @@ def batch_size(
         sizes_between(smallest, largest or min(_DEFAULT_MAX, len(rows))),
         seconds=seconds,
         time_limit=time_limit,
-        on_result=lambda result: terminal.print(_line(result), highlight=False, markup=False),
+        on_result=lambda result: terminal.print(result_line(result)),
     )
-    _print_recommendation(sizes)
+    print_parts(terminal, [recommendation(sizes)])
     if json is not None:
         write_json(json, sizes.model_dump())
     if sizes.largest is None:
         raise typer.Exit(NOTHING_DONE)
-
-
-def _line(result: SizeResult) -> str:
-    if not result.fits:
-        return f"{result.batch_size:>5}  does not fit: {result.why}"
-    assert result.images_per_second is not None
-    assert result.low is not None
-    assert result.high is not None
-    assert result.host_bytes is not None
-    gpu = "–" if result.device_bytes is None else f"{result.device_bytes / 1e9:.2f} GB"
-    return (
-        f"{result.batch_size:>5}  fits  {result.images_per_second:>9,.1f} "
-        f"[{result.low:,.1f}, {result.high:,.1f}] images/s  host memory "
-        f"{result.host_bytes / 1e9:.2f} GB  GPU memory {gpu}"
-    )
-
-
-def _print_recommendation(sizes: BatchSizes) -> None:
-    from feedbench.bench.training.batch_size import HEADROOM
-
-    terminal = console()
-    memory = f"{sizes.memory_bytes / 1e9:.1f} GB of {'GPU' if sizes.on_device else 'host'} memory"
-    if sizes.largest is None:
-        text = (
-            f"No batch size leaves {HEADROOM:.0%} of the {memory} free; try a smaller --min or "
-            "--image-size."
-        )
-    else:
-        text = (
-            f"Largest batch size that leaves {HEADROOM:.0%} of the {memory} free: {sizes.largest}. "
-            f"Smallest that is not surely more than 2 % slower than the best: {sizes.smallest}."
-        )
-    terminal.print(text, style="bold", highlight=False, soft_wrap=True)

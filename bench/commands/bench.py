@@ -26,6 +26,7 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Sets,
+    Tensorboard,
     list_images,
     parse_set,
     readable_rows,
@@ -82,6 +83,7 @@ def bench(
     against: OptionAgainst = None,
     fail_if_slower: FailIfSlower = None,
     history: History = None,
+    tensorboard: Tensorboard = True,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -91,10 +93,8 @@ def bench(
 
     Options override a suite file.
     """
-    old, limit = (
-        None if against is None else find_old(against),
-        parse_limit(fail_if_slower, against),
-    )
+    limit = parse_limit(fail_if_slower, against)
+    old = None if against is None else find_old(against)
     manifest = list_images(data, blacklist).only("train")
     selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
     selected = selected if old is None else with_old(selected, old)
@@ -108,7 +108,7 @@ def bench(
     manifest, left_out = readable_rows(manifest, loaders, console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     folder = result_folder(out, "bench")
-    done = measure_and_show(plan, manifest, folder, json, left_out)
+    done = measure_and_show(plan, manifest, folder, json, left_out, tensorboard=tensorboard)
     append_run(history, done)
     if old is None or done.best is not None or done.interrupted:
         show_next(done, folder, data)

@@ -48,7 +48,7 @@ def calibrate(
     from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.report.summary_text import device_warnings
-    from feedbench.bench.training.calibrate import as_profile
+    from feedbench.bench.training.calibrate import as_profile, calibration
     from feedbench.bench.training.calibrate import calibrate as measure_rate
 
     check_name(name)
@@ -60,8 +60,9 @@ def calibrate(
     spec = fit_spec(spec, parsed_recipe, classes, given)
     folder, facts, terminal = result_folder(out, "calibrate"), environment(), console()
     write_json(folder / "environment.json", facts)
-    with bench_progress(console(to_errors=True)) as report:
-        trial, rate = measure_rate(spec, parsed_recipe, classes, timing, folder, report)
+    plan = calibration(spec, parsed_recipe, timing)
+    with bench_progress(console(to_errors=True), plan) as report:
+        trial, rate = measure_rate(plan, classes, folder, report)
     profile = as_profile(trial, rate, facts)
     for line in device_warnings([trial]):
         terminal.print(line, style="yellow", soft_wrap=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE, SLOWER, PlanError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from feedbench.bench.results.comparison import Comparison
 
 FailIfSlower = Annotated[
@@ -31,7 +30,7 @@ def compare(
     results: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BASE RUN…",
+            metavar="RUN",
             help="Folders or files with records of bench, tune, limits, diagnose, train or "
             "FitMonitor; the first is the base.",
         ),
@@ -52,10 +51,9 @@ def compare(
     ] = False,
     json: Json = None,
 ) -> None:
-    """The same loader with the same settings is compared in each run.
+    """Each loader is compared with itself, with the same settings, in the base: the first run.
 
-    Faster, slower, same within 3 %, or cannot tell: all words together are wrong in at most 5 % of
-    the calls, if the machine kept its speed between the runs.
+    At most 5 % of the calls name a wrong difference, if the machine kept its speed in between.
     """
     from feedbench.bench.compare.compare import compare_runs
     from feedbench.bench.compare.conditions import parse_topics
@@ -68,7 +66,7 @@ def compare(
     comparison = compare_runs(results, limit, parse_topics(allow_different or ()))
     if json is not None:
         write_model(json, comparison)
-    print_comparison(console(), comparison, markdown=markdown)
+    print_comparison(comparison, markdown=markdown)
     end(comparison)
 
 
@@ -80,45 +78,16 @@ def end(comparison: Comparison) -> None:
     """
     if comparison.gate is not None and comparison.gate.has_failed:
         raise typer.Exit(SLOWER)
-    if not comparison.pairs:
+    if not any(pair.reads_images for pair in comparison.pairs):
         raise typer.Exit(NOTHING_DONE)
 
 
-def print_comparison(terminal: Console, comparison: Comparison, *, markdown: bool = False) -> None:
+def print_comparison(comparison: Comparison, *, markdown: bool = False) -> None:
     """Print the tables, what differs, and the verdict."""
-    from feedbench.bench.compare.markdown import markdown as as_markdown
-    from feedbench.bench.compare.text import difference_text
+    from feedbench.bench.report.markdown import as_markdown
+    from feedbench.bench.results.comparison_table import parts
 
     if markdown:
-        terminal.print(as_markdown(comparison), soft_wrap=True, end="")
-        return
-    for run in comparison.runs:
-        terminal.print(f"{run.name}: {run.measured}", soft_wrap=True)
-    for difference in comparison.differences:
-        terminal.print(difference_text(difference), style="yellow", soft_wrap=True)
-    for index in range(len(comparison.runs)):
-        _print_run(terminal, comparison, index)
-    for note in comparison.notes:
-        terminal.print(note, style="dim")
-    terminal.print(comparison.verdict, style="bold")
-    if (gate := comparison.gate) is not None:
-        terminal.print(gate.text, style="bold red" if gate.has_failed else "bold")
-
-
-def _print_run(terminal: Console, comparison: Comparison, run: int) -> None:
-    from feedbench.bench.compare.table import (
-        headings,
-        mcnemar_line,
-        pairs_table,
-        training_table,
-        unpaired_lines,
-    )
-
-    if any(pair.run == run for pair in comparison.pairs):
-        terminal.print(pairs_table(comparison, run, terminal.width))
-    for line in unpaired_lines(comparison, run):
-        terminal.print(line)
-    for change in comparison.trainings:
-        if change.run == run and change.accuracy is not None:
-            terminal.print(training_table(change.accuracy, headings(comparison, run)))
-            terminal.print(mcnemar_line(change.accuracy))
+        sys.stdout.write(as_markdown(parts(comparison)))
+    else:
+        print_parts(console(), parts(comparison))

@@ -22,6 +22,7 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Set,
+    Tensorboard,
     list_images,
     readable_rows,
 )
@@ -92,6 +93,7 @@ def diagnose(
         ),
     ] = False,
     blacklist: Blacklist = None,
+    tensorboard: Tensorboard = True,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -122,4 +124,5 @@ def diagnose(
         spec = fit_spec(plan.spec, plan.recipe, len(manifest.classes), given, [best.loader])
         plan = replace(plan, spec=spec)
     folder = result_folder(out, "diagnose")
-    run_diagnosis(plan, manifest, folder, DiagnosisTiming(budget_s=seconds), json)
+    timing = DiagnosisTiming(budget_s=seconds)
+    run_diagnosis(plan, manifest, folder, timing, json, tensorboard=tensorboard)

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from feedbench.bench.commands.model_options import as_text
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.loaders import LOADERS, Loader, LoaderError, allowed, find_loader, installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydantic.fields import FieldInfo
     from rich.console import Console
-    from rich.table import Table
+
+    from feedbench.bench.report.document import TableData
 
 
 def loaders(json: Json = None) -> None:
@@ -26,7 +28,10 @@ def loaders(json: Json = None) -> None:
     listed = [*LOADERS.values(), *_installed(terminal)]
     for loader in listed:
         terminal.print(Text.assemble((loader.name, "bold"), f": {loader.summary}"))
-        terminal.print(_settings_table(loader) if loader.settings.model_fields else "  no settings")
+        if loader.settings.model_fields:
+            print_parts(terminal, [_settings_table(loader)])
+        else:
+            terminal.print("  no settings")
     if json is not None:
         write_json(
             json,
@@ -50,11 +55,17 @@ def _installed(terminal: Console) -> Iterator[Loader]:
             terminal.print(f"{name}: {error}", style="red", soft_wrap=True)
 
 
-def _settings_table(loader: Loader) -> Table:
-    from rich.table import Table
+def _settings_table(loader: Loader) -> TableData[tuple[str, FieldInfo]]:
+    """Return one row per setting."""
+    from feedbench.bench.report.document import TableData, words
 
-    table = Table("setting", "allowed", "default", "what it does", box=None, padding=(0, 2))
-    for name, field in loader.settings.model_fields.items():
-        default = as_text(field.default) or "–"
-        table.add_row(name, allowed(field), default, field.description)
-    return table
+    return TableData(
+        name=loader.name,
+        columns=[
+            words("setting", "setting", lambda row: row[0]),
+            words("allowed", "allowed", lambda row: allowed(row[1])),
+            words("default", "default", lambda row: as_text(row[1].default)),
+            words("what it does", "description", lambda row: row[1].description),
+        ],
+        rows=list(loader.settings.model_fields.items()),
+    )

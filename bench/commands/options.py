@@ -114,6 +114,9 @@ def _place_of_json(path: Path | None) -> Path | None:
     return path
 
 
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard/--no-tensorboard", help="Write logs for TensorBoard.")
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", help="Also save the result as JSON.", callback=_place_of_json),

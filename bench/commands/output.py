@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
+
+    from feedbench.bench.report.document import Part, TableData
+    from feedbench.bench.report.terminal import Terminal
 
 _PIPE_COLUMNS = 160  # a pipe has no width; this shows every column of a table
 
@@ -37,21 +42,44 @@ def _is_width(text: str) -> bool:
     return text.isascii() and text.isdecimal() and int(text) > 0
 
 
-def console(*, to_errors: bool = False) -> Console:
+def console(*, to_errors: bool = False, wide: bool = False) -> Terminal:
     """Return a console on standard output.
 
     Args:
         to_errors: write to standard error instead, since standard output is data for a program.
+        wide: whether tables have all columns, however narrow the terminal is.
     """
-    return _console_on(sys.stderr if to_errors else sys.stdout)
+    return _console_on(sys.stderr if to_errors else sys.stdout, wide=wide)
 
 
-def _console_on(stream: TextIO) -> Console:
+def _console_on(stream: TextIO, *, wide: bool = False) -> Terminal:
     from feedbench.bench.report.terminal import Terminal
 
     if stream.isatty():
-        return Terminal(file=stream)
-    return Terminal(file=stream, width=int(os.environ.get("COLUMNS", _PIPE_COLUMNS)))
+        return Terminal(file=stream, has_wide_tables=wide)
+    width = int(os.environ.get("COLUMNS", _PIPE_COLUMNS))
+    return Terminal(file=stream, width=width, has_wide_tables=wide)
+
+
+def print_parts(terminal: Terminal, parts: Iterable[Part]) -> None:
+    """Print lines, and tables that fit into the terminal."""
+    from feedbench.bench.report.document import TableData
+
+    for part in parts:
+        if isinstance(part, TableData):
+            if part.filled:
+                _print_table(terminal, part)
+        else:
+            terminal.print(part.text, style=part.style, soft_wrap=part.form != "text")
+
+
+def _print_table(terminal: Terminal, table: TableData[Any]) -> None:
+    from feedbench.bench.report.rich_table import rich_table
+
+    built, paragraphs = rich_table(table, terminal.table_width)
+    terminal.print(built, soft_wrap=True)
+    for text in paragraphs:
+        terminal.print(text)
 
 
 @contextmanager

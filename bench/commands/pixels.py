@@ -20,7 +20,7 @@ from feedbench.bench.commands.options import (
     parse_set,
     readable_rows,
 )
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.commands.overlay import chosen_loaders, spec_of
 from feedbench.bench.errors import NOTHING_DONE, PlanError
 from feedbench.bench.plan.plan import Choice, PixelCheck, expand
@@ -57,7 +57,7 @@ def pixels(
     from feedbench.bench.files import write_json
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.messages import PixelJob
-    from feedbench.bench.pixels.table import table, verdict, worst_images
+    from feedbench.bench.pixels.table import parts
 
     check = parse_model(PixelCheck, {"images": _IMAGES, **given[PixelCheck]}, "options")
     manifest = list_images(data, blacklist)
@@ -86,12 +86,7 @@ def pixels(
         )
     if json is not None:
         write_json(json, comparison.model_dump())
-    terminal.print(table(comparison))
-    for text in filter(None, (one.traceback for one in comparison.loaders)):
-        terminal.print(text, highlight=False, markup=False, soft_wrap=True)
-    for line in worst_images(comparison):
-        terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    terminal.print(verdict(comparison), style="bold", highlight=False)
+    print_parts(terminal, parts(comparison))
     if not all(loader.within for loader in comparison.loaders if loader.comparable):
         raise typer.Exit(NOTHING_DONE)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedbench.bench.commands.compare import end, print_comparison
-from feedbench.bench.commands.output import console
 from feedbench.bench.errors import PlanError
 
 if TYPE_CHECKING:
@@ -78,5 +77,5 @@ def compare_with_old(done: MeasuredBench, old: Old, folder: Path, limit: float |
 
     comparison = compare_against(done.trials, str(old.choice), folder, limit)
     write_model(folder / COMPARISON, comparison)
-    print_comparison(console(), comparison)
+    print_comparison(comparison)
     end(comparison)

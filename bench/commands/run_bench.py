@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from feedbench.bench.analysis.summary import Summary
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import SamePixels, Trial
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 PIXELS = "pixels.json"
@@ -46,6 +46,8 @@ def measure(
     json: Path | None,
     data: str,
     left_out: dict[str, int] | None = None,
+    *,
+    tensorboard: bool,
 ) -> Path:
     """Measure, save and print the results, and return the best.toml.
 
@@ -54,12 +56,13 @@ def measure(
         json: also save the summary to this file.
         data: the source as given on the command line, for the command to run next.
         left_out: number of rows that are not in the manifest, by reason.
+        tensorboard: whether to write logs for TensorBoard.
 
     Raises:
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
         typer.Exit: no loader could be measured.
     """
-    bench = measure_and_show(plan, manifest, folder, json, left_out)
+    bench = measure_and_show(plan, manifest, folder, json, left_out, tensorboard=tensorboard)
     return show_next(bench, folder, data)
 
 
@@ -69,10 +72,16 @@ def measure_and_show(
     folder: Path,
     json: Path | None,
     left_out: dict[str, int] | None = None,
+    *,
+    tensorboard: bool,
 ) -> MeasuredBench:
     """Measure, save and print the results; Ctrl-C ends it early."""
+    from feedbench.bench.report.tensorboard import trial_runs, write_logs
+
     terminal = console()
     bench = measure_plan(plan, manifest, folder, json, left_out)
+    if tensorboard:
+        write_logs(folder, trial_runs(bench.trials))
     show_summary(terminal, bench.trials, bench.summary)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     return bench
@@ -102,15 +111,21 @@ def measure_plan(
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.files import removed_if_interrupted, write_json
-    from feedbench.bench.record import read_trials
+    from feedbench.bench.record import TRIALS, read_trials
     from feedbench.bench.signals import interrupts_deferred
+    from feedbench.bench.trials.run import write_unmeasured
 
-    with removed_if_interrupted(folder):
+    with removed_if_interrupted(folder, but_for=TRIALS):
         facts = environment()
         write_json(folder / "environment.json", facts)
+    try:
         pixels = _same_pixels(plan, manifest, folder)
-    interrupted = _run(plan, manifest, folder, left_out, pixels)
+        _run(plan, manifest, folder, left_out, pixels)
+        interrupted = False
+    except KeyboardInterrupt:
+        interrupted = True
     with interrupts_deferred():
+        write_unmeasured(plan, manifest, folder, left_out)
         trials = read_trials(folder)
         summary = summarize(trials)
         for path in filter(None, (folder / "summary.json", json)):
@@ -141,10 +156,14 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, Same
     from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.report.progress import duration_text
 
-    text = duration_text(len(plan.choices), plan.timing)
-    console(to_errors=True).print(text, highlight=False, soft_wrap=True)
+    progress = console(to_errors=True)
+
+    def print_line(text: str) -> None:
+        progress.print(text, soft_wrap=not progress.is_terminal)
+
+    print_line(duration_text(len(plan.choices), plan.timing))
     choices = [choice for choice in plan.choices if choice.augment is None]
-    comparison = compare_pixels(choices, plan, manifest, folder, console())
+    comparison = compare_pixels(choices, plan, manifest, folder, print_line)
     return by_choice(comparison, allowed=plan.pixels.allow_different)
 
 
@@ -154,18 +173,15 @@ def _run(
     folder: Path,
     left_out: dict[str, int] | None,
     pixels: dict[str, SamePixels],
-) -> bool:
-    """Time all blocks; returns whether Ctrl-C stopped that."""
-    from feedbench.bench.analysis.summary import to_confirm
+) -> None:
+    """Time all blocks."""
+    from feedbench.bench.analysis.summary import can_win, to_confirm
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
-    try:
-        with bench_progress(console(to_errors=True)) as report:
-            run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
-    except KeyboardInterrupt:
-        return True
-    return False
+    confirms = sum(can_win(choice) for choice in plan.choices) > 1
+    with bench_progress(console(to_errors=True), plan, confirms=confirms) as report:
+        run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
 
 
 def _write_best(
@@ -184,7 +200,7 @@ def compare_pixels(
     plan: Plan,
     manifest: Manifest,
     folder: Path,
-    terminal: Console,
+    on_line: Callable[[str], None],
     limit_s: float | None = None,
 ) -> PixelComparison | None:
     """Compare the loaders' pixels on a subset of the images before they are timed.
@@ -193,6 +209,7 @@ def compare_pixels(
     compared.
 
     Args:
+        on_line: called with what happens and with the result, one line each.
         limit_s: time limit in seconds; by default that of a block.
 
     Returns:
@@ -211,7 +228,7 @@ def compare_pixels(
     choices = [choice for choice in choices if is_choice(choice.loader)]
     if len(choices) < 2 or not plan.pixels.images:
         return None
-    console(to_errors=True).print("comparing pixels", style="dim")
+    on_line("comparing pixels")
     manifest.write(folder / MANIFEST)
     try:
         job = PixelJob(
@@ -225,39 +242,15 @@ def compare_pixels(
         limit_s = plan.timing.time_limit if limit_s is None else limit_s
         comparison = check_again_without_own(job, folder / "pixels.log", limit_s)
     except TrialError as error:
-        terminal.print(f"Pixels were not compared: {error}", style="red")
+        on_line(f"Pixels were not compared: {error}")
         return not_compared(choices, plan.pixels.tolerance, str(error))
     write_json(folder / PIXELS, comparison.model_dump())
-    terminal.print(verdict(comparison))
+    on_line(verdict(comparison))
     return comparison
 
 
-def show_summary(terminal: Console, trials: list[Trial], summary: Summary) -> None:
+def show_summary(terminal: Terminal, trials: list[Trial], summary: Summary) -> None:
     """Print the table of a bench, the costs of augmentations, and the verdict."""
-    from feedbench.bench.analysis.augment_costs import augment_costs
-    from feedbench.bench.report.summary_text import device_warnings, headline
+    from feedbench.bench.report.summary_text import parts
 
-    terminal.print(headline(trials))
-    for line in device_warnings(trials):
-        terminal.print(line, style="yellow", soft_wrap=True)
-    print_table(terminal, summary)
-    for cost in augment_costs(trials):
-        terminal.print(str(cost), soft_wrap=True)
-    print_verdict(terminal, summary)
-
-
-def print_table(terminal: Console, summary: Summary) -> None:
-    """Print the table of a bench, if it has a figure, and its notes."""
-    from feedbench.bench.report.table import notes, summary_table
-
-    if any(trial.images_per_second for trial in summary.trials):
-        terminal.print(summary_table(summary, terminal.width))
-    for text in notes(summary, terminal.width):
-        terminal.print(text)
-
-
-def print_verdict(terminal: Console, summary: Summary) -> None:
-    """Print which loader to use."""
-    from feedbench.bench.report.summary_text import verdict
-
-    terminal.print(verdict(summary), style="bold")
+    print_parts(terminal, parts(trials, summary))

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console
-from feedbench.bench.errors import NOTHING_DONE
+from feedbench.bench.commands.output import console, print_parts
+from feedbench.bench.errors import NOTHING_DONE, InterruptedRun
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.console import Console
 
     from feedbench.bench.diagnose.record import DiagnosisRecord
     from feedbench.bench.diagnose.selftest import SelfTest
     from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
     from feedbench.bench.diagnose.verdict import Diagnosis
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 
@@ -27,95 +26,100 @@ def run_diagnosis(
     folder: Path,
     timing: DiagnosisTiming,
     json: Path | None,
+    *,
+    tensorboard: bool,
 ) -> None:
     """Run the short self-test, measure, save and print the result.
 
     Args:
         json: also save the diagnosis to this file.
+        tensorboard: whether to write logs for TensorBoard.
 
     Raises:
+        InterruptedRun: Ctrl-C; what was measured is saved and printed.
         typer.Exit: the loader could not be measured.
     """
-    from feedbench.bench.diagnose.measure import diagnose as measure
     from feedbench.bench.diagnose.record import RECORD
     from feedbench.bench.diagnose.selftest import short_test
+    from feedbench.bench.diagnose.table import part_runs
     from feedbench.bench.environment import environment
-    from feedbench.bench.files import write_json, write_model
+    from feedbench.bench.files import removed_if_interrupted, write_json, write_model
+    from feedbench.bench.report.tensorboard import write_logs
+    from feedbench.bench.signals import interrupts_deferred
 
-    terminal, progress, self_test = console(), console(to_errors=True), short_test()
-    write_json(folder / "environment.json", environment())
-    if not self_test.passed:
-        print_self_test(terminal, self_test)
+    terminal = console()
+    with removed_if_interrupted(folder, but_for=RECORD):
+        self_test = short_test()
+        write_json(folder / "environment.json", environment())
+        if not self_test.passed:
+            print_self_test(terminal, self_test)
+        record, interruption = _measure(plan, manifest, folder, timing)
+    with interrupts_deferred():
+        record = record.model_copy(update={"self_test": self_test.model_dump()})
+        write_model(folder / RECORD, record)
+        diagnosis = save_diagnosis(record, folder, json)
+        if tensorboard:
+            write_logs(folder, part_runs(record.parts))
+    print_diagnosis(terminal, record, diagnosis)
+    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    if interruption is not None:
+        raise interruption
+    if diagnosis.bottleneck is None:
+        raise typer.Exit(NOTHING_DONE)
 
-    def print_progress(text: str) -> None:
-        progress.print(text, style="dim", highlight=False)
 
-    record = measure(plan, manifest, folder, print_progress, timing)
-    record = record.model_copy(update={"self_test": self_test.model_dump()})
-    write_model(folder / RECORD, record)
-    show_diagnosis(terminal, record, folder, json)
+def _measure(
+    plan: DiagnosisPlan, manifest: Manifest, folder: Path, timing: DiagnosisTiming
+) -> tuple[DiagnosisRecord, InterruptedRun | None]:
+    """Measure all parts; return the record, and Ctrl-C if that ended it early."""
+    from feedbench.bench.diagnose.measure import diagnose
+    from feedbench.bench.diagnose.progress import diagnosis_progress
+    from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+
+    try:
+        with diagnosis_progress(console(to_errors=True), timing) as on_event:
+            return diagnose(plan, manifest, folder, on_event, timing), None
+    except InterruptedRun as interruption:
+        return read_diagnosis(folder / RECORD), interruption
 
 
-def show_diagnosis(
-    terminal: Console, record: DiagnosisRecord, folder: Path, json: Path | None
-) -> None:
-    """Derive the diagnosis from the record; save, plot and print it."""
-    from feedbench.bench.diagnose.verdict import derive_diagnosis, headline
+def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> Diagnosis:
+    """Derive the diagnosis from the record; save it, and its plots if there is a verdict."""
+    from feedbench.bench.diagnose.table import headline
+    from feedbench.bench.diagnose.verdict import derive_diagnosis
     from feedbench.bench.diagnose.waterfall import draw_waterfall
     from feedbench.bench.files import write_json
 
     diagnosis = derive_diagnosis(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, diagnosis.model_dump())
-    draw_waterfall(diagnosis, folder / "waterfall.png", headline(record))
-    files = ["waterfall.png", *_write_timeline(record, folder)]
-    print_diagnosis(terminal, record, diagnosis)
-    terminal.print(f"Records, {', '.join(files)}: {folder}", highlight=False, soft_wrap=True)
-    if diagnosis.bottleneck is None:
-        raise typer.Exit(NOTHING_DONE)
+    if diagnosis.bottleneck is not None:
+        draw_waterfall(diagnosis, folder / "waterfall.png", headline(record))
+        _write_timeline(record, folder)
+    return diagnosis
 
 
-def _write_timeline(record: DiagnosisRecord, folder: Path) -> list[str]:
-    """Save the end-to-end blocks as a plot and as a trace, and return the names of the files."""
-    from feedbench.bench.diagnose.verdict import headline
+def _write_timeline(record: DiagnosisRecord, folder: Path) -> None:
+    """Save the end-to-end blocks as a plot and as a trace."""
+    from feedbench.bench.diagnose.table import headline
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
 
     blocks = next(part.blocks for part in record.parts if part.name == "end to end")
-    if not blocks:
-        return []
     title = f"{headline(record)}, end to end"
     draw_timeline(blocks, folder / "timeline.png", title)
     write_text(folder / "trace.json", trace_text({title: blocks}))
-    return ["timeline.png", "trace.json"]
 
 
-def print_diagnosis(terminal: Console, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
+def print_diagnosis(terminal: Terminal, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
     """Print the ceilings, the predictions, the notes and the verdict."""
-    from feedbench.bench.diagnose.notes import notes
-    from feedbench.bench.diagnose.table import ceilings_table, nodes_table, predictions_table
-    from feedbench.bench.diagnose.tf_graph.table import mistake_lines, stages_table
-    from feedbench.bench.diagnose.verdict import headline
+    from feedbench.bench.diagnose.table import parts
 
-    terminal.print(headline(record), highlight=False, markup=False)
-    terminal.print(ceilings_table(diagnosis))
-    if diagnosis.predictions:
-        terminal.print(predictions_table(diagnosis))
-    if record.autotuned:
-        terminal.print(nodes_table(record.autotuned))
-    if record.observed and record.observed.graph:
-        terminal.print(stages_table(record.observed.graph))
-    if diagnosis.mistakes:
-        for line in mistake_lines(diagnosis.mistakes):
-            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-    for line in notes(record, diagnosis):
-        terminal.print(line, highlight=False, markup=False)
-    terminal.print()
-    terminal.print(diagnosis.verdict, style="bold", highlight=False, markup=False)
+    print_parts(terminal, parts(record, diagnosis))
 
 
-def print_self_test(terminal: Console, self_test: SelfTest) -> None:
+def print_self_test(terminal: Terminal, self_test: SelfTest) -> None:
     """Print one line per check."""
     for check in self_test.checks:
         word = "passed" if check.passed else "FAILED"

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from feedbench.bench.limits.limits import LimitsRecord, MachineLimits
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import Trial
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 
@@ -46,19 +45,20 @@ def run_limits(
     from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
     from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress, duration_text
-    from feedbench.bench.trials.run import run
+    from feedbench.bench.trials.run import run, write_unmeasured
 
     terminal, progress, interrupted = console(), console(to_errors=True), False
     write_json(folder / "environment.json", environment())
     record = LimitsRecord(bounds={str(choice): str(limit_of(choice)) for choice in choices})
     try:
         progress.print(duration_text(len(plan.choices), plan.timing), highlight=False)
-        with bench_progress(progress) as report:
+        with bench_progress(progress, plan) as report:
             run(plan, manifest, folder, report, left_out)
         progress.print("reading from the disk", style="dim")
         record.disk = read_cold(manifest)
     except KeyboardInterrupt:
         interrupted = True
+    write_unmeasured(plan, manifest, folder, left_out)
     write_model(folder / RECORD, record)
     show_limits(terminal, read_trials(folder), record, folder, json)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
@@ -67,7 +67,7 @@ def run_limits(
 
 
 def show_limits(
-    terminal: Console,
+    terminal: Terminal,
     trials: list[Trial],
     record: LimitsRecord,
     folder: Path,
@@ -85,12 +85,8 @@ def show_limits(
         raise typer.Exit(NOTHING_DONE)
 
 
-def print_limits(terminal: Console, trials: list[Trial], limits: MachineLimits) -> None:
+def print_limits(terminal: Terminal, trials: list[Trial], limits: MachineLimits) -> None:
     """Print the limits and what each loader reaches of its limit."""
-    from feedbench.bench.limits.table import SHARES_NOTE, limits_table, shares_table
-    from feedbench.bench.report.summary_text import headline
+    from feedbench.bench.limits.table import parts
 
-    terminal.print(headline(trials), highlight=False)
-    terminal.print(limits_table(limits, terminal.width))
-    terminal.print(shares_table(limits, terminal.width))
-    terminal.print(SHARES_NOTE, highlight=False)
+    print_parts(terminal, parts(trials, limits))

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.commands.run_bench import PIXELS, compare_pixels
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Plan
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.tune.record import EarlierSearch, TuneRecord
     from feedbench.bench.tune.tune import Budget
     from feedbench.loaders import Manifest
@@ -68,14 +67,16 @@ def run_tune(
     """
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.files import read_model, write_json
+    from feedbench.bench.files import read_model, removed_if_interrupted, write_json
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.tune.record import TUNE, TuneRecord
     from feedbench.bench.tune.table import WORTH, draw_worth
 
-    terminal, facts = console(), environment()
-    write_json(folder / "environment.json", facts)
-    interrupted = _search(plan, manifest, folder, budget, earlier, resume)
+    terminal = console()
+    with removed_if_interrupted(folder, but_for=TUNE):
+        facts = environment()
+        write_json(folder / "environment.json", facts)
+        interrupted = _search(plan, manifest, folder, budget, earlier, resume)
     with interrupts_deferred():
         record = read_model(folder / TUNE, TuneRecord, "tune")
         best = _write_best(plan, record, folder, facts)
@@ -102,25 +103,21 @@ def _search(
     resume: str,
 ) -> bool:
     """Compare the pixels and search; returns whether Ctrl-C stopped the search."""
-    from feedbench.bench.report.progress import bench_progress
-    from feedbench.bench.tune.table import finding_line
+    from feedbench.bench.tune.progress import tune_progress
+    from feedbench.bench.tune.record import TUNE
     from feedbench.bench.tune.tune import Tune
 
-    terminal = console(to_errors=True)
+    with tune_progress(console(to_errors=True), budget) as (callbacks, on_line):
 
-    def on_finding(finding: Any) -> None:
-        terminal.print(finding_line(finding), soft_wrap=True)
+        def compare() -> PixelComparison | None:
+            return _compare_pixels(plan, manifest, folder, budget, earlier, on_line)
 
-    def compare() -> PixelComparison | None:
-        return _compare_pixels(plan, manifest, folder, budget, earlier, terminal)
-
-    with bench_progress(terminal) as on_event:
-        search = Tune(
-            plan, manifest, folder, budget, earlier, compare, resume, on_event, on_finding
-        )
+        search = Tune(plan, manifest, folder, budget, earlier, compare, resume, callbacks)
         try:
             search.run()
         except KeyboardInterrupt:
+            if not (folder / TUNE).exists():
+                raise
             return True
     return False
 
@@ -131,7 +128,7 @@ def _compare_pixels(
     folder: Path,
     budget: Budget,
     earlier: EarlierSearch,
-    terminal: Console,
+    on_line: Callable[[str], None],
 ) -> PixelComparison | None:
     """Compare the pixels within the budget, or read the comparison of the search to resume."""
     from feedbench.bench.files import read_model
@@ -141,7 +138,7 @@ def _compare_pixels(
     if earlier.trials and (folder / PIXELS).exists():
         return read_model(folder / PIXELS, PixelComparison, "tune")
     limit_s = min(plan.timing.time_limit, budget.left_s())
-    return compare_pixels(pixel_choices(plan.choices), plan, manifest, folder, terminal, limit_s)
+    return compare_pixels(pixel_choices(plan.choices), plan, manifest, folder, on_line, limit_s)
 
 
 def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, Any]) -> Path | None:
@@ -155,13 +152,8 @@ def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, A
     return write_best(folder, plan, record.best, rate, facts, runners_up(record))
 
 
-def print_search(terminal: Console, record: TuneRecord) -> None:
+def print_search(terminal: Terminal, record: TuneRecord) -> None:
     """Print what each setting is worth, and the verdict."""
-    from feedbench.bench.tune.table import verdict, worth_table
+    from feedbench.bench.tune.table import parts
 
-    if record.findings:
-        terminal.print(worth_table(record))
-    for text in dict.fromkeys(failure.traceback for failure in record.failures):
-        if text:
-            terminal.print(text, soft_wrap=True)
-    terminal.print(verdict(record), style="bold", soft_wrap=True)
+    print_parts(terminal, parts(record))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedbench.bench.commands.options import Blacklist, Data, Json
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
 
@@ -87,18 +88,10 @@ def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> M
         ) from None
 
 
-def print_scan(terminal: Console, scan_report: dict[str, Any]) -> None:
-    """Print the tables and the warnings of a scan."""
-    from feedbench.bench.data.scan_table import tables, warnings
+def _print_report(terminal: Terminal, scan_report: dict[str, Any], data: str) -> None:
+    from feedbench.bench.data.scan_table import parts
 
-    for table in tables(scan_report):
-        terminal.print(table)
-    for line in warnings(scan_report):
-        terminal.print(line, highlight=False, soft_wrap=True, markup=False)
-
-
-def _print_report(terminal: Console, scan_report: dict[str, Any], data: str) -> None:
-    print_scan(terminal, scan_report)
+    print_parts(terminal, parts(scan_report))
     if scan_report["unreadable"]:
         terminal.print(
             f"Runs leave out unreadable images; list them with feedbench scan {quote(data)} --bad",

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedbench.bench.commands.options import Json, Out
-from feedbench.bench.commands.output import console, result_folder
+from feedbench.bench.commands.output import console, print_parts, result_folder
 from feedbench.bench.commands.run_diagnosis import print_self_test
 from feedbench.bench.errors import NOTHING_DONE, PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import Console
 
     from feedbench.bench.selftest.case import Case
     from feedbench.bench.selftest.report import BatteryResult
@@ -98,6 +96,7 @@ def _full(cases: Sequence[Case], folder: Path, json: Path | None) -> None:
     from feedbench.bench.environment import environment
     from feedbench.bench.selftest.battery import run_case
     from feedbench.bench.selftest.report import BatteryResult
+    from feedbench.bench.selftest.table import parts
 
     progress = console(to_errors=True)
     result = BatteryResult(environment=environment(), cases=[])
@@ -108,7 +107,7 @@ def _full(cases: Sequence[Case], folder: Path, json: Path | None) -> None:
 
         result.cases.append(run_case(case, folder, report))
         _save(result, folder, json)
-    print_battery(console(), result)
+    print_parts(console(), parts(result))
     progress.print(f"Records and table: {folder}", highlight=False, soft_wrap=True)
     if not result.passed:
         raise typer.Exit(NOTHING_DONE)
@@ -116,21 +115,9 @@ def _full(cases: Sequence[Case], folder: Path, json: Path | None) -> None:
 
 def _save(result: BatteryResult, folder: Path, json: Path | None) -> None:
     from feedbench.bench.files import write_json, write_text
-    from feedbench.bench.selftest.report import as_markdown
+    from feedbench.bench.report.markdown import as_markdown
+    from feedbench.bench.selftest.table import parts
 
     for path in filter(None, (folder / "selftest.json", json)):
         write_json(path, result.model_dump())
-    write_text(folder / "selftest.md", as_markdown(result))
-
-
-def print_battery(terminal: Console, result: BatteryResult) -> None:
-    """Print one row per prediction of each injected bottleneck."""
-    from rich.table import Table
-
-    from feedbench.bench.selftest.report import HEADINGS, table_rows
-
-    table = Table(*HEADINGS, title="Injected bottlenecks", title_justify="left")
-    for case in result.cases:
-        for row in table_rows(case):
-            table.add_row(*row)
-    terminal.print(table, markup=False)
+    write_text(folder / "selftest.md", as_markdown(parts(result)))

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.compare import print_comparison
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import console
+from feedbench.bench.commands.output import console, print_parts
 from feedbench.bench.commands.over_time import write_over_time
-from feedbench.bench.commands.run_bench import print_table, print_verdict, show_summary
-from feedbench.bench.commands.run_diagnosis import print_diagnosis
-from feedbench.bench.commands.run_limits import print_limits
-from feedbench.bench.commands.run_training import show_training
-from feedbench.bench.commands.run_tune import print_search
-from feedbench.bench.commands.scan import print_scan
-from feedbench.bench.commands.selftest import print_battery
-from feedbench.bench.commands.study import show_study
-from feedbench.bench.errors import NOTHING_DONE
-from feedbench.bench.results import kinds
+from feedbench.bench.errors import NOTHING_DONE, PlanError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Sequence
 
+    from feedbench.bench.report.document import Part, TableData
     from feedbench.bench.results.find import Kind
 
 
@@ -33,6 +24,33 @@ def show(
     result: Annotated[
         Path, typer.Argument(help="The folder of a run, or one file with its record.")
     ],
+    wide: Annotated[
+        bool,
+        typer.Option("--wide", help="Show all columns of the tables, however narrow the terminal."),
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print tables and texts as Markdown.")
+    ] = False,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Print one table as CSV: the first, or that of --table. Figures are not rounded, "
+            "and the ends of intervals have columns of their own.",
+        ),
+    ] = False,
+    table: Annotated[
+        str | None,
+        typer.Option(help="Print only the table of this name; a wrong name lists them."),
+    ] = None,
+    pytest_benchmark: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also save a bench or limits run for pytest-benchmark compare, as JSON: seconds "
+            "per image of each block, so that OPS are images per second.",
+            dir_okay=False,
+        ),
+    ] = None,
     timeline: Annotated[
         Path | None,
         typer.Option(
@@ -62,75 +80,82 @@ def show(
     """
     from feedbench.bench.files import write_json
     from feedbench.bench.results.find import find_record, find_runs, record_in
+    from feedbench.bench.results.parts import parts_of
+    from feedbench.bench.results.pytest_benchmark import as_pytest_benchmark
 
+    if markdown and csv:
+        raise PlanError("--markdown and --csv: give one of them")
     if record_in(result) is None and (runs := find_runs(result)):
-        values, is_measured = _list_runs(console(), runs), True
+        if any(path is not None for path in (timeline, trace, pytest_benchmark)):
+            raise PlanError(f"{result}: holds several runs; give one of them: {runs[0][0].parent}")
+        parts: Sequence[Part] = [_runs_table(runs)]
+        values, is_measured = _folders(runs), True
     else:
         path, kind = find_record(result)
         if timeline is not None or trace is not None:
             write_over_time(path.parent, timeline, trial, trace)
         found = kind.read(path)
-        print_result(console(), found)
-        values, is_measured = found.values, found.is_measured
+        if pytest_benchmark is not None:
+            write_json(pytest_benchmark, as_pytest_benchmark(found))
+        parts, values, is_measured = list(parts_of(found)), found.values, found.is_measured
+    if table is not None:
+        parts = [_find_table(parts, table, result)]
+    _print(parts, wide=wide, markdown=markdown, csv=csv)
     if json is not None:
         write_json(json, values)
     if not is_measured:
         raise typer.Exit(NOTHING_DONE)
 
 
-def _list_runs(terminal: Console, runs: list[tuple[Path, Kind]]) -> Any:
-    lines = [{"folder": str(path.parent), "command": kind.command} for path, kind in runs]
-    terminal.print("Runs in this folder; give one of them:")
-    for line in lines:
-        terminal.print(f"  {line['command']:9}{line['folder']}", soft_wrap=True)
-    return lines
+def _runs_table(runs: list[tuple[Path, Kind]]) -> TableData[tuple[Path, Kind]]:
+    """Return one row per run."""
+    from feedbench.bench.report.document import TableData, words
+
+    return TableData(
+        name="runs",
+        title="Runs in this folder; give one of them",
+        columns=[
+            words("command", "command", lambda row: row[1].command),
+            words("folder", "folder", lambda row: str(row[0].parent)),
+        ],
+        rows=runs,
+    )
 
 
-def print_result(terminal: Console, result: kinds.Result) -> None:
-    """Print the tables and the verdict of a result."""
-    _PRINTERS[type(result)](terminal, result)
+def _folders(runs: list[tuple[Path, Kind]]) -> Any:
+    return [{"folder": str(path.parent), "command": kind.command} for path, kind in runs]
 
 
-def _print_bench(terminal: Console, result: kinds.BenchResult) -> None:
-    if result.trials:
-        show_summary(terminal, result.trials, result.summary)
+def _tables(parts: Sequence[Part]) -> list[TableData[Any]]:
+    from feedbench.bench.report.document import TableData
+
+    return [part for part in parts if isinstance(part, TableData)]
+
+
+def _find_table(parts: Sequence[Part], name: str, result: Path) -> TableData[Any]:
+    """Return the table of this name.
+
+    Raises:
+        PlanError: the result has none.
+    """
+    tables = _tables(parts)
+    for table in tables:
+        if table.name == name:
+            return table
+    known = ", ".join(table.name for table in tables) or "none"
+    raise PlanError(f"--table {name}: the tables of {result} are: {known}")
+
+
+def _print(parts: Sequence[Part], *, wide: bool, markdown: bool, csv: bool) -> None:
+    from feedbench.bench.report.csv_text import as_csv
+    from feedbench.bench.report.markdown import as_markdown
+
+    if csv:
+        tables = _tables(parts)
+        if not tables:
+            raise PlanError("--csv: nothing was measured, so there is no table")
+        sys.stdout.write(as_csv(tables[0]))
+    elif markdown:
+        sys.stdout.write(as_markdown(parts))
     else:
-        print_table(terminal, result.summary)
-        print_verdict(terminal, result.summary)
-
-
-def _print_fit(terminal: Console, result: kinds.FitResult) -> None:
-    """Print what a FitMonitor recorded."""
-    from feedbench.bench.analysis.summary import summarize
-    from feedbench.bench.monitor.text import fit_lines, headline
-
-    terminal.print(headline(result.record))
-    if result.figures is not None:
-        print_table(terminal, summarize(result.trials).model_copy(update={"winner": None}))
-    for line in fit_lines(result.figures, result.record):
-        terminal.print(line, soft_wrap=True)
-
-
-def _print_pixels(terminal: Console, result: kinds.PixelsResult) -> None:
-    from feedbench.bench.pixels.table import table, verdict, worst_images
-
-    comparison = result.comparison
-    terminal.print(table(comparison))
-    for line in worst_images(comparison):
-        terminal.print(line, soft_wrap=True)
-    terminal.print(verdict(comparison), style="bold")
-
-
-_PRINTERS: dict[type, Callable[[Console, Any], None]] = {
-    kinds.BenchResult: _print_bench,
-    kinds.FitResult: _print_fit,
-    kinds.LimitsResult: lambda terminal, it: print_limits(terminal, it.trials, it.limits),
-    kinds.DiagnosisResult: lambda terminal, it: print_diagnosis(terminal, it.record, it.diagnosis),
-    kinds.TuneResult: lambda terminal, it: print_search(terminal, it.record),
-    kinds.StudyResult: lambda terminal, it: show_study(terminal, it.report),
-    kinds.TrainingResult: lambda terminal, it: show_training(terminal, it.values, it.path.parent),
-    kinds.PixelsResult: _print_pixels,
-    kinds.ScanResult: lambda terminal, it: print_scan(terminal, it.values),
-    kinds.SelfTestResult: lambda terminal, it: print_battery(terminal, it.battery),
-    kinds.CompareResult: lambda terminal, it: print_comparison(terminal, it.comparison),
-}
+        print_parts(console(wide=wide), parts)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedbench.bench.commands.options import TRAINING_SPEC, Json, Out, list_images, readable_rows
-from feedbench.bench.commands.output import console, result_folder
+from feedbench.bench.commands.output import console, print_parts, result_folder
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.study.messages import Event
     from feedbench.bench.study.report import StudyReport
     from feedbench.bench.study.study import Study, StudyRun
@@ -130,20 +131,8 @@ def _event_line(run: StudyRun, event: Event) -> str:
     return f"  failed: {event.reason}"
 
 
-def show_study(terminal: Console, report: StudyReport) -> None:
+def show_study(terminal: Terminal, report: StudyReport) -> None:
     """Print a table for each field, the failed runs, and which differences are real."""
-    from feedbench.bench.study.table import tables
+    from feedbench.bench.study.table import parts
 
-    for table in tables(report):
-        terminal.print(table)
-    for name, reason in report.failed.items():
-        line = f"{name} failed: {reason}"
-        terminal.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
-    for line in report.text:
-        terminal.print(line, style="bold", highlight=False, markup=False)
-    terminal.print(
-        f"{report.images:,} test images. Differences are between runs with the same seed, with "
-        f"{report.confidence:.1%} intervals.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    print_parts(terminal, parts(report))

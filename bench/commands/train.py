@@ -20,6 +20,7 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Set,
+    Tensorboard,
     list_images,
     readable_rows,
 )
@@ -63,9 +64,7 @@ def train(
             help="Steps between checkpoints within an epoch; 0: only at epoch ends.", min=0
         ),
     ] = 0,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard/--no-tensorboard", help="Write logs for TensorBoard.")
-    ] = True,
+    tensorboard: Tensorboard = True,
     profile: Annotated[
         str | None,
         typer.Option(

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from feedbench.bench.results.comparison import (
     Comparison,
-    Difference,
     Outcome,
     RatePair,
     StallChange,
     Topic,
     TrainingChange,
 )
+from feedbench.bench.results.comparison_table import pair_name
 
 _WORDS: tuple[Outcome, ...] = ("slower", "faster", "same within 3 %", "cannot tell")
 _LISTED = 2  # rates without a certain difference are counted if there are more
@@ -23,25 +23,20 @@ _DRIFT = (
 )
 
 
-def difference_text(difference: Difference) -> str:
-    """Return a condition that differs, in one line."""
-    text = f"differs: {difference.name} {difference.base} against {difference.other}"
-    return f"{text} (allowed)" if difference.effect == "allowed" else text
-
-
-def pair_name(pair: RatePair) -> str:
-    """Return what is compared, both names if they differ."""
-    if pair.name == pair.base_name:
-        return pair.name
-    return f"{pair.name} instead of {pair.base_name}"
-
-
-def notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> list[str]:
-    """Return what to know when reading the ratios, one sentence each.
+def with_texts(
+    comparison: Comparison, unknown: Mapping[str, Sequence[Topic]] | None = None
+) -> Comparison:
+    """Return the comparison with its notes and its verdict.
 
     Args:
-        unknown: topics that the base or the run does not hold, by the name of the run.
+        unknown: topics that the base or a run does not hold, by the name of the run.
     """
+    texts = {"notes": _notes(comparison, unknown or {}), "verdict": _verdict(comparison)}
+    return comparison.model_copy(update=texts)
+
+
+def _notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> list[str]:
+    """Return what to know when reading the ratios, one sentence each."""
     texts = [] if comparison.is_paired else [_DRIFT]
     for pair in comparison.pairs:
         if not pair.reads_images and pair.outcome in ("faster", "slower") and pair.ratio:
@@ -63,10 +58,11 @@ def notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> lis
     return list(dict.fromkeys(texts))
 
 
-def verdict(comparison: Comparison) -> str:
+def _verdict(comparison: Comparison) -> str:
     """Return the result in one line, one sentence per run."""
     if comparison.is_paired:
-        return _rates_text(comparison.pairs)
+        text = _rates_text(comparison.pairs)
+        return text[0].upper() + text[1:]
     several = len(comparison.runs) > 2
     texts = []
     for index, run in enumerate(comparison.runs[1:], 1):
@@ -76,7 +72,8 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _run_text(comparison: Comparison, run: int) -> str:
-    pairs = [one for one in comparison.pairs if one.run == run and one.reads_images]
+    all_pairs = [one for one in comparison.pairs if one.run == run and one.reads_images]
+    pairs = [one for one in all_pairs if one.name == one.base_name] or all_pairs
     stalls = [_stall_text(one) for one in comparison.stalls if one.run == run]
     trainings = [_training_text(one) for one in comparison.trainings if one.run == run]
     if stalls:

@@ -11,7 +11,9 @@ from feedbench.bench.errors import PlanError
 from feedbench.loaders import Batch, BatchSpec, Dtype, OwnFunction
 
 if TYPE_CHECKING:
-    from feedbench.trainer import TrainerBase
+    from feedbench.trainer import BatchLike, TrainerBase
+
+_COMMON_RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 
 
 class FromOwn:
@@ -60,6 +62,50 @@ def check_for_network(batch: Batch, spec: BatchSpec, classes: int, own: OwnFunct
             f"indices [batch] of the {classes} classes, or one-hot [batch, {classes}]",
         )
     return cast("Dtype", dtype)
+
+
+def range_note(batch: Batch, spec: BatchSpec, own: OwnFunction) -> str:
+    """Return a sentence if floats are plainly not in the spec's value range; else nothing.
+
+    Augmentation and resizing may go somewhat beyond the range, and a dark batch does not fill it.
+
+    Args:
+        batch: the first of a user's own loader, which a built-in network is trained on.
+    """
+    images = np.asarray(batch.images)
+    if images.dtype != np.float32 or not np.isfinite(images).all():
+        return ""
+    low, high = float(images.min()), float(images.max())
+    least, most = _extremes(spec)
+    beyond = (most - least) / 2
+    if least - beyond <= low and high <= most + beyond and high - low > beyond / 10:
+        return ""
+    remedy = next(
+        (name for name, (a, b) in _COMMON_RANGES.items() if a <= low and high <= b),
+        "with the LOW,HIGH that it scales to",
+    )
+    return (
+        f"{own.place}: {own.function} gives floats of {low:.3g} to {high:.3g}, but the value range "
+        f"is {least:.3g} to {most:.3g}, in which the validation images and the saved model's "
+        f"input are; use --value-range {remedy}"
+    )
+
+
+def check_for_model(batch: BatchLike, model: Any, own: OwnFunction) -> None:
+    """Check that a user's own model can take a batch of their own loader.
+
+    Raises:
+        PlanError: it cannot; the text names the loader, what came and what the model takes.
+    """
+    from feedbench.trainer import batch_fault
+
+    if fault := batch_fault(model, batch):
+        raise PlanError(f"{own.place}: {own.function} gives {fault}")
+
+
+def _extremes(spec: BatchSpec) -> tuple[float, float]:
+    tops = [scale * 255 + offset for scale, offset in zip(spec.scale, spec.offset, strict=True)]
+    return min(spec.offset), max(tops)
 
 
 def for_network(batch: Batch) -> Batch:

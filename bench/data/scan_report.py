@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
 
 from feedbench.loaders import LOADERS, SPLITS, Manifest, bad_rows, by_reason
 from feedbench.loaders.audit import verdicts
@@ -14,6 +15,35 @@ from feedbench.loaders.images import extensions
 
 MIN_CLASS_IMAGES = 10  # classes with fewer training images are reported
 _MORE_EXTENSIONS = {".jxl": "JXL", ".jfif": "JPEG"}  # that Pillow does not register
+
+
+class ScanReport(BaseModel):
+    """What `scan --json` saves; all numbers are counts of images but for `bytes`.
+
+    Attributes:
+        layout: of the source.
+        counts: by split and class.
+        formats: by name.
+        problems: by what is wrong.
+        unreadable: by reason.
+        duplicates: of files with identical bytes.
+        few_images: readable training images of each class that has few.
+        loaders: by the library's call and what it does to them; None of feedbench's own loaders.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: int
+    classes: list[str]
+    layout: str = ""
+    counts: dict[str, dict[str, int]]
+    bytes: int
+    formats: dict[str, int]
+    problems: dict[str, int]
+    unreadable: dict[str, int]
+    duplicates: dict[str, int]
+    few_images: dict[str, int]
+    loaders: dict[str, dict[str, int | None]]
 
 
 def report(manifest: Manifest) -> dict[str, Any]:

@@ -1,13 +1,17 @@
-"""Prints the report of a scan as tables and warnings."""
+"""What a scan prints: tables and warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from rich.table import Table
-
+from feedbench.bench.data.scan_report import MIN_CLASS_IMAGES
+from feedbench.bench.report.document import Column, Line, Part, TableData, words
 from feedbench.loaders import SPLITS, printable
+
+_PRINTED_CLASSES = 40
+_NAMED = 10  # classes with few images that a warning names
+_OWN = " –: the loader is feedbench's own; it stands for no library's call."
 
 # How the names of problems in a report are printed, where that differs.
 _PROBLEMS = {
@@ -21,25 +25,39 @@ _PROBLEMS = {
 }
 
 
-def tables(report: dict[str, Any]) -> Iterator[Table]:
-    """Yield the tables of a report.
+def parts(report: dict[str, Any]) -> Iterator[Part]:
+    """Yield what is printed of a report.
 
-    They show classes and splits, formats, problems, unreadable files, and what each library's own
-    call would do.
+    Classes and splits, formats, problems, unreadable files, what each library's own call would do,
+    and warnings.
     """
-    size = f"{report['images']:,} images, {report['bytes'] / 1e6:,.0f} MB"
-    classes = _table("class", *SPLITS, caption=size)
-    for name in report["classes"]:
-        counts = (f"{report['counts'][split][name]:,}" for split in SPLITS)
-        classes.add_row(printable(name), *counts)
-    yield classes
-    yield _counts_table("format", report["formats"])
+    yield _classes_table(report)
+    yield _counts_table("formats", "format", report["formats"])
     if problems := report["problems"]:
         named = {problem_text(name): count for name, count in problems.items()}
-        yield _counts_table("problem", named)
+        yield _counts_table("problems", "problem", named)
     if report["unreadable"]:
-        yield _counts_table("reason why files are unreadable", report["unreadable"])
+        yield _counts_table("unreadable", "reason why files are unreadable", report["unreadable"])
     yield _verdicts_table(report["loaders"])
+    yield from map(Line, warnings(report))
+
+
+def _classes_table(report: dict[str, Any]) -> TableData[str]:
+    """Return one row per class; of many, those with the fewest training images are printed."""
+    names, counts = list(report["classes"]), report["counts"]
+    if len(names) > _PRINTED_CLASSES:
+        names.sort(key=lambda name: counts[SPLITS[0]][name])
+    return TableData(
+        name="classes",
+        columns=[words("class", "class", printable), *(_split(split, counts) for split in SPLITS)],
+        rows=names,
+        printed_rows=_PRINTED_CLASSES,
+        notes=[f"{report['images']:,} images, {report['bytes'] / 1e6:,.0f} MB"],
+    )
+
+
+def _split(split: str, counts: dict[str, dict[str, int]]) -> Column[str]:
+    return Column(split, f"{split}_images", lambda name: counts[split][name], "{:,}")
 
 
 def problem_text(name: str) -> str:
@@ -62,37 +80,50 @@ def warnings(report: dict[str, Any]) -> Iterator[str]:
         )
     if duplicates["across_classes"]:
         yield f"Contradiction: {duplicates['across_classes']:,} of them are in more than one class."
-    for name, count in report["few_images"].items():
-        yield f"Few images: class {printable(name)} has only {count} readable training images."
+    if few := report["few_images"]:
+        yield _few_images(few)
 
 
-def _verdicts_table(loaders: dict[str, dict[str, int | None]]) -> Table:
-    table = _table(
-        "the library's own call",
-        "fails on",
-        "alters",
-        "drops silently",
-        "feedbench leaves out",
-        caption="alters: ignores alpha, EXIF orientation or palettes, or truncates 16 bits. "
-        "feedbench's loaders read such files correctly and leave out only the last column. "
-        "–: the loader is feedbench's own; it stands for no library's call.",
+def _few_images(few: dict[str, int]) -> str:
+    """Return one sentence on all classes that have few images."""
+    listed = [f"{printable(name)} ({count})" for name, count in few.items()]
+    more = f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else ""
+    classes = "class has" if len(few) == 1 else "classes have"
+    return (
+        f"Few images: {len(few):,} {classes} fewer than {MIN_CLASS_IMAGES} readable training "
+        f"images: {', '.join(listed[:_NAMED])}{more}."
     )
-    for name, verdict in loaders.items():
-        counts = (verdict[key] for key in ("fails", "alters", "drops", "left_out"))
-        table.add_row(name, *("–" if count is None else f"{count:,}" for count in counts))
-    return table
 
 
-def _counts_table(title: str, counts: dict[str, int]) -> Table:
-    table = _table(title, "files")
-    for name, count in counts.items():
-        table.add_row(name, f"{count:,}")
-    return table
+def _verdicts_table(
+    loaders: dict[str, dict[str, int | None]],
+) -> TableData[tuple[str, dict[str, int | None]]]:
+    return TableData(
+        name="loaders",
+        columns=[
+            words("the library's own call", "loader", lambda row: row[0]),
+            _verdict("fails\non", "fails"),
+            _verdict("alters", "alters"),
+            _verdict("drops\nsilently", "drops"),
+            _verdict("feedbench\nleaves out", "left_out"),
+        ],
+        rows=list(loaders.items()),
+        legend="alters: ignores alpha, EXIF orientation or palettes, or truncates 16 bits. "
+        "feedbench's loaders read such files correctly and leave out only the last column."
+        + (_OWN if any(row["fails"] is None for row in loaders.values()) else ""),
+    )
 
 
-def _table(first: str, *others: str, caption: str | None = None) -> Table:
-    table = Table(caption=caption, caption_justify="left")
-    table.add_column(first, overflow="fold")
-    for name in others:
-        table.add_column(name, justify="right")
-    return table
+def _verdict(title: str, key: str) -> Column[tuple[str, dict[str, int | None]]]:
+    return Column(title, f"{key}_files", lambda row: row[1][key], "{:,}")
+
+
+def _counts_table(name: str, title: str, counts: dict[str, int]) -> TableData[tuple[str, int]]:
+    return TableData(
+        name=name,
+        columns=[
+            words(title, title.split()[0], lambda row: row[0]),
+            Column("files", "files", lambda row: row[1], "{:,}"),
+        ],
+        rows=list(counts.items()),
+    )

@@ -46,10 +46,11 @@ class Ceiling(BaseModel):
 
 def ceilings(record: DiagnosisRecord) -> list[Ceiling]:
     """Return the ceiling of each part, in the order in which an image passes the parts."""
-    return [_ceiling(part) for part in record.parts]
+    return [ceiling_of(part) for part in record.parts]
 
 
-def _ceiling(part: Part) -> Ceiling:
+def ceiling_of(part: Part) -> Ceiling:
+    """Return the rate of a part with everything else taken away."""
     blocks = with_proven_blocks(part).blocks
     rate = median_interval([block.images_per_second for block in blocks]) if blocks else None
     size = part.moved_bytes

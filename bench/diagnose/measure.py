@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
 from feedbench.bench.consumers.trainer import CPU
 from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.diagnose.events import DiagnosisEvent, EventKind, OnEvent
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
 from feedbench.bench.diagnose.own import Observed
-from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
+from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord, Part
 from feedbench.bench.diagnose.sample import drawn
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Measurement, Setup
 from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
@@ -40,16 +42,14 @@ from feedbench.loaders.stages import Stages
 _TIME_LIMIT_S = 600.0  # for a process to warm up, and for a block
 _WARM_SHARE = 0.5  # files that fit into this share of the available memory stay in the page cache
 _HEADROOM = 1.5  # a second trainer needs this many times the memory of the first
-_LEAST_ROUNDS = 3  # fewer blocks give no useful interval
-
-OnProgress = Callable[[str], None]
+LEAST_ROUNDS = 3  # fewer blocks give no useful interval
 
 
 def diagnose(
     plan: DiagnosisPlan,
     manifest: Manifest,
     folder: Path,
-    on_progress: OnProgress,
+    on_event: OnEvent,
     timing: DiagnosisTiming | None = None,
 ) -> DiagnosisRecord:
     """Measure all parts; a part that fails has its error in the record.
@@ -58,7 +58,7 @@ def diagnose(
         plan: the loader, spec and consumer to diagnose.
         manifest: the images; of many, a sample is measured.
         folder: an existing folder for the manifest and the logs.
-        on_progress: called with a line of text for each process and each round.
+        on_event: called with the progress.
         timing: durations of blocks and warm-ups.
 
     Raises:
@@ -79,15 +79,17 @@ def diagnose(
     manifest.write(path)
     record = _new_record(plan, manifest, images, stages)
     setup = Setup(plan, record, stages, path, timing or DiagnosisTiming())
-    session = _Session(setup, manifest, folder, on_progress)
+    session = _Session(setup, manifest, folder, on_event)
     try:
         session.measure()
     except KeyboardInterrupt:
+        session.interrupted = True
         raise InterruptedRun(f"interrupted; what was measured is in {folder}") from None
     finally:
+        # First the record: closing may take seconds, in which a second Ctrl-C may come.
+        record = session.record()
+        write_model(folder / RECORD, record)
         session.close()
-        write_model(folder / RECORD, session.record())
-    record = session.record()
     for part in record.parts:
         if part.name in ("loader", "consumer", "end to end") and not part.blocks:
             raise TrialError(f"{part.name}: {part.error}", session.details)
@@ -145,15 +147,16 @@ class _Session:
 
     Attributes:
         details: traceback of the user's own code, if that failed.
+        interrupted: whether Ctrl-C ended it early.
     """
 
-    def __init__(
-        self, setup: Setup, manifest: Manifest, folder: Path, on_progress: OnProgress
-    ) -> None:
-        self.details = ""
+    def __init__(self, setup: Setup, manifest: Manifest, folder: Path, on_event: OnEvent) -> None:
+        self.details, self.interrupted = "", False
         self._new_record = setup.record
         self._folder = folder
-        self._on_progress = on_progress
+        self._on_event = on_event
+        self._unstarted: list[str] = []
+        self._round: int | None = None  # None while processes start
         self._timing = setup.timing
         self._gpus = training_gpus()
         self._timer = Timer(manifest, self._gpus, rewarm=True)
@@ -175,28 +178,33 @@ class _Session:
                 "autotuned": self._autotuned,
                 "locked": self._locked,
                 "observed": self._observed,
+                "interrupted": self.interrupted,
             }
         )
 
     def measure(self) -> None:
         """Start all processes, then time rounds until there are enough or the time is up."""
         begin = monotonic()
-        started: set[str] = set()
-        while waiting := [key for key in self._jobs if key not in started]:
-            key = waiting[0]
-            started.add(key)
-            if not self._has_room(key):
-                self._finish_consumer()
-            self._start(key)
+        self._start_all()
         slowest_s = 0.0
         for round_index in range(self._timing.rounds):
             round_begin = monotonic()
             spent_s = round_begin - begin
-            if round_index >= _LEAST_ROUNDS and spent_s + slowest_s > self._timing.budget_s:
+            if round_index >= LEAST_ROUNDS and spent_s + slowest_s > self._timing.budget_s:
                 break
             self._time_round(round_index)
             slowest_s = max(slowest_s, monotonic() - round_begin)
-            self._on_progress(f"round {round_index + 1}: {slowest_s:.0f} s")
+            self._tell("round")
+
+    def _start_all(self) -> None:
+        """Start all processes, also those of which is learned meanwhile."""
+        started: set[str] = set()
+        while waiting := [key for key in self._jobs if key not in started]:
+            key, *self._unstarted = waiting
+            started.add(key)
+            if not self._has_room(key):
+                self._finish_consumer()
+            self._start(key)
 
     def close(self) -> None:
         """End every process."""
@@ -204,9 +212,11 @@ class _Session:
 
     def _time_round(self, round_index: int) -> None:
         """Time one block of each part, in an order that is seeded by the round."""
+        self._round = round_index
         order = np.random.default_rng([0, round_index]).permutation(len(self._measurements))
-        for index in order.tolist():
-            self._time_block(self._measurements[index], round_index)
+        ordered = [self._measurements[index] for index in order.tolist()]
+        for measurement, following in zip_longest(ordered, ordered[1:]):
+            self._time_block(measurement, round_index, following and following.part)
 
     def _has_room(self, key: str) -> bool:
         """Whether a second trainer fits beside the first; all other processes are small."""
@@ -217,22 +227,22 @@ class _Session:
 
     def _finish_consumer(self) -> None:
         """Measure the consumer alone now and end its process, to free its memory."""
-        self._on_progress("consumer: measured first, since two trainers do not fit into memory")
+        self._tell("note", "consumer: measured first, since two trainers do not fit into memory")
         self._consumer_first = True
-        for round_index in range(_LEAST_ROUNDS):
+        for round_index in range(LEAST_ROUNDS):
             for measurement in self._measurements_of("consumer"):
                 self._time_block(measurement, round_index)
         if "consumer" in self._children:
             self._children.pop("consumer").close()
 
     def _start(self, key: str) -> None:
-        self._on_progress(f"starting: {key}")
+        self._tell("starting", key)
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
         job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
         if isinstance(job, StageJob):
             own = find_loader(job.loader).own
-            child = Child(STAGE_WORKER, job, log, code=own.folder if own else None)
+            child = Child(STAGE_WORKER, job, log, own=own)
         else:
             service = VARIANT_WORKER if isinstance(job, VariantJob) else TRIAL_WORKER
             child = self._timer.start(job, log, service)
@@ -244,6 +254,7 @@ class _Session:
             return
         for measurement in self._measurements_of(key):
             measurement.update(start_s=start_s)
+        self._tell("started", key)
 
     def _wait_until_ready(self, child: Child, job: TrialJob | StageJob) -> float:
         """Wait until a process accepts requests, pause it, and return its start time in seconds."""
@@ -274,32 +285,45 @@ class _Session:
             self._jobs[variant.key] = variant.job
             self._measurements.append(measurement)
 
-    def _time_block(self, measurement: Measurement, round_index: int) -> None:
+    def _time_block(
+        self, measurement: Measurement, round_index: int, following: Part | None = None
+    ) -> None:
+        """Time one block of a part whose process runs.
+
+        Args:
+            following: the part that is timed next.
+        """
         child = self._children.get(measurement.process)
         if child is None:
             return
+        self._tell("timing", part=measurement.part, next_part=following)
         try:
             block = self._timed(child, measurement, round_index)
         except TrialError as error:
             self._give_up(measurement.process, error)
             return
         measurement.update(blocks=[*measurement.part.blocks, block])
+        self._tell("timed", part=measurement.part, next_part=following)
 
     def _timed(self, child: Child, measurement: Measurement, round_index: int) -> Block:
         job, request = self._jobs[measurement.process], measurement.request
         if isinstance(job, TrialJob) and isinstance(request, BlockRequest):
             return self._timer.time(child, job, request, _TIME_LIMIT_S, round_index).block
         with Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block")
+            done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block", request.seconds)
         return meters.complete(done.block, round_index)
 
     def _give_up(self, key: str, error: TrialError) -> None:
         """End a process that failed, and record why in the parts that it measures."""
-        self._on_progress(f"{key}: {error}")
         self.details = self.details or error.details
         self._children.pop(key).close()
         for measurement in self._measurements_of(key):
             measurement.update(error=str(error))
+        self._tell("failed", f"{key}: {error}")
 
     def _measurements_of(self, key: str) -> list[Measurement]:
         return [measurement for measurement in self._measurements if measurement.process == key]
+
+    def _tell(self, kind: EventKind, text: str = "", **values: Any) -> None:
+        left = len(self._unstarted)
+        self._on_event(DiagnosisEvent(kind, self.record(), text, left, self._round, **values))

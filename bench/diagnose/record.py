@@ -8,8 +8,8 @@
 # 3  `rows`, `machine` and `versions`, as in a trial of schema 5.
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
-#    order"; `own`, `model`, `observed`, `mistake` and `stage` of a part, the parts `reference` and
-#    `rewritten`.
+#    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
+#    `reference` and `rewritten`.
 
 from __future__ import annotations
 
@@ -120,6 +120,7 @@ class DiagnosisRecord(Conditions):
     observed: Observed | None = Field(None, description="what the user's function did")
     parts: list[Part] = Field(default_factory=list)
     self_test: dict[str, Any] | None = None
+    interrupted: bool = Field(False, description="whether Ctrl-C ended the measurements early")
 
 
 def read_diagnosis(path: Path) -> DiagnosisRecord:

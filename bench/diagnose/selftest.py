@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
-from feedbench.bench.diagnose.measure import OnProgress, diagnose
+from feedbench.bench.diagnose.events import OnEvent
+from feedbench.bench.diagnose.measure import diagnose
 from feedbench.bench.diagnose.model import Cause
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
@@ -113,7 +114,7 @@ def short_test() -> SelfTest:
     )
 
 
-def injected_test(injected: InjectedBottleneck, folder: Path, on_progress: OnProgress) -> Check:
+def injected_test(injected: InjectedBottleneck, folder: Path, on_event: OnEvent) -> Check:
     """Diagnose a loader with a known bottleneck; the check passes if it is named.
 
     Raises:
@@ -130,7 +131,7 @@ def injected_test(injected: InjectedBottleneck, folder: Path, on_progress: OnPro
     )
     manifest = scan(_write_files(folder)).only("train")
     try:
-        rates = rates_of(diagnose(plan, manifest, folder, on_progress, TIMING))
+        rates = rates_of(diagnose(plan, manifest, folder, on_event, TIMING))
     except TrialError as error:
         measured = str(error)
     else:

@@ -1,15 +1,32 @@
-"""The tables of a diagnosis: ceilings, predictions, and the nodes of a tf.data pipeline."""
+"""What `diagnose` prints: ceilings, predictions, the nodes of a tf.data pipeline, the verdict."""
 
 from __future__ import annotations
 
-from rich.table import Table
+from collections.abc import Iterator, Sequence
 
+from rich.text import Text
+
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.autotune import Node
-from feedbench.bench.diagnose.ceilings import Ceiling
+from feedbench.bench.diagnose.ceilings import Ceiling, ceiling_of
 from feedbench.bench.diagnose.fixed import settings_text
+from feedbench.bench.diagnose.notes import notes
 from feedbench.bench.diagnose.prediction import Prediction
-from feedbench.bench.diagnose.verdict import Diagnosis
-from feedbench.bench.report.table import or_dash
+from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.record import Part as MeasuredPart
+from feedbench.bench.diagnose.tf_graph.table import mistake_lines, stages_table
+from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.report.document import (
+    Column,
+    Line,
+    Part,
+    TableData,
+    estimates,
+    only_csv,
+    words,
+)
+from feedbench.bench.report.tensorboard import LoggedRun
 
 
 def label(ceiling: Ceiling) -> str:
@@ -30,57 +47,151 @@ def label(ceiling: Ceiling) -> str:
     return ", ".join(words)
 
 
-def ceilings_table(diagnosis: Diagnosis) -> Table:
+def headline(record: DiagnosisRecord) -> str:
+    """Return what was diagnosed, in one line."""
+    spec = record.spec
+    return (
+        f"{Choice(loader=record.loader, settings=record.settings)} → {spec['image_size']} px, "
+        f"batch {spec['batch_size']} → {consumer_name(record)}, {record.cache_state} files"
+    )
+
+
+def parts(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
+    """Yield what is printed: the ceilings, the predictions, the notes and the verdict."""
+    yield Line(headline(record))
+    yield ceilings_table(diagnosis)
+    if diagnosis.predictions:
+        yield predictions_table(diagnosis)
+    if record.autotuned:
+        yield nodes_table(record.autotuned)
+    if record.observed and record.observed.graph:
+        yield stages_table(record.observed.graph)
+    yield from _mistakes(diagnosis)
+    yield from map(Line, notes(record, diagnosis))
+    yield from _verdict(diagnosis)
+
+
+def derived_parts(diagnosis: Diagnosis) -> Iterator[Part]:
+    """Yield what is printed of a diagnosis without its record."""
+    yield ceilings_table(diagnosis)
+    if diagnosis.predictions:
+        yield predictions_table(diagnosis)
+    yield from _mistakes(diagnosis)
+    yield from _verdict(diagnosis)
+
+
+def _mistakes(diagnosis: Diagnosis) -> Iterator[Line]:
+    if diagnosis.mistakes:
+        yield from (Line(text, form="whole") for text in mistake_lines(diagnosis.mistakes))
+
+
+def _verdict(diagnosis: Diagnosis) -> Iterator[Line]:
+    yield Line("")
+    yield Line(diagnosis.verdict, "bold")
+
+
+def ceilings_table(diagnosis: Diagnosis) -> TableData[Ceiling]:
     """Return one row per part, in the order in which an image passes the parts."""
-    table = Table("part alone", title="Ceilings", title_justify="left")
-    for heading in ("images/s [95 %]", "MB/s", "CPU cores", "blocks"):
-        table.add_column(heading, justify="right")
-    for ceiling in diagnosis.ceilings:
-        rate, discarded = ceiling.images_per_second, len(ceiling.unproven)
-        table.add_row(
-            label(ceiling),
-            f"{rate:,.0f}" if rate else ceiling.error or "–",
-            f"{ceiling.bytes_per_second / 1e6:,.0f}" if ceiling.bytes_per_second else "",
-            or_dash(ceiling.cores, ".2f"),
-            f"{ceiling.blocks}" + (f" ({discarded} discarded)" if discarded else ""),
-            style="bold" if ceiling.name == "end to end" else "",
-        )
-    return table
+    return TableData(
+        name="ceilings",
+        title="Ceilings",
+        columns=[
+            words("part alone", "part", label, text=_part),
+            estimates(
+                "images/s", "images_per_second", lambda row: row.images_per_second, "{:,.0f}"
+            ),
+            Column("MB/s", "bytes_per_second", lambda row: row.bytes_per_second, _megabytes, 2),
+            Column("CPU\ncores", "cpu_cores", lambda row: row.cores, "{:.2f}", 1),
+            Column("blocks", "blocks", lambda row: row.blocks, _blocks, 0),
+            only_csv("blocks_not_counted", lambda row: len(row.unproven)),
+            only_csv("error", lambda row: row.error),
+        ],
+        rows=diagnosis.ceilings,
+        styles=["bold" if row.name == "end to end" else "" for row in diagnosis.ceilings],
+    )
 
 
-def predictions_table(diagnosis: Diagnosis) -> Table:
+def _part(ceiling: Ceiling) -> Text:
+    text = Text(label(ceiling))
+    if ceiling.error:
+        text.append(f"\n{ceiling.error}", style="red")
+    return text
+
+
+def _megabytes(ceiling: Ceiling) -> str:
+    return f"{ceiling.bytes_per_second / 1e6:,.0f}" if ceiling.bytes_per_second else ""
+
+
+def _blocks(ceiling: Ceiling) -> str:
+    discarded = len(ceiling.unproven)
+    return f"{ceiling.blocks}" + (f" ({discarded} discarded)" if discarded else "")
+
+
+def predictions_table(diagnosis: Diagnosis) -> TableData[Prediction]:
     """Return one row per prediction."""
-    table = Table(title="What if", title_justify="left")
-    table.add_column("change")
-    for heading in ("images/s", "AU", "gain"):
-        table.add_column(heading, justify="right")
-    table.add_column("assumed", overflow="fold")
-    for prediction in diagnosis.predictions:
-        table.add_row(
-            f"{prediction.change}: {prediction.how}{_memory_text(prediction)}",
-            _rate_text(prediction),
-            f"{prediction.accelerator_utilization:.0%}",
-            f"{round(prediction.gain, 2) + 0.0:+.0%}",
-            prediction.assumes,
-        )
-    return table
+    return TableData(
+        name="what-if",
+        title="What if",
+        columns=[
+            words("change", "change", lambda row: row.change, text=_change),
+            only_csv("how", lambda row: row.how),
+            Column("images/s", "images_per_second", _rate, _rate_text, has_interval=True),
+            Column(
+                "AU", "accelerator_utilization", lambda row: row.accelerator_utilization, "{:.0%}"
+            ),
+            Column("gain", "gain", lambda row: row.gain, _gain),
+            words("assumed", "assumed", lambda row: row.assumes, importance=1),
+            only_csv("needs_bytes", lambda row: row.needs_bytes),
+            only_csv("fits", lambda row: row.fits),
+        ],
+        rows=diagnosis.predictions,
+    )
 
 
-def nodes_table(nodes: list[Node]) -> Table:
+def nodes_table(nodes: list[Node]) -> TableData[Node]:
     """Return one row per node of a tf.data pipeline, from the files to the batches."""
-    table = Table(title="Where tf.data spends its time", title_justify="left")
-    table.add_column("node")
-    table.add_column("parameters", overflow="fold")
-    for heading in ("busy or blocked, ms per image", "MB buffered"):
-        table.add_column(heading, justify="right")
-    for node in nodes:
-        marks = dict.fromkeys(node.autotuned, " (AUTOTUNE)")
-        parameters = (
-            f"{name} {value:g}{marks.get(name, '')}" for name, value in node.parameters.items()
-        )
-        spent_ms, buffered_mb = node.processing_s * 1e3, node.buffered_bytes / 1e6
-        table.add_row(node.name, ", ".join(parameters), f"{spent_ms:.3f}", f"{buffered_mb:.1f}")
-    return table
+    return TableData(
+        name="nodes",
+        title="Where tf.data spends its time",
+        columns=[
+            words("node", "node", lambda row: row.name),
+            words("parameters", "parameters", _parameters),
+            Column(
+                "busy or blocked,\nms per image",
+                "busy_s_per_image",
+                lambda row: row.processing_s,
+                lambda row: f"{row.processing_s * 1e3:.3f}",
+            ),
+            Column(
+                "MB\nbuffered",
+                "buffered_bytes",
+                lambda row: row.buffered_bytes,
+                lambda row: f"{row.buffered_bytes / 1e6:.1f}",
+                importance=1,
+            ),
+        ],
+        rows=nodes,
+    )
+
+
+def _parameters(node: Node) -> str:
+    marks = dict.fromkeys(node.autotuned, " (AUTOTUNE)")
+    return ", ".join(
+        f"{name} {value:g}{marks.get(name, '')}" for name, value in node.parameters.items()
+    )
+
+
+def _change(prediction: Prediction) -> str:
+    return f"{prediction.change}: {prediction.how}{_memory_text(prediction)}"
+
+
+def _gain(prediction: Prediction) -> str:
+    return f"{round(prediction.gain, 2) + 0.0:+.0%}"
+
+
+def _rate(prediction: Prediction) -> Estimate:
+    """Return the rate with its range, which is no confidence interval."""
+    return Estimate(value=prediction.images_per_second, low=prediction.low, high=prediction.high)
 
 
 def _rate_text(prediction: Prediction) -> str:
@@ -96,3 +207,13 @@ def _memory_text(prediction: Prediction) -> str:
         return ""
     verb = "fits" if prediction.fits else "does not fit"
     return f" ({prediction.needs_bytes / 1e9:.2f} GB: {verb})"
+
+
+def part_runs(parts: Sequence[MeasuredPart]) -> list[LoggedRun]:
+    """Return the parts as runs for TensorBoard."""
+    runs = []
+    for part in parts:
+        conditions = {"cache_state": part.cache_state, "parallel": part.parallel}
+        known = {name: value for name, value in conditions.items() if value is not None}
+        runs.append(LoggedRun(label(ceiling_of(part)), {"part": part.name, **known}, part.blocks))
+    return runs

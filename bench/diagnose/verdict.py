@@ -56,13 +56,14 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
     parts = ceilings(record)
     rates, stall = rates_of(record), stall_of(record)
     if rates is None or stall is None:
-        sentences = [*_self_test_sentence(record), _no_verdict(parts)]
+        sentences = [*_self_test_sentence(record), _no_verdict(record, parts)]
         return Diagnosis(verdict=" ".join(sentences), ceilings=parts)
     stall = _at_least_zero(stall)
     main_cause, predicted = bottleneck(rates), predictions(record, rates)
     mistakes = mistakes_in(record)
     sentences = [
         *_self_test_sentence(record),
+        *_interrupted_sentence(parts, interrupted=record.interrupted),
         _bottleneck_sentence(record, main_cause, stall),
         *_advice(remedies(predicted), _mistakes_sentence(mistakes)),
     ]
@@ -91,11 +92,23 @@ def _self_test_sentence(record: DiagnosisRecord) -> list[str]:
     )
 
 
-def _no_verdict(parts: list[Ceiling]) -> str:
+def _interrupted_sentence(parts: list[Ceiling], *, interrupted: bool) -> list[str]:
+    if not interrupted:
+        return []
+    rounds = max(part.blocks for part in parts if part.name == "end to end")
+    return [f"Incomplete: the diagnosis was interrupted; end to end has timed blocks: {rounds}."]
+
+
+def _no_verdict(record: DiagnosisRecord, parts: list[Ceiling]) -> str:
     for part in parts:
         unproven = None if part.blocks else next(iter(part.unproven), None)
         if reason := part.error or unproven:
             return f"No verdict: {part.name} could not be measured: {reason}"
+    if record.interrupted:
+        return (
+            "No verdict: the diagnosis was interrupted before loader, consumer and end to end were "
+            "measured in the same round."
+        )
     return "No verdict: loader, consumer and end to end were not measured in the same rounds"
 
 

@@ -1,14 +1,26 @@
-"""The tables of the limits of a machine and of the fraction that each loader reaches."""
+"""What `limits` prints: the limits of a machine, and the fraction that each loader reaches."""
 
 from __future__ import annotations
 
-from rich.table import Table
+from collections.abc import Iterator
+
 from rich.text import Text
 
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
-from feedbench.bench.report.layout import ALWAYS, EMPTY, Column, build_table, choose_layout
-from feedbench.bench.report.table import bytes_text, or_dash
+from feedbench.bench.record import Trial
+from feedbench.bench.report.document import (
+    Column,
+    Line,
+    Part,
+    TableData,
+    estimates,
+    only_csv,
+    words,
+)
+from feedbench.bench.report.summary_text import headline
+from feedbench.bench.report.table import sizes
 
+_RATE = "{:,.0f}"
 SHARES_NOTE = (
     "Limits: decoding JPEGs from memory on all cores, copying images from memory into batches on "
     "all cores, or reading whole files from the disk, each with nothing else running. Loaders: no "
@@ -16,46 +28,61 @@ SHARES_NOTE = (
 )
 
 
-def _bytes_per_second(limit: Limit) -> str:
-    return f"{limit.bytes_per_second / 1e9:.2f} GB" if limit.bytes_per_second else EMPTY
-
-
-_LIMIT_COLUMNS: tuple[Column[Limit], ...] = (
-    Column(
-        "images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), importance=ALWAYS
-    ),
-    Column("bytes/s", _bytes_per_second, importance=ALWAYS),
-)
-_SHARE_COLUMNS: tuple[Column[LoaderShare], ...] = (
-    Column(
-        "images/s\n[95 %]", lambda row: or_dash(row.images_per_second, ",.0f"), importance=ALWAYS
-    ),
-    Column("share\n[95 %]", lambda row: or_dash(row.share, ".2f"), importance=ALWAYS),
-    Column("memory", lambda row: bytes_text(row.peak_memory_bytes or None), importance=ALWAYS),
-)
-
-
-def limits_table(limits: MachineLimits, width: int) -> Table:
-    """Return one row per limit.
+def parts(trials: list[Trial], limits: MachineLimits) -> Iterator[Part]:
+    """Yield what is printed.
 
     Args:
-        width: of the terminal in characters.
+        trials: empty if only the limits were saved.
     """
-    names = [_with_error(limit.name, limit.error) for limit in limits.limits]
-    layout = choose_layout(_LIMIT_COLUMNS, limits.limits, width)
-    return build_table(layout, "limit of this machine on these images", names, limits.limits)
+    if trials:
+        yield Line(headline(trials))
+    yield shares_table(limits)
+    yield limits_table(limits)
 
 
-def shares_table(limits: MachineLimits, width: int) -> Table:
-    """Return one row per loader, fastest first, with its limit below its name.
+def limits_table(limits: MachineLimits) -> TableData[Limit]:
+    """Return one row per limit."""
+    return TableData(
+        name="limits",
+        columns=[
+            words(
+                "limit of this machine on these images",
+                "limit",
+                lambda row: row.name,
+                text=lambda row: _with_error(row.name, row.error),
+            ),
+            estimates("images/s", "images_per_second", lambda row: row.images_per_second, _RATE),
+            Column(
+                "bytes/s",
+                "bytes_per_second",
+                lambda row: row.bytes_per_second,
+                lambda row: f"{row.bytes_per_second / 1e9:.2f} GB" if row.bytes_per_second else "",
+            ),
+            only_csv("error", lambda row: row.error),
+        ],
+        rows=limits.limits,
+        notes=[SHARES_NOTE],
+    )
 
-    Args:
-        width: of the terminal in characters.
-    """
-    rows = sorted(limits.loaders, key=_order)
-    names = [_with_error(f"{row.loader}\n  limit: {row.limit}", row.error) for row in rows]
-    return build_table(
-        choose_layout(_SHARE_COLUMNS, rows, width), "loader and settings", names, rows
+
+def shares_table(limits: MachineLimits) -> TableData[LoaderShare]:
+    """Return one row per loader, fastest first, with its limit below its name."""
+    return TableData(
+        name="loaders",
+        columns=[
+            words(
+                "loader and settings",
+                "loader",
+                lambda row: row.loader,
+                text=lambda row: _with_error(f"{row.loader}\n  limit: {row.limit}", row.error),
+            ),
+            only_csv("limit", lambda row: row.limit),
+            estimates("images/s", "images_per_second", lambda row: row.images_per_second, _RATE),
+            estimates("share", "share", lambda row: row.share, "{:.2f}"),
+            sizes("memory", "peak_memory_bytes", lambda row: row.peak_memory_bytes or None),
+            only_csv("error", lambda row: row.error),
+        ],
+        rows=sorted(limits.loaders, key=_order),
     )
 
 

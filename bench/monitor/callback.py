@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,8 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         Args:
             steps: number of batches to measure.
             warm_up: number of batches before that, while functions are compiled and buffers fill.
-            out: folder for the record; by default results/fit-DATE-TIME.
+            out: folder for the record; by default results/fit-DATE-TIME. Where it holds files, as
+                those of an earlier `fit`, the record goes to OUT-2, OUT-3 and so on.
             ceiling: also train on one batch over and over, to learn the rate without input data.
                 It pauses the training for about as long as `steps` take; weights, optimizer,
                 metrics and seeds are restored bit by bit.
@@ -136,14 +136,8 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         if run.is_over:
             self._say([f"FitMonitor measures nothing: {'; '.join(run.notes)}."])
             return
-        self.results.append(run.finish(self._folder()))
+        self.results.append(run.finish(self._out))
         self._say(_lines(self.results[-1]))
-
-    def _folder(self) -> Path:
-        if self._out is None:
-            return Path("results") / f"fit-{datetime.now():%Y%m%d-%H%M%S}"
-        number = len(self.results) + 1
-        return self._out if number == 1 else self._out.with_name(f"{self._out.name}-{number}")
 
     def _close(self) -> None:
         run, self._run = self._run, None

@@ -13,8 +13,6 @@ from typing import Any
 
 from feedbench.bench.monitor.fetches import Fetch
 
-_ENDLESS = 1 << 60
-
 
 class GraphFetches:
     """Notes the batches of TensorFlow in a variable, at a fraction of a millisecond per batch."""
@@ -37,9 +35,8 @@ class GraphFetches:
         tf = self._tf
         self._spec = batches.element_spec
         self._check_spec()
-        iterator = iter(batches)
 
-        def fetch(_: Any) -> Any:
+        def fetch(iterator: Any) -> Any:
             # TensorFlow orders most operations of a function as they are written, but not this one.
             asked = tf.timestamp()
             with tf.control_dependencies([asked]):
@@ -47,7 +44,10 @@ class GraphFetches:
             with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
                 return asked, tf.timestamp(), batch
 
-        fetched = tf.data.Dataset.range(_ENDLESS).map(fetch)
+        # An iterator that `fetch` captured would be part of a reference cycle, as all functions of
+        # TensorFlow are, and outlive `fit`: threads that prefetch from Python would keep the
+        # process from ending.
+        fetched = tf.data.Dataset.from_tensors(iter(batches)).repeat().map(fetch)
         stages = fetched.take_while(lambda asked, arrived, batch: batch.has_value())
         return stages.map(self._note).with_options(_as_written(tf))
 

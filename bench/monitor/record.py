@@ -8,7 +8,8 @@ from pydantic import Field
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import independent_ratio, median_interval
-from feedbench.bench.files import read_model, write_model
+from feedbench.bench.errors import RecordError
+from feedbench.bench.files import dated_name, free_folder, read_model, write_model
 from feedbench.bench.record import Record, Trial, write_trials
 
 SCHEMA_NUMBER = 1
@@ -79,6 +80,25 @@ def _stall(rate: Estimate, ceiling: Estimate) -> Estimate:
     if ratio.low is None or ratio.high is None:
         return Estimate(value=1 - ratio.value)
     return Estimate(value=1 - ratio.value, low=1 - ratio.high, high=1 - ratio.low)
+
+
+def record_folder(out: Path | None) -> Path:
+    """Create the folder of a record: `out` or, where that holds files, `out-2` and so on.
+
+    Args:
+        out: by default results/fit-DATE-TIME.
+
+    Raises:
+        RecordError: it cannot be created.
+    """
+    path = out or Path("results") / dated_name("fit")
+    try:
+        is_empty = path.is_dir() and not any(path.iterdir())
+        return path if out and is_empty else free_folder(path)
+    except OSError as error:
+        raise RecordError(
+            f"{path}: {error.strerror}; name another folder by FitMonitor(out=...)"
+        ) from error
 
 
 def write_fit(folder: Path, record: FitRecord, trials: list[Trial]) -> None:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from feedbench.bench.consumers.trainer import CPU
 from feedbench.bench.environment import environment, machine
-from feedbench.bench.files import new_folder
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.meters.process import tree_peak_memory
@@ -18,7 +17,7 @@ from feedbench.bench.monitor.ceiling import ceiling_blocks, step_on, wait_until_
 from feedbench.bench.monitor.fetches import Fetches, PythonFetches
 from feedbench.bench.monitor.graph_fetches import GraphFetches
 from feedbench.bench.monitor.hook import Fit, device_name
-from feedbench.bench.monitor.record import FitFigures, FitRecord, figures, write_fit
+from feedbench.bench.monitor.record import FitFigures, FitRecord, figures, record_folder, write_fit
 from feedbench.bench.monitor.state import preserved
 from feedbench.bench.monitor.usage import Used, used_now, with_usage
 from feedbench.bench.monitor.window import (
@@ -131,8 +130,12 @@ class Run:
             self._meters = self._open.enter_context(Meters(training_gpus(), _HOST_PERIOD_S))
         self._used[number] = [used_now()]
 
-    def finish(self, out: Path) -> Measured:
-        """Stop observing, measure the ceiling if wanted, and write the record."""
+    def finish(self, out: Path | None) -> Measured:
+        """Stop observing, measure the ceiling if wanted, and write the record.
+
+        Args:
+            out: see `record_folder`.
+        """
         self.epoch_ended()
         self._stop()
         blocks = self._blocks()
@@ -270,9 +273,9 @@ class Run:
             )
         ]
 
-    def _written(self, out: Path, record: FitRecord, trials: list[Trial]) -> Path | None:
+    def _written(self, out: Path | None, record: FitRecord, trials: list[Trial]) -> Path | None:
         try:
-            folder = new_folder(out)
+            folder = record_folder(out)
             write_fit(folder, record, trials)
         except Exception as error:
             self.notes.append(f"the record could not be written: {_first_line(error)}")

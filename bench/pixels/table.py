@@ -1,38 +1,77 @@
-"""Prints the result of a pixel check."""
+"""What a pixel check prints."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Callable, Iterator
 
 from feedbench.bench.pixels.result import LoaderPixels, PixelComparison
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.report.document import ALWAYS, Column, Line, Part, TableData, only_csv, words
 
-_FIGURES = ("identical", "mean", "worst image", "largest")
 _LISTED = 3  # images listed for each loader
 
 
-def table(comparison: PixelComparison) -> Table:
-    """Return a table with one row per loader; the first that did not fail is the reference."""
-    table = Table(
-        caption=f"{comparison.images:,} images; differences in levels of 0 to 255. same: no image "
+def parts(comparison: PixelComparison) -> Iterator[Part]:
+    """Yield what is printed: the table, the worst images, and the verdict."""
+    yield table(comparison)
+    for text in filter(None, (one.traceback for one in comparison.loaders)):
+        yield Line(text, form="code")
+    yield from map(Line, worst_images(comparison))
+    yield Line(verdict(comparison), "bold")
+
+
+def table(comparison: PixelComparison) -> TableData[LoaderPixels]:
+    """Return one row per loader; the first that did not fail is the reference."""
+
+    def is_compared(row: LoaderPixels) -> bool:
+        return not row.error and name_of(row) != comparison.reference
+
+    def figure(
+        title: str,
+        name: str,
+        value: Callable[[LoaderPixels], float],
+        text: str,
+        importance: int = ALWAYS,
+    ) -> Column[LoaderPixels]:
+        def compared(row: LoaderPixels) -> float | None:
+            return value(row) if is_compared(row) else None
+
+        return Column(title, name, compared, text, importance)
+
+    def outcome(row: LoaderPixels) -> str:
+        return _outcome(row, is_reference=not is_compared(row))
+
+    return TableData(
+        name="loaders",
+        columns=[
+            words("loader and settings", "loader", lambda row: row.loader, text=name_of),
+            only_csv("settings", lambda row: name_of(row).removeprefix(row.loader).strip()),
+            figure("identical", "identical_images", lambda row: row.identical, "{:.1%}"),
+            figure("mean", "mean_levels", lambda row: row.mean, "{:.3f}", 2),
+            figure("worst\nimage", "worst_image_levels", lambda row: row.worst_mean, "{:.2f}"),
+            figure("largest", "largest_levels", lambda row: row.largest, "{}", 3),
+            words("verdict", "verdict", outcome),
+            words("reason", "reason", lambda row: _reason(row, is_compared(row)), importance=1),
+        ],
+        rows=comparison.loaders,
+        legend=f"{comparison.images:,} images; differences in levels of 0 to 255. same: no image "
         f"differs by more than {comparison.tolerance:g} on average.",
-        caption_justify="left",
     )
-    table.add_column("loader and settings", overflow="fold")
-    rows = [
-        _row(result, is_reference=name_of(result) == comparison.reference)
-        for result in comparison.loaders
-    ]
-    titles = [*_FIGURES, "verdict", *(["reason"] if any(row[-1] for row in rows) else [])]
-    for name in titles:
-        table.add_column(name, justify="right" if name in _FIGURES else "left")
-    for row in rows:
-        table.add_row(*map(Text, row[: 1 + len(titles)]))
-    return table
+
+
+def _outcome(row: LoaderPixels, *, is_reference: bool) -> str:
+    if row.error:
+        return "failed" if row.comparable else "not compared"
+    if is_reference:
+        return "reference"
+    return "same" if row.within else "different"
+
+
+def _reason(row: LoaderPixels, is_compared: bool) -> str:
+    """Return why a loader failed, or why its images differ, the most frequent reason first."""
+    reasons = Counter(image.reason for image in row.worst if is_compared)
+    return row.error or ", ".join(reason for reason, _ in reasons.most_common())
 
 
 def name_of(result: LoaderPixels) -> str:
@@ -62,22 +101,3 @@ def verdict(comparison: PixelComparison) -> str:
         return f"Other pixels than {comparison.reference}: {'; '.join(others)}.{note}"
     all_ = "All loaders" if len(compared) == len(comparison.loaders) else "The others"
     return f"{all_} give the pixels of {comparison.reference}, within the tolerance.{note}"
-
-
-def _row(result: LoaderPixels, *, is_reference: bool) -> list[str]:
-    name = name_of(result)
-    if result.error:
-        outcome = "failed" if result.comparable else "not compared"
-        return [name, "–", "–", "–", "–", outcome, result.error]
-    if is_reference:
-        return [name, "", "", "", "", "reference", ""]
-    reasons = Counter(image.reason for image in result.worst)
-    return [
-        name,
-        f"{result.identical:.1%}",
-        f"{result.mean:.3f}",
-        f"{result.worst_mean:.2f}",
-        str(result.largest),
-        "same" if result.within else "different",
-        ", ".join(reason for reason, _ in reasons.most_common()),
-    ]

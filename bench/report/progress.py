@@ -1,4 +1,4 @@
-"""Progress displays: a live bar on a terminal, plain lines elsewhere."""
+"""Progress displays: drawn in place on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from feedbench.bench.plan.plan import Timing
-from feedbench.bench.trials.run import OnEvent, TrialEvent
+from feedbench.bench.plan.plan import Plan, Timing
+from feedbench.bench.report.live import LiveArea, is_live
+from feedbench.bench.report.live_bench import BenchDisplay, activity
+from feedbench.bench.trials.events import OnEvent, TrialEvent
 
 _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
 
@@ -50,14 +52,18 @@ def duration_text(trials: int, timing: Timing) -> str:
 
 
 @contextmanager
-def bench_progress(console: Console) -> Iterator[OnEvent]:
-    """Yield the callback that shows the events of a bench."""
-    if not console.is_terminal:
-        yield lambda event: _print_event(console, event)
+def bench_progress(console: Console, plan: Plan, *, confirms: bool = False) -> Iterator[OnEvent]:
+    """Yield the callback that shows the events of a bench.
+
+    Args:
+        confirms: whether the winner is timed once more after the last round.
+    """
+    display = BenchDisplay(plan, confirms=confirms)
+    if not is_live(console):
+        yield lambda event: _print_event(console, display, event)
         return
-    with progress_bar(console, TextColumn("{task.fields[rate]}", markup=False)) as progress:
-        task = progress.add_task("starting", total=None, rate="")
-        yield lambda event: _update_bar(progress, task, event)
+    with LiveArea(console, display.lines):
+        yield display.update
 
 
 @contextmanager
@@ -113,38 +119,14 @@ def _advance_files(progress: Progress, task: TaskID, count: int) -> None:
         progress.update(task, rate=f"{speed:,.0f} files/s")
 
 
-def _update_bar(progress: Progress, task: TaskID, event: TrialEvent) -> None:
-    rate = f"{event.rate:,.0f} images/s" if event.rate else ""
-    progress.update(
-        task, description=_activity(event), completed=event.done, total=event.blocks, rate=rate
-    )
-    if event.kind == "failed":
-        progress.console.print(f"{event.choice}: {event.reason}", style="red")
-
-
-def _print_event(console: Console, event: TrialEvent) -> None:
-    if event.kind == "warming":
+def _print_event(console: Console, display: BenchDisplay, event: TrialEvent) -> None:
+    display.update(event)
+    if event.kind in ("warming", "timing"):
         return
-    text = _activity(event)
+    text = activity(event)
     if event.kind == "block":
-        text = f"{event.choice}: {event.rate:,.0f} images/s"
-    elif event.reason:
-        text += f": {event.reason}"
-    count = str(event.done) if event.blocks is None else f"{event.done}/{event.blocks}"
-    console.print(f"[{count}] {text}")
-
-
-_ACTIVITIES = {
-    "starting": "starting",
-    "warming": "warming up",
-    "warm": "timing",
-    "block": "timed",
-    "failed": "failed",
-}
-
-
-def _activity(event: TrialEvent) -> str:
-    """Return what is happening to a trial, with the images of a warm-up that fills a cache."""
-    fills_cache = event.kind == "warming" and event.images < event.images_needed
-    images = f" ({event.images} of {event.images_needed} images)" if fills_cache else ""
-    return f"{_ACTIVITIES[event.kind]} {event.choice}{images}"
+        rate = event.trial.blocks[-1].images_per_second
+        text = f"{event.choice}: {rate:,.0f} images/s; {display.so_far(event)}"
+    elif event.kind == "failed":
+        text += f": {event.trial.error}"
+    console.print(f"[{event.done}/{event.blocks}] {text}", soft_wrap=True)

@@ -1,17 +1,41 @@
-"""What was measured in a bench, and its result, in one sentence each."""
+"""What a bench prints: what was measured, its table, and the verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from feedbench.bench.analysis.augment_costs import augment_costs
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
 from feedbench.bench.consumers.trainer import CPU, timed_phase_text
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
-from feedbench.bench.report.table import trial_name
+from feedbench.bench.report.document import Line, Part
+from feedbench.bench.report.table import bench_table, notes, trial_name
 from feedbench.loaders import LOADERS, BatchSpec
 from feedbench.trainer import Recipe, is_own_model
+
+
+def parts(trials: list[Trial], summary: Summary) -> Iterator[Part]:
+    """Yield what is printed of a bench: the table, the costs of augmentations, and the verdict.
+
+    Args:
+        trials: empty if only the summary was saved.
+    """
+    if trials:
+        yield Line(headline(trials))
+    yield from (Line(text, "yellow") for text in device_warnings(trials))
+    yield from table_parts(summary)
+    yield from (Line(str(cost)) for cost in augment_costs(trials))
+    yield Line(verdict(summary), "bold")
+
+
+def table_parts(summary: Summary) -> Iterator[Part]:
+    """Yield the table of a bench, if a trial was timed, and its notes."""
+    if any(trial.images_per_second for trial in summary.trials):
+        yield bench_table(summary)
+    yield from notes(summary)
 
 
 def headline(trials: list[Trial]) -> str:

@@ -1,10 +1,9 @@
-"""The table of a bench and the notes below it."""
+"""The table of a bench, and the notes below it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from rich.table import Table
 from rich.text import Text
 
 from feedbench.bench.analysis.estimate import Estimate
@@ -13,8 +12,19 @@ from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
-from feedbench.bench.report.layout import ALWAYS, EMPTY, Column, Layout, build_table, choose_layout
+from feedbench.bench.report.document import (
+    ALWAYS,
+    EMPTY,
+    Column,
+    Line,
+    Row,
+    TableData,
+    estimates,
+    only_csv,
+    words,
+)
 
+FULL = "≥ 100%"  # utilization above 1 within noise
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
 
 
@@ -42,7 +52,7 @@ def _utilization(trial: TrialSummary) -> str:
         return EMPTY
     if _exceeds_synthetic(trial):
         return f"{utilization.value:.0%}!"
-    return "≥ 100 %" if utilization.value > 1 else f"{utilization.value:.0%}"
+    return FULL if utilization.value > 1 else f"{utilization.value:.0%}"
 
 
 def _exceeds_synthetic(trial: TrialSummary) -> bool:
@@ -51,47 +61,122 @@ def _exceeds_synthetic(trial: TrialSummary) -> bool:
     return trial.ranked and utilization is not None and utilization.lies_above(1)
 
 
-_COLUMNS: tuple[Column[TrialSummary], ...] = (
-    Column("images/s\n[95 %]", _rate, importance=ALWAYS),
-    Column(
-        "ratio to best\n[95 %]",
-        lambda trial: or_dash(trial.ratio_to_best, ".2f"),
-        importance=ALWAYS,
-    ),
-    Column("AU", _utilization, importance=3),
-    Column("wait", lambda trial: or_dash(trial.wait_share, ".0%"), importance=2),
-    Column("first\nbatch", lambda trial: or_dash(trial.first_batch_s, ".2f", " s")),
-    Column("GPU", lambda trial: or_dash(trial.gpu_utilization, ".0%"), importance=1),
-    Column("SMs", lambda trial: or_dash(trial.gpu_multiprocessors, ".0%")),
-    Column("GPU\npower", lambda trial: or_dash(trial.gpu_power_w, ".0f", " W")),
-    Column("GPU\nmemory", lambda trial: bytes_text(trial.gpu_memory_bytes)),
-    Column("CPU\ncores", lambda trial: or_dash(trial.cpu_cores, ".2f")),
-    Column("memory", lambda trial: bytes_text(trial.peak_memory_bytes), importance=2),
-    Column("disk\nread", lambda trial: bytes_text(trial.disk_read_bytes)),
-)
+def trial_columns() -> list[Column[TrialSummary]]:
+    """Return the figures of a trial."""
+    return [
+        estimates("images/s", "images_per_second", lambda trial: trial.images_per_second, _rate),
+        estimates("ratio to best", "ratio_to_best", lambda trial: trial.ratio_to_best, "{:.2f}"),
+        Column(
+            "AU",
+            "accelerator_utilization",
+            lambda trial: trial.accelerator_utilization,
+            _utilization,
+            importance=3,
+            meaning="AU (accelerator utilization): rate ÷ rate with synthetic batches.",
+            has_interval=True,
+        ),
+        Column(
+            "wait",
+            "wait_share",
+            lambda trial: trial.wait_share,
+            "{:.0%}",
+            importance=2,
+            meaning="wait: fraction of the time without a batch.",
+        ),
+        Column("first\nbatch", "first_batch_s", lambda trial: trial.first_batch_s, "{:.2f} s", 0),
+        *_gpu_columns(),
+        Column("CPU\ncores", "cpu_cores", lambda trial: trial.cpu_cores, "{:.2f}", 0),
+        sizes("memory", "peak_memory_bytes", lambda trial: trial.peak_memory_bytes, 2),
+        sizes("disk\nread", "disk_read_bytes", lambda trial: trial.disk_read_bytes, 0),
+        *_csv_columns(),
+    ]
 
 
-def summary_table(summary: Summary, width: int) -> Table:
-    """Return one row per trial, fastest first; the winner is bold, unranked trials are dim.
+def _gpu_columns() -> list[Column[TrialSummary]]:
+    return [
+        Column(
+            "GPU",
+            "gpu_utilization",
+            lambda trial: trial.gpu_utilization,
+            "{:.0%}",
+            importance=1,
+            meaning="GPU: fraction of the time with a kernel running (NVML).",
+        ),
+        Column(
+            "SMs",
+            "gpu_multiprocessors",
+            lambda trial: trial.gpu_multiprocessors,
+            "{:.0%}",
+            importance=0,
+            meaning="SMs: multiprocessors in use (GPM).",
+        ),
+        Column("GPU\npower", "gpu_power_w", lambda trial: trial.gpu_power_w, "{:.0f} W", 0),
+        sizes(
+            "GPU\nmemory", "gpu_memory_bytes", lambda trial: trial.gpu_memory_bytes, importance=0
+        ),
+    ]
 
-    Args:
-        width: of the terminal in characters; a narrow table has fewer columns.
-    """
-    order = sorted(range(len(summary.trials)), key=lambda index: -_speed(summary.trials[index]))
-    trials = [summary.trials[index] for index in order]
-    winner = None if summary.is_alone else summary.winner
-    wins = [index == winner for index in order]
-    return build_table(
-        _layout(trials, width),
-        "loader and settings",
-        [_name_cell(trial, winner) for trial, winner in zip(trials, wins, strict=True)],
-        trials,
-        [_style(trial, winner) for trial, winner in zip(trials, wins, strict=True)],
+
+def _csv_columns() -> list[Column[TrialSummary]]:
+    return [
+        only_csv("start_s", lambda trial: trial.start_s),
+        only_csv("blocks", lambda trial: trial.blocks),
+        only_csv("blocks_not_counted", lambda trial: len(trial.unproven)),
+        only_csv("spread", lambda trial: trial.spread),
+        only_csv("images_left_out", lambda trial: trial.left_out),
+        only_csv("images_dropped", lambda trial: trial.dropped),
+        only_csv("other_pixels_levels", lambda trial: trial.other_pixels),
+        only_csv("ranked", lambda trial: trial.ranked),
+        only_csv("tied_with_best", lambda trial: trial.tied_with_best),
+        only_csv("undecided", lambda trial: trial.undecided),
+        only_csv("error", lambda trial: trial.error),
+    ]
+
+
+def sizes(
+    title: str, name: str, value: Callable[[Row], int | None], importance: int = ALWAYS
+) -> Column[Row]:
+    """Return a column of sizes in memory or on a disk."""
+    return Column(title, name, value, lambda row: bytes_text(value(row)), importance)
+
+
+def bench_table(summary: Summary) -> TableData[TrialSummary]:
+    """Return one row per trial, fastest first; the winner is bold, unranked trials are dim."""
+    trials = sorted(summary.trials, key=lambda trial: -_speed(trial))
+    winner = _winner(summary)
+    fastest = _fastest(trials)
+    return TableData(
+        name="trials",
+        columns=[
+            words(
+                "loader and settings",
+                "loader",
+                lambda trial: trial.loader,
+                text=lambda trial: _name_cell(trial, winner, fastest),
+            ),
+            only_csv("settings", settings_text),
+            only_csv("winner", lambda trial: trial is winner),
+            *trial_columns(),
+        ],
+        rows=trials,
+        styles=[_style(trial, trial is winner) for trial in trials],
+        legend=_legend(summary),
     )
 
 
-def _layout(trials: Sequence[TrialSummary], width: int) -> Layout[TrialSummary]:
-    return choose_layout(_COLUMNS, trials, width)
+def _winner(summary: Summary) -> TrialSummary | None:
+    if summary.winner is None or summary.is_alone:
+        return None
+    return summary.trials[summary.winner]
+
+
+def _fastest(trials: Sequence[TrialSummary]) -> TrialSummary | None:
+    """Return the trial that the ratios compare with: its own is 1."""
+    for trial in trials:
+        ratio = trial.ratio_to_best
+        if trial.tied_with_best and ratio is not None and ratio.value == 1:
+            return trial
+    return None
 
 
 def _speed(trial: TrialSummary) -> float:
@@ -109,12 +194,19 @@ def trial_name(trial: Trial | TrialSummary) -> str:
     return str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment))
 
 
-def _name_cell(trial: TrialSummary, winner: bool) -> Text:
+def settings_text(trial: TrialSummary) -> str:
+    """Return the settings of a trial."""
+    return trial_name(trial).removeprefix(trial.loader).strip()
+
+
+def _name_cell(
+    trial: TrialSummary, winner: TrialSummary | None, fastest: TrialSummary | None
+) -> Text:
     name = Text(trial_name(trial))
-    if winner:
+    if trial is winner:
         name.append("  ← winner")
-    elif trial.tied_with_best:
-        name.append("  (tie)")
+    if tie := _tie(trial, winner, fastest):
+        name.append(f"  ({tie})")
     elif trial.undecided:
         name.append("  (cannot tell)")
     if trial.other_pixels is not None:
@@ -132,64 +224,80 @@ def _name_cell(trial: TrialSummary, winner: bool) -> Text:
     return name
 
 
-def notes(summary: Summary, width: int) -> list[str]:
-    """Return the explanations of the table at this width, one paragraph per item."""
-    trials = summary.trials
-    layout = _layout(trials, width)
-    legend = _legend(summary, [column.title for column in layout.columns])
-    texts = [legend] if legend else []
-    if layout.hidden:
-        hidden = ", ".join(layout.hidden)
-        texts.append(f"Hidden at this width: {hidden} (shown from {layout.full_width} columns).")
-    texts += [text for trial in trials for text in _trial_notes(trial)]
-    if left_out := max((trial.left_out for trial in trials), default=0):
-        texts.append(f"{left_out:,} images were left out: not all of these loaders can read them.")
-    return texts
+def _tie(trial: TrialSummary, winner: TrialSummary | None, fastest: TrialSummary | None) -> str:
+    """Return with what a trial is tied; empty if it is with nothing."""
+    if not trial.tied_with_best or fastest is None:
+        return ""
+    if trial is fastest:
+        return "" if winner is None or trial is winner else "fastest"
+    return f"tie with {'the winner' if fastest is winner else trial_name(fastest)}"
 
 
-def _legend(summary: Summary, titles: Sequence[str]) -> str:
-    trials = summary.trials
-    others = [trial for index, trial in enumerate(trials) if index != summary.winner]
-    any_noisy = any((trial.spread or 0) > NOISY for trial in trials)
+def notes(summary: Summary) -> Iterator[Line]:
+    """Yield what there is to say of single trials."""
+    yield from _failures(summary.trials)
+    for trial in summary.trials:
+        yield from _trial_notes(trial)
+    if left_out := max((trial.left_out for trial in summary.trials), default=0):
+        yield Line(f"{left_out:,} images were left out: not all of these loaders can read them.")
+
+
+def _legend(summary: Summary) -> str:
+    """Return what the marks in the table mean."""
+    trials, winner, fastest = summary.trials, _winner(summary), _fastest(summary.trials)
     meanings = {
-        "AU (accelerator utilization): rate ÷ rate with synthetic batches.": "AU" in titles,
-        "wait: fraction of the time without a batch.": "wait" in titles,
+        "AU ≥ 100%: as fast as synthetic batches; the excess is noise.": any(
+            _utilization(trial) == FULL for trial in trials
+        ),
+        "AU marked !: faster than synthetic batches by more than noise, so these are not its upper "
+        "bound.": any(_exceeds_synthetic(trial) for trial in trials),
         "tie: the interval of the ratio contains 1: these blocks do not show which is faster.": any(
-            trial.tied_with_best for trial in others
+            "tie" in _tie(trial, winner, fastest) for trial in trials
         ),
         f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be luck "
         "among so many comparisons.": any(trial.undecided for trial in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(
             0 < trial.blocks < MIN_BLOCKS for trial in trials
         ),
-        "AU marked !: faster than synthetic batches by more than noise, so these are not its upper "
-        "bound.": any(_exceeds_synthetic(trial) for trial in trials),
-        "GPU: fraction of the time with a kernel running (NVML).": "GPU" in titles,
-        "SMs: multiprocessors in use (GPM).": "SMs" in titles,
-        f"~: the blocks differ by more than {NOISY:.0%} of their median.": any_noisy,
+        noise_legend(trials): True,
         "other pixels: difference to the first loader in the worst image, in levels of 0 to 255; "
         "see feedbench pixels.": any(trial.other_pixels is not None for trial in trials),
         "pixels not compared: no other loader is known to give the same images.": any(
             trial.pixels_unknown for trial in trials
         ),
     }
-    return " ".join(meaning for meaning, applies in meanings.items() if applies)
+    return " ".join(meaning for meaning, applies in meanings.items() if meaning and applies)
 
 
-def _trial_notes(trial: TrialSummary) -> Iterator[str]:
+def noise_legend(trials: Sequence[TrialSummary]) -> str:
+    """Return what the mark of a noisy rate means; empty if there is none."""
+    if not any((trial.spread or 0) > NOISY for trial in trials):
+        return ""
+    return f"~: the blocks differ by more than {NOISY:.0%} of their median."
+
+
+def _failures(trials: Iterable[TrialSummary]) -> Iterator[Line]:
+    """Yield each error once: a model that fails does so in every trial."""
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for trial in trials:
+        if trial.error:
+            names.setdefault((trial.error, trial.traceback), []).append(trial_name(trial))
+    for (error, traceback), failed in names.items():
+        yield Line(f"{', '.join(failed)} failed: {error}")
+        if traceback:
+            yield Line(traceback, form="code")
+
+
+def _trial_notes(trial: TrialSummary) -> Iterator[Line]:
     name = trial_name(trial)
-    if trial.error:
-        yield f"{name} failed: {trial.error}"
-    if trial.traceback:
-        yield trial.traceback
     for fault in trial.own_faults:
-        yield f"{name}: {fault}."
+        yield Line(f"{name}: {fault}.")
     if trial.unproven:
-        yield f"{name}: {len(trial.unproven)} blocks not counted: {trial.unproven[0]}"
+        yield Line(f"{name}: {len(trial.unproven)} blocks not counted: {trial.unproven[0]}")
     if conflict := _conflict(trial):
-        yield f"{name}: {conflict}"
+        yield Line(f"{name}: {conflict}")
     if trial.gpu_throttled:
-        yield f"{name}: {describe_throttling(trial.gpu_throttled)}."
+        yield Line(f"{name}: {describe_throttling(trial.gpu_throttled)}.")
 
 
 def _conflict(trial: TrialSummary) -> str | None:

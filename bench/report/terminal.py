@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,8 +16,19 @@ class Terminal(Console):
     Names of files, classes and settings may hold `[red]`, `:smile:` or escape sequences.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, has_wide_tables: bool = False, **options: Any) -> None:
+        """Open a console.
+
+        Args:
+            has_wide_tables: whether tables have all columns, however narrow the terminal is.
+        """
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+        self._has_wide_tables = has_wide_tables
+
+    @property
+    def table_width(self) -> int:
+        """The width that tables must fit into, in characters."""
+        return sys.maxsize if self._has_wide_tables else self.width
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

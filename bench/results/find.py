@@ -45,11 +45,23 @@ KINDS = {
         "compare", read.read_comparison, frozenset({"is_paired", "runs", "pairs"})
     ),
     "scan.json": Kind("scan", read.read_scan, frozenset({"counts", "problems", "few_images"})),
+    # What --json saved of other commands, under any name.
+    "limits.json": Kind("limits", read.read_derived_limits, frozenset({"limits", "loaders"})),
+    "diagnosis.json": Kind(
+        "diagnose", read.read_derived_diagnosis, frozenset({"verdict", "ceilings"})
+    ),
+    "checks.json": Kind("selftest", read.read_checks, frozenset({"checks"})),
+    "batch-size.json": Kind(
+        "batch-size", read.read_batch_sizes, frozenset({"tried", "memory_bytes"})
+    ),
+    "profile.json": Kind(
+        "calibrate", read.read_profile, frozenset({"device", "precision", "source"})
+    ),
+    "loader.toml": Kind("train", read.read_unfinished_training),
 }
 
 # Files of folders that hold no result, and what such a folder is.
 _OTHER_FOLDERS = {
-    "loader.toml": "a training that is not finished; resume it with feedbench train --resume",
     "pack.json": "a pack of prepared images; check it with feedbench pack",
     "study.toml": "a study that is not finished; resume it with feedbench study --resume",
 }

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from feedbench.bench.analysis.summary import Summary
     from feedbench.bench.diagnose.record import DiagnosisRecord
+    from feedbench.bench.diagnose.selftest import SelfTest
     from feedbench.bench.diagnose.verdict import Diagnosis
     from feedbench.bench.limits.limits import MachineLimits
     from feedbench.bench.monitor.record import FitFigures, FitRecord
     from feedbench.bench.pixels.result import PixelComparison
+    from feedbench.bench.plan.accelerators import Accelerator
     from feedbench.bench.record import Trial
     from feedbench.bench.results.comparison import Comparison
     from feedbench.bench.selftest.report import BatteryResult
     from feedbench.bench.study.report import StudyReport
+    from feedbench.bench.training.batch_size import BatchSizes
     from feedbench.bench.tune.record import TuneRecord
 
 
@@ -99,6 +102,24 @@ class DiagnosisResult:
 
 
 @dataclass(frozen=True)
+class DerivedDiagnosisResult:
+    """What `diagnose --json` saved: the figures of a diagnosis without its record."""
+
+    path: Path
+    diagnosis: Diagnosis
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything could be measured."""
+        return self.diagnosis.bottleneck is not None
+
+    @property
+    def values(self) -> Any:
+        """The derived figures as JSON-compatible values."""
+        return self.diagnosis.model_dump()
+
+
+@dataclass(frozen=True)
 class TuneResult:
     """A search for settings."""
 
@@ -136,7 +157,7 @@ class StudyResult:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training; `values` is its training.json."""
+    """A training; `values` is its training.json, or the same of one that is not finished."""
 
     path: Path
     values: dict[str, Any]
@@ -190,7 +211,7 @@ class CompareResult:
     @property
     def is_measured(self) -> bool:
         """Whether anything could be compared."""
-        return bool(self.comparison.pairs)
+        return any(pair.reads_images for pair in self.comparison.pairs)
 
     @property
     def values(self) -> Any:
@@ -198,11 +219,58 @@ class CompareResult:
         return self.comparison.model_dump(mode="json")
 
 
+@dataclass(frozen=True)
+class ChecksResult:
+    """The checks of a self-test against known delays, counts and bottlenecks."""
+
+    path: Path
+    self_test: SelfTest
+    is_measured: bool = True
+
+    @property
+    def values(self) -> Any:
+        """The checks as JSON-compatible values."""
+        return self.self_test.model_dump()
+
+
+@dataclass(frozen=True)
+class BatchSizesResult:
+    """The batch sizes that were tried."""
+
+    path: Path
+    sizes: BatchSizes
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a size fits."""
+        return self.sizes.largest is not None
+
+    @property
+    def values(self) -> Any:
+        """The results as JSON-compatible values."""
+        return self.sizes.model_dump()
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """The profile of an accelerator."""
+
+    path: Path
+    profile: Accelerator
+    is_measured: bool = True
+
+    @property
+    def values(self) -> Any:
+        """The profile as JSON-compatible values."""
+        return self.profile.model_dump()
+
+
 Result = (
     BenchResult
     | FitResult
     | LimitsResult
     | DiagnosisResult
+    | DerivedDiagnosisResult
     | TuneResult
     | StudyResult
     | TrainingResult
@@ -210,4 +278,7 @@ Result = (
     | ScanResult
     | SelfTestResult
     | CompareResult
+    | ChecksResult
+    | BatchSizesResult
+    | ProfileResult
 )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.results.kinds import (
+    BatchSizesResult,
     BenchResult,
+    ChecksResult,
     CompareResult,
+    DerivedDiagnosisResult,
     DiagnosisResult,
     FitResult,
     LimitsResult,
     PixelsResult,
+    ProfileResult,
     ScanResult,
     SelfTestResult,
     StudyResult,
@@ -80,6 +83,51 @@ def read_limits(path: Path) -> LimitsResult:
     return LimitsResult(path, trials, limits.derive(trials, limits.read_limits(path.parent)))
 
 
+def read_derived_limits(path: Path) -> LimitsResult:
+    """Read the record beside a limits.json; without one, what `limits --json` saved."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.limits.limits import RECORD, MachineLimits
+
+    if (record := path.with_name(RECORD)).is_file():
+        return read_limits(record)
+    return LimitsResult(path, [], read_model(path, MachineLimits, "limits"))
+
+
+def read_derived_diagnosis(path: Path) -> DiagnosisResult | DerivedDiagnosisResult:
+    """Read the record beside a diagnosis.json; without one, what `diagnose --json` saved."""
+    from feedbench.bench.diagnose.record import RECORD
+    from feedbench.bench.diagnose.verdict import Diagnosis
+    from feedbench.bench.files import read_model
+
+    if (record := path.with_name(RECORD)).is_file():
+        return read_diagnosis(record)
+    return DerivedDiagnosisResult(path, read_model(path, Diagnosis, "diagnosis"))
+
+
+def read_checks(path: Path) -> ChecksResult:
+    """Read what `selftest --json` saved."""
+    from feedbench.bench.diagnose.selftest import SelfTest
+    from feedbench.bench.files import read_model
+
+    return ChecksResult(path, read_model(path, SelfTest, "self-test"))
+
+
+def read_batch_sizes(path: Path) -> BatchSizesResult:
+    """Read what `batch-size --json` saved."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.training.batch_size import BatchSizes
+
+    return BatchSizesResult(path, read_model(path, BatchSizes, "batch sizes"))
+
+
+def read_profile(path: Path) -> ProfileResult:
+    """Read what `calibrate --json` saved."""
+    from feedbench.bench.files import read_model
+    from feedbench.bench.plan.accelerators import Accelerator
+
+    return ProfileResult(path, read_model(path, Accelerator, "profile"))
+
+
 def read_diagnosis(path: Path) -> DiagnosisResult:
     """Read a diagnosis-record.json."""
     from feedbench.bench.diagnose import record
@@ -112,6 +160,14 @@ def read_training(path: Path) -> TrainingResult:
     return TrainingResult(path, read_training(path))
 
 
+def read_unfinished_training(path: Path) -> TrainingResult:
+    """Read the loader.toml of a training that was interrupted, and the files beside it."""
+    from feedbench.bench.training.unfinished import read_unfinished
+
+    values = read_unfinished(path)
+    return TrainingResult(path, values, is_measured=bool(values["epochs"]))
+
+
 def read_pixels(path: Path) -> PixelsResult:
     """Read a pixels.json."""
     from feedbench.bench.files import read_model
@@ -137,12 +193,8 @@ def read_comparison(path: Path) -> CompareResult:
 
 
 def read_scan(path: Path) -> ScanResult:
-    """Read a report of `scan --json`.
+    """Read a report of `scan --json`."""
+    from feedbench.bench.data.scan_report import ScanReport
+    from feedbench.bench.files import read_model
 
-    Raises:
-        RecordError: it is not JSON.
-    """
-    try:
-        return ScanResult(path, json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path}: not the report of a scan: {error}") from error
+    return ScanResult(path, read_model(path, ScanReport, "scan").model_dump())

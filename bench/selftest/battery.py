@@ -107,7 +107,7 @@ class _Battery:
             cache_state=plan.timing.cache_state,
         )
         folder = self._new_folder("diagnosis")
-        record = diagnose(diagnosis_plan, self._manifest, folder, lambda text: None, _TIMING)
+        record = diagnose(diagnosis_plan, self._manifest, folder, lambda event: None, _TIMING)
         return derive_diagnosis(record)
 
     def _checked(self, what_if: WhatIf, diagnosis: Diagnosis) -> Checked:

@@ -1,8 +1,7 @@
-"""The results of the self-test in full, as a record and as a table."""
+"""The results of the self-test in full."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -85,43 +84,10 @@ class BatteryResult(BaseModel):
         return all(case.passed for case in self.cases)
 
 
-HEADINGS = ("injected", "loader", "verdict", "stall", "what if", "predicted", "measured", "ratio")
-
-
-def as_markdown(result: BatteryResult) -> str:
-    """Return the results as a table of Markdown: one line per prediction."""
-    rows = [row for case in result.cases for row in table_rows(case)]
-    lines = [_line(HEADINGS), _line("---" for _ in HEADINGS), *map(_line, rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def table_rows(case: CaseResult) -> list[tuple[str, ...]]:
-    """Return a row per prediction, or one if there is none; the case is named in the first."""
-    first = (case.name, case.loader, verdict_text(case), _percent(case.stall))
-    rows = [_checked_cells(one) for one in case.checked] or [("", "", "", "")]
-    return [(*(first if not index else ("",) * 4), *row) for index, row in enumerate(rows)]
-
-
 def verdict_text(case: CaseResult) -> str:
-    """Return the cause if it was named, or why the case was skipped or failed."""
+    """Return the cause that was named; what failed, or why the case was skipped, otherwise."""
     if case.skipped or case.error:
         return f"skipped: {case.skipped}" if case.skipped else f"FAILED: {case.error}"
     if case.named == case.expected:
         return case.expected
     return f"FAILED: {case.named}, not {case.expected}"
-
-
-def _checked_cells(one: Checked) -> tuple[str, ...]:
-    predicted = f"{one.predicted:,.0f}"
-    if one.low is not None and one.high is not None:
-        predicted += f" ({one.low:,.0f}–{one.high:,.0f})"
-    failed = "" if one.passed else " FAILED"
-    return one.change, predicted, f"{one.measured:,.0f}", f"{one.ratio:.2f}{failed}"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.0%}"

@@ -15,22 +15,30 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial
-from feedbench.bench.trials.run import OnEvent, run
+from feedbench.bench.trials.events import OnEvent
+from feedbench.bench.trials.run import run
 from feedbench.loaders import BASELINE, SCHEMA, BatchSpec, Manifest
 from feedbench.trainer import Recipe
 
 
-def calibrate(
-    spec: BatchSpec,
-    recipe: Recipe,
-    classes: int,
-    timing: Timing,
-    folder: Path,
-    report: OnEvent,
-) -> tuple[Trial, Estimate]:
+def calibration(spec: BatchSpec, recipe: Recipe, timing: Timing) -> Plan:
+    """Return the plan by which the trainer is timed when it never waits for data."""
+    return Plan(
+        choices=(Choice(loader=BASELINE),),
+        spec=spec,
+        recipe=recipe,
+        consumer="train",
+        timing=timing,
+        failures=Failures(),
+        pixels=PixelCheck(images=0),
+    )
+
+
+def calibrate(plan: Plan, classes: int, folder: Path, report: OnEvent) -> tuple[Trial, Estimate]:
     """Measure the rate of the trainer when it never waits for data.
 
     Args:
+        plan: from `calibration`.
         classes: number of classes of the synthetic images.
         folder: gets the raw record.
         report: called with the events of the trial.
@@ -42,16 +50,8 @@ def calibrate(
         TrialError: the trainer failed.
         RecordError: the folder cannot be written.
     """
-    plan = Plan(
-        choices=(Choice(loader=BASELINE),),
-        spec=spec,
-        recipe=recipe,
-        consumer="train",
-        timing=timing,
-        failures=Failures(),
-        pixels=PixelCheck(images=0),
-    )
-    (trial,) = run(plan, placeholder_manifest(spec.batch_size * 4, classes), folder, report)
+    manifest = placeholder_manifest(plan.spec.batch_size * 4, classes)
+    (trial,) = run(plan, manifest, folder, report)
     if trial.error is not None:
         raise TrialError(trial.error)
     return trial, median_interval([block.images_per_second for block in trial.blocks])

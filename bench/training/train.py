@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.consumers.own_batches import check_for_network, for_network
+from feedbench.bench.consumers.own_batches import check_for_network, for_network, range_note
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
@@ -33,6 +33,7 @@ from feedbench.bench.training.folder import (
 )
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.originals import check_same_files, record_images
+from feedbench.bench.training.reread import reread_notes
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
@@ -77,6 +78,8 @@ def train(
     if saved is None:
         record_images(folder, setup.train_images)
     else:
+        for note in reread_notes(best.loader, saved.position):
+            callbacks.on_note(note)
         dropped_rows = [error.row for error in read_dropped(folder)]
         check_same_files(folder, setup.train_images, dropped_rows)
     # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
@@ -85,7 +88,9 @@ def train(
         setup, batches, first = _with_first(setup, stream)
         held_out = HeldOut(setup, options.failures)
         trainer = _make_trainer(setup, folder, saved, first)
-        for note in filter(None, (trainer.note, saved.note if saved else "")):
+        for note in filter(
+            None, (_range_note(setup, first), trainer.note, saved.note if saved else "")
+        ):
             callbacks.on_note(note)
         if saved is None:
             write_config(folder, best, recipe)
@@ -185,8 +190,7 @@ def _fit(
         for epoch in fit(
             trainer,
             batches,
-            images=sum(setup.images_per_epoch.values()),
-            epochs=setup.recipe.epochs,
+            length=setup.length,
             validation=lambda: held_out.open("validation"),
             checkpoints=keeping,
             on_step=every.on_step,
@@ -229,6 +233,13 @@ def _with_first(setup: TrainingSetup, stream: Stream) -> tuple[TrainingSetup, St
         dtype = check_for_network(first, setup.spec, len(setup.manifest.classes), own)
         setup, batches = replace(setup, image_dtype=dtype), map(for_network, batches)
     return setup, replace(stream, batches=batches), first
+
+
+def _range_note(setup: TrainingSetup, first: Batch | None) -> str:
+    """Return what is wrong with the values of a user's batches for a built-in network."""
+    if setup.own is None or first is None or not setup.converts:
+        return ""
+    return range_note(first, setup.spec, setup.own)
 
 
 def _tensorboard(folder: Path, options: TrainingOptions) -> AbstractContextManager[Callbacks]:

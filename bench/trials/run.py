@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import (
+    TRIALS,
     Conditions,
     SamePixels,
     Trial,
@@ -25,6 +25,7 @@ from feedbench.bench.record import (
 )
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.child import Child, close_all
+from feedbench.bench.trials.events import EventKind, OnEvent, TrialEvent
 from feedbench.bench.trials.protocol import (
     BlockRequest,
     Message,
@@ -42,39 +43,6 @@ from feedbench.loaders import (
 
 MANIFEST = "manifest.parquet"
 _HEADROOM = 1.3  # free memory needed to start a trial, relative to the largest trial so far
-
-
-EventKind = Literal["starting", "warming", "warm", "block", "failed"]
-
-
-@dataclass(frozen=True)
-class TrialEvent:
-    """Progress of a run.
-
-    Attributes:
-        kind: what has just happened to the trial.
-        choice: the trial's loader and settings.
-        done: number of blocks that were timed or given up so far.
-        blocks: number of blocks of the whole run; None if it is unknown.
-        pid: of the trial's process; None once it has ended.
-        images: number of images that the trial has warmed up with so far.
-        images_needed: number of images that its warm-up needs.
-        rate: images per second of the block that was just timed.
-        reason: why the trial failed.
-    """
-
-    kind: EventKind
-    choice: Choice
-    done: int
-    blocks: int | None
-    pid: int | None = None
-    images: int = 0
-    images_needed: int = 0
-    rate: float = 0.0
-    reason: str = ""
-
-
-OnEvent = Callable[[TrialEvent], None]
 
 
 def run(
@@ -110,7 +78,7 @@ def run(
     bench = Bench(plan, manifest, folder, on_event, left_out, pixels)
     try:
         for round_index in range(plan.timing.blocks):
-            for index in _shuffled(plan, round_index):
+            for index in order_of_round(plan, round_index):
                 bench.time_block(index, round_index)
                 write_trials(folder, bench.trials)
         if choose is not None and (winner := choose(bench.trials)) is not None:
@@ -124,7 +92,15 @@ def run(
     return bench.trials
 
 
-def _shuffled(plan: Plan, round_index: int) -> list[int]:
+def write_unmeasured(
+    plan: Plan, manifest: Manifest, folder: Path, left_out: dict[str, int] | None
+) -> None:
+    """Write the trials of a run that was interrupted before it had written any."""
+    if not (folder / TRIALS).exists():
+        write_trials(folder, Bench(plan, manifest, folder, lambda event: None, left_out).trials)
+
+
+def order_of_round(plan: Plan, round_index: int) -> list[int]:
     """Return the trials in an order drawn for each round, so that drift affects all equally."""
     rng = np.random.default_rng([plan.timing.seed, round_index])
     return [int(index) for index in rng.permutation(len(plan.choices))]
@@ -162,6 +138,7 @@ class Bench:
         self._gpus = training_gpus()
         self._timer = Timer(manifest, self._gpus)
         self.deadline = inf
+        self._round = 0  # of the block that is timed now or next
         self._live: dict[int, Child] = {}  # in the order of their last block
         self._gpu_bytes: dict[int, int] = {}  # held by each trial after its warm-up
         self.conditions: Conditions = conditions(manifest)
@@ -191,13 +168,14 @@ class Bench:
         """
         if self.trials[index].error is not None:
             return
+        self._round = round_index
         error = self._try_block(index, round_index)
         if error and self._live and _may_fit_alone(str(error)):
             close_all(self._live)
             error = self._try_block(index, round_index)
         if error:
             self._update(index, error=str(error), traceback=error.details or None)
-            self._notify("failed", index, reason=str(error))
+            self._notify("failed", index)
 
     def _try_block(self, index: int, round_index: int) -> TrialError | None:
         """Time one block; return why it failed, once its process has ended, or None."""
@@ -239,7 +217,8 @@ class Bench:
         warm_ups = [*self.trials[index].warm_ups, done.warm_up]
         model = done.model and done.model.model_dump()
         self._update(index, warm_ups=warm_ups, device=done.device, model=model)
-        self._update_own(index, rows=done.rows_known, batch_size=done.batch_size)
+        facts = {"batch_size": done.batch_size, "image_size": done.image_size}
+        self._update_own(index, rows=done.rows_known, **facts)
         self._notify("warm", index, pid=child.pid)
         return child
 
@@ -266,6 +245,7 @@ class Bench:
     def _measure(self, index: int, round_index: int, child: Child) -> None:
         timing, trial = self._plan.timing, self.trials[index]
         request = BlockRequest(seconds=timing.block_seconds, min_steps=timing.block_steps)
+        self._notify("timing", index, pid=child.pid)
         done = self._timer.time(child, self._job(index), request, self._limit_s(), round_index)
         self._update(
             index,
@@ -276,7 +256,7 @@ class Bench:
         if done.coverage is not None:
             left_out, repeated = done.coverage
             self._update_own(index, left_out=left_out, repeated=repeated)
-        self._notify("block", index, pid=child.pid, rate=done.block.images_per_second)
+        self._notify("block", index, pid=child.pid)
 
     def _limit_s(self) -> float:
         """Return the time limit of a warm-up or a block that begins now."""
@@ -314,8 +294,18 @@ class Bench:
             count if trial.error is not None else len(trial.blocks)
             for count, trial in zip(blocks, self.trials, strict=True)
         )
-        total = sum(blocks)
-        self._on_event(TrialEvent(kind, self.choices[index], done, total, **values))
+        self._on_event(
+            TrialEvent(
+                kind,
+                self.choices[index],
+                done,
+                sum(blocks),
+                index,
+                self.trials[index],
+                self._round,
+                **values,
+            )
+        )
 
     def _new_trial(self, choice: Choice) -> Trial:
         plan, settings = self._plan, parse_settings(find_loader(choice.loader), choice.settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -44,6 +45,27 @@ class Finding(BaseModel):
     pairs: int = 0
     ratio: Estimate | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a search stands before a round.
+
+    Attributes:
+        purpose: what is compared.
+        best: what all others are compared with; None until there is one.
+        findings: what is known of the others of this race.
+        running: those that are timed in the next round.
+        rounds_left: largest number of rounds that this race still takes.
+        ahead: settings that are tried after this one.
+    """
+
+    purpose: str
+    best: Choice | None
+    running: tuple[Choice, ...]
+    rounds_left: int
+    findings: tuple[Finding, ...] = ()
+    ahead: tuple[str, ...] = ()
 
 
 class Race:
@@ -123,6 +145,11 @@ class Race:
                 self.settle(choice, "tie")
             elif comparison.outcome == "faster":
                 self.settle(choice, "faster")
+
+    @property
+    def rounds_left(self) -> int:
+        """Largest number of rounds until it is over."""
+        return max(0, self._judged_after[-1] - self.pairs)
 
     @property
     def is_over(self) -> bool:

@@ -60,6 +60,7 @@ class TuneRecord(BaseModel):
         conditions: photographs, machine and versions, likewise; None in records of old versions.
         resume: the command that resumes the search; empty in records of old versions.
         finished: whether nothing was left to try.
+        interrupted: whether Ctrl-C ended it.
         best: the fastest configuration that may win; None before it was compared with another.
         images_per_second: its rate, from blocks that it was not chosen by; None without any.
         seconds: time spent, earlier parts of the search included.
@@ -73,6 +74,7 @@ class TuneRecord(BaseModel):
     conditions: Conditions | None = None
     resume: str = ""
     finished: bool = False
+    interrupted: bool = False
     best: Choice | None = None
     images_per_second: Estimate | None = None
     seconds: float = 0.0

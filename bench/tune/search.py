@@ -24,7 +24,7 @@ from statistics import mean
 
 from feedbench.bench.analysis.compare import ERROR_RATE
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.tune.race import CONFIRMATION_JUDGED_AFTER, Finding, Outcome, Race
+from feedbench.bench.tune.race import CONFIRMATION_JUDGED_AFTER, Finding, Outcome, Race, Standing
 from feedbench.bench.tune.rounds import Rounds
 from feedbench.bench.tune.space import TOGETHER, alternatives, combine_ties, transfer_settings
 from feedbench.loaders import find_loader
@@ -57,6 +57,7 @@ class Search:
         end: Callable[[Choice], None],
         refusal: Callable[[Choice], str],
         on_finding: Callable[[Finding], None],
+        on_round: Callable[[Standing], None],
     ) -> None:
         """Prepare a search.
 
@@ -65,6 +66,7 @@ class Search:
             end: ends the process of a configuration; its next block starts a new one.
             refusal: returns why a configuration must not win; empty if it may.
             on_finding: called with each result.
+            on_round: called before each round.
         """
         self.findings: list[Finding] = []
         self.chosen_round = 0
@@ -73,6 +75,8 @@ class Search:
         self._end = end
         self._refusal = refusal
         self._on_finding = on_finding
+        self._on_round = on_round
+        self._ahead: tuple[str, ...] = ()  # settings to try after the present one
         self._best: Choice | None = None
         self._is_compared = False
         self._race_now: Race | None = None
@@ -113,6 +117,8 @@ class Search:
         """
         self.is_measuring = True
         while self.best is not None and blocks() < MEASURED_ROUNDS:
+            left = MEASURED_ROUNDS - blocks()
+            self._on_round(Standing("the rate of the best", self.best, (self.best,), left))
             _, results = self._rounds.time([self.best])
             if isinstance(results[str(self.best)], str):
                 return
@@ -121,7 +127,9 @@ class Search:
         """Choose the default that looks fastest; return all that run."""
         running, rates = list(defaults), {str(choice): [0.0] for choice in defaults}
         failed: list[tuple[Choice, str]] = []
-        for _ in range(FIRST_ROUNDS):
+        for number in range(FIRST_ROUNDS):
+            left = FIRST_ROUNDS - number
+            self._on_round(Standing("the loaders' first settings", None, (*running,), left))
             _, results = self._rounds.time(running)
             for choice in list(running):
                 rate = results[str(choice)]
@@ -152,7 +160,9 @@ class Search:
     def _try_settings(self, best: Choice) -> Choice:
         """Try the values of every setting, then all that tied together; return the new best."""
         first = len(self.findings)
-        for name in find_loader(best.loader).space:
+        names = tuple(find_loader(best.loader).space)
+        for number, name in enumerate(names):
+            self._ahead = names[number + 1 :]
             best = self._race(best, alternatives(best, name), name)
         combined = combine_ties(best, self.findings[first:])
         return best if combined is None else self._race(best, [combined], TOGETHER)
@@ -162,7 +172,8 @@ class Search:
         challengers = [choice for choice in challengers if self._is_new(choice, best)]
         if not challengers:
             return best
-        race = self._run(Race(best, challengers))
+        purpose = "the loaders" if setting is None else setting
+        race = self._run(Race(best, challengers), purpose)
         findings, candidate = race.findings(setting), race.candidate()
         if candidate is not None:
             (confirmed,) = self._confirm(best, candidate).findings(setting)
@@ -182,19 +193,25 @@ class Search:
         """
         self._confirmations += 1
         rate = ERROR_RATE / (self._confirmations * (self._confirmations + 1))
-        return self._run(Race(best, [candidate], CONFIRMATION_JUDGED_AFTER, rate, confirms=True))
+        race = Race(best, [candidate], CONFIRMATION_JUDGED_AFTER, rate, confirms=True)
+        return self._run(race, "what looked faster, on new blocks")
 
-    def _run(self, race: Race) -> Race:
+    def _run(self, race: Race, purpose: str) -> Race:
         """Time rounds until the race is over.
 
         All processes of a race start with it, so that none had more time to warm up.
         """
         self._race_now = race
         while not race.is_over:
+            self._on_round(self._standing(race, purpose))
             self._time_round(race)
         for choice in (race.best, *race.running):
             self._end(choice)
         return race
+
+    def _standing(self, race: Race, purpose: str) -> Standing:
+        running, findings = (race.best, *race.running), tuple(race.findings(None))
+        return Standing(purpose, race.best, running, race.rounds_left, findings, self._ahead)
 
     def _time_round(self, race: Race) -> None:
         """Time one block of each; end the challengers that are settled by it."""

@@ -1,14 +1,22 @@
-"""The results of a search: one line each, as a table, as a picture, and the verdict."""
+"""What `tune` prints: the results as lines and as a table, and the verdict; and their picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.report.document import (
+    ALWAYS,
+    Column,
+    Line,
+    Part,
+    TableData,
+    estimates,
+    only_csv,
+    words,
+)
 from feedbench.bench.report.figures import saved_figure
-from feedbench.bench.report.layout import new_table
 from feedbench.bench.report.table import or_dash
 from feedbench.bench.tune.budget import with_longer_budget
 from feedbench.bench.tune.race import Finding
@@ -16,7 +24,8 @@ from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER, grid_size
 
 WORTH = "worth.png"
-_CAPTION = "faster and slower allow for the number of comparisons, intervals do not"
+_CAPTION = "faster and slower allow for the number of comparisons, intervals do not."
+_RESUME = " To resume the search: "
 _NAMED = 3  # ties that the verdict names; the table has all
 _COLORS = {"faster": "tab:green", "tie": "tab:gray"}  # all other outcomes: red
 
@@ -31,28 +40,64 @@ def finding_line(finding: Finding) -> str:
     )
 
 
-def worth_table(record: TuneRecord) -> Table:
+def parts(record: TuneRecord) -> Iterator[Part]:
+    """Yield what is printed: what each setting is worth, and the verdict."""
+    if record.findings:
+        yield worth_table(record)
+    for text in dict.fromkeys(failure.traceback for failure in record.failures):
+        if text:
+            yield Line(text, form="code")
+    sentences, command, resume = verdict(record).partition(_RESUME)
+    yield Line(sentences, "bold")
+    if command:
+        yield Line(f"{command.strip()} {resume}", "bold", "whole")
+
+
+def worth_table(record: TuneRecord) -> TableData[Finding]:
     """Return one row per result: the gain of each value of each setting."""
-    table = new_table(
-        *("setting", "value", "compared with", "rate ratio [95 %]", "pairs", "result"),
-        caption=_CAPTION if record.resume else None,  # older versions did not
+    return TableData(
+        name="findings",
+        columns=[
+            words("setting", "setting", lambda row: row.setting or "loader", text=_setting),
+            words("value", "value", value_text),
+            only_csv("choice", lambda row: str(row.choice)),
+            words(
+                "compared with",
+                "compared_with",
+                lambda row: str(row.against),
+                importance=ALWAYS if _is_ambiguous(record.findings) else 1,
+            ),
+            estimates("rate ratio", "rate_ratio", lambda row: row.ratio, "{:.2f}"),
+            Column("pairs", "pairs", lambda row: row.pairs, importance=0),
+            words("result", "result", lambda row: row.outcome, text=_outcome),
+            only_csv("reason", lambda row: row.reason),
+        ],
+        rows=record.findings,
+        legend=_CAPTION if record.resume else "",  # older versions did not
     )
-    for finding in record.findings:
-        table.add_row(
-            finding.setting or "loader",
-            value_text(finding),
-            str(finding.against),
-            or_dash(finding.ratio, ".2f"),
-            str(finding.pairs),
-            f"{finding.outcome}{': ' + finding.reason if finding.reason else ''}",
-        )
-    return table
+
+
+def _setting(finding: Finding) -> str:
+    """Return what differs; a setting comes with its loader."""
+    return f"{finding.choice.loader}: {finding.setting}" if finding.setting else "loader"
+
+
+def _is_ambiguous(findings: Sequence[Finding]) -> bool:
+    """Whether two rows differ only in what they are compared with."""
+    rows = {(_setting(finding), value_text(finding)) for finding in findings}
+    return len(rows) < len(findings)
+
+
+def _outcome(finding: Finding) -> str:
+    return f"{finding.outcome}: {finding.reason}" if finding.reason else finding.outcome
 
 
 def verdict(record: TuneRecord) -> str:
     """Return which configuration to take, and how much of the space was searched."""
     if record.best is None:
-        again = with_longer_budget(record.resume) if record.resume else ""
+        again = record.resume
+        if again and not record.interrupted:
+            again = with_longer_budget(again)
         return _why_no_best(record) + _unfinished(record, again)
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
     pairs = ((finding.choice, finding.against) for finding in record.findings)
@@ -69,22 +114,25 @@ def _unfinished(record: TuneRecord, resume: str) -> str:
     """Return that the search can be resumed by this command; empty if it is finished."""
     if record.finished:
         return ""
-    return " The search is not finished." + (f" To resume the search: {resume}" if resume else "")
+    reason = "was interrupted" if record.interrupted else "is not finished"
+    return f" The search {reason}." + (f"{_RESUME}{resume}" if resume else "")
 
 
 def _why_no_best(record: TuneRecord) -> str:
     if record.findings:
         return "No configuration can be recommended; the reasons are above."
+    if not record.timed and record.interrupted:
+        return "The search was interrupted before a block was timed."
     if not record.timed:
         return "No block was timed within the budget; give a longer --budget."
     timed = "; ".join(
         f"{one.choice}: {one.images_per_second:,.0f} images/s, timed blocks: {one.blocks}"
         for one in record.timed
     )
-    return (
-        "The budget was too short to compare configurations, so none is recommended; give a longer "
-        f"--budget. Known so far: {timed}."
-    )
+    reason = "The budget was too short to compare configurations; give a longer --budget."
+    if record.interrupted:
+        reason = "The search was interrupted before configurations could be compared."
+    return f"{reason} None is recommended. Known so far: {timed}."
 
 
 def _rate_text(record: TuneRecord) -> str:

@@ -16,8 +16,9 @@ from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import Trial, write_trials
 from feedbench.bench.signals import interrupts_deferred
-from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, OnEvent
-from feedbench.bench.tune.race import Finding
+from feedbench.bench.trials.events import OnEvent
+from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed
+from feedbench.bench.tune.race import Finding, Standing
 from feedbench.bench.tune.record import (
     TUNE,
     EarlierSearch,
@@ -58,6 +59,21 @@ class Budget:
         return max(0.0, self.seconds - self.spent_s())
 
 
+@dataclass(frozen=True)
+class Callbacks:
+    """Functions that a search calls as it proceeds.
+
+    Attributes:
+        on_event: called with the progress of trials.
+        on_finding: called with each result.
+        on_round: called before each round.
+    """
+
+    on_event: OnEvent
+    on_finding: Callable[[Finding], None]
+    on_round: Callable[[Standing], None]
+
+
 class Tune:
     """One search, or the continuation of one."""
 
@@ -70,8 +86,7 @@ class Tune:
         earlier: EarlierSearch,
         compare_pixels: Callable[[], PixelComparison | None],
         resume: str,
-        on_event: OnEvent,
-        on_finding: Callable[[Finding], None],
+        callbacks: Callbacks,
     ) -> None:
         """Prepare a search.
 
@@ -84,8 +99,7 @@ class Tune:
             compare_pixels: compares the loaders' pixels; returns None if there is nothing to
                 compare.
             resume: the command that resumes the search.
-            on_event: called with the progress of trials.
-            on_finding: called with each result.
+            callbacks: called as the search proceeds.
         """
         self._plan = plan
         self._manifest = manifest
@@ -97,9 +111,14 @@ class Tune:
         self._resume = resume
         self._failures = list(earlier.failures)
         self._trial_index: dict[str, int] = {}  # by the text of a choice
-        self._bench = Bench(replace(plan, choices=()), manifest, folder, _of_a_search(on_event))
+        self._bench = Bench(
+            replace(plan, choices=()), manifest, folder, _of_a_search(callbacks.on_event)
+        )
         rounds = Rounds(self._time_block, earlier.rounds(), plan.timing.seed)
-        self._search = Search(rounds, self._end, self._refusal, on_finding)
+        self._search = Search(
+            rounds, self._end, self._refusal, callbacks.on_finding, callbacks.on_round
+        )
+        self._interrupted = False
 
     def run(self) -> TuneRecord:
         """Search until the budget is spent; the record is in the folder even after a kill.
@@ -107,13 +126,16 @@ class Tune:
         Raises:
             RecordError: the folder cannot be written.
         """
-        self._manifest.write(self._folder / MANIFEST)
         self._save(finished=False)
         finished = False
         try:
+            self._manifest.write(self._folder / MANIFEST)
             self._pixels = self._compare_pixels()
             finished = self._is_finished()
             self._measure_best()
+        except KeyboardInterrupt:
+            self._interrupted = True
+            raise
         finally:
             # First the record: closing may take seconds, in which a second Ctrl-C may come.
             self._save(finished=finished)
@@ -197,6 +219,7 @@ class Tune:
             conditions=self._bench.conditions,
             resume=self._resume,
             finished=finished,
+            interrupted=self._interrupted,
             best=self._search.best,
             images_per_second=median_interval(rates) if rates else None,
             seconds=self._earlier.seconds + self._budget.spent_s(),

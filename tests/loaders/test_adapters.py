@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from feedbench.loaders import (
     Augment,
@@ -87,6 +88,24 @@ def test_a_finite_stream_may_be_adapted_again_for_each_use(manifest):
     with open_loader("turbo", manifest, SPEC.for_evaluation(), epochs=1) as stream:
         first, second = ([labels.numpy() for _, labels in stream.as_keras()] for _ in range(2))
     assert np.concatenate(first).tolist() == np.concatenate(second).tolist()
+
+
+@pytest.mark.parametrize("epochs", [None, 1], ids=["endless", "finite"])
+def test_a_new_pass_ends_the_one_before_and_takes_no_batch_of_it(manifest, epochs):
+    evaluation = SPEC.for_evaluation()
+    expected = batches_of("turbo", {}, manifest, evaluation, 1)
+    with open_loader("turbo", manifest, evaluation, epochs=epochs) as stream:
+        dataset = stream.as_keras()
+        earlier = iter(dataset)
+        next(earlier)
+        later = [labels.numpy() for _, labels in dataset]
+        with pytest.raises(tf.errors.OpError, match="another iteration over this stream has begun"):
+            list(earlier)
+    assert len(later) == len(expected)
+    if epochs:
+        assert np.concatenate(later).tolist() == [
+            label for _, labels in expected for label in labels
+        ]
 
 
 def test_an_endless_stream_gives_keras_new_epochs(manifest):

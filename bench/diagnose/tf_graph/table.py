@@ -2,36 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.table import Table
 
 from feedbench.bench.diagnose.tf_graph.align import aligned
 from feedbench.bench.diagnose.tf_graph.derive import Mistake
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.model_run import ChainNode
 from feedbench.bench.diagnose.tf_graph.threads import is_timed, stage_work
+from feedbench.bench.report.document import Column, TableData, words
 
 
-def stages_table(graph: Graph) -> Table:
+@dataclass(frozen=True)
+class _Stage:
+    """A stage of the pipeline, or a node that tf.data adds."""
+
+    name: str
+    line: int | None = None
+    seconds: float | None = None
+    share: float | None = None
+    runs: str = ""
+
+
+def stages_table(graph: Graph) -> TableData[_Stage]:
     """Return one row per stage, from the source to the batches."""
-    table = Table(title="Stages of the tf.data pipeline", title_justify="left")
-    table.add_column("stage")
-    table.add_column("line", justify="right")
-    table.add_column("one thread, ms per image", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("as tf.data runs it", overflow="fold")
+    return TableData(
+        name="stages",
+        title="Stages of the tf.data pipeline",
+        columns=[
+            words("stage", "stage", lambda row: row.name),
+            Column("line", "line", lambda row: row.line),
+            Column(
+                "one thread,\nms per image",
+                "one_thread_s_per_image",
+                lambda row: row.seconds,
+                lambda row: "" if row.seconds is None else f"{row.seconds * 1e3:.3f}",
+            ),
+            Column("share", "share", lambda row: row.share, "{:.0%}"),
+            words("as tf.data runs it", "runs_as", lambda row: row.runs, importance=1),
+        ],
+        rows=list(_stages(graph)),
+    )
+
+
+def _stages(graph: Graph) -> Iterator[_Stage]:
     work, nodes, timed = stage_work(graph), graph.as_is.nodes, is_timed(graph)
     total = sum(work) or 1.0
     owners = aligned(nodes, graph.stages)
     for stage, seconds, indices in zip(graph.stages, work, owners, strict=True):
         name = stage.method if stage.own else f"{stage.method} (by a library)"
         runs = node_text(nodes[indices[-1]]) if indices else ""
-        times = (f"{seconds * 1e3:.3f}", f"{seconds / total:.0%}") if timed else ("–", "–")
-        table.add_row(name, str(stage.line or ""), *times, runs)
+        found = _Stage(name, stage.line or None, runs=runs)
+        yield replace(found, seconds=seconds, share=seconds / total) if timed else found
     for node in nodes[max((i[-1] for i in owners if i), default=-1) + 1 :]:
-        table.add_row("(added by tf.data)", "", "", "", node_text(node))
-    return table
+        yield _Stage("(added by tf.data)", runs=node_text(node))
 
 
 def node_text(node: ChainNode) -> str:
@@ -49,7 +74,7 @@ def mistake_lines(mistakes: list[Mistake]) -> list[str]:
     for mistake in mistakes:
         where = f"{Path(mistake.file).name}:{mistake.line}" if mistake.line else "(unknown line)"
         kind = f"{'advice: ' if mistake.advice else ''}{mistake.name}"
-        gain = f"gain {_gain_text(mistake)}, predicted"
+        gain = f"gain {_gain_text(mistake)}"
         tried = f"; {_tried_text(mistake)}, measured" if mistake.tried else ""
         lines += [
             f"{where}  {kind}: {mistake.sentence}",
@@ -62,8 +87,9 @@ def mistake_lines(mistakes: list[Mistake]) -> list[str]:
 
 def _gain_text(mistake: Mistake) -> str:
     if mistake.gain is None:
-        return "unknown"
-    return f"{'up to ' if mistake.upper_bound else ''}{round(mistake.gain, 2) + 0.0:+.0%}"
+        return f"unknown ({mistake.unknown})"
+    bound = "up to " if mistake.upper_bound else ""
+    return f"{bound}{round(mistake.gain, 2) + 0.0:+.0%}, predicted"
 
 
 def _tried_text(mistake: Mistake) -> str:

@@ -66,12 +66,16 @@ def waterfall(first: End, steps: Sequence[Step], last: End, title: str) -> Spec:
 def bars_from(rows: Sequence[Bar], title: str) -> Spec:
     """Return a chart with a bar per row, from a low to a high value, on an axis from 0."""
     data = [
-        {"row": row, **dict(zip(("name", "low", "high", "text", "role"), bar, strict=True))}
+        {
+            "row": row,
+            **dict(zip(("name", "low", "high", "text", "role"), bar, strict=True)),
+            "short": bar[3],
+        }
         for row, bar in enumerate(rows)
     ]
     y = rows_axis(len(data), header=False)
     x = value_axis(title, min(0.0, *(bar[1] for bar in rows)), max(bar[2] for bar in rows) or 1.0)
-    return frame([_bars(x, y), *row_labels(y)], data, ROW * len(data))
+    return frame([_bars(x, y), *row_labels(y, [bar[3] for bar in rows])], data, ROW * len(data))
 
 
 def _bars(x: Spec, y: Spec) -> Spec:

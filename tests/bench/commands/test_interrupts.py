@@ -89,12 +89,15 @@ def test_a_killed_bench_keeps_its_blocks(bench, tmp_path):
     assert timed_blocks(tmp_path / "out") >= 2
 
 
-def test_a_bench_that_is_interrupted_before_it_times_anything_leaves_nothing(tiny_photos, tmp_path):
-    with started(tiny_photos, tmp_path / "out", "turbo", "keras_pil") as running:
+def test_a_bench_that_is_interrupted_before_its_first_block_says_so(tiny_photos, tmp_path):
+    out = tmp_path / "out"
+    with started(tiny_photos, out, "turbo", "keras_pil") as running:
         for line in running.stderr:
             if line == "comparing pixels\n":
                 break
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate()
-    assert (running.returncode, errors) == (130, "feedbench: interrupted\n")
-    assert list(tmp_path.iterdir()) == []
+        printed, errors = running.communicate()
+    assert running.returncode == 130
+    assert errors == f"feedbench: interrupted; timed blocks: 0, saved in {out}\n"
+    assert "No loader can be recommended: no block was timed." in printed
+    assert [trial.loader for trial in read_trials(out)] == ["turbo", "keras_pil"]

@@ -1,16 +1,14 @@
 """The comparison of pixels before a bench: what cannot be compared is not ranked."""
 
 import shutil
-from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.commands.run_bench import compare_pixels, print_table
+from feedbench.bench.commands.run_bench import compare_pixels
 from feedbench.bench.pixels.result import by_choice
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.report.summary_text import verdict
+from feedbench.bench.report.summary_text import table_parts, verdict
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 
@@ -20,9 +18,7 @@ PLAN = Plan(tuple(CHOICES), SPEC, Recipe(), "drain", Timing(), Failures(), Pixel
 
 
 def compared(photos, folder, **options):
-    return compare_pixels(
-        CHOICES, PLAN, scan(photos).only("train"), folder, Console(quiet=True), **options
-    )
+    return compare_pixels(CHOICES, PLAN, scan(photos).only("train"), folder, print, **options)
 
 
 def test_an_unreadable_image_does_not_keep_the_others_from_being_compared(tiny_photos, tmp_path):
@@ -33,10 +29,9 @@ def test_an_unreadable_image_does_not_keep_the_others_from_being_compared(tiny_p
     assert [loader.within for loader in comparison.loaders] == [True, True]
 
 
-def test_where_no_trial_gave_a_rate_there_is_no_table(trial):
-    terminal = Console(width=100, file=StringIO())
-    print_table(terminal, summarize([trial("turbo", [], error="it crashed")]))
-    assert terminal.file.getvalue() == "turbo failed: it crashed\n"
+def test_where_no_trial_gave_a_rate_there_is_no_table(trial, printed):
+    summary = summarize([trial("turbo", [], error="it crashed")])
+    assert printed(*table_parts(summary)) == "turbo failed: it crashed\n"
 
 
 @pytest.fixture

@@ -1,22 +1,29 @@
 """show prints every kind of record, from a folder or a file."""
 
+import csv
 import json
 import re
 import shutil
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.cli import main
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import write_trials
-from feedbench.bench.results.find import KINDS, find_record
+from feedbench.bench.record import read_trials, write_trials
+from feedbench.bench.report.csv_text import as_csv
+from feedbench.bench.report.document import TableData
+from feedbench.bench.report.markdown import as_markdown, escaped
+from feedbench.bench.results.find import KINDS, find_record, read_result
+from feedbench.bench.results.parts import parts_of
 
 RESULTS = Path(__file__).parents[3] / "results"
-# JSON files that are derived from a record, or are not written by a run.
-NO_RECORDS = {"environment.json", "diagnosis.json", "limits.json", "trace.json"}
-NO_RECORDS |= {"overhead.json", "benchmark.json"}
+# JSON files that hold no result.
+NO_RECORDS = {"environment.json", "trace.json", "overhead.json", "benchmark.json"}
+OTHERS = sorted((Path(__file__).parent / "records").iterdir())  # of kinds that are not published
 FOLDERS = sorted({path.parent for name in KINDS for path in RESULTS.rglob(name)})
 FILES = sorted(
     path
@@ -35,10 +42,20 @@ def shown(capsys, monkeypatch, *arguments) -> tuple[int, str, str]:
     return ended.value.code or 0, output.out, output.err
 
 
-@pytest.mark.parametrize(
-    "place", [*FOLDERS, *FILES], ids=lambda path: str(path.relative_to(RESULTS))
-)
-def test_every_published_record_is_shown(place, capsys, monkeypatch, tmp_path):
+def with_spec(trial):
+    spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
+    return trial.model_copy(update={"spec": spec, "recipe": {"alpha": 1.0}})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: "/".join(path.parts[-3:]))
+def test_a_folder_is_shown_by_its_main_record(folder):
+    path, kind = find_record(folder)
+    assert path == folder / next(name for name in KINDS if (folder / name).is_file())
+    assert kind == KINDS[path.name]
+
+
+@pytest.mark.parametrize("place", [*FILES, *OTHERS], ids=lambda path: "/".join(path.parts[-3:]))
+def test_every_record_is_shown(place, capsys, monkeypatch, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
     code, out, errors = shown(capsys, monkeypatch, place, "--json", tmp_path / "shown.json")
     assert (code, errors) == (0, "")
@@ -47,10 +64,84 @@ def test_every_published_record_is_shown(place, capsys, monkeypatch, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
 
 
-def test_published_records_are_of_every_kind():
-    assert {find_record(path)[1].command for path in FILES} == {
-        kind.command for kind in KINDS.values()
+def test_the_records_are_of_every_kind():
+    found = {find_record(path)[1] for path in [*FILES, *OTHERS]}
+    assert found == set(KINDS.values())
+
+
+@pytest.mark.parametrize("place", [*FILES, *OTHERS], ids=lambda path: "/".join(path.parts[-3:]))
+def test_every_record_has_tables_as_markdown_and_csv(place):
+    parts = list(parts_of(read_result(place)))
+    tables = [part for part in parts if isinstance(part, TableData)]
+    assert len({table.name for table in tables}) == len(tables) > 0
+    text = as_markdown(parts)
+    for table in tables:
+        rows = [f"| {escaped(column.heading)} |" for column in table.filled]
+        assert all(row in text for row in rows[:1])
+        heading, *lines = csv.reader(StringIO(as_csv(table)))
+        assert len(set(heading)) == len(heading) > 1
+        assert {len(line) for line in lines} == {len(heading)}
+        assert len(lines) == len(table.rows)
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--csv", "--wide"])
+def test_each_format_is_printed(option, capsys, monkeypatch):
+    code, out, errors = shown(capsys, monkeypatch, RESULTS / "limits" / "clothing", option)
+    assert (code, errors) == (0, "")
+    assert "turbo" in out
+
+
+def test_the_csv_has_unrounded_figures_with_units_and_both_ends_of_an_interval(capsys, monkeypatch):
+    _, out, _ = shown(capsys, monkeypatch, RESULTS / "clothing-cpu", "--csv")
+    first, *others = csv.DictReader(StringIO(out))
+    assert (first["loader"], first["settings"], first["winner"]) == (
+        "tf_data",
+        "cache=decoded",
+        "true",
+    )
+    summary = summarize(read_trials(RESULTS / "clothing-cpu"))
+    rate = summary.trials[summary.winner].images_per_second
+    figures = [float(first[f"images_per_second{end}"]) for end in ("", "_low", "_high")]
+    assert figures == [rate.value, rate.low, rate.high]
+    assert first["gpu_power_w"] == ""
+    assert len(others) == 6
+
+
+def test_each_kind_of_table_has_the_same_csv_columns_whatever_was_measured(capsys, monkeypatch):
+    headings = {
+        shown(capsys, monkeypatch, RESULTS / place, "--csv")[1].splitlines()[0]
+        for place in ("clothing-cpu", "limits/tf_data-clothing", "tune-vs-grid/drain/grid-1.json")
     }
+    assert len(headings) == 1
+
+
+def test_another_table_is_named(capsys, monkeypatch):
+    place = RESULTS / "diagnose-clothing"
+    _, out, _ = shown(capsys, monkeypatch, place, "--csv", "--table", "what-if")
+    assert out.startswith("change,how,images_per_second,")
+    code, out, errors = shown(capsys, monkeypatch, place, "--table", "whatif")
+    assert (code, out) == (2, "")
+    assert errors == (f"feedbench: --table whatif: the tables of {place} are: ceilings, what-if\n")
+
+
+def test_two_formats_at_once_are_refused(capsys, monkeypatch):
+    code, _, errors = shown(capsys, monkeypatch, RESULTS / "clothing-cpu", "--csv", "--markdown")
+    assert code == 2
+    assert errors == "feedbench: --markdown and --csv: give one of them\n"
+
+
+def test_without_a_table_there_is_no_csv(capsys, monkeypatch, tmp_path, trial):
+    write_trials(tmp_path, [with_spec(trial("tf_data", [], error="crashed"))])
+    code, out, errors = shown(capsys, monkeypatch, tmp_path, "--csv")
+    assert (code, out) == (2, "")
+    assert errors == "feedbench: --csv: nothing was measured, so there is no table\n"
+
+
+def test_a_fit_has_no_winner_and_no_tie(capsys, monkeypatch):
+    _, out, _ = shown(capsys, monkeypatch, RESULTS / "fit-clothing")
+    assert "a repeated batch" in out
+    assert "tie" not in out
+    assert "winner" not in out
 
 
 @pytest.mark.parametrize(
@@ -129,11 +220,7 @@ def test_a_trace_of_a_record_without_trials_is_refused(capsys, monkeypatch, tmp_
 
 
 def test_nothing_measured_is_exit_code_1(capsys, monkeypatch, tmp_path, trial):
-    spec = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
-    failed = trial("tf_data", [], error="crashed").model_copy(
-        update={"spec": spec, "recipe": {"alpha": 1.0}}
-    )
-    write_trials(tmp_path, [failed])
+    write_trials(tmp_path, [with_spec(trial("tf_data", [], error="crashed"))])
     code, out, _ = shown(capsys, monkeypatch, tmp_path)
     assert code == 1
     assert "crashed" in out
@@ -144,23 +231,25 @@ def test_a_folder_of_runs_lists_them(capsys, monkeypatch, tmp_path):
     code, out, errors = shown(capsys, monkeypatch, RESULTS, "--json", saved)
     assert (code, errors) == (0, "")
     for command, folder in (("bench", "clothing-cpu"), ("limits", "limits/clothing")):
-        assert re.search(f"{command} +{RESULTS / folder}$", out, re.MULTILINE)
+        assert re.search(f"{command} +{RESULTS / folder} *$", out, re.MULTILINE)
     study = {"folder": str(RESULTS / "range-study"), "command": "study"}
     assert study in json.loads(saved.read_text())
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [("loader.toml", "not finished; resume it"), ("pack.json", "a pack of prepared images")],
-)
-def test_a_folder_without_a_result_is_said_to_be_what_it_is(
-    name, said, capsys, monkeypatch, tmp_path
-):
-    (tmp_path / name).write_text("")
+@pytest.mark.parametrize("option", ["--timeline", "--trace", "--pytest-benchmark"])
+def test_what_is_saved_of_one_run_is_refused_for_several(option, capsys, monkeypatch, tmp_path):
+    code, out, errors = shown(capsys, monkeypatch, RESULTS, option, tmp_path / "file")
+    assert (code, out) == (2, "")
+    assert "holds several runs; give one of them: " in errors
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_folder_without_a_result_is_said_to_be_what_it_is(capsys, monkeypatch, tmp_path):
+    (tmp_path / "pack.json").write_text("")
     code, _, errors = shown(capsys, monkeypatch, tmp_path)
     assert code == 2
     assert errors.startswith(f"feedbench: {tmp_path}: ")
-    assert said in errors
+    assert "a pack of prepared images" in errors
 
 
 def test_a_record_with_the_same_trial_twice_is_refused(capsys, monkeypatch, tmp_path, trial):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from feedbench.bench.consumers.own_batches import check_for_network, for_network
+from feedbench.bench.consumers.own_batches import check_for_network, for_network, range_note
 from feedbench.bench.errors import PlanError
 from feedbench.loaders import Augment, Batch, BatchSpec, find_loader
 
@@ -55,3 +55,38 @@ def test_augmentation_on_the_device_is_refused(own):
     spec = SPEC.model_copy(update={"augment": augment})
     with pytest.raises(PlanError, match="make augments its images itself, so on_device must be"):
         check_for_network(Batch(IMAGES, LABELS, None), spec, 3, own)
+
+
+def spread(low, high):
+    return np.linspace(low, high, IMAGES.size, dtype="f4").reshape(IMAGES.shape)
+
+
+@pytest.mark.parametrize(
+    ("images", "value_range", "remedy"),
+    [
+        (spread(0, 255), (0, 1), "0,255"),
+        (spread(0, 1), (0, 255), "0,1"),
+        (spread(-1, 1), (0, 1), "-1,1"),
+        (spread(-2.1, 2.6), (0, 1), "with the LOW,HIGH that it scales to"),
+    ],
+)
+def test_floats_of_another_range_are_named_with_the_option(own, images, value_range, remedy):
+    spec = SPEC.model_copy(update={"value_range": value_range})
+    note = range_note(Batch(images, LABELS, None), spec, own)
+    assert note.startswith(f"pipeline.py, line 2: make gives floats of {images.min():.3g} to ")
+    assert note.endswith(f"use --value-range {remedy}")
+
+
+@pytest.mark.parametrize(
+    ("images", "value_range"),
+    [
+        (IMAGES, (0, 1)),  # bytes, which the device scales
+        (spread(0, 0.4), (0, 1)),
+        (spread(-0.1, 1.2), (0, 1)),
+        (spread(-2.1, 2.6), "imagenet"),
+        (spread(3, 250), (0, 255)),
+    ],
+)
+def test_floats_about_the_range_are_nothing_to_note(own, images, value_range):
+    spec = SPEC.model_copy(update={"value_range": value_range})
+    assert range_note(Batch(images, LABELS, None), spec, own) == ""

@@ -1,19 +1,21 @@
 """The report of a scan counts problems, duplicates and small classes; the tables print it."""
 
-import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from feedbench.bench.data.scan_report import report
-from feedbench.bench.data.scan_table import tables, warnings
+from feedbench.bench.data.scan_table import parts, warnings
+from feedbench.bench.report.csv_text import as_csv
 from feedbench.loaders import scan
 from feedbench.loaders.audit.facts import audit
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
+
+Printed = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -66,40 +68,52 @@ def test_unreadable_images_do_not_count_for_small_classes(scanned: dict[str, Any
 
 def test_warnings_name_leakage_and_small_classes(scanned: dict[str, Any]) -> None:
     lines = list(warnings(scanned))
-    assert [line.split(":")[0] for line in lines] == [
-        "Duplicates",
-        "Leakage",
-        "Few images",
-        "Few images",
-    ]
-    assert "class ant has only 1 readable training images" in lines[2]
+    assert [line.split(":")[0] for line in lines] == ["Duplicates", "Leakage", "Few images"]
+    assert lines[2] == (
+        "Few images: 2 classes have fewer than 10 readable training images: ant (1), bee (2)."
+    )
 
 
-def printed(report: dict[str, Any]) -> str:
-    console = Console(width=200, file=io.StringIO(), record=True)
-    for table in tables(report):
-        console.print(table)
-    return console.export_text()
-
-
-def test_tables_show_all_counts_and_verdicts(scanned: dict[str, Any]) -> None:
-    text = printed(scanned)
+def test_tables_show_all_counts_and_verdicts(scanned: dict[str, Any], printed: Printed) -> None:
+    text = printed(*parts(scanned))
     assert "6 images" in text
     assert "extension of another format" in text
     assert "keras_directory" in text
     assert "–: the loader is feedbench's own" in " ".join(text.split())
 
 
-def test_problems_are_printed_in_words() -> None:
-    problems = {"EXIF says it is turned": 3}
-    report = {
-        "images": 3,
+def a_report(counts: dict[str, int], **values: Any) -> dict[str, Any]:
+    return {
+        "images": sum(counts.values()),
         "bytes": 0,
-        "classes": [],
-        "counts": {"train": {}, "validation": {}, "test": {}},
+        "classes": list(counts),
+        "counts": {"train": counts, "validation": dict.fromkeys(counts, 0)}
+        | {"test": dict.fromkeys(counts, 0)},
         "formats": {},
-        "problems": problems,
+        "problems": {},
         "unreadable": {},
+        "duplicates": {"pictures": 0, "across_splits": 0, "across_classes": 0},
+        "few_images": {},
         "loaders": {},
+        **values,
     }
-    assert "rotated or mirrored by EXIF" in printed(report)
+
+
+def test_problems_are_printed_in_words(printed: Printed) -> None:
+    report = a_report({}, problems={"EXIF says it is turned": 3})
+    assert "rotated or mirrored by EXIF" in printed(*parts(report))
+
+
+def test_of_a_thousand_classes_the_smallest_are_printed_and_all_are_in_the_csv(
+    printed: Printed,
+) -> None:
+    counts = {f"class-{number:03}": 1_000 - number for number in range(1_000)}
+    few = {name: count for name, count in counts.items() if count < 10}
+    report = a_report(counts, few_images=few | {"two": 2, "one": 1})
+    text = " ".join(printed(*parts(report)).split())
+    assert "class-999 1 0 0 " in text
+    assert "class-959" not in text
+    assert "960 more rows: feedbench show --csv has all." in text
+    assert "11 classes have fewer than 10 readable training images: class-991 (9), " in text
+    assert text.endswith("two (2) and 1 more.")
+    assert len(as_csv(next(iter(parts(report)))).splitlines()) == 1_001

@@ -1,7 +1,6 @@
 """The words, tables and pictures of a diagnosis."""
 
 import pytest
-from rich.console import Console
 
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.ceilings import Ceiling
@@ -11,13 +10,6 @@ from feedbench.bench.diagnose.table import ceilings_table, label, nodes_table, p
 from feedbench.bench.diagnose.verdict import derive_diagnosis
 from feedbench.bench.diagnose.waterfall import draw_waterfall
 from feedbench.bench.record import Gpu
-
-
-def printed(table):
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get()
 
 
 def test_the_verdict_names_bottleneck_stall_and_remedies(make_record):
@@ -132,16 +124,16 @@ def test_a_part_is_labelled_with_its_conditions(ceiling, expected):
     assert label(ceiling) == expected
 
 
-def test_the_tables_have_a_row_per_part_and_prediction(make_record):
+def test_the_tables_have_a_row_per_part_and_prediction(make_record, printed):
     diagnosis = derive_diagnosis(make_record())
     ceilings, predictions = ceilings_table(diagnosis), predictions_table(diagnosis)
-    assert ceilings.row_count == len(diagnosis.ceilings)
-    assert predictions.row_count == len(diagnosis.predictions)
+    assert ceilings.rows == diagnosis.ceilings
+    assert predictions.rows == diagnosis.predictions
     assert "decoded images in memory: uint8 images of the batch's size" in printed(predictions)
     assert "(0.15 GB: fits)" in printed(predictions)
 
 
-def test_the_table_of_nodes_marks_what_autotune_has_set():
+def test_the_table_of_nodes_marks_what_autotune_has_set(printed):
     node = Node(
         name="Prefetch",
         parameters={"buffer_size": 2.0, "legacy": 0.0},
@@ -150,7 +142,8 @@ def test_the_table_of_nodes_marks_what_autotune_has_set():
         buffered_bytes=10**6,
     )
     text = printed(nodes_table([node]))
-    assert "busy or blocked, ms per image" in text
+    assert "busy or blocked," in text
+    assert "ms per image" in text
     assert "buffer_size 2 (AUTOTUNE), legacy 0" in text
     assert "0.500" in text
 
@@ -160,7 +153,7 @@ def test_the_ceilings_are_drawn_as_a_png(make_record, tmp_path):
     assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_no_gain_is_not_printed_as_a_loss(make_record):
+def test_no_gain_is_not_printed_as_a_loss(make_record, printed):
     diagnosis = derive_diagnosis(make_record())
     tiny = diagnosis.predictions[0].model_copy(update={"gain": -0.001})
     text = printed(predictions_table(diagnosis.model_copy(update={"predictions": [tiny]})))

@@ -1,10 +1,5 @@
 """The tables of limits sort loaders by rate and show why something was not measured."""
 
-import io
-
-from rich.console import Console
-from rich.table import Table
-
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.limits.table import limits_table, shares_table
@@ -14,7 +9,6 @@ def estimate(value: float) -> Estimate:
     return Estimate(value=value, low=value, high=value)
 
 
-WIDTH = 160
 LIMITS = MachineLimits(
     limits=[
         Limit(name="memory_copy", images_per_second=estimate(5_000), bytes_per_second=2e9),
@@ -32,21 +26,15 @@ LIMITS = MachineLimits(
 )
 
 
-def printed(table: Table) -> str:
-    console = Console(width=WIDTH, file=io.StringIO(), record=True)
-    console.print(table)
-    return console.export_text()
-
-
-def test_limits_show_rates_and_reasons():
-    text = printed(limits_table(LIMITS, WIDTH))
+def test_limits_show_rates_and_reasons(printed):
+    text = printed(limits_table(LIMITS))
     assert "5,000" in text
     assert "2.00 GB" in text
     assert "a network share" in text
 
 
-def test_loaders_are_sorted_by_rate_with_failures_last():
-    text = printed(shares_table(LIMITS, WIDTH))
+def test_loaders_are_sorted_by_rate_with_failures_last(printed):
+    text = printed(shares_table(LIMITS))
     assert text.index("fast") < text.index("slow") < text.index("broken")
     assert "0.90" in text
     assert "crashed" in text

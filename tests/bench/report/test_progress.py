@@ -1,10 +1,12 @@
-"""Progress without a terminal is a few plain lines."""
+"""A bench shows what is known so far: in place on a terminal, else as plain lines."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
-from feedbench.bench.plan.plan import Choice, Timing
+from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.record import read_trials
 from feedbench.bench.report.progress import (
     bench_progress,
     count_progress,
@@ -12,9 +14,12 @@ from feedbench.bench.report.progress import (
     scan_progress,
 )
 from feedbench.bench.report.terminal import Terminal
-from feedbench.bench.trials.run import TrialEvent
+from feedbench.bench.trials.events import TrialEvent
+from feedbench.loaders import parse_spec
+from feedbench.trainer import Recipe
 
-CHOICE = Choice(loader="tf_data", settings={"prefetch": 2})
+RECORD = Path(__file__).parents[3] / "results" / "clothing-cpu"
+BLOCKS = 7
 
 
 @pytest.fixture
@@ -22,30 +27,92 @@ def pipe() -> Terminal:
     return Terminal(file=StringIO(), width=100)
 
 
+@pytest.fixture(scope="module")
+def events(as_events) -> list[TrialEvent]:
+    """The events of a bench of seven trials that was published."""
+    return list(as_events(read_trials(RECORD), BLOCKS))
+
+
+def plan_of(events: list[TrialEvent]) -> Plan:
+    choices = {event.index: event.choice for event in events}
+    timing = Timing(blocks=BLOCKS, block_seconds=4, warm_up_seconds=5)
+    trials = tuple(choices[index] for index in sorted(choices))
+    return Plan(trials, parse_spec({}), Recipe(), "drain", timing, Failures(), PixelCheck())
+
+
 def lines(console: Terminal) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize(
-    ("event", "printed"),
-    [
-        (TrialEvent("starting", CHOICE, 0, 6), ["[0/6] starting tf_data prefetch=2"]),
-        (TrialEvent("warming", CHOICE, 0, 6, images=5, images_needed=10), []),
-        (
-            TrialEvent("block", CHOICE, 1, 6, rate=1234.5),
-            ["[1/6] tf_data prefetch=2: 1,234 images/s"],
-        ),
-        (
-            TrialEvent("failed", CHOICE, 2, 6, reason="[crashed]"),
-            ["[2/6] failed tf_data prefetch=2: [crashed]"],
-        ),
-    ],
-    ids=lambda value: getattr(value, "kind", ""),
-)
-def test_each_event_but_warming_up_is_one_line(pipe, event, printed):
-    with bench_progress(pipe) as on_event:
-        on_event(event)
-    assert lines(pipe) == printed
+def printed(pipe: Terminal, plan: Plan, events: list[TrialEvent]) -> list[str]:
+    with bench_progress(pipe, plan) as on_event:
+        for event in events:
+            on_event(event)
+    return lines(pipe)
+
+
+def test_a_line_says_what_is_known_by_then(pipe, events):
+    text = printed(pipe, plan_of(events), events)
+    keras_pil = [line for line in text if "] keras_pil workers=0: " in line]
+    assert "so far" not in keras_pil[0]
+    assert "so far 277 [243, 319]; 0." in keras_pil[2]
+    assert "cannot tell" in keras_pil[5]  # by five complete rounds
+    assert all(" left" in line for line in keras_pil)
+
+
+def test_no_interval_is_shown_of_fewer_than_three_blocks(pipe, events):
+    text = printed(pipe, plan_of(events), events)
+    timed = [line for line in text if "images/s" in line]
+    assert [line for line in timed[:14] if " [" in line] == []
+    assert " [" in timed[14]
+
+
+def test_warming_up_prints_no_line(pipe, events):
+    warming = TrialEvent("warming", events[0].choice, 0, 6, 0, events[0].trial, images=5)
+    assert printed(pipe, plan_of(events), [warming]) == []
+
+
+def test_a_failure_prints_its_reason(pipe, trial):
+    choice = Choice(loader="tf_data", settings={"prefetch": 2})
+    event = TrialEvent("failed", choice, 2, 6, 0, trial("tf_data", [], error="[crashed]"))
+    text = printed(pipe, plan_of([event]), [event])
+    assert text == ["[2/6] failed: tf_data prefetch=2: [crashed]"]
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 10)])
+def test_a_terminal_shows_all_rates_in_place(open_terminal, events, columns, rows):
+    terminal = open_terminal(columns, rows)
+    with bench_progress(terminal.console(), plan_of(events)) as on_event:
+        for event in events:
+            on_event(event)
+        screen = terminal.wait_for("images/s")
+    terminal.close()
+    assert screen.scrolled == []
+    assert len(screen.lines) < rows
+    assert max(map(len, screen.lines)) < columns
+    assert any("tf_data" in line and " [" in line for line in screen.lines)
+    assert terminal.screen().lines == [""]
+
+
+def test_a_wide_terminal_shows_what_leads_and_the_waits(open_terminal, events):
+    terminal = open_terminal(80, 24)
+    with bench_progress(terminal.console(), plan_of(events), confirms=True) as on_event:
+        for event in events[: len(events) // 2]:
+            on_event(event)
+        screen = terminal.wait_for("fastest so far")
+    (ahead,) = [line for line in screen.lines if "fastest so far" in line]
+    assert "cache=decoded" in ahead
+    assert "▁▁▁▁▁▁▁▁" in ahead
+    assert screen.lines[0].startswith("Round 3 of 7 · ")
+    assert any(line.startswith("next  ") for line in screen.lines)
+
+
+def test_trials_without_room_are_counted(open_terminal, events):
+    terminal = open_terminal(40, 10)
+    with bench_progress(terminal.console(), plan_of(events)) as on_event:
+        on_event(events[0])
+        screen = terminal.wait_for("more")
+    assert screen.lines[-1] == "… 3 more"
 
 
 def test_counts_are_printed_once_per_tenth(pipe):
@@ -59,14 +126,6 @@ def test_a_scan_counts_its_files(pipe):
     with scan_progress(pipe) as start:
         start(2)(2)
     assert lines(pipe) == ["files read: 2 of 2"]
-
-
-def test_a_terminal_shows_a_bar_with_the_rate():
-    terminal = Terminal(file=StringIO(), width=160, force_terminal=True)
-    with bench_progress(terminal) as on_event:
-        on_event(TrialEvent("block", CHOICE, 3, 6, rate=1234.5))
-    assert "3/6" in terminal.file.getvalue()
-    assert "1,234 images/s" in terminal.file.getvalue()
 
 
 def test_a_single_trial_is_not_called_trials():

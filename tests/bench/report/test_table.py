@@ -1,18 +1,15 @@
 """The tables of bench and limits show every figure, uncut, at any usual width of a terminal."""
 
-from io import StringIO
-
 import pytest
-from rich.console import Console
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
-from feedbench.bench.limits.table import limits_table, shares_table
+from feedbench.bench.limits.table import parts as limits_parts
 from feedbench.bench.record import Gpu, SamePixels, WarmUp
-from feedbench.bench.report.layout import ALWAYS, Column, choose_layout
-from feedbench.bench.report.summary_text import verdict
-from feedbench.bench.report.table import notes, summary_table
+from feedbench.bench.report.fitting import choose_layout
+from feedbench.bench.report.summary_text import table_parts, verdict
+from feedbench.bench.report.table import bench_table
 
 WIDTHS = [80, 120, 160]
 GPU = Gpu(
@@ -27,10 +24,10 @@ GPU = Gpu(
 SETTINGS = {"cache": "decoded", "num_parallel_calls": 2, "prefetch": "autotune"}
 
 
-def rendered(table, width) -> str:
-    console = Console(width=width, file=StringIO())
-    console.print(table)
-    return console.file.getvalue()
+@pytest.fixture
+def shown(printed):
+    """A function: the table of a bench and its notes at a width."""
+    return lambda summary, width=160: printed(*table_parts(summary), width=width)
 
 
 def words(text: str) -> str:
@@ -51,8 +48,8 @@ def a_bench(trial, **values):
 @pytest.mark.parametrize(
     "values", [{}, {"gpus": [GPU]}, {"consumer": "drain"}], ids=["train", "gpu", "drain"]
 )
-def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, width, values):
-    text = rendered(summary_table(a_bench(trial, **values), width), width)
+def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, width, values, shown):
+    text = shown(a_bench(trial, **values), width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     for name in ("tf_data", *(f"{key}={value}" for key, value in SETTINGS.items()), "← winner"):
@@ -64,9 +61,9 @@ def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, widt
 
 
 @pytest.mark.parametrize("width", [120, 160])
-def test_a_wide_table_has_every_column_with_a_value(trial, width):
-    text = rendered(summary_table(a_bench(trial), width), width)
-    for figure in ("≥ 100 %", "34%", "0.52 s", "0.50", "0 MB"):
+def test_a_wide_table_has_every_column_with_a_value(trial, width, shown):
+    text = shown(a_bench(trial), width)
+    for figure in ("≥ 100%", "34%", "0.52 s", "0.50", "0 MB"):
         assert figure in text, figure
     for title in ("AU", "first", "CPU", "disk"):
         assert title in text
@@ -74,72 +71,82 @@ def test_a_wide_table_has_every_column_with_a_value(trial, width):
         assert title not in text
 
 
-def test_the_columns_of_a_gpu_are_shown_if_there_is_room(trial):
+def test_the_columns_of_a_gpu_are_shown_if_there_is_room(trial, shown):
     summary = a_bench(trial, gpus=[GPU])
-    text = rendered(summary_table(summary, 160), 160)
+    text = shown(summary, 160)
     for figure in ("97%", "31%", "300 W", "30.00 GB"):
         assert figure in text, figure
-    assert "Hidden" not in " ".join(notes(summary, 160))
+    assert "Hidden" not in words(shown(summary, 160))
 
 
-def test_a_gpu_that_reports_only_its_utilization_has_no_other_columns(trial):
+def test_a_gpu_that_reports_only_its_utilization_has_no_other_columns(trial, shown):
     silent = Gpu(index=0, at_s=[1.0], utilization=[0.5], memory_bytes=[])
-    text = rendered(summary_table(summarize([trial("keras_pil", [100], gpus=[silent])]), 160), 160)
+    text = shown(summarize([trial("keras_pil", [100], gpus=[silent])]), 160)
     assert "GPU" in text
     assert "50%" in text
     assert "SMs" not in text
     assert " W " not in text
 
 
-def test_without_a_trainer_there_is_no_column_of_utilization(trial):
+def test_without_a_trainer_there_is_no_column_of_utilization(trial, shown):
     summary = a_bench(trial, consumer="drain")
-    assert "AU" not in rendered(summary_table(summary, 160), 160)
-    assert "AU" not in " ".join(notes(summary, 160))
+    assert "AU" not in shown(summary, 160)
+    assert "AU" not in words(shown(summary, 160))
 
 
-def test_a_short_table_names_the_columns_that_are_hidden(trial):
-    hidden = "first batch, CPU cores, memory, disk read"
-    note = f"Hidden at this width: {hidden} (shown from 120 columns)."
-    assert note in notes(a_bench(trial), 80)
-    assert "Hidden" not in " ".join(notes(a_bench(trial), 120))
+def test_a_short_table_names_the_columns_that_are_hidden(trial, shown):
+    note = (
+        "Hidden at this width: first batch, CPU cores, memory, disk read (shown from 102 columns)"
+    )
+    assert note in words(shown(a_bench(trial), 80))
+    assert "Hidden" not in words(shown(a_bench(trial), 120))
 
 
 def test_columns_are_hidden_one_by_one_and_the_utilization_last(trial):
     summary = a_bench(trial)
-    texts = [rendered(summary_table(summary, width), width) for width in range(119, 40, -1)]
-    titles = ("disk", "CPU", "first", "memory", "wait", "AU")
-    shown = [sum(title in text for text in texts) for title in titles]
-    assert shown == sorted(shown)
-    assert len({*shown}) == len(titles)
-    assert "images/s" in texts[-1]
+    layouts = [choose_layout(bench_table(summary), width) for width in range(160, 40, -1)]
+    headings = [[column.heading for column in layout.columns] for layout in layouts]
+    titles = ("disk read", "CPU cores", "first batch", "memory", "wait", "AU")
+    counts = [sum(title in each for each in headings) for title in titles]
+    assert counts == sorted(counts)
+    assert len({*counts}) == len(titles)
+    assert headings[-1] == ["loader and settings", "images/s [95 %]", "ratio to best [95 %]"]
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_too_few_blocks_have_a_dash_for_their_interval_and_no_tie(trial, blocks):
+def test_too_few_blocks_have_a_dash_for_their_interval_and_no_tie(trial, blocks, shown):
     summary = summarize([trial("tf_data", [1733] * blocks), trial("keras_pil", [1000] * blocks)])
-    text = rendered(summary_table(summary, 120), 120)
+    text = shown(summary, 120)
     assert "1,733 [–]" in text
     assert "0.58 [–]" in text
-    assert "[–]: fewer than 3 blocks have no interval." in " ".join(notes(summary, 120))
+    assert "[–]: fewer than 3 blocks have no interval." in words(shown(summary, 120))
     assert "keras_pil  (cannot tell)" in text
-    assert "cannot tell: fewer than 3 rounds in common, or " in " ".join(notes(summary, 120))
+    assert "cannot tell: fewer than 3 rounds in common, or " in words(shown(summary, 120))
     assert verdict(summary) == (
         "Take tf_data: 1,733 images/s, the fastest in these blocks. These blocks do not show "
         "whether keras_pil is as fast: take more with --blocks."
     )
 
 
-def test_with_enough_blocks_the_winner_is_the_fastest(trial):
+def test_with_enough_blocks_the_winner_is_the_fastest(trial, shown):
     summary = summarize([trial("tf_data", [1733, 1734, 1735]), trial("keras_pil", [1000] * 3)])
     assert "1,734 images/s, the fastest." in verdict(summary)
-    assert "tie)" not in rendered(summary_table(summary, 120), 120)
+    assert "tie)" not in shown(summary, 120)
 
 
-@pytest.mark.parametrize(("other", "shown"), [([1733, 1750, 1700], True), ([1000] * 3, False)])
-def test_a_tie_is_explained_where_one_is_shown(trial, other, shown):
+@pytest.mark.parametrize(("other", "is_tie"), [([1733, 1750, 1700], True), ([1000] * 3, False)])
+def test_a_tie_is_named_and_explained(trial, other, is_tie, shown):
     summary = summarize([trial("tf_data", [1733, 1734, 1735]), trial("keras_pil", other)])
-    assert ("(tie)" in rendered(summary_table(summary, 160), 160)) is shown
-    assert ("tie: the interval" in " ".join(notes(summary, 160))) is shown
+    assert ("keras_pil  (tie with the winner)" in shown(summary, 160)) is is_tie
+    assert ("tie: the interval" in words(shown(summary, 160))) is is_tie
+
+
+def test_a_tie_with_a_fastest_that_did_not_win_names_it(trial, shown):
+    fast = trial("turbo", [100.0, 100.1, 100.2], peak_memory_bytes=2_000)
+    cheap = trial("tf_data", [100.1, 100.0, 100.2], peak_memory_bytes=1_000)
+    text = shown(summarize([fast, cheap]), 160)
+    assert "tf_data  ← winner  (tie with turbo)" in text
+    assert "turbo  (fastest)" in text
 
 
 def test_a_trial_without_rivals_is_not_called_the_fastest(trial):
@@ -153,29 +160,44 @@ def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
     assert text == "Take tf_data: 1,600 images/s in the blocks after the choice, the fastest."
 
 
-def test_a_loader_alone_is_no_winner(trial):
+def test_a_loader_alone_is_no_winner(trial, shown):
     summary = summarize([trial("turbo", [100] * 3), trial("synthetic", [200] * 3)])
     assert verdict(summary) == (
         "turbo: 100 images/s; accelerator utilization 50%. Nothing to compare it with: add "
         "--loader keras_pil."
     )
-    assert "winner" not in rendered(summary_table(summary, 160), 160)
+    assert "winner" not in shown(summary, 160)
 
 
-def test_a_utilization_above_100_percent_is_marked_unless_noise_explains_it(trial):
+def test_a_utilization_above_100_percent_is_marked_unless_noise_explains_it(trial, shown):
     synthetic = trial("synthetic", [1000, 1010, 990])
     surely = summarize([trial("tf_data", [1200, 1210, 1190]), synthetic])
-    assert "120%!" in rendered(summary_table(surely, 120), 120)
+    assert "120%!" in shown(surely, 120)
     assert "AU marked !: faster than synthetic batches by more than noise" in " ".join(
-        notes(surely, 120)
+        shown(surely, 120).split()
     )
     by_noise = summarize([trial("tf_data", [1000, 1030, 1000]), synthetic])
-    assert "≥ 100 %" in rendered(summary_table(by_noise, 120), 120)
-    assert "AU marked" not in " ".join(notes(by_noise, 120))
+    assert "≥ 100%" in shown(by_noise, 120)
+    assert "AU marked" not in words(shown(by_noise, 120))
+    assert "AU ≥ 100%: as fast as synthetic batches; the excess is noise." in words(
+        shown(by_noise, 120)
+    )
 
 
-def test_errors_and_contradicting_meters_are_whole_notes(trial):
-    text = " ".join(notes(a_bench(trial, gpus=[GPU]), 80))
+def test_an_error_that_ends_several_trials_is_told_once(trial, shown):
+    error = "model.py, line 9, in train_step: KeyError: 'x' (in step 1 of the training)"
+    failed = [
+        trial(name, [], error=error, traceback="Traceback of model.py")
+        for name in ("turbo", "tf_data")
+    ]
+    other = trial("keras_pil", [], error="out of memory")
+    text = words(shown(summarize([*failed, other])))
+    assert f"turbo, tf_data failed: {error} Traceback of model.py keras_pil failed: out" in text
+    assert text.count("Traceback") == 1
+
+
+def test_errors_and_contradicting_meters_are_whole_notes(trial, shown):
+    text = words(shown(a_bench(trial, gpus=[GPU]), 80))
     assert "turbo failed: the process was killed by signal 9: out of memory" in text
     assert "keras_pil: NVML reports the GPU as busy 97% of the time" in text
     assert "believe the wait. 66% of the rate" in text
@@ -183,12 +205,12 @@ def test_errors_and_contradicting_meters_are_whole_notes(trial):
     assert "keras_pil: clocks reduced (fraction of samples): power cap 50%." in text
 
 
-def test_other_pixels_and_dropped_images_are_marked(trial):
+def test_other_pixels_and_dropped_images_are_marked(trial, shown):
     pixels = SamePixels(
         reference="tf_data", tolerance=3, worst_mean=7.91, within=False, allowed=False
     )
     other = trial("keras_pil", [50]).model_copy(update={"pixels": pixels})
-    text = words(rendered(summary_table(summarize([trial("tf_data", [100]), other]), 160), 160))
+    text = words(shown(summarize([trial("tf_data", [100]), other]), 160))
     assert "other pixels: 7.9" in text
     assert "not ranked" in text
 
@@ -235,7 +257,7 @@ def interval(value: float) -> Estimate:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_no_cell_of_the_limits_is_cut(width):
+def test_no_cell_of_the_limits_is_cut(width, printed):
     limit = "libjpeg_turbo decode=scaled pack=prepared/pack-of-jpegs"
     limits = MachineLimits(
         limits=[
@@ -255,8 +277,7 @@ def test_no_cell_of_the_limits_is_cut(width):
             ),
         ],
     )
-    text = rendered(limits_table(limits, width), width)
-    text += rendered(shares_table(limits, width), width)
+    text = printed(*limits_parts([], limits), width=width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     for figure in ("140,314", "[126,283, 154,345]", "21.12 GB", "9,000,000", "[–]", "88,834"):
@@ -264,17 +285,3 @@ def test_no_cell_of_the_limits_is_cut(width):
     for figure in ("[79,951, 97,717]", "0.63", "[0.57, 0.69]", "1.29 GB", "decode=scaled", "end"):
         assert figure in text, figure
     assert text.count("pack=prepared/pack-of-jpegs") == 2
-
-
-def test_columns_without_a_value_are_left_out():
-    columns = [Column("a", lambda row: f"{row}", importance=ALWAYS), Column("b", lambda row: "–")]
-    layout = choose_layout(columns, [1, 2], 80)
-    assert [column.title for column in layout.columns] == ["a"]
-    assert layout.hidden == []
-
-
-def test_figures_that_leave_no_room_for_names_are_hidden_from_the_right():
-    columns = [Column(f"{index}" * 12, str) for index in range(9)]
-    assert choose_layout(columns, [1], 120).is_short
-    assert not choose_layout(columns, [1], 160).is_short
-    assert [title[0] for title in choose_layout(columns, [1], 120).hidden] == ["6", "7", "8"]

@@ -6,10 +6,10 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from feedbench.bench.plan.plan import Choice
+from feedbench.bench.plan.plan import Choice, Suite, make_plan
 from feedbench.bench.report.progress import bench_progress
 from feedbench.bench.report.terminal import Terminal
-from feedbench.bench.trials.run import TrialEvent
+from feedbench.bench.trials.events import TrialEvent
 
 NAME = "photos[red]v2[/b]:smile:"
 HOSTILE = "a\x1b[31mb\x07c\x9bd"
@@ -41,10 +41,11 @@ def test_escape_sequences_in_names_reach_no_terminal(terminal, make):
     assert not any(sign in printed for sign in ("\x1b[31m", "\x07", "\x9b"))
 
 
-def test_names_and_reasons_with_brackets_do_not_end_a_bench(terminal):
-    choice = Choice(loader="packed", settings={"pack": NAME})
-    with bench_progress(terminal) as on_event:
-        on_event(TrialEvent("failed", choice, 1, 2, reason=f"no such file {NAME} {HOSTILE}"))
+def test_names_and_reasons_with_brackets_do_not_end_a_bench(terminal, trial):
+    choice = Choice(loader="turbo", settings={"cache": NAME})
+    failed = trial("turbo", [], error=f"no such file {NAME} {HOSTILE}")
+    with bench_progress(terminal, make_plan(Suite(trial=[Choice(loader="turbo")]))) as on_event:
+        on_event(TrialEvent("failed", choice, 1, 2, 0, failed))
     printed = terminal.file.getvalue().replace("\n", "")
     assert f"no such file {NAME}" in printed
     assert "\x1b[31m" not in printed

@@ -69,7 +69,7 @@ def test_two_trainings_are_compared_image_by_image(monkeypatch, capsys, tmp_path
     assert compared["first"]["recall"].keys() == {"circle", "square"}
     assert compared["second"]["images_per_second"] > 0
     assert "model.keras" in compared["second"]["description"]
-    output = capsys.readouterr().out
+    output = " ".join(capsys.readouterr().out.split())
     assert "accuracy within 1 % absolute: cannot tell" in output
     assert "McNemar" in output
     assert "differs: frozen_epochs 0 against 1" in output

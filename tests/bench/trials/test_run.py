@@ -13,7 +13,8 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial, read_trials
 from feedbench.bench.trials.child import Child
-from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, TrialEvent, run
+from feedbench.bench.trials.events import TrialEvent
+from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 

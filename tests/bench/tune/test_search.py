@@ -34,7 +34,7 @@ class FakeBench:
     def __init__(self, rule, noise=0.02, *, most_blocks=10_000, seed=0, earlier=None):
         self.rule, self.noise, self.most_blocks, self.seed = rule, noise, most_blocks, seed
         self.earlier = earlier or {}
-        self.rounds, self.ended, self.age = {}, [], {}
+        self.rounds, self.ended, self.age, self.standings = {}, [], {}, []
 
     @property
     def timed(self):
@@ -58,7 +58,7 @@ class FakeBench:
 
     def search(self, refusal=lambda choice: ""):
         rounds = Rounds(self.time_block, self.earlier, seed=self.seed)
-        return Search(rounds, self.end, refusal, lambda finding: None)
+        return Search(rounds, self.end, refusal, lambda finding: None, self.standings.append)
 
     def searched(self, defaults=DEFAULTS, refusal=lambda choice: ""):
         search = self.search(refusal)

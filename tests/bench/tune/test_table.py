@@ -1,14 +1,13 @@
 """The words, the table and the picture of a search."""
 
 import pytest
-from rich.console import Console
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER
-from feedbench.bench.tune.table import draw_worth, finding_line, verdict, worth_table
+from feedbench.bench.tune.table import draw_worth, finding_line, parts, verdict, worth_table
 
 BEST = Choice(loader="turbo", settings={"cache": "decoded"})
 TURBO = Choice(loader="turbo")
@@ -55,14 +54,28 @@ def test_a_result_is_one_line(record):
     )
 
 
-def test_the_table_has_a_row_per_result(record):
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(worth_table(record))
-    rows = capture.get().splitlines()
-    assert worth_table(record).row_count == 5
-    assert "compared with" in rows[1]
-    assert any("cache" in row and "decoded" in row and "2.00 [1.90, 2.10]" in row for row in rows)
+def test_the_table_has_a_row_per_result(record, printed):
+    text = printed(worth_table(record))
+    assert "compared with" in text
+    (row,) = (line for line in text.splitlines() if "turbo: cache" in line)
+    figures = ["2.00", "[1.90,", "2.10]", "4", "faster"]
+    assert row.split() == ["turbo:", "cache", "decoded", "turbo", *figures]
+    assert sum(" 4  " in line for line in text.splitlines()) == len(record.findings)
+
+
+def test_rows_that_differ_in_what_they_are_compared_with_show_it_at_any_width(record, printed):
+    first = record.findings[1]
+    again = first.model_copy(update={"against": Choice(loader="turbo", settings={"prefetch": 4})})
+    assert "prefetch=4" not in printed(worth_table(record), width=60)
+    twice = record.model_copy(update={"findings": [first, again]})
+    assert "prefetch=4" in printed(worth_table(twice), width=60)
+
+
+def test_the_command_that_resumes_is_on_a_line_of_its_own(record, printed):
+    command = "feedbench tune " + "photos/" * 20
+    unfinished = record.model_copy(update={"finished": False, "resume": command})
+    last = printed(*parts(unfinished), width=80).splitlines()[-1]
+    assert last == f"To resume the search: {command}"
 
 
 def test_the_verdict_names_the_best_and_how_much_was_tried(record):

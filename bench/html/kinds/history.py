@@ -1,0 +1,124 @@
+"""The report of a history: the rates of one bench over many runs."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from feedbench.bench.compare.history import HistoryEntry, read_history
+from feedbench.bench.html.charts.history import Run, history_lines
+from feedbench.bench.html.kinds.cells import figure, without_empty_columns
+from feedbench.bench.html.parts import Cell, Chart, Column, Headline, Part, Report, Section, Text
+from feedbench.bench.training.rate_check import MARGIN
+
+_COMMIT = 10  # characters
+_FIELDS = {"time", "commit", "trials"}  # of a line, which no other record has
+
+
+def is_history(path: Path) -> bool:
+    """Return whether a file looks like one that `bench --history` wrote: a run per line."""
+    try:
+        with path.open("rb") as file:
+            first = json.loads(file.readline())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and first.keys() >= _FIELDS
+
+
+def report_of_history(path: Path) -> Report:
+    """Return the report of a file that `bench --history` wrote.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is not a run.
+    """
+    entries = read_history(path)
+    groups: dict[str, list[HistoryEntry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.group].append(entry)
+    latest_first = sorted(groups.values(), key=lambda group: group[-1].time, reverse=True)
+    sections = [
+        Section(_conditions(group), list(_group(group)), f"runs-{index}")
+        for index, group in enumerate(latest_first, 1)
+    ] or [Section("Runs", [Text("The history is empty.", "note")], "runs")]
+    sentence = f"{len(entries)} runs under {len(groups)} sets of conditions"
+    latest = f"; the latest: {_latest(entries[-1])}" if entries else ""
+    return Report(f"History in {path.name}", Headline(f"{sentence}{latest}."), sections)
+
+
+def _latest(entry: HistoryEntry) -> str:
+    winners = [trial for trial in entry.trials if trial.winner and trial.images_per_second]
+    if not winners:
+        return f"{entry.time:%Y-%m-%d}, without a winner"
+    return f"{winners[0].name}, {winners[0].images_per_second:,.0f} images/s"
+
+
+def _conditions(group: Sequence[HistoryEntry]) -> str:
+    last = group[-1]
+    size = last.spec.get("image_size", "?")
+    return f"{last.images:,} images at {size} px, {last.consumer}: {len(group)} runs"
+
+
+def _group(group: Sequence[HistoryEntry]) -> Iterator[Part]:
+    rates = [
+        Run(entry.time, trial.name, rate.value, rate.low, rate.high, _commit(entry))
+        for entry in group
+        for trial in entry.trials
+        if (rate := trial.images_per_second)
+    ]
+    columns = [
+        Column("time, UTC"),
+        Column("commit"),
+        Column("loader and settings"),
+        Column("images/s [95 %]", numeric=True),
+        Column("blocks", numeric=True),
+        Column("result"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            f"{entry.time:%Y-%m-%d %H:%M}",
+            _commit(entry),
+            trial.name,
+            figure(trial.images_per_second),
+            trial.blocks,
+            "winner" if trial.winner else "" if trial.images_per_second else "failed",
+        ]
+        for entry in group
+        for trial in entry.trials
+    ]
+    table = without_empty_columns("Runs", columns, rows)
+    if not rates:
+        yield table
+        return
+    yield Chart(
+        _title(group),
+        f"Images per second of each loader in {len(group)} runs, with 95 % intervals.",
+        history_lines(rates),
+        table=table,
+    )
+
+
+def _title(group: Sequence[HistoryEntry]) -> str:
+    first, last = (_rates(entry) for entry in (group[0], group[-1]))
+    changes = {name: last[name] / first[name] for name in first if last.get(name)}
+    if len(group) < 2 or not changes:
+        return "Rates of the first run"
+    name = max(changes, key=lambda one: abs(changes[one] - 1))
+    if abs(changes[name] - 1) <= MARGIN:
+        return f"From the first run to the last, no rate changed by more than {MARGIN:.0%}"
+    return f"{name} changed most from the first run to the last: × {changes[name]:.2f}"
+
+
+def _rates(entry: HistoryEntry) -> dict[str, float]:
+    return {
+        trial.name: trial.images_per_second.value
+        for trial in entry.trials
+        if trial.images_per_second
+    }
+
+
+def _commit(entry: HistoryEntry) -> str:
+    if entry.commit is None:
+        return ""
+    return entry.commit[:_COMMIT] + (" with changes" if entry.has_changes else "")

@@ -1,0 +1,191 @@
+"""What a bench shows while it runs: the rates so far, what is ahead, and what happens next."""
+
+from __future__ import annotations
+
+from feedbench.bench.analysis.summary import TrialSummary, summarize
+from feedbench.bench.plan.plan import Plan
+from feedbench.bench.record import Block, Trial
+from feedbench.bench.report.live import Line
+from feedbench.bench.report.live_text import (
+    CTRL_C,
+    Row,
+    duration,
+    frame,
+    meters_text,
+    sparkline,
+    wait_shares,
+)
+from feedbench.bench.report.pace import Pace
+from feedbench.bench.trials.events import TrialEvent
+from feedbench.bench.trials.run import order_of_round
+
+_TITLES = ("loader and settings", "images/s [95 %]", "to the fastest", "waits")
+AHEAD = "fastest so far"
+_ACTIVITIES = {
+    "starting": "starting",
+    "warming": "warming up",
+    "warm": "warmed up",
+    "timing": "timing",
+    "block": "timed",
+    "failed": "failed:",
+}
+
+
+class BenchDisplay:
+    """Takes the events of a bench; returns what is known by then as a frame or as sentences."""
+
+    def __init__(self, plan: Plan, *, confirms: bool) -> None:
+        """Prepare the display.
+
+        Args:
+            confirms: whether the winner is timed once more after the last round.
+        """
+        import scipy.special  # noqa: F401  now, rather than while a block is timed
+
+        self._plan = plan
+        self._confirms = confirms
+        self._pace = Pace(plan.timing, len(plan.choices), confirms=confirms)
+        self._trials: dict[int, Trial] = {}
+        self._summaries: dict[int, TrialSummary] = {}
+        self._complete = 0  # rounds in which every trial was timed that has not failed
+        self._standings: dict[int, TrialSummary] = {}  # from these rounds alone
+        self._event: TrialEvent | None = None
+        self._last_block: Block | None = None
+
+    def update(self, event: TrialEvent) -> None:
+        """Take in an event; the figures are derived anew after each block."""
+        self._pace.update(event)
+        self._trials[event.index] = event.trial
+        if event.kind in ("block", "failed"):
+            self._summaries = _summaries(self._trials)
+            self._compare()
+        if event.kind == "block":
+            self._last_block = event.trial.blocks[-1]
+        self._event = event
+
+    def _compare(self) -> None:
+        """Compare the trials after each complete round; within one, some have a block more."""
+        running = [trial for trial in self._trials.values() if trial.error is None]
+        complete = min((len(trial.blocks) for trial in running), default=0)
+        if len(self._trials) < len(self._plan.choices) or complete == self._complete:
+            return
+        self._complete = complete
+        self._standings = _summaries(
+            {index: _until(trial, complete) for index, trial in self._trials.items()}
+        )
+
+    def so_far(self, event: TrialEvent) -> str:
+        """Return what is known of a trial by several blocks, and the time that is left."""
+        texts, summary = [], self._summaries[event.index]
+        if summary.blocks > 1:
+            texts.append(f"so far {rate_text(summary)}")
+        if standing := self._standing(event.index):
+            texts.append(standing)
+        left_s = self._pace.left_s()
+        return "; ".join([*texts, f"about {duration(left_s)} left" if left_s else "done"])
+
+    def lines(self, columns: int, height: int) -> list[Line]:
+        """Return the frame for a terminal of this size."""
+        event = self._event
+        if event is None:
+            return [Line("starting")]
+        rows = [self._row(index, event.index) for index in self._order()]
+        return frame(self._head(event), _TITLES, rows, self._foot(), columns, height)
+
+    def _head(self, event: TrialEvent) -> list[Line]:
+        planned = self._plan.timing.blocks
+        stage = f"Round {event.round + 1} of {planned}"
+        if event.trial.chosen_before is not None:
+            stage = f"The winner alone, block {event.round + 1 - planned} of {planned}"
+        left = f"about {duration(self._pace.left_s())} left"
+        return [
+            Line(f"{stage} · {duration(self._pace.spent_s())} so far · {left}", "bold"),
+            Line(f"now   {activity(event)}"),
+            Line(f"next  {self._next(event)}", "dim"),
+        ]
+
+    def _next(self, event: TrialEvent) -> str:
+        """Return what follows the block that is timed now or next."""
+        plan, blocks = self._plan, self._plan.timing.blocks
+        if event.trial.chosen_before is not None:
+            return "one more block" if event.round + 1 < 2 * blocks else "the result"
+        order = order_of_round(plan, event.round)
+        later = order[order.index(event.index) + 1 :]
+        if event.round + 1 < blocks:
+            later += order_of_round(plan, event.round + 1)
+        for index in later:
+            if index not in self._trials or self._trials[index].error is None:
+                return str(plan.choices[index])
+        return f"the winner alone, {blocks} blocks" if self._confirms else "the result"
+
+    def _order(self) -> list[int]:
+        """Return the indices of all trials, the fastest first, those without a block last."""
+        rates = {
+            index: summary.images_per_second.value
+            for index, summary in self._summaries.items()
+            if summary.images_per_second is not None
+        }
+        return sorted(range(len(self._plan.choices)), key=lambda index: -rates.get(index, 0.0))
+
+    def _row(self, index: int, active: int) -> Row:
+        mark = "▸ " if index == active else "  "
+        name, summary = mark + str(self._plan.choices[index]), self._summaries.get(index)
+        if summary is None:
+            return Row(name, ("–", "", ""), "dim")
+        if summary.error is not None:
+            return Row(name, ("failed", "", ""), "red")
+        blocks = self._trials[index].blocks
+        waits = sparkline(wait_shares(blocks[-1])) if blocks else ""
+        standing = self._standing(index)
+        texts = (rate_text(summary), standing, f"{waits} {summary.wait_share:4.0%}")
+        return Row(name, texts, "bold" if standing == AHEAD else "plain")
+
+    def _standing(self, index: int) -> str:
+        summary = self._standings.get(index)
+        return "" if summary is None else standing_text(summary)
+
+    def _foot(self) -> list[Line]:
+        meters = (
+            [] if self._last_block is None else [Line(f"last  {meters_text(self._last_block)}")]
+        )
+        return [*meters, Line(CTRL_C, "dim")]
+
+
+def rate_text(summary: TrialSummary) -> str:
+    """Return the rate of a trial, with its interval from enough blocks on."""
+    rate = summary.images_per_second
+    if rate is None:
+        return "–"
+    return f"{rate.value:,.0f}" if rate.interval is None else f"{rate:,.0f}"
+
+
+def _summaries(trials: dict[int, Trial]) -> dict[int, TrialSummary]:
+    indices = sorted(trials)
+    summary = summarize([trials[index] for index in indices])
+    return dict(zip(indices, summary.trials, strict=True))
+
+
+def _until(trial: Trial, rounds: int) -> Trial:
+    """Return the trial with the blocks of its first rounds."""
+    return trial.model_copy(update={"blocks": trial.blocks[:rounds]})
+
+
+def standing_text(summary: TrialSummary) -> str:
+    """Return how a trial compares with the fastest so far; empty if nothing is known."""
+    ratio = summary.ratio_to_best
+    if ratio is None:
+        return ""
+    if summary.ranked and ratio.value == ratio.low == ratio.high == 1:
+        return AHEAD
+    if not summary.ranked or ratio.interval is None:
+        return f"{ratio.value:.2f}"
+    if summary.undecided:
+        return f"{ratio.value:.2f} cannot tell"
+    return f"{ratio.value:.2f} {'tie' if summary.tied_with_best else 'slower'}"
+
+
+def activity(event: TrialEvent) -> str:
+    """Return what is happening to a trial, with the images of a warm-up that fills a cache."""
+    fills_cache = event.kind == "warming" and event.images < event.images_needed
+    images = f" ({event.images:,} of {event.images_needed:,} images)" if fills_cache else ""
+    return f"{_ACTIVITIES[event.kind]} {event.choice}{images}"

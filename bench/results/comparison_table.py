@@ -1,0 +1,200 @@
+"""What is printed of a comparison, as lines and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.text import Text
+
+from feedbench.bench.report.document import (
+    Column,
+    Line,
+    Part,
+    TableData,
+    estimates,
+    only_csv,
+    words,
+)
+from feedbench.bench.results.comparison import (
+    Comparison,
+    Difference,
+    RatePair,
+    TrainingChange,
+    Unpaired,
+)
+from feedbench.bench.training.compare import TrainingComparison, TrainingSummary
+
+_LISTED = 8  # of what only one run has
+_STYLES = {"slower": "red", "faster": "green"}
+_NAMES = {"diagnose": "part", "train": "rate of"}
+
+
+def difference_text(difference: Difference) -> str:
+    """Return a condition that differs, in one line."""
+    text = f"differs: {difference.name} {difference.base} against {difference.other}"
+    return f"{text} (allowed)" if difference.effect == "allowed" else text
+
+
+def pair_name(pair: RatePair) -> str:
+    """Return what is compared, both names if they differ."""
+    if pair.name == pair.base_name:
+        return pair.name
+    return f"{pair.name} instead of {pair.base_name}"
+
+
+def parts(comparison: Comparison) -> Iterator[Part]:
+    """Yield what is printed."""
+    yield from _what_is_compared(comparison)
+    if comparison.pairs:
+        yield pairs_table(comparison)
+    yield from _unpaired_lines(comparison)
+    for change in comparison.trainings:
+        if change.accuracy is not None:
+            yield training_table(comparison, change, change.accuracy)
+            yield Line(mcnemar_text(change.accuracy))
+    yield from (Line(note, "dim") for note in comparison.notes)
+    yield Line(comparison.verdict, "bold")
+    if (gate := comparison.gate) is not None:
+        yield Line(gate.text, "bold red" if gate.has_failed else "bold")
+
+
+def _what_is_compared(comparison: Comparison) -> Iterator[Line]:
+    if comparison.is_paired:
+        old = ", ".join({pair.base_name for pair in comparison.pairs})
+        yield Line(f"Compared with {old}, over blocks of the same rounds:")
+        return
+    several = len(comparison.runs) > 2
+    for run in comparison.runs:
+        yield Line(f"{run.name}: {run.measured}", form="whole")
+    for difference in comparison.differences:
+        run_name = f"{comparison.runs[difference.run].name} " * several
+        yield Line(f"{run_name}{difference_text(difference)}", "yellow", "whole")
+
+
+def pairs_table(comparison: Comparison) -> TableData[RatePair]:
+    """Return one row per pair of rates."""
+    runs = comparison.runs
+    name = _NAMES.get(runs[0].command, "loader and settings")
+    base, other = headings(comparison, 1 if len(runs) == 2 else 0)
+    title = pair_name if not comparison.is_paired else lambda pair: pair.name
+    run_column: Column[RatePair] = words("run", "run", lambda pair: runs[pair.run].name)
+    return TableData(
+        name="rates",
+        columns=[
+            words(name, "name", lambda pair: pair.name, text=lambda pair: _name(pair, title(pair))),
+            *([run_column] if len(runs) > 2 else []),
+            estimates(
+                f"{base},\nimages/s", "base_images_per_second", lambda pair: pair.base, "{:,.0f}",
+                importance=2,
+            ),
+            estimates(
+                f"{other},\nimages/s", "images_per_second", lambda pair: pair.other, "{:,.0f}",
+                importance=2,
+            ),
+            estimates("ratio", "ratio", lambda pair: pair.ratio, "{:.2f}"),
+            words("result", "result", _result),
+            Column("blocks", "", lambda pair: None, _blocks, importance=0),
+            *_csv_columns(),
+        ],
+        rows=comparison.pairs,
+        styles=[_style(pair) for pair in comparison.pairs],
+    )  # fmt: skip
+
+
+def _csv_columns() -> list[Column[RatePair]]:
+    return [
+        only_csv("base_name", lambda pair: pair.base_name),
+        only_csv("base_blocks", lambda pair: pair.blocks[0]),
+        only_csv("blocks", lambda pair: pair.blocks[1]),
+        only_csv("error", lambda pair: pair.error),
+    ]
+
+
+def headings(comparison: Comparison, run: int) -> tuple[str, str]:
+    """Return what the rates of the base and of a run are called in headings.
+
+    Args:
+        run: index of the run; 0 for several.
+    """
+    if comparison.is_paired:
+        return "old", "new"
+    return comparison.runs[0].name, comparison.runs[run].name if run else "run"
+
+
+def _name(pair: RatePair, title: str) -> Text:
+    name = Text(title)
+    for text in pair.differs:
+        name.append(f"\ndiffers: {text}", style="yellow")
+    if pair.error and pair.ratio is None:
+        name.append(f"\n{pair.error}", style="red")
+    return name
+
+
+def _result(pair: RatePair) -> str:
+    return "failed" if pair.error and pair.ratio is None else pair.outcome
+
+
+def _blocks(pair: RatePair) -> str:
+    first, second = pair.blocks
+    return f"{first}" if first == second else f"{first}, {second}"
+
+
+def _style(pair: RatePair) -> str:
+    if not pair.reads_images:
+        return "dim"
+    return "red" if _result(pair) == "failed" else _STYLES.get(pair.outcome, "")
+
+
+def _unpaired_lines(comparison: Comparison) -> Iterator[Line]:
+    """Yield what only the base or only a run has."""
+    base = comparison.runs[0].name
+    for index, run in enumerate(comparison.runs[1:], 1):
+        mine = [one for one in comparison.unpaired if one.run == index]
+        gone, new = _listed(mine, is_in_base=True), _listed(mine, is_in_base=False)
+        if gone:
+            yield Line(f"Only in {base}, not in {run.name}: {gone}")
+        if new:
+            yield Line(f"Only in {run.name}: {new}")
+
+
+def _listed(unpaired: Iterable[Unpaired], *, is_in_base: bool) -> str:
+    names = [one.name for one in unpaired if one.is_in_base == is_in_base]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def training_table(
+    comparison: Comparison, change: TrainingChange, accuracy: TrainingComparison
+) -> TableData[tuple[str, str, str]]:
+    """Return accuracy, recall per class, epochs and time of two trainings."""
+    base, other = headings(comparison, change.run)
+    first, second = _figures(accuracy.first), _figures(accuracy.second)
+    return TableData(
+        name=f"accuracy-{change.run}",
+        columns=[
+            words("figure", "figure", lambda row: row[0]),
+            words(base, "base", lambda row: row[1]),
+            words(other, "run", lambda row: row[2]),
+        ],
+        rows=[(name, text, second.get(name, "")) for name, text in first.items()],
+    )
+
+
+def _figures(training: TrainingSummary) -> dict[str, str]:
+    """Return the figures of a training as text, by name."""
+    return {
+        "training": training.description,
+        "accuracy [95 %]": f"{training.accuracy:.1%}",
+        **{f"recall of {name}": f"{value:.1%}" for name, value in training.recall.items()},
+        "epochs": f"{training.epochs}",
+        "training time": f"{training.train_s:,.0f} s",
+    }
+
+
+def mcnemar_text(comparison: TrainingComparison) -> str:
+    """Return how many images only one of two trainings classifies correctly."""
+    return (
+        f"Images that only one training classifies correctly: {comparison.only_first} (the "
+        f"first), {comparison.only_second} (the second); McNemar's exact test: p = "
+        f"{comparison.p_value:.3g}"
+    )

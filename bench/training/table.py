@@ -1,0 +1,87 @@
+"""What is printed of a finished training: its classes, its test result, and the rate check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from feedbench.bench.report.document import (
+    Column,
+    Line,
+    Part,
+    TableData,
+    Value,
+    only_csv,
+    words,
+)
+from feedbench.bench.training.folder import TRAINING
+from feedbench.loaders import printable
+
+_PRINTED_CLASSES = 40
+
+
+def parts(result: dict[str, Any]) -> Iterator[Part]:
+    """Yield what is printed.
+
+    Args:
+        result: the contents of training.json.
+    """
+    if result["per_class"]:
+        yield class_table(result["per_class"])
+    yield epochs_table(result["epochs"])
+    yield from outcome(result)
+
+
+def class_table(classes: list[dict[str, Any]]) -> TableData[dict[str, Any]]:
+    """Return one row per class; of many, those with the worst recall are printed."""
+    if len(classes) > _PRINTED_CLASSES:
+        classes = sorted(classes, key=lambda row: (row["recall"] is None, row["recall"]))
+    return TableData(
+        name="classes",
+        columns=[
+            words("class", "class", lambda row: printable(row["name"])),
+            Column("test images", "test_images", lambda row: row["images"], "{:,}"),
+            Column("recall", "recall", lambda row: row["recall"], "{:.1%}"),
+            Column("precision", "precision", lambda row: row["precision"], "{:.1%}"),
+        ],
+        rows=classes,
+        printed_rows=_PRINTED_CLASSES,
+    )
+
+
+def epochs_table(epochs: list[dict[str, Any]]) -> TableData[dict[str, Any]]:
+    """Return one row per epoch, for the CSV alone: the terminal has shown them one by one."""
+    names = dict.fromkeys(name for epoch in epochs for name in epoch)
+    return TableData(
+        name="epochs",
+        columns=[only_csv(name, partial(_value, name)) for name in names],
+        rows=epochs,
+    )
+
+
+def _value(name: str, epoch: dict[str, Any]) -> Value:
+    value: Value = epoch.get(name)
+    return value
+
+
+def outcome(result: dict[str, Any]) -> Iterator[Line]:
+    """Yield the test accuracy, the files that were skipped, and the rate check."""
+    if result["test"] is not None:
+        yield Line(_test_score(result))
+    if dropped := result["dropped"]:
+        yield Line(
+            f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "
+            f"{dropped[0]['path']}",
+            form="whole",
+        )
+    yield Line(result["promise"]["text"], "bold")
+
+
+def _test_score(result: dict[str, Any]) -> str:
+    images = sum(line["images"] for line in result["per_class"])
+    of_images = f" of {images:,} images" if images else ""
+    accuracy = result["test"].get("accuracy")  # a model of the user's own may have none
+    if accuracy is None:
+        return f"Test loss: {result['test']['loss']:.3f}{of_images}"
+    return f"Test accuracy: {accuracy:.1%}{of_images}"

@@ -1,0 +1,185 @@
+"""Shows a search while it runs: what is still in the race, the time left, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+
+from rich.console import Console
+
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import Block
+from feedbench.bench.report.live import Line, LiveArea, is_live
+from feedbench.bench.report.live_bench import activity
+from feedbench.bench.report.live_text import (
+    CTRL_C,
+    Row,
+    duration,
+    frame,
+    meters_text,
+    sparkline,
+    wait_shares,
+)
+from feedbench.bench.report.table import or_dash
+from feedbench.bench.trials.events import TrialEvent
+from feedbench.bench.tune.race import Finding, Standing
+from feedbench.bench.tune.table import finding_line
+from feedbench.bench.tune.tune import Budget, Callbacks
+
+_TITLES = ("loader and settings", "images/s", "to the best [95 %]", "waits")
+_LAST_FINDINGS = 3  # shown below the race
+
+
+@contextmanager
+def tune_progress(
+    console: Console, budget: Budget
+) -> Iterator[tuple[Callbacks, Callable[[str], None]]]:
+    """Yield the callbacks that show a search, and one for what happens before it, as lines."""
+    display = TuneDisplay(budget)
+    if not is_live(console):
+        yield _plain(console, display)
+        return
+    with LiveArea(console, display.lines):
+        yield Callbacks(display.update, display.find, display.stand), display.note
+
+
+def _plain(console: Console, display: TuneDisplay) -> tuple[Callbacks, Callable[[str], None]]:
+    """Return callbacks that print lines."""
+
+    def print_line(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    def print_event(event: TrialEvent) -> None:
+        display.update(event)
+        if text := display.event_line(event):
+            print_line(text)
+
+    def print_standing(standing: Standing) -> None:
+        display.stand(standing)
+        print_line(display.standing_line(standing))
+
+    def print_finding(finding: Finding) -> None:
+        print_line(finding_line(finding))
+
+    return Callbacks(print_event, print_finding, print_standing), print_line
+
+
+class TuneDisplay:
+    """Takes what a search tells; returns what is known by then as a frame or as lines."""
+
+    def __init__(self, budget: Budget) -> None:
+        """Prepare the display."""
+        import scipy.special  # noqa: F401  now, rather than while a block is timed
+
+        self._budget = budget
+        self._standing: Standing | None = None
+        self._event: TrialEvent | None = None
+        self._note = "starting"
+        self._findings: tuple[Finding, ...] = ()
+        self._blocks: dict[str, tuple[Block, ...]] = {}  # by the text of a choice
+        self._last_block: Block | None = None
+
+    def update(self, event: TrialEvent) -> None:
+        """Take in an event of a trial."""
+        if event.kind == "block":
+            self._last_block = event.trial.blocks[-1]
+            name = str(event.choice)
+            self._blocks[name] = (*self._blocks.get(name, ()), self._last_block)
+        self._event = event
+
+    def find(self, finding: Finding) -> None:
+        """Take in a result."""
+        self._findings = (*self._findings, finding)
+
+    def stand(self, standing: Standing) -> None:
+        """Take in where the search stands."""
+        self._standing = standing
+
+    def note(self, text: str) -> None:
+        """Take in what happens besides."""
+        self._note = text
+
+    def event_line(self, event: TrialEvent) -> str:
+        """Return an event as a line; empty for one that a log does not need."""
+        if event.kind in ("warming", "warm", "timing"):
+            return ""
+        text = activity(event)
+        if event.kind == "block":
+            rates = [block.images_per_second for block in self._blocks[str(event.choice)]]
+            known = f"; so far {median(rates):,.0f}" if len(rates) > 1 else ""
+            text = f"{event.choice}: {rates[-1]:,.0f} images/s{known}"
+        elif event.kind == "failed":
+            text += f": {event.trial.error}"
+        return f"[{event.done}] {text}"
+
+    def standing_line(self, standing: Standing) -> str:
+        """Return where the search stands as a line."""
+        return (
+            f"comparing {standing.purpose}: {len(standing.running)} in the race, at most "
+            f"{_rounds(standing.rounds_left)} left; {duration(self._budget.left_s())} of the "
+            "budget left"
+        )
+
+    def lines(self, columns: int, height: int) -> list[Line]:
+        """Return the frame for a terminal of this size."""
+        spent, left = duration(self._budget.spent_s()), duration(self._budget.left_s())
+        clock = f"{spent} so far · {left} of the budget left"
+        standing, event = self._standing, self._event
+        if standing is None or event is None:
+            return [Line(clock, "bold"), Line(f"now   {self._note}"), Line(CTRL_C, "dim")]
+        left_text = f"at most {_rounds(standing.rounds_left)} left"
+        head = [
+            Line(f"{clock} · {self._blocks_text()}", "bold"),
+            Line(f"race  {standing.purpose}: {len(standing.running)} in it, {left_text}"),
+            Line(f"now   {activity(event)}"),
+            Line(f"next  {_next(standing)}", "dim"),
+        ]
+        rows = [self._row(choice, standing, event) for choice in _in_order(standing)]
+        found = [Line(f"found {finding_line(one)}") for one in self._findings[-_LAST_FINDINGS:]]
+        meters = (
+            [] if self._last_block is None else [Line(f"last  {meters_text(self._last_block)}")]
+        )
+        foot = [*found, *meters, Line(CTRL_C, "dim")]
+        return frame(head, _TITLES, rows, foot, columns, height)
+
+    def _blocks_text(self) -> str:
+        count = sum(map(len, self._blocks.values()))
+        return f"{count} block{'' if count == 1 else 's'}"
+
+    def _row(self, choice: Choice, standing: Standing, event: TrialEvent) -> Row:
+        blocks = self._blocks.get(str(choice), ())
+        rate = f"{median(block.images_per_second for block in blocks):,.0f}" if blocks else "–"
+        waits = sparkline(wait_shares(blocks[-1])) if blocks else ""
+        name = f"{'▸' if choice == event.choice else ' '} {choice}"
+        if choice == standing.best:
+            return Row(name, (rate, "best so far", waits), "bold")
+        is_out = choice not in standing.running
+        return Row(name, (rate, _ratio_text(choice, standing), waits), "dim" if is_out else "plain")
+
+
+def _in_order(standing: Standing) -> list[Choice]:
+    """Return the configurations of a race: the best, those that are in it, those that are out."""
+    out = [one.choice for one in standing.findings if one.choice not in standing.running]
+    return [*standing.running, *out]
+
+
+def _ratio_text(choice: Choice, standing: Standing) -> str:
+    finding = next((one for one in standing.findings if one.choice == choice), None)
+    if finding is None or finding.ratio is None:
+        return ""
+    ratio = or_dash(finding.ratio, ".2f").removesuffix(" [–]")
+    if choice in standing.running:
+        return ratio
+    word = "looks faster" if finding.outcome == "faster" else finding.outcome  # until confirmed
+    return f"{ratio} {word}"
+
+
+def _next(standing: Standing) -> str:
+    if standing.ahead:
+        return ", ".join(standing.ahead)
+    return "what is left to try; at the end the rate of the best alone"
+
+
+def _rounds(count: int) -> str:
+    return f"{count} round{'' if count == 1 else 's'}"

@@ -1,0 +1,314 @@
+"""compare pairs what can be compared, marks what differs, and refuses what means something else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedbench.bench.record import write_trials
+from feedbench.bench.results.find import read_result
+from feedbench.bench.results.kinds import CompareResult
+from feedbench.loaders import BatchSpec
+
+RESULTS = Path(__file__).parents[3] / "results"
+MACHINE = {"processor": "some", "cores": 2, "gpus": []}
+VERSIONS = {"python": "3.11.7", "tensorflow": "2.20.0"}
+SPEC = BatchSpec(batch_size=8, image_size=32).model_dump(mode="json")
+
+
+@pytest.fixture
+def bench(trial, tmp_path):
+    """Return a function that writes the record of a bench: rates of blocks by loader."""
+
+    def write(name: str, rates: dict[str, list[float]], **values) -> Path:
+        plan = {"spec": SPEC, "recipe": {"alpha": 1.0}, "settings": {}}
+        plan |= {key: values.pop(key) for key in plan if key in values}
+        conditions = {"rows": "a" * 64, "machine": MACHINE, "versions": VERSIONS}
+        fields = {**conditions, "consumer": "drain", **values}
+        trials = [
+            trial(loader, blocks, **fields).model_copy(update=plan)
+            for loader, blocks in rates.items()
+        ]
+        folder = tmp_path / name
+        folder.mkdir()
+        write_trials(folder, trials)
+        return folder
+
+    return write
+
+
+def blocks(rate: float, seed: int = 0, spread: float = 0.01, count: int = 7) -> list[float]:
+    """Return rates of blocks that vary by a factor."""
+    random = np.random.default_rng(seed)
+    return (rate * np.exp(random.normal(0, spread, count))).tolist()
+
+
+@pytest.fixture
+def pair(bench):
+    """Two runs: tf_data slowed by 10 %, turbo equal, one loader more in each."""
+    base = bench(
+        "before",
+        {
+            "tf_data": blocks(1000, 1),
+            "turbo": blocks(2000, 2),
+            "keras_pil": blocks(300, 3),
+        },
+    )
+    run = bench(
+        "after",
+        {"tf_data": blocks(900, 4), "turbo": blocks(2000, 5), "packed": blocks(9000, 6)},
+    )
+    return base, run
+
+
+def test_the_same_loader_is_compared_and_the_others_are_listed(call, pair, tmp_path):
+    code, out, _ = call("compare", *pair, "--json", tmp_path / "saved.json")
+    assert code == 0
+    assert "Slower: tf_data (× 0.9" in out
+    assert "same within 3 %: turbo" in out
+    assert "Only in before, not in after: keras_pil" in out
+    assert "Only in after: packed" in out
+    assert "measured at different times" in out
+    saved = json.loads((tmp_path / "saved.json").read_text())
+    outcomes = {one["name"]: one["outcome"] for one in saved["pairs"] if one["is_judged"]}
+    assert outcomes == {"tf_data": "slower", "turbo": "same within 3 %"}
+    (winners,) = [one for one in saved["pairs"] if not one["is_judged"]]
+    assert (winners["name"], winners["base_name"]) == ("packed", "turbo")
+
+
+def test_a_saved_comparison_is_a_record_that_show_prints(call, pair, tmp_path):
+    path = tmp_path / "saved.json"
+    printed = call("compare", *pair, "--fail-if-slower", "5%", "--json", path)[1]
+    result = read_result(path)
+    assert isinstance(result, CompareResult)
+    assert result.comparison.gate.failed == ["tf_data"]
+    assert call("show", path)[:2] == (0, printed)
+
+
+@pytest.mark.parametrize(("limit", "code"), [("5%", 3), ("5 %", 3), ("20%", 0)])
+def test_a_certain_slowdown_ends_with_exit_code_3(call, pair, limit, code):
+    ended, out, _ = call("compare", *pair, "--fail-if-slower", limit)
+    assert ended == code
+    assert ("failed: tf_data." in out) == bool(code)
+
+
+def test_what_cannot_be_told_passes_and_says_so(call, bench):
+    runs = [bench(name, {"turbo": [2000.0, rate]}) for name, rate in (("a", 2010), ("b", 1500))]
+    code, out, _ = call("compare", *runs, "--fail-if-slower", "5%")
+    assert code == 0
+    assert "passed, but these blocks cannot tell for turbo" in out
+    assert "Cannot tell: turbo" in out
+
+
+@pytest.mark.parametrize("limit", ["5", "0.05", "0%", "100%", "-5%", "five", ""])
+def test_an_invalid_limit_is_refused_in_one_line(call, pair, limit):
+    code, _, errors = call("compare", *pair, "--fail-if-slower", limit)
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "such as 5%" in errors
+
+
+def test_a_loader_that_fails_now_counts_as_slower(call, bench, pair):
+    failed = bench("failed", {"tf_data": []}, error="out of memory")
+    code, out, _ = call("compare", pair[0], failed, "--fail-if-slower", "5%")
+    assert code == 3
+    assert "out of memory" in out
+    assert "tf_data failed" in out
+
+
+def test_three_runs_are_compared_with_the_first(call, bench, pair):
+    third = bench("third", {"tf_data": blocks(1500, 7)})
+    code, out, _ = call("compare", *pair, third, "--fail-if-slower", "5%")
+    assert code == 3
+    assert "after: slower: tf_data" in out
+    assert "third: faster: tf_data" in out
+
+
+def test_runs_without_a_loader_in_common_are_compared_by_their_winners(call, bench):
+    old = bench("old", {"tf_data": blocks(1000, 1)})
+    new = bench("new", {"turbo": blocks(2000, 2)})
+    code, out, _ = call("compare", old, new)
+    assert code == 0
+    assert "Faster: turbo instead of tf_data (× 1.99" in out
+
+
+def test_runs_with_nothing_in_common_end_with_1(call, bench):
+    old = bench("old", {"tf_data": blocks(1000, 1)}, error="no")
+    new = bench("new", {"turbo": blocks(2000, 2)})
+    code, out, _ = call("compare", old, new)
+    assert code == 1
+    assert "Nothing in common" in out
+
+
+REFUSED = {
+    "consumer": {"consumer": "emulated:a100"},
+    "data": {"rows": "b" * 64},
+    "batches": {"spec": SPEC | {"image_size": 64}},
+    "cache": {"cache_state": "warm"},
+}
+
+
+@pytest.mark.parametrize("topic", REFUSED)
+def test_rates_that_mean_something_else_are_refused_unless_allowed(call, bench, pair, topic):
+    other = bench("other", {"tf_data": blocks(500, 1)}, **REFUSED[topic])
+    code, _, errors = call("compare", pair[0], other)
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert f"--allow-different {topic}" in errors
+    code, out, _ = call(
+        "compare", pair[0], other, "--allow-different", topic, "--fail-if-slower", "5%"
+    )
+    assert code == 3
+    assert "(allowed)" in out
+
+
+def test_another_recipe_is_refused_only_where_it_is_trained(call, bench):
+    def run(name, consumer, alpha):
+        recipe = {"alpha": alpha}
+        return bench(name, {"turbo": blocks(100, 1)}, consumer=consumer, recipe=recipe)
+
+    code, _, errors = call("compare", run("a", "train", 1.0), run("b", "train", 0.35))
+    assert (code, "alpha 1 against 0.35" in errors) == (2, True)
+    assert call("compare", run("c", "drain", 1.0), run("d", "drain", 0.35))[0] == 0
+
+
+def test_another_machine_is_marked_and_not_judged_unless_allowed(call, bench, pair):
+    other = bench("other", {"tf_data": blocks(500, 1)}, machine=MACHINE | {"cores": 4})
+    arguments = ["compare", pair[0], other, "--fail-if-slower", "5%"]
+    code, out, _ = call(*arguments)
+    assert code == 0
+    assert "differs: cores 2 against 4" in out
+    assert "nothing to judge" in out
+    assert "differ in machine are not judged" in out
+    assert call(*arguments, "--allow-different", "machine")[0] == 3
+
+
+def test_other_versions_are_marked_and_judged(call, bench, pair):
+    other = bench("other", {"tf_data": blocks(500, 1)}, versions=VERSIONS | {"tensorflow": "3.0"})
+    code, out, _ = call("compare", pair[0], other, "--fail-if-slower", "5%")
+    assert code == 3
+    assert "differs: tensorflow 2.20.0 against 3.0" in out
+
+
+def test_a_changed_file_of_the_user_is_paired_and_marked(call, bench):
+    def run(folder, digest, seed):
+        own = {"file": f"/{folder}/pipeline.py", "function": "make", "digest": digest * 64}
+        loader = f"/{folder}/pipeline.py:make"
+        return bench(folder, {loader: blocks(100, seed)}, own=own)
+
+    code, out, _ = call("compare", run("a", "1", 1), run("b", "2", 2))
+    assert code == 0
+    assert "pipeline.py:make" in out
+    assert "differs: file 111111111111 against 222222222222" in out
+
+
+def test_a_rate_without_images_is_a_witness_that_is_not_judged(call, bench):
+    rates = {"synthetic": (100, 50), "turbo": (90, 90)}
+    runs = [
+        bench(str(run), {name: blocks(both[run], 1) for name, both in rates.items()})
+        for run in (0, 1)
+    ]
+    code, out, _ = call("compare", *runs, "--fail-if-slower", "5%")
+    assert code == 0
+    assert "synthetic, which no setting of a loader changes, is slower too" in out
+    assert "Same within 3 %: turbo" in out
+    alone = [bench(f"alone {run}", {"synthetic": blocks(100, run)}) for run in (0, 1)]
+    assert call("compare", *alone)[0] == 1
+
+
+def test_the_order_of_settings_says_nothing(call, bench):
+    orders = {"a": {"prefetch": 4, "cache": "decoded"}, "b": {"cache": "decoded", "prefetch": 4}}
+    runs = [bench(name, {"turbo": blocks(100, 1)}, settings=some) for name, some in orders.items()]
+    assert "Same within 3 %: turbo cache=decoded prefetch=4" in call("compare", *runs)[1]
+
+
+def test_a_cut_off_record_is_refused_with_its_line(call, pair):
+    path = pair[1] / "trials.jsonl"
+    text = path.read_text()
+    path.write_text(text[: len(text) - 200])
+    code, _, errors = call("compare", *pair)
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "line 3 is not a trial" in errors
+
+
+def test_an_interrupted_run_is_compared_by_its_whole_blocks(call, bench, pair):
+    short = bench("short", {"tf_data": blocks(700, 1, count=2)})
+    code, out, _ = call("compare", pair[0], short, "--fail-if-slower", "5%")
+    assert code == 0
+    assert "cannot tell for tf_data" in out
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        (["clothing-cpu"], "give a second run"),
+        (["clothing-cpu", "nowhere"], "no such folder or file"),
+        (["clothing-cpu", "clothing-training/scratch"], "a record of train cannot be compared"),
+        (["clothing-cpu", "range-study"], "a record of study holds no rates"),
+        (["clothing-cpu", "limits/clothing"], "consumer train against drain"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused_in_one_line(call, runs, message):
+    code, _, errors = call("compare", *(RESULTS / run for run in runs))
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (["clothing-cpu", "clothing-cpu"], "Cannot tell: 6 of 6"),
+        (["limits/clothing", "limits/tf_data-clothing"], "Cannot tell: 3 of 3"),
+        (["limits/clothing", "limits/clothing"], "disk, cold, 4 at once"),
+        (["fit-clothing", "fit-clothing"], "tf.data.Dataset"),
+        (["tune-vs-grid/drain/tune-1.json", "tune-vs-grid/drain/tune-2.json"], "turbo cache"),
+        (["tune-vs-grid/drain/grid-1.json", "tune-vs-grid/drain/grid-1.json"], "keras_pil"),
+        (
+            ["diagnose-clothing/keras_pil-a100-warm", "diagnose-clothing/tf_data-a100-warm"],
+            "Faster: end to end, warm",
+        ),
+        (["fast-training/turbo", "fast-training/packed"], "accuracy within 1 % absolute"),
+        (["clothing-training/scratch", "clothing-training/balanced"], "difference +7.8% ["),
+    ],
+)
+def test_published_records_of_every_kind_are_compared(call, runs, said):
+    code, out, errors = call("compare", *(RESULTS / run for run in runs))
+    assert (code, errors) == (0, "")
+    assert said in out
+
+
+def test_diagnoses_are_compared_by_stall_and_bottleneck(call):
+    folders = [
+        RESULTS / "diagnose-clothing" / f"{name}-a100-warm" for name in ("keras_pil", "tf_data")
+    ]
+    _, out, _ = call("compare", *folders, "--fail-if-slower", "5%")
+    assert "Stall: 0% [0%, 0%], before: 23% [20%, 25%]" in out
+    assert "Bottleneck: accelerator, before: decoding" in out
+    assert "--fail-if-slower 5%: passed." in out
+
+
+def test_markdown_holds_tables_and_no_live_names(call, bench, monkeypatch):
+    runs = [bench(name, {"a|b<c>*": blocks(100, 1)}) for name in ("x", "y")]
+    code, out, _ = call("compare", *runs, "--markdown", "--fail-if-slower", "5%")
+    assert code == 0
+    assert "| --- | ---: |" in out
+    assert r"a\|b&lt;c&gt;\*" in out
+    assert "passed" in out
+
+
+def test_equal_names_of_runs_are_numbered(call, bench, tmp_path):
+    folder = bench("one", {"turbo": blocks(100, 1)})
+    assert "2: one" in call("compare", folder, folder)[1]
+    shutil.copytree(folder, tmp_path / "deep" / "one")
+    assert "deep/one" in call("compare", folder, tmp_path / "deep" / "one")[1]
+
+
+@pytest.mark.parametrize("topic", ["spec", "machines", ""])
+def test_an_unknown_topic_is_refused_with_the_known_ones(call, pair, topic):
+    code, _, errors = call("compare", *pair, "--allow-different", topic)
+    assert code == 2
+    assert "machine" in errors

@@ -1,0 +1,113 @@
+"""A history grows by one whole line per run, whatever happens to the runs."""
+
+import os
+import subprocess
+import sys
+from multiprocessing import get_context
+
+import pytest
+
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.compare.history import append_history, history_entry, read_history
+from feedbench.bench.errors import RecordError
+
+
+@pytest.fixture
+def entry(trial):
+    trials = [trial("turbo", [100.0, 101.0, 102.0], rows="a"), trial("tf_data", [], error="no")]
+    return history_entry(trials, summarize(trials))
+
+
+def test_a_line_holds_what_a_run_measured(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    append_history(path, entry)
+    append_history(path, entry)
+    first, second = read_history(path)
+    assert first == second == entry
+    assert (first.trials[0].name, first.trials[0].winner) == ("turbo", True)
+    assert first.trials[0].images_per_second.value == pytest.approx(101)
+    assert first.trials[1].images_per_second is None
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_the_commit_of_the_working_directory_is_noted(tmp_path, monkeypatch, trial):
+    monkeypatch.chdir(tmp_path)
+    trials = [trial("turbo", [100.0])]
+    assert history_entry(trials, summarize(trials)).commit is None
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "pipeline.py").write_text("1")
+    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "one"]):
+        subprocess.run(["git", *arguments], check=True)
+    clean = history_entry(trials, summarize(trials))
+    assert len(clean.commit) == 40
+    assert clean.has_changes is False
+    (tmp_path / "pipeline.py").write_text("2")
+    assert history_entry(trials, summarize(trials)).has_changes is True
+
+
+def test_entries_of_other_machines_or_images_are_of_another_group(entry):
+    other = entry.model_copy(update={"machine": {"cores": 99}})
+    assert entry.group != other.group
+    assert entry.group == entry.model_copy(update={"commit": "x", "trials": []}).group
+
+
+def test_a_last_line_without_its_end_is_kept_whole(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    path.write_text(entry.model_dump_json())
+    append_history(path, entry)
+    assert len(read_history(path)) == 2
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema_number": 99}', "\x00"])
+def test_a_file_that_is_no_history_is_refused_with_the_line(tmp_path, entry, text):
+    path = tmp_path / "history.jsonl"
+    path.write_text(f"{entry.model_dump_json()}\n{text}\n")
+    with pytest.raises(RecordError, match="line 2"):
+        read_history(path)
+
+
+def test_a_link_and_its_permissions_are_kept(tmp_path, entry):
+    path, link = tmp_path / "real.jsonl", tmp_path / "link.jsonl"
+    path.write_text("")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    append_history(link, entry)
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert len(read_history(path)) == 1
+
+
+def _append_many(path, entry, count):
+    for _ in range(count):
+        append_history(path, entry)
+
+
+def test_runs_that_end_at_once_lose_no_line(tmp_path, entry):
+    path, context = tmp_path / "history.jsonl", get_context("fork")
+    writers = [context.Process(target=_append_many, args=(path, entry, 20)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(read_history(path)) == 80
+    assert os.listdir(tmp_path) == ["history.jsonl"]
+
+
+def test_a_killed_run_leaves_whole_lines(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    append_history(path, entry)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from feedbench.bench.compare.history import append_history, read_history\n"
+        "path = Path(sys.argv[1]); entry = read_history(path)[0]; print('ready', flush=True)\n"
+        "while True: append_history(path, entry)\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        while len(path.read_bytes()) < 5 * len(entry.model_dump_json()):
+            pass
+        process.kill()
+    lines = len(read_history(path))
+    append_history(path, entry)
+    assert len(read_history(path)) == lines + 1
