@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,8 +98,8 @@ def _printable(value: Any) -> Any:
 
 def _first_sentence(text: str) -> tuple[str, str]:
     """Return what is printed large, and the rest."""
-    first, end, rest = text.partition(". ")
-    return (first + end.rstrip(), rest)
+    first, *rest = re.split(r"(?<=\.)\s+", text, maxsplit=1)
+    return first, "".join(rest)
 
 
 def _template(part: Part) -> str:
