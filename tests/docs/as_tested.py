@@ -5,6 +5,7 @@ A page is followed in a new folder, block by block: files are saved, commands ru
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -38,13 +39,16 @@ def build(image_size, classes):
     images = Input((image_size, image_size, 3))
     return Sequential([images, layers.GlobalAveragePooling2D(), layers.Dense(classes, "softmax")])
 """
-# Instead of the built-in suite, where a bench names no loader.
+# Instead of the built-in suite, where a bench names no loader: two trials of this one.
+LOADER = "turbo"  # which needs no TensorFlow
+LOADERS = {"docs/export.md": "tf_data"}  # whose code the page is about
+PAGE = "FEEDBENCH_TESTED_PAGE"
 SUITE = """
-pixels = { images = 0 }
+pixels = {{ images = 0 }}
 
 [[trial]]
-loader = "tf_data"
-settings = { prefetch = [1, 2] }
+loader = "{loader}"
+settings = {{ prefetch = [1, 2] }}
 """
 
 LEFT_OUT = ("--try",)  # takes as long as all other commands of a page
@@ -61,6 +65,16 @@ NOT_RUN = {
     "nvidia-smi": "needs a GPU",
     "git worktree": "needs a repository",
     "python tests/": "runs in the repository, and is a test itself",
+}
+
+# A diagnosis takes a minute, so each kind runs once: by page, the commands that another page runs
+# too, with other sizes.
+OWN_DIAGNOSED = "feedbench diagnose photos/ --loader pipeline.py:make_dataset"
+RUN_BY: dict[str, dict[str, str]] = {
+    "README.md": {f"{OWN_DIAGNOSED} --model model.py:build": "docs/model.md"},
+    "docs/diagnose.md": {f"{OWN_DIAGNOSED} --consumer emulated:a100": "docs/own-pipeline.md"},
+    "docs/monitor.md": {OWN_DIAGNOSED: "docs/own-pipeline.md"},
+    "docs/tutorial.md": {f"{OWN_DIAGNOSED} --model model.py:build": "docs/model.md"},
 }
 
 # What stands in a page, and what a test puts there.
@@ -123,7 +137,8 @@ def words(given: list[str], folder: Path) -> list[str]:
     if command == "train" and "--model" not in rest:
         rest += ["--model", f"{_saved(folder / 'network_as_tested.py', NETWORK)}:build"]
     if command == "bench" and not {"--loader", "--suite"} & set(rest):
-        rest += ["--suite", _saved(folder / "suite_as_tested.toml", SUITE)]
+        suite = SUITE.format(loader=LOADERS.get(os.environ[PAGE], LOADER))
+        rest += ["--suite", _saved(folder / "suite_as_tested.toml", suite)]
     if not {"--consumer", "--model"} & set(rest):
         rest += INSTEAD_OF_A_TRAINING.get(command, ())
     return [command, *rest, *SHORTER.get(command, ())]
