@@ -110,7 +110,7 @@ def test_effects_of_a_study_are_those_of_show(page):
 def test_epochs_and_confusions_of_a_training_are_those_of_its_files(page):
     result = read_result(RESULTS / "clothing-training" / "tuned")
     made = page(result)
-    losses = [row["validation loss"][0] for row in made.table("Epochs")]
+    losses = [row["validation"][0] for row in made.table("Epochs")]
     assert losses == [one["validation_loss"] for one in result.values["epochs"]]
     (chart,) = [
         one for one in made.of(Chart) if one.title.startswith("The most frequent confusion")
