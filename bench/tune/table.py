@@ -114,8 +114,10 @@ def _unfinished(record: TuneRecord, resume: str) -> str:
     """Return that the search can be resumed by this command; empty if it is finished."""
     if record.finished:
         return ""
-    reason = "was interrupted" if record.interrupted else "is not finished"
-    return f" The search {reason}." + (f"{_RESUME}{resume}" if resume else "")
+    how = f"{_RESUME}{resume}" if resume else ""
+    if record.interrupted:
+        return (" The search was interrupted." if record.best else "") + how
+    return " The search is not finished." + how
 
 
 def _why_no_best(record: TuneRecord) -> str:
