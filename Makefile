@@ -74,5 +74,5 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-guests: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets,tensorboard]'
 	touch $@

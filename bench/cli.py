@@ -8,7 +8,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -277,12 +277,19 @@ def main() -> None:
         _exit_with(str(error), _exit_code(error), getattr(error, "details", ""))
 
 
-def _warn(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print a warning of Feedbench in one line, and others as Python does."""
     if category.__module__.startswith("feedbench."):
         print(f"feedbench: {message}", file=sys.stderr)
     else:
-        _python_shows(message, category, *place, **more)
+        _python_shows(message, category, filename, lineno, file, line)
 
 
 def _exit_code(error: Exception) -> int:

@@ -12,7 +12,7 @@ from feedbench.trainer.errors import (
     UnknownClassError,
     WeightsError,
 )
-from feedbench.trainer.history import Epoch, accuracy_of
+from feedbench.trainer.history import HISTORY, Epoch, accuracy_of
 from feedbench.trainer.loop import CheckpointPolicy, Length, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
 from feedbench.trainer.model_fault import batch_fault, makes_own_steps
@@ -28,6 +28,7 @@ from feedbench.trainer.weights import warnings as weights_warnings
 
 __all__ = [
     "CHECKPOINT",
+    "HISTORY",
     "OF_APPLICATIONS",
     "RUN_AHEAD",
     "BatchLike",

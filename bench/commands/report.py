@@ -69,11 +69,10 @@ def _page(results: list[Path]) -> str:
         RecordError: one of them cannot be read.
         PlanError: a package is missing.
     """
-    from feedbench.bench.html.kinds import report_of
+    from feedbench.bench.html.kinds import report_at
     from feedbench.bench.html.render import render
-    from feedbench.bench.results.find import read_result
 
-    reports = [report_of(read_result(path)) for path in _with_runs_inside(results)]
+    reports = [report_at(path) for path in _with_runs_inside(results)]
     try:
         return render(reports)
     except ImportError as error:

@@ -86,6 +86,8 @@ def show(
     if markdown and csv:
         raise PlanError("--markdown and --csv: give one of them")
     if record_in(result) is None and (runs := find_runs(result)):
+        if any(path is not None for path in (timeline, trace, pytest_benchmark)):
+            raise PlanError(f"{result}: holds several runs; give one of them: {runs[0][0].parent}")
         parts: Sequence[Part] = [_runs_table(runs)]
         values, is_measured = _folders(runs), True
     else:

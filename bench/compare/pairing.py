@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from feedbench.bench.compare.outcome import Measured, Ratio, independent
+from feedbench.bench.compare.outcome import Measured, Ratio, independent, outcomes
 from feedbench.bench.compare.subject import NamedRate, Subject
 from feedbench.bench.results.comparison import Outcome, RatePair, Unpaired
 
@@ -50,6 +50,12 @@ class Candidate:
             differs=list(self.differs),
             error=self.error,
         )
+
+
+def decided(pairs: Sequence[Candidate]) -> list[RatePair]:
+    """Return all pairs of a comparison with their outcomes, which are decided together."""
+    found = outcomes([pair.ratio for pair in pairs])
+    return [pair.decided(outcome) for pair, outcome in zip(pairs, found, strict=True)]
 
 
 def candidates(base: Subject, other: Subject, run: int, *, judged: bool) -> list[Candidate]:

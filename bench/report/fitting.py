@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,7 @@ def _widths(
 
 
 def share_out(spare: int, least: Sequence[int], wanted: Sequence[int]) -> list[int]:
-    """Divide a width among texts: first what each one needs, then evenly up to what it wants.
+    """Divide a width among texts: first what each one needs, then more to the longer ones.
 
     Args:
         spare: the width to divide; if it is less than all need, the widest get less.
@@ -168,5 +169,5 @@ def share_out(spare: int, least: Sequence[int], wanted: Sequence[int]) -> list[i
         hungry = [i for i, share in enumerate(shares) if share < wanted[i]]
         if not hungry:
             break
-        shares[min(hungry, key=lambda i: shares[i])] += 1
+        shares[max(hungry, key=lambda i: math.sqrt(wanted[i]) / shares[i])] += 1
     return shares

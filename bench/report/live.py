@@ -16,6 +16,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from feedbench.bench.report.terminal import harmless
+from feedbench.bench.signals import interrupts_deferred
 
 PERIOD_S = 0.5  # more refreshes would take CPU time from what is measured
 _SYNCHRONIZED = "\x1b[?2026h\x1b[?25l"  # terminals that know it show only the complete frame
@@ -70,16 +71,16 @@ class LiveArea:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        with suppress(OSError):  # the terminal may be closed
+        with interrupts_deferred(), suppress(OSError):  # the terminal may be closed
+            self._ended.set()
+            self._thread.join()
             self._erase()
 
     def print(self, text: str, **options: Any) -> None:
         """Print text above the area; `options` are those of `Console.print`."""
         with self._lock:
             self._erase()
-            self._console.print(text, **options)
+            self._console.print(text, width=self._size()[0], **options)
         self._paint()
 
     def _run(self) -> None:

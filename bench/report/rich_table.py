@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.box import HORIZONTALS
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -28,7 +29,7 @@ def rich_table(table: TableData[Any], width: int) -> tuple[Table, list[str]]:
         title=table.title or None,
         title_justify="left",
         title_style="",
-        show_lines=layout.is_stacked,  # cells of several lines need them
+        show_lines=layout.is_stacked or _has_tall_rows(table, layout),
         width=layout.width,
     )
     for column, column_width in zip(layout.columns, layout.widths, strict=True):
@@ -42,6 +43,16 @@ def rich_table(table: TableData[Any], width: int) -> tuple[Table, list[str]]:
         cells = [_cell(column, row, layout) for column in layout.columns]
         built.add_row(*cells, style=table.styles[index] if table.styles else None)
     return built, _paragraphs(table, layout)
+
+
+def _has_tall_rows(table: TableData[Any], layout: Layout) -> bool:
+    """Whether a text takes more than two lines, so that rows need lines between them."""
+    return any(
+        cell_len(column.printed(row).plain) > 2 * width
+        for column, width in zip(layout.columns, layout.widths, strict=True)
+        if column.wraps
+        for row in table.printed
+    )
 
 
 def _cell(column: Column[Any], row: Any, layout: Layout) -> Text:

@@ -16,6 +16,7 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import (
+    TRIALS,
     Conditions,
     SamePixels,
     Trial,
@@ -89,6 +90,14 @@ def run(
         write_trials(folder, bench.trials)
         bench.close()
     return bench.trials
+
+
+def write_unmeasured(
+    plan: Plan, manifest: Manifest, folder: Path, left_out: dict[str, int] | None
+) -> None:
+    """Write the trials of a run that was interrupted before it had written any."""
+    if not (folder / TRIALS).exists():
+        write_trials(folder, Bench(plan, manifest, folder, lambda event: None, left_out).trials)
 
 
 def order_of_round(plan: Plan, round_index: int) -> list[int]:

@@ -95,7 +95,9 @@ def _outcome(finding: Finding) -> str:
 def verdict(record: TuneRecord) -> str:
     """Return which configuration to take, and how much of the space was searched."""
     if record.best is None:
-        again = with_longer_budget(record.resume) if record.resume else ""
+        again = record.resume
+        if again and not record.interrupted:
+            again = with_longer_budget(again)
         return _why_no_best(record) + _unfinished(record, again)
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
     pairs = ((finding.choice, finding.against) for finding in record.findings)

@@ -13,11 +13,13 @@ from feedbench.bench.html.kinds.cells import (
     MB,
     dots_table,
     figure,
+    first_sentence,
     listed,
     number,
     without_empty_columns,
 )
 from feedbench.bench.html.kinds.commands import repeat_section, suite_text, train_command
+from feedbench.bench.html.kinds.compare import comparison_beside
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import (
     COLUMNS,
@@ -52,9 +54,11 @@ _MOST_POINTS = 4_000  # per lane over all trials but the winner, so that the pag
 def report_of_bench(result: BenchResult) -> Report:
     """Return the report of a bench: rates, ratios, readings over time, and the winner."""
     summary, trials, folder = result.summary, result.trials, result.path.parent
+    sentence, more = first_sentence(verdict(summary))
     sections = [
-        Section("Rates", list(_rates(summary, trials)), "rates"),
+        Section("Rates", [*more, *_rates(summary, trials)], "rates"),
         *_ratios(summary),
+        *comparison_beside(folder),
         *_augmentations(trials),
         *_over_time(summary, trials),
         *pixels_beside(folder),
@@ -62,7 +66,7 @@ def report_of_bench(result: BenchResult) -> Report:
         environment_section(folder, next(iter(trials), None)),
         *_repeat(result),
     ]
-    return Report(_title(trials), Headline(verdict(summary), _use(result)), sections)
+    return Report(_title(trials), Headline(sentence, _use(result)), sections)
 
 
 def _title(trials: Sequence[Trial]) -> str:

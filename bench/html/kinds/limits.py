@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from feedbench.bench.html.charts.dots import Dot, Line, dots
@@ -130,4 +131,4 @@ def _command(result: LimitsResult) -> str:
         if is_choice(trial.loader):
             words += choice_options(trial.loader, trial.settings)
     spec = result.trials[0].spec if result.trials else {}
-    return " ".join([*words, *spec_options(spec)])
+    return shlex.join([*words, *spec_options(spec)])

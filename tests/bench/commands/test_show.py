@@ -47,9 +47,14 @@ def with_spec(trial):
     return trial.model_copy(update={"spec": spec, "recipe": {"alpha": 1.0}})
 
 
-@pytest.mark.parametrize(
-    "place", [*FOLDERS, *FILES, *OTHERS], ids=lambda path: "/".join(path.parts[-3:])
-)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: "/".join(path.parts[-3:]))
+def test_a_folder_is_shown_by_its_main_record(folder):
+    path, kind = find_record(folder)
+    assert path == folder / next(name for name in KINDS if (folder / name).is_file())
+    assert kind == KINDS[path.name]
+
+
+@pytest.mark.parametrize("place", [*FILES, *OTHERS], ids=lambda path: "/".join(path.parts[-3:]))
 def test_every_record_is_shown(place, capsys, monkeypatch, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
     code, out, errors = shown(capsys, monkeypatch, place, "--json", tmp_path / "shown.json")
@@ -231,18 +236,20 @@ def test_a_folder_of_runs_lists_them(capsys, monkeypatch, tmp_path):
     assert study in json.loads(saved.read_text())
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [("loader.toml", "not finished; resume it"), ("pack.json", "a pack of prepared images")],
-)
-def test_a_folder_without_a_result_is_said_to_be_what_it_is(
-    name, said, capsys, monkeypatch, tmp_path
-):
-    (tmp_path / name).write_text("")
+@pytest.mark.parametrize("option", ["--timeline", "--trace", "--pytest-benchmark"])
+def test_what_is_saved_of_one_run_is_refused_for_several(option, capsys, monkeypatch, tmp_path):
+    code, out, errors = shown(capsys, monkeypatch, RESULTS, option, tmp_path / "file")
+    assert (code, out) == (2, "")
+    assert "holds several runs; give one of them: " in errors
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_folder_without_a_result_is_said_to_be_what_it_is(capsys, monkeypatch, tmp_path):
+    (tmp_path / "pack.json").write_text("")
     code, _, errors = shown(capsys, monkeypatch, tmp_path)
     assert code == 2
     assert errors.startswith(f"feedbench: {tmp_path}: ")
-    assert said in errors
+    assert "a pack of prepared images" in errors
 
 
 def test_a_record_with_the_same_trial_twice_is_refused(capsys, monkeypatch, tmp_path, trial):

@@ -42,7 +42,7 @@ def test_a_result_is_timed_again_and_compared(call, beside, tiny_photos):
     code, out, _ = call("bench", tiny_photos, *QUICK, *options, "--fail-if-slower", "99%")
     assert code == 0
     assert "image_size 32 (then 224)" in out
-    assert "turbo instead of turbo num_threads=1" in out
+    assert "Compared with turbo num_threads=1, over blocks of the same rounds" in out
     assert "--fail-if-slower 99%: passed" in out
     assert "measured at different times" not in out
     comparison = read_result(beside / "new" / "compare.json").comparison
@@ -61,7 +61,7 @@ def test_another_version_of_a_users_file_is_the_old_code(call, beside, tiny_phot
     code, out, _ = call("bench", tiny_photos, *QUICK, *options, "--out", "new")
     assert code == 0
     assert "Against old/pipeline.py:make, file" in out
-    assert "pipeline.py:make instead of old/pipeline.py:make" in out
+    assert "Compared with old/pipeline.py:make, over blocks of the same rounds" in out
 
 
 def refusal(call, photos, *options) -> str:
@@ -134,7 +134,7 @@ def test_a_slowdown_ends_the_bench_with_exit_code_3(slowed, tmp_path, capsys):
     with pytest.raises(BaseException, match="3") as ended:
         compare_with_old(slowed, old, tmp_path, 0.05)
     assert ended.value.exit_code == 3
-    assert "slower: tf_data" in capsys.readouterr().out
+    assert "Slower: tf_data" in capsys.readouterr().out
     assert json.loads((tmp_path / "compare.json").read_text())["gate"]["limit"] == 0.05
 
 

@@ -205,10 +205,17 @@ def test_a_changed_file_of_the_user_is_paired_and_marked(call, bench):
 
 
 def test_a_rate_without_images_is_a_witness_that_is_not_judged(call, bench):
-    runs = [bench(name, {"synthetic": blocks(rate, 1)}) for name, rate in (("a", 100), ("b", 50))]
+    rates = {"synthetic": (100, 50), "turbo": (90, 90)}
+    runs = [
+        bench(str(run), {name: blocks(both[run], 1) for name, both in rates.items()})
+        for run in (0, 1)
+    ]
     code, out, _ = call("compare", *runs, "--fail-if-slower", "5%")
     assert code == 0
     assert "synthetic, which no setting of a loader changes, is slower too" in out
+    assert "Same within 3 %: turbo" in out
+    alone = [bench(f"alone {run}", {"synthetic": blocks(100, run)}) for run in (0, 1)]
+    assert call("compare", *alone)[0] == 1
 
 
 def test_the_order_of_settings_says_nothing(call, bench):

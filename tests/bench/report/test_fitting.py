@@ -54,11 +54,11 @@ def test_the_full_width_is_the_least_that_hides_nothing():
 
 @pytest.mark.parametrize(
     ("spare", "shares"),
-    [(100, [30, 10]), (30, [20, 10]), (12, [6, 6]), (8, [4, 4])],
-    ids=["all", "even", "needs", "too little"],
+    [(100, [64, 16]), (36, [24, 12]), (12, [7, 5]), (8, [4, 4])],
+    ids=["all", "more to the longer", "what is needed", "too little"],
 )
-def test_texts_share_a_width_evenly_but_for_what_they_need(spare, shares):
-    assert share_out(spare, least=[5, 5], wanted=[30, 10]) == shares
+def test_texts_share_a_width_by_what_they_need_and_by_their_length(spare, shares):
+    assert share_out(spare, least=[5, 5], wanted=[64, 16]) == shares
 
 
 def test_wide_characters_take_two_columns():

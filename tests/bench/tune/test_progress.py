@@ -26,7 +26,7 @@ def race():
     """A race of three, one of which is out after three pairs."""
     race = Race(BEST, RIVALS)
     for index in range(3):
-        slower = {str(RIVALS[0]): 50.0 + index, str(RIVALS[1]): 101.0 + index}
+        slower = {str(RIVALS[0]): 50.0 + index, str(RIVALS[1]): 104.0 - 2 * index}
         race.add(index, {str(BEST): 100.0 + index, **slower, str(RIVALS[2]): 99.0 - index})
     race.judge(lambda choice: "")
     return race
@@ -59,7 +59,7 @@ def test_lines_say_the_race_the_blocks_and_the_results(budget, race, standing, b
         "comparing num_threads: 3 in the race, at most 5 rounds left; 20 min"
     )
     assert lines[2:4] == ["[3] turbo: 100 images/s", "[3] turbo: 100 images/s; so far 100"]
-    assert lines[4].startswith("slower: turbo num_threads=1 against turbo: rate ratio 0.51")
+    assert lines[4].startswith("slower: turbo num_threads=1 against turbo: rate ratio 0.50")
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 10)])

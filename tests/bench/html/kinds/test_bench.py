@@ -127,3 +127,14 @@ def _long(trial, number):
         for block in trial.blocks
     ]
     return trial.model_copy(update={"blocks": blocks, "settings": {"prefetch": number}})
+
+
+def test_cost_of_an_augmentation_has_a_row(page, measured):
+    changes = [{"augment": {}}, {"augment": {"rotation": 10.0}}]
+    trials = [
+        measured("turbo", rates).model_copy(update=change)
+        for rates, change in zip((FAST, SLOW), changes, strict=True)
+    ]
+    (row,) = page(result_of(measured("turbo", FAST), *trials)).table("What each costs")
+    assert row["augmentation"] == "rotation=10.0"
+    assert row["rate ratio [95 %]"][0] == pytest.approx(0.506, abs=0.01)
