@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from threading import Event, Thread
 
-from feedbench.bench.trials.silence import Silence
+from feedbench.bench.trials.silence import Silence, silence_line
 from feedbench.loaders.own import Waiting, waited_for
 
 _POLL_S = 1.0
@@ -42,6 +42,4 @@ def _watch(over: Event, write: Callable[[str], None]) -> None:
 
 
 def _line(call: Waiting, seconds: float) -> str:
-    place = call.place()
-    where = f"it stands in {place}" if place else "none of your own Python code is running"
-    return f"{call.function.function}: nothing for {seconds:.0f} s ({call.what}); {where}"
+    return silence_line(f"{call.function.function} ({call.what})", seconds, call.place())

@@ -21,7 +21,7 @@ from feedbench.bench.meters.gpu import gpu_environment
 from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
-from feedbench.bench.trials.silence import Silence
+from feedbench.bench.trials.silence import Silence, silence_line
 from feedbench.bench.trials.temporary import TemporaryFolder
 from feedbench.bench.trials.whereabouts import whereabouts
 from feedbench.loaders import OwnFunction
@@ -134,7 +134,7 @@ class Child:
                 silence.restart()
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
-            place = self._place()
+            place = f"; it stands in {found}" if (found := self._place()) else ""
             self.kill()
             limit = f"{round(limit_s or 0, 1):g} s"
             raise TrialError(
@@ -240,12 +240,8 @@ class Child:
     def _tell(self, silence: Silence, phase: str) -> None:
         """Say where a user's function stands, if it has given nothing for long."""
         if (own := self._own) is not None:
-            silence.tell(
-                lambda seconds: (
-                    f"{own.function}: nothing for {seconds:.0f} s ({phase})"
-                    + (self._place() or "; none of your own Python code is running")
-                )
-            )
+            what = f"{own.function} ({phase})"
+            silence.tell(lambda seconds: silence_line(what, seconds, self._place()))
 
     def _death(self, code: int, phase: str) -> ChildDied:
         if code >= 0:
@@ -256,11 +252,10 @@ class Child:
         return ChildDied(f"crashed in {phase}: {name}{self._see_log}")
 
     def _place(self) -> str:
-        """Return where the child stands in the user's code, as part of an error."""
+        """Return where the child stands in the user's code; empty if in none."""
         if self._log is None or self._own is None:
             return ""
-        place = whereabouts(self.pid, self._log, self._own.folder)
-        return f"; it stands in {place}" if place else ""
+        return whereabouts(self.pid, self._log, self._own.folder)
 
     @property
     def _see_log(self) -> str:

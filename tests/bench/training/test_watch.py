@@ -48,7 +48,7 @@ def test_the_line_in_which_it_hangs_is_named_once_it_does(stream):
     with watch.hangs_told(told.append):
         next(stream)
         next(stream)  # returns once something is told
-    assert told[0].startswith("make: nothing for 0 s (batch 2); it stands in hanging.py, line ")
+    assert told[0].startswith("make (batch 2): nothing for 0 s; it stands in hanging.py, line ")
     assert told[0].partition(", line ")[2] in ("7, in make", "8, in make")
 
 

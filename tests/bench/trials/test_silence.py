@@ -3,7 +3,7 @@
 import pytest
 
 from feedbench.bench.trials import silence
-from feedbench.bench.trials.silence import Silence
+from feedbench.bench.trials.silence import Silence, lines_through, silence_line
 
 
 @pytest.fixture
@@ -14,8 +14,8 @@ def clock(monkeypatch):
         seconds = 0.0
 
     class AtOnce:
-        def __init__(self, target, daemon):
-            self.start = target
+        def __init__(self, target, args, daemon):
+            self.start = lambda: target(*args)
 
     monkeypatch.setattr(silence, "monotonic", lambda: Now.seconds)
     monkeypatch.setattr(silence, "Thread", AtOnce)
@@ -43,3 +43,20 @@ def test_an_answer_begins_it_again(clock):
     clock.seconds = 14
     one.restart()
     assert told_at(clock, one, range(14, 40)) == [15]
+
+
+def test_nothing_is_said_of_imports_at_first_and_the_line_is_looked_for_again(clock, capsys):
+    one = Silence()
+    for clock.seconds in range(50):
+        one.tell(lambda seconds: silence_line("make", seconds, "p.py" if seconds > 20 else ""))
+    assert capsys.readouterr().err == "feedbench: make: nothing for 21 s; it stands in p.py\n"
+    assert silence_line("make", 44, "") == ""
+    assert silence_line("make", 45, "").endswith("none of your own Python code is running")
+
+
+def test_a_live_display_writes_the_lines_above_itself(clock, capsys):
+    above = []
+    with lines_through(above.append):
+        told_at(clock, Silence(), range(20))
+    assert above == ["feedbench: waiting"]
+    assert capsys.readouterr().err == ""
