@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 3
 BIN := $(VENV)/bin
+CHROMIUM := command -v chromium || command -v chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lint test test-together test-alone test-examples test-docs test-guests guests micro docs clean
+.PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests guests micro docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,13 +22,19 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint test-together test-alone  ## lint, then all tests but those of the examples, documents and guests
+test: lint test-together test-alone  ## lint, then all tests but those of browser, examples, documents and guests
+	@echo 'Not part of this: make test-browser, make test-examples, make test-docs, make test-guests.'
+	@$(CHROMIUM) > /dev/null || echo 'Chromium is not installed: the page that feedbench report writes CANNOT BE TESTED here; apt-get install chromium' >&2
 
 test-together: $(VENV)/installed-dev  ## the tests that run beside others
-	$(BIN)/python -m pytest --ignore tests/examples --ignore tests/docs -m "not alone" --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone" --numprocesses $(JOBS) --dist loadfile
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
 	$(BIN)/python -m pytest -m alone
+
+test-browser: $(VENV)/installed-dev  ## the tests of reports in Chromium
+	@$(CHROMIUM) > /dev/null || { echo 'test-browser needs Chromium: apt-get install chromium' >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser
 
 test-examples: $(VENV)/installed-dev  ## the tests that run every command on the examples
 	$(BIN)/python -m pytest tests/examples --numprocesses $(JOBS) --dist load
@@ -42,7 +49,7 @@ guests: $(VENV)/installed-guests
 	$(BIN)/python -m pytest -m guests
 
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
-	$(BIN)/python -m pytest tests/micro --benchmark-enable --benchmark-only --benchmark-autosave
+	$(BIN)/python -m pytest tests/micro tests/browser --benchmark-enable --benchmark-only --benchmark-autosave
 
 docs: $(VENV)/installed-docs  ## build the documentation site into site/, and check all its links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -55,7 +62,7 @@ clean:  ## remove the environment and all caches
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("feedbench needs Python 3.11 or newer; name one: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[report]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
@@ -67,5 +74,5 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-guests: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets,tensorboard]'
 	touch $@

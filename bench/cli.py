@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -22,6 +23,7 @@ from feedbench.bench.errors import (
     InterruptedRun,
 )
 
+_python_shows = warnings.showwarning
 START, DATA, MEASURE, TRAIN, REFERENCE = "Start here", "Data", "Measure", "Train", "Reference"
 
 
@@ -57,7 +59,7 @@ COMMANDS = {
     "make-data": Entry(
         "make_data",
         DATA,
-        "Generate photos with natural statistics, one folder per class.",
+        "Generate photos to try things on, in train, validation and test.",
         "photos/ --images 1000 --preset web",
     ),
     "pack": Entry(
@@ -126,6 +128,12 @@ COMMANDS = {
         MEASURE,
         "Compare two or more runs: which rates are faster or slower, and with what certainty.",
         "results/before results/after --fail-if-slower 5%",
+    ),
+    "report": Entry(
+        "report",
+        MEASURE,
+        "Write earlier results as one HTML page with charts, to read or to send.",
+        "results/bench-20260101-120000 --out report.html",
     ),
     "train": Entry(
         "train",
@@ -251,6 +259,7 @@ def main() -> None:
     """Run the command line; mistakes of the user are reported in one line, without a traceback."""
     prepare_streams()
     signals.interrupt_on_termination()
+    warnings.showwarning = _warn
     try:
         try:
             app()
@@ -266,6 +275,21 @@ def main() -> None:
         _exit_for_import_error(error)
     except Exception as error:
         _exit_with(str(error), _exit_code(error), getattr(error, "details", ""))
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning of Feedbench in one line, and others as Python does."""
+    if category.__module__.startswith("feedbench."):
+        print(f"feedbench: {message}", file=sys.stderr)
+    else:
+        _python_shows(message, category, filename, lineno, file, line)
 
 
 def _exit_code(error: Exception) -> int:

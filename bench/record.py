@@ -181,6 +181,9 @@ class Own(Record):
         None, description="whether its batches say which images they hold; None if unknown"
     )
     batch_size: int | None = Field(None, description="images of its first batch")
+    image_size: tuple[int, int] | None = Field(
+        None, description="height and width of these; None if the batch is no array of images"
+    )
     left_out: int = Field(0, description="images that did not come in two epochs")
     repeated: int = Field(0, description="images that came more often than once per epoch")
 

@@ -35,6 +35,7 @@ from feedbench.loaders.contract import (
     images_in,
     parse_settings,
     parse_spec,
+    size_of_images,
 )
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import (
@@ -43,6 +44,7 @@ from feedbench.loaders.errors import (
     LoaderError,
     SettingsError,
     SourceError,
+    SourceWarning,
     SpecError,
     UnknownLoader,
     WorkerError,
@@ -204,6 +206,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SourceError",
+    "SourceWarning",
     "SpecError",
     "Split",
     "Stream",
@@ -238,6 +241,7 @@ __all__ = [
     "read_file",
     "scan",
     "short_name",
+    "size_of_images",
     "stamp_of",
     "stream_code",
     "tolerance",

@@ -31,6 +31,7 @@ from feedbench.loaders.stream import Opening as Opening
 from feedbench.loaders.stream import Stream as Stream
 from feedbench.loaders.stream import arrays_in as arrays_in
 from feedbench.loaders.stream import images_in as images_in
+from feedbench.loaders.stream import size_of_images as size_of_images
 from feedbench.loaders.validation import explain
 from feedbench.loaders.value_range import Channels, ValueRange, scale_and_offset
 

@@ -25,6 +25,10 @@ class SourceError(LoaderError):
     """The source of images cannot be listed."""
 
 
+class SourceWarning(UserWarning):
+    """The source of images has something that is probably a mistake, and can be listed."""
+
+
 class SpecError(LoaderError):
     """The batch spec is invalid, or the loader does not support it."""
 

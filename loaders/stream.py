@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from feedbench.loaders.augment.draws import Draws
     from feedbench.loaders.own.coverage import Coverage
 
+_IMAGES_RANK = 4  # batch, height, width, channels
+_CHANNELS = (1, 3, 4)
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -52,6 +55,15 @@ def images_in(batch: Batch) -> int:
     """The number of images of a batch: the length of its first array."""
     rows = batch.rows
     return int(next(arrays_in(batch.images)).shape[0]) if rows is None else len(rows)
+
+
+def size_of_images(batch: Batch) -> tuple[int, int] | None:
+    """Height and width of a batch's images, channels last or first; None if it is no such array."""
+    shape = tuple(getattr(batch.images, "shape", ()))
+    if len(shape) != _IMAGES_RANK:
+        return None
+    height, width = shape[1:3] if shape[3] in _CHANNELS else shape[2:4]
+    return int(height), int(width)
 
 
 def arrays_in(value: Any) -> Iterator[Any]:

@@ -9,11 +9,13 @@ from feedbench.trainer.errors import (
     DivergedError,
     RecipeError,
     TrainerError,
+    UnknownClassError,
     WeightsError,
 )
-from feedbench.trainer.history import Epoch, accuracy_of
-from feedbench.trainer.loop import CheckpointPolicy, Step, TrainingStopped, fit
+from feedbench.trainer.history import HISTORY, Epoch, accuracy_of
+from feedbench.trainer.loop import CheckpointPolicy, Length, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
+from feedbench.trainer.model_fault import batch_fault, makes_own_steps
 from feedbench.trainer.model_inputs import input_facts
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_outputs
 from feedbench.trainer.model_targets import as_probabilities
@@ -26,6 +28,7 @@ from feedbench.trainer.weights import warnings as weights_warnings
 
 __all__ = [
     "CHECKPOINT",
+    "HISTORY",
     "OF_APPLICATIONS",
     "RUN_AHEAD",
     "BatchLike",
@@ -35,6 +38,7 @@ __all__ = [
     "DivergedError",
     "Epoch",
     "Images",
+    "Length",
     "ModelTrainer",
     "NonFiniteLoss",
     "OwnModel",
@@ -47,10 +51,12 @@ __all__ = [
     "TrainerBase",
     "TrainerError",
     "TrainingStopped",
+    "UnknownClassError",
     "WeightsError",
     "accuracy_of",
     "as_probabilities",
     "as_tensor",
+    "batch_fault",
     "building",
     "check_device_augment",
     "check_outputs",
@@ -59,6 +65,7 @@ __all__ = [
     "is_own_model",
     "leave_gpu_to_backend",
     "load_model",
+    "makes_own_steps",
     "read_checkpoint",
     "read_facts",
     "weights_warnings",

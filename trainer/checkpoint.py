@@ -96,5 +96,8 @@ def read_checkpoint(path: Path) -> tuple[Position, list[NDArray[Any]], dict[str,
 
 
 def _position(values: dict[str, Any]) -> Position:
-    history = tuple(Epoch(**epoch) for epoch in values.pop("history"))
+    history = tuple(
+        Epoch(**{**epoch, "part_rates": tuple(epoch.get("part_rates", ()))})
+        for epoch in values.pop("history")
+    )
     return Position(**values, history=history)

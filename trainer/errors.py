@@ -3,9 +3,12 @@
 TrainerError
 ├── RecipeError       a network, or a combination of fields, that cannot be built
 ├── WeightsError      initial weights that cannot be loaded or do not match the network
+│   └── UnknownClassError   a saved model with a class of the user's own
 ├── CheckpointError   a checkpoint that cannot be written, read or resumed
 └── DivergedError     a loss that is NaN or infinite
 """
+
+from pathlib import Path
 
 
 class TrainerError(Exception):
@@ -18,6 +21,13 @@ class RecipeError(TrainerError, ValueError):
 
 class WeightsError(TrainerError):
     """The initial weights cannot be loaded, or belong to another network."""
+
+
+class UnknownClassError(WeightsError):
+    """A saved model has a class or a function of the user's own, which is not known."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(f"{path}: Keras cannot load it: it needs your own {name}")
 
 
 class CheckpointError(TrainerError):

@@ -29,6 +29,8 @@ class Epoch:
         validation_s: seconds of the validation after this epoch.
         accuracy, validation_accuracy: NaN if the user's own model has no such metric.
         metrics: what the user's own model reports besides, as columns after the others.
+        part_rates: images per second of equal parts of the epoch, in order; empty if it was not
+            divided. Not in the file.
     """
 
     epoch: int
@@ -43,6 +45,7 @@ class Epoch:
     gap_s: float = 0.0
     validation_s: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
+    part_rates: tuple[float, ...] = ()
 
     @property
     def score(self) -> float:
@@ -57,11 +60,14 @@ class Epoch:
         return self.images / self.train_s
 
 
-_COLUMNS = tuple(field.name for field in fields(Epoch) if field.name != "metrics")
+_COLUMNS = tuple(
+    field.name for field in fields(Epoch) if field.name not in ("metrics", "part_rates")
+)
 
 
 def _line(epoch: Epoch) -> dict[str, Any]:
     values = asdict(epoch)
+    del values["part_rates"]
     return {**values.pop("metrics"), **values}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from feedbench.trainer.base import BatchLike, Logs, NonFiniteLoss, TrainerBase, images_in
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
 from feedbench.trainer.history import HISTORY, Epoch, accuracy_of, other_metrics, write_history
+from feedbench.trainer.parts import Parts
 from feedbench.trainer.writer import Writer
 
 Validation = Callable[[], AbstractContextManager[Iterable[BatchLike]]]
@@ -42,6 +43,21 @@ class CheckpointPolicy:
 
 
 @dataclass(frozen=True)
+class Length:
+    """How long a training is.
+
+    Attributes:
+        epochs: number of epochs.
+        images: images per epoch.
+        parts: into which an epoch is divided, each timed; one that is resumed within is not.
+    """
+
+    epochs: int
+    images: int
+    parts: int = 1
+
+
+@dataclass(frozen=True)
 class Step:
     """One step, for callbacks: its images, its wait, and the latest known loss and accuracy."""
 
@@ -54,8 +70,7 @@ def fit(
     trainer: TrainerBase,
     batches: Iterator[BatchLike],
     *,
-    images: int,
-    epochs: int,
+    length: Length,
     validation: Validation,
     checkpoints: CheckpointPolicy,
     on_step: Callable[[Step], None],
@@ -70,7 +85,6 @@ def fit(
 
     Args:
         batches: endless, from `start.step` on; an epoch ends with the batch of its last image.
-        images: images per epoch.
         validation: opens the validation batches.
         start: the position to resume from; the trainer must already be restored to it.
         stop: called after each step; True stops the training.
@@ -86,7 +100,7 @@ def fit(
         run = _Run(
             trainer,
             batches,
-            images,
+            length,
             validation,
             checkpoints,
             on_step,
@@ -95,7 +109,7 @@ def fit(
             writer,
         )
         trainer.capture()  # the first takes several times as long; not between two epochs
-        while run.position.epoch <= epochs:
+        while run.position.epoch <= length.epochs:
             yield run.epoch()
 
 
@@ -104,18 +118,20 @@ class _Run:
     """A training under way.
 
     Attributes:
+        part_rates: of the epoch that was trained last.
         epoch_end: when the previous epoch ended, its validation not counted.
     """
 
     trainer: TrainerBase
     batches: Iterator[BatchLike]
-    images: int
+    length: Length
     validation: Validation
     checkpoints: CheckpointPolicy
     on_step: Callable[[Step], None]
     position: Position
     stop: Callable[[], bool]
     writer: Writer
+    part_rates: tuple[float, ...] = ()
     epoch_end: float | None = None
 
     def epoch(self) -> Epoch:
@@ -143,16 +159,19 @@ class _Run:
 
     def _train(self) -> None:
         """Step until every image of this epoch, and of those before, was trained on."""
-        position, end = self.position, self.position.epoch * self.images
+        position, end = self.position, self.position.epoch * self.length.images
         position.phase, position.phase_steps = self.trainer.phase, self.trainer.phase_steps
         self.trainer.finish()
         begin, before_s = perf_counter(), position.train_s
         last_checkpoint = (begin, position.step)
+        parts = Parts(1 if position.epoch_images else self.length.parts, end - position.images)
         if self.epoch_end is not None:
             position.gap_s = begin - self.epoch_end
         while position.images < end:
             self._step()
             position.train_s = before_s + perf_counter() - begin
+            if position.images < end:  # the last part ends with the device idle
+                parts.add(position.epoch_images, position.train_s)
             if self.stop():
                 self._write_checkpoint(position, self._capture())
                 raise TrainingStopped
@@ -162,6 +181,8 @@ class _Run:
         self._locating_loss(self.trainer.finish)
         self.epoch_end = perf_counter()
         position.train_s = before_s + self.epoch_end - begin
+        parts.add(position.epoch_images, position.train_s)
+        self.part_rates = parts.rates
 
     def _step(self) -> None:
         asked = perf_counter()
@@ -233,6 +254,7 @@ class _Run:
             round(position.gap_s, 6),
             round(validation_s, 6),
             other_metrics(logs) | other_metrics(validation_logs, "validation_"),
+            self.part_rates,
         )
         position.history = history = (*position.history, epoch)
         position.epoch += 1

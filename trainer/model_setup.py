@@ -148,10 +148,11 @@ def _made_up_batches(
 
 def _needs_outputs(model: Any) -> bool:
     """Whether only a call of the model tells what its outputs are."""
-    return not model.compiled or (of_keras(model.loss) and _output_shape(model) is None)
+    return not model.compiled or (of_keras(model.loss) and output_shape(model) is None)
 
 
-def _output_shape(model: Any) -> Any:
+def output_shape(model: Any) -> Any:
+    """The declared shape of a model's outputs; None where it is only known once it is called."""
     try:
         return model.output_shape
     except (AttributeError, ValueError, NotImplementedError):
@@ -164,7 +165,7 @@ def check_outputs(own: OwnModel, classes: int) -> None:
     Raises:
         RecipeError: it has another number of outputs.
     """
-    shape, loss = _output_shape(own.model), own.model.loss if own.model.compiled else None
+    shape, loss = output_shape(own.model), own.model.loss if own.model.compiled else None
     if _takes_more(own.model) or not isinstance(shape, tuple) or len(shape) != 2:
         return
     if shape[-1] is not None and (loss is None or of_keras(loss)):
@@ -173,7 +174,7 @@ def check_outputs(own: OwnModel, classes: int) -> None:
 
 def _units(own: OwnModel, outputs: Any) -> int:
     """The number of values that a classifier gives for an image."""
-    shape = _output_shape(own.model) if outputs is None else getattr(outputs, "shape", None)
+    shape = output_shape(own.model) if outputs is None else getattr(outputs, "shape", None)
     if not isinstance(shape, tuple) or len(shape) != 2:
         raise RecipeError(
             f"{own.name} returned a model with outputs {shape or 'of several arrays'}, and a "

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from feedbench.trainer.errors import WeightsError
+from feedbench.trainer.errors import UnknownClassError, WeightsError
 from feedbench.trainer.files import replacing
 
+# How Keras says that it lacks a class or a function.
+_UNKNOWN = re.compile(r"^Could not (?:locate|deserialize) \w+ '([^']+)'")
 _FACTS = "feedbench.json"  # a member of the .keras zip, which Keras ignores
 
 
@@ -39,16 +43,22 @@ def read_facts(path: Path) -> dict[str, Any] | None:
         raise WeightsError(f"{path}: not a .keras file: {error}") from error
 
 
-def load_model(path: Path) -> Any:
+def load_model(path: Path, own: Mapping[str, Any] | None = None) -> Any:
     """Load the model of a .keras file for inference.
 
+    Args:
+        own: classes and functions of the user's code that the model may need, by name.
+
     Raises:
+        UnknownClassError: it needs a class or function that is not in `own`.
         WeightsError: it cannot be read.
     """
     import keras
 
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, custom_objects=own, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
+        if unknown := _UNKNOWN.search(reason):
+            raise UnknownClassError(path, unknown[1]) from error
         raise WeightsError(f"{path}: Keras cannot load it as a model: {reason}") from error

@@ -6,29 +6,29 @@ import re
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
-from feedbench.bench.commands.show import print_result
+from feedbench.bench.commands.output import print_parts
+from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.results.find import read_result
+from feedbench.bench.results.parts import parts_of
 
-_WIDTH = 80
+_WIDTH = 90
 _WEB_FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
 def draw(result: Path, picture: Path, command: str) -> None:
     """Write the picture of a terminal in which a command has printed a result."""
     with Path("/dev/null").open("w") as nowhere:
-        terminal = Console(
+        terminal = Terminal(
             record=True,
             width=_WIDTH,
             force_terminal=True,
             color_system="truecolor",
-            highlight=False,
             file=nowhere,
         )
         terminal.print(Text(f"$ {command}", style="bold"))
-        print_result(terminal, read_result(result))
+        print_parts(terminal, list(parts_of(read_result(result))))
     drawn = terminal.export_svg(title="feedbench")
     picture.write_text(_WEB_FONTS.sub("", drawn))  # nothing is fetched to show it
 

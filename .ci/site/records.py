@@ -11,12 +11,14 @@ from tables import cell, code, table
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.analysis.summary import Summary
+from feedbench.bench.compare.history import HistoryEntry
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.verdict import Diagnosis
 from feedbench.bench.limits.limits import LimitsRecord, MachineLimits
 from feedbench.bench.monitor.record import FitFigures, FitRecord
 from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.record import Trial
+from feedbench.bench.results.comparison import Comparison
 from feedbench.bench.selftest.report import BatteryResult
 from feedbench.bench.study.report import StudyReport
 from feedbench.bench.training.rate_check import RateCheck
@@ -42,6 +44,8 @@ _FILES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("fit.json", "what FitMonitor recorded; its blocks are in `trials.jsonl`", FitRecord),
     ("figures of fit.json", "as `show --json` derives them", FitFigures),
     ("pixels.json", "the comparison of pixels", PixelComparison),
+    ("compare.json", "a comparison of runs", Comparison),
+    ("the file of --history", "one run per line", HistoryEntry),
     ("study.json", "the results of a study", StudyReport),
     ("selftest.json", "the self-test in full", BatteryResult),
     ("promise of training.json", "the rate check; see the table of `train`'s files", RateCheck),

@@ -16,6 +16,8 @@ from feedbench.bench.analysis.estimate import Estimate
 CONFIDENCE = 0.95
 MIN_BLOCKS = 3  # fewer blocks have no interval, and fewer pairs decide nothing
 _MIN_ORDERED = 6  # blocks from which the interval of the median can be read off their order
+_MIN_SERIAL = 10  # rates from which their correlation can be told
+_MOST_CORRELATED = 0.9
 
 Array = npt.NDArray[np.float64]
 Rates = Mapping[int, float]  # images per second, by the index of the round
@@ -34,6 +36,31 @@ def median_interval(values: Sequence[float], *, positive: bool = True) -> Estima
         return Estimate(value=median)
     low, high = interval_ends(np.asarray(values, float), positive=positive)
     return Estimate(value=median, low=float(low), high=float(high))
+
+
+def serial_interval(rates: Sequence[float]) -> Estimate:
+    """Return the median with its interval of rates that followed each other in one process.
+
+    Neighbors that resemble each other say less than as many independent rates. The interval is
+    widened by the square root of that ratio, from `_MIN_SERIAL` rates on; fewer do not tell.
+
+    Source: Marriott and Pope, Bias in the estimation of autocorrelations, Biometrika 41 (1954).
+    """
+    estimate = median_interval(rates)
+    if estimate.interval is None or len(rates) < _MIN_SERIAL:
+        return estimate
+    correlation = _neighbor_correlation(np.log(rates))
+    factor = math.sqrt((1 + correlation) / (1 - correlation))
+    low, high = ((end / estimate.value) ** factor for end in estimate.interval)
+    return Estimate(value=estimate.value, low=estimate.value * low, high=estimate.value * high)
+
+
+def _neighbor_correlation(values: Array) -> float:
+    """Return the correlation of neighbors, 0 to `_MOST_CORRELATED`, corrected for its bias."""
+    apart = values - values.mean()
+    variance = float(apart @ apart)
+    found = float(apart[1:] @ apart[:-1]) / variance if variance else 0.0
+    return min(max(found + (1 + 4 * found) / len(values), 0.0), _MOST_CORRELATED)
 
 
 def interval_ends(values: Array, *, positive: bool = True) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import Block, Trial, present
+from feedbench.bench.record import Block, Own, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -197,10 +197,23 @@ def _own_faults(trial: Trial) -> list[str]:
         f"its batches hold {own.batch_size} images, not {size} as those of other loaders; give "
         f"--batch-size {own.batch_size}, or let it take batch_size": own.batch_size != size
         and own.batch_size is not None,
+        **_size_fault(own, trial.spec.get("image_size")),
         f"{own.left_out:,} of {trial.images:,} images did not come in two epochs": own.left_out,
         f"{own.repeated:,} images came more often than once per epoch": own.repeated,
     }
     return [text for text, applies in faults.items() if applies]
+
+
+def _size_fault(own: Own, side: Any) -> dict[str, bool]:
+    if own.image_size is None or side is None:
+        return {}
+    size = " × ".join(map(str, own.image_size))
+    text = f"its images have {size} pixels, not {side} × {side} as those of other loaders; "
+    height, width = own.image_size
+    remedy = f"give --image-size {height}, or let it take image_size"
+    if height != width:
+        remedy = "let it take image_size"
+    return {text + remedy: (height, width) != (side, side)}
 
 
 def _contest(trials: list[Trial]) -> dict[int, Rates]:

@@ -56,7 +56,7 @@ def find_old(text: str) -> Old:
 
     path = Path(text)
     is_record = path.is_dir() and not (path / BEST).is_file()
-    if is_record or path.suffix in (".json", ".jsonl"):
+    if is_record or text.endswith("/") or path.suffix in (".json", ".jsonl"):
         return _from_record(text, path)
     best = resolve_loader(text)
     choice = Choice(loader=best.loader, settings=best.settings)

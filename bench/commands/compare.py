@@ -30,7 +30,7 @@ def compare(
     results: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BASE RUN…",
+            metavar="RUN",
             help="Folders or files with records of bench, tune, limits, diagnose, train or "
             "FitMonitor; the first is the base.",
         ),
@@ -51,10 +51,9 @@ def compare(
     ] = False,
     json: Json = None,
 ) -> None:
-    """The same loader with the same settings is compared in each run.
+    """Each loader is compared with itself, with the same settings, in the base: the first run.
 
-    Faster, slower, same within 3 %, or cannot tell: all words together are wrong in at most 5 % of
-    the calls, if the machine kept its speed between the runs.
+    At most 5 % of the calls name a wrong difference, if the machine kept its speed in between.
     """
     from feedbench.bench.compare.compare import compare_runs
     from feedbench.bench.compare.conditions import parse_topics
@@ -79,7 +78,7 @@ def end(comparison: Comparison) -> None:
     """
     if comparison.gate is not None and comparison.gate.has_failed:
         raise typer.Exit(SLOWER)
-    if not comparison.pairs:
+    if not any(pair.reads_images for pair in comparison.pairs):
         raise typer.Exit(NOTHING_DONE)
 
 

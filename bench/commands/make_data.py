@@ -21,15 +21,15 @@ def make_data(
     preset: Annotated[
         PresetName,
         typer.Option(
-            help="Mean size of the photos. imagenet: 468 × 401 px, 110 kB; web: 420 × 520 px, "
-            "28 kB; mixed: like web, and some of them are PNG or WebP; small: 210 × 210 px, 9 kB, "
-            "quick to decode and to learn."
+            help="Size of the photos, on average. imagenet: 468 × 401 px, 110 kB; web: "
+            "420 × 520 px, 28 kB; mixed: as web, but some are PNG or WebP; small: 210 × 210 px, "
+            "9 kB, which are decoded and learned faster."
         ),
     ] = "web",
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.", min=0)] = 0,
     json: Json = None,
 ) -> None:
-    """The photos have the size, detail and compression of real ones; classes can be learned."""
+    """Ten classes that a network can learn, one folder each, with the detail of real photos."""
     from feedbench.bench.files import write_json
 
     photos = generate_photos(folder, images=images, preset=preset, seed=seed)

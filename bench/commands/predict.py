@@ -18,6 +18,15 @@ def predict(
         Path, typer.Argument(metavar="MODEL", help="The model.keras or best.keras of a training.")
     ],
     files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Image files.")],
+    builder: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="FILE.py:FUNCTION",
+            help="For a model with layers or classes of your own: the function that built it. Its "
+            "file is imported.",
+        ),
+    ] = None,
     json: Json = None,
 ) -> None:
     """The probability of the class is printed too; a file that fails is reported and skipped."""
@@ -28,7 +37,7 @@ def predict(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal, predictions = console(), []
     with redirect_library_output(Path(os.devnull)):  # TensorFlow's messages at any log level
-        classifier = load_classifier(model)
+        classifier = load_classifier(model, builder)
     for prediction in classifier.predict(files):
         predictions.append(prediction)
         if prediction.error is None:

@@ -111,9 +111,9 @@ def measure_plan(
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.files import removed_if_interrupted, write_json
-    from feedbench.bench.record import TRIALS, read_trials, write_trials
+    from feedbench.bench.record import TRIALS, read_trials
     from feedbench.bench.signals import interrupts_deferred
-    from feedbench.bench.trials.run import Bench
+    from feedbench.bench.trials.run import write_unmeasured
 
     with removed_if_interrupted(folder, but_for=TRIALS):
         facts = environment()
@@ -125,8 +125,7 @@ def measure_plan(
     except KeyboardInterrupt:
         interrupted = True
     with interrupts_deferred():
-        if not (folder / TRIALS).exists():
-            write_trials(folder, Bench(plan, manifest, folder, lambda event: None, left_out).trials)
+        write_unmeasured(plan, manifest, folder, left_out)
         trials = read_trials(folder)
         summary = summarize(trials)
         for path in filter(None, (folder / "summary.json", json)):

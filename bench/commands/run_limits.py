@@ -45,7 +45,7 @@ def run_limits(
     from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
     from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress, duration_text
-    from feedbench.bench.trials.run import run
+    from feedbench.bench.trials.run import run, write_unmeasured
 
     terminal, progress, interrupted = console(), console(to_errors=True), False
     write_json(folder / "environment.json", environment())
@@ -58,6 +58,7 @@ def run_limits(
         record.disk = read_cold(manifest)
     except KeyboardInterrupt:
         interrupted = True
+    write_unmeasured(plan, manifest, folder, left_out)
     write_model(folder / RECORD, record)
     show_limits(terminal, read_trials(folder), record, folder, json)
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)

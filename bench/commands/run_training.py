@@ -13,14 +13,12 @@ from feedbench.bench.commands.output import console, print_parts, redirect_libra
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from feedbench.bench.analysis.best import Best
     from feedbench.bench.report.terminal import Terminal
     from feedbench.bench.training.callbacks import Callbacks
     from feedbench.bench.training.options import TrainingOptions
     from feedbench.loaders import BatchSpec, Manifest
-    from feedbench.trainer import Position, Recipe
+    from feedbench.trainer import Recipe
 
 
 def resume_command(data: str, folder: Path, options: dict[str, Any]) -> str:
@@ -81,7 +79,6 @@ def train_with_progress(
         InterruptedRun: Ctrl-C; the last checkpoint is saved.
     """
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.training.callbacks import Callbacks, combine
     from feedbench.bench.training.train import train
     from feedbench.bench.trials.child import child_environment
     from feedbench.loaders import images_per_epoch, parse_spec
@@ -93,15 +90,11 @@ def train_with_progress(
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
     try:
-        with _callbacks(recipe.epochs, sum(counts), folder, again) as callbacks:
+        with _callbacks(best, recipe.epochs, sum(counts), folder, again) as callbacks:
             import_tensorflow()
-            _print_notes(terminal, recipe, spec, manifest.classes, counts, resume=options.resume)
-            noting = Callbacks(
-                on_start=lambda position: _note_start(terminal, best, position),
-                on_note=lambda text: _note(terminal, text),
-            )
-            every = combine(noting, callbacks)
-            return train(best, recipe, manifest, folder, callbacks=every, options=options)
+            for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
+                callbacks.on_note(note)
+            return train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
     except TrainingStopped:
         terminal.print(f"Stopped; a checkpoint is saved. To resume: {again}", soft_wrap=True)
         return None
@@ -131,28 +124,15 @@ def import_tensorflow() -> None:
         ) from error
 
 
-def _note_start(terminal: Console, best: Best, position: Position) -> None:
-    """Print what a loader does before the first step that takes its time."""
-    from feedbench.loaders import find_loader
-
-    if position.images and not find_loader(best.loader).follows_order:
-        terminal.print(
-            f"Note: {best.loader} has an order of its own: to continue it, the {position.images:,} "
-            "images that were trained on are read again first",
-            soft_wrap=True,
-        )
-
-
-def _print_notes(
-    terminal: Console,
+def _notes(
     recipe: Recipe,
     spec: BatchSpec,
     classes: Sequence[str],
     counts: Sequence[int],
     *,
     resume: bool,
-) -> None:
-    """Print warnings about the recipe, and the images per class if they are balanced.
+) -> list[str]:
+    """Return warnings about the recipe, and the images per class if they are balanced.
 
     Args:
         counts: images of each class in an epoch.
@@ -168,23 +148,20 @@ def _print_notes(
         )
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
-    for line in notes:
-        _note(terminal, line)
     if spec.balance:
         names = map(printable, classes)
         text = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts, strict=True))
-        terminal.print(f"Images per epoch: {text}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _note(terminal: Console, text: str) -> None:
-    terminal.print(f"Note: {text}", highlight=False, markup=False, soft_wrap=True)
+        notes.append(f"images per epoch: {text}")
+    return notes
 
 
 @contextmanager
-def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[Callbacks]:
+def _callbacks(
+    best: Best, epochs: int, images: int, folder: Path, again: str
+) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
-    What the libraries print goes to a log.
+    What the libraries print goes to a log. A user's function that hangs is reported.
 
     Args:
         images: images in an epoch.
@@ -194,14 +171,18 @@ def _callbacks(epochs: int, images: int, folder: Path, again: str) -> Iterator[C
     from feedbench.bench.training.folder import LOG
     from feedbench.bench.training.progress import train_progress
     from feedbench.bench.training.stuck import ended_if_stuck
+    from feedbench.bench.training.watch import hangs_told
+    from feedbench.loaders import is_own
 
+    predicted = best.predicted.images_per_second if best.predicted else None
     last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
         stop_on_termination() as is_asked,
         ended_if_stuck(is_asked, last_words) as should_stop,
         redirect_library_output(folder / LOG) as progress,
-        train_progress(progress, images * epochs, epochs, should_stop) as callbacks,
+        train_progress(progress, images, epochs, should_stop, predicted) as callbacks,
+        hangs_told(callbacks.on_note) if is_own(best.loader) else nullcontext(),
     ):
         yield callbacks
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from feedbench.bench.analysis.summary import with_counted_blocks
 from feedbench.bench.compare.from_trials import measured_text
 from feedbench.bench.compare.gate import judge
-from feedbench.bench.compare.outcome import Measured, measured, outcomes, paired
-from feedbench.bench.compare.pairing import Candidate
-from feedbench.bench.compare.text import notes, verdict
+from feedbench.bench.compare.outcome import Measured, measured, paired
+from feedbench.bench.compare.pairing import Candidate, decided
+from feedbench.bench.compare.text import with_texts
 from feedbench.bench.errors import RecordError
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
@@ -40,10 +40,6 @@ def compare_against(
         )
     others = [trial for trial in trials if is_choice(trial.loader) and trial is not reference]
     pairs = [_candidate(trial, reference) for trial in others if trial.augment is None]
-    decided = [
-        pair.decided(outcome)
-        for pair, outcome in zip(pairs, outcomes([one.ratio for one in pairs]), strict=True)
-    ]
     comparison = Comparison(
         is_paired=True,
         runs=[
@@ -55,12 +51,11 @@ def compare_against(
                 winner=None,
             )
         ],
-        pairs=decided,
+        pairs=decided(pairs),
         gate=None if limit is None else judge(pairs, limit),
         verdict="",
     )
-    texts = {"notes": notes(comparison, {}), "verdict": verdict(comparison)}
-    return comparison.model_copy(update=texts)
+    return with_texts(comparison)
 
 
 def _name(trial: Trial) -> str:
@@ -69,15 +64,15 @@ def _name(trial: Trial) -> str:
 
 def _candidate(trial: Trial, reference: Trial) -> Candidate:
     ratio = None if trial.error else paired(trial.rates, reference.rates)
-    pairs = len(trial.rates.keys() & reference.rates.keys())
+    rounds = sorted(trial.rates.keys() & reference.rates.keys())
     return Candidate(
         run=0,
         name=_name(trial),
         base_name=_name(reference),
-        base=_rate(reference),
-        other=_rate(trial) if ratio is not None else None,
+        base=_rate(reference, rounds or list(reference.rates)),
+        other=_rate(trial, rounds) if ratio is not None else None,
         ratio=ratio,
-        blocks=(pairs, pairs),
+        blocks=(len(rounds), len(rounds)),
         differs=_other_pixels(trial),
         error=trial.error or (None if ratio else "no block was timed in the same round"),
     )
@@ -91,5 +86,5 @@ def _other_pixels(trial: Trial) -> tuple[str, ...]:
     return (f"pixels, by {worst:.1f} levels from {reference} in the worst image",)
 
 
-def _rate(trial: Trial) -> Measured:
-    return measured(list(trial.rates.values()))
+def _rate(trial: Trial, rounds: list[int]) -> Measured:
+    return measured([trial.rates[index] for index in rounds])

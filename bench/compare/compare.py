@@ -13,11 +13,10 @@ from feedbench.bench.compare.conditions import (
 )
 from feedbench.bench.compare.gate import judge
 from feedbench.bench.compare.names import short_names
-from feedbench.bench.compare.outcome import outcomes
-from feedbench.bench.compare.pairing import Candidate, candidates, unpaired
+from feedbench.bench.compare.pairing import Candidate, candidates, decided, unpaired
 from feedbench.bench.compare.subject import Stall, Subject
 from feedbench.bench.compare.subjects import read_subject
-from feedbench.bench.compare.text import notes, verdict
+from feedbench.bench.compare.text import with_texts
 from feedbench.bench.errors import RecordError
 from feedbench.bench.results.comparison import (
     ComparedRun,
@@ -55,28 +54,29 @@ def compare_runs(
         differences += found
         judged = all(one.effect != "not judged" for one in found)
         pairs += candidates(base, other, run, judged=judged)
-    ratios = [pair.ratio for pair in pairs]
-    decided = [pair.decided(outcome) for pair, outcome in zip(pairs, outcomes(ratios), strict=True)]
-    runs = _runs(subjects, paths)
     comparison = Comparison(
         is_paired=False,
-        runs=runs,
+        runs=_runs(subjects, paths),
         differences=differences,
-        pairs=decided,
+        pairs=decided(pairs),
         unpaired=[one for run, other in enumerate(others, 1) for one in unpaired(base, other, run)],
         stalls=_stalls(base, others),
         trainings=_trainings(base, others, allowed),
         gate=None if limit is None else judge(pairs, limit),
         verdict="",
     )
-    unknown = {
-        run.name: topics
-        for run, other in zip(runs[1:], others, strict=True)
-        if (topics := unknown_conditions(base, other))
+    return with_texts(comparison, _unknown(comparison.runs, subjects))
+
+
+def _unknown(
+    runs: Sequence[ComparedRun], subjects: Sequence[Subject]
+) -> dict[str, Sequence[Topic]]:
+    """Return the topics that the base or the run does not hold, by the name of the run."""
+    topics = {
+        run.name: unknown_conditions(subjects[0], other)
+        for run, other in zip(runs[1:], subjects[1:], strict=True)
     }
-    return comparison.model_copy(
-        update={"notes": notes(comparison, unknown), "verdict": verdict(comparison)}
-    )
+    return {name: some for name, some in topics.items() if some}
 
 
 def _runs(subjects: Sequence[Subject], paths: Sequence[Path]) -> list[ComparedRun]:

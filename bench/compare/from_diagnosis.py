@@ -48,7 +48,7 @@ def _rate(part: Part, ceiling: Ceiling) -> NamedRate:
     is_whole = part.name == END_TO_END
     return NamedRate(
         measured=_measured(rates, ceiling),
-        error=part.error or next(iter(ceiling.unproven), None),
+        error=part.error,
         is_judged=is_whole,
         reads_images=part.name not in ("consumer", "transfer"),
     )

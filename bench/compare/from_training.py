@@ -32,7 +32,6 @@ TRAINING_RATE = "training"
 def of_training(result: TrainingResult) -> Subject:
     """Return what can be compared of a finished training."""
     values = result.values
-    rate = _measured(values)
     loader = Choice(loader=values["loader"], settings=values.get("settings", {}))
     return Subject(
         path=result.path,
@@ -40,19 +39,19 @@ def of_training(result: TrainingResult) -> Subject:
         family="train",
         measured=f"{describe(values['recipe'], values['spec']['image_size'])}, {loader}",
         facts=_facts(values, str(loader)),
-        rates={TRAINING_RATE: NamedRate(rate, None if rate else "no epoch counts")},
+        rates={TRAINING_RATE: NamedRate(_measured(values))},
         training=Training(result.path.parent, sum(epoch["train_s"] for epoch in values["epochs"])),
     )
 
 
-def _measured(values: dict[str, Any]) -> Measured | None:
-    """Return the rate of the epochs that a rate check counts; None if there are none."""
+def _measured(values: dict[str, Any]) -> Measured:
+    """Return the rate of the epochs that a rate check counts; without any, of the last one."""
     rates = [epoch["images"] / epoch["train_s"] for epoch in values["epochs"]]
     try:
         counted = counted_rates(rates, Recipe.model_validate(values["recipe"]))
     except ValidationError:  # of a version that had other fields
         counted = rates[1:]
-    return measured(counted) if counted else None
+    return measured(counted or rates[-1:])
 
 
 def _facts(values: dict[str, Any], loader: str) -> Facts:

@@ -76,7 +76,8 @@ def of_tune(result: TuneResult) -> Subject:
     folder, best = result.path.parent, result.record.best
     if result.path.name == "tune.json" and (folder / TRIALS).is_file():
         trials = read_trials(folder)
-        chosen = [one for one in trials if best and _choice_text(one) == str(best)]
+        name = None if best is None else _text(best.loader, best)
+        chosen = [one for one in trials if _choice_text(one) == name]
         return of_trials(result.path, "tune", trials, next(iter(chosen), None))
     return _best_alone(result.path, result.record)
 
@@ -85,7 +86,7 @@ def _best_alone(path: Path, record: TuneRecord) -> Subject:
     rate, about = record.images_per_second, record.about
     rates = {}
     if record.best is not None and rate is not None:
-        rates = {str(record.best): NamedRate(Measured(rate, 0))}
+        rates = {_text(record.best.loader, record.best): NamedRate(Measured(rate, 0))}
     profile = about.get("accelerator")
     spec, recipe = about.get("spec", {}), about.get("recipe", {})
     facts: Facts = {
@@ -177,12 +178,17 @@ def namer(trials: Iterable[Trial]) -> Callable[[Trial], str]:
 def _name(trial: Trial) -> str:
     if trial.own is None:
         return _choice_text(trial)
-    loader = f"{Path(trial.own.file).name}:{short_name(trial.loader)}"
-    return str(Choice(loader=loader, settings=trial.settings, augment=trial.augment))
+    return _text(f"{Path(trial.own.file).name}:{short_name(trial.loader)}", trial)
 
 
 def _choice_text(trial: Trial | TrialSummary) -> str:
-    return str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment))
+    return _text(trial.loader, trial)
+
+
+def _text(loader: str, choice: Trial | TrialSummary | Choice) -> str:
+    """Return loader and settings, the latter by name: their order says nothing."""
+    settings = dict(sorted(choice.settings.items()))
+    return str(Choice(loader=loader, settings=settings, augment=choice.augment))
 
 
 def _rate(trial: Trial) -> NamedRate:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from feedbench.bench.compare.outcome import Measured, Ratio, independent
+from feedbench.bench.compare.outcome import Measured, Ratio, independent, outcomes
 from feedbench.bench.compare.subject import NamedRate, Subject
 from feedbench.bench.results.comparison import Outcome, RatePair, Unpaired
 
@@ -52,6 +52,12 @@ class Candidate:
         )
 
 
+def decided(pairs: Sequence[Candidate]) -> list[RatePair]:
+    """Return all pairs of a comparison with their outcomes, which are decided together."""
+    found = outcomes([pair.ratio for pair in pairs])
+    return [pair.decided(outcome) for pair, outcome in zip(pairs, found, strict=True)]
+
+
 def candidates(base: Subject, other: Subject, run: int, *, judged: bool) -> list[Candidate]:
     """Return the pairs of rates of one name, and of the winners if they differ.
 
@@ -62,7 +68,7 @@ def candidates(base: Subject, other: Subject, run: int, *, judged: bool) -> list
     found = [
         _candidate(run, name, rate, other.rates[name], judged=judged)
         for name, rate in base.rates.items()
-        if rate.measured is not None and name in other.rates
+        if rate.measured is not None and _is_tried(other, name)
     ]
     return [*found, *_winners(base, other, run, found, judged=judged)]
 
@@ -85,7 +91,7 @@ def _candidate(
         is_judged=judged and base.is_judged and other.is_judged,
         reads_images=base.reads_images and other.reads_images,
         differs=tuple(f"{key} {values[key]} against {others[key]}" for key in differing),
-        error=other.error or (None if other.measured else "no block was timed"),
+        error=other.error,
     )
 
 
@@ -105,9 +111,17 @@ def _winners(
     yield Candidate(**{**vars(pair), "differs": ()})
 
 
+def _is_tried(run: Subject, name: str) -> bool:
+    """Whether a run has a rate of this name, or failed; one that was interrupted may have none."""
+    rate = run.rates.get(name)
+    return rate is not None and (rate.measured is not None or rate.error is not None)
+
+
 def unpaired(base: Subject, other: Subject, run: int) -> list[Unpaired]:
     """Return the rates that only one of two runs has."""
-    gone = [name for name in base.rates if name not in other.rates]
+    gone = [
+        name for name, rate in base.rates.items() if rate.measured and not _is_tried(other, name)
+    ]
     new = [
         name
         for name, rate in other.rates.items()

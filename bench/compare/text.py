@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from feedbench.bench.compare.from_diagnosis import END_TO_END
 from feedbench.bench.results.comparison import (
     Comparison,
     Outcome,
@@ -23,12 +24,20 @@ _DRIFT = (
 )
 
 
-def notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> list[str]:
-    """Return what to know when reading the ratios, one sentence each.
+def with_texts(
+    comparison: Comparison, unknown: Mapping[str, Sequence[Topic]] | None = None
+) -> Comparison:
+    """Return the comparison with its notes and its verdict.
 
     Args:
-        unknown: topics that the base or the run does not hold, by the name of the run.
+        unknown: topics that the base or a run does not hold, by the name of the run.
     """
+    texts = {"notes": _notes(comparison, unknown or {}), "verdict": _verdict(comparison)}
+    return comparison.model_copy(update=texts)
+
+
+def _notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> list[str]:
+    """Return what to know when reading the ratios, one sentence each."""
     texts = [] if comparison.is_paired else [_DRIFT]
     for pair in comparison.pairs:
         if not pair.reads_images and pair.outcome in ("faster", "slower") and pair.ratio:
@@ -50,10 +59,11 @@ def notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> lis
     return list(dict.fromkeys(texts))
 
 
-def verdict(comparison: Comparison) -> str:
+def _verdict(comparison: Comparison) -> str:
     """Return the result in one line, one sentence per run."""
     if comparison.is_paired:
-        return _rates_text(comparison.pairs)
+        text = _rates_text(comparison.pairs)
+        return text[0].upper() + text[1:]
     several = len(comparison.runs) > 2
     texts = []
     for index, run in enumerate(comparison.runs[1:], 1):
@@ -68,7 +78,7 @@ def _run_text(comparison: Comparison, run: int) -> str:
     stalls = [_stall_text(one) for one in comparison.stalls if one.run == run]
     trainings = [_training_text(one) for one in comparison.trainings if one.run == run]
     if stalls:
-        pairs = [one for one in pairs if one.is_judged or one.name == "end to end"]
+        pairs = [one for one in pairs if one.name.partition(",")[0] == END_TO_END]
     return " ".join([_rates_text(pairs), *stalls, *trainings])
 
 

@@ -11,7 +11,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.loaders import Batch, BatchSpec, Dtype, OwnFunction
 
 if TYPE_CHECKING:
-    from feedbench.trainer import TrainerBase
+    from feedbench.trainer import BatchLike, TrainerBase
 
 _COMMON_RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 
@@ -89,6 +89,18 @@ def range_note(batch: Batch, spec: BatchSpec, own: OwnFunction) -> str:
         f"is {least:.3g} to {most:.3g}, in which the validation images and the saved model's "
         f"input are; use --value-range {remedy}"
     )
+
+
+def check_for_model(batch: BatchLike, model: Any, own: OwnFunction) -> None:
+    """Check that a user's own model can take a batch of their own loader.
+
+    Raises:
+        PlanError: it cannot; the text names the loader, what came and what the model takes.
+    """
+    from feedbench.trainer import batch_fault
+
+    if fault := batch_fault(model, batch):
+        raise PlanError(f"{own.place}: {own.function} gives {fault}")
 
 
 def _extremes(spec: BatchSpec) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from feedbench.loaders.own import (
     OwnError,
     OwnFunction,
     called,
+    defined_by,
     find_place,
     raised_by,
     read_function,
@@ -90,6 +91,22 @@ def find_builder(name: str) -> Builder:
             f"built with {', '.join(_OFFERED)}; give the others a default"
         )
     return Builder(name, ModelFile(file=str(function.file), sha256=function.digest), function)
+
+
+def own_classes(name: str) -> dict[str, Any]:
+    """Return the classes and functions in the code of a user's own model, by name.
+
+    Args:
+        name: of the function that builds the model, whose file is imported.
+
+    Raises:
+        LoaderError: there is no such function, or its file fails.
+        PlanError: it is a .keras file.
+    """
+    function = find_builder(name).function
+    if function is None:
+        raise PlanError(f"--model {name}: name the function that builds it, such as model.py:build")
+    return defined_by(function)
 
 
 def model_digest(recipe: Recipe) -> str | None:

@@ -6,8 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.consumers.own_batches import check_for_model
 from feedbench.bench.consumers.own_model import Builder, ModelFile, explained
-from feedbench.trainer import BatchLike, Images, ModelTrainer, OwnModel, Recipe, Schedule
+from feedbench.loaders import OwnFunction
+from feedbench.trainer import (
+    BatchLike,
+    Images,
+    ModelTrainer,
+    OwnModel,
+    Recipe,
+    Schedule,
+    makes_own_steps,
+)
 
 
 class OwnTrainer(ModelTrainer):
@@ -20,10 +30,22 @@ class OwnTrainer(ModelTrainer):
         recipe: Recipe,
         schedule: Schedule,
         first: BatchLike,
-        images: Images | None,
+        source: OwnFunction | Images,
     ) -> None:
-        """Prepare the model for batches; see `ModelTrainer`."""
-        self._builder = builder
+        """Prepare the model for batches; see `ModelTrainer`.
+
+        Args:
+            source: the user's function that gives the batches, or what those of a loader of
+                Feedbench are.
+
+        Raises:
+            PlanError: the user's function gives batches that the model cannot take.
+        """
+        self._builder, self._network = builder, own.model
+        self._loader = source if isinstance(source, OwnFunction) else None
+        images = None if isinstance(source, OwnFunction) else source
+        if not makes_own_steps(own.model):
+            self._check(first)
         with explained(builder, "as the model was prepared for the first batch"):
             super().__init__(own, recipe, schedule, first, images)
 
@@ -32,9 +54,17 @@ class OwnTrainer(ModelTrainer):
         """The file that the model came from."""
         return self._builder.origin
 
+    def _check(self, batch: BatchLike) -> None:
+        if self._loader is not None:
+            check_for_model(batch, self._network, self._loader)
+
     def _train_on(self, batch: BatchLike) -> Any:
-        with explained(self._builder, f"in step {self.phase_steps + 1} of the training"):
-            return super()._train_on(batch)
+        try:
+            with explained(self._builder, f"in step {self.phase_steps + 1} of the training"):
+                return super()._train_on(batch)
+        except Exception:
+            self._check(batch)  # its error names the cause
+            raise
 
     def evaluate(self, batches: Iterable[BatchLike]) -> dict[str, float]:
         """Loss and metrics on some batches; resets the running ones."""

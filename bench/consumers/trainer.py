@@ -47,7 +47,7 @@ def make_trainer(
     """
     if recipe.own_model:
         images = _images(recipe, spec, manifest, image_dtype, made_up=made_up)
-        return _own_trainer(recipe, spec, manifest, first, None if own else images)
+        return _own_trainer(recipe, spec, manifest, first, own or images)
     if own is not None and first is not None:
         image_dtype = check_for_network(first, spec, len(manifest.classes), own)
     return _recipe_trainer(recipe, spec, manifest, image_dtype, load_initial_weights)
@@ -79,13 +79,13 @@ def _own_trainer(
     spec: BatchSpec,
     manifest: Manifest,
     first: Batch | None,
-    images: Images | None,
+    source: OwnFunction | Images,
 ) -> TrainerBase:
     assert first is not None, "an own model is prepared for a batch"
     builder = find_builder(recipe.network)
     own = build_model(builder, recipe, spec.image_size, len(manifest.classes))
     schedule = Schedule(spec.batch_size, int(images_per_epoch(manifest, spec).sum()))
-    return OwnTrainer(builder, own, recipe, schedule, first, images)
+    return OwnTrainer(builder, own, recipe, schedule, first, source)
 
 
 def _images(

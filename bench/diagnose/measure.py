@@ -242,7 +242,7 @@ class _Session:
         job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
         if isinstance(job, StageJob):
             own = find_loader(job.loader).own
-            child = Child(STAGE_WORKER, job, log, code=own.folder if own else None)
+            child = Child(STAGE_WORKER, job, log, own=own)
         else:
             service = VARIANT_WORKER if isinstance(job, VariantJob) else TRIAL_WORKER
             child = self._timer.start(job, log, service)
@@ -310,7 +310,7 @@ class _Session:
         if isinstance(job, TrialJob) and isinstance(request, BlockRequest):
             return self._timer.time(child, job, request, _TIME_LIMIT_S, round_index).block
         with Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block")
+            done = child.ask(request, BlockDone, _TIME_LIMIT_S, "a block", request.seconds)
         return meters.complete(done.block, round_index)
 
     def _give_up(self, key: str, error: TrialError) -> None:

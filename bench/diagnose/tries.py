@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from feedbench.bench.diagnose.record import Part
+from feedbench.bench.diagnose.tf_graph.finding import Finding
 from feedbench.bench.diagnose.tf_graph.graph import Graph
-from feedbench.bench.diagnose.tf_graph.mistakes import Finding, find_mistakes
+from feedbench.bench.diagnose.tf_graph.mistakes import find_mistakes
 from feedbench.bench.diagnose.tf_graph.rewrite import rewrites
 from feedbench.bench.diagnose.variant import VariantJob
 from feedbench.bench.trials.protocol import TrialJob

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ def _environment() -> Environment:
     numbers = count()
     environment.globals["new_id"] = lambda: f"id-{next(numbers)}"
     environment.filters |= {
+        "first_sentence": _first_sentence,
         "template": _template,
         "shown": shown,
         "chart_data": _chart_data,
@@ -92,6 +94,12 @@ def _environment() -> Environment:
 def _printable(value: Any) -> Any:
     """Replace what HTML cannot hold, such as the bytes of a name that is not UTF-8."""
     return harmless(value.expandtabs(4)) if type(value) is str else value
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """Return what is printed large, and the rest."""
+    first, *rest = re.split(r"(?<=\.)\s+", text, maxsplit=1)
+    return first, "".join(rest)
 
 
 def _template(part: Part) -> str:

@@ -1,22 +1,14 @@
 """Colours and fonts of a page, light and dark, and how charts look.
 
-Charts name their colours by CSS variables, such as `var(--accent)`, which the page resolves: so
-they follow a switch between light and dark without being drawn again, and print in light colours.
+Charts name their colours by CSS variables (`charts/colors.py`), which the page resolves: so they
+follow a switch between light and dark without being drawn again, and print in light colours.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-# Data. Safe for colour blindness: they also differ in lightness.
-ACCENT = "var(--accent)"  # the winner, the device at work: what the reader looks for first
-COST = "var(--cost)"  # the bottleneck, waiting
-GOOD = "var(--good)"
-OTHER = "var(--other)"
-PLAIN = "var(--plain)"  # everything without a role
-FAINT = "var(--faint)"  # reference lines and limits
-ON_ACCENT = "var(--on-accent)"  # text on a mark of the colour ACCENT
+from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, GOOD, OTHER, PLAIN
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
@@ -85,14 +77,9 @@ VEGA_CONFIG: dict[str, Any] = {
     "header": {"labelColor": "var(--text)", "titleColor": "var(--muted)", "labelFontSize": 12},
     "title": {"color": "var(--text)", "fontSize": 13, "fontWeight": 600, "anchor": "start"},
     "text": {"color": "var(--text)", "fontSize": 13},
-    "arc": {"fill": ACCENT},
-    "area": {"fill": ACCENT},
-    "bar": {"fill": ACCENT},
-    "line": {"stroke": ACCENT, "strokeWidth": 2},
-    "point": {"stroke": ACCENT, "fill": ACCENT},
-    "rect": {"fill": ACCENT},
-    "rule": {"stroke": "var(--muted)"},
-    "tick": {"stroke": ACCENT},
+    "mark": {"color": ACCENT},
+    "line": {"strokeWidth": 2},
+    "rule": {"color": "var(--muted)"},
     "range": {"category": [ACCENT, COST, GOOD, OTHER, PLAIN, FAINT]},
 }
 
@@ -114,12 +101,3 @@ def style_rules() -> str:
 def _rule(colors: dict[str, str], scheme: str) -> str:
     variables = "".join(f"--{name}: {color}; " for name, color in colors.items())
     return f"{{ color-scheme: {scheme}; {variables}}}"
-
-
-def with_colors(spec: dict[str, Any], colors: dict[str, str]) -> dict[str, Any]:
-    """Return a chart that is complete without a page: with the config, and colours as numbers."""
-    text = json.dumps({**spec, "config": VEGA_CONFIG})
-    for name, color in colors.items():
-        text = text.replace(f"var(--{name})", color)
-    complete: dict[str, Any] = json.loads(text)
-    return complete

@@ -17,6 +17,15 @@ from time import time
 Value = str | bool | int | float
 _POLYNOMIAL = 0x82F63B78  # of CRC-32C, reversed
 _MASK = 0xA282EAD8
+
+
+def _remainder(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ _POLYNOMIAL * (value & 1)
+    return value
+
+
+_TABLE = [_remainder(byte) for byte in range(256)]
 _DOUBLE, _BYTES, _FLOAT = 1, 2, 5  # wire types
 _STRING_TYPE, _BOOL_TYPE, _NUMBER_TYPE = 1, 2, 3  # DataType of api.proto
 _SUCCESS = 1  # Status of api.proto
@@ -116,11 +125,10 @@ def _frame(data: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
+    """Return the masked CRC-32C of some bytes."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ _POLYNOMIAL * (crc & 1)
+        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
     crc ^= 0xFFFFFFFF
     return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF)
 

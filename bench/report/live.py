@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, Literal, NamedTuple, Self
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from feedbench.bench.report.terminal import harmless
+from feedbench.bench.signals import interrupts_deferred
+from feedbench.bench.trials.silence import lines_through
 
 PERIOD_S = 0.5  # more refreshes would take CPU time from what is measured
 _SYNCHRONIZED = "\x1b[?2026h\x1b[?25l"  # terminals that know it show only the complete frame
@@ -63,23 +66,26 @@ class LiveArea:
         self._shown: list[Line] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._open = ExitStack()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._open.enter_context(lines_through(partial(self.print, markup=False, soft_wrap=True)))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        with suppress(OSError):  # the terminal may be closed
+        with interrupts_deferred(), suppress(OSError):  # the terminal may be closed
+            self._open.close()
+            self._ended.set()
+            self._thread.join()
             self._erase()
 
     def print(self, text: str, **options: Any) -> None:
         """Print text above the area; `options` are those of `Console.print`."""
         with self._lock:
             self._erase()
-            self._console.print(text, **options)
+            self._console.print(text, width=self._size()[0], **options)
         self._paint()
 
     def _run(self) -> None:

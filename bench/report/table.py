@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.text import Text
 
@@ -250,6 +250,7 @@ def _tie(trial: TrialSummary, winner: TrialSummary | None, fastest: TrialSummary
 
 def notes(summary: Summary) -> Iterator[Line]:
     """Yield what there is to say of single trials."""
+    yield from _failures(summary.trials)
     for trial in summary.trials:
         yield from _trial_notes(trial)
     if left_out := max((trial.left_out for trial in summary.trials), default=0):
@@ -290,12 +291,20 @@ def noise_legend(trials: Sequence[TrialSummary]) -> str:
     return f"~: the blocks differ by more than {NOISY:.0%} of their median."
 
 
+def _failures(trials: Iterable[TrialSummary]) -> Iterator[Line]:
+    """Yield each error once: a model that fails does so in every trial."""
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for trial in trials:
+        if trial.error:
+            names.setdefault((trial.error, trial.traceback), []).append(trial_name(trial))
+    for (error, traceback), failed in names.items():
+        yield Line(f"{', '.join(failed)} failed: {error}")
+        if traceback:
+            yield Line(traceback, form="code")
+
+
 def _trial_notes(trial: TrialSummary) -> Iterator[Line]:
     name = trial_name(trial)
-    if trial.error:
-        yield Line(f"{name} failed: {trial.error}")
-    if trial.traceback:
-        yield Line(trial.traceback, form="code")
     for fault in trial.own_faults:
         yield Line(f"{name}: {fault}.")
     if trial.unproven:

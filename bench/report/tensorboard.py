@@ -8,6 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from time import perf_counter, time
 
+from feedbench.bench.analysis.predicted import without_confirmation
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.files import replacing
 from feedbench.bench.record import Block, Trial
@@ -22,7 +23,7 @@ from feedbench.bench.report.table import trial_name
 
 LOGS = "tensorboard"  # the folder, as that of a training
 _MEDIAN = "rate/median"
-_METRICS = {_MEDIAN: "images/s", "rate/low": "95 % from", "rate/high": "to"}
+_METRICS = {_MEDIAN: "images/s", "rate/low": "95 % low", "rate/high": "95 % high"}
 _WAIT, _CORES = "block/wait_share", "block/cores"
 _LONGEST_NAME = 100  # characters; some file systems allow 143 bytes
 
@@ -58,9 +59,16 @@ def write_logs(folder: Path, runs: Sequence[LoggedRun]) -> None:
 
 
 def trial_runs(trials: Sequence[Trial]) -> list[LoggedRun]:
-    """Return the trials of a bench, with the settings that were chosen."""
+    """Return the trials of a bench, with the settings that were chosen.
+
+    As in its table, the blocks of the winner alone are left out.
+    """
     return [
-        LoggedRun(trial_name(trial), {"loader": trial.loader, **_as_values(trial)}, trial.blocks)
+        LoggedRun(
+            trial_name(trial),
+            {"loader": trial.loader, **_as_values(trial)},
+            without_confirmation(trial).blocks,
+        )
         for trial in trials
     ]
 

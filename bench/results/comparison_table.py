@@ -44,12 +44,7 @@ def pair_name(pair: RatePair) -> str:
 
 def parts(comparison: Comparison) -> Iterator[Part]:
     """Yield what is printed."""
-    several = len(comparison.runs) > 2
-    for run in comparison.runs:
-        yield Line(f"{run.name}: {run.measured}", form="whole")
-    for difference in comparison.differences:
-        run_name = f"{comparison.runs[difference.run].name} " * several
-        yield Line(f"{run_name}{difference_text(difference)}", "yellow", "whole")
+    yield from _what_is_compared(comparison)
     if comparison.pairs:
         yield pairs_table(comparison)
     yield from _unpaired_lines(comparison)
@@ -63,16 +58,30 @@ def parts(comparison: Comparison) -> Iterator[Part]:
         yield Line(gate.text, "bold red" if gate.has_failed else "bold")
 
 
+def _what_is_compared(comparison: Comparison) -> Iterator[Line]:
+    if comparison.is_paired:
+        old = ", ".join({pair.base_name for pair in comparison.pairs})
+        yield Line(f"Compared with {old}, over blocks of the same rounds:")
+        return
+    several = len(comparison.runs) > 2
+    for run in comparison.runs:
+        yield Line(f"{run.name}: {run.measured}", form="whole")
+    for difference in comparison.differences:
+        run_name = f"{comparison.runs[difference.run].name} " * several
+        yield Line(f"{run_name}{difference_text(difference)}", "yellow", "whole")
+
+
 def pairs_table(comparison: Comparison) -> TableData[RatePair]:
     """Return one row per pair of rates."""
     runs = comparison.runs
     name = _NAMES.get(runs[0].command, "loader and settings")
     base, other = headings(comparison, 1 if len(runs) == 2 else 0)
+    title = pair_name if not comparison.is_paired else lambda pair: pair.name
     run_column: Column[RatePair] = words("run", "run", lambda pair: runs[pair.run].name)
     return TableData(
         name="rates",
         columns=[
-            words(name, "name", lambda pair: pair.name, text=_name),
+            words(name, "name", lambda pair: pair.name, text=lambda pair: _name(pair, title(pair))),
             *([run_column] if len(runs) > 2 else []),
             estimates(
                 f"{base},\nimages/s", "base_images_per_second", lambda pair: pair.base, "{:,.0f}",
@@ -112,8 +121,8 @@ def headings(comparison: Comparison, run: int) -> tuple[str, str]:
     return comparison.runs[0].name, comparison.runs[run].name if run else "run"
 
 
-def _name(pair: RatePair) -> Text:
-    name = Text(pair_name(pair))
+def _name(pair: RatePair, title: str) -> Text:
+    name = Text(title)
     for text in pair.differs:
         name.append(f"\ndiffers: {text}", style="yellow")
     if pair.error and pair.ratio is None:

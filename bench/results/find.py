@@ -57,11 +57,11 @@ KINDS = {
     "profile.json": Kind(
         "calibrate", read.read_profile, frozenset({"device", "precision", "source"})
     ),
+    "loader.toml": Kind("train", read.read_unfinished_training),
 }
 
 # Files of folders that hold no result, and what such a folder is.
 _OTHER_FOLDERS = {
-    "loader.toml": "a training that is not finished; resume it with feedbench train --resume",
     "pack.json": "a pack of prepared images; check it with feedbench pack",
     "study.toml": "a study that is not finished; resume it with feedbench study --resume",
 }

@@ -157,7 +157,7 @@ class StudyResult:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training; `values` is its training.json."""
+    """A training; `values` is its training.json, or the same of one that is not finished."""
 
     path: Path
     values: dict[str, Any]
@@ -211,7 +211,7 @@ class CompareResult:
     @property
     def is_measured(self) -> bool:
         """Whether anything could be compared."""
-        return bool(self.comparison.pairs)
+        return any(pair.reads_images for pair in self.comparison.pairs)
 
     @property
     def values(self) -> Any:

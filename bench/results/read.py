@@ -160,6 +160,14 @@ def read_training(path: Path) -> TrainingResult:
     return TrainingResult(path, read_training(path))
 
 
+def read_unfinished_training(path: Path) -> TrainingResult:
+    """Read the loader.toml of a training that was interrupted, and the files beside it."""
+    from feedbench.bench.training.unfinished import read_unfinished
+
+    values = read_unfinished(path)
+    return TrainingResult(path, values, is_measured=bool(values["epochs"]))
+
+
 def read_pixels(path: Path) -> PixelsResult:
     """Read a pixels.json."""
     from feedbench.bench.files import read_model

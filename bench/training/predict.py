@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from feedbench.bench.errors import RecordError
+from feedbench.bench.consumers.own_model import own_classes
+from feedbench.bench.errors import BenchError, RecordError
+from feedbench.bench.training.folder import RECIPE, read_recipe
 from feedbench.loaders import BatchSpec, parse_spec, printable
 from feedbench.loaders.images import picture as open_picture
 from feedbench.loaders.images import reason
@@ -80,14 +83,18 @@ class Classifier:
         return probabilities
 
 
-def load_classifier(path: Path) -> Classifier:
+def load_classifier(path: Path, builder: str | None = None) -> Classifier:
     """Load a model that `feedbench train` saved.
 
+    Args:
+        builder: the function that built it, whose file has classes that the model needs.
+
     Raises:
-        RecordError: the file does not contain the classes.
+        LoaderError: there is no such function, or its file fails.
+        RecordError: the file does not contain the classes of the images.
         TrainerError: the file cannot be read.
     """
-    from feedbench.trainer import load_model, read_facts
+    from feedbench.trainer import read_facts
 
     metadata = read_facts(path)
     if metadata is None or "classes" not in metadata:
@@ -100,7 +107,28 @@ def load_classifier(path: Path) -> Classifier:
             f"{path}: it was trained on the batches of a loader of your own; load it with "
             "keras.saving.load_model, and predict on such batches"
         )
-    return Classifier(load_model(path), classes, parse_spec(metadata), takes == "range")
+    return Classifier(_model(path, builder), classes, parse_spec(metadata), takes == "range")
+
+
+def _model(path: Path, builder: str | None) -> Any:
+    from feedbench.trainer import UnknownClassError, load_model
+
+    try:
+        return load_model(path, own_classes(builder) if builder else None)
+    except UnknownClassError as error:
+        raise RecordError(
+            f"{error}; name the function that built the model, whose file defines it: --model "
+            f"{_builder_of(path)}"
+        ) from error
+
+
+def _builder_of(path: Path) -> str:
+    """Return the function that the training beside a model names, or an example of one."""
+    with suppress(BenchError, OSError):
+        recipe = read_recipe(path.with_name(RECIPE))
+        if recipe.own_model and not recipe.network.endswith(".keras"):
+            return recipe.network
+    return "model.py:build"
 
 
 def read_pixels(path: str, spec: BatchSpec) -> NDArray[np.float32]:

@@ -1,56 +1,69 @@
-"""Shows a training in progress: loss, accuracy, images per second, waits, GPU, time left."""
+"""Shows a training in progress: epoch, loss, rate against the predicted one, waits, time left."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress, TaskID, TextColumn
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.meters.gpu import GpuMeter, training_gpus
-from feedbench.bench.report.progress import progress_bar
+from feedbench.bench.meters.host import rates, read_counters
+from feedbench.bench.report.live import Line, LiveArea, is_live
+from feedbench.bench.report.live_text import duration, shortened, sparkline
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.trainer import accuracy_of
 
 if TYPE_CHECKING:
     from feedbench.trainer import Epoch, Position, Step
 
-_WINDOW_S = 2.0  # seconds over which the rate and the waits are averaged
+_WINDOW_S = 2.0  # seconds over which the rate, the waits and the cores are averaged
+_WINDOWS = 30  # whose waits are shown
+_CTRL_C = "Ctrl-C ends the training; it can be resumed from the last checkpoint"
 
 
 @contextmanager
 def train_progress(
-    console: Console, images: int, epochs: int, should_stop: Callable[[], bool]
+    console: Console,
+    images: int,
+    epochs: int,
+    should_stop: Callable[[], bool],
+    predicted: Estimate | None = None,
 ) -> Iterator[Callbacks]:
-    """Yield callbacks that print a line per epoch and, on a terminal, show a progress bar.
+    """Yield callbacks that print a line per epoch and, on a terminal, show what happens below it.
 
     Args:
-        images: images of all epochs together.
+        images: images of an epoch.
         should_stop: passed on as `Callbacks.should_stop`.
+        predicted: the rate that a bench has predicted, in images per second.
     """
-
-    def print_epoch(epoch: Epoch) -> None:
-        console.print(
-            f"Epoch {epoch.epoch}/{epochs}: {scores(epoch.loss, epoch.accuracy)}, "
-            f"validation {score(epoch)}, "
-            f"{epoch.images_per_second:,.0f} images/s, {epoch.wait_s / epoch.train_s:.0%} of the "
-            "time without a batch",
-            highlight=False,
-        )
-
-    if not console.is_terminal:
-        yield Callbacks(on_epoch=print_epoch, should_stop=should_stop)
+    display = TrainDisplay(images, epochs, predicted)
+    if not is_live(console):
+        yield _callbacks(display, partial(console.print, soft_wrap=True), should_stop)
         return
     with (
         GpuMeter(training_gpus()) as meter,
-        progress_bar(console, TextColumn("{task.fields[status]}")) as progress,
+        LiveArea(console, lambda columns, height: display.lines(columns, height, meter)) as area,
     ):
-        display = _Display(progress, progress.add_task("training", total=images, status=""), meter)
-        yield Callbacks(display.start, print_epoch, display.add, should_stop)
+        yield _callbacks(display, area.print, should_stop)
+
+
+def _callbacks(
+    display: TrainDisplay, print_line: Callable[[str], None], should_stop: Callable[[], bool]
+) -> Callbacks:
+    return Callbacks(
+        on_start=display.start,
+        on_epoch=lambda epoch: print_line(display.epoch_line(epoch)),
+        on_step=display.add,
+        on_note=lambda text: print_line(f"Note: {text}"),
+        should_stop=should_stop,
+    )
 
 
 def scores(loss: float, accuracy: float) -> str:
@@ -65,37 +78,100 @@ def score(epoch: Epoch) -> str:
     return f"accuracy {epoch.validation_accuracy:.1%}"
 
 
-class _Display:
-    """A progress bar whose status is updated every few seconds, so that steps are not delayed."""
+class TrainDisplay:
+    """Counts steps; returns what is known as a frame, which is drawn on another thread."""
 
-    def __init__(self, progress: Progress, task: TaskID, meter: GpuMeter) -> None:
-        self._progress = progress
-        self._task = task
-        self._meter = meter
-        self._begin, self._images, self._wait_s = monotonic(), 0, 0.0
+    def __init__(self, images: int, epochs: int, predicted: Estimate | None) -> None:
+        """Prepare the display; arguments as for `train_progress`."""
+        self._images, self._epochs, self._predicted = images, epochs, predicted
+        self._begin, self._first, self._done, self._validated = monotonic(), 0, 0, 0
+        self._scores = "building the network; the first step takes longest"
+        self._rate = math.nan
+        self._waits: deque[float] = deque(maxlen=_WINDOWS)
+        self._window, self._window_images, self._window_wait_s = self._begin, 0, 0.0
+        self._counters = read_counters()
+        self._machine = ""
 
     def start(self, position: Position) -> None:
-        """Move the bar to the position at which training starts."""
-        self._progress.update(self._task, completed=position.images)
+        """Take in the position at which training starts."""
+        self._begin = self._window = monotonic()
+        self._first = self._done = position.images
+        self._validated = position.images // self._images
 
     def add(self, step: Step) -> None:
         """Count one step."""
-        self._progress.advance(self._task, step.images)
-        self._images += step.images
-        self._wait_s += step.wait_s
-        elapsed_s = monotonic() - self._begin
-        if elapsed_s > _WINDOW_S:
-            self._progress.update(self._task, status=self._status(step.logs, elapsed_s))
-            self._begin, self._images, self._wait_s = monotonic(), 0, 0.0
+        self._done += step.images
+        self._window_images += step.images
+        self._window_wait_s += step.wait_s
+        now = monotonic()
+        if now - self._window > _WINDOW_S:
+            if step.logs:
+                self._scores = scores(step.logs.get("loss", math.nan), accuracy_of(step.logs))
+            self._rate = self._window_images / (now - self._window)
+            self._waits.append(self._window_wait_s / (now - self._window))
+            self._window, self._window_images, self._window_wait_s = now, 0, 0.0
 
-    def _status(self, logs: dict[str, float], elapsed_s: float) -> str:
-        parts = [scores(logs.get("loss", math.nan), accuracy_of(logs))] if logs else []
-        parts.append(f"{self._images / elapsed_s:,.0f} images/s")
-        parts.append(f"wait {self._wait_s / elapsed_s:.0%}")
-        parts.append(_gpu_status(self._meter))
-        return ", ".join(parts)
+    def epoch_line(self, epoch: Epoch) -> str:
+        """Take in a complete epoch and return it as a line."""
+        self._validated = epoch.epoch
+        self._window, self._window_images, self._window_wait_s = monotonic(), 0, 0.0
+        predicted = "" if self._predicted is None else f" (predicted {self._predicted.value:,.0f})"
+        left_s = self._left_s()
+        left = f", about {duration(left_s)} left" if left_s and epoch.epoch < self._epochs else ""
+        return (
+            f"Epoch {epoch.epoch}/{self._epochs}: {scores(epoch.loss, epoch.accuracy)}, "
+            f"validation {score(epoch)}, {epoch.images_per_second:,.0f} images/s{predicted}, "
+            f"{epoch.wait_s / epoch.train_s:.0%} of the time without a batch{left}"
+        )
 
+    def lines(self, columns: int, height: int, meter: GpuMeter) -> list[Line]:
+        """Return the frame for a terminal of this size."""
+        self._read_machine(meter)
+        rate = "" if math.isnan(self._rate) else f"{self._rate:,.0f} images/s"
+        expected = "" if self._predicted is None else f"predicted {self._predicted:,.0f}"
+        share = f"{self._waits[-1]:.0%} " if self._waits else ""
+        rows = [
+            Line(self._stage(), "bold"),
+            Line(f"now   {self._activity()}"),
+            Line(f"rate  {', '.join(filter(None, [rate, expected]))}"),
+            Line(f"wait  {share}{sparkline(self._waits)}"),
+            Line(f"use   {self._machine}"),
+            Line(_CTRL_C, "dim"),
+        ]
+        return [Line(shortened(line.text, columns), line.style) for line in rows[:height]]
 
-def _gpu_status(meter: GpuMeter) -> str:
-    latest = meter.latest("utilization")
-    return f"GPU {sum(latest) / len(latest):.0%}" if latest else "no NVIDIA GPU"
+    def _stage(self) -> str:
+        epoch = min(self._epochs, self._validated + 1)
+        of_epoch = min(self._images, max(0, self._done - self._images * (epoch - 1)))
+        texts = [f"Epoch {epoch} of {self._epochs}", f"{of_epoch:,} of {self._images:,} images"]
+        texts.append(f"{duration(monotonic() - self._begin)} so far")
+        if left_s := self._left_s():
+            texts.append(f"about {duration(left_s)} left")
+        return " · ".join(texts)
+
+    def _activity(self) -> str:
+        if self._done >= self._images * (self._validated + 1):
+            return f"validating; {self._scores}"
+        return self._scores
+
+    def _left_s(self) -> float:
+        """Return an estimate of the seconds left, validations included; 0 before the first step."""
+        done = self._done - self._first
+        spent_s = monotonic() - self._begin
+        return spent_s / done * (self._images * self._epochs - self._done) if done else 0.0
+
+    def _read_machine(self, meter: GpuMeter) -> None:
+        """Read what is in use, once per window."""
+        latest = read_counters() if monotonic() - self._counters.at > _WINDOW_S else None
+        if latest is None:
+            return
+        readings = rates(self._counters, latest)
+        self._counters = latest
+        cores = [value for name, value in readings.items() if isinstance(name, int)]
+        gpu = meter.latest("utilization")
+        texts = [
+            f"{sum(cores):.1f} of {len(cores)} cores" if cores else "",
+            f"disk {readings.get('disk_read_bytes_per_s', 0) / 1e6:,.0f} MB/s",
+            f"GPU {sum(gpu) / len(gpu):.0%}" if gpu else "no NVIDIA GPU",
+        ]
+        self._machine = " · ".join(filter(None, texts))

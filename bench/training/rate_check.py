@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, median_interval
+from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, serial_interval
 from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
 from feedbench.bench.record import own_digest
@@ -19,6 +20,8 @@ RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records ca
 # threads and by the load of the machine, which no interval from one process contains. A training
 # that is slower than its bench by no more than this has met its rate. A convention.
 MARGIN = 0.03
+LEAST_RATES = 20  # from which the interval of their median is narrow
+LEAST_STEPS = 10  # in a part: the host is ahead of the device by some, which then hardly count
 # Fields of the recipe that change how long a step takes.
 STEP_COST = (
     "network",
@@ -33,13 +36,15 @@ STEP_COST = (
     "gradient_clip_norm",
 )
 
+T = TypeVar("T")
+
 
 class RateCheck(BaseModel):
     """Predicted and achieved rate of a training, in images per second.
 
     Attributes:
         predicted: the rate of the bench; None if there is none.
-        achieved: the rate over all epochs but the first; None after a single epoch.
+        achieved: the rate in all epochs but the first; None after a single epoch.
         met: whether the achieved rate is at most `MARGIN` below the prediction, by the interval of
             the ratio of the two; None if the interval contains that limit or there is none.
         text: the same as a sentence.
@@ -55,30 +60,42 @@ class RateCheck(BaseModel):
 
 def check_rate(
     best: Best,
-    rates: list[float],
+    rates: Sequence[Sequence[float]],
     recipe: Recipe,
     facts: dict[str, Any],
     model: str | None = None,
 ) -> RateCheck:
-    """Compare the rates of the epochs with the prediction.
+    """Compare the rates of the epochs, or of their parts, with the prediction.
 
     Only epochs of the phase that the bench times are compared. The first of them does not count: it
     traces the step and fills caches, as the warm-up of the bench does.
 
     Args:
-        rates: images per second of each epoch, from the first.
+        rates: images per second in each epoch, from the first: of its parts, or of the whole.
         facts: the environment of the training, from `environment`.
         model: digest of the file of the user's own model; None without one.
     """
-    counted = counted_rates(rates, recipe)
-    achieved = median_interval(counted) if counted else None
+    counted = [rate for parts in counted_rates(rates, recipe) for rate in parts]
+    achieved = serial_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = _why_not_comparable(best, recipe, facts, model) if predicted else ""
     met, text = _verdict(predicted, achieved, reason)
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
-def counted_rates(rates: list[float], recipe: Recipe) -> list[float]:
+def timed_parts(recipe: Recipe, steps: int) -> int:
+    """Return the parts into which an epoch is divided, to have `LEAST_RATES` in a training.
+
+    A training of many epochs has them without.
+
+    Args:
+        steps: in an epoch.
+    """
+    counted = max(1, recipe.phases[timed_phase(recipe)].epochs - 1)
+    return max(1, min(-(-LEAST_RATES // counted), steps // LEAST_STEPS))
+
+
+def counted_rates(rates: Sequence[T], recipe: Recipe) -> Sequence[T]:
     """Return the rates of the epochs of the phase that a bench times, but for its first."""
     phase = recipe.phases[timed_phase(recipe)]
     return rates[phase.before + 1 : phase.before + phase.epochs]
@@ -112,7 +129,7 @@ def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> 
     if predicted.interval is None:
         return f"the bench had fewer than {MIN_BLOCKS} blocks"
     if achieved.interval is None:
-        return f"fewer than {MIN_BLOCKS} epochs after the first"
+        return f"fewer than {MIN_BLOCKS} epochs after the first, of too few steps to be divided"
     return f"achieved ÷ predicted is {ratio:.2f}, and at most {MARGIN:.0%} below 1 counts as met"
 
 

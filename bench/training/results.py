@@ -57,7 +57,7 @@ def _result(
 ) -> dict[str, Any]:
     facts, own = environment(), own_of(setup.best.loader)
     model = setup.own_model
-    rates = [epoch.images_per_second for epoch in epochs]
+    rates = [epoch.part_rates or (epoch.images_per_second,) for epoch in epochs]
     rate_check = check_rate(setup.best, rates, setup.recipe, facts, model.sha256 if model else None)
     return {
         "loader": setup.best.loader,

@@ -8,6 +8,7 @@ from typing import Any
 from feedbench.bench.analysis.best import Best
 from feedbench.bench.consumers.own_model import ModelFile, find_builder
 from feedbench.bench.errors import PlanError
+from feedbench.bench.training.rate_check import timed_parts
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders import (
     BatchSpec,
@@ -18,7 +19,7 @@ from feedbench.loaders import (
     parse_settings,
     parse_spec,
 )
-from feedbench.trainer import Recipe
+from feedbench.trainer import Length, Recipe
 
 # Fields of a batch spec that describe batches and their order; the others describe one image.
 _BATCH_FIELDS = {"batch_size", "augment", "balance", "shuffle", "seed"}
@@ -60,6 +61,13 @@ class TrainingSetup:
         """Number of images of each class in an epoch, with repetitions if it is balanced."""
         counts = images_per_epoch(self.train_images, self.spec)
         return dict(zip(self.manifest.classes, counts.tolist(), strict=True))
+
+    @property
+    def length(self) -> Length:
+        """Epochs, and images per epoch; epochs are divided if there are few to be timed."""
+        images = sum(self.images_per_epoch.values())
+        parts = timed_parts(self.recipe, images // self.spec.batch_size)
+        return Length(self.recipe.epochs, images, parts)
 
     @property
     def model_metadata(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from feedbench.bench.training.folder import (
 )
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.originals import check_same_files, record_images
+from feedbench.bench.training.reread import reread_notes
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
@@ -77,6 +78,8 @@ def train(
     if saved is None:
         record_images(folder, setup.train_images)
     else:
+        for note in reread_notes(best.loader, saved.position):
+            callbacks.on_note(note)
         dropped_rows = [error.row for error in read_dropped(folder)]
         check_same_files(folder, setup.train_images, dropped_rows)
     # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
@@ -187,8 +190,7 @@ def _fit(
         for epoch in fit(
             trainer,
             batches,
-            images=sum(setup.images_per_epoch.values()),
-            epochs=setup.recipe.epochs,
+            length=setup.length,
             validation=lambda: held_out.open("validation"),
             checkpoints=keeping,
             on_step=every.on_step,

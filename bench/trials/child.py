@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, time
 from typing import IO, Any, Self
@@ -20,8 +21,10 @@ from feedbench.bench.meters.gpu import gpu_environment
 from feedbench.bench.meters.process import out_of_memory_kills
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.protocol import Failed, M, Message, Service, decode, encode
+from feedbench.bench.trials.silence import Silence, silence_line
 from feedbench.bench.trials.temporary import TemporaryFolder
 from feedbench.bench.trials.whereabouts import whereabouts
+from feedbench.loaders import OwnFunction
 
 _GRACE_S = 3.0  # for children to close their loaders after their input was closed
 _POLL_S = 0.5
@@ -40,7 +43,7 @@ class Child:
         job: Message,
         log: Path | None = None,
         environment: dict[str, str] | None = None,
-        code: Path | None = None,
+        own: OwnFunction | None = None,
     ) -> None:
         """Start the child and send it its job.
 
@@ -49,12 +52,12 @@ class Child:
             job: its first message.
             log: file to append its standard error to; None keeps it for `errors`.
             environment: variables that override those of `child_environment`.
-            code: folder of the user's code that it runs, to say where that hangs.
+            own: the user's function that it calls, to say where that hangs.
         """
         self.errors = ""
         self._answers: tuple[type[Message], ...] = (*service.answers, Failed)
         self._log = log
-        self._code = code
+        self._own = own
         self._kills_before = out_of_memory_kills()
         self._stderr: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115  kill closes it
         # Libraries leave files behind if their process is killed: they go with this folder.
@@ -104,6 +107,7 @@ class Child:
         phase: str,
         on_other: Callable[[Message], None] = lambda message: None,
         *,
+        expected_s: float = 0.0,
         pause: bool = False,
     ) -> M:
         """Wait for the next answer of one kind and return it.
@@ -113,19 +117,24 @@ class Child:
             limit_s: time limit in seconds; None for no limit.
             phase: what the child is doing, for the error message.
             on_other: called with each answer of another kind that arrives before.
+            expected_s: seconds that the answer takes if all is well; a user's function that takes
+                much longer is reported on standard error.
             pause: pause the child as soon as it answers.
 
         Raises:
             TrialError: the child failed, died or exceeded the limit; it has been killed.
         """
         deadline = None if limit_s is None else monotonic() + limit_s
+        silence = Silence(expected_s)
+        tell = partial(self._tell, silence, phase)
         try:
-            while not isinstance(message := self._next(deadline, phase, pause=pause), kind):
+            while not isinstance(message := self._next(deadline, phase, tell, pause=pause), kind):
                 if isinstance(message, Failed):
                     raise TrialError(message.reason, message.details)
+                silence.restart()
                 on_other(message)
         except (TimeoutError, subprocess.TimeoutExpired):
-            place = self._place()
+            place = f"; it stands in {found}" if (found := self._place()) else ""
             self.kill()
             limit = f"{round(limit_s or 0, 1):g} s"
             raise TrialError(
@@ -136,15 +145,24 @@ class Child:
             raise
         return message
 
-    def ask(self, request: Message, kind: type[M], limit_s: float, phase: str) -> M:
+    def ask(
+        self,
+        request: Message,
+        kind: type[M],
+        limit_s: float,
+        phase: str,
+        expected_s: float = 0.0,
+    ) -> M:
         """Continue a paused child, send a request, wait for the answer, and pause the child again.
+
+        The arguments are those of `wait_for`.
 
         Raises:
             TrialError: the child failed, died or exceeded the limit; it has been killed.
         """
         self._signal(signal.SIGCONT)
         self.send(request)
-        return self.wait_for(kind, limit_s, phase, pause=True)
+        return self.wait_for(kind, limit_s, phase, expected_s=expected_s, pause=True)
 
     def pause(self) -> None:
         """Stop the process group by SIGSTOP; return once the child stands still or has died.
@@ -190,8 +208,10 @@ class Child:
                 self._stderr.seek(0)
                 self.errors = self._stderr.read().decode(errors="replace")
 
-    def _next(self, deadline: float | None, phase: str, *, pause: bool) -> Message:
-        line = self._line(deadline)
+    def _next(
+        self, deadline: float | None, phase: str, tell: Callable[[], None], *, pause: bool
+    ) -> Message:
+        line = self._line(deadline, tell)
         if line is None:
             raise self._death(self._process.wait(_remaining(deadline)), phase)
         if pause:
@@ -202,7 +222,7 @@ class Child:
             text = f"invalid answer in {phase}: {line.strip()[:80]!r}"
             raise TrialError(text + self._see_log) from None
 
-    def _line(self, deadline: float | None) -> str | None:
+    def _line(self, deadline: float | None, tell: Callable[[], None]) -> str | None:
         """Return the next line; None at the end of the pipe."""
         while True:
             remaining = _remaining(deadline)
@@ -215,6 +235,13 @@ class Child:
             if self._process.poll() is not None:
                 # Processes that a dead child forked may keep its pipe open.
                 self._signal(signal.SIGKILL)
+            tell()
+
+    def _tell(self, silence: Silence, phase: str) -> None:
+        """Say where a user's function stands, if it has given nothing for long."""
+        if (own := self._own) is not None:
+            what = f"{own.function} ({phase})"
+            silence.tell(lambda seconds: silence_line(what, seconds, self._place()))
 
     def _death(self, code: int, phase: str) -> ChildDied:
         if code >= 0:
@@ -225,11 +252,10 @@ class Child:
         return ChildDied(f"crashed in {phase}: {name}{self._see_log}")
 
     def _place(self) -> str:
-        """Return where the child stands in the user's code, as part of an error."""
-        if self._log is None or self._code is None:
+        """Return where the child stands in the user's code; empty if in none."""
+        if self._log is None or self._own is None:
             return ""
-        place = whereabouts(self.pid, self._log, self._code)
-        return f"; it stands in {place}" if place else ""
+        return whereabouts(self.pid, self._log, self._own.folder)
 
     @property
     def _see_log(self) -> str:

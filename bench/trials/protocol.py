@@ -122,6 +122,7 @@ class WarmUpDone(Message):
         model: the file of the user's own model; None without one.
         rows_known: whether the batches say which images they hold.
         batch_size: images of the first batch.
+        image_size: height and width of these; None if the batch is no array of images.
     """
 
     warm_up: WarmUp
@@ -129,6 +130,7 @@ class WarmUpDone(Message):
     model: ModelFile | None = None
     rows_known: bool = True
     batch_size: int = 0
+    image_size: tuple[int, int] | None = None
 
 
 class BlockRequest(Message):

@@ -16,6 +16,7 @@ from feedbench.bench.errors import TrialError
 from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import (
+    TRIALS,
     Conditions,
     SamePixels,
     Trial,
@@ -89,6 +90,14 @@ def run(
         write_trials(folder, bench.trials)
         bench.close()
     return bench.trials
+
+
+def write_unmeasured(
+    plan: Plan, manifest: Manifest, folder: Path, left_out: dict[str, int] | None
+) -> None:
+    """Write the trials of a run that was interrupted before it had written any."""
+    if not (folder / TRIALS).exists():
+        write_trials(folder, Bench(plan, manifest, folder, lambda event: None, left_out).trials)
 
 
 def order_of_round(plan: Plan, round_index: int) -> list[int]:
@@ -208,7 +217,8 @@ class Bench:
         warm_ups = [*self.trials[index].warm_ups, done.warm_up]
         model = done.model and done.model.model_dump()
         self._update(index, warm_ups=warm_ups, device=done.device, model=model)
-        self._update_own(index, rows=done.rows_known, batch_size=done.batch_size)
+        facts = {"batch_size": done.batch_size, "image_size": done.image_size}
+        self._update_own(index, rows=done.rows_known, **facts)
         self._notify("warm", index, pid=child.pid)
         return child
 

@@ -65,7 +65,7 @@ class Timer:
         """Start the process of a trial; it finds its files in the requested cache state."""
         self._files.bring_into(job.cache_state)
         own = find_loader(job.settings.get("like") or job.loader).own
-        return Child(service, job, log, code=own.folder if own else None)
+        return Child(service, job, log, own=own)
 
     def time(
         self, child: Child, job: TrialJob, request: BlockRequest, limit_s: float, round_index: int
@@ -79,7 +79,7 @@ class Timer:
             self._files.bring_into(job.cache_state)
         before = tree_usage(child.pid)
         with self._kept_cold(job), Meters(self._gpus) as meters:
-            done = child.ask(request, BlockDone, limit_s, "a block")
+            done = child.ask(request, BlockDone, limit_s, "a block", request.seconds)
         used = tree_usage(child.pid).since(before)
         timed = done.block.model_copy(
             update={

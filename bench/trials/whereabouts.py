@@ -13,6 +13,7 @@ from time import monotonic, sleep
 
 _OURS = Path(__file__).parents[2]
 _WAIT_S = 2.0  # for a process to write where it stands; it does so even while it holds the GIL
+_CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
 
 
@@ -28,6 +29,8 @@ def whereabouts(pid: int, log: Path, code: Path) -> str:
         log: to which the process writes its standard error.
         code: folder of the user's code.
     """
+    if not _catches_signal(pid):
+        return ""
     before = log.stat().st_size
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGUSR1)
@@ -40,6 +43,14 @@ def whereabouts(pid: int, log: Path, code: Path) -> str:
                 return f"{found['file']}, line {found['line']}, in {found['name']}"
         sleep(0.05)
     return ""
+
+
+def _catches_signal(pid: int) -> bool:
+    """Whether a process has called `write_on_signal` yet; before that, the signal would end it."""
+    with suppress(OSError):
+        caught = _CAUGHT.search(Path(f"/proc/{pid}/status").read_text())
+        return caught is not None and bool(int(caught[1], 16) >> (signal.SIGUSR1 - 1) & 1)
+    return False
 
 
 def _text_from(log: Path, offset: int) -> str:

@@ -33,6 +33,7 @@ from feedbench.loaders import (
     images_per_epoch,
     open_loader,
     parse_settings,
+    size_of_images,
 )
 from feedbench.trainer import leave_gpu_to_backend
 
@@ -75,6 +76,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
                 model=model,
                 rows_known=first.rows is not None,
                 batch_size=images_in(first),
+                image_size=size_of_images(first),
             )
         )
         for request in channel.requests(BlockRequest):

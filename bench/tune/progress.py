@@ -169,7 +169,10 @@ def _ratio_text(choice: Choice, standing: Standing) -> str:
     if finding is None or finding.ratio is None:
         return ""
     ratio = or_dash(finding.ratio, ".2f").removesuffix(" [–]")
-    return ratio if choice in standing.running else f"{ratio} {finding.outcome}"
+    if choice in standing.running:
+        return ratio
+    word = "looks faster" if finding.outcome == "faster" else finding.outcome  # until confirmed
+    return f"{ratio} {word}"
 
 
 def _next(standing: Standing) -> str:

@@ -97,7 +97,9 @@ def _outcome(finding: Finding) -> str:
 def verdict(record: TuneRecord) -> str:
     """Return which configuration to take, and how much of the space was searched."""
     if record.best is None:
-        again = with_longer_budget(record.resume) if record.resume else ""
+        again = record.resume
+        if again and not record.interrupted:
+            again = with_longer_budget(again)
         return _why_no_best(record) + _unfinished(record, again)
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
     pairs = ((finding.choice, finding.against) for finding in record.findings)
@@ -114,8 +116,10 @@ def _unfinished(record: TuneRecord, resume: str) -> str:
     """Return that the search can be resumed by this command; empty if it is finished."""
     if record.finished:
         return ""
-    reason = "was interrupted" if record.interrupted else "is not finished"
-    return f" The search {reason}." + (f"{_RESUME}{resume}" if resume else "")
+    how = f"{_RESUME}{resume}" if resume else ""
+    if record.interrupted:
+        return (" The search was interrupted." if record.best else "") + how
+    return " The search is not finished." + how
 
 
 def _why_no_best(record: TuneRecord) -> str:

@@ -18,7 +18,7 @@ from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.containers.entries import ENTRY, Hints, Listing
 from feedbench.loaders.files import replacing
 
-_VERSION = 2  # to be raised when a shard is listed in another way
+_VERSION = 3  # to be raised when a shard is listed in another way
 _ABOUT = b"feedbench"
 
 
@@ -43,13 +43,13 @@ def _read(file: Path, state: list[Any]) -> Listing | None:
         about = json.loads(table.schema.metadata[_ABOUT])
         if about["state"] != state:
             return None
-        return Listing(table.cast(ENTRY), tuple(about["classes"]))
+        return Listing(table.cast(ENTRY), tuple(about["classes"]), about["replaced"])
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):
         return None
 
 
 def _write(file: Path, state: list[Any], listing: Listing) -> None:
-    about = {"state": state, "classes": listing.classes}
+    about = {"state": state, "classes": listing.classes, "replaced": listing.replaced}
     file.parent.mkdir(parents=True, exist_ok=True)
     table = listing.table.replace_schema_metadata({_ABOUT: json.dumps(about)})
     with replacing(file) as beside, beside.open("wb") as opened:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,10 +85,19 @@ class Listing:
     Attributes:
         table: columns of `ENTRY`.
         classes: names of the classes, by number, as the shard states them; empty if it does not.
+        replaced: number of files that a later one of the same name takes the place of.
     """
 
     table: pa.Table
     classes: tuple[str, ...] = ()
+    replaced: int = 0
+
+
+def files_listing(entries: Iterable[Entry]) -> Listing:
+    """The listing of an archive of files; of one name the last counts, as when it is unpacked."""
+    entries = list(entries)
+    last = {entry.member: entry for entry in entries}
+    return replace(listing(last.values()), replaced=len(entries) - len(last))
 
 
 def listing(entries: Iterable[Entry], classes: tuple[str, ...] = ()) -> Listing:

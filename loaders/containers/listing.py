@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,7 +24,7 @@ from feedbench.loaders.containers.shards import Kind, kind_of, root_of, shards_o
 from feedbench.loaders.containers.tar import list_tar
 from feedbench.loaders.containers.tfrecord import list_tfrecord
 from feedbench.loaders.containers.zip import list_zip
-from feedbench.loaders.errors import SourceError, printable
+from feedbench.loaders.errors import SourceError, SourceWarning, printable
 from feedbench.loaders.manifest import EXTENT, PATH, SCHEMA, Manifest
 from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
 
@@ -55,6 +56,7 @@ def scan_shards(source: Path) -> Manifest | None:
     hints = read_hints(root, shards[0].parent)
     with ThreadPoolExecutor(_THREADS, "feedbench-list") as threads:
         listings = list(threads.map(partial(_listed, hints=hints, kind=kind), shards))
+    _warn_of_replaced(shards, listings)
     table = _joined(root, shards, listings)
     table = table.filter(pc.is_valid(table["label"])).combine_chunks()
     if not len(table):
@@ -81,6 +83,19 @@ def _listed(path: Path, *, hints: Hints, kind: Kind) -> Listing:
         return cached(path, hints, _LISTERS[kind])
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _warn_of_replaced(shards: list[Path], listings: list[Listing]) -> None:
+    counts = {shard: one.replaced for shard, one in zip(shards, listings, strict=True)}
+    total = sum(counts.values())
+    if total:
+        shard = next(shard for shard, count in counts.items() if count)
+        warnings.warn(
+            f"{printable(str(shard))}: {total:,} {'file has' if total == 1 else 'files have'} the "
+            "name of a later one, which is read instead, as when the archive is unpacked",
+            SourceWarning,
+            stacklevel=2,
+        )
 
 
 def _joined(root: Path, shards: list[Path], listings: list[Listing]) -> pa.Table:

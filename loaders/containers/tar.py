@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedbench.loaders.containers.entries import Entry, Hints, Listing, listing
+from feedbench.loaders.containers.entries import Entry, Hints, Listing, files_listing, listing
 from feedbench.loaders.containers.tar_members import Member, extensions, is_image, members
 from feedbench.loaders.errors import SourceError, printable
 
@@ -27,7 +27,7 @@ def list_tar(path: Path, hints: Hints) -> Listing:
         found = members(path, file)
         samples = _samples(path, found)
         if not samples:
-            return listing(Entry(*member[:3]) for member in found)
+            return files_listing(Entry(*member[:3]) for member in found)
         return listing(_entries(path, file, samples, hints))
 
 

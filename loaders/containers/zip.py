@@ -11,7 +11,7 @@ from typing import IO
 
 from feedbench.loaders.containers.checksum import CRC32
 from feedbench.loaders.containers.codecs import DEFLATE
-from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, listing
+from feedbench.loaders.containers.entries import Entry, Hints, Listing, damaged, files_listing
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.litter import is_in_litter
 
@@ -28,7 +28,7 @@ def list_zip(path: Path, _: Hints) -> Listing:
     """
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            return listing(_entries(path, archive.infolist(), file))
+            return files_listing(_entries(path, archive.infolist(), file))
     except (zipfile.BadZipFile, OSError) as error:
         raise SourceError(
             f"{path}: cannot be listed: {error}; copy the zip again or remove it"

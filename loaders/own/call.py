@@ -53,6 +53,29 @@ def imported(function: OwnFunction) -> Callable[..., Any]:
     return found
 
 
+def defined_by(function: OwnFunction) -> dict[str, Any]:
+    """Import the file of a function; return the classes and functions of its folder, by name.
+
+    Of equal names in several modules, that in the function's file counts.
+
+    Raises:
+        OwnError: the file fails, or another module has its name.
+    """
+    imported(function)
+    modules = [
+        module
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None)) and is_users(function, file)
+    ]
+    modules.sort(key=lambda module: module.__name__ == function.module)
+    return {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    }
+
+
 def forget(function: OwnFunction) -> None:
     """Unload the modules of a function's folder, so that others of the same names can be imported.
 

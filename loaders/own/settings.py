@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ConfigDict, create_model, model_validator
@@ -69,5 +70,12 @@ def _problems(function: OwnFunction, own: dict[str, Any], values: dict[str, Any]
             for one in unknown
             if not takes_any
         ),
-        *(f"{name} needs {one}; give it by --set {name}.{one}=VALUE" for one in missing),
+        *(_needs(name, one) for one in missing),
     ]
+
+
+def _needs(function: str, parameter: str) -> str:
+    """What to do about a parameter without a value; it may be a value of Feedbench, misspelt."""
+    near = get_close_matches(parameter, OFFERED, 1)
+    meant = f"did you mean {near[0]!r}? Else " if near else ""
+    return f"{function} needs {parameter}; {meant}give it by --set {function}.{parameter}=VALUE"

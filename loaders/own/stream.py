@@ -18,6 +18,7 @@ from feedbench.loaders.own.coverage import Coverage
 from feedbench.loaders.own.errors import OwnError, raised_by
 from feedbench.loaders.own.function import OFFERED, OwnFunction
 from feedbench.loaders.own.settings import given
+from feedbench.loaders.own.waiting import waiting_for
 
 
 def open_stream(function: OwnFunction, request: Request, settings: Settings) -> Stream:
@@ -98,19 +99,21 @@ class _Epochs:
         self._is_fresh = False
         source: Iterator[Any] | None = None
         while True:
+            when = f"batch {self._reader.count + 1}"
             try:
-                source = self._source.epoch() if source is None else source
-                item = next(source)
+                with waiting_for(self._function, when):
+                    source = self._source.epoch() if source is None else source
+                    item = next(source)
             except StopIteration:
                 return
             except (Exception, SystemExit) as error:
-                when = f"batch {self._reader.count + 1}"
                 raise raised_by(self._function, error, when) from error
             yield self._reader.batch(item)
 
     def _new_source(self) -> Source:
-        returned = called(self._function, offered(self._request), given(self._settings))
-        return adapted(self._function, returned)
+        with waiting_for(self._function, "the call of the function"):
+            returned = called(self._function, offered(self._request), given(self._settings))
+            return adapted(self._function, returned)
 
     def _refuse_empty(self, epoch: int) -> None:
         function = self._function

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,7 +22,7 @@ from feedbench.loaders.faults import Faults
 from feedbench.loaders.files import PART, read_file, replacing
 from feedbench.loaders.manifest import SPLITS, Manifest
 from feedbench.loaders.pack.about import AGAIN, file_crc32
-from feedbench.loaders.pack.folder import check_space, lock, system_errors
+from feedbench.loaders.pack.folder import LOCK, check_space, lock, system_errors
 from feedbench.loaders.pack.shard_files import Original, tar_writer, tfrecord_writer
 
 Rows = NDArray[np.int64]
@@ -147,7 +148,8 @@ def write_shards(
     with system_errors(folder):
         locked = lock(folder)
         try:
-            _begin(sharding, folder)
+            with _unlocked_if_refused(folder):
+                _begin(sharding, folder)
             for shard in sharding.shards:
                 if not (folder / shard.name).exists():
                     with replacing(folder / shard.name) as beside:
@@ -159,12 +161,23 @@ def write_shards(
             os.close(locked)
 
 
+@contextmanager
+def _unlocked_if_refused(folder: Path) -> Iterator[None]:
+    """Remove the lock from a folder in which nothing was begun: it holds something else."""
+    try:
+        yield
+    except BaseException:
+        if not (folder / PLAN).exists():
+            (folder / LOCK).unlink(missing_ok=True)
+        raise
+
+
 def _begin(sharding: Sharding, folder: Path) -> None:
     """Check that the folder is empty or holds a part of the same; write down what it will hold."""
     plan = folder / PLAN
     if plan.exists():
         _check_plan(folder, json.loads(plan.read_bytes()), sharding.plan)
-    elif other := [one.name for one in folder.iterdir() if one.name != "lock"]:
+    elif other := [one.name for one in folder.iterdir() if one.name != LOCK]:
         raise SettingsError(f"{folder}: not empty, it holds {other[0]}; name a new or empty folder")
     for path in folder.glob(f"{PART}*"):  # of a process that was killed
         path.unlink()

@@ -177,11 +177,14 @@ class PseudoTerminal:
 
     def wait_for(self, text: str, timeout_s: float = 60.0) -> Screen:
         """Return the first screen on which a text stands."""
-        deadline = time.monotonic() + timeout_s
-        while text not in "\n".join((screen := self.screen()).lines):
+        deadline, known = time.monotonic() + timeout_s, -1
+        while True:
+            if len(self.output) != known:
+                known, screen = len(self.output), self.screen()
+                if text in "\n".join(screen.lines):
+                    return screen
             assert time.monotonic() < deadline, f"no {text!r} in {screen.lines}"
             time.sleep(0.02)
-        return screen
 
     def close(self) -> None:
         """Close the program's end, and read what is left."""

@@ -5,6 +5,7 @@ A page is followed in a new folder, block by block: files are saved, commands ru
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ SHORT = ("--blocks", "1", "--block-seconds", "0.1")
 SHORTER = {
     "make-data": ("--images", "60", "--preset", "small"),
     "bench": (*SIZES, *SHORT, "--warm-up-seconds", "0.1"),
-    "tune": (*SIZES, "--budget", "15s"),
+    "tune": (*SIZES, "--budget", "8s"),
     "diagnose": (*SIZES, "--seconds", "1"),
     "limits": (*SIZES, *SHORT),
     "batch-size": ("--min", "8", "--max", "8", "--seconds", "0.1", "--image-size", "32"),
@@ -29,8 +30,26 @@ INSTEAD_OF_A_TRAINING = {
     "diagnose": ("--consumer", "emulated:a100"),
     "tune": ("--consumer", "drain"),
 }
-# Instead of the built-in suite, where a bench names no loader.
-SUITE = '[[trial]]\nloader = "tf_data"\nsettings = { prefetch = [1, 2] }\n'
+# Instead of the built-in network, whose step takes long to build, where a training names no model.
+NETWORK = """
+from keras import Input, Sequential, layers
+
+
+def build(image_size, classes):
+    images = Input((image_size, image_size, 3))
+    return Sequential([images, layers.GlobalAveragePooling2D(), layers.Dense(classes, "softmax")])
+"""
+# Instead of the built-in suite, where a bench names no loader: two trials of this one.
+LOADER = "turbo"  # which needs no TensorFlow
+LOADERS = {"docs/export.md": "tf_data"}  # whose code the page is about
+PAGE = "FEEDBENCH_TESTED_PAGE"
+SUITE = """
+pixels = {{ images = 0 }}
+
+[[trial]]
+loader = "{loader}"
+settings = {{ prefetch = [1, 2] }}
+"""
 
 LEFT_OUT = ("--try",)  # takes as long as all other commands of a page
 # Exit code 1: a search so short ends without a choice; some of the compared pixels differ.
@@ -44,11 +63,27 @@ NOT_RUN = {
     "source": "activates an environment",
     "docker": "needs a Docker daemon",
     "nvidia-smi": "needs a GPU",
+    "git worktree": "needs a repository",
     "python tests/": "runs in the repository, and is a test itself",
+}
+
+# A diagnosis takes a minute, so each kind runs once: by page, the commands that another page runs
+# too, with other sizes.
+OWN_DIAGNOSED = "feedbench diagnose photos/ --loader pipeline.py:make_dataset"
+RUN_BY: dict[str, dict[str, str]] = {
+    "README.md": {f"{OWN_DIAGNOSED} --model model.py:build": "docs/model.md"},
+    "docs/diagnose.md": {f"{OWN_DIAGNOSED} --consumer emulated:a100": "docs/own-pipeline.md"},
+    "docs/monitor.md": {OWN_DIAGNOSED: "docs/own-pipeline.md"},
+    "docs/tutorial.md": {f"{OWN_DIAGNOSED} --model model.py:build": "docs/model.md"},
 }
 
 # What stands in a page, and what a test puts there.
 REPLACED = {
+    # XLA needs minutes to compile it on a processor.
+    """keras.applications.MobileNetV2(
+        input_shape=(image_size, image_size, 3), weights=None, classes=classes
+    )""": "keras.Sequential([keras.layers.GlobalAveragePooling2D(), "
+    'keras.layers.Dense(classes, "softmax")])',
     "epochs=10": "epochs=1",
     "batch_size=64, image_size=224": "batch_size=8, image_size=32",
     "build(image_size=224": "build(image_size=32",
@@ -63,6 +98,7 @@ PHOTO = "an image of photos/"
 LIST = "a CSV of the images in photos/"
 GIVEN: dict[str, dict[str, str]] = {
     "README.md": {"pipeline.py": "docs/own-pipeline.md", "model.py": "docs/own-pipeline.md"},
+    "docs/ci.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/diagnose.md": {"pipeline.py": "docs/own-pipeline.md", "photos.csv": LIST},
     "docs/loaders.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/model.md": {"examples": "examples"},
@@ -103,13 +139,19 @@ def words(given: list[str], folder: Path) -> list[str]:
         rest += SIZES
     if command == "pack" and "arrays" in rest:
         rest += SIZES[2:]
+    if command == "train" and "--model" not in rest:
+        rest += ["--model", f"{_saved(folder / 'network_as_tested.py', NETWORK)}:build"]
     if command == "bench" and not {"--loader", "--suite"} & set(rest):
-        suite = folder / "suite-as-tested.toml"
-        suite.write_text(SUITE)
-        rest += ["--suite", str(suite)]
+        suite = SUITE.format(loader=LOADERS.get(os.environ[PAGE], LOADER))
+        rest += ["--suite", _saved(folder / "suite_as_tested.toml", suite)]
     if not {"--consumer", "--model"} & set(rest):
         rest += INSTEAD_OF_A_TRAINING.get(command, ())
     return [command, *rest, *SHORTER.get(command, ())]
+
+
+def _saved(file: Path, text: str) -> str:
+    file.write_text(text)
+    return str(file)
 
 
 def _result_in(words: list[str]) -> bool:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .as_tested import BEFORE, GIVEN, LIST, NOT_RUN, PHOTO, REPLACED
+from .as_tested import BEFORE, GIVEN, LIST, NOT_RUN, PAGE, PHOTO, REPLACED, RUN_BY
 from .blocks import ROOT, Block, blocks_of, page_id
 
 _NEWEST = re.compile(r"results/([a-z-]+)-…")  # as a page names a folder with a date
@@ -58,8 +58,13 @@ class Reader:
     def _commands(self, text: str) -> str:
         """The commands of a block that can run here, on the newest results."""
         text = text.replace("\\\n", " ")
-        lines = [line for line in text.splitlines() if reason_not_to_run(line) is None]
+        lines = [line for line in text.splitlines() if self._is_run(line)]
         return _NEWEST.sub(r"$(ls -d results/\1-* | tail -n 1)", "\n".join(lines))
+
+    def _is_run(self, line: str) -> bool:
+        elsewhere = RUN_BY.get(page_id(self._page), {})
+        words = " ".join(line.split())
+        return reason_not_to_run(line) is None and not words.startswith(tuple(elsewhere))
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(
@@ -83,6 +88,7 @@ class Reader:
             "PATH": os.pathsep.join((str(self._bin), os.environ["PATH"])),
             "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
             "COLUMNS": "100",
+            PAGE: page_id(self._page),
         }
 
     def _install(self) -> None:

@@ -10,8 +10,8 @@ from feedbench.bench.study.study import read_study
 from feedbench.loaders.containers.hints import read_hints
 from feedbench.trainer import Recipe
 
-from .as_tested import GIVEN, NOT_RUN
-from .blocks import PAGES, blocks_of, page_id
+from .as_tested import GIVEN, NOT_RUN, RUN_BY
+from .blocks import PAGES, ROOT, blocks_of, page_id
 from .reader import Reader, reason_not_to_run
 
 LANGUAGES = {"sh", "python", "toml", "text", "yaml"}  # text: what a command prints
@@ -31,6 +31,16 @@ def place(page, block):
     return f"{page_id(page)}:{block.line}"
 
 
+def commands_of(page):
+    """The words of each command of a page that its test runs."""
+    elsewhere = tuple(RUN_BY.get(page_id(page), {}))
+    blocks = (block for block in blocks_of(page) if block.language == "sh")
+    lines = [line for block in blocks for line in block.text.splitlines()]
+    run = [line for line in lines if not (elsewhere and line.startswith(elsewhere))]
+    return [line.split() for line in run if line.startswith("feedbench ")]
+
+
+@pytest.mark.timeout(1500)  # a page may have a dozen commands, on a machine with other tests
 @pytest.mark.parametrize("page", WITH_CODE, ids=page_id)
 def test_a_page_can_be_followed(page, photos, tmp_path):
     (tmp_path / "here").mkdir()
@@ -71,5 +81,9 @@ def test_every_exception_is_needed():
     ]
     used = {words for words in NOT_RUN for line in lines if line.lstrip().startswith(words)}
     assert used == set(NOT_RUN)
+    for page, commands in RUN_BY.items():
+        for command, other in commands.items():
+            assert command in " ".join((ROOT / page).read_text().replace("\\\n", " ").split())
+            assert command.split()[1] in {words[1] for words in commands_of(ROOT / other)}
     assert set(GIVEN) <= {page_id(page) for page in PAGES}
     assert reason_not_to_run("feedbench bench photos/") is None

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from feedbench.trainer import NonFiniteLoss, Recipe, Trainer
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint, write_checkpoint
 from feedbench.trainer.errors import CheckpointError
-from feedbench.trainer.loop import CheckpointPolicy, fit
+from feedbench.trainer.loop import CheckpointPolicy, Length, fit
 from feedbench.trainer.saved_model import read_facts
 
 SIDE, BATCH = 32, 4
@@ -56,7 +56,7 @@ def endless() -> Iterator[Labelled]:
         yield noise(seed := seed + 1)
 
 
-def trained(trainer, folder, labels_of, *, images, epochs):
+def trained(trainer, folder, labels_of, *, images, epochs, parts=1):
     """Epochs of a training whose validation labels depend on the network's own predictions."""
     held_out = noise(1_000).images
 
@@ -68,8 +68,7 @@ def trained(trainer, folder, labels_of, *, images, epochs):
     return fit(
         trainer,
         endless(),
-        images=images,
-        epochs=epochs,
+        length=Length(epochs, images, parts),
         validation=validation,
         checkpoints=CheckpointPolicy(folder, {"run": 1}, {"classes": ["no", "yes"]}),
         on_step=lambda step: None,
@@ -96,7 +95,11 @@ def test_the_best_network_survives_a_worse_epoch(trainer, tmp_path):
 
 
 def test_a_run_resumed_from_a_checkpoint_takes_the_same_steps(trainer, tmp_path):
-    (epoch,) = trained(trainer, tmp_path, lambda predicted: predicted, images=3 * BATCH, epochs=1)
+    (epoch,) = trained(
+        trainer, tmp_path, lambda predicted: predicted, images=3 * BATCH, epochs=1, parts=3
+    )
+    assert len(epoch.part_rates) == 3
+    assert epoch.part_rates[0] > 0
     position, values, identity = read_checkpoint(tmp_path / CHECKPOINT)
     assert (position.epoch, position.step, position.images) == (2, 3, 3 * BATCH)
     assert position.history == (epoch,)
@@ -163,8 +166,7 @@ def test_a_loss_of_nan_names_the_step_and_its_rows(trainer, tmp_path):
     training = fit(
         trainer,
         poisoned(),
-        images=3 * BATCH,
-        epochs=100,
+        length=Length(100, 3 * BATCH),
         validation=lambda: nullcontext([noise(9)]),
         checkpoints=CheckpointPolicy(tmp_path, steps=1),
         on_step=lambda step: None,

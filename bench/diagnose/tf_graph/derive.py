@@ -14,11 +14,14 @@ from feedbench.bench.diagnose.ceilings import (
 )
 from feedbench.bench.diagnose.record import DiagnosisRecord, Part
 from feedbench.bench.diagnose.tf_graph.changes import Pipeline, gain
+from feedbench.bench.diagnose.tf_graph.finding import Finding
 from feedbench.bench.diagnose.tf_graph.graph import Graph
-from feedbench.bench.diagnose.tf_graph.mistakes import Finding, find_mistakes
+from feedbench.bench.diagnose.tf_graph.mistakes import find_mistakes
 from feedbench.bench.diagnose.tf_graph.predict import Measured, pipeline_of
 from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.tries import CACHE_SHARE
+
+_UNTIMED = "the times of the stages were not measured"
 
 
 class Mistake(BaseModel):
@@ -30,6 +33,7 @@ class Mistake(BaseModel):
         text: the line.
         write: what to write instead.
         gain: predicted, as a share of the rate end to end; None if only a measurement can tell.
+        unknown: why there is no gain; empty if there is one.
         upper_bound: whether `gain` is one.
         tried: measured rate without the mistake ÷ the rate with it.
         outcome: whether the blocks show a difference.
@@ -46,6 +50,7 @@ class Mistake(BaseModel):
     sentence: str
     write: str
     gain: float | None
+    unknown: str = ""
     upper_bound: bool
     tried: Estimate | None = None
     outcome: Outcome | None = None
@@ -105,6 +110,7 @@ def _mistake(
         sentence=finding.sentence,
         write=finding.write,
         gain=predicted,
+        unknown=finding.unknown if pipeline else _UNTIMED,
         upper_bound=finding.bound,
         tried=comparison.ratio if comparison else None,
         outcome=comparison.outcome if comparison else None,

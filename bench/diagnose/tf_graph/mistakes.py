@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from feedbench.bench.diagnose.tf_graph.align import aligned
 from feedbench.bench.diagnose.tf_graph.changes import (
-    Change,
     cached,
     inserted,
     parallel,
     prefetched,
     reworked,
-    unchanged,
 )
+from feedbench.bench.diagnose.tf_graph.finding import Finding
 from feedbench.bench.diagnose.tf_graph.graph import Graph
+from feedbench.bench.diagnose.tf_graph.order_rules import ORDER_RULES
 from feedbench.bench.diagnose.tf_graph.stages import BATCHES, GraphStage
 from feedbench.bench.diagnose.tf_graph.threads import stage_work
 
 _PASSIVE = ("with_options", "repeat", "take", "skip", "ignore_errors")
 _AUTOTUNE = "num_parallel_calls=tf.data.AUTOTUNE"
 _BYTES = 4  # a float32 has this many times the bytes of a uint8
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A mistake, or a piece of advice.
-
-    Attributes:
-        name: of the kind of mistake.
-        stage: index of the stage whose line is to be changed.
-        sentence: what is wrong.
-        write: what to write instead.
-        change: what that does to the pipeline's threads; None if only a measurement can tell.
-        advice: whether the pipeline is right as it is, and could be faster.
-        bound: whether the predicted gain is an upper bound.
-    """
-
-    name: str
-    stage: int
-    sentence: str
-    write: str
-    change: Change | None = unchanged
-    advice: bool = False
-    bound: bool = False
 
 
 def find_mistakes(
@@ -118,6 +94,20 @@ def _serial_interleave(stages: Sequence[GraphStage]) -> Iterator[Finding]:
             )
 
 
+def _serial_reads(stages: Sequence[GraphStage]) -> Iterator[Finding]:
+    source = stages[0]
+    if source.own and source.method.startswith("TFRecordDataset") and source.parallel is None:
+        if source.files == 1:
+            return
+        yield Finding(
+            "serial reads",
+            0,
+            "TFRecordDataset has no num_parallel_reads, so that its files are read one at a time.",
+            "TFRecordDataset(..., num_parallel_reads=tf.data.AUTOTUNE)",
+            parallel(0),
+        )
+
+
 def _without(stage: GraphStage) -> str:
     """How a stage comes to be serial."""
     if stage.parallel_none:
@@ -133,59 +123,6 @@ def _with_parallel(stage: GraphStage) -> str:
     return f".{stage.method}(..., {_AUTOTUNE})"
 
 
-def _small_shuffle(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    for number, stage in enumerate(stages[1:], 1):
-        elements, size = stages[number - 1].elements, stage.buffer_size
-        if any(other.shuffles_all for other in stages[:number]):
-            return
-        if stage.own and stage.method == "shuffle" and elements and size and size < elements:
-            yield Finding(
-                "small shuffle buffer",
-                number,
-                f"The shuffle buffer holds {size:,} of {elements:,} elements, so that batches stay "
-                "close to the order of the files.",
-                f".shuffle({elements}) on paths, before images are decoded",
-            )
-
-
-def _shuffle_before_cache(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    methods = [stage.method for stage in stages]
-    for number, stage in enumerate(stages):
-        shuffled = any(one.method == "shuffle" or one.shuffles_all for one in stages[:number])
-        if stage.own and stage.method == "cache" and shuffled and "shuffle" not in methods[number:]:
-            yield Finding(
-                "cache after shuffle",
-                number,
-                "cache keeps the order of the first epoch, so every epoch has the same batches.",
-                ".shuffle(...) after cache(), not before it",
-            )
-
-
-def _shuffle_after_batch(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    for number, stage in enumerate(stages[1:], 1):
-        if stage.own and stage.method == "shuffle" and stages[number - 1].batched:
-            yield Finding(
-                "shuffle after batch",
-                number,
-                "shuffle comes after batch, so that whole batches change places and the images "
-                "within a batch stay together.",
-                "shuffle before batch",
-            )
-
-
-def _repeat_before_shuffle(stages: Sequence[GraphStage]) -> Iterator[Finding]:
-    methods = [stage.method for stage in stages]
-    for number, stage in enumerate(stages):
-        if stage.own and stage.method == "shuffle" and "repeat" in methods[:number]:
-            yield Finding(
-                "repeat before shuffle",
-                number,
-                "repeat comes before shuffle, so that epochs mix: some images come twice before "
-                "others come once.",
-                "shuffle before repeat",
-            )
-
-
 def _float_resize(stages: Sequence[GraphStage]) -> Iterator[Finding]:
     for number, stage in enumerate(stages):
         if stage.own and stage.float_resize:
@@ -196,6 +133,7 @@ def _float_resize(stages: Sequence[GraphStage]) -> Iterator[Finding]:
                 "of all pixels that resizing drops.",
                 "tf.image.resize on the uint8 image; convert what it returns",
                 None,
+                unknown="the function was timed as a whole, not its conversion",
             )
 
 
@@ -208,6 +146,7 @@ def _deterministic(stages: Sequence[GraphStage]) -> Iterator[Finding]:
                 "deterministic=True makes images that are ready wait for one that is not.",
                 "deterministic=False, if the order need not be the same in every run",
                 None,
+                unknown="it depends on how much the times of single images differ",
                 advice=True,
             )
 
@@ -236,20 +175,19 @@ def _light_map(stages: Sequence[GraphStage]) -> Iterator[Finding]:
                 "per batch would do.",
                 ".batch(...) first, then .map(...)",
                 None,
+                unknown="the time of a call and that of its work were not told apart",
                 advice=True,
             )
 
 
 _RULES: tuple[Callable[[Sequence[GraphStage]], Iterator[Finding]], ...] = (
+    _serial_reads,
     _serial_interleave,
-    _small_shuffle,
-    _shuffle_before_cache,
-    _shuffle_after_batch,
-    _repeat_before_shuffle,
     _float_resize,
     _floats_in_batch,
     _light_map,
     _deterministic,
+    *ORDER_RULES,
 )
 
 

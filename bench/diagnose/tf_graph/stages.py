@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from feedbench.bench.diagnose.tf_graph.functions import facts_of
+from feedbench.bench.diagnose.tf_graph.python_random import draws
 from feedbench.bench.diagnose.tf_graph.recording import Call
 from feedbench.bench.record import Record
 
@@ -26,6 +27,7 @@ class GraphStage(Record):
         parallel_none: whether it passes a `num_parallel_calls` that is None.
         buffer_size: of `shuffle` and `prefetch`.
         shuffles_all: whether the elements behind it come in random order.
+        files: number of files that a source of records reads; None of another stage.
         elements: number of elements in an epoch; None if unknown or endless.
         element_bytes: size of an element; None if unknown.
         batched: whether an element is a batch.
@@ -47,6 +49,7 @@ class GraphStage(Record):
     parallel_none: bool = False
     buffer_size: int | None = None
     shuffles_all: bool = False
+    files: int | None = None
     elements: int | None = None
     element_bytes: int | None = None
     batched: bool = False
@@ -78,7 +81,7 @@ def _stage(call: Call, batched: bool) -> GraphStage:
     dataset, place = call.dataset, call.place
     facts = facts_of(dataset)._asdict()
     if call.method == "from_generator":
-        facts["python"] = True
+        facts |= {"python": True, "random": draws(call.arguments.get("generator"))}
     return GraphStage(
         method=call.method,
         file=place.file,
@@ -89,6 +92,7 @@ def _stage(call: Call, batched: bool) -> GraphStage:
         parallel_none=call.arguments.get("num_parallel_calls", AUTO) is None,
         buffer_size=_number(call.arguments.get("buffer_size")),
         shuffles_all=_shuffles_all(call),
+        files=_files(dataset),
         elements=_elements(dataset),
         element_bytes=_bytes(dataset),
         batched=batched,
@@ -120,6 +124,11 @@ def _number(value: Any) -> int | None:
 def _elements(dataset: Any) -> int | None:
     count = int(dataset.cardinality())
     return count if count >= 0 else None
+
+
+def _files(dataset: Any) -> int | None:
+    names = getattr(dataset, "_filenames", None)  # a dataset of names
+    return None if names is None else _elements(names)
 
 
 def _bytes(dataset: Any) -> int | None:

@@ -74,7 +74,7 @@ def mistake_lines(mistakes: list[Mistake]) -> list[str]:
     for mistake in mistakes:
         where = f"{Path(mistake.file).name}:{mistake.line}" if mistake.line else "(unknown line)"
         kind = f"{'advice: ' if mistake.advice else ''}{mistake.name}"
-        gain = f"gain {_gain_text(mistake)}, predicted"
+        gain = f"gain {_gain_text(mistake)}"
         tried = f"; {_tried_text(mistake)}, measured" if mistake.tried else ""
         lines += [
             f"{where}  {kind}: {mistake.sentence}",
@@ -87,8 +87,9 @@ def mistake_lines(mistakes: list[Mistake]) -> list[str]:
 
 def _gain_text(mistake: Mistake) -> str:
     if mistake.gain is None:
-        return "unknown"
-    return f"{'up to ' if mistake.upper_bound else ''}{round(mistake.gain, 2) + 0.0:+.0%}"
+        return f"unknown ({mistake.unknown})"
+    bound = "up to " if mistake.upper_bound else ""
+    return f"{bound}{round(mistake.gain, 2) + 0.0:+.0%}, predicted"
 
 
 def _tried_text(mistake: Mistake) -> str:

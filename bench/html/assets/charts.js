@@ -40,7 +40,10 @@
       const spec = specOf(plot, width);
       const options = { mode: "vega-lite", renderer: "svg", ast: true, actions: false,
         defaultStyle: false, config, tooltip };
-      const { view, vgSpec } = await vegaEmbed(plot, spec, options);
+      const inner = document.createElement("div");  // Vega gives its element a role of its own
+      plot.replaceChildren(inner);
+      const { view, vgSpec } = await vegaEmbed(inner, spec, options);
+      if (drawn.get(plot).width !== width) return void view.finalize();  // drawn again meanwhile
       drawn.set(plot, { width, view });
       plot.style.minHeight = "";
       addZoom(plot, view, vgSpec);

@@ -48,8 +48,10 @@ async function copy(text) {
   }
 }
 
+// A row as a spreadsheet takes it. The button of a title stands beside its hidden explanation.
 function cells(row) {
-  return [...row.cells].map((cell) => cell.innerText.trim().replace(/\s+/g, " ")).join("\t");
+  const texts = [...row.cells].map((cell) => (cell.querySelector("button") ?? cell).textContent);
+  return texts.map((text) => text.trim().replace(/\s+/g, " ")).join("\t");
 }
 
 const SOURCES = {
@@ -110,21 +112,15 @@ document.addEventListener("scroll", hideTip, { passive: true });
 
   const links = new Map();
   for (const link of document.querySelectorAll("nav a")) links.set(link.hash.slice(1), link);
-  const inView = new Set();
   const sections = [...document.querySelectorAll("main section")];
   const mark = () => {
-    const first = sections.find((section) => inView.has(section));
+    const atEnd = scrollY > 0 && innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+    const begun = sections.filter((one) => one.getBoundingClientRect().top < innerHeight * 0.4);
+    const current = atEnd ? sections.at(-1) : begun.at(-1);
     for (const link of links.values()) link.removeAttribute("aria-current");
-    if (first) links.get(first.id)?.setAttribute("aria-current", "true");
+    links.get(current?.id)?.setAttribute("aria-current", "true");
   };
-  const watch = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) inView.add(target);
-      else inView.delete(target);
-    }
-    mark();
-  }, { rootMargin: "-80px 0px -55% 0px" });
-  sections.forEach((section) => watch.observe(section));
+  document.addEventListener("scroll", mark, { passive: true });
 }
 
 // On paper everything is open; afterwards it is as it was.

@@ -50,6 +50,8 @@ function zoomButtons(inView, show, full) {
   };
   const box = document.createElement("div");
   box.className = "zoom";
+  box.role = "group";
+  box.ariaLabel = "Zoom";
   const actions = { "Zoom in": scaled(1 / STEP), "Zoom out": scaled(STEP), Earlier: shifted(-1),
     Later: shifted(1), "Show all": () => show(full) };
   for (const [name, action] of Object.entries(actions)) {
@@ -60,7 +62,7 @@ function zoomButtons(inView, show, full) {
     box.append(button);
   }
   const hint = document.createElement("span");
-  hint.textContent = "or Ctrl + scroll, and drag";
+  hint.textContent = "or Ctrl + scroll; drag to move, double-click to show all";
   box.append(hint);
   return box;
 }

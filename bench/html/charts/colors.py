@@ -1,10 +1,11 @@
-"""Colours of the data: safe for colour blindness, and strong enough on light and on dark."""
+"""Colours of the data, as the page names them: safe for colour blindness, on light and on dark."""
 
 from __future__ import annotations
 
-ACCENT = "#1f7fc1"  # what the chart is about: the winner, work
-COST = "#d55e00"  # what is lost: the bottleneck, waits
-GOOD = "#009e73"
-OTHER = "#b8669a"
-PLAIN = "#767e8a"
-FAINT = "#a4abb5"
+ACCENT = "var(--accent)"  # what the chart is about: the winner, work
+COST = "var(--cost)"  # what is lost: the bottleneck, waits
+GOOD = "var(--good)"
+OTHER = "var(--other)"
+PLAIN = "var(--plain)"
+FAINT = "var(--faint)"
+ON_ACCENT = "var(--on-accent)"  # text on a mark of the colour ACCENT

@@ -13,7 +13,7 @@ _DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 0])  # told apart without c
 _DECADE = 10.0  # largest ÷ smallest value from which the axis is logarithmic
 _HEIGHT = 260  # pixels
 _LINE = 15  # pixels per line of text
-_FOR_NAMES = 0.28  # of the axis' length, right of the last point
+_FOR_NAMES = 0.36  # of the axis' length, right of the last point
 _MOST_TICKS = 10
 
 Line = Sequence[tuple[float, float | None]]  # position and value; None where it is unknown
@@ -49,9 +49,10 @@ def curves(
         "scale": {**scale, "nice": not is_log},
         "axis": {"title": title + (", logarithmic" if is_log else ""), "format": form or "~g"},
     }
-    x = _positions([row["x"] for row in data] or [0.0], across)
-    ends = _ends(data, x, y, is_log=is_log)
-    layers = [*_best(best, x), *_lines(lines, x, y, form), *ends]
+    several = len(lines) > 1
+    x = _positions([row["x"] for row in data] or [0.0], across, _FOR_NAMES if several else 0.02)
+    ends = _ends(data, x, y, is_log=is_log) if several else []
+    layers = [*_best(best, x, data), *_lines(lines, x, y, form), *ends]
     return frame(layers, data, _HEIGHT)
 
 
@@ -60,25 +61,34 @@ def spans_decades(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) >= _DECADE
 
 
-def _positions(steps: Sequence[float], title: str) -> Spec:
-    """Return the horizontal encoding, with room for the names of the lines at the right."""
+def _positions(steps: Sequence[float], title: str, room: float) -> Spec:
+    """Return the horizontal encoding.
+
+    Args:
+        room: for the names of the lines, right of the last point, as a fraction of the length.
+    """
     first, last = min(steps), max(steps)
     every = math.ceil((last - first + 1) / _MOST_TICKS)
     ticks = sorted({step for step in steps if not (step - first) % every})
     return {
         "type": "quantitative",
-        "scale": {"domain": [first, last + _FOR_NAMES * ((last - first) or 1)], "nice": False},
+        "scale": {"domain": [first, last + room * ((last - first) or 1)], "nice": False},
         "axis": {"title": title, "values": ticks, "format": "d", "grid": False},
     }
 
 
-def _best(best: float | None, x: Spec) -> list[Spec]:
+def _best(best: float | None, x: Spec, data: Sequence[Spec]) -> list[Spec]:
+    """Return a vertical line with its name where the lines are not."""
     if best is None:
         return []
     rule = {"type": "rule", "color": FAINT, "strokeDash": [4, 3]}
     first, last = x["scale"]["domain"]
+    values = [row["y"] for row in data]
+    here = max((row["y"] for row in data if row["x"] == best), default=0.0)
+    is_low = here < (min(values) + max(values)) / 2
+    y: int | Spec = 8 if is_low else {"expr": "height - 8"}
     is_left = best < (first + last) / 2
-    text = {"type": "text", "align": "left" if is_left else "right", "y": 8}
+    text: Spec = {"type": "text", "align": "left" if is_left else "right", "y": y}
     text["dx"] = 4 if is_left else -4
     at = {**x, "datum": best}
     return [
@@ -114,7 +124,7 @@ def _lines(lines: Mapping[str, Line], x: Spec, y: Spec, form: str) -> list[Spec]
     return [
         {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**encoding, "strokeDash": dash}},
         {
-            "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1},
+            "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1, "strokeWidth": 0},
             "encoding": {**encoding, "tooltip": tooltip},
         },
     ]

@@ -17,6 +17,7 @@ from feedbench.bench.html.charts.frame import (
     row_labels,
     row_tooltip,
     rows_axis,
+    short,
     value_axis,
 )
 
@@ -83,7 +84,9 @@ def dots(
     low, high = _padded(low, high, zero=zero, log=is_log)
     x = value_axis(title + (", logarithmic" if is_log else ""), low, high, log=is_log, format=form)
     y = rows_axis(len(rows), header=bool(lines))
-    data: list[Spec] = [{"row": number, **asdict(row)} for number, row in enumerate(rows)]
+    data: list[Spec] = [
+        {"row": number, **asdict(row), "short": short(row.text)} for number, row in enumerate(rows)
+    ]
     layers = [
         *(layer for line in lines for layer in _line(line, x, (low + high) / 2)),
         *_marks(x, y, has_others=any(row.other is not None for row in rows)),
@@ -107,11 +110,11 @@ def _marks(x: Spec, y: Spec, *, has_others: bool) -> Iterator[Spec]:
         "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, **shared},
     }
     yield {
-        "mark": mark_in_row("point", filled=True, size=90, opacity=1),
+        "mark": mark_in_row("point", filled=True, size=90, opacity=1, strokeWidth=0),
         "encoding": {"x": {**x, "field": "value"}, **shared},
     }
     if has_others:
-        hollow = mark_in_row("point", shape="diamond", filled=False, size=110, strokeWidth=2)
+        hollow = mark_in_row("point", shape="diamond", fill="transparent", size=110, strokeWidth=2)
         yield {
             "transform": [{"filter": "isValid(datum.other)"}],
             "mark": hollow,

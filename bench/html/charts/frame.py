@@ -17,7 +17,8 @@ Role = Literal["marked", "plain", "faint", "cost"]
 ROLES: dict[str, str] = {"marked": ACCENT, "plain": PLAIN, "faint": FAINT, "cost": COST}
 ROW = 44  # pixels per row: a line of text above its mark
 _TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row
-_CHARACTER = 7.5  # pixels, of the values at the right
+_CHARACTER = 6.8  # pixels, of the values at the right
+_NARROW = 480  # pixels of a chart on a phone
 
 
 def frame(layers: Sequence[Spec], values: Sequence[Spec], height: int, **more: Any) -> Spec:
@@ -48,28 +49,41 @@ def mark_in_row(kind: str, **options: Any) -> Spec:
 def row_labels(y: Spec, texts: Iterable[str]) -> list[Spec]:
     """Return the layers with the name of each row at the left and its value at the right.
 
+    In a narrow chart the values have no intervals; the marks show them.
+
     Args:
         texts: the values, which the names leave room for.
     """
-    for_values = round(_CHARACTER * max(map(len, texts), default=0)) + 12
-    limit = {"expr": f"max(80, width - {for_values})"}
+    full = list(texts)
+    room, less = _pixels(full), _pixels([short(text) for text in full])
+    limit = {"expr": f"max(80, width - (width < {_NARROW} ? {less} : {room}))"}
     name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit}
     value = {"type": "text", "align": "right", "yOffset": _TEXT_AT}
+    text = {"condition": {"test": f"width < {_NARROW}", "field": "short"}, "field": "text"}
     return [
         layer
         for test, weight in (("datum.role !== 'marked'", 400), ("datum.role === 'marked'", 700))
         for layer in (
-            _label({**name, "fontWeight": weight}, 0, "name", y, test),
-            _label({**value, "fontWeight": weight}, "width", "text", y, test),
+            _label({**name, "fontWeight": weight}, 0, {"field": "name"}, y, test),
+            _label({**value, "fontWeight": weight}, "width", text, y, test),
         )
     ]
 
 
-def _label(mark: Spec, x: int | str, field: str, y: Spec, test: str) -> Spec:
+def short(text: str) -> str:
+    """Return a value without its interval."""
+    return text.partition(" [")[0]
+
+
+def _pixels(texts: Sequence[str]) -> int:
+    return round(_CHARACTER * max(map(len, texts), default=0)) + 12
+
+
+def _label(mark: Spec, x: int | str, text: Spec, y: Spec, test: str) -> Spec:
     return {
         "transform": [{"filter": test}],
         "mark": mark,
-        "encoding": {"x": {"value": x}, "y": y, "text": {"field": field}},
+        "encoding": {"x": {"value": x}, "y": y, "text": text},
     }
 
 
@@ -95,9 +109,8 @@ def value_axis(title: str, low: float, high: float, **options: Any) -> Spec:
         low, high: ends of the axis.
         options: `format` of its labels, and `log` for a logarithmic axis.
     """
-    scale: Spec = {"domain": [low, high], "nice": not options.get("log", False), "zero": False}
-    if options.get("log"):
-        scale["type"] = "log"
+    kind = {"type": "log", "nice": False} if options.get("log") else {"nice": True, "zero": False}
+    scale: Spec = {"domain": [low, high], **kind}
     axis: Spec = {"title": title, "tickCount": 5, "labelOverlap": True}
     if form := options.get("format"):
         axis["format"] = form

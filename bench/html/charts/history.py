@@ -69,7 +69,7 @@ def history_lines(runs: Sequence[Run]) -> Spec:
             "encoding": interval,
         },
         {
-            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1, "strokeWidth": 0},
             "encoding": {"y": {**y, "field": "value"}, "shape": shape, "tooltip": tooltip},
         },
     ]

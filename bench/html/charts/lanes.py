@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from feedbench.bench.html.charts.colors import FAINT
@@ -57,12 +57,14 @@ def lanes(strips: Sequence[Lane], breaks: Sequence[float], end: float, title: st
         end: of the common time, in seconds.
         title: of the time axis.
     """
-    marks, labels, top = [], [], 0
-    for lane in strips:
-        labels.append({"y": top + _LABEL // 2 - 1, "name": lane.name})
-        top += _LABEL
-        marks += [_rectangle(lane, span, top + lane.height) for span in lane.spans]
-        top += lane.height + _GAP
+    marks: list[Spec] = []
+    labels: list[Spec] = []
+    top = 0
+    for number, lane in enumerate(strips):
+        labels.append({"l": number, "n": lane.name, "c": lane.color, "y": top + _LABEL // 2 - 1})
+        bottom = top + _LABEL + lane.height
+        marks += [{"l": number, **one} for span in lane.spans for one in _marks(lane, span, bottom)]
+        top = bottom + _GAP
     height = max(top, _LABEL)
     y = {"type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
     x = {
@@ -70,29 +72,42 @@ def lanes(strips: Sequence[Lane], breaks: Sequence[float], end: float, title: st
         "scale": {"domain": [0, end], "nice": False},
         "axis": {"title": title, "tickCount": 6, "grid": False},
     }
-    layers = [_rectangles(x, y), _breaks(x, breaks), _names(labels, y)]
+    layers = [_rectangles(x, y, labels), _breaks(x, breaks), _names(labels, y)]
     return frame(layers, marks, height)
 
 
-def _rectangle(lane: Lane, span: Span, bottom: float) -> Spec:
-    """Return a rectangle; one with a range is drawn up to its top, and paler."""
-    full = lane.shaded
-    top = bottom - lane.height * (1.0 if full else span.high)
-    opacity = 0.06 + 0.94 * span.high if full else (1.0 if span.low == span.high else 0.85)
+def _marks(lane: Lane, span: Span, bottom: float) -> Iterator[Spec]:
+    """Yield a rectangle up to the smallest reading, and a paler one on it up to the largest."""
+    if lane.shaded:
+        yield _rectangle(span, (bottom - lane.height, bottom), 0.06 + 0.94 * span.high)
+        return
+    low, high = bottom - lane.height * span.low, bottom - lane.height * span.high
+    yield _rectangle(span, (low, bottom), 1.0)
+    if high < low:
+        yield _rectangle(span, (high, low), 0.5)
+
+
+def _rectangle(span: Span, edges: tuple[float, float], opacity: float) -> Spec:
+    """Return a rectangle with short names of its fields, since there are very many.
+
+    Args:
+        edges: its top and its bottom, in pixels from the top of the chart.
+    """
     return {
         "a": round(span.begin, 4),
         "b": round(span.end, 4),
-        "t": round(top, 1),
-        "u": bottom,
+        "t": round(edges[0], 1),
+        "u": round(edges[1], 1),
         "o": round(opacity, 2),
-        "c": lane.color,
-        "n": lane.name,
         "v": span.text,
     }
 
 
-def _rectangles(x: Spec, y: Spec) -> Spec:
+def _rectangles(x: Spec, y: Spec, labels: Sequence[Spec]) -> Spec:
+    """Return the layer of all readings; names and colours are looked up by the lane's number."""
+    names = {"data": {"values": list(labels)}, "key": "l", "fields": ["n", "c"]}
     return {
+        "transform": [{"lookup": "l", "from": names}],
         "params": [
             {
                 "name": "zoom",
@@ -134,7 +149,7 @@ def _names(labels: Sequence[Spec], y: Spec) -> Spec:
         "encoding": {
             "x": {"value": 0},
             "y": {**y, "field": "y"},
-            "text": {"field": "name", "type": "nominal"},
+            "text": {"field": "n", "type": "nominal"},
         },
     }
 

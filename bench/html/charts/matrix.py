@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feedbench.bench.html.charts.colors import ACCENT
+from feedbench.bench.html.charts.colors import ACCENT, ON_ACCENT
 from feedbench.bench.html.charts.frame import Spec, frame
 
 MOST_CLASSES = 40
@@ -29,7 +29,7 @@ def matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Spec:
     layers = [_shades(x, y)]
     if len(names) <= _WITH_COUNTS:
         layers += [_counts(x, y, f"datum.share < {_LIGHT_TEXT}", None)]
-        layers += [_counts(x, y, f"datum.share >= {_LIGHT_TEXT}", "white")]
+        layers += [_counts(x, y, f"datum.share >= {_LIGHT_TEXT}", ON_ACCENT)]
     return frame(layers, cells, 80 + max(12, 30 - len(names) // 2) * len(names))
 
 

@@ -66,7 +66,11 @@ def waterfall(first: End, steps: Sequence[Step], last: End, title: str) -> Spec:
 def bars_from(rows: Sequence[Bar], title: str) -> Spec:
     """Return a chart with a bar per row, from a low to a high value, on an axis from 0."""
     data = [
-        {"row": row, **dict(zip(("name", "low", "high", "text", "role"), bar, strict=True))}
+        {
+            "row": row,
+            **dict(zip(("name", "low", "high", "text", "role"), bar, strict=True)),
+            "short": bar[3],
+        }
         for row, bar in enumerate(rows)
     ]
     y = rows_axis(len(data), header=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from feedbench.bench.html.parts import Report
 from feedbench.bench.results import kinds
@@ -25,8 +26,32 @@ _MODULES: dict[type, str] = {
 }
 
 
+# Results without charts, and the command that wrote them.
+_PLAIN: dict[type, str] = {
+    kinds.BatchSizesResult: "batch-size",
+    kinds.ChecksResult: "selftest",
+    kinds.DerivedDiagnosisResult: "diagnose --json",
+    kinds.ProfileResult: "calibrate",
+}
+
+
+def report_at(path: Path) -> Report:
+    """Return what a page says about the record, or about the history, at a path.
+
+    Raises:
+        RecordError: there is none, or it cannot be read.
+    """
+    from feedbench.bench.html.kinds.history import is_history, report_of_history
+    from feedbench.bench.results.find import read_result
+
+    return report_of_history(path) if is_history(path) else report_of(read_result(path))
+
+
 def report_of(result: Result) -> Report:
     """Return what a page says about a result of any kind."""
+    if (command := _PLAIN.get(type(result))) is not None:
+        plain: Any = import_module(f"{__name__}.plain")
+        return cast(Report, plain.report_of_plain(result, command))
     name = _MODULES[type(result)]
     module: Any = import_module(f"{__name__}.{name}")
     build: Callable[[Result], Report] = getattr(module, f"report_of_{name}")

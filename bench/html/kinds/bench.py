@@ -13,11 +13,13 @@ from feedbench.bench.html.kinds.cells import (
     MB,
     dots_table,
     figure,
+    first_sentence,
     listed,
     number,
     without_empty_columns,
 )
 from feedbench.bench.html.kinds.commands import repeat_section, suite_text, train_command
+from feedbench.bench.html.kinds.compare import comparison_beside
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import (
     COLUMNS,
@@ -27,7 +29,7 @@ from feedbench.bench.html.kinds.over_time import (
     shown_of,
 )
 from feedbench.bench.html.kinds.pixels import pixels_beside
-from feedbench.bench.html.kinds.samples import samples
+from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
@@ -46,23 +48,25 @@ from feedbench.bench.report.table import notes, trial_name
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 
-_MOST_POINTS = 6_000  # per lane over all trials but the winner, so that the page stays small
+_MOST_POINTS = 4_000  # per lane over all trials but the winner, so that the page stays small
 
 
 def report_of_bench(result: BenchResult) -> Report:
     """Return the report of a bench: rates, ratios, readings over time, and the winner."""
     summary, trials, folder = result.summary, result.trials, result.path.parent
+    sentence, more = first_sentence(verdict(summary))
     sections = [
-        Section("Rates", list(_rates(summary, trials)), "rates"),
+        Section("Rates", [*more, *_rates(summary, trials)], "rates"),
         *_ratios(summary),
+        *comparison_beside(folder),
         *_augmentations(trials),
         *_over_time(summary, trials),
         *pixels_beside(folder),
-        *_samples(trials),
+        *samples_section(trials),
         environment_section(folder, next(iter(trials), None)),
         *_repeat(result),
     ]
-    return Report(_title(trials), Headline(verdict(summary), _use(result)), sections)
+    return Report(_title(trials), Headline(sentence, _use(result)), sections)
 
 
 def _title(trials: Sequence[Trial]) -> str:
@@ -285,11 +289,6 @@ def _over_time(summary: Summary, trials: Sequence[Trial]) -> Iterator[Section]:
     charts = (over_time(trial.blocks, shown_of(trial, columns)) for trial in others)
     parts += more_over_time(charts, "The other loaders over time")
     yield Section("Over time", [*parts, DECIMATED], "time")
-
-
-def _samples(trials: Sequence[Trial]) -> Iterator[Section]:
-    if parts := samples(trials):
-        yield Section("Raw samples", parts, "samples")
 
 
 def _repeat(result: BenchResult) -> Iterator[Section]:

@@ -1,14 +1,16 @@
-"""Cells and rows that several kinds of report share."""
+"""Cells, rows and sentences that several kinds of report share."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.html.charts.dots import Dot
-from feedbench.bench.html.parts import Cell, Column, Figure, Table
+from feedbench.bench.html.parts import Cell, Column, Figure, Part, Table, Text
 
 MB, GB = 1e6, 1e9
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 def figure(estimate: Estimate | None, form: str = ",.0f") -> Figure | None:
@@ -59,3 +61,9 @@ def dots_table(title: str, value: str, rows: Sequence[Dot]) -> Table:
 def listed(rows: Sequence[Dot]) -> str:
     """Return the rows of a chart as one sentence, for screen readers."""
     return "; ".join(f"{row.name}: {row.text}" for row in rows) + "."
+
+
+def first_sentence(text: str) -> tuple[str, list[Part]]:
+    """Return the first sentence, for the top of the page, and the others as a paragraph."""
+    first, *others = _SENTENCE_END.split(text, maxsplit=1)
+    return first, [Text(other, "verdict") for other in others]

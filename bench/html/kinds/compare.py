@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from shlex import join
 
+from feedbench.bench.errors import RecordError
+from feedbench.bench.files import read_model
 from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.kinds.cells import (
     dots_table,
     figure,
+    first_sentence,
     listed,
     without_empty_columns,
 )
@@ -25,7 +30,13 @@ from feedbench.bench.html.parts import (
     Table,
     Text,
 )
-from feedbench.bench.results.comparison import Comparison, RatePair, TrainingChange
+from feedbench.bench.results.comparison import (
+    COMPARISON,
+    SCHEMA_NUMBER,
+    Comparison,
+    RatePair,
+    TrainingChange,
+)
 from feedbench.bench.results.comparison_table import difference_text, pair_name
 from feedbench.bench.results.kinds import CompareResult
 from feedbench.bench.training.compare import TrainingComparison
@@ -39,8 +50,11 @@ _ROLES: dict[str, Role] = {"slower": "cost", "faster": "marked"}
 def report_of_compare(result: CompareResult) -> Report:
     """Return the report of a comparison, one section of ratios per run."""
     comparison = result.comparison
+    sentence, more = first_sentence(comparison.verdict)
+    verdict = [Section("Verdict", more, "verdict")] if more else []
     indexes = sorted({pair.run for pair in comparison.pairs})
     sections = [
+        *verdict,
         *_gate(comparison),
         *(_ratios(comparison, run) for run in indexes),
         *_trainings(comparison),
@@ -49,7 +63,18 @@ def report_of_compare(result: CompareResult) -> Report:
         Section("Runs", list(_runs(comparison)), "runs"),
     ]
     names = " and ".join(run.name for run in comparison.runs)
-    return Report(f"Comparison of {names}", Headline(comparison.verdict), sections)
+    return Report(f"Comparison of {names}", Headline(sentence), sections)
+
+
+def comparison_beside(folder: Path) -> Iterator[Section]:
+    """Yield the comparison with an earlier run that `bench --against` saved, if there is one."""
+    try:
+        comparison = read_model(folder / COMPARISON, Comparison, "comparison", SCHEMA_NUMBER)
+    except RecordError:
+        return
+    for run in sorted({pair.run for pair in comparison.pairs}):
+        section = _ratios(comparison, run)
+        yield replace(section, parts=[Text(comparison.verdict, "verdict"), *section.parts])
 
 
 def _gate(comparison: Comparison) -> Iterator[Section]:

@@ -17,6 +17,7 @@ from feedbench.bench.html.kinds.cells import (
     MB,
     dots_table,
     figure,
+    first_sentence,
     listed,
     number,
     without_empty_columns,
@@ -50,8 +51,9 @@ def report_of_diagnose(result: DiagnosisResult) -> Report:
     """Return the report of a diagnosis: the stall and its causes, and what would change it."""
     record, diagnosis, folder = result.record, result.diagnosis, result.path.parent
     command = Code(repeat_command(record, "diagnose"), "Diagnose again")
+    sentence, more = first_sentence(diagnosis.verdict)
     sections = [
-        *_stall(record, diagnosis),
+        Section("Where the time goes", [*more, *_stall(record, diagnosis)], "stall"),
         *what_if(diagnosis),
         *pipeline_sections(record, diagnosis),
         Section("Each part alone", list(_ceilings(diagnosis)), "parts"),
@@ -64,7 +66,7 @@ def report_of_diagnose(result: DiagnosisResult) -> Report:
     ]
     loader = Choice(loader=record.loader, settings=record.settings)
     title = f"Diagnosis of {loader} with {consumer_name(record)}"
-    return Report(title, Headline(diagnosis.verdict, _try_next(record, diagnosis)), sections)
+    return Report(title, Headline(sentence, _try_next(record, diagnosis)), sections)
 
 
 def _try_next(record: DiagnosisRecord, diagnosis: Diagnosis) -> str | None:
@@ -74,11 +76,11 @@ def _try_next(record: DiagnosisRecord, diagnosis: Diagnosis) -> str | None:
     return f"feedbench tune DATA --consumer {record.consumer}"
 
 
-def _stall(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Section]:
-    parts: list[Part] = [Text(headline(record))]
+def _stall(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
+    yield Text(headline(record))
     if chart := stall_chart(record, diagnosis):
-        parts += [chart, Text(OVERLAP, "note")]
-    yield Section("Where the time goes", parts, "stall")
+        yield chart
+        yield Text(OVERLAP, "note")
 
 
 def _ceilings(diagnosis: Diagnosis) -> Iterator[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.charts.waterfall import End, Step, waterfall
@@ -23,6 +23,7 @@ from feedbench.bench.html.parts import (
 )
 from feedbench.bench.monitor.record import FitFigures
 from feedbench.bench.monitor.text import fit_lines, headline
+from feedbench.bench.record import Trial
 from feedbench.bench.results.kinds import FitResult
 
 
@@ -33,18 +34,18 @@ def report_of_fit(result: FitResult) -> Report:
     sections = [
         Section("What fit waits for", list(_stall(figures, others, headline(record))), "stall"),
         *_over_time(result),
-        Section(
-            "Blocks",
-            [blocks_table(one.blocks, _name(i)) for i, one in enumerate(trials)],
-            "samples",
-        ),
+        *_blocks(trials),
         environment_section(result.path.parent, next(iter(trials), None)),
     ]
     return Report(f"fit of {record.model}, monitored", Headline(sentence), sections)
 
 
-def _name(index: int) -> str:
-    return "The repeated batch" if index else "fit"
+def _blocks(trials: Sequence[Trial]) -> Iterator[Section]:
+    """Yield the blocks of `fit`, and those on a repeated batch if there are any."""
+    names = ("fit", "The repeated batch")
+    tables = [blocks_table(one.blocks, name) for one, name in zip(trials, names, strict=False)]
+    if tables:
+        yield Section("Blocks", tables, "samples")
 
 
 def _stall(figures: FitFigures | None, lines: list[str], title: str) -> Iterator[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,17 @@ from feedbench.bench.html.parts import Cell, Chart, Column, Headline, Part, Repo
 from feedbench.bench.training.rate_check import MARGIN
 
 _COMMIT = 10  # characters
+_FIELDS = {"time", "commit", "trials"}  # of a line, which no other record has
+
+
+def is_history(path: Path) -> bool:
+    """Return whether a file looks like one that `bench --history` wrote: a run per line."""
+    try:
+        with path.open("rb") as file:
+            first = json.loads(file.readline())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and first.keys() >= _FIELDS
 
 
 def report_of_history(path: Path) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from feedbench.bench.html.charts.dots import Dot, Line, dots
@@ -16,7 +17,7 @@ from feedbench.bench.html.kinds.cells import (
 )
 from feedbench.bench.html.kinds.commands import choice_options, repeat_section, spec_options
 from feedbench.bench.html.kinds.environment import environment_section
-from feedbench.bench.html.kinds.samples import samples
+from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import Chart, Code, Column, Headline, Part, Report, Section, Text
 from feedbench.bench.limits.limits import LoaderShare, MachineLimits
 from feedbench.bench.limits.table import SHARES_NOTE
@@ -32,7 +33,7 @@ def report_of_limits(result: LimitsResult) -> Report:
     sections = [
         Section("Loaders", [Text(headline(result.trials)), *_shares(limits)], "shares"),
         Section("Limits of this machine", list(_limits(limits)), "limits"),
-        Section("Raw samples", samples(result.trials), "samples"),
+        *samples_section(result.trials),
         environment_section(folder, first),
         repeat_section(folder, [Code(_command(result), "Measure again")]),
     ]
@@ -130,4 +131,4 @@ def _command(result: LimitsResult) -> str:
         if is_choice(trial.loader):
             words += choice_options(trial.loader, trial.settings)
     spec = result.trials[0].spec if result.trials else {}
-    return " ".join([*words, *spec_options(spec)])
+    return shlex.join([*words, *spec_options(spec)])

@@ -8,27 +8,26 @@ from functools import partial
 from itertools import accumulate
 
 from feedbench.bench.analysis.device import busy_periods, emulated_step_s
-from feedbench.bench.html.charts.colors import ACCENT, COST, GOOD, OTHER, PLAIN
+from feedbench.bench.html.charts.colors import ACCENT, COST
 from feedbench.bench.html.charts.lanes import Lane, Span, decimated, lanes
+from feedbench.bench.html.kinds.meters import ReadTrack, mean_of_cores, meters
 from feedbench.bench.html.kinds.samples import blocks_table
 from feedbench.bench.html.parts import Chart, Details, Part, Text
 from feedbench.bench.meters.sampling import interval_starts
-from feedbench.bench.record import Block, Gpu, Host, Trial
+from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.table import trial_name
 
 COLUMNS = 600  # points per lane; more are not visible before zooming far in
 _GAP = 0.02  # between two blocks, as a fraction of the mean block
 _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
-_TIME = "timed seconds, block after block; other trials were timed between the blocks"
+_TIME = "seconds, block after block"
 
 DECIMATED = Text(
-    "Drag and scroll to zoom; double-click to see all. Where a lane has more readings than can be "
-    f"told apart, the largest of each stretch is drawn, at most {COLUMNS} per lane.",
+    "Only timed seconds are shown; other trials were timed between the blocks. Where a lane has "
+    "more readings than can be told apart, the smallest and, paler, the largest of each stretch "
+    f"are drawn, at most {COLUMNS} stretches per lane.",
     "note",
 )
-
-Track = tuple[Sequence[float], Sequence[float | None]]  # seconds since the block began, values
-ReadTrack = Callable[[Block], Track]
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ def _strips(clock: _Clock, shown: Shown) -> Iterator[Lane]:
     if idle:
         yield _lane("device known to be idle, per batch", idle, COST, columns, clock, "ms")
     yield from _cores(clock, columns)
-    for name, unit, color, read, top in _meters(clock.blocks):
-        readings = _readings(clock, read, 1.0)
+    for name, unit, color, read, top in meters(clock.blocks):
+        readings = _readings(clock, read)
         if any(value for *_, value in readings):
             yield _lane(name, readings, color, columns, clock, unit, top)
 
@@ -233,7 +232,7 @@ def _cores(clock: _Clock, columns: int) -> Iterator[Lane]:
         group = cores[first : first + size]
         spans = [
             Span(begin, end, value, value, f"{value:.0%} in use")
-            for begin, end, value in _readings(clock, _mean_of(group), 1.0)
+            for begin, end, value in _readings(clock, mean_of_cores(group))
         ]
         word = f"core {group[0]}" if len(group) == 1 else f"cores {group[0]} to {group[-1]}"
         dark = ", dark while in use" if not first else ""
@@ -241,72 +240,12 @@ def _cores(clock: _Clock, columns: int) -> Iterator[Lane]:
         yield Lane(f"{word}{dark}", shades, ACCENT, shaded=True, height=12)
 
 
-def _mean_of(cores: Sequence[int]) -> ReadTrack:
-    def read(block: Block) -> Track:
-        host = block.host
-        if host is None:
-            return [], []
-        columns = zip(*(host.cores[core] for core in cores if host.cores.get(core)), strict=False)
-        return host.at_s, [_mean(values) for values in columns]
-
-    return read
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _readings(clock: _Clock, read: ReadTrack, unit: float) -> list[Reading]:
-    """Return the readings with the period that each covers, divided by a unit."""
+def _readings(clock: _Clock, read: ReadTrack) -> list[Reading]:
+    """Return the readings with the period that each covers."""
     found = []
     for block, start in zip(clock.blocks, clock.starts, strict=True):
         at_s, values = read(block)
         for begin, end, value in zip(interval_starts(at_s), at_s, values, strict=False):
             if value is not None:
-                found.append((start + begin, start + min(end, block.seconds), value / unit))
+                found.append((start + begin, start + min(end, block.seconds), value))
     return found
-
-
-Meter = tuple[str, str, str, ReadTrack, float | None]  # name, unit, colour, readings, full height
-
-
-def _meters(blocks: Sequence[Block]) -> Iterator[Meter]:
-    yield "read from disks", "MB/s", GOOD, _host("disk_read_bytes_per_s", 1e6), None
-    yield "written to disks", "MB/s", OTHER, _host("disk_write_bytes_per_s", 1e6), None
-    yield "disk requests in flight", "", PLAIN, _host("disk_queue"), None
-    yield "page faults served by the disk", "per second", PLAIN, _host("major_faults_per_s"), None
-    for index in sorted({gpu.index for block in blocks for gpu in block.gpus}):
-        yield from _gpu_meters(index)
-
-
-def _gpu_meters(index: int) -> Iterator[Meter]:
-    gpu = f"GPU {index}:"
-    yield f"{gpu} a kernel running (NVML)", "%", ACCENT, _gpu(index, "utilization", 0.01), 100.0
-    in_use = _gpu(index, "multiprocessors", 0.01)
-    yield f"{gpu} multiprocessors in use (GPM)", "%", ACCENT, in_use, 100.0
-    yield f"{gpu} memory in use", "GB", OTHER, _gpu(index, "memory_bytes", 1e9), None
-    yield f"{gpu} power", "W", OTHER, _gpu(index, "power_w"), None
-    yield f"{gpu} PCIe from the host", "MB/s", GOOD, _gpu(index, "pcie_rx_bytes_per_s", 1e6), None
-    yield f"{gpu} clock", "MHz", PLAIN, _gpu(index, "sm_clock_mhz"), None
-
-
-def _host(reading: str, unit: float = 1.0) -> ReadTrack:
-    def read(block: Block) -> Track:
-        host: Host | None = block.host
-        return ([], []) if host is None else (host.at_s, _scaled(getattr(host, reading), unit))
-
-    return read
-
-
-def _gpu(index: int, reading: str, unit: float = 1.0) -> ReadTrack:
-    def read(block: Block) -> Track:
-        found: Iterable[Gpu] = (gpu for gpu in block.gpus if gpu.index == index and gpu.at_s)
-        gpu = next(iter(found), None)  # samples of old records have no times
-        return ([], []) if gpu is None else (gpu.at_s, _scaled(getattr(gpu, reading), unit))
-
-    return read
-
-
-def _scaled(samples: Sequence[float | None], unit: float) -> list[float | None]:
-    return [None if sample is None else sample / unit for sample in samples]

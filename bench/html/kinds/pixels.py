@@ -153,7 +153,8 @@ def _sheets(folder: Path) -> Iterator[Section]:
             text = "The images that differ most: reference, loader, and their difference."
             pictures.append(Picture(path.name, text, data))
         else:
-            pictures.append(Text(f"{path.name} is too large for this page.", "note"))
+            text = f"{path.name} is not shown: it is too large for this page, or no PNG."
+            pictures.append(Text(text, "note"))
     if pictures:
         yield Section("Contact sheet", pictures, "sheet")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from feedbench.bench.html.kinds.cells import MB, number, without_empty_columns
-from feedbench.bench.html.parts import Cell, Column, Details, Part, Table, Text
+from feedbench.bench.html.parts import Cell, Column, Details, Part, Section, Table, Text
 from feedbench.bench.record import TRIALS, Block, Trial
 from feedbench.bench.report.table import trial_name
 
@@ -56,10 +56,11 @@ def _quantiles(seconds: Sequence[float]) -> list[Cell]:
     return [number(float(one), ",.2f", scale=1e-3) for one in np.quantile(seconds, _QUANTILES)]
 
 
-def samples(trials: Iterable[Trial]) -> list[Part]:
-    """Return the blocks of each trial, closed at first."""
+def samples_section(trials: Iterable[Trial]) -> Iterator[Section]:
+    """Yield the blocks of each trial, closed at first; nothing without a block."""
     parts: list[Part] = [
         Details(trial_name(trial), [blocks_table(trial.blocks)]) for trial in trials if trial.blocks
     ]
-    note = f"Every wait and every step of these blocks is in {TRIALS} beside this record."
-    return [*parts, Text(note, "note")] if parts else []
+    if parts:
+        note = f"Every wait and every step of these blocks is in {TRIALS} beside this record."
+        yield Section("Raw samples", [*parts, Text(note, "note")], "samples")

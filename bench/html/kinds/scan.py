@@ -51,7 +51,7 @@ def _sentence(values: dict[str, Any]) -> str:
     warned = sum(1 for _ in warnings(values))
     more = f" Warnings about duplicates and classes: {warned}." if warned else ""
     size = f"{values['images']:,} images in {len(values['classes']):,} classes"
-    return f"{size}: {found or 'every file is as its library expects it'}.{more}"
+    return f"{size}: {found or 'no problem was found'}.{more}"
 
 
 def _blacklist(values: dict[str, Any]) -> str | None:

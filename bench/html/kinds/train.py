@@ -105,7 +105,7 @@ def _curve(epochs: list[dict[str, Any]], name: str, *, least: bool) -> Chart | N
     Args:
         least: whether the smallest value is the best.
     """
-    lines = {
+    lines: dict[str, Line] = {
         label: [(one["epoch"], one.get(field)) for one in epochs]
         for label, field in (("training", name), ("validation", f"validation_{name}"))
     }
@@ -113,19 +113,32 @@ def _curve(epochs: list[dict[str, Any]], name: str, *, least: bool) -> Chart | N
     if not known:
         return None
     judged = "validation" if "validation" in known else "training"
-    points = [(y, x) for x, y in known[judged] if y is not None]
-    best, epoch = min(points) if least else max(points, key=lambda point: (point[0], -point[1]))
-    value = f"{best:.3f}" if least else f"{best:.1%}"
-    word = "lowest" if least else "highest"
-    title = f"{judged[0].upper()}{judged[1:]} {name} is {word} after epoch {epoch:g}: {value}"
-    ends = ", ".join(
-        f"{label} {points[-1][1]:.3g}" for label, points in known.items() if points[-1][1]
-    )
+    epoch, title = _best(known[judged], f"{judged} {name}", least=least)
+    ends = ", ".join(f"{label} {line[-1][1]:.3g}" for label, line in known.items() if line[-1][1])
     return Chart(
         title,
         f"{title}. After the last epoch: {ends}.",
         curves(known, "epoch", name, best=epoch, form="" if least else ".0%"),
+        table=_curve_table(known, ".4f" if least else ".1%"),
     )
+
+
+def _best(line: Line, name: str, *, least: bool) -> tuple[float, str]:
+    """Return the epoch with the best value, the first of equals, and a sentence that says so."""
+    points = [(y, x) for x, y in line if y is not None]
+    best, epoch = min(points) if least else max(points, key=lambda point: (point[0], -point[1]))
+    value = f"{best:.3f}" if least else f"{best:.1%}"
+    word = "lowest" if least else "highest"
+    return epoch, f"{name[0].upper()}{name[1:]} is {word} after epoch {epoch:g}: {value}"
+
+
+def _curve_table(lines: dict[str, Line], form: str) -> Table:
+    columns = [Column("epoch", numeric=True), *(Column(name, numeric=True) for name in lines)]
+    rows: list[list[Cell]] = [
+        [int(points[0][0]), *(number(y, form) for _, y in points)]
+        for points in zip(*lines.values(), strict=True)
+    ]
+    return Table("Epochs", columns, rows)
 
 
 def epochs_table(epochs: list[dict[str, Any]]) -> Table:

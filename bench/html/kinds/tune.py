@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import dots_table, figure, listed, without_empty_columns
+from feedbench.bench.html.kinds.cells import (
+    dots_table,
+    figure,
+    first_sentence,
+    listed,
+    without_empty_columns,
+)
 from feedbench.bench.html.kinds.commands import repeat_section, spec_options, train_command
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import DECIMATED, over_time, shown_of
 from feedbench.bench.html.kinds.pixels import pixels_beside
-from feedbench.bench.html.kinds.samples import samples
+from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
@@ -43,20 +50,22 @@ def report_of_tune(result: TuneResult) -> Report:
     """Return the report of a search: the best, and what each setting is worth."""
     record, folder = result.record, result.path.parent
     trials = _trials(folder, result.path)
+    sentence, more = first_sentence(verdict(record))
     sections = [
+        *([Section("Verdict", more, "verdict")] if more else []),
         *_worth(record),
         *_timed(record),
         *_over_time(record, trials),
         *(pixels_beside(folder) if trials else ()),
         *_failures(record),
-        *_samples(trials),
+        *samples_section(trials),
         environment_section(folder, record.conditions),
         repeat_section(folder, _again(record)),
     ]
     best = record.best
     use = None if best is None else train_command(folder, best.loader, best.settings)
     title = f"Search for settings, {record.seconds / 60:.1f} min"
-    return Report(title, Headline(verdict(record), use), sections)
+    return Report(title, Headline(sentence, use), sections)
 
 
 def _trials(folder: Path, path: Path) -> list[Trial]:
@@ -193,14 +202,10 @@ def _failures(record: TuneRecord) -> Iterator[Section]:
     yield Section("Failures", [Table("Blocks that failed", columns, rows), *codes], "failures")
 
 
-def _samples(trials: Sequence[Trial]) -> Iterator[Section]:
-    if parts := samples(trials):
-        yield Section("Raw samples", parts, "samples")
-
-
 def _again(record: TuneRecord) -> list[Part]:
     consumer = str(record.about.get("consumer", "train"))
-    options = " ".join(spec_options(record.about.get("spec", {})))
-    again = Code(f"feedbench tune DATA --consumer {consumer} {options}".rstrip(), "Search again")
+    words = ["feedbench", "tune", "DATA", "--consumer", consumer]
+    command = shlex.join([*words, *spec_options(record.about.get("spec", {}))])
+    again = Code(command, "Search again")
     resume = Code(record.resume, "Resume this search")
     return [again, resume] if record.resume and not record.finished else [again]

@@ -26,8 +26,9 @@ from feedbench.bench.analysis.stats import (
     independent_ratio,
     interval_ends,
     median_interval,
+    serial_interval,
 )
-from feedbench.bench.training.rate_check import MARGIN
+from feedbench.bench.training.rate_check import LEAST_RATES, MARGIN
 
 BLOCKS = range(MIN_BLOCKS, 16)
 TRIALS = (2, 3, 5, 10, 20)
@@ -158,19 +159,41 @@ def test_many_runs_at_once_are_decided_like_single_ones():
 def rate_checks(spread, epochs, true_ratio, runs=500):
     """Return how often a training is told that it met and that it missed its rate."""
     random = np.random.default_rng(epochs)
-    predicted = _estimates(random.normal(0, spread, (runs, 7)))
+    predicted = _estimates(random.normal(0, spread, (runs, 7)), median_interval)
     achieved = _estimates(np.log(true_ratio) + random.normal(0, spread, (runs, epochs)))
     ratios = [independent_ratio(*pair) for pair in zip(achieved, predicted, strict=True)]
     met = np.mean([ratio.lies_above(1 - MARGIN) for ratio in ratios])
     return met, np.mean([ratio.lies_below(1 - MARGIN) for ratio in ratios])
 
 
-def _estimates(logs) -> list[Estimate]:
-    return [median_interval(values) for values in np.exp(logs).tolist()]
+def _estimates(logs, interval=serial_interval) -> list[Estimate]:
+    return [interval(values) for values in np.exp(logs).tolist()]
+
+
+def correlated(random, runs, count, spread, correlation):
+    """Return logarithms of rates [runs, count], each like its neighbor."""
+    logs = random.normal(0, spread, (runs, count))
+    for index in range(1, count):
+        logs[:, index] *= (1 - correlation**2) ** 0.5
+        logs[:, index] += correlation * logs[:, index - 1]
+    return logs
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.5, 0.7])
+def test_parts_of_epochs_that_resemble_their_neighbors_rarely_mislead(correlation):
+    random, runs = np.random.default_rng(1), 400
+    logs = correlated(random, runs, LEAST_RATES, 0.03, correlation)
+    covers = [one.low <= 1 <= one.high for one in _estimates(logs)]
+    assert np.mean(covers) > 0.86
+    predicted = _estimates(random.normal(0, 0.03, (runs, 12)), median_interval)
+    pairs = zip(_estimates(np.log(1 - MARGIN) + logs), predicted, strict=True)
+    ratios = [independent_ratio(*pair) for pair in pairs]
+    assert np.mean([ratio.lies_above(1 - MARGIN) for ratio in ratios]) < 0.05
+    assert np.mean([ratio.lies_below(1 - MARGIN) for ratio in ratios]) < 0.05
 
 
 @pytest.mark.parametrize("spread", SPREADS)
-@pytest.mark.parametrize("epochs", [3, 5, 9])
+@pytest.mark.parametrize("epochs", [3, 5, 9, LEAST_RATES])
 def test_a_training_at_the_limit_is_rarely_told_that_it_met_or_missed(spread, epochs):
     met, missed = rate_checks(spread, epochs, 1 - MARGIN)
     assert met < 0.025 + 0.025
@@ -242,12 +265,12 @@ def _luck_columns():
 
 
 def _check_columns():
-    for spread, epochs in itertools.product(SPREADS, (3, 9)):
+    for spread, epochs in itertools.product(SPREADS, (3, 9, LEAST_RATES)):
 
         def check(true_ratio, spread=spread, epochs=epochs):
             return "{:.0%} / {:.0%}".format(*rate_checks(spread, epochs, true_ratio))
 
-        yield f"CV {spread:.0%}, {epochs} epochs", check
+        yield f"CV {spread:.0%}, {epochs} parts", check
 
 
 def _table(title, first, rows, columns) -> None:

@@ -12,10 +12,10 @@ from importlib.metadata import version
 import psutil
 import pytest
 
-from feedbench.bench.cli import COMMANDS, _exit_for_import_error, main
+from feedbench.bench.cli import COMMANDS, _exit_for_import_error, _warn, main
 from feedbench.bench.errors import NOTHING_DONE
 from feedbench.bench.record import read_trials
-from feedbench.loaders import LOADERS, Manifest
+from feedbench.loaders import LOADERS, Manifest, SourceWarning
 
 
 def call(monkeypatch, *arguments) -> int:
@@ -55,6 +55,15 @@ def test_tensorflow_that_cannot_be_loaded_is_an_error_of_one_line(capsys, text):
 def test_another_module_that_cannot_be_loaded_is_a_defect_with_a_traceback():
     with pytest.raises(ImportError, match="no such name"):
         import_error("feedbench.bench", "no such name")
+
+
+def test_a_warning_about_the_images_is_one_line_and_others_stay_as_they_are(capsys, monkeypatch):
+    others = []
+    monkeypatch.setattr("feedbench.bench.cli._python_shows", lambda *given: others.append(given))
+    _warn(SourceWarning("a.tar: 1 file has the name of a later one"), SourceWarning, "x.py", 3)
+    _warn(UserWarning("other"), UserWarning, "x.py", 3)
+    assert capsys.readouterr().err == "feedbench: a.tar: 1 file has the name of a later one\n"
+    assert [category for _, category, *_ in others] == [UserWarning]
 
 
 def import_error(module: str, text: str) -> int:

@@ -96,7 +96,8 @@ def test_the_steps_measure_both_versions_and_write_the_summary(job, tmp_path):
     assert job("Measure", **{"fail-if-slower": "99%"}) == 0
     assert job("Write the job summary") == 0
     summary = (tmp_path / "summary.md").read_text()
-    assert "pipeline.py:make instead of" in summary
+    assert "pipeline.py:make" in summary
+    assert "over blocks of the same rounds" in summary
     assert "--fail-if-slower 99%: passed" in summary
 
 

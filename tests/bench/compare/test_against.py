@@ -36,11 +36,13 @@ def beside(tmp_path, monkeypatch):
 
 
 def test_a_result_is_timed_again_and_compared(call, beside, tiny_photos):
-    (beside / "old.toml").write_text('loader = "turbo"\n[settings]\nnum_threads = 1\n')
+    best = 'loader = "turbo"\n[settings]\nnum_threads = 1\n[spec]\nimage_size = 224\n'
+    (beside / "old.toml").write_text(best)
     options = ["--loader", "turbo", "--against", "old.toml", "--out", "new", "--history", "rates"]
     code, out, _ = call("bench", tiny_photos, *QUICK, *options, "--fail-if-slower", "99%")
     assert code == 0
-    assert "turbo instead of turbo num_threads=1" in out
+    assert "image_size 32 (then 224)" in out
+    assert "Compared with turbo num_threads=1, over blocks of the same rounds" in out
     assert "--fail-if-slower 99%: passed" in out
     assert "measured at different times" not in out
     comparison = read_result(beside / "new" / "compare.json").comparison
@@ -59,7 +61,7 @@ def test_another_version_of_a_users_file_is_the_old_code(call, beside, tiny_phot
     code, out, _ = call("bench", tiny_photos, *QUICK, *options, "--out", "new")
     assert code == 0
     assert "Against old/pipeline.py:make, file" in out
-    assert "pipeline.py:make instead of old/pipeline.py:make" in out
+    assert "Compared with old/pipeline.py:make, over blocks of the same rounds" in out
 
 
 def refusal(call, photos, *options) -> str:
@@ -82,6 +84,8 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_timed(call, besid
     assert "Give --against too" in refusal(call, tiny_photos, *alone)
     limits = ["--loader", "turbo", "--against", RESULTS / "limits" / "clothing"]
     assert "chose no loader" in refusal(call, tiny_photos, *limits)
+    gone = ["--loader", "turbo", "--against", "gone/"]
+    assert "gone: no such folder or file" in refusal(call, tiny_photos, *gone)
     missing = ["--loader", "turbo", "--history", "nowhere/rates"]
     assert "--history nowhere/rates: cannot be written" in refusal(call, tiny_photos, *missing)
     (beside / "rates").write_text("no history\n")
@@ -132,7 +136,7 @@ def test_a_slowdown_ends_the_bench_with_exit_code_3(slowed, tmp_path, capsys):
     with pytest.raises(BaseException, match="3") as ended:
         compare_with_old(slowed, old, tmp_path, 0.05)
     assert ended.value.exit_code == 3
-    assert "slower: tf_data" in capsys.readouterr().out
+    assert "Slower: tf_data" in capsys.readouterr().out
     assert json.loads((tmp_path / "compare.json").read_text())["gate"]["limit"] == 0.05
 
 

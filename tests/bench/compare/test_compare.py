@@ -23,7 +23,7 @@ def bench(trial, tmp_path):
     """Return a function that writes the record of a bench: rates of blocks by loader."""
 
     def write(name: str, rates: dict[str, list[float]], **values) -> Path:
-        plan = {"spec": SPEC, "recipe": {"alpha": 1.0}}
+        plan = {"spec": SPEC, "recipe": {"alpha": 1.0}, "settings": {}}
         plan |= {key: values.pop(key) for key in plan if key in values}
         conditions = {"rows": "a" * 64, "machine": MACHINE, "versions": VERSIONS}
         fields = {**conditions, "consumer": "drain", **values}
@@ -31,12 +31,18 @@ def bench(trial, tmp_path):
             trial(loader, blocks, **fields).model_copy(update=plan)
             for loader, blocks in rates.items()
         ]
+        trials = [one.model_copy(update={"blocks": _proven(one.blocks)}) for one in trials]
         folder = tmp_path / name
         folder.mkdir()
         write_trials(folder, trials)
         return folder
 
     return write
+
+
+def _proven(blocks):
+    """Return the blocks as they are if warm files were requested."""
+    return [block.model_copy(update={"consumed_bytes": 10**6}) for block in blocks]
 
 
 def blocks(rate: float, seed: int = 0, spread: float = 0.01, count: int = 7) -> list[float]:
@@ -205,10 +211,23 @@ def test_a_changed_file_of_the_user_is_paired_and_marked(call, bench):
 
 
 def test_a_rate_without_images_is_a_witness_that_is_not_judged(call, bench):
-    runs = [bench(name, {"synthetic": blocks(rate, 1)}) for name, rate in (("a", 100), ("b", 50))]
+    rates = {"synthetic": (100, 50), "turbo": (90, 90)}
+    runs = [
+        bench(str(run), {name: blocks(both[run], 1) for name, both in rates.items()})
+        for run in (0, 1)
+    ]
     code, out, _ = call("compare", *runs, "--fail-if-slower", "5%")
     assert code == 0
     assert "synthetic, which no setting of a loader changes, is slower too" in out
+    assert "Same within 3 %: turbo" in out
+    alone = [bench(f"alone {run}", {"synthetic": blocks(100, run)}) for run in (0, 1)]
+    assert call("compare", *alone)[0] == 1
+
+
+def test_the_order_of_settings_says_nothing(call, bench):
+    orders = {"a": {"prefetch": 4, "cache": "decoded"}, "b": {"cache": "decoded", "prefetch": 4}}
+    runs = [bench(name, {"turbo": blocks(100, 1)}, settings=some) for name, some in orders.items()]
+    assert "Same within 3 %: turbo cache=decoded prefetch=4" in call("compare", *runs)[1]
 
 
 def test_a_cut_off_record_is_refused_with_its_line(call, pair):
@@ -226,6 +245,10 @@ def test_an_interrupted_run_is_compared_by_its_whole_blocks(call, bench, pair):
     code, out, _ = call("compare", pair[0], short, "--fail-if-slower", "5%")
     assert code == 0
     assert "cannot tell for tf_data" in out
+    none = bench("none", {"tf_data": [], "turbo": blocks(2000, 1)})
+    code, out, _ = call("compare", pair[0], none, "--fail-if-slower", "5%")
+    assert code == 0
+    assert "Only in before, not in none: tf_data, keras_pil" in out
 
 
 @pytest.mark.parametrize(
@@ -276,6 +299,15 @@ def test_diagnoses_are_compared_by_stall_and_bottleneck(call):
     assert "Stall: 0% [0%, 0%], before: 23% [20%, 25%]" in out
     assert "Bottleneck: accelerator, before: decoding" in out
     assert "--fail-if-slower 5%: passed." in out
+
+
+def test_diagnoses_on_other_cores_are_compared_and_not_judged(call):
+    folders = [RESULTS / "diagnose-clothing" / name for name in ("one-core", "two-cores")]
+    code, out, _ = call("compare", *folders, "--fail-if-slower", "5%")
+    assert code == 0
+    assert "differs: cores 1 against 2" in out
+    assert "Faster: end to end, warm (× 1." in out
+    assert "nothing to judge" in out
 
 
 def test_markdown_holds_tables_and_no_live_names(call, bench, monkeypatch):

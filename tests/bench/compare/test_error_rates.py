@@ -60,9 +60,9 @@ def test_equal_runs_are_called_different_in_at_most_5_percent(compare, spread, p
     assert share_of(RUNS, compare, spread, pairs, blocks) <= ERROR_RATE + BY_CHANCE
 
 
-@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize("spread", [0.01, 0.1])
 def test_runs_at_the_margin_are_called_slower_in_at_most_5_percent(spread):
-    share = share_of(RUNS, two_runs, spread, 3, 7, ratio=0.97)
+    share = share_of(RUNS, two_runs, spread, 10, 7, ratio=0.97)
     assert share <= ERROR_RATE + BY_CHANCE
 
 
@@ -91,7 +91,7 @@ def test_drift_between_two_runs_fools_their_comparison():
 @pytest.mark.parametrize("compare", [two_runs, one_run])
 def test_a_gate_fails_runs_at_its_limit_in_at_most_5_percent(compare):
     random = np.random.default_rng(1)
-    failed = sum(any(surely_slower(compare(random, 0.02, 4, 7, 0.95), 0.05)) for _ in range(RUNS))
+    failed = sum(any(surely_slower(compare(random, 0.02, 10, 7, 0.95), 0.05)) for _ in range(RUNS))
     assert failed / RUNS <= ERROR_RATE + BY_CHANCE
 
 

@@ -187,6 +187,36 @@ def test_several_inputs_come_from_an_own_loader(beside, tiny_photos):
     assert trained(beside, tiny_photos, "pair", batch, own)["loss"] > 0
 
 
+@pytest.mark.parametrize(
+    ("function", "images", "labels", "said"),
+    [
+        ("build", IMAGES.transpose(0, 3, 1, 2), LABELS, "images that are uint8 [2, 3, 16, 16]; the "
+         "model takes [batch, 16, 16, 3]"),
+        ("build", IMAGES, LABELS + 1, "labels that are int32 [2] of 1 to 2; the model has 2 "
+         "outputs, so that classes are 0 to 1"),
+        ("pair", (IMAGES, IMAGES), LABELS, "images[1] that are uint8 [2, 16, 16, 3]; the model "
+         "takes [batch, 1]"),
+    ],
+)  # fmt: skip
+def test_a_batch_that_does_not_fit_is_the_fault_of_the_loader(
+    beside, tiny_photos, function, images, labels, said
+):
+    own = find_loader("model.py:make_dataset").own
+    with pytest.raises(PlanError) as error:
+        trained(beside, tiny_photos, function, Batch(images, labels, None), own)
+    assert str(error.value) == f"{own.place}: make_dataset gives {said}"
+
+
+def test_a_later_batch_that_a_step_refuses_is_looked_at_too(beside, tiny_photos):
+    own = find_loader("model.py:make_dataset").own
+    spec, recipe = BatchSpec(batch_size=2, image_size=16), Recipe(network="model.py:build")
+    manifest, first = scan(tiny_photos).only("train"), Batch(IMAGES, LABELS, None)
+    trainer = make_trainer(recipe, spec, manifest, "uint8", first=first, own=own)
+    trainer.step(first)
+    with pytest.raises(PlanError, match=r"make_dataset gives labels that are int32 .* of 5 to 6"):
+        trainer.step(Batch(IMAGES, LABELS + 5, None))
+
+
 def test_an_error_in_a_train_step_names_the_users_line(beside, tiny_photos):
     with pytest.raises(
         LoaderError, match=r"^model\.py, line \d+, in train_step: KeyError"

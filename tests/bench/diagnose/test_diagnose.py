@@ -13,7 +13,7 @@ from feedbench.bench.diagnose.measure import diagnose
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.verdict import derive_diagnosis
-from feedbench.bench.errors import PlanError, TrialError
+from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials.child import Child
@@ -184,7 +184,32 @@ def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
             if line.startswith("round 1"):
                 break
         os.kill(process.pid, signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        printed, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error == f"feedbench: interrupted; what was measured is in {folder}\n"
-    assert any(part.blocks for part in read_diagnosis(folder / RECORD).parts)
+    assert error.endswith(f"feedbench: interrupted; what was measured is in {folder}\n")
+    record = read_diagnosis(folder / RECORD)
+    assert record.interrupted
+    assert any(part.blocks for part in record.parts)
+    assert record.self_test is not None
+    words = " ".join(printed.split())
+    assert "Incomplete: the diagnosis was interrupted; end to end has timed blocks: " in words
+    assert list(folder.glob("tensorboard/* end to end, warm/events.*"))
+
+
+def test_ctrl_c_before_the_first_block_leaves_a_record_that_says_so(tiny_photos, tmp_path):
+    plan = DiagnosisPlan(
+        choice=Choice(loader="turbo"),
+        spec=BatchSpec(batch_size=8, image_size=32),
+        recipe=Recipe(),
+        consumer="emulated:rtx3090",
+        accelerator=accelerator_of("emulated:rtx3090"),
+    )
+
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRun, match=f"what was measured is in {tmp_path}"):
+        diagnose(plan, scan(tiny_photos).only("train"), tmp_path, interrupt)
+    diagnosis = derive_diagnosis(read_diagnosis(tmp_path / RECORD))
+    assert diagnosis.verdict.startswith("No verdict: the diagnosis was interrupted before loader")
+    assert "decoding" in {ceiling.name for ceiling in diagnosis.ceilings}

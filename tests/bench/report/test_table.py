@@ -199,6 +199,18 @@ def test_a_utilization_above_100_percent_is_marked_unless_noise_explains_it(tria
     )
 
 
+def test_an_error_that_ends_several_trials_is_told_once(trial, shown):
+    error = "model.py, line 9, in train_step: KeyError: 'x' (in step 1 of the training)"
+    failed = [
+        trial(name, [], error=error, traceback="Traceback of model.py")
+        for name in ("turbo", "tf_data")
+    ]
+    other = trial("keras_pil", [], error="out of memory")
+    text = words(shown(summarize([*failed, other])))
+    assert f"turbo, tf_data failed: {error} Traceback of model.py keras_pil failed: out" in text
+    assert text.count("Traceback") == 1
+
+
 def test_errors_and_contradicting_meters_are_whole_notes(trial, shown):
     text = words(shown(a_bench(trial, gpus=[GPU]), 80))
     assert "turbo failed: the process was killed by signal 9: out of memory" in text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.folder import RECIPE
 from feedbench.bench.training.options import CheckpointPolicy, TrainingOptions
@@ -118,6 +118,18 @@ def test_a_compiled_model_resumes_to_the_same_curve(beside, tiny_photos):
     assert result["test"]["accuracy"] == result["test"]["acc"]
     assert result["model"]["file"] == str(beside / "own.py")
     assert len(result["per_class"]) == 2
+    _predicts_with_the_file_of_its_classes(beside / "whole", tiny_photos)
+
+
+def _predicts_with_the_file_of_its_classes(folder, photos):
+    forget()
+    with pytest.raises(RecordError, match=r"your own Mixup; .*: --model own\.py:build$"):
+        load_classifier(folder / "model.keras")
+    classifier = load_classifier(folder / "model.keras", "own.py:build")
+    (image, *_) = (photos / "test" / "circle").iterdir()
+    assert next(classifier.predict([str(image)])).predicted in ("circle", "square")
+    with pytest.raises(PlanError, match="name the function that builds it"):
+        load_classifier(folder / "model.keras", str(folder / "model.keras"))
 
 
 def own():

@@ -1,7 +1,6 @@
 """Trainings that are stopped, killed or diverge: what they leave, and that they resume exactly."""
 
 import csv
-import io
 import json
 import multiprocessing
 import os
@@ -13,16 +12,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from feedbench.bench.analysis.best import Best
 from feedbench.bench.cli import main
-from feedbench.bench.commands.run_training import _note_start, _print_notes
+from feedbench.bench.commands.run_training import _notes
 from feedbench.bench.consumers.trainer import class_weights
 from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.training.folder import check_disk_space, claimed
 from feedbench.loaders import BatchSpec
-from feedbench.trainer import Position, Recipe
+from feedbench.trainer import Recipe
 from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--balance", "0.5"]
@@ -288,25 +285,8 @@ def test_processes_of_a_loader_are_forked_before_the_trainer_is_built(
     assert forked == [2]
 
 
-def printed(show, *arguments, **values) -> str:
-    text = io.StringIO()
-    show(Console(file=text, width=300), *arguments, **values)
-    return text.getvalue()
-
-
-def test_a_loader_that_reads_again_what_was_trained_on_says_so():
-    position = Position(images=5_000)
-    best = Best(loader="keras_directory")
-    assert "the 5,000 images that were trained on are read again" in printed(
-        _note_start, best, position
-    )
-    assert not printed(_note_start, best, Position())
-    assert not printed(_note_start, Best(loader="turbo"), position)
-
-
 def test_a_single_class_is_pointed_out():
     arguments = Recipe(epochs=1000), BatchSpec(batch_size=8)
-    assert "there is one class only, ant" in printed(
-        _print_notes, *arguments, ["ant"], [800], resume=False
-    )
-    assert not printed(_print_notes, *arguments, ["ant", "bee"], [400, 400], resume=False)
+    (note,) = _notes(*arguments, ["ant"], [800], resume=False)
+    assert "there is one class only, ant" in note
+    assert not _notes(*arguments, ["ant", "bee"], [400, 400], resume=False)

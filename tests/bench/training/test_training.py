@@ -18,7 +18,7 @@ from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.dropped import DROPPED, DroppedLog, read_dropped
 from feedbench.bench.training.evaluation import without_repeats
-from feedbench.bench.training.rate_check import check_rate
+from feedbench.bench.training.rate_check import check_rate, timed_parts
 from feedbench.loaders import Batch, BatchSpec, ImageError, Stream, open_loader, scan
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.trainer import Recipe
@@ -134,16 +134,37 @@ def best(low=95, high=105, **values) -> Best:
     )
 
 
+def checked(one, rates, recipe, facts):
+    """Check a training whose epochs are not divided."""
+    return check_rate(one, [[rate] for rate in rates], recipe, facts)
+
+
+def test_parts_of_epochs_narrow_the_interval_of_the_rate():
+    parts = [[10.0] * 5, *[[98.0, 99.0, 100.0, 101.0, 102.0]] * 4]
+    divided = check_rate(best(), parts, Recipe(), FACTS).achieved
+    whole = checked(best(), [10, 98, 100, 101, 102], Recipe(), FACTS).achieved
+    assert (divided.value, whole.value) == (100, 100.5)
+    assert (divided.low, divided.high) == (99, 101)
+    assert whole.high - whole.low > 2 * (divided.high - divided.low)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "parts"), [(5, 50, 5), (5, 30, 3), (5, 9, 1), (2, 400, 20), (21, 400, 1)]
+)
+def test_a_short_training_is_timed_in_parts_of_at_least_ten_steps(epochs, steps, parts):
+    assert timed_parts(Recipe(epochs=epochs), steps) == parts
+
+
 @pytest.mark.parametrize("speed", [0.98, 1.0, 1.2])
 def test_the_rate_check_is_met_if_the_ratio_is_surely_at_most_3_percent_below_1(speed):
     rates = [speed * rate for rate in (10, 99.9, 100, 100.1, 100)]
-    result = check_rate(best(low=99.5, high=100.5), rates, Recipe(), FACTS)
+    result = checked(best(low=99.5, high=100.5), rates, Recipe(), FACTS)
     assert result.met is True
     assert result.text.startswith("Rate check: met; predicted 100 [100, 100] images/s")
 
 
 def test_the_rate_check_cannot_tell_if_the_interval_of_the_ratio_contains_the_limit():
-    result = check_rate(best(), [10, 94, 94, 96], Recipe(), FACTS)
+    result = checked(best(), [10, 94, 94, 96], Recipe(), FACTS)
     assert result.met is None
     assert "cannot tell; predicted 100 [95, 105] images/s, achieved 94 [92, 98]" in result.text
     assert "achieved ÷ predicted is 0.94 [0.89, 1.00]" in result.text
@@ -157,13 +178,13 @@ def test_the_rate_check_cannot_tell_if_the_interval_of_the_ratio_contains_the_li
     ],
 )
 def test_the_rate_check_cannot_tell_without_intervals(values, rates, why):
-    result = check_rate(best(**values), rates, Recipe(), FACTS)
+    result = checked(best(**values), rates, Recipe(), FACTS)
     assert result.met is None
     assert why in result.text
 
 
 def test_a_missed_rate_check_says_by_how_much():
-    missed = check_rate(best(), [10, 80, 79, 81, 80], Recipe(), FACTS)
+    missed = checked(best(), [10, 80, 79, 81, 80], Recipe(), FACTS)
     assert missed.met is False
     assert missed.text.startswith("Rate check: missed by 20.0%")
 
@@ -181,7 +202,7 @@ def test_a_missed_rate_check_says_by_how_much():
     ],
 )
 def test_a_rate_that_cannot_be_compared_is_neither_met_nor_missed(values, rates, recipe, why):
-    result = check_rate(best(**values), rates, recipe, FACTS)
+    result = checked(best(**values), rates, recipe, FACTS)
     assert result.met is None
     assert why in result.text
 
@@ -191,14 +212,14 @@ TUNED = Recipe(weights="imagenet", epochs=6, frozen_epochs=2)
 
 def test_only_epochs_of_the_timed_phase_are_compared():
     tuned = best(recipe=TUNED.model_dump())
-    result = check_rate(tuned, [10, 300, 20, 119, 120, 121], TUNED, FACTS)
+    result = checked(tuned, [10, 300, 20, 119, 120, 121], TUNED, FACTS)
     assert result.achieved.value == 120
     assert result.met is True
 
 
 def test_a_bench_of_another_phase_is_not_compared():
     head = TUNED.model_copy(update={"epochs": 3})
-    result = check_rate(best(recipe=head.model_dump()), [10, 99, 20, 100, 99, 101], TUNED, FACTS)
+    result = checked(best(recipe=head.model_dump()), [10, 99, 20, 100, 99, 101], TUNED, FACTS)
     assert result.met is None
     assert "another phase of the training" in result.text
 

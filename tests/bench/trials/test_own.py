@@ -13,6 +13,7 @@ from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import read_trials
 from feedbench.bench.report.table import notes
+from feedbench.bench.trials import silence
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, scan
@@ -39,7 +40,7 @@ PIPELINE = """
 
     def uneven():
         while True:
-            yield *batch(96), [0, 1, 2] * 32
+            yield np.zeros((96, 24, 24, 3), "u1"), [0] * 96, [0, 1, 2] * 32
 
     def prints(batch_size):
         print('{"WarmUpDone": {}}')
@@ -152,6 +153,8 @@ def _only_the_users_traceback_is_shown(trials):
     assert (
         "pipeline.py:uneven: its batches hold 96 images, not 8 as those of other loaders; give "
         "--batch-size 96, or let it take batch_size.\n"
+        "pipeline.py:uneven: its images have 24 × 24 pixels, not 16 × 16 as those of other "
+        "loaders; give --image-size 24, or let it take image_size.\n"
         "pipeline.py:uneven: 45 of 48 images did not come in two epochs.\n"
         "pipeline.py:uneven: 3 images came more often than once per epoch."
     ) in shown
@@ -159,22 +162,31 @@ def _only_the_users_traceback_is_shown(trials):
 
 
 def test_a_function_that_hangs_is_ended_at_its_limit_and_the_line_is_named(
-    manifest, beside, monkeypatch
+    manifest, beside, monkeypatch, capfd
 ):
     """The limit passes once the process says that it hangs: no machine is too slow for that."""
     (beside / "stuck.py").write_text(
         "import os, time\ndef make():\n    os.mkdir('hangs')\n    time.sleep(600)\n"
     )
 
-    def until_it_hangs(child, deadline):
-        while not (beside / "hangs").exists():
-            time.sleep(0.01)
+    said = ""
+
+    def until_it_hangs(child, deadline, tell):
+        nonlocal said
+        while not (beside / "hangs").exists() or "stuck.py" not in said:
+            time.sleep(0.5)
+            tell()
+            said += capfd.readouterr().err
         raise TimeoutError
 
     monkeypatch.setattr(Child, "_line", until_it_hangs)
+    monkeypatch.setattr(silence, "FIRST_S", 0.0)
+    monkeypatch.setattr(silence, "_FACTOR", 1.0)
     (trial,) = run(plan(Choice(loader="stuck.py:make")), manifest, beside, lambda event: None)
     assert trial.error.startswith("time limit: warm-up did not finish within 120 s; it stands in ")
     assert re.search(r"/stuck\.py, line [34], in make; see ", trial.error)
+    line = r"feedbench: make \(warm-up\): nothing for \d+ s; it stands in .*/stuck\.py, line [34], "
+    assert re.search(line, said)
 
 
 @pytest.mark.parametrize("state", ["warm", None])

@@ -23,6 +23,7 @@ from feedbench.bench.trials.run import DeadlinePassed
 from feedbench.bench.tune import tune
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
 from feedbench.bench.tune.search import MEASURED_ROUNDS
+from feedbench.bench.tune.table import verdict
 from feedbench.bench.tune.tune import Budget, Callbacks, Tune, pixel_refusal
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
@@ -96,6 +97,35 @@ def search(tiny_photos, tmp_path, monkeypatch):
 def earlier(folder):
     record = TuneRecord.model_validate_json((folder / "tune.json").read_text())
     return EarlierSearch(tuple(read_trials(folder)), tuple(record.failures), record.seconds)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        (0, "The search was interrupted before a block was timed."),
+        (2, "The search was interrupted before configurations could be compared."),
+        (60, "Take turbo"),
+    ],
+)
+def test_ctrl_c_leaves_a_record_with_the_reason(search, tmp_path, blocks, said):
+    timed = []
+
+    def rule(choice):
+        if len(timed) == blocks:
+            raise KeyboardInterrupt
+        timed.append(choice)
+        return 1000.0 if choice.loader == "turbo" else 500.0
+
+    with pytest.raises(KeyboardInterrupt):
+        search(rule)
+    record = TuneRecord.model_validate_json((tmp_path / "tune.json").read_text())
+    assert record.interrupted
+    assert not record.finished
+    assert sum(one.blocks for one in record.timed) == blocks
+    text = verdict(record)
+    assert text.startswith(said)
+    assert "budget" not in text
+    assert "To resume the search: feedbench tune …" in text
 
 
 def test_every_block_is_in_the_folder_before_the_next_is_timed(search, tmp_path):

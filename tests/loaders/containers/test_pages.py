@@ -6,6 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from feedbench.loaders import SourceError, read_file, scan
+from feedbench.loaders.containers import codecs
+
+pa_codec = pa.Codec
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "brotli", "lz4"])
@@ -32,6 +35,23 @@ def test_values_are_found(tmp_path, compression, version, use_dictionary):
         number = int(manifest.path(row).rpartition(":")[2])
         assert read_file(manifest.address(row)) == values[number]
         assert manifest.classes[manifest.labels[row]] == str(number % 3)
+
+
+def test_images_of_one_page_are_decompressed_once_if_read_in_order(tmp_path, monkeypatch):
+    values = [bytes([number]) * 500 for number in range(12)]
+    table = pa.table({"image": pa.array(values, pa.binary()), "label": [0, 1] * 6})
+    pq.write_table(
+        table, tmp_path / "x.parquet", compression="zstd", use_dictionary=False,
+        data_page_size=2_000, write_batch_size=4,
+    )  # fmt: skip
+    manifest = scan(tmp_path, validation=0, test=0)
+    asked = []
+    monkeypatch.setattr(codecs.pa, "Codec", lambda name: asked.append(name) or pa_codec(name))
+    rows = sorted(range(12), key=lambda row: int(manifest.path(row).rpartition(":")[2]))
+    assert [read_file(manifest.address(row)) for row in rows] == values
+    assert len(asked) == 3
+    assert read_file(manifest.address(rows[0])) == values[0]
+    assert len(asked) == 4
 
 
 def test_a_missing_image_is_refused(tmp_path):

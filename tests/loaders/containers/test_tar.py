@@ -2,13 +2,15 @@
 
 import io
 import os
+import shutil
 import tarfile
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
 
-from feedbench.loaders import SourceError, read_file, scan
+from feedbench.loaders import SourceError, SourceWarning, read_file, scan
 
 
 def add(file, name, data):
@@ -117,6 +119,26 @@ def test_a_label_that_could_be_that_of_two_images_is_refused(tmp_path, again):
             add(file, name, b"0")
     with pytest.raises(SourceError, match=rf"a\.tar:{again}: this name comes twice"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".zip"])
+def test_of_two_files_of_one_name_the_last_is_read_as_when_unpacked(tmp_path, suffix):
+    archive = tmp_path / f"photos{suffix}"
+    files = [("ant/1.jpg", b"old"), ("bee/1.jpg", b"bee"), ("ant/1.jpg", b"new")]
+    if suffix == ".tar":
+        with tarfile.open(archive, "w") as file:
+            for name, data in files:
+                add(file, name, data)
+    else:
+        with zipfile.ZipFile(archive, "w") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the second file of a name
+            for name, data in files:
+                file.writestr(name, data)
+    for _ in range(2):  # the second listing comes from the cache
+        with pytest.warns(SourceWarning, match="1 file has the name of a later one"):
+            assert content(archive) == [("ant", b"new"), ("bee", b"bee")]
+    shutil.unpack_archive(archive, tmp_path / "unpacked")
+    assert (tmp_path / "unpacked" / "ant" / "1.jpg").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".zip"])

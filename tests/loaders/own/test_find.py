@@ -115,6 +115,12 @@ def test_settings_that_do_not_fit_the_signature_are_one_line(write, values, said
     assert "\n" not in str(caught.value)
 
 
+def test_a_value_of_feedbench_that_is_misspelt_is_recognized(write):
+    write("pipeline.py", "def f(data, spilt): ...")
+    with pytest.raises(LoaderError, match=r"f needs spilt; did you mean 'split'\? Else give it by"):
+        parse_settings(find_loader("pipeline.py:f"), {})
+
+
 def test_a_function_with_keywords_takes_any_setting(write):
     write("pipeline.py", "def f(data, **options): ...")
     loader = find_loader("pipeline.py:f")

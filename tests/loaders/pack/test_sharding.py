@@ -135,6 +135,7 @@ def test_what_does_not_belong_together_is_refused(manifest, tmp_path):
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(SettingsError, match=r"not empty, it holds mine\.txt"):
         written(manifest, "tfrecord", tmp_path / "full")
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
     folder = tmp_path / "shards"
     written(manifest, "tfrecord", folder)
     about = json.loads((folder / "shards.json").read_text())

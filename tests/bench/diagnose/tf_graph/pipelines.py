@@ -88,6 +88,64 @@ def cache_before_random():
     return end(decoded.cache().map(flip, num_parallel_calls=AUTOTUNE))
 
 
+def darker(image):
+    return (image * np.random.default_rng().random()).astype(np.uint8)
+
+
+def by_random_python(image):
+    return tf.ensure_shape(tf.numpy_function(darker, [image], tf.uint8), (SIZE, SIZE, 3))
+
+
+def cache_after_numpy_random():
+    decoded = files().map(decode, num_parallel_calls=AUTOTUNE)
+    return end(decoded.map(by_random_python, num_parallel_calls=AUTOTUNE).cache())
+
+
+def cache_after_python():
+    decoded = files().map(decode, num_parallel_calls=AUTOTUNE)
+    return end(decoded.map(by_python, num_parallel_calls=AUTOTUNE).cache())
+
+
+def cache_of_generator(random):
+    def images():
+        for row in np.random.permutation(32) if random else range(32):
+            yield np.full((SIZE, SIZE, 3), row, np.uint8)
+
+    def ordered():
+        for row in range(32):
+            yield np.full((SIZE, SIZE, 3), row, np.uint8)
+
+    signature = tf.TensorSpec((SIZE, SIZE, 3), tf.uint8)
+    source = images if random else ordered
+    return end(tf.data.Dataset.from_generator(source, output_signature=signature).cache())
+
+
+def cache_after_random_generator():
+    return cache_of_generator(True)
+
+
+def cache_after_generator():
+    return cache_of_generator(False)
+
+
+def records(count, **options):
+    names = [f"{number}.tfrecord" for number in range(count)]
+    parsed = tf.data.TFRecordDataset(names, **options)
+    return end(parsed.map(decode, num_parallel_calls=AUTOTUNE))
+
+
+def serial_reads():
+    return records(3)
+
+
+def parallel_reads():
+    return records(3, num_parallel_reads=AUTOTUNE)
+
+
+def one_file():
+    return records(1)
+
+
 def small_shuffle():
     return end(files().shuffle(8).map(decode, num_parallel_calls=AUTOTUNE))
 

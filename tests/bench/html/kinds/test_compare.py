@@ -8,6 +8,8 @@ import pytest
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.compare.history import append_history, history_entry
+from feedbench.bench.files import write_model
+from feedbench.bench.html.kinds import report_at
 from feedbench.bench.html.kinds.history import report_of_history
 from feedbench.bench.html.parts import Chart, Text
 from feedbench.bench.results.comparison import (
@@ -18,7 +20,7 @@ from feedbench.bench.results.comparison import (
     RatePair,
     Unpaired,
 )
-from feedbench.bench.results.kinds import CompareResult
+from feedbench.bench.results.kinds import BenchResult, CompareResult
 
 
 def estimate(value, spread=0.02):
@@ -85,7 +87,7 @@ def test_history_is_a_line_per_loader_and_a_section_per_set_of_conditions(measur
         time = entry.time + timedelta(days=days)
         append_history(file, entry.model_copy(update={"time": time}))
     append_history(file, entry.model_copy(update={"images": 99}))
-    report = report_of_history(file)
+    report = report_at(file)
     assert [section.title.split()[0] for section in report.sections] == ["10", "99"]
     chart = report.sections[0].parts[0]
     assert chart.title == "keras_pil changed most from the first run to the last: × 0.76"
@@ -96,3 +98,13 @@ def test_empty_history_says_so(tmp_path):
     (tmp_path / "history.jsonl").write_text("")
     report = report_of_history(tmp_path / "history.jsonl")
     assert report.sections[0].parts[0].text == "The history is empty."
+
+
+def test_comparison_in_the_folder_of_a_bench_is_a_section_of_its_report(
+    page, measured, comparison, tmp_path
+):
+    write_model(tmp_path / "compare.json", comparison)
+    trials = [measured("turbo", [800, 810, 820])]
+    made = page(BenchResult(tmp_path / "trials.jsonl", trials, summarize(trials)))
+    assert "ratios-1" in made.anchors
+    assert "Slower: keras_pil." in {part.text for part in made.of(Text)}

@@ -1,0 +1,79 @@
+"""The report of a result that has no charts: what `show` prints of it, as parts of a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.html.kinds.cells import figure, first_sentence
+from feedbench.bench.html.parts import (
+    Cell,
+    Code,
+    Column,
+    Figure,
+    Headline,
+    Part,
+    Report,
+    Section,
+    Style,
+    Table,
+    Text,
+)
+from feedbench.bench.report import document
+from feedbench.bench.results.kinds import Result
+from feedbench.bench.results.parts import parts_of
+
+_FORMAT = re.compile(r"\{:([^}]*)\} ?([^{}]*)")
+_STYLES: dict[str, Style] = {"bold": "verdict", "yellow": "warning", "red": "error"}
+
+
+def report_of_plain(result: Result, command: str) -> Report:
+    """Return the report of any result.
+
+    Args:
+        command: that wrote it.
+    """
+    printed = list(parts_of(result))
+    sentence, _ = first_sentence(_main_line(printed) or f"The result of feedbench {command}.")
+    parts = [part for one in printed for part in _converted(one)]
+    note: list[Part] = [Text("The record holds nothing that can be shown.", "note")]
+    section = Section("Result", parts or note, "result")
+    return Report(f"Result of feedbench {command}", Headline(sentence), [section])
+
+
+def _main_line(printed: Sequence[document.Part]) -> str:
+    """Return the last line in bold, which is the verdict, or else the first line."""
+    lines = [part for part in printed if isinstance(part, document.Line) and part.text.strip()]
+    bold = [line.text for line in lines if line.style == "bold"]
+    return bold[-1] if bold else lines[0].text if lines else ""
+
+
+def _converted(part: document.Part) -> list[Part]:
+    if isinstance(part, document.TableData):
+        return [_table(part)] if part.rows else []
+    if not part.text.strip():
+        return []
+    is_code = part.form == "code"
+    return [Code(part.text)] if is_code else [Text(part.text, _STYLES.get(part.style, "plain"))]
+
+
+def _table(table: document.TableData[Any]) -> Table:
+    columns = table.filled
+    titles = [Column(one.heading, one.meaning, numeric=not one.wraps) for one in columns]
+    rows = [[_cell(column, row) for column in columns] for row in table.rows]
+    note = " ".join([table.legend, *table.notes]).strip()
+    return Table(table.title or table.name.capitalize(), titles, rows, note=note)
+
+
+def _cell(column: document.Column[Any], row: Any) -> Cell:
+    """Return a value as a figure if it has a format, and otherwise as it is printed."""
+    value = column.value(row)
+    found = _FORMAT.fullmatch(column.text) if isinstance(column.text, str) else None
+    if found is not None and isinstance(value, Estimate):
+        return figure(value, found[1])
+    if found is not None and isinstance(value, int | float):
+        return Figure(value, format=found[1], unit=found[2])
+    text = column.printed(row).plain
+    return None if text == document.EMPTY else text

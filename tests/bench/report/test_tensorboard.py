@@ -1,0 +1,103 @@
+"""A bench's blocks as TensorBoard reads them: scalars over rounds, and a table of settings."""
+
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.record import read_trials
+from feedbench.bench.report.event_file import _checksum
+from feedbench.bench.report.tensorboard import LOGS, LoggedRun, trial_runs, write_logs
+
+RECORD = Path(__file__).parents[3] / "results" / "clothing-cpu"
+NAME = "06 tf_data cache=decoded"
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """The logs of a bench of seven trials that was published."""
+    folder = tmp_path_factory.mktemp("logs")
+    write_logs(folder, trial_runs(read_trials(RECORD)))
+    return folder / LOGS
+
+
+@pytest.fixture(scope="module")
+def trial():
+    (found,) = [
+        one
+        for one in read_trials(RECORD)
+        if one.loader == "tf_data" and one.settings == {"cache": "decoded"}
+    ]
+    return found
+
+
+def events(folder) -> list:
+    """The events of a folder by TensorFlow's own reader, which checks the checksums."""
+    import tensorflow as tf
+
+    (path,) = folder.glob("events.out.tfevents.*")
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+    return [tf.compat.v1.Event.FromString(record) for record in records]
+
+
+def test_a_checksum_is_masked_crc_32c():
+    crc = 0xE3069283  # of these digits, the check value of CRC-32C
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    assert _checksum(b"123456789") == masked.to_bytes(4, "little")
+
+
+def test_tensorflow_reads_every_block(logs, trial):
+    first, *others = events(logs / NAME)
+    assert first.file_version == "brain.Event:2"
+    values = [(event.step, value) for event in others for value in event.summary.value]
+    rates = {
+        step: value.simple_value for step, value in values if value.tag == "block/images_per_second"
+    }
+    assert rates == pytest.approx(trial.rates, rel=1e-6)
+    lows = [step for step, value in values if value.tag == "rate/low"]
+    assert lows == sorted(trial.rates)[2:]  # fewer than three blocks have no interval
+    tags = [value.tag for _, value in values if value.tag.startswith("_hparams_/")]
+    assert tags == ["_hparams_/session_start_info", "_hparams_/session_end_info"]
+
+
+def test_a_trial_without_a_block_has_no_logs(tmp_path):
+    write_logs(tmp_path, [LoggedRun("turbo", {"loader": "turbo"}, [])])
+    assert not list(tmp_path.glob(f"{LOGS}/*/*"))
+
+
+def test_names_are_those_of_folders_on_any_system(tmp_path, trial):
+    name = f"a/b:c\\d\n{'x' * 300}"
+    write_logs(tmp_path, [LoggedRun(name, {}, trial.blocks)])
+    (folder,) = [path for path in (tmp_path / LOGS).iterdir() if path.is_dir()]
+    assert folder.name == f"01 a_b_c_d_{'x' * 92}"
+
+
+@pytest.mark.guests("tensorboard")
+def test_tensorboard_reads_the_scalars(logs, trial):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(logs / NAME))
+    accumulator.Reload()
+    rates = {event.step: event.value for event in accumulator.Scalars("block/images_per_second")}
+    assert rates == pytest.approx(trial.rates, rel=1e-6)
+
+
+@pytest.mark.guests("tensorboard")
+def test_tensorboard_shows_settings_against_rate(logs):
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    contents = {}
+    for folder in (logs, logs / NAME):
+        for event in events(folder):
+            for value in event.summary.value:
+                data = value.metadata.plugin_data
+                if data.plugin_name == "hparams":
+                    parsed = plugin_data_pb2.HParamsPluginData.FromString(data.content)
+                    contents[value.tag] = parsed
+    experiment = contents["_hparams_/experiment"].experiment
+    assert {"loader", "cache", "workers"} <= {info.name for info in experiment.hparam_infos}
+    assert "rate/median" in {info.name.tag for info in experiment.metric_infos}
+    start = contents["_hparams_/session_start_info"].session_start_info
+    assert {name: value.string_value for name, value in start.hparams.items()} == {
+        "loader": "tf_data",
+        "cache": "decoded",
+    }

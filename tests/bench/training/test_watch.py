@@ -1,0 +1,60 @@
+"""A user's function that a training waits for is reported with the line where it stands."""
+
+import importlib
+import sys
+import time
+
+import pytest
+
+from feedbench.bench.training import watch
+from feedbench.bench.trials import silence
+from feedbench.loaders import BatchSpec, open_loader, scan
+
+HANGS = """
+import time
+import numpy as np
+
+def make(batch_size):
+    yield np.zeros((batch_size, 8, 8, 3), "u1"), np.zeros(batch_size, int)
+    while not told:
+        time.sleep(0.01)
+    yield np.zeros((batch_size, 8, 8, 3), "u1"), np.zeros(batch_size, int)
+
+told = []
+"""
+
+
+@pytest.fixture
+def stream(tiny_photos, tmp_path, monkeypatch):
+    (tmp_path / "hanging.py").write_text(HANGS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    importlib.invalidate_caches()
+    manifest = scan(tiny_photos).only("train")
+    with open_loader("hanging.py:make", manifest, BatchSpec(batch_size=4, image_size=8)) as stream:
+        yield stream
+    del sys.modules["hanging"]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(silence, "FIRST_S", 0.0)
+    monkeypatch.setattr(watch, "_POLL_S", 0.05)
+
+
+def test_the_line_in_which_it_hangs_is_named_once_it_does(stream):
+    from hanging import told
+
+    with watch.hangs_told(told.append):
+        next(stream)
+        next(stream)  # returns once something is told
+    assert told[0].startswith("make (batch 2): nothing for 0 s; it stands in hanging.py, line ")
+    assert told[0].partition(", line ")[2] in ("7, in make", "8, in make")
+
+
+def test_time_between_batches_is_not_its_own(stream):
+    told = []
+    with watch.hangs_told(told.append):
+        next(stream)
+        time.sleep(0.3)
+    assert told == []
