@@ -19,6 +19,7 @@ from feedbench.bench.training.folder import TRAINING
 from feedbench.loaders import printable
 
 _PRINTED_CLASSES = 40
+_RESUME = " To resume:"  # then a command that is copied, of a training that is not finished
 
 
 def parts(result: dict[str, Any]) -> Iterator[Part]:
@@ -52,12 +53,19 @@ def class_table(classes: list[dict[str, Any]]) -> TableData[dict[str, Any]]:
 
 def epochs_table(epochs: list[dict[str, Any]]) -> TableData[dict[str, Any]]:
     """Return one row per epoch, for the CSV alone: the terminal has shown them one by one."""
-    names = dict.fromkeys(name for epoch in epochs for name in epoch)
+    rows = [_flat(epoch) for epoch in epochs]
+    names = dict.fromkeys(name for row in rows for name in row)
     return TableData(
         name="epochs",
         columns=[only_csv(name, partial(_value, name)) for name in names],
-        rows=epochs,
+        rows=rows,
     )
+
+
+def _flat(epoch: dict[str, Any]) -> dict[str, Any]:
+    """Return an epoch with the metrics of a user's own model beside the other figures."""
+    figures = {name: value for name, value in epoch.items() if not isinstance(value, dict)}
+    return {**epoch.get("metrics", {}), **figures}
 
 
 def _value(name: str, epoch: dict[str, Any]) -> Value:
@@ -75,7 +83,10 @@ def outcome(result: dict[str, Any]) -> Iterator[Line]:
             f"{dropped[0]['path']}",
             form="whole",
         )
-    yield Line(result["promise"]["text"], "bold")
+    sentences, command, resume = result["promise"]["text"].partition(_RESUME)
+    yield Line(sentences, "bold")
+    if command:
+        yield Line(f"{command.strip()}{resume}", "bold", "whole")
 
 
 def _test_score(result: dict[str, Any]) -> str:
