@@ -134,6 +134,7 @@ def words(given: list[str], folder: Path) -> list[str]:
     """The words of a command of a page, as a test runs it."""
     command, *rest = (word for word in given if word not in LEFT_OUT)
     if "--resume" in rest:  # goes on as it began
+        _unfinish(folder / rest[rest.index("--resume") + 1])
         return [command, *rest]
     if command == "train" and not _result_in(rest):  # which has the sizes
         rest += SIZES
@@ -147,6 +148,11 @@ def words(given: list[str], folder: Path) -> list[str]:
     if not {"--consumer", "--model"} & set(rest):
         rest += INSTEAD_OF_A_TRAINING.get(command, ())
     return [command, *rest, *SHORTER.get(command, ())]
+
+
+def _unfinish(result: Path) -> None:
+    """Leave a training as if it had been killed before its last file was written."""
+    (result / "training.json").unlink(missing_ok=True)
 
 
 def _saved(file: Path, text: str) -> str:
