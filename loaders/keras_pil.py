@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.augment.host import augment_to_range
+from feedbench.loaders.code.keras_pil import keras_pil_code
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.errors import ImageError
@@ -201,4 +202,5 @@ LOADER = Loader(
     },
     stages=_stages,
     library_call=load_img,
+    code=keras_pil_code,
 )

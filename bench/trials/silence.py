@@ -26,11 +26,12 @@ class Silence:
         """
         self._expected_s = expected_s
         self._write = write or _to_stderr
+        self._patience_s = FIRST_S
         self.restart()
 
     def restart(self) -> None:
-        """Begin again: something has come."""
-        self._began, self._due_s = monotonic(), self._expected_s + FIRST_S
+        """Begin again: something has come. What is slow each time is not told each time."""
+        self._began, self._due_s = monotonic(), self._expected_s + self._patience_s
 
     def tell(self, text: Callable[[float], str]) -> None:
         """Write a line if it is time for one.
@@ -46,7 +47,8 @@ class Silence:
 
     def _say(self, text: Callable[[float], str], seconds: float) -> None:
         if line := text(seconds):
-            self._due_s = max(self._due_s, _FACTOR * seconds)
+            self._patience_s = _FACTOR * seconds
+            self._due_s = max(self._due_s, self._patience_s)
             self._write(line)
 
 

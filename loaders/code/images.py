@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from feedbench.loaders.code.text import lines, number
+from feedbench.loaders.code.text import indented, lines, number
 from feedbench.loaders.value_range import DEVIATION, MEAN
 
 if TYPE_CHECKING:
@@ -110,7 +110,11 @@ def _how(spec: BatchSpec) -> str:
 
 def in_range(spec: BatchSpec, name: str) -> str:
     """The expression that brings pixels of 0 to 255 into the value range, as float32."""
-    pixels = f"tf.cast({name}, tf.float32)"
+    return scaled(spec, f"tf.cast({name}, tf.float32)")
+
+
+def scaled(spec: BatchSpec, pixels: str) -> str:
+    """The expression that brings float32 pixels of 0 to 255 into the value range."""
     if spec.value_range == "imagenet":
         return f"{pixels} * SCALE + OFFSET"
     low, high = spec.value_range
@@ -143,6 +147,15 @@ def rescaling(spec: BatchSpec) -> str | None:
         return None
     offset = f", offset={number(low)}" if low else ""
     return f"keras.layers.Rescaling({number(high - low)} / 255{offset})"
+
+
+def dtype_notes(spec: BatchSpec, output: str) -> list[str]:
+    """What the model has to do with images of this dtype, as a paragraph; nothing of float32."""
+    layer = rescaling(spec)
+    if output != "uint8" or layer is None:
+        return []
+    text = "\nImages are uint8, a quarter of the bytes of float32. The model begins with\n\n"
+    return [text + indented(layer)]
 
 
 _FLIP = '''def augment(images, seed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedbench.loaders.code.images import dtype_notes
 from feedbench.loaders.code.request import Code, CodeRequest
 from feedbench.loaders.code.rows import make_dataset_line
 from feedbench.loaders.code.text import lines, module, plain, wrapped
@@ -64,7 +65,7 @@ def stream_code(request: CodeRequest) -> Code:
         imports="from feedbench.loaders import BatchSpec, find_loader, open_loader, usable\n"
         "from feedbench.loaders.audit import scanned",
     )
-    return Code(_USAGE, body)
+    return Code(lines(_USAGE, *dtype_notes(spec, request.settings.image_dtype)), body)
 
 
 def literal(value: object, opening: str = "") -> str:

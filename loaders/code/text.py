@@ -8,6 +8,7 @@ from typing import Any
 _IMPORTS = {  # in the order of isort; the standard library comes first
     "atexit": "import atexit",
     "csv": "import csv",
+    "functools": "import functools",
     "math": "import math",
     "os": "import os",
     "shutil": "import shutil",

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.loaders.code.images import (
     augment_function,
+    dtype_notes,
     image_functions,
     in_range,
     range_constants,
-    rescaling,
 )
 from feedbench.loaders.code.listing import listing_constants, listing_functions
 from feedbench.loaders.code.request import Code, CodeRequest
@@ -20,7 +20,7 @@ from feedbench.loaders.code.rows import (
     row_functions,
     steps_function,
 )
-from feedbench.loaders.code.text import indented, lines, module, plain
+from feedbench.loaders.code.text import lines, module, plain
 
 if TYPE_CHECKING:
     from feedbench.loaders.contract import BatchSpec
@@ -119,13 +119,7 @@ def tf_data_code(request: CodeRequest) -> Code:
 
 def notes(spec: BatchSpec, output: str) -> list[str]:
     """What a reader has to know of the images, as paragraphs."""
-    found = []
-    layer = rescaling(spec)
-    if output == "uint8" and layer is not None:
-        found.append(
-            "\nImages are uint8, a quarter of the bytes of float32. The model begins with\n\n"
-            + indented(layer)
-        )
+    found = dtype_notes(spec, output)
     if spec.augment:
         found.append(
             "\nThe values of the augmentation are drawn by TensorFlow: other ones than those of\n"

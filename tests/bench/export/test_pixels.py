@@ -73,7 +73,7 @@ def batches_of(name, settings, manifest, spec, epochs):
 
 
 def assert_same(dataset, theirs):
-    ours = [(images.numpy(), labels.numpy()) for images, labels in dataset]
+    ours = [(np.asarray(images), np.asarray(labels)) for images, labels in dataset]
     assert [len(labels) for _, labels in ours] == [len(labels) for _, labels in theirs]
     for (images, labels), (other_images, other_labels) in zip(ours, theirs, strict=True):
         assert (images.dtype, labels.dtype) == (other_images.dtype, other_labels.dtype)
@@ -100,6 +100,37 @@ def test_evaluation_has_the_pixels_of_the_loader(splits_folder, opened, name, se
 
 def listed(manifest):
     return [manifest.path(row) for row in range(len(manifest))], manifest.labels
+
+
+@pytest.mark.parametrize(
+    "spec", [{"value_range": (-1, 1), "resize": "crop"}, {"value_range": (0, 255)}, {}], ids=str
+)
+def test_load_img_in_a_py_dataset_gives_the_batches_of_keras_pil(splits_folder, opened, spec):
+    manifest = scan(splits_folder).only("train")
+    module = opened("keras_pil", {}, spec)
+    dataset = module.make_dataset(splits_folder, epochs=3)
+    theirs = batches_of("keras_pil", {}, manifest, BatchSpec(**SPEC, **spec), 3)
+    assert_same([dataset[number] for number in range(dataset.num_batches)], theirs)
+    few = module.make_dataset(splits_folder, "validation", epochs=1)
+    evaluation = BatchSpec(**SPEC, **spec).for_evaluation()
+    held_out = batches_of("keras_pil", {}, scan(splits_folder).only("validation"), evaluation, 1)
+    assert_same([few[number] for number in range(few.num_batches)], held_out)
+
+
+def test_a_py_dataset_mirrors_training_images_at_random_and_no_others(splits_folder, opened):
+    plain, mirrored = (opened("keras_pil", {}, spec) for spec in ({}, FLIP))
+    pairs = [
+        [module.make_dataset(splits_folder)[number] for module in (plain, mirrored)]
+        for number in range(3)
+    ]
+    flips = [
+        not np.array_equal(image, other)
+        for (images, _), (others, _) in pairs
+        for image, other in zip(images, others, strict=True)
+        if np.array_equal(image[:, ::-1], other) or np.array_equal(image, other)
+    ]
+    assert len(flips) == 30
+    assert 0 < sum(flips) < 30
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -249,7 +280,7 @@ def test_exported_code_is_formatted_and_has_no_dead_line(splits_folder, class_fo
         for name, choices in (
             ("tf_data", SETTINGS),
             ("keras_directory", [{}]),
-            ("keras_pil", [{"workers": 2}]),
+            ("keras_pil", [{}, {"workers": 2}]),
             ("turbo", [{}, {"cache": "decoded", "num_threads": 2}]),
         )
         for settings in choices
@@ -284,14 +315,19 @@ def test_images_in_shards_are_read_by_the_loader_itself(splits_folder, tmp_path,
 
 
 def test_plain_code_needs_no_feedbench():
-    for name in ("tf_data", "keras_directory"):
+    for name in ("tf_data", "keras_directory", "keras_pil"):
         code = code_of(name, {}, FLIP)
         assert "feedbench" not in code.split('"""', 2)[2]
 
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("tf_data", {"cache": "decoded"}), ("keras_directory", {}), ("turbo", {})],
+    [
+        ("tf_data", {"cache": "decoded"}),
+        ("keras_directory", {}),
+        ("keras_pil", {"workers": 2}),
+        ("turbo", {}),
+    ],
     ids=str,
 )
 def test_an_exported_file_is_a_loader_of_its_own(splits_folder, tmp_path, name, settings):

@@ -45,6 +45,14 @@ def test_an_answer_begins_it_again(clock):
     assert told_at(clock, one, range(14, 40)) == [15]
 
 
+def test_batches_that_are_all_slow_are_not_all_told(clock):
+    one, told = Silence(), []
+    for begin in (0, 40, 80, 120):
+        told += told_at(clock, one, range(begin, begin + 40))
+        one.restart()
+    assert told == [15]
+
+
 def test_nothing_is_said_of_imports_at_first_and_the_line_is_looked_for_again(clock, capsys):
     one = Silence()
     for clock.seconds in range(50):
