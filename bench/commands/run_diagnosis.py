@@ -77,6 +77,7 @@ def show_diagnosis(
 
 def _write_timeline(record: DiagnosisRecord, folder: Path) -> list[str]:
     """Save the end-to-end blocks as a plot and as a trace, and return the names of the files."""
+    from feedbench.bench.diagnose.subject import diagnosed
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
@@ -84,8 +85,8 @@ def _write_timeline(record: DiagnosisRecord, folder: Path) -> list[str]:
     blocks = next(part.blocks for part in record.parts if part.name == "end to end")
     if not blocks:
         return []
+    draw_timeline(blocks, folder / "timeline.png", diagnosed(record))
     title = f"{_headline(record)}, end to end"
-    draw_timeline(blocks, folder / "timeline.png", title)
     write_text(folder / "trace.json", trace_text({title: blocks}))
     return ["timeline.png", "trace.json"]
 

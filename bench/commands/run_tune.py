@@ -71,7 +71,7 @@ def run_tune(
     from feedbench.bench.files import read_model, write_json
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.tune.record import TUNE, TuneRecord
-    from feedbench.bench.tune.table import WORTH, draw_worth
+    from feedbench.bench.tune.worth import WORTH, draw_worth
 
     terminal, facts = console(), environment()
     write_json(folder / "environment.json", facts)

@@ -1,13 +1,10 @@
-"""The results of a search: one line each, as a table, as a picture, and the verdict."""
+"""The results of a search: one line each, as a table, and the verdict."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from rich.table import Table
 
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.report.figures import saved_figure
 from feedbench.bench.report.layout import new_table
 from feedbench.bench.report.table import or_dash
 from feedbench.bench.tune.budget import with_longer_budget
@@ -15,10 +12,8 @@ from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER, grid_size
 
-WORTH = "worth.png"
 _CAPTION = "faster and slower allow for the number of comparisons, intervals do not"
 _NAMED = 3  # ties that the verdict names; the table has all
-_COLORS = {"faster": "tab:green", "tie": "tab:gray"}  # all other outcomes: red
 
 
 def finding_line(finding: Finding) -> str:
@@ -104,26 +99,6 @@ def _ties_text(record: TuneRecord) -> str:
         return ""
     more = f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else ""
     return f" Not surely slower: {', '.join(ties[:_NAMED])}{more}."
-
-
-def draw_worth(record: TuneRecord, path: Path) -> None:
-    """Draw each rate ratio with its interval, as a PNG.
-
-    Raises:
-        RecordError: the file cannot be written.
-    """
-    ratios = [(finding, finding.ratio) for finding in reversed(record.findings) if finding.ratio]
-    with saved_figure(path, 9, 1.2 + 0.32 * len(ratios)) as figure:
-        axes = figure.add_subplot()
-        for y, (finding, ratio) in enumerate(ratios):
-            color = _COLORS.get(finding.outcome, "tab:red")
-            axes.plot(ratio.interval or [ratio.value] * 2, [y, y], color=color)
-            axes.plot([ratio.value], [y], "o", color=color)
-        axes.axvline(1, color="black", linewidth=0.8)
-        labels = [f"{finding.setting or 'loader'}: {_value(finding)}" for finding, _ in ratios]
-        axes.set_yticks(range(len(ratios)), labels, fontsize=8)
-        axes.set(xlabel="rate relative to what it was compared with, 95 % interval", xscale="log")
-        axes.grid(axis="x", alpha=0.3)
 
 
 def _value(finding: Finding) -> str:
