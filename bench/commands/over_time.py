@@ -26,13 +26,14 @@ def write_over_time(
     """
     from feedbench.bench.files import write_text
     from feedbench.bench.record import read_trials
+    from feedbench.bench.report.subject import subject_of
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
 
     trials = read_trials(folder)
     if timeline is not None:
         trial = trials[_index_to_plot(trials, number)]
-        draw_timeline(trial.blocks, timeline, _title(trial))
+        draw_timeline(trial.blocks, timeline, subject_of(trial))
     if trace is not None:
         titles = {f"{line} {_title(trial)}": trial.blocks for line, trial in enumerate(trials, 1)}
         write_text(trace, trace_text(titles))

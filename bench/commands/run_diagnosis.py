@@ -101,14 +101,15 @@ def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> 
 
 def _write_timeline(record: DiagnosisRecord, folder: Path) -> None:
     """Save the end-to-end blocks as a plot and as a trace."""
+    from feedbench.bench.diagnose.subject import diagnosed
     from feedbench.bench.diagnose.table import headline
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
 
     blocks = next(part.blocks for part in record.parts if part.name == "end to end")
+    draw_timeline(blocks, folder / "timeline.png", diagnosed(record))
     title = f"{headline(record)}, end to end"
-    draw_timeline(blocks, folder / "timeline.png", title)
     write_text(folder / "trace.json", trace_text({title: blocks}))
 
 

@@ -70,7 +70,7 @@ def run_tune(
     from feedbench.bench.files import read_model, removed_if_interrupted, write_json
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.tune.record import TUNE, TuneRecord
-    from feedbench.bench.tune.table import WORTH, draw_worth
+    from feedbench.bench.tune.worth import WORTH, draw_worth
 
     terminal = console()
     with removed_if_interrupted(folder, but_for=TUNE):

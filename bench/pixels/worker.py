@@ -25,7 +25,7 @@ def compare_pixels(job: PixelJob, channel: Channel) -> None:
         draw=sheet.add,
     )
     if job.sheet:
-        sheet.write(job.sheet)
+        sheet.write(job.sheet, comparison.reference)
     channel.answer(Comparison(pixels=comparison))
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.environment import environment
 from feedbench.bench.files import write_json, write_text
+from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Dropped, own_of
+from feedbench.bench.training.confusion import CONFUSION, draw_confusion
 from feedbench.bench.training.evaluation import Evaluation, HeldOut, evaluate_test_split
 from feedbench.bench.training.folder import MODEL, TRAINING
 from feedbench.bench.training.model_card import MODEL_CARD, model_card
-from feedbench.bench.training.plots import CONFUSION, CURVES, draw_confusion, draw_curves
+from feedbench.bench.training.plots import CURVES, draw_curves
 from feedbench.bench.training.predictions import PREDICTIONS, class_metrics
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY, check_rate
 from feedbench.bench.training.setup import TrainingSetup
@@ -94,8 +96,17 @@ def _class_metrics(setup: TrainingSetup, evaluation: Evaluation | None) -> list[
 def _draw_plots(
     setup: TrainingSetup, evaluation: Evaluation | None, epochs: Sequence[Epoch], folder: Path
 ) -> None:
-    draw_curves(epochs, folder / CURVES)
+    accuracy = evaluation.metrics.get("accuracy") if evaluation else None
+    draw_curves(epochs, folder / CURVES, accuracy, _subject(setup))
     if evaluation is not None and evaluation.predictions is not None:
         classes = setup.manifest.classes
         confusion = evaluation.predictions.confusion(len(classes))
         draw_confusion(confusion, classes, folder / CONFUSION)
+
+
+def _subject(setup: TrainingSetup) -> str:
+    """Return what was trained, in a line."""
+    spec, recipe = setup.spec, setup.recipe
+    network = recipe.network + (f", alpha {recipe.alpha:g}" if recipe.alpha != 1 else "")
+    loader = Choice(loader=setup.best.loader, settings=setup.best.settings)
+    return f"{network} · {spec.image_size} px, batch {spec.batch_size} · {loader}"

@@ -1,9 +1,8 @@
-"""What `tune` prints: the results as lines and as a table, and the verdict; and their picture."""
+"""What `tune` prints: the results as lines and as a table, and the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.document import (
@@ -16,18 +15,15 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
-from feedbench.bench.report.figures import saved_figure
 from feedbench.bench.report.table import or_dash, ratio_text
 from feedbench.bench.tune.budget import with_longer_budget
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER, grid_size
 
-WORTH = "worth.png"
 _CAPTION = "faster and slower allow for the number of comparisons, intervals do not."
 _RESUME = " To resume the search: "
 _NAMED = 3  # ties that the verdict names; the table has all
-_COLORS = {"faster": "tab:green", "tie": "tab:gray"}  # all other outcomes: red
 
 
 def finding_line(finding: Finding) -> str:
@@ -156,26 +152,6 @@ def _ties_text(record: TuneRecord) -> str:
         return ""
     more = f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else ""
     return f" Not surely slower: {', '.join(ties[:_NAMED])}{more}."
-
-
-def draw_worth(record: TuneRecord, path: Path) -> None:
-    """Draw each rate ratio with its interval, as a PNG.
-
-    Raises:
-        RecordError: the file cannot be written.
-    """
-    ratios = [(finding, finding.ratio) for finding in reversed(record.findings) if finding.ratio]
-    with saved_figure(path, 9, 1.2 + 0.32 * len(ratios)) as figure:
-        axes = figure.add_subplot()
-        for y, (finding, ratio) in enumerate(ratios):
-            color = _COLORS.get(finding.outcome, "tab:red")
-            axes.plot(ratio.interval or [ratio.value] * 2, [y, y], color=color)
-            axes.plot([ratio.value], [y], "o", color=color)
-        axes.axvline(1, color="black", linewidth=0.8)
-        labels = [f"{finding.setting or 'loader'}: {value_text(finding)}" for finding, _ in ratios]
-        axes.set_yticks(range(len(ratios)), labels, fontsize=8)
-        axes.set(xlabel="rate relative to what it was compared with, 95 % interval", xscale="log")
-        axes.grid(axis="x", alpha=0.3)
 
 
 def value_text(finding: Finding) -> str:

@@ -1,5 +1,6 @@
 import codecs
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -38,6 +39,64 @@ def tiny_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = random.integers(0, 120, (60, 80, 3)) + 110 * label
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
     return root
+
+
+class Pictures:
+    """The figures that were saved, and what can be seen on them."""
+
+    def __init__(self) -> None:
+        self.saved: list = []
+
+    def visible(self, figure) -> list:
+        """Return every text that is drawn."""
+        found = list(figure.texts)
+        for axes in figure.axes:
+            found += [*axes.texts, axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]
+            if axes.get_legend() is not None:
+                found += axes.get_legend().get_texts()
+            if axes.axison:
+                for axis in (axes.xaxis, axes.yaxis):
+                    found += [tick.label1 for tick in axis._update_ticks()]
+        return [text for text in found if text.get_visible() and text.get_text().strip()]
+
+    def texts(self, figure) -> list[str]:
+        return [text.get_text() for text in self.visible(figure)]
+
+    def faults(self, figure) -> list[str]:
+        """Return the texts that overlap each other, or that the edge cuts."""
+        renderer = figure.canvas.get_renderer()
+        boxes = [
+            (text.get_text(), text.get_window_extent(renderer)) for text in self.visible(figure)
+        ]
+        edge = figure.bbox
+        cut = [
+            f"{name!r} is cut"
+            for name, box in boxes
+            if box.x0 < -1 or box.y0 < -1 or box.x1 > edge.x1 + 1 or box.y1 > edge.y1 + 1
+        ]
+        pairs = itertools.combinations(boxes, 2)
+        return cut + [
+            f"{one!r} overlaps {other!r}"
+            for (one, first), (other, second) in pairs
+            if min(first.x1, second.x1) - max(first.x0, second.x0) > 1
+            and min(first.y1, second.y1) - max(first.y0, second.y0) > 2
+        ]
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Pictures:
+    """Return the figures that are saved during a test, to look at their texts."""
+    from matplotlib.figure import Figure
+
+    pictures, save = Pictures(), Figure.savefig
+
+    def savefig(figure, *args, **kwargs) -> None:
+        save(figure, *args, **kwargs)
+        figure.canvas.draw()
+        pictures.saved.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return pictures
 
 
 @pytest.fixture(scope="session")

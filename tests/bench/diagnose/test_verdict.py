@@ -4,6 +4,7 @@ import pytest
 
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.ceilings import Ceiling
+from feedbench.bench.diagnose.ceilings_plot import is_in_use
 from feedbench.bench.diagnose.notes import notes
 from feedbench.bench.diagnose.record import Part
 from feedbench.bench.diagnose.table import ceilings_table, label, nodes_table, predictions_table
@@ -148,9 +149,48 @@ def test_the_table_of_nodes_marks_what_autotune_has_set(printed):
     assert "0.500" in text
 
 
-def test_the_ceilings_are_drawn_as_a_png(make_record, tmp_path):
-    draw_waterfall(derive_diagnosis(make_record()), tmp_path / "waterfall.png", "a test")
-    assert (tmp_path / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+def test_the_waterfall_leads_from_the_consumers_rate_to_the_measured_one(
+    make_record, tmp_path, pictures
+):
+    draw_waterfall(derive_diagnosis(make_record()), tmp_path / "waterfall.svg", "a test")
+    (figure,) = pictures.saved
+    steps, parts = figure.axes
+    texts = pictures.texts(figure)
+    assert texts[:2] == ["Decoding is the bottleneck: 43 of the 60 points of idle time", "a test"]
+    bars = [bar for bar in steps.patches if bar.get_width() > 0]
+    assert bars[0].get_width() == 1
+    lengths = sum(bar.get_width() for bar in bars[1:])
+    assert lengths == pytest.approx(1)  # the causes and what is reached fill the ceiling
+    assert (steps.get_xscale(), parts.get_xscale()) == ("linear", "log")
+    assert steps.get_xlim() == (0, 1)
+    assert {"1,000 images/s", "400 images/s, 40%", "consumer alone"} <= set(texts)
+    assert pictures.faults(figure) == []
+
+
+def test_without_a_verdict_the_parts_are_drawn_and_the_missing_one_is_said(
+    make_record, tmp_path, pictures
+):
+    record = make_record()
+    parts = [
+        part.model_copy(update={"blocks": [], "error": "it ended"})
+        if part.name == "loader"
+        else part
+        for part in record.parts
+    ]
+    diagnosis = derive_diagnosis(record.model_copy(update={"parts": parts}))
+    draw_waterfall(diagnosis, tmp_path / "waterfall.png", "a test")
+    (figure,) = pictures.saved
+    assert len(figure.axes) == 1
+    assert "not measured: it ended" in pictures.texts(figure)
+
+
+def test_parts_that_a_cache_replaces_are_hollow(make_record, tmp_path, pictures):
+    diagnosis = derive_diagnosis(make_record(loader=5_000, end_to_end=1_000))
+    by_name = {ceiling.name: is_in_use(ceiling, diagnosis) for ceiling in diagnosis.ceilings}
+    assert not by_name["decoding"]
+    assert by_name["storage"]
+    draw_waterfall(diagnosis, tmp_path / "waterfall.png", "a test")
+    assert "Hollow" in " ".join(pictures.texts(pictures.saved[0]))
 
 
 def test_no_gain_is_not_printed_as_a_loss(make_record, printed):

@@ -5,14 +5,16 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
-import matplotlib.image
 import numpy as np
 import pytest
 
 from feedbench.bench.cli import main
 from feedbench.bench.meters.block import Meters
-from feedbench.bench.record import Block, Gpu, write_trials
+from feedbench.bench.record import Block, Gpu, Host, write_trials
+from feedbench.bench.report.device_time import emulated_busy, idle_share, known_idle
+from feedbench.bench.report.subject import Subject
 from feedbench.bench.report.timeline import draw_timeline
 from feedbench.bench.report.trace import trace, trace_text
 from feedbench.bench.trials.block import timed_block
@@ -113,33 +115,67 @@ def test_blocks_without_a_time_of_beginning_are_placed_one_after_the_other(block
     assert (first["ts"], second["ts"]) == (0, first["dur"])
 
 
-def height(path) -> int:
-    return matplotlib.image.imread(path).shape[0]
+SUBJECT = Subject("slow", "the trainer", "8 images → $\\frac$, batch 4")
+EMULATED = replace(SUBJECT, consumer="an emulated A100", seconds_per_image=0.001)
 
 
-def test_the_plot_has_a_row_for_each_meter_with_readings(blocks, tmp_path):
+def test_the_plot_has_a_row_for_each_meter_with_readings(blocks, tmp_path, pictures):
     without = [block.model_copy(update={"host": None}) for block in blocks]
-    draw_timeline(without, tmp_path / "bare.png", "no meters, pack=/a/$\\frac$")
-    draw_timeline(blocks, tmp_path / "host.png", "the machine")
     with_gpu = [block.model_copy(update={"gpus": [THROTTLED]}) for block in blocks]
-    draw_timeline(with_gpu, tmp_path / "gpu.png", "the machine and a GPU")
-    heights = [height(tmp_path / f"{name}.png") for name in ("bare", "host", "gpu")]
+    for name, some in (("bare", without), ("host", blocks), ("gpu", with_gpu)):
+        draw_timeline(some, tmp_path / f"{name}.png", SUBJECT)
+    bare, host, gpu = (len(figure.axes) for figure in pictures.saved)
+    assert bare == 1
+    assert gpu == host + 4
     if sys.platform == "linux":
-        assert heights == [242, 572, 1012]  # 3 rows of the machine, 4 of a GPU, 110 pixels each
-    assert matplotlib.image.imread(tmp_path / "gpu.png").std() > 0.1
+        assert host >= 2  # the cores, and disk and page faults unless they stayed at zero
+    assert not [fault for figure in pictures.saved for fault in pictures.faults(figure)]
 
 
-def test_throttling_is_shaded_and_idling_is_not(blocks, tmp_path):
-    orange = np.array([252, 225, 197]) / 255  # the shade over white
-    shaded = []
-    for name, reason in (("idle", 0x1), ("throttled", 0x4)):
+def test_the_device_has_a_lane_if_its_steps_are_known(blocks, tmp_path, pictures):
+    draw_timeline(blocks, tmp_path / "known.png", EMULATED)
+    draw_timeline(blocks, tmp_path / "unknown.svg", SUBJECT)
+    known, unknown = map(pictures.texts, pictures.saved)
+    assert {"device", "device busy", "device idle"} <= set(known)
+    assert "device" not in unknown
+    assert known[0].startswith("An emulated A100 idles")
+    assert unknown[0].startswith("The trainer waits")
+
+
+def test_an_emulated_device_is_busy_from_a_batch_to_the_end_of_its_step():
+    block = Block(seconds=1.0, images=30, wait_s=[0.1, 0.1, 0.5], step_s=[0.0] * 3)
+    assert emulated_busy(block, 0.02).tolist() == [
+        [pytest.approx(0.1), pytest.approx(0.5)],  # the second batch came during the first step
+        [pytest.approx(0.7), pytest.approx(0.9)],
+    ]
+    assert idle_share([block], 0.02) == pytest.approx(0.4)
+    assert idle_share([block], None) is None
+    fit = block.model_copy(update={"idle_s": [0.0, 0.05, 0.4]})
+    assert known_idle(fit).tolist() == [pytest.approx([0.15, 0.2]), pytest.approx([0.3, 0.7])]
+    assert idle_share([fit], None) == pytest.approx(0.45)
+
+
+def test_what_stays_at_zero_is_said_and_not_drawn(blocks, tmp_path, pictures):
+    host = Host(at_s=[0.5], disk_read_bytes_per_s=[0], minor_faults_per_s=[1000])
+    draw_timeline([blocks[0].model_copy(update={"host": host})], tmp_path / "a.png", SUBJECT)
+    (figure,) = pictures.saved
+    assert "Zero throughout: disk read." in pictures.texts(figure)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["", "page faults\n1,000/s"]
+
+
+def test_the_labels_of_many_blocks_do_not_overlap(blocks, tmp_path, pictures):
+    draw_timeline([*blocks] * 10, tmp_path / "many.png", EMULATED)
+    assert pictures.faults(pictures.saved[0]) == []
+
+
+def test_throttling_is_shaded_and_idling_is_not(blocks, tmp_path, pictures):
+    for reason in (0x1, 0x4):
         gpu = THROTTLED.model_copy(update={"clock_reasons": [0x1, reason]})
         with_gpu = [block.model_copy(update={"gpus": [gpu]}) for block in blocks]
-        draw_timeline(with_gpu, tmp_path / f"{name}.png", name)
-        pixels = matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3]
-        shaded.append(int((np.abs(pixels - orange).max(axis=-1) < 0.02).sum()))
-    assert shaded[0] == 0
-    assert shaded[1] > 1_000
+        draw_timeline(with_gpu, tmp_path / "gpu.png", SUBJECT)
+    idle, throttled = (" ".join(pictures.texts(figure)) for figure in pictures.saved)
+    assert "clocks reduced" not in idle
+    assert "clocks reduced" in throttled
 
 
 def test_show_plots_one_trial_and_traces_all(blocks, trial, tmp_path, monkeypatch, capsys):

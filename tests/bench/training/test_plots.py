@@ -1,12 +1,13 @@
-"""Learning curves and the confusion matrix contain the colours of their data."""
+"""Learning curves and the confusion matrix say what they show, and nothing is cut."""
 
+import math
 from dataclasses import replace
 
-import matplotlib.image
 import numpy as np
 import pytest
 
-from feedbench.bench.training.plots import draw_confusion, draw_curves
+from feedbench.bench.training.confusion import draw_confusion, most_confused
+from feedbench.bench.training.plots import best_epoch, draw_curves
 from feedbench.trainer.history import Epoch
 
 EPOCH = Epoch(
@@ -20,34 +21,87 @@ EPOCH = Epoch(
     validation_loss=2.5,
     validation_accuracy=0.2,
 )
-BLUE, ORANGE = (0x1F, 0x77, 0xB4), (0xFF, 0x7F, 0x0E)  # matplotlib's first two colours
 
 
-def pixels_of(path, colour) -> int:
-    image = matplotlib.image.imread(path)[..., :3]
-    return int((np.abs(image - np.array(colour) / 255).max(axis=-1) < 0.02).sum())
+def epochs(*losses: float) -> list[Epoch]:
+    return [
+        replace(EPOCH, epoch=number, loss=loss, validation_loss=loss)
+        for number, loss in enumerate(losses, 1)
+    ]
 
 
-def test_curves_of_training_and_validation_are_both_drawn(tmp_path):
-    epochs = [EPOCH, replace(EPOCH, epoch=2, loss=1.0, validation_loss=2.0)]
-    draw_curves(epochs, tmp_path / "curves.png")
-    assert pixels_of(tmp_path / "curves.png", BLUE) > 500
-    assert pixels_of(tmp_path / "curves.png", ORANGE) > 500
+def test_the_title_has_the_best_epoch_and_the_test_accuracy(tmp_path, pictures):
+    some = epochs(2.0, 1.5, 1.0)
+    some[1] = replace(some[1], validation_accuracy=0.7)
+    draw_curves(some, tmp_path / "a.png", test_accuracy=0.665, subject="MobileNetV2")
+    (figure,) = pictures.saved
+    texts = pictures.texts(figure)
+    assert texts[0] == "Validation accuracy peaks at 70.0% in epoch 2 of 3; test accuracy 66.5%"
+    assert {"loss", "accuracy", "training 30.0%", "validation 20.0%", "MobileNetV2"} <= set(texts)
+    assert pictures.faults(figure) == []
 
 
-def test_a_perfect_confusion_matrix_is_darkest_on_its_diagonal(tmp_path):
-    """The darkest blue is a fraction of 1, in two of four fields."""
-    darkest = (8, 48, 107)
-    for name, confusion in (("right", [[8, 0], [0, 3]]), ("guessed", [[4, 4], [4, 4]])):
-        draw_confusion(np.array(confusion), ["a", "b"], tmp_path / f"{name}.png")
-    bar = pixels_of(tmp_path / "guessed.png", darkest)  # only in the colour bar
-    assert pixels_of(tmp_path / "right.png", darkest) > bar + 5_000
+def test_a_loss_that_spans_a_decade_is_logarithmic(tmp_path, pictures):
+    for losses in ((30.0, 2.0, 1.0), (3.0, 2.0, 1.0)):
+        draw_curves(epochs(*losses), tmp_path / "a.png")
+    scales = [figure.axes[0].get_yscale() for figure in pictures.saved]
+    assert scales == ["log", "linear"]
+    assert "loss, logarithmic" in pictures.texts(pictures.saved[0])
+    assert "10" in pictures.texts(pictures.saved[0])
 
 
-@pytest.mark.parametrize(("classes", "numbered"), [(30, True), (31, False)])
-def test_fields_are_numbered_as_long_as_the_numbers_can_be_read(tmp_path, classes, numbered):
-    names = [str(number) for number in range(classes)]
-    for count in (1, 9):  # the same shares: only a number tells them apart
-        draw_confusion(count * np.eye(classes, dtype=np.int64), names, tmp_path / f"{count}.png")
-    same = (tmp_path / "1.png").read_bytes() == (tmp_path / "9.png").read_bytes()
-    assert same is not numbered
+def test_a_model_without_an_accuracy_has_only_its_loss_drawn(tmp_path, pictures):
+    unknown = {"accuracy": math.nan, "validation_accuracy": math.nan}
+    some = [replace(one, **unknown) for one in epochs(2.0, math.nan, 1.0, 1.5)]
+    draw_curves(some, tmp_path / "a.svg")
+    (figure,) = pictures.saved
+    assert len(figure.axes) == 1
+    assert pictures.texts(figure)[0] == "The validation loss is lowest in epoch 3: 1.000"
+    assert best_epoch(some).epoch == 3
+
+
+def test_one_epoch_is_drawn_as_points(tmp_path, pictures):
+    draw_curves([EPOCH], tmp_path / "a.png")
+    assert pictures.saved[0].axes[0].lines[0].get_marker() == "o"
+    assert pictures.faults(pictures.saved[0]) == []
+
+
+def test_the_title_names_the_most_confused_classes(tmp_path, pictures):
+    confusion = np.array([[8, 2, 0], [0, 3, 5], [0, 0, 0]])
+    assert most_confused(confusion) == [(1, 2), (0, 1)]
+    draw_confusion(confusion, ["hat", "shirt", "t-shirt"], tmp_path / "a.png")
+    texts = pictures.texts(pictures.saved[0])
+    assert texts[:2] == [
+        "Most confused: 5 of 8 shirt taken for t-shirt",
+        "Test accuracy 61.1%: 11 of 18 images",
+    ]
+    assert {"true class", "predicted class", "fraction of the true class", "8"} <= set(texts)
+
+
+@pytest.mark.parametrize("classes", [2, 30, 31, 60])
+def test_names_of_any_length_and_script_are_neither_cut_nor_overlap(tmp_path, classes, pictures):
+    names = [
+        f"{'a very long name ' * (i % 3)}{'Привет $x$' if i % 2 else 'b'} {i}"
+        for i in range(classes)
+    ]
+    confusion = np.eye(classes, dtype=np.int64) * 5 + np.eye(classes, k=1, dtype=np.int64)
+    draw_confusion(confusion, names, tmp_path / "a.png")
+    (figure,) = pictures.saved
+    assert pictures.faults(figure) == []
+    texts = pictures.texts(figure)
+    assert ("Most confused: true class → predicted class" in texts) is (classes > 30)
+    assert ("5" in texts) is (classes <= 30)
+
+
+def test_names_that_no_font_can_draw_become_numbers(tmp_path, pictures):
+    draw_confusion(np.eye(2, dtype=np.int64), ["\U000e0041", "b"], tmp_path / "a.png")
+    texts = pictures.texts(pictures.saved[0])
+    assert texts.count("class 0") == 2
+    assert "numbered from 0" in " ".join(texts)
+
+
+def test_a_thousand_classes_have_no_names_beside_the_matrix(tmp_path, pictures):
+    draw_confusion(np.eye(1000, dtype=np.int64), list(map(str, range(1000))), tmp_path / "a.png")
+    texts = pictures.texts(pictures.saved[0])
+    assert texts[0] == "Every test image is recognized"
+    assert "999" not in texts

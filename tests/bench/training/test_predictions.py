@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.training.plots import draw_confusion
+from feedbench.bench.training.confusion import draw_confusion
 from feedbench.bench.training.predictions import (
     LabelledPrediction,
     Predictions,

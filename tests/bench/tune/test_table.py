@@ -7,7 +7,8 @@ from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER
-from feedbench.bench.tune.table import draw_worth, finding_line, parts, verdict, worth_table
+from feedbench.bench.tune.table import finding_line, parts, verdict, worth_table
+from feedbench.bench.tune.worth import draw_worth
 
 BEST = Choice(loader="turbo", settings={"cache": "decoded"})
 TURBO = Choice(loader="turbo")
@@ -102,6 +103,18 @@ def test_the_runners_up_lost_to_the_best_or_tied_with_it(record):
     ]
 
 
-def test_the_ratios_are_drawn_as_a_png(record, tmp_path):
+def test_the_picture_names_winner_settings_and_results(record, tmp_path, pictures):
+    failed = record.findings[0].model_copy(
+        update={"outcome": "failed", "ratio": None, "reason": "out of memory " * 20}
+    )
+    record = record.model_copy(update={"findings": [*record.findings, failed]})
     draw_worth(record, tmp_path / "worth.png")
-    assert (tmp_path / "worth.png").read_bytes().startswith(b"\x89PNG")
+    draw_worth(record, tmp_path / "worth.svg")
+    figure = pictures.saved[0]
+    texts = pictures.texts(figure)
+    assert texts[0] == "turbo cache=decoded is the fastest: 1,234 images/s"
+    assert {"turbo prefetch=0", "against turbo", "2.00 × faster", "1.00 × tie", "1 ×"} <= set(texts)
+    assert any(text.startswith("failed: out of memory") for text in texts)
+    assert figure.axes[0].get_xscale() == "log"
+    assert pictures.faults(figure) == []
+    assert (tmp_path / "worth.svg").read_text().count("1.20 × refused: its pixels differ") == 1

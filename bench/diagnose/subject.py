@@ -1,0 +1,22 @@
+"""What a diagnosis is about, in the words of its pictures' headings."""
+
+from __future__ import annotations
+
+from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.verdict import consumer_name
+from feedbench.bench.plan.plan import Choice
+from feedbench.bench.report.subject import Subject, step_seconds
+
+
+def diagnosed(record: DiagnosisRecord) -> Subject:
+    """Return the loader of a diagnosis, and what it feeds."""
+    spec, consumer = record.spec, consumer_name(record)
+    return Subject(
+        loader=str(Choice(loader=record.loader, settings=record.settings)),
+        consumer="" if record.consumer == "drain" else consumer,
+        conditions=(
+            f"{record.images:,} images → {spec['image_size']} px, batch {spec['batch_size']} → "
+            f"{consumer}, {record.cache_state} files"
+        ),
+        seconds_per_image=step_seconds(record.accelerator, spec),
+    )

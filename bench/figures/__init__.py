@@ -1,0 +1,1 @@
+"""What all pictures share: saving, the style, headings and fonts."""
