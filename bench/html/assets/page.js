@@ -113,13 +113,15 @@ document.addEventListener("scroll", hideTip, { passive: true });
   const links = new Map();
   for (const link of document.querySelectorAll("nav a")) links.set(link.hash.slice(1), link);
   const sections = [...document.querySelectorAll("main section")];
+  const isInView = ({ top, bottom }) => top < innerHeight && bottom > 0;
+  const chosen = (one) => `#${one.id}` === location.hash && isInView(one.getBoundingClientRect());
+  const hasBegun = (one) => one.getBoundingClientRect().top < innerHeight * 0.4;
   const mark = () => {
-    const atEnd = scrollY > 0 && innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
-    const begun = sections.filter((one) => one.getBoundingClientRect().top < innerHeight * 0.4);
-    const current = atEnd ? sections.at(-1) : begun.at(-1);
+    const current = sections.find(chosen) ?? sections.findLast(hasBegun);
     for (const link of links.values()) link.removeAttribute("aria-current");
     links.get(current?.id)?.setAttribute("aria-current", "true");
   };
+  addEventListener("hashchange", mark);
   document.addEventListener("scroll", mark, { passive: true });
 }
 
