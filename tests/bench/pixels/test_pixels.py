@@ -184,7 +184,7 @@ def test_bench_ranks_other_pixels_only_if_allowed(detailed, tmp_path):
     options += ["--blocks", 2, "--block-seconds", 0.2, "--warm-up-seconds", 0.2]
     done = feedbench(*options, "--out", tmp_path / "strict")
     assert done.returncode == 0, done.stderr
-    assert "Other pixels than turbo decode=full: turbo decode=scaled" in done.stdout
+    assert "Other pixels than turbo decode=full: turbo decode=scaled" in done.stderr
     assert "levels, not ranked)" in done.stdout
     summary = json.loads((tmp_path / "strict" / "summary.json").read_text())
     ranked = {str(trial["settings"]): trial["ranked"] for trial in summary["trials"]}
