@@ -108,7 +108,7 @@ def _draw_step(axes: Any, y: int, level: float, part: StallPart, *, is_bottlenec
     text = f"{'the bottleneck: ' if is_bottleneck else ''}−{points(part.stall)} points"
     if part.stall_without is not None:
         text += f"; without it alone, {part.stall_without:.0%} idle"
-    style = {"fontweight": "bold" if is_bottleneck else "normal"}
+    style: Any = {"fontweight": "bold" if is_bottleneck else "normal"}
     if left > _ROOM:
         _write(axes, left, y, text, before=True, color=INK, **style)
     elif level < 1 - _ROOM:

@@ -32,7 +32,8 @@ def emulated_busy(block: Block, seconds_per_image: float) -> Periods:
             periods[-1][1] += step_s
         else:
             periods.append([arrived, arrived + step_s])
-    return np.minimum(np.array(periods), block.seconds)
+    capped: Periods = np.minimum(np.array(periods), block.seconds)
+    return capped
 
 
 def known_idle(block: Block) -> Periods | None:

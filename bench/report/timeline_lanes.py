@@ -80,7 +80,7 @@ def _bars(axes: Any, bars: Periods, lane: float, color: str) -> None:
     axes.broken_barh(bars, (lane + 0.08, 0.84), color=color, linewidth=0, rasterized=many)
 
 
-def _patch(color: str, label: str) -> Any:
+def _patch(color: Any, label: str) -> Any:
     from matplotlib.patches import Patch
 
     return Patch(color=color, label=label, linewidth=0)
