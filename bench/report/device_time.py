@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.bench.analysis.device import busy_periods
 from feedbench.bench.record import Block
 
 Periods = NDArray[np.float64]  # [periods, 2]: begin and end, seconds since the block began
@@ -20,20 +21,9 @@ def handed_over_at(block: Block) -> NDArray[np.float64]:
 
 
 def emulated_busy(block: Block, seconds_per_image: float) -> Periods:
-    """Return when an emulated accelerator executed steps; steps without a gap are one period.
-
-    It starts a step when the batch has arrived and the previous step has ended, and a step takes
-    a known time, so this is what it did.
-    """
+    """Return when an emulated accelerator executed steps; steps without a gap are one period."""
     step_s = block.images / len(block.step_s) * seconds_per_image
-    periods: list[list[float]] = []
-    for arrived in handed_over_at(block):
-        if periods and arrived <= periods[-1][1]:
-            periods[-1][1] += step_s
-        else:
-            periods.append([arrived, arrived + step_s])
-    clipped: Periods = np.minimum(np.array(periods), block.seconds)
-    return clipped
+    return np.array(list(busy_periods(block, step_s))).reshape(-1, 2)
 
 
 def known_idle(block: Block) -> Periods | None:
