@@ -24,6 +24,7 @@ from feedbench.bench.report.document import (
     words,
 )
 
+UTILIZATION = "rate ÷ rate with synthetic batches, median over blocks of the same rounds"
 FULL = "≥ 100%"  # utilization above 1 within noise
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
 
@@ -55,7 +56,7 @@ def _rate(trial: TrialSummary) -> str:
     return mark + or_dash(trial.images_per_second, ",.0f")
 
 
-def _utilization(trial: TrialSummary) -> str:
+def utilization_text(trial: TrialSummary) -> str:
     """Return the utilization; above 100 % noise may explain it, or synthetic batches cost more."""
     utilization = trial.accelerator_utilization
     if utilization is None:
@@ -85,9 +86,9 @@ def trial_columns() -> list[Column[TrialSummary]]:
             "AU",
             "accelerator_utilization",
             lambda trial: trial.accelerator_utilization,
-            _utilization,
+            utilization_text,
             importance=3,
-            meaning="AU (accelerator utilization): rate ÷ rate with synthetic batches.",
+            meaning=f"AU (accelerator utilization): {UTILIZATION}.",
             has_interval=True,
         ),
         Column(
@@ -261,11 +262,7 @@ def _legend(summary: Summary) -> str:
     """Return what the marks in the table mean."""
     trials, winner, fastest = summary.trials, _winner(summary), _fastest(summary.trials)
     meanings = {
-        "AU ≥ 100%: as fast as synthetic batches; the excess is noise.": any(
-            _utilization(trial) == FULL for trial in trials
-        ),
-        "AU marked !: faster than synthetic batches by more than noise, so these are not its upper "
-        "bound.": any(_exceeds_synthetic(trial) for trial in trials),
+        utilization_legend(trials): True,
         "tie: the interval of the ratio contains 1: these blocks do not show which is faster.": any(
             "tie" in _tie(trial, winner, fastest) for trial in trials
         ),
@@ -282,6 +279,18 @@ def _legend(summary: Summary) -> str:
         ),
     }
     return " ".join(meaning for meaning, applies in meanings.items() if meaning and applies)
+
+
+def utilization_legend(trials: Sequence[TrialSummary]) -> str:
+    """Return what a utilization above 100 % means; empty if there is none."""
+    meanings = {
+        "AU ≥ 100%: as fast as synthetic batches; the excess is noise.": any(
+            utilization_text(trial) == FULL for trial in trials
+        ),
+        "AU marked !: faster than synthetic batches by more than noise, so these are not its upper "
+        "bound.": any(_exceeds_synthetic(trial) for trial in trials),
+    }
+    return " ".join(meaning for meaning, applies in meanings.items() if applies)
 
 
 def noise_legend(trials: Sequence[TrialSummary]) -> str:

@@ -35,6 +35,7 @@ from feedbench.bench.html.parts import (
     Chart,
     Code,
     Column,
+    Figure,
     Headline,
     Part,
     Report,
@@ -44,7 +45,13 @@ from feedbench.bench.html.parts import (
 )
 from feedbench.bench.record import Trial
 from feedbench.bench.report.summary_text import device_warnings, headline, verdict
-from feedbench.bench.report.table import notes, trial_name
+from feedbench.bench.report.table import (
+    UTILIZATION,
+    notes,
+    trial_name,
+    utilization_legend,
+    utilization_text,
+)
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -164,7 +171,7 @@ _TITLES = [
     ),
     Column("images/s [95 %]", "median over the blocks, with its interval", numeric=True),
     Column("ratio to best [95 %]", "rate ÷ rate of the fastest, in the same rounds", numeric=True),
-    Column("AU", "accelerator utilization: rate ÷ rate with synthetic batches", numeric=True),
+    Column("AU", f"accelerator utilization: {UTILIZATION}", numeric=True),
     Column("wait", "fraction of the time without a batch", numeric=True),
     Column("first batch, s", "from opening the loader to its first batch", numeric=True),
     Column("GPU", "fraction of the time with a kernel running (NVML)", numeric=True),
@@ -188,14 +195,16 @@ def summary_rows(summary: Summary) -> Table:
         [trial_name(trial), _result(trial, index == winner), *_cells(trial)]
         for index, trial in order
     ]
-    return without_empty_columns("All loaders", _TITLES, rows, marked)
+    return without_empty_columns(
+        "All loaders", _TITLES, rows, marked, utilization_legend(summary.trials)
+    )
 
 
 def _cells(trial: TrialSummary) -> list[Cell]:
     return [
         figure(trial.images_per_second),
         figure(trial.ratio_to_best, ".2f"),
-        figure(trial.accelerator_utilization, ".0%"),
+        _utilization(trial),
         number(trial.wait_share, ".0%"),
         number(trial.first_batch_s),
         number(trial.gpu_utilization, ".0%"),
@@ -208,6 +217,14 @@ def _cells(trial: TrialSummary) -> list[Cell]:
         trial.blocks,
         number(trial.spread, ".0%"),
     ]
+
+
+def _utilization(trial: TrialSummary) -> Figure | None:
+    """Return the utilization; above 100 % as in the table of `show`."""
+    share = trial.accelerator_utilization
+    if share is None or share.value <= 1:
+        return figure(share, ".0%")
+    return Figure(share.value, format=".0%", text=utilization_text(trial))
 
 
 def _result(trial: TrialSummary, wins: bool) -> str:

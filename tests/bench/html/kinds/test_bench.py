@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.html.parts import Chart, Code, Text
+from feedbench.bench.html.cells import shown
+from feedbench.bench.html.parts import Chart, Code, Table, Text
 from feedbench.bench.plan.accelerators import find_accelerator
 from feedbench.bench.plan.plan import make_plan, read_suite
 from feedbench.bench.record import Gpu, Own
@@ -29,6 +30,19 @@ def test_winner_is_marked_first_and_synthetic_is_the_line_above_it(page, measure
     assert [row["name"] for row in rows if row["role"] == "marked"] == ["turbo"]
     assert [row["name"] for row in rows] == ["synthetic", "turbo", "keras_pil"]
     assert "synthetic batches: 1,010" in json.dumps(chart.spec)
+
+
+def test_no_utilization_above_1_is_shown_without_a_note(page, measured):
+    synthetic = measured("synthetic", [800, 810, 820])
+    made = page(
+        result_of(measured("turbo", [790, 830, 880]), measured("keras_pil", SLOW), synthetic)
+    )
+    found = next(part for part in made.of(Table) if part.title == "All loaders")
+    column = [column.title for column in found.columns].index("AU")
+    texts = {row[0]: shown(row[column]) for row in found.rows}
+    assert (texts["turbo"].text, texts["turbo"].interval) == ("≥ 100%", "")
+    assert texts["keras_pil"].text == "51%"
+    assert "AU ≥ 100%: as fast as synthetic batches; the excess is noise." in found.note
 
 
 def test_drain_has_no_ceiling_and_no_waits_in_its_title(page, measured):
