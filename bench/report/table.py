@@ -35,13 +35,16 @@ def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
 
 
 def ratio_text(ratio: Estimate | None) -> str:
-    """Return a ratio with so many digits that an interval beside 1 is not printed as 1.00."""
-    if ratio is None:
-        return EMPTY
+    """Return a ratio in the format `ratio_form` gives it; a dash if it was not measured."""
+    return EMPTY if ratio is None else f"{ratio:{ratio_form(ratio)}}"
+
+
+def ratio_form(ratio: Estimate) -> str:
+    """Return a format with so many digits that an interval beside 1 is not printed as 1.00."""
     ends = [ratio.high] if ratio.lies_below(1) else [ratio.low] if ratio.lies_above(1) else []
     digits = (2, 3, 4)
     exact = (n for n in digits if all(f"{end:.{n}f}" != f"{1:.{n}f}" for end in ends))
-    return f"{ratio:.{next(exact, digits[-1])}f}"
+    return f".{next(exact, digits[-1])}f"
 
 
 def bytes_text(value: int | None) -> str:

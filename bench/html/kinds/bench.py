@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from feedbench.bench.analysis.augment_costs import augment_costs
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.html.charts.dots import Dot, Line, dot_of, dots
 from feedbench.bench.html.charts.frame import Role
@@ -48,6 +49,7 @@ from feedbench.bench.report.summary_text import device_warnings, headline, verdi
 from feedbench.bench.report.table import (
     UTILIZATION,
     notes,
+    ratio_form,
     trial_name,
     utilization_legend,
     utilization_text,
@@ -203,7 +205,7 @@ def summary_rows(summary: Summary) -> Table:
 def _cells(trial: TrialSummary) -> list[Cell]:
     return [
         figure(trial.images_per_second),
-        figure(trial.ratio_to_best, ".2f"),
+        _ratio(trial.ratio_to_best),
         _utilization(trial),
         number(trial.wait_share, ".0%"),
         number(trial.first_batch_s),
@@ -217,6 +219,10 @@ def _cells(trial: TrialSummary) -> list[Cell]:
         trial.blocks,
         number(trial.spread, ".0%"),
     ]
+
+
+def _ratio(ratio: Estimate | None) -> Figure | None:
+    return None if ratio is None else figure(ratio, ratio_form(ratio))
 
 
 def _utilization(trial: TrialSummary) -> Figure | None:
@@ -245,9 +251,9 @@ def _result(trial: TrialSummary, wins: bool) -> str:
 def _ratios(summary: Summary) -> Iterator[Section]:
     """Yield how each loader that can win compares with the fastest, in the same rounds."""
     rows = [
-        dot_of(trial_name(trial), trial.ratio_to_best, ".2f", _role(summary, index))
+        dot_of(trial_name(trial), ratio, ratio_form(ratio), _role(summary, index))
         for index, trial in _fastest_first(summary)
-        if trial.ranked and trial.ratio_to_best is not None and trial.ratio_to_best.interval
+        if trial.ranked and (ratio := trial.ratio_to_best) is not None and ratio.interval
     ]
     if len(rows) < 2:
         return
@@ -265,10 +271,12 @@ def _ratios(summary: Summary) -> Iterator[Section]:
 
 
 def _ratios_title(summary: Summary) -> str:
-    ties = [trial_name(one) for one in summary.trials if one.tied_with_best]
-    if len(ties) == 1:
-        return f"No other loader ties with {ties[0]}"
-    return f"These blocks do not show which of these is fastest: {', '.join(ties)}"
+    open_names = [
+        trial_name(one) for _, one in _fastest_first(summary) if one.tied_with_best or one.undecided
+    ]
+    if len(open_names) == 1:
+        return f"{open_names[0]} is faster than each other loader"
+    return f"These blocks do not show which of these is fastest: {', '.join(open_names)}"
 
 
 def _augmentations(trials: Sequence[Trial]) -> Iterator[Section]:

@@ -45,6 +45,29 @@ def test_no_utilization_above_1_is_shown_without_a_note(page, measured):
     assert "AU ≥ 100%: as fast as synthetic batches; the excess is noise." in found.note
 
 
+def test_a_ratio_surely_below_1_is_not_shown_as_1(page, measured):
+    fast, slow = [1000, 1010, 1020] * 3, [998, 1008, 1018] * 3
+    made = page(result_of(measured("turbo", fast), measured("keras_pil", slow)))
+    (row,) = [row for row in made.table("Ratios") if row["what"] == "keras_pil"]
+    assert row["ratio [95 %]"] == "0.998 [0.998, 0.998]"
+    found = next(part for part in made.of(Table) if part.title == "All loaders")
+    column = [column.title for column in found.columns].index("ratio to best [95 %]")
+    assert shown(found.rows[1][column]).interval == "[0.998, 0.998]"
+
+
+def test_ratios_name_every_loader_that_may_be_the_fastest(page, measured):
+    names = {"turbo": [800, 810, 820], "tf_data": [780, 820, 815], "keras_pil": SLOW}
+    result = result_of(*(measured(name, rates) for name, rates in names.items()))
+    trials = [
+        one.model_copy(update={"undecided": one.loader == "keras_pil"})
+        for one in result.summary.trials
+    ]
+    summary = result.summary.model_copy(update={"trials": trials})
+    made = page(BenchResult(result.path, result.trials, summary))
+    title = made.chart("These blocks do not show which of these is fastest").title
+    assert title.endswith(": tf_data, turbo, keras_pil")
+
+
 def test_drain_has_no_ceiling_and_no_waits_in_its_title(page, measured):
     made = page(result_of(measured("turbo", FAST, consumer="drain")))
     assert "synthetic" not in json.dumps(made.chart("turbo gives").spec)
@@ -112,7 +135,7 @@ def test_emulated_device_is_shown_to_work_while_the_host_waits(page, measured):
     values = {"consumer": "emulated:a100", "accelerator": profile}
     made = page(result_of(measured("turbo", FAST, **values)))
     chart = made.chart("With turbo, the emulated device idles")
-    assert "emulated device, dark while busy" in chart.summary
+    assert "emulated device, strong while busy" in chart.summary
     shades = [mark["v"] for mark in chart.spec["data"]["values"] if mark["l"] == 0]
     assert "busy 0%" in shades
     assert len({*shades}) > 1
