@@ -41,7 +41,7 @@ def _cells(column: Column[Any], row: Any) -> Iterator[Value]:
     if column.has_interval and isinstance(value, Estimate):
         yield from (value.value, value.low, value.high)
     elif column.has_interval:
-        yield from (value, None, None)
+        yield from (_plain(value), None, None)
     else:
         yield _plain(value)
 
