@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.text import Text
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
@@ -56,7 +56,8 @@ def bytes_text(value: int | None) -> str:
 
 def _rate(trial: TrialSummary) -> str:
     mark = "~" if (trial.spread or 0) > NOISY else ""
-    return mark + or_dash(trial.images_per_second, ",.0f")
+    rate = trial.images_per_second
+    return EMPTY if rate is None else mark + rate_text(rate)
 
 
 def utilization_text(trial: TrialSummary) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from feedbench.bench.analysis.augment_costs import augment_costs
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_form, rate_text
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.html.charts.dots import Dot, Line, dot_of, dots
 from feedbench.bench.html.charts.frame import Role
@@ -116,11 +116,11 @@ def rates_chart(summary: Summary, trials: Sequence[Trial]) -> Chart | None:
         return None
     rows = [_rate_dot(trial, _role(summary, index)) for index, trial in timed]
     ceiling = _ceiling(summary, trials)
-    lines = [Line(ceiling, f"synthetic batches: {ceiling:,.0f}")] if ceiling else []
+    lines = [Line(ceiling, f"synthetic batches: {rate_text(ceiling)}")] if ceiling else []
     return Chart(
         _rates_title(summary, ceiling),
         f"Images per second with 95 % intervals, fastest first. {listed(rows)}",
-        dots(rows, "images per second", lines, zero=True, form=",d"),
+        dots(rows, "images per second", lines, zero=True, form=","),
         table=dots_table("Rates", "images/s [95 %]", rows),
     )
 
@@ -142,7 +142,8 @@ def _role(summary: Summary, index: int) -> Role:
 
 def _rate_dot(trial: TrialSummary, role: Role) -> Dot:
     assert trial.images_per_second is not None
-    return dot_of(trial_name(trial), trial.images_per_second, ",.0f", role)
+    rate = trial.images_per_second
+    return dot_of(trial_name(trial), rate, rate_form(rate.value), role)
 
 
 def _ceiling(summary: Summary, trials: Sequence[Trial]) -> float | None:
@@ -163,7 +164,9 @@ def _rates_title(summary: Summary, ceiling: float | None) -> str:
             f"{trial_name(best)} reaches {min(1.0, share.value):.0%} of the rate with synthetic "
             "batches"
         )
-    return f"{trial_name(best)} gives {best.images_per_second:,.0f} images/s"
+    rate = best.images_per_second
+    assert rate is not None
+    return f"{trial_name(best)} gives {rate_text(rate)} images/s"
 
 
 _TITLES = [
@@ -203,8 +206,9 @@ def summary_rows(summary: Summary) -> Table:
 
 
 def _cells(trial: TrialSummary) -> list[Cell]:
+    rate = trial.images_per_second
     return [
-        figure(trial.images_per_second),
+        figure(rate, rate_form(rate.value) if rate else ""),
         _ratio(trial.ratio_to_best),
         _utilization(trial),
         number(trial.wait_share, ".0%"),

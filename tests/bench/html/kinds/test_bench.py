@@ -68,6 +68,14 @@ def test_ratios_name_every_loader_that_may_be_the_fastest(page, measured):
     assert title.endswith(": tf_data, turbo, keras_pil")
 
 
+def test_a_rate_below_10_keeps_its_digits(page, measured):
+    made = page(result_of(measured("turbo", [3.5] * 3), measured("keras_pil", [0.5] * 3)))
+    assert made.chart("turbo gives 3.5 images/s")
+    assert "Take turbo: 3.5 images/s" in made.report.headline.sentence
+    found = next(part for part in made.of(Table) if part.title == "All loaders")
+    assert shown(found.rows[1][2]).text == "0.50"
+
+
 def test_drain_has_no_ceiling_and_no_waits_in_its_title(page, measured):
     made = page(result_of(measured("turbo", FAST, consumer="drain")))
     assert "synthetic" not in json.dumps(made.chart("turbo gives").spec)
