@@ -172,7 +172,9 @@ def _rates_title(summary: Summary, ceiling: float | None) -> str:
 _TITLES = [
     Column("loader and settings"),
     Column(
-        "result", "winner; tie: the interval of its ratio contains 1; cannot tell: too few blocks"
+        "result",
+        "winner; tie: the interval of its ratio contains 1; slower: the interval lies below 1; "
+        "cannot tell: too few blocks",
     ),
     Column("images/s [95 %]", "median over the blocks, with its interval", numeric=True),
     Column("ratio to best [95 %]", "rate ÷ rate of the fastest, in the same rounds", numeric=True),
@@ -241,6 +243,7 @@ def _result(trial: TrialSummary, wins: bool) -> str:
     words = {
         "winner": wins,
         "tie": trial.tied_with_best and not wins,
+        "slower": _is_slower(trial),
         "cannot tell": trial.undecided,
         f"other pixels: {trial.other_pixels or 0:.1f} levels": trial.other_pixels is not None,
         "pixels not compared": trial.pixels_unknown,
@@ -250,6 +253,13 @@ def _result(trial: TrialSummary, wins: bool) -> str:
         "not ranked": not trial.ranked and trial.error is None,
     }
     return ", ".join(word for word, applies in words.items() if applies)
+
+
+def _is_slower(trial: TrialSummary) -> bool:
+    """Whether the trial is ranked and surely slower than the fastest."""
+    ratio = trial.ratio_to_best
+    is_open = trial.tied_with_best or trial.undecided
+    return trial.ranked and ratio is not None and ratio.lies_below(1) and not is_open
 
 
 def _ratios(summary: Summary) -> Iterator[Section]:

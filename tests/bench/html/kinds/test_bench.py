@@ -76,6 +76,11 @@ def test_a_rate_below_10_keeps_its_digits(page, measured):
     assert shown(found.rows[1][2]).text == "0.50"
 
 
+def test_a_loader_that_lost_is_said_to_be_slower(page, measured):
+    made = page(result_of(measured("turbo", FAST), measured("keras_pil", SLOW)))
+    assert [row["result"] for row in made.table("All loaders")] == ["winner", "slower"]
+
+
 def test_drain_has_no_ceiling_and_no_waits_in_its_title(page, measured):
     made = page(result_of(measured("turbo", FAST, consumer="drain")))
     assert "synthetic" not in json.dumps(made.chart("turbo gives").spec)
