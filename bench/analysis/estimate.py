@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -64,6 +65,19 @@ class Estimate(BaseModel):
         if self.low == self.value == self.high:
             return format(self.value, spec)
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def rate_text(rate: Estimate | float) -> str:
+    """Return a rate in whole numbers; below 10 with two digits that count, such as `0.36`."""
+    value = rate.value if isinstance(rate, Estimate) else rate
+    return format(rate, rate_form(value))
+
+
+def rate_form(value: float) -> str:
+    """Return the format of a rate and its interval."""
+    if not 0 < value < 10:
+        return ",.0f"
+    return f".{1 - math.floor(math.log10(value))}f"
 
 
 def _without_zero_width(data: dict[str, Any]) -> dict[str, Any]:

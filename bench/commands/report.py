@@ -12,6 +12,7 @@ from feedbench.bench.errors import PlanError, RecordError
 
 _MARK = b'<meta name="generator" content="Feedbench '
 _MARK_WITHIN = 4096  # bytes
+_OF_RECORDS = (".json", ".jsonl", ".toml")
 
 
 def report(
@@ -30,9 +31,9 @@ def report(
         ),
     ] = Path("report.html"),
 ) -> None:
-    """The page holds its charts, tables and raw samples, and makes no network requests.
+    r"""The page holds its charts, tables and raw samples, and makes no network requests.
 
-    Needs the extra report: pip install 'feedbench[report]'.
+    Needs the extra report: pip install 'feedbench\[report]'.
     """
     from feedbench.bench.files import write_text
 
@@ -72,13 +73,39 @@ def _page(results: list[Path]) -> str:
     from feedbench.bench.html.kinds import report_at
     from feedbench.bench.html.render import render
 
-    reports = [report_at(path) for path in _with_runs_inside(results)]
+    reports = [report_at(path) for path in _with_runs_inside(_without_others(results))]
     try:
         return render(reports)
     except ImportError as error:
         raise PlanError(
             "report needs Jinja2 and vl-convert-python: pip install 'feedbench[report]'"
         ) from error
+
+
+def _without_others(paths: list[Path]) -> list[Path]:
+    """Leave out what holds no record, such as a README that a pattern names too, and say so.
+
+    If nothing holds one, all are kept, and reading them says what is wrong.
+    """
+    others = [path for path in paths if path.exists() and not _has_record(path)]
+    kept = [path for path in paths if path not in others]
+    if not kept:
+        return paths
+    for path in others:
+        console(to_errors=True).print(
+            f"Left out, because it holds no record: {path}", soft_wrap=True
+        )
+    return kept
+
+
+def _has_record(path: Path) -> bool:
+    """Whether there is a record, or a file that may be a damaged one."""
+    from feedbench.bench.html.kinds.history import is_history
+    from feedbench.bench.results.find import find_runs, record_in
+
+    if path.is_dir():
+        return record_in(path) is not None or bool(find_runs(path))
+    return path.suffix in _OF_RECORDS or is_history(path)
 
 
 def _with_runs_inside(paths: list[Path]) -> list[Path]:

@@ -39,7 +39,7 @@ def shown(cell: Cell) -> Shown:
 def _figure(figure: Figure) -> Shown:
     if figure.value is None or not math.isfinite(figure.value):
         return Shown(_NOTHING)
-    text = _with_unit(f"{figure.value:{figure.format}}", figure.unit)
+    text = figure.text or _with_unit(f"{figure.value:{figure.format}}", figure.unit)
     if figure.low is None or figure.high is None:
         return Shown(text, sort=figure.value)
     interval = f"[{figure.low:{figure.format}}, {figure.high:{figure.format}}]"

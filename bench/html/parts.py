@@ -19,6 +19,7 @@ class Figure:
         high: upper end of the interval.
         format: Python's format of the three numbers, such as `,.0f` or `.1%`.
         unit: shown after the number; empty where the title of the column has it.
+        text: shown in place of the value, such as `≥ 100%`.
     """
 
     value: float | None
@@ -26,6 +27,7 @@ class Figure:
     high: float | None = None
     format: str = ",.0f"
     unit: str = ""
+    text: str = ""
 
 
 Cell = str | int | float | Figure | None  # None is shown as –

@@ -9,22 +9,26 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
+from feedbench.bench.report.terminal import harmless
+
 
 def data(value: Any) -> str:
     """Return JSON that can stand in a script element, whatever texts are in it.
 
     An HTML parser ends the element at `</script`, and reads on differently after `<!--`. Numbers
-    that JSON lacks become null.
+    that JSON lacks become null, and control characters `�`, as in the text of the page.
     """
-    text = json.dumps(_finite(value), separators=(",", ":"))
+    text = json.dumps(_printable(value), separators=(",", ":"))
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-def _finite(value: Any) -> Any:
+def _printable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _printable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_printable(item) for item in value]
+    if isinstance(value, str):
+        return harmless(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from feedbench.bench.analysis.augment_costs import augment_costs
+from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
 from feedbench.bench.consumers.trainer import CPU, timed_phase_text
@@ -107,7 +108,7 @@ def verdict(summary: Summary) -> str:
     rate = summary.predicted or best.images_per_second
     assert rate is not None
     name, after = trial_name(best), " in the blocks after the choice" * _is_timed_alone(summary)
-    text = f"{name}: {rate.value:,.0f} images/s"
+    text = f"{name}: {rate_text(rate.value)} images/s"
     utilization = ""
     if best.accelerator_utilization is not None:
         utilization = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.text import Text
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
@@ -24,6 +24,7 @@ from feedbench.bench.report.document import (
     words,
 )
 
+UTILIZATION = "rate ÷ rate with synthetic batches, median over blocks of the same rounds"
 FULL = "≥ 100%"  # utilization above 1 within noise
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
 
@@ -34,13 +35,16 @@ def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
 
 
 def ratio_text(ratio: Estimate | None) -> str:
-    """Return a ratio with so many digits that an interval beside 1 is not printed as 1.00."""
-    if ratio is None:
-        return EMPTY
+    """Return a ratio in the format `ratio_form` gives it; a dash if it was not measured."""
+    return EMPTY if ratio is None else f"{ratio:{ratio_form(ratio)}}"
+
+
+def ratio_form(ratio: Estimate) -> str:
+    """Return a format with so many digits that an interval beside 1 is not printed as 1.00."""
     ends = [ratio.high] if ratio.lies_below(1) else [ratio.low] if ratio.lies_above(1) else []
     digits = (2, 3, 4)
     exact = (n for n in digits if all(f"{end:.{n}f}" != f"{1:.{n}f}" for end in ends))
-    return f"{ratio:.{next(exact, digits[-1])}f}"
+    return f".{next(exact, digits[-1])}f"
 
 
 def bytes_text(value: int | None) -> str:
@@ -52,10 +56,11 @@ def bytes_text(value: int | None) -> str:
 
 def _rate(trial: TrialSummary) -> str:
     mark = "~" if (trial.spread or 0) > NOISY else ""
-    return mark + or_dash(trial.images_per_second, ",.0f")
+    rate = trial.images_per_second
+    return EMPTY if rate is None else mark + rate_text(rate)
 
 
-def _utilization(trial: TrialSummary) -> str:
+def utilization_text(trial: TrialSummary) -> str:
     """Return the utilization; above 100 % noise may explain it, or synthetic batches cost more."""
     utilization = trial.accelerator_utilization
     if utilization is None:
@@ -85,9 +90,9 @@ def trial_columns() -> list[Column[TrialSummary]]:
             "AU",
             "accelerator_utilization",
             lambda trial: trial.accelerator_utilization,
-            _utilization,
+            utilization_text,
             importance=3,
-            meaning="AU (accelerator utilization): rate ÷ rate with synthetic batches.",
+            meaning=f"AU (accelerator utilization): {UTILIZATION}.",
             has_interval=True,
         ),
         Column(
@@ -261,11 +266,7 @@ def _legend(summary: Summary) -> str:
     """Return what the marks in the table mean."""
     trials, winner, fastest = summary.trials, _winner(summary), _fastest(summary.trials)
     meanings = {
-        "AU ≥ 100%: as fast as synthetic batches; the excess is noise.": any(
-            _utilization(trial) == FULL for trial in trials
-        ),
-        "AU marked !: faster than synthetic batches by more than noise, so these are not its upper "
-        "bound.": any(_exceeds_synthetic(trial) for trial in trials),
+        utilization_legend(trials): True,
         "tie: the interval of the ratio contains 1: these blocks do not show which is faster.": any(
             "tie" in _tie(trial, winner, fastest) for trial in trials
         ),
@@ -282,6 +283,18 @@ def _legend(summary: Summary) -> str:
         ),
     }
     return " ".join(meaning for meaning, applies in meanings.items() if meaning and applies)
+
+
+def utilization_legend(trials: Sequence[TrialSummary]) -> str:
+    """Return what a utilization above 100 % means; empty if there is none."""
+    meanings = {
+        "AU ≥ 100%: as fast as synthetic batches; the excess is noise.": any(
+            utilization_text(trial) == FULL for trial in trials
+        ),
+        "AU marked !: faster than synthetic batches by more than noise, so these are not its upper "
+        "bound.": any(_exceeds_synthetic(trial) for trial in trials),
+    }
+    return " ".join(meaning for meaning, applies in meanings.items() if applies)
 
 
 def noise_legend(trials: Sequence[TrialSummary]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from rich.text import Text
 
@@ -11,6 +12,7 @@ from feedbench.bench.report.document import (
     Line,
     Part,
     TableData,
+    Value,
     estimates,
     only_csv,
     words,
@@ -163,32 +165,59 @@ def _listed(unpaired: Iterable[Unpaired], *, is_in_base: bool) -> str:
     return ", ".join(names[:_LISTED]) + more
 
 
+@dataclass(frozen=True)
+class FigureRow:
+    """A figure of two trainings.
+
+    Attributes:
+        title: what is printed before the figures.
+        name: of the figure in the CSV, with its unit.
+        text: format of the figures.
+        second: None if the second training lacks it.
+    """
+
+    title: str
+    name: str
+    text: str
+    first: Value
+    second: Value
+
+
 def training_table(
     comparison: Comparison, change: TrainingChange, accuracy: TrainingComparison
-) -> TableData[tuple[str, str, str]]:
+) -> TableData[FigureRow]:
     """Return accuracy, recall per class, epochs and time of two trainings."""
     base, other = headings(comparison, change.run)
-    first, second = _figures(accuracy.first), _figures(accuracy.second)
+    second = {name: value for _, name, _, value in _figures(accuracy.second)}
     return TableData(
         name=f"accuracy-{change.run}",
         columns=[
-            words("figure", "figure", lambda row: row[0]),
-            words(base, "base", lambda row: row[1]),
-            words(other, "run", lambda row: row[2]),
+            words("figure", "figure", lambda row: row.name, text=lambda row: row.title),
+            _figure_column(base, "base", lambda row: row.first),
+            _figure_column(other, "run", lambda row: row.second),
         ],
-        rows=[(name, text, second.get(name, "")) for name, text in first.items()],
+        rows=[
+            FigureRow(title, name, text, value, second.get(name))
+            for title, name, text, value in _figures(accuracy.first)
+        ],
     )
 
 
-def _figures(training: TrainingSummary) -> dict[str, str]:
-    """Return the figures of a training as text, by name."""
-    return {
-        "training": training.description,
-        "accuracy [95 %]": f"{training.accuracy:.1%}",
-        **{f"recall of {name}": f"{value:.1%}" for name, value in training.recall.items()},
-        "epochs": f"{training.epochs}",
-        "training time": f"{training.train_s:,.0f} s",
-    }
+def _figure_column(title: str, name: str, value: Callable[[FigureRow], Value]) -> Column[FigureRow]:
+    def text(row: FigureRow) -> str:
+        return "" if (one := value(row)) is None else row.text.format(one)
+
+    return words(title, name, value, text=text, has_interval=True)
+
+
+def _figures(training: TrainingSummary) -> Iterator[tuple[str, str, str, Value]]:
+    """Yield title, name, format and value of each figure of a training."""
+    yield "training", "training", "{}", training.description
+    yield "accuracy [95 %]", "accuracy", "{:.1%}", training.accuracy
+    for name, value in training.recall.items():
+        yield f"recall of {name}", f"recall of {name}", "{:.1%}", value
+    yield "epochs", "epochs", "{}", training.epochs
+    yield "training time", "train_s", "{:,.0f} s", training.train_s
 
 
 def mcnemar_text(comparison: TrainingComparison) -> str:

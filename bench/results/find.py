@@ -89,7 +89,9 @@ def find_record(path: Path) -> tuple[Path, Kind]:
     if not path.exists():
         raise RecordError(f"{path}: no such folder or file; name the folder of a run")
     known = ", ".join(f"{name} ({kind.command})" for name, kind in KINDS.items())
-    raise RecordError(f"{path}: no record to show; give a folder or a file with one of: {known}")
+    raise RecordError(
+        f"{path}: no record to show; give the folder of a run, or a file with one of: {known}"
+    )
 
 
 def read_result(path: Path) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from feedbench.bench.analysis.augment_costs import augment_costs
+from feedbench.bench.analysis.estimate import Estimate, rate_form, rate_text
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.html.charts.dots import Dot, Line, dot_of, dots
 from feedbench.bench.html.charts.frame import Role
@@ -35,6 +36,7 @@ from feedbench.bench.html.parts import (
     Chart,
     Code,
     Column,
+    Figure,
     Headline,
     Part,
     Report,
@@ -44,7 +46,14 @@ from feedbench.bench.html.parts import (
 )
 from feedbench.bench.record import Trial
 from feedbench.bench.report.summary_text import device_warnings, headline, verdict
-from feedbench.bench.report.table import notes, trial_name
+from feedbench.bench.report.table import (
+    UTILIZATION,
+    notes,
+    ratio_form,
+    trial_name,
+    utilization_legend,
+    utilization_text,
+)
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -107,11 +116,11 @@ def rates_chart(summary: Summary, trials: Sequence[Trial]) -> Chart | None:
         return None
     rows = [_rate_dot(trial, _role(summary, index)) for index, trial in timed]
     ceiling = _ceiling(summary, trials)
-    lines = [Line(ceiling, f"synthetic batches: {ceiling:,.0f}")] if ceiling else []
+    lines = [Line(ceiling, f"synthetic batches: {rate_text(ceiling)}")] if ceiling else []
     return Chart(
         _rates_title(summary, ceiling),
         f"Images per second with 95 % intervals, fastest first. {listed(rows)}",
-        dots(rows, "images per second", lines, zero=True, form=",d"),
+        dots(rows, "images per second", lines, zero=True, form=","),
         table=dots_table("Rates", "images/s [95 %]", rows),
     )
 
@@ -133,7 +142,8 @@ def _role(summary: Summary, index: int) -> Role:
 
 def _rate_dot(trial: TrialSummary, role: Role) -> Dot:
     assert trial.images_per_second is not None
-    return dot_of(trial_name(trial), trial.images_per_second, ",.0f", role)
+    rate = trial.images_per_second
+    return dot_of(trial_name(trial), rate, rate_form(rate.value), role)
 
 
 def _ceiling(summary: Summary, trials: Sequence[Trial]) -> float | None:
@@ -154,17 +164,21 @@ def _rates_title(summary: Summary, ceiling: float | None) -> str:
             f"{trial_name(best)} reaches {min(1.0, share.value):.0%} of the rate with synthetic "
             "batches"
         )
-    return f"{trial_name(best)} gives {best.images_per_second:,.0f} images/s"
+    rate = best.images_per_second
+    assert rate is not None
+    return f"{trial_name(best)} gives {rate_text(rate)} images/s"
 
 
 _TITLES = [
     Column("loader and settings"),
     Column(
-        "result", "winner; tie: the interval of its ratio contains 1; cannot tell: too few blocks"
+        "result",
+        "winner; tie: the interval of its ratio contains 1; slower: the interval lies below 1; "
+        "cannot tell: too few blocks",
     ),
     Column("images/s [95 %]", "median over the blocks, with its interval", numeric=True),
     Column("ratio to best [95 %]", "rate ÷ rate of the fastest, in the same rounds", numeric=True),
-    Column("AU", "accelerator utilization: rate ÷ rate with synthetic batches", numeric=True),
+    Column("AU", f"accelerator utilization: {UTILIZATION}", numeric=True),
     Column("wait", "fraction of the time without a batch", numeric=True),
     Column("first batch, s", "from opening the loader to its first batch", numeric=True),
     Column("GPU", "fraction of the time with a kernel running (NVML)", numeric=True),
@@ -188,14 +202,17 @@ def summary_rows(summary: Summary) -> Table:
         [trial_name(trial), _result(trial, index == winner), *_cells(trial)]
         for index, trial in order
     ]
-    return without_empty_columns("All loaders", _TITLES, rows, marked)
+    return without_empty_columns(
+        "All loaders", _TITLES, rows, marked, utilization_legend(summary.trials)
+    )
 
 
 def _cells(trial: TrialSummary) -> list[Cell]:
+    rate = trial.images_per_second
     return [
-        figure(trial.images_per_second),
-        figure(trial.ratio_to_best, ".2f"),
-        figure(trial.accelerator_utilization, ".0%"),
+        figure(rate, rate_form(rate.value) if rate else ""),
+        _ratio(trial.ratio_to_best),
+        _utilization(trial),
         number(trial.wait_share, ".0%"),
         number(trial.first_batch_s),
         number(trial.gpu_utilization, ".0%"),
@@ -210,10 +227,23 @@ def _cells(trial: TrialSummary) -> list[Cell]:
     ]
 
 
+def _ratio(ratio: Estimate | None) -> Figure | None:
+    return None if ratio is None else figure(ratio, ratio_form(ratio))
+
+
+def _utilization(trial: TrialSummary) -> Figure | None:
+    """Return the utilization; above 100 % as in the table of `show`."""
+    share = trial.accelerator_utilization
+    if share is None or share.value <= 1:
+        return figure(share, ".0%")
+    return Figure(share.value, format=".0%", text=utilization_text(trial))
+
+
 def _result(trial: TrialSummary, wins: bool) -> str:
     words = {
         "winner": wins,
         "tie": trial.tied_with_best and not wins,
+        "slower": _is_slower(trial),
         "cannot tell": trial.undecided,
         f"other pixels: {trial.other_pixels or 0:.1f} levels": trial.other_pixels is not None,
         "pixels not compared": trial.pixels_unknown,
@@ -225,12 +255,19 @@ def _result(trial: TrialSummary, wins: bool) -> str:
     return ", ".join(word for word, applies in words.items() if applies)
 
 
+def _is_slower(trial: TrialSummary) -> bool:
+    """Whether the trial is ranked and surely slower than the fastest."""
+    ratio = trial.ratio_to_best
+    is_open = trial.tied_with_best or trial.undecided
+    return trial.ranked and ratio is not None and ratio.lies_below(1) and not is_open
+
+
 def _ratios(summary: Summary) -> Iterator[Section]:
     """Yield how each loader that can win compares with the fastest, in the same rounds."""
     rows = [
-        dot_of(trial_name(trial), trial.ratio_to_best, ".2f", _role(summary, index))
+        dot_of(trial_name(trial), ratio, ratio_form(ratio), _role(summary, index))
         for index, trial in _fastest_first(summary)
-        if trial.ranked and trial.ratio_to_best is not None and trial.ratio_to_best.interval
+        if trial.ranked and (ratio := trial.ratio_to_best) is not None and ratio.interval
     ]
     if len(rows) < 2:
         return
@@ -248,10 +285,12 @@ def _ratios(summary: Summary) -> Iterator[Section]:
 
 
 def _ratios_title(summary: Summary) -> str:
-    ties = [trial_name(one) for one in summary.trials if one.tied_with_best]
-    if len(ties) == 1:
-        return f"No other loader ties with {ties[0]}"
-    return f"These blocks do not show which of these is fastest: {', '.join(ties)}"
+    open_names = [
+        trial_name(one) for _, one in _fastest_first(summary) if one.tied_with_best or one.undecided
+    ]
+    if len(open_names) == 1:
+        return f"{open_names[0]} is faster than each other loader"
+    return f"These blocks do not show which of these is fastest: {', '.join(open_names)}"
 
 
 def _augmentations(trials: Sequence[Trial]) -> Iterator[Section]:

@@ -80,7 +80,7 @@ def comparison_beside(folder: Path) -> Iterator[Section]:
 def _gate(comparison: Comparison) -> Iterator[Section]:
     if (gate := comparison.gate) is not None:
         text = Text(gate.text, "error" if gate.has_failed else "plain")
-        yield Section(f"Not slower than {gate.limit:.0%}", [text], "gate")
+        yield Section(f"Slower by more than {gate.limit * 100:g} %?", [text], "gate")
 
 
 def _ratios(comparison: Comparison, run: int) -> Section:

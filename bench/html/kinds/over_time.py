@@ -142,7 +142,7 @@ def _strips(clock: _Clock, shown: Shown) -> Iterator[Lane]:
 
 
 def _device(clock: _Clock, step_s: Callable[[Block], float], columns: int) -> Lane:
-    """Return a lane that is dark while an emulated device works, by shares of its columns."""
+    """Return a lane whose colour is strong while an emulated device works, by column."""
     width = clock.end / columns
     busy_s = [0.0] * columns
     for block, start in zip(clock.blocks, clock.starts, strict=True):
@@ -156,7 +156,7 @@ def _device(clock: _Clock, step_s: Callable[[Block], float], columns: int) -> La
             spans[-1] = replace(spans[-1], end=(column + 1) * width)
         else:
             spans.append(Span(column * width, (column + 1) * width, share, share, text))
-    return Lane("emulated device, dark while busy", spans, ACCENT, shaded=True, height=22)
+    return Lane("emulated device, strong while busy", spans, ACCENT, shaded=True, height=22)
 
 
 def _add(busy_s: list[float], begin: float, end: float, width: float) -> None:
@@ -224,7 +224,7 @@ def _text(value: float, unit: str) -> str:
 
 
 def _cores(clock: _Clock, columns: int) -> Iterator[Lane]:
-    """Yield a thin lane per core, dark while it is in use."""
+    """Yield a thin lane per core, whose colour is strong while it is in use."""
     hosts = [block.host for block in clock.blocks if block.host]
     cores = sorted({core for host in hosts for core in host.cores})
     size = -(-len(cores) // _MOST_CORES)
@@ -235,9 +235,9 @@ def _cores(clock: _Clock, columns: int) -> Iterator[Lane]:
             for begin, end, value in _readings(clock, mean_of_cores(group))
         ]
         word = f"core {group[0]}" if len(group) == 1 else f"cores {group[0]} to {group[-1]}"
-        dark = ", dark while in use" if not first else ""
+        how = ", strong while in use" if not first else ""
         shades = decimated(spans, clock.end, columns)
-        yield Lane(f"{word}{dark}", shades, ACCENT, shaded=True, height=12)
+        yield Lane(f"{word}{how}", shades, ACCENT, shaded=True, height=12)
 
 
 def _readings(clock: _Clock, read: ReadTrack) -> list[Reading]:

@@ -56,6 +56,17 @@ def test_runs_inside_a_folder_are_all_reported(report, tmp_path):
     assert (tmp_path / "report.html").read_text().count("<article") == 2
 
 
+def test_what_holds_no_record_beside_others_is_left_out(report, tmp_path):
+    readme, folder, out = tmp_path / "README.md", tmp_path / "pack", tmp_path / "report.html"
+    readme.write_text("# Runs")
+    folder.mkdir()
+    assert report(readme, BENCH, folder, "--out", out) == (
+        0,
+        f"Left out, because it holds no record: {folder}",
+    )
+    assert report(readme, "--out", out)[0] == 2
+
+
 def test_earlier_reports_are_replaced_and_other_files_are_not(report, tmp_path):
     out = tmp_path / "report.html"
     assert report(BENCH, "--out", out)[0] == 0

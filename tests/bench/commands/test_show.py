@@ -109,6 +109,18 @@ def test_the_csv_has_unrounded_figures_with_units_and_both_ends_of_an_interval(c
     assert len(others) == 6
 
 
+def test_two_trainings_are_figures_with_both_ends_of_their_intervals(capsys, monkeypatch):
+    record = Path(__file__).parent / "records" / "compare.json"
+    _, out, _ = shown(capsys, monkeypatch, record, "--csv", "--table", "accuracy-1")
+    rows = {row["figure"]: row for row in csv.DictReader(StringIO(out))}
+    (change,) = json.loads(record.read_text())["trainings"]
+    for name, training in (("base", "first"), ("run", "second")):
+        wanted = change["accuracy"][training]
+        accuracy = [float(rows["accuracy"][f"{name}{end}"]) for end in ("", "_low", "_high")]
+        assert accuracy == [wanted["accuracy"][end] for end in ("value", "low", "high")]
+        assert float(rows["train_s"][name]) == wanted["train_s"]
+
+
 def test_each_kind_of_table_has_the_same_csv_columns_whatever_was_measured(capsys, monkeypatch):
     headings = {
         shown(capsys, monkeypatch, RESULTS / place, "--csv")[1].splitlines()[0]

@@ -6,13 +6,18 @@ from feedbench.bench.html.script import code, data, policy
 
 
 @pytest.mark.parametrize(
-    "text", ["</script><script>alert(1)</script>", "<!-- <script>", "\u2028&amp;", "\udc80"]
+    "text", ["</script><script>alert(1)</script>", "<!-- <script>", "a\n&amp;"]
 )
 def test_data_cannot_end_its_script_element_and_is_read_unchanged(text):
     written = data({text: [text]})
     assert written.isascii()
     assert not set(written) & set("<>&")
     assert json.loads(written) == {text: [text]}
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2028", "\x1b", "\udc80"])
+def test_data_cannot_turn_or_hide_what_a_chart_says(sign):
+    assert json.loads(data({"name": [f"a{sign}b"]})) == {"name": ["a�b"]}
 
 
 def test_numbers_that_json_lacks_are_null():

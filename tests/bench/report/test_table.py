@@ -60,6 +60,12 @@ def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, widt
         assert figure in text, figure
 
 
+def test_a_rate_below_10_keeps_its_digits(trial, shown):
+    text = shown(summarize([trial("turbo", [3.5] * 3), trial("keras_pil", [0.5] * 3)]))
+    assert "3.5" in text
+    assert "0.50" in text
+
+
 @pytest.mark.parametrize("width", [120, 160])
 def test_a_wide_table_has_every_column_with_a_value(trial, width, shown):
     text = shown(a_bench(trial), width)

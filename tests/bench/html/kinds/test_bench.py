@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.html.parts import Chart, Code, Text
+from feedbench.bench.html.cells import shown
+from feedbench.bench.html.parts import Chart, Code, Table, Text
 from feedbench.bench.plan.accelerators import find_accelerator
 from feedbench.bench.plan.plan import make_plan, read_suite
 from feedbench.bench.record import Gpu, Own
@@ -29,6 +30,55 @@ def test_winner_is_marked_first_and_synthetic_is_the_line_above_it(page, measure
     assert [row["name"] for row in rows if row["role"] == "marked"] == ["turbo"]
     assert [row["name"] for row in rows] == ["synthetic", "turbo", "keras_pil"]
     assert "synthetic batches: 1,010" in json.dumps(chart.spec)
+
+
+def test_no_utilization_above_1_is_shown_without_a_note(page, measured):
+    synthetic = measured("synthetic", [800, 810, 820])
+    made = page(
+        result_of(measured("turbo", [790, 830, 880]), measured("keras_pil", SLOW), synthetic)
+    )
+    found = next(part for part in made.of(Table) if part.title == "All loaders")
+    column = [column.title for column in found.columns].index("AU")
+    texts = {row[0]: shown(row[column]) for row in found.rows}
+    assert (texts["turbo"].text, texts["turbo"].interval) == ("≥ 100%", "")
+    assert texts["keras_pil"].text == "51%"
+    assert "AU ≥ 100%: as fast as synthetic batches; the excess is noise." in found.note
+
+
+def test_a_ratio_surely_below_1_is_not_shown_as_1(page, measured):
+    fast, slow = [1000, 1010, 1020] * 3, [998, 1008, 1018] * 3
+    made = page(result_of(measured("turbo", fast), measured("keras_pil", slow)))
+    (row,) = [row for row in made.table("Ratios") if row["what"] == "keras_pil"]
+    assert row["ratio [95 %]"] == "0.998 [0.998, 0.998]"
+    found = next(part for part in made.of(Table) if part.title == "All loaders")
+    column = [column.title for column in found.columns].index("ratio to best [95 %]")
+    assert shown(found.rows[1][column]).interval == "[0.998, 0.998]"
+
+
+def test_ratios_name_every_loader_that_may_be_the_fastest(page, measured):
+    names = {"turbo": [800, 810, 820], "tf_data": [780, 820, 815], "keras_pil": SLOW}
+    result = result_of(*(measured(name, rates) for name, rates in names.items()))
+    trials = [
+        one.model_copy(update={"undecided": one.loader == "keras_pil"})
+        for one in result.summary.trials
+    ]
+    summary = result.summary.model_copy(update={"trials": trials})
+    made = page(BenchResult(result.path, result.trials, summary))
+    title = made.chart("These blocks do not show which of these is fastest").title
+    assert title.endswith(": tf_data, turbo, keras_pil")
+
+
+def test_a_rate_below_10_keeps_its_digits(page, measured):
+    made = page(result_of(measured("turbo", [3.5] * 3), measured("keras_pil", [0.5] * 3)))
+    assert made.chart("turbo gives 3.5 images/s")
+    assert "Take turbo: 3.5 images/s" in made.report.headline.sentence
+    found = next(part for part in made.of(Table) if part.title == "All loaders")
+    assert shown(found.rows[1][2]).text == "0.50"
+
+
+def test_a_loader_that_lost_is_said_to_be_slower(page, measured):
+    made = page(result_of(measured("turbo", FAST), measured("keras_pil", SLOW)))
+    assert [row["result"] for row in made.table("All loaders")] == ["winner", "slower"]
 
 
 def test_drain_has_no_ceiling_and_no_waits_in_its_title(page, measured):
@@ -98,7 +148,7 @@ def test_emulated_device_is_shown_to_work_while_the_host_waits(page, measured):
     values = {"consumer": "emulated:a100", "accelerator": profile}
     made = page(result_of(measured("turbo", FAST, **values)))
     chart = made.chart("With turbo, the emulated device idles")
-    assert "emulated device, dark while busy" in chart.summary
+    assert "emulated device, strong while busy" in chart.summary
     shades = [mark["v"] for mark in chart.spec["data"]["values"] if mark["l"] == 0]
     assert "busy 0%" in shades
     assert len({*shades}) > 1
