@@ -30,9 +30,9 @@ def report(
         ),
     ] = Path("report.html"),
 ) -> None:
-    """The page holds its charts, tables and raw samples, and makes no network requests.
+    r"""The page holds its charts, tables and raw samples, and makes no network requests.
 
-    Needs the extra report: pip install 'feedbench[report]'.
+    Needs the extra report: pip install 'feedbench\[report]'.
     """
     from feedbench.bench.files import write_text
 
