@@ -159,4 +159,4 @@ def _consumer(about: dict[str, Any]) -> str:
     name, accelerator = str(about.get("consumer", "")), about.get("accelerator")
     if accelerator:
         return f"an emulated {accelerator['device']}"
-    return {"drain": "batches go nowhere (drain)", "train": "the trainer"}.get(name, name)
+    return str({"drain": "batches go nowhere (drain)", "train": "the trainer"}.get(name, name))

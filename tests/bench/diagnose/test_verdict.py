@@ -156,7 +156,7 @@ def test_the_waterfall_leads_from_the_consumers_rate_to_the_measured_one(
     (figure,) = pictures.saved
     steps, parts = figure.axes
     texts = pictures.texts(figure)
-    assert texts[:2] == ["Decoding is the bottleneck: 43 of the 60 points of idle time", "a test"]
+    assert texts[:2] == ["Decoding is the bottleneck: 50 of the 60 points of idle time", "a test"]
     bars = [bar for bar in steps.patches if bar.get_width() > 0]
     assert bars[0].get_width() == 1
     lengths = sum(bar.get_width() for bar in bars[1:])

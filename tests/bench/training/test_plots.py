@@ -94,7 +94,7 @@ def test_names_of_any_length_and_script_are_neither_cut_nor_overlap(tmp_path, cl
 
 
 def test_names_that_no_font_can_draw_become_numbers(tmp_path, pictures):
-    draw_confusion(np.eye(2, dtype=np.int64), ["\U000e0041", "b"], tmp_path / "a.png")
+    draw_confusion(np.eye(2, dtype=np.int64), ["\U00012000", "b"], tmp_path / "a.png")
     texts = pictures.texts(pictures.saved[0])
     assert texts.count("class 0") == 2
     assert "numbered from 0" in " ".join(texts)

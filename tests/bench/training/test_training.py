@@ -144,7 +144,7 @@ def test_parts_of_epochs_narrow_the_interval_of_the_rate():
     divided = check_rate(best(), parts, Recipe(), FACTS).achieved
     whole = checked(best(), [10, 98, 100, 101, 102], Recipe(), FACTS).achieved
     assert (divided.value, whole.value) == (100, 100.5)
-    assert (divided.low, divided.high) == (99, 101)
+    assert 98.5 < divided.low < 99 < 101 < divided.high < 101.5  # neighbors resemble each other
     assert whole.high - whole.low > 2 * (divided.high - divided.low)
 
 
