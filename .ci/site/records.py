@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -66,11 +68,23 @@ def records_page() -> str:
 
 def _described(model: type[BaseModel]) -> str:
     summary = (model.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    attributes = _attributes(model)
     rows = [
-        (code(name), _type(field.annotation), cell(field.description or ""))
+        (
+            code(name),
+            _type(field.annotation),
+            cell(field.description or attributes.get(name, "")),
+        )
         for name, field in model.model_fields.items()
     ]
     return f"### {model.__name__}\n\n{summary}\n\n{table(('field', 'type', 'meaning'), rows)}\n"
+
+
+def _attributes(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the docstring says of each attribute, one line each."""
+    section = inspect.cleandoc(model.__doc__ or "").partition("\nAttributes:\n")[2]
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _with_parts(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

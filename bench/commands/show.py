@@ -54,7 +54,8 @@ def show(
     timeline: Annotated[
         Path | None,
         typer.Option(
-            help="Also plot waits, steps and meters of one trial over time, as PNG.",
+            help="Also plot waits, steps and meters of one trial of a trials.jsonl over time, as "
+            "PNG.",
             dir_okay=False,
         ),
     ] = None,
@@ -69,7 +70,8 @@ def show(
     trace: Annotated[
         Path | None,
         typer.Option(
-            help="Also save all trials as a trace for ui.perfetto.dev, as JSON.", dir_okay=False
+            help="Also save all trials of a trials.jsonl as a trace for ui.perfetto.dev, as JSON.",
+            dir_okay=False,
         ),
     ] = None,
     json: Json = None,

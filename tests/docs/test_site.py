@@ -57,6 +57,12 @@ def test_every_field_of_a_record_is_listed_once(site, model):
     assert [name for name in model.model_fields if f"| `{name}` |" not in part] == []
 
 
+def test_a_field_without_a_description_has_that_of_the_docstring(site):
+    page = site("records").records_page()
+    assert "| `interrupted` | bool | whether Ctrl-C ended it. |" in page
+    assert "of one that looked faster, only from the blocks that were to confirm it. |" in page
+
+
 @pytest.mark.parametrize(
     ("path", "text", "expected"),
     [
