@@ -184,7 +184,7 @@ def read_history(path: Path) -> list[HistoryEntry]:
         RecordError: the file cannot be read, or a line is not a run; the text names the line.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_bytes().decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise RecordError(f"{path}: {reason}; give a file that bench --history wrote") from error

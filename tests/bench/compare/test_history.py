@@ -51,6 +51,16 @@ def test_entries_of_other_machines_or_images_are_of_another_group(entry):
     assert entry.group == entry.model_copy(update={"commit": "x", "trials": []}).group
 
 
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x1c"])
+def test_a_name_with_a_separator_of_lines_stays_one_line(tmp_path, entry, character):
+    path = tmp_path / "history.jsonl"
+    first = entry.trials[0].model_copy(update={"loader": f"a{character}b.py:make"})
+    odd = entry.model_copy(update={"trials": [first]})
+    append_history(path, odd)
+    append_history(path, entry)
+    assert read_history(path) == [odd, entry]
+
+
 def test_a_last_line_without_its_end_is_kept_whole(tmp_path, entry):
     path = tmp_path / "history.jsonl"
     path.write_text(entry.model_dump_json())
