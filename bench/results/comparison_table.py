@@ -160,7 +160,7 @@ def _unpaired_lines(comparison: Comparison) -> Iterator[Line]:
 def _listed(unpaired: Iterable[Unpaired], *, is_in_base: bool) -> str:
     names = [one.name for one in unpaired if one.is_in_base == is_in_base]
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return "; ".join(names[:_LISTED]) + more
 
 
 def training_table(

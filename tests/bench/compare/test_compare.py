@@ -273,7 +273,7 @@ def test_an_interrupted_run_is_compared_by_its_whole_blocks(call, bench, pair):
     none = bench("none", {"tf_data": [], "turbo": blocks(2000, 1)})
     code, out, _ = call("compare", pair[0], none, "--fail-if-slower", "5%")
     assert code == 0
-    assert "Only in before, not in none: tf_data, keras_pil" in out
+    assert "Only in before, not in none: tf_data; keras_pil" in out
 
 
 @pytest.mark.parametrize(

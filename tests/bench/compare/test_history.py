@@ -61,6 +61,30 @@ def test_a_name_with_a_separator_of_lines_stays_one_line(tmp_path, entry, charac
     assert read_history(path) == [odd, entry]
 
 
+CONDITIONS = {
+    "cache_state": "cold",
+    "device": "NVIDIA H100",
+    "accelerator": {"images_per_second": 5.0, "batch_size": 8, "image_size": 96},
+    "model": {"sha256": "1" * 64},
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_runs_under_other_conditions_are_of_another_group(trial, name):
+    trials = [trial("turbo", [100.0])]
+    others = [one.model_copy(update={name: CONDITIONS[name]}) for one in trials]
+    one, other = (history_entry(some, summarize(some)) for some in (trials, others))
+    assert one.group != other.group
+
+
+def test_a_line_of_the_first_format_is_read(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    newer = {"device", "accelerator", "model", "cache_state"}
+    old = entry.model_copy(update={"schema_number": 1})
+    path.write_text(old.model_dump_json(exclude=newer) + "\n")
+    assert read_history(path) == [old]
+
+
 def test_a_last_line_without_its_end_is_kept_whole(tmp_path, entry):
     path = tmp_path / "history.jsonl"
     path.write_text(entry.model_dump_json())
