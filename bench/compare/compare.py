@@ -56,15 +56,17 @@ def compare_runs(
         unknown = blocking(unknown_conditions(base, other), base, allowed)
         judged = not unknown and all(one.effect != "not judged" for one in found)
         pairs += candidates(base, other, run, judged=judged)
+    runs = _runs(subjects, paths)
+    names = [run.name for run in runs] if len(runs) > 2 else []
     comparison = Comparison(
         is_paired=False,
-        runs=_runs(subjects, paths),
+        runs=runs,
         differences=differences,
         pairs=decided(pairs),
         unpaired=[one for run, other in enumerate(others, 1) for one in unpaired(base, other, run)],
         stalls=_stalls(base, others),
         trainings=_trainings(base, others, allowed),
-        gate=None if limit is None else judge(pairs, limit),
+        gate=None if limit is None else judge(pairs, limit, names),
         verdict="",
     )
     return with_texts(comparison, _unknown(comparison.runs, subjects, allowed))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from feedbench.bench.analysis.summary import TrialSummary, with_counted_blocks
+from feedbench.bench.analysis.summary import TrialSummary, counted
 from feedbench.bench.compare.outcome import Measured, measured
 from feedbench.bench.compare.subject import (
     ACCELERATOR_COST,
@@ -144,7 +144,7 @@ def of_trials(path: Path, command: str, trials: list[Trial], winner: Trial | Non
     Args:
         winner: the trial that the run chose, if any.
     """
-    trials = [with_counted_blocks(trial) for trial in trials]
+    trials = counted(trials)
     name = namer(trials)
     return Subject(
         path=path,

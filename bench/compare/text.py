@@ -106,11 +106,13 @@ def _rates_text(pairs: Sequence[RatePair]) -> str:
         return "nothing in common: no loader with the same settings is in both."
     texts = []
     for word in _WORDS:
-        names = [_ratio_text(one) for one in pairs if one.outcome == word]
+        names = [_ratio_text(one) for one in pairs if one.outcome == word and not one.has_failed]
         if names:
             is_listed = word in ("slower", "faster") or len(names) <= _LISTED
             counted = f"{len(names)} of {len(pairs)}"
             texts.append(f"{word}: {', '.join(names) if is_listed else counted}")
+    if failed := [pair_name(one) for one in pairs if one.has_failed]:
+        texts.append(f"failed: {', '.join(failed)}")
     return "; ".join(texts) + "."
 
 

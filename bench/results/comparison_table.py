@@ -85,7 +85,7 @@ def pairs_table(comparison: Comparison) -> TableData[RatePair]:
             *([run_column] if len(runs) > 2 else []),
             estimates(
                 f"{base},\nimages/s", "base_images_per_second", lambda pair: pair.base, "{:,.0f}",
-                importance=2,
+                importance=1,
             ),
             estimates(
                 f"{other},\nimages/s", "images_per_second", lambda pair: pair.other, "{:,.0f}",
@@ -125,13 +125,13 @@ def _name(pair: RatePair, title: str) -> Text:
     name = Text(title)
     for text in pair.differs:
         name.append(f"\ndiffers: {text}", style="yellow")
-    if pair.error and pair.ratio is None:
+    if pair.has_failed:
         name.append(f"\n{pair.error}", style="red")
     return name
 
 
 def _result(pair: RatePair) -> str:
-    return "failed" if pair.error and pair.ratio is None else pair.outcome
+    return "failed" if pair.has_failed else pair.outcome
 
 
 def _blocks(pair: RatePair) -> str:

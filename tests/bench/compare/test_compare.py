@@ -122,6 +122,7 @@ def test_a_loader_that_fails_now_counts_as_slower(call, bench, pair):
     assert code == 3
     assert "out of memory" in out
     assert "tf_data failed" in out
+    assert "Failed: tf_data." in out
 
 
 def test_three_runs_are_compared_with_the_first(call, bench, pair):
@@ -129,7 +130,18 @@ def test_three_runs_are_compared_with_the_first(call, bench, pair):
     code, out, _ = call("compare", *pair, third, "--fail-if-slower", "5%")
     assert code == 3
     assert "after: slower: tf_data" in out
+    assert "failed: after: tf_data." in out
     assert "third: faster: tf_data" in out
+
+
+def test_the_blocks_that_confirm_a_winner_are_not_compared(call, bench, tmp_path):
+    base = bench("base", {"turbo": blocks(1000, 1)})
+    confirmed = blocks(1000, 1) + blocks(500, 2)
+    run = bench("run", {"turbo": confirmed}, chosen_before=7)
+    arguments = ["--fail-if-slower", "5%", "--json", tmp_path / "saved.json"]
+    assert call("compare", base, run, *arguments)[0] == 0
+    (pair,) = json.loads((tmp_path / "saved.json").read_text())["pairs"]
+    assert (pair["blocks"], pair["base"]) == ([7, 7], pair["other"])
 
 
 def test_runs_without_a_loader_in_common_are_compared_by_their_winners(call, bench):
