@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import Summary
@@ -78,7 +78,7 @@ class HistoryEntry(_Model):
     """
 
     schema_number: int = SCHEMA_NUMBER
-    time: datetime
+    time: AwareDatetime
     commit: str | None
     has_changes: bool | None
     images: int

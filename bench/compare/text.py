@@ -57,6 +57,14 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
                 f"{pair.name}, which no setting of a loader changes, is {pair.outcome} too "
                 f"({pair.ratio:.2f}): the machine or the trainer has changed its speed."
             )
+    if any(_seems_to_differ(pair) for pair in comparison.pairs):
+        texts.append(
+            "Cannot tell, although an interval does not contain 1: a difference counts if the "
+            "interval lies beyond 3 % and the tests of all rates together agree; more blocks may "
+            "show it."
+        )
+    if len({run.path for run in comparison.runs}) < len(comparison.runs):
+        texts.append("Two of the runs are the same record.")
     texts += [_unknown_text(one, is_gated=comparison.gate is not None) for one in unknown]
     reasons = {one.topic for one in comparison.differences if one.effect == "not judged"}
     if reasons and comparison.gate is not None:
@@ -65,6 +73,16 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
             "judges them all the same."
         )
     return list(dict.fromkeys(texts))
+
+
+def _seems_to_differ(pair: RatePair) -> bool:
+    """Whether nothing is certain although the interval of the ratio does not contain 1."""
+    ratio = pair.ratio
+    return (
+        pair.outcome == "cannot tell"
+        and ratio is not None
+        and (ratio.lies_below(1) or ratio.lies_above(1))
+    )
 
 
 def _unknown_text(unknown: Unknown, *, is_gated: bool) -> str:

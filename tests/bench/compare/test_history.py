@@ -1,5 +1,6 @@
 """A history grows by one whole line per run, whatever happens to the runs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,15 @@ def test_a_file_that_is_no_history_is_refused_with_the_line(tmp_path, entry, tex
     path = tmp_path / "history.jsonl"
     path.write_text(f"{entry.model_dump_json()}\n{text}\n")
     with pytest.raises(RecordError, match="line 2"):
+        read_history(path)
+
+
+def test_a_time_without_its_zone_is_refused_with_the_line(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    line = entry.model_dump_json()
+    odd = entry.model_dump(mode="json") | {"time": "2026-01-01T12:00:00"}
+    path.write_text(f"{line}\n{json.dumps(odd)}\n")
+    with pytest.raises(RecordError, match=r"line 2.*time"):
         read_history(path)
 
 
