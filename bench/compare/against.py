@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedbench.bench.analysis.summary import with_counted_blocks
+from feedbench.bench.analysis.summary import counted
 from feedbench.bench.compare.from_trials import measured_text
 from feedbench.bench.compare.gate import judge
 from feedbench.bench.compare.outcome import Measured, measured, paired
@@ -31,7 +31,7 @@ def compare_against(
     Raises:
         RecordError: the old trial could not be measured.
     """
-    trials = [with_counted_blocks(trial) for trial in trials]
+    trials = counted(trials)
     reference = next(trial for trial in trials if _name(trial) == old)
     if reference.error or not reference.blocks:
         raise RecordError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.compare.conditions import (
+    blocking,
     check_families,
     find_differences,
     unknown_conditions,
@@ -16,7 +17,7 @@ from feedbench.bench.compare.names import short_names
 from feedbench.bench.compare.pairing import Candidate, candidates, decided, unpaired
 from feedbench.bench.compare.subject import Stall, Subject
 from feedbench.bench.compare.subjects import read_subject
-from feedbench.bench.compare.text import with_texts
+from feedbench.bench.compare.text import Unknown, with_texts
 from feedbench.bench.errors import RecordError
 from feedbench.bench.results.comparison import (
     ComparedRun,
@@ -52,31 +53,35 @@ def compare_runs(
         check_families(base, other)
         found = find_differences(base, other, run, allowed)
         differences += found
-        judged = all(one.effect != "not judged" for one in found)
+        unknown = blocking(unknown_conditions(base, other), base, allowed)
+        judged = not unknown and all(one.effect != "not judged" for one in found)
         pairs += candidates(base, other, run, judged=judged)
+    runs = _runs(subjects, paths)
+    names = [run.name for run in runs] if len(runs) > 2 else []
     comparison = Comparison(
         is_paired=False,
-        runs=_runs(subjects, paths),
+        runs=runs,
         differences=differences,
         pairs=decided(pairs),
         unpaired=[one for run, other in enumerate(others, 1) for one in unpaired(base, other, run)],
         stalls=_stalls(base, others),
         trainings=_trainings(base, others, allowed),
-        gate=None if limit is None else judge(pairs, limit),
+        gate=None if limit is None else judge(pairs, limit, names),
         verdict="",
     )
-    return with_texts(comparison, _unknown(comparison.runs, subjects))
+    return with_texts(comparison, _unknown(comparison.runs, subjects, allowed))
 
 
 def _unknown(
-    runs: Sequence[ComparedRun], subjects: Sequence[Subject]
-) -> dict[str, Sequence[Topic]]:
-    """Return the topics that the base or the run does not hold, by the name of the run."""
-    topics = {
-        run.name: unknown_conditions(subjects[0], other)
-        for run, other in zip(runs[1:], subjects[1:], strict=True)
-    }
-    return {name: some for name, some in topics.items() if some}
+    runs: Sequence[ComparedRun], subjects: Sequence[Subject], allowed: Collection[Topic]
+) -> list[Unknown]:
+    """Return what the base or a run does not hold."""
+    base, *others = subjects
+    found = []
+    for run, other in zip(runs[1:], others, strict=True):
+        names = unknown_conditions(base, other)
+        found.append(Unknown(run.name, names, blocking(names, base, allowed)))
+    return [one for one in found if one.names]
 
 
 def _runs(subjects: Sequence[Subject], paths: Sequence[Path]) -> list[ComparedRun]:

@@ -5,7 +5,8 @@ answer other questions: such runs are refused. On another machine they answer th
 but a difference says nothing of the code: it is shown, and does not count for `--fail-if-slower`.
 Versions of libraries are often just what is compared: they are marked. So are the loader of a
 diagnosis or a training, and a user's file that has changed. Two trainings are compared for their
-accuracy too, so only other images are refused there.
+accuracy too, so only other images are refused there. Where a record does not hold a condition,
+that is said, and the rates do not count for `--fail-if-slower`.
 """
 
 from __future__ import annotations
@@ -109,16 +110,30 @@ def find_differences(
 
 def _refusal(base: Subject, other: Subject, topic: Topic, names: list[str]) -> str:
     values, others = base.facts[topic], other.facts[topic]
-    changes = ", ".join(f"{name} {values[name]} against {others[name]}" for name in names)
+    changes = ", ".join(f"{name} {others[name]} instead of {values[name]}" for name in names)
     return (
         f"{other.path}: measured with other conditions than {base.path}: {changes}; such rates "
         f"answer different questions; --allow-different {topic} compares them all the same"
     )
 
 
-def unknown_conditions(base: Subject, other: Subject) -> list[Topic]:
-    """Return the topics that only one of the two records holds."""
-    topics: tuple[Topic, ...] = ("data", "batches", "machine", "versions")
-    return [
-        topic for topic in topics if bool(base.facts.get(topic)) != bool(other.facts.get(topic))
+def unknown_conditions(base: Subject, other: Subject) -> list[str]:
+    """Return what one of the two records, or both, do not hold: topics, and `photographs`."""
+    topics: list[str] = [
+        topic
+        for topic in get_args(Topic)
+        if (topic in _RULES[base.family] or topic == "versions")
+        and not (_is_held(base, topic) and _is_held(other, topic))
     ]
+    fingerprints = [one.facts.get("data", {}).get("photographs") for one in (base, other)]
+    return topics if all(fingerprints) or "data" in topics else [*topics, "photographs"]
+
+
+def _is_held(subject: Subject, topic: Topic) -> bool:
+    """Whether a record holds a topic; a consumer that does not train has an empty recipe."""
+    return topic in subject.facts if topic == "recipe" else bool(subject.facts.get(topic))
+
+
+def blocking(unknown: Iterable[str], base: Subject, allowed: Collection[Topic]) -> list[str]:
+    """Return the unknown topics because of which a run does not count for `--fail-if-slower`."""
+    return [one for one in unknown if one in _RULES[base.family] and one not in allowed]

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from feedbench.bench.analysis.summary import TrialSummary, with_counted_blocks
+from feedbench.bench.analysis.summary import TrialSummary, counted
 from feedbench.bench.compare.outcome import Measured, measured
 from feedbench.bench.compare.subject import (
+    ACCELERATOR_COST,
     Facts,
     NamedRate,
     Subject,
@@ -31,8 +32,6 @@ from feedbench.bench.results.kinds import BenchResult, FitResult, LimitsResult, 
 from feedbench.bench.trials.internal_loaders import is_choice
 from feedbench.bench.tune.record import TuneRecord
 from feedbench.loaders import short_name
-
-_ACCELERATOR = ("images_per_second", "batch_size", "image_size")  # what its rate depends on
 
 
 def of_bench(result: BenchResult) -> Subject:
@@ -145,7 +144,7 @@ def of_trials(path: Path, command: str, trials: list[Trial], winner: Trial | Non
     Args:
         winner: the trial that the run chose, if any.
     """
-    trials = [with_counted_blocks(trial) for trial in trials]
+    trials = counted(trials)
     name = namer(trials)
     return Subject(
         path=path,
@@ -229,6 +228,6 @@ def _recipe(trial: Trial) -> dict[str, str]:
 
 
 def _consumer(name: str, profile: dict[str, Any] | None) -> dict[str, str]:
-    values = {f"accelerator's {key}": (profile or {}).get(key) for key in _ACCELERATOR}
+    values = {f"accelerator's {key}": (profile or {}).get(key) for key in ACCELERATOR_COST}
     known = {key: value for key, value in values.items() if value is not None}
     return flat({"consumer": name, **known})

@@ -27,24 +27,29 @@ def parse_percent(text: str) -> float:
     return share
 
 
-def judge(candidates: Sequence[Candidate], limit: float) -> Gate:
+def judge(candidates: Sequence[Candidate], limit: float, runs: Sequence[str] = ()) -> Gate:
     """Return which rates are certainly slower than the base by more than the limit.
 
     A loader that the base could measure and the run could not counts as slower.
 
     Args:
         limit: 0.05 for 5 %.
+        runs: their names, if there are so many that a rate needs it: the base and several more.
     """
     judged = [one for one in candidates if one.is_judged]
     timed = [one for one in judged if one.ratio is not None]
     ratios = [one.ratio for one in timed if one.ratio is not None]
     slower = surely_slower(ratios, limit) if ratios else []
-    failed = [*_named(timed, slower), *(f"{one.name} failed" for one in judged if not one.ratio)]
+    unmeasured = [one for one in judged if one.ratio is None]
+    failed = [
+        *_named(timed, slower, runs),
+        *(f"{name} failed" for name in _named(unmeasured, [True] * len(unmeasured), runs)),
+    ]
     are_open = [
         not is_slower and not surely_not_slower(ratio, limit)
         for ratio, is_slower in zip(ratios, slower, strict=True)
     ]
-    undecided = _named(timed, are_open)
+    undecided = _named(timed, are_open, runs)
     not_judged = sum(one.reads_images and not one.is_judged for one in candidates)
     return Gate(
         limit=limit,
@@ -55,8 +60,14 @@ def judge(candidates: Sequence[Candidate], limit: float) -> Gate:
     )
 
 
-def _named(candidates: Sequence[Candidate], flags: Sequence[bool]) -> list[str]:
-    return [one.name for one, flag in zip(candidates, flags, strict=True) if flag]
+def _named(
+    candidates: Sequence[Candidate], flags: Sequence[bool], runs: Sequence[str]
+) -> list[str]:
+    return [
+        f"{runs[one.run]}: {one.name}" if runs else one.name
+        for one, flag in zip(candidates, flags, strict=True)
+        if flag
+    ]
 
 
 def _text(limit: float, judged: int, failed: list[str], undecided: list[str]) -> str:

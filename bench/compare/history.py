@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.summary import Summary
+from feedbench.bench.compare.subject import ACCELERATOR_COST
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, replacing
 from feedbench.bench.plan.plan import Choice
@@ -26,7 +27,12 @@ from feedbench.loaders import explain
 
 # The format of a line, by `schema_number`.
 # 1  The first.
-SCHEMA_NUMBER = 1
+# 2  Cache state, device, accelerator and model are noted; older lines do not hold them.
+SCHEMA_NUMBER = 2
+_GROUP = {
+    "machine", "rows", "images", "consumer", "spec", "recipe", "device", "accelerator", "model",
+    "cache_state",
+}  # fmt: skip
 _GIT_S = 10.0  # after which a repository counts as none
 
 
@@ -65,10 +71,14 @@ class HistoryEntry(_Model):
         commit: of the repository around the working directory; None without one.
         has_changes: whether files that git tracks had changes that are not committed.
         rows: fingerprint of the images.
+        device: name of the GPU that the trainer used, or CPU; None without a trainer.
+        accelerator: what the rate of an emulated accelerator depends on; None for others.
+        model: digest of the file of the user's own model; None without one.
+        cache_state: of the page cache; None if none was requested.
     """
 
     schema_number: int = SCHEMA_NUMBER
-    time: datetime
+    time: AwareDatetime
     commit: str | None
     has_changes: bool | None
     images: int
@@ -78,12 +88,16 @@ class HistoryEntry(_Model):
     consumer: str
     spec: dict[str, Any]
     recipe: dict[str, Any]
+    device: str | None = None
+    accelerator: dict[str, Any] | None = None
+    model: str | None = None
+    cache_state: str | None = None
     trials: list[HistoryTrial]
 
     @property
     def group(self) -> str:
         """A text that is equal for entries whose rates can be compared."""
-        facts = [self.machine, self.rows, self.images, self.consumer, self.spec, self.recipe]
+        facts = self.model_dump(mode="json", include=_GROUP)
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -95,6 +109,7 @@ def history_entry(trials: list[Trial], summary: Summary) -> HistoryEntry:
         trials: at least one.
     """
     first, (commit, has_changes) = trials[0], _commit()
+    profile = first.accelerator
     return HistoryEntry(
         time=datetime.now(UTC).replace(microsecond=0),
         commit=commit,
@@ -106,6 +121,10 @@ def history_entry(trials: list[Trial], summary: Summary) -> HistoryEntry:
         consumer=first.consumer,
         spec=first.spec,
         recipe=first.recipe if first.consumer == "train" else {},
+        device=first.device,
+        accelerator=profile and {name: profile.get(name) for name in ACCELERATOR_COST},
+        model=(first.model or {}).get("sha256"),
+        cache_state=next((one.cache_state for one in trials if one.cache_state), None),
         trials=[
             HistoryTrial(
                 loader=trial.loader,
@@ -184,7 +203,7 @@ def read_history(path: Path) -> list[HistoryEntry]:
         RecordError: the file cannot be read, or a line is not a run; the text names the line.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_bytes().decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise RecordError(f"{path}: {reason}; give a file that bench --history wrote") from error

@@ -20,6 +20,7 @@ from feedbench.trainer import Recipe
 
 Family = Literal["trials", "diagnose", "train"]
 Facts = dict[Topic, dict[str, str]]
+ACCELERATOR_COST = ("images_per_second", "batch_size", "image_size")  # of a profile
 _DIGEST = 12  # characters of a fingerprint that are shown
 
 

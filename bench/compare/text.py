@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from feedbench.bench.compare.from_diagnosis import END_TO_END
 from feedbench.bench.results.comparison import (
@@ -10,7 +11,6 @@ from feedbench.bench.results.comparison import (
     Outcome,
     RatePair,
     StallChange,
-    Topic,
     TrainingChange,
 )
 from feedbench.bench.results.comparison_table import pair_name
@@ -24,19 +24,31 @@ _DRIFT = (
 )
 
 
-def with_texts(
-    comparison: Comparison, unknown: Mapping[str, Sequence[Topic]] | None = None
-) -> Comparison:
+@dataclass(frozen=True)
+class Unknown:
+    """What a run or the base does not record.
+
+    Attributes:
+        run: name of the run.
+        blocking: those of the names because of which the run is not judged.
+    """
+
+    run: str
+    names: Sequence[str]
+    blocking: Sequence[str]
+
+
+def with_texts(comparison: Comparison, unknown: Sequence[Unknown] = ()) -> Comparison:
     """Return the comparison with its notes and its verdict.
 
     Args:
-        unknown: topics that the base or a run does not hold, by the name of the run.
+        unknown: what the base or a run does not record.
     """
-    texts = {"notes": _notes(comparison, unknown or {}), "verdict": _verdict(comparison)}
+    texts = {"notes": _notes(comparison, unknown), "verdict": _verdict(comparison)}
     return comparison.model_copy(update=texts)
 
 
-def _notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> list[str]:
+def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
     """Return what to know when reading the ratios, one sentence each."""
     texts = [] if comparison.is_paired else [_DRIFT]
     for pair in comparison.pairs:
@@ -45,11 +57,15 @@ def _notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> li
                 f"{pair.name}, which no setting of a loader changes, is {pair.outcome} too "
                 f"({pair.ratio:.2f}): the machine or the trainer has changed its speed."
             )
-    for name, topics in unknown.items():
+    if any(_seems_to_differ(pair) for pair in comparison.pairs):
         texts.append(
-            f"{name} or the base does not record {', '.join(topics)}: whether they differ is "
-            "unknown."
+            "Cannot tell, although an interval does not contain 1: a difference counts if the "
+            "interval lies beyond 3 % and the tests of all rates together agree; more blocks may "
+            "show it."
         )
+    if len({run.path for run in comparison.runs}) < len(comparison.runs):
+        texts.append("Two of the runs are the same record.")
+    texts += [_unknown_text(one, is_gated=comparison.gate is not None) for one in unknown]
     reasons = {one.topic for one in comparison.differences if one.effect == "not judged"}
     if reasons and comparison.gate is not None:
         texts.append(
@@ -57,6 +73,27 @@ def _notes(comparison: Comparison, unknown: Mapping[str, Sequence[Topic]]) -> li
             "judges them all the same."
         )
     return list(dict.fromkeys(texts))
+
+
+def _seems_to_differ(pair: RatePair) -> bool:
+    """Whether nothing is certain although the interval of the ratio does not contain 1."""
+    ratio = pair.ratio
+    return (
+        pair.outcome == "cannot tell"
+        and ratio is not None
+        and (ratio.lies_below(1) or ratio.lies_above(1))
+    )
+
+
+def _unknown_text(unknown: Unknown, *, is_gated: bool) -> str:
+    text = (
+        f"{unknown.run} or the base does not record {', '.join(unknown.names)}: whether they "
+        "differ is unknown"
+    )
+    if not (is_gated and unknown.blocking):
+        return f"{text}."
+    topics = ",".join(unknown.blocking)
+    return f"{text}, so it is not judged; --allow-different {topics} judges it all the same."
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -87,11 +124,13 @@ def _rates_text(pairs: Sequence[RatePair]) -> str:
         return "nothing in common: no loader with the same settings is in both."
     texts = []
     for word in _WORDS:
-        names = [_ratio_text(one) for one in pairs if one.outcome == word]
+        names = [_ratio_text(one) for one in pairs if one.outcome == word and not one.has_failed]
         if names:
             is_listed = word in ("slower", "faster") or len(names) <= _LISTED
             counted = f"{len(names)} of {len(pairs)}"
             texts.append(f"{word}: {', '.join(names) if is_listed else counted}")
+    if failed := [pair_name(one) for one in pairs if one.has_failed]:
+        texts.append(f"failed: {', '.join(failed)}")
     return "; ".join(texts) + "."
 
 

@@ -80,7 +80,9 @@ class BenchDisplay:
         if summary.blocks > 1:
             texts.append(f"so far {rate_text(summary)}")
         if standing := self._standing(event.index):
-            texts.append(standing)
+            ratio, _, word = standing.partition(" ")
+            of_fastest = f"{ratio} of the fastest{', ' * bool(word)}{word}"
+            texts.append(standing if standing == AHEAD else of_fastest)
         left_s = self._pace.left_s()
         return "; ".join([*texts, f"about {duration(left_s)} left" if left_s else "done"])
 

@@ -127,6 +127,8 @@ def _print_event(console: Console, display: BenchDisplay, event: TrialEvent) -> 
     if event.kind == "block":
         rate = event.trial.blocks[-1].images_per_second
         text = f"{event.choice}: {rate:,.0f} images/s; {display.so_far(event)}"
+        if event.trial.chosen_before is not None:
+            text = f"winner alone, {text}"
     elif event.kind == "failed":
         text += f": {event.trial.error}"
     console.print(f"[{event.done}/{event.blocks}] {text}", soft_wrap=True)

@@ -93,6 +93,11 @@ class RatePair(_Model):
     differs: list[str] = []
     error: str | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the run could not measure it."""
+        return self.error is not None and self.ratio is None
+
 
 class Unpaired(_Model):
     """A rate that only one of two runs has.
@@ -151,7 +156,8 @@ class Gate(_Model):
 
     Attributes:
         limit: 0.05 for 5 %.
-        failed: names of the rates that are certainly slower than that, or could not be measured.
+        failed: names of the rates that are certainly slower than that, or could not be measured,
+            after the name of the run if there are several.
         open: names of the rates for which this cannot be told.
         not_judged: number of rates that do not count.
         text: the same as a sentence.

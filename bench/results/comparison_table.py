@@ -87,7 +87,7 @@ def pairs_table(comparison: Comparison) -> TableData[RatePair]:
             *([run_column] if len(runs) > 2 else []),
             estimates(
                 f"{base},\nimages/s", "base_images_per_second", lambda pair: pair.base, "{:,.0f}",
-                importance=2,
+                importance=1,
             ),
             estimates(
                 f"{other},\nimages/s", "images_per_second", lambda pair: pair.other, "{:,.0f}",
@@ -127,13 +127,13 @@ def _name(pair: RatePair, title: str) -> Text:
     name = Text(title)
     for text in pair.differs:
         name.append(f"\ndiffers: {text}", style="yellow")
-    if pair.error and pair.ratio is None:
+    if pair.has_failed:
         name.append(f"\n{pair.error}", style="red")
     return name
 
 
 def _result(pair: RatePair) -> str:
-    return "failed" if pair.error and pair.ratio is None else pair.outcome
+    return "failed" if pair.has_failed else pair.outcome
 
 
 def _blocks(pair: RatePair) -> str:
@@ -162,7 +162,7 @@ def _unpaired_lines(comparison: Comparison) -> Iterator[Line]:
 def _listed(unpaired: Iterable[Unpaired], *, is_in_base: bool) -> str:
     names = [one.name for one in unpaired if one.is_in_base == is_in_base]
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return "; ".join(names[:_LISTED]) + more
 
 
 @dataclass(frozen=True)

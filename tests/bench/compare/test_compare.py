@@ -122,6 +122,7 @@ def test_a_loader_that_fails_now_counts_as_slower(call, bench, pair):
     assert code == 3
     assert "out of memory" in out
     assert "tf_data failed" in out
+    assert "Failed: tf_data." in out
 
 
 def test_three_runs_are_compared_with_the_first(call, bench, pair):
@@ -129,7 +130,18 @@ def test_three_runs_are_compared_with_the_first(call, bench, pair):
     code, out, _ = call("compare", *pair, third, "--fail-if-slower", "5%")
     assert code == 3
     assert "after: slower: tf_data" in out
+    assert "failed: after: tf_data." in out
     assert "third: faster: tf_data" in out
+
+
+def test_the_blocks_that_confirm_a_winner_are_not_compared(call, bench, tmp_path):
+    base = bench("base", {"turbo": blocks(1000, 1)})
+    confirmed = blocks(1000, 1) + blocks(500, 2)
+    run = bench("run", {"turbo": confirmed}, chosen_before=7)
+    arguments = ["--fail-if-slower", "5%", "--json", tmp_path / "saved.json"]
+    assert call("compare", base, run, *arguments)[0] == 0
+    (pair,) = json.loads((tmp_path / "saved.json").read_text())["pairs"]
+    assert (pair["blocks"], pair["base"]) == ([7, 7], pair["other"])
 
 
 def test_runs_without_a_loader_in_common_are_compared_by_their_winners(call, bench):
@@ -176,7 +188,7 @@ def test_another_recipe_is_refused_only_where_it_is_trained(call, bench):
         return bench(name, {"turbo": blocks(100, 1)}, consumer=consumer, recipe=recipe)
 
     code, _, errors = call("compare", run("a", "train", 1.0), run("b", "train", 0.35))
-    assert (code, "alpha 1 against 0.35" in errors) == (2, True)
+    assert (code, "alpha 0.35 instead of 1" in errors) == (2, True)
     assert call("compare", run("c", "drain", 1.0), run("d", "drain", 0.35))[0] == 0
 
 
@@ -189,6 +201,31 @@ def test_another_machine_is_marked_and_not_judged_unless_allowed(call, bench, pa
     assert "nothing to judge" in out
     assert "differ in machine are not judged" in out
     assert call(*arguments, "--allow-different", "machine")[0] == 3
+
+
+def test_runs_without_conditions_are_not_judged_unless_allowed(call, bench, tmp_path):
+    folders = []
+    for name, rate in (("old", 1000), ("new", 500)):
+        folder = bench(name, {"turbo": blocks(rate, 1)})
+        summary = read_result(folder).summary
+        (tmp_path / f"{name} alone").mkdir()
+        folders.append(tmp_path / f"{name} alone")
+        (folders[-1] / "summary.json").write_text(summary.model_dump_json())
+    arguments = ["compare", *folders, "--fail-if-slower", "5%"]
+    code, out, _ = call(*arguments)
+    assert (code, "nothing to judge" in out) == (0, True)
+    topics = "consumer,data,batches,recipe,cache,machine"
+    assert f"--allow-different {topics} judges" in out
+    assert call(*arguments, "--allow-different", topics)[0] == 3
+
+
+@pytest.mark.parametrize("field", ["rows", "machine"])
+def test_a_condition_that_a_record_does_not_hold_is_named(call, bench, pair, field):
+    other = bench("other", {"tf_data": blocks(500, 1)}, **{field: None})
+    code, out, _ = call("compare", pair[0], other, "--fail-if-slower", "5%")
+    name = {"rows": "photographs"}.get(field, field)
+    assert f"does not record {name}: whether they differ is unknown" in out
+    assert code == (3 if field == "rows" else 0)
 
 
 def test_other_versions_are_marked_and_judged(call, bench, pair):
@@ -248,7 +285,7 @@ def test_an_interrupted_run_is_compared_by_its_whole_blocks(call, bench, pair):
     none = bench("none", {"tf_data": [], "turbo": blocks(2000, 1)})
     code, out, _ = call("compare", pair[0], none, "--fail-if-slower", "5%")
     assert code == 0
-    assert "Only in before, not in none: tf_data, keras_pil" in out
+    assert "Only in before, not in none: tf_data; keras_pil" in out
 
 
 @pytest.mark.parametrize(
@@ -258,7 +295,7 @@ def test_an_interrupted_run_is_compared_by_its_whole_blocks(call, bench, pair):
         (["clothing-cpu", "nowhere"], "no such folder or file"),
         (["clothing-cpu", "clothing-training/scratch"], "a record of train cannot be compared"),
         (["clothing-cpu", "range-study"], "a record of study holds no rates"),
-        (["clothing-cpu", "limits/clothing"], "consumer train against drain"),
+        (["clothing-cpu", "limits/clothing"], "consumer drain instead of train"),
     ],
 )
 def test_runs_that_cannot_be_compared_are_refused_in_one_line(call, runs, message):

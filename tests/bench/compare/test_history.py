@@ -1,5 +1,6 @@
 """A history grows by one whole line per run, whatever happens to the runs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -51,6 +52,40 @@ def test_entries_of_other_machines_or_images_are_of_another_group(entry):
     assert entry.group == entry.model_copy(update={"commit": "x", "trials": []}).group
 
 
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x1c"])
+def test_a_name_with_a_separator_of_lines_stays_one_line(tmp_path, entry, character):
+    path = tmp_path / "history.jsonl"
+    first = entry.trials[0].model_copy(update={"loader": f"a{character}b.py:make"})
+    odd = entry.model_copy(update={"trials": [first]})
+    append_history(path, odd)
+    append_history(path, entry)
+    assert read_history(path) == [odd, entry]
+
+
+CONDITIONS = {
+    "cache_state": "cold",
+    "device": "NVIDIA H100",
+    "accelerator": {"images_per_second": 5.0, "batch_size": 8, "image_size": 96},
+    "model": {"sha256": "1" * 64},
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_runs_under_other_conditions_are_of_another_group(trial, name):
+    trials = [trial("turbo", [100.0])]
+    others = [one.model_copy(update={name: CONDITIONS[name]}) for one in trials]
+    one, other = (history_entry(some, summarize(some)) for some in (trials, others))
+    assert one.group != other.group
+
+
+def test_a_line_of_the_first_format_is_read(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    newer = {"device", "accelerator", "model", "cache_state"}
+    old = entry.model_copy(update={"schema_number": 1})
+    path.write_text(old.model_dump_json(exclude=newer) + "\n")
+    assert read_history(path) == [old]
+
+
 def test_a_last_line_without_its_end_is_kept_whole(tmp_path, entry):
     path = tmp_path / "history.jsonl"
     path.write_text(entry.model_dump_json())
@@ -63,6 +98,15 @@ def test_a_file_that_is_no_history_is_refused_with_the_line(tmp_path, entry, tex
     path = tmp_path / "history.jsonl"
     path.write_text(f"{entry.model_dump_json()}\n{text}\n")
     with pytest.raises(RecordError, match="line 2"):
+        read_history(path)
+
+
+def test_a_time_without_its_zone_is_refused_with_the_line(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    line = entry.model_dump_json()
+    odd = entry.model_dump(mode="json") | {"time": "2026-01-01T12:00:00"}
+    path.write_text(f"{line}\n{json.dumps(odd)}\n")
+    with pytest.raises(RecordError, match=r"line 2.*time"):
         read_history(path)
 
 

@@ -56,6 +56,7 @@ def test_a_line_says_what_is_known_by_then(pipe, events):
     keras_pil = [line for line in text if "] keras_pil workers=0: " in line]
     assert "so far" not in keras_pil[0]
     assert "so far 277 [243, 319]; 0." in keras_pil[2]
+    assert " of the fastest" in keras_pil[2]
     assert "cannot tell" in keras_pil[5]  # by five complete rounds
     assert all(" left" in line for line in keras_pil)
 
