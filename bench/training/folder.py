@@ -20,6 +20,7 @@ from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import own_of
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
+from feedbench.bench.training.shape import fault
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
 from feedbench.loaders import LoaderError, Manifest, Originals
 from feedbench.trainer import Recipe, TrainerError
@@ -80,10 +81,14 @@ def read_training(path: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise RecordError(f"{path}: not the result of a training: {error}") from error
+    if not isinstance(result, dict):
+        raise RecordError(f"{path}: not the result of a training; give the folder of one")
     required = ("epochs", RATE_CHECK_KEY, "recipe", "spec")
     missing = [name for name in required if name not in result]
     if missing:
         raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
+    if damage := fault(result):
+        raise RecordError(f"{path}: {damage}; give the folder of a training")
     return {"per_class": [], "dropped": [], **result}
 
 

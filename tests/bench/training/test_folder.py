@@ -1,6 +1,7 @@
 """The files of a training's folder are read back, and a folder of something else is refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from feedbench.bench.training.folder import (
 from feedbench.loaders import scan
 from feedbench.trainer import Recipe
 
+PUBLISHED = Path(__file__).parents[3] / "results/clothing-training/scratch/training.json"
 BEST = Best(loader="tf_data", settings={"cache": "decoded"}, spec={"batch_size": 8})
 
 
@@ -103,3 +105,23 @@ def test_a_refused_training_leaves_its_folder_only_if_it_holds_something(tmp_pat
         raise RecordError("refused")
     assert folder.exists() == is_kept
     assert [(folder / name).exists() for name in names] == [is_kept] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda values: values["epochs"][2].pop("images"), r"epochs.*2.*images"),
+        (lambda values: values["epochs"].clear(), "epochs"),
+        (lambda values: values["epochs"][0].update(train_s="long"), "train_s"),
+        (lambda values: values.update(spec=[]), "spec"),
+        (lambda values: values.pop("loader"), "loader"),
+        (lambda values: values["promise"].pop("text"), "promise.*text"),
+    ],
+)
+def test_a_damaged_result_is_refused_with_its_field(tmp_path, damage, message):
+    values = json.loads(PUBLISHED.read_text())
+    damage(values)
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(RecordError, match=message):
+        read_training(path)
