@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from pydantic import ValidationError
 
 from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.consumers.own_model import find_builder
@@ -20,8 +21,9 @@ from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import own_of
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
+from feedbench.bench.training.shape import TrainingShape
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS
-from feedbench.loaders import LoaderError, Manifest, Originals
+from feedbench.loaders import LoaderError, Manifest, Originals, explain
 from feedbench.trainer import Recipe, TrainerError
 
 RECIPE = "recipe.toml"
@@ -81,10 +83,23 @@ def read_training(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RecordError(f"{path}: not the result of a training: {error}") from error
     required = ("epochs", RATE_CHECK_KEY, "recipe", "spec")
-    missing = [name for name in required if name not in result]
+    missing = [name for name in required if not isinstance(result, dict) or name not in result]
     if missing:
         raise RecordError(f"{path}: no {missing[0]!r} in it; give the folder of a training")
+    _check(path, result)
     return {"per_class": [], "dropped": [], **result}
+
+
+def _check(path: Path, result: dict[str, Any]) -> None:
+    """Refuse a record that is damaged.
+
+    Raises:
+        RecordError: a field is missing or of another type.
+    """
+    try:
+        TrainingShape.model_validate(result)
+    except ValidationError as error:
+        raise RecordError(f"{path}: damaged: {explain(error)}") from error
 
 
 @contextmanager
