@@ -219,6 +219,25 @@ def test_a_diagnosis_of_a_newer_feedbench_is_refused(capsys, monkeypatch, tmp_pa
     assert "schema 99 is newer than" in errors
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda values: values["epochs"][2].pop("images"), "epochs.2.images"),
+        (lambda values: values.update(test=3), "test"),
+        (lambda values: values["promise"].pop("text"), "promise.text"),
+    ],
+)
+def test_a_damaged_training_is_refused_in_one_line(damage, said, capsys, monkeypatch, tmp_path):
+    values = json.loads((RESULTS / "clothing-training" / "tuned" / "training.json").read_text())
+    damage(values)
+    (tmp_path / "training.json").write_text(json.dumps(values))
+    code, _, errors = shown(capsys, monkeypatch, tmp_path)
+    assert code == 2
+    assert len(errors.splitlines()) == 1
+    assert f"{tmp_path / 'training.json'}: damaged: " in errors
+    assert said in errors
+
+
 def test_a_tune_folder_is_shown_as_a_tune(tmp_path, trial):
     shutil.copy(RESULTS / "tune-vs-grid" / "drain" / "tune-0.json", tmp_path / "tune.json")
     write_trials(tmp_path, [trial("tf_data", [1.0])])
