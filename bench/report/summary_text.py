@@ -45,6 +45,8 @@ def headline(trials: list[Trial]) -> str:
         return "nothing measured"
     trial = trials[0]
     spec: dict[str, Any] = trial.spec
+    if trial.consumer == "fit":
+        return f"{trial.loader}, batch {spec['batch_size']} → {consumer_text(trial)}"
     return (
         f"{trial.images:,} images → {spec['image_size']} px, {spec['resize']}, "
         f"{spec['interpolation']}, batch {spec['batch_size']} → {consumer_text(trial)}"

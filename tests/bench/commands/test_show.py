@@ -269,6 +269,14 @@ def test_a_folder_of_runs_lists_them(capsys, monkeypatch, tmp_path):
     assert study in json.loads(saved.read_text())
 
 
+def test_a_monitored_fit_has_a_timeline_and_a_trace(capsys, monkeypatch, tmp_path):
+    files = [tmp_path / "time.png", tmp_path / "trace.json"]
+    arguments = ["--timeline", files[0], "--trace", files[1]]
+    code, _, errors = shown(capsys, monkeypatch, RESULTS / "fit-clothing", *arguments)
+    assert (code, errors) == (0, "")
+    assert all(file.stat().st_size for file in files)
+
+
 @pytest.mark.parametrize("option", ["--timeline", "--trace", "--pytest-benchmark"])
 def test_what_is_saved_of_one_run_is_refused_for_several(option, capsys, monkeypatch, tmp_path):
     code, out, errors = shown(capsys, monkeypatch, RESULTS, option, tmp_path / "file")
