@@ -74,10 +74,13 @@ def end(comparison: Comparison) -> None:
     """End the command with the exit code of a comparison.
 
     Raises:
-        typer.Exit: a rate is slower than allowed, or nothing could be compared.
+        typer.Exit: a rate is slower than allowed, or nothing could be compared or judged.
     """
-    if comparison.gate is not None and comparison.gate.has_failed:
-        raise typer.Exit(SLOWER)
+    if (gate := comparison.gate) is not None:
+        if gate.has_failed:
+            raise typer.Exit(SLOWER)
+        if not gate.judged:
+            raise typer.Exit(NOTHING_DONE)
     if not any(pair.reads_images for pair in comparison.pairs):
         raise typer.Exit(NOTHING_DONE)
 

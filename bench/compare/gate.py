@@ -55,6 +55,7 @@ def judge(candidates: Sequence[Candidate], limit: float, runs: Sequence[str] = (
         limit=limit,
         failed=failed,
         open=undecided,
+        judged=len(judged),
         not_judged=not_judged,
         text=_text(limit, len(judged), failed, undecided),
     )
@@ -75,7 +76,7 @@ def _text(limit: float, judged: int, failed: list[str], undecided: list[str]) ->
     if failed:
         return f"{option}: failed: {', '.join(failed)}."
     if not judged:
-        return f"{option}: nothing to judge, so it passes."
+        return f"{option}: nothing could be judged, so this is no pass."
     margin = (
         f" Two processes that do the same work differ by up to {MARGIN:.0%}: a smaller limit "
         "reports such differences too."

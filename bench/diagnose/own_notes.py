@@ -20,7 +20,8 @@ def own_notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     if seen is None:
         return []
     lines = [_opened(seen.opened), *_pipeline(seen)]
-    if diagnosis.gain_of_all is not None:
+    is_measured = any(mistake.tried for mistake in diagnosis.mistakes)
+    if diagnosis.gain_of_all is not None and not is_measured:
         lines.append(f"With all mistakes undone: {diagnosis.gain_of_all:+.0%}, predicted.")
     return lines
 

@@ -168,12 +168,20 @@ def _remedies_sentence(best: list[Prediction]) -> str:
 
 def _mistakes_sentence(mistakes: list[Mistake]) -> list[str]:
     """Return which lines of the user's pipeline to change, if that gains enough."""
-    gains = [
-        f"line {one.line}: {one.name} ({'up to ' if one.upper_bound else ''}+{one.gain:.0%})"
-        for one in mistakes
-        if one.gain is not None and one.gain >= LEAST_GAIN
-    ]
-    return [f"In your pipeline: {', '.join(gains)}."] if gains else []
+    gains = [(one, text) for one in mistakes if (text := _gain_text(one))]
+    lines = [f"line {one.line}: {one.name} ({text})" for one, text in gains]
+    return [f"In your pipeline: {', '.join(lines)}."] if lines else []
+
+
+def _gain_text(mistake: Mistake) -> str:
+    """Return what undoing a mistake gains: measured, or else predicted; empty if not enough."""
+    if mistake.tried is not None:
+        gain = mistake.tried.value - 1
+        is_worth_it = mistake.outcome == "faster" and gain >= LEAST_GAIN
+        return f"{gain:+.0%}, measured" if is_worth_it else ""
+    if mistake.gain is None or mistake.gain < LEAST_GAIN:
+        return ""
+    return f"{'up to ' if mistake.upper_bound else ''}{mistake.gain:+.0%}"
 
 
 def headline(record: DiagnosisRecord) -> str:

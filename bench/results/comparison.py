@@ -159,13 +159,15 @@ class Gate(_Model):
         failed: names of the rates that are certainly slower than that, or could not be measured,
             after the name of the run if there are several.
         open: names of the rates for which this cannot be told.
-        not_judged: number of rates that do not count.
+        judged: number of rates that count.
+        not_judged: number of rates that do not.
         text: the same as a sentence.
     """
 
     limit: float
     failed: list[str]
     open: list[str]
+    judged: int
     not_judged: int
     text: str
 

@@ -120,7 +120,7 @@ def rates_chart(summary: Summary, trials: Sequence[Trial]) -> Chart | None:
     return Chart(
         _rates_title(summary, ceiling),
         f"Images per second with 95 % intervals, fastest first. {listed(rows)}",
-        dots(rows, "images per second", lines, zero=True, form=","),
+        dots(rows, "images per second", lines, zero=True, form=",.0f"),
         table=dots_table("Rates", "images/s [95 %]", rows),
     )
 

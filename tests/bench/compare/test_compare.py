@@ -196,9 +196,9 @@ def test_another_machine_is_marked_and_not_judged_unless_allowed(call, bench, pa
     other = bench("other", {"tf_data": blocks(500, 1)}, machine=MACHINE | {"cores": 4})
     arguments = ["compare", pair[0], other, "--fail-if-slower", "5%"]
     code, out, _ = call(*arguments)
-    assert code == 0
+    assert code == 1
     assert "differs: cores 2 against 4" in out
-    assert "nothing to judge" in out
+    assert "nothing could be judged" in out
     assert "differ in machine are not judged" in out
     assert call(*arguments, "--allow-different", "machine")[0] == 3
 
@@ -213,7 +213,7 @@ def test_runs_without_conditions_are_not_judged_unless_allowed(call, bench, tmp_
         (folders[-1] / "summary.json").write_text(summary.model_dump_json())
     arguments = ["compare", *folders, "--fail-if-slower", "5%"]
     code, out, _ = call(*arguments)
-    assert (code, "nothing to judge" in out) == (0, True)
+    assert (code, "nothing could be judged" in out) == (1, True)
     topics = "consumer,data,batches,recipe,cache,machine"
     assert f"--allow-different {topics} judges" in out
     assert call(*arguments, "--allow-different", topics)[0] == 3
@@ -341,10 +341,10 @@ def test_diagnoses_are_compared_by_stall_and_bottleneck(call):
 def test_diagnoses_on_other_cores_are_compared_and_not_judged(call):
     folders = [RESULTS / "diagnose-clothing" / name for name in ("one-core", "two-cores")]
     code, out, _ = call("compare", *folders, "--fail-if-slower", "5%")
-    assert code == 0
+    assert code == 1
     assert "differs: cores 1 against 2" in out
     assert "Faster: end to end, warm (× 1." in out
-    assert "nothing to judge" in out
+    assert "nothing could be judged" in out
 
 
 def test_markdown_holds_tables_and_no_live_names(call, bench, monkeypatch):

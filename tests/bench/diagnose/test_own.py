@@ -5,7 +5,6 @@ from io import StringIO
 from textwrap import dedent
 
 import pytest
-from rich.console import Console
 
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.diagnose.measure import diagnose
@@ -14,6 +13,7 @@ from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.verdict import derive_diagnosis
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.report.terminal import Terminal
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 
@@ -75,7 +75,7 @@ def diagnosed(tmp_path, monkeypatch, splits_folder):
 
 def _printed(record, diagnosis):
     text = StringIO()
-    print_diagnosis(Console(file=text, width=400), record, diagnosis)
+    print_diagnosis(Terminal(file=text, width=400), record, diagnosis)
     return text.getvalue()
 
 

@@ -3,7 +3,6 @@
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.diagnose.notes import notes
@@ -13,6 +12,7 @@ from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.model_run import ChainNode, ModelRun
 from feedbench.bench.diagnose.tf_graph.stages import GraphStage
 from feedbench.bench.diagnose.verdict import derive_diagnosis
+from feedbench.bench.report.terminal import Terminal
 
 STAGES = [
     GraphStage(method="list_files", file="pipeline.py", line=3, text="files = list_files()"),
@@ -58,7 +58,7 @@ def test_gains_are_predicted_from_the_record_and_compared_with_what_was_tried(
     assert found["serial map"].outcome == "faster"
     assert found["no prefetch"].tried is None
     assert diagnosis.gain_of_all == pytest.approx(6 / both_cores_s - 1, rel=0.02)
-    assert "In your pipeline: line 4: serial map (+" in diagnosis.verdict
+    assert "In your pipeline: line 4: serial map (+128%, measured)" in diagnosis.verdict
     assert "None of the changes" not in diagnosis.verdict
 
 
@@ -89,7 +89,7 @@ def test_what_tf_data_does_by_itself_is_advice(record_of):
     assert {mistake.name for mistake in diagnosis.mistakes} == {"serial map", "no prefetch"}
     assert all(mistake.advice and mistake.gain == 0 for mistake in diagnosis.mistakes)
     text = StringIO()
-    print_diagnosis(Console(file=text, width=300), record, diagnosis)
+    print_diagnosis(Terminal(file=text, width=300), record, diagnosis)
     assert "tf.data adds a prefetch by itself" in text.getvalue()
     assert "MapAndBatch, parallelism 2" in text.getvalue()
     assert "(added by tf.data)" in text.getvalue()
@@ -98,7 +98,7 @@ def test_what_tf_data_does_by_itself_is_advice(record_of):
 def test_mistakes_are_lines_of_text_that_no_width_breaks(record_of):
     record = record_of(_graph())
     text = StringIO()
-    print_diagnosis(Console(file=text, width=40), record, derive_diagnosis(record))
+    print_diagnosis(Terminal(file=text, width=40), record, derive_diagnosis(record))
     lines = text.getvalue().splitlines()
     where = lines.index(
         "pipeline.py:4  serial map: map has no num_parallel_calls, so that one thread does its "
@@ -118,7 +118,7 @@ def test_stages_that_the_model_no_longer_held_have_no_times(record_of):
     diagnosis = derive_diagnosis(record)
     assert [mistake.gain for mistake in diagnosis.mistakes] == [None, None]
     text = StringIO()
-    print_diagnosis(Console(file=text, width=300), record, diagnosis)
+    print_diagnosis(Terminal(file=text, width=300), record, diagnosis)
     assert "The times of the stages could not be measured" in text.getvalue()
     assert "0.000" not in text.getvalue()
     assert "The slowest stage" not in text.getvalue()

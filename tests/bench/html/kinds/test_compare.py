@@ -48,7 +48,9 @@ def comparison():
             pair("tf_data", 1.0, "cannot tell", other=None, ratio=None, error="out of memory"),
         ],
         unpaired=[Unpaired(run=1, name="packed", is_in_base=False, images_per_second=None)],
-        gate=Gate(limit=0.05, failed=["keras_pil"], open=[], not_judged=0, text="1 is slower."),
+        gate=Gate(
+            limit=0.05, failed=["keras_pil"], open=[], judged=1, not_judged=0, text="1 is slower."
+        ),
         verdict="Slower: keras_pil.",
     )
 
