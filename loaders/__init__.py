@@ -19,6 +19,7 @@ from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_
 from feedbench.loaders.address import extent_of, file_of, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
+from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
 from feedbench.loaders.code import CODE_LAYOUTS, Code, CodeRequest, stream_code
 from feedbench.loaders.contract import (
@@ -223,6 +224,7 @@ __all__ = [
     "blacklist_of",
     "bounds",
     "by_reason",
+    "cache_folder",
     "explain",
     "extent_of",
     "file_of",

@@ -117,11 +117,13 @@ def python(install: Install, work: Path, tmp_path: Path):
 def test_the_wheel_holds_one_package_and_all_of_it(wheel, checkout):
     names = set(ZipFile(wheel).namelist())
     sources = [path for name in FOLDERS for path in (checkout / name).rglob("*.py")]
+    assets = [path for path in (checkout / "bench/html/assets").rglob("*") if path.is_file()]
+    assert assets
     expected = {
         "feedbench/__init__.py",
         "feedbench/py.typed",
         "feedbench/bench/plan/accelerators.toml",
-        *(f"feedbench/{path.relative_to(checkout)}" for path in sources),
+        *(f"feedbench/{path.relative_to(checkout)}" for path in [*sources, *assets]),
     }
     assert {name for name in names if ".dist-info/" not in name} == expected
     (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))

@@ -9,7 +9,6 @@ import typer
 
 from feedbench.bench.analysis.augment_costs import with_augment_trials
 from feedbench.bench.commands.against import OptionAgainst, check_against, find_old, with_old
-from feedbench.bench.commands.compare import FailIfSlower
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
@@ -41,6 +40,7 @@ from feedbench.bench.commands.run_against import (
     parse_limit,
 )
 from feedbench.bench.commands.run_bench import measure_and_show, show_next
+from feedbench.bench.commands.run_compare import FailIfSlower
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.bench.trials.feasibility import check_feasible

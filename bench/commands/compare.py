@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from feedbench.bench.commands.options import Json
-from feedbench.bench.commands.output import console, print_parts
-from feedbench.bench.errors import NOTHING_DONE, SLOWER, PlanError
-
-if TYPE_CHECKING:
-    from feedbench.bench.results.comparison import Comparison
-
-FailIfSlower = Annotated[
-    str | None,
-    typer.Option(
-        "--fail-if-slower",
-        metavar="PERCENT",
-        help=f"End with exit code {SLOWER} if a rate is certainly slower than the base by more "
-        "than this, such as 5%.",
-    ),
-]
+from feedbench.bench.commands.run_compare import FailIfSlower, end, print_comparison
+from feedbench.bench.errors import PlanError
 
 
 def compare(
@@ -68,29 +54,3 @@ def compare(
         write_model(json, comparison)
     print_comparison(comparison, markdown=markdown)
     end(comparison)
-
-
-def end(comparison: Comparison) -> None:
-    """End the command with the exit code of a comparison.
-
-    Raises:
-        typer.Exit: a rate is slower than allowed, or nothing could be compared or judged.
-    """
-    if (gate := comparison.gate) is not None:
-        if gate.has_failed:
-            raise typer.Exit(SLOWER)
-        if not gate.judged:
-            raise typer.Exit(NOTHING_DONE)
-    if not any(pair.reads_images for pair in comparison.pairs):
-        raise typer.Exit(NOTHING_DONE)
-
-
-def print_comparison(comparison: Comparison, *, markdown: bool = False) -> None:
-    """Print the tables, what differs, and the verdict."""
-    from feedbench.bench.report.markdown import as_markdown
-    from feedbench.bench.results.comparison_table import parts
-
-    if markdown:
-        sys.stdout.write(as_markdown(parts(comparison)))
-    else:
-        print_parts(console(), parts(comparison))

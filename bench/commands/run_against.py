@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedbench.bench.commands.compare import end, print_comparison
+from feedbench.bench.commands.run_compare import end, print_comparison
 from feedbench.bench.errors import PlanError
 
 if TYPE_CHECKING:

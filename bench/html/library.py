@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from feedbench.bench.errors import BenchError
 from feedbench.bench.files import write_text
-from feedbench.loaders.cache_folder import cache_folder
+from feedbench.loaders import cache_folder
 
 
 def chart_library() -> str:

@@ -21,7 +21,7 @@ def parts(report: StudyReport) -> Iterator[Part]:
     """Yield what is printed."""
     yield from map(table, report.effects)
     for name, reason in report.failed.items():
-        yield Line(f"{name} failed: {reason}", "red")
+        yield Line(f"{name} failed: {reason}", "red", "whole")
     for line in report.text:
         yield Line(line, "bold")
     yield Line(

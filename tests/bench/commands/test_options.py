@@ -201,7 +201,7 @@ def test_loaders_shows_what_each_setting_allows(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "250")
     loaders()
     lines = capsys.readouterr().out.splitlines()
-    shown = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    shown = {line.split()[0]: line for line in lines if line.startswith(" ")}
     assert "none, decoded or packed" in shown["cache"]
     assert "an integer of at least 1 or autotune" in shown["num_parallel_calls"]
     assert "true or false" in shown["deterministic"]

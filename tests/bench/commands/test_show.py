@@ -234,7 +234,7 @@ def test_a_damaged_training_is_refused_in_one_line(damage, said, capsys, monkeyp
     code, _, errors = shown(capsys, monkeypatch, tmp_path)
     assert code == 2
     assert len(errors.splitlines()) == 1
-    assert f"{tmp_path / 'training.json'}: damaged: " in errors
+    assert f"{tmp_path / 'training.json'}: " in errors
     assert said in errors
 
 
