@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from example import example_report
 from links import ROOT, Links, page_of
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
@@ -34,6 +35,7 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the generated pages, those outside docs/, and every file that a page links to."""
     for uri, page in _GENERATED.items():
         files.append(File.generated(config, uri, content=page()))
+    files.append(File.generated(config, "reference/example-report.html", content=example_report()))
     for path in _OUTSIDE:
         files.append(File.generated(config, page_of(path), abs_src_path=str(ROOT / path)))
     linked = {target for path in _written() for target in Links(path).files()}
