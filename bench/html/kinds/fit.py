@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.charts.waterfall import End, Step, waterfall
 from feedbench.bench.html.kinds.cells import figure, number, without_empty_columns
@@ -79,11 +80,20 @@ def _waterfall(figures: FitFigures) -> Chart | None:
     )
 
 
+def _at_least_zero(stall: Estimate | None) -> Estimate | None:
+    """Return a stall as the sentences give it: noise alone makes it negative."""
+    if stall is None:
+        return None
+    ends = {"value": stall.value, "low": stall.low, "high": stall.high}
+    above = {name: None if end is None else max(0.0, end) for name, end in ends.items()}
+    return stall.model_copy(update=above)
+
+
 def _figures_table(figures: FitFigures) -> Table:
     rows: list[list[Cell]] = [
         ["images/s of fit [95 %]", figure(figures.images_per_second)],
         ["images/s on a repeated batch [95 %]", figure(figures.ceiling)],
-        ["stall: 1 − rate ÷ that rate [95 %]", figure(figures.stall, ".0%")],
+        ["stall: 1 − rate ÷ that rate [95 %]", figure(_at_least_zero(figures.stall), ".0%")],
         ["time in which fit waited for a batch", number(figures.wait_share, ".1%")],
         ["time in which the device is known to be idle", number(figures.idle_share, ".1%")],
         ["batches", figures.batches],

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.compare.history import HistoryEntry, read_history
 from feedbench.bench.html.charts.history import Run, history_lines
 from feedbench.bench.html.kinds.cells import figure, without_empty_columns
@@ -42,7 +43,7 @@ def report_of_history(path: Path) -> Report:
         Section(_conditions(group), list(_group(group)), f"runs-{index}")
         for index, group in enumerate(latest_first, 1)
     ] or [Section("Runs", [Text("The history is empty.", "note")], "runs")]
-    sentence = f"{len(entries)} runs under {len(groups)} sets of conditions"
+    sentence = f"Runs: {len(entries)}; sets of conditions: {len(groups)}"
     latest = f"; the latest: {_latest(entries[-1])}" if entries else ""
     return Report(f"History in {path.name}", Headline(f"{sentence}{latest}."), sections)
 
@@ -101,20 +102,31 @@ def _group(group: Sequence[HistoryEntry]) -> Iterator[Part]:
 
 def _title(group: Sequence[HistoryEntry]) -> str:
     first, last = (_rates(entry) for entry in (group[0], group[-1]))
-    changes = {name: last[name] / first[name] for name in first if last.get(name)}
-    if len(group) < 2 or not changes:
-        return "Rates of the first run"
-    name = max(changes, key=lambda one: abs(changes[one] - 1))
-    if abs(changes[name] - 1) <= MARGIN:
+    common = [name for name in first if name in last]
+    if len(group) < 2 or not common:
+        return "Rates of the first run" if len(group) < 2 else "Rates of each run"
+    changes = {name: last[name].value / first[name].value for name in common}
+    if all(abs(change - 1) <= MARGIN for change in changes.values()):
         return f"From the first run to the last, no rate changed by more than {MARGIN:.0%}"
+    certain = [name for name in common if _are_apart(first[name], last[name])]
+    if not certain:
+        return "The intervals of the first run and of the last one overlap for each rate"
+    name = max(certain, key=lambda one: abs(changes[one] - 1))
     return f"{name} changed most from the first run to the last: × {changes[name]:.2f}"
 
 
-def _rates(entry: HistoryEntry) -> dict[str, float]:
+def _are_apart(one: Estimate, other: Estimate) -> bool:
+    """Whether two estimates have intervals that do not overlap."""
+    if one.interval is None or other.interval is None:
+        return False
+    return one.interval[1] < other.interval[0] or other.interval[1] < one.interval[0]
+
+
+def _rates(entry: HistoryEntry) -> dict[str, Estimate]:
     return {
-        trial.name: trial.images_per_second.value
+        trial.name: trial.images_per_second
         for trial in entry.trials
-        if trial.images_per_second
+        if trial.images_per_second is not None and trial.images_per_second.value
     }
 
 

@@ -96,6 +96,15 @@ def test_history_is_a_line_per_loader_and_a_section_per_set_of_conditions(measur
     assert len(chart.spec["data"]["values"]) == 4
 
 
+def test_history_names_no_change_within_the_intervals(measured, tmp_path):
+    file = tmp_path / "history.jsonl"
+    for rates in ([300, 400, 500], [250, 350, 450]):
+        trials = [measured("keras_pil", rates)]
+        append_history(file, history_entry(trials, summarize(trials)))
+    chart = report_at(file).sections[0].parts[0]
+    assert chart.title.startswith("The intervals of the first run and of the last one overlap")
+
+
 def test_empty_history_says_so(tmp_path):
     (tmp_path / "history.jsonl").write_text("")
     report = report_of_history(tmp_path / "history.jsonl")

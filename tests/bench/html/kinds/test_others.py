@@ -89,6 +89,14 @@ def test_fit_without_a_block_says_why(page):
     assert not made.of(Chart)
 
 
+def test_stall_of_a_fit_is_never_below_zero(page):
+    result = read_result(RESULTS / "fit-clothing")
+    assert result.figures.stall.low < 0
+    table = page(result).table("Figures")
+    (stall,) = (row for row in table if str(row["figure"]).startswith("stall"))
+    assert stall["value"][1] == 0.0
+
+
 def test_search_that_was_too_short_has_no_command(page):
     made = page(TuneResult(Path("tune.json"), TuneRecord(about={})))
     assert made.report.headline.command is None
