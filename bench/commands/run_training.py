@@ -174,7 +174,8 @@ def _callbacks(
     from feedbench.bench.training.watch import hangs_told
     from feedbench.loaders import is_own
 
-    predicted = best.predicted.images_per_second if best.predicted else None
+    is_of_trainer = best.consumer == "train"
+    predicted = best.predicted.images_per_second if best.predicted and is_of_trainer else None
     last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
