@@ -109,17 +109,21 @@ def verdict(summary: Summary) -> str:
     best = summary.trials[summary.winner]
     rate = summary.predicted or best.images_per_second
     assert rate is not None
-    name, after = trial_name(best), " in the blocks after the choice" * _is_timed_alone(summary)
-    text = f"{name}: {rate_text(rate.value)} images/s"
-    utilization = ""
+    text = f"{trial_name(best)}: {rate_text(rate.value)} images/s"
     if best.accelerator_utilization is not None:
-        utilization = (
-            f"; accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
-        )
+        text += f", accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
     if summary.is_alone:
         other = next(one for one in LOADERS if one != best.loader)
-        return f"{text}{utilization}. Nothing to compare it with: add --loader {other}."
-    return f"Take {text}{after}, {_why_it_wins(summary, best)}{utilization}.{_open(summary)}"
+        return f"{text}. Nothing to compare it with: add --loader {other}."
+    sentences = [f"Take {text}.", _why_it_wins(summary, best), _rate_again(summary), _open(summary)]
+    return " ".join(filter(None, sentences))
+
+
+def _rate_again(summary: Summary) -> str:
+    """Return why the rate is not that of the table; empty if it is."""
+    if not _is_timed_alone(summary):
+        return ""
+    return "The rate to expect is that of blocks after the choice: luck did not choose them."
 
 
 def _is_timed_alone(summary: Summary) -> bool:
@@ -146,15 +150,15 @@ def _why_no_winner(summary: Summary) -> str:
 def _why_it_wins(summary: Summary, best: TrialSummary) -> str:
     others = [trial for trial in summary.trials if trial is not best]
     if not any(trial.ranked and trial.blocks and not trial.error for trial in others):
-        return "the only one that is ranked"
+        return "It is the only one that is ranked."
     rivals = [trial_name(one) for one in able_to_win(summary.trials).values() if one is not best]
     if rivals:
         do = "do" if len(rivals) > 1 else "does"
         return (
-            f"which surely reaches {MIN_RATIO_TO_WIN:.0%} of the fastest rate, as {do} "
-            f"{', '.join(rivals)}; it is the cheapest of these in memory and CPU time combined"
+            f"It surely reaches {MIN_RATIO_TO_WIN:.0%} of the fastest rate, as {do} "
+            f"{', '.join(rivals)}, and is the cheapest of these in memory and CPU time combined."
         )
-    return "the fastest in these blocks" if _unsettled(summary) else "the fastest"
+    return "It is the fastest in these blocks." if _unsettled(summary) else "It is the fastest."
 
 
 def _unsettled(summary: Summary) -> list[str]:
@@ -173,4 +177,4 @@ def _open(summary: Summary) -> str:
         return ""
     *most, last = names
     listed = f"{', '.join(most)} or {last}" if most else last
-    return f" These blocks do not show whether {listed} is as fast: take more with --blocks."
+    return f"These blocks do not show whether {listed} is as fast: take more with --blocks."

@@ -129,14 +129,14 @@ def test_too_few_blocks_have_a_dash_for_their_interval_and_no_tie(trial, blocks,
     assert "keras_pil  (cannot tell)" in text
     assert "cannot tell: fewer than 3 rounds in common, or " in words(shown(summary, 120))
     assert verdict(summary) == (
-        "Take tf_data: 1,733 images/s, the fastest in these blocks. These blocks do not show "
+        "Take tf_data: 1,733 images/s. It is the fastest in these blocks. These blocks do not show "
         "whether keras_pil is as fast: take more with --blocks."
     )
 
 
 def test_with_enough_blocks_the_winner_is_the_fastest(trial, shown):
     summary = summarize([trial("tf_data", [1733, 1734, 1735]), trial("keras_pil", [1000] * 3)])
-    assert "1,734 images/s, the fastest." in verdict(summary)
+    assert "1,734 images/s. It is the fastest." in verdict(summary)
     assert "tie)" not in shown(summary, 120)
 
 
@@ -172,19 +172,22 @@ def test_a_ratio_beside_1_is_not_rounded_to_it(interval, text):
 
 def test_a_trial_without_rivals_is_not_called_the_fastest(trial):
     summary = summarize([trial("tf_data", [1733] * 3), trial("keras_pil", [], error="crashed")])
-    assert "1,733 images/s, the only one that is ranked." in verdict(summary)
+    assert "1,733 images/s. It is the only one that is ranked." in verdict(summary)
 
 
 def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
     lucky = trial("tf_data", [1733] * 3 + [1600] * 3, chosen_before=3)
     text = verdict(summarize([lucky, trial("turbo", [900] * 3)]))
-    assert text == "Take tf_data: 1,600 images/s in the blocks after the choice, the fastest."
+    assert text == (
+        "Take tf_data: 1,600 images/s. It is the fastest. The rate to expect is that of blocks "
+        "after the choice: luck did not choose them."
+    )
 
 
 def test_a_loader_alone_is_no_winner(trial, shown):
     summary = summarize([trial("turbo", [100] * 3), trial("synthetic", [200] * 3)])
     assert verdict(summary) == (
-        "turbo: 100 images/s; accelerator utilization 50%. Nothing to compare it with: add "
+        "turbo: 100 images/s, accelerator utilization 50%. Nothing to compare it with: add "
         "--loader keras_pil."
     )
     assert "winner" not in shown(summary, 160)
@@ -249,7 +252,7 @@ def test_trials_that_may_be_as_fast_as_the_winner_are_named(trial):
     text = verdict(
         summarize([trial("turbo", [80, 103, 105]), trial("tf_data", [99, 102, 104]), wild])
     )
-    assert text.startswith("Take turbo: 103 images/s, the fastest in these blocks. ")
+    assert text.startswith("Take turbo: 103 images/s. It is the fastest in these blocks. ")
     assert text.endswith(
         "These blocks do not show whether tf_data or keras_pil is as fast: take more with --blocks."
     )
@@ -259,8 +262,8 @@ def test_a_cheap_winner_names_those_that_are_as_fast(trial):
     fast = trial("turbo", [100.0, 100.1, 100.2], peak_memory_bytes=2_000)
     cheap = trial("tf_data", [100.1, 100.0, 100.2], peak_memory_bytes=1_000)
     assert verdict(summarize([fast, cheap])) == (
-        "Take tf_data: 100 images/s, which surely reaches 95% of the fastest rate, as does turbo; "
-        "it is the cheapest of these in memory and CPU time combined."
+        "Take tf_data: 100 images/s. It surely reaches 95% of the fastest rate, as does turbo, and "
+        "is the cheapest of these in memory and CPU time combined."
     )
 
 
