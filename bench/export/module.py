@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from feedbench.bench.analysis.best import Best, RunnerUp
 from feedbench.bench.errors import PlanError
@@ -91,10 +92,16 @@ def _first_line(spec: BatchSpec) -> str:
     return f"Input pipeline: batches of {spec.batch_size} images of {side} × {side} pixels."
 
 
+def _place(text: str) -> str:
+    """Return a path as the user named it; of an absolute one, which others lack, only its end."""
+    path = Path(text)
+    return str(Path(*path.parts[-2:])) if path.is_absolute() else text
+
+
 def _origin(choice: Exported, today: date) -> list[str]:
     """Where the choice comes from, and how fast it was, as paragraphs."""
     best, named = choice.best, Choice(loader=choice.loader.name, settings=choice.best.settings)
-    source = "" if choice.text == choice.loader.name else f", from {choice.text}"
+    source = "" if choice.text == choice.loader.name else f", from {_place(choice.text)}"
     paragraphs = [f"Written by `feedbench export` on {today}: {named}{source}."]
     if best.predicted is not None:
         rate = f"{best.predicted.images_per_second:,.0f}"

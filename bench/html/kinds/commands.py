@@ -23,11 +23,13 @@ def train_command(folder: Path, loader: str, settings: dict[str, Any]) -> str:
     """Return the command that trains with the winner.
 
     Args:
-        folder: of the record; its best.toml is used if there is one.
+        folder: of the record; its best.toml is used if there is one. Only its name is shown of an
+            absolute path: where it is on this machine is of no use to who reads the report.
     """
     words = ["feedbench", "train", "DATA"]
     if (folder / BEST).is_file():
-        return shlex.join([*words, "--loader", str(folder / BEST)])
+        shown = Path(folder.name) if folder.is_absolute() else folder
+        return shlex.join([*words, "--loader", str(shown / BEST)])
     return shlex.join([*words, *choice_options(loader, settings)])
 
 

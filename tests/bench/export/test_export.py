@@ -52,6 +52,13 @@ def test_the_file_says_where_its_choice_comes_from(export, tmp_path):
     assert "relative to this one: turbo 0.98 [0.90, 1.03] (tie)" in text
 
 
+def test_of_an_absolute_path_the_file_names_only_the_end(export, tmp_path):
+    assert export(tmp_path / "best.toml")[0] == 0
+    text = (tmp_path / "input_pipeline.py").read_text()
+    assert f"{tmp_path.name}/best.toml" in text
+    assert str(tmp_path) not in text
+
+
 def test_the_command_to_measure_it_asks_for_the_same_batches(export, tmp_path, monkeypatch, capsys):
     path = tmp_path / "best.toml"
     augment = "augment = { rotation = 10.0, zoom = [0.8, 1.2] }"

@@ -7,6 +7,7 @@ import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.html.cells import shown
+from feedbench.bench.html.kinds.commands import train_command
 from feedbench.bench.html.parts import Chart, Code, Table, Text
 from feedbench.bench.plan.accelerators import find_accelerator
 from feedbench.bench.plan.plan import make_plan, read_suite
@@ -188,3 +189,10 @@ def test_cost_of_an_augmentation_has_a_row(page, measured):
     (row,) = page(result_of(measured("turbo", FAST), *trials)).table("What each costs")
     assert row["augmentation"] == "rotation=10.0"
     assert row["rate ratio [95 %]"][0] == pytest.approx(0.506, abs=0.01)
+
+
+def test_the_command_names_no_folder_of_this_machine(tmp_path):
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    (folder / "best.toml").write_text("")
+    assert train_command(folder, "turbo", {}) == "feedbench train DATA --loader bench/best.toml"
