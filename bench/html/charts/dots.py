@@ -22,6 +22,7 @@ from feedbench.bench.html.charts.frame import (
 )
 
 _MARGIN = 0.06  # of the axis, on both sides
+_LABELS = 0.2  # of the axis, on the right: a line across all rows does not cross their texts there
 _SPREAD = 8.0  # largest ÷ smallest value of ratios from which the axis is logarithmic
 
 
@@ -82,6 +83,8 @@ def dots(
     low, high = (0.0, max(values)) if zero else (min(values), max(values))
     is_log = not zero and low > 0 and high / low > _SPREAD
     low, high = _padded(low, high, zero=zero, log=is_log)
+    if zero and lines:
+        high = max(high, (1 + _LABELS) * max(line.value for line in lines))
     x = value_axis(title + (", logarithmic" if is_log else ""), low, high, log=is_log, format=form)
     y = rows_axis(len(rows), header=bool(lines))
     data: list[Spec] = [
