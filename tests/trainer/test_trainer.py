@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from feedbench.trainer import Recipe
-from feedbench.trainer.loop import CheckpointPolicy, fit
+from feedbench.trainer.loop import CheckpointPolicy, Length, fit
 from feedbench.trainer.step import Trainer
 
 SIDE, BATCH, IMAGES = 32, 8, 24
@@ -160,8 +160,7 @@ def test_fit_counts_images_per_epoch_and_writes_history_and_checkpoints(trained,
         fit(
             trained,
             endless(),
-            images=IMAGES,
-            epochs=3,
+            length=Length(epochs=3, images=IMAGES),
             validation=held_out,
             checkpoints=CheckpointPolicy(tmp_path),
             on_step=lambda step: sizes.append(step.images),

@@ -87,7 +87,7 @@ def test_diagnoses_and_searches_train_the_own_model(
     beside, tiny_photos, monkeypatch, sixteen, command, module, run
 ):
     plans = []
-    monkeypatch.setattr(module, run, lambda plan, *_: plans.append(plan))
+    monkeypatch.setattr(module, run, lambda plan, *_, **__: plans.append(plan))
     arguments = (*SMALL, "--loader", "tf_data", "--out", "out")
     assert call(monkeypatch, command, tiny_photos, *arguments) == 0
     assert (plans[0].recipe.network, plans[0].spec.image_size) == ("net.py:build", 16)

