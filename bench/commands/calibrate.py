@@ -44,6 +44,7 @@ def calibrate(
     json: Json = None,
 ) -> None:
     """The real trainer is timed on synthetic images, so that it never waits for data."""
+    from feedbench.bench.analysis.contention import busy_warning
     from feedbench.bench.environment import environment
     from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import bench_progress
@@ -64,7 +65,7 @@ def calibrate(
     with bench_progress(console(to_errors=True), plan) as report:
         trial, rate = measure_rate(plan, classes, folder, report)
     profile = as_profile(trial, rate, facts)
-    for line in device_warnings([trial]):
+    for line in (*device_warnings([trial]), *busy_warning([trial])):
         terminal.print(line, style="yellow", soft_wrap=True)
     path = add_accelerator(name, profile)
     if json is not None:

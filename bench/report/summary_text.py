@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from feedbench.bench.analysis.augment_costs import augment_costs
+from feedbench.bench.analysis.contention import busy_warning
 from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
@@ -29,6 +30,7 @@ def parts(trials: list[Trial], summary: Summary) -> Iterator[Part]:
     yield from (Line(text, "yellow") for text in device_warnings(trials))
     yield from table_parts(summary)
     yield from (Line(str(cost)) for cost in augment_costs(trials))
+    yield from (Line(text, "yellow") for text in busy_warning(trials))
     yield Line(verdict(summary), "bold")
 
 

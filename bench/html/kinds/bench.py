@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from feedbench.bench.analysis.augment_costs import augment_costs
+from feedbench.bench.analysis.contention import busy_warning
 from feedbench.bench.analysis.estimate import Estimate, rate_form, rate_text
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.html.charts.dots import Dot, Line, dot_of, dots
@@ -97,7 +98,8 @@ def _use(result: BenchResult) -> str | None:
 def _rates(summary: Summary, trials: list[Trial]) -> Iterator[Part]:
     if trials or not summary.trials:
         yield Text(headline(trials))
-    yield from (Text(line, "warning") for line in device_warnings(trials))
+    yield from (Text(text, "warning") for text in device_warnings(trials))
+    yield from (Text(text, "warning") for text in busy_warning(trials))
     if chart := rates_chart(summary, trials):
         yield chart
     if any(trial.blocks for trial in summary.trials):
