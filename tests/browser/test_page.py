@@ -51,7 +51,8 @@ def test_fits_every_width_and_wide_tables_scroll_by_themselves(opened, sample, w
     root = found.page.locator(":root")
     assert root.evaluate("root => root.scrollWidth") == width
     table = found.page.locator(".scroll:visible").first
-    assert table.evaluate("box => box.scrollWidth > box.clientWidth") is True
+    scrolls = table.evaluate("box => box.scrollWidth > box.clientWidth")
+    assert scrolls is (width < 1920)  # the widest window shows it whole
     for chart in found.page.locator(".plot svg").all():
         assert chart.bounding_box()["width"] <= width
 
