@@ -6,12 +6,16 @@ a device that idles: the device idles only after the steps that it was given hav
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Block, Trial
 
 Period = tuple[float, float]  # seconds since the block began
+Periods = NDArray[np.float64]  # [periods, 2]: begin and end, seconds since the block began
 
 
 def step_seconds(profile: Accelerator, image_size: int, block: Block) -> float:
@@ -43,3 +47,41 @@ def busy_periods(block: Block, step_s: float) -> Iterator[Period]:
         at = arrived + host_s
     if end > begin:
         yield begin, min(end, block.seconds)
+
+
+def handed_over_at(block: Block) -> NDArray[np.float64]:
+    """Return when each batch reached the consumer, in seconds since the block began."""
+    durations = np.column_stack([block.wait_s, block.step_s]).ravel()
+    ends: NDArray[np.float64] = np.cumsum(durations)[::2]
+    return ends
+
+
+def emulated_busy(block: Block, seconds_per_image: float) -> Periods:
+    """Return when an emulated accelerator executed steps; steps without a gap are one period."""
+    step_s = block.images / len(block.step_s) * seconds_per_image
+    return np.array(list(busy_periods(block, step_s))).reshape(-1, 2)
+
+
+def known_idle(block: Block) -> Periods | None:
+    """Return when the device is known to have had no work: the ends of waits; None if unknown."""
+    if block.idle_s is None:
+        return None
+    ends, idle_s = handed_over_at(block), np.array(block.idle_s)
+    periods = np.column_stack([ends - idle_s, ends])
+    some: Periods = periods[idle_s > 0]
+    return some
+
+
+def idle_share(blocks: Sequence[Block], seconds_per_image: float | None) -> float | None:
+    """Return the share of the timed seconds for which the device idled; None if unknown."""
+    if seconds_per_image is not None:
+        idle = [b.seconds - _length(emulated_busy(b, seconds_per_image)) for b in blocks]
+    elif all(block.idle_s is not None for block in blocks):
+        idle = [sum(block.idle_s or ()) for block in blocks]
+    else:
+        return None
+    return float(sum(idle) / sum(block.seconds for block in blocks))
+
+
+def _length(periods: Periods) -> float:
+    return float((periods[:, 1] - periods[:, 0]).sum())

@@ -87,7 +87,7 @@ def bench(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Each loader runs in its own process; all are timed in turn, so that drift affects all alike.
+    """Each loader runs in its own process; all are timed in turn, in random order.
 
     Of loaders that surely reach 95 % of the fastest rate, the cheapest in memory and CPU time wins.
 

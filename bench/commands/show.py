@@ -55,7 +55,7 @@ def show(
         Path | None,
         typer.Option(
             help="Also plot waits, steps and meters of one trial of a trials.jsonl over time, as "
-            "PNG.",
+            "PNG or SVG.",
             dir_okay=False,
         ),
     ] = None,

@@ -62,7 +62,7 @@ class DiagnosisDisplay:
         self._last_block: Block | None = None
 
     def update(self, event: DiagnosisEvent) -> None:
-        """Take in an event; the rates are derived anew after each block."""
+        """Record an event; the rates are derived again after each block."""
         now = monotonic()
         if event.round is None:
             self._round_began = now

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from feedbench.bench.analysis.contention import busy_warning
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.record import Trial
 from feedbench.bench.report.document import (
@@ -38,6 +39,7 @@ def parts(trials: list[Trial], limits: MachineLimits) -> Iterator[Part]:
         yield Line(headline(trials))
     yield shares_table(limits)
     yield limits_table(limits)
+    yield from (Line(text, "yellow") for text in busy_warning(trials))
 
 
 def limits_table(limits: MachineLimits) -> TableData[Limit]:

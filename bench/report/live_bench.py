@@ -53,7 +53,7 @@ class BenchDisplay:
         self._last_block: Block | None = None
 
     def update(self, event: TrialEvent) -> None:
-        """Take in an event; the figures are derived anew after each block."""
+        """Record an event; the figures are derived again after each block."""
         self._pace.update(event)
         self._trials[event.index] = event.trial
         if event.kind in ("block", "failed"):

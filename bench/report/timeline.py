@@ -8,11 +8,11 @@ from statistics import median
 
 import numpy as np
 
+from feedbench.bench.analysis.device import idle_share
 from feedbench.bench.figures.figure import saved_figure
 from feedbench.bench.figures.heading import Heading
 from feedbench.bench.figures.style import sentence
 from feedbench.bench.record import Block, present
-from feedbench.bench.report.device_time import idle_share
 from feedbench.bench.report.subject import Subject
 from feedbench.bench.report.timeline_lanes import draw_cores, draw_lanes
 from feedbench.bench.report.timeline_meters import draw_row, rows_with_readings

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from feedbench.bench.analysis.device import Periods, emulated_busy, idle_share, known_idle
 from feedbench.bench.figures.heading import text_width
 from feedbench.bench.figures.style import BLUE, MUTED, SMALL_SIZE, VERMILLION, legend_above
 from feedbench.bench.meters.sampling import interval_starts
 from feedbench.bench.record import Block
-from feedbench.bench.report.device_time import Periods, emulated_busy, idle_share, known_idle
 
 _WAIT, _WORK = "#c3c7cd", "#4d5158"  # of the host: quiet, since a waiting host is no idle device
 _MANY = 1500  # bars, above which a vector picture holds them as pixels

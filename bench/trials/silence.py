@@ -15,7 +15,7 @@ _LIBRARIES_S = 45.0  # that imports and compilation may take
 
 
 class Silence:
-    """The time since the last answer; it is told at intervals that grow."""
+    """The time since the last answer, which is reported at growing intervals."""
 
     def __init__(self, expected_s: float = 0.0, write: Callable[[str], None] | None = None) -> None:
         """Begin.
@@ -30,7 +30,7 @@ class Silence:
         self.restart()
 
     def restart(self) -> None:
-        """Begin again: something has come. What is slow each time is not told each time."""
+        """Begin again, because something has come; the interval stays as long as it has grown."""
         self._began, self._due_s = monotonic(), self._expected_s + self._patience_s
 
     def tell(self, text: Callable[[float], str]) -> None:

@@ -116,7 +116,7 @@ def _is_usual(spec: BatchSpec) -> bool:
 
 
 def _settings(request: CodeRequest) -> str:
-    """The call that hands the settings to Keras."""
+    """The call that passes the settings to Keras."""
     values = request.settings.model_dump()
     if not values["workers"]:
         return "super().__init__()  # one batch after the other, in the thread of the training"

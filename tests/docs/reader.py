@@ -81,7 +81,7 @@ class Reader:
         return done.stdout
 
     def _environment(self) -> dict[str, str]:
-        """Variables of the reader, whose home is not that of whoever runs the test."""
+        """Environment variables of the reader, who has a home folder of their own."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("XDG_")},
             "HOME": str(self._folder),

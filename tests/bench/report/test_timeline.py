@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from feedbench.bench.analysis.device import emulated_busy, idle_share, known_idle
 from feedbench.bench.cli import main
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.record import Block, Gpu, Host, write_trials
-from feedbench.bench.report.device_time import emulated_busy, idle_share, known_idle
 from feedbench.bench.report.subject import Subject
 from feedbench.bench.report.timeline import draw_timeline
 from feedbench.bench.report.trace import trace, trace_text
