@@ -97,8 +97,9 @@ def bench(
     limit = parse_limit(fail_if_slower, against)
     old = None if against is None else find_old(against)
     manifest = list_images(data, blacklist).only("train")
-    selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
-    if note := left_out_note(suite, manifest):
+    settings = parse_set(set_ or (), loader)
+    selected = select_suite(suite, chosen_loaders(loader), settings, manifest)
+    if note := left_out_note(suite, manifest, settings):
         console(to_errors=True).print(note, highlight=False, markup=False, soft_wrap=True)
     selected = selected if old is None else with_old(selected, old)
     plan = make_plan(overlay(selected, recipe, given))

@@ -40,10 +40,10 @@ def built_in_trials(
     name: SuiteName, manifest: Manifest, configured: Container[str] = ()
 ) -> tuple[Choice, ...]:
     """Return the trials of a built-in suite, as declared by the loaders that can read a source."""
-    loaders = peers(manifest) if name == PEERS else available_loaders(manifest, configured)
+    candidates = peers if name == PEERS else available_loaders
     return tuple(
         Choice(loader=loader.name, settings=dict(settings))
-        for loader in loaders
+        for loader in candidates(manifest, configured)
         for settings in loader.suites.get(name, ())
     )
 
@@ -69,7 +69,8 @@ def select_suite(
     if loaders:
         suite = Suite(trial=list(loaders))
     elif (name or "quick") in SUITES:
-        suite = Suite(trial=list(built_in_trials(cast("SuiteName", name or "quick"), manifest)))
+        built_in = cast("SuiteName", name or "quick")
+        suite = Suite(trial=list(built_in_trials(built_in, manifest, settings)))
     elif Path(str(name)).suffix == ".toml":
         suite = read_suite(Path(str(name)))
     else:

@@ -65,7 +65,12 @@ class Results:
             name: of the loader, for messages.
         """
         self._name = name
-        self._iterator: Any = iter(data_loader)
+        self._data_loader = data_loader
+        self.restart()
+
+    def restart(self) -> None:
+        """Start another pass, with the same processes if the DataLoader keeps them."""
+        self._iterator: Any = iter(self._data_loader)
         self._queues = getattr(self._iterator, "_index_queues", ())
 
     def __iter__(self) -> Iterator[Any]:

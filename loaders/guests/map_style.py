@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from feedbench.loaders.batch_pool import Source
+from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import Batch, Dtype, Request, Stream
 from feedbench.loaders.cores import thread_counts, usable_cores
 from feedbench.loaders.guests.data_loader import (
@@ -27,6 +28,7 @@ from feedbench.loaders.guests.data_loader import (
     shared_tensor,
 )
 from feedbench.loaders.guests.filling import Filled, fill, in_range
+from feedbench.loaders.guests.images import Decoder, Scaling
 from feedbench.loaders.settings import Output, PixelOutput
 from feedbench.loaders.stages.stage import IN_LINE, Concurrency
 
@@ -77,6 +79,19 @@ class DataLoaderSettings(PixelOutput):
     def concurrency(self) -> Concurrency:
         """How the workers share the work."""
         return Concurrency("processes", self.workers) if self.workers else IN_LINE
+
+
+class DecodingSettings(DataLoaderSettings):
+    """Settings of those whose workers decode files by a library of choice."""
+
+    if TYPE_CHECKING:
+        decoder: Decoder
+        decode: Scaling
+
+
+def decode_limit(settings: DecodingSettings) -> UpperBound:
+    """Return what bounds the rate: decoding."""
+    return UpperBound("decode", scaled=settings.decode == "scaled")
 
 
 def worker_counts(cores: int) -> tuple[int | None, ...]:

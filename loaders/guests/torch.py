@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
-from feedbench.loaders.capabilities import UpperBound
-from feedbench.loaders.contract import BatchSpec, Loader, Request, Stream
+from feedbench.loaders.contract import Loader, Request, Stream
 from feedbench.loaders.guests.images import Decoder, Images, Scaling
 from feedbench.loaders.guests.map_style import (
-    DataLoaderSettings,
+    DecodingSettings,
     NumWorkers,
     PersistentWorkers,
     PinMemory,
     PrefetchFactor,
+    decode_limit,
     open_map_style,
     worker_counts,
 )
 from feedbench.loaders.guests.package import Package
-from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.guests.stages import image_stages
 from feedbench.loaders.settings import Output
-from feedbench.loaders.stages.pool import decoding_stages
-from feedbench.loaders.stages.stage import Stages, sample, whole_files
 
 
-class Torch(DataLoaderSettings):
+class Torch(DecodingSettings):
     """Settings of `torch`."""
 
     decoder: Decoder = "pillow"
@@ -40,20 +37,6 @@ def open_stream(request: Request, settings: Torch) -> Stream:
     """Batches whose files the worker processes read and decode."""
     images = partial(Images, request.manifest, request.spec, settings.decoder, settings.decode)
     return open_map_style("torch", request, settings, images)
-
-
-def _stages(manifest: Manifest, spec: BatchSpec, settings: Torch) -> Stages:
-    images = Images(manifest, spec, settings.decoder, settings.decode)
-
-    def items() -> list[tuple[int, bytes, bytes]]:
-        rows, files = sample(manifest)
-        return list(zip(rows.tolist(), manifest.paths(rows), files, strict=True))
-
-    reading = whole_files(manifest)
-    stages = decoding_stages(
-        reading, spec, settings.output, items, lambda item: images.decoded(*item)
-    )
-    return replace(stages, concurrency=settings.concurrency)
 
 
 LOADER = Loader(
@@ -75,7 +58,7 @@ LOADER = Loader(
             {"decoder": "simplejpeg", "decode": "scaled"},
         )
     },
-    upper_bound=lambda settings: UpperBound("decode", scaled=settings.decode == "scaled"),
-    stages=_stages,
+    upper_bound=decode_limit,
+    stages=image_stages,
     package=Package("torch", ("torch",)),
 )
