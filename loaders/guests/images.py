@@ -43,6 +43,7 @@ class Images:
     """The images of a manifest's rows: what `fill` reads from."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, decoder: str, decode: Decode) -> None:
+        disable_opencv_threads()
         self._spec = spec
         self._decode_paths = pillow_decode_paths(manifest, spec)
         self._decode_jpeg = _jpeg_decoder(decoder, spec, scaled=decode == "scaled")
@@ -79,7 +80,6 @@ class Images:
         Raises:
             ImageError: the bytes cannot be decoded.
         """
-        disable_opencv_threads()  # also in a worker process
         try:
             if self._decode_paths[row] == PLAIN and data.startswith(_JPEG):
                 pixels = self._decode_jpeg(data)

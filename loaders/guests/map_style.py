@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from feedbench.loaders.batch_pool import Source
@@ -162,7 +163,7 @@ class Batches:
         images = shared_tensor(shape, self._output)
         pixels = array_of(images)
         if self._output == "float32":
-            pixels = array_of(shared_tensor(shape, "uint8"))
+            pixels = np.empty(shape, np.uint8)
         filled = fill(self._request, self._source, begin, end, pixels)
         if self._output == "float32":
             in_range(self._request, pixels, array_of(images))
