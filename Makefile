@@ -5,6 +5,7 @@ VENV ?= .venv
 JOBS ?= 3
 BIN := $(VENV)/bin
 CHROMIUM := command -v chromium || command -v chromium-browser
+GUESTS := torch,dali,grain,spdl,webdataset,hf_datasets
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests guests micro docs clean
@@ -74,5 +75,7 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-guests: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,jax,tensorboard,$(GUESTS)]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ffcv]' || \
+		echo 'ffcv CANNOT BE TESTED here; it is built with: apt-get install libopencv-dev libturbojpeg0-dev pkg-config' >&2
 	touch $@

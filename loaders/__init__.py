@@ -54,6 +54,8 @@ from feedbench.loaders.errors import (
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
 from feedbench.loaders.files import openable, read_file
+from feedbench.loaders.guests import hf_datasets, torch, webdataset
+from feedbench.loaders.guests.package import check_installed, install_command
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
@@ -75,6 +77,9 @@ LOADERS: dict[str, Loader] = {
     "turbo": turbo.LOADER,
     "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
+    "torch": torch.LOADER,
+    "webdataset": webdataset.LOADER,
+    "hf_datasets": hf_datasets.LOADER,
 }
 
 BASELINE = next(name for name, one in LOADERS.items() if one.role == "baseline")
@@ -100,6 +105,15 @@ def find_loader(name: str) -> Loader:
     if there.startswith("there are"):  # no name is near
         there += "; a function of yours is named FILE.py:FUNCTION"
     raise UnknownLoader(f"no loader {name!r}; {there}")
+
+
+def check_package(name: str) -> None:
+    """Check that what a loader needs is installed, before anything starts.
+
+    Raises:
+        LoaderError: it is not, or there is no such loader.
+    """
+    check_installed(name, find_loader(name).package)
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
@@ -137,9 +151,11 @@ def open_loader(
         dropped: images that an earlier part of the same run dropped; they are not tried again.
 
     Raises:
-        LoaderError: the name, the settings or their combination is invalid.
+        LoaderError: the name, the settings or their combination is invalid, or what the loader
+            needs is not installed.
     """
     loader = find_loader(name)
+    check_installed(name, loader.package)
     known = {error.row: error for error in dropped}
     faults = Faults(tolerance(on_error, error_budget, len(manifest)), known)
     if not isinstance(settings, Settings):
@@ -225,6 +241,7 @@ __all__ = [
     "bounds",
     "by_reason",
     "cache_folder",
+    "check_package",
     "explain",
     "extent_of",
     "file_of",
@@ -232,6 +249,7 @@ __all__ = [
     "forget",
     "images_in",
     "images_per_epoch",
+    "install_command",
     "installed",
     "is_own",
     "open_loader",

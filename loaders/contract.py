@@ -25,6 +25,7 @@ from feedbench.loaders.code.stream import stream_code
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import SettingsError, SpecError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.guests.package import Package
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
 from feedbench.loaders.stream import Batch as Batch
 from feedbench.loaders.stream import Opening as Opening
@@ -205,6 +206,7 @@ class Loader:
             stands for no such call.
         code: writes Python code that gives its batches; by default a few lines that open it.
         own: the user's function that it calls; None for the loaders of `LOADERS`.
+        package: what it needs that is not installed with Feedbench; None if nothing.
     """
 
     name: str
@@ -224,6 +226,7 @@ class Loader:
     library_call: Callable[[Manifest], LibraryCall] | None = None
     code: Callable[[CodeRequest], Code] = stream_code
     own: OwnFunction | None = None
+    package: Package | None = None
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""

@@ -199,6 +199,7 @@ LOADER = Loader(
         "quick": ({},),
         "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),
         "limits": ({},),
+        "peers": ({},),
     },
     stages=_stages,
     library_call=load_img,

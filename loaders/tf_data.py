@@ -44,8 +44,7 @@ class TfData(PixelOutput, Cached):
     )
     prefetch: NonNegativeInt | Autotune = Field(
         "autotune",
-        description="Batches prepared ahead; each takes memory; 0 prepares a batch only when "
-        "the trainer waits for it.",
+        description="Batches prepared ahead; each takes memory; 0: none until the trainer waits.",
     )
     cache: Literal["none", "encoded", "decoded", "disk"] = Field(
         "none",
@@ -341,6 +340,7 @@ LOADER = Loader(
             {"cache": ["encoded", "decoded", "disk"]},
         ),
         "limits": ({"decode": ["image", "scaled"]},),
+        "peers": ({},),
     },
     upper_bound=_upper_bound,
     stages=_stages,

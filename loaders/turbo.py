@@ -120,6 +120,7 @@ LOADER = Loader(
         "quick": ({}, {"cache": "decoded"}),
         "standard": ({"cache": ["none", "decoded"]}, {"output": "float32"}),
         "limits": ({"decode": ["full", "scaled"]}, {"cache": "decoded"}),
+        "peers": ({"decode": ["full", "scaled"]},),
     },
     upper_bound=_upper_bound,
     stages=_stages,

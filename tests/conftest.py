@@ -4,15 +4,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.loaders import LOADERS
+from feedbench.loaders import LOADERS, Manifest
+from feedbench.loaders.guests.package import Package
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # for tmp_path, which is kept
@@ -43,10 +43,18 @@ print(time.process_time() - begin)
 GUESTS = ("torch", "jax", "webdataset", "datasets")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks a test of the loader `name` with the packages that this loader needs."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    loader = LOADERS.get(str(parameters.get("name")))
+    if loader is not None and loader.package is not None:
+        item.add_marker(pytest.mark.guests(*loader.package.modules))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips a test marked `guests`, before its fixtures, if a package that it names is missing."""
     for mark in item.iter_markers("guests"):
-        missing = [name for name in mark.args or GUESTS if find_spec(name) is None]
+        missing = Package("", tuple(mark.args or GUESTS)).missing()
         if missing:
             pytest.skip(f"needs {', '.join(missing)}: `make test-guests` installs it")
 
@@ -126,6 +134,27 @@ def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def class_folder(splits_folder: Path) -> Path:
     """One folder per class."""
     return splits_folder / "train"
+
+
+@pytest.fixture(scope="session")
+def tar_shards(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The class folders in two shards of WebDataset."""
+    from feedbench.loaders import Faults, scan
+    from feedbench.loaders.pack import Sharding, write_shards
+
+    root = tmp_path_factory.mktemp("shards")
+    manifest = scan(class_folder, validation=0, test=0)
+    write_shards(Sharding(manifest, "webdataset", 2), root, Faults(), lambda images: None)
+    return root
+
+
+@pytest.fixture(scope="session")
+def for_loader(splits_folder: Path, tar_shards: Path) -> Callable[[str], Manifest]:
+    """The same 45 photographs in folders, or in shards for a loader that reads no folders."""
+    from feedbench.loaders import scan
+
+    of_folders, of_shards = (scan(one).only("train") for one in (splits_folder, tar_shards))
+    return lambda name: of_folders if "splits" in LOADERS[name].layouts else of_shards
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ from feedbench.bench.commands.run_against import (
 )
 from feedbench.bench.commands.run_bench import measure_and_show, show_next
 from feedbench.bench.commands.run_compare import FailIfSlower
+from feedbench.bench.plan.peers import left_out_note
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.bench.trials.feasibility import check_feasible
@@ -96,7 +97,10 @@ def bench(
     limit = parse_limit(fail_if_slower, against)
     old = None if against is None else find_old(against)
     manifest = list_images(data, blacklist).only("train")
-    selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
+    settings = parse_set(set_ or (), loader)
+    selected = select_suite(suite, chosen_loaders(loader), settings, manifest)
+    if note := left_out_note(suite, manifest, settings):
+        console(to_errors=True).print(note, highlight=False, markup=False, soft_wrap=True)
     selected = selected if old is None else with_old(selected, old)
     plan = make_plan(overlay(selected, recipe, given))
     if augment_costs:

@@ -13,7 +13,14 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Suite, Timing, merged_spec
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, parse_spec
+from feedbench.loaders import (
+    Augment,
+    BatchSpec,
+    check_package,
+    find_loader,
+    parse_settings,
+    parse_spec,
+)
 from feedbench.trainer import OF_APPLICATIONS, Recipe, is_own_model
 
 
@@ -62,12 +69,13 @@ def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
     """Return the loaders that `--loader` names, with the settings of their best.toml, if any.
 
     Raises:
-        LoaderError: no loader has that name.
+        LoaderError: no loader has that name, or what it needs is not installed.
         PlanError: a file is not a best.toml, a folder has none, or two are the same.
     """
     named: dict[str, Choice] = {}
     for name in loaders or ():
         best = resolve_loader(name)
+        check_package(best.loader)
         choice = Choice(loader=best.loader, settings=best.settings)
         if str(choice) in named:
             raise PlanError(
@@ -87,10 +95,12 @@ def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) 
         sets: the values of `--set`.
 
     Raises:
-        LoaderError: no loader has that name, or a setting or the spec is not valid.
+        LoaderError: no loader has that name, what it needs is not installed, or a setting or the
+            spec is not valid.
         PlanError: a file is not a best.toml, a folder has none, or `--set` is not valid.
     """
     best = resolve_loader(loader, TRAINING_SPEC)
+    check_package(best.loader)
     refuse_synthetic([best.loader])
     choice = Choice(loader=best.loader, settings=best.settings)
     (choice,) = with_settings([choice], parse_set(sets or (), [loader], several=False))

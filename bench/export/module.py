@@ -17,6 +17,7 @@ from feedbench.loaders import (
     Loader,
     Manifest,
     Settings,
+    check_package,
     find_loader,
     parse_settings,
     parse_spec,
@@ -50,8 +51,10 @@ def exported(text: str, best: Best) -> Exported:
 
     Raises:
         PlanError: the loader reads no files, or is code already.
-        LoaderError: there is no such loader, its settings are not valid, or its pack is missing.
+        LoaderError: there is no such loader, its settings are not valid, or what it needs is
+            missing.
     """
+    check_package(best.loader)
     loader = find_loader(best.loader)
     if not loader.is_choice:
         raise PlanError(f"{text}: {loader.name} gives synthetic images; export another loader")

@@ -29,6 +29,7 @@ from feedbench.loaders import (
     Augment,
     BatchSpec,
     LoaderError,
+    check_package,
     find_loader,
     parse_settings,
     parse_spec,
@@ -248,9 +249,12 @@ def make_plan(suite: Suite) -> Plan:
 
     Raises:
         PlanError: the recipe is not valid, or the accelerator does not exist.
-        LoaderError: a loader, a setting or the batch spec is not valid.
+        LoaderError: a loader, a setting or the batch spec is not valid, or what a loader
+            needs is not installed.
     """
     recipe = parse_model(Recipe, suite.recipe, "recipe")
+    for choice in suite.trial:
+        check_package(choice.loader)
     return Plan(
         choices=with_baseline(expand(suite.trial), suite.consumer, recipe),
         spec=parse_spec(suite.spec),

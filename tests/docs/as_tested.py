@@ -59,6 +59,9 @@ ALSO_RIGHT = {"tune": 1, "pixels": 1}
 NOT_RUN = {
     "make": "installs an environment, or runs the tests",
     "pip": "needs a network",
+    "feedbench bench photos/ --suite peers": "starts a process for each of many loaders; "
+    "tests/bench/plan/test_peers.py checks which",
+    "feedbench bench photos/ --loader torch": "needs an optional package",
     "python3 -m venv": "its packages need a network",
     "source": "activates an environment",
     "docker": "needs a Docker daemon",

@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from feedbench.loaders import (
     LoaderError,
     Order,
     SourceError,
+    extent_of,
+    file_of,
     open_loader,
     parse_settings,
     scan,
@@ -74,9 +77,9 @@ pytestmark = pytest.mark.usefixtures("beside_packs")
 every_variant = pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
 
 
-@pytest.fixture(scope="module")
-def manifest(splits_folder):
-    return scan(splits_folder).only("train")
+@pytest.fixture
+def manifest(name, for_loader):
+    return for_loader(name)
 
 
 def read_batches(name, settings, manifest, spec=SPEC, **options):
@@ -86,6 +89,18 @@ def read_batches(name, settings, manifest, spec=SPEC, **options):
 
 def rows_of(batches):
     return np.concatenate([rows for _, _, rows in batches])
+
+
+def folder_of(path):
+    """The folder of an image, also of one in a shard."""
+    return Path(path).parent.name.rpartition(":")[2]
+
+
+def place_of(manifest, row):
+    """The shard of an image and where it begins in it; of a file, its path."""
+    address = manifest.paths(np.array([row]))[0]
+    extent = extent_of(address)
+    return (file_of(address), extent.offset if extent else 0)
 
 
 def test_every_loader_is_tested_here():
@@ -156,7 +171,7 @@ def test_two_epochs_keep_the_contract(manifest, name, settings):
         assert images.dtype == dtype
         assert (labels.dtype, rows.dtype) == (np.int32, np.int64)
         assert labels.tolist() == manifest.labels[rows].tolist()
-        names = [manifest.path(row).split("/")[-2] for row in rows]
+        names = [folder_of(manifest.path(row)) for row in rows]
         assert names == [manifest.classes[label] for label in labels]
         low, high = (0, 255) if dtype == "uint8" else (0, 1)
         assert images.min() >= low
@@ -213,17 +228,21 @@ def test_closing_an_endless_stream_leaves_no_threads_processes_or_files(
     assert not list(kept.iterdir())
 
 
-def test_another_seed_gives_another_order(manifest):
+def test_another_seed_gives_another_order(splits_folder):
+    manifest = scan(splits_folder).only("train")
     other = SPEC.model_copy(update={"seed": 4})
-    one = rows_of(read_batches("tf_data", {}, manifest, epochs=1))
-    assert one.tolist() != rows_of(read_batches("tf_data", {}, manifest, other, epochs=1)).tolist()
+    one, two = (
+        rows_of(read_batches("tf_data", {}, manifest, spec, epochs=1)) for spec in (SPEC, other)
+    )
+    assert one.tolist() != two.tolist()
 
 
-def test_without_shuffle_rows_keep_the_manifests_order(manifest):
-    plain = SPEC.for_evaluation()
-    for name in LOADERS:
-        rows = rows_of(read_batches(name, NEEDED.get(name, [{}])[0], manifest, plain, epochs=1))
-        assert rows.tolist() == list(range(len(manifest)))
+@pytest.mark.parametrize("name", LOADERS)
+def test_without_shuffle_rows_keep_the_order_of_manifest_or_shards(manifest, name):
+    plain, settings = SPEC.for_evaluation(), NEEDED.get(name, [{}])[0]
+    rows = rows_of(read_batches(name, settings, manifest, plain, epochs=1)).tolist()
+    in_shards = sorted(range(len(manifest)), key=lambda row: place_of(manifest, row))
+    assert rows in (list(range(len(manifest))), in_shards)
 
 
 def test_keras_directory_can_read_a_part_of_a_folder(class_folder):

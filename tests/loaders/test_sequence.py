@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from feedbench.loaders import LOADERS, Augment, BatchSpec, open_loader, scan
+from feedbench.loaders import LOADERS, Augment, BatchSpec, open_loader
 from feedbench.loaders.augment.draws import FLIP
 
 # Small batches: Keras shuffles within a window of 8, which is then smaller than an epoch.
@@ -23,9 +23,10 @@ VARIANTS = [
 pytestmark = pytest.mark.usefixtures("beside_packs")
 
 
-@pytest.fixture(scope="module")
-def manifest(splits_folder):
-    return scan(splits_folder).only("train")
+@pytest.fixture
+def manifest(request, for_loader):
+    """The photographs; in shards, if the test is of a loader that reads only these."""
+    return for_loader(request.node.callspec.params.get("name", "tf_data"))
 
 
 def read_images(name, settings, manifest, spec=SPEC, **options):
@@ -90,8 +91,8 @@ def test_without_a_number_of_epochs_a_stream_is_endless(manifest, name):
     assert np.bincount(rows).min() >= 3
 
 
-def test_starting_after_the_end_gives_no_batches(manifest):
-    for name in LOADERS:
-        settings = REQUIRED.get(name)
-        with open_loader(name, manifest, SPEC, settings, epochs=2, start_step=1_000) as stream:
-            assert list(stream) == []
+@pytest.mark.parametrize("name", LOADERS)
+def test_starting_after_the_end_gives_no_batches(manifest, name):
+    settings = REQUIRED.get(name)
+    with open_loader(name, manifest, SPEC, settings, epochs=2, start_step=1_000) as stream:
+        assert list(stream) == []

@@ -91,7 +91,7 @@ def test_a_suite_file_becomes_a_plan(tmp_path):
         ("recipe = {epoch = 3}\n[[trial]]\nloader = 'tf_data'", "recipe: there is no 'epoch'"),
         ("spec = {image_size = 0}\n[[trial]]\nloader = 'tf_data'", "spec: image_size: must be"),
         ("[[trial]]\nloader = 'tf_data'\nsettings = {prefech = 1}", "tf_data: .* no 'prefech'"),
-        ("[[trial]]\nloader = 'torch'", "no loader 'torch'"),
+        ("[[trial]]\nloader = 'tourch'", "no loader 'tourch'"),
     ],
 )
 def test_an_error_in_a_suite_file_names_the_field(tmp_path, text, message):

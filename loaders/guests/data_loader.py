@@ -1,0 +1,114 @@
+"""Torch's DataLoader: batches through the memory that its processes share, and its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feedbench.loaders.errors import LoaderError, WorkerError
+
+_WAIT_S = 5.0  # for a thread that only passes on indices, and has been asked to end
+
+
+def shared_tensor(shape: tuple[int, ...], dtype: str) -> Any:
+    """Return an uninitialized tensor; in a worker process, in memory that the parent can map.
+
+    Torch would otherwise copy it there. Its own `default_collate` allocates in the same way.
+    """
+    import torch
+
+    kind = getattr(torch, dtype)
+    if torch.utils.data.get_worker_info() is None:
+        return torch.empty(shape, dtype=kind)
+    size = int(np.prod(shape)) * kind.itemsize
+    storage = torch.UntypedStorage._new_shared(size, device="cpu")
+    return torch.empty(0, dtype=kind).set_(storage).view(shape)
+
+
+def array_of(tensor: Any) -> NDArray[Any]:
+    """Return a tensor's memory as an array, which keeps it alive."""
+    array: NDArray[Any] = tensor.numpy()
+    return array
+
+
+def as_they_are(value: Any) -> Any:
+    """Collate nothing: the data set gives whole batches."""
+    return value
+
+
+def check_pinning(loader: str, *, pin_memory: bool) -> None:
+    """Check that memory can be pinned.
+
+    Raises:
+        LoaderError: Torch has no accelerator to pin it for.
+    """
+    import torch
+
+    if pin_memory and not torch.accelerator.is_available():
+        raise LoaderError(f"{loader}: pin_memory needs a GPU that torch can use; set it to false")
+
+
+class Results:
+    """What a DataLoader gives; its processes are started at once.
+
+    An error that a worker process returned in place of a result is raised.
+    """
+
+    def __init__(self, name: str, data_loader: Any) -> None:
+        """Start to iterate a DataLoader.
+
+        Args:
+            name: of the loader, for messages.
+        """
+        self._name = name
+        self._data_loader = data_loader
+        self.restart()
+
+    def restart(self) -> None:
+        """Start another pass, with the same processes if the DataLoader keeps them."""
+        self._iterator: Any = iter(self._data_loader)
+        self._queues = getattr(self._iterator, "_index_queues", ())
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._iterator is None:
+            raise StopIteration
+        try:
+            result = next(self._iterator)
+        except StopIteration:
+            raise
+        except Exception as error:
+            raise self._explained(error) from error
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def close(self) -> None:
+        """End processes and threads; further calls do nothing."""
+        iterator, self._iterator = self._iterator, None
+        shut_down = getattr(iterator, "_shutdown_workers", lambda: None)  # none without workers
+        shut_down()
+        for queue in self._queues:
+            _join(getattr(queue, "_thread", None))
+        self._queues = ()
+
+    def _explained(self, error: Exception) -> LoaderError:
+        """What ended the iteration: a process that is gone, or an error of the data set."""
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        if not lines[0].startswith("DataLoader worker"):
+            return LoaderError(f"{self._name}: {lines[-1]}")
+        return WorkerError(
+            f"{self._name}: {lines[0].rstrip('. ')}; if memory ran out, use fewer num_workers, a "
+            "smaller prefetch_factor, or a larger /dev/shm"
+        )
+
+
+def _join(thread: threading.Thread | None) -> None:
+    if thread is not None:
+        thread.join(_WAIT_S)
