@@ -29,6 +29,7 @@ from feedbench.loaders import (
     Augment,
     BatchSpec,
     LoaderError,
+    check_regions,
     find_loader,
     parse_settings,
     parse_spec,
@@ -251,7 +252,7 @@ def make_plan(suite: Suite) -> Plan:
         LoaderError: a loader, a setting or the batch spec is not valid.
     """
     recipe = parse_model(Recipe, suite.recipe, "recipe")
-    return Plan(
+    plan = Plan(
         choices=with_baseline(expand(suite.trial), suite.consumer, recipe),
         spec=parse_spec(suite.spec),
         recipe=recipe,
@@ -261,3 +262,16 @@ def make_plan(suite: Suite) -> Plan:
         pixels=suite.pixels,
         accelerator=accelerator_of(suite.consumer),
     )
+    for choice in plan.choices:
+        check_choice(choice, plan.spec_of(choice))
+    return plan
+
+
+def check_choice(choice: Choice, spec: BatchSpec) -> None:
+    """Refuse a loader whose settings leave out a part of the spec.
+
+    Raises:
+        SpecError: they do.
+    """
+    loader = find_loader(choice.loader)
+    check_regions(loader, spec, parse_settings(loader, choice.settings))
