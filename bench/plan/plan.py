@@ -30,6 +30,7 @@ from feedbench.loaders import (
     BatchSpec,
     LoaderError,
     check_package,
+    check_regions,
     find_loader,
     parse_settings,
     parse_spec,
@@ -255,7 +256,7 @@ def make_plan(suite: Suite) -> Plan:
     recipe = parse_model(Recipe, suite.recipe, "recipe")
     for choice in suite.trial:
         check_package(choice.loader)
-    return Plan(
+    plan = Plan(
         choices=with_baseline(expand(suite.trial), suite.consumer, recipe),
         spec=parse_spec(suite.spec),
         recipe=recipe,
@@ -265,3 +266,16 @@ def make_plan(suite: Suite) -> Plan:
         pixels=suite.pixels,
         accelerator=accelerator_of(suite.consumer),
     )
+    for choice in plan.choices:
+        check_choice(choice, plan.spec_of(choice))
+    return plan
+
+
+def check_choice(choice: Choice, spec: BatchSpec) -> None:
+    """Refuse a loader whose settings leave out a part of the spec.
+
+    Raises:
+        SpecError: they do.
+    """
+    loader = find_loader(choice.loader)
+    check_regions(loader, spec, parse_settings(loader, choice.settings))
