@@ -10,6 +10,7 @@ from statistics import mean, median
 from time import monotonic
 from typing import Any
 
+from feedbench.bench.analysis.contention import busy_text
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.files import write_json
 from feedbench.bench.pixels.result import PixelComparison
@@ -226,6 +227,7 @@ class Tune:
             findings=list(self._search.findings),
             timed=_timed(self._trials()),
             failures=self._failures,
+            busy=busy_text(self._trials()),
         )
 
     def _measured(self) -> list[float]:
