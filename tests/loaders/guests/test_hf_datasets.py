@@ -58,11 +58,11 @@ def test_rows_of_arrow_and_parquet_files_have_their_images(source, workers):
 
 
 def test_the_arrow_files_made_of_parquet_are_removed(source):
-    before = set(os.listdir(tempfile.gettempdir()))  # noqa: PTH208
+    before = set(os.listdir(tempfile.gettempdir()))
     stream = open_loader("hf_datasets", scan(source), SPEC, {"num_workers": 1})
     next(stream)
     stream.close()
-    assert set(os.listdir(tempfile.gettempdir())) == before  # noqa: PTH208
+    assert set(os.listdir(tempfile.gettempdir())) == before
     maps = Path("/proc/self/maps").read_text()
     assert "feedbench-hf-" not in maps
 
