@@ -75,7 +75,10 @@ def bare_webdataset(manifest):
         .batched(SPEC.batch_size)
     )
     loader = webdataset.WebLoader(
-        dataset, batch_size=None, num_workers=min(usable_cores(), len(urls)), persistent_workers=True
+        dataset,
+        batch_size=None,
+        num_workers=min(usable_cores(), len(urls)),
+        persistent_workers=True,
     )
     yield from epochs(loader)
 

@@ -107,5 +107,5 @@ def test_an_error_of_the_data_set_itself_is_one_line():
 
     results = Results("torch", failing())
     assert next(results) == 1
-    with pytest.raises(LoaderError, match="^torch: ValueError: no such key$"):
+    with pytest.raises(LoaderError, match=r"^torch: ValueError: no such key$"):
         next(results)

@@ -53,8 +53,6 @@ def test_a_loader_without_its_package_is_not_opened(without_torch, splits_folder
     check_package("tf_data")
 
 
-
-
 def test_guests_take_part_in_the_suite_of_peers_alone():
     guests = [one for one in LOADERS.values() if one.is_guest]
     assert guests
