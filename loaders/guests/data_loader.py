@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,7 @@ class Results:
     def restart(self) -> None:
         """Start another pass, with the same processes if the DataLoader keeps them."""
         self._iterator: Any = iter(self._data_loader)
+        _name_lost_workers(self._name)
         self._queues = getattr(self._iterator, "_index_queues", ())
 
     def __iter__(self) -> Iterator[Any]:
@@ -81,10 +84,10 @@ class Results:
             raise StopIteration
         try:
             result = next(self._iterator)
-        except StopIteration:
+        except (StopIteration, LoaderError):
             raise
         except Exception as error:
-            raise self._explained(error) from error
+            raise _explained(self._name, error) from error
         if isinstance(result, Exception):
             raise result
         return result
@@ -98,15 +101,49 @@ class Results:
             _join(getattr(queue, "_thread", None))
         self._queues = ()
 
-    def _explained(self, error: Exception) -> LoaderError:
-        """What ended the iteration: a process that is gone, or an error of the data set."""
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        if not lines[0].startswith("DataLoader worker"):
-            return LoaderError(f"{self._name}: {lines[-1]}")
-        return WorkerError(
-            f"{self._name}: {lines[0].rstrip('. ')}; if memory ran out, use fewer num_workers, a "
-            "smaller prefetch_factor, or a larger /dev/shm"
-        )
+
+class _LostWorker:
+    """Torch's handler of SIGCHLD, which raises wherever the main thread is: an error with a name.
+
+    Attributes:
+        name: of the loader.
+    """
+
+    def __init__(self, name: str, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self.name = name
+        self._handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle the end of a process.
+
+        Raises:
+            LoaderError: it was a worker, and it was killed.
+        """
+        try:
+            self._handler(number, frame)
+        except RuntimeError as error:
+            raise _explained(self.name, error) from error
+
+
+def _name_lost_workers(name: str) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    handler = signal.getsignal(signal.SIGCHLD)
+    if isinstance(handler, _LostWorker):
+        handler.name = name
+    elif callable(handler):
+        signal.signal(signal.SIGCHLD, _LostWorker(name, handler))
+
+
+def _explained(name: str, error: Exception) -> LoaderError:
+    """What ended the iteration: a process that is gone, or an error of the data set."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if not lines[0].startswith("DataLoader worker"):
+        return LoaderError(f"{name}: {lines[-1]}")
+    return WorkerError(
+        f"{name}: {lines[0].rstrip('. ')}; if memory ran out, use fewer num_workers, a smaller "
+        "prefetch_factor, or a larger /dev/shm"
+    )
 
 
 def _join(thread: threading.Thread | None) -> None:
