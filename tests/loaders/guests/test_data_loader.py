@@ -77,23 +77,29 @@ def test_workers_are_kept_from_epoch_to_epoch_or_started_again(manifest, name, p
         assert (workers() == first) is same
 
 
-def killed(pids, stream):
-    """Kill processes, and read on; Torch raises wherever the main thread is."""
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    list(stream)
-
-
 @every_loader
 def test_a_killed_worker_ends_the_run_and_leaves_no_processes(manifest, name):
     before = workers()
     stream = open_loader(name, manifest, SPEC, {"num_workers": 2})
     next(stream)
-    started = workers() - before
-    with pytest.raises(WorkerError, match=rf"^{name}: DataLoader worker .*; if memory ran out, "):
-        killed(started, stream)
+    for pid in workers() - before:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match=rf"^{name}: worker process \d+ ended with SIGKILL; if "):
+        list(stream)
     stream.close()
     assert workers() == before
+
+
+@pytest.mark.guests("torch")
+def test_a_worker_that_is_killed_while_its_batch_is_waited_for_is_named(for_loader):
+    with open_loader("torch", for_loader("torch"), SPEC, {"num_workers": 1}) as stream:
+        next(stream)
+        (pid,) = workers()
+        timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        with pytest.raises(WorkerError, match=f"worker process {pid} ended with SIGKILL"):
+            list(stream)
+        timer.join()
 
 
 @every_loader
