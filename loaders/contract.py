@@ -243,6 +243,11 @@ class Loader:
         return values(usable_cores()) if callable(values) else values
 
     @property
+    def is_guest(self) -> bool:
+        """Whether another library is behind it, which takes part only where it is named."""
+        return self.package is not None
+
+    @property
     def is_choice(self) -> bool:
         """Whether people may choose it: it gives the images of the files."""
         return self.role == "loader"

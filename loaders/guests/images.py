@@ -120,14 +120,13 @@ def _by_opencv(data: bytes, spec: BatchSpec, *, scaled: bool) -> Pixels | None:
     # Where a file ends too early, OpenCV gives grey pixels and no error.
     if colours not in _COLOURS or not data.endswith(_END_OF_JPEG):
         return None
-    shrunk = {
-        2: cv2.IMREAD_REDUCED_COLOR_2,
-        4: cv2.IMREAD_REDUCED_COLOR_4,
-        8: cv2.IMREAD_REDUCED_COLOR_8,
+    shrunk = {  # each with IMREAD_COLOR_RGB: the flags of reduced colour stand for BGR
+        2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+        4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+        8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     }
     ratio = scaled_ratio(height, width, spec) if scaled else 1
-    colour = shrunk.get(ratio, 0) | cv2.IMREAD_COLOR_RGB
-    flags = colour | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = shrunk.get(ratio, 0) | cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     return None if pixels is None else np.asarray(pixels, np.uint8)
 

@@ -10,7 +10,7 @@ decoded straight into the memory that is shared with the parent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -115,6 +115,19 @@ class Decoding:
     def _images(self) -> Images:
         settings, request = self._settings, self._request
         return Images(request.manifest, request.spec, settings.decoder, settings.decode)
+
+
+class Closing:
+    """Closes each shard that a stage opens, which WebDataset leaves to the garbage collector."""
+
+    def __init__(self, opener: Callable[[Iterable[Any]], Iterable[dict[str, Any]]]) -> None:
+        self._opener = opener
+
+    def __call__(self, urls: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """The opened shards, one after the other."""
+        for shard in self._opener(urls):
+            with shard["stream"]:
+                yield shard
 
 
 def open_stream(request: Request, settings: WebDataset) -> Stream:
@@ -241,24 +254,25 @@ def _pipeline(request: Request, settings: WebDataset, rows: SampleRows, epoch: i
     ).map(rows.found)
     if spec.shuffle:
         dataset = dataset.compose(wds.detshuffle(settings.shuffle, seed=spec.seed))
-    for stage in dataset.pipeline:
+    for number, stage in enumerate(dataset.pipeline):
         if isinstance(stage, wds.detshuffle):
             stage.epoch = epoch - 1
+        elif isinstance(stage, wds.cache.StreamingOpen):
+            dataset.pipeline[number] = Closing(stage)
     decoding = Decoding(request, settings, epoch)
     return dataset.batched(spec.batch_size, collation_fn=None).compose(decoding)
 
 
 def _joined(parts: list[Batch], size: int) -> tuple[Batch, Batch]:
     """The first images of some batches as one of at most this size, and those that are left."""
-    arrays = [
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.rows for part in parts]),
-    ]
+    images, labels, rows = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("images", "labels", "rows")
+    )
     draws = [part.device_draws for part in parts if part.device_draws is not None]
     drawn = np.concatenate(draws) if draws else None
     first, rest = (
-        Batch(*(one[cut] for one in arrays), None if drawn is None else drawn[cut])
+        Batch(images[cut], labels[cut], rows[cut], None if drawn is None else drawn[cut])
         for cut in (slice(size), slice(size, None))
     )
     return first, rest

@@ -67,7 +67,7 @@ def test_one_that_needs_a_setting_takes_part_once_it_is_given(manifest, monkeypa
     packed = replace(LOADERS["packed"], suites={"peers": ({},)})
     monkeypatch.setitem(LOADERS, "packed", packed)
     assert "packed" not in names(built_in_trials("peers", manifest))
-    assert "; packed: " in left_out_note("peers", manifest)
+    assert "packed: pack: no folder given; " in left_out_note("peers", manifest)
     given = {"packed": {"pack": "folder"}}
     assert "packed" in names(select_suite("peers", [], given, manifest).trial)
     assert "packed" not in left_out_note("peers", manifest, given)

@@ -122,8 +122,8 @@ def test_a_setting_of_a_loader_that_is_not_in_the_suite_is_refused(tiny_photos):
 
 
 def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
-    with pytest.raises(LoaderError, match="no loader 'torch'"):
-        expand([Choice(loader="torch")])
+    with pytest.raises(LoaderError, match="no loader 'tourch'"):
+        expand([Choice(loader="tourch")])
 
 
 def test_each_augmentation_is_measured_alone_and_none_is_too():

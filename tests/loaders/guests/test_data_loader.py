@@ -84,10 +84,22 @@ def test_a_killed_worker_ends_the_run_and_leaves_no_processes(manifest, name):
     next(stream)
     for pid in workers() - before:
         os.kill(pid, signal.SIGKILL)
-    with pytest.raises(WorkerError, match=rf"^{name}: DataLoader worker .*; if memory ran out, "):
+    with pytest.raises(WorkerError, match=rf"^{name}: worker process \d+ ended with SIGKILL; if "):
         list(stream)
     stream.close()
     assert workers() == before
+
+
+@pytest.mark.guests("torch")
+def test_a_worker_that_is_killed_while_its_batch_is_waited_for_is_named(for_loader):
+    with open_loader("torch", for_loader("torch"), SPEC, {"num_workers": 1}) as stream:
+        next(stream)
+        (pid,) = workers()
+        timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        with pytest.raises(WorkerError, match=f"worker process {pid} ended with SIGKILL"):
+            list(stream)
+        timer.join()
 
 
 @every_loader
@@ -107,5 +119,5 @@ def test_an_error_of_the_data_set_itself_is_one_line():
 
     results = Results("torch", failing())
     assert next(results) == 1
-    with pytest.raises(LoaderError, match="^torch: ValueError: no such key$"):
+    with pytest.raises(LoaderError, match=r"^torch: ValueError: no such key$"):
         next(results)

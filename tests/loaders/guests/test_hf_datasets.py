@@ -71,9 +71,9 @@ def test_an_arrow_file_that_the_library_cannot_open_is_named(table, tmp_path):
     import pyarrow as pa
 
     whole = table.data.table.combine_chunks().replace_schema_metadata(table.data.schema.metadata)
-    with pa.OSFile(str(tmp_path / "train.arrow"), "wb") as file:
-        with pa.ipc.new_file(file, whole.schema) as writer:  # with a footer, not a stream
-            writer.write_table(whole)
+    path = str(tmp_path / "train.arrow")  # with a footer, not a stream
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, whole.schema) as writer:
+        writer.write_table(whole)
     with pytest.raises(LoaderError, match=r"train\.arrow: hf_datasets cannot open it: "):
         open_loader("hf_datasets", scan(tmp_path), SPEC)
 
