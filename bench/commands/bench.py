@@ -45,7 +45,7 @@ from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
 from feedbench.bench.trials.feasibility import check_feasible
 
-_TIMING = ("blocks", "block_seconds", "warm_up_seconds", "time_limit", "seed")
+_TIMING = ("blocks", "early_stopping", "block_seconds", "warm_up_seconds", "time_limit", "seed")
 
 
 @add_options(
@@ -99,6 +99,8 @@ def bench(
     selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
     selected = selected if old is None else with_old(selected, old)
     plan = make_plan(overlay(selected, recipe, given))
+    if old is not None:  # the question is another than which loader is fastest
+        plan = replace(plan, timing=plan.timing.model_copy(update={"early_stopping": False}))
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]

@@ -153,6 +153,7 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
 def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, SamePixels]:
     """Say how long the bench will take, and compare the pixels of all choices."""
+    from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.report.progress import duration_text
 
@@ -161,7 +162,9 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, Same
     def print_line(text: str) -> None:
         progress.print(text, soft_wrap=not progress.is_terminal)
 
-    print_line(duration_text(len(plan.choices), plan.timing))
+    stop = early_stop(plan)
+    least_blocks = None if stop is None else stop.judged_after[0]
+    print_line(duration_text(len(plan.choices), plan.timing, least_blocks))
     choices = [choice for choice in plan.choices if choice.augment is None]
     comparison = compare_pixels(choices, plan, manifest, folder, print_line)
     return by_choice(comparison, allowed=plan.pixels.allow_different)
@@ -174,14 +177,16 @@ def _run(
     left_out: dict[str, int] | None,
     pixels: dict[str, SamePixels],
 ) -> None:
-    """Time all blocks."""
+    """Time blocks until the winner is known and was timed alone."""
+    from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.analysis.summary import can_win, to_confirm
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
     confirms = sum(can_win(choice) for choice in plan.choices) > 1
     with bench_progress(console(to_errors=True), plan, confirms=confirms) as report:
-        run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
+        stop = early_stop(plan)
+        run(plan, manifest, folder, report, left_out, pixels, stop, choose=to_confirm)
 
 
 def _write_best(
@@ -201,7 +206,6 @@ def compare_pixels(
     manifest: Manifest,
     folder: Path,
     on_line: Callable[[str], None],
-    limit_s: float | None = None,
 ) -> PixelComparison | None:
     """Compare the loaders' pixels on a subset of the images before they are timed.
 
@@ -210,7 +214,6 @@ def compare_pixels(
 
     Args:
         on_line: called with what happens and with the result, one line each.
-        limit_s: time limit in seconds; by default that of a block.
 
     Returns:
         None if fewer than two loaders read images or the check is off; if it failed, a result in
@@ -222,8 +225,8 @@ def compare_pixels(
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.result import not_compared
     from feedbench.bench.pixels.table import verdict
+    from feedbench.bench.trials.bench import MANIFEST
     from feedbench.bench.trials.internal_loaders import is_choice
-    from feedbench.bench.trials.run import MANIFEST
 
     choices = [choice for choice in choices if is_choice(choice.loader)]
     if len(choices) < 2 or not plan.pixels.images:
@@ -239,8 +242,7 @@ def compare_pixels(
             tolerance=plan.pixels.tolerance,
             on_error="skip",
         )
-        limit_s = plan.timing.time_limit if limit_s is None else limit_s
-        comparison = check_again_without_own(job, folder / "pixels.log", limit_s)
+        comparison = check_again_without_own(job, folder / "pixels.log", plan.timing.time_limit)
     except TrialError as error:
         on_line(f"Pixels were not compared: {error}")
         return not_compared(choices, plan.pixels.tolerance, str(error))

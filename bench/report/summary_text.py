@@ -13,6 +13,7 @@ from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
 from feedbench.bench.consumers.trainer import CPU, timed_phase_text
 from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
+from feedbench.bench.report.course import course
 from feedbench.bench.report.document import Line, Part
 from feedbench.bench.report.table import bench_table, notes, trial_name
 from feedbench.loaders import LOADERS, BatchSpec
@@ -39,6 +40,7 @@ def table_parts(summary: Summary) -> Iterator[Part]:
     if any(trial.images_per_second for trial in summary.trials):
         yield bench_table(summary)
     yield from notes(summary)
+    yield from course(summary)
 
 
 def headline(trials: list[Trial]) -> str:

@@ -20,9 +20,9 @@ from feedbench.bench.selftest.case import WITHOUT, Case, Injection, WhatIf
 from feedbench.bench.selftest.inject import Target, injected, remove_groups
 from feedbench.bench.selftest.photos import photos
 from feedbench.bench.selftest.report import CaseResult, Checked
+from feedbench.bench.trials.bench import MANIFEST, Bench
 from feedbench.bench.trials.cache_state import Files
 from feedbench.bench.trials.internal_loaders import register
-from feedbench.bench.trials.run import MANIFEST, Bench
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 

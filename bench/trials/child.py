@@ -152,6 +152,7 @@ class Child:
         limit_s: float,
         phase: str,
         expected_s: float = 0.0,
+        on_other: Callable[[Message], None] = lambda message: None,
     ) -> M:
         """Continue a paused child, send a request, wait for the answer, and pause the child again.
 
@@ -162,7 +163,7 @@ class Child:
         """
         self._signal(signal.SIGCONT)
         self.send(request)
-        return self.wait_for(kind, limit_s, phase, expected_s=expected_s, pause=True)
+        return self.wait_for(kind, limit_s, phase, on_other, expected_s=expected_s, pause=True)
 
     def pause(self) -> None:
         """Stop the process group by SIGSTOP; return once the child stands still or has died.

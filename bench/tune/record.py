@@ -61,7 +61,9 @@ class TuneRecord(BaseModel):
         resume: the command that resumes the search; empty in records of old versions.
         finished: whether nothing was left to try.
         interrupted: whether Ctrl-C ended it.
-        best: the fastest configuration that may win; None before it was compared with another.
+        best: the fastest configuration that may win; None before it was compared with another,
+            unless the budget has ended before.
+        compared: whether the best was compared with another.
         images_per_second: its rate, from blocks that it was not chosen by; None without any.
         seconds: time spent, earlier parts of the search included.
         timed: all configurations that have a block.
@@ -76,6 +78,7 @@ class TuneRecord(BaseModel):
     finished: bool = False
     interrupted: bool = False
     best: Choice | None = None
+    compared: bool = True
     images_per_second: Estimate | None = None
     seconds: float = 0.0
     findings: list[Finding] = []

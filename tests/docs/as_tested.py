@@ -16,7 +16,7 @@ SHORT = ("--blocks", "1", "--block-seconds", "0.1")
 SHORTER = {
     "make-data": ("--images", "60", "--preset", "small"),
     "bench": (*SIZES, *SHORT, "--warm-up-seconds", "0.1"),
-    "tune": (*SIZES, "--budget", "8s"),
+    "tune": (*SIZES, "--budget", "10s"),
     "diagnose": (*SIZES, "--seconds", "1"),
     "limits": (*SIZES, *SHORT),
     "batch-size": ("--min", "8", "--max", "8", "--seconds", "0.1", "--image-size", "32"),

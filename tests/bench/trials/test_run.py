@@ -11,14 +11,18 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import Trial, read_trials
+from feedbench.bench.record import Stopped, Trial, read_trials
+from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.early_stop import EarlyStop, Judgement
 from feedbench.bench.trials.events import TrialEvent
-from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, run
+from feedbench.bench.trials.protocol import BlockRequest
+from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 
 SYNTHETIC = Choice(loader="synthetic")
+FLOATS = Choice(loader="synthetic", settings={"output": "float32"})
 
 
 def plan(*choices: Choice, blocks: int = 2, time_limit: float = 120, **spec) -> Plan:
@@ -40,7 +44,9 @@ def becomes_stopped(process: psutil.Process) -> bool:
     return process.status() == psutil.STATUS_STOPPED
 
 
-def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None, choose=None) -> list[Trial]:
+def run_plan(
+    plan: Plan, manifest, folder, on_event=lambda event: None, choose=None, early_stop=None
+) -> list[Trial]:
     pids = set()
 
     def record_pid(event: TrialEvent) -> None:
@@ -48,7 +54,7 @@ def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None, choose=N
             pids.add(event.pid)
         on_event(event)
 
-    trials = run(plan, manifest, folder, record_pid, choose=choose)
+    trials = run(plan, manifest, folder, record_pid, early_stop=early_stop, choose=choose)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert read_trials(folder) == trials
     return trials
@@ -89,6 +95,77 @@ def test_the_trial_that_is_chosen_is_timed_again_alone(manifest, tmp_path):
     assert (events[-1].done, events[-1].blocks) == (6, 6)
 
 
+def judging(answers: dict[int, Judgement]) -> EarlyStop:
+    """Judge a run after these numbers of rounds."""
+
+    def judge(trials: list[Trial]) -> Judgement:
+        return answers[max(len(trial.blocks) for trial in trials)]
+
+    return EarlyStop((*answers, 6), judge)
+
+
+def test_a_slower_trial_is_stopped_and_the_run_ends_when_it_is_decided(manifest, tmp_path):
+    events = []
+    choices = (SYNTHETIC, FLOATS)
+    early_stop = judging({1: Judgement({1: 0}, False), 2: Judgement({}, True)})
+    trials = run_plan(
+        plan(*choices, blocks=6), manifest, tmp_path, events.append, lambda trials: 0, early_stop
+    )
+    first, second = trials
+    assert [len(trial.blocks) for trial in trials] == [2 + 6, 1]
+    assert first.stopped == Stopped(rounds=2)
+    assert second.stopped == Stopped(rounds=1, slower_than="synthetic")
+    assert first.judged_after == second.judged_after == [1, 2, 6]
+    assert (first.chosen_before, len(first.warm_ups)) == (2, 1)
+    assert [event.index for event in events if event.kind == "stopped"] == [1, 0]
+    assert (events[-1].done, events[-1].blocks) == (9, 9)
+
+
+def test_a_trial_that_was_stopped_goes_on_if_the_faster_one_fails(manifest, tmp_path):
+    def kill(event: TrialEvent) -> None:
+        if event.kind == "stopped":
+            os.kill(pids[0], signal.SIGKILL)
+        pids[event.index] = event.pid or pids.get(event.index)
+
+    pids = {}
+    early_stop = judging({1: Judgement({1: 0}, False)})
+    killed, slower = run_plan(
+        plan(SYNTHETIC, FLOATS, blocks=3), manifest, tmp_path, kill, early_stop=early_stop
+    )
+    assert "SIGKILL" in killed.error
+    assert slower.stopped is None
+    assert len(slower.blocks) >= 2
+
+
+def test_processes_start_side_by_side_and_warm_up_one_by_one(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("feedbench.bench.trials.processes.usable_cores", lambda: 2)
+    others = [FLOATS, Choice(loader="turbo")]
+    running, events = [], []
+
+    def observe(event: TrialEvent) -> None:
+        events.append(event.kind)
+        if event.kind in ("warm", "block"):
+            pids = {one.pid for one in psutil.process_iter() if one.ppid() == os.getpid()}
+            moving = [pid for pid in pids if psutil.Process(pid).status() != psutil.STATUS_STOPPED]
+            running.append(len([pid for pid in moving if pid != event.pid]))
+
+    trials = run_plan(plan(SYNTHETIC, *others), manifest, tmp_path, observe)
+    assert [trial.error for trial in trials] == [None] * 3
+    assert events[:3] == ["starting"] * 3
+    assert [trial.warm_ups[0].beside for trial in trials] == [1, 1, 1]
+    assert not any(running)
+
+
+def test_a_process_that_fails_as_it_starts_does_not_keep_others_from_starting(manifest, tmp_path):
+    def kill(event: TrialEvent) -> None:
+        if event.kind == "starting" and event.choice == SYNTHETIC:
+            os.kill(event.pid, signal.SIGKILL)
+
+    killed, fine = run_plan(plan(SYNTHETIC, FLOATS), manifest, tmp_path, kill)
+    assert "SIGKILL" in killed.error
+    assert len(fine.blocks) == 2
+
+
 def test_a_killed_trial_is_recorded_and_the_others_continue(manifest, tmp_path):
     def kill(event: TrialEvent) -> None:
         if event.kind == "block" and event.choice == SYNTHETIC:
@@ -115,9 +192,10 @@ def test_the_time_limit_is_one_of_each_block_and_not_of_their_sum(manifest, tmp_
     limits = []
     ask = Child.ask
 
-    def record_limit(child, request, kind, limit_s, *others):
-        limits.append(limit_s)
-        return ask(child, request, kind, limit_s, *others)
+    def record_limit(child, request, kind, limit_s, *others, **options):
+        if isinstance(request, BlockRequest):
+            limits.append(limit_s)
+        return ask(child, request, kind, limit_s, *others, **options)
 
     monkeypatch.setattr(Child, "ask", record_limit)
     run_plan(plan(SYNTHETIC, blocks=3, time_limit=60), manifest, tmp_path)
@@ -171,7 +249,7 @@ def test_a_cache_is_full_before_the_first_block(manifest, tmp_path):
 def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
     manifest, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("feedbench.bench.trials.run.available_memory", lambda: 0)
+    monkeypatch.setattr("feedbench.bench.trials.processes.available_memory", lambda: 0)
     other = Choice(loader="synthetic", settings={"output": "float32"})
     trials = run_plan(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
     assert [len(trial.blocks) for trial in trials] == [3, 3]
@@ -181,13 +259,15 @@ def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
 def test_a_trial_that_runs_out_of_memory_has_a_second_try_alone(manifest, tmp_path, monkeypatch):
     ask, alive, tries = Child.ask, [], []
 
-    def refuse_once(child, *arguments):
+    def refuse_once(child, request, *arguments, **options):
+        if not isinstance(request, BlockRequest):
+            return ask(child, request, *arguments, **options)
         tries.append([psutil.pid_exists(pid) for pid in alive])
         alive.append(child.pid)
         if len(tries) == 2:
             child.kill()
             raise TrialError("ResourceExhaustedError: CUDA_ERROR_OUT_OF_MEMORY")
-        return ask(child, *arguments)
+        return ask(child, request, *arguments, **options)
 
     monkeypatch.setattr(Child, "ask", refuse_once)
     other = Choice(loader="synthetic", settings={"output": "float32"})
@@ -197,7 +277,7 @@ def test_a_trial_that_runs_out_of_memory_has_a_second_try_alone(manifest, tmp_pa
 
 
 def test_a_trial_that_runs_out_of_memory_alone_is_recorded(manifest, tmp_path, monkeypatch):
-    def refuse(child, *arguments):
+    def refuse(child, *arguments, **options):
         child.kill()
         raise TrialError("out of memory: 1 TB")
 
@@ -221,7 +301,7 @@ def test_a_process_is_ended_when_the_gpu_has_no_room_for_another(manifest, tmp_p
 
     monkeypatch.setattr("feedbench.bench.trials.timer.Child", OnGpu)
     monkeypatch.setattr(
-        "feedbench.bench.trials.run.free_gpu_memory", lambda gpus: 100 - 40 * len(held)
+        "feedbench.bench.trials.processes.free_gpu_memory", lambda gpus: 100 - 40 * len(held)
     )
     beside = []
 
