@@ -76,8 +76,8 @@ class Timing(_Model):
     )
     early_stopping: bool = Field(
         True,
-        description="Stop as soon as it is certain which loaders are slower, and loaders that "
-        "cannot win before. Otherwise all blocks are timed.",
+        description="End when the order of the loaders is certain, and drop those that cannot win. "
+        "Otherwise all blocks are timed.",
     )
     block_seconds: PositiveFloat = Field(1.0, description="Minimum block duration in seconds.")
     block_steps: PositiveInt = Field(

@@ -102,8 +102,10 @@ class Processes:
         Raises:
             TrialError: it failed, died or exceeded the limit.
         """
-        request, child = WarmUpRequest(), self.use(index)
-        done = child.ask(request, WarmUpDone, limit_s, "warm-up", on_other=on_progress)
+        child = self.use(index)
+        child.resume(WarmUpRequest())
+        done = child.wait_for(WarmUpDone, limit_s, "warm-up", on_progress)
+        child.pause()
         start, left = self._starts.pop(index), self._free_gpu_bytes()
         if start.free_gpu_bytes is not None and left is not None:
             self._gpu_bytes[index] = start.free_gpu_bytes - left

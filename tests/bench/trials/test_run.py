@@ -16,7 +16,6 @@ from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.early_stop import EarlyStop, Judgement
 from feedbench.bench.trials.events import TrialEvent
-from feedbench.bench.trials.protocol import BlockRequest
 from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
@@ -156,6 +155,14 @@ def test_processes_start_side_by_side_and_warm_up_one_by_one(manifest, tmp_path,
     assert not any(running)
 
 
+def test_a_warm_up_that_reports_its_progress_comes_to_an_end(manifest, tmp_path):
+    events = []
+    longer = Timing(blocks=1, block_seconds=0.1, warm_up_seconds=1.2)
+    (trial,) = run_plan(replace(plan(SYNTHETIC), timing=longer), manifest, tmp_path, events.append)
+    assert "warming" in [event.kind for event in events]
+    assert (trial.error, len(trial.blocks)) == (None, 1)
+
+
 def test_a_process_that_fails_as_it_starts_does_not_keep_others_from_starting(manifest, tmp_path):
     def kill(event: TrialEvent) -> None:
         if event.kind == "starting" and event.choice == SYNTHETIC:
@@ -192,10 +199,9 @@ def test_the_time_limit_is_one_of_each_block_and_not_of_their_sum(manifest, tmp_
     limits = []
     ask = Child.ask
 
-    def record_limit(child, request, kind, limit_s, *others, **options):
-        if isinstance(request, BlockRequest):
-            limits.append(limit_s)
-        return ask(child, request, kind, limit_s, *others, **options)
+    def record_limit(child, request, kind, limit_s, *others):
+        limits.append(limit_s)
+        return ask(child, request, kind, limit_s, *others)
 
     monkeypatch.setattr(Child, "ask", record_limit)
     run_plan(plan(SYNTHETIC, blocks=3, time_limit=60), manifest, tmp_path)
@@ -259,15 +265,13 @@ def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
 def test_a_trial_that_runs_out_of_memory_has_a_second_try_alone(manifest, tmp_path, monkeypatch):
     ask, alive, tries = Child.ask, [], []
 
-    def refuse_once(child, request, *arguments, **options):
-        if not isinstance(request, BlockRequest):
-            return ask(child, request, *arguments, **options)
+    def refuse_once(child, *arguments):
         tries.append([psutil.pid_exists(pid) for pid in alive])
         alive.append(child.pid)
         if len(tries) == 2:
             child.kill()
             raise TrialError("ResourceExhaustedError: CUDA_ERROR_OUT_OF_MEMORY")
-        return ask(child, request, *arguments, **options)
+        return ask(child, *arguments)
 
     monkeypatch.setattr(Child, "ask", refuse_once)
     other = Choice(loader="synthetic", settings={"output": "float32"})
@@ -277,7 +281,7 @@ def test_a_trial_that_runs_out_of_memory_has_a_second_try_alone(manifest, tmp_pa
 
 
 def test_a_trial_that_runs_out_of_memory_alone_is_recorded(manifest, tmp_path, monkeypatch):
-    def refuse(child, *arguments, **options):
+    def refuse(child, *arguments):
         child.kill()
         raise TrialError("out of memory: 1 TB")
 
