@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,3 +112,8 @@ def result_folder(out: Path | None, kind: str) -> Path:
     from feedbench.bench.files import dated_folder, new_folder
 
     return new_folder(out) if out else dated_folder(Path("results"), kind)
+
+
+def show_hint(folder: Path) -> str:
+    """Return how to print an interrupted run again, for its last line."""
+    return f"to see it again: {shlex.join(['feedbench', 'show', str(folder)])}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console, print_parts
+from feedbench.bench.commands.output import console, print_parts, show_hint
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import SamePixels, Trial
+    from feedbench.bench.report.tensorboard import Logs
     from feedbench.bench.report.terminal import Terminal
+    from feedbench.bench.trials.events import TrialEvent
     from feedbench.loaders import Manifest
 
 PIXELS = "pixels.json"
@@ -76,14 +78,16 @@ def measure_and_show(
     tensorboard: bool,
 ) -> MeasuredBench:
     """Measure, save and print the results; Ctrl-C ends it early."""
-    from feedbench.bench.report.tensorboard import trial_runs, write_logs
+    from feedbench.bench.report.tensorboard import Logs, trial_run
 
     terminal = console()
-    bench = measure_plan(plan, manifest, folder, json, left_out)
-    if tensorboard:
-        write_logs(folder, trial_runs(bench.trials))
+    logs = Logs(folder) if tensorboard else None
+    bench = measure_plan(plan, manifest, folder, json, left_out, logs)
+    if logs is not None:
+        logs.finish([trial_run(number, trial) for number, trial in enumerate(bench.trials, 1)])
     show_summary(terminal, bench.trials, bench.summary)
-    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    if not bench.interrupted:  # else the last line says it
+        terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     return bench
 
 
@@ -106,8 +110,13 @@ def measure_plan(
     folder: Path,
     json: Path | None = None,
     left_out: dict[str, int] | None = None,
+    logs: Logs | None = None,
 ) -> MeasuredBench:
-    """Compare the pixels, run the plan and save the results; Ctrl-C ends it early."""
+    """Compare the pixels, run the plan and save the results; Ctrl-C ends it early.
+
+    Args:
+        logs: take each block as soon as it is timed.
+    """
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.files import removed_if_interrupted, write_json
@@ -120,7 +129,7 @@ def measure_plan(
         write_json(folder / "environment.json", facts)
     try:
         pixels = _same_pixels(plan, manifest, folder)
-        _run(plan, manifest, folder, left_out, pixels)
+        _run(plan, manifest, folder, left_out, pixels, logs)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -145,7 +154,9 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
     if bench.interrupted:
         timed = sum(len(trial.blocks) for trial in bench.trials)
-        raise InterruptedRun(f"interrupted; timed blocks: {timed}, saved in {folder}")
+        raise InterruptedRun(
+            f"interrupted; timed blocks: {timed}, saved in {folder}; {show_hint(folder)}"
+        )
     if bench.best is None:
         raise typer.Exit(NOTHING_DONE)
     return bench.best
@@ -176,17 +187,25 @@ def _run(
     folder: Path,
     left_out: dict[str, int] | None,
     pixels: dict[str, SamePixels],
+    logs: Logs | None,
 ) -> None:
     """Time blocks until the winner is known and was timed alone."""
     from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.analysis.summary import can_win, to_confirm
     from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.report.tensorboard import trial_run
     from feedbench.bench.trials.run import run
 
     confirms = sum(can_win(choice) for choice in plan.choices) > 1
     with bench_progress(console(to_errors=True), plan, confirms=confirms) as report:
+
+        def on_event(event: TrialEvent) -> None:
+            report(event)
+            if logs is not None and event.kind == "block":
+                logs.add(trial_run(event.index + 1, event.trial))
+
         stop = early_stop(plan)
-        run(plan, manifest, folder, report, left_out, pixels, stop, choose=to_confirm)
+        run(plan, manifest, folder, on_event, left_out, pixels, stop, choose=to_confirm)
 
 
 def _write_best(

@@ -107,7 +107,8 @@ def _search(
     from feedbench.bench.tune.record import TUNE
     from feedbench.bench.tune.tune import Tune
 
-    with tune_progress(console(to_errors=True), budget) as (callbacks, on_line):
+    waits = plan.consumer != "drain"
+    with tune_progress(console(to_errors=True), budget, waits=waits) as (callbacks, on_line):
 
         def compare() -> PixelComparison | None:
             return _compare_pixels(plan, manifest, folder, budget, earlier, on_line)

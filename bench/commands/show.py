@@ -85,6 +85,7 @@ def show(
     from feedbench.bench.results.parts import parts_of
     from feedbench.bench.results.pytest_benchmark import as_pytest_benchmark
 
+    written: list[Path] = []
     if markdown and csv:
         raise PlanError("--markdown and --csv: give one of them")
     if record_in(result) is None and (runs := find_runs(result)):
@@ -94,17 +95,20 @@ def show(
         values, is_measured = _folders(runs), True
     else:
         path, kind = find_record(result)
-        if timeline is not None or trace is not None:
-            write_over_time(path.parent, timeline, trial, trace)
         found = kind.read(path)
+        if timeline is not None or trace is not None:
+            written += write_over_time(found, timeline, trial, trace)
         if pytest_benchmark is not None:
             write_json(pytest_benchmark, as_pytest_benchmark(found))
+            written.append(pytest_benchmark)
         parts, values, is_measured = list(parts_of(found)), found.values, found.is_measured
     if table is not None:
         parts = [_find_table(parts, table, result)]
     _print(parts, wide=wide, markdown=markdown, csv=csv)
     if json is not None:
         write_json(json, values)
+    for file in written:
+        console(to_errors=True).print(f"Written: {file}", soft_wrap=True, highlight=False)
     if not is_measured:
         raise typer.Exit(NOTHING_DONE)
 

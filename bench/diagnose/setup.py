@@ -22,6 +22,7 @@ from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
 from feedbench.loaders.stages import Stages
 from feedbench.trainer import Recipe
 
+STAGES = "stages"  # key of the process that measures all stages
 _STAGE_WARM_UP_S = 0.1
 _DEPTHS = (1, 4, 16, 64)  # concurrent reads
 _DEPTH_PER_CORE = 4
@@ -117,7 +118,7 @@ class Setup:
             "settings": self._baseline_settings(),
             "cache_state": None,
         }
-        jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
+        jobs: dict[str, TrialJob | StageJob] = {STAGES: self._stage_job()}
         for state in self._cache_states():
             jobs[f"loader {state}"] = loader_alone.model_copy(update={"cache_state": state})
         for number, fixed in enumerate(self._fixed_choices()):
@@ -258,7 +259,7 @@ class Setup:
         request = StageRequest(
             stage=name, parallel=parallel, cache_state=state, seconds=self.timing.stage_s
         )
-        return Measurement(part, "stages", request)
+        return Measurement(part, STAGES, request)
 
     def _trial_measurements(self) -> list[Measurement]:
         """Return the measurements of loader, fixed settings, transfer, consumer and end to end."""

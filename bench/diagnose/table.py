@@ -211,9 +211,16 @@ def _memory_text(prediction: Prediction) -> str:
 
 def part_runs(parts: Sequence[MeasuredPart]) -> list[LoggedRun]:
     """Return the parts as runs for TensorBoard."""
-    runs = []
-    for part in parts:
-        conditions = {"cache_state": part.cache_state, "parallel": part.parallel}
-        known = {name: value for name, value in conditions.items() if value is not None}
-        runs.append(LoggedRun(label(ceiling_of(part)), {"part": part.name, **known}, part.blocks))
-    return runs
+    return [part_run(number, part) for number, part in enumerate(parts, 1)]
+
+
+def part_run(number: int, part: MeasuredPart) -> LoggedRun:
+    """Return a part as a run for TensorBoard.
+
+    Args:
+        number: of the part in its record, from 1.
+    """
+    conditions = {"cache_state": part.cache_state, "parallel": part.parallel}
+    known = {name: value for name, value in conditions.items() if value is not None}
+    name = label(ceiling_of(part))
+    return LoggedRun(number, name, {"part": part.name, **known}, part.blocks)

@@ -55,20 +55,23 @@ class Accelerator(BaseModel):
     def assumptions(self, spec: BatchSpec, recipe: Recipe) -> list[str]:
         """Return what must be assumed to apply the rate to these batches and this network."""
         texts = []
-        if spec.batch_size != self.batch_size:
+        alpha = None if recipe.own_model else recipe.alpha
+        network = _network_text(recipe.network, alpha)
+        if network != self.network_text():
             texts.append(
-                f"assumed: the rate at batch size {spec.batch_size} is that measured at "
-                f"{self.batch_size}"
+                f"assumed: {network} is as fast as {self.network_text()}, of which the rate was "
+                "measured; a real one may take far more or fewer images per second"
             )
         if spec.image_size != self.image_size:
             texts.append(
                 f"assumed: step time is proportional to pixels, measured at {self.image_size} px "
                 f"and applied to {spec.image_size} px"
             )
-        alpha = None if recipe.own_model else recipe.alpha
-        network = _network_text(recipe.network, alpha)
-        if network != self.network_text():
-            texts.append(f"assumed: {network} is as fast as {self.network_text()}")
+        if spec.batch_size != self.batch_size:
+            texts.append(
+                f"assumed: the rate at batch size {spec.batch_size} is that measured at "
+                f"{self.batch_size}"
+            )
         return texts
 
 

@@ -86,6 +86,7 @@ class TableData(Generic[Row]):
         legend: what marks in the table mean; it follows the meanings of the columns.
         notes: paragraphs below the legend.
         printed_rows: how many rows are printed; None for all. The CSV has all.
+        rule_before: index of the first row below a rule; None without one.
     """
 
     name: str
@@ -96,6 +97,7 @@ class TableData(Generic[Row]):
     legend: str = ""
     notes: Sequence[str] = ()
     printed_rows: int | None = None
+    rule_before: int | None = None
 
     @property
     def printed(self) -> Sequence[Row]:

@@ -138,21 +138,27 @@ def _advance_files(progress: Progress, task: TaskID, count: int) -> None:
 
 
 def _print_event(console: Console, display: BenchDisplay, event: TrialEvent) -> None:
+    was_busy = bool(display.warning())
     display.update(event)
-    if event.kind in ("warming", "timing") or _is_end(event):
-        return
-    text = activity(event)
-    if event.kind == "block":
-        rate = event.trial.blocks[-1].images_per_second
-        text = f"{event.choice}: {rate:,.0f} images/s; {display.so_far(event)}"
-        if event.trial.chosen_before is not None:
-            text = f"winner alone, {text}"
-    elif event.kind == "failed":
-        text += f": {event.trial.error}"
-    console.print(f"[{event.done}/{event.blocks}] {text}", soft_wrap=True)
+    if text := _event_text(display, event):
+        console.print(f"{display.count(event)} {text}", soft_wrap=True)
+    if not was_busy and (warning := display.warning()):
+        console.print(f"{warning}.", style="yellow", soft_wrap=True)
 
 
-def _is_end(event: TrialEvent) -> bool:
-    """Whether a trial was stopped since the whole bench ends, which the result says once."""
-    stopped = event.trial.stopped
-    return event.kind == "stopped" and stopped is not None and stopped.slower_than is None
+def _event_text(display: BenchDisplay, event: TrialEvent) -> str:
+    """Return what a log says of an event; empty if nothing."""
+    trial = event.trial
+    match event.kind:
+        case "block":
+            rate = trial.blocks[-1].images_per_second
+            return f"{event.choice}: {rate:,.0f} images/s; {display.so_far(event)}"
+        case "failed":
+            return f"{activity(event)}: {trial.error}"
+        case "timing" if trial.chosen_before == len(trial.blocks):
+            return f"the winner again, alone, for the rate to expect: {event.choice}"
+        case "warming" | "timing":
+            return ""
+        case "stopped" if trial.stopped is not None and trial.stopped.slower_than is None:
+            return ""  # the whole bench ends, which the result says once
+    return activity(event)

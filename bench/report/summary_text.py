@@ -30,6 +30,7 @@ def parts(trials: list[Trial], summary: Summary) -> Iterator[Part]:
         yield Line(headline(trials))
     yield from (Line(text, "yellow") for text in device_warnings(trials))
     yield from table_parts(summary)
+    yield from map(Line, consumer_notes(trials))
     yield from (Line(str(cost)) for cost in augment_costs(trials))
     yield from (Line(text, "yellow") for text in busy_warning(trials))
     yield Line(verdict(summary), "bold")
@@ -73,7 +74,7 @@ def device_warnings(trials: list[Trial]) -> list[str]:
 
 
 def consumer_text(trial: Trial) -> str:
-    """Return what took the batches, with the assumptions of an emulated accelerator."""
+    """Return what took the batches, in a few words."""
     if trial.consumer == "fit":
         return "fit of {network}".format(**trial.recipe)
     if trial.accelerator is None:
@@ -86,9 +87,7 @@ def consumer_text(trial: Trial) -> str:
         trainer = words.format(**recipe)
         return ", ".join(filter(None, [trainer, _phase_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
-    spec = BatchSpec.model_validate(trial.spec)
-    assumptions = accelerator.assumptions(spec, Recipe.model_validate(trial.recipe))
-    return "; ".join([_emulated(accelerator), *assumptions])
+    return f"an emulated {accelerator.device}, {accelerator.images_per_second:,.0f} images/s"
 
 
 def _phase_text(trial: Trial) -> str:
@@ -98,12 +97,19 @@ def _phase_text(trial: Trial) -> str:
     return timed_phase_text(Recipe.model_validate(trial.recipe))
 
 
-def _emulated(accelerator: Accelerator) -> str:
-    return (
-        f"an emulated {accelerator.device} ({accelerator.images_per_second:,.0f} images/s, batch "
+def consumer_notes(trials: list[Trial]) -> list[str]:
+    """Return where the rate of an emulated accelerator is from, and what is assumed of it."""
+    if not trials or trials[0].accelerator is None:
+        return []
+    accelerator = Accelerator.model_validate(trials[0].accelerator)
+    spec = BatchSpec.model_validate(trials[0].spec)
+    source = (
+        f"{accelerator.device}: {accelerator.images_per_second:,.0f} images/s at batch "
         f"{accelerator.batch_size}, {accelerator.image_size} px, precision "
-        f"{accelerator.precision}; {accelerator.source})"
+        f"{accelerator.precision}; {accelerator.source}"
     )
+    assumptions = accelerator.assumptions(spec, Recipe.model_validate(trials[0].recipe))
+    return [f"{text[0].upper()}{text[1:]}." for text in (source, *assumptions)]
 
 
 def verdict(summary: Summary) -> str:

@@ -23,10 +23,13 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
+from feedbench.bench.trials.internal_loaders import is_choice
+from feedbench.loaders import BASELINE
 
 UTILIZATION = "rate ÷ rate with synthetic batches, median over blocks of the same rounds"
 FULL = "≥ 100%"  # utilization above 1 within noise
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
+COSTS_NOTHING = "batches that cost nothing"  # those of the loader `synthetic`
 
 
 def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
@@ -84,7 +87,7 @@ def trial_columns() -> list[Column[TrialSummary]]:
             "ratio to best",
             "ratio_to_best",
             lambda trial: trial.ratio_to_best,
-            lambda trial: ratio_text(trial.ratio_to_best),
+            lambda trial: ratio_text(trial.ratio_to_best) if is_choice(trial.loader) else EMPTY,
         ),
         Column(
             "AU",
@@ -161,8 +164,13 @@ def sizes(
 
 
 def bench_table(summary: Summary) -> TableData[TrialSummary]:
-    """Return one row per trial, fastest first; the winner is bold, unranked trials are dim."""
-    trials = sorted(summary.trials, key=lambda trial: -_speed(trial))
+    """Return one row per trial, fastest first; the winner is bold, unranked trials are dim.
+
+    Trials that read no images are no loaders to choose: they stand below a rule, without a ratio.
+    """
+    ordered = sorted(summary.trials, key=lambda trial: -_speed(trial))
+    loaders = [trial for trial in ordered if is_choice(trial.loader)]
+    trials = [*loaders, *(trial for trial in ordered if not is_choice(trial.loader))]
     winner = _winner(summary)
     fastest = _fastest(trials)
     return TableData(
@@ -181,6 +189,7 @@ def bench_table(summary: Summary) -> TableData[TrialSummary]:
         rows=trials,
         styles=[_style(trial, trial is winner) for trial in trials],
         legend=_legend(summary),
+        rule_before=len(loaders) if 0 < len(loaders) < len(trials) else None,
     )
 
 
@@ -223,6 +232,8 @@ def _name_cell(
     trial: TrialSummary, winner: TrialSummary | None, fastest: TrialSummary | None
 ) -> Text:
     name = Text(trial_name(trial))
+    if trial.loader == BASELINE:
+        name.append(f"  ({COSTS_NOTHING})")
     if trial is winner:
         name.append("  ← winner")
     if tie := _tie(trial, winner, fastest):

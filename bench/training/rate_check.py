@@ -88,6 +88,20 @@ def check_rate(
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
+def applicable_rate(
+    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None = None
+) -> Estimate | None:
+    """Return the predicted rate if this training will be compared with it; None otherwise.
+
+    The arguments are those of `check_rate`.
+    """
+    if best.predicted is None or not counted_rates(range(recipe.epochs), recipe):
+        return None
+    if _why_not_comparable(best, recipe, facts, model):
+        return None
+    return best.predicted.images_per_second
+
+
 def timed_parts(recipe: Recipe, steps: int) -> int:
     """Return the parts into which an epoch is divided, to have `LEAST_RATES` in a training.
 

@@ -68,6 +68,7 @@ class TuneRecord(BaseModel):
         seconds: time spent, earlier parts of the search included.
         timed: all configurations that have a block.
         failures: the blocks that failed.
+        busy: how many cores other programs used meanwhile; empty if hardly any, or if unknown.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -84,6 +85,7 @@ class TuneRecord(BaseModel):
     findings: list[Finding] = []
     timed: list[Timed] = []
     failures: list[FailedBlock] = []
+    busy: str = ""
 
 
 @dataclass(frozen=True)

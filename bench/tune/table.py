@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from feedbench.bench.analysis.contention import busy_sentence
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.document import (
     ALWAYS,
@@ -37,12 +38,14 @@ def finding_line(finding: Finding) -> str:
 
 
 def parts(record: TuneRecord) -> Iterator[Part]:
-    """Yield what is printed: what each setting is worth, and the verdict."""
+    """Yield what is printed: what each setting is worth, whether others were busy, the verdict."""
     if record.findings:
         yield worth_table(record)
     for text in dict.fromkeys(failure.traceback for failure in record.failures):
         if text:
             yield Line(text, form="code")
+    if record.busy:
+        yield Line(busy_sentence(record.busy), "yellow")
     sentences, command, resume = verdict(record).partition(_RESUME)
     yield Line(sentences, "bold")
     if command:

@@ -11,6 +11,7 @@ from statistics import mean, median
 from time import monotonic
 from typing import Any
 
+from feedbench.bench.analysis.contention import busy_text
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.files import write_json
 from feedbench.bench.pixels.result import PixelComparison
@@ -243,6 +244,7 @@ class Tune:
             findings=list(self._search.findings),
             timed=_timed(self._trials()),
             failures=self._failures,
+            busy=busy_text(self._trials()),
         )
 
     def _fastest_so_far(self) -> Choice | None:

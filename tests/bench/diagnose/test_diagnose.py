@@ -186,7 +186,9 @@ def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
         os.kill(process.pid, signal.SIGINT)
         printed, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.endswith(f"feedbench: interrupted; what was measured is in {folder}\n")
+    hint = f"to see it again: feedbench show {folder}"
+    last = f"feedbench: interrupted; what was measured is in {folder}; {hint}\n"
+    assert error.endswith(last)
     record = read_diagnosis(folder / RECORD)
     assert record.interrupted
     assert any(part.blocks for part in record.parts)

@@ -193,6 +193,19 @@ def test_a_loader_alone_is_no_winner(trial, shown):
     assert "winner" not in shown(summary, 160)
 
 
+def test_batches_that_cost_nothing_stand_last_without_a_ratio(trial, shown):
+    """However slow the loaders are: nobody must take it for a loader to choose."""
+    slow, synthetic = trial("tf_data", [100, 101, 102]), trial("synthetic", [2400, 2410, 2420])
+    table = bench_table(summarize([synthetic, slow]))
+    assert [row.loader for row in table.rows] == ["tf_data", "synthetic"]
+    assert table.rule_before == 1
+    *_, last = [line for line in shown(summarize([synthetic, slow])).splitlines() if "2,4" in line]
+    assert last.split()[:6] == ["synthetic", "(batches", "that", "cost", "nothing)", "2,410"]
+    assert "23" not in last
+    rules = [line for line in shown(summarize([synthetic, slow])).splitlines() if "───" in line]
+    assert len(rules) == 4  # one of them above synthetic
+
+
 def test_a_utilization_above_100_percent_is_marked_unless_noise_explains_it(trial, shown):
     synthetic = trial("synthetic", [1000, 1010, 990])
     surely = summarize([trial("tf_data", [1200, 1210, 1190]), synthetic])
