@@ -55,7 +55,7 @@ def judge(trials: list[Trial]) -> Judgement:
     rivals = {
         index: one
         for index, one in enumerate(summarize(trials).trials)
-        if one.ranked and one.error is None and not _is_out(one)
+        if one.ranked and one.error is None and not one.is_out
     }
     fastest = [index for index, one in rivals.items() if one.tied_with_best and _ratio(one) == 1]
     out = [index for index, one in rivals.items() if _is_slower(one) and _misses(one)]
@@ -63,10 +63,6 @@ def judge(trials: list[Trial]) -> Judgement:
         slower_than=dict.fromkeys(out, fastest[0]) if fastest else {},
         is_decided=all(_is_slower(one) or _reaches(one) for one in rivals.values()),
     )
-
-
-def _is_out(trial: TrialSummary) -> bool:
-    return trial.stopped is not None and trial.stopped.slower_than is not None
 
 
 def _ratio(trial: TrialSummary) -> float | None:

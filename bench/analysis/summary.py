@@ -97,6 +97,11 @@ class TrialSummary(BaseModel):
     own_faults: list[str] = []
     traceback: str | None = None
 
+    @property
+    def is_out(self) -> bool:
+        """Whether it was stopped because it is surely slower than another trial."""
+        return self.stopped is not None and self.stopped.slower_than is not None
+
 
 class Summary(BaseModel):
     """All trials in the order of the plan.

@@ -47,6 +47,6 @@ def _out(summary: Summary) -> dict[int, list[str]]:
     """Return the trials that were out of the race, by the number of rounds after which."""
     out: dict[int, list[str]] = {}
     for trial in summary.trials:
-        if trial.stopped is not None and trial.stopped.slower_than is not None:
+        if trial.stopped is not None and trial.is_out:
             out.setdefault(trial.stopped.rounds, []).append(trial_name(trial))
     return out
