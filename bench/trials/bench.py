@@ -94,7 +94,11 @@ class Bench:
                 self._start(starting[-1])
             if not starting:
                 return
-            self._await_first_step(starting.popleft())
+            try:
+                self._await_first_step(starting.popleft())
+            except DeadlinePassed:
+                self.end(*starting)  # or they would run while a last block is timed
+                raise
 
     def time_block(self, index: int, round_index: int) -> None:
         """Time one block of a trial, starting its process if necessary; record a failure.

@@ -222,6 +222,19 @@ def test_a_warm_up_that_is_not_over_by_the_deadline_is_no_failure(manifest, tmp_
     assert (bench.trials[index].error, bench.trials[index].blocks) == (None, [])
 
 
+def test_no_process_goes_on_starting_after_the_deadline(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("feedbench.bench.trials.processes.usable_cores", lambda: 2)
+    manifest.write(tmp_path / MANIFEST)
+    events = []
+    bench = Bench(plan(SYNTHETIC, FLOATS), manifest, tmp_path, events.append)
+    bench.deadline = time.monotonic() + 0.1
+    with pytest.raises(DeadlinePassed):
+        bench.start_together([0, 1])
+    assert len(events) == 2
+    assert not any(psutil.pid_exists(event.pid) for event in events)
+    assert [trial.error for trial in bench.trials] == [None, None]
+
+
 def test_a_block_has_as_many_steps_as_the_plan_asks_for(manifest, tmp_path):
     timing = Timing(blocks=1, block_seconds=0.001, block_steps=30, warm_up_seconds=0.1)
     (trial,) = run_plan(replace(plan(SYNTHETIC), timing=timing), manifest, tmp_path)
