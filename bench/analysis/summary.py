@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
 from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
@@ -65,8 +65,8 @@ class TrialSummary(BaseModel):
     loader: str
     settings: dict[str, Any]
     augment: dict[str, Any] | None = None
-    images_per_second: Estimate | None = None
-    ratio_to_best: Estimate | None = None
+    images_per_second: Positive | None = None
+    ratio_to_best: Positive | None = None
     accelerator_utilization: Annotated[Estimate | None, BeforeValidator(_from_number)] = None
     wait_share: float | None = None
     gpu_utilization: float | None = None
@@ -107,7 +107,13 @@ class Summary(BaseModel):
 
     trials: list[TrialSummary]
     winner: int | None
-    predicted: Estimate | None = None
+    predicted: Positive | None = None
+
+    @model_validator(mode="after")
+    def _has_the_winner(self) -> Self:
+        if self.winner is not None and not 0 <= self.winner < len(self.trials):
+            raise ValueError(f"winner: must be 0 to {len(self.trials) - 1}, got {self.winner}")
+        return self
 
     @property
     def is_alone(self) -> bool:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveFloat, field_validator
 
 from feedbench.bench.analysis.best import RunnerUp
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.consumers.own_model import model_digest
+from feedbench.bench.described import check_plan
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.plan.plan import Choice, Plan
@@ -49,7 +50,7 @@ class Timed(BaseModel):
 
     choice: Choice
     blocks: int
-    images_per_second: float
+    images_per_second: PositiveFloat
 
 
 class TuneRecord(BaseModel):
@@ -76,11 +77,17 @@ class TuneRecord(BaseModel):
     finished: bool = False
     interrupted: bool = False
     best: Choice | None = None
-    images_per_second: Estimate | None = None
+    images_per_second: Positive | None = None
     seconds: float = 0.0
     findings: list[Finding] = []
     timed: list[Timed] = []
     failures: list[FailedBlock] = []
+
+    @field_validator("about")
+    @classmethod
+    def _holds_a_plan(cls, value: dict[str, Any]) -> dict[str, Any]:
+        check_plan("about", value)
+        return value
 
 
 @dataclass(frozen=True)
