@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.document import (
     ALWAYS,
@@ -126,7 +127,7 @@ def _why_no_best(record: TuneRecord) -> str:
     if not record.timed:
         return "No block was timed within the budget; give a longer --budget."
     timed = "; ".join(
-        f"{one.choice}: {one.images_per_second:,.0f} images/s, timed blocks: {one.blocks}"
+        f"{one.choice}: {rate_text(one.images_per_second)} images/s, timed blocks: {one.blocks}"
         for one in record.timed
     )
     reason = "The budget was too short to compare configurations; give a longer --budget."
@@ -138,7 +139,7 @@ def _why_no_best(record: TuneRecord) -> str:
 def _rate_text(record: TuneRecord) -> str:
     if record.images_per_second is None:
         return "the fastest so far; no block was timed after it was chosen, so its rate is unknown"
-    return f"{record.images_per_second:,.0f} images/s"
+    return f"{rate_text(record.images_per_second)} images/s"
 
 
 def _ties_text(record: TuneRecord) -> str:
