@@ -74,12 +74,17 @@ def measure_and_show(
     left_out: dict[str, int] | None = None,
     *,
     tensorboard: bool,
+    confirm: bool = True,
 ) -> MeasuredBench:
-    """Measure, save and print the results; Ctrl-C ends it early."""
+    """Measure, save and print the results; Ctrl-C ends it early.
+
+    Args:
+        confirm: whether to time the winner again, to predict its rate.
+    """
     from feedbench.bench.report.tensorboard import trial_runs, write_logs
 
     terminal = console()
-    bench = measure_plan(plan, manifest, folder, json, left_out)
+    bench = measure_plan(plan, manifest, folder, json, left_out, confirm=confirm)
     if tensorboard:
         write_logs(folder, trial_runs(bench.trials))
     show_summary(terminal, bench.trials, bench.summary)
@@ -106,6 +111,8 @@ def measure_plan(
     folder: Path,
     json: Path | None = None,
     left_out: dict[str, int] | None = None,
+    *,
+    confirm: bool = True,
 ) -> MeasuredBench:
     """Compare the pixels, run the plan and save the results; Ctrl-C ends it early."""
     from feedbench.bench.analysis.summary import summarize
@@ -120,7 +127,7 @@ def measure_plan(
         write_json(folder / "environment.json", facts)
     try:
         pixels = _same_pixels(plan, manifest, folder)
-        _run(plan, manifest, folder, left_out, pixels)
+        _run(plan, manifest, folder, left_out, pixels, confirm=confirm)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -173,15 +180,18 @@ def _run(
     folder: Path,
     left_out: dict[str, int] | None,
     pixels: dict[str, SamePixels],
+    *,
+    confirm: bool,
 ) -> None:
     """Time all blocks."""
     from feedbench.bench.analysis.summary import can_win, to_confirm
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.trials.run import run
 
-    confirms = sum(can_win(choice) for choice in plan.choices) > 1
-    with bench_progress(console(to_errors=True), plan, confirms=confirms) as report:
-        run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
+    confirm = confirm and sum(can_win(choice) for choice in plan.choices) > 1
+    choose = to_confirm if confirm else None
+    with bench_progress(console(to_errors=True), plan, confirms=confirm) as report:
+        run(plan, manifest, folder, report, left_out, pixels, choose=choose)
 
 
 def _write_best(

@@ -70,6 +70,7 @@ class Subject:
         facts: its conditions as text, by topic and name; unknown ones are missing.
         rates: by the name that pairs them.
         winner: name of the rate that it chose.
+        busy: how many cores other programs used meanwhile; empty if hardly any, or if unknown.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Subject:
     winner: str | None = None
     stall: Stall | None = None
     training: Training | None = None
+    busy: str = ""
 
 
 def spec_facts(spec: dict[str, Any]) -> dict[str, str]:
