@@ -56,6 +56,13 @@ class _Machine(BaseModel):
     gpus: list[str] = []
 
 
+class _Environment(_Machine):
+    """The contents of an environment.json."""
+
+    python: str | None = None
+    packages: dict[str, str | None] = {}
+
+
 class _Model(BaseModel):
     """The file of the user's own model."""
 
@@ -88,6 +95,15 @@ def check_described(record: Described) -> None:
     for name, model in _OTHERS.items():
         if (values := getattr(record, name)) is not None:
             check(name, model, values)
+
+
+def is_environment(facts: Any) -> bool:
+    """Whether this is what a run knows of its machine and of its libraries."""
+    try:
+        _Environment.model_validate(facts)
+    except ValidationError:
+        return False
+    return True
 
 
 def check_fields(name: str, values: dict[str, Any], needed: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.compare.outcome import Measured
+from feedbench.bench.described import is_environment
 from feedbench.bench.environment import machine
 from feedbench.bench.record import Conditions
 from feedbench.bench.results.comparison import Topic
@@ -128,7 +129,7 @@ def environment_in(folder: Path) -> dict[str, Any]:
         facts = json.loads((folder / "environment.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    is_whole = isinstance(facts, dict) and {"processor", "cores", "gpus"} <= facts.keys()
+    is_whole = is_environment(facts) and {"processor", "cores", "gpus"} <= facts.keys()
     return facts if is_whole else {}
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.commands.output import print_parts
 from feedbench.bench.compare.compare import compare_runs
+from feedbench.bench.compare.history import append_history, history_entry
 from feedbench.bench.errors import BenchError
 from feedbench.bench.html.kinds import report_of
+from feedbench.bench.html.kinds.history import report_of_history
 from feedbench.bench.report.csv_text import as_csv
 from feedbench.bench.report.document import TableData
 from feedbench.bench.report.markdown import as_markdown
@@ -172,3 +175,28 @@ def test_one_wrong_value_is_read_or_refused_in_one_line(record, copies):
         except Exception as error:
             error.add_note(str(damage))
             raise
+
+
+def test_an_environment_with_a_wrong_value_is_left_out_or_used(copies):
+    base, path, _ = copies(RESULTS / "clothing-cpu" / "trials.jsonl")
+    beside = path.with_name("environment.json")
+    values = read(beside)
+    for damage in damages_of(values):
+        write(beside, [damaged(values[0], damage)])
+        use(path, base)
+    write(beside, [[]])
+    use(path, base)
+
+
+def test_a_history_with_a_wrong_value_is_read_or_refused_in_one_line(trial, tmp_path):
+    trials = [trial("turbo", [100.0, 101.0, 102.0]), trial("tf_data", [50.0, 51.0, 52.0])]
+    path = tmp_path / "runs" / "history"
+    path.parent.mkdir()
+    append_history(path, history_entry(trials, summarize(trials)))
+    values = read(path)
+    for damage in damages_of(values):
+        write(path, [damaged(values[0], damage)])
+        try:
+            report_of_history(path)
+        except BenchError as error:
+            check(error, path)
