@@ -87,20 +87,21 @@ def mistake_lines(mistakes: list[Mistake]) -> list[str]:
 def _gain_text(mistake: Mistake) -> str:
     """Return the measured gain with the predicted one after it, or else the predicted one."""
     if mistake.tried is not None:
-        predicted = "" if mistake.gain is None else f" (predicted: {_predicted_text(mistake.gain)})"
+        predicted = "" if mistake.gain is None else f" (predicted: {_percent(mistake.gain)})"
         return f"{_tried_text(mistake.tried)}, measured{predicted}"
     if mistake.gain is None:
         return f"unknown ({mistake.unknown})"
     bound = "up to " if mistake.upper_bound else ""
-    return f"{bound}{_predicted_text(mistake.gain)}, predicted"
+    return f"{bound}{_percent(mistake.gain)}, predicted"
 
 
-def _predicted_text(gain: float) -> str:
+def _percent(gain: float) -> str:
+    """Return a gain without the sign of a zero."""
     return f"{round(gain, 2) + 0.0:+.0%}"
 
 
 def _tried_text(ratio: Estimate) -> str:
-    text = f"{ratio.value - 1:+.0%}"
+    text = _percent(ratio.value - 1)
     if ratio.low is None or ratio.high is None:
         return text
-    return f"{text} [{ratio.low - 1:+.0%}, {ratio.high - 1:+.0%}]"
+    return f"{text} [{_percent(ratio.low - 1)}, {_percent(ratio.high - 1)}]"
