@@ -156,10 +156,16 @@ def read_diagnosis(path: Path) -> DiagnosisResult:
 
 def read_tune(path: Path) -> TuneResult:
     """Read a tune.json."""
+    from feedbench.bench.described import check_plan
     from feedbench.bench.files import read_model
     from feedbench.bench.tune.record import TuneRecord
 
-    return TuneResult(path, read_model(path, TuneRecord, "tune"))
+    record = read_model(path, TuneRecord, "tune")
+    try:
+        check_plan("about", record.about)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error
+    return TuneResult(path, record)
 
 
 def read_study(path: Path) -> StudyResult:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, field_validator
+from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from feedbench.bench.analysis.best import RunnerUp
 from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.consumers.own_model import model_digest
-from feedbench.bench.described import check_plan
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.plan.plan import Choice, Plan
@@ -82,12 +81,6 @@ class TuneRecord(BaseModel):
     findings: list[Finding] = []
     timed: list[Timed] = []
     failures: list[FailedBlock] = []
-
-    @field_validator("about")
-    @classmethod
-    def _holds_a_plan(cls, value: dict[str, Any]) -> dict[str, Any]:
-        check_plan("about", value)
-        return value
 
 
 @dataclass(frozen=True)
