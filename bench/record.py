@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from feedbench.bench.described import check_described
 from feedbench.bench.differences import as_text, differing
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
@@ -94,8 +95,8 @@ class TimedBlock(Record):
     """One uninterrupted timed window, as measured inside the timed process."""
 
     began: float | None = Field(None, description="seconds of the machine's monotonic clock")
-    seconds: float = Field(description="from one moment with an idle device to the next")
-    images: int
+    seconds: float = Field(gt=0, description="from one moment with an idle device to the next")
+    images: int = Field(gt=0)
     wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
     step_s: list[float] = Field(description="per step: from a batch to the next request")
     idle_s: list[float] | None = Field(
@@ -235,9 +236,7 @@ class Stopped(Record):
     """Why a trial was not timed in all rounds."""
 
     rounds: int = Field(description="number of rounds in which it was timed")
-    slower_than: str | None = Field(
-        None, description="what it is surely slower than; None if nothing was left to decide"
-    )
+    slower_than: str | None = Field(None, description="None if nothing was left to decide")
 
 
 class Trial(Conditions):
@@ -342,7 +341,9 @@ def _trial(path: Path, number: int, line: str) -> Trial:
         check_schema(values, SCHEMA_NUMBER, f"{path}: line {number}")
         if isinstance(values.get("left_out"), list):  # schema 1: of this loader alone
             values["left_out"] = {"its loader cannot read it": len(values["left_out"])}
-        return Trial.model_validate(values)
+        trial = Trial.model_validate(values)
+        check_described(trial)
+        return trial
     except ValidationError as error:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error
     except (ValueError, AttributeError, TypeError, RecursionError) as error:

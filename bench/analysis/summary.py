@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
 from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
@@ -67,8 +67,8 @@ class TrialSummary(BaseModel):
     loader: str
     settings: dict[str, Any]
     augment: dict[str, Any] | None = None
-    images_per_second: Estimate | None = None
-    ratio_to_best: Estimate | None = None
+    images_per_second: Positive | None = None
+    ratio_to_best: Positive | None = None
     accelerator_utilization: Annotated[Estimate | None, BeforeValidator(_from_number)] = None
     wait_share: float | None = None
     gpu_utilization: float | None = None
@@ -108,8 +108,7 @@ class Summary(BaseModel):
 
     Attributes:
         winner: index of the trial to use; None if no ranked trial was timed.
-        judged_after: numbers of rounds after which the bench could have ended; empty if it could
-            not, as in older records.
+        judged_after: numbers of rounds after which the bench could have ended; empty if never.
         predicted: the rate to expect of the winner, from blocks that did not choose it; None if
             there are none.
     """
@@ -119,7 +118,13 @@ class Summary(BaseModel):
     trials: list[TrialSummary]
     winner: int | None
     judged_after: list[int] = []
-    predicted: Estimate | None = None
+    predicted: Positive | None = None
+
+    @model_validator(mode="after")
+    def _has_the_winner(self) -> Self:
+        if self.winner is not None and not 0 <= self.winner < len(self.trials):
+            raise ValueError(f"winner: must be 0 to {len(self.trials) - 1}, got {self.winner}")
+        return self
 
     @property
     def is_alone(self) -> bool:
@@ -145,7 +150,7 @@ def summarize(trials: list[Trial]) -> Summary:
     return Summary(
         trials=summaries,
         winner=winner,
-        judged_after=_judged_after(trials),
+        judged_after=trials[0].judged_after if trials else [],
         predicted=None if winner is None else predicted_rate(trials[winner], was_compared=several),
     )
 
@@ -240,7 +245,7 @@ def _contest(trials: list[Trial]) -> dict[int, Rates]:
 
 def _summaries(trials: list[Trial]) -> list[TrialSummary]:
     trials = [without_confirmation(trial) for trial in trials]
-    looks = len(_judged_after(trials)) or 1
+    looks = max((len(trial.judged_after) for trial in trials), default=0) or 1
     contest = _in_race(trials)
     fastest, comparisons = compare_with_fastest(contest, looks) if contest else (-1, {})
     best, baseline = contest.get(fastest, {}), _baseline_rates(trials)
@@ -250,11 +255,6 @@ def _summaries(trials: list[Trial]) -> list[TrialSummary]:
         )
         for index, trial in enumerate(trials)
     ]
-
-
-def _judged_after(trials: list[Trial]) -> list[int]:
-    """Return the numbers of rounds after which the run could have ended."""
-    return next((trial.judged_after for trial in trials), [])
 
 
 def _in_race(trials: list[Trial]) -> dict[int, Rates]:

@@ -39,7 +39,7 @@ from feedbench.bench.commands.run_against import (
     compare_with_old,
     parse_limit,
 )
-from feedbench.bench.commands.run_bench import measure_and_show, show_next
+from feedbench.bench.commands.run_bench import measure_and_show, require_best, show_next
 from feedbench.bench.commands.run_compare import FailIfSlower
 from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite
@@ -110,9 +110,13 @@ def bench(
     manifest, left_out = readable_rows(manifest, loaders, console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     folder = result_folder(out, "bench")
-    done = measure_and_show(plan, manifest, folder, json, left_out, tensorboard=tensorboard)
+    done = measure_and_show(
+        plan, manifest, folder, json, left_out, tensorboard=tensorboard, confirm=old is None
+    )
     append_run(history, done)
-    if old is None or done.best is not None or done.interrupted:
+    if old is None:
         show_next(done, folder, data)
-    if old is not None:
-        compare_with_old(done, old, folder, limit)
+        return
+    if done.interrupted:
+        require_best(done, folder)
+    compare_with_old(done, old, folder, limit)

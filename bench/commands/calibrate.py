@@ -52,6 +52,7 @@ def calibrate(
 ) -> None:
     """The real trainer is timed on synthetic images, so that it never waits for data."""
     from feedbench.bench.analysis.contention import busy_warning
+    from feedbench.bench.analysis.estimate import rate_text
     from feedbench.bench.environment import environment
     from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import bench_progress
@@ -78,7 +79,7 @@ def calibrate(
     if json is not None:
         write_json(json, profile.model_dump())
     terminal.print(
-        f"{profile.device}: {rate:,.0f} images/s, "
+        f"{profile.device}: {rate_text(rate)} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "
         f"Saved as {name} in {path}.",
     )

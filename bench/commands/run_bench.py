@@ -76,13 +76,18 @@ def measure_and_show(
     left_out: dict[str, int] | None = None,
     *,
     tensorboard: bool,
+    confirm: bool = True,
 ) -> MeasuredBench:
-    """Measure, save and print the results; Ctrl-C ends it early."""
+    """Measure, save and print the results; Ctrl-C ends it early.
+
+    Args:
+        confirm: whether to time the winner again, to predict its rate.
+    """
     from feedbench.bench.report.tensorboard import Logs, trial_run
 
     terminal = console()
     logs = Logs(folder) if tensorboard else None
-    bench = measure_plan(plan, manifest, folder, json, left_out, logs)
+    bench = measure_plan(plan, manifest, folder, json, left_out, logs, confirm=confirm)
     if logs is not None:
         logs.finish([trial_run(number, trial) for number, trial in enumerate(bench.trials, 1)])
     show_summary(terminal, bench.trials, bench.summary)
@@ -111,6 +116,8 @@ def measure_plan(
     json: Path | None = None,
     left_out: dict[str, int] | None = None,
     logs: Logs | None = None,
+    *,
+    confirm: bool = True,
 ) -> MeasuredBench:
     """Compare the pixels, run the plan and save the results; Ctrl-C ends it early.
 
@@ -129,7 +136,7 @@ def measure_plan(
         write_json(folder / "environment.json", facts)
     try:
         pixels = _same_pixels(plan, manifest, folder)
-        _run(plan, manifest, folder, left_out, pixels, logs)
+        _run(plan, manifest, folder, left_out, pixels, logs, confirm=confirm)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -188,6 +195,8 @@ def _run(
     left_out: dict[str, int] | None,
     pixels: dict[str, SamePixels],
     logs: Logs | None,
+    *,
+    confirm: bool,
 ) -> None:
     """Time blocks until the winner is known and was timed alone."""
     from feedbench.bench.analysis.stopping import early_stop
@@ -196,8 +205,9 @@ def _run(
     from feedbench.bench.report.tensorboard import trial_run
     from feedbench.bench.trials.run import run
 
-    confirms = sum(can_win(choice) for choice in plan.choices) > 1
-    with bench_progress(console(to_errors=True), plan, confirms=confirms) as report:
+    confirm = confirm and sum(can_win(choice) for choice in plan.choices) > 1
+    choose = to_confirm if confirm else None
+    with bench_progress(console(to_errors=True), plan, confirms=confirm) as report:
 
         def on_event(event: TrialEvent) -> None:
             report(event)
@@ -205,7 +215,7 @@ def _run(
                 logs.add(trial_run(event.index + 1, event.trial))
 
         stop = early_stop(plan)
-        run(plan, manifest, folder, on_event, left_out, pixels, stop, choose=to_confirm)
+        run(plan, manifest, folder, on_event, left_out, pixels, stop, choose)
 
 
 def _write_best(

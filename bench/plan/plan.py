@@ -19,8 +19,9 @@ from pydantic import (
     PositiveInt,
 )
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
+from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.loaders import (

@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.diagnose.measure import diagnose
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.verdict import Diagnosis, derive_diagnosis
 from feedbench.bench.errors import InjectionError, TrialError
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.bench.selftest.case import WITHOUT, Case, Injection, WhatIf

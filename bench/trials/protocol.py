@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.transfer import DEVICE
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import CacheState, ConsumerName, Dropped, TimedBlock, WarmUp
 from feedbench.bench.trials.block import MIN_STEPS

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from feedbench.bench.analysis.best import RunnerUp
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
@@ -49,7 +49,7 @@ class Timed(BaseModel):
 
     choice: Choice
     blocks: int
-    images_per_second: float
+    images_per_second: PositiveFloat
 
 
 class TuneRecord(BaseModel):
@@ -80,7 +80,7 @@ class TuneRecord(BaseModel):
     interrupted: bool = False
     best: Choice | None = None
     compared: bool = True
-    images_per_second: Estimate | None = None
+    images_per_second: Positive | None = None
     seconds: float = 0.0
     findings: list[Finding] = []
     timed: list[Timed] = []

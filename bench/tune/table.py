@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from feedbench.bench.analysis.contention import busy_sentence
+from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.document import (
     ALWAYS,
@@ -146,7 +147,7 @@ def _uncompared(record: TuneRecord) -> str:
 def _timed(record: TuneRecord) -> str:
     """Return the rates of all configurations, as they are known."""
     return "; ".join(
-        f"{one.choice}: {one.images_per_second:,.0f} images/s, timed blocks: {one.blocks}"
+        f"{one.choice}: {rate_text(one.images_per_second)} images/s, timed blocks: {one.blocks}"
         for one in record.timed
     )
 
@@ -154,7 +155,7 @@ def _timed(record: TuneRecord) -> str:
 def _rate_text(record: TuneRecord) -> str:
     if record.images_per_second is None:
         return "the fastest so far; no block was timed after it was chosen, so its rate is unknown"
-    return f"{record.images_per_second:,.0f} images/s"
+    return f"{rate_text(record.images_per_second)} images/s"
 
 
 def _ties_text(record: TuneRecord) -> str:
