@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.record import Block, Trial
 
 Period = tuple[float, float]  # seconds since the block began

@@ -107,7 +107,7 @@ def _verdicts_table(
 ) -> TableData[tuple[str, dict[str, int | None]]]:
     return TableData(
         name="loaders",
-        title="What the own call of each loader's library does, in numbers of files",
+        title="Files by what the library's own call does with them",
         columns=[
             words("loader", "loader", lambda row: row[0]),
             _verdict("cannot\nread", "fails"),

@@ -34,6 +34,7 @@ from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.meters.process import tree_memory
 from feedbench.bench.record import Block, own_of
 from feedbench.bench.signals import interrupts_deferred
+from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
@@ -42,7 +43,6 @@ from feedbench.bench.trials.protocol import (
     TrialJob,
     WarmUpDone,
 )
-from feedbench.bench.trials.run import MANIFEST
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages

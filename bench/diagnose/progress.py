@@ -43,15 +43,21 @@ def diagnosis_progress(console: Console, timing: DiagnosisTiming) -> Iterator[On
 
 
 def _print_event(console: Console, display: DiagnosisDisplay, event: DiagnosisEvent) -> None:
-    is_first = display.is_empty
+    is_estimated, is_busy = bool(display.estimate), bool(display.busy)
     display.update(event)
-    for text in (display.estimate if is_first else "", display.log_line(event)):
-        if text:
-            console.print(text, style="dim", soft_wrap=True)
+    estimate = "" if is_estimated else display.estimate
+    busy = "" if is_busy else display.busy
+    for text in filter(None, (estimate, display.log_line(event), busy)):
+        console.print(text, style="dim", soft_wrap=True)
 
 
 class DiagnosisDisplay:
-    """Takes the events of a diagnosis; returns what is known by then as a frame or as a line."""
+    """Takes the events of a diagnosis; returns what is known by then as a frame or as a line.
+
+    Attributes:
+        estimate: how long the diagnosis takes; empty before its first event.
+        busy: what other programs use, by the complete rounds.
+    """
 
     def __init__(self, timing: DiagnosisTiming) -> None:
         """Begin the diagnosis."""
@@ -59,16 +65,10 @@ class DiagnosisDisplay:
 
         self._timing = timing
         self._pace = DiagnosisPace(timing)
-        self.estimate = ""  # how long the diagnosis takes, from its first event on
+        self.estimate = self.busy = ""
         self._event: DiagnosisEvent | None = None
         self._ceilings: list[Ceiling] = []
         self._last_block: Block | None = None
-        self._busy = ""  # what other programs use, by the complete rounds
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing has happened yet."""
-        return self._event is None
 
     def update(self, event: DiagnosisEvent) -> None:
         """Record an event; the rates are derived again after each block."""
@@ -77,7 +77,7 @@ class DiagnosisDisplay:
         if event.kind in ("started", "timed", "failed"):
             self._ceilings = ceilings(event.record)
         if event.kind == "round":  # stages prepare their files outside of what they time
-            self._busy = busy_line([one for one in event.record.parts if one.name in _MAIN])
+            self.busy = busy_line([one for one in event.record.parts if one.name in _MAIN])
         if event.kind == "timed" and event.part is not None:
             self._last_block = event.part.blocks[-1]
         self._event = event
@@ -103,8 +103,7 @@ class DiagnosisDisplay:
         left_s = self._pace.left_s(event)
         left = f"at most {duration(left_s)} left" if left_s else "done"
         number = f"round {(event.round or 0) + 1} of {_at_most(self._timing.rounds)}"
-        busy = [self._busy] if self._busy else []
-        return f"{number}: {'; '.join([*rates, left, *busy])}"
+        return f"{number}: {'; '.join([*rates, left])}"
 
     def lines(self, columns: int, height: int) -> list[Line]:
         """Return the frame for a terminal of this size."""
@@ -119,7 +118,7 @@ class DiagnosisDisplay:
         rows = [_row(one, part, event) for one, part in self._by_importance(event)]
         known = [Line(self.estimate)]
         if self._last_block is not None:
-            known = readings(self._last_block, self._busy)
+            known = readings(self._last_block, self.busy)
         foot = [*known, Line(CTRL_C, "dim")]
         return frame(head, _TITLES, rows, foot, columns, height)
 

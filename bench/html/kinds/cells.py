@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_form
 from feedbench.bench.html.charts.dots import Dot
 from feedbench.bench.html.parts import Cell, Column, Figure, Part, Table, Text
 
@@ -13,10 +13,15 @@ MB, GB = 1e6, 1e9
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
-def figure(estimate: Estimate | None, form: str = ",.0f") -> Figure | None:
-    """Return an estimate as a cell; None if it was not measured."""
+def figure(estimate: Estimate | None, form: str | None = None) -> Figure | None:
+    """Return an estimate as a cell; None if it was not measured.
+
+    Args:
+        form: format of its figures; by default that of a rate.
+    """
     if estimate is None:
         return None
+    form = rate_form(estimate.value) if form is None else form
     return Figure(estimate.value, estimate.low, estimate.high, form)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.device import step_seconds
 from feedbench.bench.diagnose.ceilings import Ceiling, with_proven_blocks
 from feedbench.bench.diagnose.notes import notes
@@ -42,7 +43,6 @@ from feedbench.bench.html.parts import (
     Table,
     Text,
 )
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.results.kinds import DiagnosisResult
 

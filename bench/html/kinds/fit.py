@@ -66,7 +66,7 @@ def _waterfall(figures: FitFigures) -> Chart | None:
     lost = ceiling - rate
     role: Role = "cost" if lost > 0 else "plain"
     title = f"The device stalls {max(0.0, figures.stall.value):.0%} of the time"
-    points = f"{-100 * figures.stall.value:+.0f} points, {-lost:+,.0f}".replace("-", "−")
+    points = f"{-100 * figures.stall.value:+.0f} points, {-lost:+,.0f}"
     return Chart(
         title,
         f"{title}: {rate:,.0f} images per second, against {ceiling:,.0f} on a repeated batch.",

@@ -129,7 +129,7 @@ def test_that_there_are_no_problems_is_said(printed: Printed) -> None:
 def test_what_libraries_do_is_counted_under_heads_that_say_so(printed: Printed) -> None:
     verdict = {"fails": 1, "alters": 2, "drops": 3, "left_out": 4}
     text = printed(*parts(a_report({"ant": 20}, loaders={"tf_data": verdict})))
-    assert "What the own call of each loader's library does, in numbers of files" in text
+    assert "Files by what the library's own call does with them" in text
     words = " ".join(text.split())
     assert "cannot shows skips Feedbench loader read differently silently leaves out" in words
     assert "tf_data 1 2 3 4" in words

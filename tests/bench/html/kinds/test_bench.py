@@ -71,10 +71,10 @@ def test_ratios_name_every_loader_that_may_be_the_fastest(page, measured):
 
 def test_a_rate_below_10_keeps_its_digits(page, measured):
     made = page(result_of(measured("turbo", [3.5] * 3), measured("keras_pil", [0.5] * 3)))
-    assert made.chart("turbo gives 3.5 images/s")
-    assert "Take turbo: 3.5 images/s" in made.report.headline.sentence
+    assert made.chart("turbo gives 3.50 images/s")
+    assert "Take turbo: 3.50 images/s" in made.report.headline.sentence
     found = next(part for part in made.of(Table) if part.title == "All loaders")
-    assert shown(found.rows[1][2]).text == "0.50"
+    assert shown(found.rows[1][2]).text == "0.500"
 
 
 def test_a_loader_that_lost_is_said_to_be_slower(page, measured):
