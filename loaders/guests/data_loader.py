@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -61,19 +62,22 @@ class Results:
     An error that a worker process returned in place of a result is raised.
     """
 
-    def __init__(self, name: str, data_loader: Any) -> None:
+    def __init__(self, name: str, dataset: Any, **options: Any) -> None:
         """Start to iterate a DataLoader.
 
         Args:
             name: of the loader, for messages.
+            options: arguments of DataLoader besides the data set.
         """
+        from torch.utils.data import DataLoader
+
         self._name = name
-        self._data_loader = data_loader
+        self._data_loader: Any = _quietly(lambda: DataLoader(dataset, **options))
         self.restart()
 
     def restart(self) -> None:
         """Start another pass, with the same processes if the DataLoader keeps them."""
-        self._iterator: Any = iter(self._data_loader)
+        self._iterator: Any = _quietly(lambda: iter(self._data_loader))
         _EndOfChild.install()
         self._workers = getattr(self._iterator, "_workers", ())  # nothing of this has a public name
         self._queues = getattr(self._iterator, "_index_queues", ())
@@ -160,6 +164,13 @@ class _EndOfChild:
             yield
         finally:
             cls._waiting = before
+
+
+def _quietly(call: Callable[[], Any]) -> Any:
+    """Call without a warning: a bench may try more workers than Torch suggests."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        return call()
 
 
 def _join(thread: threading.Thread | None) -> None:
