@@ -54,7 +54,7 @@ from feedbench.loaders.errors import (
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
 from feedbench.loaders.files import openable, read_file
-from feedbench.loaders.guests import hf_datasets, torch, webdataset
+from feedbench.loaders.guests import dali, ffcv, grain, hf_datasets, spdl, torch, webdataset
 from feedbench.loaders.guests.package import check_installed, install_command
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.memory import available_memory
@@ -80,6 +80,10 @@ LOADERS: dict[str, Loader] = {
     "torch": torch.LOADER,
     "webdataset": webdataset.LOADER,
     "hf_datasets": hf_datasets.LOADER,
+    "dali": dali.LOADER,
+    "grain": grain.LOADER,
+    "spdl": spdl.LOADER,
+    "ffcv": ffcv.LOADER,
 }
 
 BASELINE = next(name for name, one in LOADERS.items() if one.role == "baseline")

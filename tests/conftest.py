@@ -109,12 +109,13 @@ def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two packs of all splits: `arrays` of 32 px and `jpeg`."""
+    """A folder with two packs of all splits: `arrays` of 32 px and `jpeg`; and `betons`, empty."""
     from feedbench.loaders import BatchSpec, scan
     from feedbench.loaders.faults import Faults, tolerance
     from feedbench.loaders.pack.build import Packing, fill, opened
 
     root, manifest = tmp_path_factory.mktemp("packs"), scan(splits_folder)
+    (root / "betons").mkdir()
     for kind in ("arrays", "jpeg"):
         packing = Packing(manifest, BatchSpec(image_size=32), kind, side=64, quality=95)
         with opened(packing, root / kind) as writer:
@@ -124,7 +125,7 @@ def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Changes to a new folder with links `arrays` and `jpeg` to the packs."""
+    """Changes to a new folder with links `arrays`, `jpeg` and `betons` to the packs."""
     for pack in packs.iterdir():
         (tmp_path / pack.name).symlink_to(pack)
     monkeypatch.chdir(tmp_path)

@@ -28,7 +28,11 @@ from feedbench.loaders.manifest import AUDIT
 
 SPEC = BatchSpec(batch_size=8, image_size=32, seed=3)
 # What a loader cannot be opened without: packs that the fixture puts into the working folder.
-NEEDED = {"packed": [{"pack": "arrays"}, {"pack": "jpeg"}]}
+NEEDED = {
+    "packed": [{"pack": "arrays"}, {"pack": "jpeg"}],
+    "ffcv": [{"pack_dir": "betons"}],
+}
+COMPILED = {"ffcv"}  # for seconds whenever they are opened: tested with their defaults alone
 # Settings that matter together, or that no space and no suite holds.
 TOGETHER = {
     "keras_pil": [{"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}],
@@ -46,6 +50,8 @@ def variants(loader):
 
     Of numbers only the ends. What lets batches overtake each other is tested in test_sequence.
     """
+    if loader.name in COMPILED:
+        return NEEDED[loader.name]
     alone = [
         {name: value}
         for name in loader.space
