@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from feedbench.bench.commands import limits
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.verdict import derive_diagnosis
 from feedbench.bench.record import read_trials
@@ -53,7 +54,7 @@ def test_bench_times_each_pipeline_and_show_repeats_its_table(photos, feedbench,
 
 
 def test_a_search_tries_what_the_file_declares(photos, feedbench, tmp_path):
-    search = ("--consumer", "drain", "--budget", "20s", "--out", tmp_path / "out")
+    search = ("--consumer", "drain", "--budget", "8s", "--out", tmp_path / "out")
     feedbench(
         "tune", photos, "--loader", "tf_data_guide.py:make_dataset", *BATCHES, *search, code=None
     )
@@ -80,7 +81,9 @@ def test_pixels_of_batches_without_rows_are_not_compared(photos, feedbench):
     assert "not compared" in printed
 
 
-def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench, tmp_path):
+def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench, tmp_path, monkeypatch):
+    monkeypatch.setitem(limits._TIMING, "warm_up_seconds", 0.1)
+    monkeypatch.setattr("feedbench.bench.limits.limits._DISK_S", 0.02)
     short = ("--blocks", 1, "--block-seconds", 0.1, "--out", tmp_path / "out")
     printed = feedbench(
         "limits", photos, "--loader", "tf_data_guide.py:make_dataset", *BATCHES, *short
