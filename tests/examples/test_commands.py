@@ -54,7 +54,7 @@ def test_bench_times_each_pipeline_and_show_repeats_its_table(photos, feedbench,
 
 
 def test_a_search_tries_what_the_file_declares(photos, feedbench, tmp_path):
-    search = ("--consumer", "drain", "--budget", "8s", "--out", tmp_path / "out")
+    search = ("--consumer", "drain", "--budget", "20s", "--out", tmp_path / "out")
     feedbench(
         "tune", photos, "--loader", "tf_data_guide.py:make_dataset", *BATCHES, *search, code=None
     )
