@@ -45,16 +45,22 @@ print(time.process_time() - begin)
 """
 
 
+# The files that take longest, 68 s of a core at most.
 LONG = (
     "bench/diagnose/test_diagnose",
-    "test_new_loader",
     "bench/training/test_survival",
-    "bench/training/test_training",
+    "bench/diagnose/test_own",
+    "bench/monitor/test_monitor",
     "trainer/test_trainer",
     "trainer/test_augment",
+    "bench/training/test_training",
+    "test_new_loader",
     "loaders/test_contract",
     "trainer/test_weights",
-    "loaders/audit/test_audit",
+    "bench/study/test_study",
+    "bench/commands/test_quickstart",
+    "bench/commands/test_own",
+    "bench/training/test_compare",
 )
 GUESTS = ("torch", "jax", "webdataset", "datasets")
 
