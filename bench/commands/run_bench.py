@@ -192,7 +192,8 @@ def _write_best(
 
     if summary.winner is None:
         return None
-    return write_best(folder, plan, plan.choices[summary.winner], summary.predicted, facts)
+    choice, wait_share = plan.choices[summary.winner], summary.trials[summary.winner].wait_share
+    return write_best(folder, plan, choice, summary.predicted, facts, wait_share=wait_share)
 
 
 def compare_pixels(

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.best import Best
+from feedbench.bench.analysis.best import Best, Predicted
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, serial_interval
 from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
 from feedbench.bench.record import own_digest
+from feedbench.bench.training.rate_loss import Pace, loss_text
 from feedbench.trainer import Recipe
 
 RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
@@ -64,6 +65,7 @@ def check_rate(
     recipe: Recipe,
     facts: dict[str, Any],
     model: str | None = None,
+    waits: Sequence[tuple[float, float]] = (),
 ) -> RateCheck:
     """Compare the rates of the epochs, or of their parts, with the prediction.
 
@@ -74,12 +76,15 @@ def check_rate(
         rates: images per second in each epoch, from the first: of its parts, or of the whole.
         facts: the environment of the training, from `environment`.
         model: digest of the file of the user's own model; None without one.
+        waits: seconds without a batch, and seconds in all, of each epoch.
     """
     counted = [rate for parts in counted_rates(rates, recipe) for rate in parts]
     achieved = serial_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = _why_not_comparable(best, recipe, facts, model) if predicted else ""
     met, text = _verdict(predicted, achieved, reason)
+    if met is False:
+        text = " ".join(filter(None, (text, _loss(best.predicted, achieved, waits, recipe))))
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
@@ -123,6 +128,21 @@ def _verdict(
     if ratio.lies_above(1 - MARGIN):
         return True, f"Rate check: met; {rates}."
     return None, f"Rate check: cannot tell; {rates}: {_why_uncertain(predicted, achieved, ratio)}."
+
+
+def _loss(
+    predicted: Predicted | None,
+    achieved: Estimate | None,
+    waits: Sequence[tuple[float, float]],
+    recipe: Recipe,
+) -> str:
+    """Return where the time went; empty if it is not known."""
+    counted = counted_rates(waits, recipe)
+    if not counted or achieved is None or predicted is None or predicted.wait_share is None:
+        return ""
+    wait_share = sum(wait_s for wait_s, _ in counted) / sum(train_s for _, train_s in counted)
+    expected = Pace(predicted.images_per_second.value, predicted.wait_share)
+    return loss_text(expected, Pace(achieved.value, wait_share))
 
 
 def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> str:

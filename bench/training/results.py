@@ -60,7 +60,9 @@ def _result(
     facts, own = environment(), own_of(setup.best.loader)
     model = setup.own_model
     rates = [epoch.part_rates or (epoch.images_per_second,) for epoch in epochs]
-    rate_check = check_rate(setup.best, rates, setup.recipe, facts, model.sha256 if model else None)
+    waits = [(epoch.wait_s, epoch.train_s) for epoch in epochs]
+    digest = model.sha256 if model else None
+    rate_check = check_rate(setup.best, rates, setup.recipe, facts, digest, waits)
     return {
         "loader": setup.best.loader,
         "own": own.model_dump() if own else None,
