@@ -85,8 +85,10 @@ def diagnose(
         stages = stages_of(loader, manifest, plan.spec, settings)
     path = (folder / MANIFEST).absolute()
     manifest.write(path)
+    timing = timing or DiagnosisTiming()
     record = _new_record(plan, manifest, images, stages)
-    setup = Setup(plan, record, stages, path, timing or DiagnosisTiming())
+    record = record.model_copy(update={"budget_s": timing.budget_s})
+    setup = Setup(plan, record, stages, path, timing)
     session = _Session(setup, manifest, folder, on_event)
     try:
         session.measure()
@@ -137,6 +139,7 @@ def _new_record(
         decoded_bytes=images * 3 * plan.spec.image_size**2,
         faster_storage=plan.faster_storage,
         other_image_size=plan.other_image_size,
+        rewrite=plan.rewrite,
         cores=cores,
         kind=concurrency.kind if concurrency else None,
         workers=(concurrency.workers or cores) if concurrency else None,

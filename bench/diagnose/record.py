@@ -9,7 +9,7 @@
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
-#    `reference` and `rewritten`.
+#    `reference` and `rewritten`; `budget_s` and `rewrite`.
 
 from __future__ import annotations
 
@@ -121,6 +121,10 @@ class DiagnosisRecord(Conditions):
         None,
         description="share of the time for which threads of the loader held Python's lock; none "
         "without such threads",
+    )
+    budget_s: float | None = Field(None, description="time budget, in seconds")
+    rewrite: bool = Field(
+        False, description="the pipeline was also measured without each of its mistakes"
     )
     apart: bool = Field(False, description="the consumer was measured before all other parts")
     faster_storage: PositiveFloat = Field(

@@ -30,6 +30,8 @@ from feedbench.loaders import (
     Augment,
     BatchSpec,
     LoaderError,
+    check_package,
+    check_regions,
     find_loader,
     parse_settings,
     parse_spec,
@@ -254,10 +256,13 @@ def make_plan(suite: Suite) -> Plan:
 
     Raises:
         PlanError: the recipe is not valid, or the accelerator does not exist.
-        LoaderError: a loader, a setting or the batch spec is not valid.
+        LoaderError: a loader, a setting or the batch spec is not valid, or what a loader
+            needs is not installed.
     """
     recipe = parse_model(Recipe, suite.recipe, "recipe")
-    return Plan(
+    for choice in suite.trial:
+        check_package(choice.loader)
+    plan = Plan(
         choices=with_baseline(expand(suite.trial), suite.consumer, recipe),
         spec=parse_spec(suite.spec),
         recipe=recipe,
@@ -267,3 +272,16 @@ def make_plan(suite: Suite) -> Plan:
         pixels=suite.pixels,
         accelerator=accelerator_of(suite.consumer),
     )
+    for choice in plan.choices:
+        check_choice(choice, plan.spec_of(choice))
+    return plan
+
+
+def check_choice(choice: Choice, spec: BatchSpec) -> None:
+    """Refuse a loader whose settings leave out a part of the spec.
+
+    Raises:
+        SpecError: they do.
+    """
+    loader = find_loader(choice.loader)
+    check_regions(loader, spec, parse_settings(loader, choice.settings))

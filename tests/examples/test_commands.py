@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from feedbench.bench.commands import limits
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.tf_graph.derive import mistakes_in
 from feedbench.bench.record import read_trials
@@ -81,7 +82,9 @@ def test_pixels_of_batches_without_rows_are_not_compared(photos, feedbench):
     assert "not compared" in printed
 
 
-def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench, tmp_path):
+def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench, tmp_path, monkeypatch):
+    monkeypatch.setitem(limits._TIMING, "warm_up_seconds", 0.1)
+    monkeypatch.setattr("feedbench.bench.limits.limits._DISK_S", 0.02)
     short = ("--blocks", 1, "--block-seconds", 0.1, "--out", tmp_path / "out")
     printed = feedbench(
         "limits", photos, "--loader", "tf_data_guide.py:make_dataset", *BATCHES, *short

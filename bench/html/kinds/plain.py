@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from feedbench.bench.analysis.estimate import Estimate, rate_form
-from feedbench.bench.html.kinds.cells import figure, first_sentence
+from feedbench.bench.html.kinds.cells import figure
 from feedbench.bench.html.parts import (
     Cell,
     Code,
@@ -36,7 +36,7 @@ def report_of_plain(result: Result, command: str) -> Report:
         command: that wrote it.
     """
     printed = list(parts_of(result))
-    sentence, _ = first_sentence(_main_line(printed) or f"The result of feedbench {command}.")
+    sentence = _main_line(printed) or f"The result of feedbench {command}."
     parts = [part for one in printed for part in _converted(one)]
     note: list[Part] = [Text("The record holds nothing that can be shown.", "note")]
     section = Section("Result", parts or note, "result")
