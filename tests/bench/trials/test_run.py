@@ -139,20 +139,20 @@ def test_a_trial_that_was_stopped_goes_on_if_the_faster_one_fails(manifest, tmp_
 def test_processes_start_side_by_side_and_warm_up_one_by_one(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr("feedbench.bench.trials.processes.usable_cores", lambda: 2)
     others = [FLOATS, Choice(loader="turbo")]
-    running, events = [], []
+    moving, events, pids = [], [], set()
 
     def observe(event: TrialEvent) -> None:
         events.append(event.kind)
+        pids.add(event.pid)
         if event.kind in ("warm", "block"):
-            pids = {one.pid for one in psutil.process_iter() if one.ppid() == os.getpid()}
-            moving = [pid for pid in pids if psutil.Process(pid).status() != psutil.STATUS_STOPPED]
-            running.append(len([pid for pid in moving if pid != event.pid]))
+            others = [psutil.Process(pid) for pid in pids - {event.pid}]
+            moving.extend(one for one in others if one.status() != psutil.STATUS_STOPPED)
 
     trials = run_plan(plan(SYNTHETIC, *others), manifest, tmp_path, observe)
     assert [trial.error for trial in trials] == [None] * 3
     assert events[:3] == ["starting"] * 3
     assert [trial.warm_ups[0].beside for trial in trials] == [1, 1, 1]
-    assert not any(running)
+    assert moving == []
 
 
 def test_a_warm_up_that_reports_its_progress_comes_to_an_end(manifest, tmp_path):
