@@ -18,6 +18,7 @@ from feedbench.loaders.errors import LoaderError, WorkerError
 
 _WAIT_S = 5.0  # for a thread that was asked to end, and for a process whose connection broke
 _POLL_S = 0.05
+_BROKEN = (EOFError, OSError, RuntimeError)  # what a connection to a killed process ends with
 
 
 def shared_tensor(shape: tuple[int, ...], dtype: str) -> Any:
@@ -121,7 +122,7 @@ class Results:
 
     def _check_ended_workers(self, error: Exception) -> None:
         """Check the same after an error; a connection breaks before its process has ended."""
-        end = monotonic() + (_WAIT_S if isinstance(error, EOFError | OSError) else 0)
+        end = monotonic() + (_WAIT_S if isinstance(error, _BROKEN) else 0)
         self.check_workers()
         while monotonic() < end:
             sleep(_POLL_S)
