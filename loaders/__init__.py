@@ -54,7 +54,7 @@ from feedbench.loaders.errors import (
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
 from feedbench.loaders.files import openable, read_file
-from feedbench.loaders.guests import hf_datasets, torch, webdataset
+from feedbench.loaders.guests import dali, ffcv, grain, hf_datasets, spdl, torch, webdataset
 from feedbench.loaders.guests.package import check_installed, install_command
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.memory import available_memory
@@ -80,6 +80,10 @@ LOADERS: dict[str, Loader] = {
     "torch": torch.LOADER,
     "webdataset": webdataset.LOADER,
     "hf_datasets": hf_datasets.LOADER,
+    "dali": dali.LOADER,
+    "grain": grain.LOADER,
+    "spdl": spdl.LOADER,
+    "ffcv": ffcv.LOADER,
 }
 
 BASELINE = next(name for name, one in LOADERS.items() if one.role == "baseline")
@@ -114,6 +118,22 @@ def check_package(name: str) -> None:
         LoaderError: it is not, or there is no such loader.
     """
     check_installed(name, find_loader(name).package)
+
+
+def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
+    """Refuse random-resized crops where a loader would leave them out.
+
+    Raises:
+        SpecError: it cannot cut them with these settings.
+    """
+    reads_images = loader.is_choice and loader.own is None
+    if spec.augment.random_resized_crop is None or not reads_images:
+        return
+    if why := loader.cuts_no_regions(settings):
+        raise SpecError(
+            f"{loader.name} cannot cut random-resized crops: {why}; use another loader, or leave "
+            "out random_resized_crop"
+        )
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
@@ -160,6 +180,7 @@ def open_loader(
     faults = Faults(tolerance(on_error, error_budget, len(manifest)), known)
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
+    check_regions(loader, spec, settings)
     order = Order(
         len(manifest),
         spec.batch_size,
@@ -242,6 +263,7 @@ __all__ = [
     "by_reason",
     "cache_folder",
     "check_package",
+    "check_regions",
     "explain",
     "extent_of",
     "file_of",

@@ -10,7 +10,7 @@ from feedbench.loaders.augment.draws import FLIP
 
 # Small batches: Keras shuffles within a window of 8, which is then smaller than an epoch.
 SPEC = BatchSpec(batch_size=4, image_size=24, seed=7, augment={"horizontal_flip": True})
-REQUIRED = {"packed": {"pack": "jpeg"}}
+REQUIRED = {"packed": {"pack": "jpeg"}, "ffcv": {"pack_dir": "betons"}}
 VARIANTS = [
     *((name, REQUIRED.get(name, {})) for name, loader in LOADERS.items() if loader.is_choice),
     ("keras_pil", {"workers": 2}),
