@@ -120,6 +120,22 @@ def check_package(name: str) -> None:
     check_installed(name, find_loader(name).package)
 
 
+def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
+    """Refuse random-resized crops where a loader would leave them out.
+
+    Raises:
+        SpecError: it cannot cut them with these settings.
+    """
+    reads_images = loader.is_choice and loader.own is None
+    if spec.augment.random_resized_crop is None or not reads_images:
+        return
+    if why := loader.cuts_no_regions(settings):
+        raise SpecError(
+            f"{loader.name} cannot cut random-resized crops: {why}; use another loader, or leave "
+            "out random_resized_crop"
+        )
+
+
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
     """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
     classes = len(manifest.classes)
@@ -164,6 +180,7 @@ def open_loader(
     faults = Faults(tolerance(on_error, error_budget, len(manifest)), known)
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
+    check_regions(loader, spec, settings)
     order = Order(
         len(manifest),
         spec.batch_size,
@@ -246,6 +263,7 @@ __all__ = [
     "by_reason",
     "cache_folder",
     "check_package",
+    "check_regions",
     "explain",
     "extent_of",
     "file_of",

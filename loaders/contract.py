@@ -108,6 +108,12 @@ class BatchSpec(Frozen):
             raise ValueError(f"value_range: low must be below high, got {low:g}, {high:g}")
         return self
 
+    def as_resized(self) -> BatchSpec:
+        """The spec with which images are resized: a random-resized crop is always stretched."""
+        if self.augment.random_resized_crop is None:
+            return self
+        return self.model_copy(update={"resize": "stretch"})
+
     def for_evaluation(self) -> BatchSpec:
         """The spec of an evaluation: each image once, in the manifest's order, not augmented."""
         return self.model_copy(update={"shuffle": False, "augment": UNCHANGED, "balance": 0.0})
@@ -207,6 +213,8 @@ class Loader:
         code: writes Python code that gives its batches; by default a few lines that open it.
         own: the user's function that it calls; None for the loaders of `LOADERS`.
         package: what it needs that is not installed with Feedbench; None if nothing.
+        cuts_no_regions: why it cannot cut random-resized crops out of the images with these
+            settings, before it resizes them; None if it can.
     """
 
     name: str
@@ -227,6 +235,7 @@ class Loader:
     code: Callable[[CodeRequest], Code] = stream_code
     own: OwnFunction | None = None
     package: Package | None = None
+    cuts_no_regions: Callable[[Any], str | None] = lambda settings: "it resizes whole images"
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""

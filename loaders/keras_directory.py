@@ -342,4 +342,5 @@ LOADER = Loader(
     stages=_stages,
     library_call=_library_call,
     code=keras_directory_code,
+    cuts_no_regions=lambda settings: "Keras resizes each image as it reads it",
 )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from PIL import Image
 
 from feedbench.loaders import LOADERS, Manifest
 from feedbench.loaders.guests.package import Package
+
+sys.path.insert(0, str(Path(__file__).parent))
+import preloaded
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # for tmp_path, which is kept
@@ -23,8 +27,9 @@ for _name in ("FEEDBENCH_CACHE", "FEEDBENCH_CONFIG", "TMPDIR"):
     os.environ[_name] = _CACHE.name
 tempfile.tempdir = None  # gettempdir reads TMPDIR again
 
-# Where it is ignored, as in background jobs and under nohup, child processes would ignore it too.
+# Where they are ignored, as in background jobs and under nohup, child processes would ignore them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 CLASSES = ("ant", "bee", "cat")
 SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height
@@ -40,6 +45,23 @@ print(time.process_time() - begin)
 """
 
 
+# The files that take longest, 68 s of a core at most.
+LONG = (
+    "bench/diagnose/test_diagnose",
+    "bench/training/test_survival",
+    "bench/diagnose/test_own",
+    "bench/monitor/test_monitor",
+    "trainer/test_trainer",
+    "trainer/test_augment",
+    "bench/training/test_training",
+    "test_new_loader",
+    "loaders/test_contract",
+    "trainer/test_weights",
+    "bench/study/test_study",
+    "bench/commands/test_quickstart",
+    "bench/commands/test_own",
+    "bench/training/test_compare",
+)
 GUESTS = ("torch", "jax", "webdataset", "datasets")
 
 
@@ -49,6 +71,26 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     loader = LOADERS.get(str(parameters.get("name")))
     if loader is not None and loader.package is not None:
         item.add_marker(pytest.mark.guests(*loader.package.modules))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "start every process anew, as users do: none is a fork that has TensorFlow already"
+    parser.addoption("--spawn", action="store_true", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("spawn"):
+        preloaded.install()
+
+
+def pytest_unconfigure() -> None:
+    preloaded.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first, so that all cores are busy to the end."""
+    first = {f"tests/{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(first)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -70,6 +112,17 @@ def _idle_machine(request: pytest.FixtureRequest) -> None:
     share = sum(float(process.communicate()[0]) for process in running) / (0.5 * cores)
     if cores < 2 or share < 0.9:
         pytest.skip(f"measures time, and gets {share:.0%} of {cores} cores")
+
+
+@pytest.fixture(autouse=True)
+def _processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Has a test marked `spawned` or `guests` start its processes as users do.
+
+    What the package of a guest does in a process with TensorFlow proves little of one without.
+    """
+    marked = any(request.node.get_closest_marker(name) for name in ("spawned", "guests"))
+    with preloaded.spawned() if marked else nullcontext():
+        yield
 
 
 @pytest.fixture(autouse=True)

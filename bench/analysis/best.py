@@ -24,11 +24,16 @@ BEST = "best.toml"
 
 
 class Predicted(BaseModel):
-    """The measured rate, which the training is expected to reach."""
+    """The measured rate, which the training is expected to reach.
+
+    Attributes:
+        wait_share: fraction of the timed seconds without a batch; None if it is not known.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     images_per_second: Estimate
+    wait_share: float | None = None
 
 
 class RunnerUp(BaseModel):
@@ -76,6 +81,7 @@ def write_best(
     rate: Estimate | None,
     facts: dict[str, Any],
     runners_up: Sequence[RunnerUp] = (),
+    wait_share: float | None = None,
 ) -> Path:
     """Write best.toml for a choice and return its path.
 
@@ -84,10 +90,12 @@ def write_best(
         rate: the rate to expect, images per second; None if no blocks but those that chose the
             winner were timed.
         facts: the machine and the versions, from `environment`.
+        wait_share: fraction of the timed seconds without a batch; None if it is not known.
 
     Raises:
         RecordError: the file cannot be written.
     """
+    predicted = rate and Predicted(images_per_second=rate, wait_share=wait_share)
     best = Best(
         loader=choice.loader,
         consumer=plan.consumer,
@@ -96,7 +104,7 @@ def write_best(
         recipe=plan.recipe.model_dump(mode="json"),
         model=model_digest(plan.recipe),
         own=own_digest(choice.loader),
-        predicted=None if rate is None else Predicted(images_per_second=rate),
+        predicted=predicted,
         machine=machine(facts),
         runners_up=list(runners_up),
     )

@@ -18,6 +18,7 @@ from feedbench.loaders import (
     Manifest,
     Settings,
     check_package,
+    check_regions,
     find_loader,
     parse_settings,
     parse_spec,
@@ -62,7 +63,9 @@ def exported(text: str, best: Best) -> Exported:
         raise PlanError(f"{text}: {loader.name} is code of your own already; {_use(best)}")
     settings = parse_settings(loader, best.settings)
     loader.upper_bound(settings)  # reads the pack, if it needs one
-    return Exported(text, best, loader, settings, parse_spec(best.spec))
+    spec = parse_spec(best.spec)
+    check_regions(loader, spec, settings)
+    return Exported(text, best, loader, settings, spec)
 
 
 def _use(best: Best) -> str:

@@ -8,9 +8,17 @@ from typing import Any, cast
 
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.peers import PEERS, peers
-from feedbench.bench.plan.plan import Choice, Suite, read_suite
+from feedbench.bench.plan.plan import Choice, Suite, check_choice, expand, read_suite
 from feedbench.bench.plan.settings import with_settings
-from feedbench.loaders import LOADERS, Loader, Manifest, SuiteName, alternatives
+from feedbench.loaders import (
+    LOADERS,
+    Loader,
+    Manifest,
+    SpecError,
+    SuiteName,
+    alternatives,
+    parse_spec,
+)
 
 SUITES: tuple[SuiteName, ...] = ("quick", "standard", PEERS)
 
@@ -78,6 +86,22 @@ def select_suite(
             f"--suite {name}: no such suite or .toml file; {alternatives(str(name), SUITES)}"
         )
     return _with_settings(suite, settings)
+
+
+def without_refused(suite: Suite) -> tuple[Suite, list[Choice]]:
+    """Return a built-in suite without the trials that its spec is refused by, and those trials.
+
+    Raises:
+        LoaderError: the spec is not valid.
+    """
+    spec, accepted, refused = parse_spec(suite.spec), [], []
+    for choice in expand(suite.trial):
+        try:
+            check_choice(choice, spec)
+            accepted.append(choice)
+        except SpecError:
+            refused.append(choice)
+    return suite.model_copy(update={"trial": accepted}), refused
 
 
 def limits_suite(

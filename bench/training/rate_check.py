@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.best import Best
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.best import Best, Predicted
+from feedbench.bench.analysis.estimate import Estimate, Positive, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, serial_interval
 from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
 from feedbench.bench.record import own_digest
+from feedbench.bench.training.rate_loss import Pace, loss_text
 from feedbench.trainer import Recipe
 
 RATE_CHECK_KEY = "promise"  # in training.json, unchanged so that all records can be read
@@ -52,8 +53,8 @@ class RateCheck(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    predicted: Estimate | None
-    achieved: Estimate | None
+    predicted: Positive | None
+    achieved: Positive | None
     met: bool | None
     text: str
 
@@ -64,6 +65,7 @@ def check_rate(
     recipe: Recipe,
     facts: dict[str, Any],
     model: str | None = None,
+    waits: Sequence[tuple[float, float]] = (),
 ) -> RateCheck:
     """Compare the rates of the epochs, or of their parts, with the prediction.
 
@@ -74,13 +76,30 @@ def check_rate(
         rates: images per second in each epoch, from the first: of its parts, or of the whole.
         facts: the environment of the training, from `environment`.
         model: digest of the file of the user's own model; None without one.
+        waits: seconds without a batch, and seconds in all, of each epoch.
     """
     counted = [rate for parts in counted_rates(rates, recipe) for rate in parts]
     achieved = serial_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
     reason = _why_not_comparable(best, recipe, facts, model) if predicted else ""
     met, text = _verdict(predicted, achieved, reason)
+    if met is False:
+        text = " ".join(filter(None, (text, _loss(best.predicted, achieved, waits, recipe))))
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
+
+
+def applicable_rate(
+    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None = None
+) -> Estimate | None:
+    """Return the predicted rate if this training will be compared with it; None otherwise.
+
+    The arguments are those of `check_rate`.
+    """
+    if best.predicted is None or not counted_rates(range(recipe.epochs), recipe):
+        return None
+    if _why_not_comparable(best, recipe, facts, model):
+        return None
+    return best.predicted.images_per_second
 
 
 def timed_parts(recipe: Recipe, steps: int) -> int:
@@ -114,15 +133,30 @@ def _verdict(
         reason = "the only epoch of its kind includes the warm-up; train at least two"
     if reason or achieved is None:
         return None, (
-            f"Rate check: not possible; predicted {predicted:,.0f} images/s, but {reason}."
+            f"Rate check: not possible; predicted {rate_text(predicted)} images/s, but {reason}."
         )
-    rates = f"predicted {predicted:,.0f} images/s, achieved {achieved:,.0f} images/s"
+    rates = f"predicted {rate_text(predicted)} images/s, achieved {rate_text(achieved)} images/s"
     ratio = independent_ratio(achieved, predicted)
     if ratio.lies_below(1 - MARGIN):
         return False, f"Rate check: missed by {1 - ratio.value:.1%}; {rates}."
     if ratio.lies_above(1 - MARGIN):
         return True, f"Rate check: met; {rates}."
     return None, f"Rate check: cannot tell; {rates}: {_why_uncertain(predicted, achieved, ratio)}."
+
+
+def _loss(
+    predicted: Predicted | None,
+    achieved: Estimate | None,
+    waits: Sequence[tuple[float, float]],
+    recipe: Recipe,
+) -> str:
+    """Return where the time went; empty if it is not known."""
+    counted = counted_rates(waits, recipe)
+    if not counted or achieved is None or predicted is None or predicted.wait_share is None:
+        return ""
+    wait_share = sum(wait_s for wait_s, _ in counted) / sum(train_s for _, train_s in counted)
+    expected = Pace(predicted.images_per_second.value, predicted.wait_share)
+    return loss_text(expected, Pace(achieved.value, wait_share))
 
 
 def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> str:

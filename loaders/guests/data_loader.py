@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,20 +62,24 @@ class Results:
     An error that a worker process returned in place of a result is raised.
     """
 
-    def __init__(self, name: str, data_loader: Any) -> None:
+    def __init__(self, name: str, dataset: Any, **options: Any) -> None:
         """Start to iterate a DataLoader.
 
         Args:
             name: of the loader, for messages.
+            options: arguments of DataLoader besides the data set.
         """
+        from torch.utils.data import DataLoader
+
         self._name = name
-        self._data_loader = data_loader
+        self._data_loader: Any = _quietly(lambda: DataLoader(dataset, **options))
         self.restart()
 
     def restart(self) -> None:
         """Start another pass, with the same processes if the DataLoader keeps them."""
-        self._iterator: Any = iter(self._data_loader)
-        _name_lost_workers(self._name)
+        self._iterator: Any = _quietly(lambda: iter(self._data_loader))
+        _EndOfChild.install()
+        self._workers = getattr(self._iterator, "_workers", ())  # nothing of this has a public name
         self._queues = getattr(self._iterator, "_index_queues", ())
 
     def __iter__(self) -> Iterator[Any]:
@@ -82,15 +88,34 @@ class Results:
     def __next__(self) -> Any:
         if self._iterator is None:
             raise StopIteration
+        self.check_workers()
         try:
-            result = next(self._iterator)
+            with _EndOfChild.reported_to(self):
+                result = next(self._iterator)
         except (StopIteration, LoaderError):
             raise
         except Exception as error:
-            raise _explained(self._name, error) from error
+            self.check_workers()
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise LoaderError(f"{self._name}: {lines[-1]}") from error
         if isinstance(result, Exception):
             raise result
         return result
+
+    def check_workers(self) -> None:
+        """Check that no worker process was killed.
+
+        Raises:
+            WorkerError: one was.
+        """
+        killed = next((one for one in self._workers if one.exitcode not in (None, 0)), None)
+        if killed is not None:
+            code = killed.exitcode
+            cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise WorkerError(
+                f"{self._name}: worker process {killed.pid} ended with {cause}; if memory ran out, "
+                "use fewer num_workers, a smaller prefetch_factor, or a larger /dev/shm"
+            )
 
     def close(self) -> None:
         """End processes and threads; further calls do nothing."""
@@ -99,51 +124,53 @@ class Results:
         shut_down()
         for queue in self._queues:
             _join(getattr(queue, "_thread", None))
-        self._queues = ()
+        self._queues = self._workers = ()
 
 
-class _LostWorker:
-    """Torch's handler of SIGCHLD, which raises wherever the main thread is: an error with a name.
+class _EndOfChild:
+    """In place of Torch's handler of SIGCHLD, which raises an error wherever the main thread is.
 
-    Attributes:
-        name: of the loader.
+    Only the results that are waited for raise it: they could wait for a killed worker forever.
     """
 
-    def __init__(self, name: str, handler: Callable[[int, FrameType | None], Any]) -> None:
-        self.name = name
+    _waiting: ClassVar[Results | None] = None
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
         self._handler = handler
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle the end of a process.
-
-        Raises:
-            LoaderError: it was a worker, and it was killed.
-        """
+        """Handle the end of a process."""
         try:
             self._handler(number, frame)
-        except RuntimeError as error:
-            raise _explained(self.name, error) from error
+        except RuntimeError:  # that of Torch
+            if self._waiting is not None:
+                self._waiting.check_workers()
+
+    @classmethod
+    def install(cls) -> None:
+        """Take the place of the handler, unless this is done."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # where Torch has set none either
+        handler = signal.getsignal(signal.SIGCHLD)
+        if callable(handler) and not isinstance(handler, cls):
+            signal.signal(signal.SIGCHLD, cls(handler))
+
+    @classmethod
+    @contextmanager
+    def reported_to(cls, results: Results) -> Iterator[None]:
+        """Report a killed worker while a result is waited for."""
+        before, cls._waiting = cls._waiting, results
+        try:
+            yield
+        finally:
+            cls._waiting = before
 
 
-def _name_lost_workers(name: str) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-    handler = signal.getsignal(signal.SIGCHLD)
-    if isinstance(handler, _LostWorker):
-        handler.name = name
-    elif callable(handler):
-        signal.signal(signal.SIGCHLD, _LostWorker(name, handler))
-
-
-def _explained(name: str, error: Exception) -> LoaderError:
-    """What ended the iteration: a process that is gone, or an error of the data set."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    if not lines[0].startswith("DataLoader worker"):
-        return LoaderError(f"{name}: {lines[-1]}")
-    return WorkerError(
-        f"{name}: {lines[0].rstrip('. ')}; if memory ran out, use fewer num_workers, a smaller "
-        "prefetch_factor, or a larger /dev/shm"
-    )
+def _quietly(call: Callable[[], Any]) -> Any:
+    """Call without a warning: a bench may try more workers than Torch suggests."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        return call()
 
 
 def _join(thread: threading.Thread | None) -> None:

@@ -209,10 +209,7 @@ class _Running:
         self._results.close()
 
     def _started(self, spans: Iterable[Span]) -> Results:
-        from torch.utils.data import DataLoader
-
-        data_loader = DataLoader(self._batches, batch_sampler=spans, **options(self._settings))
-        return Results(self._name, data_loader)
+        return Results(self._name, self._batches, batch_sampler=spans, **options(self._settings))
 
     def _batch(self, result: tuple[Any, Filled]) -> Batch:
         images, filled = result

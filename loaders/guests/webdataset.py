@@ -23,7 +23,12 @@ from pydantic import Field, PositiveInt
 from feedbench.loaders.augment.host import augmenter
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.errors import ImageError, LoaderError, SourceError, SpecError
-from feedbench.loaders.guests.data_loader import Results, array_of, check_pinning, shared_tensor
+from feedbench.loaders.guests.data_loader import (
+    Results,
+    array_of,
+    check_pinning,
+    shared_tensor,
+)
 from feedbench.loaders.guests.filling import Filled, in_range
 from feedbench.loaders.guests.images import Decoder, Images, Scaling
 from feedbench.loaders.guests.map_style import (
@@ -165,7 +170,7 @@ class _Running:
         self._first, self._skipped = divmod(
             order.start_step, -(-order.epoch_size // order.batch_size)
         )
-        self._results = Results("webdataset", self._data_loader(self._first))
+        self._results = self._opened(self._first)
         self._seen = np.zeros(len(request.manifest), np.bool_)
 
     def batches(self) -> Iterator[Batch]:
@@ -193,7 +198,7 @@ class _Running:
             self._results.restart()
         else:
             self._results.close()
-            self._results = Results("webdataset", self._data_loader(epoch))
+            self._results = self._opened(epoch)
 
     def _epoch(self) -> Iterator[Batch]:
         """Batches of one epoch; what is left over in each worker is joined."""
@@ -233,11 +238,9 @@ class _Running:
                 "write the shards by feedbench pack --as webdataset, or use another loader"
             )
 
-    def _data_loader(self, epoch: int) -> Any:
-        from torch.utils.data import DataLoader
-
+    def _opened(self, epoch: int) -> Results:
         dataset = _pipeline(self._request, self._settings, self._rows, epoch)
-        return DataLoader(dataset, batch_size=None, **options(self._settings))
+        return Results("webdataset", dataset, batch_size=None, **options(self._settings))
 
 
 def _pipeline(request: Request, settings: WebDataset, rows: SampleRows, epoch: int) -> Any:

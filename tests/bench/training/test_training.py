@@ -190,6 +190,23 @@ def test_a_missed_rate_check_says_by_how_much():
 
 
 @pytest.mark.parametrize(
+    ("wait_share", "loss"),
+    [
+        (0.01, "The steps took 25% longer than in the bench; it waited for images 1% of the time"),
+        (0.3, "The steps took 12% shorter than in the bench; it waited for images 30% of the time"),
+    ],
+)
+def test_a_missed_rate_check_says_whether_steps_or_waits_grew(wait_share, loss):
+    rate = Estimate(value=100, low=99, high=101)
+    one = best(predicted=Predicted(images_per_second=rate, wait_share=0.01))
+    rates = [[10.0], [80.0], [80.1], [79.9], [80.0]]
+    waits = [(9.0, 10.0), *[(10 * wait_share, 10.0)] * 4]
+    text = check_rate(one, rates, Recipe(), FACTS, waits=waits).text
+    assert text.endswith(f"images/s. {loss}, in the bench 1%.")
+    assert "The steps" not in check_rate(best(), rates, Recipe(), FACTS, waits=waits).text
+
+
+@pytest.mark.parametrize(
     ("values", "rates", "recipe", "why"),
     [
         ({"predicted": None}, [1, 2], Recipe(), "no predicted rate"),

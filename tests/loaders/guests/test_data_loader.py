@@ -77,23 +77,29 @@ def test_workers_are_kept_from_epoch_to_epoch_or_started_again(manifest, name, p
         assert (workers() == first) is same
 
 
-def killed(pids, stream):
-    """Kill processes, and read on; Torch raises wherever the main thread is."""
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    list(stream)
-
-
 @every_loader
 def test_a_killed_worker_ends_the_run_and_leaves_no_processes(manifest, name):
     before = workers()
     stream = open_loader(name, manifest, SPEC, {"num_workers": 2})
     next(stream)
-    started = workers() - before
-    with pytest.raises(WorkerError, match=rf"^{name}: DataLoader worker .*; if memory ran out, "):
-        killed(started, stream)
+    for pid in workers() - before:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match=rf"^{name}: worker process \d+ ended with SIGKILL; if "):
+        list(stream)
     stream.close()
     assert workers() == before
+
+
+@pytest.mark.guests("torch")
+def test_a_worker_that_is_killed_while_its_batch_is_waited_for_is_named(for_loader):
+    with open_loader("torch", for_loader("torch"), SPEC, {"num_workers": 1}) as stream:
+        next(stream)
+        (pid,) = workers()
+        timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        with pytest.raises(WorkerError, match=f"worker process {pid} ended with SIGKILL"):
+            list(stream)
+        timer.join()
 
 
 @every_loader
@@ -106,12 +112,21 @@ def test_memory_is_pinned_only_for_a_gpu(manifest, name):
         open_loader(name, manifest, SPEC, {"pin_memory": True})
 
 
-def test_an_error_of_the_data_set_itself_is_one_line():
-    def failing():
-        yield 1
-        raise ValueError("Caught ValueError in worker.\nTraceback:\n  ...\nValueError: no such key")
+class Failing:
+    """A data set whose second item is an error that a DataLoader reports."""
 
-    results = Results("torch", failing())
-    assert next(results) == 1
-    with pytest.raises(LoaderError, match=r"^torch: ValueError: no such key$"):
+    def __getitem__(self, index):
+        if index:
+            raise KeyError("no such key")
+        return index
+
+
+@pytest.mark.guests("torch")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_the_data_set_itself_is_one_line(workers):
+    results = Results("torch", Failing(), sampler=[0, 1], batch_size=None, num_workers=workers)
+    assert next(results) == 0
+    with pytest.raises(LoaderError, match=r"^torch: .*no such key") as raised:
         next(results)
+    assert "\n" not in str(raised.value)
+    results.close()
