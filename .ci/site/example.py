@@ -12,4 +12,5 @@ _RUNS = ("diagnose-clothing", "tutorial/first", "fast-training/turbo")
 
 def example_report() -> str:
     """Return the page that `feedbench report` writes about a diagnosis, a bench and a training."""
-    return render([report_at(ROOT / "results" / run) for run in _RUNS])
+    paths = [ROOT / "results" / run for run in _RUNS]
+    return render([report_at(path, is_alone=False) for path in paths])

@@ -6,15 +6,14 @@ a device that idles: the device idles only after the steps that it was given hav
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.record import Block, Trial
 
-Period = tuple[float, float]  # seconds since the block began
 Periods = NDArray[np.float64]  # [periods, 2]: begin and end, seconds since the block began
 
 
@@ -30,28 +29,31 @@ def emulated_step_s(trial: Trial, block: Block) -> float:
     return step_seconds(profile, trial.spec["image_size"], block)
 
 
-def busy_periods(block: Block, step_s: float) -> Iterator[Period]:
-    """Yield the periods in which the device executes steps; adjacent steps are one period.
+def busy_periods(block: Block, step_s: float) -> Periods:
+    """Return the periods in which the device executes steps; adjacent steps are one period.
+
+    A step begins when its batch has arrived and the step before has ended.
 
     Args:
         step_s: duration of a step of the device, in seconds.
     """
-    at = begin = end = 0.0
-    for wait_s, host_s in zip(block.wait_s, block.step_s, strict=False):
-        arrived = at + wait_s
-        if arrived > end:
-            if end > begin:
-                yield begin, end
-            begin = end = arrived
-        end += step_s
-        at = arrived + host_s
-    if end > begin:
-        yield begin, min(end, block.seconds)
+    arrived = handed_over_at(block)
+    if not arrived.size:
+        return np.empty((0, 2))
+    number = np.arange(arrived.size)
+    # Each batch delays the ends of all later steps, so the latest of these counts.
+    end = np.maximum.accumulate(arrived - number * step_s) + (number + 1) * step_s
+    is_idle_before = np.append(True, arrived[1:] > end[:-1])
+    is_idle_after = np.append(is_idle_before[1:], True)
+    periods = np.column_stack([arrived[is_idle_before], end[is_idle_after]])
+    within: Periods = np.minimum(periods, block.seconds)
+    return within
 
 
 def handed_over_at(block: Block) -> NDArray[np.float64]:
     """Return when each batch reached the consumer, in seconds since the block began."""
-    durations = np.column_stack([block.wait_s, block.step_s]).ravel()
+    steps = min(len(block.wait_s), len(block.step_s))
+    durations = np.column_stack([block.wait_s[:steps], block.step_s[:steps]]).ravel()
     ends: NDArray[np.float64] = np.cumsum(durations)[::2]
     return ends
 
@@ -59,7 +61,7 @@ def handed_over_at(block: Block) -> NDArray[np.float64]:
 def emulated_busy(block: Block, seconds_per_image: float) -> Periods:
     """Return when an emulated accelerator executed steps; steps without a gap are one period."""
     step_s = block.images / len(block.step_s) * seconds_per_image
-    return np.array(list(busy_periods(block, step_s))).reshape(-1, 2)
+    return busy_periods(block, step_s)
 
 
 def known_idle(block: Block) -> Periods | None:

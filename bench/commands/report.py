@@ -73,7 +73,8 @@ def _page(results: list[Path]) -> str:
     from feedbench.bench.html.kinds import report_at
     from feedbench.bench.html.render import render
 
-    reports = [report_at(path) for path in _with_runs_inside(_without_others(results))]
+    paths = _with_runs_inside(_without_others(results))
+    reports = [report_at(path, is_alone=len(paths) == 1) for path in paths]
     try:
         return render(reports)
     except ImportError as error:

@@ -76,13 +76,18 @@ def measure_and_show(
     left_out: dict[str, int] | None = None,
     *,
     tensorboard: bool,
+    confirm: bool = True,
 ) -> MeasuredBench:
-    """Measure, save and print the results; Ctrl-C ends it early."""
+    """Measure, save and print the results; Ctrl-C ends it early.
+
+    Args:
+        confirm: whether to time the winner again, to predict its rate.
+    """
     from feedbench.bench.report.tensorboard import Logs, trial_run
 
     terminal = console()
     logs = Logs(folder) if tensorboard else None
-    bench = measure_plan(plan, manifest, folder, json, left_out, logs)
+    bench = measure_plan(plan, manifest, folder, json, left_out, logs, confirm=confirm)
     if logs is not None:
         logs.finish([trial_run(number, trial) for number, trial in enumerate(bench.trials, 1)])
     show_summary(terminal, bench.trials, bench.summary)
@@ -111,6 +116,8 @@ def measure_plan(
     json: Path | None = None,
     left_out: dict[str, int] | None = None,
     logs: Logs | None = None,
+    *,
+    confirm: bool = True,
 ) -> MeasuredBench:
     """Compare the pixels, run the plan and save the results; Ctrl-C ends it early.
 
@@ -129,7 +136,7 @@ def measure_plan(
         write_json(folder / "environment.json", facts)
     try:
         pixels = _same_pixels(plan, manifest, folder)
-        _run(plan, manifest, folder, left_out, pixels, logs)
+        _run(plan, manifest, folder, left_out, pixels, logs, confirm=confirm)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -164,6 +171,7 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
 def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, SamePixels]:
     """Say how long the bench will take, and compare the pixels of all choices."""
+    from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.report.progress import duration_text
 
@@ -172,7 +180,9 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, Same
     def print_line(text: str) -> None:
         progress.print(text, soft_wrap=not progress.is_terminal)
 
-    print_line(duration_text(len(plan.choices), plan.timing))
+    stop = early_stop(plan)
+    least_blocks = None if stop is None else stop.judged_after[0]
+    print_line(duration_text(len(plan.choices), plan.timing, least_blocks))
     choices = [choice for choice in plan.choices if choice.augment is None]
     comparison = compare_pixels(choices, plan, manifest, folder, print_line)
     return by_choice(comparison, allowed=plan.pixels.allow_different)
@@ -185,22 +195,27 @@ def _run(
     left_out: dict[str, int] | None,
     pixels: dict[str, SamePixels],
     logs: Logs | None,
+    *,
+    confirm: bool,
 ) -> None:
-    """Time all blocks."""
+    """Time blocks until the winner is known and was timed alone."""
+    from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.analysis.summary import can_win, to_confirm
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.report.tensorboard import trial_run
     from feedbench.bench.trials.run import run
 
-    confirms = sum(can_win(choice) for choice in plan.choices) > 1
-    with bench_progress(console(to_errors=True), plan, confirms=confirms) as report:
+    confirm = confirm and sum(can_win(choice) for choice in plan.choices) > 1
+    choose = to_confirm if confirm else None
+    with bench_progress(console(to_errors=True), plan, confirms=confirm) as report:
 
         def on_event(event: TrialEvent) -> None:
             report(event)
             if logs is not None and event.kind == "block":
                 logs.add(trial_run(event.index + 1, event.trial))
 
-        run(plan, manifest, folder, on_event, left_out, pixels, choose=to_confirm)
+        stop = early_stop(plan)
+        run(plan, manifest, folder, on_event, left_out, pixels, stop, choose)
 
 
 def _write_best(
@@ -221,7 +236,6 @@ def compare_pixels(
     manifest: Manifest,
     folder: Path,
     on_line: Callable[[str], None],
-    limit_s: float | None = None,
 ) -> PixelComparison | None:
     """Compare the loaders' pixels on a subset of the images before they are timed.
 
@@ -230,7 +244,6 @@ def compare_pixels(
 
     Args:
         on_line: called with what happens and with the result, one line each.
-        limit_s: time limit in seconds; by default that of a block.
 
     Returns:
         None if fewer than two loaders read images or the check is off; if it failed, a result in
@@ -242,8 +255,8 @@ def compare_pixels(
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.result import not_compared
     from feedbench.bench.pixels.table import verdict
+    from feedbench.bench.trials.bench import MANIFEST
     from feedbench.bench.trials.internal_loaders import is_choice
-    from feedbench.bench.trials.run import MANIFEST
 
     choices = [choice for choice in choices if is_choice(choice.loader)]
     if len(choices) < 2 or not plan.pixels.images:
@@ -259,8 +272,7 @@ def compare_pixels(
             tolerance=plan.pixels.tolerance,
             on_error="skip",
         )
-        limit_s = plan.timing.time_limit if limit_s is None else limit_s
-        comparison = check_again_without_own(job, folder / "pixels.log", limit_s)
+        comparison = check_again_without_own(job, folder / "pixels.log", plan.timing.time_limit)
     except TrialError as error:
         on_line(f"Pixels were not compared: {error}")
         return not_compared(choices, plan.pixels.tolerance, str(error))

@@ -12,9 +12,9 @@ from feedbench.bench.errors import NOTHING_DONE, InterruptedRun
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from feedbench.bench.diagnose.checks import SelfTest
     from feedbench.bench.diagnose.events import DiagnosisEvent
     from feedbench.bench.diagnose.record import DiagnosisRecord
-    from feedbench.bench.diagnose.selftest import SelfTest
     from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
     from feedbench.bench.diagnose.verdict import Diagnosis
     from feedbench.bench.report.tensorboard import Logs
@@ -136,7 +136,7 @@ def _measure(
 
 
 def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> Diagnosis:
-    """Derive the diagnosis from the record; save it, and its plots if there is a verdict."""
+    """Derive the diagnosis from the record; save it, and its plots if both were timed together."""
     from feedbench.bench.diagnose.table import headline
     from feedbench.bench.diagnose.verdict import derive_diagnosis
     from feedbench.bench.diagnose.waterfall import draw_waterfall
@@ -145,7 +145,7 @@ def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> 
     diagnosis = derive_diagnosis(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, diagnosis.model_dump())
-    if diagnosis.bottleneck is not None:
+    if any(part.name == "end to end" and part.blocks for part in record.parts):
         draw_waterfall(diagnosis, folder / "waterfall.png", headline(record))
         _write_timeline(record, folder)
     return diagnosis

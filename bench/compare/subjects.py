@@ -24,6 +24,12 @@ _SUBJECTS: dict[type, Callable[[Any], Subject]] = {
 }
 
 
+def subject_of(result: Any) -> Subject | None:
+    """Return what can be compared of a result; None if its kind has no rates."""
+    make = _SUBJECTS.get(type(result))
+    return None if make is None else make(result)
+
+
 def read_subject(path: Path) -> Subject:
     """Read the record in a folder or file.
 
@@ -31,11 +37,10 @@ def read_subject(path: Path) -> Subject:
         RecordError: there is no record, it is not valid, or it holds nothing to compare.
     """
     file, kind = find_record(path)
-    result = kind.read(file)
-    subject = _SUBJECTS.get(type(result))
+    subject = subject_of(kind.read(file))
     if subject is None:
         raise RecordError(
             f"{file}: a record of {kind.command} holds no rates to compare; give one of bench, "
             "tune, limits, diagnose, train or FitMonitor"
         )
-    return subject(result)
+    return subject

@@ -34,6 +34,7 @@ from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.meters.process import tree_memory
 from feedbench.bench.record import Block, own_of
 from feedbench.bench.signals import interrupts_deferred
+from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
@@ -42,7 +43,6 @@ from feedbench.bench.trials.protocol import (
     TrialJob,
     WarmUpDone,
 )
-from feedbench.bench.trials.run import MANIFEST
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages
@@ -85,8 +85,10 @@ def diagnose(
         stages = stages_of(loader, manifest, plan.spec, settings)
     path = (folder / MANIFEST).absolute()
     manifest.write(path)
+    timing = timing or DiagnosisTiming()
     record = _new_record(plan, manifest, images, stages)
-    setup = Setup(plan, record, stages, path, timing or DiagnosisTiming())
+    record = record.model_copy(update={"budget_s": timing.budget_s})
+    setup = Setup(plan, record, stages, path, timing)
     session = _Session(setup, manifest, folder, on_event)
     try:
         session.measure()
@@ -137,6 +139,7 @@ def _new_record(
         decoded_bytes=images * 3 * plan.spec.image_size**2,
         faster_storage=plan.faster_storage,
         other_image_size=plan.other_image_size,
+        rewrite=plan.rewrite,
         cores=cores,
         kind=concurrency.kind if concurrency else None,
         workers=(concurrency.workers or cores) if concurrency else None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
@@ -14,7 +15,6 @@ from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, tries
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob

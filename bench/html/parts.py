@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 Style = Literal["plain", "verdict", "note", "warning", "error"]
@@ -85,7 +87,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, drawn when it is scrolled into view.
+    """A chart; the first ones of a page are drawn at once, the others in idle time.
 
     Attributes:
         title: the finding, as a sentence.
@@ -114,7 +116,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Details:
-    """Parts that are closed until a reader opens them: raw samples, the environment."""
+    """Parts that are closed until a reader opens them, and are printed only then: raw samples."""
 
     title: str
     parts: Sequence[Part]
@@ -140,10 +142,27 @@ class Section:
 
 @dataclass(frozen=True)
 class Headline:
-    """The verdict in one sentence, and the command to use it, if there is one."""
+    """The verdict, whose first sentence is printed large, and the command to use it, if any."""
 
     sentence: str
     command: str | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a report comes from, by which it is told apart from others on its page.
+
+    Attributes:
+        path: of the record or its folder, as it was named.
+        command: that wrote the record.
+        saved: when the file was written.
+        facts: the conditions of the run, by name; empty if they are not known.
+    """
+
+    path: Path
+    command: str
+    saved: datetime
+    facts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -154,8 +173,10 @@ class Report:
         title: the kind of run and what it was run on.
         headline: shown at the top of the page.
         sections: in order of reading.
+        origin: None if it was not read from a file.
     """
 
     title: str
     headline: Headline
     sections: Sequence[Section]
+    origin: Origin | None = None

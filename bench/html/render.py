@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -15,27 +14,20 @@ from feedbench.bench.html import script, theme
 from feedbench.bench.html.cells import shown
 from feedbench.bench.html.library import chart_library
 from feedbench.bench.html.parts import Chart, Part, Report
+from feedbench.bench.html.several import entries, overview
 from feedbench.bench.report.terminal import harmless
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("page.js", "tables.js", "zoom.js", "charts.js")
+_SCRIPTS = ("page.js", "tables.js", "zoom.js")
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A report in the page.
-
-    Attributes:
-        anchor: the id of its element.
-        prefix: what the ids of its sections begin with.
-    """
-
-    report: Report
-    anchor: str
-    prefix: str
+# Where a sentence ends; and behind which signs of a name a line may break.
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_NAME_BREAK = re.compile(r"(?<=[/_:=])(?=\S)|(?<=[.,])(?=[^\s\d])")
+_OPTION = re.compile(r"(?<=\s)--\S+")
 
 
 def render(reports: Sequence[Report]) -> str:
@@ -47,12 +39,13 @@ def render(reports: Sequence[Report]) -> str:
         ImportError: a package of the extra `report` is not installed.
     """
     several = len(reports) > 1
-    scripts = [script.code("\n".join(map(_asset, _SCRIPTS))), script.code(chart_library())]
+    texts = ["\n".join(map(_asset, _SCRIPTS)), chart_library(), _asset("charts.js")]
+    scripts = [script.code(text) for text in texts]
     page = _environment().get_template("page.html")
     return page.render(
         title=f"{len(reports)} results" if several else reports[0].title,
-        reports=_entries(reports),
-        several=several,
+        entries=entries(reports),
+        overview=overview(reports) if several else None,
         level="h3" if several else "h2",
         generator=f"Feedbench {version('feedbench')}",
         policy=script.policy(scripts),
@@ -60,12 +53,6 @@ def render(reports: Sequence[Report]) -> str:
         scripts=[_safe(text) for text in scripts],
         chart_config=_safe(script.data(theme.VEGA_CONFIG)),
     )
-
-
-def _entries(reports: Sequence[Report]) -> list[_Entry]:
-    if len(reports) == 1:
-        return [_Entry(reports[0], "", "")]
-    return [_Entry(one, f"result-{i}", f"result-{i}-") for i, one in enumerate(reports, 1)]
 
 
 def _environment() -> Environment:
@@ -82,6 +69,8 @@ def _environment() -> Environment:
     numbers = count()
     environment.globals["new_id"] = lambda: f"id-{next(numbers)}"
     environment.filters |= {
+        "breakable": _breakable,
+        "command": _command,
         "first_sentence": _first_sentence,
         "template": _template,
         "shown": shown,
@@ -98,8 +87,21 @@ def _printable(value: Any) -> Any:
 
 def _first_sentence(text: str) -> tuple[str, str]:
     """Return what is printed large, and the rest."""
-    first, *rest = re.split(r"(?<=\.)\s+", text, maxsplit=1)
+    first, *rest = _SENTENCE_END.split(text, maxsplit=1)
     return first, "".join(rest)
+
+
+def _breakable(name: str) -> Any:
+    """Return a name that may wrap behind the signs that join its parts, and nowhere else."""
+    return _safe("<wbr>").join(_NAME_BREAK.split(_printable(name)))
+
+
+def _command(text: str) -> Any:
+    """Return commands whose options are not broken at their hyphens."""
+    from markupsafe import escape
+
+    escaped = str(escape(_printable(text)))
+    return _safe(_OPTION.sub(r'<span class="option">\g<0></span>', escaped))
 
 
 def _template(part: Part) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from feedbench.bench.analysis.summary import TrialSummary, summarize
 from feedbench.bench.plan.plan import Plan
 from feedbench.bench.record import Block, Trial
+from feedbench.bench.report.course import stop_text
 from feedbench.bench.report.live import Line, Style
 from feedbench.bench.report.live_text import (
     CTRL_C,
@@ -19,6 +20,7 @@ from feedbench.bench.report.live_text import (
 )
 from feedbench.bench.report.pace import Pace
 from feedbench.bench.report.table import COSTS_NOTHING
+from feedbench.bench.trials.early_stop import blocks_alone
 from feedbench.bench.trials.events import TrialEvent
 from feedbench.bench.trials.internal_loaders import is_choice
 from feedbench.bench.trials.run import order_of_round
@@ -32,6 +34,7 @@ _ACTIVITIES = {
     "warm": "warmed up",
     "timing": "timing",
     "block": "timed",
+    "stopped": "stopped",
     "failed": "failed:",
 }
 
@@ -73,8 +76,8 @@ class BenchDisplay:
 
     def _compare(self) -> None:
         """Compare the trials after each complete round; within one, some have a block more."""
-        running = [trial for trial in self._trials.values() if trial.error is None]
-        complete = min((len(trial.blocks) for trial in running), default=0)
+        running = [one for one in self._trials.values() if not (one.error or one.stopped)]
+        complete = min((len(one.blocks) for one in running), default=self._complete)
         if len(self._trials) < len(self._plan.choices) or complete == self._complete:
             return
         self._complete = complete
@@ -91,7 +94,8 @@ class BenchDisplay:
         """Return how many blocks are done, of all that are planned by now."""
         total = event.blocks or 0
         if self._confirms and event.trial.chosen_before is None:
-            total += self._plan.timing.blocks
+            timing, stopped = self._plan.timing, event.trial.stopped
+            total += blocks_alone(timing, stopped.rounds if stopped else timing.blocks)
         return f"[{event.done}/{total}]"
 
     def so_far(self, event: TrialEvent) -> str:
@@ -103,8 +107,8 @@ class BenchDisplay:
             ratio, _, word = standing.partition(" ")
             of_fastest = f"{ratio} of the fastest{', ' * bool(word)}{word}"
             texts.append(standing if standing == AHEAD else of_fastest)
-        left_s = self._pace.left_s()
-        return "; ".join([*texts, f"about {duration(left_s)} left" if left_s else "done"])
+        left = self._left_text(event)
+        return "; ".join([*texts, left or "done"])
 
     def lines(self, columns: int, height: int) -> list[Line]:
         """Return the frame for a terminal of this size."""
@@ -120,30 +124,39 @@ class BenchDisplay:
         return frame(head, self._titles, rows, foot, columns, height, apart)
 
     def _head(self, event: TrialEvent) -> list[Line]:
-        planned = self._plan.timing.blocks
-        stage = f"Round {event.round + 1} of {planned}"
-        if event.trial.chosen_before is not None:
-            stage = f"The winner alone, block {event.round + 1 - planned} of {planned}"
-        left = f"about {duration(self._pace.left_s())} left"
+        timing, chosen = self._plan.timing, event.trial.chosen_before
+        most = "at most " if event.trial.judged_after else ""
+        stage = f"Round {event.round + 1} of {most}{timing.blocks}"
+        if chosen is not None:
+            alone = blocks_alone(timing, chosen)
+            stage = f"The winner alone, block {event.round + 1 - chosen} of {alone}"
+        left = self._left_text(event) or "nearly done"
         return [
             Line(f"{stage} · {duration(self._pace.spent_s())} so far · {left}", "bold"),
             Line(f"now   {activity(event)}"),
             Line(f"next  {self._next(event)}", "dim"),
         ]
 
+    def _left_text(self, event: TrialEvent) -> str:
+        """Return the time that is left, at most if the run may end early; empty if it is over."""
+        left_s, trial = self._pace.left_s(), event.trial
+        may_end = trial.judged_after and trial.stopped is None and trial.chosen_before is None
+        return f"{'at most' if may_end else 'about'} {duration(left_s)} left" if left_s else ""
+
     def _next(self, event: TrialEvent) -> str:
         """Return what follows the block that is timed now or next."""
-        plan, blocks = self._plan, self._plan.timing.blocks
-        if event.trial.chosen_before is not None:
-            return "one more block" if event.round + 1 < 2 * blocks else "the result"
+        plan, blocks, chosen = self._plan, self._plan.timing.blocks, event.trial.chosen_before
+        if chosen is not None:
+            last = chosen + blocks_alone(plan.timing, chosen) - 1
+            return "one more block" if event.round < last else "the result"
         order = order_of_round(plan, event.round)
         later = order[order.index(event.index) + 1 :]
         if event.round + 1 < blocks:
             later += order_of_round(plan, event.round + 1)
         for index in later:
-            if index not in self._trials or self._trials[index].error is None:
+            if (trial := self._trials.get(index)) is None or not (trial.error or trial.stopped):
                 return str(plan.choices[index])
-        return f"the winner alone, {blocks} blocks" if self._confirms else "the result"
+        return "the winner alone" if self._confirms else "the result"
 
     def _row(self, index: int, active: int) -> Row:
         summary = self._summaries.get(index)
@@ -219,4 +232,6 @@ def activity(event: TrialEvent) -> str:
     """Return what is happening to a trial, with the images of a warm-up that fills a cache."""
     fills_cache = event.kind == "warming" and event.images < event.images_needed
     images = f" ({event.images:,} of {event.images_needed:,} images)" if fills_cache else ""
-    return f"{_ACTIVITIES[event.kind]} {event.choice}{images}"
+    stopped = event.trial.stopped if event.kind == "stopped" else None
+    why = "" if stopped is None else f": {stop_text(stopped)}"
+    return f"{_ACTIVITIES[event.kind]} {event.choice}{images}{why}"

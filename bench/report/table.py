@@ -10,6 +10,7 @@ from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
+from feedbench.bench.analysis.winner import able_to_win
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
 from feedbench.bench.report.document import (
@@ -79,8 +80,12 @@ def _exceeds_synthetic(trial: TrialSummary) -> bool:
     return trial.ranked and utilization is not None and utilization.lies_above(1)
 
 
-def trial_columns() -> list[Column[TrialSummary]]:
-    """Return the figures of a trial."""
+def trial_columns(*, memory_decides: bool = False) -> list[Column[TrialSummary]]:
+    """Return the figures of a trial.
+
+    Args:
+        memory_decides: whether several could win, of which the cheapest does.
+    """
     return [
         estimates("images/s", "images_per_second", lambda trial: trial.images_per_second, _rate),
         estimates(
@@ -109,7 +114,12 @@ def trial_columns() -> list[Column[TrialSummary]]:
         Column("first\nbatch", "first_batch_s", lambda trial: trial.first_batch_s, "{:.2f} s", 0),
         *_gpu_columns(),
         Column("CPU\ncores", "cpu_cores", lambda trial: trial.cpu_cores, "{:.2f}", 0),
-        sizes("memory", "peak_memory_bytes", lambda trial: trial.peak_memory_bytes, 2),
+        sizes(
+            "memory",
+            "peak_memory_bytes",
+            lambda trial: trial.peak_memory_bytes,
+            importance=3 if memory_decides else 2,
+        ),
         sizes("disk\nread", "disk_read_bytes", lambda trial: trial.disk_read_bytes, 0),
         *_csv_columns(),
     ]
@@ -184,7 +194,7 @@ def bench_table(summary: Summary) -> TableData[TrialSummary]:
             ),
             only_csv("settings", settings_text),
             only_csv("winner", lambda trial: trial is winner),
-            *trial_columns(),
+            *trial_columns(memory_decides=len(able_to_win(trials)) > 1),
         ],
         rows=trials,
         styles=[_style(trial, trial is winner) for trial in trials],

@@ -1,13 +1,15 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from feedbench.bench.html.charts.lanes import Lane, Span, lanes
-from feedbench.bench.html.kinds import report_of
+from feedbench.bench.html.charts.lanes import Lane, Readings, lanes
+from feedbench.bench.html.kinds import report_at, report_of
 from feedbench.bench.html.parts import (
     Chart,
     Code,
@@ -28,7 +30,8 @@ EVIL = "<script>alert(1)</script>.jpg"
 COMMAND = "feedbench train photos/ --loader 'best.toml'"
 RATES = [300, 5, 1200, 40, 40, 7, 90, 1000, None]  # images/s; sorted as text, 1200 comes first
 SECONDS = 8.0  # of the chart with a time axis
-PUBLISHED = Path(__file__).parents[2] / "results" / "clothing-cpu"
+RESULTS = Path(__file__).parents[2] / "results"
+PUBLISHED = RESULTS / "clothing-cpu"
 
 _OPTIONS = [
     "--no-sandbox",
@@ -111,6 +114,21 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def page_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function: the page of published results, written once."""
+    folder = tmp_path_factory.mktemp("published")
+
+    @cache
+    def write(*names: str) -> Path:
+        reports = [report_at(RESULTS / name, is_alone=len(names) == 1) for name in names]
+        file = folder / f"{'-'.join(names).replace('/', '_')}.html"
+        file.write_text(render(reports), encoding="utf-8")
+        return file
+
+    return write
+
+
 def _report() -> Report:
     bars = Chart("turbo is the fastest", "Rates of nine loaders.", _bars(), table=_rates())
     time = Chart("The trainer waits for batches", "Waits over time.", _lanes())
@@ -151,8 +169,11 @@ def _bars() -> dict[str, Any]:
 
 
 def _lanes() -> dict[str, Any]:
-    spans = [Span(n / 10, n / 10 + 0.05, 0.5, 0.5, EVIL) for n in range(int(SECONDS * 10))]
-    return lanes([Lane(EVIL, spans, "var(--accent)")], [4.0], SECONDS, "seconds")
+    begin = np.arange(0, SECONDS, 0.1)
+    lane = Lane(
+        EVIL, Readings.of(begin, begin + 0.05, 0.5 + 0 * begin), "var(--accent)", lambda _: EVIL
+    )
+    return lanes([lane], [4.0], SECONDS, "seconds", columns=100)
 
 
 @pytest.fixture(scope="session")

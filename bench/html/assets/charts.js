@@ -1,5 +1,8 @@
-// Charts are drawn when they come near the window, and again when their width changes.
+// The first charts are drawn at once, the others when they come near the window or in idle time;
+// all are drawn again when their width changes.
+"use strict";
 {
+  const FIRST = 3;
   const AHEAD = "600px";
   const config = JSON.parse(document.getElementById("chart-config").textContent);
   const drawn = new Map();  // plot: { width, view }
@@ -66,14 +69,22 @@
     for (const { target, isIntersecting } of entries) if (isIntersecting) draw(target);
   }, { rootMargin: AHEAD });
 
+  const visible = () => plots.filter((plot) => !plot.closest("details:not([open])"));
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 100));
+  const drawRest = () => {
+    const next = visible().find((plot) => !drawn.has(plot));
+    if (next) idle(() => draw(next).then(drawRest));
+  };
+  visible().slice(0, FIRST).forEach(draw);
+
   const watch = () => plots.forEach((plot) => { near.unobserve(plot); near.observe(plot); });
   let pause;
   addEventListener("resize", () => { clearTimeout(pause); pause = setTimeout(watch, 150); });
-  addEventListener("load", watch);
-  // On paper, all of them. They need no time of their own: what they wait for is in the page.
+  addEventListener("load", () => { watch(); drawRest(); });
+  // On paper, all that are open. They need no time of their own: what they wait for is in the page.
   addEventListener("beforeprint", () => {
     document.documentElement.classList.add("printing");
-    plots.forEach(draw);
+    visible().forEach(draw);
   });
   addEventListener("afterprint", () => {
     document.documentElement.classList.remove("printing");

@@ -125,15 +125,4 @@ document.addEventListener("scroll", hideTip, { passive: true });
   document.addEventListener("scroll", mark, { passive: true });
 }
 
-// On paper everything is open; afterwards it is as it was.
-{
-  let opened = [];
-  document.querySelector('[data-action="print"]').addEventListener("click", () => print());
-  addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("main details:not([open])")];
-    for (const details of opened) details.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const details of opened) details.open = false;
-  });
-}
+document.querySelector('[data-action="print"]').addEventListener("click", () => print());

@@ -34,6 +34,8 @@ class Dot:
         text: the value as it is printed.
         low, high: ends of the interval; None without one.
         other: a second value in the same row, drawn as a hollow diamond.
+        brief: printed in place of the text in a narrow chart; by default the text without its
+            interval.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Dot:
     high: float | None = None
     role: Role = "plain"
     other: float | None = None
+    brief: str = ""
 
     @property
     def extent(self) -> list[float]:
@@ -83,19 +86,28 @@ def dots(
     low, high = (0.0, max(values)) if zero else (min(values), max(values))
     is_log = not zero and low > 0 and high / low > _SPREAD
     low, high = _padded(low, high, zero=zero, log=is_log)
-    if zero and lines:
-        high = max(high, (1 + _LABELS) * max(line.value for line in lines))
+    if lines:
+        high = max(high, _right_of_lines(low, max(line.value for line in lines), log=is_log))
     x = value_axis(title + (", logarithmic" if is_log else ""), low, high, log=is_log, format=form)
     y = rows_axis(len(rows), header=bool(lines))
+    briefs = [row.brief or short(row.text) for row in rows]
     data: list[Spec] = [
-        {"row": number, **asdict(row), "short": short(row.text)} for number, row in enumerate(rows)
+        {"row": number, **asdict(row), "short": brief}
+        for number, (row, brief) in enumerate(zip(rows, briefs, strict=True))
     ]
     layers = [
         *(layer for line in lines for layer in _line(line, x, (low + high) / 2)),
         *_marks(x, y, has_others=any(row.other is not None for row in rows)),
-        *row_labels(y, [row.text for row in rows]),
+        *row_labels(y, [row.text for row in rows], briefs),
     ]
     return frame(layers, data, ROW * (len(rows) + bool(lines)))
+
+
+def _right_of_lines(low: float, last: float, *, log: bool) -> float:
+    """Return the end of an axis on which the last line is left of the texts."""
+    if log:
+        return float(low * (last / low) ** (1 / (1 - _LABELS)))
+    return low + (last - low) / (1 - _LABELS)
 
 
 def _padded(low: float, high: float, *, zero: bool, log: bool) -> tuple[float, float]:

@@ -5,7 +5,7 @@ Text, axes and background have no colour here: the theme of the page gives them,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, PLAIN
@@ -46,16 +46,14 @@ def mark_in_row(kind: str, **options: Any) -> Spec:
     return {"type": kind, "yOffset": _MARK_AT, **options}
 
 
-def row_labels(y: Spec, texts: Iterable[str]) -> list[Spec]:
+def row_labels(y: Spec, texts: Sequence[str], briefs: Sequence[str]) -> list[Spec]:
     """Return the layers with the name of each row at the left and its value at the right.
-
-    In a narrow chart the values have no intervals; the marks show them.
 
     Args:
         texts: the values, which the names leave room for.
+        briefs: those of a narrow chart.
     """
-    full = list(texts)
-    room, less = _pixels(full), _pixels([short(text) for text in full])
+    room, less = _pixels(texts), _pixels(briefs)
     limit = {"expr": f"max(80, width - (width < {_NARROW} ? {less} : {room}))"}
     name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit}
     value = {"type": "text", "align": "right", "yOffset": _TEXT_AT}
@@ -71,7 +69,7 @@ def row_labels(y: Spec, texts: Iterable[str]) -> list[Spec]:
 
 
 def short(text: str) -> str:
-    """Return a value without its interval."""
+    """Return a value without its interval, which the mark shows."""
     return text.partition(" [")[0]
 
 
@@ -111,7 +109,7 @@ def value_axis(title: str, low: float, high: float, **options: Any) -> Spec:
     """
     kind = {"type": "log", "nice": False} if options.get("log") else {"nice": True, "zero": False}
     scale: Spec = {"domain": [low, high], **kind}
-    axis: Spec = {"title": title, "tickCount": 5, "labelOverlap": True}
+    axis: Spec = {"title": title, "tickCount": 5, "labelOverlap": True, "labelSeparation": 6}
     if form := options.get("format"):
         axis["format"] = form
     return {"type": "quantitative", "scale": scale, "axis": axis}

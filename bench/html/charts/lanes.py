@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from feedbench.bench.html.charts.colors import FAINT
 from feedbench.bench.html.charts.frame import Spec, frame
 
 _LABEL, _GAP = 19, 11  # pixels above and below the strip of a lane
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
-class Span:
-    """A reading over a period.
+class Readings:
+    """What a meter read, each reading over a period; there may be millions.
 
     Attributes:
-        begin, end: in seconds of the common time.
-        low, high: smallest and largest reading in the period; as fractions of the lane's height
-            where it shows height, of full colour where it shows shades.
-        text: the reading as it is printed.
+        begin, end: of the periods, in seconds of the common time.
+        low, high: smallest and largest reading of each period.
     """
 
-    begin: float
-    end: float
-    low: float
-    high: float
-    text: str
+    begin: Floats
+    end: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, begin: ArrayLike, end: ArrayLike, values: ArrayLike) -> Self:
+        """Return one reading per period, without those that are not finite."""
+        columns = np.array([begin, end, values], np.float64)
+        first, last, value = columns[:, np.isfinite(columns).all(axis=0)]
+        return cls(first, last, value, value)
+
+    @property
+    def highest(self) -> float:
+        """The largest reading; 0 without any."""
+        return float(self.high.max(initial=0.0))
 
 
 @dataclass(frozen=True)
@@ -35,19 +50,25 @@ class Lane:
 
     Attributes:
         name: with the unit and the reading at full height.
-        spans: in order of time; none where nothing was read.
+        readings: none where nothing was read.
+        text: returns a reading as it is printed.
+        full: the reading at full height, or of full colour.
         shaded: whether readings are shades of a full strip instead of heights.
         height: in pixels.
     """
 
     name: str
-    spans: Sequence[Span]
+    readings: Readings
     color: str
+    text: Callable[[float], str]
+    full: float = 1.0
     shaded: bool = False
     height: int = 34
 
 
-def lanes(strips: Sequence[Lane], breaks: Sequence[float], end: float, title: str) -> Spec:
+def lanes(
+    strips: Sequence[Lane], breaks: Sequence[float], end: float, title: str, columns: int
+) -> Spec:
     """Return a chart with one lane below the other.
 
     The horizontal axis can be dragged and zoomed.
@@ -56,6 +77,8 @@ def lanes(strips: Sequence[Lane], breaks: Sequence[float], end: float, title: st
         breaks: times at which a vertical line separates two blocks.
         end: of the common time, in seconds.
         title: of the time axis.
+        columns: largest number of periods per lane; of more, those that begin in the same column
+            are drawn as one.
     """
     marks: list[Spec] = []
     labels: list[Spec] = []
@@ -63,7 +86,8 @@ def lanes(strips: Sequence[Lane], breaks: Sequence[float], end: float, title: st
     for number, lane in enumerate(strips):
         labels.append({"l": number, "n": lane.name, "c": lane.color, "y": top + _LABEL // 2 - 1})
         bottom = top + _LABEL + lane.height
-        marks += [{"l": number, **one} for span in lane.spans for one in _marks(lane, span, bottom)]
+        shown = decimated(lane.readings, end, columns)
+        marks += [{"l": number, **one} for one in _marks(lane, shown, bottom)]
         top = bottom + _GAP
     height = max(top, _LABEL)
     y = {"type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
@@ -76,31 +100,46 @@ def lanes(strips: Sequence[Lane], breaks: Sequence[float], end: float, title: st
     return frame(layers, marks, height)
 
 
-def _marks(lane: Lane, span: Span, bottom: float) -> Iterator[Spec]:
-    """Yield a rectangle up to the smallest reading, and a paler one on it up to the largest."""
-    if lane.shaded:
-        yield _rectangle(span, (bottom - lane.height, bottom), 0.06 + 0.94 * span.high)
-        return
-    low, high = bottom - lane.height * span.low, bottom - lane.height * span.high
-    yield _rectangle(span, (low, bottom), 1.0)
-    if high < low:
-        yield _rectangle(span, (high, low), 0.5)
-
-
-def _rectangle(span: Span, edges: tuple[float, float], opacity: float) -> Spec:
-    """Return a rectangle with short names of its fields, since there are very many.
+def decimated(readings: Readings, end: float, columns: int) -> Readings:
+    """Return at most `columns` periods: what begins in the same column becomes one.
 
     Args:
-        edges: its top and its bottom, in pixels from the top of the chart.
+        end: of the common time, in seconds. In a damaged record, readings may lie beyond it.
     """
-    return {
-        "a": round(span.begin, 4),
-        "b": round(span.end, 4),
-        "t": round(edges[0], 1),
-        "u": round(edges[1], 1),
-        "o": round(opacity, 2),
-        "v": span.text,
-    }
+    if len(readings.begin) <= columns:
+        return readings
+    column = np.clip(readings.begin * (columns / end), 0, columns - 1).astype(int)
+    order = np.argsort(column, kind="stable")
+    first = np.flatnonzero(np.diff(column[order], prepend=-1))
+    return Readings(
+        np.minimum.reduceat(readings.begin[order], first),
+        np.maximum.reduceat(readings.end[order], first),
+        np.minimum.reduceat(readings.low[order], first),
+        np.maximum.reduceat(readings.high[order], first),
+    )
+
+
+def _marks(lane: Lane, shown: Readings, bottom: float) -> Iterator[Spec]:
+    """Yield a rectangle up to the smallest reading, and a paler one on it up to the largest."""
+    periods = np.column_stack([shown.begin, shown.end, shown.low, shown.high])
+    for begin, end, lowest, highest in periods.tolist():
+        mark = {"a": round(begin, 4), "b": round(end, 4), "v": lane.text(highest)}
+        low, high = (min(1.0, one / lane.full) for one in (lowest, highest))
+        if lane.shaded:
+            yield mark | _area(bottom - lane.height, bottom, 0.06 + 0.94 * high)
+            continue
+        yield mark | _area(bottom - lane.height * low, bottom, 1.0)
+        if low < high:
+            yield mark | _area(bottom - lane.height * high, bottom - lane.height * low, 0.5)
+
+
+def _area(top: float, bottom: float, opacity: float) -> Spec:
+    """Return the rest of a rectangle, with short names since there are very many.
+
+    Args:
+        top, bottom: in pixels from the top of the chart.
+    """
+    return {"t": round(top, 1), "u": round(bottom, 1), "o": round(opacity, 2)}
 
 
 def _rectangles(x: Spec, y: Spec, labels: Sequence[Spec]) -> Spec:
@@ -152,27 +191,3 @@ def _names(labels: Sequence[Spec], y: Spec) -> Spec:
             "text": {"field": "n", "type": "nominal"},
         },
     }
-
-
-def decimated(spans: Sequence[Span], end: float, columns: int) -> list[Span]:
-    """Return at most `columns` spans: what shares a column becomes one with its extremes.
-
-    Args:
-        end: of the common time, in seconds.
-    """
-    if len(spans) <= columns:
-        return list(spans)
-    width = end / columns
-    kept: list[Span] = []
-    for span in spans:
-        if kept and int(kept[-1].begin / width) == int(span.begin / width):
-            kept[-1] = _joined(kept[-1], span)
-        else:
-            kept.append(span)
-    return kept
-
-
-def _joined(one: Span, other: Span) -> Span:
-    low, high = min(one.low, other.low), max(one.high, other.high)
-    text = one.text if one.high >= other.high else other.text
-    return replace(one, end=other.end, low=low, high=high, text=text)

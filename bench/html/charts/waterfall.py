@@ -75,7 +75,8 @@ def bars_from(rows: Sequence[Bar], title: str) -> Spec:
     ]
     y = rows_axis(len(data), header=False)
     x = value_axis(title, min(0.0, *(bar[1] for bar in rows)), max(bar[2] for bar in rows) or 1.0)
-    return frame([_bars(x, y), *row_labels(y, [bar[3] for bar in rows])], data, ROW * len(data))
+    texts = [bar[3] for bar in rows]
+    return frame([_bars(x, y), *row_labels(y, texts, texts)], data, ROW * len(data))
 
 
 def _bars(x: Spec, y: Spec) -> Spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -35,16 +36,25 @@ _PLAIN: dict[type, str] = {
 }
 
 
-def report_at(path: Path) -> Report:
+def report_at(path: Path, *, is_alone: bool = True) -> Report:
     """Return what a page says about the record, or about the history, at a path.
+
+    Args:
+        is_alone: whether the page has no other report to tell it apart from.
 
     Raises:
         RecordError: there is none, or it cannot be read.
     """
     from feedbench.bench.html.kinds.history import is_history, report_of_history
-    from feedbench.bench.results.find import read_result
+    from feedbench.bench.html.kinds.origin import origin_of
+    from feedbench.bench.results.find import find_record
 
-    return report_of_history(path) if is_history(path) else report_of(read_result(path))
+    if is_history(path):
+        return replace(report_of_history(path), origin=origin_of(path, "bench --history", path))
+    file, kind = find_record(path)
+    result = kind.read(file)
+    origin = origin_of(path, kind.command, file, None if is_alone else result)
+    return replace(report_of(result), origin=origin)
 
 
 def report_of(result: Result) -> Report:

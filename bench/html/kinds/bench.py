@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from feedbench.bench.analysis.augment_costs import augment_costs
+from feedbench.bench.analysis.augment_costs import AugmentCost, augment_costs
 from feedbench.bench.analysis.contention import busy_warning
-from feedbench.bench.analysis.estimate import Estimate, rate_form, rate_text
+from feedbench.bench.analysis.estimate import rate_form, rate_text
 from feedbench.bench.analysis.summary import Summary, TrialSummary
-from feedbench.bench.html.charts.dots import Dot, Line, dot_of, dots
+from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
+from feedbench.bench.html.charts.dots import Line, dot_of
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import (
-    GB,
-    MB,
-    dots_table,
-    figure,
-    first_sentence,
-    listed,
-    number,
-    without_empty_columns,
-)
+from feedbench.bench.html.kinds.bench_table import fastest_first, summary_rows, winner_of
+from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, table_of
 from feedbench.bench.html.kinds.commands import repeat_section, suite_text, train_command
 from feedbench.bench.html.kinds.compare import comparison_beside
 from feedbench.bench.html.kinds.environment import environment_section
@@ -33,40 +26,34 @@ from feedbench.bench.html.kinds.over_time import (
 from feedbench.bench.html.kinds.pixels import pixels_beside
 from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import (
-    Cell,
     Chart,
     Code,
-    Column,
-    Figure,
+    Details,
     Headline,
     Part,
     Report,
     Section,
-    Table,
     Text,
 )
 from feedbench.bench.record import Trial
 from feedbench.bench.report.summary_text import device_warnings, headline, verdict
 from feedbench.bench.report.table import (
-    UTILIZATION,
     notes,
     ratio_form,
     trial_name,
-    utilization_legend,
     utilization_text,
 )
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 
-_MOST_POINTS = 4_000  # per lane over all trials but the winner, so that the page stays small
+_MOST_PERIODS = 4_000  # per lane over all trials but the winner, so that the page stays small
 
 
 def report_of_bench(result: BenchResult) -> Report:
     """Return the report of a bench: rates, ratios, readings over time, and the winner."""
     summary, trials, folder = result.summary, result.trials, result.path.parent
-    sentence, more = first_sentence(verdict(summary))
     sections = [
-        Section("Rates", [*more, *_rates(summary, trials)], "rates"),
+        Section("Rates", list(_rates(summary, trials)), "rates"),
         *_ratios(summary),
         *comparison_beside(folder),
         *_augmentations(trials),
@@ -76,7 +63,7 @@ def report_of_bench(result: BenchResult) -> Report:
         environment_section(folder, next(iter(trials), None)),
         *_repeat(result),
     ]
-    return Report(_title(trials), Headline(sentence, _use(result)), sections)
+    return Report(_title(trials), Headline(verdict(summary), _use(result)), sections)
 
 
 def _title(trials: Sequence[Trial]) -> str:
@@ -113,39 +100,30 @@ def rates_chart(summary: Summary, trials: Sequence[Trial]) -> Chart | None:
 
     The rate with synthetic batches is a line across all, if the consumer does any work.
     """
-    timed = [(index, trial) for index, trial in _fastest_first(summary) if trial.images_per_second]
-    if not timed:
+    rows = [
+        dot_of(trial_name(trial), rate, rate_form(rate.value), _role(summary, trial))
+        for trial in fastest_first(summary)
+        if (rate := trial.images_per_second)
+    ]
+    if not rows:
         return None
-    rows = [_rate_dot(trial, _role(summary, index)) for index, trial in timed]
     ceiling = _ceiling(summary, trials)
-    lines = [Line(ceiling, f"synthetic batches: {rate_text(ceiling)}")] if ceiling else []
-    return Chart(
+    return dots_chart(
         _rates_title(summary, ceiling),
-        f"Images per second with 95 % intervals, fastest first. {listed(rows)}",
-        dots(rows, "images per second", lines, zero=True, form=",.0f"),
-        table=dots_table("Rates", "images/s [95 %]", rows),
+        "Images per second with 95 % intervals, fastest first.",
+        rows,
+        "images per second",
+        [Line(ceiling, f"synthetic batches: {rate_text(ceiling)}")] if ceiling else [],
+        figures=("Rates", "images/s [95 %]"),
+        zero=True,
+        form=",.0f",
     )
 
 
-def _fastest_first(summary: Summary) -> list[tuple[int, TrialSummary]]:
-    def slowness(pair: tuple[int, TrialSummary]) -> float:
-        rate = pair[1].images_per_second
-        return -rate.value if rate else 1.0
-
-    return sorted(enumerate(summary.trials), key=slowness)
-
-
-def _role(summary: Summary, index: int) -> Role:
-    trial = summary.trials[index]
-    if index == summary.winner and not summary.is_alone:
+def _role(summary: Summary, trial: TrialSummary) -> Role:
+    if trial is winner_of(summary):
         return "marked"
     return "plain" if trial.ranked and not trial.error else "faint"
-
-
-def _rate_dot(trial: TrialSummary, role: Role) -> Dot:
-    assert trial.images_per_second is not None
-    rate = trial.images_per_second
-    return dot_of(trial_name(trial), rate, rate_form(rate.value), role)
 
 
 def _ceiling(summary: Summary, trials: Sequence[Trial]) -> float | None:
@@ -160,161 +138,77 @@ def _rates_title(summary: Summary, ceiling: float | None) -> str:
     if summary.winner is None:
         return "Rates of what was timed; nothing is recommended"
     best = summary.trials[summary.winner]
-    share = best.accelerator_utilization
-    if ceiling and share:
-        return (
-            f"{trial_name(best)} reaches {min(1.0, share.value):.0%} of the rate with synthetic "
-            "batches"
-        )
+    if ceiling and best.accelerator_utilization:
+        share = utilization_text(best)
+        return f"{trial_name(best)} reaches {share} of the rate with synthetic batches"
     rate = best.images_per_second
     assert rate is not None
     return f"{trial_name(best)} gives {rate_text(rate)} images/s"
 
 
-_TITLES = [
-    Column("loader and settings"),
-    Column(
-        "result",
-        "winner; tie: the interval of its ratio contains 1; slower: the interval lies below 1; "
-        "cannot tell: too few blocks",
-    ),
-    Column("images/s [95 %]", "median over the blocks, with its interval", numeric=True),
-    Column("ratio to best [95 %]", "rate ÷ rate of the fastest, in the same rounds", numeric=True),
-    Column("AU", f"accelerator utilization: {UTILIZATION}", numeric=True),
-    Column("wait", "fraction of the time without a batch", numeric=True),
-    Column("first batch, s", "from opening the loader to its first batch", numeric=True),
-    Column("GPU", "fraction of the time with a kernel running (NVML)", numeric=True),
-    Column("SMs", "multiprocessors in use (GPM)", numeric=True),
-    Column("GPU power, W", "mean over the blocks", numeric=True),
-    Column("GPU memory, GB", "largest", numeric=True),
-    Column("CPU cores", "CPU seconds of the trial's processes per second", numeric=True),
-    Column("memory, MB", "peak of the trial's processes", numeric=True),
-    Column("disk read, MB", "over all blocks; 0 if the files were in memory", numeric=True),
-    Column("blocks", "that count", numeric=True),
-    Column("spread", "(fastest − slowest block) ÷ median", numeric=True),
-]
-
-
-def summary_rows(summary: Summary) -> Table:
-    """Return the table of a bench, fastest first."""
-    order = _fastest_first(summary)
-    winner = None if summary.is_alone else summary.winner
-    marked = frozenset(row for row, (index, _) in enumerate(order) if index == winner)
-    rows = [
-        [trial_name(trial), _result(trial, index == winner), *_cells(trial)]
-        for index, trial in order
-    ]
-    return without_empty_columns(
-        "All loaders", _TITLES, rows, marked, utilization_legend(summary.trials)
-    )
-
-
-def _cells(trial: TrialSummary) -> list[Cell]:
-    rate = trial.images_per_second
-    return [
-        figure(rate, rate_form(rate.value) if rate else ""),
-        _ratio(trial.ratio_to_best),
-        _utilization(trial),
-        number(trial.wait_share, ".0%"),
-        number(trial.first_batch_s),
-        number(trial.gpu_utilization, ".0%"),
-        number(trial.gpu_multiprocessors, ".0%"),
-        number(trial.gpu_power_w, ",.0f"),
-        number(trial.gpu_memory_bytes, ",.2f", scale=GB),
-        number(trial.cpu_cores),
-        number(trial.peak_memory_bytes, ",.0f", scale=MB),
-        number(trial.disk_read_bytes, ",.0f", scale=MB),
-        trial.blocks,
-        number(trial.spread, ".0%"),
-    ]
-
-
-def _ratio(ratio: Estimate | None) -> Figure | None:
-    return None if ratio is None else figure(ratio, ratio_form(ratio))
-
-
-def _utilization(trial: TrialSummary) -> Figure | None:
-    """Return the utilization; above 100 % as in the table of `show`."""
-    share = trial.accelerator_utilization
-    if share is None or share.value <= 1:
-        return figure(share, ".0%")
-    return Figure(share.value, format=".0%", text=utilization_text(trial))
-
-
-def _result(trial: TrialSummary, wins: bool) -> str:
-    words = {
-        "winner": wins,
-        "tie": trial.tied_with_best and not wins,
-        "slower": _is_slower(trial),
-        "cannot tell": trial.undecided,
-        f"other pixels: {trial.other_pixels or 0:.1f} levels": trial.other_pixels is not None,
-        "pixels not compared": trial.pixels_unknown,
-        f"{trial.dropped} images failed and were dropped": trial.dropped > 0,
-        f"{len(trial.unproven)} blocks not counted": bool(trial.unproven),
-        "failed": trial.error is not None,
-        "not ranked": not trial.ranked and trial.error is None,
-    }
-    return ", ".join(word for word, applies in words.items() if applies)
-
-
-def _is_slower(trial: TrialSummary) -> bool:
-    """Whether the trial is ranked and surely slower than the fastest."""
-    ratio = trial.ratio_to_best
-    is_open = trial.tied_with_best or trial.undecided
-    return trial.ranked and ratio is not None and ratio.lies_below(1) and not is_open
-
-
 def _ratios(summary: Summary) -> Iterator[Section]:
     """Yield how each loader that can win compares with the fastest, in the same rounds."""
     rows = [
-        dot_of(trial_name(trial), ratio, ratio_form(ratio), _role(summary, index))
-        for index, trial in _fastest_first(summary)
+        dot_of(trial_name(trial), ratio, ratio_form(ratio), _role(summary, trial))
+        for trial in fastest_first(summary)
         if trial.ranked and (ratio := trial.ratio_to_best) is not None and ratio.interval
     ]
     if len(rows) < 2:
         return
-    chart = Chart(
+    chart = dots_chart(
         _ratios_title(summary),
-        f"Rate divided by that of the fastest, over blocks of the same rounds. {listed(rows)}",
-        dots(rows, "rate ÷ rate of the fastest", [Line(1.0, "as fast")], zero=False),
-        table=dots_table("Ratios", "ratio [95 %]", rows),
+        "Rate divided by that of the fastest, over blocks of the same rounds.",
+        rows,
+        "rate ÷ rate of the fastest",
+        [Line(1.0, "as fast")],
+        figures=("Ratios", "ratio [95 %]"),
     )
     how = (
-        "Blocks of all loaders take turns, so what slows the machine slows all of them: the ratio "
-        "within a round is steadier than the two rates."
+        "Blocks of all loaders take turns, so a machine that becomes slower slows all of them, and "
+        "the ratio within a round is steadier than the two rates. Other programs that compete for "
+        "the cores do not slow all loaders alike."
     )
     yield Section("Paired ratios", [Text(how), chart], "ratios")
 
 
 def _ratios_title(summary: Summary) -> str:
-    open_names = [
-        trial_name(one) for _, one in _fastest_first(summary) if one.tied_with_best or one.undecided
+    """Return which loaders may be as fast as the fastest, by the rule of the verdict."""
+    able = able_to_win(summary.trials).values()
+    unsettled = [
+        trial_name(one)
+        for one in fastest_first(summary)
+        if (one.tied_with_best or one.undecided) and not any(one is other for other in able)
     ]
-    if len(open_names) == 1:
-        return f"{open_names[0]} is faster than each other loader"
-    return f"These blocks do not show which of these is fastest: {', '.join(open_names)}"
+    if unsettled:
+        *most, last = unsettled
+        names = f"{', '.join(most)} or {last}" if most else last
+        return f"These blocks do not show whether {names} is as fast as the fastest"
+    names = ", ".join(map(trial_name, able))
+    if len(able) == 1:
+        return f"{names} is faster than each other loader"
+    return f"At least {MIN_RATIO_TO_WIN:.0%} of the fastest rate: {names}"
+
+
+_COST_FIELDS: list[Field[AugmentCost]] = [
+    Field("loader and settings", lambda cost: str(cost).partition(": ")[0]),
+    Field("augmentation", lambda cost: cost.augment),
+    Field(
+        "ms per image [95 %]",
+        lambda cost: figure(cost.ms_per_image, ".3f"),
+        "that it adds; may be negative by noise",
+    ),
+    Field(
+        "rate ratio [95 %]",
+        lambda cost: figure(cost.ratio, ".2f"),
+        "rate with it ÷ rate without any",
+    ),
+]
 
 
 def _augmentations(trials: Sequence[Trial]) -> Iterator[Section]:
-    costs = augment_costs(trials)
-    if not costs:
-        return
-    columns = [
-        Column("loader and settings"),
-        Column("augmentation"),
-        Column("ms per image [95 %]", "that it adds; may be negative by noise", numeric=True),
-        Column("rate ratio [95 %]", "rate with it ÷ rate without any", numeric=True),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            str(cost).partition(": ")[0],
-            cost.augment,
-            figure(cost.ms_per_image, ".3f"),
-            figure(cost.ratio, ".2f"),
-        ]
-        for cost in costs
-    ]
-    yield Section("Augmentations", [Table("What each costs", columns, rows)], "augmentations")
+    if costs := augment_costs(trials):
+        table = table_of("What each costs", _COST_FIELDS, costs)
+        yield Section("Augmentations", [table], "augmentations")
 
 
 def _over_time(summary: Summary, trials: Sequence[Trial]) -> Iterator[Section]:
@@ -324,7 +218,7 @@ def _over_time(summary: Summary, trials: Sequence[Trial]) -> Iterator[Section]:
         return
     first = summary.winner if summary.winner is not None else timed[0][0]
     others = [trial for index, trial in timed if index != first]
-    columns = min(COLUMNS, _MOST_POINTS // max(1, len(others)))
+    columns = min(COLUMNS, _MOST_PERIODS // max(1, len(others)))
     main = over_time(trials[first].blocks, shown_of(trials[first]))
     parts: list[Part] = [main] if main else []
     charts = (over_time(trial.blocks, shown_of(trial, columns)) for trial in others)
@@ -335,5 +229,5 @@ def _over_time(summary: Summary, trials: Sequence[Trial]) -> Iterator[Section]:
 def _repeat(result: BenchResult) -> Iterator[Section]:
     if result.trials:
         command = Code("feedbench bench DATA --suite suite.toml", "Measure again")
-        parts = [command, Code(suite_text(result.trials), "suite.toml")]
-        yield repeat_section(result.path.parent, parts)
+        suite = Details("suite.toml", [Code(suite_text(result.trials))])
+        yield repeat_section(result.path.parent, [command, suite])

@@ -1,22 +1,77 @@
-"""Cells, rows and sentences that several kinds of report share."""
+"""Cells, tables and charts that several kinds of report share."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.html.charts.dots import Dot
-from feedbench.bench.html.parts import Cell, Column, Figure, Part, Table, Text
+from feedbench.bench.analysis.estimate import Estimate, rate_form
+from feedbench.bench.html.charts.dots import Dot, Line, dots
+from feedbench.bench.html.parts import Cell, Chart, Column, Figure, Table
 
 MB, GB = 1e6, 1e9
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+
+Row = TypeVar("Row")
 
 
-def figure(estimate: Estimate | None, form: str = ",.0f") -> Figure | None:
-    """Return an estimate as a cell; None if it was not measured."""
+@dataclass(frozen=True)
+class Field(Generic[Row]):
+    """A column of a table, with what stands in it.
+
+    Attributes:
+        title: short, with the unit.
+        cell: returns the cell of a row.
+        help: what the figure means.
+    """
+
+    title: str
+    cell: Callable[[Row], Cell]
+    help: str = ""
+
+
+def table_of(
+    title: str,
+    fields: Sequence[Field[Row]],
+    rows: Iterable[Row],
+    marked: Callable[[Row], bool] = lambda _: False,
+    note: str = "",
+) -> Table:
+    """Return a table of those columns that have a value in any row.
+
+    Args:
+        marked: whether to highlight a row.
+        note: a sentence below the table.
+    """
+    rows = list(rows)
+    columns = [(one, [one.cell(row) for row in rows]) for one in fields]
+    filled = [(one, cells) for one, cells in columns if not all(map(_is_empty, cells)) or not rows]
+    return Table(
+        title,
+        [Column(one.title, one.help, numeric=_are_numbers(cells)) for one, cells in filled],
+        list(zip(*(cells for _, cells in filled), strict=True)),
+        frozenset(index for index, row in enumerate(rows) if marked(row)),
+        note,
+    )
+
+
+def _is_empty(cell: Cell) -> bool:
+    return cell is None or cell == ""
+
+
+def _are_numbers(cells: Sequence[Cell]) -> bool:
+    return all(_is_empty(cell) or not isinstance(cell, str) for cell in cells)
+
+
+def figure(estimate: Estimate | None, form: str | None = None) -> Figure | None:
+    """Return an estimate as a cell; None if it was not measured.
+
+    Args:
+        form: format of its figures; by default that of a rate.
+    """
     if estimate is None:
         return None
+    form = rate_form(estimate.value) if form is None else form
     return Figure(estimate.value, estimate.low, estimate.high, form)
 
 
@@ -29,24 +84,31 @@ def number(value: float | None, form: str = ",.2f", unit: str = "", scale: float
     return None if value is None else Figure(value / scale, format=form, unit=unit)
 
 
-def without_empty_columns(
+def dots_chart(
     title: str,
-    columns: Sequence[Column],
-    rows: Sequence[Sequence[Cell]],
-    marked: frozenset[int] = frozenset(),
-    note: str = "",
-) -> Table:
-    """Return a table of those columns that have a value in any row."""
-    kept = [
-        index for index in range(len(columns)) if any(row[index] not in (None, "") for row in rows)
-    ]
-    return Table(
-        title,
-        [columns[index] for index in kept],
-        [[row[index] for index in kept] for row in rows],
-        marked,
-        note,
-    )
+    summary: str,
+    rows: Sequence[Dot],
+    axis: str,
+    lines: Sequence[Line] = (),
+    *,
+    figures: tuple[str, str] | None = None,
+    zero: bool = False,
+    form: str = "",
+) -> Chart:
+    """Return a chart with one dot and whisker per row.
+
+    Args:
+        summary: what is shown, for screen readers; the rows follow it.
+        axis: its title, with the unit.
+        lines: drawn across all rows.
+        figures: titles of a table of the same, and of its column with the values; None: the figures
+            are in another table of the page.
+        zero: whether the axis starts at 0.
+        form: D3 format of the labels of the axis.
+    """
+    spec = dots(rows, axis, lines, zero=zero, form=form)
+    table = dots_table(*figures, rows) if figures else None
+    return Chart(title, f"{summary} {listed(rows)}", spec, table=table)
 
 
 def dots_table(title: str, value: str, rows: Sequence[Dot]) -> Table:
@@ -61,9 +123,3 @@ def dots_table(title: str, value: str, rows: Sequence[Dot]) -> Table:
 def listed(rows: Sequence[Dot]) -> str:
     """Return the rows of a chart as one sentence, for screen readers."""
     return "; ".join(f"{row.name}: {row.text}" for row in rows) + "."
-
-
-def first_sentence(text: str) -> tuple[str, list[Part]]:
-    """Return the first sentence, for the top of the page, and the others as a paragraph."""
-    first, *others = _SENTENCE_END.split(text, maxsplit=1)
-    return first, [Text(other, "verdict") for other in others]

@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from pydantic import ValidationError
 
 from feedbench.bench.analysis.best import BEST
-from feedbench.bench.diagnose.record import DiagnosisRecord
-from feedbench.bench.html.parts import Code, Part, Section, Text
+from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord
+from feedbench.bench.diagnose.sample import IMAGES
+from feedbench.bench.html.parts import Code, Details, Part, Section, Text
 from feedbench.bench.record import Trial
+from feedbench.loaders import Augment, BatchSpec
+from feedbench.trainer import Recipe
 
-_SPEC = ("image_size", "batch_size", "resize", "interpolation")
+_DIAGNOSE_SPEC = ("image_size", "batch_size", "resize")
+_SPEC = (*_DIAGNOSE_SPEC, "interpolation")
+_FILE = "loader.toml"
 _NOTE = "DATA stands for the folder or file with the images, which the record does not name."
 
 
@@ -69,28 +75,78 @@ def _without_none(value: Any) -> Any:
     return [_without_none(one) for one in value] if isinstance(value, list) else value
 
 
-def repeat_command(record: DiagnosisRecord, command: str) -> str:
-    """Return a command that measures one loader again.
+def repeated_diagnosis(record: DiagnosisRecord) -> list[Part]:
+    """Return the command that gives a diagnosis again, with the file that it names, if any.
 
-    Args:
-        command: such as `diagnose`.
+    The file holds the fields of batch spec and recipe for which `diagnose` has no option.
     """
-    words = ["feedbench", command, "DATA", *choice_options(record.loader, record.settings)]
-    words += ["--consumer", record.consumer, *spec_options(record.spec)]
-    if record.consumer == "train" and "alpha" in record.recipe:
-        words += ["--model", str(record.recipe.get("network", "MobileNetV2"))]
-        words += ["--alpha", f"{record.recipe['alpha']:g}"]
-    return shlex.join(words)
+    words = ["feedbench", "diagnose", "DATA"]
+    files: list[Part] = []
+    if _has_options(record):
+        words += [*choice_options(record.loader, record.settings), *_options_of(record)]
+    else:
+        words += ["--loader", _FILE]
+        files.append(Details(_FILE, [Code(_chosen_text(record))]))
+    words += ["--consumer", record.consumer, "--cache-state", record.cache_state]
+    given = {
+        "--seconds": record.budget_s,
+        "--images": record.sampled,
+        "--what-if-storage": record.faster_storage,
+        "--what-if-image-size": record.other_image_size,
+    }
+    usual = {"--images": IMAGES, "--what-if-storage": FASTER_STORAGE}
+    for name, value in given.items():
+        if value is not None and value != usual.get(name):
+            words += [name, f"{value:.12g}"]
+    was_rewritten = record.rewrite or any(part.name == "rewritten" for part in record.parts)
+    words += ["--try"] if was_rewritten else []
+    return [Code(shlex.join(words), "Diagnose again"), *files]
 
 
-def spec_options(spec: dict[str, Any]) -> list[str]:
+def _has_options(record: DiagnosisRecord) -> bool:
+    """Whether options of `diagnose` can set the whole batch spec and recipe."""
+    try:
+        spec, recipe = BatchSpec.model_validate(record.spec), Recipe.model_validate(record.recipe)
+    except ValidationError:  # of a version that had other fields
+        return True
+    named = {name: getattr(spec, name) for name in _DIAGNOSE_SPEC}
+    flip = Augment(horizontal_flip=spec.augment.horizontal_flip)
+    same_recipe = recipe == Recipe(network=recipe.network, alpha=recipe.alpha)
+    return spec == BatchSpec(**named, augment=flip) and (same_recipe or record.consumer != "train")
+
+
+def _options_of(record: DiagnosisRecord) -> list[str]:
+    flips = record.spec.get("augment", {}).get("horizontal_flip", True)
+    flip = [] if flips else ["--no-flip"]
+    return [*spec_options(record.spec, _DIAGNOSE_SPEC), *flip, *model_options(record.recipe)]
+
+
+def _chosen_text(record: DiagnosisRecord) -> str:
+    """Return a file that `--loader` takes."""
+    names = ("loader", "consumer", "settings", "spec", "recipe")
+    return tomli_w.dumps(_without_none({name: getattr(record, name) for name in names}))
+
+
+def model_options(recipe: dict[str, Any]) -> list[str]:
+    """Return the options for the network of a recipe, if it is not the usual one."""
+    usual = Recipe()
+    options = (("--model", "network", usual.network), ("--alpha", "alpha", usual.alpha))
+    return [
+        word
+        for option, name, value in options
+        if recipe.get(name, value) != value
+        for word in (option, str(recipe[name]))
+    ]
+
+
+def spec_options(spec: dict[str, Any], names: Sequence[str] = _SPEC) -> list[str]:
     """Return the options for the most important fields of a batch spec."""
-    named = ((f"--{name.replace('_', '-')}", spec[name]) for name in _SPEC if name in spec)
+    named = ((f"--{name.replace('_', '-')}", spec[name]) for name in names if name in spec)
     return [word for name, value in named for word in (name, str(value))]
 
 
 def repeat_section(folder: Path, parts: Sequence[Part]) -> Section:
     """Return the commands that repeat a run, and the file with its winner, if there is one."""
     file = folder / BEST
-    best = [Code(file.read_text("utf-8", "replace"), BEST)] if file.is_file() else []
+    best = [Details(BEST, [Code(file.read_text("utf-8", "replace"))])] if file.is_file() else []
     return Section("Repeat and use", [*parts, Text(_NOTE, "note"), *best], "repeat")

@@ -7,35 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import join
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
-from feedbench.bench.html.charts.dots import Dot, Line, dots
+from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import (
-    dots_table,
-    figure,
-    first_sentence,
-    listed,
-    without_empty_columns,
-)
-from feedbench.bench.html.parts import (
-    Cell,
-    Chart,
-    Code,
-    Column,
-    Headline,
-    Part,
-    Report,
-    Section,
-    Table,
-    Text,
-)
+from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, table_of
+from feedbench.bench.html.parts import Chart, Code, Headline, Part, Report, Section, Table, Text
 from feedbench.bench.results.comparison import (
     COMPARISON,
     SCHEMA_NUMBER,
+    ComparedRun,
     Comparison,
     RatePair,
+    StallChange,
     TrainingChange,
+    Unpaired,
 )
 from feedbench.bench.results.comparison_table import difference_text, pair_name
 from feedbench.bench.results.kinds import CompareResult
@@ -45,16 +32,14 @@ from feedbench.bench.training.rate_check import MARGIN
 _MARGINS = (Line(1 - MARGIN, ""), Line(1.0, f"within {100 * MARGIN:.0f} %"), Line(1 + MARGIN, ""))
 _NAMED = 2  # rates that the title names
 _ROLES: dict[str, Role] = {"slower": "cost", "faster": "marked"}
+_COUNTED = {"same within 3 %": "the same within 3 %"}  # after a number of rates
 
 
 def report_of_compare(result: CompareResult) -> Report:
     """Return the report of a comparison, one section of ratios per run."""
     comparison = result.comparison
-    sentence, more = first_sentence(comparison.verdict)
-    verdict = [Section("Verdict", more, "verdict")] if more else []
     indexes = sorted({pair.run for pair in comparison.pairs})
     sections = [
-        *verdict,
         *_gate(comparison),
         *(_ratios(comparison, run) for run in indexes),
         *_trainings(comparison),
@@ -62,8 +47,9 @@ def report_of_compare(result: CompareResult) -> Report:
         *_conditions(comparison),
         Section("Runs", list(_runs(comparison)), "runs"),
     ]
-    names = " and ".join(run.name for run in comparison.runs)
-    return Report(f"Comparison of {names}", Headline(sentence), sections)
+    base, *others = (run.name for run in comparison.runs)
+    title = f"{', '.join(others)} compared with {base}"
+    return Report(title, Headline(comparison.verdict), sections)
 
 
 def comparison_beside(folder: Path) -> Iterator[Section]:
@@ -85,38 +71,36 @@ def _gate(comparison: Comparison) -> Iterator[Section]:
 
 def _ratios(comparison: Comparison, run: int) -> Section:
     base, other = comparison.runs[0].name, comparison.runs[run].name
+    if comparison.is_paired:
+        base, other = "old", "new"
     pairs = [pair for pair in comparison.pairs if pair.run == run]
-    parts: list[Part] = []
-    if chart := ratios_chart(pairs):
-        parts.append(chart)
+    parts: list[Part] = [table_of("Rates", _pair_fields(base, other), pairs)]
+    if chart := ratios_chart(pairs, base, other):
+        parts.insert(0, chart)
     title = "New against old" if comparison.is_paired else f"{other} against {base}"
-    return Section(title, [*parts, _pairs_table(pairs)], f"ratios-{run}")
+    return Section(title, parts, f"ratios-{run}")
 
 
-def ratios_chart(pairs: Sequence[RatePair]) -> Chart | None:
+def ratios_chart(pairs: Sequence[RatePair], base: str, other: str) -> Chart | None:
     """Return each ratio with its interval around 1, the smallest first; None without a ratio."""
     compared = sorted(
         ((pair, pair.ratio) for pair in pairs if pair.ratio), key=lambda item: item[1].value
     )
-    rows = [
-        Dot(
-            pair_name(pair),
-            ratio.value,
-            f"{pair.outcome} {ratio:.2f}",
-            ratio.low,
-            ratio.high,
-            _ROLES.get(pair.outcome, "plain") if pair.reads_images else "faint",
-        )
-        for pair, ratio in compared
-    ]
-    if not rows:
+    if not compared:
         return None
-    return Chart(
+    return dots_chart(
         _ratios_title([pair for pair, _ in compared]),
-        f"Rate divided by the rate of the base, with 95 % intervals. {listed(rows)}",
-        dots(rows, "rate ÷ rate of the base", _MARGINS, zero=False),
-        table=dots_table("Ratios", "ratio [95 %]", rows),
+        f"Rate of {other} divided by the rate of {base}, with 95 % intervals.",
+        [_ratio_dot(pair, ratio) for pair, ratio in compared],
+        f"rate of {other} ÷ rate of {base}",
+        _MARGINS,
     )
+
+
+def _ratio_dot(pair: RatePair, ratio: Estimate) -> Dot:
+    role = _ROLES.get(pair.outcome, "plain") if pair.reads_images else "faint"
+    text = f"{pair.outcome} {ratio:.2f}"
+    return Dot(pair_name(pair), ratio.value, text, ratio.low, ratio.high, role)
 
 
 def _ratios_title(pairs: Sequence[RatePair]) -> str:
@@ -124,98 +108,97 @@ def _ratios_title(pairs: Sequence[RatePair]) -> str:
     words = []
     for outcome in ("slower", "faster", "same within 3 %", "cannot tell"):
         names = [pair_name(pair) for pair in pairs if pair.outcome == outcome]
-        is_named = outcome in _ROLES and len(names) <= _NAMED
-        if names:
-            words.append(f"{', '.join(names) if is_named else len(names)}: {outcome}")
-    return "; ".join(words)
+        if names and outcome in _ROLES and len(names) <= _NAMED:
+            words.append(f"{outcome}: {', '.join(names)}")
+        elif names and outcome == "cannot tell":
+            words.append(f"cannot tell for {len(names)}")
+        elif names:
+            words.append(f"{len(names)} {_COUNTED.get(outcome, outcome)}")
+    text = "; ".join(words)
+    return text[0].upper() + text[1:]
 
 
-def _pairs_table(pairs: Sequence[RatePair]) -> Table:
-    columns = [
-        Column("what"),
-        Column("result", "decided for all pairs of the comparison together"),
-        Column("base, images/s [95 %]", numeric=True),
-        Column("run, images/s [95 %]", numeric=True),
-        Column("ratio [95 %]", "rate of the run ÷ rate of the base", numeric=True),
-        Column("blocks", "of the base and of the run, or of pairs"),
-        Column("differs", "what else is not the same"),
-        Column("error"),
+def _pair_fields(base: str, other: str) -> list[Field[RatePair]]:
+    return [
+        Field("what", pair_name),
+        Field(
+            "ratio [95 %]",
+            lambda pair: figure(pair.ratio, ".2f"),
+            f"rate of {other} ÷ rate of {base}",
+        ),
+        Field(
+            "result",
+            lambda pair: "failed" if pair.has_failed else pair.outcome,
+            "decided for all pairs of the comparison together",
+        ),
+        Field(f"{other}, images/s [95 %]", lambda pair: figure(pair.other)),
+        Field(f"{base}, images/s [95 %]", lambda pair: figure(pair.base)),
+        Field(
+            "blocks",
+            lambda pair: f"{pair.blocks[0]}, {pair.blocks[1]}",
+            f"of {base} and of {other}, or of pairs",
+        ),
+        Field("differs", lambda pair: ", ".join(pair.differs), "what else is not the same"),
+        Field("error", lambda pair: pair.error),
     ]
-    rows: list[list[Cell]] = [
-        [
-            pair_name(pair),
-            "failed" if pair.error and pair.ratio is None else pair.outcome,
-            figure(pair.base),
-            figure(pair.other),
-            figure(pair.ratio, ".2f"),
-            f"{pair.blocks[0]}, {pair.blocks[1]}",
-            ", ".join(pair.differs),
-            pair.error or "",
-        ]
-        for pair in pairs
-    ]
-    return without_empty_columns("Rates", columns, rows)
 
 
 def _trainings(comparison: Comparison) -> Iterator[Section]:
     for change in comparison.trainings:
-        name = comparison.runs[change.run].name
-        yield Section(f"Training: {name}", list(_training(change)), f"training-{change.run}")
+        base, other = comparison.runs[0].name, comparison.runs[change.run].name
+        parts = list(_training(change, base, other))
+        yield Section(f"Training: {other}", parts, f"training-{change.run}")
 
 
-def _training(change: TrainingChange) -> Iterator[Part]:
-    yield Text(f"Time of all epochs: base {change.base_s:,.0f} s, this {change.other_s:,.0f} s.")
+def _training(change: TrainingChange, base: str, other: str) -> Iterator[Part]:
+    yield Text(
+        f"Time of all epochs: {base} {change.base_s:,.0f} s, {other} {change.other_s:,.0f} s."
+    )
     if change.accuracy is None:
         yield Text(f"The accuracy is not compared: {change.not_compared}.", "note")
         return
     yield Text(change.accuracy.text, "verdict")
-    yield _recall_table(change.accuracy)
+    yield _recall_table(change.accuracy, base, other)
 
 
-def _recall_table(found: TrainingComparison) -> Table:
-    columns = [
-        Column("share of the test images"),
-        Column("base [95 %]", numeric=True),
-        Column("run [95 %]", numeric=True),
-    ]
+_Recall = tuple[str, Estimate | None, Estimate | None]
+
+
+def _recall_table(found: TrainingComparison, base: str, other: str) -> Table:
     first, second = found.first, found.second
-    rows: list[list[Cell]] = [
-        ["accuracy", figure(first.accuracy, ".1%"), figure(second.accuracy, ".1%")],
-    ]
+    rows: list[_Recall] = [("accuracy", first.accuracy, second.accuracy)]
     rows += [
-        [f"recall of {name}", figure(recall, ".1%"), figure(second.recall.get(name), ".1%")]
+        (f"recall of {name}", recall, second.recall.get(name))
         for name, recall in first.recall.items()
     ]
+    fields: list[Field[_Recall]] = [
+        Field("share of the test images", lambda row: row[0]),
+        Field(f"{base} [95 %]", lambda row: figure(row[1], ".1%")),
+        Field(f"{other} [95 %]", lambda row: figure(row[2], ".1%")),
+    ]
     note = (
-        f"Images that only one of them classifies correctly: {found.only_first} (base), "
-        f"{found.only_second} (run); McNemar's exact test: p = {found.p_value:.3g}."
+        f"Images that only one of them classifies correctly: {found.only_first} ({base}), "
+        f"{found.only_second} ({other}); McNemar's exact test: p = {found.p_value:.3g}."
     )
-    return Table("Accuracy", columns, rows, note=note)
+    return table_of("Accuracy", fields, rows, note=note)
 
 
 def _stalls(comparison: Comparison) -> Iterator[Section]:
-    if not comparison.stalls:
-        return
-    columns = [
-        Column("run"),
-        Column("stall of the base [95 %]", numeric=True),
-        Column("stall of the run [95 %]", numeric=True),
-        Column("difference [95 %]", numeric=True),
-        Column("bottleneck of the base"),
-        Column("bottleneck of the run"),
+    if comparison.stalls:
+        fields = _stall_fields(comparison.runs)
+        yield Section("Stall", [table_of("Stalls", fields, comparison.stalls)], "stalls")
+
+
+def _stall_fields(runs: Sequence[ComparedRun]) -> list[Field[StallChange]]:
+    base = runs[0].name
+    return [
+        Field("run", lambda one: runs[one.run].name),
+        Field("stall [95 %]", lambda one: figure(one.other, ".1%")),
+        Field(f"stall of {base} [95 %]", lambda one: figure(one.base, ".1%")),
+        Field("difference [95 %]", lambda one: figure(one.difference, "+.1%")),
+        Field("bottleneck", lambda one: one.other_bottleneck),
+        Field(f"bottleneck of {base}", lambda one: one.base_bottleneck),
     ]
-    rows: list[list[Cell]] = [
-        [
-            comparison.runs[one.run].name,
-            figure(one.base, ".1%"),
-            figure(one.other, ".1%"),
-            figure(one.difference, "+.1%"),
-            one.base_bottleneck,
-            one.other_bottleneck,
-        ]
-        for one in comparison.stalls
-    ]
-    yield Section("Stall", [Table("Stalls", columns, rows)], "stalls")
 
 
 def _conditions(comparison: Comparison) -> Iterator[Section]:
@@ -225,45 +208,29 @@ def _conditions(comparison: Comparison) -> Iterator[Section]:
         run = f"{comparison.runs[one.run].name}: " if several else ""
         parts.append(Text(f"{run}{difference_text(one)}", "warning"))
     if comparison.unpaired:
-        parts.append(_unpaired(comparison))
+        fields = _unpaired_fields(comparison.runs)
+        parts.append(table_of("Without a partner", fields, comparison.unpaired))
     if parts:
         yield Section("What else differs", parts, "conditions")
 
 
-def _unpaired(comparison: Comparison) -> Table:
-    columns = [
-        Column("only in"),
-        Column("loader and settings, or part"),
-        Column("images/s [95 %]", numeric=True),
+def _unpaired_fields(runs: Sequence[ComparedRun]) -> list[Field[Unpaired]]:
+    return [
+        Field("only in", lambda one: runs[0 if one.is_in_base else one.run].name),
+        Field("loader and settings, or part", lambda one: one.name),
+        Field("images/s [95 %]", lambda one: figure(one.images_per_second)),
     ]
-    rows: list[list[Cell]] = [
-        [
-            comparison.runs[0 if one.is_in_base else one.run].name,
-            one.name,
-            figure(one.images_per_second),
-        ]
-        for one in comparison.unpaired
-    ]
-    return Table("Without a partner", columns, rows)
 
 
 def _runs(comparison: Comparison) -> Iterator[Part]:
-    columns = [
-        Column("run"),
-        Column("command"),
-        Column("measured"),
-        Column("winner"),
+    base = comparison.runs[0]
+    fields: list[Field[ComparedRun]] = [
+        Field("run", lambda run: f"{run.name} (base)" if run is base else run.name),
+        Field("command", lambda run: run.command),
+        Field("measured", lambda run: run.measured),
+        Field("winner", lambda run: run.winner),
     ]
-    rows: list[list[Cell]] = [
-        [
-            run.name if index else f"{run.name} (base)",
-            run.command,
-            run.measured,
-            run.winner,
-        ]
-        for index, run in enumerate(comparison.runs)
-    ]
-    yield without_empty_columns("Runs", columns, rows, frozenset({0}))
+    yield table_of("Runs", fields, comparison.runs, lambda run: run is base)
     if not comparison.is_paired:
         paths = [run.path for run in comparison.runs]
         yield Code(join(["feedbench", "compare", *paths]), "Compare again")

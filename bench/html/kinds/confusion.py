@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.matrix import MOST_CLASSES, matrix
-from feedbench.bench.html.kinds.cells import number
-from feedbench.bench.html.parts import Cell, Chart, Column, Part, Table
+from feedbench.bench.html.kinds.cells import Field, number, table_of
+from feedbench.bench.html.parts import Chart, Part, Table
 from feedbench.bench.training.predictions import read_predictions
 
 _MOST_PAIRS = 50  # listed
@@ -59,23 +59,32 @@ def _title(pairs: Pairs) -> str:
     return f"The most frequent confusion: {true} taken for {predicted}, {count:,} images"
 
 
+class _Confused(NamedTuple):
+    true: str
+    predicted: str
+    images: int
+    share: float  # of the true class
+
+
+_FIELDS: list[Field[_Confused]] = [
+    Field("true class", lambda row: row.true),
+    Field("taken for", lambda row: row.predicted),
+    Field("images", lambda row: row.images),
+    Field("share of the class", lambda row: number(row.share, ".1%")),
+]
+
+
 def _confused(pairs: Pairs) -> Table | None:
     """Return the pairs of classes that are confused most often; None if there are none."""
     totals: Counter[str] = Counter()
     for (true, _), count in pairs.items():
         totals[true] += count
-    rows: list[list[Cell]] = [
-        [true, predicted, count, number(count / totals[true], ".1%")]
+    rows = [
+        _Confused(true, predicted, count, count / totals[true])
         for (true, predicted), count in pairs.most_common()
         if true != predicted
     ][:_MOST_PAIRS]
     if not rows:
         return None
-    columns = [
-        Column("true class"),
-        Column("taken for"),
-        Column("images", numeric=True),
-        Column("share of the class", numeric=True),
-    ]
     note = f"The {_MOST_PAIRS} most frequent." if len(rows) == _MOST_PAIRS else ""
-    return Table("Confused classes", columns, rows, note=note)
+    return table_of("Confused classes", _FIELDS, rows, note=note)

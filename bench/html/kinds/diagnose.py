@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.device import step_seconds
 from feedbench.bench.diagnose.ceilings import Ceiling, with_proven_blocks
 from feedbench.bench.diagnose.notes import notes
@@ -12,68 +15,68 @@ from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
 from feedbench.bench.diagnose.record import Part as MeasuredPart
 from feedbench.bench.diagnose.table import label
 from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name, headline
-from feedbench.bench.html.charts.dots import Dot, Line, dots
-from feedbench.bench.html.kinds.cells import (
-    MB,
-    dots_table,
-    figure,
-    first_sentence,
-    listed,
-    number,
-    without_empty_columns,
+from feedbench.bench.html.charts.dots import Line, dot_of
+from feedbench.bench.html.kinds.cells import MB, Field, dots_chart, figure, number, table_of
+from feedbench.bench.html.kinds.commands import (
+    choice_options,
+    model_options,
+    repeat_section,
+    repeated_diagnosis,
+    spec_options,
 )
-from feedbench.bench.html.kinds.commands import repeat_command, repeat_section
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import DECIMATED, Shown, over_time
-from feedbench.bench.html.kinds.pipeline import pipeline_sections
+from feedbench.bench.html.kinds.pipeline import change_to_make, mistakes_section, stages_section
 from feedbench.bench.html.kinds.samples import blocks_table
 from feedbench.bench.html.kinds.stall import OVERLAP, stall_chart
 from feedbench.bench.html.kinds.what_if import what_if
-from feedbench.bench.html.parts import (
-    Cell,
-    Chart,
-    Code,
-    Column,
-    Details,
-    Headline,
-    Part,
-    Report,
-    Section,
-    Table,
-    Text,
-)
-from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.html.parts import Chart, Details, Headline, Part, Report, Section, Text
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.results.kinds import DiagnosisResult
+from feedbench.loaders import DEFAULT_LOADER
+
+_WHOLE = "end to end"
 
 
 def report_of_diagnose(result: DiagnosisResult) -> Report:
-    """Return the report of a diagnosis: the stall and its causes, and what would change it."""
+    """Return the report of a diagnosis: what to change, the stall and its causes, predictions."""
     record, diagnosis, folder = result.record, result.diagnosis, result.path.parent
-    command = Code(repeat_command(record, "diagnose"), "Diagnose again")
-    sentence, more = first_sentence(diagnosis.verdict)
+    stages, is_own = list(stages_section(record)), record.own is not None
     sections = [
-        Section("Where the time goes", [*more, *_stall(record, diagnosis)], "stall"),
+        *mistakes_section(diagnosis.mistakes),
+        *(stages if is_own else ()),
+        Section("Where the time goes", list(_stall(record, diagnosis)), "stall"),
         *what_if(diagnosis),
-        *pipeline_sections(record, diagnosis),
+        *(() if is_own else stages),
         Section("Each part alone", list(_ceilings(diagnosis)), "parts"),
         *_over_time(record),
         Section("Notes", [Text(line) for line in notes(record, diagnosis)], "notes"),
         *_self_test(record),
         Section("Raw samples", _samples(record.parts), "samples"),
         environment_section(folder, record),
-        repeat_section(folder, [command]),
+        repeat_section(folder, repeated_diagnosis(record)),
     ]
     loader = Choice(loader=record.loader, settings=record.settings)
     title = f"Diagnosis of {loader} with {consumer_name(record)}"
-    return Report(title, Headline(sentence, _try_next(record, diagnosis)), sections)
+    headline = Headline(diagnosis.verdict, _next_step(record, diagnosis))
+    return Report(title, headline, sections)
 
 
-def _try_next(record: DiagnosisRecord, diagnosis: Diagnosis) -> str | None:
-    """Return the command that looks for a faster loader, if time is lost in the loader."""
+def _next_step(record: DiagnosisRecord, diagnosis: Diagnosis) -> str | None:
+    """Return what to write, or the command that looks for a faster loader; None if none helps."""
+    if change := change_to_make(diagnosis.mistakes):
+        return change
     if diagnosis.bottleneck is None or diagnosis.bottleneck.cause in ("accelerator", "transfer"):
         return None
-    return f"feedbench tune DATA --consumer {record.consumer}"
+    command = "tune"
+    loaders: list[str] = []
+    if record.own is not None:
+        command = "bench"
+        own = choice_options(record.loader, record.settings)
+        loaders = [*own, "--loader", DEFAULT_LOADER]
+    conditions = [*spec_options(record.spec), *model_options(record.recipe)]
+    consumer = ["--consumer", record.consumer]
+    return shlex.join(["feedbench", command, "DATA", *loaders, *consumer, *conditions])
 
 
 def _stall(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
@@ -86,70 +89,71 @@ def _stall(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
 def _ceilings(diagnosis: Diagnosis) -> Iterator[Part]:
     if chart := _ceilings_chart(diagnosis):
         yield chart
-    yield _ceilings_table(diagnosis)
+    yield table_of("Ceilings", _FIELDS, diagnosis.ceilings, lambda one: one.name == _WHOLE)
 
 
 def _ceilings_chart(diagnosis: Diagnosis) -> Chart | None:
-    timed = [(one, one.images_per_second) for one in diagnosis.ceilings]
+    timed = [one for one in diagnosis.ceilings if one.images_per_second is not None]
+    shown = sorted(_fastest_reads(timed), key=lambda one: one.name == _WHOLE)  # that comes last
     rows = [
-        Dot(
-            label(one),
-            rate.value,
-            f"{rate:,.0f}",
-            rate.low,
-            rate.high,
-            "marked" if one.name == "end to end" else "plain",
-        )
-        for one, rate in timed
-        if rate is not None
+        dot_of(label(one), rate, ",.0f", "marked" if one.name == _WHOLE else "plain")
+        for one in shown
+        if (rate := one.images_per_second)
     ]
-    rows.sort(key=lambda row: row.role == "marked")  # end to end last
     if not rows:
         return None
     slowest = min(rows[:-1] or rows, key=lambda row: row.value)
-    rate = diagnosis.end_to_end
-    lines = [Line(rate, f"end to end: {rate:,.0f}")] if rate else []
-    return Chart(
+    whole = diagnosis.end_to_end
+    return dots_chart(
         f"Slowest alone: {slowest.name}, {slowest.value:,.0f} images/s",
-        f"Images per second of each part with everything else taken away. {listed(rows)}",
-        dots(rows, "images per second, each part alone", lines, zero=False),
-        table=dots_table("Parts", "images/s [95 %]", rows),
+        "Images per second of each part with everything else taken away; of storage, the fastest "
+        "number of concurrent reads.",
+        rows,
+        "images per second, each part alone",
+        [Line(whole, f"end to end: {whole:,.0f}")] if whole else [],
     )
 
 
-def _ceilings_table(diagnosis: Diagnosis) -> Table:
-    columns = [
-        Column("part alone"),
-        Column("images/s [95 %]", "median over the blocks, with its interval", numeric=True),
-        Column("MB/s", "bytes read or moved", numeric=True),
-        Column("CPU cores", "in use, on average", numeric=True),
-        Column("blocks", "that count", numeric=True),
-        Column("not counted", "blocks whose cache state is not proven", numeric=True),
-        Column("could not be measured"),
-    ]
-    rows = [_ceiling_cells(one) for one in diagnosis.ceilings]
-    marked = frozenset(
-        index for index, one in enumerate(diagnosis.ceilings) if one.name == "end to end"
-    )
-    return without_empty_columns("Ceilings", columns, rows, marked)
+def _fastest_reads(timed: Sequence[Ceiling]) -> list[Ceiling]:
+    """Return the parts, of storage only the fastest number of reads in each cache state."""
+    best: dict[str, Ceiling] = {}
+    for one in timed:
+        key = f"storage, {one.cache_state}" if one.name == "storage" else label(one)
+        best[key] = max(best.get(key, one), one, key=_rate)
+    return list(best.values())
 
 
-def _ceiling_cells(one: Ceiling) -> list[Cell]:
-    return [
-        label(one),
-        figure(one.images_per_second),
-        number(one.bytes_per_second, ",.0f", scale=MB),
-        number(one.cores),
-        one.blocks,
-        len(one.unproven) or None,
-        one.error or "",
-    ]
+def _rate(one: Ceiling) -> float:
+    return one.images_per_second.value if one.images_per_second else 0.0
+
+
+_FIELDS: list[Field[Ceiling]] = [
+    Field("part alone", label),
+    Field(
+        "images/s [95 %]",
+        lambda one: figure(one.images_per_second),
+        "median over the blocks, with its interval",
+    ),
+    Field(
+        "MB/s",
+        lambda one: number(one.bytes_per_second, ",.0f", scale=MB),
+        "bytes read or moved",
+    ),
+    Field("CPU cores", lambda one: number(one.cores), "in use, on average"),
+    Field("blocks", lambda one: one.blocks, "that count"),
+    Field(
+        "not counted",
+        lambda one: len(one.unproven) or None,
+        "blocks whose cache state is not proven",
+    ),
+    Field("could not be measured", lambda one: one.error),
+]
 
 
 def _over_time(record: DiagnosisRecord) -> Iterator[Section]:
     """Yield the blocks end to end, whose waits are what the diagnosis explains."""
     for part in record.parts:
-        if part.name == "end to end" and (chart := over_time(part.blocks, _shown(record))):
+        if part.name == _WHOLE and (chart := over_time(part.blocks, _shown(record))):
             yield Section("Over time, end to end", [chart, DECIMATED], "time")
             return
 
@@ -172,13 +176,19 @@ def _self_test(record: DiagnosisRecord) -> Iterator[Section]:
         if failed
         else f"Before the diagnosis, all {len(checks)} known delays and counts were measured right."
     )
-    columns = [Column("check"), Column("expected"), Column("measured"), Column("result")]
-    rows: list[list[Cell]] = [
-        [one["name"], one["expected"], one["measured"], "passed" if one["passed"] else "FAILED"]
-        for one in checks
+    parts: list[Part] = [
+        Text(text, "error" if failed else "plain"),
+        table_of("Checks", _CHECK_FIELDS, checks),
     ]
-    parts: list[Part] = [Text(text, "error" if failed else "plain"), Table("Checks", columns, rows)]
     yield Section("Self-test", parts, "self-test")
+
+
+_CHECK_FIELDS: list[Field[dict[str, Any]]] = [
+    Field("check", lambda one: one["name"]),
+    Field("expected", lambda one: one["expected"]),
+    Field("measured", lambda one: one["measured"]),
+    Field("result", lambda one: "passed" if one["passed"] else "FAILED"),
+]
 
 
 def _samples(parts: Sequence[MeasuredPart]) -> list[Part]:

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from feedbench.bench.html.parts import Column, Section, Table, Text
+from feedbench.bench.described import is_environment
+from feedbench.bench.html.parts import Column, Part, Section, Table, Text
 from feedbench.bench.record import Conditions
 
 ENVIRONMENT = "environment.json"
@@ -31,10 +32,10 @@ def facts_section(facts: dict[str, Any]) -> Section:
     packages = facts.get("packages") or {}
     columns = [Column("what"), Column("value")]
     machine = [[_words(name), _text(name, facts[name])] for name in facts if name != "packages"]
-    parts = [Table("Machine", columns, machine)]
+    parts: list[Part] = [Table("Machine", columns, machine)]
     if packages:
-        versions = [[name, version or "not installed"] for name, version in packages.items()]
-        parts.append(Table("Versions", columns, versions))
+        versions = (f"{name} {version or '(not installed)'}" for name, version in packages.items())
+        parts.append(Text(f"Versions: {', '.join(versions)}."))
     return Section("Environment", parts, "environment")
 
 
@@ -44,7 +45,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
         facts = json.loads((folder / ENVIRONMENT).read_bytes())
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return facts if is_environment(facts) else {}
 
 
 def _facts(conditions: Conditions | None) -> dict[str, Any]:

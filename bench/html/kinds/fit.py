@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.charts.waterfall import End, Step, waterfall
-from feedbench.bench.html.kinds.cells import figure, number, without_empty_columns
+from feedbench.bench.html.kinds.cells import figure, number
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import DECIMATED, Shown, over_time
 from feedbench.bench.html.kinds.samples import blocks_table
@@ -66,7 +66,7 @@ def _waterfall(figures: FitFigures) -> Chart | None:
     lost = ceiling - rate
     role: Role = "cost" if lost > 0 else "plain"
     title = f"The device stalls {max(0.0, figures.stall.value):.0%} of the time"
-    points = f"{-100 * figures.stall.value:+.0f} points, {-lost:+,.0f}".replace("-", "−")
+    points = f"{-100 * figures.stall.value:+.0f} points, {-lost:+,.0f}"
     return Chart(
         title,
         f"{title}: {rate:,.0f} images per second, against {ceiling:,.0f} on a repeated batch.",
@@ -76,7 +76,6 @@ def _waterfall(figures: FitFigures) -> Chart | None:
             End("fit", rate, f"{rate:,.0f}", "marked"),
             "images per second",
         ),
-        table=_figures_table(figures),
     )
 
 
@@ -99,9 +98,8 @@ def _figures_table(figures: FitFigures) -> Table:
         ["batches", figures.batches],
         ["images", figures.images],
     ]
-    known = [row for row in rows if row[1] is not None]
     columns = [Column("figure"), Column("value", numeric=True)]
-    return without_empty_columns("Figures", columns, known)
+    return Table("Figures", columns, [row for row in rows if row[1] is not None])
 
 
 def _over_time(result: FitResult) -> Iterator[Section]:

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from feedbench.bench.analysis.estimate import Estimate
-from feedbench.bench.compare.history import HistoryEntry, read_history
+from feedbench.bench.analysis.estimate import Estimate, rate_text
+from feedbench.bench.compare.history import HistoryEntry, HistoryTrial, read_history
 from feedbench.bench.html.charts.history import Run, history_lines
-from feedbench.bench.html.kinds.cells import figure, without_empty_columns
-from feedbench.bench.html.parts import Cell, Chart, Column, Headline, Part, Report, Section, Text
+from feedbench.bench.html.kinds.cells import Field, figure, table_of
+from feedbench.bench.html.parts import Chart, Headline, Part, Report, Section, Text
 from feedbench.bench.training.rate_check import MARGIN
 
 _COMMIT = 10  # characters
@@ -49,16 +49,20 @@ def report_of_history(path: Path) -> Report:
 
 
 def _latest(entry: HistoryEntry) -> str:
-    winners = [trial for trial in entry.trials if trial.winner and trial.images_per_second]
-    if not winners:
-        return f"{entry.time:%Y-%m-%d}, without a winner"
-    return f"{winners[0].name}, {winners[0].images_per_second:,.0f} images/s"
+    for trial in entry.trials:
+        if trial.winner and (rate := trial.images_per_second):
+            return f"{trial.name}, {rate_text(rate)} images/s"
+    return f"{entry.time:%Y-%m-%d}, without a winner"
 
 
 def _conditions(group: Sequence[HistoryEntry]) -> str:
     last = group[-1]
     size = last.spec.get("image_size", "?")
-    return f"{last.images:,} images at {size} px, {last.consumer}: {len(group)} runs"
+    return f"{last.images:,} images at {size} px, {last.consumer}: {_runs(group)}"
+
+
+def _runs(group: Sequence[HistoryEntry]) -> str:
+    return "1 run" if len(group) == 1 else f"{len(group)} runs"
 
 
 def _group(group: Sequence[HistoryEntry]) -> Iterator[Part]:
@@ -68,36 +72,31 @@ def _group(group: Sequence[HistoryEntry]) -> Iterator[Part]:
         for trial in entry.trials
         if (rate := trial.images_per_second)
     ]
-    columns = [
-        Column("time, UTC"),
-        Column("commit"),
-        Column("loader and settings"),
-        Column("images/s [95 %]", numeric=True),
-        Column("blocks", numeric=True),
-        Column("result"),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            f"{entry.time:%Y-%m-%d %H:%M}",
-            _commit(entry),
-            trial.name,
-            figure(trial.images_per_second),
-            trial.blocks,
-            "winner" if trial.winner else "" if trial.images_per_second else "failed",
-        ]
-        for entry in group
-        for trial in entry.trials
-    ]
-    table = without_empty_columns("Runs", columns, rows)
+    pairs = [(entry, trial) for entry in group for trial in entry.trials]
+    table = table_of("Runs", _COLUMNS, pairs)
     if not rates:
         yield table
         return
     yield Chart(
         _title(group),
-        f"Images per second of each loader in {len(group)} runs, with 95 % intervals.",
+        f"Images per second of each loader in {_runs(group)}, with 95 % intervals.",
         history_lines(rates),
         table=table,
     )
+
+
+_COLUMNS: list[Field[tuple[HistoryEntry, HistoryTrial]]] = [
+    Field("loader and settings", lambda row: row[1].name),
+    Field("images/s [95 %]", lambda row: figure(row[1].images_per_second)),
+    Field("time, UTC", lambda row: f"{row[0].time:%Y-%m-%d %H:%M}"),
+    Field("commit", lambda row: _commit(row[0])),
+    Field("blocks", lambda row: row[1].blocks),
+    Field("result", lambda row: _outcome(row[1])),
+]
+
+
+def _outcome(trial: HistoryTrial) -> str:
+    return "winner" if trial.winner else "" if trial.images_per_second else "failed"
 
 
 def _title(group: Sequence[HistoryEntry]) -> str:

@@ -5,22 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from feedbench.bench.html.charts.dots import Dot, Line, dots
-from feedbench.bench.html.kinds.cells import (
-    GB,
-    MB,
-    dots_table,
-    figure,
-    listed,
-    number,
-    without_empty_columns,
-)
+from feedbench.bench.html.charts.dots import Line, dot_of
+from feedbench.bench.html.kinds.cells import GB, MB, Field, dots_chart, figure, number, table_of
 from feedbench.bench.html.kinds.commands import choice_options, repeat_section, spec_options
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.samples import samples_section
-from feedbench.bench.html.parts import Chart, Code, Column, Headline, Part, Report, Section, Text
-from feedbench.bench.limits.limits import LoaderShare, MachineLimits
+from feedbench.bench.html.parts import Code, Headline, Part, Report, Section, Text
+from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.limits.table import SHARES_NOTE
+from feedbench.bench.limits.verdict import verdict
 from feedbench.bench.report.summary_text import headline
 from feedbench.bench.results.kinds import LimitsResult
 from feedbench.bench.trials.internal_loaders import is_choice
@@ -37,17 +30,7 @@ def report_of_limits(result: LimitsResult) -> Report:
         environment_section(folder, first),
         repeat_section(folder, [Code(_command(result), "Measure again")]),
     ]
-    return Report("Limits of a machine", Headline(_sentence(limits)), sections)
-
-
-def _sentence(limits: MachineLimits) -> str:
-    """Return which loader is fastest, and what it reaches of its limit."""
-    timed = [one for one in limits.loaders if one.images_per_second]
-    if not timed:
-        return "No loader could be measured."
-    best = max(timed, key=_rate)
-    share = f", {best.share.value:.0%} of what {best.limit} allows" if best.share else ""
-    return f"The fastest loader is {best.loader}: {_rate(best):,.0f} images/s{share}."
+    return Report("Limits of a machine", Headline(verdict(limits)), sections)
 
 
 def _rate(one: LoaderShare) -> float:
@@ -56,73 +39,71 @@ def _rate(one: LoaderShare) -> float:
 
 def _shares(limits: MachineLimits) -> Iterator[Part]:
     ordered = sorted(limits.loaders, key=lambda one: -_rate(one))
-    rows = [
-        Dot(f"{one.loader}  of {one.limit}", share.value, f"{share:.2f}", share.low, share.high)
-        for one, share in ((one, one.share) for one in ordered)
-        if share
-    ]
-    if rows:
-        nearest = max(rows, key=lambda row: row.value)
-        yield Chart(
-            f"Nearest to its limit: {nearest.name.partition('  of ')[0]}, {nearest.value:.0%}",
-            f"Rate divided by the rate of the limit, with 95 % intervals. {listed(rows)}",
-            dots(rows, "rate ÷ rate of the limit", [Line(1.0, "the limit")], zero=True),
-            table=dots_table("Shares", "share [95 %]", rows),
+    nearest = max(
+        (one for one in ordered if one.share),
+        key=lambda one: one.share.value if one.share else 0.0,
+        default=None,
+    )
+    if nearest is not None and nearest.share:
+        yield dots_chart(
+            f"Nearest to its limit: {nearest.loader}, {nearest.share.value:.0%}",
+            "Rate divided by the rate of the limit, with 95 % intervals.",
+            [
+                dot_of(f"{one.loader}  of {one.limit}", one.share, ".2f")
+                for one in ordered
+                if one.share
+            ],
+            "rate ÷ rate of the limit",
+            [Line(1.0, "the limit")],
+            zero=True,
         )
-    columns = [
-        Column("loader and settings"),
-        Column("limit", "of the work that this loader does"),
-        Column("images/s [95 %]", numeric=True),
-        Column("share [95 %]", "rate ÷ rate of the limit, in the same rounds", numeric=True),
-        Column("memory, MB", "peak of its processes", numeric=True),
-        Column("could not be measured"),
-    ]
-    cells = [
-        [
-            one.loader,
-            one.limit,
-            figure(one.images_per_second),
-            figure(one.share, ".2f"),
-            number(one.peak_memory_bytes or None, ",.0f", scale=MB),
-            one.error or "",
-        ]
-        for one in ordered
-    ]
-    yield without_empty_columns("Loaders", columns, cells)
+    yield table_of("Loaders", _LOADER_FIELDS, ordered)
     yield Text(SHARES_NOTE, "note")
 
 
+_LOADER_FIELDS: list[Field[LoaderShare]] = [
+    Field("loader and settings", lambda one: one.loader),
+    Field("images/s [95 %]", lambda one: figure(one.images_per_second)),
+    Field(
+        "share [95 %]",
+        lambda one: figure(one.share, ".2f"),
+        "rate ÷ rate of the limit, in the same rounds",
+    ),
+    Field("limit", lambda one: one.limit, "of the work that this loader does"),
+    Field(
+        "memory, MB",
+        lambda one: number(one.peak_memory_bytes or None, ",.0f", scale=MB),
+        "peak of its processes",
+    ),
+    Field("could not be measured", lambda one: one.error),
+]
+
+
 def _limits(limits: MachineLimits) -> Iterator[Part]:
-    timed = [(one, one.images_per_second) for one in limits.limits if one.images_per_second]
     rows = [
-        Dot(one.name, rate.value, f"{rate:,.0f}", rate.low, rate.high)
-        for one, rate in timed
-        if rate
+        dot_of(one.name, rate, ",.0f") for one in limits.limits if (rate := one.images_per_second)
     ]
     if rows:
         lowest = min(rows, key=lambda row: row.value)
-        yield Chart(
+        yield dots_chart(
             f"The lowest limit: {lowest.name}, {lowest.value:,.0f} images/s",
-            f"Images per second of each kind of work alone. {listed(rows)}",
-            dots(rows, "images per second, nothing else running", zero=False),
-            table=dots_table("Limits", "images/s [95 %]", rows),
+            "Images per second of each kind of work alone.",
+            rows,
+            "images per second, nothing else running",
         )
-    columns = [
-        Column("limit"),
-        Column("images/s [95 %]", numeric=True),
-        Column("GB/s", "bytes copied or read", numeric=True),
-        Column("could not be measured"),
-    ]
-    cells = [
-        [
-            one.name,
-            figure(one.images_per_second),
-            number(one.bytes_per_second, ",.2f", scale=GB),
-            one.error or "",
-        ]
-        for one in limits.limits
-    ]
-    yield without_empty_columns("Limits", columns, cells)
+    yield table_of("Limits", _LIMIT_FIELDS, limits.limits)
+
+
+_LIMIT_FIELDS: list[Field[Limit]] = [
+    Field("limit", lambda one: one.name),
+    Field("images/s [95 %]", lambda one: figure(one.images_per_second)),
+    Field(
+        "GB/s",
+        lambda one: number(one.bytes_per_second, ",.2f", scale=GB),
+        "bytes copied or read",
+    ),
+    Field("could not be measured", lambda one: one.error),
+]
 
 
 def _command(result: LimitsResult) -> str:
@@ -131,4 +112,6 @@ def _command(result: LimitsResult) -> str:
         if is_choice(trial.loader):
             words += choice_options(trial.loader, trial.settings)
     spec = result.trials[0].spec if result.trials else {}
+    blocks = max((len(trial.blocks) for trial in result.trials), default=0)
+    words += ["--blocks", str(blocks)] if blocks else []
     return shlex.join([*words, *spec_options(spec)])

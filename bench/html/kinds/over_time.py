@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
+from typing import Literal
 
-from feedbench.bench.analysis.device import busy_periods, emulated_step_s
+import numpy as np
+
+from feedbench.bench.analysis.device import busy_periods, emulated_step_s, handed_over_at
 from feedbench.bench.html.charts.colors import ACCENT, COST
-from feedbench.bench.html.charts.lanes import Lane, Span, decimated, lanes
+from feedbench.bench.html.charts.lanes import Lane, Readings, lanes
 from feedbench.bench.html.kinds.meters import ReadTrack, mean_of_cores, meters
-from feedbench.bench.html.kinds.samples import blocks_table
 from feedbench.bench.html.parts import Chart, Details, Part, Text
 from feedbench.bench.meters.sampling import interval_starts
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.table import trial_name
 
-COLUMNS = 600  # points per lane; more are not visible before zooming far in
+COLUMNS = 600  # periods per lane; more are not visible before zooming far in
 _GAP = 0.02  # between two blocks, as a fraction of the mean block
 _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
 _TIME = "seconds, block after block"
@@ -51,7 +53,7 @@ class Shown:
 
     Attributes:
         name: of what feeds the consumer, for the title.
-        columns: largest number of points per lane.
+        columns: largest number of periods per lane.
         step_s: returns the step of an emulated device in a block, in seconds; None if the device
             is real, and not observed.
         takes_nothing: whether the consumer does no work, so that it always waits.
@@ -64,7 +66,10 @@ class Shown:
 
 
 def over_time(blocks: Sequence[Block], shown: Shown) -> Chart | None:
-    """Return the lanes of all blocks of a trial; None without a block."""
+    """Return the lanes of all blocks of a trial; None without a block.
+
+    It has no table: the raw samples of the same page are one.
+    """
     if not blocks:
         return None
     clock = _clock(blocks)
@@ -74,8 +79,7 @@ def over_time(blocks: Sequence[Block], shown: Shown) -> Chart | None:
     return Chart(
         title,
         f"{title}. {len(blocks)} blocks one after the other, in lanes from top to bottom: {names}.",
-        lanes(strips, clock.breaks, clock.end, _TIME),
-        table=blocks_table(blocks),
+        lanes(strips, clock.breaks, clock.end, _TIME, shown.columns),
     )
 
 
@@ -101,7 +105,7 @@ def _title(blocks: Sequence[Block], shown: Shown) -> str:
 
 
 def _busy_s(block: Block, step_s: float) -> float:
-    return sum(end - begin for begin, end in busy_periods(block, step_s))
+    return float(np.diff(busy_periods(block, step_s)).sum())
 
 
 def more_over_time(charts: Iterable[Chart | None], title: str) -> list[Part]:
@@ -118,129 +122,81 @@ def _clock(blocks: Sequence[Block]) -> _Clock:
 
 
 def _strips(clock: _Clock, shown: Shown) -> Iterator[Lane]:
-    columns = shown.columns
     if shown.step_s is not None:
-        yield _device(clock, shown.step_s, columns)
-    waits, steps = _durations(clock)
-    yield _lane("host waits for each batch", waits, COST, columns, clock, "ms")
-    yield _lane(
-        "host hands over each batch" if shown.step_s else "step with each batch",
-        steps,
-        ACCENT,
-        columns,
-        clock,
-        "ms",
-    )
-    idle = _idle(clock)
-    if idle:
-        yield _lane("device known to be idle, per batch", idle, COST, columns, clock, "ms")
-    yield from _cores(clock, columns)
+        yield _device(clock, shown.step_s, shown.columns)
+    yield _lane("host waits for each batch", _durations(clock, "wait_s"), COST, "ms")
+    step = "host hands over each batch" if shown.step_s else "step with each batch"
+    yield _lane(step, _durations(clock, "step_s"), ACCENT, "ms")
+    if any(block.idle_s for block in clock.blocks):
+        idle = _durations(clock, "idle_s")
+        yield _lane("device known to be idle, per batch", idle, COST, "ms")
+    yield from _cores(clock)
     for name, unit, color, read, top in meters(clock.blocks):
         readings = _readings(clock, read)
-        if any(value for *_, value in readings):
-            yield _lane(name, readings, color, columns, clock, unit, top)
+        if readings.high.any():
+            yield _lane(name, readings, color, unit, top)
 
 
 def _device(clock: _Clock, step_s: Callable[[Block], float], columns: int) -> Lane:
     """Return a lane whose colour is strong while an emulated device works, by column."""
-    width = clock.end / columns
-    busy_s = [0.0] * columns
-    for block, start in zip(clock.blocks, clock.starts, strict=True):
-        for begin, end in busy_periods(block, step_s(block)):
-            _add(busy_s, start + begin, start + end, width)
-    spans: list[Span] = []
-    for column, seconds in enumerate(busy_s):
-        share = round(min(1.0, seconds / width), 2)
-        text = f"busy {share:.0%}"
-        if spans and spans[-1].high == share:
-            spans[-1] = replace(spans[-1], end=(column + 1) * width)
-        else:
-            spans.append(Span(column * width, (column + 1) * width, share, share, text))
-    return Lane("emulated device, strong while busy", spans, ACCENT, shaded=True, height=22)
+    blocks = zip(clock.blocks, clock.starts, strict=True)
+    periods = np.concatenate([start + busy_periods(one, step_s(one)) for one, start in blocks])
+    lengths = np.diff(periods, axis=1)
+    busy_s = np.cumsum(lengths)[:, None] - np.hstack([lengths, 0 * lengths])  # at both ends of each
+    edges = np.linspace(0.0, clock.end, columns + 1)
+    times = np.append(0.0, periods)  # there may be no period
+    busy_before_s = np.interp(edges, times, np.append(0.0, busy_s))
+    shares = np.round(np.diff(busy_before_s) / np.diff(edges), 2).clip(0.0, 1.0)
+    first = np.flatnonzero(np.diff(shares, prepend=-1.0))  # neighbours that are equal become one
+    readings = Readings.of(edges[first], edges[[*first[1:], columns]], shares[first])
+    name = "emulated device, strong while busy"
+    return Lane(name, readings, ACCENT, lambda share: f"busy {share:.0%}", shaded=True, height=22)
 
 
-def _add(busy_s: list[float], begin: float, end: float, width: float) -> None:
-    """Add a period to the columns that it covers."""
-    last = len(busy_s) - 1
-    for column in range(min(last, int(begin / width)), min(last, int(end / width)) + 1):
-        covered = min(end, (column + 1) * width) - max(begin, column * width)
-        busy_s[column] += max(0.0, covered)
+def _durations(clock: _Clock, name: Literal["wait_s", "step_s", "idle_s"]) -> Readings:
+    """Return what each step of all blocks took, in milliseconds.
 
-
-Reading = tuple[float, float, float]  # begin, end, value
-
-
-def _durations(clock: _Clock) -> tuple[list[Reading], list[Reading]]:
-    """Return the waits and the steps, in milliseconds."""
-    waits, steps = [], []
-    for block, start in zip(clock.blocks, clock.starts, strict=True):
-        at = start
-        for wait_s, step_s in zip(block.wait_s, block.step_s, strict=False):
-            waits.append((at, at + wait_s, wait_s * 1e3))
-            steps.append((at + wait_s, at + wait_s + step_s, step_s * 1e3))
-            at += wait_s + step_s
-    return waits, steps
-
-
-def _idle(clock: _Clock) -> list[Reading]:
-    """Return the known idle time of the device at the end of each wait, in milliseconds."""
+    A wait, and the idle time known of it, ends when the batch arrives; then the step begins.
+    """
     found = []
     for block, start in zip(clock.blocks, clock.starts, strict=True):
-        at = start
-        for wait_s, step_s, idle_s in zip(
-            block.wait_s, block.step_s, block.idle_s or (), strict=False
-        ):
-            found.append((at + wait_s - idle_s, at + wait_s, idle_s * 1e3))
-            at += wait_s + step_s
-    return found
+        arrived = start + handed_over_at(block)
+        seconds = np.array((getattr(block, name) or ())[: arrived.size])
+        begin = arrived[: seconds.size] - (0.0 if name == "step_s" else seconds)
+        found.append([begin, begin + seconds, seconds * 1e3])
+    return Readings.of(*np.concatenate(found, axis=1))
 
 
-def _lane(
-    name: str,
-    readings: Sequence[Reading],
-    color: str,
-    columns: int,
-    clock: _Clock,
-    unit: str,
-    top: float | None = None,
-) -> Lane:
+def _lane(name: str, readings: Readings, color: str, unit: str, full: float | None = None) -> Lane:
     """Return readings as heights.
 
     Args:
-        top: reading at full height; by default the largest.
+        full: reading at full height; by default the largest.
     """
-    highest = max((value for *_, value in readings), default=0.0)
-    full = top or highest or 1.0
-    spans = [
-        Span(begin, end, min(1.0, value / full), min(1.0, value / full), _text(value, unit))
-        for begin, end, value in readings
-    ]
-    label = f"{name}, up to {_text(highest, unit)}"
-    return Lane(label, decimated(spans, clock.end, columns), color)
+    label = f"{name}, up to {_text(readings.highest, unit)}"
+    text = partial(_text, unit=unit)
+    return Lane(label, readings, color, text, full or readings.highest or 1.0)
 
 
 def _text(value: float, unit: str) -> str:
     return f"{value:{',.0f' if value >= 100 else '.3g'}} {unit}".rstrip()
 
 
-def _cores(clock: _Clock, columns: int) -> Iterator[Lane]:
+def _cores(clock: _Clock) -> Iterator[Lane]:
     """Yield a thin lane per core, whose colour is strong while it is in use."""
     hosts = [block.host for block in clock.blocks if block.host]
     cores = sorted({core for host in hosts for core in host.cores})
     size = -(-len(cores) // _MOST_CORES)
     for first in range(0, len(cores), size or 1):
         group = cores[first : first + size]
-        spans = [
-            Span(begin, end, value, value, f"{value:.0%} in use")
-            for begin, end, value in _readings(clock, mean_of_cores(group))
-        ]
         word = f"core {group[0]}" if len(group) == 1 else f"cores {group[0]} to {group[-1]}"
         how = ", strong while in use" if not first else ""
-        shades = decimated(spans, clock.end, columns)
-        yield Lane(f"{word}{how}", shades, ACCENT, shaded=True, height=12)
+        readings = _readings(clock, mean_of_cores(group))
+        text = "{:.0%} in use".format
+        yield Lane(f"{word}{how}", readings, ACCENT, text, shaded=True, height=12)
 
 
-def _readings(clock: _Clock, read: ReadTrack) -> list[Reading]:
+def _readings(clock: _Clock, read: ReadTrack) -> Readings:
     """Return the readings with the period that each covers."""
     found = []
     for block, start in zip(clock.blocks, clock.starts, strict=True):
@@ -248,4 +204,4 @@ def _readings(clock: _Clock, read: ReadTrack) -> list[Reading]:
         for begin, end, value in zip(interval_starts(at_s), at_s, values, strict=False):
             if value is not None:
                 found.append((start + begin, start + min(end, block.seconds), value))
-    return found
+    return Readings.of(*np.array(found).reshape(-1, 3).T)

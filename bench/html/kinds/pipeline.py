@@ -1,135 +1,196 @@
-"""A user's tf.data pipeline in a diagnosis: its stages, mistakes, and what AUTOTUNE chose."""
+"""A user's tf.data pipeline in a diagnosis: what to change, its stages, and AUTOTUNE's choices."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.diagnose.predict import LEAST_GAIN
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.tf_graph.derive import Mistake, graph_of
 from feedbench.bench.diagnose.tf_graph.graph import Graph
-from feedbench.bench.diagnose.tf_graph.table import mistake_lines
+from feedbench.bench.diagnose.tf_graph.stages import GraphStage
 from feedbench.bench.diagnose.tf_graph.threads import is_timed, stage_work
-from feedbench.bench.diagnose.verdict import Diagnosis
-from feedbench.bench.html.charts.dots import Dot, Line, dots
-from feedbench.bench.html.kinds.cells import dots_table, listed, number
-from feedbench.bench.html.parts import Cell, Chart, Code, Column, Figure, Part, Section, Table
+from feedbench.bench.html.charts.dots import Dot, Line, dot_of
+from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
+from feedbench.bench.html.parts import Chart, Code, Figure, Part, Section, Table, Text
+
+_FEW = 2  # gains from which a chart compares them
 
 
-def pipeline_sections(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Section]:
-    """Yield what is known of a pipeline of tf.data; nothing for other loaders."""
-    graph = graph_of(record)
-    parts: list[Part] = []
-    if diagnosis.mistakes:
-        parts += _mistakes(diagnosis.mistakes)
-    if graph is not None:
-        parts += _stages(graph)
-    if record.autotuned:
-        parts.append(_nodes(record.autotuned))
-    if parts:
-        yield Section("The tf.data pipeline", parts, "pipeline")
+def mistakes_section(mistakes: Sequence[Mistake]) -> Iterator[Section]:
+    """Yield what to change in the user's pipeline: the line, what to write, and the gain."""
+    if not mistakes:
+        return
+    parts: list[Part] = [part for one in mistakes for part in _mistake(one)]
+    if chart := _gains_chart(mistakes):
+        parts.append(chart)
+    parts.append(table_of("Mistakes and advice", _MISTAKE_FIELDS, mistakes))
+    yield Section("What to change in your pipeline", parts, "mistakes")
 
 
-def _mistakes(mistakes: Sequence[Mistake]) -> Iterator[Part]:
-    rows = [_gain_dot(one) for one in mistakes if one.gain is not None]
-    if rows:
-        first = next(one for one in mistakes if one.gain is not None)
-        yield Chart(
-            f"{_place(first)}: {first.name} costs most",
-            "Predicted gain of undoing each mistake, and where it was tried, the measured one with "
-            f"its interval. {listed(rows)}",
-            dots(rows, "rate without it ÷ rate", [Line(1.0, "no gain")], zero=False),
-            table=dots_table("Gains", "predicted, measured", rows),
-        )
-    yield _mistakes_table(mistakes)
-    yield Code("\n".join(mistake_lines(list(mistakes))), "What to write instead")
+def change_to_make(mistakes: Sequence[Mistake]) -> str | None:
+    """Return what to write into which line, for the largest gain; None if nothing gains enough."""
+    paying = [one for one in mistakes if not one.advice and _gain(one) >= LEAST_GAIN]
+    if not paying:
+        return None
+    best = max(paying, key=_gain)
+    return f"# {_place(best)}: {best.name}\n{best.write}"
+
+
+def _gain(one: Mistake) -> float:
+    """Return the measured gain, or else the predicted one; 0 if it is not known or not certain."""
+    if one.tried is not None:
+        return one.tried.value - 1 if one.outcome == "faster" else 0.0
+    return one.gain or 0.0
+
+
+def _mistake(one: Mistake) -> Iterator[Part]:
+    kind = f"{'advice: ' if one.advice else ''}{one.name}"
+    yield Text(f"{_place(one)}: {kind}. Gain: {_gain_text(one)}.", "verdict")
+    yield Text(one.sentence)
+    now = [f"now:   {one.text}"] if one.text else []
+    yield Code("\n".join([*now, f"write: {one.write}"]))
+
+
+def _gain_text(one: Mistake) -> str:
+    if one.tried is not None:
+        tried, ends = one.tried, one.tried.interval
+        interval = f" [{ends[0] - 1:+.0%}, {ends[1] - 1:+.0%}]" if ends else ""
+        return f"{tried.value - 1:+.0%}{interval}, measured"
+    if one.gain is None:
+        return f"not known ({one.unknown})"
+    return f"{_predicted_text(one)}, predicted"
+
+
+def _predicted_text(one: Mistake) -> str:
+    return f"{'up to ' if one.upper_bound else ''}{round(one.gain or 0.0, 2) + 0.0:+.0%}"
+
+
+def _gains_chart(mistakes: Sequence[Mistake]) -> Chart | None:
+    """Return the gains beside each other; None for a single one."""
+    known = [one for one in mistakes if one.gain is not None or one.tried is not None]
+    if len(known) < _FEW:
+        return None
+    most = max(known, key=_gain)
+    return dots_chart(
+        f"{most.name}, {_place(most)}: the largest gain, {_gain(most):+.0%}",
+        "Gain of undoing each mistake: measured with its interval where it was tried, else "
+        "predicted; where it was tried, the prediction is the hollow mark.",
+        [_gain_dot(one) for one in known],
+        "rate after the change ÷ now",
+        [Line(1.0, "no gain")],
+        figures=("Gains", "gain"),
+    )
 
 
 def _gain_dot(one: Mistake) -> Dot:
     """Return the measured gain with its interval, the predicted one beside it; or that alone."""
-    predicted = 1 + (one.gain or 0.0)
-    text = f"{'up to ' if one.upper_bound else ''}{predicted - 1:+.0%} predicted"
-    name = f"{_place(one)}: {one.name}"
+    name, predicted = f"{one.name}, {_place(one)}", None if one.gain is None else 1 + one.gain
     if one.tried is None:
-        return Dot(name, predicted, text)
-    measured = f"{one.tried.value - 1:+.0%} measured, {text}"
-    return Dot(name, one.tried.value, measured, one.tried.low, one.tried.high, other=predicted)
+        return Dot(name, predicted or 1.0, _gain_text(one), brief=_predicted_text(one))
+    dot = dot_of(name, one.tried, ".2f")
+    brief = f"{one.tried.value - 1:+.0%}"
+    return replace(dot, text=_gain_text(one), other=predicted, brief=brief)
 
 
 def _place(one: Mistake) -> str:
     return f"{Path(one.file).name}:{one.line}" if one.line else "unknown line"
 
 
-def _mistakes_table(mistakes: Sequence[Mistake]) -> Table:
-    columns = [
-        Column("line"),
-        Column("mistake"),
-        Column("why"),
-        Column("gain predicted", numeric=True),
-        Column("gain measured [95 %]", numeric=True),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            _place(one),
-            f"advice: {one.name}" if one.advice else one.name,
-            one.sentence,
-            number(one.gain, "+.0%"),
-            _measured(one.tried),
-        ]
-        for one in mistakes
-    ]
-    return Table("Mistakes and advice", columns, rows)
-
-
-def _measured(tried: Estimate | None) -> Figure | None:
-    if tried is None:
+def _measured(one: Mistake) -> Figure | None:
+    if (tried := one.tried) is None:
         return None
-    low = None if tried.low is None else tried.low - 1
-    return Figure(tried.value - 1, low, None if tried.high is None else tried.high - 1, "+.0%")
+    low, high = (None if end is None else end - 1 for end in (tried.low, tried.high))
+    return Figure(tried.value - 1, low, high, "+.0%")
 
 
-def _stages(graph: Graph) -> Iterator[Part]:
-    work, timed = stage_work(graph), is_timed(graph)
+_MISTAKE_FIELDS: list[Field[Mistake]] = [
+    Field("mistake", lambda one: f"advice: {one.name}" if one.advice else one.name),
+    Field("gain measured [95 %]", _measured),
+    Field("gain predicted", lambda one: number(one.gain, "+.0%")),
+    Field("line", _place),
+]
+
+
+def stages_section(record: DiagnosisRecord) -> Iterator[Section]:
+    """Yield the stages of the user's pipeline with its lines, and what tf.data made of them."""
+    graph = graph_of(record)
+    parts: list[Part] = [] if graph is None else [*_listings(graph.stages), _stages(graph)]
+    if record.autotuned:
+        parts.append(table_of("Where tf.data spends its time", _NODE_FIELDS, record.autotuned))
+    if parts:
+        title = "The tf.data pipeline" if graph is None else "The stages of your pipeline"
+        yield Section(title, parts, "pipeline")
+
+
+def _listings(stages: Sequence[GraphStage]) -> Iterator[Code]:
+    """Yield the lines of each file that the stages name: all of it that the record holds."""
+    files: dict[str, dict[int, str]] = defaultdict(dict)
+    for stage in stages:
+        if stage.line and stage.text:
+            files[stage.file][stage.line] = stage.text
+    for file, lines in files.items():
+        text = "\n".join(f"{line:>4}  {lines[line]}" for line in sorted(lines))
+        yield Code(text, f"{Path(file).name}, the lines that make stages")
+
+
+class _Stage(NamedTuple):
+    """A stage with its time.
+
+    Attributes:
+        seconds: per image, on one thread; None if it was not measured.
+        share: of all stages.
+    """
+
+    stage: GraphStage
+    seconds: float | None
+    share: float | None
+
+
+def _stages(graph: Graph) -> Table:
+    work = stage_work(graph)
     total = sum(work) or 1.0
-    columns = [
-        Column("stage"),
-        Column("line", numeric=True),
-        Column("ms per image", "on one thread", numeric=True),
-        Column("share", "of all stages", numeric=True),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            stage.method if stage.own else f"{stage.method} (by a library)",
-            stage.line or None,
-            number(seconds, ",.3f", scale=1e-3) if timed else None,
-            number(seconds / total, ".0%") if timed else None,
-        ]
+    rows = [
+        _Stage(stage, seconds, seconds / total) if is_timed(graph) else _Stage(stage, None, None)
         for stage, seconds in zip(graph.stages, work, strict=True)
     ]
-    slowest = max(range(len(work)), key=work.__getitem__, default=0)
-    marked = frozenset({slowest} if timed and work else ())
-    yield Table("Stages, from the source to the batches", columns, rows, marked)
+    most = max(row.seconds or 0.0 for row in rows)
+    return table_of(
+        "Stages, from the source to the batches",
+        _STAGE_FIELDS,
+        rows,
+        lambda row: bool(most) and row.seconds == most,
+    )
 
 
-def _nodes(nodes: Sequence[Node]) -> Table:
-    columns = [
-        Column("node"),
-        Column("parameters"),
-        Column("ms per image", "busy or blocked, summed over threads", numeric=True),
-        Column("MB buffered", numeric=True),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            node.name,
-            ", ".join(_parameters(node)),
-            number(node.processing_s, ",.3f", scale=1e-3),
-            number(node.buffered_bytes, ",.1f", scale=1e6),
-        ]
-        for node in nodes
-    ]
-    return Table("Where tf.data spends its time", columns, rows)
+_STAGE_FIELDS: list[Field[_Stage]] = [
+    Field(
+        "stage",
+        lambda row: row.stage.method if row.stage.own else f"{row.stage.method} (by a library)",
+    ),
+    Field(
+        "ms per image",
+        lambda row: number(row.seconds, ",.3f", scale=1e-3),
+        "on one thread",
+    ),
+    Field("share", lambda row: number(row.share, ".0%"), "of all stages"),
+    Field("line", lambda row: row.stage.line or None),
+]
+_NODE_FIELDS: list[Field[Node]] = [
+    Field("node", lambda node: node.name),
+    Field("parameters", lambda node: ", ".join(_parameters(node))),
+    Field(
+        "ms per image",
+        lambda node: number(node.processing_s, ",.3f", scale=1e-3),
+        "busy or blocked, summed over threads",
+    ),
+    Field("MB buffered", lambda node: number(node.buffered_bytes, ",.1f", scale=1e6)),
+]
 
 
 def _parameters(node: Node) -> Iterator[str]:

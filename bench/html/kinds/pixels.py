@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
-from feedbench.bench.html.charts.dots import Dot, Line, dots
-from feedbench.bench.html.kinds.cells import dots_table, listed, number
+from feedbench.bench.html.charts.dots import Dot, Line
+from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
-    Column,
     Details,
     Headline,
     Part,
@@ -24,12 +23,13 @@ from feedbench.bench.html.parts import (
     Table,
     Text,
 )
-from feedbench.bench.pixels.result import LoaderPixels, PixelComparison
+from feedbench.bench.pixels.result import ImageDifference, LoaderPixels, PixelComparison
 from feedbench.bench.pixels.table import name_of, verdict
 from feedbench.bench.results.kinds import PixelsResult
 
 _RECORD = "pixels.json"
 _LARGE_BYTES, _MOST_BYTES = 500_000, 1_500_000  # of a contact sheet: the page stays small
+_COMPARED = ("same", "different")  # outcomes of loaders that have figures
 _PNG = b"\x89PNG"
 
 
@@ -61,18 +61,16 @@ def pixel_parts(comparison: PixelComparison) -> Iterator[Part]:
     yield _loaders_table(comparison)
     worst = [(name_of(one), image) for one in comparison.loaders for image in one.worst]
     if worst:
-        columns = [
-            Column("loader and settings"),
-            Column("image"),
-            Column("mean", "mean absolute difference, in levels", numeric=True),
-            Column("largest", "largest difference of any value, in levels", numeric=True),
-            Column("cause", "what explains it best"),
-        ]
-        rows: list[list[Cell]] = [
-            [name, image.path, number(image.mean), image.largest, image.reason]
-            for name, image in worst
-        ]
-        yield Details("The images that differ most", [Table("Images", columns, rows)])
+        yield Details("The images that differ most", [table_of("Images", _IMAGE_FIELDS, worst)])
+
+
+_IMAGE_FIELDS: list[Field[tuple[str, ImageDifference]]] = [
+    Field("loader and settings", lambda row: row[0]),
+    Field("image", lambda row: row[1].path),
+    Field("mean", lambda row: number(row[1].mean), "mean absolute difference, in levels"),
+    Field("largest", lambda row: row[1].largest, "largest difference of any value, in levels"),
+    Field("cause", lambda row: row[1].reason, "what explains it best"),
+]
 
 
 def _chart(comparison: PixelComparison) -> Chart | None:
@@ -94,52 +92,62 @@ def _chart(comparison: PixelComparison) -> Chart | None:
         if different
         else f"All are within the tolerance of {comparison.reference}"
     )
-    tolerance = Line(comparison.tolerance, f"tolerance: {comparison.tolerance:g}")
-    return Chart(
+    return dots_chart(
         title,
-        f"Mean difference of the worst image from {comparison.reference}, in levels of 0 to 255. "
-        f"{listed(rows)}",
-        dots(
-            rows, "mean difference of the worst image, levels of 0 to 255", [tolerance], zero=True
-        ),
-        table=dots_table("Worst images", "levels", rows),
+        f"Mean difference of the worst image from {comparison.reference}, in levels of 0 to 255.",
+        rows,
+        "mean difference of the worst image, levels of 0 to 255",
+        [Line(comparison.tolerance, f"tolerance: {comparison.tolerance:g}")],
+        zero=True,
     )
 
 
 def _loaders_table(comparison: PixelComparison) -> Table:
-    columns = [
-        Column("loader and settings"),
-        Column(
-            "verdict", f"same: no image differs by more than {comparison.tolerance:g} on average"
+    def compared(value: Callable[[LoaderPixels], Cell]) -> Callable[[LoaderPixels], Cell]:
+        """Return a function that has no value for the reference and for what failed."""
+        return lambda one: None if _outcome(one, comparison) not in _COMPARED else value(one)
+
+    same = f"same: no image differs by more than {comparison.tolerance:g} on average"
+    fields: list[Field[LoaderPixels]] = [
+        Field("loader and settings", name_of),
+        Field("verdict", lambda one: _outcome(one, comparison), same),
+        Field(
+            "worst image",
+            compared(lambda one: number(one.worst_mean, ".2f")),
+            "largest mean of an image, in levels",
         ),
-        Column("identical", "images without any difference", numeric=True),
-        Column("mean", "over all values of all images, in levels", numeric=True),
-        Column("worst image", "largest mean of an image, in levels", numeric=True),
-        Column("largest", "largest difference of any value, in levels", numeric=True),
-        Column("cause", "of the images that differ most"),
+        Field(
+            "identical",
+            compared(lambda one: number(one.identical, ".1%")),
+            "images without any difference",
+        ),
+        Field(
+            "mean",
+            compared(lambda one: number(one.mean, ".3f")),
+            "over all values of all images, in levels",
+        ),
+        Field(
+            "largest",
+            compared(lambda one: one.largest),
+            "largest difference of any value, in levels",
+        ),
+        Field("cause", lambda one: one.error or _causes(one), "of the images that differ most"),
     ]
-    rows = [_row(one, comparison.reference) for one in comparison.loaders]
     note = f"{comparison.images:,} images; differences in levels of 0 to 255."
-    return Table("Loaders", columns, rows, note=note)
+    return table_of("Loaders", fields, comparison.loaders, note=note)
 
 
-def _row(one: LoaderPixels, reference: str) -> list[Cell]:
-    name = name_of(one)
+def _outcome(one: LoaderPixels, comparison: PixelComparison) -> str:
     if one.error:
-        outcome = "failed" if one.comparable else "not compared"
-        return [name, outcome, None, None, None, None, one.error]
-    if name == reference:
-        return [name, "reference", None, None, None, None, ""]
+        return "failed" if one.comparable else "not compared"
+    if name_of(one) == comparison.reference:
+        return "reference"
+    return "same" if one.within else "different"
+
+
+def _causes(one: LoaderPixels) -> str:
     causes = Counter(image.reason for image in one.worst if image.reason)
-    return [
-        name,
-        "same" if one.within else "different",
-        number(one.identical, ".1%"),
-        number(one.mean, ".3f"),
-        number(one.worst_mean, ".2f"),
-        one.largest,
-        ", ".join(cause for cause, _ in causes.most_common()),
-    ]
+    return ", ".join(cause for cause, _ in causes.most_common())
 
 
 def _sheets(folder: Path) -> Iterator[Section]:

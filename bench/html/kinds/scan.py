@@ -8,7 +8,7 @@ from typing import Any
 from feedbench.bench.data.scan_table import problem_text, warnings
 from feedbench.bench.html.charts.bars import bars
 from feedbench.bench.html.charts.dots import Dot
-from feedbench.bench.html.kinds.cells import dots_table, listed
+from feedbench.bench.html.kinds.cells import Field, dots_table, listed, table_of
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
@@ -72,9 +72,11 @@ def _findings(values: dict[str, Any]) -> Iterator[Part]:
 
 
 def _counts(title: str, first: str, counts: Mapping[str, int]) -> Table:
-    columns = [Column(first), Column("files", numeric=True)]
-    rows: list[list[Cell]] = [[name, count] for name, count in counts.items()]
-    return Table(title, columns, rows)
+    fields: list[Field[tuple[str, int]]] = [
+        Field(first, lambda row: row[0]),
+        Field("files", lambda row: row[1]),
+    ]
+    return table_of(title, fields, counts.items())
 
 
 def _classes(values: dict[str, Any]) -> Iterator[Part]:
@@ -99,17 +101,26 @@ def _classes(values: dict[str, Any]) -> Iterator[Part]:
     yield Table("Images by class and split", columns, cells)
 
 
+_Library = tuple[str, dict[str, int | None]]
+
+
 def _libraries(loaders: dict[str, dict[str, int | None]]) -> Table:
-    columns = [
-        Column("the library's own call"),
-        Column("fails on", "files at which it raises", numeric=True),
-        Column("alters", "ignores alpha, EXIF or palettes, or truncates 16 bits", numeric=True),
-        Column("drops silently", numeric=True),
-        Column("feedbench leaves out", "its loaders read the others correctly", numeric=True),
-    ]
-    rows: list[list[Cell]] = [
-        [name, *(verdict.get(key) for key in ("fails", "alters", "drops", "left_out"))]
-        for name, verdict in loaders.items()
-    ]
     note = "–: the loader is feedbench's own; it stands for no library's call."
-    return Table("Files", columns, rows, note=note)
+    return table_of("Files", _LIBRARY_FIELDS, loaders.items(), note=note)
+
+
+_LIBRARY_FIELDS: list[Field[_Library]] = [
+    Field("the library's own call", lambda row: row[0]),
+    Field("fails on", lambda row: row[1].get("fails"), "files at which it raises"),
+    Field(
+        "alters",
+        lambda row: row[1].get("alters"),
+        "ignores alpha, EXIF or palettes, or truncates 16 bits",
+    ),
+    Field("drops silently", lambda row: row[1].get("drops")),
+    Field(
+        "feedbench leaves out",
+        lambda row: row[1].get("left_out"),
+        "its loaders read the others correctly",
+    ),
+]

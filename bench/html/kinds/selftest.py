@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from feedbench.bench.html.charts.dots import Dot, Line, dots
-from feedbench.bench.html.kinds.cells import dots_table, listed, number
+from feedbench.bench.html.charts.dots import Dot, Line
+from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
 from feedbench.bench.html.kinds.environment import facts_section
-from feedbench.bench.html.parts import (
-    Cell,
-    Chart,
-    Code,
-    Column,
-    Figure,
-    Headline,
-    Report,
-    Section,
-    Table,
-)
+from feedbench.bench.html.parts import Chart, Code, Figure, Headline, Report, Section, Table
 from feedbench.bench.results.kinds import SelfTestResult
 from feedbench.bench.selftest.report import BatteryResult, CaseResult, verdict_text
 
@@ -60,34 +51,45 @@ def _predictions(battery: BatteryResult) -> Iterator[Chart]:
     if not rows:
         return
     within = sum(row.role == "plain" for row in rows)
-    yield Chart(
+    yield dots_chart(
         f"{within} of {len(rows)} predictions are within 10 % of what was then measured",
-        f"Predicted rate divided by the rate after the change was made. {listed(rows)}",
-        dots(rows, "predicted ÷ measured", [Line(1.0, "as predicted")], zero=False),
-        table=dots_table("Predictions", "predicted ÷ measured", rows),
+        "Predicted rate divided by the rate after the change was made.",
+        rows,
+        "predicted ÷ measured",
+        [Line(1.0, "as predicted")],
     )
 
 
-def _cases(battery: BatteryResult) -> Table:
-    columns = [
-        Column("injected"),
-        Column("loader"),
-        Column("result"),
-        Column("stall", "share of the time that was lost", numeric=True),
-        Column("what if"),
-        Column("predicted, images/s", numeric=True),
-        Column("measured, images/s", numeric=True),
-        Column("predicted ÷ measured", numeric=True),
-    ]
-    rows = [row for case in battery.cases for row in _rows(case)]
-    return Table("Injected bottlenecks", columns, rows)
+class _Row(NamedTuple):
+    """A case with one of its predictions, if it has any."""
+
+    case: CaseResult
+    change: str | None = None
+    predicted: Figure | None = None
+    measured: float | None = None
+    ratio: float | None = None
 
 
-def _rows(case: CaseResult) -> Iterator[list[Cell]]:
-    first: list[Cell] = [case.name, case.loader, verdict_text(case), number(case.stall, ".0%")]
+def _rows(case: CaseResult) -> Iterator[_Row]:
     if not case.checked:
-        yield [*first, "", None, None, None]
+        yield _Row(case)
     for one in case.checked:
         predicted = Figure(one.predicted, one.low, one.high)
-        ratio = number(one.ratio, ".2f")
-        yield [*first, one.change, predicted, number(one.measured, ",.0f"), ratio]
+        yield _Row(case, one.change, predicted, one.measured, one.ratio)
+
+
+def _cases(battery: BatteryResult) -> Table:
+    rows = (row for case in battery.cases for row in _rows(case))
+    return table_of("Injected bottlenecks", _FIELDS, rows)
+
+
+_FIELDS: list[Field[_Row]] = [
+    Field("injected", lambda row: row.case.name),
+    Field("result", lambda row: verdict_text(row.case)),
+    Field("loader", lambda row: row.case.loader),
+    Field("stall", lambda row: number(row.case.stall, ".0%"), "share of the time that was lost"),
+    Field("what if", lambda row: row.change),
+    Field("predicted, images/s", lambda row: row.predicted),
+    Field("measured, images/s", lambda row: number(row.measured, ",.0f")),
+    Field("predicted ÷ measured", lambda row: number(row.ratio, ".2f")),
+]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.stall_shares import StallPart
 from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name
 from feedbench.bench.html.charts.waterfall import End, Step, waterfall
-from feedbench.bench.html.kinds.cells import number
-from feedbench.bench.html.parts import Cell, Chart, Column, Table
+from feedbench.bench.html.kinds.cells import Field, number, table_of
+from feedbench.bench.html.parts import Chart
 
 _VISIBLE = 0.0005  # a smaller share of the stall would be printed as 0.0%
 OVERLAP = (
@@ -35,7 +33,7 @@ def stall_chart(record: DiagnosisRecord, diagnosis: Diagnosis) -> Chart | None:
         f"{title}. From {ceiling:,.0f} images per second of {consumer_name(record)} alone down to "
         f"{rate:,.0f} end to end. " + "; ".join(f"{step.name} {step.text}" for step in steps),
         waterfall(alone, steps, left, "images per second"),
-        table=_shares_table(causes, ceiling),
+        table=table_of("Causes of the stall", _fields(ceiling), causes),
     )
 
 
@@ -43,38 +41,41 @@ def _step(part: StallPart, ceiling: float, main: StallPart | None) -> Step:
     lost = part.stall * ceiling
     is_main = main is not None and part.cause == main.cause
     name = f"{part.cause}  ← bottleneck" if is_main else part.cause
-    points = f"{-100 * part.stall:+.1f} points".replace("-", "−")
-    return Step(
-        name, lost, f"{points}, {-lost:+,.0f}".replace("-", "−"), "cost" if is_main else "plain"
-    )
+    points = f"{-100 * part.stall:+.1f} points"
+    return Step(name, lost, f"{points}, {-lost:+,.0f}", "cost" if is_main else "plain")
 
 
 def _stall_title(diagnosis: Diagnosis, stall: Estimate) -> str:
-    main = diagnosis.bottleneck
+    main, lost = diagnosis.bottleneck, f"{100 * stall.value:.0f}"
     if main is None or not main.stall or main.cause in ("accelerator", "transfer"):
-        return f"{100 * stall.value:.0f} points of 100 are lost"
-    return (
-        f"{main.cause[0].upper()}{main.cause[1:]} costs {100 * main.stall:.0f} of the "
-        f"{100 * stall.value:.0f} points that are lost"
-    )
+        return f"{lost} points of 100 are lost"
+    share = f"{100 * main.stall:.0f} of the {lost} points that are lost"
+    if main.cause == "unexplained":
+        return f"{share} have no part that was measured alone"
+    return f"{main.cause[0].upper()}{main.cause[1:]} costs {share}"
 
 
-def _shares_table(causes: Sequence[StallPart], ceiling: float) -> Table:
-    columns = [
-        Column("cause"),
-        Column("share of the time", "idle time of the accelerator that goes with it", numeric=True),
-        Column("images/s lost", "share × rate of the consumer alone", numeric=True),
-        Column("images/s without it", "if this cause alone cost nothing", numeric=True),
-        Column("stall without it", "share of the time that would still be lost", numeric=True),
+def _fields(ceiling: float) -> list[Field[StallPart]]:
+    return [
+        Field("cause", lambda part: part.cause),
+        Field(
+            "share of the time",
+            lambda part: number(part.stall, ".1%"),
+            "idle time of the accelerator that goes with it",
+        ),
+        Field(
+            "images/s lost",
+            lambda part: number(part.stall * ceiling, ",.0f"),
+            "share × rate of the consumer alone",
+        ),
+        Field(
+            "images/s without it",
+            lambda part: number(part.rate_without, ",.0f"),
+            "if this cause alone cost nothing",
+        ),
+        Field(
+            "stall without it",
+            lambda part: number(part.stall_without, ".1%"),
+            "share of the time that would still be lost",
+        ),
     ]
-    rows: list[list[Cell]] = [
-        [
-            part.cause,
-            number(part.stall, ".1%"),
-            number(part.stall * ceiling, ",.0f"),
-            number(part.rate_without, ",.0f"),
-            number(part.stall_without, ".1%"),
-        ]
-        for part in causes
-    ]
-    return Table("Causes of the stall", columns, rows)

@@ -5,24 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from feedbench.bench.html.charts.dots import Dot, Line, dots
+from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import dots_table, listed, number
+from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
 from feedbench.bench.html.kinds.environment import facts_section
 from feedbench.bench.html.kinds.train import training_facts
-from feedbench.bench.html.parts import (
-    Cell,
-    Chart,
-    Code,
-    Column,
-    Figure,
-    Headline,
-    Part,
-    Report,
-    Section,
-    Table,
-    Text,
-)
+from feedbench.bench.html.parts import Code, Figure, Headline, Part, Report, Section, Text
 from feedbench.bench.results.kinds import StudyResult
 from feedbench.bench.study.report import FieldResult, StudyReport, ValueResult
 from feedbench.bench.study.run import RUNS, STUDY
@@ -43,18 +31,13 @@ def report_of_study(result: StudyResult) -> Report:
 
 def _effect(effect: FieldResult, report: StudyReport) -> Iterator[Part]:
     if rows := [_difference_dot(one) for one in effect.values if one.difference is not None]:
-        yield Chart(
+        yield dots_chart(
             _title(effect),
-            f"Difference in test accuracy from {effect.field} {effect.values[0].value}. "
-            f"{listed(rows)}",
-            dots(
-                rows,
-                "difference in test accuracy",
-                [Line(0.0, "no difference")],
-                zero=False,
-                form="+.1%",
-            ),
-            table=dots_table("Differences", "difference", rows),
+            f"Difference in test accuracy from {effect.field} {effect.values[0].value}.",
+            rows,
+            "difference in test accuracy",
+            [Line(0.0, "no difference")],
+            form="+.1%",
         )
     runs = [
         Dot(f"{effect.field} {one.value}, run {index}", accuracy, f"{accuracy:.1%}")
@@ -63,13 +46,14 @@ def _effect(effect: FieldResult, report: StudyReport) -> Iterator[Part]:
     ]
     if runs:
         spread = max(row.value for row in runs) - min(row.value for row in runs)
-        yield Chart(
+        yield dots_chart(
             f"The runs differ by {100 * spread:.1f} points of accuracy",
-            f"Test accuracy of each run. {listed(runs)}",
-            dots(runs, "test accuracy", zero=False, form=".0%"),
-            table=dots_table("Runs", "test accuracy", runs),
+            "Test accuracy of each run.",
+            runs,
+            "test accuracy",
+            form=".0%",
         )
-    yield _values_table(effect)
+    yield table_of("Values", _fields(effect.field), effect.values)
     yield Text(
         f"{report.images:,} test images. Differences are between runs with the same seed, with "
         f"{report.confidence:.1%} intervals, which hold for all comparisons together.",
@@ -94,40 +78,47 @@ def _difference_dot(one: ValueResult) -> Dot:
     return Dot(one.value, found.value, text, found.low, found.high, role)
 
 
-def _values_table(effect: FieldResult) -> Table:
-    columns = [
-        Column(effect.field),
-        Column("runs", numeric=True),
-        Column("mean test accuracy [95 %]", "interval over the runs", numeric=True),
-        Column("accuracy of each run"),
-        Column("difference from the first", numeric=True),
-        Column("pairs", numeric=True),
-        Column("p-value", "not adjusted for the number of comparisons", numeric=True),
-    ]
-    return Table("Values", columns, [_cells(one) for one in effect.values])
-
-
-def _cells(one: ValueResult) -> list[Cell]:
-    found, mean = one.difference, one.mean
-    alone = len(one.accuracies) == 1  # a single run has no spread; its interval is [0, 1]
+def _fields(name: str) -> list[Field[ValueResult]]:
     return [
-        one.value,
-        len(one.accuracies),
-        None
-        if mean is None
-        else Figure(mean.value, None if alone else mean.low, None if alone else mean.high, ".1%"),
-        ", ".join(f"{accuracy:.1%}" for accuracy in one.accuracies),
-        None if found is None else Figure(found.value, found.low, found.high, "+.1%"),
-        None if found is None else found.pairs,
-        None if found is None else number(found.p_value, ".3g"),
+        Field(name, lambda one: one.value),
+        Field("mean test accuracy [95 %]", _mean, "interval over the runs"),
+        Field("difference from the first", _difference),
+        Field("runs", lambda one: len(one.accuracies)),
+        Field(
+            "accuracy of each run",
+            lambda one: ", ".join(f"{accuracy:.1%}" for accuracy in one.accuracies),
+        ),
+        Field("pairs", lambda one: one.difference.pairs if one.difference else None),
+        Field(
+            "p-value",
+            lambda one: number(one.difference.p_value if one.difference else None, ".3g"),
+            "not adjusted for the number of comparisons",
+        ),
     ]
+
+
+def _mean(one: ValueResult) -> Figure | None:
+    """Return the mean; a single run has no spread, and its interval would be [0, 1]."""
+    if (mean := one.mean) is None:
+        return None
+    is_alone = len(one.accuracies) == 1
+    low, high = (None, None) if is_alone else (mean.low, mean.high)
+    return Figure(mean.value, low, high, ".1%")
+
+
+def _difference(one: ValueResult) -> Figure | None:
+    found = one.difference
+    return None if found is None else Figure(found.value, found.low, found.high, "+.1%")
 
 
 def _failed(report: StudyReport) -> Iterator[Section]:
     if report.failed:
-        columns = [Column("run"), Column("reason")]
-        rows: list[list[Cell]] = [[name, reason] for name, reason in report.failed.items()]
-        yield Section("Failed runs", [Table("Failed runs", columns, rows)], "failed")
+        fields: list[Field[tuple[str, str]]] = [
+            Field("run", lambda row: row[0]),
+            Field("reason", lambda row: row[1]),
+        ]
+        table = table_of("Failed runs", fields, report.failed.items())
+        yield Section("Failed runs", [table], "failed")
     if report.missing:
         text = Text(f"Not finished: {report.missing} runs.", "warning")
         yield Section("Missing runs", [text], "missing")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.curves import Line, curves
-from feedbench.bench.html.charts.dots import Dot, dots
-from feedbench.bench.html.kinds.cells import (
-    dots_table,
-    figure,
-    listed,
-    number,
-    without_empty_columns,
-)
+from feedbench.bench.html.charts.dots import Dot
+from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, number, table_of
 from feedbench.bench.html.kinds.commands import choice_options, spec_options
 from feedbench.bench.html.kinds.confusion import confusion_parts
 from feedbench.bench.html.kinds.environment import facts_section
@@ -82,9 +77,8 @@ def _curves(epochs: list[dict[str, Any]]) -> Iterator[Part]:
     for name, least in (("loss", True), ("accuracy", False)):
         if chart := _curve(epochs, name, least=least):
             yield chart
-    rates = [(one["epoch"], one.get("learning_rate")) for one in epochs]
-    known = {rate for _, rate in rates if rate}
-    if len(known) > 1:
+    rates = [(one["epoch"], rate) for one in epochs if (rate := one.get("learning_rate"))]
+    if len({rate for _, rate in rates}) > 1:
         learning = Chart(
             f"The learning rate went from {rates[0][1]:.3g} to {rates[-1][1]:.3g}",
             "Learning rate at the end of each epoch.",
@@ -143,36 +137,35 @@ def _curve_table(lines: dict[str, Line], form: str) -> Table:
 
 def epochs_table(epochs: list[dict[str, Any]]) -> Table:
     """Return one row per epoch."""
-    columns = [
-        Column("epoch", numeric=True),
-        Column("loss", numeric=True),
-        Column("accuracy", numeric=True),
-        Column("validation loss", numeric=True),
-        Column("validation accuracy", numeric=True),
-        Column("learning rate", "at the end of the epoch", numeric=True),
-        Column("images/s", "without validation", numeric=True),
-        Column("wait", "fraction of the time without a batch", numeric=True),
-        Column("seconds", "without validation", numeric=True),
-        Column("validation, s", numeric=True),
-    ]
-    return without_empty_columns("Epochs", columns, [_epoch_cells(one) for one in epochs])
+    return table_of("Epochs", _EPOCH_FIELDS, epochs)
 
 
-def _epoch_cells(one: dict[str, Any]) -> list[Cell]:
-    seconds = one["train_s"]
-    wait = one.get("wait_s")
-    return [
-        one["epoch"],
-        number(one.get("loss"), ".4f"),
-        number(one.get("accuracy"), ".1%"),
-        number(one.get("validation_loss"), ".4f"),
-        number(one.get("validation_accuracy"), ".1%"),
-        number(one.get("learning_rate"), ".3g"),
-        number(one["images"] / seconds if seconds else None, ",.0f"),
-        number(wait / seconds if seconds and wait is not None else None, ".1%"),
-        number(seconds, ",.1f"),
-        number(one.get("validation_s"), ",.1f"),
-    ]
+def _images_per_second(epoch: dict[str, Any]) -> Cell:
+    seconds = epoch["train_s"]
+    return number(epoch["images"] / seconds if seconds else None, ",.0f")
+
+
+def _wait(epoch: dict[str, Any]) -> Cell:
+    seconds, wait = epoch["train_s"], epoch.get("wait_s")
+    return number(wait / seconds if seconds and wait is not None else None, ".1%")
+
+
+_EPOCH_FIELDS: list[Field[dict[str, Any]]] = [
+    Field("epoch", lambda epoch: epoch["epoch"]),
+    Field("loss", lambda epoch: number(epoch.get("loss"), ".4f")),
+    Field("accuracy", lambda epoch: number(epoch.get("accuracy"), ".1%")),
+    Field("validation loss", lambda epoch: number(epoch.get("validation_loss"), ".4f")),
+    Field("validation accuracy", lambda epoch: number(epoch.get("validation_accuracy"), ".1%")),
+    Field(
+        "learning rate",
+        lambda epoch: number(epoch.get("learning_rate"), ".3g"),
+        "at the end of the epoch",
+    ),
+    Field("images/s", _images_per_second, "without validation"),
+    Field("wait", _wait, "fraction of the time without a batch"),
+    Field("seconds", lambda epoch: number(epoch["train_s"], ",.1f"), "without validation"),
+    Field("validation, s", lambda epoch: number(epoch.get("validation_s"), ",.1f")),
+]
 
 
 def _test(values: dict[str, Any], folder: Path) -> Iterator[Section]:
@@ -195,28 +188,31 @@ def _class_parts(classes: list[dict[str, Any]]) -> Iterator[Part]:
         if line["recall"] is not None
     ]
     if rows:
-        yield Chart(
+        yield dots_chart(
             f"Recall is lowest for {rows[-1].name}: {rows[-1].text}",
-            f"Share of each class that is recognized. {listed(rows)}",
-            dots(rows, "recall", zero=True, form=".0%"),
-            table=dots_table("Recall", "recall", rows),
+            "Share of each class that is recognized.",
+            rows,
+            "recall",
+            zero=True,
+            form=".0%",
         )
-    columns = [
-        Column("class"),
-        Column("test images", numeric=True),
-        Column("recall", "share of the class that is predicted as it", numeric=True),
-        Column("precision", "share of what is predicted as the class that is of it", numeric=True),
-    ]
-    cells: list[list[Cell]] = [
-        [
-            line["name"],
-            line["images"],
-            number(line["recall"], ".1%"),
-            number(line["precision"], ".1%"),
-        ]
-        for line in classes
-    ]
-    yield Table("Classes", columns, cells)
+    yield table_of("Classes", _CLASS_FIELDS, classes)
+
+
+_CLASS_FIELDS: list[Field[dict[str, Any]]] = [
+    Field("class", lambda line: line["name"]),
+    Field(
+        "recall",
+        lambda line: number(line["recall"], ".1%"),
+        "share of the class that is predicted as it",
+    ),
+    Field(
+        "precision",
+        lambda line: number(line["precision"], ".1%"),
+        "share of what is predicted as the class that is of it",
+    ),
+    Field("test images", lambda line: line["images"]),
+]
 
 
 def _rates(values: dict[str, Any]) -> Iterator[Part]:
@@ -246,10 +242,11 @@ def _rates(values: dict[str, Any]) -> Iterator[Part]:
 def _repeat(values: dict[str, Any], folder: Path) -> Section:
     words = ["feedbench", "train", "DATA", "--recipe", RECIPE]
     words += ["--loader", LOADER] if (folder / LOADER).is_file() else _options(values)
-    parts: list[Part] = [Code(" ".join(words), "Train again")]
+    parts: list[Part] = [Code(shlex.join(words), "Train again")]
     for name in (RECIPE, LOADER):
         if (folder / name).is_file():
-            parts.append(Code((folder / name).read_text("utf-8", "replace"), name))
+            text = (folder / name).read_text("utf-8", "replace")
+            parts.append(Details(name, [Code(text)]))
     return Section("Repeat and use", parts, "repeat")
 
 

@@ -5,38 +5,27 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.html.charts.dots import Dot, Line, dots
+from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import (
-    dots_table,
-    figure,
-    first_sentence,
-    listed,
-    without_empty_columns,
+from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, table_of
+from feedbench.bench.html.kinds.commands import (
+    model_options,
+    repeat_section,
+    spec_options,
+    train_command,
 )
-from feedbench.bench.html.kinds.commands import repeat_section, spec_options, train_command
 from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.over_time import DECIMATED, over_time, shown_of
 from feedbench.bench.html.kinds.pixels import pixels_beside
 from feedbench.bench.html.kinds.samples import samples_section
-from feedbench.bench.html.parts import (
-    Cell,
-    Chart,
-    Code,
-    Column,
-    Headline,
-    Part,
-    Report,
-    Section,
-    Table,
-    Text,
-)
+from feedbench.bench.html.parts import Chart, Code, Headline, Part, Report, Section, Text
 from feedbench.bench.record import Trial, read_trials
 from feedbench.bench.results.kinds import TuneResult
 from feedbench.bench.tune.race import Finding
-from feedbench.bench.tune.record import TuneRecord, choice_of
+from feedbench.bench.tune.record import FailedBlock, TuneRecord, choice_of
 from feedbench.bench.tune.table import value_text, verdict
 
 _ROLES: dict[str, Role] = {"faster": "marked", "slower": "plain"}
@@ -50,9 +39,7 @@ def report_of_tune(result: TuneResult) -> Report:
     """Return the report of a search: the best, and what each setting is worth."""
     record, folder = result.record, result.path.parent
     trials = _trials(folder, result.path)
-    sentence, more = first_sentence(verdict(record))
     sections = [
-        *([Section("Verdict", more, "verdict")] if more else []),
         *_worth(record),
         *_timed(record),
         *_over_time(record, trials),
@@ -65,7 +52,7 @@ def report_of_tune(result: TuneResult) -> Report:
     best = record.best
     use = None if best is None else train_command(folder, best.loader, best.settings)
     title = f"Search for settings, {record.seconds / 60:.1f} min"
-    return Report(title, Headline(sentence, use), sections)
+    return Report(title, Headline(verdict(record), use), sections)
 
 
 def _trials(folder: Path, path: Path) -> list[Trial]:
@@ -84,7 +71,9 @@ def _worth(record: TuneRecord) -> Iterator[Section]:
     parts: list[Part] = [Text(_HOW)]
     if chart := worth_chart(record.findings):
         parts.append(chart)
-    yield Section("What each setting is worth", [*parts, _findings_table(record)], "worth")
+    title = "Comparisons in their order"
+    table = table_of(title, _FIELDS, record.findings, lambda one: one.choice == record.best)
+    yield Section("What each setting is worth", [*parts, table], "worth")
 
 
 def worth_chart(findings: Sequence[Finding]) -> Chart | None:
@@ -104,12 +93,12 @@ def worth_chart(findings: Sequence[Finding]) -> Chart | None:
         )
         for one, ratio in compared
     ]
-    return Chart(
+    return dots_chart(
         _worth_title(findings),
-        f"Rate divided by the rate of what it was compared with, with 95 % intervals. "
-        f"{listed(rows)}",
-        dots(rows, "rate ÷ rate of the best at that time", [Line(1.0, "as fast")], zero=False),
-        table=dots_table("Ratios", "ratio [95 %]", rows),
+        "Rate divided by the rate of what it was compared with, with 95 % intervals.",
+        rows,
+        "rate ÷ rate of the best at that time",
+        [Line(1.0, "as fast")],
     )
 
 
@@ -129,53 +118,41 @@ def _name(one: Finding) -> str:
     return f"{one.choice.loader} {one.setting}={value_text(one)}"
 
 
-def _findings_table(record: TuneRecord) -> Table:
-    columns = [
-        Column("setting"),
-        Column("configuration"),
-        Column("compared with"),
-        Column("rate ratio [95 %]", "over blocks of the same rounds", numeric=True),
-        Column("pairs", "rounds in which both were timed", numeric=True),
-        Column("result"),
-        Column("reason"),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            one.setting or "loader",
-            str(one.choice),
-            str(one.against),
-            figure(one.ratio, ".2f"),
-            one.pairs,
-            one.outcome,
-            one.reason,
-        ]
-        for one in record.findings
-    ]
-    marked = frozenset(
-        index for index, one in enumerate(record.findings) if one.choice == record.best
-    )
-    return without_empty_columns("Comparisons in their order", columns, rows, marked)
+_FIELDS: list[Field[Finding]] = [
+    Field("configuration", lambda one: str(one.choice)),
+    Field(
+        "rate ratio [95 %]",
+        lambda one: figure(one.ratio, ".2f"),
+        "over blocks of the same rounds",
+    ),
+    Field("result", lambda one: one.outcome),
+    Field("setting", lambda one: one.setting or "loader"),
+    Field("compared with", lambda one: str(one.against)),
+    Field("pairs", lambda one: one.pairs, "rounds in which both were timed"),
+    Field("reason", lambda one: one.reason),
+]
 
 
 def _timed(record: TuneRecord) -> Iterator[Section]:
     if not record.timed:
         return
     rows = sorted(record.timed, key=lambda one: -one.images_per_second)
-    dotted = [
-        Dot(
-            str(one.choice),
-            one.images_per_second,
-            f"{one.images_per_second:,.0f}",
-            role="marked" if one.choice == record.best else "plain",
-        )
-        for one in rows
-    ]
-    chart = Chart(
+    chart = dots_chart(
         f"{len(rows)} configurations were timed, from {rows[-1].images_per_second:,.0f} to "
         f"{rows[0].images_per_second:,.0f} images/s",
-        f"Median images per second of each configuration. {listed(dotted)}",
-        dots(dotted, "images per second", zero=True),
-        table=dots_table("Timed", "images/s", dotted),
+        "Median images per second of each configuration.",
+        [
+            Dot(
+                str(one.choice),
+                one.images_per_second,
+                f"{one.images_per_second:,.0f}",
+                role="marked" if one.choice == record.best else "plain",
+            )
+            for one in rows
+        ],
+        "images per second",
+        figures=("Timed", "images/s"),
+        zero=True,
     )
     note = (
         "Medians of all blocks of each: not of the same rounds, so that only the ratios above say "
@@ -191,21 +168,33 @@ def _over_time(record: TuneRecord, trials: Sequence[Trial]) -> Iterator[Section]
 
 
 def _failures(record: TuneRecord) -> Iterator[Section]:
-    if not record.failures:
-        return
-    columns = [Column("configuration"), Column("round", numeric=True), Column("reason")]
-    rows: list[list[Cell]] = [
-        [str(one.choice), one.round + 1, one.reason] for one in record.failures
-    ]
-    texts = dict.fromkeys(one.traceback for one in record.failures if one.traceback)
-    codes = [Code(text, "Traceback of your own code") for text in texts]
-    yield Section("Failures", [Table("Blocks that failed", columns, rows), *codes], "failures")
+    if record.failures:
+        texts = dict.fromkeys(one.traceback for one in record.failures if one.traceback)
+        codes = [Code(text, "Traceback of your own code") for text in texts]
+        table = table_of("Blocks that failed", _FAILURE_FIELDS, record.failures)
+        yield Section("Failures", [table, *codes], "failures")
+
+
+_FAILURE_FIELDS: list[Field[FailedBlock]] = [
+    Field("configuration", lambda one: str(one.choice)),
+    Field("round", lambda one: one.round + 1),
+    Field("reason", lambda one: one.reason),
+]
 
 
 def _again(record: TuneRecord) -> list[Part]:
-    consumer = str(record.about.get("consumer", "train"))
-    words = ["feedbench", "tune", "DATA", "--consumer", consumer]
-    command = shlex.join([*words, *spec_options(record.about.get("spec", {}))])
-    again = Code(command, "Search again")
+    about = record.about
+    words = ["feedbench", "tune", "DATA", *_loader_options(about)]
+    words += ["--consumer", str(about.get("consumer", "train"))]
+    words += [*spec_options(about.get("spec", {})), *model_options(about.get("recipe", {}))]
+    again = Code(shlex.join(words), "Search again")
     resume = Code(record.resume, "Resume this search")
     return [again, resume] if record.resume and not record.finished else [again]
+
+
+def _loader_options(about: dict[str, Any]) -> list[str]:
+    """Return the loaders of a search in which the user named a function, which is no default."""
+    if "own functions" not in about:
+        return []
+    names = dict.fromkeys(str(choice).partition(" ")[0] for choice in about.get("loaders", []))
+    return [word for name in names for word in ("--loader", name)]

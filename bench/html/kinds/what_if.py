@@ -7,30 +7,37 @@ from collections.abc import Iterator, Sequence
 from feedbench.bench.diagnose.predict import LEAST_GAIN
 from feedbench.bench.diagnose.prediction import Prediction
 from feedbench.bench.diagnose.verdict import Diagnosis
-from feedbench.bench.html.charts.dots import Dot, Line, dots
+from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import listed, number, without_empty_columns
-from feedbench.bench.html.parts import Chart, Column, Figure, Part, Section, Table
+from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
+from feedbench.bench.html.parts import Chart, Figure, Section, Text
 
 
 def what_if(diagnosis: Diagnosis) -> Iterator[Section]:
     """Yield the predictions, the largest rate first; nothing if there are none."""
-    if diagnosis.predictions and diagnosis.end_to_end:
-        parts = _parts(diagnosis.predictions, diagnosis.end_to_end)
-        yield Section("What if", list(parts), "what-if")
+    rate = diagnosis.end_to_end
+    predictions = sorted(diagnosis.predictions, key=lambda one: -one.images_per_second)
+    if predictions and rate:
+        helps = any(round(one.gain, 2) > 0 for one in predictions)
+        first = _chart(predictions, rate) if helps else _none_helps(predictions)
+        yield Section("What if", [first, table_of("Predictions", _FIELDS, predictions)], "what-if")
 
 
-def _parts(predicted: Sequence[Prediction], rate: float) -> Iterator[Part]:
-    predictions = sorted(predicted, key=lambda one: -one.images_per_second)
-    rows = [_dot(one) for one in predictions]
+def _none_helps(predictions: Sequence[Prediction]) -> Text:
+    changes = ", ".join(dict.fromkeys(one.change for one in predictions))
+    return Text(f"None of these helps: {changes}.")
+
+
+def _chart(predictions: Sequence[Prediction], rate: float) -> Chart:
     best = predictions[0]
-    title = f"{best.change[0].upper()}{best.change[1:]} is predicted to give {_gain(best)}"
-    yield Chart(
-        title,
-        f"Predicted images per second with their range; now {rate:,.0f}. {listed(rows)}",
-        dots(rows, "images per second, predicted", [Line(rate, f"now: {rate:,.0f}")], zero=True),
+    return dots_chart(
+        f"{best.change[0].upper()}{best.change[1:]} is predicted to give {_gain(best)}",
+        f"Predicted images per second with their range; now {rate:,.0f}.",
+        [_dot(one) for one in predictions],
+        "images per second, predicted",
+        [Line(rate, f"now: {rate:,.0f}")],
+        zero=True,
     )
-    yield _table(predictions)
 
 
 def _gain(one: Prediction) -> str:
@@ -44,26 +51,31 @@ def _dot(one: Prediction) -> Dot:
     return Dot(name, one.images_per_second, text, one.low, one.high, role)
 
 
-def _table(predictions: Sequence[Prediction]) -> Table:
-    columns = [
-        Column("change"),
-        Column("in detail"),
-        Column("images/s", "predicted, with its range", numeric=True),
-        Column("AU", "accelerator utilization after the change", numeric=True),
-        Column("gain", "relative to the present rate", numeric=True),
-        Column("memory, GB", "that the change needs", numeric=True),
-        Column("assumed", "what must hold for the prediction to be right"),
-    ]
-    rows = [
-        [
-            one.change,
-            one.how + ("" if one.fits else " (does not fit into memory)"),
-            Figure(one.images_per_second, one.low, one.high),
-            number(one.accelerator_utilization, ".0%"),
-            number(one.gain, "+.0%"),
-            number(one.needs_bytes, ",.2f", scale=1e9),
-            one.assumes,
-        ]
-        for one in predictions
-    ]
-    return without_empty_columns("Predictions", columns, rows)
+_FIELDS: list[Field[Prediction]] = [
+    Field("change", lambda one: one.change),
+    Field(
+        "images/s",
+        lambda one: Figure(one.images_per_second, one.low, one.high),
+        "predicted, with its range",
+    ),
+    Field("gain", lambda one: number(one.gain, "+.0%"), "relative to the present rate"),
+    Field(
+        "AU",
+        lambda one: number(one.accelerator_utilization, ".0%"),
+        "accelerator utilization after the change",
+    ),
+    Field(
+        "in detail",
+        lambda one: one.how + ("" if one.fits else " (does not fit into memory)"),
+    ),
+    Field(
+        "memory, GB",
+        lambda one: number(one.needs_bytes, ",.2f", scale=1e9),
+        "that the change needs",
+    ),
+    Field(
+        "assumed",
+        lambda one: one.assumes,
+        "what must hold for the prediction to be right",
+    ),
+]

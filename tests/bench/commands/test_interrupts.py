@@ -21,7 +21,7 @@ from feedbench.bench.cli import main
 main()
 """
 OPTIONS = (
-    "--consumer drain --blocks 1000 --block-seconds 0.1 --warm-up-seconds 0.1 "
+    "--consumer drain --blocks 1000 --no-early-stopping --block-seconds 0.1 --warm-up-seconds 0.1 "
     "--batch-size 8 --image-size 16"
 )
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import sys
@@ -306,10 +307,33 @@ def test_a_folder_of_runs_lists_them(capsys, monkeypatch, tmp_path):
     saved = tmp_path / "new" / "runs.json"
     code, out, errors = shown(capsys, monkeypatch, RESULTS, "--json", saved)
     assert (code, errors) == (0, "")
-    for command, folder in (("bench", "clothing-cpu"), ("limits", "limits/clothing")):
-        assert re.search(f"{command} +{RESULTS / folder} *$", out, re.MULTILINE)
-    study = {"folder": str(RESULTS / "range-study"), "command": "study"}
-    assert study in json.loads(saved.read_text())
+    runs = {Path(run["folder"]).relative_to(RESULTS): run for run in json.loads(saved.read_text())}
+    assert runs[Path("range-study")]["command"] == "study"
+    bench = runs[Path("clothing-cpu")]
+    assert (bench["command"], bench["data"]) == ("bench", "3,068 images, 96 px")
+    assert bench["result"] == "tf_data cache=decoded: 357 images/s"
+    assert {"tf_data", "keras_pil"} <= set(bench["loaders"].split(", "))
+    for text in ("tf_data cache=decoded: 357", "3,068 images, 96 px", "limits/clothing"):
+        assert text in out
+    assert runs[Path("pixels-clothing/96-nearest.json")]["command"] == "pixels"
+    assert Path("clothing-cpu/training.json") not in runs  # beside a main record
+    last = out.splitlines()[-1].strip()
+    assert last.startswith(f"One of them: feedbench show {RESULTS}")
+
+
+def test_runs_are_listed_by_date_and_a_damaged_one_says_so(capsys, monkeypatch, tmp_path):
+    for age, name in enumerate(("new", "old", "damaged")):
+        shutil.copytree(RESULTS / "limits" / "clothing", tmp_path / name)
+        os.utime(tmp_path / name / "limits-record.json", (1e9 - 1e6 * age, 1e9 - 1e6 * age))
+    (tmp_path / "damaged" / "limits-record.json").write_text("[]")
+    code, out, errors = shown(capsys, monkeypatch, tmp_path)
+    assert (code, errors) == (0, "")
+    rows = [re.search(rf" {name} *$", out, re.MULTILINE) for name in ("old", "new", "damaged")]
+    places = [row.start() for row in rows]
+    assert places == sorted(places)
+    assert "2001-09-0" in out
+    assert "cannot be read: " in out
+    assert out.splitlines()[-1].strip() == f"One of them: feedbench show {tmp_path / 'damaged'}"
 
 
 def test_a_monitored_fit_has_a_timeline_and_a_trace(capsys, monkeypatch, tmp_path):

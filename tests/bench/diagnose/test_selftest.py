@@ -6,12 +6,8 @@ import sys
 
 import pytest
 
-from feedbench.bench.diagnose.selftest import (
-    INJECTED_BOTTLENECKS,
-    Check,
-    SelfTest,
-    injected_test,
-)
+from feedbench.bench.diagnose.checks import Check, SelfTest
+from feedbench.bench.diagnose.selftest import INJECTED_BOTTLENECKS, injected_test
 
 
 @pytest.mark.alone

@@ -64,7 +64,8 @@ class Elements(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        if tag != "wbr":  # depends on the signs in a name
+            self.found.append((tag, dict(attrs)))
         self._skipped = tag in ("script", "style")
 
     def handle_endtag(self, tag):

@@ -58,7 +58,7 @@ def comparison():
 def test_slower_rates_come_first_and_a_failed_one_is_in_the_table(page, comparison):
     made = page(CompareResult(Path("compare.json"), comparison))
     assert made.report.headline.sentence == "Slower: keras_pil."
-    chart = made.chart("keras_pil: slower; 1: same within 3 %")
+    chart = made.chart("Slower: keras_pil; 1 the same within 3 %")
     rows = chart.spec["data"]["values"]
     assert [(row["name"], row["role"]) for row in rows] == [
         ("keras_pil", "cost"),

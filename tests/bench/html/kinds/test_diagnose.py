@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from feedbench.bench.analysis.device import busy_periods
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.own import Observed, Opened
 from feedbench.bench.diagnose.record import Part
@@ -13,11 +12,11 @@ from feedbench.bench.diagnose.tf_graph.model_run import ChainNode, ModelRun
 from feedbench.bench.diagnose.tf_graph.stages import GraphStage
 from feedbench.bench.diagnose.verdict import derive_diagnosis
 from feedbench.bench.html.parts import Chart, Code, Text
-from feedbench.bench.record import Block
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import DiagnosisResult
 
 PUBLISHED = Path(__file__).parents[4] / "results" / "diagnose-clothing"
+TUTORIAL = Path(__file__).parents[4] / "results" / "tutorial" / "diagnosis"
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +71,7 @@ def test_mistakes_of_a_pipeline_are_drawn_with_what_was_measured(page, record):
     assert (
         made.table("Where tf.data spends its time")[0]["parameters"] == "parallelism 2 (AUTOTUNE)"
     )
-    (advice,) = [part for part in made.of(Code) if part.title == "What to write instead"]
-    assert "num_parallel_calls" in advice.text
+    assert [one for one in made.of(Code) if "write: " in one.text and "num_parallel" in one.text]
 
 
 def test_parts_that_could_not_be_measured_give_a_report_without_a_waterfall(page, record):
@@ -104,9 +102,86 @@ def test_idle_time_over_time_is_the_stall(page, record):
     assert f"{result.diagnosis.stall.value:.0%}" in chart.title
 
 
-def test_device_works_on_while_the_host_waits_for_less_than_a_step():
-    block = Block(seconds=0.5, images=4, wait_s=[0.1, 0.02, 0.0, 0.25], step_s=[0.0] * 4)
-    assert list(busy_periods(block, 0.05)) == [
-        pytest.approx((0.1, 0.25)),
-        pytest.approx((0.37, 0.42)),
+@pytest.fixture(scope="module")
+def tutorial():
+    """A user's pipeline with a mistake, which was also measured without it."""
+    return read_result(TUTORIAL)
+
+
+def test_what_to_change_comes_first_then_stages_stall_and_predictions(page, tutorial):
+    made = page(tutorial)
+    assert made.anchors[:4] == ["mistakes", "pipeline", "stall", "what-if"]
+    first, why, lines = made.report.sections[0].parts[:3]
+    assert first.text == "pipeline.py:13: serial map. Gain: +78% [+71%, +85%], measured."
+    assert "num_parallel_calls" in why.text
+    assert "now:   return files.map(load).batch(batch_size)" in lines.text
+    assert "write: .map(" in lines.text
+
+
+def test_the_first_thing_to_copy_is_the_line_to_write(page, tutorial):
+    place, write = page(tutorial).report.headline.command.split("\n")
+    assert place == "# pipeline.py:13: serial map"
+    assert "num_parallel_calls=tf.data.AUTOTUNE" in write
+
+
+def test_without_a_mistake_that_pays_a_function_is_timed_beside_the_default_loader(page, tutorial):
+    parts = [part for part in tutorial.record.parts if part.name != "rewritten"]
+    graph = tutorial.record.observed.graph
+    stages = [
+        one.model_copy(update={"parallel": -1, "parallel_none": False}) for one in graph.stages
     ]
+    observed = tutorial.record.observed.model_copy(
+        update={"graph": graph.model_copy(update={"stages": stages})}
+    )
+    record = tutorial.record.model_copy(update={"parts": parts, "observed": observed})
+    command = page(result_of(record)).report.headline.command
+    assert command.startswith("feedbench bench DATA --loader pipeline.py:make_dataset --loader ")
+    assert "--batch-size 64" in command
+
+
+def test_the_lines_of_the_users_file_are_on_the_page(page, tutorial):
+    (listing,) = [one for one in page(tutorial).of(Code) if "lines that make stages" in one.title]
+    assert listing.title.startswith("pipeline.py")
+    assert "  13  return files.map(load).batch(batch_size)" in listing.text
+
+
+def test_changes_that_gain_nothing_are_a_sentence_instead_of_a_chart(page, tutorial):
+    predictions = [one.model_copy(update={"gain": 0.001}) for one in tutorial.diagnosis.predictions]
+    diagnosis = tutorial.diagnosis.model_copy(update={"predictions": predictions})
+    made = page(DiagnosisResult(tutorial.path, tutorial.record, diagnosis))
+    (sentence,) = [one.text for one in made.of(Text) if one.text.startswith("None of these helps")]
+    assert predictions[0].change in sentence
+    assert not [one for one in made.of(Chart) if "is predicted to give" in one.title]
+    assert made.table("Predictions")
+
+
+def test_work_without_a_part_of_its_own_is_not_called_a_cost(page, tutorial):
+    (chart,) = [one for one in page(tutorial).of(Chart) if "points that are lost" in one.title]
+    assert chart.title.endswith("have no part that was measured alone")
+
+
+def test_several_mistakes_are_compared_in_a_chart_that_keeps_their_names(page, tutorial):
+    (one, *_) = tutorial.diagnosis.mistakes
+    other = one.model_copy(update={"name": "no prefetch", "tried": None, "gain": 0.1})
+    diagnosis = tutorial.diagnosis.model_copy(update={"mistakes": [one, other]})
+    made = page(DiagnosisResult(tutorial.path, tutorial.record, diagnosis))
+    rows = made.chart("serial map, pipeline.py:13: the largest gain").spec["data"]["values"]
+    assert [row["name"].split(",")[0] for row in rows] == ["serial map", "no prefetch"]
+    assert [row["short"] for row in rows] == ["+78%", "+10%"]
+
+
+def test_chart_of_the_parts_has_storage_once_per_cache_state_at_its_fastest(page, tutorial):
+    rows = page(tutorial).chart("Slowest alone").spec["data"]["values"]
+    storage = [row for row in rows if row["name"].startswith("storage, warm")]
+    rates = [
+        one.images_per_second.value
+        for one in tutorial.diagnosis.ceilings
+        if (one.name, one.cache_state) == ("storage", "warm")
+    ]
+    assert len(rates) > 1
+    assert [row["value"] for row in storage] == [max(rates)]
+
+
+def test_stages_of_a_built_in_loader_come_after_the_stall(page):
+    made = page(read_result(PUBLISHED / "two-cores"))
+    assert made.anchors[:3] == ["stall", "what-if", "pipeline"]

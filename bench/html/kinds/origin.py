@@ -1,0 +1,50 @@
+"""Where a report comes from: its record, the date and the conditions of its run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from feedbench.bench.compare.subjects import subject_of
+from feedbench.bench.html.parts import Origin
+from feedbench.bench.results.comparison import Topic
+from feedbench.bench.results.kinds import Result, TrainingResult
+
+# Of the conditions that two records may differ in, those that tell their reports apart, the most
+# telling first. Versions are left out: there are many, and the page has them.
+_TOPICS: tuple[Topic, ...] = (
+    "loader",
+    "cache",
+    "consumer",
+    "data",
+    "batches",
+    "recipe",
+    "machine",
+    "code",
+)
+
+
+def origin_of(path: Path, command: str, file: Path, result: Result | None = None) -> Origin:
+    """Return where a report comes from.
+
+    Args:
+        path: as it was named.
+        command: that wrote the record.
+        file: of the record.
+        result: whose conditions are to be told; None: they do not matter.
+    """
+    saved = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return Origin(path, command, saved, {} if result is None else _facts(result))
+
+
+def _facts(result: Result) -> dict[str, str]:
+    if isinstance(result, TrainingResult) and not result.values["epochs"]:
+        return {}  # it has no rate that could be compared
+    if (subject := subject_of(result)) is None:
+        return {}
+    topics = (subject.facts.get(topic, {}) for topic in _TOPICS)
+    facts = {name: text for facts in topics for name, text in facts.items()}
+    if subject.family != "trials":
+        return facts
+    loaders = ", ".join(name for name, rate in subject.rates.items() if rate.reads_images)
+    return {**facts, "loaders": loaders}
