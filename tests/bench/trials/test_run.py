@@ -77,6 +77,20 @@ def test_blocks_interleave_and_processes_are_stopped_between_them(manifest, tmp_
     assert {trial.warm_ups[0].requested_s for trial in trials} == {0.1}
 
 
+def test_each_block_may_have_a_process_of_its_own(manifest, tmp_path):
+    blocks = []
+    one = plan(SYNTHETIC, FLOATS)
+    fresh = replace(one, timing=one.timing.model_copy(update={"fresh_processes": True}))
+
+    def observe(event: TrialEvent) -> None:
+        if event.kind == "block":
+            blocks.append(event.pid)
+
+    trials = run_plan(fresh, manifest, tmp_path, observe)
+    assert len(set(blocks)) == len(blocks) == 4
+    assert [len(trial.warm_ups) for trial in trials] == [2, 2]
+
+
 def test_the_trial_that_is_chosen_is_timed_again_alone(manifest, tmp_path):
     seen, events = [], []
 
