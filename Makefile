@@ -5,6 +5,10 @@ VENV ?= .venv
 JOBS ?= 3
 BIN := $(VENV)/bin
 CHROMIUM := command -v chromium || command -v chromium-browser
+GUESTS := torch,dali,grain,spdl,webdataset,hf_datasets
+# The slowest tests are printed, so that they are noticed.
+SLOWEST := --durations 8 --durations-min 5
+TOGETHER := --numprocesses $(JOBS) $(SLOWEST)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests guests micro docs clean
@@ -27,20 +31,20 @@ test: lint test-together test-alone  ## lint, then all tests but those of browse
 	@$(CHROMIUM) > /dev/null || echo 'Chromium is not installed: the page that feedbench report writes CANNOT BE TESTED here; apt-get install chromium' >&2
 
 test-together: $(VENV)/installed-dev  ## the tests that run beside others
-	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone" --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone" $(TOGETHER) --dist loadfile --no-loadscope-reorder
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m alone $(SLOWEST)
 
 test-browser: $(VENV)/installed-dev  ## the tests of reports in Chromium
 	@$(CHROMIUM) > /dev/null || { echo 'test-browser needs Chromium: apt-get install chromium' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 
 test-examples: $(VENV)/installed-dev  ## the tests that run every command on the examples
-	$(BIN)/python -m pytest tests/examples --numprocesses $(JOBS) --dist load
+	$(BIN)/python -m pytest tests/examples $(TOGETHER) --dist worksteal
 
 test-docs: $(VENV)/installed-dev  ## the tests that run every command and code block of the documents
-	$(BIN)/python -m pytest tests/docs --numprocesses $(JOBS) --dist load
+	$(BIN)/python -m pytest tests/docs $(TOGETHER) --dist worksteal
 
 test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
@@ -74,5 +78,7 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 $(VENV)/installed-guests: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,jax,webdataset,datasets,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,jax,tensorboard,$(GUESTS)]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ffcv]' || \
+		echo 'ffcv CANNOT BE TESTED here; it is built with: apt-get install libopencv-dev libturbojpeg0-dev pkg-config' >&2
 	touch $@

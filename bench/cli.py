@@ -184,9 +184,14 @@ class Commands(TyperGroup):
     """A command group that imports only the command that is used."""
 
     def invoke(self, context: Any) -> Any:
-        """Run the command, with pydantic's error texts in plain words."""
+        """Run the command, with pydantic's error texts in plain words.
+
+        A command whose output is read no more ends by SIGPIPE, like any other program.
+        """
         try:
             return super().invoke(context)
+        except BrokenPipeError:  # click would end with exit code 1
+            signals.end_by_broken_pipe()
         except typer.BadParameter as error:
             text = error.message.removeprefix("Value error, ")
             error.message = text.replace("Input should be", "must be")
@@ -309,7 +314,9 @@ def _exit_code(error: Exception) -> int:
 
 def _exit_for_os_error(error: OSError) -> None:
     """Exit if the output or the current folder is gone or the disk is full; else raise again."""
-    if error.errno in (errno.EPIPE, errno.EIO):  # EIO: the terminal was closed
+    if error.errno == errno.EPIPE:
+        signals.end_by_broken_pipe()
+    if error.errno == errno.EIO:  # the terminal was closed
         sys.exit(NOTHING_DONE)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         _exit_with(f"{error.strerror}: the output or the results are incomplete", NOTHING_DONE)

@@ -26,6 +26,8 @@ _PACKAGES = (
     "pyarrow",
     "nvidia-ml-py",
 )
+# Of other libraries that are measured too: only those that are installed are named.
+_OPTIONAL = ("torch", "webdataset", "datasets", "nvidia-dali-cuda120", "grain", "spdl", "ffcv")
 
 
 def environment() -> dict[str, Any]:
@@ -39,7 +41,7 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": _versions(),
     }
 
 
@@ -82,6 +84,12 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str | None]:
+    optional = {name: _version(name) for name in _OPTIONAL}
+    installed = {name: found for name, found in optional.items() if found}
+    return {name: _version(name) for name in _PACKAGES} | installed
 
 
 def _version(name: str) -> str | None:

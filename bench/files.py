@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,6 +45,12 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def writer_of(temporary: Path, path: Path) -> int | None:
+    """Return the process that writes a temporary file in place of `path`; None for other files."""
+    found = re.fullmatch(rf"\.(\d+)\.{re.escape(path.name)}", temporary.name)
+    return int(found[1]) if found else None
 
 
 def _sync(path: Path) -> None:

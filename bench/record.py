@@ -15,8 +15,9 @@
 #    `chosen_before` marks the blocks of the winner that were timed after it had won. `within` of
 #    `pixels` is null if the pixels could not be compared. `own` is the user's function that was the
 #    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
-#    `requested_s` of a warm-up is the minimum that was requested. The consumer `fit` is a
-#    user's own training, and `idle_s` of a block what is known of its device.
+#    `requested_s` of a warm-up is the minimum that was requested, `beside` counts processes that
+#    started meanwhile. The consumer `fit` is a user's own training, `idle_s` of a block what its
+#    device is known to have waited. `judged_after` and `stopped`: when and why a trial ended early.
 
 from __future__ import annotations
 
@@ -27,6 +28,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from feedbench.bench.described import check_described
+from feedbench.bench.differences import as_text, differing
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, write_text
 from feedbench.bench.signals import interrupts_deferred
@@ -92,8 +95,8 @@ class TimedBlock(Record):
     """One uninterrupted timed window, as measured inside the timed process."""
 
     began: float | None = Field(None, description="seconds of the machine's monotonic clock")
-    seconds: float = Field(description="from one moment with an idle device to the next")
-    images: int
+    seconds: float = Field(gt=0, description="from one moment with an idle device to the next")
+    images: int = Field(gt=0)
     wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
     step_s: list[float] = Field(description="per step: from a batch to the next request")
     idle_s: list[float] | None = Field(
@@ -134,6 +137,7 @@ class WarmUp(Record):
     )
     start_s: float = Field(description="from the start of the process to an open loader")
     first_batch_s: float = Field(description="from opening the loader to its first batch")
+    beside: int = Field(0, description="other processes that started meanwhile")
     seconds: float = Field(description="from the first batch to the end of the warm-up")
     images: int
 
@@ -219,27 +223,20 @@ def differences(expected: Conditions, actual: Conditions) -> str:
 
     Conditions that are unknown on one side are not compared.
     """
-    return _differences(_flat(expected), _flat(actual))
-
-
-def _differences(expected_texts: dict[str, str], actual_texts: dict[str, str]) -> str:
-    return ", ".join(
-        f"{name} {text} against {actual_texts[name]}"
-        for name, text in expected_texts.items()
-        if name in actual_texts and actual_texts[name] != text
-    )
+    return differing(_flat(expected), _flat(actual))
 
 
 def _flat(conditions: Conditions) -> dict[str, str]:
     rows = {} if conditions.rows is None else {"photographs": conditions.rows[:12]}
     facts = {**rows, **(conditions.machine or {}), **(conditions.versions or {})}
-    return {name: _as_text(value) for name, value in facts.items()}
+    return {name: as_text(value) for name, value in facts.items()}
 
 
-def _as_text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return "not installed" if value is None else str(value)
+class Stopped(Record):
+    """Why a trial was not timed in all rounds."""
+
+    rounds: int = Field(description="number of rounds in which it was timed")
+    slower_than: str | None = Field(None, description="None if nothing was left to decide")
 
 
 class Trial(Conditions):
@@ -274,6 +271,10 @@ class Trial(Conditions):
     peak_memory_bytes: int = 0
     left_out: dict[str, int] = Field({}, description="rows given to no loader, by reason")
     dropped: list[Dropped] = []
+    judged_after: list[int] = Field(
+        [], description="numbers of rounds after which it could be stopped; empty if never"
+    )
+    stopped: Stopped | None = Field(None, description="None if it was timed in all rounds")
     chosen_before: int | None = Field(
         None, description="the round from which this trial alone was timed, because it had won"
     )
@@ -295,7 +296,7 @@ def _plan_of(trial: Trial) -> dict[str, str]:
     profile = trial.accelerator or {}
     accelerator = {f"accelerator's {name}": value for name, value in profile.items()}
     facts = {"consumer": trial.consumer, "images": trial.images, **accelerator, **spec}
-    return {name: _as_text(value) for name, value in {**facts, **trial.recipe}.items()}
+    return {name: as_text(value) for name, value in {**facts, **trial.recipe}.items()}
 
 
 def write_trials(folder: Path, trials: list[Trial]) -> None:
@@ -325,7 +326,7 @@ def read_trials(folder: Path) -> list[Trial]:
         raise RecordError(f"{path}: not UTF-8: the file is damaged or is no record") from error
     trials = [_trial(path, number, line) for number, line in enumerate(lines, 1) if line]
     for number, trial in enumerate(trials, 1):
-        diffs = (differences(trials[0], trial), _differences(_plan_of(trials[0]), _plan_of(trial)))
+        diffs = (differences(trials[0], trial), differing(_plan_of(trials[0]), _plan_of(trial)))
         if diff := ", ".join(filter(None, diffs)):
             raise RecordError(
                 f"{path}: line {number} was not measured under the conditions of line 1: {diff}; "
@@ -340,7 +341,9 @@ def _trial(path: Path, number: int, line: str) -> Trial:
         check_schema(values, SCHEMA_NUMBER, f"{path}: line {number}")
         if isinstance(values.get("left_out"), list):  # schema 1: of this loader alone
             values["left_out"] = {"its loader cannot read it": len(values["left_out"])}
-        return Trial.model_validate(values)
+        trial = Trial.model_validate(values)
+        check_described(trial)
+        return trial
     except ValidationError as error:
         raise RecordError(f"{path}: line {number}: {explain(error)}") from error
     except (ValueError, AttributeError, TypeError, RecursionError) as error:

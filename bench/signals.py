@@ -35,6 +35,13 @@ def exit_code() -> int:
     return 128 + next(iter(_terminated_by), signal.SIGINT)
 
 
+def end_by_broken_pipe() -> None:
+    """End this process by SIGPIPE, as a program ends whose reader is gone; Python ignores it."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPIPE})
+    signal.raise_signal(signal.SIGPIPE)
+
+
 @contextmanager
 def stop_on_termination() -> Iterator[Callable[[], bool]]:
     """Yield a callable that returns whether SIGTERM or SIGHUP has been received."""

@@ -54,6 +54,8 @@ from feedbench.loaders.errors import (
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
 from feedbench.loaders.files import openable, read_file
+from feedbench.loaders.guests import dali, ffcv, grain, hf_datasets, spdl, torch, webdataset
+from feedbench.loaders.guests.package import check_installed, install_command
 from feedbench.loaders.manifest import LAYOUTS, SCHEMA, SPLITS, Layout, Manifest, Split
 from feedbench.loaders.memory import available_memory
 from feedbench.loaders.order import Order, Rows
@@ -75,6 +77,13 @@ LOADERS: dict[str, Loader] = {
     "turbo": turbo.LOADER,
     "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
+    "torch": torch.LOADER,
+    "webdataset": webdataset.LOADER,
+    "hf_datasets": hf_datasets.LOADER,
+    "dali": dali.LOADER,
+    "grain": grain.LOADER,
+    "spdl": spdl.LOADER,
+    "ffcv": ffcv.LOADER,
 }
 
 BASELINE = next(name for name, one in LOADERS.items() if one.role == "baseline")
@@ -100,6 +109,31 @@ def find_loader(name: str) -> Loader:
     if there.startswith("there are"):  # no name is near
         there += "; a function of yours is named FILE.py:FUNCTION"
     raise UnknownLoader(f"no loader {name!r}; {there}")
+
+
+def check_package(name: str) -> None:
+    """Check that what a loader needs is installed, before anything starts.
+
+    Raises:
+        LoaderError: it is not, or there is no such loader.
+    """
+    check_installed(name, find_loader(name).package)
+
+
+def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
+    """Refuse random-resized crops where a loader would leave them out.
+
+    Raises:
+        SpecError: it cannot cut them with these settings.
+    """
+    reads_images = loader.is_choice and loader.own is None
+    if spec.augment.random_resized_crop is None or not reads_images:
+        return
+    if why := loader.cuts_no_regions(settings):
+        raise SpecError(
+            f"{loader.name} cannot cut random-resized crops: {why}; use another loader, or leave "
+            "out random_resized_crop"
+        )
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
@@ -137,13 +171,16 @@ def open_loader(
         dropped: images that an earlier part of the same run dropped; they are not tried again.
 
     Raises:
-        LoaderError: the name, the settings or their combination is invalid.
+        LoaderError: the name, the settings or their combination is invalid, or what the loader
+            needs is not installed.
     """
     loader = find_loader(name)
+    check_installed(name, loader.package)
     known = {error.row: error for error in dropped}
     faults = Faults(tolerance(on_error, error_budget, len(manifest)), known)
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
+    check_regions(loader, spec, settings)
     order = Order(
         len(manifest),
         spec.batch_size,
@@ -225,6 +262,8 @@ __all__ = [
     "bounds",
     "by_reason",
     "cache_folder",
+    "check_package",
+    "check_regions",
     "explain",
     "extent_of",
     "file_of",
@@ -232,6 +271,7 @@ __all__ = [
     "forget",
     "images_in",
     "images_per_epoch",
+    "install_command",
     "installed",
     "is_own",
     "open_loader",

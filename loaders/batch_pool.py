@@ -7,17 +7,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import Draws
 from feedbench.loaders.augment.host import augmenter, to_range
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.buffers import Buffers
 from feedbench.loaders.contract import Batch, Request, Stream
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.errors import ImageError
+from feedbench.loaders.errors import ImageError, SpecError
 from feedbench.loaders.images.resize import disable_opencv_threads
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.settings import Threaded
@@ -39,6 +40,18 @@ class Source(Protocol):
         """
 
 
+@runtime_checkable
+class RegionSource(Source, Protocol):
+    """A source that can also cut random-resized crops."""
+
+    def load_region(self, row: int, item: Any, into: Pixels, crop: Crops) -> None:
+        """Write a region of the image of one row, stretched to `[side, side, 3]`.
+
+        Raises:
+            ImageError: the row cannot be read.
+        """
+
+
 def pool_stream(
     source: Source,
     request: Request,
@@ -52,7 +65,13 @@ def pool_stream(
     Args:
         chunk: images that a thread takes at a time; with more, it waits for the lock less often.
         close: frees the source; called after the threads have ended.
+
+    Raises:
+        SpecError: the spec asks for random-resized crops, which the source cannot cut.
     """
+    crops = request.spec.augment.random_resized_crop is not None
+    if crops and not isinstance(source, RegionSource):
+        raise SpecError("random_resized_crop: this loader gives whole images only; leave it out")
     disable_opencv_threads()
     pool = BatchPool(source, request, settings, chunk)
 
@@ -81,6 +100,7 @@ class _Pending:
 
     Attributes:
         order: positions `begin` to `end` of it make the batch.
+        crops: the region to cut out of each image; None for whole images.
         remaining: images that are not done yet.
         failed: the images that failed so far.
         result: the finished images.
@@ -93,6 +113,7 @@ class _Pending:
     rows: Rows
     items: Any
     draws: Draws
+    crops: Crops | None
     images: Pixels
     remaining: int
     failed: list[ImageError] = field(default_factory=list)
@@ -107,6 +128,7 @@ class BatchPool:
     def __init__(self, source: Source, request: Request, settings: Threaded, chunk: int) -> None:
         """Start the threads."""
         self._source = source
+        self._regions = cast("RegionSource", source)
         self._request = request
         self._order = request.order
         self._augment = augmenter(request.spec)
@@ -156,10 +178,10 @@ class BatchPool:
         """Hand the images of a batch to the threads."""
         rows = self._order.rows(begin, end)
         items = self._source.find(rows)
-        draws = self._order.draws(begin, end)
+        draws, crops = self._order.draws(begin, end), self._order.crops(begin, end)
         side = self._request.spec.image_size
         images = self._buffers.allocate((len(rows), side, side, 3))
-        batch = _Pending(self._order, begin, end, rows, items, draws, images, len(rows))
+        batch = _Pending(self._order, begin, end, rows, items, draws, crops, images, len(rows))
         with self._ready:
             self._tasks.extend((batch, first) for first in range(0, len(rows), self._chunk))
             self._ready.notify_all()
@@ -206,13 +228,20 @@ class BatchPool:
     def _load(self, batch: _Pending, first: int, last: int) -> None:
         for index in range(first, last):
             try:
-                self._source.load(int(batch.rows[index]), batch.items[index], batch.images[index])
+                self._load_one(batch, index)
             except ImageError as error:
                 with self._ready:
                     batch.failed.append(error)
                     failed = len({fault.row for fault in batch.failed})
                 self._request.faults.tolerance.check(failed, error)
         self._augment(batch.images[first:last], batch.draws[first:last])
+
+    def _load_one(self, batch: _Pending, index: int) -> None:
+        row, item, into = int(batch.rows[index]), batch.items[index], batch.images[index]
+        if batch.crops is None:
+            self._source.load(row, item, into)
+        else:
+            self._regions.load_region(row, item, into, batch.crops[index])
 
     def _complete(self, batch: _Pending) -> None:
         while batch.failed:
@@ -232,6 +261,7 @@ class BatchPool:
         batch.rows = batch.order.rows(batch.begin, batch.end)
         batch.items = self._source.find(batch.rows)
         batch.draws = batch.order.draws(batch.begin, batch.end)
+        batch.crops = batch.order.crops(batch.begin, batch.end)
         for index in np.flatnonzero(batch.rows != before).tolist():
             self._load(batch, index, index + 1)
         return len(batch.failed) > failed

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Role = Literal["loader", "baseline", "upper bound", "self-test"]
 AuditColumn = Literal["pillow", "tensorflow"]
-SuiteName = Literal["quick", "standard", "limits"]
+SuiteName = Literal["quick", "standard", "limits", "peers"]
 Suites = Mapping[SuiteName, tuple[Mapping[str, Any], ...]]
 
 WITH_DEFAULTS: Suites = {"quick": ({},), "standard": ({},), "limits": ({},)}

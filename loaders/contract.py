@@ -25,6 +25,7 @@ from feedbench.loaders.code.stream import stream_code
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import SettingsError, SpecError
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.guests.package import Package
 from feedbench.loaders.manifest import LAYOUTS, Layout, Manifest
 from feedbench.loaders.stream import Batch as Batch
 from feedbench.loaders.stream import Opening as Opening
@@ -106,6 +107,12 @@ class BatchSpec(Frozen):
             low, high = self.value_range
             raise ValueError(f"value_range: low must be below high, got {low:g}, {high:g}")
         return self
+
+    def as_resized(self) -> BatchSpec:
+        """The spec with which images are resized: a random-resized crop is always stretched."""
+        if self.augment.random_resized_crop is None:
+            return self
+        return self.model_copy(update={"resize": "stretch"})
 
     def for_evaluation(self) -> BatchSpec:
         """The spec of an evaluation: each image once, in the manifest's order, not augmented."""
@@ -205,6 +212,9 @@ class Loader:
             stands for no such call.
         code: writes Python code that gives its batches; by default a few lines that open it.
         own: the user's function that it calls; None for the loaders of `LOADERS`.
+        package: what it needs that is not installed with Feedbench; None if nothing.
+        cuts_no_regions: why it cannot cut random-resized crops out of the images with these
+            settings, before it resizes them; None if it can.
     """
 
     name: str
@@ -224,11 +234,18 @@ class Loader:
     library_call: Callable[[Manifest], LibraryCall] | None = None
     code: Callable[[CodeRequest], Code] = stream_code
     own: OwnFunction | None = None
+    package: Package | None = None
+    cuts_no_regions: Callable[[Any], str | None] = lambda settings: "it resizes whole images"
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""
         values = self.space.get(setting, ())
         return values(usable_cores()) if callable(values) else values
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether another library is behind it, which takes part only where it is named."""
+        return self.package is not None
 
     @property
     def is_choice(self) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from feedbench.loaders.augment.draws import NEUTRAL
-from feedbench.loaders.capabilities import LibraryCall
+from feedbench.loaders.capabilities import WITH_DEFAULTS, LibraryCall
 from feedbench.loaders.code.keras_directory import keras_directory_code
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.errors import LoaderError, SourceError, SpecError
@@ -338,7 +338,9 @@ LOADER = Loader(
     layouts=_LAYOUTS,
     readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read goes to Pillow
     follows_order=False,
+    suites={**WITH_DEFAULTS, "peers": ({},)},
     stages=_stages,
     library_call=_library_call,
     code=keras_directory_code,
+    cuts_no_regions=lambda settings: "Keras resizes each image as it reads it",
 )

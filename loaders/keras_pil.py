@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from feedbench.loaders.augment.host import augment_to_range
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.code.keras_pil import keras_pil_code
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Settings, Stream
 from feedbench.loaders.cores import thread_counts
@@ -21,7 +22,7 @@ from feedbench.loaders.faults import Faults
 from feedbench.loaders.files import openable
 from feedbench.loaders.images.decode_path import PLAIN, pillow_decode_paths
 from feedbench.loaders.images.library_call import load_img
-from feedbench.loaders.images.pillow import fitted, picture, reason
+from feedbench.loaders.images.pillow import cut, fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
@@ -75,7 +76,7 @@ class BatchSequence:
         images: list[NDArray[np.float32] | None] = [None] * (end - begin)
         failed: list[ImageError] = []
         rows = order.rows(begin, end)
-        while new_faults := self._load(rows, images):
+        while new_faults := self._load(rows, images, order.crops(begin, end)):
             failed += new_faults
             self._tolerance.check(len(failed), new_faults[-1])
             order = order.without(fault.row for fault in new_faults)
@@ -84,7 +85,9 @@ class BatchSequence:
         batch = augment_to_range(np.stack(images), draws, self._request.spec)  # type: ignore[arg-type]
         return self._request.batch(batch, rows, draws), failed
 
-    def _load(self, rows: Rows, images: list[NDArray[np.float32] | None]) -> list[ImageError]:
+    def _load(
+        self, rows: Rows, images: list[NDArray[np.float32] | None], crops: Crops | None
+    ) -> list[ImageError]:
         """Fill the places without an image; return the errors of rows that failed.
 
         A row that comes twice is decoded twice, as in every other loader.
@@ -95,8 +98,9 @@ class BatchSequence:
             if images[place] is not None or row in faults:
                 continue
             try:
-                image = load(os.fsdecode(path), self._request.spec, self._decode_paths[row])
-                images[place] = image
+                crop = None if crops is None else crops[place]
+                file, spec = os.fsdecode(path), self._request.spec
+                images[place] = load(file, spec, self._decode_paths[row], crop)
             except MemoryError:
                 raise
             except Exception as error:  # each of Pillow's formats fails in its own ways
@@ -105,11 +109,14 @@ class BatchSequence:
         return list(faults.values())
 
 
-def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.float32]:
+def load(
+    path: str, spec: BatchSpec, decode_path: int = PLAIN, crop: Crops | None = None
+) -> NDArray[np.float32]:
     """One image, float32 `[image_size, image_size, 3]`, 0 to 255.
 
     Args:
         decode_path: PLAIN for Keras' `load_img`, PILLOW for files that it decodes differently.
+        crop: the region to cut out and stretch; None for the whole image.
 
     Raises:
         Exception: whatever Pillow raises for a file that it cannot read.
@@ -117,8 +124,20 @@ def load(path: str, spec: BatchSpec, decode_path: int = PLAIN) -> NDArray[np.flo
     from keras.utils import img_to_array
 
     file = openable(path)
-    image = _load_img(file, spec) if decode_path == PLAIN else fitted(picture(file, spec), spec)
+    if crop is not None:
+        image = cut(_whole(file, spec, decode_path), crop, spec)
+    elif decode_path == PLAIN:
+        image = _load_img(file, spec)
+    else:
+        image = fitted(picture(file, spec), spec)
     return img_to_array(image, dtype="float32")  # type: ignore[no-any-return]
+
+
+def _whole(file: str | BytesIO, spec: BatchSpec, decode_path: int) -> Image:
+    from keras.utils import load_img
+
+    image: Image = load_img(file) if decode_path == PLAIN else picture(file, spec)
+    return image
 
 
 def _load_img(file: str | BytesIO, spec: BatchSpec) -> Image:
@@ -199,8 +218,10 @@ LOADER = Loader(
         "quick": ({},),
         "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),
         "limits": ({},),
+        "peers": ({},),
     },
     stages=_stages,
     library_call=load_img,
+    cuts_no_regions=lambda settings: None,
     code=keras_pil_code,
 )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.sampling import Sampling
 
 Rows = NDArray[np.int64]
@@ -124,13 +125,23 @@ class Order:
 
     def draws(self, begin: int, end: int) -> Draws:
         """The augmentation parameters of the images at positions `begin` to `end`."""
-        epochs = np.arange(begin, end) // self.epoch_size
-        copies = 0 if self.sampling is None else self._rows_and_copies(begin, end)[1]
+        epochs, copies = self._epochs_and_copies(begin, end)
         return self.draws_of(epochs, self.rows(begin, end), copies)
+
+    def _epochs_and_copies(self, begin: int, end: int) -> tuple[Rows, Any]:
+        epochs = np.arange(begin, end) // self.epoch_size
+        return epochs, 0 if self.sampling is None else self._rows_and_copies(begin, end)[1]
 
     def draws_of(self, epochs: Any, rows: Rows, copies: Any = 0) -> Draws:
         """The augmentation parameters of rows in their epochs, fixed by seed, epoch and row."""
         return self.augment.draw(self.seed, epochs, rows, copies)
+
+    def crops(self, begin: int, end: int) -> Crops | None:
+        """The random-resized crops at these positions; None if images are used whole."""
+        if self.augment.random_resized_crop is None:
+            return None
+        epochs, copies = self._epochs_and_copies(begin, end)
+        return self.augment.draw_crops(self.seed, epochs, self.rows(begin, end), copies)
 
     def chunks(self, size: int) -> Iterator[tuple[int, int]]:
         """Positions `(begin, end)` of consecutive chunks of `size`; the last may be shorter."""

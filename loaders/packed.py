@@ -79,6 +79,12 @@ def _upper_bound(settings: Packed) -> UpperBound:
     return UpperBound("decode", settings.decode == "scaled", settings.pack)
 
 
+def _cuts_no_regions(settings: Packed) -> str | None:
+    if read_about(_folder(settings)).kind == "jpeg":
+        return None
+    return "a pack of arrays holds images that are resized already, one of JPEGs does not"
+
+
 def _stages(manifest: Manifest, spec: BatchSpec, settings: Packed) -> Stages:
     stages = pack_stages(_folder(settings), manifest, spec, settings.decode, settings.output)
     return replace(stages, concurrency=Concurrency("threads", settings.num_threads))
@@ -99,4 +105,5 @@ LOADER = Loader(
     suites={"limits": ({},)},
     upper_bound=_upper_bound,
     stages=_stages,
+    cuts_no_regions=_cuts_no_regions,
 )

@@ -65,3 +65,10 @@ class Cached(Settings):
     def fills_cache(self) -> bool:
         """Whether the first epoch is slower than later ones because it fills a cache."""
         return self.cache != "none"
+
+
+def resized_in_cache(settings: Cached) -> str | None:
+    """Why a cache allows no random-resized crop; None if it keeps no images, or encoded ones."""
+    if settings.cache in ("none", "encoded"):
+        return None
+    return f"cache={settings.cache} keeps images that are resized already"

@@ -175,4 +175,5 @@ class Stream:
             self.batches = iter(())
             if self._again is not None:
                 self._again.close()
-            self.release()
+            release, self.release = self.release, lambda: None  # what it holds is freed too
+            release()

@@ -22,11 +22,11 @@ from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.row_file import RowFile
-from feedbench.loaders.settings import Cached, Output, PixelOutput
+from feedbench.loaders.settings import Cached, Output, PixelOutput, resized_in_cache
 from feedbench.loaders.stages.stage import Stages
 from feedbench.loaders.stages.tensorflow import CacheWork, pool_concurrency, tensorflow_stages
 from feedbench.loaders.tf_reading import SHARD_READS, read_address, read_shards, read_whole
-from feedbench.loaders.tf_rows import Element, Stage, by_python, chunks
+from feedbench.loaders.tf_rows import Element, Stage, by_python, chain, chunks
 from feedbench.loaders.tf_stream import batches
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class TfData(PixelOutput, Cached):
     )
     prefetch: NonNegativeInt | Autotune = Field(
         "autotune",
-        description="Batches prepared ahead; each takes memory; 0 prepares a batch only when "
-        "the trainer waits for it.",
+        description="Batches prepared ahead; each takes memory; 0: none until the trainer waits.",
     )
     cache: Literal["none", "encoded", "decoded", "disk"] = Field(
         "none",
@@ -110,7 +109,8 @@ class _Pipeline:
         self._manifest = request.manifest
         self._spec = request.spec
         self._settings = settings
-        self._resizer = resizer(request.spec)
+        self._cuts = request.spec.augment.random_resized_crop is not None
+        self._resizer = resizer(request.spec.as_resized())
         self._file_cache = FileTable() if settings.cache == "encoded" else None
         self._image_cache = _row_cache(request, settings)
         self._cached_from = request.order.first_full_step
@@ -132,13 +132,13 @@ class _Pipeline:
         if self._manifest.in_shards and self._file_cache is None:
             dataset = dataset.batch(SHARD_READS).map(read_shards, calls).unbatch()
         # One map for all stages of an image: between maps, images would wait at their full size.
-        dataset = dataset.map(_chain(self._read, self._decode, self._resize, *per_image), calls)
+        dataset = dataset.map(chain(self._read, self._decode, self._resize, *per_image), calls)
         dataset = dataset.batch(order.batch_size)
         # Not tf.data's own cache(), which replays the order of its first pass.
         if cached is not None:
             dataset = dataset.map(self._store).concatenate(self._gathered(cached, calls))
         if per_batch:
-            dataset = dataset.map(_chain(*per_batch), calls)
+            dataset = dataset.map(chain(*per_batch), calls)
         if self._settings.prefetch:
             dataset = dataset.prefetch(_or_autotune(self._settings.prefetch))
         return dataset.with_options(self._options())
@@ -174,12 +174,16 @@ class _Pipeline:
         types = {"row": tf.int64, "draws": tf.float32, "path": tf.string}
         if codes is not None:
             types["decode_path"] = tf.int8
+        if self._cuts:
+            types["crop"] = tf.float32
 
         def columns(begin: int, end: int) -> list[Any]:
             rows = order.rows(begin, end)
             paths = np.array(self._manifest.paths(rows), object)
-            values = [rows, order.draws(begin, end), paths]
-            return values if codes is None else [*values, codes[rows]]
+            more: list[Any] = [] if codes is None else [codes[rows]]
+            crops = order.crops(begin, end)
+            more += [] if crops is None else [crops]
+            return [rows, order.draws(begin, end), paths, *more]
 
         return by_python(order, _CHUNK, columns, types)
 
@@ -202,8 +206,12 @@ class _Pipeline:
         return {**element, "data": data}
 
     def _decode(self, element: Element) -> Element:
-        """File bytes → uint8 `[height, width, 3]`."""
-        image = self.decoding(element["data"], element.get("decode_path"))
+        """File bytes → uint8 `[height, width, 3]`: the image, or its random-resized crop."""
+        data, code = element["data"], element.get("decode_path")
+        if self._cuts:
+            image = self.decoding.region(data, code, element["crop"])
+        else:
+            image = self.decoding(data, code)
         return {"image": image, "row": element["row"], "draws": element["draws"]}
 
     def _resize(self, element: Element) -> Element:
@@ -255,17 +263,6 @@ class _Pipeline:
         if self._settings.private_threads is not None:
             options.threading.private_threadpool_size = self._settings.private_threads
         return options
-
-
-def _chain(*stages: Stage) -> Stage:
-    """One function that passes an element through several stages."""
-
-    def run(element: Element) -> Element:
-        for stage in stages:
-            element = stage(element)
-        return element
-
-    return run
 
 
 def _or_autotune(value: int | Autotune) -> int:
@@ -341,9 +338,11 @@ LOADER = Loader(
             {"cache": ["encoded", "decoded", "disk"]},
         ),
         "limits": ({"decode": ["image", "scaled"]},),
+        "peers": ({},),
     },
     upper_bound=_upper_bound,
     stages=_stages,
+    cuts_no_regions=resized_in_cache,
     autotuning=Autotuning(dataset_of, _fixed),
     library_call=decode_image,
     code=tf_data_code,

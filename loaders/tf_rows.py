@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from feedbench.loaders.augment.draws import NEUTRAL
+from feedbench.loaders.augment.regions import COLUMNS
 from feedbench.loaders.order import Order
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_INNER = {"draws": (len(NEUTRAL),), "crop": (COLUMNS,)}  # shapes of columns that are no vectors
 Element = dict[str, Any]  # tensors by name: what passes from stage to stage
 Stage = Callable[[Any], Element]
 
@@ -40,7 +42,18 @@ def by_python(
         vectors = tf.numpy_function(values, [number], list(types.values()))
         element = dict(zip(types, vectors, strict=True))
         for name, vector in element.items():
-            vector.set_shape((None, len(NEUTRAL)) if name == "draws" else (None,))
+            vector.set_shape((None, *_INNER.get(name, ())))
         return element
 
     return stage
+
+
+def chain(*stages: Stage) -> Stage:
+    """One function that passes an element through several stages."""
+
+    def run(element: Element) -> Element:
+        for stage in stages:
+            element = stage(element)
+        return element
+
+    return run

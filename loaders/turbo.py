@@ -19,7 +19,15 @@ from feedbench.loaders.pack.about import arrays_of, is_whole, pack_folder
 from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.source import Arrays
 from feedbench.loaders.pack.writer import PackWriter
-from feedbench.loaders.settings import Cached, NumThreads, Output, Prefetch, Threaded, num_threads
+from feedbench.loaders.settings import (
+    Cached,
+    NumThreads,
+    Output,
+    Prefetch,
+    Threaded,
+    num_threads,
+    resized_in_cache,
+)
 from feedbench.loaders.stages.packed import array_stages
 from feedbench.loaders.stages.pool import gathering_stages, live_stages
 from feedbench.loaders.stages.stage import Concurrency, Stages
@@ -120,7 +128,9 @@ LOADER = Loader(
         "quick": ({}, {"cache": "decoded"}),
         "standard": ({"cache": ["none", "decoded"]}, {"output": "float32"}),
         "limits": ({"decode": ["full", "scaled"]}, {"cache": "decoded"}),
+        "peers": ({"decode": ["full", "scaled"]},),
     },
     upper_bound=_upper_bound,
     stages=_stages,
+    cuts_no_regions=resized_in_cache,
 )

@@ -4,15 +4,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.loaders import LOADERS
+from feedbench.loaders import LOADERS, Manifest
+from feedbench.loaders.guests.package import Package
+
+sys.path.insert(0, str(Path(__file__).parent))
+import preloaded
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # for tmp_path, which is kept
@@ -23,8 +27,9 @@ for _name in ("FEEDBENCH_CACHE", "FEEDBENCH_CONFIG", "TMPDIR"):
     os.environ[_name] = _CACHE.name
 tempfile.tempdir = None  # gettempdir reads TMPDIR again
 
-# Where it is ignored, as in background jobs and under nohup, child processes would ignore it too.
+# Where they are ignored, as in background jobs and under nohup, child processes would ignore them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 CLASSES = ("ant", "bee", "cat")
 SIZES = ((120, 90), (90, 120), (200, 300), (66, 62), (30, 20))  # width, height
@@ -40,13 +45,58 @@ print(time.process_time() - begin)
 """
 
 
+# The files that take longest, the longest first.
+LONG = (
+    "bench/diagnose/test_diagnose",
+    "bench/training/test_survival",
+    "bench/diagnose/test_own",
+    "bench/monitor/test_monitor",
+    "trainer/test_trainer",
+    "trainer/test_augment",
+    "bench/training/test_training",
+    "test_new_loader",
+    "loaders/test_contract",
+    "trainer/test_weights",
+    "bench/study/test_study",
+    "bench/commands/test_quickstart",
+    "bench/commands/test_own",
+    "bench/training/test_compare",
+)
 GUESTS = ("torch", "jax", "webdataset", "datasets")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks a test of the loader `name` with the packages that this loader needs."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    loader = LOADERS.get(str(parameters.get("name")))
+    if loader is not None and loader.package is not None:
+        item.add_marker(pytest.mark.guests(*loader.package.modules))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "start every process anew, as users do: none is a fork that has TensorFlow already"
+    parser.addoption("--spawn", action="store_true", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("spawn"):
+        preloaded.install()
+
+
+def pytest_unconfigure() -> None:
+    preloaded.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first, so that all cores are busy to the end."""
+    first = {f"tests/{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(first)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips a test marked `guests`, before its fixtures, if a package that it names is missing."""
     for mark in item.iter_markers("guests"):
-        missing = [name for name in mark.args or GUESTS if find_spec(name) is None]
+        missing = Package("", tuple(mark.args or GUESTS)).missing()
         if missing:
             pytest.skip(f"needs {', '.join(missing)}: `make test-guests` installs it")
 
@@ -62,6 +112,17 @@ def _idle_machine(request: pytest.FixtureRequest) -> None:
     share = sum(float(process.communicate()[0]) for process in running) / (0.5 * cores)
     if cores < 2 or share < 0.9:
         pytest.skip(f"measures time, and gets {share:.0%} of {cores} cores")
+
+
+@pytest.fixture(autouse=True)
+def _processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Has a test marked `spawned` or `guests` start its processes as users do.
+
+    What the package of a guest does in a process with TensorFlow proves little of one without.
+    """
+    marked = any(request.node.get_closest_marker(name) for name in ("spawned", "guests"))
+    with preloaded.spawned() if marked else nullcontext():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -101,12 +162,13 @@ def splits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two packs of all splits: `arrays` of 32 px and `jpeg`."""
+    """A folder with two packs of all splits: `arrays` of 32 px and `jpeg`; and `betons`, empty."""
     from feedbench.loaders import BatchSpec, scan
     from feedbench.loaders.faults import Faults, tolerance
     from feedbench.loaders.pack.build import Packing, fill, opened
 
     root, manifest = tmp_path_factory.mktemp("packs"), scan(splits_folder)
+    (root / "betons").mkdir()
     for kind in ("arrays", "jpeg"):
         packing = Packing(manifest, BatchSpec(image_size=32), kind, side=64, quality=95)
         with opened(packing, root / kind) as writer:
@@ -116,7 +178,7 @@ def packs(splits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Changes to a new folder with links `arrays` and `jpeg` to the packs."""
+    """Changes to a new folder with links `arrays`, `jpeg` and `betons` to the packs."""
     for pack in packs.iterdir():
         (tmp_path / pack.name).symlink_to(pack)
     monkeypatch.chdir(tmp_path)
@@ -126,6 +188,27 @@ def beside_packs(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def class_folder(splits_folder: Path) -> Path:
     """One folder per class."""
     return splits_folder / "train"
+
+
+@pytest.fixture(scope="session")
+def tar_shards(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The class folders in two shards of WebDataset."""
+    from feedbench.loaders import Faults, scan
+    from feedbench.loaders.pack import Sharding, write_shards
+
+    root = tmp_path_factory.mktemp("shards")
+    manifest = scan(class_folder, validation=0, test=0)
+    write_shards(Sharding(manifest, "webdataset", 2), root, Faults(), lambda images: None)
+    return root
+
+
+@pytest.fixture(scope="session")
+def for_loader(splits_folder: Path, tar_shards: Path) -> Callable[[str], Manifest]:
+    """The same 45 photographs in folders, or in shards for a loader that reads no folders."""
+    from feedbench.loaders import scan
+
+    of_folders, of_shards = (scan(one).only("train") for one in (splits_folder, tar_shards))
+    return lambda name: of_folders if "splits" in LOADERS[name].layouts else of_shards
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def copy(tmp_path_factory):
     )
     (loaders / "__init__.py").write_text(table)
     (root / "tests" / "loaders").mkdir(parents=True)
-    for name in ("conftest.py", "loaders/test_contract.py"):
+    for name in ("conftest.py", "preloaded.py", "zygote.py", "loaders/test_contract.py"):
         shutil.copy(HERE / name, root / "tests" / name)
     shutil.copy(HERE.parent / "pyproject.toml", root)
     called(root, "make-data", "photos", "--images", "30")

@@ -188,9 +188,10 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _with_rates(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or values.get("optimizer") not in _RATES:
+        optimizer = values.get("optimizer") if isinstance(values, dict) else None
+        if not isinstance(optimizer, str) or optimizer not in _RATES:
             return values
-        rate = _RATES[values["optimizer"]]
+        rate = _RATES[optimizer]
         given = {"base_learning_rate": rate, "fine_tune_learning_rate": rate / _FINE_TUNE_DIVISOR}
         return given | values
 

@@ -49,8 +49,10 @@ def single_augmentations(augment: Augment) -> Iterator[dict[str, object]]:
     """Yield the fields of each augmentation that is on, where it runs (host, device) included."""
     fields = augment.model_dump(mode="json", exclude_defaults=True)
     on_device = fields.pop("on_device", [])
+    ratio = {name: fields.pop(name) for name in ("aspect_ratio",) if name in fields}
     for name, value in fields.items():
-        yield {name: value, **({"on_device": [name]} if name in on_device else {})}
+        more = ratio if name == "random_resized_crop" else {}
+        yield {name: value, **more, **({"on_device": [name]} if name in on_device else {})}
 
 
 def augment_costs(trials: Iterable[Trial]) -> list[AugmentCost]:

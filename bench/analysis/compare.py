@@ -72,19 +72,21 @@ def compare_with_reference(
 
 
 def compare_with_fastest(
-    trials: Mapping[Name, Rates], error_rate: float = ERROR_RATE
+    trials: Mapping[Name, Rates], looks: int = 1
 ) -> tuple[Name, dict[Name, Comparison]]:
     """Find the fastest trial and compare all others with it, over the same blocks.
 
     Args:
         trials: the rates of each trial; none is empty.
-        error_rate: share of families of comparisons with at least one false outcome.
+        looks: how often these trials are compared, to decide whether to time more blocks. In at
+            most `ERROR_RATE` of the runs any of these times has a false outcome.
 
     Returns:
         The name of the fastest, and a comparison for each other trial.
     """
     fastest = find_fastest(trials)
-    return fastest, _compare_all(trials, fastest, comparisons_of_all, error_rate)
+    rate = ERROR_RATE / looks
+    return fastest, _compare_all(trials, fastest, comparisons_of_all, rate, looks)
 
 
 def find_fastest(trials: Mapping[Name, Rates]) -> Name:
@@ -126,12 +128,13 @@ def _compare_all(
     reference: Name,
     comparisons: Callable[[int], int],
     error_rate: float,
+    looks: int = 1,
 ) -> dict[Name, Comparison]:
     others = {name: rates for name, rates in trials.items() if name != reference}
     raw = np.array([_p_value(rates, trials[reference]) for rates in others.values()])
     adjusted = adjusted_p_values(raw, comparisons).tolist()
     return {
-        name: _comparison(rates, trials[reference], p_value, error_rate)
+        name: _comparison(rates, trials[reference], p_value, error_rate, looks)
         for (name, rates), p_value in zip(others.items(), adjusted, strict=True)
     }
 
@@ -176,8 +179,11 @@ def _p_value(rates: Rates, reference: Rates) -> float:
     return float(paired_p_values(np.array(ratios))) if len(ratios) >= MIN_BLOCKS else 1.0
 
 
-def _comparison(rates: Rates, reference: Rates, p_value: float, error_rate: float) -> Comparison:
-    ratio, pairs = paired_ratio(rates, reference), len(rates.keys() & reference.keys())
+def _comparison(
+    rates: Rates, reference: Rates, p_value: float, error_rate: float, looks: int = 1
+) -> Comparison:
+    ratio = paired_ratio(rates, reference, looks=looks)
+    pairs = len(rates.keys() & reference.keys())
     return Comparison(ratio, pairs, p_value, _outcome(ratio, pairs, p_value <= error_rate))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.record import Block, Trial
 
 Periods = NDArray[np.float64]  # [periods, 2]: begin and end, seconds since the block began

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Estimate(BaseModel):
@@ -67,8 +67,19 @@ class Estimate(BaseModel):
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
 
+def _positive(estimate: Estimate) -> Estimate:
+    ends = (estimate.value, estimate.low, estimate.high)
+    if any(end is not None and not 0 < end < math.inf for end in ends):
+        raise ValueError(f"must be above 0, got {estimate:g}")
+    return estimate
+
+
+# A rate or a ratio: its logarithm must exist.
+Positive = Annotated[Estimate, AfterValidator(_positive)]
+
+
 def rate_text(rate: Estimate | float) -> str:
-    """Return a rate in whole numbers; below 10 with two digits that count, such as `0.36`."""
+    """Return a rate in whole numbers; below 10 with three digits that count, such as `0.362`."""
     value = rate.value if isinstance(rate, Estimate) else rate
     return format(rate, rate_form(value))
 
@@ -77,7 +88,7 @@ def rate_form(value: float) -> str:
     """Return the format of a rate and its interval."""
     if not 0 < value < 10:
         return ",.0f"
-    return f".{1 - math.floor(math.log10(value))}f"
+    return f".{2 - math.floor(math.log10(value))}f"
 
 
 def _without_zero_width(data: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.record import Trial
 
+NOTICEABLE = 0.03  # rates of one process that differ less count as the same: a convention
+
 
 def confirming_rates(trial: Trial) -> list[float]:
     """Return the rates of the blocks after the trial was chosen, in images per second."""
@@ -38,3 +40,14 @@ def predicted_rate(trial: Trial, *, was_compared: bool) -> Estimate | None:
     """
     rates = confirming_rates(trial) if was_compared else list(trial.rates.values())
     return median_interval(rates) if rates else None
+
+
+def has_drifted(chosen: Estimate, again: Estimate) -> bool:
+    """Whether one of two rates of a winner lies outside the interval of the other.
+
+    Args:
+        chosen: from the blocks that chose it.
+        again: from those after the choice.
+    """
+    apart = not (chosen.contains(again.value) and again.contains(chosen.value))
+    return apart and abs(again.value / chosen.value - 1) > NOTICEABLE

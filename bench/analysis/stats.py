@@ -15,7 +15,6 @@ from feedbench.bench.analysis.estimate import Estimate
 
 CONFIDENCE = 0.95
 MIN_BLOCKS = 3  # fewer blocks have no interval, and fewer pairs decide nothing
-_MIN_ORDERED = 6  # blocks from which the interval of the median can be read off their order
 _MIN_SERIAL = 10  # rates from which their correlation can be told
 _MOST_CORRELATED = 0.9
 
@@ -23,18 +22,20 @@ Array = npt.NDArray[np.float64]
 Rates = Mapping[int, float]  # images per second, by the index of the round
 
 
-def median_interval(values: Sequence[float], *, positive: bool = True) -> Estimate:
+def median_interval(values: Sequence[float], *, positive: bool = True, looks: int = 1) -> Estimate:
     """Return the median with its interval, which is absent below `MIN_BLOCKS` values.
 
     Args:
         values: one per block.
         positive: whether they are rates or ratios, which vary by a factor; otherwise they are
             differences.
+        looks: how often it could be decided by these values whether to take more. The intervals
+            of all these times together then hold with `CONFIDENCE`, and so does the last.
     """
     median = float(np.median(values))
     if len(values) < MIN_BLOCKS:
         return Estimate(value=median)
-    low, high = interval_ends(np.asarray(values, float), positive=positive)
+    low, high = interval_ends(np.asarray(values, float), positive=positive, looks=looks)
     return Estimate(value=median, low=float(low), high=float(high))
 
 
@@ -63,37 +64,44 @@ def _neighbor_correlation(values: Array) -> float:
     return min(max(found + (1 + 4 * found) / len(values), 0.0), _MOST_CORRELATED)
 
 
-def interval_ends(values: Array, *, positive: bool = True) -> tuple[Array, Array]:
+def interval_ends(values: Array, *, positive: bool = True, looks: int = 1) -> tuple[Array, Array]:
     """Return both ends of the interval of the median.
 
     Args:
         values: float64 `[..., n]`, at least `MIN_BLOCKS` along the last axis.
         positive: as for `median_interval`.
+        looks: as for `median_interval`.
 
     Returns:
         Two arrays `[...]`.
     """
-    if values.shape[-1] < _MIN_ORDERED:
-        if not positive:
-            return _student_ends(values)
-        low, high = _student_ends(np.log(values))
-        return np.exp(low), np.exp(high)
-    return _ordered_ends(values)
+    confidence = 1 - (1 - CONFIDENCE) / looks
+    if _can_be_ordered(values.shape[-1], confidence):
+        return _ordered_ends(values, confidence)
+    if not positive:
+        return _student_ends(values, confidence)
+    low, high = _student_ends(np.log(values), confidence)
+    return np.exp(low), np.exp(high)
 
 
-def _student_ends(values: Array) -> tuple[Array, Array]:
+def _can_be_ordered(n: int, confidence: float) -> bool:
+    """Whether the median surely enough lies between the smallest and the largest of n values."""
+    return bool(1 - 2 * 0.5**n >= confidence)
+
+
+def _student_ends(values: Array, confidence: float) -> tuple[Array, Array]:
     """Return the ends of Student's interval of the mean.
 
-    With fewer than six values it always contains their median.
+    Of so few values it always contains the median, which is at most a standard deviation away.
     """
     from scipy.special import stdtrit
 
     n, mean = values.shape[-1], values.mean(axis=-1)
-    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * values.std(axis=-1, ddof=1) / np.sqrt(n)
+    half = stdtrit(n - 1, (1 + confidence) / 2) * values.std(axis=-1, ddof=1) / np.sqrt(n)
     return mean - half, mean + half
 
 
-def _ordered_ends(values: Array) -> tuple[Array, Array]:
+def _ordered_ends(values: Array, confidence: float) -> tuple[Array, Array]:
     """Return ends interpolated between two neighbors in the order of the values.
 
     The median lies between the k-th smallest and the k-th largest value with a probability that
@@ -106,8 +114,8 @@ def _ordered_ends(values: Array) -> tuple[Array, Array]:
 
     ordered, n = np.sort(values, axis=-1), values.shape[-1]
     certainty = 1 - 2 * bdtr(np.arange(n // 2), n, 0.5)  # between the k-th from below and above
-    k = int(np.sum(certainty >= CONFIDENCE))
-    surplus = (certainty[k - 1] - CONFIDENCE) / (certainty[k - 1] - certainty[k])
+    k = int(np.sum(certainty >= confidence))
+    surplus = (certainty[k - 1] - confidence) / (certainty[k - 1] - certainty[k])
     inner = (n - k) * surplus / (k + (n - 2 * k) * surplus)
     low = (1 - inner) * ordered[..., k - 1] + inner * ordered[..., k]
     high = (1 - inner) * ordered[..., n - k] + inner * ordered[..., n - k - 1]
@@ -124,10 +132,16 @@ def paired_ratios(rates: Rates, reference: Rates) -> list[float]:
     return [rates[index] / reference[index] for index in sorted(rates.keys() & reference.keys())]
 
 
-def paired_ratio(rates: Rates, reference: Rates) -> Estimate | None:
-    """Return the median of `paired_ratios`; None if no round has a block of both."""
+def paired_ratio(rates: Rates, reference: Rates, *, looks: int = 1) -> Estimate | None:
+    """Return the median of `paired_ratios`; None if no round has a block of both.
+
+    Args:
+        rates: images per second, by the index of the round.
+        reference: the rates to divide by.
+        looks: as for `median_interval`.
+    """
     ratios = paired_ratios(rates, reference)
-    return median_interval(ratios) if ratios else None
+    return median_interval(ratios, looks=looks) if ratios else None
 
 
 def independent_ratio(numerator: Estimate, denominator: Estimate) -> Estimate:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
 from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
 from feedbench.bench.analysis.utilization import gpu_mean, throttled
 from feedbench.bench.analysis.winner import choose_winner
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import Block, Own, Trial, present
+from feedbench.bench.record import Block, Own, Stopped, Trial, present
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -41,6 +41,7 @@ class TrialSummary(BaseModel):
         disk_read_bytes: sum over the blocks; 0 if the page cache was warm.
         start_s: seconds from the start of the process to an open loader.
         first_batch_s: seconds from opening the loader to its first batch.
+        started_beside: other processes that started at the same time, which lengthens these two.
         blocks: number of counted blocks.
         spread: (fastest − slowest block) ÷ median rate.
         left_out: number of rows of the source that were given to no loader.
@@ -57,6 +58,7 @@ class TrialSummary(BaseModel):
             contains 1.
         undecided: whether it may be slower than the fastest, but has too few rounds in common with
             it, or not enough for so many comparisons.
+        stopped: why it was not timed in all rounds; None if it was.
         unproven: reasons for not counting blocks that were not in the requested cache state.
     """
 
@@ -65,8 +67,8 @@ class TrialSummary(BaseModel):
     loader: str
     settings: dict[str, Any]
     augment: dict[str, Any] | None = None
-    images_per_second: Estimate | None = None
-    ratio_to_best: Estimate | None = None
+    images_per_second: Positive | None = None
+    ratio_to_best: Positive | None = None
     accelerator_utilization: Annotated[Estimate | None, BeforeValidator(_from_number)] = None
     wait_share: float | None = None
     gpu_utilization: float | None = None
@@ -79,6 +81,7 @@ class TrialSummary(BaseModel):
     disk_read_bytes: int | None = None
     start_s: float | None = None
     first_batch_s: float | None = None
+    started_beside: int = 0
     blocks: int = 0
     spread: float | None = None
     left_out: int = 0
@@ -88,10 +91,16 @@ class TrialSummary(BaseModel):
     ranked: bool = True
     tied_with_best: bool = False
     undecided: bool = False
+    stopped: Stopped | None = None
     unproven: list[str] = []
     error: str | None = None
     own_faults: list[str] = []
     traceback: str | None = None
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it was stopped because it is surely slower than another trial."""
+        return self.stopped is not None and self.stopped.slower_than is not None
 
 
 class Summary(BaseModel):
@@ -99,6 +108,7 @@ class Summary(BaseModel):
 
     Attributes:
         winner: index of the trial to use; None if no ranked trial was timed.
+        judged_after: numbers of rounds after which the bench could have ended; empty if never.
         predicted: the rate to expect of the winner, from blocks that did not choose it; None if
             there are none.
     """
@@ -107,7 +117,14 @@ class Summary(BaseModel):
 
     trials: list[TrialSummary]
     winner: int | None
-    predicted: Estimate | None = None
+    judged_after: list[int] = []
+    predicted: Positive | None = None
+
+    @model_validator(mode="after")
+    def _has_the_winner(self) -> Self:
+        if self.winner is not None and not 0 <= self.winner < len(self.trials):
+            raise ValueError(f"winner: must be 0 to {len(self.trials) - 1}, got {self.winner}")
+        return self
 
     @property
     def is_alone(self) -> bool:
@@ -133,6 +150,7 @@ def summarize(trials: list[Trial]) -> Summary:
     return Summary(
         trials=summaries,
         winner=winner,
+        judged_after=trials[0].judged_after if trials else [],
         predicted=None if winner is None else predicted_rate(trials[winner], was_compared=several),
     )
 
@@ -227,13 +245,25 @@ def _contest(trials: list[Trial]) -> dict[int, Rates]:
 
 def _summaries(trials: list[Trial]) -> list[TrialSummary]:
     trials = [without_confirmation(trial) for trial in trials]
-    contest = _contest(trials)
-    fastest, comparisons = compare_with_fastest(contest) if contest else (-1, {})
+    looks = max((len(trial.judged_after) for trial in trials), default=0) or 1
+    contest = _in_race(trials)
+    fastest, comparisons = compare_with_fastest(contest, looks) if contest else (-1, {})
     best, baseline = contest.get(fastest, {}), _baseline_rates(trials)
     return [
-        _summarize(trial, best, baseline, comparisons.get(index), is_fastest=index == fastest)
+        _summarize(
+            trial, best, baseline, comparisons.get(index), looks, is_fastest=index == fastest
+        )
         for index, trial in enumerate(trials)
     ]
+
+
+def _in_race(trials: list[Trial]) -> dict[int, Rates]:
+    """Return the rates of all trials that can win and were not found to be slower before."""
+    return {
+        index: rates
+        for index, rates in _contest(trials).items()
+        if (stopped := trials[index].stopped) is None or stopped.slower_than is None
+    }
 
 
 def _baseline_rates(trials: list[Trial]) -> Rates:
@@ -251,10 +281,11 @@ def _summarize(
     best: Rates,
     baseline: Rates,
     comparison: Comparison | None,
+    looks: int,
     *,
     is_fastest: bool,
 ) -> TrialSummary:
-    ratio = paired_ratio(trial.rates, best)
+    ratio = paired_ratio(trial.rates, best, looks=looks)
     is_open = comparison is not None and comparison.outcome in ("tie", "cannot tell")
     contains_1 = ratio is not None and ratio.interval is not None and ratio.contains(1)
     pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
@@ -267,30 +298,32 @@ def _summarize(
         undecided=is_open and not contains_1,
         start_s=warm_up.start_s if warm_up else None,
         first_batch_s=warm_up.first_batch_s if warm_up else None,
+        started_beside=warm_up.beside if warm_up else 0,
         blocks=len(trial.blocks),
         left_out=sum(trial.left_out.values()),
         dropped=len(trial.dropped),
         other_pixels=pixels.worst_mean if pixels and pixels.within is False else None,
         pixels_unknown=(pixels is not None and pixels.within is None) or _has_no_rows(trial),
         ranked=_is_ranked(trial),
+        stopped=trial.stopped,
         error=trial.error,
         own_faults=_own_faults(trial),
         traceback=trial.traceback,
-        **_block_figures(trial, baseline),
+        **_block_figures(trial, baseline, looks),
     )
 
 
-def _block_figures(trial: Trial, baseline: Rates) -> dict[str, Any]:
+def _block_figures(trial: Trial, baseline: Rates, looks: int) -> dict[str, Any]:
     """Return the figures that need at least one block; empty without any."""
     rates, blocks = trial.rates, trial.blocks
     if not blocks:
         return {}
-    rate = median_interval(list(rates.values()))
+    rate = median_interval(list(rates.values()), looks=looks)
     seconds = sum(block.seconds for block in blocks)
     return {
         "images_per_second": rate,
         "spread": (max(rates.values()) - min(rates.values())) / rate.value,
-        "accelerator_utilization": paired_ratio(rates, baseline),
+        "accelerator_utilization": paired_ratio(rates, baseline, looks=looks),
         "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
         "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,

@@ -1,4 +1,4 @@
-"""Who wins a bench: the cheapest of those that are surely as fast as the fastest."""
+"""Who wins a bench: the cheapest of those that surely reach nearly the fastest rate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from feedbench.bench.analysis.summary import TrialSummary
 
-MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper tie must surely reach it to win
+MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper trial must surely reach it to win
 
 
 def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
-    """Return the index of the tie that is cheapest in memory and CPU time combined.
+    """Return the index of the trial that is cheapest in memory and CPU time combined.
 
-    A tie whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
-    cheap. With too few blocks for intervals, nothing ties, and the fastest wins.
+    One whose interval reaches below `MIN_RATIO_TO_WIN` may be slower, so it cannot win by being
+    cheap. With too few blocks for intervals, the fastest wins.
     """
     candidates = able_to_win(trials)
     if not candidates:
@@ -31,11 +31,16 @@ def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
 
 
 def able_to_win(trials: Sequence[TrialSummary]) -> dict[int, TrialSummary]:
-    """Return the fastest trial, and the ties that surely reach `MIN_RATIO_TO_WIN`, by index."""
-    return {
-        index: trial
-        for index, trial in enumerate(trials)
-        if trial.tied_with_best
-        and trial.ratio_to_best
-        and (trial.ratio_to_best.low is None or trial.ratio_to_best.low >= MIN_RATIO_TO_WIN)
-    }
+    """Return the fastest trial, and those that surely reach `MIN_RATIO_TO_WIN`, by index.
+
+    Whether they tie with the fastest does not matter: the narrower an interval, the less often it
+    contains 1.
+    """
+    return {index: trial for index, trial in enumerate(trials) if _is_able(trial)}
+
+
+def _is_able(trial: TrialSummary) -> bool:
+    ratio = trial.ratio_to_best
+    if not trial.ranked or trial.error or trial.is_out or ratio is None:
+        return False
+    return trial.tied_with_best if ratio.low is None else ratio.low >= MIN_RATIO_TO_WIN

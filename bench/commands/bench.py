@@ -39,13 +39,15 @@ from feedbench.bench.commands.run_against import (
     compare_with_old,
     parse_limit,
 )
-from feedbench.bench.commands.run_bench import measure_and_show, show_next
+from feedbench.bench.commands.run_bench import measure_and_show, require_best, show_next
 from feedbench.bench.commands.run_compare import FailIfSlower
-from feedbench.bench.plan.plan import PixelCheck, Timing, make_plan
-from feedbench.bench.plan.suites import SUITES, select_suite
+from feedbench.bench.plan.peers import left_out_note
+from feedbench.bench.plan.plan import PixelCheck, Plan, Suite, Timing, make_plan
+from feedbench.bench.plan.suites import SUITES, select_suite, without_refused
 from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.loaders.images import REGION_LOADERS, decodes_regions
 
-_TIMING = ("blocks", "block_seconds", "warm_up_seconds", "time_limit", "seed")
+_TIMING = ("blocks", "early_stopping", "block_seconds", "warm_up_seconds", "time_limit", "seed")
 
 
 @add_options(
@@ -96,9 +98,18 @@ def bench(
     limit = parse_limit(fail_if_slower, against)
     old = None if against is None else find_old(against)
     manifest = list_images(data, blacklist).only("train")
-    selected = select_suite(suite, chosen_loaders(loader), parse_set(set_ or (), loader), manifest)
+    settings = parse_set(set_ or (), loader)
+    selected = select_suite(suite, chosen_loaders(loader), settings, manifest)
+    if note := left_out_note(suite, manifest, settings):
+        console(to_errors=True).print(note, highlight=False, markup=False, soft_wrap=True)
     selected = selected if old is None else with_old(selected, old)
-    plan = make_plan(overlay(selected, recipe, given))
+    selected = overlay(selected, recipe, given)
+    if not loader and suite in (None, *SUITES):
+        selected = _accepted(selected)
+    plan = make_plan(selected)
+    _say_if_whole(plan)
+    if old is not None:  # the question is another than which loader is fastest
+        plan = replace(plan, timing=plan.timing.model_copy(update={"early_stopping": False}))
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
@@ -108,9 +119,35 @@ def bench(
     manifest, left_out = readable_rows(manifest, loaders, console())
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     folder = result_folder(out, "bench")
-    done = measure_and_show(plan, manifest, folder, json, left_out, tensorboard=tensorboard)
+    done = measure_and_show(
+        plan, manifest, folder, json, left_out, tensorboard=tensorboard, confirm=old is None
+    )
     append_run(history, done)
-    if old is None or done.best is not None or done.interrupted:
+    if old is None:
         show_next(done, folder, data)
-    if old is not None:
-        compare_with_old(done, old, folder, limit)
+        return
+    if done.interrupted:
+        require_best(done, folder)
+    compare_with_old(done, old, folder, limit)
+
+
+def _accepted(suite: Suite) -> Suite:
+    """Return a suite of the loaders that can give what is asked for, and name the others."""
+    suite, refused = without_refused(suite)
+    if refused:
+        console(to_errors=True).print(
+            "Left out, since they cannot cut random-resized crops: " + ", ".join(map(str, refused)),
+            soft_wrap=True,
+        )
+    return suite
+
+
+def _say_if_whole(plan: Plan) -> None:
+    """Say that loaders decode more than they need, for want of the compiled module."""
+    loaders = {choice.loader for choice in plan.choices}.intersection(REGION_LOADERS)
+    if plan.spec.augment.random_resized_crop is not None and loaders and not decodes_regions():
+        console(to_errors=True).print(
+            f"{' and '.join(sorted(loaders))} decode whole JPEGs here and cut the crops out of "
+            "them: the compiled module is missing (docs/install.md, Partial decoding)",
+            soft_wrap=True,
+        )

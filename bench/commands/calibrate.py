@@ -26,9 +26,16 @@ from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
 from feedbench.trainer import Recipe
 
+# The rate is kept for later: one trial alone, so there is time for long blocks.
+_TIMING = {"blocks": 7, "block_seconds": 4.0, "warm_up_seconds": 5.0}
+
 
 @add_options(
-    option(Timing, "blocks"), option(Timing, "block_seconds"), BATCH_SIZE, IMAGE_SIZE, MODEL, ALPHA
+    *(option(Timing, name, default=_TIMING[name]) for name in ("blocks", "block_seconds")),
+    BATCH_SIZE,
+    IMAGE_SIZE,
+    MODEL,
+    ALPHA,
 )
 def calibrate(
     name: Annotated[
@@ -45,6 +52,7 @@ def calibrate(
 ) -> None:
     """The real trainer is timed on synthetic images, so that it never waits for data."""
     from feedbench.bench.analysis.contention import busy_warning
+    from feedbench.bench.analysis.estimate import rate_text
     from feedbench.bench.environment import environment
     from feedbench.bench.files import write_json
     from feedbench.bench.report.progress import bench_progress
@@ -57,7 +65,7 @@ def calibrate(
         raise PlanError(f"accelerator {name!r} is built in; choose another name, such as my-{name}")
     spec = parse_spec(spec_of(given))
     parsed_recipe = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
-    timing = parse_model(Timing, given[Timing], "options")
+    timing = parse_model(Timing, {**_TIMING, **given[Timing]}, "options")
     spec = fit_spec(spec, parsed_recipe, classes, given)
     folder, facts, terminal = result_folder(out, "calibrate"), environment(), console()
     write_json(folder / "environment.json", facts)
@@ -71,7 +79,7 @@ def calibrate(
     if json is not None:
         write_json(json, profile.model_dump())
     terminal.print(
-        f"{profile.device}: {rate:,.0f} images/s, "
+        f"{profile.device}: {rate_text(rate)} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "
         f"Saved as {name} in {path}.",
     )

@@ -25,11 +25,11 @@ from feedbench.bench.plan.plan import Timing, expand
 from feedbench.bench.plan.suites import limits_suite
 from feedbench.bench.trials.feasibility import check_feasible
 
-_TIMING = {"block_seconds": 2.0, "warm_up_seconds": 2.0}
+_TIMING = {"blocks": 7, "block_seconds": 2.0, "warm_up_seconds": 2.0}
 
 
 @add_options(
-    option(Timing, "blocks"),
+    option(Timing, "blocks", default=_TIMING["blocks"]),
     option(Timing, "block_seconds", default=_TIMING["block_seconds"]),
     BATCH_SIZE,
     IMAGE_SIZE,

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from feedbench.bench.commands.model_options import as_text
 from feedbench.bench.commands.options import Json
 from feedbench.bench.commands.output import console, print_parts
-from feedbench.loaders import LOADERS, Loader, LoaderError, allowed, find_loader, installed
+from feedbench.loaders import (
+    LOADERS,
+    Loader,
+    LoaderError,
+    allowed,
+    find_loader,
+    install_command,
+    installed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +36,10 @@ def loaders(json: Json = None) -> None:
     listed = [*LOADERS.values(), *_installed(terminal)]
     for loader in listed:
         terminal.print(Text.assemble((loader.name, "bold"), f": {loader.summary}"))
+        if note := _missing(loader):
+            terminal.print(
+                f"  {note}", style="yellow", highlight=False, markup=False, soft_wrap=True
+            )
         if loader.settings.model_fields:
             print_parts(terminal, [_settings_table(loader)])
         else:
@@ -39,11 +51,20 @@ def loaders(json: Json = None) -> None:
                 loader.name: {
                     "summary": loader.summary,
                     "follows_order": loader.follows_order,
+                    "missing": list(loader.package.missing()) if loader.package else [],
                     "settings": loader.settings.model_json_schema().get("properties", {}),
                 }
                 for loader in listed
             },
         )
+
+
+def _missing(loader: Loader) -> str:
+    """Return what a loader needs that is not installed, and how to install it; empty if nothing."""
+    if loader.package is None or not (missing := loader.package.missing()):
+        return ""
+    command = install_command([loader.package])
+    return f"needs {', '.join(missing)}, not installed: {command}"
 
 
 def _installed(terminal: Console) -> Iterator[Loader]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,15 +63,24 @@ def _console_on(stream: TextIO, *, wide: bool = False) -> Terminal:
 
 
 def print_parts(terminal: Terminal, parts: Iterable[Part]) -> None:
-    """Print lines, and tables that fit into the terminal."""
+    """Print lines, and tables that fit into the terminal, all at once.
+
+    So a reader that closes the pipe after the first line has had everything, as long as it fits
+    into the pipe.
+    """
+    shown = list(parts)
+    with terminal:
+        for part in shown:
+            _print_part(terminal, part)
+
+
+def _print_part(terminal: Terminal, part: Part) -> None:
     from feedbench.bench.report.document import TableData
 
-    for part in parts:
-        if isinstance(part, TableData):
-            if part.filled:
-                _print_table(terminal, part)
-        else:
-            terminal.print(part.text, style=part.style, soft_wrap=part.form != "text")
+    if not isinstance(part, TableData):
+        terminal.print(part.text, style=part.style, soft_wrap=part.form != "text")
+    elif part.filled:
+        _print_table(terminal, part)
 
 
 def _print_table(terminal: Terminal, table: TableData[Any]) -> None:
@@ -111,3 +121,8 @@ def result_folder(out: Path | None, kind: str) -> Path:
     from feedbench.bench.files import dated_folder, new_folder
 
     return new_folder(out) if out else dated_folder(Path("results"), kind)
+
+
+def show_hint(folder: Path) -> str:
+    """Return how to print an interrupted run again, for its last line."""
+    return f"to see it again: {shlex.join(['feedbench', 'show', str(folder)])}"

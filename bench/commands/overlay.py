@@ -10,10 +10,18 @@ from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.commands.model_options import OptionValues
 from feedbench.bench.commands.options import TRAINING_SPEC, parse_set
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Suite, Timing, merged_spec
+from feedbench.bench.plan.plan import (
+    Choice,
+    Failures,
+    PixelCheck,
+    Suite,
+    Timing,
+    check_choice,
+    merged_spec,
+)
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, parse_spec
+from feedbench.loaders import Augment, BatchSpec, check_package, find_loader, parse_spec
 from feedbench.trainer import OF_APPLICATIONS, Recipe, is_own_model
 
 
@@ -62,12 +70,13 @@ def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
     """Return the loaders that `--loader` names, with the settings of their best.toml, if any.
 
     Raises:
-        LoaderError: no loader has that name.
+        LoaderError: no loader has that name, or what it needs is not installed.
         PlanError: a file is not a best.toml, a folder has none, or two are the same.
     """
     named: dict[str, Choice] = {}
     for name in loaders or ():
         best = resolve_loader(name)
+        check_package(best.loader)
         choice = Choice(loader=best.loader, settings=best.settings)
         if str(choice) in named:
             raise PlanError(
@@ -87,15 +96,17 @@ def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) 
         sets: the values of `--set`.
 
     Raises:
-        LoaderError: no loader has that name, or a setting or the spec is not valid.
+        LoaderError: no loader has that name, what it needs is not installed, a setting or the spec
+            is not valid, or they do not go together.
         PlanError: a file is not a best.toml, a folder has none, or `--set` is not valid.
     """
     best = resolve_loader(loader, TRAINING_SPEC)
+    check_package(best.loader)
     refuse_synthetic([best.loader])
     choice = Choice(loader=best.loader, settings=best.settings)
     (choice,) = with_settings([choice], parse_set(sets or (), [loader], several=False))
-    parse_settings(find_loader(choice.loader), choice.settings)
     spec = merged_spec(best.spec, spec_of(given))
+    check_choice(choice, parse_spec(spec))
     is_unchanged = not sets and parse_spec(spec) == parse_spec(best.spec)
     values = {"settings": choice.settings, "spec": spec}
     return best.model_copy(update=values if is_unchanged else {**values, "predicted": None})

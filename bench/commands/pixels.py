@@ -27,7 +27,7 @@ from feedbench.bench.plan.plan import Choice, PixelCheck, expand
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
 from feedbench.bench.plan.toml import parse_model
-from feedbench.loaders import BatchSpec, Manifest, parse_spec
+from feedbench.loaders import BatchSpec, Manifest, check_package, parse_spec
 
 _BATCH_SIZE, _IMAGES = 32, 200
 
@@ -98,6 +98,8 @@ def _choices(
     settings = parse_set(options, loaders)
     available = [Choice(loader=each.name) for each in available_loaders(manifest, settings)]
     choices = expand(with_settings(chosen_loaders(loaders) or available, settings))
+    for choice in choices:
+        check_package(choice.loader)
     if len(choices) < 2:
         raise PlanError(f"--loader {choices[0].loader}: name another to compare it with")
     return choices

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console, print_parts
+from feedbench.bench.commands.output import console, print_parts, show_hint
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from feedbench.bench.pixels.result import PixelComparison
     from feedbench.bench.plan.plan import Choice, Plan
     from feedbench.bench.record import SamePixels, Trial
+    from feedbench.bench.report.tensorboard import Logs
     from feedbench.bench.report.terminal import Terminal
+    from feedbench.bench.trials.events import TrialEvent
     from feedbench.loaders import Manifest
 
 PIXELS = "pixels.json"
@@ -74,16 +76,23 @@ def measure_and_show(
     left_out: dict[str, int] | None = None,
     *,
     tensorboard: bool,
+    confirm: bool = True,
 ) -> MeasuredBench:
-    """Measure, save and print the results; Ctrl-C ends it early."""
-    from feedbench.bench.report.tensorboard import trial_runs, write_logs
+    """Measure, save and print the results; Ctrl-C ends it early.
+
+    Args:
+        confirm: whether to time the winner again, to predict its rate.
+    """
+    from feedbench.bench.report.tensorboard import Logs, trial_run
 
     terminal = console()
-    bench = measure_plan(plan, manifest, folder, json, left_out)
-    if tensorboard:
-        write_logs(folder, trial_runs(bench.trials))
+    logs = Logs(folder) if tensorboard else None
+    bench = measure_plan(plan, manifest, folder, json, left_out, logs, confirm=confirm)
+    if logs is not None:
+        logs.finish([trial_run(number, trial) for number, trial in enumerate(bench.trials, 1)])
     show_summary(terminal, bench.trials, bench.summary)
-    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    if not bench.interrupted:  # else the last line says it
+        terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     return bench
 
 
@@ -106,8 +115,15 @@ def measure_plan(
     folder: Path,
     json: Path | None = None,
     left_out: dict[str, int] | None = None,
+    logs: Logs | None = None,
+    *,
+    confirm: bool = True,
 ) -> MeasuredBench:
-    """Compare the pixels, run the plan and save the results; Ctrl-C ends it early."""
+    """Compare the pixels, run the plan and save the results; Ctrl-C ends it early.
+
+    Args:
+        logs: take each block as soon as it is timed.
+    """
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.files import removed_if_interrupted, write_json
@@ -120,7 +136,7 @@ def measure_plan(
         write_json(folder / "environment.json", facts)
     try:
         pixels = _same_pixels(plan, manifest, folder)
-        _run(plan, manifest, folder, left_out, pixels)
+        _run(plan, manifest, folder, left_out, pixels, logs, confirm=confirm)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -145,7 +161,9 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
     if bench.interrupted:
         timed = sum(len(trial.blocks) for trial in bench.trials)
-        raise InterruptedRun(f"interrupted; timed blocks: {timed}, saved in {folder}")
+        raise InterruptedRun(
+            f"interrupted; timed blocks: {timed}, saved in {folder}; {show_hint(folder)}"
+        )
     if bench.best is None:
         raise typer.Exit(NOTHING_DONE)
     return bench.best
@@ -153,6 +171,7 @@ def require_best(bench: MeasuredBench, folder: Path) -> Path:
 
 def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, SamePixels]:
     """Say how long the bench will take, and compare the pixels of all choices."""
+    from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.pixels.result import by_choice
     from feedbench.bench.report.progress import duration_text
 
@@ -161,7 +180,9 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, Same
     def print_line(text: str) -> None:
         progress.print(text, soft_wrap=not progress.is_terminal)
 
-    print_line(duration_text(len(plan.choices), plan.timing))
+    stop = early_stop(plan)
+    least_blocks = None if stop is None else stop.judged_after[0]
+    print_line(duration_text(len(plan.choices), plan.timing, least_blocks))
     choices = [choice for choice in plan.choices if choice.augment is None]
     comparison = compare_pixels(choices, plan, manifest, folder, print_line)
     return by_choice(comparison, allowed=plan.pixels.allow_different)
@@ -173,15 +194,28 @@ def _run(
     folder: Path,
     left_out: dict[str, int] | None,
     pixels: dict[str, SamePixels],
+    logs: Logs | None,
+    *,
+    confirm: bool,
 ) -> None:
-    """Time all blocks."""
+    """Time blocks until the winner is known and was timed alone."""
+    from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.analysis.summary import can_win, to_confirm
     from feedbench.bench.report.progress import bench_progress
+    from feedbench.bench.report.tensorboard import trial_run
     from feedbench.bench.trials.run import run
 
-    confirms = sum(can_win(choice) for choice in plan.choices) > 1
-    with bench_progress(console(to_errors=True), plan, confirms=confirms) as report:
-        run(plan, manifest, folder, report, left_out, pixels, choose=to_confirm)
+    confirm = confirm and sum(can_win(choice) for choice in plan.choices) > 1
+    choose = to_confirm if confirm else None
+    with bench_progress(console(to_errors=True), plan, confirms=confirm) as report:
+
+        def on_event(event: TrialEvent) -> None:
+            report(event)
+            if logs is not None and event.kind == "block":
+                logs.add(trial_run(event.index + 1, event.trial))
+
+        stop = early_stop(plan)
+        run(plan, manifest, folder, on_event, left_out, pixels, stop, choose)
 
 
 def _write_best(
@@ -202,7 +236,6 @@ def compare_pixels(
     manifest: Manifest,
     folder: Path,
     on_line: Callable[[str], None],
-    limit_s: float | None = None,
 ) -> PixelComparison | None:
     """Compare the loaders' pixels on a subset of the images before they are timed.
 
@@ -211,7 +244,6 @@ def compare_pixels(
 
     Args:
         on_line: called with what happens and with the result, one line each.
-        limit_s: time limit in seconds; by default that of a block.
 
     Returns:
         None if fewer than two loaders read images or the check is off; if it failed, a result in
@@ -223,8 +255,8 @@ def compare_pixels(
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.result import not_compared
     from feedbench.bench.pixels.table import verdict
+    from feedbench.bench.trials.bench import MANIFEST
     from feedbench.bench.trials.internal_loaders import is_choice
-    from feedbench.bench.trials.run import MANIFEST
 
     choices = [choice for choice in choices if is_choice(choice.loader)]
     if len(choices) < 2 or not plan.pixels.images:
@@ -240,8 +272,7 @@ def compare_pixels(
             tolerance=plan.pixels.tolerance,
             on_error="skip",
         )
-        limit_s = plan.timing.time_limit if limit_s is None else limit_s
-        comparison = check_again_without_own(job, folder / "pixels.log", limit_s)
+        comparison = check_again_without_own(job, folder / "pixels.log", plan.timing.time_limit)
     except TrialError as error:
         on_line(f"Pixels were not compared: {error}")
         return not_compared(choices, plan.pixels.tolerance, str(error))

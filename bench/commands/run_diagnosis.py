@@ -6,18 +6,26 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console, print_parts
+from feedbench.bench.commands.output import console, print_parts, show_hint
 from feedbench.bench.errors import NOTHING_DONE, InterruptedRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from feedbench.bench.diagnose.checks import SelfTest
+    from feedbench.bench.diagnose.events import DiagnosisEvent
     from feedbench.bench.diagnose.record import DiagnosisRecord
-    from feedbench.bench.diagnose.selftest import SelfTest
     from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
     from feedbench.bench.diagnose.verdict import Diagnosis
+    from feedbench.bench.report.tensorboard import Logs
     from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
+
+
+_NOT_TRUSTED = (
+    "So figures that are measured now are not to be trusted, most often because other programs use "
+    "the cores: repeat it when they do not."
+)
 
 
 def run_diagnosis(
@@ -40,51 +48,95 @@ def run_diagnosis(
         typer.Exit: the loader could not be measured.
     """
     from feedbench.bench.diagnose.record import RECORD
-    from feedbench.bench.diagnose.selftest import short_test
-    from feedbench.bench.diagnose.table import part_runs
-    from feedbench.bench.environment import environment
-    from feedbench.bench.files import removed_if_interrupted, write_json, write_model
-    from feedbench.bench.report.tensorboard import write_logs
-    from feedbench.bench.signals import interrupts_deferred
+    from feedbench.bench.files import removed_if_interrupted
+    from feedbench.bench.report.tensorboard import Logs
 
-    terminal = console()
-    with removed_if_interrupted(folder, but_for=RECORD):
-        self_test = short_test()
-        write_json(folder / "environment.json", environment())
-        if not self_test.passed:
-            print_self_test(terminal, self_test)
-        record, interruption = _measure(plan, manifest, folder, timing)
-    with interrupts_deferred():
-        record = record.model_copy(update={"self_test": self_test.model_dump()})
-        write_model(folder / RECORD, record)
-        diagnosis = save_diagnosis(record, folder, json)
-        if tensorboard:
-            write_logs(folder, part_runs(record.parts))
-    print_diagnosis(terminal, record, diagnosis)
-    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
-    if interruption is not None:
-        raise interruption
+    logs = Logs(folder) if tensorboard else None
+    try:
+        with removed_if_interrupted(folder, but_for=RECORD):
+            diagnosis = _measure_and_show(plan, manifest, folder, timing, json, logs)
+    except (KeyboardInterrupt, InterruptedRun):
+        if not (folder / RECORD).exists():
+            raise
+        raise InterruptedRun(
+            f"interrupted; what was measured is in {folder}; {show_hint(folder)}"
+        ) from None
+    console().print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if diagnosis.bottleneck is None:
         raise typer.Exit(NOTHING_DONE)
 
 
+def _measure_and_show(
+    plan: DiagnosisPlan,
+    manifest: Manifest,
+    folder: Path,
+    timing: DiagnosisTiming,
+    json: Path | None,
+    logs: Logs | None,
+) -> Diagnosis:
+    """Run the self-test, measure, save and print the result.
+
+    Raises:
+        InterruptedRun: Ctrl-C ended the measurements early.
+    """
+    from feedbench.bench.diagnose.record import RECORD
+    from feedbench.bench.diagnose.selftest import short_test
+    from feedbench.bench.diagnose.table import part_runs
+    from feedbench.bench.environment import environment
+    from feedbench.bench.files import write_json, write_model
+    from feedbench.bench.signals import interrupts_deferred
+
+    terminal = console()
+    console(to_errors=True).print("self-test first, about 6 s", style="dim")
+    self_test = short_test()
+    write_json(folder / "environment.json", environment())
+    if not self_test.passed:
+        print_self_test(terminal, self_test)
+    record, interruption = _measure(plan, manifest, folder, timing, logs)
+    with interrupts_deferred():
+        record = record.model_copy(update={"self_test": self_test.model_dump()})
+        write_model(folder / RECORD, record)
+        diagnosis = save_diagnosis(record, folder, json)
+        if logs is not None:
+            logs.finish(part_runs(record.parts))
+    print_diagnosis(terminal, record, diagnosis)
+    if interruption is not None:
+        raise interruption
+    return diagnosis
+
+
 def _measure(
-    plan: DiagnosisPlan, manifest: Manifest, folder: Path, timing: DiagnosisTiming
+    plan: DiagnosisPlan,
+    manifest: Manifest,
+    folder: Path,
+    timing: DiagnosisTiming,
+    logs: Logs | None,
 ) -> tuple[DiagnosisRecord, InterruptedRun | None]:
-    """Measure all parts; return the record, and Ctrl-C if that ended it early."""
+    """Measure all parts; return the record, and Ctrl-C if that ended it early.
+
+    Args:
+        logs: take each block as soon as it is timed.
+    """
     from feedbench.bench.diagnose.measure import diagnose
     from feedbench.bench.diagnose.progress import diagnosis_progress
     from feedbench.bench.diagnose.record import RECORD, read_diagnosis
+    from feedbench.bench.diagnose.table import part_run
 
     try:
-        with diagnosis_progress(console(to_errors=True), timing) as on_event:
+        with diagnosis_progress(console(to_errors=True), timing) as report:
+
+            def on_event(event: DiagnosisEvent) -> None:
+                report(event)
+                if logs is not None and event.kind == "timed" and event.part is not None:
+                    logs.add(part_run(event.record.parts.index(event.part) + 1, event.part))
+
             return diagnose(plan, manifest, folder, on_event, timing), None
     except InterruptedRun as interruption:
         return read_diagnosis(folder / RECORD), interruption
 
 
 def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> Diagnosis:
-    """Derive the diagnosis from the record; save it, and its plots if there is a verdict."""
+    """Derive the diagnosis from the record; save it, and its plots if both were timed together."""
     from feedbench.bench.diagnose.table import headline
     from feedbench.bench.diagnose.verdict import derive_diagnosis
     from feedbench.bench.diagnose.waterfall import draw_waterfall
@@ -93,7 +145,7 @@ def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> 
     diagnosis = derive_diagnosis(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
         write_json(path, diagnosis.model_dump())
-    if diagnosis.bottleneck is not None:
+    if any(part.name == "end to end" and part.blocks for part in record.parts):
         draw_waterfall(diagnosis, folder / "waterfall.png", headline(record))
         _write_timeline(record, folder)
     return diagnosis
@@ -101,16 +153,14 @@ def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> 
 
 def _write_timeline(record: DiagnosisRecord, folder: Path) -> None:
     """Save the end-to-end blocks as a plot and as a trace."""
-    from feedbench.bench.diagnose.subject import diagnosed
-    from feedbench.bench.diagnose.table import headline
+    from feedbench.bench.diagnose.subject import diagnosed, end_to_end, track_name
     from feedbench.bench.files import write_text
     from feedbench.bench.report.timeline import draw_timeline
     from feedbench.bench.report.trace import trace_text
 
-    blocks = next(part.blocks for part in record.parts if part.name == "end to end")
+    blocks = end_to_end(record)
     draw_timeline(blocks, folder / "timeline.png", diagnosed(record))
-    title = f"{headline(record)}, end to end"
-    write_text(folder / "trace.json", trace_text({title: blocks}))
+    write_text(folder / "trace.json", trace_text({track_name(record): blocks}))
 
 
 def print_diagnosis(terminal: Terminal, record: DiagnosisRecord, diagnosis: Diagnosis) -> None:
@@ -129,3 +179,5 @@ def print_self_test(terminal: Terminal, self_test: SelfTest) -> None:
             style="" if check.passed else "red",
             highlight=False,
         )
+    if not self_test.passed:
+        terminal.print(_NOT_TRUSTED, style="red")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console, print_parts
+from feedbench.bench.commands.output import console, print_parts, show_hint
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
@@ -60,10 +60,14 @@ def run_limits(
         interrupted = True
     write_unmeasured(plan, manifest, folder, left_out)
     write_model(folder / RECORD, record)
-    show_limits(terminal, read_trials(folder), record, folder, json)
-    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    limits = show_limits(terminal, read_trials(folder), record, folder, json)
     if interrupted:
-        raise InterruptedRun(f"interrupted; the blocks that were timed are in {folder}")
+        raise InterruptedRun(
+            f"interrupted; the blocks that were timed are in {folder}; {show_hint(folder)}"
+        )
+    terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
+    if not any(loader.images_per_second for loader in limits.loaders):
+        raise typer.Exit(NOTHING_DONE)
 
 
 def show_limits(
@@ -72,8 +76,8 @@ def show_limits(
     record: LimitsRecord,
     folder: Path,
     json: Path | None,
-) -> None:
-    """Derive the limits from the record, save and print them."""
+) -> MachineLimits:
+    """Derive the limits from the record, save and print them, and return them."""
     from feedbench.bench.files import write_json
     from feedbench.bench.limits.limits import derive
 
@@ -81,8 +85,7 @@ def show_limits(
     for path in filter(None, (folder / "limits.json", json)):
         write_json(path, limits.model_dump())
     print_limits(terminal, trials, limits)
-    if not any(loader.images_per_second for loader in limits.loaders):
-        raise typer.Exit(NOTHING_DONE)
+    return limits
 
 
 def print_limits(terminal: Terminal, trials: list[Trial], limits: MachineLimits) -> None:

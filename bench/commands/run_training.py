@@ -90,7 +90,7 @@ def train_with_progress(
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
     try:
-        with _callbacks(best, recipe.epochs, sum(counts), folder, again) as callbacks:
+        with _callbacks(best, recipe, sum(counts), folder, again) as callbacks:
             import_tensorflow()
             for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
                 callbacks.on_note(note)
@@ -157,7 +157,7 @@ def _notes(
 
 @contextmanager
 def _callbacks(
-    best: Best, epochs: int, images: int, folder: Path, again: str
+    best: Best, recipe: Recipe, images: int, folder: Path, again: str
 ) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
@@ -167,22 +167,25 @@ def _callbacks(
         images: images in an epoch.
         again: the command that resumes the training.
     """
+    from feedbench.bench.consumers.own_model import model_digest
+    from feedbench.bench.environment import environment
     from feedbench.bench.signals import stop_on_termination
     from feedbench.bench.training.folder import LOG
     from feedbench.bench.training.progress import train_progress
+    from feedbench.bench.training.rate_check import applicable_rate
     from feedbench.bench.training.stuck import ended_if_stuck
     from feedbench.bench.training.watch import hangs_told
     from feedbench.loaders import is_own
 
-    is_of_trainer = best.consumer == "train"
-    predicted = best.predicted.images_per_second if best.predicted and is_of_trainer else None
+    model = model_digest(recipe) if recipe.own_model else None
+    predicted = applicable_rate(best, recipe, environment(), model)
     last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
         stop_on_termination() as is_asked,
         ended_if_stuck(is_asked, last_words) as should_stop,
         redirect_library_output(folder / LOG) as progress,
-        train_progress(progress, images, epochs, should_stop, predicted) as callbacks,
+        train_progress(progress, images, recipe.epochs, should_stop, predicted) as callbacks,
         hangs_told(callbacks.on_note) if is_own(best.loader) else nullcontext(),
     ):
         yield callbacks

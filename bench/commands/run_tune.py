@@ -107,7 +107,8 @@ def _search(
     from feedbench.bench.tune.record import TUNE
     from feedbench.bench.tune.tune import Tune
 
-    with tune_progress(console(to_errors=True), budget) as (callbacks, on_line):
+    waits = plan.consumer != "drain"
+    with tune_progress(console(to_errors=True), budget, waits=waits) as (callbacks, on_line):
 
         def compare() -> PixelComparison | None:
             return _compare_pixels(plan, manifest, folder, budget, earlier, on_line)
@@ -130,15 +131,22 @@ def _compare_pixels(
     earlier: EarlierSearch,
     on_line: Callable[[str], None],
 ) -> PixelComparison | None:
-    """Compare the pixels within the budget, or read the comparison of the search to resume."""
+    """Compare the pixels, or read the comparison of the search to resume.
+
+    The budget does not cut it short: without it nothing could be recommended.
+    """
     from feedbench.bench.files import read_model
     from feedbench.bench.pixels.result import PixelComparison
+    from feedbench.bench.plan.plan import Choice
     from feedbench.bench.tune.space import pixel_choices
 
+    choices = pixel_choices(plan.choices[: budget.fitting])
     if earlier.trials and (folder / PIXELS).exists():
-        return read_model(folder / PIXELS, PixelComparison, "tune")
-    limit_s = min(plan.timing.time_limit, budget.left_s())
-    return compare_pixels(pixel_choices(plan.choices), plan, manifest, folder, on_line, limit_s)
+        found = read_model(folder / PIXELS, PixelComparison, "tune")
+        known = {str(Choice(loader=one.loader, settings=one.settings)) for one in found.loaders}
+        if known.issuperset(map(str, choices)):  # not if it had no time for all loaders
+            return found
+    return compare_pixels(choices, plan, manifest, folder, on_line)
 
 
 def _write_best(plan: Plan, record: TuneRecord, folder: Path, facts: dict[str, Any]) -> Path | None:

@@ -52,12 +52,8 @@ def selftest(
 
 def _known(short: bool, json: Path | None) -> None:
     """Check known delays and counts and, unless `short`, known delays in the parts of a loader."""
-    from feedbench.bench.diagnose.selftest import (
-        INJECTED_BOTTLENECKS,
-        SelfTest,
-        injected_test,
-        short_test,
-    )
+    from feedbench.bench.diagnose.checks import SelfTest
+    from feedbench.bench.diagnose.selftest import INJECTED_BOTTLENECKS, injected_test, short_test
     from feedbench.bench.files import write_json
 
     terminal = console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from feedbench.bench.report.document import Part, TableData
-    from feedbench.bench.results.find import Kind
 
 
 def show(
@@ -81,51 +81,48 @@ def show(
     For a folder that holds several runs, they are listed.
     """
     from feedbench.bench.files import write_json
-    from feedbench.bench.results.find import find_record, find_runs, record_in
+    from feedbench.bench.report.document import Line
+    from feedbench.bench.results.find import (
+        find_record,
+        find_runs,
+        find_saved,
+        place_of,
+        record_in,
+    )
+    from feedbench.bench.results.listing import listed, runs_table
     from feedbench.bench.results.parts import parts_of
     from feedbench.bench.results.pytest_benchmark import as_pytest_benchmark
 
+    written: list[Path] = []
     if markdown and csv:
         raise PlanError("--markdown and --csv: give one of them")
-    if record_in(result) is None and (runs := find_runs(result)):
+    if record_in(result) is None and (runs := [*find_runs(result), *find_saved(result)]):
         if any(path is not None for path in (timeline, trace, pytest_benchmark)):
-            raise PlanError(f"{result}: holds several runs; give one of them: {runs[0][0].parent}")
-        parts: Sequence[Part] = [_runs_table(runs)]
-        values, is_measured = _folders(runs), True
+            place = place_of(runs[0][0])
+            raise PlanError(f"{result}: holds several runs; give one of them: {place}")
+        found_runs = listed(runs)
+        how = f"One of them: feedbench show {shlex.quote(str(found_runs[-1].place))}"
+        parts: Sequence[Part] = [runs_table(found_runs, result), Line(how, form="whole")]
+        values: Any = [run.values for run in found_runs]
+        is_measured = True
     else:
         path, kind = find_record(result)
-        if timeline is not None or trace is not None:
-            write_over_time(path.parent, timeline, trial, trace)
         found = kind.read(path)
+        if timeline is not None or trace is not None:
+            written += write_over_time(found, timeline, trial, trace)
         if pytest_benchmark is not None:
             write_json(pytest_benchmark, as_pytest_benchmark(found))
+            written.append(pytest_benchmark)
         parts, values, is_measured = list(parts_of(found)), found.values, found.is_measured
     if table is not None:
         parts = [_find_table(parts, table, result)]
-    _print(parts, wide=wide, markdown=markdown, csv=csv)
     if json is not None:
         write_json(json, values)
+    _print(parts, wide=wide, markdown=markdown, csv=csv)
+    for file in written:
+        console(to_errors=True).print(f"Written: {file}", soft_wrap=True, highlight=False)
     if not is_measured:
         raise typer.Exit(NOTHING_DONE)
-
-
-def _runs_table(runs: list[tuple[Path, Kind]]) -> TableData[tuple[Path, Kind]]:
-    """Return one row per run."""
-    from feedbench.bench.report.document import TableData, words
-
-    return TableData(
-        name="runs",
-        title="Runs in this folder; give one of them",
-        columns=[
-            words("command", "command", lambda row: row[1].command),
-            words("folder", "folder", lambda row: str(row[0].parent)),
-        ],
-        rows=runs,
-    )
-
-
-def _folders(runs: list[tuple[Path, Kind]]) -> Any:
-    return [{"folder": str(path.parent), "command": kind.command} for path, kind in runs]
 
 
 def _tables(parts: Sequence[Part]) -> list[TableData[Any]]:

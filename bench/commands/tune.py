@@ -37,7 +37,7 @@ from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, overlay, refuse_synthetic
 from feedbench.bench.commands.own_model import fit_plan
 from feedbench.bench.commands.run_tune import resume_command, run_tune
-from feedbench.bench.plan.plan import Choice, Suite, Timing, expand, make_plan
+from feedbench.bench.plan.plan import Choice, Plan, Suite, Timing, expand, make_plan
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import available_loaders
 from feedbench.bench.trials.feasibility import check_feasible
@@ -113,8 +113,9 @@ def tune(
     earlier = EarlierSearch()
     if resume is not None:
         earlier = read_earlier_search(resume, plan_identity(plan, memory), conditions(manifest))
+    fitting = None if earlier.trials else _fitting(plan, seconds)
     folder = resume or result_folder(out, "tune")
-    limits = Budget(seconds, memory, begin=monotonic())
+    limits = Budget(seconds, memory, begin=monotonic(), fitting=fitting)
     again = resume_command(sys.argv[1:], folder)
     run_tune(plan, manifest, folder, limits, earlier, json, data, again)
 
@@ -124,3 +125,12 @@ def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) ->
     names = [loader.name for loader in available_loaders(manifest)]
     added = [name for name in settings if name in LOADERS and name not in names]
     return [Choice(loader=name) for name in (*names, *added)]
+
+
+def _fitting(plan: Plan, seconds: float) -> int:
+    """Say what fits into the budget; return the number of configurations to start from that do."""
+    from feedbench.bench.tune.forecast import forecast
+
+    fits = forecast(plan, seconds)
+    console(to_errors=True).print(str(fits), soft_wrap=True)
+    return len(fits.choices)

@@ -69,7 +69,8 @@ def compare_runs(
         gate=None if limit is None else judge(pairs, limit, names),
         verdict="",
     )
-    return with_texts(comparison, _unknown(comparison.runs, subjects, allowed))
+    busy = {run.name: one.busy for run, one in zip(runs, subjects, strict=True) if one.busy}
+    return with_texts(comparison, _unknown(runs, subjects, allowed), busy)
 
 
 def _unknown(

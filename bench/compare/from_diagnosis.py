@@ -16,6 +16,7 @@ from feedbench.bench.compare.subject import (
     spec_facts,
 )
 from feedbench.bench.diagnose.ceilings import Ceiling, with_proven_blocks
+from feedbench.bench.diagnose.certainty import busy
 from feedbench.bench.diagnose.record import DiagnosisRecord, Part
 from feedbench.bench.diagnose.table import label
 from feedbench.bench.diagnose.verdict import consumer_name
@@ -39,6 +40,7 @@ def of_diagnosis(result: DiagnosisResult) -> Subject:
         facts=_facts(result),
         rates={label(ceiling): _rate(part, ceiling) for part, ceiling in parts},
         stall=Stall(diagnosis.stall, cause),
+        busy=busy(record),
     )
 
 

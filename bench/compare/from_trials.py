@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.analysis.contention import busy_text
 from feedbench.bench.analysis.summary import TrialSummary, counted
 from feedbench.bench.compare.outcome import Measured, measured
 from feedbench.bench.compare.subject import (
@@ -23,6 +24,7 @@ from feedbench.bench.compare.subject import (
     spec_facts,
     version_facts,
 )
+from feedbench.bench.described import PRINTED
 from feedbench.bench.environment import machine
 from feedbench.bench.limits.limits import MachineLimits
 from feedbench.bench.plan.plan import Choice
@@ -154,12 +156,13 @@ def of_trials(path: Path, command: str, trials: list[Trial], winner: Trial | Non
         facts=_facts(trials, path.parent) if trials else {},
         rates={name(trial): _rate(trial) for trial in trials},
         winner=None if winner is None else name(winner),
+        busy=busy_text(trials),
     )
 
 
 def measured_text(trials: list[Trial]) -> str:
     """Return what was measured; a monitored `fit` has no batch spec."""
-    if trials and "image_size" not in trials[0].spec:
+    if trials and not trials[0].spec.keys() >= set(PRINTED):
         return consumer_text(trials[0])
     return headline(trials)
 

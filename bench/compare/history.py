@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.analysis.summary import Summary
 from feedbench.bench.compare.subject import ACCELERATOR_COST
 from feedbench.bench.errors import RecordError
-from feedbench.bench.files import check_schema, replacing
+from feedbench.bench.files import check_schema, replacing, writer_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
 from feedbench.bench.signals import interrupts_deferred
@@ -52,7 +53,7 @@ class HistoryTrial(_Model):
     loader: str
     settings: dict[str, Any]
     augment: dict[str, Any] | None = None
-    images_per_second: Estimate | None
+    images_per_second: Positive | None
     blocks: int
     winner: bool
     own: str | None = None
@@ -163,13 +164,15 @@ def append_history(path: Path, entry: HistoryEntry) -> None:
     """Add a line to a history, which is created if it does not exist.
 
     The whole file is written beside the old one and renamed, under a lock: a killed run leaves no
-    part of a line, and two runs that end at once both add theirs.
+    part of a line, and two runs that end at once both add theirs. What a killed run left beside the
+    file is removed.
 
     Raises:
         RecordError: the file cannot be read or written.
     """
     path = path.resolve()
     with interrupts_deferred(), _locked(path.parent):
+        _remove_left_over(path)
         try:
             before = path.read_bytes() if path.exists() else b""
         except OSError as error:
@@ -179,6 +182,14 @@ def append_history(path: Path, entry: HistoryEntry) -> None:
             temporary.write_bytes(before + end + entry.model_dump_json().encode() + b"\n")
             if path.exists():
                 temporary.chmod(path.stat().st_mode)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove the temporary files of runs that were killed while they added a line."""
+    for other in path.parent.iterdir():
+        if (pid := writer_of(other, path)) is not None and not psutil.pid_exists(pid):
+            with suppress(OSError):
+                other.unlink()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.compare.outcome import Measured
+from feedbench.bench.described import is_environment
 from feedbench.bench.environment import machine
 from feedbench.bench.record import Conditions
 from feedbench.bench.results.comparison import Topic
@@ -70,6 +71,7 @@ class Subject:
         facts: its conditions as text, by topic and name; unknown ones are missing.
         rates: by the name that pairs them.
         winner: name of the rate that it chose.
+        busy: how many cores other programs used meanwhile; empty if hardly any, or if unknown.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class Subject:
     winner: str | None = None
     stall: Stall | None = None
     training: Training | None = None
+    busy: str = ""
 
 
 def spec_facts(spec: dict[str, Any]) -> dict[str, str]:
@@ -126,7 +129,7 @@ def environment_in(folder: Path) -> dict[str, Any]:
         facts = json.loads((folder / "environment.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    is_whole = isinstance(facts, dict) and {"processor", "cores", "gpus"} <= facts.keys()
+    is_whole = is_environment(facts) and {"processor", "cores", "gpus"} <= facts.keys()
     return facts if is_whole else {}
 
 

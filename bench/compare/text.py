@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from feedbench.bench.compare.from_diagnosis import END_TO_END
@@ -38,14 +38,31 @@ class Unknown:
     blocking: Sequence[str]
 
 
-def with_texts(comparison: Comparison, unknown: Sequence[Unknown] = ()) -> Comparison:
+def with_texts(
+    comparison: Comparison,
+    unknown: Sequence[Unknown] = (),
+    busy: Mapping[str, str] | None = None,
+) -> Comparison:
     """Return the comparison with its notes and its verdict.
 
     Args:
         unknown: what the base or a run does not record.
+        busy: how many cores other programs used, by the name of the run.
     """
-    texts = {"notes": _notes(comparison, unknown), "verdict": _verdict(comparison)}
+    notes = [*_busy_note(busy or {}), *_notes(comparison, unknown)]
+    texts = {"notes": notes, "verdict": _verdict(comparison)}
     return comparison.model_copy(update=texts)
+
+
+def _busy_note(busy: Mapping[str, str]) -> list[str]:
+    """Return a sentence on the runs that other programs disturbed, if there are any."""
+    if not busy:
+        return []
+    used = ", ".join(f"{cores} during {run}" for run, cores in busy.items())
+    return [
+        f"Other programs used {used}. A loader with many threads loses less to them than one with "
+        "few: on a quiet machine the ratios may be others."
+    ]
 
 
 def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
@@ -59,9 +76,9 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
             )
     if any(_seems_to_differ(pair) for pair in comparison.pairs):
         texts.append(
-            "Cannot tell, although an interval does not contain 1: a difference counts if the "
-            "interval lies beyond 3 % and the tests of all rates together agree; more blocks may "
-            "show it."
+            "Cannot tell, although the interval does not contain 1: a difference counts only if "
+            "the whole interval is beyond 3 %, and if so many comparisons do not explain it. More "
+            "blocks may show it."
         )
     if len({run.path for run in comparison.runs}) < len(comparison.runs):
         texts.append("Two of the runs are the same record.")
@@ -87,13 +104,13 @@ def _seems_to_differ(pair: RatePair) -> bool:
 
 def _unknown_text(unknown: Unknown, *, is_gated: bool) -> str:
     text = (
-        f"{unknown.run} or the base does not record {', '.join(unknown.names)}: whether they "
-        "differ is unknown"
+        f"Whether {unknown.run} differs from the base in {', '.join(unknown.names)} is unknown: "
+        "one of the records does not hold it"
     )
     if not (is_gated and unknown.blocking):
         return f"{text}."
     topics = ",".join(unknown.blocking)
-    return f"{text}, so it is not judged; --allow-different {topics} judges it all the same."
+    return f"{text}, so the run is not judged; --allow-different {topics} judges it all the same."
 
 
 def _verdict(comparison: Comparison) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from itertools import product
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from feedbench.loaders import LOADERS, SPLITS, Manifest, bad_rows, by_reason
 from feedbench.loaders.audit import verdicts
@@ -15,6 +16,24 @@ from feedbench.loaders.images import extensions
 
 MIN_CLASS_IMAGES = 10  # classes with fewer training images are reported
 _MORE_EXTENSIONS = {".jxl": "JXL", ".jfif": "JPEG"}  # that Pillow does not register
+
+
+class _Duplicates(BaseModel):
+    """Files with identical bytes."""
+
+    pictures: int
+    files: int
+    across_splits: int
+    across_classes: int
+
+
+class _Calls(BaseModel):
+    """What the library's call of a loader does to the files."""
+
+    fails: int | None
+    alters: int | None
+    drops: int | None
+    left_out: int | None
 
 
 class ScanReport(BaseModel):
@@ -41,9 +60,16 @@ class ScanReport(BaseModel):
     formats: dict[str, int]
     problems: dict[str, int]
     unreadable: dict[str, int]
-    duplicates: dict[str, int]
+    duplicates: _Duplicates
     few_images: dict[str, int]
-    loaders: dict[str, dict[str, int | None]]
+    loaders: dict[str, _Calls]
+
+    @model_validator(mode="after")
+    def _counts_each_class(self) -> Self:
+        for split, name in product(SPLITS, self.classes):
+            if name not in self.counts.get(split, {}):
+                raise ValueError(f"counts.{split}.{name}: field required")
+        return self
 
 
 def report(manifest: Manifest) -> dict[str, Any]:

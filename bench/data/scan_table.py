@@ -11,7 +11,7 @@ from feedbench.loaders import SPLITS, printable
 
 _PRINTED_CLASSES = 40
 _NAMED = 10  # classes with few images that a warning names
-_OWN = " –: the loader is feedbench's own; it stands for no library's call."
+_OWN = " –: the loader is Feedbench's own; it stands for no library's call."
 
 # How the names of problems in a report are printed, where that differs.
 _PROBLEMS = {
@@ -40,6 +40,13 @@ def parts(report: dict[str, Any]) -> Iterator[Part]:
         yield _counts_table("unreadable", "reason why files are unreadable", report["unreadable"])
     yield _verdicts_table(report["loaders"])
     yield from map(Line, warnings(report))
+    if not _has_problems(report):
+        yield Line("No problems found: every image can be read, and none is there twice.", "bold")
+
+
+def _has_problems(report: dict[str, Any]) -> bool:
+    """Whether there is anything to look at before a training."""
+    return bool(report["problems"] or report["unreadable"] or list(warnings(report)))
 
 
 def _classes_table(report: dict[str, Any]) -> TableData[str]:
@@ -100,17 +107,18 @@ def _verdicts_table(
 ) -> TableData[tuple[str, dict[str, int | None]]]:
     return TableData(
         name="loaders",
+        title="Files by what the library's own call does with them",
         columns=[
-            words("the library's own call", "loader", lambda row: row[0]),
-            _verdict("fails\non", "fails"),
+            words("loader", "loader", lambda row: row[0]),
+            _verdict("cannot\nread", "fails"),
             _verdict("alters", "alters"),
-            _verdict("drops\nsilently", "drops"),
-            _verdict("feedbench\nleaves out", "left_out"),
+            _verdict("skips\nsilently", "drops"),
+            _verdict("Feedbench\nleaves out", "left_out"),
         ],
         rows=list(loaders.items()),
-        legend="alters: ignores alpha, EXIF orientation or palettes, or truncates 16 bits. "
-        "feedbench's loaders read such files correctly and leave out only the last column."
-        + (_OWN if any(row["fails"] is None for row in loaders.values()) else ""),
+        legend="alters: ignores alpha, EXIF orientation or palettes, or truncates 16 "
+        "bits. Feedbench's loaders read such files correctly, and leave out only those of the last "
+        "column." + (_OWN if any(row["fails"] is None for row in loaders.values()) else ""),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.diagnose.record import DiagnosisRecord, Part, PartName
 from feedbench.bench.record import Block
@@ -36,7 +36,7 @@ class Ceiling(BaseModel):
     parallel: int | None = None
     settings: dict[str, Any] | None = None
     mistake: str | None = None
-    images_per_second: Estimate | None = None
+    images_per_second: Positive | None = None
     bytes_per_second: float | None = None
     cores: float | None = None
     blocks: int = 0

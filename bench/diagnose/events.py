@@ -18,7 +18,7 @@ class DiagnosisEvent:
     Attributes:
         kind: what happens, or has just happened: "timing" is sent before a block, and "timed" after
             it. No block is timed while the callback runs.
-        text: the process, the failure or the note.
+        text: what the process measures that starts or has started, the failure, or the note.
         record: all that is measured so far.
         processes_left: number of processes that are not started.
         round: index of the round, from 0; None while processes start.
@@ -33,16 +33,6 @@ class DiagnosisEvent:
     round: int | None = None
     part: Part | None = None
     next_part: Part | None = None
-
-    @property
-    def line(self) -> str:
-        """The event as a line; empty for one that a log does not need."""
-        match self.kind:
-            case "starting":
-                return f"starting: {self.text}"
-            case "failed" | "note":
-                return self.text
-        return ""
 
 
 OnEvent = Callable[[DiagnosisEvent], None]

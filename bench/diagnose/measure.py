@@ -14,9 +14,16 @@ from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.events import DiagnosisEvent, EventKind, OnEvent
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
 from feedbench.bench.diagnose.own import Observed
+from feedbench.bench.diagnose.processes import process_text
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord, Part
 from feedbench.bench.diagnose.sample import drawn
-from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming, Measurement, Setup
+from feedbench.bench.diagnose.setup import (
+    STAGES,
+    DiagnosisPlan,
+    DiagnosisTiming,
+    Measurement,
+    Setup,
+)
 from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
 from feedbench.bench.diagnose.variant import VARIANT_WORKER, VariantJob
 from feedbench.bench.environment import conditions
@@ -26,6 +33,8 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import training_gpus
 from feedbench.bench.meters.process import tree_memory
 from feedbench.bench.record import Block, own_of
+from feedbench.bench.signals import interrupts_deferred
+from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
@@ -34,7 +43,6 @@ from feedbench.bench.trials.protocol import (
     TrialJob,
     WarmUpDone,
 )
-from feedbench.bench.trials.run import MANIFEST
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages
@@ -88,9 +96,10 @@ def diagnose(
         session.interrupted = True
         raise InterruptedRun(f"interrupted; what was measured is in {folder}") from None
     finally:
-        # First the record: closing may take seconds, in which a second Ctrl-C may come.
-        record = session.record()
-        write_model(folder / RECORD, record)
+        # Closing may take seconds, in which a second Ctrl-C may come.
+        with interrupts_deferred():
+            record = session.record()
+            write_model(folder / RECORD, record)
         session.close()
     for part in record.parts:
         if part.name in ("loader", "consumer", "end to end") and not part.blocks:
@@ -172,7 +181,7 @@ class _Session:
         self._jobs = setup.jobs()
         self._measurements = setup.measurements()
 
-    def record(self) -> DiagnosisRecord:
+    def record(self, *, interrupted: bool = False) -> DiagnosisRecord:
         """Return the record with everything that is measured so far."""
         return self._new_record.model_copy(
             update={
@@ -181,7 +190,7 @@ class _Session:
                 "autotuned": self._autotuned,
                 "locked": self._locked,
                 "observed": self._observed,
-                "interrupted": self.interrupted,
+                "interrupted": self.interrupted or interrupted,
             }
         )
 
@@ -197,6 +206,8 @@ class _Session:
                 break
             self._time_round(round_index)
             slowest_s = max(slowest_s, monotonic() - round_begin)
+            # Marked as interrupted, as it is if the process is killed now.
+            write_model(self._folder / RECORD, self.record(interrupted=True))
             self._tell("round")
 
     def _start_all(self) -> None:
@@ -239,7 +250,7 @@ class _Session:
             self._children.pop("consumer").close()
 
     def _start(self, key: str) -> None:
-        self._tell("starting", key)
+        self._tell("starting", self._name_of(key))
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
         job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
@@ -257,7 +268,7 @@ class _Session:
             return
         for measurement in self._measurements_of(key):
             measurement.update(start_s=start_s)
-        self._tell("started", key)
+        self._tell("started", self._name_of(key))
 
     def _wait_until_ready(self, child: Child, job: TrialJob | StageJob) -> float:
         """Wait until a process accepts requests, pause it, and return its start time in seconds."""
@@ -322,7 +333,11 @@ class _Session:
         self._children.pop(key).close()
         for measurement in self._measurements_of(key):
             measurement.update(error=str(error))
-        self._tell("failed", f"{key}: {error}")
+        self._tell("failed", f"{self._name_of(key)}: {error}")
+
+    def _name_of(self, key: str) -> str:
+        parts = [] if key == STAGES else [one.part for one in self._measurements_of(key)]
+        return process_text(next(iter(parts), None), self._new_record.consumer)
 
     def _measurements_of(self, key: str) -> list[Measurement]:
         return [measurement for measurement in self._measurements if measurement.process == key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.analysis.utilization import (
     describe_gpus,
     describe_host,
@@ -10,10 +11,13 @@ from feedbench.bench.analysis.utilization import (
 )
 from feedbench.bench.diagnose.autotune import autotuned_values
 from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
+from feedbench.bench.diagnose.certainty import busy
 from feedbench.bench.diagnose.fixed import comparison_text
 from feedbench.bench.diagnose.own_notes import own_notes
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.tf_graph.derive import graph_of
+from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.verdict import Diagnosis
 from feedbench.bench.record import CacheState
 
@@ -26,7 +30,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     return [
         *_scope(record),
         *_concurrency(record),
-        *_causes(diagnosis),
+        *_causes(record, diagnosis),
         *_cores_needed(diagnosis.cores_needed or []),
         *_basis(record, diagnosis),
         *_meters(record, diagnosis),
@@ -62,11 +66,16 @@ def _concurrency(record: DiagnosisRecord) -> list[str]:
     return [f"{record.loader} works {how}{lock}."]
 
 
-def _causes(diagnosis: Diagnosis) -> list[str]:
+def _causes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     if not diagnosis.shares:
         return []
+    graph = graph_of(record)
+    is_explained = graph is not None and is_timed(graph)
+    names = {"unexplained": "the stages of its pipeline"} if is_explained else {}
     parts = [
-        f"{part.cause} {part.stall:.1%}" for part in diagnosis.shares if part.stall >= _VISIBLE
+        f"{names.get(part.cause, part.cause)} {part.stall:.1%}"
+        for part in diagnosis.shares
+        if part.stall >= _VISIBLE
     ]
     return [
         f"Causes of the stall, by the idle time that goes with each: {', '.join(parts) or 'none'}."
@@ -124,8 +133,8 @@ def _order_of_reads(record: DiagnosisRecord) -> list[str]:
         if in_order is not None and at_random is not None:
             rate, other = median_rate(in_order), median_rate(at_random)
             lines.append(
-                f"Shards, {state}, one read at a time: {rate:,.0f} images/s in their order, "
-                f"{other:,.0f} at random, which is what every loader here does."
+                f"Shards, {state}, one read at a time: {rate_text(rate)} images/s in their order, "
+                f"{rate_text(other)} at random, which is what every loader here does."
             )
     return lines
 
@@ -150,6 +159,10 @@ def _outpaces_storage(record: DiagnosisRecord, state: CacheState) -> bool:
 
 def _reservations(record: DiagnosisRecord) -> list[str]:
     lines = [
+        f"Other programs used {text} meanwhile: these are the rates of a busy machine."
+        for text in filter(None, [busy(record)])
+    ]
+    lines += [
         f"Storage, {state}: the loader reads faster than storage alone was measured to deliver, so "
         "that rate is a lower bound."
         for state in _STATES

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from feedbench.bench.diagnose.own import Observed, Opened
 from feedbench.bench.diagnose.record import DiagnosisRecord
-from feedbench.bench.diagnose.tf_graph.graph import Graph
-from feedbench.bench.diagnose.tf_graph.threads import is_timed, stage_work
+from feedbench.bench.diagnose.tf_graph.slowest import SlowestStage, slowest_stage
 from feedbench.bench.diagnose.verdict import Diagnosis
 
 _UNTIMED = (
@@ -30,8 +29,10 @@ def _opened(opened: Opened) -> str:
     if opened.error:
         return f"Which files the function opens is unknown: inotify: {opened.error}."
     text = f"{opened.listed:,} of the listed files were opened while the function was watched"
-    if opened.others:
-        text += f", and {opened.others:,} others, such as {opened.examples[0]}"
+    if opened.others > 0:
+        text += f", and {opened.others:,} others"
+    if opened.examples:
+        text += f", such as {opened.examples[0]}"
     text += ", by whatever process"
     if opened.others and not opened.listed:
         text += "; storage is that of the listed files, which were not read"
@@ -43,14 +44,12 @@ def _pipeline(seen: Observed) -> list[str]:
         return [f"The stages of its tf.data pipeline could not be measured: {seen.why_no_graph}"]
     if seen.graph is None:
         return []
-    return [_slowest(seen.graph) if is_timed(seen.graph) else _UNTIMED]
+    slowest = slowest_stage(seen.graph)
+    return [_UNTIMED if slowest is None else _slowest(slowest)]
 
 
-def _slowest(graph: Graph) -> str:
-    work = stage_work(graph)
-    number = max(range(len(work)), key=work.__getitem__)
-    stage, share = graph.stages[number], work[number] / (sum(work) or 1.0)
+def _slowest(slowest: SlowestStage) -> str:
     return (
-        f"The slowest stage is {stage.method} in {stage.place}: {work[number] * 1e3:.2f} ms per "
-        f"image on one thread, {share:.0%} of all stages."
+        f"The slowest stage is {slowest.stage.method} in {slowest.stage.place}: "
+        f"{slowest.work_s * 1e3:.2f} ms per image on one thread, {slowest.share:.0%} of all stages."
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from feedbench.bench.diagnose.model import Model
 
@@ -48,6 +48,12 @@ class Prediction(BaseModel):
     needs_bytes: int | None = None
     fits: bool = True
     remedy: bool = True
+
+    @model_validator(mode="after")
+    def _has_both_ends_or_none(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high: give both or neither")
+        return self
 
 
 def predict(present: Model, change: Change, how: str, changed: Model, assumes: str) -> Prediction:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
 
 from rich.console import Console
 
 from feedbench.bench.diagnose.ceilings import Ceiling, ceiling_of, ceilings
 from feedbench.bench.diagnose.events import DiagnosisEvent, OnEvent
 from feedbench.bench.diagnose.measure import LEAST_ROUNDS
+from feedbench.bench.diagnose.pace import DiagnosisPace
 from feedbench.bench.diagnose.record import Part
 from feedbench.bench.diagnose.setup import DiagnosisTiming
 from feedbench.bench.diagnose.table import label
 from feedbench.bench.record import Block
-from feedbench.bench.report.live import Line, LiveArea, is_live
+from feedbench.bench.report.live import Line, LiveArea, Style, is_live
 from feedbench.bench.report.live_text import (
     CTRL_C,
     Row,
+    busy_line,
     duration,
     frame,
-    meters_text,
+    readings,
     sparkline,
     wait_shares,
 )
@@ -42,49 +43,67 @@ def diagnosis_progress(console: Console, timing: DiagnosisTiming) -> Iterator[On
 
 
 def _print_event(console: Console, display: DiagnosisDisplay, event: DiagnosisEvent) -> None:
+    is_estimated, is_busy = bool(display.estimate), bool(display.busy)
     display.update(event)
-    if text := display.round_line(event) if event.kind == "round" else event.line:
+    estimate = "" if is_estimated else display.estimate
+    busy = "" if is_busy else display.busy
+    for text in filter(None, (estimate, display.log_line(event), busy)):
         console.print(text, style="dim", soft_wrap=True)
 
 
 class DiagnosisDisplay:
-    """Takes the events of a diagnosis; returns what is known by then as a frame or as a line."""
+    """Takes the events of a diagnosis; returns what is known by then as a frame or as a line.
+
+    Attributes:
+        estimate: how long the diagnosis takes; empty before its first event.
+        busy: what other programs use, by the complete rounds.
+    """
 
     def __init__(self, timing: DiagnosisTiming) -> None:
         """Begin the diagnosis."""
         import scipy.special  # noqa: F401  now, rather than while a block is timed
 
         self._timing = timing
-        self._begin = self._round_began = monotonic()
-        self._round_s = 0.0  # of the slowest round
+        self._pace = DiagnosisPace(timing)
+        self.estimate = self.busy = ""
         self._event: DiagnosisEvent | None = None
         self._ceilings: list[Ceiling] = []
         self._last_block: Block | None = None
 
     def update(self, event: DiagnosisEvent) -> None:
         """Record an event; the rates are derived again after each block."""
-        now = monotonic()
-        if event.round is None:
-            self._round_began = now
-        if event.kind == "round":
-            self._round_s = max(self._round_s, now - self._round_began)
-            self._round_began = now
+        self._pace.update(event)
+        self.estimate = self.estimate or _estimate(self._timing, self._pace, event)
         if event.kind in ("started", "timed", "failed"):
             self._ceilings = ceilings(event.record)
+        if event.kind == "round":  # stages prepare their files outside of what they time
+            self.busy = busy_line([one for one in event.record.parts if one.name in _MAIN])
         if event.kind == "timed" and event.part is not None:
             self._last_block = event.part.blocks[-1]
         self._event = event
 
-    def round_line(self, event: DiagnosisEvent) -> str:
+    def log_line(self, event: DiagnosisEvent) -> str:
+        """Return an event as a line; empty for one that a log does not need."""
+        match event.kind:
+            case "starting":
+                return f"starting {self._pace.process} of {self._pace.processes}: {event.text}"
+            case "round":
+                return self._round_line(event)
+            case "failed" | "note":
+                return event.text
+        return ""
+
+    def _round_line(self, event: DiagnosisEvent) -> str:
         """Return what is known after a round."""
         rates = [
             f"{label(ceiling)} {_rate(ceiling)} images/s"
             for ceiling in self._ceilings
             if ceiling.name in _MAIN and ceiling.images_per_second
         ]
-        left_s = self._left_s(event)
+        left_s = self._pace.left_s(event)
         left = f"at most {duration(left_s)} left" if left_s else "done"
-        return f"round {(event.round or 0) + 1}: {'; '.join([*rates, left])}"
+        number = f"round {(event.round or 0) + 1} of {_at_most(self._timing.rounds)}"
+        return f"{number}: {'; '.join([*rates, left])}"
 
     def lines(self, columns: int, height: int) -> list[Line]:
         """Return the frame for a terminal of this size."""
@@ -97,41 +116,24 @@ class DiagnosisDisplay:
             Line(f"next  {self._next(event)}", "dim"),
         ]
         rows = [_row(one, part, event) for one, part in self._by_importance(event)]
-        meters = (
-            [] if self._last_block is None else [Line(f"last  {meters_text(self._last_block)}")]
-        )
-        return frame(head, _TITLES, rows, [*meters, Line(CTRL_C, "dim")], columns, height)
+        known = [Line(self.estimate)]
+        if self._last_block is not None:
+            known = readings(self._last_block, self.busy)
+        foot = [*known, Line(CTRL_C, "dim")]
+        return frame(head, _TITLES, rows, foot, columns, height)
 
     def _by_importance(self, event: DiagnosisEvent) -> list[tuple[Ceiling, Part]]:
-        """Return all parts, from end to end back to the files, those without a block last."""
-        pairs = [*zip(self._ceilings, event.record.parts, strict=False)]
-        pairs.reverse()
-        return sorted(pairs, key=lambda pair: pair[0].images_per_second is None)
+        """Return all parts, from end to end back to the files."""
+        return [*zip(self._ceilings, event.record.parts, strict=False)][::-1]
 
     def _stage(self, event: DiagnosisEvent) -> str:
-        spent = f"{duration(monotonic() - self._begin)} so far"
+        spent = f"{duration(self._pace.spent_s())} so far"
+        left = duration(self._pace.left_s(event))
         if event.round is None:
-            return f"Starting processes · {spent}"
-        left = f"at most {duration(self._left_s(event))} left"
-        return f"Round {event.round + 1} of at most {self._timing.rounds} · {spent} · {left}"
-
-    def _left_s(self, event: DiagnosisEvent) -> float:
-        """Return how long the rounds that the time budget allows still take."""
-        done = event.round or 0 if event.kind != "round" else (event.round or 0) + 1
-        now = monotonic()
-        round_s = self._round_s or self._planned_round_s(event)
-        elapsed_s = min(now - self._round_began, round_s)
-        rounds_s = (self._timing.rounds - done) * round_s - elapsed_s
-        least_s = max(0, LEAST_ROUNDS - done) * round_s - elapsed_s
-        budget_s = self._timing.budget_s - (now - self._begin)
-        return max(0.0, min(rounds_s, max(least_s, budget_s)))
-
-    def _planned_round_s(self, event: DiagnosisEvent) -> float:
-        timing = self._timing
-        seconds = {"end to end": timing.end_to_end_s, "rewritten": timing.end_to_end_s}
-        own_process = ("loader", "fixed", "reference", "transfer", "consumer")
-        seconds |= dict.fromkeys(own_process, timing.block_s)
-        return sum(seconds.get(part.name, timing.stage_s) for part in event.record.parts)
+            number = f"Process {self._pace.process} of {self._pace.processes}"
+            return f"{number} starts · {spent} · about {left} left"
+        number = f"Round {event.round + 1} of {_at_most(self._timing.rounds)}"
+        return f"{number} · {spent} · at most {left} left"
 
     def _next(self, event: DiagnosisEvent) -> str:
         if event.round is None:
@@ -142,25 +144,39 @@ class DiagnosisDisplay:
         return "another round, if there is time for it; then the diagnosis"
 
 
+def _estimate(timing: DiagnosisTiming, pace: DiagnosisPace, event: DiagnosisEvent) -> str:
+    """Return how long a diagnosis takes by its plan, and what of."""
+    least, most = map(duration, pace.planned_s(event))
+    about = f"About {most}" if least == most else f"About {least} to {most}"
+    rounds = timing.rounds
+    count = f"{LEAST_ROUNDS} to {rounds}" if rounds > LEAST_ROUNDS else f"{rounds}"
+    return (
+        f"{about}: {pace.processes} processes start, then {count} rounds of about "
+        f"{duration(pace.round_s(event))}, limited by --seconds {timing.budget_s:g}."
+    )
+
+
+def _at_most(rounds: int) -> str:
+    return str(rounds) if rounds <= LEAST_ROUNDS else f"at most {rounds}"
+
+
 def _activity(event: DiagnosisEvent) -> str:
     if event.part is not None:
         return f"timing {_label(event.part)}"
-    return event.line or event.text or "the round is complete"
+    starting = "starting: " if event.kind == "starting" else ""
+    return f"{starting}{event.text}" if event.text else "the round is complete"
 
 
 def _row(ceiling: Ceiling, part: Part, event: DiagnosisEvent) -> Row:
     is_active = event.part is not None and _label(event.part) == label(ceiling)
     name = f"{'▸' if is_active else ' '} {label(ceiling)}"
     if ceiling.images_per_second is None:
-        return Row(name, ("failed" if ceiling.error else "–", "", ""), "dim")
+        return Row(name, ("failed" if ceiling.error else "–", "", ""), "dim", rank=-1)
     cores = f"{ceiling.cores:.1f}" if ceiling.cores else ""
     feeds = part.name in ("end to end", "rewritten")
     waits = sparkline(wait_shares(part.blocks[-1])) if feeds else ""
-    return Row(
-        name,
-        (_rate(ceiling), cores, waits),
-        "bold" if part.name == "end to end" else "plain",
-    )
+    style: Style = "bold" if part.name == "end to end" else "plain"
+    return Row(name, (_rate(ceiling), cores, waits), style)
 
 
 def _rate(ceiling: Ceiling) -> str:

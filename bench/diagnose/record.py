@@ -16,10 +16,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
+from feedbench.bench.described import check, check_described, check_fields
 from feedbench.bench.diagnose.autotune import Node
+from feedbench.bench.diagnose.checks import SelfTest
 from feedbench.bench.diagnose.own import Observed
+from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.record import Block, CacheState, Conditions, ConsumerName, Own, Record
 from feedbench.loaders.stages import Kind
@@ -42,6 +52,7 @@ PartName = Literal[
     "rewritten",
 ]
 _FORMER_NAMES = {"decode": "decoding", "assemble": "batch copy"}
+_NEEDED = ("image_size", "batch_size")  # of a batch spec
 FASTER_STORAGE = 4.0  # default of the prediction: storage this many times as fast
 
 
@@ -50,13 +61,15 @@ class Part(Record):
 
     name: PartName
     cache_state: CacheState | None = Field(None, description="of the files that the part reads")
-    parallel: int | None = Field(None, description="number of cores, or of concurrent reads")
+    parallel: PositiveInt | None = Field(
+        None, description="number of cores, or of concurrent reads"
+    )
     settings: dict[str, Any] | None = Field(
         None, description="of the loader, if they differ from the settings that are diagnosed"
     )
     mistake: str | None = Field(None, description="that a rewritten pipeline is without")
     stage: int | None = Field(None, description="index of the stage that was rewritten")
-    moved_bytes: float | None = Field(None, description="mean bytes moved per image")
+    moved_bytes: NonNegativeFloat | None = Field(None, description="mean bytes moved per image")
     start_s: float | None = Field(None, description="from the start of its process until ready")
     blocks: list[Block] = Field(default_factory=list)
     error: str | None = None
@@ -84,17 +97,21 @@ class DiagnosisRecord(Conditions):
     recipe: dict[str, Any]
     cache_state: CacheState = Field(description="of the files, for loader and end to end")
     not_cold: str | None = Field(None, description="why nothing could be measured cold")
-    images: int
-    sampled: int | None = Field(
+    images: PositiveInt
+    sampled: PositiveInt | None = Field(
         None, description="number of images drawn for the measurements; None: all of them"
     )
-    encoded_bytes: int = Field(description="total size of the files")
-    decoded_bytes: int = Field(description="total size of the images in a batch's size as uint8")
-    cores: int
-    available_memory_bytes: int = Field(description="within the limit of the control group")
+    encoded_bytes: NonNegativeInt = Field(description="total size of the files")
+    decoded_bytes: NonNegativeInt = Field(
+        description="total size of the images in a batch's size as uint8"
+    )
+    cores: PositiveInt
+    available_memory_bytes: NonNegativeInt = Field(
+        description="within the limit of the control group"
+    )
     on_gpu: bool = Field(description="whether the trainer has a GPU")
     kind: Kind | None = Field(None, description="how the loader runs its parts, if it says so")
-    workers: int | None = Field(
+    workers: PositiveInt | None = Field(
         None, description="threads or processes of the loader that read and prepare images"
     )
     copies_apart: bool = Field(
@@ -110,10 +127,10 @@ class DiagnosisRecord(Conditions):
         False, description="the pipeline was also measured without each of its mistakes"
     )
     apart: bool = Field(False, description="the consumer was measured before all other parts")
-    faster_storage: float = Field(
+    faster_storage: PositiveFloat = Field(
         FASTER_STORAGE, description="storage to predict: this many times as fast"
     )
-    other_image_size: int | None = Field(
+    other_image_size: PositiveInt | None = Field(
         None, description="image size to predict, in pixels; default: half of it"
     )
     autotuned: list[Node] | None = Field(None, description="the pipeline that AUTOTUNE has set")
@@ -126,6 +143,13 @@ class DiagnosisRecord(Conditions):
     self_test: dict[str, Any] | None = None
     interrupted: bool = Field(False, description="whether Ctrl-C ended the measurements early")
 
+    @field_validator("self_test")
+    @classmethod
+    def _is_self_test(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            check("self_test", SelfTest, value)
+        return value
+
 
 def read_diagnosis(path: Path) -> DiagnosisRecord:
     """Read the record of a diagnosis.
@@ -133,4 +157,10 @@ def read_diagnosis(path: Path) -> DiagnosisRecord:
     Raises:
         RecordError: the file is missing, invalid, or written by a newer version of feedbench.
     """
-    return read_model(path, DiagnosisRecord, "diagnosis", SCHEMA_NUMBER)
+    record = read_model(path, DiagnosisRecord, "diagnosis", SCHEMA_NUMBER)
+    try:
+        check_described(record)
+        check_fields("spec", record.spec, _NEEDED)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error
+    return record

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
+from feedbench.bench.diagnose.checks import Check, SelfTest
 from feedbench.bench.diagnose.events import OnEvent
 from feedbench.bench.diagnose.measure import diagnose
 from feedbench.bench.diagnose.model import Cause
@@ -21,7 +23,6 @@ from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.stall_shares import bottleneck
 from feedbench.bench.errors import TrialError
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.internal_loaders import DELAY, register
@@ -38,30 +39,6 @@ _FILES = 64
 TIMING = DiagnosisTiming(
     stage_s=0.2, block_s=0.5, end_to_end_s=1.0, warm_up_s=0.3, rounds=3, budget_s=60.0
 )
-
-
-class Check(BaseModel):
-    """One known value and its measurement."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    expected: str
-    measured: str
-    passed: bool
-
-
-class SelfTest(BaseModel):
-    """The checks of one self-test."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    checks: list[Check]
-
-    @property
-    def passed(self) -> bool:
-        """Whether all checks passed."""
-        return all(check.passed for check in self.checks)
 
 
 class InjectedBottleneck(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from feedbench.bench.diagnose.selftest import Check, SelfTest
+from feedbench.bench.diagnose.checks import Check, SelfTest
 from feedbench.bench.report.document import Part, TableData, words
 
 

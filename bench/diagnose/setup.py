@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
@@ -14,7 +15,6 @@ from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.diagnose.stages import compute_stages, core_counts
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, tries
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
@@ -22,6 +22,7 @@ from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
 from feedbench.loaders.stages import Stages
 from feedbench.trainer import Recipe
 
+STAGES = "stages"  # key of the process that measures all stages
 _STAGE_WARM_UP_S = 0.1
 _DEPTHS = (1, 4, 16, 64)  # concurrent reads
 _DEPTH_PER_CORE = 4
@@ -117,7 +118,7 @@ class Setup:
             "settings": self._baseline_settings(),
             "cache_state": None,
         }
-        jobs: dict[str, TrialJob | StageJob] = {"stages": self._stage_job()}
+        jobs: dict[str, TrialJob | StageJob] = {STAGES: self._stage_job()}
         for state in self._cache_states():
             jobs[f"loader {state}"] = loader_alone.model_copy(update={"cache_state": state})
         for number, fixed in enumerate(self._fixed_choices()):
@@ -258,7 +259,7 @@ class Setup:
         request = StageRequest(
             stage=name, parallel=parallel, cache_state=state, seconds=self.timing.stage_s
         )
-        return Measurement(part, "stages", request)
+        return Measurement(part, STAGES, request)
 
     def _trial_measurements(self) -> list[Measurement]:
         """Return the measurements of loader, fixed settings, transfer, consumer and end to end."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_form
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.ceilings import Ceiling, ceiling_of
 from feedbench.bench.diagnose.fixed import settings_text
@@ -18,6 +18,7 @@ from feedbench.bench.diagnose.tf_graph.table import mistake_lines, stages_table
 from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.document import (
+    RATE,
     Column,
     Line,
     Part,
@@ -57,17 +58,17 @@ def headline(record: DiagnosisRecord) -> str:
 
 
 def parts(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
-    """Yield what is printed: the ceilings, the predictions, the notes and the verdict."""
+    """Yield what is printed, the mistakes directly above the verdict."""
     yield Line(headline(record))
     yield ceilings_table(diagnosis)
     if diagnosis.predictions:
         yield predictions_table(diagnosis)
     if record.autotuned:
         yield nodes_table(record.autotuned)
+    yield from map(Line, notes(record, diagnosis))
     if record.observed and record.observed.graph:
         yield stages_table(record.observed.graph)
     yield from _mistakes(diagnosis)
-    yield from map(Line, notes(record, diagnosis))
     yield from _verdict(diagnosis)
 
 
@@ -97,9 +98,7 @@ def ceilings_table(diagnosis: Diagnosis) -> TableData[Ceiling]:
         title="Ceilings",
         columns=[
             words("part alone", "part", label, text=_part),
-            estimates(
-                "images/s", "images_per_second", lambda row: row.images_per_second, "{:,.0f}"
-            ),
+            estimates("images/s", "images_per_second", lambda row: row.images_per_second, RATE),
             Column("MB/s", "bytes_per_second", lambda row: row.bytes_per_second, _megabytes, 2),
             Column("CPU\ncores", "cpu_cores", lambda row: row.cores, "{:.2f}", 1),
             Column("blocks", "blocks", lambda row: row.blocks, _blocks, 0),
@@ -195,10 +194,11 @@ def _rate(prediction: Prediction) -> Estimate:
 
 
 def _rate_text(prediction: Prediction) -> str:
-    rate = f"{prediction.images_per_second:,.0f}"
+    form = rate_form(prediction.images_per_second)
+    rate = format(prediction.images_per_second, form)
     if prediction.low is None or prediction.high is None:
         return rate
-    low, high = f"{prediction.low:,.0f}", f"{prediction.high:,.0f}"
+    low, high = format(prediction.low, form), format(prediction.high, form)
     return rate if low == high else f"{rate} ({low}–{high})"
 
 
@@ -211,9 +211,16 @@ def _memory_text(prediction: Prediction) -> str:
 
 def part_runs(parts: Sequence[MeasuredPart]) -> list[LoggedRun]:
     """Return the parts as runs for TensorBoard."""
-    runs = []
-    for part in parts:
-        conditions = {"cache_state": part.cache_state, "parallel": part.parallel}
-        known = {name: value for name, value in conditions.items() if value is not None}
-        runs.append(LoggedRun(label(ceiling_of(part)), {"part": part.name, **known}, part.blocks))
-    return runs
+    return [part_run(number, part) for number, part in enumerate(parts, 1)]
+
+
+def part_run(number: int, part: MeasuredPart) -> LoggedRun:
+    """Return a part as a run for TensorBoard.
+
+    Args:
+        number: of the part in its record, from 1.
+    """
+    conditions = {"cache_state": part.cache_state, "parallel": part.parallel}
+    known = {name: value for name, value in conditions.items() if value is not None}
+    name = label(ceiling_of(part))
+    return LoggedRun(number, name, {"part": part.name, **known}, part.blocks)

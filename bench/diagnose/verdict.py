@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.ceilings import Ceiling, ceilings
+from feedbench.bench.diagnose.certainty import busy, disturbances, failed_checks, is_certain
 from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import FixedSettings, best_fixed
 from feedbench.bench.diagnose.predict import LEAST_GAIN, predictions, remedies
@@ -15,7 +16,14 @@ from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.stall import stall_of
 from feedbench.bench.diagnose.stall_shares import StallPart, bottleneck, stall_parts
-from feedbench.bench.diagnose.tf_graph.derive import Mistake, gain_of_all, mistakes_in
+from feedbench.bench.diagnose.tf_graph.derive import (
+    Mistake,
+    gain_of_all,
+    graph_of,
+    mistakes_in,
+    without_gains,
+)
+from feedbench.bench.diagnose.tf_graph.slowest import slowest_stage
 from feedbench.bench.plan.plan import Choice
 
 
@@ -59,6 +67,9 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         sentences = [*_self_test_sentence(record), _no_verdict(record, parts)]
         return Diagnosis(verdict=" ".join(sentences), ceilings=parts)
     stall = _at_least_zero(stall)
+    if not is_certain(stall):
+        verdict = _uncertain(record, stall)
+        return Diagnosis(verdict=verdict, ceilings=parts, mistakes=without_gains(record))
     main_cause, predicted = bottleneck(rates), predictions(record, rates)
     mistakes = mistakes_in(record)
     sentences = [
@@ -85,11 +96,26 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
 
 def _self_test_sentence(record: DiagnosisRecord) -> list[str]:
     """Return which checks failed, since nothing that follows can then be trusted."""
-    checks = (record.self_test or {}).get("checks", [])
-    failed = [f"{check['name']}: {check['measured']}" for check in checks if not check["passed"]]
-    return (
-        [f"Do not trust this diagnosis: self-test failed: {'; '.join(failed)}."] if failed else []
-    )
+    if not (failed := failed_checks(record)):
+        return []
+    used = f"; other programs used {text}" if (text := busy(record)) else ""
+    return [f"Do not trust this diagnosis: self-test failed: {'; '.join(failed)}{used}."]
+
+
+def _uncertain(record: DiagnosisRecord, stall: Estimate) -> str:
+    """Return that nothing can be said, why, and what to do."""
+    sentences = [
+        "Not measured well enough for a verdict: "
+        f"{_with_consumer(record)} idles {stall:.0%} of the time.",
+        *disturbances(record),
+        "Diagnose again on a quiet machine, or with a longer --seconds.",
+    ]
+    return " ".join(sentences)
+
+
+def _with_consumer(record: DiagnosisRecord) -> str:
+    loader = Choice(loader=record.loader, settings=record.settings)
+    return f"with {loader}, {consumer_name(record)}"
 
 
 def _interrupted_sentence(parts: list[Ceiling], *, interrupted: bool) -> list[str]:
@@ -128,6 +154,8 @@ def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estima
                 f"The bottleneck is the copy to the device: {loader} keeps {consumer} busy; it "
                 f"idles only {idle}, but most of each step is the copy of its batch."
             )
+        case "unexplained" if stage := _stage_text(record):
+            return f"The bottleneck is {stage}: {_with_consumer(record)} idles {idle}."
         case "unexplained":
             return (
                 f"The bottleneck is the loader: with {loader}, {consumer} idles {idle}; work that "
@@ -146,6 +174,13 @@ def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estima
         f"The bottleneck is {cause}: with {loader}, {consumer} idles {idle}; {cause} causes {share}"
         f"{_remaining(main, cause)}."
     )
+
+
+def _stage_text(record: DiagnosisRecord) -> str:
+    """Return the stage of a user's pipeline that does most of its work; empty if none is known."""
+    graph = graph_of(record)
+    slowest = None if graph is None else slowest_stage(graph)
+    return f"{slowest.text}, {slowest.share:.0%} of the work of its pipeline" if slowest else ""
 
 
 def _remaining(main: StallPart, name: str) -> str:
@@ -181,7 +216,7 @@ def _gain_text(mistake: Mistake) -> str:
         return f"{gain:+.0%}, measured" if is_worth_it else ""
     if mistake.gain is None or mistake.gain < LEAST_GAIN:
         return ""
-    return f"{'up to ' if mistake.upper_bound else ''}{mistake.gain:+.0%}"
+    return f"{'up to ' if mistake.upper_bound else ''}{mistake.gain:+.0%}, predicted"
 
 
 def headline(record: DiagnosisRecord) -> str:

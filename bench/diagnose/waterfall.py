@@ -105,7 +105,7 @@ def _draw_step(axes: Any, y: int, level: float, part: StallPart, *, is_bottlenec
     """Draw a bar that ends at a level, with its share and what would remain without it."""
     left = level - part.stall
     axes.barh(y, part.stall, left=left, color=VERMILLION if is_bottleneck else SKY, height=_BAR)
-    text = f"{'the bottleneck: ' if is_bottleneck else ''}−{points(part.stall)} points"
+    text = f"{'the bottleneck: ' if is_bottleneck else ''}-{points(part.stall)} points"
     if part.stall_without is not None:
         text += f"; without it alone, {part.stall_without:.0%} idle"
     style: dict[str, Any] = {"fontweight": "bold" if is_bottleneck else "normal"}

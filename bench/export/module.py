@@ -17,6 +17,8 @@ from feedbench.loaders import (
     Loader,
     Manifest,
     Settings,
+    check_package,
+    check_regions,
     find_loader,
     parse_settings,
     parse_spec,
@@ -50,8 +52,10 @@ def exported(text: str, best: Best) -> Exported:
 
     Raises:
         PlanError: the loader reads no files, or is code already.
-        LoaderError: there is no such loader, its settings are not valid, or its pack is missing.
+        LoaderError: there is no such loader, its settings are not valid, or what it needs is
+            missing.
     """
+    check_package(best.loader)
     loader = find_loader(best.loader)
     if not loader.is_choice:
         raise PlanError(f"{text}: {loader.name} gives synthetic images; export another loader")
@@ -59,7 +63,9 @@ def exported(text: str, best: Best) -> Exported:
         raise PlanError(f"{text}: {loader.name} is code of your own already; {_use(best)}")
     settings = parse_settings(loader, best.settings)
     loader.upper_bound(settings)  # reads the pack, if it needs one
-    return Exported(text, best, loader, settings, parse_spec(best.spec))
+    spec = parse_spec(best.spec)
+    check_regions(loader, spec, settings)
+    return Exported(text, best, loader, settings, spec)
 
 
 def _use(best: Best) -> str:

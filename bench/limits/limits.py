@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveFloat
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import read_model
@@ -41,7 +41,7 @@ class Limit(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    images_per_second: Estimate | None = None
+    images_per_second: Positive | None = None
     bytes_per_second: float | None = None
     error: str | None = None
 
@@ -62,8 +62,8 @@ class LoaderShare(BaseModel):
 
     loader: str
     limit: str
-    images_per_second: Estimate | None = None
-    share: Estimate | None = None
+    images_per_second: Positive | None = None
+    share: Positive | None = None
     peak_memory_bytes: int = 0
     error: str | None = None
 
@@ -90,8 +90,8 @@ class ColdReads(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     depth: int
-    rates: list[float]
-    bytes_per_image: float
+    rates: list[PositiveFloat]
+    bytes_per_image: PositiveFloat
     disk_share: float | None
 
 
@@ -184,7 +184,7 @@ def _read_at_depth(storage: Storage, depth: int) -> ColdReads:
 
 def derive(trials: list[Trial], record: LimitsRecord) -> MachineLimits:
     """Return limits and shares, derived from the raw records alone."""
-    by_name = {_name(trial): trial for trial in trials}
+    by_name = {trial_name(trial): trial for trial in trials}
     return MachineLimits(
         limits=[
             *(_limit(trial) for name, trial in by_name.items() if name not in record.bounds),
@@ -194,7 +194,8 @@ def derive(trials: list[Trial], record: LimitsRecord) -> MachineLimits:
     )
 
 
-def _name(trial: Trial) -> str:
+def trial_name(trial: Trial) -> str:
+    """Return the loader with its settings, as `bounds` names it."""
     return str(Choice(loader=trial.loader, settings=trial.settings))
 
 
@@ -202,7 +203,7 @@ def _limit(trial: Trial) -> Limit:
     rate = _rate(trial.rates.values())
     image_bytes = 3 * trial.spec["image_size"] ** 2 if trial.loader == MEMORY_COPY.name else None
     return Limit(
-        name=_name(trial),
+        name=trial_name(trial),
         images_per_second=rate,
         bytes_per_second=rate.value * image_bytes if rate and image_bytes else None,
         error=trial.error,
@@ -228,8 +229,8 @@ def _disk_limit(reads: ColdReads) -> Limit:
 
 def _share(trial: Trial, limit: Trial) -> LoaderShare:
     return LoaderShare(
-        loader=_name(trial),
-        limit=_name(limit),
+        loader=trial_name(trial),
+        limit=trial_name(limit),
         images_per_second=_rate(trial.rates.values()),
         share=paired_ratio(trial.rates, limit.rates),
         peak_memory_bytes=trial.peak_memory_bytes,

@@ -8,8 +8,10 @@ from rich.text import Text
 
 from feedbench.bench.analysis.contention import busy_warning
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
+from feedbench.bench.limits.verdict import verdict
 from feedbench.bench.record import Trial
 from feedbench.bench.report.document import (
+    RATE,
     Column,
     Line,
     Part,
@@ -21,7 +23,6 @@ from feedbench.bench.report.document import (
 from feedbench.bench.report.summary_text import headline
 from feedbench.bench.report.table import sizes
 
-_RATE = "{:,.0f}"
 SHARES_NOTE = (
     "Limits: decoding JPEGs from memory on all cores, copying images from memory into batches on "
     "all cores, or reading whole files from the disk, each with nothing else running. Loaders: no "
@@ -40,6 +41,7 @@ def parts(trials: list[Trial], limits: MachineLimits) -> Iterator[Part]:
     yield shares_table(limits)
     yield limits_table(limits)
     yield from (Line(text, "yellow") for text in busy_warning(trials))
+    yield Line(verdict(limits), "bold")
 
 
 def limits_table(limits: MachineLimits) -> TableData[Limit]:
@@ -53,7 +55,7 @@ def limits_table(limits: MachineLimits) -> TableData[Limit]:
                 lambda row: row.name,
                 text=lambda row: _with_error(row.name, row.error),
             ),
-            estimates("images/s", "images_per_second", lambda row: row.images_per_second, _RATE),
+            estimates("images/s", "images_per_second", lambda row: row.images_per_second, RATE),
             Column(
                 "bytes/s",
                 "bytes_per_second",
@@ -79,7 +81,7 @@ def shares_table(limits: MachineLimits) -> TableData[LoaderShare]:
                 text=lambda row: _with_error(f"{row.loader}\n  limit: {row.limit}", row.error),
             ),
             only_csv("limit", lambda row: row.limit),
-            estimates("images/s", "images_per_second", lambda row: row.images_per_second, _RATE),
+            estimates("images/s", "images_per_second", lambda row: row.images_per_second, RATE),
             estimates("share", "share", lambda row: row.share, "{:.2f}"),
             sizes("memory", "peak_memory_bytes", lambda row: row.peak_memory_bytes or None),
             only_csv("error", lambda row: row.error),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.monitor.record import FitFigures, FitRecord
 
 KEEPS_UP = 0.05  # a smaller share of the time is not worth a faster pipeline
@@ -21,18 +22,20 @@ def fit_lines(found: FitFigures | None, record: FitRecord) -> list[str]:
     """Return all there is to say, the main sentence first."""
     if found is None:
         return [f"Nothing was measured: {note}." for note in record.notes]
+    if _may_be_none(found):
+        return [sentence(found), advice(found), *explanations(found, record)]
     return [sentence(found), *explanations(found, record), advice(found)]
 
 
 def sentence(found: FitFigures) -> str:
     """Return in one sentence what share of the time the device waits for data."""
     over = f"Over {found.batches:,} batches"
-    rate = f"{found.images_per_second.value:,.0f} images/s"
+    rate = f"{rate_text(found.images_per_second.value)} images/s"
     if found.stall is not None and found.ceiling is not None:
         return (
             f"{over}, the device stalled {_share(found.stall.value)} of the time"
-            f"{_interval(found)}: {rate}, against {found.ceiling.value:,.0f} on a repeated batch; "
-            f"fit waited for data {found.wait_share:.0%} of the time."
+            f"{_interval(found)}: {rate}, against {rate_text(found.ceiling.value)} on a repeated "
+            f"batch; fit waited for data {found.wait_share:.0%} of the time."
         )
     low, high = f"{found.idle_share:.0%}", f"{found.wait_share:.0%}"
     share = high if low == high else f"between {low} and {high}"
@@ -57,12 +60,20 @@ def advice(found: FitFigures) -> str:
     lost = found.wait_share if found.stall is None else found.stall.value
     if lost < KEEPS_UP:
         return "The input pipeline keeps up: a faster one would gain almost nothing."
-    if found.stall is not None and found.stall.low is not None and found.stall.low < KEEPS_UP:
+    if _may_be_none(found):
         return "It may be no stall at all, as the interval shows: measure longer, with more steps."
     return (
         "Next: feedbench diagnose DATA --loader pipeline.py:make_dataset names what is slow; "
         "pipeline.py is a file in which make_dataset returns your data."
     )
+
+
+def _may_be_none(found: FitFigures) -> bool:
+    """Whether the interval of a stall begins so low that there may be none."""
+    lost = found.stall
+    if lost is None or lost.low is None:
+        return False
+    return lost.value >= KEEPS_UP > lost.low
 
 
 def _share(stall: float) -> str:
@@ -90,9 +101,10 @@ def _with_ceiling(found: FitFigures, record: FitRecord) -> str:
     assert found.stall is not None
     lines = []
     if found.stall.value > found.wait_share + _SAME:
+        points = 100 * (found.stall.value - found.wait_share)
         lines.append(
-            "What was not waiting is lost in steps that are slower than on a repeated batch: the "
-            "pipeline, callbacks or the progress bar take the processor."
+            f"The other {points:.0f} points are lost in steps that take longer than on a repeated "
+            "batch: the pipeline, callbacks or the progress bar take the processor."
         )
     if found.stall.value < found.wait_share - _SAME:
         lines.append("In a part of that wait the device had queued work.")

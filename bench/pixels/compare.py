@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from feedbench.bench.pixels.result import ImageDifference, LoaderPixels, PixelComparison
 from feedbench.bench.plan.plan import TOLERANCE, Choice
 from feedbench.loaders import (
+    UNCHANGED,
     Batch,
     BatchSpec,
     LoaderError,
@@ -65,7 +66,8 @@ def compare(
     Args:
         choices: loaders with their settings.
         manifest: the images.
-        spec: what an image must be; augmentation and shuffling are disabled.
+        spec: what an image must be; shuffling is disabled, and augmentation except for
+            random-resized crops, unless a user's function is among the loaders.
         tolerance: largest mean difference per image that counts as the same, in levels.
         worst_images: number of images to report for each loader.
         on_error: "skip" leaves out files that fail in all loaders.
@@ -76,8 +78,8 @@ def compare(
     Raises:
         LoaderError: all loaders failed.
     """
-    size = min(spec.batch_size, len(manifest))
-    spec = spec.for_evaluation().model_copy(update={"batch_size": size})
+    choices = list(choices)
+    spec = _compared_spec(spec, choices, len(manifest))
     comparer: _Comparer | None = None
     failure: LoaderError | None = None
     results: list[LoaderPixels] = []
@@ -108,6 +110,14 @@ def compare(
         images=len(manifest) if comparer else 0,
         loaders=results,
     )
+
+
+def _compared_spec(spec: BatchSpec, choices: Iterable[Choice], images: int) -> BatchSpec:
+    """Return the spec of a comparison; each user's function would cut regions of its own."""
+    own = any(find_loader(choice.loader).own is not None for choice in choices)
+    augment = UNCHANGED if own else spec.augment.only_regions
+    update = {"batch_size": min(spec.batch_size, images), "augment": augment}
+    return spec.for_evaluation().model_copy(update=update)
 
 
 def _read_alone(choice: Choice, manifest: Manifest, spec: BatchSpec, on_error: str) -> Images:
@@ -219,7 +229,7 @@ class _Comparer:
         return np.array(means), np.array(peaks)
 
     def _reason(self, row: int, images: Images) -> str:
-        if self.explain is None:
+        if self.explain is None or self.spec.augment:
             return ""
         path = self.manifest.address(row)
         return self.explain(path, self.spec, images[row], self.reference[row])

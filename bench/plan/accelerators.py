@@ -8,72 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import BatchSpec, alternatives
-from feedbench.trainer import Recipe
+from feedbench.loaders import alternatives
 
 BUILT_IN = Path(__file__).with_name("accelerators.toml")
 USER_FILE = "accelerators.toml"
 PREFIX = "emulated:"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-
-
-class Accelerator(BaseModel):
-    """Measured training rate of one accelerator, and the conditions of the measurement.
-
-    Attributes:
-        images_per_second: rate of one accelerator that never waits for data.
-        batch_size: images per step in the measurement.
-        image_size: image height and width in pixels in the measurement.
-        precision: as stated by the source.
-        source: who measured the rate, and how.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    device: str
-    images_per_second: PositiveFloat
-    batch_size: PositiveInt
-    image_size: PositiveInt
-    network: str
-    alpha: PositiveFloat | None = None
-    precision: str
-    source: str
-
-    def seconds_per_image(self, image_size: int) -> float:
-        """Return the step time per image, assumed proportional to the number of pixels."""
-        return (image_size / self.image_size) ** 2 / self.images_per_second
-
-    def network_text(self) -> str:
-        """Return the network with its alpha, if it has one."""
-        return _network_text(self.network, self.alpha)
-
-    def assumptions(self, spec: BatchSpec, recipe: Recipe) -> list[str]:
-        """Return what must be assumed to apply the rate to these batches and this network."""
-        texts = []
-        if spec.batch_size != self.batch_size:
-            texts.append(
-                f"assumed: the rate at batch size {spec.batch_size} is that measured at "
-                f"{self.batch_size}"
-            )
-        if spec.image_size != self.image_size:
-            texts.append(
-                f"assumed: step time is proportional to pixels, measured at {self.image_size} px "
-                f"and applied to {spec.image_size} px"
-            )
-        alpha = None if recipe.own_model else recipe.alpha
-        network = _network_text(recipe.network, alpha)
-        if network != self.network_text():
-            texts.append(f"assumed: {network} is as fast as {self.network_text()}")
-        return texts
-
-
-def _network_text(name: str, alpha: float | None) -> str:
-    return f"{name}, alpha {alpha:g}" if alpha is not None else name
 
 
 def accelerators() -> dict[str, Accelerator]:

@@ -19,8 +19,9 @@ from pydantic import (
     PositiveInt,
 )
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.accelerators import Accelerator, accelerator_of
+from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.loaders import (
@@ -29,6 +30,8 @@ from feedbench.loaders import (
     Augment,
     BatchSpec,
     LoaderError,
+    check_package,
+    check_regions,
     find_loader,
     parse_settings,
     parse_spec,
@@ -70,16 +73,21 @@ class Timing(_Model):
     """Number and duration of blocks, and the order and cache state in which they run."""
 
     blocks: PositiveInt = Field(
-        7,
-        description="Timed blocks per loader and setting. Fewer than 3 give no intervals and no "
-        "comparison.",
+        15,
+        description="Timed blocks per loader and setting, at most. Fewer than 3 give no intervals "
+        "and no comparison.",
     )
-    block_seconds: PositiveFloat = Field(4.0, description="Minimum block duration in seconds.")
+    early_stopping: bool = Field(
+        True,
+        description="End when the order of the loaders is certain, and drop those that cannot win. "
+        "Otherwise all blocks are timed.",
+    )
+    block_seconds: PositiveFloat = Field(1.0, description="Minimum block duration in seconds.")
     block_steps: PositiveInt = Field(
-        3, description="Minimum number of steps per block, unless they take longer than 8 s."
+        10, description="Minimum number of steps per block, unless they take longer than 8 s."
     )
     warm_up_seconds: NonNegativeFloat = Field(
-        5.0, description="Minimum warm-up in seconds; filling a cache may take longer."
+        2.0, description="Minimum warm-up in seconds; filling a cache may take longer."
     )
     time_limit: PositiveFloat = Field(
         900.0, description="Time limit of a warm-up and of each block in seconds."
@@ -248,10 +256,13 @@ def make_plan(suite: Suite) -> Plan:
 
     Raises:
         PlanError: the recipe is not valid, or the accelerator does not exist.
-        LoaderError: a loader, a setting or the batch spec is not valid.
+        LoaderError: a loader, a setting or the batch spec is not valid, or what a loader
+            needs is not installed.
     """
     recipe = parse_model(Recipe, suite.recipe, "recipe")
-    return Plan(
+    for choice in suite.trial:
+        check_package(choice.loader)
+    plan = Plan(
         choices=with_baseline(expand(suite.trial), suite.consumer, recipe),
         spec=parse_spec(suite.spec),
         recipe=recipe,
@@ -261,3 +272,16 @@ def make_plan(suite: Suite) -> Plan:
         pixels=suite.pixels,
         accelerator=accelerator_of(suite.consumer),
     )
+    for choice in plan.choices:
+        check_choice(choice, plan.spec_of(choice))
+    return plan
+
+
+def check_choice(choice: Choice, spec: BatchSpec) -> None:
+    """Refuse a loader whose settings leave out a part of the spec.
+
+    Raises:
+        SpecError: they do.
+    """
+    loader = find_loader(choice.loader)
+    check_regions(loader, spec, parse_settings(loader, choice.settings))

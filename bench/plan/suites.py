@@ -7,36 +7,51 @@ from pathlib import Path
 from typing import Any, cast
 
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import Choice, Suite, read_suite
+from feedbench.bench.plan.peers import PEERS, peers
+from feedbench.bench.plan.plan import Choice, Suite, check_choice, expand, read_suite
 from feedbench.bench.plan.settings import with_settings
-from feedbench.loaders import LOADERS, Loader, Manifest, SuiteName, alternatives
+from feedbench.loaders import (
+    LOADERS,
+    Loader,
+    Manifest,
+    SpecError,
+    SuiteName,
+    alternatives,
+    parse_spec,
+)
 
-SUITES: tuple[SuiteName, ...] = ("quick", "standard")
+SUITES: tuple[SuiteName, ...] = ("quick", "standard", PEERS)
 
 
 def available_loaders(manifest: Manifest, configured: Container[str] = ()) -> list[Loader]:
-    """Return the selectable loaders that can read a source.
+    """Return the selectable loaders that can read a source, without those of other libraries.
 
     Args:
         configured: names of the loaders that the user gave settings for. A loader that needs a
-            setting, such as the folder of a pack, is left out unless its name is among them.
+            setting, such as the folder of a pack, or another library is left out unless its name
+            is among them.
     """
     return [
         loader
         for loader in LOADERS.values()
         if loader.is_choice
         and manifest.layout in loader.layouts
-        and (loader.opens_by_default or loader.name in configured)
+        and (_is_ready(loader) or loader.name in configured)
     ]
+
+
+def _is_ready(loader: Loader) -> bool:
+    return loader.opens_by_default and not loader.is_guest
 
 
 def built_in_trials(
     name: SuiteName, manifest: Manifest, configured: Container[str] = ()
 ) -> tuple[Choice, ...]:
     """Return the trials of a built-in suite, as declared by the loaders that can read a source."""
+    candidates = peers if name == PEERS else available_loaders
     return tuple(
         Choice(loader=loader.name, settings=dict(settings))
-        for loader in available_loaders(manifest, configured)
+        for loader in candidates(manifest, configured)
         for settings in loader.suites.get(name, ())
     )
 
@@ -62,7 +77,8 @@ def select_suite(
     if loaders:
         suite = Suite(trial=list(loaders))
     elif (name or "quick") in SUITES:
-        suite = Suite(trial=list(built_in_trials(cast("SuiteName", name or "quick"), manifest)))
+        built_in = cast("SuiteName", name or "quick")
+        suite = Suite(trial=list(built_in_trials(built_in, manifest, settings)))
     elif Path(str(name)).suffix == ".toml":
         suite = read_suite(Path(str(name)))
     else:
@@ -70,6 +86,22 @@ def select_suite(
             f"--suite {name}: no such suite or .toml file; {alternatives(str(name), SUITES)}"
         )
     return _with_settings(suite, settings)
+
+
+def without_refused(suite: Suite) -> tuple[Suite, list[Choice]]:
+    """Return a built-in suite without the trials that its spec is refused by, and those trials.
+
+    Raises:
+        LoaderError: the spec is not valid.
+    """
+    spec, accepted, refused = parse_spec(suite.spec), [], []
+    for choice in expand(suite.trial):
+        try:
+            check_choice(choice, spec)
+            accepted.append(choice)
+        except SpecError:
+            refused.append(choice)
+    return suite.model_copy(update={"trial": accepted}), refused
 
 
 def limits_suite(

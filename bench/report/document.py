@@ -8,12 +8,13 @@ from typing import Any, Generic, Literal, TypeVar
 
 from rich.text import Text
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_text
 
 Row = TypeVar("Row")
 Value = Estimate | float | str | None
 EMPTY = "–"
 ALWAYS = 9  # the importance of a column that is never hidden
+RATE = "{:rate}"  # the text of a column of rates, in images per second
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Column(Generic[Row]):
         title: one or several lines; empty if only the CSV has the column.
         name: in the CSV, with its unit, such as `first_batch_s`; empty if the CSV lacks the column.
         value: returns the value of a row; None if there is none.
-        text: how values are printed: a format such as `{:.2f} s`, or a function of the row.
+        text: how values are printed: a format such as `{:.2f} s`, `RATE`, or a function of the row.
         importance: columns of less importance are hidden first if a table is too wide.
         meaning: what the column says, in one sentence that is printed below the table.
         wraps: whether its texts may wrap at words; figures never do.
@@ -51,7 +52,11 @@ class Column(Generic[Row]):
             text = self.text(row)
             return text if isinstance(text, Text) else Text(text or EMPTY)
         value = self.value(row)
-        return Text(EMPTY if value is None or value == "" else self.text.format(value))
+        if value is None or value == "":
+            return Text(EMPTY)
+        if self.text == RATE and not isinstance(value, str):
+            return Text(rate_text(value))
+        return Text(self.text.format(value))
 
 
 def words(title: str, name: str, value: Callable[[Row], Value], **options: Any) -> Column[Row]:
@@ -86,6 +91,7 @@ class TableData(Generic[Row]):
         legend: what marks in the table mean; it follows the meanings of the columns.
         notes: paragraphs below the legend.
         printed_rows: how many rows are printed; None for all. The CSV has all.
+        rule_before: index of the first row below a rule; None without one.
     """
 
     name: str
@@ -96,6 +102,7 @@ class TableData(Generic[Row]):
     legend: str = ""
     notes: Sequence[str] = ()
     printed_rows: int | None = None
+    rule_before: int | None = None
 
     @property
     def printed(self) -> Sequence[Row]:

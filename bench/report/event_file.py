@@ -45,35 +45,47 @@ class Scalar:
     at: float
 
 
+def file_start() -> bytes:
+    """Return the event with which a file begins."""
+    return _frame(_number(1, time()) + _text(3, "brain.Event:2"))
+
+
 def scalar_events(scalars: Sequence[Scalar]) -> bytes:
-    """Return a file with scalars."""
+    """Return the events of scalars."""
     events = [
         _event(scalar.at, scalar.step, _text(1, scalar.tag) + _number(2, scalar.value, _FLOAT))
         for scalar in scalars
     ]
-    return b"".join([_frame(_file_version()), *map(_frame, events)])
+    return b"".join(map(_frame, events))
 
 
-def session_events(hparams: Mapping[str, Value], begin: float, end: float) -> bytes:
-    """Return what makes the run of its folder a row of the HParams table.
+def session_start_events(hparams: Mapping[str, Value], begin: float) -> bytes:
+    """Return the event that makes the run of its folder a row of the HParams table.
 
     Args:
         hparams: what was set in this run.
-        begin: seconds since 1970, as `end`.
+        begin: seconds since 1970.
     """
     values = b"".join(
         _message(1, _text(1, name) + _message(2, _protobuf_value(value)))
         for name, value in hparams.items()
     )
     start = _message(3, values + _number(5, begin))
+    return _frame(_hparams_event("session_start_info", start))
+
+
+def session_end_events(end: float) -> bytes:
+    """Return the event by which the HParams table knows that a run is finished.
+
+    Args:
+        end: seconds since 1970.
+    """
     finish = _message(4, _integer(1, _SUCCESS) + _number(2, end))
-    return _frame(_hparams_event("session_start_info", start)) + _frame(
-        _hparams_event("session_end_info", finish)
-    )
+    return _frame(_hparams_event("session_end_info", finish))
 
 
 def experiment_events(hparams: Mapping[str, Sequence[Value]], metrics: Mapping[str, str]) -> bytes:
-    """Return a file that gives the HParams table its columns; it lies above the runs.
+    """Return the event that gives the HParams table its columns; its file lies above the runs.
 
     Args:
         hparams: all values of each.
@@ -87,7 +99,7 @@ def experiment_events(hparams: Mapping[str, Sequence[Value]], metrics: Mapping[s
         _message(5, _message(1, _text(2, tag)) + _text(3, title)) for tag, title in metrics.items()
     )
     event = _hparams_event("experiment", _message(2, _number(3, time()) + infos + columns))
-    return _frame(_file_version()) + _frame(event)
+    return _frame(event)
 
 
 def _hparams_event(tag: str, content: bytes) -> bytes:
@@ -109,10 +121,6 @@ def _protobuf_value(value: Value) -> bytes:
     if isinstance(value, bool):
         return _integer(4, value)
     return _text(3, value) if isinstance(value, str) else _number(2, value)
-
-
-def _file_version() -> bytes:
-    return _number(1, time()) + _text(3, "brain.Event:2")
 
 
 def _event(at: float, step: int, value: bytes) -> bytes:

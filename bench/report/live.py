@@ -30,7 +30,7 @@ _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 Style = Literal["plain", "bold", "dim", "red"]
 _CODES: dict[Style, str] = {"plain": "", "bold": "\x1b[1m", "dim": "\x1b[2m", "red": "\x1b[31m"}
 # In place of what an encoding lacks; as wide, so that columns stay aligned.
-_ASCII = str.maketrans("…·–−×÷▸▁▂▃▄▅▆▇█", "~|--x/>_.-:=+*#")
+_ASCII = str.maketrans("…·–−─×÷▸▁▂▃▄▅▆▇█", "~|---x/>_.-:=+*#")
 
 
 class Line(NamedTuple):

@@ -7,6 +7,7 @@ from statistics import median
 from time import monotonic
 
 from feedbench.bench.plan.plan import Timing
+from feedbench.bench.trials.early_stop import blocks_alone
 from feedbench.bench.trials.events import TrialEvent
 
 _START_S = 6.0  # for a process to import its libraries; assumed until the first has started
@@ -64,19 +65,20 @@ class Pace:
         left_s = len(self._unstarted) * self._start_s()
         left_s += sum(count * self._block_s(index) for index, count in self._blocks_left.items())
         if self._confirms:
-            left_s += self._timing.blocks * self._block_s()
+            left_s += blocks_alone(self._timing, self._timing.blocks) * self._block_s()
         # The present step is among what is left.
         elapsed_s = min(self._clock() - self._since, self._expected_s)
         return max(0.0, left_s - elapsed_s)
 
     def _left_of(self, event: TrialEvent) -> int:
-        if event.trial.error is not None:
+        trial = event.trial
+        if trial.error is not None:
             self._unstarted.discard(event.index)
             return 0
-        blocks = self._timing.blocks
-        if event.trial.chosen_before is not None:
-            blocks, self._confirms = 2 * blocks, False
-        return max(0, blocks - len(event.trial.blocks))
+        blocks = self._timing.blocks if trial.stopped is None else trial.stopped.rounds
+        if trial.chosen_before is not None:
+            blocks, self._confirms = blocks + blocks_alone(self._timing, blocks), False
+        return max(0, blocks - len(trial.blocks))
 
     def _start_s(self) -> float:
         if self._starts_s:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from feedbench.bench.plan.accelerators import Accelerator
-from feedbench.bench.report.document import Column, TableData, only_csv, words
+from feedbench.bench.accelerator import Accelerator
+from feedbench.bench.report.document import RATE, Column, TableData, only_csv, words
 
 
 def profiles_table(profiles: Mapping[str, Accelerator]) -> TableData[tuple[str, Accelerator]]:
@@ -16,7 +16,10 @@ def profiles_table(profiles: Mapping[str, Accelerator]) -> TableData[tuple[str, 
             words("name", "name", lambda row: row[0]),
             words("device", "device", lambda row: row[1].device, importance=1),
             Column(
-                "images/s", "images_per_second", lambda row: row[1].images_per_second, "{:,.0f}"
+                "images/s",
+                "images_per_second",
+                lambda row: row[1].images_per_second,
+                RATE,
             ),
             Column("batch", "batch_size", lambda row: row[1].batch_size),
             Column("px", "image_size_px", lambda row: row[1].image_size),

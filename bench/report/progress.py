@@ -39,16 +39,34 @@ def progress_bar(console: Console, *columns: TextColumn) -> Progress:
     )
 
 
-def duration_text(trials: int, timing: Timing) -> str:
-    """Return how long a bench takes at least, and what of."""
-    seconds = trials * (timing.warm_up_seconds + timing.blocks * timing.block_seconds)
-    duration = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+def duration_text(trials: int, timing: Timing, least_blocks: int | None = None) -> str:
+    """Return how long a bench takes at least, and what of.
+
+    Args:
+        trials: number of trials.
+        timing: as planned.
+        least_blocks: number of blocks after which it may end; None if it times all.
+    """
     noun = "trial" if trials == 1 else "trials"
+    least, blocks = least_blocks or timing.blocks, f"{timing.blocks}"
+    until = ""
+    if least < timing.blocks:
+        most = _duration(_planned_s(trials, timing, timing.blocks))
+        blocks = f"{least} to {timing.blocks}"
+        until = f" It ends when the order is certain, after {most} at the latest."
     return (
-        f"At least {duration}: {trials} {noun} × ({timing.warm_up_seconds:g} s of warm-up + "
-        f"{timing.blocks} blocks of {timing.block_seconds:g} s). Slow steps and the start of each "
-        "trial add to that."
+        f"At least {_duration(_planned_s(trials, timing, least))}: {trials} {noun} × "
+        f"({timing.warm_up_seconds:g} s of warm-up + {blocks} blocks of "
+        f"{timing.block_seconds:g} s).{until} Slow steps and the start of each trial add to that."
     )
+
+
+def _planned_s(trials: int, timing: Timing, blocks: int) -> float:
+    return trials * (timing.warm_up_seconds + blocks * timing.block_seconds)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 @contextmanager
@@ -120,15 +138,27 @@ def _advance_files(progress: Progress, task: TaskID, count: int) -> None:
 
 
 def _print_event(console: Console, display: BenchDisplay, event: TrialEvent) -> None:
+    was_busy = bool(display.warning())
     display.update(event)
-    if event.kind in ("warming", "timing"):
-        return
-    text = activity(event)
-    if event.kind == "block":
-        rate = event.trial.blocks[-1].images_per_second
-        text = f"{event.choice}: {rate:,.0f} images/s; {display.so_far(event)}"
-        if event.trial.chosen_before is not None:
-            text = f"winner alone, {text}"
-    elif event.kind == "failed":
-        text += f": {event.trial.error}"
-    console.print(f"[{event.done}/{event.blocks}] {text}", soft_wrap=True)
+    if text := _event_text(display, event):
+        console.print(f"{display.count(event)} {text}", soft_wrap=True)
+    if not was_busy and (warning := display.warning()):
+        console.print(f"{warning}.", style="yellow", soft_wrap=True)
+
+
+def _event_text(display: BenchDisplay, event: TrialEvent) -> str:
+    """Return what a log says of an event; empty if nothing."""
+    trial = event.trial
+    match event.kind:
+        case "block":
+            rate = trial.blocks[-1].images_per_second
+            return f"{event.choice}: {rate:,.0f} images/s; {display.so_far(event)}"
+        case "failed":
+            return f"{activity(event)}: {trial.error}"
+        case "timing" if trial.chosen_before == len(trial.blocks):
+            return f"the winner again, alone, for the rate to expect: {event.choice}"
+        case "warming" | "timing":
+            return ""
+        case "stopped" if trial.stopped is not None and trial.stopped.slower_than is None:
+            return ""  # the whole bench ends, which the result says once
+    return activity(event)

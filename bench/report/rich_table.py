@@ -41,7 +41,8 @@ def rich_table(table: TableData[Any], width: int) -> tuple[Table, list[str]]:
         )
     for index, row in enumerate(table.printed):
         cells = [_cell(column, row, layout) for column in layout.columns]
-        built.add_row(*cells, style=table.styles[index] if table.styles else None)
+        style = table.styles[index] if table.styles else None
+        built.add_row(*cells, style=style, end_section=index + 1 == table.rule_before)
     return built, _paragraphs(table, layout)
 
 

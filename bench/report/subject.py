@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from feedbench.bench.plan.accelerators import Accelerator
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.record import Trial
 from feedbench.bench.report.summary_text import headline
 from feedbench.bench.report.table import trial_name

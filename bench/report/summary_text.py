@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.augment_costs import augment_costs
 from feedbench.bench.analysis.contention import busy_warning
 from feedbench.bench.analysis.estimate import rate_text
+from feedbench.bench.analysis.predicted import has_drifted
 from feedbench.bench.analysis.summary import Summary, TrialSummary
-from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
+from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win, choose_winner
 from feedbench.bench.consumers.trainer import CPU, timed_phase_text
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.record import Trial
+from feedbench.bench.report.course import course
 from feedbench.bench.report.document import Line, Part
-from feedbench.bench.report.table import bench_table, notes, trial_name
+from feedbench.bench.report.table import bench_table, bytes_text, notes, trial_name
 from feedbench.loaders import LOADERS, BatchSpec
 from feedbench.trainer import Recipe, is_own_model
+
+_ALIKE = 0.01  # two rates that differ less need no explanation: a convention
 
 
 def parts(trials: list[Trial], summary: Summary) -> Iterator[Part]:
@@ -29,6 +33,7 @@ def parts(trials: list[Trial], summary: Summary) -> Iterator[Part]:
         yield Line(headline(trials))
     yield from (Line(text, "yellow") for text in device_warnings(trials))
     yield from table_parts(summary)
+    yield from map(Line, consumer_notes(trials))
     yield from (Line(str(cost)) for cost in augment_costs(trials))
     yield from (Line(text, "yellow") for text in busy_warning(trials))
     yield Line(verdict(summary), "bold")
@@ -39,6 +44,7 @@ def table_parts(summary: Summary) -> Iterator[Part]:
     if any(trial.images_per_second for trial in summary.trials):
         yield bench_table(summary)
     yield from notes(summary)
+    yield from course(summary)
 
 
 def headline(trials: list[Trial]) -> str:
@@ -71,22 +77,20 @@ def device_warnings(trials: list[Trial]) -> list[str]:
 
 
 def consumer_text(trial: Trial) -> str:
-    """Return what took the batches, with the assumptions of an emulated accelerator."""
+    """Return what took the batches, in a few words."""
     if trial.consumer == "fit":
         return "fit of {network}".format(**trial.recipe)
     if trial.accelerator is None:
         if trial.consumer == "drain":
             return "nothing (drain)"
-        recipe = {"network": "MobileNetV2", **trial.recipe}  # older records lack the network
+        recipe = {"network": "MobileNetV2", "alpha": 1.0, **trial.recipe}  # older records lack some
         words = "the {network} trainer, alpha {alpha}"
         if is_own_model(recipe["network"]):
             words = "the trainer with {network}"
         trainer = words.format(**recipe)
         return ", ".join(filter(None, [trainer, _phase_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
-    spec = BatchSpec.model_validate(trial.spec)
-    assumptions = accelerator.assumptions(spec, Recipe.model_validate(trial.recipe))
-    return "; ".join([_emulated(accelerator), *assumptions])
+    return f"an emulated {accelerator.device}, {accelerator.images_per_second:,.0f} images/s"
 
 
 def _phase_text(trial: Trial) -> str:
@@ -96,12 +100,19 @@ def _phase_text(trial: Trial) -> str:
     return timed_phase_text(Recipe.model_validate(trial.recipe))
 
 
-def _emulated(accelerator: Accelerator) -> str:
-    return (
-        f"an emulated {accelerator.device} ({accelerator.images_per_second:,.0f} images/s, batch "
+def consumer_notes(trials: list[Trial]) -> list[str]:
+    """Return where the rate of an emulated accelerator is from, and what is assumed of it."""
+    if not trials or trials[0].accelerator is None:
+        return []
+    accelerator = Accelerator.model_validate(trials[0].accelerator)
+    spec = BatchSpec.model_validate(trials[0].spec)
+    source = (
+        f"{accelerator.device}: {accelerator.images_per_second:,.0f} images/s at batch "
         f"{accelerator.batch_size}, {accelerator.image_size} px, precision "
-        f"{accelerator.precision}; {accelerator.source})"
+        f"{accelerator.precision}; {accelerator.source}"
     )
+    assumptions = accelerator.assumptions(spec, Recipe.model_validate(trials[0].recipe))
+    return [f"{text[0].upper()}{text[1:]}." for text in (source, *assumptions)]
 
 
 def verdict(summary: Summary) -> str:
@@ -117,22 +128,27 @@ def verdict(summary: Summary) -> str:
     if summary.is_alone:
         other = next(one for one in LOADERS if one != best.loader)
         return f"{text}. Nothing to compare it with: add --loader {other}."
-    sentences = [f"Take {text}.", _why_it_wins(summary, best), _rate_again(summary), _open(summary)]
+    reasons = (_why_it_wins(summary, best), _why_cheapest(summary, best))
+    sentences = [f"Take {text}.", *reasons, _rate_again(summary), _open(summary)]
     return " ".join(filter(None, sentences))
 
 
 def _rate_again(summary: Summary) -> str:
-    """Return why the rate is not that of the table; empty if it is."""
-    if not _is_timed_alone(summary):
-        return ""
-    return "The rate to expect is that of blocks after the choice: luck did not choose them."
-
-
-def _is_timed_alone(summary: Summary) -> bool:
-    """Whether the rate is that of other blocks than those of the table."""
+    """Return which of two rates to expect, and why; empty if there is one, or they are alike."""
     assert summary.winner is not None
-    rate = summary.trials[summary.winner].images_per_second
-    return summary.predicted is not None and summary.predicted != rate
+    chosen, again = summary.trials[summary.winner].images_per_second, summary.predicted
+    if chosen is None or again is None or abs(again.value / chosen.value - 1) < _ALIKE:
+        return ""
+    text = (
+        "Expect this rate: it was measured again after the choice. The "
+        f"{rate_text(chosen.value)} in the table come from the blocks that chose it, luck included."
+    )
+    if not has_drifted(chosen, again):
+        return text
+    return (
+        f"{text} The two differ by more than their intervals allow: the speed of the machine "
+        "changed meanwhile, so measure again."
+    )
 
 
 def _why_no_winner(summary: Summary) -> str:
@@ -153,14 +169,28 @@ def _why_it_wins(summary: Summary, best: TrialSummary) -> str:
     others = [trial for trial in summary.trials if trial is not best]
     if not any(trial.ranked and trial.blocks and not trial.error for trial in others):
         return "It is the only one that is ranked."
-    rivals = [trial_name(one) for one in able_to_win(summary.trials).values() if one is not best]
-    if rivals:
+    if rivals := _rivals(summary, best):
         do = "do" if len(rivals) > 1 else "does"
-        return (
-            f"It surely reaches {MIN_RATIO_TO_WIN:.0%} of the fastest rate, as {do} "
-            f"{', '.join(rivals)}, and is the cheapest of these in memory and CPU time combined."
-        )
+        share = f"{MIN_RATIO_TO_WIN:.0%} of the fastest rate"
+        return f"It surely reaches {share}, as {do} {_listed(rivals, 'and')}."
     return "It is the fastest in these blocks." if _unsettled(summary) else "It is the fastest."
+
+
+def _rivals(summary: Summary, best: TrialSummary) -> list[str]:
+    """Return the trials that could have won too."""
+    return [trial_name(one) for one in able_to_win(summary.trials).values() if one is not best]
+
+
+def _why_cheapest(summary: Summary, best: TrialSummary) -> str:
+    """Return by what the winner was chosen among several; empty if it was not, or is unknown.
+
+    One that was chosen before the last of its blocks need not be the cheapest of all.
+    """
+    is_cheapest = choose_winner(summary.trials) == summary.winner
+    if not _rivals(summary, best) or not is_cheapest or best.cpu_cores is None:
+        return ""
+    costs = f"{bytes_text(best.peak_memory_bytes)} and {best.cpu_cores:.2f} cores"
+    return f"It is the cheapest of these in memory and CPU time combined: {costs}."
 
 
 def _unsettled(summary: Summary) -> list[str]:
@@ -177,6 +207,11 @@ def _open(summary: Summary) -> str:
     """Return a sentence on what the blocks do not show; empty if they show all."""
     if not (names := _unsettled(summary)):
         return ""
-    *most, last = names
-    listed = f"{', '.join(most)} or {last}" if most else last
+    listed = _listed(names, "or")
     return f"These blocks do not show whether {listed} is as fast: take more with --blocks."
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    """Return names as a sentence lists them."""
+    *most, last = names
+    return f"{', '.join(most)} {word} {last}" if most else last

@@ -10,6 +10,7 @@ from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
+from feedbench.bench.analysis.winner import able_to_win
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
 from feedbench.bench.report.document import (
@@ -23,10 +24,13 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
+from feedbench.bench.trials.internal_loaders import is_choice
+from feedbench.loaders import BASELINE
 
 UTILIZATION = "rate ÷ rate with synthetic batches, median over blocks of the same rounds"
 FULL = "≥ 100%"  # utilization above 1 within noise
 NOISY = 0.10  # (fastest − slowest block) ÷ median rate from which a rate is marked with ~
+COSTS_NOTHING = "batches that cost nothing"  # those of the loader `synthetic`
 
 
 def or_dash(value: Estimate | float | None, spec: str, unit: str = "") -> str:
@@ -76,15 +80,19 @@ def _exceeds_synthetic(trial: TrialSummary) -> bool:
     return trial.ranked and utilization is not None and utilization.lies_above(1)
 
 
-def trial_columns() -> list[Column[TrialSummary]]:
-    """Return the figures of a trial."""
+def trial_columns(*, memory_decides: bool = False) -> list[Column[TrialSummary]]:
+    """Return the figures of a trial.
+
+    Args:
+        memory_decides: whether several could win, of which the cheapest does.
+    """
     return [
         estimates("images/s", "images_per_second", lambda trial: trial.images_per_second, _rate),
         estimates(
             "ratio to best",
             "ratio_to_best",
             lambda trial: trial.ratio_to_best,
-            lambda trial: ratio_text(trial.ratio_to_best),
+            lambda trial: ratio_text(trial.ratio_to_best) if is_choice(trial.loader) else EMPTY,
         ),
         Column(
             "AU",
@@ -106,7 +114,12 @@ def trial_columns() -> list[Column[TrialSummary]]:
         Column("first\nbatch", "first_batch_s", lambda trial: trial.first_batch_s, "{:.2f} s", 0),
         *_gpu_columns(),
         Column("CPU\ncores", "cpu_cores", lambda trial: trial.cpu_cores, "{:.2f}", 0),
-        sizes("memory", "peak_memory_bytes", lambda trial: trial.peak_memory_bytes, 2),
+        sizes(
+            "memory",
+            "peak_memory_bytes",
+            lambda trial: trial.peak_memory_bytes,
+            importance=3 if memory_decides else 2,
+        ),
         sizes("disk\nread", "disk_read_bytes", lambda trial: trial.disk_read_bytes, 0),
         *_csv_columns(),
     ]
@@ -161,8 +174,13 @@ def sizes(
 
 
 def bench_table(summary: Summary) -> TableData[TrialSummary]:
-    """Return one row per trial, fastest first; the winner is bold, unranked trials are dim."""
-    trials = sorted(summary.trials, key=lambda trial: -_speed(trial))
+    """Return one row per trial, fastest first; the winner is bold, unranked trials are dim.
+
+    Trials that read no images are no loaders to choose: they stand below a rule, without a ratio.
+    """
+    ordered = sorted(summary.trials, key=lambda trial: -_speed(trial))
+    loaders = [trial for trial in ordered if is_choice(trial.loader)]
+    trials = [*loaders, *(trial for trial in ordered if not is_choice(trial.loader))]
     winner = _winner(summary)
     fastest = _fastest(trials)
     return TableData(
@@ -176,11 +194,12 @@ def bench_table(summary: Summary) -> TableData[TrialSummary]:
             ),
             only_csv("settings", settings_text),
             only_csv("winner", lambda trial: trial is winner),
-            *trial_columns(),
+            *trial_columns(memory_decides=len(able_to_win(trials)) > 1),
         ],
         rows=trials,
         styles=[_style(trial, trial is winner) for trial in trials],
         legend=_legend(summary),
+        rule_before=len(loaders) if 0 < len(loaders) < len(trials) else None,
     )
 
 
@@ -223,6 +242,8 @@ def _name_cell(
     trial: TrialSummary, winner: TrialSummary | None, fastest: TrialSummary | None
 ) -> Text:
     name = Text(trial_name(trial))
+    if trial.loader == BASELINE:
+        name.append(f"  ({COSTS_NOTHING})")
     if trial is winner:
         name.append("  ← winner")
     if tie := _tie(trial, winner, fastest):

@@ -37,6 +37,10 @@ class Terminal(Console):
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=harmless(segment.text))
 
+    def on_broken_pipe(self) -> None:
+        """Raise the error again, which is handled like that of any other output."""
+        raise  # within the handler of the error
+
 
 def harmless(text: str) -> str:
     """Return the text with `�` in place of control characters other than line ends."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.training.compare import TrainingComparison
 
 # The format, by `schema_number`.
@@ -83,10 +83,10 @@ class RatePair(_Model):
     run: int
     name: str
     base_name: str
-    base: Estimate
-    other: Estimate | None
+    base: Positive
+    other: Positive | None
     blocks: tuple[int, int]
-    ratio: Estimate | None
+    ratio: Positive | None
     outcome: Outcome
     is_judged: bool = True
     reads_images: bool = True
@@ -112,7 +112,7 @@ class Unpaired(_Model):
     run: int
     name: str
     is_in_base: bool
-    images_per_second: Estimate | None
+    images_per_second: Positive | None
 
 
 class StallChange(_Model):
@@ -191,7 +191,7 @@ class Comparison(_Model):
 
     schema_number: int = SCHEMA_NUMBER
     is_paired: bool
-    runs: list[ComparedRun]
+    runs: list[ComparedRun] = Field(min_length=1)
     differences: list[Difference] = []
     pairs: list[RatePair] = []
     unpaired: list[Unpaired] = []
@@ -200,3 +200,16 @@ class Comparison(_Model):
     notes: list[str] = []
     gate: Gate | None = None
     verdict: str
+
+    @model_validator(mode="after")
+    def _has_the_runs_that_it_names(self) -> Self:
+        named = [
+            *(one.run for one in self.differences),
+            *(one.run for one in self.pairs),
+            *(one.run for one in self.unpaired),
+            *(one.run for one in self.stalls),
+            *(one.run for one in self.trainings),
+        ]
+        if wrong := [run for run in named if not 0 <= run < len(self.runs)]:
+            raise ValueError(f"run: must be 0 to {len(self.runs) - 1}, got {wrong[0]}")
+        return self

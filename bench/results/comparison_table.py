@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from feedbench.bench.report.document import (
+    RATE,
     Column,
     Line,
     Part,
@@ -86,12 +87,12 @@ def pairs_table(comparison: Comparison) -> TableData[RatePair]:
             words(name, "name", lambda pair: pair.name, text=lambda pair: _name(pair, title(pair))),
             *([run_column] if len(runs) > 2 else []),
             estimates(
-                f"{base},\nimages/s", "base_images_per_second", lambda pair: pair.base, "{:,.0f}",
-                importance=1,
+                f"{base},\nimages/s", "base_images_per_second", lambda pair: pair.base,
+                RATE, importance=1,
             ),
             estimates(
-                f"{other},\nimages/s", "images_per_second", lambda pair: pair.other, "{:,.0f}",
-                importance=2,
+                f"{other},\nimages/s", "images_per_second", lambda pair: pair.other,
+                RATE, importance=2,
             ),
             estimates("ratio", "ratio", lambda pair: pair.ratio, "{:.2f}"),
             words("result", "result", _result),

@@ -110,6 +110,22 @@ def find_runs(folder: Path) -> list[tuple[Path, Kind]]:
     return [record for path in folders if (record := record_in(path))]
 
 
+def find_saved(folder: Path) -> list[tuple[Path, Kind]]:
+    """Return the records under other names, in folders without a main record; as deep as runs.
+
+    Such files were written by `--json`.
+    """
+    levels = ("*.json", "*/*.json", "*/*/*.json")
+    files = sorted(path for level in levels for path in folder.glob(level))
+    others = [path for path in files if path.name not in KINDS and not record_in(path.parent)]
+    return [(path, kind) for path in others if (kind := _kind_by_fields(path))]
+
+
+def place_of(record: Path) -> Path:
+    """Return what to give a command for a record: its folder, or the file under another name."""
+    return record.parent if record.name in KINDS else record
+
+
 def record_in(folder: Path) -> tuple[Path, Kind] | None:
     """Return the first of `KINDS` in a folder; None if it has none, or is no folder."""
     records = ((folder / name, kind) for name, kind in KINDS.items() if (folder / name).is_file())

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from feedbench.bench.accelerator import Accelerator
     from feedbench.bench.analysis.summary import Summary
+    from feedbench.bench.diagnose.checks import SelfTest
     from feedbench.bench.diagnose.record import DiagnosisRecord
-    from feedbench.bench.diagnose.selftest import SelfTest
     from feedbench.bench.diagnose.verdict import Diagnosis
     from feedbench.bench.limits.limits import MachineLimits
     from feedbench.bench.monitor.record import FitFigures, FitRecord
     from feedbench.bench.pixels.result import PixelComparison
-    from feedbench.bench.plan.accelerators import Accelerator
     from feedbench.bench.record import Trial
     from feedbench.bench.results.comparison import Comparison
     from feedbench.bench.selftest.report import BatteryResult
@@ -24,36 +24,54 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BenchResult:
-    """A bench; `trials` is empty if only its summary was saved."""
+class _Read:
+    """What was read from a file."""
 
     path: Path
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything could be measured."""
+        return True
+
+
+@dataclass(frozen=True)
+class _Derived(_Read):
+    """A result whose figures are a model, in the field that `FIGURES` names."""
+
+    FIGURES: ClassVar[str]
+
+    @property
+    def values(self) -> Any:
+        """The figures as JSON-compatible values."""
+        return getattr(self, self.FIGURES).model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class BenchResult(_Derived):
+    """A bench; `trials` is empty if only its summary was saved."""
+
+    FIGURES = "summary"
     trials: list[Trial]
     summary: Summary
 
     @property
     def is_measured(self) -> bool:
-        """Whether anything could be measured."""
+        """Whether a loader was chosen."""
         return self.summary.winner is not None
-
-    @property
-    def values(self) -> Any:
-        """The derived figures as JSON-compatible values."""
-        return self.summary.model_dump()
 
 
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(_Read):
     """What a FitMonitor recorded; `figures` is None if no block was timed."""
 
-    path: Path
     record: FitRecord
     trials: list[Trial]
     figures: FitFigures | None
 
     @property
     def is_measured(self) -> bool:
-        """Whether anything could be measured."""
+        """Whether a block was timed."""
         return self.figures is not None
 
     @property
@@ -64,148 +82,112 @@ class FitResult:
 
 
 @dataclass(frozen=True)
-class LimitsResult:
-    """The limits of a machine."""
+class LimitsResult(_Derived):
+    """The limits of a machine; `trials` is empty if only the limits were saved."""
 
-    path: Path
+    FIGURES = "limits"
     trials: list[Trial]
     limits: MachineLimits
 
     @property
     def is_measured(self) -> bool:
-        """Whether anything could be measured."""
+        """Whether a loader was timed."""
         return any(loader.images_per_second for loader in self.limits.loaders)
-
-    @property
-    def values(self) -> Any:
-        """The derived figures as JSON-compatible values."""
-        return self.limits.model_dump()
 
 
 @dataclass(frozen=True)
-class DiagnosisResult:
+class DerivedDiagnosisResult(_Derived):
+    """What `diagnose --json` saved: the figures of a diagnosis without its record."""
+
+    FIGURES = "diagnosis"
+    diagnosis: Diagnosis
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a bottleneck was found."""
+        return self.diagnosis.bottleneck is not None
+
+
+@dataclass(frozen=True)
+class DiagnosisResult(_Derived):
     """A diagnosis."""
 
-    path: Path
+    FIGURES = "diagnosis"
     record: DiagnosisRecord
     diagnosis: Diagnosis
 
     @property
     def is_measured(self) -> bool:
-        """Whether anything could be measured."""
+        """Whether a bottleneck was found."""
         return self.diagnosis.bottleneck is not None
-
-    @property
-    def values(self) -> Any:
-        """The derived figures as JSON-compatible values."""
-        return self.diagnosis.model_dump()
 
 
 @dataclass(frozen=True)
-class DerivedDiagnosisResult:
-    """What `diagnose --json` saved: the figures of a diagnosis without its record."""
-
-    path: Path
-    diagnosis: Diagnosis
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether anything could be measured."""
-        return self.diagnosis.bottleneck is not None
-
-    @property
-    def values(self) -> Any:
-        """The derived figures as JSON-compatible values."""
-        return self.diagnosis.model_dump()
-
-
-@dataclass(frozen=True)
-class TuneResult:
+class TuneResult(_Derived):
     """A search for settings."""
 
-    path: Path
+    FIGURES = "record"
     record: TuneRecord
 
     @property
     def is_measured(self) -> bool:
-        """Whether anything could be measured."""
+        """Whether a configuration was chosen."""
         return self.record.best is not None
-
-    @property
-    def values(self) -> Any:
-        """The record as JSON-compatible values."""
-        return self.record.model_dump(mode="json")
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class StudyResult(_Derived):
     """A grid of trainings."""
 
-    path: Path
+    FIGURES = "report"
     report: StudyReport
 
     @property
     def is_measured(self) -> bool:
-        """Whether anything could be measured."""
+        """Whether a training has ended."""
         return self.report.images > 0
 
-    @property
-    def values(self) -> Any:
-        """The report as JSON-compatible values."""
-        return self.report.model_dump()
-
 
 @dataclass(frozen=True)
-class TrainingResult:
+class TrainingResult(_Read):
     """A training; `values` is its training.json, or the same of one that is not finished."""
 
-    path: Path
     values: dict[str, Any]
-    is_measured: bool = True
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether an epoch has ended."""
+        return bool(self.values["epochs"])
 
 
 @dataclass(frozen=True)
-class PixelsResult:
+class PixelsResult(_Derived):
     """A comparison of the loaders' pixels."""
 
-    path: Path
+    FIGURES = "comparison"
     comparison: PixelComparison
-    is_measured: bool = True
-
-    @property
-    def values(self) -> Any:
-        """The comparison as JSON-compatible values."""
-        return self.comparison.model_dump()
 
 
 @dataclass(frozen=True)
-class ScanResult:
+class ScanResult(_Read):
     """What a scan found; `values` is the report that `scan --json` writes."""
 
-    path: Path
     values: dict[str, Any]
-    is_measured: bool = True
 
 
 @dataclass(frozen=True)
-class SelfTestResult:
+class SelfTestResult(_Derived):
     """The self-test in full."""
 
-    path: Path
+    FIGURES = "battery"
     battery: BatteryResult
-    is_measured: bool = True
-
-    @property
-    def values(self) -> Any:
-        """The results of all cases as JSON-compatible values."""
-        return self.battery.model_dump()
 
 
 @dataclass(frozen=True)
-class CompareResult:
+class CompareResult(_Derived):
     """A comparison of runs."""
 
-    path: Path
+    FIGURES = "comparison"
     comparison: Comparison
 
     @property
@@ -213,31 +195,20 @@ class CompareResult:
         """Whether anything could be compared."""
         return any(pair.reads_images for pair in self.comparison.pairs)
 
-    @property
-    def values(self) -> Any:
-        """The comparison as JSON-compatible values."""
-        return self.comparison.model_dump(mode="json")
-
 
 @dataclass(frozen=True)
-class ChecksResult:
+class ChecksResult(_Derived):
     """The checks of a self-test against known delays, counts and bottlenecks."""
 
-    path: Path
+    FIGURES = "self_test"
     self_test: SelfTest
-    is_measured: bool = True
-
-    @property
-    def values(self) -> Any:
-        """The checks as JSON-compatible values."""
-        return self.self_test.model_dump()
 
 
 @dataclass(frozen=True)
-class BatchSizesResult:
+class BatchSizesResult(_Derived):
     """The batch sizes that were tried."""
 
-    path: Path
+    FIGURES = "sizes"
     sizes: BatchSizes
 
     @property
@@ -245,24 +216,13 @@ class BatchSizesResult:
         """Whether a size fits."""
         return self.sizes.largest is not None
 
-    @property
-    def values(self) -> Any:
-        """The results as JSON-compatible values."""
-        return self.sizes.model_dump()
-
 
 @dataclass(frozen=True)
-class ProfileResult:
+class ProfileResult(_Derived):
     """The profile of an accelerator."""
 
-    path: Path
+    FIGURES = "profile"
     profile: Accelerator
-    is_measured: bool = True
-
-    @property
-    def values(self) -> Any:
-        """The profile as JSON-compatible values."""
-        return self.profile.model_dump()
 
 
 Result = (

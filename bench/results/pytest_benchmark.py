@@ -14,6 +14,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 from feedbench.bench.analysis.summary import counted
+from feedbench.bench.described import is_environment
 from feedbench.bench.errors import RecordError
 from feedbench.bench.record import Trial
 from feedbench.bench.report.summary_text import consumer_text
@@ -50,10 +51,7 @@ def as_pytest_benchmark(result: Result) -> dict[str, Any]:
 
 def _machine_info(folder: Path, trial: Trial) -> dict[str, Any]:
     """Return the machine from the environment.json of a run; without one, from a trial."""
-    try:
-        facts: dict[str, Any] = json.loads((folder / "environment.json").read_bytes())
-    except (OSError, ValueError):
-        facts = {**(trial.machine or {}), "packages": trial.versions or {}}
+    facts = _environment(folder) or {**(trial.machine or {}), "packages": trial.versions or {}}
     system, _, release = str(facts.get("system", "")).partition(" ")
     return {
         "node": "",  # records hold no host name
@@ -65,6 +63,15 @@ def _machine_info(folder: Path, trial: Trial) -> dict[str, Any]:
         "gpus": facts.get("gpus", []),
         "packages": facts.get("packages", {}),
     }
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    """Return the environment.json of a run; empty if there is none that can be read."""
+    try:
+        facts = json.loads((folder / "environment.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if is_environment(facts) else {}
 
 
 def _benchmark(trial: Trial) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def read_bench(path: Path) -> BenchResult | FitResult:
     if any(trial.consumer == "fit" for trial in trials):
         return read_fit(path.with_name("fit.json"))
     _check_distinct(trials, path)
+    _check_printed(trials, path)
     return BenchResult(path, trials, summarize(trials))
 
 
@@ -55,6 +56,17 @@ def _check_distinct(trials: list[Trial], path: Path) -> None:
                 f"{path}: lines {lines[name]} and {number} are both {name}; give the record of one "
                 "bench, or the folder of a tune"
             )
+
+
+def _check_printed(trials: list[Trial], path: Path) -> None:
+    """Check that the batch spec of all trials has what is printed of it."""
+    from feedbench.bench.described import PRINTED, check_fields
+
+    try:
+        for trial in trials:
+            check_fields("spec", trial.spec, PRINTED)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error
 
 
 def read_summary(path: Path) -> BenchResult:
@@ -77,10 +89,15 @@ def read_fit(path: Path) -> FitResult:
 def read_limits(path: Path) -> LimitsResult:
     """Read a limits-record.json and the trials.jsonl beside it."""
     from feedbench.bench.limits import limits
-    from feedbench.bench.record import read_trials
+    from feedbench.bench.record import TRIALS, read_trials
 
-    trials = read_trials(path.parent)
-    return LimitsResult(path, trials, limits.derive(trials, limits.read_limits(path.parent)))
+    trials, record = read_trials(path.parent), limits.read_limits(path.parent)
+    known = {limits.trial_name(trial) for trial in trials}
+    for name in (*record.bounds, *record.bounds.values()):
+        if name not in known:
+            raise RecordError(f"{path}: bounds: there is no {name!r} in {TRIALS}")
+    _check_printed(trials, path.with_name(TRIALS))
+    return LimitsResult(path, trials, limits.derive(trials, record))
 
 
 def read_derived_limits(path: Path) -> LimitsResult:
@@ -106,7 +123,7 @@ def read_derived_diagnosis(path: Path) -> DiagnosisResult | DerivedDiagnosisResu
 
 def read_checks(path: Path) -> ChecksResult:
     """Read what `selftest --json` saved."""
-    from feedbench.bench.diagnose.selftest import SelfTest
+    from feedbench.bench.diagnose.checks import SelfTest
     from feedbench.bench.files import read_model
 
     return ChecksResult(path, read_model(path, SelfTest, "self-test"))
@@ -122,8 +139,8 @@ def read_batch_sizes(path: Path) -> BatchSizesResult:
 
 def read_profile(path: Path) -> ProfileResult:
     """Read what `calibrate --json` saved."""
+    from feedbench.bench.accelerator import Accelerator
     from feedbench.bench.files import read_model
-    from feedbench.bench.plan.accelerators import Accelerator
 
     return ProfileResult(path, read_model(path, Accelerator, "profile"))
 
@@ -139,10 +156,16 @@ def read_diagnosis(path: Path) -> DiagnosisResult:
 
 def read_tune(path: Path) -> TuneResult:
     """Read a tune.json."""
+    from feedbench.bench.described import check_plan
     from feedbench.bench.files import read_model
     from feedbench.bench.tune.record import TuneRecord
 
-    return TuneResult(path, read_model(path, TuneRecord, "tune"))
+    record = read_model(path, TuneRecord, "tune")
+    try:
+        check_plan("about", record.about)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error
+    return TuneResult(path, record)
 
 
 def read_study(path: Path) -> StudyResult:
@@ -165,7 +188,7 @@ def read_unfinished_training(path: Path) -> TrainingResult:
     from feedbench.bench.training.unfinished import read_unfinished
 
     values = read_unfinished(path)
-    return TrainingResult(path, values, is_measured=bool(values["epochs"]))
+    return TrainingResult(path, values)
 
 
 def read_pixels(path: Path) -> PixelsResult:

@@ -9,20 +9,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.diagnose.measure import diagnose
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.verdict import Diagnosis, derive_diagnosis
 from feedbench.bench.errors import InjectionError, TrialError
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.bench.selftest.case import WITHOUT, Case, Injection, WhatIf
 from feedbench.bench.selftest.inject import Target, injected, remove_groups
 from feedbench.bench.selftest.photos import photos
 from feedbench.bench.selftest.report import CaseResult, Checked
+from feedbench.bench.trials.bench import MANIFEST, Bench
 from feedbench.bench.trials.cache_state import Files
 from feedbench.bench.trials.internal_loaders import register
-from feedbench.bench.trials.run import MANIFEST, Bench
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 TOLERANCE = 0.1  # largest relative error of a prediction
 
@@ -23,6 +23,12 @@ class Checked(BaseModel):
     low: float | None = None
     high: float | None = None
     measured: float
+
+    @model_validator(mode="after")
+    def _has_both_ends_or_none(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high: give both or neither")
+        return self
 
     @property
     def ratio(self) -> float:

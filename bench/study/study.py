@@ -16,7 +16,13 @@ from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures, merged_spec
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.loaders import DEFAULT_LOADER, find_loader, parse_settings, parse_spec
+from feedbench.loaders import (
+    DEFAULT_LOADER,
+    check_package,
+    find_loader,
+    parse_settings,
+    parse_spec,
+)
 from feedbench.trainer import Recipe
 
 _SECTIONS = ("spec", "recipe", "settings")
@@ -97,9 +103,10 @@ def with_loader_resolved(study: Study, default_spec: dict[str, Any]) -> Study:
 
     Raises:
         PlanError: the file is not a best.toml.
-        LoaderError: no loader has that name, or it reads no images.
+        LoaderError: no loader has that name, or what it needs is not installed.
     """
     base = resolve_loader(study.loader, default_spec)
+    check_package(base.loader)
     if not find_loader(base.loader).is_choice:
         raise PlanError(f"loader {base.loader}: synthetic images; choose one that reads files")
     spec = parse_spec(merged_spec(base.spec, study.spec))

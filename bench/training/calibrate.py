@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.consumers.trainer import CPU
 from feedbench.bench.errors import TrialError
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.events import OnEvent

@@ -27,7 +27,7 @@ class Callbacks:
         on_epoch: called after each epoch, when its validation is done.
         on_step: called after each step.
         on_note: called with a line that the user should read.
-        should_stop: called after each step and before each validation batch; the training writes
+        should_stop: called after each step and before each held-out batch; the training writes
             a checkpoint and stops if it returns True.
     """
 

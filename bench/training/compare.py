@@ -190,11 +190,11 @@ def _summary(folder: Path, predictions: Predictions) -> TrainingSummary:
 
 def describe(recipe: dict[str, Any], side: int) -> str:
     """Return network, image size, weights and optimizer of a training."""
-    network, size = recipe["network"], f"{side} px"
+    network, size = recipe.get("network", "MobileNetV2"), f"{side} px"
     if is_own_model(network):
         return f"{network}, {size}"
     weights, optimizer = recipe.get("weights", "none"), recipe.get("optimizer", "sgd")
-    return f"{network} α {recipe['alpha']:g}, {size}, weights {weights}, {optimizer}"
+    return f"{network} α {recipe.get('alpha', 1.0):g}, {size}, weights {weights}, {optimizer}"
 
 
 def _accuracy(predictions: Collection[LabelledPrediction]) -> Proportion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from feedbench.loaders import (
     parse_settings,
     usable_cores,
 )
-from feedbench.trainer import accuracy_of
+from feedbench.trainer import TrainingStopped, accuracy_of
 
 if TYPE_CHECKING:
     from feedbench.trainer import TrainerBase
@@ -92,15 +92,29 @@ class Evaluation:
     predictions: Predictions | None
 
 
-def evaluate_test_split(trainer: TrainerBase, held_out: HeldOut) -> Evaluation | None:
-    """Evaluate on the test images; return None if there are none."""
+def evaluate_test_split(
+    trainer: TrainerBase, held_out: HeldOut, should_stop: Callable[[], bool]
+) -> Evaluation | None:
+    """Evaluate on the test images; return None if there are none.
+
+    Raises:
+        TrainingStopped: `should_stop`, which is called before each batch, returned True.
+    """
     predictions = Predictions()
     with suppress(SourceError), held_out.open("test") as batches:
+        batches = _until_stopped(batches, should_stop)
         logs = trainer.evaluate(predictions.collect(trainer, batches))
         accuracy = accuracy_of(logs)
         metrics = logs if math.isnan(accuracy) else {**logs, "accuracy": accuracy}
         return Evaluation(metrics, predictions if predictions.complete(held_out.classes) else None)
     return None
+
+
+def _until_stopped(batches: Iterable[Batch], should_stop: Callable[[], bool]) -> Iterator[Batch]:
+    for batch in batches:
+        if should_stop():
+            raise TrainingStopped
+        yield batch
 
 
 def without_repeats(batches: Iterable[Batch], image_count: int) -> Iterator[Batch]:

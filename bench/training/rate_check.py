@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.best import Best, Predicted
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, Positive, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, serial_interval
 from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
@@ -53,8 +53,8 @@ class RateCheck(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    predicted: Estimate | None
-    achieved: Estimate | None
+    predicted: Positive | None
+    achieved: Positive | None
     met: bool | None
     text: str
 
@@ -88,6 +88,20 @@ def check_rate(
     return RateCheck(predicted=predicted, achieved=achieved, met=met, text=text)
 
 
+def applicable_rate(
+    best: Best, recipe: Recipe, facts: dict[str, Any], model: str | None = None
+) -> Estimate | None:
+    """Return the predicted rate if this training will be compared with it; None otherwise.
+
+    The arguments are those of `check_rate`.
+    """
+    if best.predicted is None or not counted_rates(range(recipe.epochs), recipe):
+        return None
+    if _why_not_comparable(best, recipe, facts, model):
+        return None
+    return best.predicted.images_per_second
+
+
 def timed_parts(recipe: Recipe, steps: int) -> int:
     """Return the parts into which an epoch is divided, to have `LEAST_RATES` in a training.
 
@@ -119,9 +133,9 @@ def _verdict(
         reason = "the only epoch of its kind includes the warm-up; train at least two"
     if reason or achieved is None:
         return None, (
-            f"Rate check: not possible; predicted {predicted:,.0f} images/s, but {reason}."
+            f"Rate check: not possible; predicted {rate_text(predicted)} images/s, but {reason}."
         )
-    rates = f"predicted {predicted:,.0f} images/s, achieved {achieved:,.0f} images/s"
+    rates = f"predicted {rate_text(predicted)} images/s, achieved {rate_text(achieved)} images/s"
     ratio = independent_ratio(achieved, predicted)
     if ratio.lies_below(1 - MARGIN):
         return False, f"Rate check: missed by {1 - ratio.value:.1%}; {rates}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,17 +31,19 @@ def write_results(
     folder: Path,
     epochs: Sequence[Epoch],
     dropped: Sequence[Dropped],
+    should_stop: Callable[[], bool],
 ) -> dict[str, Any]:
     """Save and test the trained model, and describe the training.
 
     Args:
         dropped: training images that could not be read.
+        should_stop: called before each test batch; the training stops if it returns True.
 
     Returns:
         The contents of `training.json`, which is written last.
     """
     trainer.save(folder / MODEL, setup.model_metadata)
-    evaluation = evaluate_test_split(trainer, held_out)
+    evaluation = evaluate_test_split(trainer, held_out, should_stop)
     _draw_plots(setup, evaluation, epochs, folder)
     if evaluation is not None and evaluation.predictions is not None:
         evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))

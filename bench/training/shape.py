@@ -5,10 +5,11 @@ Other fields are kept as they are; the metrics of a user's own model have any na
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from feedbench.bench.training.rate_check import RateCheck
 from feedbench.loaders import explain
 
 
@@ -34,17 +35,42 @@ class _Spec(_Model):
     image_size: int
 
 
-class _Promise(_Model):
-    text: str
+class _Recipe(_Model):
+    network: str = "MobileNetV2"
+    alpha: float = 1.0
+
+
+class _Environment(_Model):
+    processor: str | None = None
+    cores: int | None = None
+    gpus: list[str] = []
+    packages: dict[str, str | None] = {}
 
 
 class _Test(_Model):
     loss: float | None = None
     accuracy: float | None = None
 
+    @model_validator(mode="after")
+    def _has_a_score(self) -> Self:
+        if self.loss is None and self.accuracy is None:
+            raise ValueError("neither accuracy nor loss")
+        return self
+
 
 class _Class(_Model):
+    name: str
     images: int
+    recall: float | None
+    precision: float | None
+
+
+class _Own(_Model):
+    digest: str
+
+
+class _OwnModel(_Model):
+    sha256: str
 
 
 class _Dropped(_Model):
@@ -55,13 +81,17 @@ class _Training(_Model):
     loader: str
     settings: dict[str, Any] = {}
     spec: _Spec
-    recipe: dict[str, Any]
+    recipe: _Recipe
+    images: dict[str, int | dict[str, int]] = {}
+    classes: list[str] = []
+    own: _Own | None = None
+    model: _OwnModel | None = None
     epochs: list[_Epoch] = Field(min_length=1)
-    promise: _Promise
+    promise: RateCheck
     test: _Test | None = None
     per_class: list[_Class] = []
     dropped: list[_Dropped] = []
-    environment: dict[str, Any] = {}
+    environment: _Environment = _Environment()
 
 
 def fault(values: dict[str, Any]) -> str:

@@ -69,7 +69,7 @@ def train(
         PlanError: the network refuses the recipe, or there are fewer images than a batch holds.
         RecordError: the disk is too full, or the checkpoint belongs to another training.
         TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
-        Stopped: `callbacks.should_stop` returned True; the checkpoint holds the position.
+        TrainingStopped: `callbacks.should_stop` returned True; the checkpoint has the position.
     """
     leave_gpu_to_backend()
     setup = make_setup(best, recipe, manifest)
@@ -100,7 +100,7 @@ def train(
         every = combine(logging, callbacks)
         epochs = _fit(setup, trainer, held_out, batches, keeping, position, every, options)
         dropped = dropped_by(stream)
-    return write_results(setup, trainer, held_out, folder, epochs, dropped)
+    return write_results(setup, trainer, held_out, folder, epochs, dropped, callbacks.should_stop)
 
 
 class _Saved(NamedTuple):

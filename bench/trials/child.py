@@ -119,7 +119,7 @@ class Child:
             on_other: called with each answer of another kind that arrives before.
             expected_s: seconds that the answer takes if all is well; a user's function that takes
                 much longer is reported on standard error.
-            pause: pause the child as soon as it answers.
+            pause: pause the child as soon as it answers, which must be by one message.
 
         Raises:
             TrialError: the child failed, died or exceeded the limit; it has been killed.
@@ -160,9 +160,13 @@ class Child:
         Raises:
             TrialError: the child failed, died or exceeded the limit; it has been killed.
         """
+        self.resume(request)
+        return self.wait_for(kind, limit_s, phase, expected_s=expected_s, pause=True)
+
+    def resume(self, request: Message) -> None:
+        """Continue a paused child and send it a request."""
         self._signal(signal.SIGCONT)
         self.send(request)
-        return self.wait_for(kind, limit_s, phase, expected_s=expected_s, pause=True)
 
     def pause(self) -> None:
         """Stop the process group by SIGSTOP; return once the child stands still or has died.

@@ -9,7 +9,7 @@ from typing import Literal
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
 
-EventKind = Literal["starting", "warming", "warm", "timing", "block", "failed"]
+EventKind = Literal["starting", "warming", "warm", "timing", "block", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,11 @@ class TrialEvent:
 
     Attributes:
         kind: what happens to the trial, or has just happened: "timing" is sent before a block, and
-            "block" after it. No block is timed while the callback runs.
+            "block" after it; "stopped" if it needs no more. No block is timed while the callback
+            runs.
         choice: the trial's loader and settings.
         done: number of blocks that were timed or given up so far.
-        blocks: number of blocks of the whole run; None if it is unknown.
+        blocks: number of blocks of the whole run, unless it ends early; None if it is unknown.
         index: of the trial.
         trial: its record so far.
         round: of the block that is timed now or next.

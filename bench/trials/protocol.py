@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.transfer import DEVICE
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import CacheState, ConsumerName, Dropped, TimedBlock, WarmUp
 from feedbench.bench.trials.block import MIN_STEPS
@@ -84,6 +84,7 @@ class TrialJob(Message):
         device: the device that the consumer `transfer` copies to.
         cache_state: page-cache state into which the parent brings the files; if they must be
             cold, the worker evicts what it has consumed. None for no control.
+        waits: whether to answer `Opened` after the first step, and to wait for a `WarmUpRequest`.
         warm_up_s: minimum duration of the warm-up, seconds.
         min_warm_up_steps: minimum number of steps of the warm-up.
     """
@@ -98,8 +99,17 @@ class TrialJob(Message):
     accelerator: Accelerator | None = None
     device: str = DEVICE
     cache_state: CacheState | None = None
+    waits: bool = False
     warm_up_s: float
     min_warm_up_steps: int = MIN_WARM_UP_STEPS
+
+
+class Opened(Message):
+    """The loader and its consumer are open, and the first step is done."""
+
+
+class WarmUpRequest(Message):
+    """Warm up; requested of a job that waits."""
 
 
 class WarmUpProgress(Message):
@@ -156,4 +166,6 @@ class BlockDone(Message):
     coverage: tuple[int, int] | None = None
 
 
-TRIAL_WORKER = Service("feedbench.bench.trials.worker", (WarmUpProgress, WarmUpDone, BlockDone))
+TRIAL_WORKER = Service(
+    "feedbench.bench.trials.worker", (Opened, WarmUpProgress, WarmUpDone, BlockDone)
+)

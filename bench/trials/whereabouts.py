@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -14,7 +15,9 @@ from time import monotonic, sleep
 _OURS = Path(__file__).parents[2]
 _WAIT_S = 2.0  # for a process to write where it stands; it does so even while it holds the GIL
 _CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
+_THREAD = re.compile(r"^(?:Current thread|Thread) .*$", re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
+_IMPORT_SYSTEM = "<frozen importlib."
 
 
 def write_on_signal() -> None:
@@ -24,6 +27,8 @@ def write_on_signal() -> None:
 
 def whereabouts(pid: int, log: Path, code: Path) -> str:
     """Return file, line and function in which a process stands; empty if not in the user's code.
+
+    An import that the user's code has begun is named as such: a large library may take a minute.
 
     Args:
         log: to which the process writes its standard error.
@@ -36,13 +41,34 @@ def whereabouts(pid: int, log: Path, code: Path) -> str:
         os.kill(pid, signal.SIGUSR1)
     deadline = monotonic() + _WAIT_S
     while monotonic() < deadline:
-        for found in _FRAME.finditer(_text_from(log, before)):
-            path = Path(found["file"])
-            is_other = "site-packages" in path.parts or path.is_relative_to(_OURS)
-            if path.is_relative_to(code) and not is_other:
-                return f"{found['file']}, line {found['line']}, in {found['name']}"
+        stacks = _THREAD.split(_text_from(log, before))
+        if place := next(filter(None, (_place_in(stack, code) for stack in stacks)), ""):
+            return place
         sleep(0.05)
     return ""
+
+
+def _place_in(stack: str, code: Path) -> str:
+    """Return where the user's code stands in a stack, whose innermost frame is the first."""
+    inner: list[str] = []
+    for found in _FRAME.finditer(stack):
+        path = Path(found["file"])
+        is_other = "site-packages" in path.parts or path.is_relative_to(_OURS)
+        if path.is_relative_to(code) and not is_other:
+            return _place_text(f"{path}, line {found['line']}, in {found['name']}", inner)
+        inner.append(found["file"])
+    return ""
+
+
+def _place_text(place: str, inner: Iterable[str]) -> str:
+    """Return a place in the user's code, and whether it waits for an import there.
+
+    Args:
+        place: file, line and function.
+        inner: files of the frames that it has called.
+    """
+    is_importing = any(file.startswith(_IMPORT_SYSTEM) for file in inner)
+    return f"{place}, which is still importing" if is_importing else place
 
 
 def _catches_signal(pid: int) -> bool:

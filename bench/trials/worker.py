@@ -7,6 +7,7 @@ from time import perf_counter, time
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.consumers.own_batches import FromOwn
+from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
 from feedbench.bench.consumers.transfer import Transfer
@@ -17,9 +18,11 @@ from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.protocol import (
     BlockDone,
     BlockRequest,
+    Opened,
     TrialJob,
     WarmUpDone,
     WarmUpProgress,
+    WarmUpRequest,
 )
 from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import (
@@ -59,6 +62,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         consumer = recorded or consumer
         consumer.step(first)
         consumer.finish()
+        if job.waits and not _is_asked_to_warm_up(channel):
+            return
         min_images = _min_warm_up_images(job, manifest, settings)
         seconds, images = _warm_up(stream, consumer, job.warm_up_s, min_images, channel)
         warm_up = WarmUp(
@@ -68,27 +73,41 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             seconds=seconds,
             images=images,
         )
-        device = training_device() if job.consumer == "train" else None
+        channel.answer(_done(job, first, warm_up, model))
+        _time_blocks(stream, consumer, recorded, channel)
+
+
+def _is_asked_to_warm_up(channel: Channel) -> bool:
+    """Say that the first step is done; return whether the parent wants more than that."""
+    channel.answer(Opened())
+    return next(channel.requests(WarmUpRequest), None) is not None
+
+
+def _done(job: TrialJob, first: Batch, warm_up: WarmUp, model: ModelFile | None) -> WarmUpDone:
+    return WarmUpDone(
+        warm_up=warm_up,
+        device=training_device() if job.consumer == "train" else None,
+        model=model,
+        rows_known=first.rows is not None,
+        batch_size=images_in(first),
+        image_size=size_of_images(first),
+    )
+
+
+def _time_blocks(
+    stream: Stream, consumer: Consumer, recorded: Recorded | None, channel: Channel
+) -> None:
+    """Time a block for each request."""
+    for request in channel.requests(BlockRequest):
+        if recorded:
+            recorded.rows.clear()
+        block = timed_block(stream, consumer, request.seconds, request.min_steps)
+        rows = recorded.rows if recorded else []
         channel.answer(
-            WarmUpDone(
-                warm_up=warm_up,
-                device=device,
-                model=model,
-                rows_known=first.rows is not None,
-                batch_size=images_in(first),
-                image_size=size_of_images(first),
+            BlockDone(
+                block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
             )
         )
-        for request in channel.requests(BlockRequest):
-            if recorded:
-                recorded.rows.clear()
-            block = timed_block(stream, consumer, request.seconds, request.min_steps)
-            rows = recorded.rows if recorded else []
-            channel.answer(
-                BlockDone(
-                    block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
-                )
-            )
 
 
 def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:

@@ -9,15 +9,16 @@ from statistics import median
 from rich.console import Console
 
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import Block
+from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.live import Line, LiveArea, is_live
 from feedbench.bench.report.live_bench import activity
 from feedbench.bench.report.live_text import (
     CTRL_C,
     Row,
+    busy_line,
     duration,
     frame,
-    meters_text,
+    readings,
     sparkline,
     wait_shares,
 )
@@ -33,10 +34,14 @@ _LAST_FINDINGS = 3  # shown below the race
 
 @contextmanager
 def tune_progress(
-    console: Console, budget: Budget
+    console: Console, budget: Budget, *, waits: bool = True
 ) -> Iterator[tuple[Callbacks, Callable[[str], None]]]:
-    """Yield the callbacks that show a search, and one for what happens before it, as lines."""
-    display = TuneDisplay(budget)
+    """Yield the callbacks that show a search, and one for what happens before it, as lines.
+
+    Args:
+        waits: whether waiting means something: a consumer that does nothing always waits.
+    """
+    display = TuneDisplay(budget, waits=waits)
     if not is_live(console):
         yield _plain(console, display)
         return
@@ -68,17 +73,21 @@ def _plain(console: Console, display: TuneDisplay) -> tuple[Callbacks, Callable[
 class TuneDisplay:
     """Takes what a search tells; returns what is known by then as a frame or as lines."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, *, waits: bool) -> None:
         """Prepare the display."""
         import scipy.special  # noqa: F401  now, rather than while a block is timed
 
-        self._budget = budget
+        self._budget, self._waits = budget, waits
+        self._titles = _TITLES if waits else _TITLES[:-1]
+        self._shown: list[Choice] = []  # the configurations of a race, in a stable order
         self._standing: Standing | None = None
         self._event: TrialEvent | None = None
         self._note = "starting"
         self._findings: tuple[Finding, ...] = ()
         self._blocks: dict[str, tuple[Block, ...]] = {}  # by the text of a choice
+        self._trials: dict[int, Trial] = {}
         self._last_block: Block | None = None
+        self._busy = ""  # what other programs use
 
     def update(self, event: TrialEvent) -> None:
         """Take in an event of a trial."""
@@ -86,6 +95,8 @@ class TuneDisplay:
             self._last_block = event.trial.blocks[-1]
             name = str(event.choice)
             self._blocks[name] = (*self._blocks.get(name, ()), self._last_block)
+            self._trials[event.index] = event.trial
+            self._busy = busy_line([*self._trials.values()])
         self._event = event
 
     def find(self, finding: Finding) -> None:
@@ -93,7 +104,11 @@ class TuneDisplay:
         self._findings = (*self._findings, finding)
 
     def stand(self, standing: Standing) -> None:
-        """Take in where the search stands."""
+        """Take in where the search stands; within a race, the rows keep their places."""
+        is_same = self._standing is not None and self._standing.purpose == standing.purpose
+        present, earlier = _present(standing), self._shown if is_same else []
+        kept = [choice for choice in earlier if choice in present]
+        self._shown = [*kept, *(choice for choice in present if choice not in kept)]
         self._standing = standing
 
     def note(self, text: str) -> None:
@@ -135,13 +150,11 @@ class TuneDisplay:
             Line(f"now   {activity(event)}"),
             Line(f"next  {_next(standing)}", "dim"),
         ]
-        rows = [self._row(choice, standing, event) for choice in _in_order(standing)]
+        rows = [self._row(choice, standing, event) for choice in self._shown]
         found = [Line(f"found {finding_line(one)}") for one in self._findings[-_LAST_FINDINGS:]]
-        meters = (
-            [] if self._last_block is None else [Line(f"last  {meters_text(self._last_block)}")]
-        )
-        foot = [*found, *meters, Line(CTRL_C, "dim")]
-        return frame(head, _TITLES, rows, foot, columns, height)
+        known = readings(self._last_block, self._busy, waits=self._waits)
+        foot = [*found, *known, Line(CTRL_C, "dim")]
+        return frame(head, self._titles, rows, foot, columns, height)
 
     def _blocks_text(self) -> str:
         count = sum(map(len, self._blocks.values()))
@@ -153,12 +166,17 @@ class TuneDisplay:
         waits = sparkline(wait_shares(blocks[-1])) if blocks else ""
         name = f"{'▸' if choice == event.choice else ' '} {choice}"
         if choice == standing.best:
-            return Row(name, (rate, "best so far", waits), "bold")
+            return Row(name, self._cells(rate, "best so far", waits), "bold", rank=2)
         is_out = choice not in standing.running
-        return Row(name, (rate, _ratio_text(choice, standing), waits), "dim" if is_out else "plain")
+        cells = self._cells(rate, _ratio_text(choice, standing), waits)
+        return Row(name, cells, "dim" if is_out else "plain", rank=0 if is_out else 1)
+
+    def _cells(self, *texts: str) -> tuple[str, ...]:
+        """Return one text for each column but the first."""
+        return texts[: len(self._titles) - 1]
 
 
-def _in_order(standing: Standing) -> list[Choice]:
+def _present(standing: Standing) -> list[Choice]:
     """Return the configurations of a race: the best, those that are in it, those that are out."""
     out = [one.choice for one in standing.findings if one.choice not in standing.running]
     return [*standing.running, *out]

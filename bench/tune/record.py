@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from feedbench.bench.analysis.best import RunnerUp
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
@@ -49,7 +49,7 @@ class Timed(BaseModel):
 
     choice: Choice
     blocks: int
-    images_per_second: float
+    images_per_second: PositiveFloat
 
 
 class TuneRecord(BaseModel):
@@ -61,11 +61,14 @@ class TuneRecord(BaseModel):
         resume: the command that resumes the search; empty in records of old versions.
         finished: whether nothing was left to try.
         interrupted: whether Ctrl-C ended it.
-        best: the fastest configuration that may win; None before it was compared with another.
+        best: the fastest configuration that may win; None before it was compared with another,
+            unless the budget has ended before.
+        compared: whether the best was compared with another.
         images_per_second: its rate, from blocks that it was not chosen by; None without any.
         seconds: time spent, earlier parts of the search included.
         timed: all configurations that have a block.
         failures: the blocks that failed.
+        busy: how many cores other programs used meanwhile; empty if hardly any, or if unknown.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -76,11 +79,13 @@ class TuneRecord(BaseModel):
     finished: bool = False
     interrupted: bool = False
     best: Choice | None = None
-    images_per_second: Estimate | None = None
+    compared: bool = True
+    images_per_second: Positive | None = None
     seconds: float = 0.0
     findings: list[Finding] = []
     timed: list[Timed] = []
     failures: list[FailedBlock] = []
+    busy: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Rounds:
         time_block: Callable[[Choice, int], float | str],
         earlier: Mapping[int, Results],
         seed: int,
+        prepare: Callable[[Sequence[Choice]], None] = lambda choices: None,
     ) -> None:
         """Prepare rounds.
 
@@ -35,11 +36,13 @@ class Rounds:
             earlier: the results of the rounds of an earlier search, by index; some may lack
                 configurations, since a search can end within a round.
             seed: of the order in which the blocks of a round are timed.
+            prepare: called with the configurations of a round before it is timed.
         """
         self._time_block = time_block
         self._earlier = earlier
         self._first_new = 1 + max(earlier, default=-1)
         self._seed = seed
+        self._prepare = prepare
         self.next_index = 0
 
     def time(self, choices: Sequence[Choice]) -> tuple[int, Results]:
@@ -63,4 +66,5 @@ class Rounds:
         """Time one block of each; blocks of one round share the drift of the machine."""
         drawn = np.random.default_rng([self._seed, index]).permutation(len(choices))
         ordered = [choices[number] for number in drawn.tolist()]
+        self._prepare(ordered)
         return {str(choice): self._time_block(choice, index) for choice in ordered}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from feedbench.bench.analysis.contention import busy_sentence
+from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.document import (
     ALWAYS,
@@ -37,12 +39,14 @@ def finding_line(finding: Finding) -> str:
 
 
 def parts(record: TuneRecord) -> Iterator[Part]:
-    """Yield what is printed: what each setting is worth, and the verdict."""
+    """Yield what is printed: what each setting is worth, whether others were busy, the verdict."""
     if record.findings:
         yield worth_table(record)
     for text in dict.fromkeys(failure.traceback for failure in record.failures):
         if text:
             yield Line(text, form="code")
+    if record.busy:
+        yield Line(busy_sentence(record.busy), "yellow")
     sentences, command, resume = verdict(record).partition(_RESUME)
     yield Line(sentences, "bold")
     if command:
@@ -97,6 +101,8 @@ def verdict(record: TuneRecord) -> str:
         if again and not record.interrupted:
             again = with_longer_budget(again)
         return _why_no_best(record) + _unfinished(record, again)
+    if not record.compared:
+        return _uncompared(record) + _unfinished(record, with_longer_budget(record.resume))
     loaders = dict.fromkeys(finding.choice.loader for finding in record.findings)
     pairs = ((finding.choice, finding.against) for finding in record.findings)
     tried = len({str(one) for pair in pairs for one in pair} | {str(record.best)})
@@ -125,20 +131,31 @@ def _why_no_best(record: TuneRecord) -> str:
         return "The search was interrupted before a block was timed."
     if not record.timed:
         return "No block was timed within the budget; give a longer --budget."
-    timed = "; ".join(
-        f"{one.choice}: {one.images_per_second:,.0f} images/s, timed blocks: {one.blocks}"
-        for one in record.timed
-    )
     reason = "The budget was too short to compare configurations; give a longer --budget."
     if record.interrupted:
         reason = "The search was interrupted before configurations could be compared."
-    return f"{reason} None is recommended. Known so far: {timed}."
+    return f"{reason} None is recommended. Known so far: {_timed(record)}."
+
+
+def _uncompared(record: TuneRecord) -> str:
+    """Return what looks fastest after a budget that was too short to compare anything."""
+    return (
+        f"{record.best} looks fastest, but the budget was too short to compare: {_timed(record)}."
+    )
+
+
+def _timed(record: TuneRecord) -> str:
+    """Return the rates of all configurations, as they are known."""
+    return "; ".join(
+        f"{one.choice}: {rate_text(one.images_per_second)} images/s, timed blocks: {one.blocks}"
+        for one in record.timed
+    )
 
 
 def _rate_text(record: TuneRecord) -> str:
     if record.images_per_second is None:
         return "the fastest so far; no block was timed after it was chosen, so its rate is unknown"
-    return f"{record.images_per_second:,.0f} images/s"
+    return f"{rate_text(record.images_per_second)} images/s"
 
 
 def _ties_text(record: TuneRecord) -> str:

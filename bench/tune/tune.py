@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from statistics import mean, median
 from time import monotonic
 from typing import Any
 
+from feedbench.bench.analysis.contention import busy_text
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.files import write_json
 from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.record import Trial, write_trials
 from feedbench.bench.signals import interrupts_deferred
+from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.events import OnEvent
-from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.tune.race import Finding, Standing
 from feedbench.bench.tune.record import (
     TUNE,
@@ -44,11 +46,13 @@ class Budget:
         seconds: for the whole search, including the comparison of pixels.
         memory_bytes: largest peak memory of a trial's processes; None for no limit.
         begin: when the time starts to run, as of `time.monotonic`.
+        fitting: number of the configurations to start from for which there is time; None for all.
     """
 
     seconds: float
     memory_bytes: int | None
     begin: float
+    fitting: int | None = None
 
     def spent_s(self) -> float:
         """Return the seconds that have passed since the beginning."""
@@ -114,11 +118,11 @@ class Tune:
         self._bench = Bench(
             replace(plan, choices=()), manifest, folder, _of_a_search(callbacks.on_event)
         )
-        rounds = Rounds(self._time_block, earlier.rounds(), plan.timing.seed)
+        rounds = Rounds(self._time_block, earlier.rounds(), plan.timing.seed, self._start)
         self._search = Search(
             rounds, self._end, self._refusal, callbacks.on_finding, callbacks.on_round
         )
-        self._interrupted = False
+        self._interrupted = self._has_ended = False
 
     def run(self) -> TuneRecord:
         """Search until the budget is spent; the record is in the folder even after a kill.
@@ -132,6 +136,7 @@ class Tune:
             self._manifest.write(self._folder / MANIFEST)
             self._pixels = self._compare_pixels()
             finished = self._is_finished()
+            self._has_ended = True
             self._measure_best()
         except KeyboardInterrupt:
             self._interrupted = True
@@ -145,19 +150,24 @@ class Tune:
     def _is_finished(self) -> bool:
         """Search; return whether that ended before the budget was spent."""
         try:
-            self._search.run(self._plan.choices)
+            self._search.run(self._plan.choices[: self._budget.fitting])
         except DeadlinePassed:
             return False
-        return True
+        return self._budget.fitting in (None, len(self._plan.choices))
 
     def _measure_best(self) -> None:
         """Time the best on its own in the time that was kept for it."""
         with suppress(DeadlinePassed):
             self._search.measure_best(lambda: len(self._measured()))
 
+    def _start(self, choices: Sequence[Choice]) -> None:
+        """Start the processes of a round side by side."""
+        self._bench.deadline = self._deadline(choices[0])
+        self._bench.start_together([self._trial_of(choice) for choice in choices])
+
     def _time_block(self, choice: Choice, round_index: int) -> float | str:
         """Time one block; return images per second, or why it failed."""
-        self._bench.deadline = self._budget.begin + self._budget.seconds - self._reserve_s(choice)
+        self._bench.deadline = self._deadline(choice)
         if monotonic() >= self._bench.deadline:
             raise DeadlinePassed
         index = self._trial_of(choice)
@@ -180,6 +190,12 @@ class Tune:
         if name not in self._trial_index:
             self._trial_index[name] = self._bench.add(choice)
         return self._trial_index[name]
+
+    def _deadline(self, choice: Choice) -> float:
+        """Return when a block must end; the first may take longer, since it is the least result."""
+        if not any(trial.blocks for trial in self._trials()):
+            return inf
+        return self._budget.begin + self._budget.seconds - self._reserve_s(choice)
 
     def _reserve_s(self, choice: Choice) -> float:
         """Return the seconds to keep at the end, to measure what may be the best by then."""
@@ -214,19 +230,34 @@ class Tune:
 
     def _record(self, *, finished: bool) -> TuneRecord:
         rates = self._measured()
+        best = self._search.best or self._fastest_so_far()
         return TuneRecord(
             about=plan_identity(self._plan, self._budget.memory_bytes),
             conditions=self._bench.conditions,
             resume=self._resume,
             finished=finished,
             interrupted=self._interrupted,
-            best=self._search.best,
+            best=best,
+            compared=best == self._search.best,
             images_per_second=median_interval(rates) if rates else None,
             seconds=self._earlier.seconds + self._budget.spent_s(),
             findings=list(self._search.findings),
             timed=_timed(self._trials()),
             failures=self._failures,
+            busy=busy_text(self._trials()),
         )
+
+    def _fastest_so_far(self) -> Choice | None:
+        """Return what looks fastest after a budget that was too short to compare anything."""
+        failed = {str(failure.choice) for failure in self._failures}
+        able = [
+            one
+            for one in _timed(self._trials())
+            if str(one.choice) not in failed and not self._refusal(one.choice)
+        ]
+        if not self._has_ended or not able:
+            return None
+        return max(able, key=lambda one: one.images_per_second).choice
 
     def _measured(self) -> list[float]:
         """Return the rates of the best in blocks that it was not chosen by."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.figures.figure import saved_figure
 from feedbench.bench.figures.heading import Heading, text_width, wrapped
 from feedbench.bench.figures.style import (
@@ -133,7 +134,7 @@ def _title(record: TuneRecord) -> str:
     if record.best is None:
         return "No configuration can be recommended yet"
     rate = record.images_per_second
-    known = f": {rate.value:,.0f} images/s" if rate else ""
+    known = f": {rate_text(rate.value)} images/s" if rate else ""
     so_far = "" if record.finished else " so far"
     return f"{record.best} is the fastest{so_far}{known}"
 

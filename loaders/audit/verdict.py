@@ -30,11 +30,14 @@ class Verdict:
 
 
 def verdicts(manifest: Manifest, loaders: Iterable[Loader]) -> dict[str, Verdict]:
-    """The verdict on each loader that can open the source, by its name."""
+    """The verdict on each loader that can open the source, by its name; on no other library."""
     return {
         loader.name: _verdict(manifest, loader)
         for loader in loaders
-        if loader.is_choice and loader.readable_by and manifest.layout in loader.layouts
+        if loader.is_choice
+        and not loader.is_guest
+        and loader.readable_by
+        and manifest.layout in loader.layouts
     }
 
 

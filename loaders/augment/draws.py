@@ -13,9 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from feedbench.loaders.augment.regions import Crops, draw_crops
+
 Draws = NDArray[np.float32]
 OnDevice = Literal["horizontal_flip", "rotation", "zoom", "crop", "brightness", "contrast"]
 Quality = Annotated[int, Field(ge=1, le=100)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+_OF_REGIONS = ("random_resized_crop", "aspect_ratio")  # fields of what happens before resizing
+_FIRST_OF_REGIONS = 16  # number of their random values; smaller ones are columns of a draw
 
 # Columns of a draw, and their values that change nothing.
 FLIP, ANGLE, ZOOM, CROP, LEFT, TOP, BRIGHTNESS, CONTRAST, QUALITY = range(9)
@@ -36,6 +41,15 @@ class Augment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    random_resized_crop: tuple[Fraction, Fraction] | None = Field(
+        None,
+        description="Stretch a random region to the size of the batch, whatever resize says: one "
+        "with a fraction of the area between these two. 0.08,1 is usual for ImageNet.",
+    )
+    aspect_ratio: tuple[float, float] = Field(
+        (3 / 4, 4 / 3),
+        description="Width ÷ height of such a region: between these two, log-uniform.",
+    )
     horizontal_flip: bool = Field(
         False, description="Flip each image horizontally with probability 0.5, redrawn every epoch."
     )
@@ -86,10 +100,26 @@ class Augment(BaseModel):
             raise ValueError(
                 f"jpeg_quality must be the lower and the upper bound, got {list(self.jpeg_quality)}"
             )
+        self._check_regions()
         for name in self.on_device:
             if getattr(self, name) == type(self).model_fields[name].default:
                 raise ValueError(f"on_device names {name}, which is off; set its strength too")
         return self
+
+    def _check_regions(self) -> None:
+        if self.random_resized_crop is None:
+            if self.aspect_ratio != type(self).model_fields["aspect_ratio"].default:
+                raise ValueError("aspect_ratio needs random_resized_crop, which is off; set it too")
+        elif self.random_resized_crop[0] > self.random_resized_crop[1]:
+            raise ValueError(
+                "random_resized_crop must be the lower and the upper bound, "
+                f"got {list(self.random_resized_crop)}"
+            )
+        if not 0 < self.aspect_ratio[0] <= self.aspect_ratio[1]:
+            raise ValueError(
+                "aspect_ratio must be two ratios above 0, the smaller first, "
+                f"got {list(self.aspect_ratio)}"
+            )
 
     def __bool__(self) -> bool:
         """Whether there is any augmentation."""
@@ -97,10 +127,16 @@ class Augment(BaseModel):
 
     @property
     def on_host(self) -> Augment:
-        """The augmentation without the device's part."""
+        """The augmentation of resized images, without the device's part."""
         fields = type(self).model_fields
-        neutral = {name: fields[name].default for name in (*self.on_device, "on_device")}
+        names = (*self.on_device, "on_device", *_OF_REGIONS)
+        neutral = {name: fields[name].default for name in names}
         return self.model_copy(update=neutral)
+
+    @property
+    def only_regions(self) -> Augment:
+        """The random-resized crops alone, which come before resizing."""
+        return Augment(**{name: getattr(self, name) for name in _OF_REGIONS})
 
     @property
     def only_flips(self) -> bool:
@@ -145,6 +181,19 @@ class Augment(BaseModel):
             draws[:, QUALITY] = np.minimum(np.floor(draws[:, QUALITY]), high)
         return draws
 
+    def draw_crops(self, seed: int, epochs: Any, rows: Any, copies: Any = 0) -> Crops:
+        """The regions of some rows in their epochs, float32 `[rows, COLUMNS]`.
+
+        To be asked for only with `random_resized_crop`; arguments as of `draw`.
+        """
+        keys = _keys(seed, epochs, rows, copies)
+        scale = self.random_resized_crop or (1.0, 1.0)
+
+        def uniform(number: int, low: float, high: float) -> NDArray[np.float64]:
+            return low + (high - low) * _fractions(keys, _FIRST_OF_REGIONS + number)
+
+        return draw_crops(len(rows), scale, self.aspect_ratio, uniform)
+
     def for_host(self, draws: Draws) -> Draws:
         """The draws without the device's part."""
         return _without(draws, self.on_device)
@@ -178,10 +227,15 @@ def _draw_between(
 ) -> None:
     """Fill a column with values from `low` up to `high`."""
     if low < high:
-        fraction = (splitmix64(keys ^ np.uint64(column)) >> np.uint64(11)) * 2.0**-53
-        draws[:, column] = low + (high - low) * fraction
+        draws[:, column] = low + (high - low) * _fractions(keys, column)
     else:
         draws[:, column] = low
+
+
+def _fractions(keys: NDArray[np.uint64], number: int) -> NDArray[np.float64]:
+    """A random value from 0 up to 1 for each key; each number gives others."""
+    bits = splitmix64(keys ^ np.uint64(number)) >> np.uint64(11)
+    return np.asarray(bits * 2.0**-53, np.float64)
 
 
 def _without(draws: Draws, names: Any) -> Draws:

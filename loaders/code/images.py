@@ -12,6 +12,7 @@ from feedbench.loaders.code.text import indented, lines, number
 from feedbench.loaders.value_range import DEVIATION, MEAN
 
 if TYPE_CHECKING:
+    from feedbench.loaders.augment.draws import Augment
     from feedbench.loaders.contract import BatchSpec
     from feedbench.loaders.images.tensorflow import Decode
 
@@ -204,10 +205,10 @@ _JPEG = """    images = tf.cast(tf.round(images), tf.uint8)
 
 def augment_function(spec: BatchSpec) -> str | None:
     """`augment(images, seed)` for a batch of pixels of 0 to 255; None if there is none."""
-    augment = spec.augment
+    augment = resized_part(spec)
     if not augment:
         return None
-    if _only_flips(spec):
+    if augment.only_flips:
         return _FLIP
     quality = augment.jpeg_quality
     return lines(
@@ -258,6 +259,6 @@ def _between(column: int, low: float, high: float) -> str:
     return f"draw({column}, {number(round(low, 6))}, {number(round(high, 6))})"
 
 
-def _only_flips(spec: BatchSpec) -> bool:
-    augment = spec.augment.model_copy(update={"on_device": ()})
-    return augment.only_flips
+def resized_part(spec: BatchSpec) -> Augment:
+    """The augmentation of resized images; that of the device is done on the host too."""
+    return spec.augment.model_copy(update={"on_device": ()}).on_host

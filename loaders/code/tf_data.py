@@ -10,8 +10,10 @@ from feedbench.loaders.code.images import (
     image_functions,
     in_range,
     range_constants,
+    resized_part,
 )
 from feedbench.loaders.code.listing import listing_constants, listing_functions
+from feedbench.loaders.code.regions import can_cut, load_line, region_functions
 from feedbench.loaders.code.request import Code, CodeRequest
 from feedbench.loaders.code.rows import (
     MAIN,
@@ -20,6 +22,7 @@ from feedbench.loaders.code.rows import (
     row_functions,
     steps_function,
 )
+from feedbench.loaders.code.stream import stream_code
 from feedbench.loaders.code.text import lines, module, plain
 
 if TYPE_CHECKING:
@@ -96,6 +99,9 @@ _ON_DISK = """    shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
 def tf_data_code(request: CodeRequest) -> Code:
     """The module that gives the batches of these settings."""
     spec, settings = request.spec, request.settings
+    cuts = spec.augment.random_resized_crop is not None
+    if cuts and not can_cut(spec, settings.decode):
+        return stream_code(request)
     pipeline = _Pipeline(request)
     constants = lines(
         f"IMAGE_SIZE = {spec.image_size}",
@@ -110,6 +116,7 @@ def tf_data_code(request: CodeRequest) -> Code:
         pipeline.cache_function(),
         *row_functions(spec),
         *image_functions(spec, settings.decode),
+        *region_functions(spec, settings.decode),
         augment_function(spec) if pipeline.by_batch else None,
         *listing_functions(request),
         MAIN,
@@ -139,10 +146,11 @@ class _Pipeline:
     def __init__(self, request: CodeRequest) -> None:
         self.spec, self.settings = request.spec, request.settings
         self.is_cached = self.settings.cache in ("decoded", "disk")
-        self.flips = request.spec.augment.horizontal_flip
-        others = request.spec.augment.model_copy(update={"on_device": ()})
+        rest = resized_part(self.spec)
         # Flips and range alone are cheaper per image, which is then still in the CPU's cache.
-        self.by_batch = bool(self.spec.augment) and (self.is_cached or not others.only_flips)
+        self.by_batch = bool(rest) and (self.is_cached or not rest.only_flips)
+        self.flips = bool(rest) and not self.by_batch
+        self.counts = self.flips or self.spec.augment.random_resized_crop is not None
         self.calls = _or_autotune(self.settings.num_parallel_calls)
 
     def make_dataset(self) -> str:
@@ -210,14 +218,13 @@ class _Pipeline:
         spec = self.spec
         data = "read(row)" if self.settings.cache == "encoded" else _READ
         turn = ", tf.gather(turns, row)" if spec.orientation == "apply" else ""
-        flips = bool(spec.augment) and not self.by_batch
         rounds = self.is_cached or self.settings.output == "uint8"
         ranges = self.settings.output == "float32" and not (self.is_cached or self.by_batch)
         return lines(
-            f"    def example({'position, ' if flips else ''}row):",
+            f"    def example({'position, ' if self.counts else ''}row):",
             f"        data = {data}",
-            f"        image = load(data{turn})",
-            flips and _FLIP_IMAGE,
+            load_line(spec, f"load(data{turn})"),
+            self.flips and _FLIP_IMAGE,
             rounds
             and spec.interpolation != "nearest"
             and "        image = tf.cast(tf.round(image), tf.uint8)",
@@ -226,8 +233,7 @@ class _Pipeline:
         )
 
     def _batches(self) -> str:
-        flips = bool(self.spec.augment) and not self.by_batch
-        rows = "rows.enumerate()" if flips else "rows"
+        rows = "rows.enumerate()" if self.counts else "rows"
         mapped = f"dataset = {rows}.map(example, num_parallel_calls={self.calls})"
         if not self.is_cached:
             return f"    {mapped}\n    dataset = dataset.batch(batch_size)"

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from feedbench.loaders.augment.regions import Crops, region_in
 from feedbench.loaders.capabilities import AuditColumn
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
@@ -18,6 +19,7 @@ from feedbench.loaders.files import read_file
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
 from feedbench.loaders.images.geometry import shrink_limit
+from feedbench.loaders.images.jpeg_region import decoded_alone
 from feedbench.loaders.images.pillow import PILLOW_PIXELS, picture, reason, tensorflow_message
 from feedbench.loaders.images.resize import Pixels, fit_into
 from feedbench.loaders.images.tensorflow import Decoding, jxl_picture
@@ -37,7 +39,7 @@ class LiveImages:
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, decode: Decode = "full") -> None:
         self._manifest = manifest
-        self._spec = spec
+        self._spec = spec.as_resized()
         self._scaled = decode == "scaled"
         self._decode_paths = pillow_decode_paths(manifest, spec)
         self._only_tensorflow = _only_tensorflow(manifest)
@@ -57,17 +59,23 @@ class LiveImages:
         """
         fit_into(self.whole(row, item), self._spec, into)
 
+    def load_region(self, row: int, item: bytes, into: Pixels, crop: Crops) -> None:
+        """Write a random-resized crop of a row's file, stretched to the same size.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        fit_into(self.decoded(row, item, _read(row, item), crop), self._spec, into)
+
     def whole(self, row: int, item: bytes) -> Pixels:
         """The image of a row's file at its own size, as `decoded` returns it."""
-        try:
-            data = read_file(item)
-        except OSError as error:
-            message = error.strerror or str(error)
-            raise ImageError(os.fsdecode(item), row, "the system", message) from error
-        return self.decoded(row, item, data)
+        return self.decoded(row, item, _read(row, item))
 
-    def decoded(self, row: int, path: bytes, data: bytes) -> Pixels:
+    def decoded(self, row: int, path: bytes, data: bytes, crop: Crops | None = None) -> Pixels:
         """Pixels uint8 `[height, width, 3]`; this thread's next call may overwrite them.
+
+        Args:
+            crop: the region to cut out; None for the whole image.
 
         Raises:
             ImageError: the bytes cannot be decoded.
@@ -75,23 +83,23 @@ class LiveImages:
         name = os.fsdecode(path)
         if jxl.is_jxl(data) or self._only_tensorflow[row]:
             try:
-                return self._by_tensorflow(name, row, data)
+                return _cut(self._by_tensorflow(name, row, data), crop)
             except Exception as error:  # a TensorFlow error, or a Python error
                 raise ImageError(name, row, "TensorFlow", tensorflow_message(error)) from error
         if self._decode_paths[row] == PLAIN and data.startswith(_JPEG):
-            pixels = self._jpeg(data)
+            pixels = self._jpeg(data, crop)
             if pixels is not None:
                 return pixels
         try:
-            return self._by_pillow(data, self._decode_paths[row])
+            return _cut(self._by_pillow(data, self._decode_paths[row]), crop)
         except MemoryError:
             raise
         except Exception as error:  # each of Pillow's formats fails in its own ways
             raise ImageError(name, row, "Pillow", reason(error)) from error
 
-    def _jpeg(self, data: bytes) -> Pixels | None:
+    def _jpeg(self, data: bytes, crop: Crops | None) -> Pixels | None:
         """None for CMYK and for files that libjpeg warns about: Pillow decodes those."""
-        return decoded_jpeg(data, self._spec, self._scratch, scaled=self._scaled)
+        return decoded_jpeg(data, self._spec, self._scratch, scaled=self._scaled, crop=crop)
 
     def _by_tensorflow(self, name: str, row: int, data: bytes) -> Pixels:
         if self._decoding is None:
@@ -126,14 +134,18 @@ class Scratch(threading.local):
         return self._memory
 
 
-def decoded_jpeg(data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool) -> Pixels | None:
+def decoded_jpeg(
+    data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool, crop: Crops | None = None
+) -> Pixels | None:
     """A JPEG's pixels, uint8 `[height, width, 3]`, in scratch memory; None if libjpeg warns.
 
-    None also for CMYK and for more pixels than Pillow allows, which then refuses the file.
+    None also for CMYK and for more pixels than Pillow allows, which then refuses the file. If only
+    a region is decoded, libjpeg does not see damage below it.
 
     Args:
         data: bytes, or any contiguous buffer of bytes.
         scaled: use the fast inverse DCT and shrink in it as far as the spec allows.
+        crop: the region to cut out; None for the whole image.
     """
     import simplejpeg
 
@@ -141,19 +153,55 @@ def decoded_jpeg(data: Any, spec: BatchSpec, scratch: Scratch, *, scaled: bool) 
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         if colours in _CMYK_MODES or height * width > PILLOW_PIXELS:
             return None
-        ratio = scaled_ratio(height, width, spec) if scaled else 1
-        pixels: Pixels = simplejpeg.decode_jpeg(
-            data,
-            fastdct=scaled,
-            fastupsample=scaled,
-            min_height=-(-height // ratio),
-            min_width=-(-width // ratio),
-            min_factor=ratio,
-            buffer=scratch(height * width * 3),
-        )
+        if crop is None:
+            ratio = scaled_ratio(height, width, spec) if scaled else 1
+            return _whole_jpeg(data, (height, width), ratio, scratch, fast=scaled)
+        region = region_in(height, width, crop)
+        ratio = scaled_ratio(region.height, region.width, spec) if scaled else 1
+        region = region.shrunk(ratio, -(-height // ratio), -(-width // ratio))
+        pixels = decoded_alone(data, region, ratio, scratch, fast=scaled)
+        if pixels is None:
+            pixels = region.of(_whole_jpeg(data, (height, width), ratio, scratch, fast=scaled))
     except ValueError:
         return None
     return pixels
+
+
+def _whole_jpeg(
+    data: Any, size: tuple[int, int], ratio: int, scratch: Scratch, *, fast: bool
+) -> Pixels:
+    """All pixels of a JPEG of this height and width, shrunk by a ratio.
+
+    Raises:
+        ValueError: libjpeg warns.
+    """
+    import simplejpeg
+
+    height, width = size
+    pixels: Pixels = simplejpeg.decode_jpeg(
+        data,
+        fastdct=fast,
+        fastupsample=fast,
+        min_height=-(-height // ratio),
+        min_width=-(-width // ratio),
+        min_factor=ratio,
+        buffer=scratch(height * width * 3),
+    )
+    return pixels
+
+
+def _read(row: int, path: bytes) -> bytes:
+    try:
+        return read_file(path)
+    except OSError as error:
+        message = error.strerror or str(error)
+        raise ImageError(os.fsdecode(path), row, "the system", message) from error
+
+
+def _cut(pixels: Pixels, crop: Crops | None) -> Pixels:
+    if crop is None:
+        return pixels
+    return region_in(pixels.shape[0], pixels.shape[1], crop).of(pixels)
 
 
 def scaled_ratio(height: int, width: int, spec: BatchSpec) -> int:

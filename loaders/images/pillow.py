@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from feedbench.loaders.augment.regions import Crops, region_in
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.geometry import centre_square, centred, padded_size
 
@@ -105,6 +106,12 @@ def fitted(image: Image, spec: BatchSpec) -> Image:
     # With a crop, load_img's filter would reach for pixels beyond it; TensorFlow's cannot.
     square = _centre_square(image) if spec.resize == "crop" else image
     return _scaled(square, (spec.image_size, spec.image_size), spec)
+
+
+def cut(image: Image, crop: Crops, spec: BatchSpec) -> Image:
+    """A random-resized crop of an image, stretched to the spec's size."""
+    top, left, height, width = region_in(image.height, image.width, crop)
+    return fitted(image.crop((left, top, left + width, top + height)), spec.as_resized())
 
 
 def _scaled(image: Image, size: tuple[int, int], spec: BatchSpec) -> Image:

@@ -29,6 +29,7 @@ from feedbench.loaders.images.geometry import (
     shrink_limit,
 )
 from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason, tensorflow_message
+from feedbench.loaders.images.tensorflow_region import cut, jpeg_region
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.value_range import Channels
 
@@ -70,6 +71,38 @@ def decoder(decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False) -> Call
     return lambda data: tf.cond(tf.io.is_jpeg(data), lambda: decode_jpeg(data), lambda: image(data))
 
 
+def region_decoder(
+    decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False
+) -> Callable[[Any, Any], Any]:
+    """A function from the bytes of a plain file and a crop to the pixels of its region.
+
+    Outside of the region a JPEG is decoded as little as libjpeg allows; other formats whole.
+
+    Args:
+        only_jpeg: as in `decoder`.
+    """
+    import tensorflow as tf
+
+    options: dict[Decode, dict[str, Any]] = {
+        "image": {},
+        "jpeg": {"dct_method": "INTEGER_ACCURATE"},
+        "scaled": {"dct_method": "INTEGER_FAST", "fancy_upscaling": False},
+    }
+
+    def limit(shape: Any) -> Any:
+        return shrink_limit(shape[0], shape[1], spec, smaller=tf.minimum, larger=tf.maximum)
+
+    def other(data: Any, crop: Any) -> Any:
+        return cut(tf.io.decode_image(data, channels=3, expand_animations=False), crop)
+
+    jpeg = jpeg_region(RATIOS if decode == "scaled" else (1,), limit, options[decode])
+    if only_jpeg:
+        return jpeg
+    return lambda data, crop: tf.cond(
+        tf.io.is_jpeg(data), lambda: jpeg(data, crop), lambda: other(data, crop)
+    )
+
+
 class Decoding:
     """Decodes each row as the manifest's audit says.
 
@@ -82,7 +115,9 @@ class Decoding:
         paths = tensorflow_decode_paths(manifest, spec)
         orientations = orientations_to_undo(manifest, spec, paths)
         self._spec = spec
-        self._plain = decoder(decode, spec, only_jpeg=_all_jpeg(manifest))
+        only_jpeg = _all_jpeg(manifest)
+        self._plain = decoder(decode, spec, only_jpeg=only_jpeg)
+        self._plain_region = region_decoder(decode, spec.as_resized(), only_jpeg=only_jpeg)
         self._resize = resizer(spec)
         self._rotates = bool((orientations != UPRIGHT).any())
         self.decode_paths: DecodePaths | None = None
@@ -102,6 +137,18 @@ class Decoding:
             [lambda branch=branch: branch(data) for branch in branches],
         )
         return upright(image, decode_path // DECODE_PATHS) if self._rotates else image
+
+    def region(self, data: Any, decode_path: Any, crop: Any) -> Any:
+        """Bytes of a file to the pixels of a random-resized crop, at their own size."""
+        import tensorflow as tf
+
+        if self.decode_paths is None:
+            return self._plain_region(data, crop)
+        return tf.cond(
+            tf.equal(decode_path, PLAIN),  # and upright
+            lambda: self._plain_region(data, crop),
+            lambda: cut(self(data, decode_path), crop),
+        )
 
     def fault(self, data: bytes, row: int) -> tuple[str, str] | None:
         """The decoder that fails on a row's bytes, and its message; None if they can be read."""

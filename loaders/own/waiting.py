@@ -14,6 +14,7 @@ from types import FrameType
 from feedbench.loaders.own.errors import is_users
 from feedbench.loaders.own.function import OwnFunction, shown
 
+_IMPORT_SYSTEM = "<frozen importlib."  # files of its frames
 _latest: Waiting | None = None
 
 
@@ -33,7 +34,8 @@ class Waiting:
     def place(self) -> str:
         """File, line and name of the innermost frame in the user's code; empty if in none.
 
-        The calling thread is looked at first, then all others.
+        The calling thread is looked at first, then all others. If it waits for an import, that is
+        said.
         """
         frames = sys._current_frames()  # noqa: SLF001  no public name
         calling = frames.pop(self.thread, None)
@@ -41,10 +43,14 @@ class Waiting:
         return next(filter(None, map(self._place_in, stacks)), "")
 
     def _place_in(self, innermost: FrameType) -> str:
+        inner: list[str] = []
         for frame, line in walk_stack(innermost):
             file, name = frame.f_code.co_filename, frame.f_code.co_name
             if is_users(self.function, file):
-                return f"{shown(Path(file))}, line {line}, in {name}"
+                place = f"{shown(Path(file))}, line {line}, in {name}"
+                is_importing = any(one.startswith(_IMPORT_SYSTEM) for one in inner)
+                return f"{place}, which is still importing" if is_importing else place
+            inner.append(file)
         return ""
 
 

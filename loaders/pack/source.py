@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import PackedImageError
@@ -72,7 +73,7 @@ class Jpegs(Arrays):
 
     def __init__(self, pack: Pack, manifest: Manifest, spec: BatchSpec, decode: Decode) -> None:
         super().__init__(pack, manifest)
-        self._spec = spec
+        self._spec = spec.as_resized()
         self._scaled = decode == "scaled"
         self._bytes, self._decoded = Scratch(), Scratch()
 
@@ -82,9 +83,20 @@ class Jpegs(Arrays):
         Raises:
             ImageError: it could not be read when it was packed, or the pack has changed since.
         """
+        self._decode(row, item, into, None)
+
+    def load_region(self, row: int, item: Any, into: Pixels, crop: Crops) -> None:
+        """Write a random-resized crop of the packed image, stretched to the same size.
+
+        Raises:
+            ImageError: as `load`.
+        """
+        self._decode(row, item, into, crop)
+
+    def _decode(self, row: int, item: Any, into: Pixels, crop: Crops | None) -> None:
         data = self._bytes(item[2])[: item[2]]
         super().load(row, item, data)
-        pixels = decoded_jpeg(data, self._spec, self._decoded, scaled=self._scaled)
+        pixels = decoded_jpeg(data, self._spec, self._decoded, scaled=self._scaled, crop=crop)
         if pixels is None:
             raise self.failed(row, "its bytes are not a JPEG")
         fit_into(pixels, self._spec, into)

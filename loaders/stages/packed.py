@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.contract import BatchSpec, Dtype
 from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.about import check_spec
 from feedbench.loaders.pack.pack import Entry, Pack, read_into
+from feedbench.loaders.stages.draws import crop_of, drawn_crops
 from feedbench.loaders.stages.pool import decoding_stages, pixel_stages
 from feedbench.loaders.stages.stage import HELD_BYTES, SAMPLE, Reading, Stages
 
@@ -47,7 +49,7 @@ class PackWork:
     def __init__(self, folder: Path, manifest: Manifest, spec: BatchSpec, decode: Decode) -> None:
         self._folder = folder
         self._manifest = manifest
-        self._spec = spec
+        self._spec = spec.as_resized()
         self._scaled = decode == "scaled"
         self._bytes, self._pixels = Scratch(), Scratch()
 
@@ -61,14 +63,17 @@ class PackWork:
         self._pack.read(entry, self._bytes(length)[:length])
         return length
 
-    def sample(self) -> list[bytes]:
-        """Return the bytes of a random sample of rows."""
+    def sample(self) -> list[tuple[bytes, Crops | None]]:
+        """Return the bytes of a random sample of rows, and what to cut out of each."""
         rows = np.random.default_rng(0).permutation(self._pack.readable())[:SAMPLE]
-        return [self._pack.row_bytes(row) for row in rows.tolist()]
+        crops = drawn_crops(len(rows), self._spec)
+        files = [self._pack.row_bytes(row) for row in rows.tolist()]
+        return [(data, crop_of(crops, index)) for index, data in enumerate(files)]
 
-    def decoded(self, data: bytes) -> Pixels:
+    def decoded(self, item: tuple[bytes, Crops | None]) -> Pixels:
         """Return a packed JPEG's pixels, in a buffer that the thread's next call overwrites."""
-        pixels = decoded_jpeg(data, self._spec, self._pixels, scaled=self._scaled)
+        data, crop = item
+        pixels = decoded_jpeg(data, self._spec, self._pixels, scaled=self._scaled, crop=crop)
         if pixels is None:
             raise ValueError(f"pack {self._folder}: a row is no longer a JPEG")
         return pixels

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import Draws
 from feedbench.loaders.augment.host import augment_floats, to_range
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.contract import BatchSpec
-from feedbench.loaders.images.pillow import fitted, picture
+from feedbench.loaders.images.pillow import cut, fitted, picture
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.stages.draws import drawn
+from feedbench.loaders.stages.draws import crop_of, drawn, drawn_crops
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
     Run,
@@ -71,6 +72,10 @@ class PillowWork:
     def _draws(self) -> Draws:
         return drawn(len(self._pictures), self._spec)
 
+    @cached_property
+    def _crops(self) -> Crops | None:
+        return drawn_crops(len(self._pictures), self._spec)
+
     def _batches(self) -> Iterator[int]:
         size = self._spec.batch_size
         images = [self._transformed(index) for index in range(len(self._pictures))]
@@ -83,6 +88,8 @@ class PillowWork:
         return picture(io.BytesIO(self._files[index]), self._spec)
 
     def _transformed(self, index: int) -> NDArray[np.float32]:
-        image = np.array(fitted(self._pictures[index], self._spec), np.float32)
+        whole, crop = self._pictures[index], crop_of(self._crops, index)
+        resized = fitted(whole, self._spec) if crop is None else cut(whole, crop, self._spec)
+        image = np.array(resized, np.float32)
         augment_floats(image[None], self._draws[index : index + 1], self._spec)
         return image

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.augment.host import augmenter, to_range
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.contract import BatchSpec, Dtype
 from feedbench.loaders.images.libjpeg_turbo import Decode, LiveImages
 from feedbench.loaders.images.resize import disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
-from feedbench.loaders.stages.draws import drawn
+from feedbench.loaders.stages.draws import crop_of, drawn, drawn_crops
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
     Reading,
@@ -36,9 +37,11 @@ def live_stages(manifest: Manifest, spec: BatchSpec, decode: Decode, dtype: Dtyp
     """Return stages that read and decode files and resize them directly into the batch."""
     live = LiveImages(manifest, spec, decode)
 
-    def items() -> list[tuple[int, bytes, bytes]]:
+    def items() -> list[tuple[int, bytes, bytes, Crops | None]]:
         rows, files = sample(manifest)
-        return list(zip(rows.tolist(), manifest.paths(rows), files, strict=True))
+        crops = drawn_crops(len(rows), spec)
+        found = zip(rows.tolist(), manifest.paths(rows), files, strict=True)
+        return [(*one, crop_of(crops, index)) for index, one in enumerate(found)]
 
     reading = whole_files(manifest)
     return decoding_stages(reading, spec, dtype, items, lambda item: live.decoded(*item))
@@ -58,7 +61,7 @@ def decoding_stages(
         decoded: one item's pixels, uint8 `[height, width, 3]`, in memory that the thread's next
             call may overwrite.
     """
-    work = DecodingWork(spec, items, decoded)
+    work = DecodingWork(spec.as_resized(), items, decoded)
     return Stages(reading, work.decode, work.transform, _ranging(spec, dtype), True)
 
 

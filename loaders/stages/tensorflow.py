@@ -24,7 +24,7 @@ from feedbench.loaders.images.tensorflow import (
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.row_file import RowFile
-from feedbench.loaders.stages.draws import drawn
+from feedbench.loaders.stages.draws import drawn, drawn_crops
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,
     IN_LINE,
@@ -90,15 +90,15 @@ class TensorFlowWork:
         """Decode in a graph, with the loader's decoder."""
         import tensorflow as tf
 
-        files = tf.data.Dataset.from_tensor_slices((self._files, self._decode_paths))
-        return _mapped(files, lambda data, code: tf.shape(self._decoding(data, code))[0], cores)
+        files = tf.data.Dataset.from_tensor_slices(tuple(self._items))
+        return _mapped(files, lambda *item: tf.shape(self._decoded(*item))[0], cores)
 
     def transform(self, cores: int) -> Run:
         """Resize and augment in a graph; all but flips are done for several images at once."""
         import tensorflow as tf
 
         places, held = side_by_side([_even(pixels) for pixels in self._pictures])
-        pixels, resize = tf.constant(held), resizer(self._spec)
+        pixels, resize = tf.constant(held), resizer(self._spec.as_resized())
         draws = drawn(len(places), self._spec)
         items = tf.data.Dataset.from_tensor_slices((places, draws))
 
@@ -148,12 +148,21 @@ class TensorFlowWork:
         rows, paths = self._sample[0], self._decoding.decode_paths
         return np.zeros(len(rows), np.int8) if paths is None else paths[rows]
 
+    @property
+    def _items(self) -> list[Any]:
+        """Of each file its bytes, its decode path, and what to cut out of it, if anything."""
+        crops = drawn_crops(len(self._files), self._spec)
+        return [self._files, self._decode_paths, *([] if crops is None else [crops])]
+
+    def _decoded(self, data: Any, code: Any, *crop: Any) -> Any:
+        return self._decoding.region(data, code, *crop) if crop else self._decoding(data, code)
+
     @cached_property
     def _pictures(self) -> list[NDArray[np.uint8]]:
         pictures: list[NDArray[np.uint8]] = []
         held = 0
-        for data, code in zip(self._files, self._decode_paths, strict=True):
-            pictures.append(self._decoding(data, code).numpy())
+        for item in zip(*self._items, strict=True):
+            pictures.append(self._decoded(*item).numpy())
             held += pictures[-1].nbytes
             if held > HELD_BYTES:
                 break

@@ -24,6 +24,7 @@ from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.trials.events import EventKind, TrialEvent
 
 CLASSES = ("circle", "square")
+SPEC = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +139,7 @@ def recorded(loader: str, rates: list[float], **values) -> Trial:
         loader=loader,
         settings={},
         all_settings={},
-        spec={},
+        spec=SPEC,
         recipe={},
         images=10,
         blocks=blocks,

@@ -22,6 +22,13 @@ def test_the_environment_has_no_name_of_a_host_or_user():
     assert os.uname().nodename not in str(facts).split()
 
 
+def test_other_libraries_are_named_only_where_they_are_installed(monkeypatch):
+    monkeypatch.setattr("feedbench.bench.environment._OPTIONAL", ("pytest", "no-such-package"))
+    packages = environment()["packages"]
+    assert packages["pytest"]
+    assert "no-such-package" not in packages
+
+
 def test_the_machine_is_the_part_that_rates_depend_on():
     facts = environment()
     assert machine(facts) == {name: facts[name] for name in ("processor", "cores", "gpus")}

@@ -1,8 +1,11 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from .serving import Server
 
 CLASSES = ("dots", "lines", "plain")
 
@@ -20,3 +23,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = random.integers(0, 120, (48, 64, 3)) + 60 * number
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{image:02}.jpg")
     return root
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Path]:
+    """The socket of a server that runs the commands of a shell."""
+    server = Server()
+    yield server.path
+    server.close()

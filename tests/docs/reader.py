@@ -14,11 +14,9 @@ from .as_tested import BEFORE, GIVEN, LIST, NOT_RUN, PAGE, PHOTO, REPLACED, RUN_
 from .blocks import ROOT, Block, blocks_of, page_id
 
 _NEWEST = re.compile(r"results/([a-z-]+)-…")  # as a page names a folder with a date
-_WRAPPER = f"""#!/bin/sh
-exec '{sys.executable}' '{Path(__file__).with_name("as_tested.py")}' "$@"
-"""
-_PYTHON = f"""#!/bin/sh
-exec '{sys.executable}' "$@"
+_HERE = Path(__file__).parent
+_WRAPPER = """#!/bin/sh
+exec '{python}' -I -S '{asking}' '{server}' '{python}' {script} "$@"
 """
 
 
@@ -27,14 +25,15 @@ class Reader:
 
     Args:
         folder: an empty folder, which gets `photos/` unless the page has them made.
+        server: the socket of who runs `feedbench` and `python` for them.
     """
 
-    def __init__(self, page: Path, folder: Path, photos: Path) -> None:
+    def __init__(self, page: Path, folder: Path, photos: Path, server: Path) -> None:
         self._page = page
         self._folder = folder
         self._bin = folder.with_name("bin")
         self._bin.mkdir()
-        self._install()
+        self._install(server)
         if not any("make-data photos/" in block.text for block in blocks_of(page)):
             shutil.copytree(photos, folder / "photos")
         for name, source in GIVEN.get(page_id(page), {}).items():
@@ -86,15 +85,16 @@ class Reader:
             **{name: value for name, value in os.environ.items() if not name.startswith("XDG_")},
             "HOME": str(self._folder),
             "PATH": os.pathsep.join((str(self._bin), os.environ["PATH"])),
-            "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
             "COLUMNS": "100",
             PAGE: page_id(self._page),
         }
 
-    def _install(self) -> None:
-        for name, text in (("feedbench", _WRAPPER), ("python", _PYTHON)):
+    def _install(self, server: Path) -> None:
+        values = {"python": sys.executable, "asking": _HERE / "asking.py", "server": server}
+        for name, script in (("feedbench", f"'{_HERE / 'as_tested.py'}'"), ("python", "")):
             file = self._bin / name
-            file.write_text(text)
+            file.write_text(_WRAPPER.format(**values, script=script))
             file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
     def _give(self, name: str, source: str) -> None:

@@ -42,9 +42,9 @@ def commands_of(page):
 
 @pytest.mark.timeout(1500)  # a page may have a dozen commands, on a machine with other tests
 @pytest.mark.parametrize("page", WITH_CODE, ids=page_id)
-def test_a_page_can_be_followed(page, photos, tmp_path):
+def test_a_page_can_be_followed(page, photos, server, tmp_path):
     (tmp_path / "here").mkdir()
-    reader = Reader(page, tmp_path / "here", photos)
+    reader = Reader(page, tmp_path / "here", photos, server)
     printed = ""
     for block in blocks_of(page):
         try:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from feedbench.bench.commands import limits
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
-from feedbench.bench.diagnose.verdict import derive_diagnosis
+from feedbench.bench.diagnose.tf_graph.derive import mistakes_in
 from feedbench.bench.record import read_trials
 
 pytestmark = pytest.mark.usefixtures("beside_examples")
@@ -65,9 +66,10 @@ def test_a_search_tries_what_the_file_declares(photos, feedbench, tmp_path):
 def test_diagnose_names_the_mistake_and_its_line(photos, feedbench, tmp_path):
     name = "directory_augment.py:make_dataset"
     timing = ("--consumer", "emulated:a100", "--seconds", 1, "--out", tmp_path / "out")
-    printed = feedbench("diagnose", photos, "--loader", name, *BATCHES, *timing)
+    # Exit code 1: no verdict, on a busy machine.
+    printed = feedbench("diagnose", photos, "--loader", name, *BATCHES, *timing, code=None)
     record = read_diagnosis(tmp_path / "out" / RECORD)
-    (found,) = (one for one in derive_diagnosis(record).mistakes if one.name == "serial map")
+    (found,) = (one for one in mistakes_in(record) if one.name == "serial map")
     lines = (EXAMPLES / "directory_augment.py").read_text().splitlines()
     assert found.text in lines[found.line - 1]
     assert found.gain is not None
@@ -80,7 +82,9 @@ def test_pixels_of_batches_without_rows_are_not_compared(photos, feedbench):
     assert "not compared" in printed
 
 
-def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench, tmp_path):
+def test_limits_set_a_pipeline_beside_decoding_alone(photos, feedbench, tmp_path, monkeypatch):
+    monkeypatch.setitem(limits._TIMING, "warm_up_seconds", 0.1)
+    monkeypatch.setattr("feedbench.bench.limits.limits._DISK_S", 0.02)
     short = ("--blocks", 1, "--block-seconds", 0.1, "--out", tmp_path / "out")
     printed = feedbench(
         "limits", photos, "--loader", "tf_data_guide.py:make_dataset", *BATCHES, *short

@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from feedbench.loaders import (
     LoaderError,
     Order,
     SourceError,
+    extent_of,
+    file_of,
     open_loader,
     parse_settings,
     scan,
@@ -25,7 +28,11 @@ from feedbench.loaders.manifest import AUDIT
 
 SPEC = BatchSpec(batch_size=8, image_size=32, seed=3)
 # What a loader cannot be opened without: packs that the fixture puts into the working folder.
-NEEDED = {"packed": [{"pack": "arrays"}, {"pack": "jpeg"}]}
+NEEDED = {
+    "packed": [{"pack": "arrays"}, {"pack": "jpeg"}],
+    "ffcv": [{"pack_dir": "betons"}],
+}
+COMPILED = {"ffcv"}  # for seconds whenever they are opened: tested with their defaults alone
 # Settings that matter together, or that no space and no suite holds.
 TOGETHER = {
     "keras_pil": [{"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}],
@@ -43,6 +50,8 @@ def variants(loader):
 
     Of numbers only the ends. What lets batches overtake each other is tested in test_sequence.
     """
+    if loader.name in COMPILED:
+        return NEEDED[loader.name]
     alone = [
         {name: value}
         for name in loader.space
@@ -74,9 +83,23 @@ pytestmark = pytest.mark.usefixtures("beside_packs")
 every_variant = pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)
 
 
+@pytest.fixture
+def manifest(name, for_loader):
+    return for_loader(name)
+
+
 @pytest.fixture(scope="module")
-def manifest(splits_folder):
-    return scan(splits_folder).only("train")
+def three_epochs(manifest):
+    """A function: the batches of three epochs, which are read once for all tests."""
+    read = {}
+
+    def batches(name, settings):
+        variant = (name, str(settings))
+        if variant not in read:
+            read[variant] = read_batches(name, settings, manifest, epochs=3)
+        return read[variant]
+
+    return batches
 
 
 def read_batches(name, settings, manifest, spec=SPEC, **options):
@@ -86,6 +109,18 @@ def read_batches(name, settings, manifest, spec=SPEC, **options):
 
 def rows_of(batches):
     return np.concatenate([rows for _, _, rows in batches])
+
+
+def folder_of(path):
+    """The folder of an image, also of one in a shard."""
+    return Path(path).parent.name.rpartition(":")[2]
+
+
+def place_of(manifest, row):
+    """The shard of an image and where it begins in it; of a file, its path."""
+    address = manifest.paths(np.array([row]))[0]
+    extent = extent_of(address)
+    return (file_of(address), extent.offset if extent else 0)
 
 
 def test_every_loader_is_tested_here():
@@ -147,28 +182,29 @@ def test_every_stage_that_a_loader_declares_can_be_run_alone(manifest, name, set
 
 
 @every_variant
-def test_two_epochs_keep_the_contract(manifest, name, settings):
+def test_three_epochs_keep_the_contract(three_epochs, manifest, name, settings):
     loader = LOADERS[name]
-    batches = read_batches(name, settings, manifest, epochs=2)
+    batches = three_epochs(name, settings)
     dtype = parse_settings(loader, settings).image_dtype
     for images, labels, rows in batches:
         assert images.shape == (len(rows), 32, 32, 3)
         assert images.dtype == dtype
         assert (labels.dtype, rows.dtype) == (np.int32, np.int64)
         assert labels.tolist() == manifest.labels[rows].tolist()
-        names = [manifest.path(row).split("/")[-2] for row in rows]
+        names = [folder_of(manifest.path(row)) for row in rows]
         assert names == [manifest.classes[label] for label in labels]
         low, high = (0, 255) if dtype == "uint8" else (0, 1)
         assert images.min() >= low
         assert high / 2 < images.max() <= high + 1e-6
     rows = rows_of(batches)
     count = len(manifest)
-    for epoch in (rows[:count], rows[count:]):
+    epochs = rows.reshape(3, count)
+    for epoch in epochs:
         assert sorted(epoch) == list(range(count))
-    assert rows[:count].tolist() != rows[count:].tolist()
+    assert len(np.unique(epochs, axis=0)) == 3
     if loader.follows_order:
-        order = Order(count, 8, seed=3, epochs=2)
-        assert rows.tolist() == order.rows(0, 2 * count).tolist()
+        order = Order(count, 8, seed=3, epochs=3)
+        assert rows.tolist() == order.rows(0, 3 * count).tolist()
         assert all(len(rows) == 8 for _, _, rows in batches[:-1])
 
 
@@ -185,8 +221,8 @@ def test_the_same_seed_repeats_the_same_pixels(manifest, name, settings):
 
 
 @every_variant
-def test_a_stream_can_start_in_the_middle_of_an_epoch(manifest, name, settings):
-    whole = read_batches(name, settings, manifest, epochs=3)
+def test_a_stream_can_start_in_the_middle_of_an_epoch(three_epochs, manifest, name, settings):
+    whole = three_epochs(name, settings)
     started = read_batches(name, settings, manifest, epochs=3, start_step=3)
     assert rows_of(started).tolist() == rows_of(whole[3:]).tolist()
     for one, other in zip(started, whole[3:], strict=True):
@@ -213,17 +249,21 @@ def test_closing_an_endless_stream_leaves_no_threads_processes_or_files(
     assert not list(kept.iterdir())
 
 
-def test_another_seed_gives_another_order(manifest):
+def test_another_seed_gives_another_order(splits_folder):
+    manifest = scan(splits_folder).only("train")
     other = SPEC.model_copy(update={"seed": 4})
-    one = rows_of(read_batches("tf_data", {}, manifest, epochs=1))
-    assert one.tolist() != rows_of(read_batches("tf_data", {}, manifest, other, epochs=1)).tolist()
+    one, two = (
+        rows_of(read_batches("tf_data", {}, manifest, spec, epochs=1)) for spec in (SPEC, other)
+    )
+    assert one.tolist() != two.tolist()
 
 
-def test_without_shuffle_rows_keep_the_manifests_order(manifest):
-    plain = SPEC.for_evaluation()
-    for name in LOADERS:
-        rows = rows_of(read_batches(name, NEEDED.get(name, [{}])[0], manifest, plain, epochs=1))
-        assert rows.tolist() == list(range(len(manifest)))
+@pytest.mark.parametrize("name", LOADERS)
+def test_without_shuffle_rows_keep_the_order_of_manifest_or_shards(manifest, name):
+    plain, settings = SPEC.for_evaluation(), NEEDED.get(name, [{}])[0]
+    rows = rows_of(read_batches(name, settings, manifest, plain, epochs=1)).tolist()
+    in_shards = sorted(range(len(manifest)), key=lambda row: place_of(manifest, row))
+    assert rows in (list(range(len(manifest))), in_shards)
 
 
 def test_keras_directory_can_read_a_part_of_a_folder(class_folder):

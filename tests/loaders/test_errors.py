@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
+from preloaded import children_of
 
 from feedbench.loaders import (
     BatchSpec,
@@ -141,7 +141,7 @@ def test_worker_processes_end_when_their_parent_is_killed(class_folder):
     command = [sys.executable, "-c", code, str(class_folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout.readline() == b"ready\n"
-        children = psutil.Process(parent.pid).children(recursive=True)
+        children = children_of(parent.pid)
         os.kill(parent.pid, signal.SIGKILL)
     assert len(children) == 2
     deadline = time.monotonic() + 30

@@ -1,5 +1,6 @@
 """All loaders give the images that Pillow gives, with geometry, flips and value range."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def images_by_row(name, settings, manifest, spec):
     return by_row
 
 
+@cache
 def expected_image(path, resize, antialias, interpolation):
     """By Pillow alone; without antialiasing, computed from the four neighbours."""
     image = Image.open(path).convert("RGB")

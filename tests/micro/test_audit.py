@@ -51,9 +51,8 @@ def audited_rate(paths, log):
 
 def test_the_audit_against_its_decoders_alone(benchmark, manifest, tmp_path):
     """`ratio` of the rates on all cores for the same files; the target is at least 0.8."""
-    repeat, pairs = (1, 1) if benchmark.disabled else (40, PAIRS)
+    repeat, pairs, cores = (1, 1, 1) if benchmark.disabled else (40, PAIRS, usable_cores())
     paths = manifest.paths(np.arange(len(manifest))) * repeat
-    cores = usable_cores()
     parts = [paths[part::cores] for part in range(cores)]
     ratios = []
     with multiprocessing.get_context("spawn").Pool(cores, one_thread) as pool:

@@ -55,7 +55,11 @@ def keep_ratio(benchmark, one: Callable[[], float], other: Callable[[], float], 
     benchmark.extra_info["ratio"] = median_interval(ratios).model_dump()
 
 
-TRAINED = BatchSpec(batch_size=64, image_size=96, augment={"horizontal_flip": True})
+@pytest.fixture(scope="module")
+def trained(request) -> BatchSpec:
+    """The batches of a training, small unless benchmarks are enabled."""
+    size, side = (64, 96) if request.config.getoption("benchmark_enable") else (16, 32)
+    return BatchSpec(batch_size=size, image_size=side, augment={"horizontal_flip": True})
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +71,9 @@ def recipe(request) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def trainer(manifest, recipe) -> Trainer:
-    made = make_trainer(recipe, TRAINED, manifest, "uint8")
-    with open_loader("synthetic", manifest, TRAINED) as stream:
+def trainer(manifest, recipe, trained) -> Trainer:
+    made = make_trainer(recipe, trained, manifest, "uint8")
+    with open_loader("synthetic", manifest, trained) as stream:
         made.step(next(stream))  # the first one traces
     made.finish()
     return made
@@ -86,17 +90,17 @@ def trained_rate(stream: Iterator[Batch], trainer: Trainer, window_s: float) -> 
     return images / (perf_counter() - begin)
 
 
-def filled(stream: Iterator[Batch], manifest: Manifest) -> Iterator[Batch]:
-    for _ in range(-(-len(manifest) // TRAINED.batch_size) + 2):
+def filled(stream: Iterator[Batch], manifest: Manifest, size: int) -> Iterator[Batch]:
+    for _ in range(-(-len(manifest) // size) + 2):
         next(stream)
     return stream
 
 
-def test_the_harness_against_a_bare_loop(benchmark, manifest, trainer, windows):
+def test_the_harness_against_a_bare_loop(benchmark, manifest, trainer, trained, windows):
     """The same stream and the same training step, with and without the harness."""
     _, window_s, pairs = windows
-    with open_loader("tf_data", manifest, TRAINED, {"cache": "decoded"}) as stream:
-        filled(stream, manifest)
+    with open_loader("tf_data", manifest, trained, {"cache": "decoded"}) as stream:
+        filled(stream, manifest, trained.batch_size)
         keep_ratio(
             benchmark,
             lambda: timed_block(stream, trainer, window_s).images_per_second,
@@ -105,7 +109,7 @@ def test_the_harness_against_a_bare_loop(benchmark, manifest, trainer, windows):
         )
 
 
-def test_the_meters_against_none(benchmark, manifest, recipe, windows, tmp_path):
+def test_the_meters_against_none(benchmark, manifest, recipe, trained, windows, tmp_path):
     """The rate of a training with all meters on, relative to none; the target is 0.99.
 
     As in a bench, the training runs in its own process and the meters in the one that waits.
@@ -117,7 +121,7 @@ def test_the_meters_against_none(benchmark, manifest, recipe, windows, tmp_path)
         manifest=tmp_path / "manifest.parquet",
         loader="tf_data",
         settings={"cache": "decoded"},
-        spec=TRAINED,
+        spec=trained,
         recipe=recipe,
         consumer="train",
         warm_up_s=lead_s,
@@ -136,14 +140,16 @@ def test_the_meters_against_none(benchmark, manifest, recipe, windows, tmp_path)
         keep_ratio(benchmark, metered, plain, 6 * pairs)
 
 
-def test_training_from_a_cache_against_training_on_synthetic(benchmark, manifest, trainer, windows):
+def test_training_from_a_cache_against_training_on_synthetic(
+    benchmark, manifest, trainer, trained, windows
+):
     """The same step with decoded images from memory and with synthetic ones; the target is 0.98."""
     _, window_s, pairs = windows
     with (
-        open_loader("tf_data", manifest, TRAINED, {"cache": "decoded"}) as cached,
-        open_loader("synthetic", manifest, TRAINED) as synthetic,
+        open_loader("tf_data", manifest, trained, {"cache": "decoded"}) as cached,
+        open_loader("synthetic", manifest, trained) as synthetic,
     ):
-        filled(cached, manifest)
+        filled(cached, manifest, trained.batch_size)
         keep_ratio(
             benchmark,
             lambda: trained_rate(cached, trainer, window_s),

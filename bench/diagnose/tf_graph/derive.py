@@ -22,6 +22,7 @@ from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.tries import CACHE_SHARE
 
 _UNTIMED = "the times of the stages were not measured"
+_UNCERTAIN = "the rates were not measured well enough"
 
 
 class Mistake(BaseModel):
@@ -58,13 +59,24 @@ class Mistake(BaseModel):
 
 
 def mistakes_in(record: DiagnosisRecord) -> list[Mistake]:
-    """Return all mistakes, then all advice; the largest predicted gain first."""
+    """Return all mistakes, then all advice; the largest gain first, as measured or predicted."""
     graph = graph_of(record)
     if graph is None:
         return []
     pipeline = _pipeline(record, graph)
     found = [_mistake(record, graph, one, pipeline) for one in _findings(record, graph)]
-    return sorted(found, key=lambda one: (one.advice, -(one.gain or 0.0), one.stage))
+    return sorted(found, key=lambda one: (one.advice, -_gain(one), one.stage))
+
+
+def _gain(mistake: Mistake) -> float:
+    return mistake.gain or 0.0 if mistake.tried is None else mistake.tried.value - 1
+
+
+def without_gains(record: DiagnosisRecord) -> list[Mistake]:
+    """Return all mistakes of a record whose rates say nothing about what they cost."""
+    unknown = {"gain": None, "unknown": _UNCERTAIN, "tried": None, "outcome": None}
+    found = [one.model_copy(update=unknown) for one in mistakes_in(record)]
+    return sorted(found, key=lambda one: (one.advice, one.stage))
 
 
 def gain_of_all(record: DiagnosisRecord) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import Field
+
 from feedbench.bench.diagnose.tf_graph.model_run import ModelRun, run_epoch, run_model
 from feedbench.bench.diagnose.tf_graph.recording import Call, rebuilt
 from feedbench.bench.diagnose.tf_graph.stages import BATCHES, GraphStage, stages_in
@@ -26,7 +28,7 @@ class Graph(Record):
             the threads do not wait for a core.
     """
 
-    stages: list[GraphStage]
+    stages: list[GraphStage] = Field(min_length=1)
     as_is: ModelRun
     plain: ModelRun
 

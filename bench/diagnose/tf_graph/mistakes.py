@@ -46,7 +46,7 @@ def _no_prefetch(graph: Graph) -> Iterator[Finding]:
     active = [stage for stage in graph.stages if stage.method not in _PASSIVE]
     if active and active[-1].method == "prefetch":
         return
-    is_added = graph.as_is.nodes[-1].name == "Prefetch"
+    is_added = any(node.name == "Prefetch" for node in graph.as_is.nodes[-1:])
     yield Finding(
         "no prefetch",
         len(graph.stages) - 1,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.tf_graph.align import aligned
 from feedbench.bench.diagnose.tf_graph.derive import Mistake
 from feedbench.bench.diagnose.tf_graph.graph import Graph
@@ -74,29 +75,33 @@ def mistake_lines(mistakes: list[Mistake]) -> list[str]:
     for mistake in mistakes:
         where = f"{Path(mistake.file).name}:{mistake.line}" if mistake.line else "(unknown line)"
         kind = f"{'advice: ' if mistake.advice else ''}{mistake.name}"
-        gain = f"gain {_gain_text(mistake)}"
-        tried = f"; {_tried_text(mistake)}, measured" if mistake.tried else ""
         lines += [
             f"{where}  {kind}: {mistake.sentence}",
             *([f"    line:  {mistake.text}"] if mistake.text else []),
             f"    write: {mistake.write}",
-            f"    {gain}{tried}",
+            f"    gain {_gain_text(mistake)}",
         ]
     return lines
 
 
 def _gain_text(mistake: Mistake) -> str:
+    """Return the measured gain with the predicted one after it, or else the predicted one."""
+    if mistake.tried is not None:
+        predicted = "" if mistake.gain is None else f" (predicted: {_percent(mistake.gain)})"
+        return f"{_tried_text(mistake.tried)}, measured{predicted}"
     if mistake.gain is None:
         return f"unknown ({mistake.unknown})"
     bound = "up to " if mistake.upper_bound else ""
-    return f"{bound}{round(mistake.gain, 2) + 0.0:+.0%}, predicted"
+    return f"{bound}{_percent(mistake.gain)}, predicted"
 
 
-def _tried_text(mistake: Mistake) -> str:
-    ratio = mistake.tried
-    if ratio is None:
-        return ""
-    text = f"{ratio.value - 1:+.0%}"
+def _percent(gain: float) -> str:
+    """Return a gain without the sign of a zero."""
+    return f"{round(gain, 2) + 0.0:+.0%}"
+
+
+def _tried_text(ratio: Estimate) -> str:
+    text = _percent(ratio.value - 1)
     if ratio.low is None or ratio.high is None:
         return text
-    return f"{text} [{ratio.low - 1:+.0%}, {ratio.high - 1:+.0%}]"
+    return f"{text} [{_percent(ratio.low - 1)}, {_percent(ratio.high - 1)}]"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_form
 from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.parts import Cell, Chart, Column, Figure, Table
 
@@ -63,10 +63,15 @@ def _are_numbers(cells: Sequence[Cell]) -> bool:
     return all(_is_empty(cell) or not isinstance(cell, str) for cell in cells)
 
 
-def figure(estimate: Estimate | None, form: str = ",.0f") -> Figure | None:
-    """Return an estimate as a cell; None if it was not measured."""
+def figure(estimate: Estimate | None, form: str | None = None) -> Figure | None:
+    """Return an estimate as a cell; None if it was not measured.
+
+    Args:
+        form: format of its figures; by default that of a rate.
+    """
     if estimate is None:
         return None
+    form = rate_form(estimate.value) if form is None else form
     return Figure(estimate.value, estimate.low, estimate.high, form)
 
 

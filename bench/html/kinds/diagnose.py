@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.device import step_seconds
 from feedbench.bench.diagnose.ceilings import Ceiling, with_proven_blocks
 from feedbench.bench.diagnose.notes import notes
@@ -30,7 +31,6 @@ from feedbench.bench.html.kinds.samples import blocks_table
 from feedbench.bench.html.kinds.stall import OVERLAP, stall_chart
 from feedbench.bench.html.kinds.what_if import what_if
 from feedbench.bench.html.parts import Chart, Details, Headline, Part, Report, Section, Text
-from feedbench.bench.plan.accelerators import Accelerator
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.results.kinds import DiagnosisResult
 from feedbench.loaders import DEFAULT_LOADER

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.described import is_environment
 from feedbench.bench.html.parts import Column, Part, Section, Table, Text
 from feedbench.bench.record import Conditions
 
@@ -44,7 +45,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
         facts = json.loads((folder / ENVIRONMENT).read_bytes())
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return facts if is_environment(facts) else {}
 
 
 def _facts(conditions: Conditions | None) -> dict[str, Any]:

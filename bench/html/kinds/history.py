@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.compare.history import HistoryEntry, HistoryTrial, read_history
 from feedbench.bench.html.charts.history import Run, history_lines
 from feedbench.bench.html.kinds.cells import Field, figure, table_of
@@ -49,10 +49,10 @@ def report_of_history(path: Path) -> Report:
 
 
 def _latest(entry: HistoryEntry) -> str:
-    winners = [trial for trial in entry.trials if trial.winner and trial.images_per_second]
-    if not winners:
-        return f"{entry.time:%Y-%m-%d}, without a winner"
-    return f"{winners[0].name}, {winners[0].images_per_second:,.0f} images/s"
+    for trial in entry.trials:
+        if trial.winner and (rate := trial.images_per_second):
+            return f"{trial.name}, {rate_text(rate)} images/s"
+    return f"{entry.time:%Y-%m-%d}, without a winner"
 
 
 def _conditions(group: Sequence[HistoryEntry]) -> str:

@@ -13,6 +13,7 @@ from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import Code, Headline, Part, Report, Section, Text
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
 from feedbench.bench.limits.table import SHARES_NOTE
+from feedbench.bench.limits.verdict import verdict
 from feedbench.bench.report.summary_text import headline
 from feedbench.bench.results.kinds import LimitsResult
 from feedbench.bench.trials.internal_loaders import is_choice
@@ -29,17 +30,7 @@ def report_of_limits(result: LimitsResult) -> Report:
         environment_section(folder, first),
         repeat_section(folder, [Code(_command(result), "Measure again")]),
     ]
-    return Report("Limits of a machine", Headline(_sentence(limits)), sections)
-
-
-def _sentence(limits: MachineLimits) -> str:
-    """Return which loader is fastest, and what it reaches of its limit."""
-    timed = [one for one in limits.loaders if one.images_per_second]
-    if not timed:
-        return "No loader could be measured."
-    best = max(timed, key=_rate)
-    share = f", {best.share.value:.0%} of what {best.limit} allows" if best.share else ""
-    return f"The fastest loader is {best.loader}: {_rate(best):,.0f} images/s{share}."
+    return Report("Limits of a machine", Headline(verdict(limits)), sections)
 
 
 def _rate(one: LoaderShare) -> float:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, rate_form
 from feedbench.bench.html.kinds.cells import figure
 from feedbench.bench.html.parts import (
     Cell,
@@ -70,6 +70,10 @@ def _table(table: document.TableData[Any]) -> Table:
 def _cell(column: document.Column[Any], row: Any) -> Cell:
     """Return a value as a figure if it has a format, and otherwise as it is printed."""
     value = column.value(row)
+    if column.text == document.RATE and isinstance(value, Estimate):
+        return figure(value)
+    if column.text == document.RATE and isinstance(value, int | float):
+        return Figure(value, format=rate_form(value))
     found = _FORMAT.fullmatch(column.text) if isinstance(column.text, str) else None
     if found is not None and isinstance(value, Estimate):
         return figure(value, found[1])

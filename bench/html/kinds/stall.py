@@ -41,8 +41,8 @@ def _step(part: StallPart, ceiling: float, main: StallPart | None) -> Step:
     lost = part.stall * ceiling
     is_main = main is not None and part.cause == main.cause
     name = f"{part.cause}  ← bottleneck" if is_main else part.cause
-    text = f"{-100 * part.stall:+.1f} points, {-lost:+,.0f}"
-    return Step(name, lost, text, "cost" if is_main else "plain")
+    points = f"{-100 * part.stall:+.1f} points"
+    return Step(name, lost, f"{points}, {-lost:+,.0f}", "cost" if is_main else "plain")
 
 
 def _stall_title(diagnosis: Diagnosis, stall: Estimate) -> str:

@@ -77,9 +77,8 @@ def _curves(epochs: list[dict[str, Any]]) -> Iterator[Part]:
     for name, least in (("loss", True), ("accuracy", False)):
         if chart := _curve(epochs, name, least=least):
             yield chart
-    rates = [(one["epoch"], one.get("learning_rate")) for one in epochs]
-    known = {rate for _, rate in rates if rate}
-    if len(known) > 1:
+    rates = [(one["epoch"], rate) for one in epochs if (rate := one.get("learning_rate"))]
+    if len({rate for _, rate in rates}) > 1:
         learning = Chart(
             f"The learning rate went from {rates[0][1]:.3g} to {rates[-1][1]:.3g}",
             "Learning rate at the end of each epoch.",

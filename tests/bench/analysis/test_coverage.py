@@ -6,11 +6,10 @@
 import itertools
 import sys
 from bisect import bisect_left
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import pytest
+from simulated_blocks import NOISES, SLOW, SPREADS, Noise
 
 from feedbench.bench.analysis.compare import (
     ERROR_RATE,
@@ -33,47 +32,6 @@ from feedbench.bench.training.rate_check import LEAST_RATES, MARGIN
 BLOCKS = range(MIN_BLOCKS, 16)
 TRIALS = (2, 3, 5, 10, 20)
 PROMISED = 0.94  # least coverage of an interval
-SLOWER = 0.7  # rate of a block that something else on the machine slows down
-
-
-@dataclass(frozen=True)
-class Noise:
-    """How the rates of blocks vary.
-
-    Attributes:
-        spread: standard deviation of a block's logarithm, about the coefficient of variation.
-        drift: of the machine, shared by all trials: "none", "line" or "walk".
-        slow: share of the blocks that run at `SLOWER` of their rate.
-    """
-
-    spread: float
-    drift: str = "none"
-    slow: float = 0.0
-
-    def draw(self, random, runs, trials, blocks):
-        """Return logarithms of rates [runs, trials, blocks], and of their true medians [runs]."""
-        logs = random.normal(0, self.spread, (runs, trials, blocks))
-        logs += np.log(SLOWER) * (random.random(logs.shape) < self.slow)
-        drift = self._drift(random, runs, blocks)
-        return logs + drift, drift.mean(axis=(1, 2)) + true_median(self)
-
-    def _drift(self, random, runs, blocks):
-        if self.drift == "line":
-            return np.linspace(-0.1, 0.1, blocks) * random.choice([-1, 1], (runs, 1, 1))
-        steps = random.normal(0, 0.03 if self.drift == "walk" else 0, (runs, 1, blocks))
-        return np.cumsum(steps, axis=2)
-
-
-@cache
-def true_median(noise):
-    """Return the logarithm of the median rate of infinitely many blocks without drift."""
-    random = np.random.default_rng(0)
-    logs = random.normal(0, noise.spread, 10**6)
-    return np.median(logs + np.log(SLOWER) * (random.random(10**6) < noise.slow))
-
-
-SPREADS, SLOW = (0.01, 0.03, 0.1), (0.0, 0.05, 0.2)
-NOISES = [Noise(*fields) for fields in itertools.product(SPREADS, ("none", "line", "walk"), SLOW)]
 
 
 def rate_coverage(noise, blocks, runs):

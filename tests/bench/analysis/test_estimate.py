@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from feedbench.bench.analysis.best import read_best
-from feedbench.bench.analysis.estimate import Estimate, Proportion
+from feedbench.bench.analysis.estimate import Estimate, Proportion, rate_text
 from feedbench.bench.training.rate_check import RateCheck
 from feedbench.bench.tune.record import TuneRecord
 
@@ -34,6 +34,22 @@ class Holder(BaseModel):
 )
 def test_the_interval_is_printed_unless_its_width_is_zero(estimate, spec, printed):
     assert f"{estimate:{spec}}" == printed
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (Estimate(value=0.3618, low=0.32, high=0.405), "0.362 [0.320, 0.405]"),
+        (Estimate(value=3.5, low=3, high=12), "3.50 [3.00, 12.00]"),
+        (0.0123456, "0.0123"),
+        (9.99, "9.99"),
+        (10.4, "10"),
+        (0.0, "0"),
+        (12_345.6, "12,346"),
+    ],
+)
+def test_a_rate_below_10_has_three_digits_that_count(rate, text):
+    assert rate_text(rate) == text
 
 
 def test_an_interval_contains_its_ends():

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import psutil
 import pytest
+from preloaded import children_of
 
 from feedbench.bench.cli import COMMANDS, _exit_for_import_error, _warn, main
 from feedbench.bench.errors import NOTHING_DONE
@@ -26,14 +27,13 @@ def call(monkeypatch, *arguments) -> int:
 
 
 def start(*arguments) -> subprocess.Popen:
-    """Start a command with the default handlers of signals, which background jobs do not have."""
+    """Start a command in a session of its own."""
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "feedbench.bench.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_restore_signals,
     )
 
 
@@ -74,11 +74,6 @@ def import_error(module: str, text: str) -> int:
         with pytest.raises(SystemExit) as ended:
             _exit_for_import_error(error)
         return ended.value.code
-
-
-def _restore_signals():
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
 
 
 HEAVY = "{'tensorflow', 'keras', 'pydantic', 'pyarrow', 'scipy', 'numpy'}"
@@ -310,7 +305,7 @@ def test_ctrl_c_leaves_a_valid_folder_and_no_process(tmp_path, tiny_photos):
     for line in running.stderr:
         if line.startswith("[5/"):
             break
-    children = psutil.Process(running.pid).children(recursive=True)
+    children = children_of(running.pid)
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate()
     assert running.returncode == 130
@@ -347,7 +342,7 @@ def test_the_stopped_processes_of_a_killed_bench_end_too(tmp_path, tiny_photos):
     for line in running.stderr:
         if line.startswith("[4/"):
             break
-    children = psutil.Process(running.pid).children(recursive=True)
+    children = children_of(running.pid)
     assert len(children) == 2
     os.kill(running.pid, signal.SIGKILL)
     running.communicate()

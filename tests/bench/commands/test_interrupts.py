@@ -21,7 +21,7 @@ from feedbench.bench.cli import main
 main()
 """
 OPTIONS = (
-    "--consumer drain --blocks 1000 --block-seconds 0.1 --warm-up-seconds 0.1 "
+    "--consumer drain --blocks 1000 --no-early-stopping --block-seconds 0.1 --warm-up-seconds 0.1 "
     "--batch-size 8 --image-size 16"
 )
 
@@ -73,11 +73,15 @@ def test_an_interrupted_bench_keeps_its_blocks_and_its_winner(bench, tmp_path, n
     for number in numbers:
         bench.send_signal(number)
         time.sleep(0.1)
-    _, errors = bench.communicate()
+    printed, errors = bench.communicate()
     out = tmp_path / "out"
     assert errors.splitlines()[-1].startswith("feedbench: interrupted")
     if len(numbers) == 1:
-        assert f"timed blocks: {timed_blocks(out)}, saved in {out}\n" in errors
+        hint = f"to see it again: feedbench show {out}"
+        assert errors.splitlines()[-1].endswith(
+            f"timed blocks: {timed_blocks(out)}, saved in {out}; {hint}"
+        )
+        assert "Records: " not in printed
     assert bench.returncode == code
     assert timed_blocks(out) >= 2
     assert (out / "best.toml").exists()
@@ -98,6 +102,9 @@ def test_a_bench_that_is_interrupted_before_its_first_block_says_so(tiny_photos,
         running.send_signal(signal.SIGINT)
         printed, errors = running.communicate()
     assert running.returncode == 130
-    assert errors == f"feedbench: interrupted; timed blocks: 0, saved in {out}\n"
+    assert errors == (
+        f"feedbench: interrupted; timed blocks: 0, saved in {out}; to see it again: feedbench show "
+        f"{out}\n"
+    )
     assert "No loader can be recommended: no block was timed." in printed
     assert [trial.loader for trial in read_trials(out)] == ["turbo", "keras_pil"]

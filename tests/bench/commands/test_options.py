@@ -28,7 +28,10 @@ FOLDER = Path(commands.__file__).parent
 OWN_DEFAULTS = {
     ("pixels", "batch_size"): 32,
     ("pixels", "images"): 200,
+    ("limits", "blocks"): 7,
     ("limits", "block_seconds"): 2.0,
+    ("calibrate", "blocks"): 7,
+    ("calibrate", "block_seconds"): 4.0,
 }
 # Its consumer cannot be drain, and its cache state has another default.
 OWN_HELP = {("diagnose", "consumer"), ("diagnose", "cache_state")}
@@ -66,7 +69,7 @@ def test_defaults_and_help_are_those_of_the_models(name):
             assert option.default in (default, as_text(default)), option.name
             if (name, option.name) not in OWN_HELP:
                 assert option.help.startswith(field.description.replace("[", r"\[")), option.name
-    assert len(OWN_DEFAULTS) == 3
+    assert len(OWN_DEFAULTS) == 6
 
 
 @pytest.mark.parametrize("model", [BatchSpec, Augment, Timing, Failures, PixelCheck, Recipe])

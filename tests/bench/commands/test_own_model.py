@@ -100,6 +100,7 @@ def test_batch_sizes_are_tried_with_the_own_model(beside, tiny_photos, monkeypat
 
 
 def test_a_profile_is_calibrated_with_the_own_model(beside, monkeypatch):
+    monkeypatch.setenv("FEEDBENCH_CONFIG", str(beside))
     arguments = (*SMALL, *BLOCKS, "--classes", 3, "--json", "profile.json", "--out", "out")
     assert call(monkeypatch, "calibrate", "mine", *arguments) == 0
     profile = json.loads((beside / "profile.json").read_text())

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import sys
@@ -245,11 +246,54 @@ def test_a_tune_folder_is_shown_as_a_tune(tmp_path, trial):
     assert find_record(tmp_path / "trials.jsonl")[1].command == "bench"
 
 
-def test_a_trace_of_a_record_without_trials_is_refused(capsys, monkeypatch, tmp_path):
-    study = RESULTS / "range-study"
-    code, _, errors = shown(capsys, monkeypatch, study, "--trace", tmp_path / "trace.json")
-    assert code == 2
-    assert "trials.jsonl: No such file or directory; give the result folder of a bench" in errors
+def test_a_trace_of_a_record_without_blocks_is_refused_in_one_line(capsys, monkeypatch, tmp_path):
+    study, trace = RESULTS / "range-study", tmp_path / "trace.json"
+    code, out, errors = shown(capsys, monkeypatch, study, "--trace", trace)
+    assert (code, out) == (2, "")
+    assert errors == (
+        f"feedbench: {study / 'study.json'}: holds no blocks to draw over time; give the folder of "
+        "a bench, tune, limits or diagnose run, or of a FitMonitor\n"
+    )
+    assert not trace.exists()
+
+
+def test_a_diagnosis_is_drawn_over_time_end_to_end(capsys, monkeypatch, tmp_path):
+    place, files = RESULTS / "diagnose-clothing", [tmp_path / "time.svg", tmp_path / "trace.json"]
+    arguments = ["--timeline", files[0], "--trace", files[1]]
+    code, _, errors = shown(capsys, monkeypatch, place, *arguments)
+    assert (code, errors) == (0, f"Written: {files[0]}\nWritten: {files[1]}\n")
+    assert files[0].read_text().startswith("<?xml")
+    events = json.loads(files[1].read_text())["traceEvents"]
+    assert events[0]["args"] == {"name": "keras_pil, end to end"}
+    blocks = next(
+        part.blocks for part in read_result(place).record.parts if part.name == "end to end"
+    )
+    assert sum(event["name"] == "step" for event in events) == sum(len(b.step_s) for b in blocks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--trial", "2"], "--trial: a diagnosis has no trials; leave it out"),
+        ([], "--timeline, --trace: the diagnosis has no timed block end to end"),
+    ],
+)
+def test_of_a_diagnosis_nothing_else_is_drawn(arguments, reason, capsys, monkeypatch, tmp_path):
+    values = json.loads((RESULTS / "diagnose-clothing" / "diagnosis-record.json").read_text())
+    values["parts"][-1]["blocks"] = []
+    (tmp_path / "diagnosis-record.json").write_text(json.dumps(values))
+    arguments = [*arguments, "--timeline", tmp_path / "time.png"]
+    code, _, errors = shown(capsys, monkeypatch, tmp_path, *arguments)
+    assert (code, errors) == (2, f"feedbench: {reason}\n")
+
+
+def test_a_track_is_named_by_its_line_and_loader(capsys, monkeypatch, tmp_path):
+    trace = tmp_path / "trace.json"
+    shown(capsys, monkeypatch, RESULTS / "tutorial" / "bench", "--trace", trace)
+    events = json.loads(trace.read_text())["traceEvents"]
+    names = [event["args"]["name"] for event in events if event["name"] == "process_name"]
+    assert names[0] == "1 pipeline.py:make_dataset"
+    assert all(len(name) < 40 for name in names)
 
 
 def test_nothing_measured_is_exit_code_1(capsys, monkeypatch, tmp_path, trial):
@@ -263,17 +307,40 @@ def test_a_folder_of_runs_lists_them(capsys, monkeypatch, tmp_path):
     saved = tmp_path / "new" / "runs.json"
     code, out, errors = shown(capsys, monkeypatch, RESULTS, "--json", saved)
     assert (code, errors) == (0, "")
-    for command, folder in (("bench", "clothing-cpu"), ("limits", "limits/clothing")):
-        assert re.search(f"{command} +{RESULTS / folder} *$", out, re.MULTILINE)
-    study = {"folder": str(RESULTS / "range-study"), "command": "study"}
-    assert study in json.loads(saved.read_text())
+    runs = {Path(run["folder"]).relative_to(RESULTS): run for run in json.loads(saved.read_text())}
+    assert runs[Path("range-study")]["command"] == "study"
+    bench = runs[Path("clothing-cpu")]
+    assert (bench["command"], bench["data"]) == ("bench", "3,068 images, 96 px")
+    assert bench["result"] == "tf_data cache=decoded: 357 images/s"
+    assert {"tf_data", "keras_pil"} <= set(bench["loaders"].split(", "))
+    for text in ("tf_data cache=decoded: 357", "3,068 images, 96 px", "limits/clothing"):
+        assert text in out
+    assert runs[Path("pixels-clothing/96-nearest.json")]["command"] == "pixels"
+    assert Path("clothing-cpu/training.json") not in runs  # beside a main record
+    last = out.splitlines()[-1].strip()
+    assert last.startswith(f"One of them: feedbench show {RESULTS}")
+
+
+def test_runs_are_listed_by_date_and_a_damaged_one_says_so(capsys, monkeypatch, tmp_path):
+    for age, name in enumerate(("new", "old", "damaged")):
+        shutil.copytree(RESULTS / "limits" / "clothing", tmp_path / name)
+        os.utime(tmp_path / name / "limits-record.json", (1e9 - 1e6 * age, 1e9 - 1e6 * age))
+    (tmp_path / "damaged" / "limits-record.json").write_text("[]")
+    code, out, errors = shown(capsys, monkeypatch, tmp_path)
+    assert (code, errors) == (0, "")
+    rows = [re.search(rf" {name} *$", out, re.MULTILINE) for name in ("old", "new", "damaged")]
+    places = [row.start() for row in rows]
+    assert places == sorted(places)
+    assert "2001-09-0" in out
+    assert "cannot be read: " in out
+    assert out.splitlines()[-1].strip() == f"One of them: feedbench show {tmp_path / 'damaged'}"
 
 
 def test_a_monitored_fit_has_a_timeline_and_a_trace(capsys, monkeypatch, tmp_path):
     files = [tmp_path / "time.png", tmp_path / "trace.json"]
     arguments = ["--timeline", files[0], "--trace", files[1]]
     code, _, errors = shown(capsys, monkeypatch, RESULTS / "fit-clothing", *arguments)
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (0, f"Written: {files[0]}\nWritten: {files[1]}\n")
     assert all(file.stat().st_size for file in files)
 
 

@@ -89,3 +89,15 @@ def test_a_picture_of_an_unknown_kind_is_refused(name, tmp_path):
     assert done.stderr.startswith(f"feedbench: {tmp_path / name}: no picture format")
     assert not list(tmp_path.iterdir())
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", ["", " --wide", " --markdown", " --csv"])
+def test_a_reader_that_takes_one_line_is_no_error_in_any_form(form):
+    done = shell(f"set -o pipefail; feedbench show {PUBLISHED}{form} | head -1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_reader_that_is_gone_ends_a_command_like_any_other_program():
+    done = shell(f"set -o pipefail; feedbench show {PUBLISHED} | true", PYTHONUNBUFFERED="1")
+    assert (done.returncode, done.stderr) == (141, "")  # 128 + SIGPIPE

@@ -14,6 +14,7 @@ from feedbench.bench.compare.against import compare_against
 from feedbench.bench.compare.history import read_history
 from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import read_trials
 from feedbench.bench.results.find import read_result
 
 RESULTS = Path(__file__).parents[3] / "results"
@@ -51,6 +52,8 @@ def test_a_result_is_timed_again_and_compared(call, beside, tiny_photos):
     assert (pair.name, pair.base_name, pair.blocks) == ("turbo", "turbo num_threads=1", (3, 3))
     (entry,) = read_history(beside / "rates")
     assert {trial.name for trial in entry.trials} == {"turbo", "turbo num_threads=1"}
+    assert [len(trial.blocks) for trial in read_trials(beside / "new")] == [3, 3]
+    assert "Next:" not in out
 
 
 def test_another_version_of_a_users_file_is_the_old_code(call, beside, tiny_photos):

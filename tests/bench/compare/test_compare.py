@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feedbench.bench.record import write_trials
+from feedbench.bench.record import Host, read_trials, write_trials
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import CompareResult
 from feedbench.loaders import BatchSpec
@@ -224,7 +224,7 @@ def test_a_condition_that_a_record_does_not_hold_is_named(call, bench, pair, fie
     other = bench("other", {"tf_data": blocks(500, 1)}, **{field: None})
     code, out, _ = call("compare", pair[0], other, "--fail-if-slower", "5%")
     name = {"rows": "photographs"}.get(field, field)
-    assert f"does not record {name}: whether they differ is unknown" in out
+    assert f"Whether other differs from the base in {name} is unknown" in out
     assert code == (3 if field == "rows" else 1)
 
 
@@ -354,6 +354,21 @@ def test_markdown_holds_tables_and_no_live_names(call, bench, monkeypatch):
     assert "| --- | ---: |" in out
     assert r"a\|b&lt;c&gt;\*" in out
     assert "passed" in out
+
+
+def test_a_run_that_other_programs_disturbed_is_named(call, pair):
+    trials = read_trials(pair[1])
+    host = Host(at_s=[1.0], cores={0: [1.0], 1: [1.0]})  # its own processes used half a core
+    busy = [one.model_copy(update={"host": host}) for one in trials[0].blocks]
+    write_trials(pair[1], [trials[0].model_copy(update={"blocks": busy}), *trials[1:]])
+    _, out, _ = call("compare", *pair)
+    assert "Other programs used up to 1.5 of 2 cores during after. A loader with many" in out
+    assert "Other programs" not in call("compare", pair[0], pair[0])[1]
+
+
+def test_rates_below_10_keep_their_digits(call, bench):
+    runs = [bench(name, {"turbo": [1.5, 1.5, rate]}) for name, rate in (("a", 2), ("b", 1))]
+    assert "1.50" in call("compare", *runs)[1]
 
 
 def test_equal_names_of_runs_are_numbered(call, bench, tmp_path):

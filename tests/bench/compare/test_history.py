@@ -155,3 +155,16 @@ def test_a_killed_run_leaves_whole_lines(tmp_path, entry):
     lines = len(read_history(path))
     append_history(path, entry)
     assert len(read_history(path)) == lines + 1
+
+
+def test_what_killed_runs_left_is_removed_and_that_of_others_is_kept(tmp_path, entry):
+    path = tmp_path / "history.jsonl"
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    left_over = tmp_path / f".{ended.pid}.history.jsonl"
+    kept = [f".{os.getpid()}.other.jsonl", ".history.jsonl", f".{ended.pid}.other.jsonl"]
+    for one in (left_over, *(tmp_path / name for name in kept)):
+        one.write_text("a copy")
+    append_history(path, entry)
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted([*kept, path.name])
+    assert len(read_history(path)) == 1

@@ -247,6 +247,7 @@ def interrupt_group(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
+@pytest.mark.spawned  # its children are counted
 @pytest.mark.parametrize(
     ("end", "files_first"),
     [(interrupt_group, False), (interrupt_group, True), (subprocess.Popen.kill, True)],

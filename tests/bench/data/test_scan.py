@@ -79,7 +79,7 @@ def test_tables_show_all_counts_and_verdicts(scanned: dict[str, Any], printed: P
     assert "6 images" in text
     assert "extension of another format" in text
     assert "keras_directory" in text
-    assert "–: the loader is feedbench's own" in " ".join(text.split())
+    assert "–: the loader is Feedbench's own" in " ".join(text.split())
 
 
 def a_report(counts: dict[str, int], **values: Any) -> dict[str, Any]:
@@ -117,3 +117,19 @@ def test_of_a_thousand_classes_the_smallest_are_printed_and_all_are_in_the_csv(
     assert "11 classes have fewer than 10 readable training images: class-991 (9), " in text
     assert text.endswith("two (2) and 1 more.")
     assert len(as_csv(next(iter(parts(report)))).splitlines()) == 1_001
+
+
+def test_that_there_are_no_problems_is_said(printed: Printed) -> None:
+    said = "No problems found: every image can be read, and none is there twice."
+    assert said in printed(*parts(a_report({"ant": 20, "bee": 20})))
+    for values in ({"problems": {"CMYK": 1}}, {"few_images": {"ant": 3}}):
+        assert "No problems" not in printed(*parts(a_report({"ant": 20}, **values)))
+
+
+def test_what_libraries_do_is_counted_under_heads_that_say_so(printed: Printed) -> None:
+    verdict = {"fails": 1, "alters": 2, "drops": 3, "left_out": 4}
+    text = printed(*parts(a_report({"ant": 20}, loaders={"tf_data": verdict})))
+    assert "Files by what the library's own call does with them" in text
+    words = " ".join(text.split())
+    assert "cannot skips Feedbench loader read alters silently leaves out" in words
+    assert "tf_data 1 2 3 4" in words

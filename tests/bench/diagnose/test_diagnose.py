@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from feedbench.bench.diagnose.fixed import best_fixed
 from feedbench.bench.diagnose.measure import diagnose
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
@@ -133,7 +134,8 @@ def run_diagnose(tiny_photos, tmp_path):
         command = [*COMMAND, str(tiny_photos), "--loader", str(tmp_path), "--image-size", "32"]
         command += ["--consumer", "emulated:rtx3090", "--seconds", "1"]
         command += ["--out", str(folder), "--json", str(folder.with_suffix(".json"))]
-        subprocess.run(command, check=True)
+        done = subprocess.run(command, check=False)
+        assert done.returncode in (0, 1)  # 1: no verdict, on a busy machine
         return folder
 
     return run
@@ -155,7 +157,7 @@ def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, t
     fixed = [part.settings for part in record.parts if part.name == "fixed"]
     assert len(fixed) == (2 if loader == "tf_data" else 0)
     diagnosis = derive_diagnosis(record)
-    assert (diagnosis.fixed is not None) == bool(fixed)
+    assert (best_fixed(record) is not None) == bool(fixed)
     written = json.loads(folder.with_suffix(".json").read_text())
     assert written == json.loads(diagnosis.model_dump_json())
     assert_drawn_and_traced(folder, record)
@@ -186,7 +188,9 @@ def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
         os.kill(process.pid, signal.SIGINT)
         printed, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.endswith(f"feedbench: interrupted; what was measured is in {folder}\n")
+    hint = f"to see it again: feedbench show {folder}"
+    last = f"feedbench: interrupted; what was measured is in {folder}; {hint}\n"
+    assert error.endswith(last)
     record = read_diagnosis(folder / RECORD)
     assert record.interrupted
     assert any(part.blocks for part in record.parts)

@@ -8,8 +8,10 @@ import pytest
 
 from feedbench.bench.commands.run_diagnosis import print_diagnosis
 from feedbench.bench.diagnose.measure import diagnose
+from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
+from feedbench.bench.diagnose.tf_graph.derive import mistakes_in
 from feedbench.bench.diagnose.verdict import derive_diagnosis
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
@@ -89,7 +91,7 @@ def test_mistakes_are_named_predicted_and_measured(diagnosed):
     parts = {part.name for part in record.parts if part.blocks}
     assert {"storage", "loader", "reference", "consumer", "end to end", "rewritten"} <= parts
     diagnosis = derive_diagnosis(record)
-    mistakes = {mistake.name: mistake for mistake in diagnosis.mistakes}
+    mistakes = {mistake.name: mistake for mistake in mistakes_in(record)}
     assert set(mistakes) == {"from_generator", "serial map", "no prefetch"}
     assert all(mistake.gain is not None for mistake in mistakes.values())
     assert mistakes["serial map"].tried is not None
@@ -109,6 +111,6 @@ def test_an_iterable_has_no_graph_and_its_first_batch_shows_the_consumer(diagnos
     assert (record.observed.graph, record.observed.why_no_graph) == (None, None)
     assert "rewritten" not in {part.name for part in record.parts}
     diagnosis = derive_diagnosis(record)
-    assert diagnosis.bottleneck is not None
+    assert rates_of(record) is not None
     assert diagnosis.mistakes == []
     assert "of the listed files" in _printed(record, diagnosis)

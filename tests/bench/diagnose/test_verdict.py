@@ -1,16 +1,28 @@
 """The words, tables and pictures of a diagnosis."""
 
+from pathlib import Path
+
 import pytest
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.ceilings import Ceiling
 from feedbench.bench.diagnose.ceilings_plot import is_in_use
 from feedbench.bench.diagnose.notes import notes
-from feedbench.bench.diagnose.record import Part
-from feedbench.bench.diagnose.table import ceilings_table, label, nodes_table, predictions_table
-from feedbench.bench.diagnose.verdict import derive_diagnosis
+from feedbench.bench.diagnose.record import RECORD, Part, read_diagnosis
+from feedbench.bench.diagnose.table import (
+    ceilings_table,
+    label,
+    nodes_table,
+    parts,
+    predictions_table,
+)
+from feedbench.bench.diagnose.tf_graph.table import mistake_lines
+from feedbench.bench.diagnose.verdict import Diagnosis, derive_diagnosis
 from feedbench.bench.diagnose.waterfall import draw_waterfall
-from feedbench.bench.record import Gpu
+from feedbench.bench.record import Gpu, Host
+
+RESULTS = Path(__file__).parents[3] / "results"
 
 
 def test_the_verdict_names_bottleneck_stall_and_remedies(make_record):
@@ -225,3 +237,101 @@ def test_the_notes_compare_reads_in_order_with_reads_at_random(make_record, make
     record = record.model_copy(update={"parts": [*record.parts, part]})
     text = "\n".join(notes(record, derive_diagnosis(record)))
     assert "Shards, warm, one read at a time: 90,000 images/s in their order, 20,000 at" in text
+
+
+def noisy(record, **factors):
+    """The record with the rates of a part's three blocks multiplied by three factors."""
+
+    def part_of(part):
+        if part.name.replace(" ", "_") not in factors:
+            return part
+        blocks = zip(part.blocks, factors[part.name.replace(" ", "_")], strict=True)
+        changed = [one.model_copy(update={"images": round(one.images * by)}) for one, by in blocks]
+        return part.model_copy(update={"blocks": changed})
+
+    return record.model_copy(update={"parts": [part_of(part) for part in record.parts]})
+
+
+def busy(record):
+    """The record of a machine with two cores of which other programs used 1.5."""
+    host = Host(at_s=[1.0], cores={0: [1.0], 1: [1.0]})
+    *others, part = record.parts
+    blocks = [one.model_copy(update={"host": host, "cpu_s": 1.0}) for one in part.blocks]
+    part = part.model_copy(update={"blocks": blocks})
+    return record.model_copy(update={"parts": [*others, part]})
+
+
+FAILED = {"name": "a known delay", "expected": "20 ms", "measured": "21 ms", "passed": False}
+
+
+def test_rates_that_say_nothing_give_no_verdict_and_no_prediction(make_record):
+    record = busy(noisy(make_record(), end_to_end=(0.1, 1.0, 2.4)))
+    record = record.model_copy(update={"self_test": {"checks": [FAILED]}})
+    diagnosis = derive_diagnosis(record)
+    assert diagnosis.verdict == (
+        "Not measured well enough for a verdict: with keras_pil, emulated:a100 idles 60% [0%, "
+        "100%] of the time. Self-test failed: a known delay: 21 ms. Other programs used up to 1.5 "
+        "of 2 cores meanwhile. Diagnose again on a quiet machine, or with a longer --seconds."
+    )
+    assert (diagnosis.bottleneck, diagnosis.predictions, diagnosis.shares) == (None, [], [])
+    assert diagnosis.ceilings
+
+
+@pytest.mark.parametrize("factors", [(0.9, 1.0, 1.1), (0.75, 1.0, 1.25)])
+def test_rates_that_vary_as_on_a_shared_machine_give_a_verdict(make_record, factors):
+    assert derive_diagnosis(noisy(make_record(), end_to_end=factors)).bottleneck is not None
+
+
+def test_a_busy_machine_is_named_beside_a_failed_self_test_and_in_the_notes(make_record):
+    record = busy(make_record()).model_copy(update={"self_test": {"checks": [FAILED]}})
+    diagnosis = derive_diagnosis(record)
+    assert diagnosis.verdict.startswith(
+        "Do not trust this diagnosis: self-test failed: a known delay: 21 ms; other programs used "
+        "up to 1.5 of 2 cores. The bottleneck is decoding"
+    )
+    used = "Other programs used up to 1.5 of 2 cores meanwhile: these are the rates of a busy "
+    assert used in "\n".join(notes(record, diagnosis))
+    assert "Other programs" not in "\n".join(notes(make_record(), diagnosis))
+
+
+@pytest.fixture(scope="module")
+def of_a_pipeline():
+    """The published diagnosis of a user's function, with `--try`."""
+    return read_diagnosis(RESULTS / "tutorial" / "diagnosis" / RECORD)
+
+
+def test_a_stage_that_explains_the_stall_is_the_bottleneck(of_a_pipeline):
+    verdict = derive_diagnosis(of_a_pipeline).verdict
+    assert verdict.startswith("The bottleneck is map in pipeline.py, line 13, 88% of the work of ")
+    assert "cannot be measured separately" not in verdict
+    assert "line 13: serial map (+75%, measured)" in verdict
+    text = "\n".join(notes(of_a_pipeline, derive_diagnosis(of_a_pipeline)))
+    assert "by the idle time that goes with each: the stages of its pipeline 4" in text
+
+
+def test_a_measured_gain_stands_before_the_predicted_one_right_above_the_verdict(
+    of_a_pipeline, printed
+):
+    text = printed(*parts(of_a_pipeline, derive_diagnosis(of_a_pipeline)))
+    assert "    gain +75% [+52%, +95%], measured (predicted: +64%)" in text
+    places = ["Ceilings", "What if", "The slowest stage is", "Stages of the tf.data", "Mistakes, "]
+    found = [text.index(place) for place in [*places, "The bottleneck is"]]
+    assert found == sorted(found)
+
+
+def test_a_pipeline_whose_rates_say_nothing_keeps_its_mistakes_without_a_gain(of_a_pipeline):
+    (blocks,) = (part.blocks for part in of_a_pipeline.parts if part.name == "end to end")
+    wild = [10.0 ** (index % 3 - 1) for index in range(len(blocks))]
+    diagnosis = derive_diagnosis(noisy(of_a_pipeline, end_to_end=wild))
+    assert diagnosis.bottleneck is None
+    known = derive_diagnosis(of_a_pipeline).mistakes
+    assert {one.name for one in diagnosis.mistakes} == {one.name for one in known}
+    assert {(one.gain, one.tried) for one in diagnosis.mistakes} == {(None, None)}
+    assert "gain unknown (the rates were not measured" in "\n".join(
+        mistake_lines(diagnosis.mistakes)
+    )
+
+
+def test_a_rate_below_10_keeps_its_digits(printed):
+    slow = Ceiling(name="loader", images_per_second=Estimate(value=0.4))
+    assert "0.400 [–]" in printed(ceilings_table(Diagnosis(verdict="", ceilings=[slow])))

@@ -1,8 +1,11 @@
 """The tables of limits sort loaders by rate and show why something was not measured."""
 
+import pytest
+
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
-from feedbench.bench.limits.table import limits_table, shares_table
+from feedbench.bench.limits.table import limits_table, parts, shares_table
+from feedbench.bench.limits.verdict import limit_text, verdict
 
 
 def estimate(value: float) -> Estimate:
@@ -38,3 +41,32 @@ def test_loaders_are_sorted_by_rate_with_failures_last(printed):
     assert text.index("fast") < text.index("slow") < text.index("broken")
     assert "0.90" in text
     assert "crashed" in text
+
+
+def test_a_rate_below_10_keeps_its_digits(printed):
+    slow = LoaderShare(loader="keras_pil", limit="memory_copy", images_per_second=estimate(3.618))
+    assert "3.62" in printed(shares_table(MachineLimits(limits=[], loaders=[slow])))
+
+
+def test_the_verdict_is_the_last_line_and_names_the_work_of_the_limit(printed):
+    text = printed(*parts([], LIMITS))
+    assert text.splitlines()[-1].strip() == (
+        "The fastest loader is fast: 90 images/s, 90% of what copying images from memory allows."
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ("memory_copy", "copying images from memory"),
+        ("libjpeg_turbo decode=full", "decoding on all cores"),
+        ("libjpeg_turbo decode=scaled pack=p", "decoding at a reduced size on all cores"),
+        ("disk, cold", "disk, cold"),
+    ],
+)
+def test_a_limit_is_called_by_its_work(limit, text):
+    assert limit_text(limit) == text
+
+
+def test_without_a_loader_the_verdict_says_so():
+    assert verdict(MachineLimits(limits=[], loaders=[])) == "No loader could be measured."

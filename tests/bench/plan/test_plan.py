@@ -91,7 +91,7 @@ def test_a_suite_file_becomes_a_plan(tmp_path):
         ("recipe = {epoch = 3}\n[[trial]]\nloader = 'tf_data'", "recipe: there is no 'epoch'"),
         ("spec = {image_size = 0}\n[[trial]]\nloader = 'tf_data'", "spec: image_size: must be"),
         ("[[trial]]\nloader = 'tf_data'\nsettings = {prefech = 1}", "tf_data: .* no 'prefech'"),
-        ("[[trial]]\nloader = 'torch'", "no loader 'torch'"),
+        ("[[trial]]\nloader = 'tourch'", "no loader 'tourch'"),
     ],
 )
 def test_an_error_in_a_suite_file_names_the_field(tmp_path, text, message):
@@ -122,8 +122,8 @@ def test_a_setting_of_a_loader_that_is_not_in_the_suite_is_refused(tiny_photos):
 
 
 def test_an_unknown_loader_in_a_suite_is_refused_before_anything_runs():
-    with pytest.raises(LoaderError, match="no loader 'torch'"):
-        expand([Choice(loader="torch")])
+    with pytest.raises(LoaderError, match="no loader 'tourch'"):
+        expand([Choice(loader="tourch")])
 
 
 def test_each_augmentation_is_measured_alone_and_none_is_too():

@@ -1,12 +1,14 @@
 """A bench shows what is known so far: in place on a terminal, else as plain lines."""
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import read_trials
+from feedbench.bench.record import Host, read_trials
+from feedbench.bench.report.live_bench import BenchDisplay
 from feedbench.bench.report.progress import (
     bench_progress,
     count_progress,
@@ -33,11 +35,11 @@ def events(as_events) -> list[TrialEvent]:
     return list(as_events(read_trials(RECORD), BLOCKS))
 
 
-def plan_of(events: list[TrialEvent]) -> Plan:
+def plan_of(events: list[TrialEvent], consumer: str = "train") -> Plan:
     choices = {event.index: event.choice for event in events}
     timing = Timing(blocks=BLOCKS, block_seconds=4, warm_up_seconds=5)
     trials = tuple(choices[index] for index in sorted(choices))
-    return Plan(trials, parse_spec({}), Recipe(), "drain", timing, Failures(), PixelCheck())
+    return Plan(trials, parse_spec({}), Recipe(), consumer, timing, Failures(), PixelCheck())
 
 
 def lines(console: Terminal) -> list[str]:
@@ -106,6 +108,76 @@ def test_a_wide_terminal_shows_what_leads_and_the_waits(open_terminal, events):
     assert "▁▁▁▁▁▁▁▁" in ahead
     assert screen.lines[0].startswith("Round 3 of 7 · ")
     assert any(line.startswith("next  ") for line in screen.lines)
+
+
+def last_frame(plan: Plan, events: list[TrialEvent]) -> list[str]:
+    display = BenchDisplay(plan, confirms=True)
+    for event in events:
+        display.update(event)
+    return [line.text for line in display.lines(100, 40)]
+
+
+def test_rows_keep_the_order_of_the_plan(events):
+    plan = plan_of(events)
+    readers = [str(choice) for choice in plan.choices if choice.loader != "synthetic"]
+    for count in range(len(events) // 7, len(events), 5):
+        table = [line[2:] for line in last_frame(plan, events[:count]) if line[:2] in ("▸ ", "  ")]
+        assert len(table) == len(plan.choices)
+        assert all(line.startswith(name) for line, name in zip(table, readers, strict=False))
+
+
+def test_batches_that_cost_nothing_stand_below_a_rule_and_are_no_rival(events):
+    lines = last_frame(plan_of(events), events)
+    (rule,) = [index for index, line in enumerate(lines) if line.startswith("── ")]
+    assert lines[rule].startswith("── batches that cost nothing ──")
+    cells = lines[rule + 1].removeprefix("▸ ").split()
+    assert cells[0] == "synthetic"
+    assert len(cells) == 6  # name, rate, both ends of its interval, bars and share of the waits
+    assert lines[rule + 2] == ""
+
+
+def test_waits_are_explained_and_left_out_where_the_consumer_does_nothing(events):
+    frame = "\n".join(last_frame(plan_of(events), events))
+    assert "waits: share of the time without a batch" in frame
+    assert "▁" in frame
+    drained = "\n".join(last_frame(plan_of(events, "drain"), events))
+    assert "wait" not in drained
+    assert "▁" not in drained
+    assert "last\n" not in drained  # this record has no readings
+
+
+def test_blocks_after_the_choice_are_counted_from_the_start(pipe, events):
+    timed = [event for event in events if event.kind == "block"]
+    chosen = timed[-1].trial.model_copy(update={"chosen_before": BLOCKS})
+    again = [
+        replace(timed[-1], kind=kind, trial=chosen, round=BLOCKS, blocks=timed[-1].blocks + BLOCKS)
+        for kind in ("timing", "block")
+    ]
+    with bench_progress(pipe, plan_of(events), confirms=True) as on_event:
+        for event in [*events, *again]:
+            on_event(event)
+    text = [line for line in lines(pipe) if line.startswith("[")]
+    assert {line.partition("]")[0].partition("/")[2] for line in text} == {"56"}
+    assert text[-3].startswith("[49/56]")
+    assert text[-2] == f"[49/56] the winner again, alone, for the rate to expect: {again[0].choice}"
+
+
+def test_cores_that_other_programs_use_are_named_while_it_runs(pipe, events):
+    host = Host(at_s=[1.0], cores={0: [1.0], 1: [0.9]})
+    busy = []
+    for event in events:
+        blocks = [
+            block.model_copy(update={"host": host, "cpu_s": 0.2 * block.seconds})
+            for block in event.trial.blocks
+        ]
+        busy.append(replace(event, trial=event.trial.model_copy(update={"blocks": blocks})))
+    said = "Other programs use up to 1.7 of 2 cores: the order may be another without them"
+    frame = last_frame(plan_of(events), busy)
+    assert said in frame
+    assert any(line.endswith("1.9 of 2 cores in use, 1.7 by other programs") for line in frame)
+    text = printed(pipe, plan_of(events), busy)
+    assert text.count(f"{said}.") == 1
+    assert not any("Other programs" in line for line in last_frame(plan_of(events), events))
 
 
 def test_trials_without_room_are_counted(open_terminal, events):

@@ -6,7 +6,7 @@ import pytest
 
 from feedbench.bench.record import read_trials
 from feedbench.bench.report.event_file import _checksum
-from feedbench.bench.report.tensorboard import LOGS, LoggedRun, trial_runs, write_logs
+from feedbench.bench.report.tensorboard import LOGS, LoggedRun, Logs, trial_run
 
 RECORD = Path(__file__).parents[3] / "results" / "clothing-cpu"
 NAME = "06 tf_data cache=decoded"
@@ -16,7 +16,7 @@ NAME = "06 tf_data cache=decoded"
 def logs(tmp_path_factory):
     """The logs of a bench of seven trials that was published."""
     folder = tmp_path_factory.mktemp("logs")
-    write_logs(folder, trial_runs(read_trials(RECORD)))
+    Logs(folder).finish([trial_run(n, one) for n, one in enumerate(read_trials(RECORD), 1)])
     return folder / LOGS
 
 
@@ -39,6 +39,15 @@ def events(folder) -> list:
     return [tf.compat.v1.Event.FromString(record) for record in records]
 
 
+def scalars(folder) -> list[tuple[str, int, float]]:
+    return [
+        (value.tag, event.step, value.simple_value)
+        for event in events(folder)
+        for value in event.summary.value
+        if not value.tag.startswith("_hparams_")
+    ]
+
+
 def test_a_checksum_is_masked_crc_32c():
     crc = 0xE3069283  # of these digits, the check value of CRC-32C
     masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
@@ -59,14 +68,39 @@ def test_tensorflow_reads_every_block(logs, trial):
     assert tags == ["_hparams_/session_start_info", "_hparams_/session_end_info"]
 
 
+def test_each_block_can_be_read_as_soon_as_it_is_timed_and_the_rest_at_the_end(tmp_path, trial):
+    logs, seen = Logs(tmp_path), []
+    for count in range(1, len(trial.blocks)):
+        logs.add(trial_run(6, trial.model_copy(update={"blocks": trial.blocks[:count]})))
+        found = events(tmp_path / LOGS / NAME)
+        tags = [value.tag for event in found for value in event.summary.value]
+        seen.append(tags.count("block/images_per_second"))
+        assert "_hparams_/session_start_info" in tags
+        assert "_hparams_/session_end_info" not in tags
+    assert seen == [*range(1, len(trial.blocks))]
+    logs.finish([trial_run(6, trial)])
+    whole = Logs(tmp_path / "whole")
+    whole.finish([trial_run(6, trial)])
+    grown, at_once = scalars(tmp_path / LOGS / NAME), scalars(tmp_path / "whole" / LOGS / NAME)
+    assert grown == at_once
+
+
+def test_blocks_of_the_winner_alone_are_left_out(tmp_path, trial):
+    logs = Logs(tmp_path)
+    first = trial.blocks[0].round + 2
+    logs.add(trial_run(6, trial.model_copy(update={"chosen_before": first})))
+    steps = {step for _, step, _ in scalars(tmp_path / LOGS / NAME)}
+    assert steps == {block.round for block in trial.blocks if block.round < first}
+
+
 def test_a_trial_without_a_block_has_no_logs(tmp_path):
-    write_logs(tmp_path, [LoggedRun("turbo", {"loader": "turbo"}, [])])
-    assert not list(tmp_path.glob(f"{LOGS}/*/*"))
+    Logs(tmp_path).finish([LoggedRun(1, "turbo", {"loader": "turbo"}, [])])
+    assert not list(tmp_path.iterdir())
 
 
 def test_names_are_those_of_folders_on_any_system(tmp_path, trial):
     name = f"a/b:c\\d\n{'x' * 300}"
-    write_logs(tmp_path, [LoggedRun(name, {}, trial.blocks)])
+    Logs(tmp_path).finish([LoggedRun(1, name, {}, trial.blocks)])
     (folder,) = [path for path in (tmp_path / LOGS).iterdir() if path.is_dir()]
     assert folder.name == f"01 a_b_c_d_{'x' * 92}"
 

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from preloaded import children_of
 
 from feedbench.bench.commands.options import TRAINING_SPEC
 from feedbench.bench.errors import PlanError
@@ -176,12 +177,11 @@ def start(*arguments) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "COLUMNS": "200"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def trainings_of(process) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+    return children_of(process.pid)
 
 
 def wait_until(condition, process) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from feedbench.bench.training import watch
 from feedbench.bench.trials import silence
-from feedbench.loaders import BatchSpec, open_loader, scan
+from feedbench.loaders import BatchSpec, find_loader, open_loader, scan
+from feedbench.loaders.own import Waiting
 
 HANGS = """
 import time
@@ -58,3 +59,20 @@ def test_time_between_batches_is_not_its_own(stream):
         next(stream)
         time.sleep(0.3)
     assert told == []
+
+
+def test_an_import_that_a_function_waits_for_is_named(tmp_path, monkeypatch):
+    """The import system's own frames lie between the user's and that of the library."""
+    (tmp_path / "own.py").write_text("def make():\n    import largelibrary\n")
+    other = tmp_path / "site-packages"
+    other.mkdir()
+    (other / "largelibrary.py").write_text("import own\nown.said.append(own.call.place())\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(other), *sys.path])
+    importlib.invalidate_caches()
+    import own
+
+    own.call, own.said = Waiting(find_loader("own.py:make").own, "start"), []
+    own.make()
+    del sys.modules["own"], sys.modules["largelibrary"]
+    assert own.said == ["own.py, line 2, in make, which is still importing"]

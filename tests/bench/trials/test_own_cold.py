@@ -2,9 +2,9 @@
 
 from textwrap import dedent
 
+from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob, WarmUpDone
-from feedbench.bench.trials.run import MANIFEST
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import BatchSpec
 

@@ -11,14 +11,17 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import Trial, read_trials
+from feedbench.bench.record import Stopped, Trial, read_trials
+from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.early_stop import EarlyStop, Judgement
 from feedbench.bench.trials.events import TrialEvent
-from feedbench.bench.trials.run import MANIFEST, Bench, DeadlinePassed, run
+from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 
 SYNTHETIC = Choice(loader="synthetic")
+FLOATS = Choice(loader="synthetic", settings={"output": "float32"})
 
 
 def plan(*choices: Choice, blocks: int = 2, time_limit: float = 120, **spec) -> Plan:
@@ -40,7 +43,9 @@ def becomes_stopped(process: psutil.Process) -> bool:
     return process.status() == psutil.STATUS_STOPPED
 
 
-def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None, choose=None) -> list[Trial]:
+def run_plan(
+    plan: Plan, manifest, folder, on_event=lambda event: None, choose=None, early_stop=None
+) -> list[Trial]:
     pids = set()
 
     def record_pid(event: TrialEvent) -> None:
@@ -48,7 +53,7 @@ def run_plan(plan: Plan, manifest, folder, on_event=lambda event: None, choose=N
             pids.add(event.pid)
         on_event(event)
 
-    trials = run(plan, manifest, folder, record_pid, choose=choose)
+    trials = run(plan, manifest, folder, record_pid, early_stop=early_stop, choose=choose)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert read_trials(folder) == trials
     return trials
@@ -87,6 +92,85 @@ def test_the_trial_that_is_chosen_is_timed_again_alone(manifest, tmp_path):
     assert [block.round for block in trials[1].blocks] == [0, 1, 2, 3]
     assert len(trials[1].warm_ups) == 1
     assert (events[-1].done, events[-1].blocks) == (6, 6)
+
+
+def judging(answers: dict[int, Judgement]) -> EarlyStop:
+    """Judge a run after these numbers of rounds."""
+
+    def judge(trials: list[Trial]) -> Judgement:
+        return answers[max(len(trial.blocks) for trial in trials)]
+
+    return EarlyStop((*answers, 6), judge)
+
+
+def test_a_slower_trial_is_stopped_and_the_run_ends_when_it_is_decided(manifest, tmp_path):
+    events = []
+    choices = (SYNTHETIC, FLOATS)
+    early_stop = judging({1: Judgement({1: 0}, False), 2: Judgement({}, True)})
+    trials = run_plan(
+        plan(*choices, blocks=6), manifest, tmp_path, events.append, lambda trials: 0, early_stop
+    )
+    first, second = trials
+    assert [len(trial.blocks) for trial in trials] == [2 + 6, 1]
+    assert first.stopped == Stopped(rounds=2)
+    assert second.stopped == Stopped(rounds=1, slower_than="synthetic")
+    assert first.judged_after == second.judged_after == [1, 2, 6]
+    assert (first.chosen_before, len(first.warm_ups)) == (2, 1)
+    assert [event.index for event in events if event.kind == "stopped"] == [1, 0]
+    assert (events[-1].done, events[-1].blocks) == (9, 9)
+
+
+def test_a_trial_that_was_stopped_goes_on_if_the_faster_one_fails(manifest, tmp_path):
+    def kill(event: TrialEvent) -> None:
+        if event.kind == "stopped":
+            os.kill(pids[0], signal.SIGKILL)
+        pids[event.index] = event.pid or pids.get(event.index)
+
+    pids = {}
+    early_stop = judging({1: Judgement({1: 0}, False)})
+    killed, slower = run_plan(
+        plan(SYNTHETIC, FLOATS, blocks=3), manifest, tmp_path, kill, early_stop=early_stop
+    )
+    assert "SIGKILL" in killed.error
+    assert slower.stopped is None
+    assert len(slower.blocks) >= 2
+
+
+def test_processes_start_side_by_side_and_warm_up_one_by_one(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("feedbench.bench.trials.processes.usable_cores", lambda: 2)
+    others = [FLOATS, Choice(loader="turbo")]
+    moving, events, pids = [], [], set()
+
+    def observe(event: TrialEvent) -> None:
+        events.append(event.kind)
+        pids.add(event.pid)
+        if event.kind in ("warm", "block"):
+            others = [psutil.Process(pid) for pid in pids - {event.pid}]
+            moving.extend(one for one in others if one.status() != psutil.STATUS_STOPPED)
+
+    trials = run_plan(plan(SYNTHETIC, *others), manifest, tmp_path, observe)
+    assert [trial.error for trial in trials] == [None] * 3
+    assert events[:3] == ["starting"] * 3
+    assert [trial.warm_ups[0].beside for trial in trials] == [1, 1, 1]
+    assert moving == []
+
+
+def test_a_warm_up_that_reports_its_progress_comes_to_an_end(manifest, tmp_path):
+    events = []
+    longer = Timing(blocks=1, block_seconds=0.1, warm_up_seconds=1.2)
+    (trial,) = run_plan(replace(plan(SYNTHETIC), timing=longer), manifest, tmp_path, events.append)
+    assert "warming" in [event.kind for event in events]
+    assert (trial.error, len(trial.blocks)) == (None, 1)
+
+
+def test_a_process_that_fails_as_it_starts_does_not_keep_others_from_starting(manifest, tmp_path):
+    def kill(event: TrialEvent) -> None:
+        if event.kind == "starting" and event.choice == SYNTHETIC:
+            os.kill(event.pid, signal.SIGKILL)
+
+    killed, fine = run_plan(plan(SYNTHETIC, FLOATS), manifest, tmp_path, kill)
+    assert "SIGKILL" in killed.error
+    assert len(fine.blocks) == 2
 
 
 def test_a_killed_trial_is_recorded_and_the_others_continue(manifest, tmp_path):
@@ -138,6 +222,19 @@ def test_a_warm_up_that_is_not_over_by_the_deadline_is_no_failure(manifest, tmp_
     assert (bench.trials[index].error, bench.trials[index].blocks) == (None, [])
 
 
+def test_no_process_goes_on_starting_after_the_deadline(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("feedbench.bench.trials.processes.usable_cores", lambda: 2)
+    manifest.write(tmp_path / MANIFEST)
+    events = []
+    bench = Bench(plan(SYNTHETIC, FLOATS), manifest, tmp_path, events.append)
+    bench.deadline = time.monotonic() + 0.1
+    with pytest.raises(DeadlinePassed):
+        bench.start_together([0, 1])
+    assert len(events) == 2
+    assert not any(psutil.pid_exists(event.pid) for event in events)
+    assert [trial.error for trial in bench.trials] == [None, None]
+
+
 def test_a_block_has_as_many_steps_as_the_plan_asks_for(manifest, tmp_path):
     timing = Timing(blocks=1, block_seconds=0.001, block_steps=30, warm_up_seconds=0.1)
     (trial,) = run_plan(replace(plan(SYNTHETIC), timing=timing), manifest, tmp_path)
@@ -171,7 +268,7 @@ def test_a_cache_is_full_before_the_first_block(manifest, tmp_path):
 def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
     manifest, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("feedbench.bench.trials.run.available_memory", lambda: 0)
+    monkeypatch.setattr("feedbench.bench.trials.processes.available_memory", lambda: 0)
     other = Choice(loader="synthetic", settings={"output": "float32"})
     trials = run_plan(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
     assert [len(trial.blocks) for trial in trials] == [3, 3]
@@ -221,7 +318,7 @@ def test_a_process_is_ended_when_the_gpu_has_no_room_for_another(manifest, tmp_p
 
     monkeypatch.setattr("feedbench.bench.trials.timer.Child", OnGpu)
     monkeypatch.setattr(
-        "feedbench.bench.trials.run.free_gpu_memory", lambda gpus: 100 - 40 * len(held)
+        "feedbench.bench.trials.processes.free_gpu_memory", lambda gpus: 100 - 40 * len(held)
     )
     beside = []
 

@@ -1,5 +1,6 @@
 """A search shows what is still in the race, in place on a terminal, else as lines."""
 
+from dataclasses import replace
 from io import StringIO
 from time import monotonic
 
@@ -8,7 +9,7 @@ import pytest
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.trials.events import TrialEvent
-from feedbench.bench.tune.progress import tune_progress
+from feedbench.bench.tune.progress import TuneDisplay, tune_progress
 from feedbench.bench.tune.race import Race, Standing
 from feedbench.bench.tune.tune import Budget
 
@@ -81,3 +82,29 @@ def test_a_terminal_shows_who_is_in_and_who_is_out(
         assert any("num_threads=1" in line and "slower" in line for line in screen.lines)
         assert any("best so far" in line for line in screen.lines)
     assert terminal.screen().lines == [""]
+
+
+def test_a_row_keeps_its_place_when_it_is_out_of_the_race(budget, race, standing):
+    display = TuneDisplay(budget, waits=True)
+    last = RIVALS[-1]
+    before = replace(standing, running=(BEST, *RIVALS), findings=())
+    display.stand(before)
+    display.update(TrialEvent("starting", BEST, 0, None, 0, None))
+    names = [line.text[2:].split("  ")[0].strip() for line in display.lines(100, 40)]
+    display.stand(standing)
+    assert RIVALS[0] not in standing.running
+    after = [line.text[2:].split("  ")[0].strip() for line in display.lines(100, 40)]
+    assert [name for name in after if name.startswith("turbo")] == [
+        name for name in names if name.startswith("turbo")
+    ]
+    assert after.index(str(RIVALS[0])) < after.index(str(last))
+
+
+def test_without_a_consumer_waits_are_left_out(budget, standing, block):
+    for waits in (True, False):
+        display = TuneDisplay(budget, waits=waits)
+        display.stand(standing)
+        display.update(block)
+        text = "\n".join(line.text for line in display.lines(100, 40))
+        assert ("waits" in text) is waits
+        assert ("▁" in text) is waits

@@ -118,3 +118,10 @@ def test_the_picture_names_winner_settings_and_results(record, tmp_path, picture
     assert figure.axes[0].get_xscale() == "log"
     assert pictures.faults(figure) == []
     assert (tmp_path / "worth.svg").read_text().count("1.20 × refused: its pixels differ") == 1
+
+
+def test_cores_that_other_programs_used_are_named_above_the_verdict(record, printed):
+    used = "Other programs used up to 1.7 of 2 cores meanwhile."
+    assert used not in printed(*parts(record))
+    text = printed(*parts(record.model_copy(update={"busy": "up to 1.7 of 2 cores"})))
+    assert text.index(used) < text.index("Take turbo")

@@ -15,11 +15,11 @@ import pytest
 from feedbench.bench.cli import main
 from feedbench.bench.commands.run_tune import resume_command
 from feedbench.bench.environment import usable_cores
-from feedbench.bench.errors import INTERRUPTED, NOTHING_DONE, RecordError
+from feedbench.bench.errors import INTERRUPTED, RecordError
 from feedbench.bench.pixels.result import LoaderPixels, PixelComparison, not_compared
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Block, Conditions, Trial, read_trials
-from feedbench.bench.trials.run import DeadlinePassed
+from feedbench.bench.trials.bench import DeadlinePassed
 from feedbench.bench.tune import tune
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
 from feedbench.bench.tune.search import MEASURED_ROUNDS
@@ -65,6 +65,9 @@ class FakeBench:
             update = {"blocks": [*trial.blocks, block]}
         self.trials[index] = trial.model_copy(update=update)
 
+    def start_together(self, indices):
+        assert self.trials
+
     def end(self, index):
         self.ended.append(index)
 
@@ -79,15 +82,22 @@ def search(tiny_photos, tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "monotonic", lambda: FakeBench.now)
     manifest = scan(tiny_photos).only("train")
 
-    def search(rule=FakeBench.rule, seconds=1e6, earlier=EarlierSearch(), memory=None, pixels=None):  # noqa: B008  immutable
+    def search(
+        rule=FakeBench.rule,
+        seconds=1e6,
+        earlier=EarlierSearch(),  # noqa: B008  immutable
+        memory=None,
+        pixels=None,
+        fitting=None,
+    ):
         monkeypatch.setattr(FakeBench, "rule", staticmethod(rule))
         monkeypatch.setattr(FakeBench, "now", 0.0)
         plan = Plan(
             (PIL, TURBO), BatchSpec(), Recipe(), "drain", Timing(), Failures(), PixelCheck()
         )
         running = Tune(
-            plan, manifest, tmp_path, Budget(seconds, memory, 0.0), earlier, lambda: pixels,
-            "feedbench tune …", Callbacks(*[lambda told: None] * 3),
+            plan, manifest, tmp_path, Budget(seconds, memory, 0.0, fitting), earlier,
+            lambda: pixels, "feedbench tune …", Callbacks(*[lambda told: None] * 3),
         )  # fmt: skip
         return running.run(), running
 
@@ -151,16 +161,32 @@ def test_a_search_ends_within_its_budget_and_still_measures_its_best(search, sec
     record, running = search(rule, seconds=seconds)
     assert not record.finished
     assert FakeBench.now <= seconds
-    assert record.best is None or len(running._measured()) >= MEASURED_ROUNDS
-    if record.best is not None:
+    if record.compared:
+        assert len(running._measured()) >= MEASURED_ROUNDS
         assert record.images_per_second.value == pytest.approx(rule(record.best), rel=0.03)
 
 
-@pytest.mark.parametrize(("seconds", "known"), [(0.5, 0), (1.5, 1), (9, 2)])
-def test_a_budget_that_ends_before_a_comparison_recommends_nothing(search, seconds, known):
+@pytest.mark.parametrize(("seconds", "known"), [(0.5, 1), (1.5, 1), (9, 2)])
+def test_a_budget_that_ends_before_a_comparison_leaves_what_looks_fastest(search, seconds, known):
     record, _ = search(seconds=seconds)
-    assert (record.best, record.images_per_second, record.findings) == (None, None, [])
-    assert len(record.timed) == known
+    rates = {str(one.choice): one.images_per_second for one in record.timed}
+    assert len(rates) == known
+    assert str(record.best) == max(rates, key=rates.get)
+    assert (record.compared, record.images_per_second, record.findings) == (False, None, [])
+    assert "looks fastest, but the budget was too short to compare" in verdict(record)
+
+
+def test_what_failed_or_must_not_win_is_not_recommended_for_lack_of_time(search):
+    record, _ = search(lambda choice: "killed" if choice == TURBO else 500.0, seconds=3)
+    assert (record.best, record.compared) == (PIL, False)
+    record, _ = search(seconds=9, pixels=not_compared([PIL, TURBO], 3.0, "time limit"))
+    assert record.best is None
+
+
+def test_a_search_that_had_no_time_for_all_loaders_is_not_finished(search):
+    record, _ = search(fitting=1)
+    assert {one.choice.loader for one in record.timed} == {"keras_pil"}
+    assert not record.finished
 
 
 def test_a_failed_block_is_followed_by_a_new_trial_and_kept_for_a_resumed_search(search, tmp_path):
@@ -218,8 +244,10 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from feedbench.bench.cli import main
 from feedbench.bench.commands import tune
+from feedbench.bench.tune import forecast
 short = {"block_seconds": 0.1, "block_steps": 5, "warm_up_seconds": 0.1}
 tune._TIMING = tune._TIMING.model_copy(update=short)
+forecast._START_S = 0.0
 main()
 """
 
@@ -329,11 +357,23 @@ def small_search(tiny_photos, tmp_path_factory):
 
 def test_a_budget_that_is_too_short_is_said_to_be(small_search):
     out, code, output = small_search
-    assert code == NOTHING_DONE
-    assert "give a longer --budget" in output
+    assert code == 0
+    assert "turbo looks fastest, but the budget was too short to compare" in output
     assert f"feedbench tune --resume {out} " in output
-    assert output.endswith(" --budget 1m\n")
-    assert not (out / "best.toml").exists()
+    assert " --budget 1m\n" in output
+    assert "predicted" not in tomllib.loads((out / "best.toml").read_text())
+
+
+def test_a_budget_in_which_nothing_can_be_timed_is_refused_before_anything_starts(
+    tiny_photos, tmp_path, monkeypatch, capsys
+):
+    options = [*SMALL, "--budget", "2s", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["feedbench", "tune", str(tiny_photos), *options])
+    with pytest.raises(SystemExit) as exit_info:
+        main()
+    assert exit_info.value.code == 2
+    assert "--budget 2s: too short to start and time a single loader" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

@@ -90,14 +90,19 @@ def test_a_killed_audit_resumes_and_ends_like_an_uninterrupted_one(photos, tmp_p
     for copy in range(12):
         shutil.copytree(photos / "bee", photos / "cat" / f"more{copy}")
     code = (
-        "import sys\n"
+        "import itertools, sys, time\n"
         "from pathlib import Path\n"
         "from feedbench.loaders import scan\n"
         "from feedbench.loaders.audit.facts import audit\n"
         "from feedbench.loaders.audit.store import Store\n"
         "from feedbench.loaders.audit.probe import ProbeLimits\n"
+        "read = itertools.count(1)\n"
+        "def advance(count):\n"
+        "    print(count, flush=True)\n"
+        "    # After a second, what is known is written; then it is killed.\n"
+        "    time.sleep({50: 1.1, 100: 600}.get(next(read), 0))\n"
         "audit(scan(sys.argv[1], validation=0, test=0), Store(Path(sys.argv[2])), ProbeLimits(),\n"
-        "      processes=2, start=lambda total: lambda count: print(count, flush=True))\n"
+        "      processes=2, start=lambda total: advance)\n"
     )
     store = tmp_path / "killed"
     with subprocess.Popen(
@@ -222,11 +227,8 @@ def files(folder):
 
 def master():
     """The process that forks those that decode."""
-    return next(
-        child
-        for child in psutil.Process().children()
-        if "feedbench.loaders.audit.worker" in " ".join(child.cmdline())
-    )
+    leaders = (one for one in psutil.Process().children() if os.getsid(one.pid) == one.pid)
+    return next(leaders)
 
 
 def forks(count):

@@ -73,10 +73,10 @@ def test_ratios_and_verdict_leave_the_same_loaders_open(page, measured):
 
 def test_a_rate_below_10_keeps_its_digits(page, measured):
     made = page(result_of(measured("turbo", [3.5] * 3), measured("keras_pil", [0.5] * 3)))
-    assert made.chart("turbo gives 3.5 images/s")
-    assert "Take turbo: 3.5 images/s" in made.report.headline.sentence
+    assert made.chart("turbo gives 3.50 images/s")
+    assert "Take turbo: 3.50 images/s" in made.report.headline.sentence
     found = next(part for part in made.of(Table) if part.title == "All loaders")
-    assert shown(found.rows[1][1]).text == "0.50"
+    assert shown(found.rows[1][1]).text == "0.500"
 
 
 def test_a_loader_that_lost_is_said_to_be_slower(page, measured):

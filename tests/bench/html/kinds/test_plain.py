@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from feedbench.bench.diagnose.selftest import Check, SelfTest
+from feedbench.bench.diagnose.checks import Check, SelfTest
 from feedbench.bench.html import kinds as reports
 from feedbench.bench.plan.accelerators import find_accelerator
 from feedbench.bench.results.find import read_result

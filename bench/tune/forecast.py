@@ -1,0 +1,101 @@
+"""What fits into a budget, by assumed times: said before anything is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Choice, Plan
+from feedbench.bench.tune.race import JUDGED_AFTER
+from feedbench.bench.tune.search import FIRST_ROUNDS, MEASURED_ROUNDS
+from feedbench.loaders import usable_cores
+
+# Seconds on two cores of a server.
+_START_S = 5.0  # a process imports its libraries, TensorFlow among them, and opens its loader
+_TRAINER_S = 10.0  # and does the first training step of MobileNetV2
+_PIXELS_S = 1.0  # one loader gives the images that are compared
+_BETWEEN_S = 0.25  # from one block to the next
+_RIVALS = 3  # values of a setting that race against the present one
+_RACE_ROUNDS = JUDGED_AFTER[1]  # of a race that is neither clear at once nor a tie to the end
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What fits into a budget.
+
+    Attributes:
+        choices: the configurations to start from that fit.
+        left_out: those that do not.
+        all_s: seconds that it would take to compare all of them.
+        races: number of settings that can be tried after that.
+    """
+
+    choices: tuple[Choice, ...]
+    left_out: tuple[Choice, ...]
+    all_s: float
+    races: int
+
+    def __str__(self) -> str:
+        count = len(self.choices)
+        loaders = f"{count} loader{'s' if count > 1 else ''}"
+        if self.left_out:
+            return (
+                f"The budget is enough for {loaders}: {_names(self.choices)}. Not tried: "
+                f"{_names(self.left_out)}; that takes about {self.all_s:.0f} s."
+            )
+        races = f"about {self.races} comparison{'' if self.races == 1 else 's'} of settings"
+        return f"The budget is enough to compare {loaders}, and for {races}."
+
+
+def forecast(plan: Plan, seconds: float) -> Forecast:
+    """Return what fits into a budget.
+
+    Args:
+        plan: its choices are the configurations to start from.
+        seconds: the budget.
+
+    Raises:
+        PlanError: not a single configuration does.
+    """
+    choices = plan.choices
+    fitting = [count for count in range(1, len(choices) + 1) if _loaders_s(plan, count) <= seconds]
+    if not fitting:
+        least = ceil(_loaders_s(plan, 1))
+        raise PlanError(
+            f"--budget {seconds:g}s: too short to start and time a single loader, which takes "
+            f"about {least} s; give at least --budget {least}s"
+        )
+    all_s = _loaders_s(plan, len(choices))
+    left_s = max(0.0, seconds - all_s)
+    races = int(left_s / _race_s(plan, _RIVALS + 1))
+    return Forecast(choices[: fitting[-1]], choices[fitting[-1] :], all_s, races)
+
+
+def _loaders_s(plan: Plan, count: int) -> float:
+    """Return the seconds to compare configurations, and to time the best; one is only timed."""
+    rounds_s = FIRST_ROUNDS * count * _block_s(plan)
+    if count == 1:
+        return _starts_s(plan, 1) + rounds_s
+    pixels_s = _START_S + count * _PIXELS_S if plan.pixels.images else 0.0
+    rounds_s += (JUDGED_AFTER[0] * count + MEASURED_ROUNDS) * _block_s(plan)
+    return pixels_s + _starts_s(plan, count) + rounds_s
+
+
+def _race_s(plan: Plan, count: int) -> float:
+    return _starts_s(plan, count) + _RACE_ROUNDS * count * _block_s(plan)
+
+
+def _starts_s(plan: Plan, count: int) -> float:
+    """Return the seconds until processes have warmed up, which only start side by side."""
+    start_s = _START_S + (_TRAINER_S if plan.consumer == "train" else 0.0)
+    return ceil(count / usable_cores()) * start_s + count * plan.timing.warm_up_seconds
+
+
+def _block_s(plan: Plan) -> float:
+    return plan.timing.block_seconds + _BETWEEN_S
+
+
+def _names(choices: Sequence[Choice]) -> str:
+    return ", ".join(map(str, choices))

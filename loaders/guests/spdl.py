@@ -1,0 +1,181 @@
+"""spdl: Meta's SPDL, whose pipeline decodes and resizes with FFmpeg on threads free of the GIL.
+
+The pipeline is that of SPDL's guide: a source, a stage with `concurrency`, a sink. The stage makes
+a batch by the steps of `spdl.io.load_image_batch`: demux, decode with a filter that resizes,
+convert. They are called per image, since that function does not say which file failed.
+Source: https://facebookresearch.github.io/spdl, "Building and Running Pipeline", `spdl.io`.
+
+Pixels: FFmpeg's. It decodes JPEGs with an inverse DCT of its own, and resizes before it converts to
+RGB, so that colours are resized from their subsampled size. Its `bilinear` always antialiases.
+They differ from those of `turbo` by 1 to 2.5 levels on average (docs/guests.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from typing import Any
+
+from pydantic import Field, PositiveInt
+
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
+from feedbench.loaders.cores import thread_counts, usable_cores
+from feedbench.loaders.errors import ImageError, SpecError
+from feedbench.loaders.files import read_file
+from feedbench.loaders.guests.importing import importing
+from feedbench.loaders.guests.making import MakeBatch, batch_of
+from feedbench.loaders.guests.package import Package
+from feedbench.loaders.images.resize import Pixels
+from feedbench.loaders.order import Rows
+from feedbench.loaders.settings import Output, PixelOutput
+
+PACKAGE = Package("spdl", ("spdl.io", "spdl.pipeline"), system="ffmpeg")
+_QUIET = 8  # FFmpeg's log level "fatal": errors are raised, and named by their file
+
+
+class Spdl(PixelOutput):
+    """Settings of `spdl`."""
+
+    concurrency: PositiveInt | None = Field(
+        None, description="Batches made at a time, each on a thread; default: one per core."
+    )
+    buffer_size: PositiveInt = Field(
+        3, description="Batches that wait in the pipeline's sink; each takes memory."
+    )
+    output: Output = "uint8"
+
+
+def open_stream(request: Request, settings: Spdl) -> Stream:
+    """Batches in the seeded order, which is the source of the pipeline.
+
+    Raises:
+        SpecError: the spec asks for upright photographs: FFmpeg's decoder does not turn them.
+        LoaderError: SPDL or the libraries of FFmpeg cannot be imported.
+    """
+    if request.spec.orientation == "apply":
+        raise SpecError(
+            "spdl cannot turn photos upright; set orientation='ignore' or use another loader"
+        )
+    with importing("spdl", PACKAGE):
+        import spdl.io.utils
+
+        spdl.io.utils.set_ffmpeg_log_level(_QUIET)
+    running = _Running(request, settings)
+    return Stream(running.batches(), running.close, request.faults)
+
+
+class _Running:
+    """The pipeline, built when the first batch is asked for: one that never starts warns."""
+
+    def __init__(self, request: Request, settings: Spdl) -> None:
+        self._request = request
+        self._settings = settings
+        self._pipeline: Any = None
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches in order.
+
+        Raises:
+            LoaderError: an image cannot be read and may not be dropped.
+        """
+        self._pipeline = _pipeline(self._request, self._settings)
+        self._pipeline.start()
+        for made in self._pipeline.get_iterator():
+            yield batch_of(self._request, made)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+
+def _pipeline(request: Request, settings: Spdl) -> Any:
+    """The pipeline from steps to batches."""
+    from spdl.pipeline import PipelineBuilder
+
+    steps = request.order.steps
+    threads = settings.concurrency or usable_cores()
+    make = MakeBatch(request, settings.output, partial(_Decoded, request))
+    return (
+        PipelineBuilder()
+        .add_source(count() if steps is None else range(steps))
+        .pipe(make, concurrency=threads, output_order="input", name="make_batch")
+        .add_sink(settings.buffer_size)
+        .build(num_threads=threads)
+    )
+
+
+class _Decoded:
+    """The images of a manifest's rows, decoded and resized by FFmpeg."""
+
+    def __init__(self, request: Request) -> None:
+        self._manifest = request.manifest
+        self._filter = filter_description(request.spec)
+
+    def find(self, rows: Rows) -> list[bytes]:
+        """The absolute paths of some rows."""
+        return self._manifest.paths(rows)
+
+    def load(self, row: int, item: bytes, into: Pixels) -> None:
+        """Write the image of a row's file, uint8 `[image_size, image_size, 3]`.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        import spdl.io
+
+        path = os.fsdecode(item)
+        try:
+            data = read_file(item)
+        except OSError as error:
+            raise ImageError(path, row, "the system", error.strerror or str(error)) from error
+        try:
+            packets = spdl.io.demux_image(data)
+            frame = spdl.io.decode_packets(packets, filter_desc=self._filter)
+            into[...] = spdl.io.to_numpy(spdl.io.convert_frames(frame))
+        except Exception as error:  # of the stage, the demuxer and the decoder
+            raise ImageError(path, row, "FFmpeg", _reason(error)) from error
+
+
+def filter_description(spec: BatchSpec) -> str:
+    """The spec's resizing as FFmpeg's filters, in the syntax of its command line."""
+    side = spec.image_size
+    resized = f"flags={_flags(spec)}"
+    rgb = "format=pix_fmts=rgb24"
+    if spec.resize == "pad":
+        lengths = (f"'max(1,trunc({length}*{side}/max(iw,ih)))'" for length in ("iw", "ih"))
+        scale = "scale=w={}:h={}:".format(*lengths) + resized
+        places = "x='trunc((ow-iw)/2)':y='trunc((oh-ih)/2)'"
+        return f"{scale},{rgb},pad=w={side}:h={side}:{places}"
+    scale = f"scale=w={side}:h={side}:{resized},{rgb}"
+    if spec.resize == "crop":
+        return f"crop=w='min(iw,ih)':h='min(iw,ih)':exact=1,{scale}"
+    return scale
+
+
+def _flags(spec: BatchSpec) -> str:
+    """The scaler's flags; its `bilinear` always widens the filter when it shrinks."""
+    return "neighbor" if spec.interpolation == "nearest" else "bilinear"
+
+
+def _reason(error: Exception) -> str:
+    """SPDL's error on one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+LOADER = Loader(
+    name="spdl",
+    summary="Meta's SPDL: FFmpeg on threads without Python's lock",
+    settings=Spdl,
+    open=open_stream,
+    space={
+        "concurrency": lambda cores: (None, *(n for n in thread_counts(cores) if n != cores)),
+        "buffer_size": (3, 1, 8),
+        "output": ("uint8", "float32"),
+    },
+    suites={"peers": ({},)},
+    package=PACKAGE,
+)

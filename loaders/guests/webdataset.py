@@ -1,0 +1,311 @@
+"""webdataset: shards in tar files, read in their order or shuffled, decoded in processes.
+
+Its own pipeline, as its documentation builds it: shards split among the workers of a DataLoader
+and shuffled, a shuffle buffer, decoding and batching in the workers, which never stop.
+
+Source: https://webdataset.github.io/webdataset/. Its `shuffle` would repeat one order every epoch
+if it is given a seed, so that the reproducible `detshuffle` is used. The images of a batch are
+decoded straight into the memory that is shared with the parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
+
+from feedbench.loaders.augment.host import augmenter
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
+from feedbench.loaders.errors import ImageError, LoaderError, SourceError, SpecError
+from feedbench.loaders.guests.data_loader import (
+    Results,
+    array_of,
+    check_pinning,
+    shared_tensor,
+)
+from feedbench.loaders.guests.filling import Filled, in_range
+from feedbench.loaders.guests.images import Decoder, Images, Scaling
+from feedbench.loaders.guests.map_style import (
+    DecodingSettings,
+    NumWorkers,
+    PersistentWorkers,
+    PinMemory,
+    PrefetchFactor,
+    decode_limit,
+    options,
+    worker_counts,
+)
+from feedbench.loaders.guests.package import Package
+from feedbench.loaders.guests.stages import image_stages
+from feedbench.loaders.guests.web_rows import Found, SampleRows
+from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.settings import Output
+from feedbench.loaders.stages.stage import Stages
+
+
+class WebDataset(DecodingSettings):
+    """Settings of `webdataset`."""
+
+    decoder: Decoder = "pillow"
+    shuffle: PositiveInt = Field(
+        1000,
+        description="Samples in the buffer of each worker from which the next one is drawn; each "
+        "takes the memory of its file. Without shuffling, images come in the order of the shards.",
+    )
+    num_workers: NumWorkers = None
+    prefetch_factor: PrefetchFactor = 2
+    persistent_workers: PersistentWorkers = True
+    pin_memory: PinMemory = False
+    decode: Scaling = "full"
+    output: Output = "uint8"
+
+
+class Decoding:
+    """The last stage of the pipeline: decodes lists of samples into batches.
+
+    An error is yielded, not raised: Torch would raise another one, whose text is a traceback.
+    """
+
+    def __init__(self, request: Request, settings: WebDataset, epoch: int) -> None:
+        self._request, self._settings = request, settings
+        self._epoch = epoch - 1
+
+    def __call__(self, parts: Iterable[list[Found]]) -> Iterator[tuple[Any, Filled] | Exception]:
+        """One epoch."""
+        self._epoch += 1
+        for part in parts:
+            try:
+                made = self._made(part)
+            except Exception as error:
+                yield error
+                return
+            yield made
+
+    def _made(self, part: list[Found]) -> tuple[Any, Filled]:
+        side = self._request.spec.image_size
+        pixels = shared_tensor((len(part), side, side, 3), "uint8")
+        good, failed = self._decode(part, array_of(pixels))
+        rows = np.array(good, np.int64)
+        pixels = pixels[: len(rows)]
+        draws = self._request.order.draws_of(np.full(len(rows), self._epoch), rows)
+        augmenter(self._request.spec)(array_of(pixels), draws)
+        if self._settings.output == "float32":
+            images = shared_tensor((len(rows), side, side, 3), "float32")
+            in_range(self._request, array_of(pixels), array_of(images))
+            pixels = images
+        return pixels, Filled(rows, draws, failed)
+
+    def _decode(
+        self, part: list[Found], into: NDArray[np.uint8]
+    ) -> tuple[list[int], list[ImageError]]:
+        """Decode the samples one after the other; return the rows, and what failed."""
+        good: list[int] = []
+        failed: list[ImageError] = []
+        for row, path, data in part:
+            try:
+                self._images.fit(row, path, data, into[len(good)])
+                good.append(row)
+            except ImageError as error:
+                failed.append(error)
+                self._request.faults.tolerance.check(len(failed), error)
+        return good, failed
+
+    @cached_property
+    def _images(self) -> Images:
+        settings, request = self._settings, self._request
+        return Images(request.manifest, request.spec, settings.decoder, settings.decode)
+
+
+class Closing:
+    """Closes each shard that a stage opens, which WebDataset leaves to the garbage collector."""
+
+    def __init__(self, opener: Callable[[Iterable[Any]], Iterable[dict[str, Any]]]) -> None:
+        self._opener = opener
+
+    def __call__(self, urls: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """The opened shards, one after the other."""
+        for shard in self._opener(urls):
+            with shard["stream"]:
+                yield shard
+
+
+def open_stream(request: Request, settings: WebDataset) -> Stream:
+    """Batches of a pipeline whose worker processes are started at once."""
+    _check(request)
+    check_pinning("webdataset", pin_memory=settings.pin_memory)
+    running = _Running(request, settings)
+    return Stream(running.batches(), running.close, request.faults)
+
+
+def _check(request: Request) -> None:
+    if request.manifest.layout != "tar":
+        raise SourceError(
+            f"{request.manifest.root}: webdataset reads tar files, which feedbench pack --as "
+            "webdataset writes; pack the data, or use another loader"
+        )
+    if request.spec.balance:
+        raise SpecError(
+            "webdataset cannot balance: it reads each shard once per epoch; set balance=0 or use "
+            "another loader"
+        )
+
+
+class _Running:
+    """A pipeline in the worker processes of a DataLoader, iterated once per epoch."""
+
+    def __init__(self, request: Request, settings: WebDataset) -> None:
+        self._request = request
+        order = request.order
+        self._rows = SampleRows(request.manifest, order.unreadable)
+        # A worker without a shard would have nothing to do; unshuffled, one keeps the order.
+        most = len(self._rows.shards) if request.spec.shuffle else 1
+        workers = min(settings.workers, most)
+        self._settings = settings.model_copy(update={"num_workers": workers})
+        self._first, self._skipped = divmod(
+            order.start_step, -(-order.epoch_size // order.batch_size)
+        )
+        self._results = self._opened(self._first)
+        self._seen = np.zeros(len(request.manifest), np.bool_)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of all epochs; only the last of each may be smaller.
+
+        Raises:
+            LoaderError: an image cannot be read and may not be dropped, or a worker was killed.
+        """
+        epoch, last = self._first, self._request.order.epochs
+        while last is None or epoch < last:
+            if epoch > self._first:
+                self._start(epoch)
+            skipped = self._skipped if epoch == self._first else 0
+            yield from islice(self._epoch(), skipped, None)
+            self._check_seen()
+            epoch += 1
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._results.close()
+
+    def _start(self, epoch: int) -> None:
+        """Start an epoch, with the same processes if these are kept: they count the epochs."""
+        if self._settings.persistent_workers and self._settings.workers:
+            self._results.restart()
+        else:
+            self._results.close()
+            self._results = self._opened(epoch)
+
+    def _epoch(self) -> Iterator[Batch]:
+        """Batches of one epoch; what is left over in each worker is joined."""
+        size = self._request.order.batch_size
+        parts: list[Batch] = []
+        for images, filled in self._results:
+            for fault in filled.failed:
+                self._request.faults.add(fault)
+            if not len(filled.rows):
+                continue
+            self._seen[filled.rows] = True
+            batch = self._request.batch(array_of(images), filled.rows, filled.draws)
+            if len(batch.rows) == size:
+                yield batch
+                continue
+            parts.append(batch)
+            if sum(len(part.rows) for part in parts) >= size:
+                whole, rest = _joined(parts, size)
+                parts = [rest] if len(rest.rows) else []
+                yield whole
+        if parts:
+            yield _joined(parts, size)[0]
+
+    def _check_seen(self) -> None:
+        """Check after an epoch that the library has given each image of the list.
+
+        Raises:
+            LoaderError: it groups or skips files in another way.
+        """
+        self._seen[[*self._request.faults.dropped]] = True
+        missing = np.flatnonzero(~self._seen)
+        if len(missing):
+            path = self._request.manifest.path(int(missing[0]))
+            raise LoaderError(
+                f"{path}: webdataset does not give this image, nor {len(missing) - 1:,} others: it "
+                "takes files of one name up to the first dot, one after the other, for one sample; "
+                "write the shards by feedbench pack --as webdataset, or use another loader"
+            )
+
+    def _opened(self, epoch: int) -> Results:
+        dataset = _pipeline(self._request, self._settings, self._rows, epoch)
+        return Results("webdataset", dataset, batch_size=None, **options(self._settings))
+
+
+def _pipeline(request: Request, settings: WebDataset, rows: SampleRows, epoch: int) -> Any:
+    """The pipeline whose next epoch is this one."""
+    import webdataset as wds
+
+    spec = request.spec
+    dataset = wds.WebDataset(
+        rows.shards,
+        shardshuffle=len(rows.shards) if spec.shuffle else False,
+        detshuffle=True,
+        seed=spec.seed,
+        empty_check=False,  # a worker may have no image of the list
+    ).map(rows.found)
+    if spec.shuffle:
+        dataset = dataset.compose(wds.detshuffle(settings.shuffle, seed=spec.seed))
+    for number, stage in enumerate(dataset.pipeline):
+        if isinstance(stage, wds.detshuffle):
+            stage.epoch = epoch - 1
+        elif isinstance(stage, wds.cache.StreamingOpen):
+            dataset.pipeline[number] = Closing(stage)
+    decoding = Decoding(request, settings, epoch)
+    return dataset.batched(spec.batch_size, collation_fn=None).compose(decoding)
+
+
+def _joined(parts: list[Batch], size: int) -> tuple[Batch, Batch]:
+    """The first images of some batches as one of at most this size, and those that are left."""
+    images, labels, rows = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("images", "labels", "rows")
+    )
+    draws = [part.device_draws for part in parts if part.device_draws is not None]
+    drawn = np.concatenate(draws) if draws else None
+    first, rest = (
+        Batch(images[cut], labels[cut], rows[cut], None if drawn is None else drawn[cut])
+        for cut in (slice(size), slice(size, None))
+    )
+    return first, rest
+
+
+def _stages(manifest: Manifest, spec: BatchSpec, settings: WebDataset) -> Stages:
+    stages = image_stages(manifest, spec, settings)
+    assert stages.reading is not None
+    # It reads whole shards, whatever rows are asked for.
+    return replace(stages, reading=replace(stages.reading, needs_all_rows=True))
+
+
+LOADER = Loader(
+    name="webdataset",
+    summary="WebDataset: tar shards, read one after the other by the processes of a DataLoader",
+    settings=WebDataset,
+    open=open_stream,
+    layouts=("tar",),
+    follows_order=False,
+    space={
+        "decoder": ("pillow", "opencv", "simplejpeg"),
+        "num_workers": worker_counts,
+        "decode": ("full", "scaled"),
+        "shuffle": (1000, 100),
+        "prefetch_factor": (2, 4),
+        "persistent_workers": (True, False),
+        "output": ("uint8", "float32"),
+    },
+    suites={"peers": ({"decoder": ["pillow", "simplejpeg"]},)},
+    upper_bound=decode_limit,
+    stages=_stages,
+    package=Package("webdataset", ("webdataset", "torch")),
+)

@@ -1,0 +1,36 @@
+"""The lines below a table that say what started side by side, and what ended early and why."""
+
+from feedbench.bench.analysis.summary import summarize
+from feedbench.bench.record import Stopped, WarmUp
+from feedbench.bench.report.course import course, stop_text
+
+LOOKS = [4, 6, 9, 15]
+FAST, SLOW = [100.0, 101, 99, 102, 100, 101], [50.0, 51, 50, 52]
+
+
+def lines(*trials):
+    return [line.text for line in course(summarize(list(trials)))]
+
+
+def test_a_bench_that_ended_early_says_when_and_what_it_stopped_before(trial):
+    decided, out = Stopped(rounds=6), Stopped(rounds=4, slower_than="turbo")
+    assert lines(
+        trial("turbo", FAST, judged_after=LOOKS, stopped=decided),
+        trial("tf_data", FAST[::-1], judged_after=LOOKS, stopped=decided),
+        trial("keras_pil", SLOW, judged_after=LOOKS, stopped=out),
+    ) == [
+        "The order was certain after 6 of at most 15 rounds; --no-early-stopping times all.",
+        "Stopped after 4 rounds, surely below 95% of the fastest rate: keras_pil.",
+    ]
+    assert stop_text(out) == "surely slower than turbo after 4 rounds"
+    assert stop_text(decided) == "the order is certain after 6 rounds"
+
+
+def test_a_bench_that_timed_all_blocks_says_nothing(trial):
+    assert lines(trial("turbo", FAST), trial("keras_pil", SLOW)) == []
+
+
+def test_times_of_starts_side_by_side_are_said_to_be(trial):
+    warm_up = WarmUp(start_s=1, first_batch_s=2, seconds=3, images=4, beside=1)
+    text = "first batch: measured while up to 1 other process started."
+    assert lines(trial("turbo", FAST, warm_ups=[warm_up])) == [text]

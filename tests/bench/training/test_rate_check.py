@@ -1,0 +1,45 @@
+"""A predicted rate is shown during a training only if the training will be compared with it."""
+
+import pytest
+
+from feedbench.bench.analysis.best import Best
+from feedbench.bench.environment import environment, machine
+from feedbench.bench.training.rate_check import applicable_rate
+from feedbench.trainer import Recipe
+
+RECIPE = Recipe(epochs=3)
+
+
+@pytest.fixture(scope="module")
+def facts():
+    return environment()
+
+
+@pytest.fixture
+def best(facts):
+    return Best(
+        loader="turbo",
+        recipe=RECIPE.model_dump(mode="json"),
+        predicted={"images_per_second": {"value": 100.0, "low": 98.0, "high": 102.0}},
+        consumer="train",
+        machine=machine(facts),
+    )
+
+
+def test_it_is_shown_if_it_was_measured_with_this_training_on_this_machine(best, facts):
+    assert applicable_rate(best, RECIPE, facts).value == 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "recipe"),
+    [
+        ({"consumer": "emulated:a100"}, RECIPE),
+        ({"machine": {"processor": "another", "cores": 64, "gpus": []}}, RECIPE),
+        ({"predicted": None}, RECIPE),
+        ({}, RECIPE.model_copy(update={"alpha": 0.35})),
+        ({}, RECIPE.model_copy(update={"epochs": 1})),
+    ],
+    ids=["emulated", "another machine", "nothing predicted", "another network", "one epoch"],
+)
+def test_it_is_not_shown_if_nothing_can_be_compared(best, facts, changes, recipe):
+    assert applicable_rate(best.model_copy(update=changes), recipe, facts) is None

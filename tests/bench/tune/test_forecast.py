@@ -1,0 +1,51 @@
+"""What fits into a budget is said before anything is timed."""
+
+from dataclasses import replace
+
+import pytest
+
+from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Choice, Suite, Timing, make_plan
+from feedbench.bench.tune import forecast as module
+from feedbench.bench.tune.forecast import forecast
+
+LOADERS = ["turbo", "tf_data", "keras_directory", "keras_pil"]
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    timing = Timing(block_seconds=0.75, warm_up_seconds=2.0)
+    suite = Suite(trial=[Choice(loader=name) for name in LOADERS], consumer="drain", timing=timing)
+    return make_plan(suite)
+
+
+def test_a_long_budget_fits_all_loaders_and_some_settings(plan):
+    fits = forecast(plan, 300)
+    assert ([choice.loader for choice in fits.choices], fits.left_out) == (LOADERS, ())
+    assert fits.races > 3
+    assert str(fits) == (
+        f"The budget is enough to compare 4 loaders, and for about {fits.races} comparisons of "
+        "settings."
+    )
+
+
+def test_a_short_budget_fits_the_first_loaders(plan):
+    fits = forecast(plan, 35)
+    assert [choice.loader for choice in fits.choices] == LOADERS[:2]
+    assert str(fits).startswith(
+        "The budget is enough for 2 loaders: turbo, tf_data. Not tried: keras_directory, keras_pil"
+    )
+    assert forecast(plan, fits.all_s + 0.1).left_out == ()
+    assert forecast(plan, fits.all_s - 0.1).left_out != ()
+
+
+def test_a_budget_in_which_no_loader_can_be_timed_is_refused_with_one_that_suffices(plan):
+    with pytest.raises(PlanError, match=r"--budget 3s: too short .* give at least --budget 9s"):
+        forecast(plan, 3)
+    assert len(forecast(plan, 9).choices) == 1
+
+
+def test_a_trainer_takes_longer_to_start(plan):
+    trains = replace(plan, consumer="train")
+    assert forecast(trains, 300).all_s > forecast(plan, 300).all_s + 10

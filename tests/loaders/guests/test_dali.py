@@ -1,0 +1,123 @@
+"""DALI: the pixels of Pillow, its own threads, files that it cannot read."""
+
+import os
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from feedbench.loaders import Augment, BatchSpec, ImageError, SettingsError, open_loader, scan
+
+pytestmark = pytest.mark.guests("nvidia.dali")
+
+SPEC = BatchSpec(batch_size=8, image_size=32, seed=3, interpolation="bilinear")
+
+
+@pytest.fixture(scope="module")
+def manifest(class_folder):
+    return scan(class_folder, validation=0, test=0)
+
+
+def images_of(name, manifest, spec, settings=None):
+    with open_loader(name, manifest, spec, settings, epochs=1) as stream:
+        batches = [(np.array(images), rows) for images, _, rows in stream]
+    rows = np.concatenate([rows for _, rows in batches])
+    images = np.concatenate([images for images, _ in batches])
+    return rows, images.astype(np.float32)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize(
+    ("interpolation", "antialias"), [("nearest", False), ("bilinear", False), ("bilinear", True)]
+)
+def test_its_pixels_are_those_of_turbo(manifest, resize, interpolation, antialias):
+    spec = BatchSpec(
+        batch_size=8,
+        image_size=32,
+        resize=resize,
+        interpolation=interpolation,
+        antialias=antialias,
+    )
+    rows, images = images_of("dali", manifest, spec)
+    expected_rows, expected = images_of("turbo", manifest, spec)
+    assert rows.tolist() == expected_rows.tolist()
+    difference = np.abs(images - expected)
+    assert difference.mean() < 1
+    assert np.percentile(difference, 99) < 8
+
+
+def test_flips_and_range_are_applied_by_dali(manifest):
+    spec = SPEC.model_copy(
+        update={"augment": Augment(horizontal_flip=True), "value_range": (-1.0, 1.0)}
+    )
+    rows, images = images_of("dali", manifest, spec, {"output": "float32"})
+    expected_rows, expected = images_of("turbo", manifest, spec, {"output": "float32"})
+    assert rows.tolist() == expected_rows.tolist()
+    assert np.abs(images - expected).mean() < 0.01
+
+
+def test_other_augmentations_are_those_of_turbo(manifest):
+    spec = SPEC.model_copy(update={"augment": Augment(rotation=20, brightness=0.2)})
+    _, images = images_of("dali", manifest, spec)
+    _, expected = images_of("turbo", manifest, spec)
+    assert np.abs(images - expected).mean() < 1
+
+
+def test_the_device_mixed_is_refused_without_a_gpu(manifest, monkeypatch):
+    monkeypatch.setattr("feedbench.loaders.guests.dali._gpus", lambda: 0)
+    with pytest.raises(SettingsError, match="device: mixed needs a GPU, there is none; use cpu"):
+        open_loader("dali", manifest, SPEC, {"device": "mixed"})
+
+
+@pytest.fixture
+def photos(class_folder, tmp_path):
+    return shutil.copytree(class_folder, tmp_path / "photos")
+
+
+def test_files_that_it_cannot_read_are_named_and_replaced(photos):
+    manifest = scan(photos, validation=0, test=0)
+    for row in (3, 4, 21):
+        with open(manifest.path(row), "wb"):  # noqa: PTH123
+            pass
+    options = {"epochs": 2, "on_error": "skip", "error_budget": 0.1}
+    with open_loader("dali", manifest, SPEC, **options) as stream:
+        rows = [batch.rows.tolist() for batch in stream]
+        dropped = {fault.row: fault for fault in stream.dropped}
+    with open_loader("turbo", manifest, SPEC, **options) as stream:
+        assert rows == [batch.rows.tolist() for batch in stream]
+    assert dropped.keys() == {3, 4, 21}
+    assert all(fault.decoder == "DALI" for fault in dropped.values())
+    with (
+        open_loader("dali", manifest, SPEC, epochs=1) as stream,
+        pytest.raises(ImageError) as raised,
+    ):
+        list(stream)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_fifo_is_named(photos, monkeypatch):
+    monkeypatch.setattr("feedbench.loaders.fifos.STALL_S", 0.3)
+    manifest = scan(photos, validation=0, test=0)
+    os.unlink(manifest.path(7))  # noqa: PTH108
+    os.mkfifo(manifest.path(7))
+    with (
+        open_loader("dali", manifest, SPEC, epochs=1) as stream,
+        pytest.raises(ImageError, match="not a regular file"),
+    ):
+        list(stream)
+
+
+def test_closing_ends_its_threads(manifest):
+    def tasks():
+        return len(os.listdir("/proc/self/task"))
+
+    with open_loader("dali", manifest, SPEC) as stream:  # what stays for good starts with it
+        next(stream)
+    before, threads = tasks(), threading.active_count()
+    for _ in range(3):
+        with open_loader("dali", manifest, SPEC, {"num_threads": 4}) as stream:
+            next(stream)
+            assert tasks() > before
+    assert tasks() <= before + 1
+    assert threading.active_count() == threads

@@ -1,0 +1,109 @@
+"""FFCV: its file is written once, and tied to the files that it was made of."""
+
+import os
+import shutil
+import threading
+
+import numpy as np
+import psutil
+import pytest
+
+from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
+
+pytestmark = [
+    pytest.mark.guests("ffcv"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of fork with threads
+    pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaWarning"),
+]
+
+SPEC = BatchSpec(batch_size=8, image_size=32, seed=3, interpolation="bilinear", antialias=True)
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory):
+    return tmp_path_factory.mktemp("betons")
+
+
+@pytest.fixture(scope="module")
+def manifest(class_folder):
+    return scan(class_folder, validation=0, test=0)
+
+
+def images_of(name, manifest, spec, settings=None, **options):
+    with open_loader(name, manifest, spec, settings, **{"epochs": 1, **options}) as stream:
+        batches = [(np.array(images), rows) for images, _, rows in stream]
+    rows = np.concatenate([rows for _, rows in batches])
+    return rows.tolist(), np.concatenate([images for images, _ in batches]).astype(np.float32)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop"])
+@pytest.mark.parametrize("write_mode", ["raw", "jpg"])
+def test_its_pixels_are_near_those_of_turbo(manifest, packs, resize, write_mode):
+    spec = SPEC.model_copy(update={"resize": resize})
+    settings = {"pack_dir": str(packs), "write_mode": write_mode, "jpeg_quality": 100}
+    rows, images = images_of("ffcv", manifest, spec, settings, epochs=2)
+    expected_rows, expected = images_of("turbo", manifest, spec, epochs=2)
+    assert rows == expected_rows
+    assert np.abs(images - expected).mean() < 4
+
+
+def test_the_file_is_written_once_and_nothing_else_is_left(manifest, packs):
+    settings = {"pack_dir": str(packs)}
+    images_of("ffcv", manifest, SPEC, settings)
+    before = {path: path.stat().st_mtime_ns for path in packs.rglob("*.beton")}
+    threads, files = set(threading.enumerate()), set(os.listdir("/dev/shm"))
+    with open_loader("ffcv", manifest, SPEC, {**settings, "batches_ahead": 1}) as stream:
+        for _ in range(14):
+            next(stream)
+    assert {path: path.stat().st_mtime_ns for path in packs.rglob("*.beton")} == before
+    assert set(threading.enumerate()) <= threads
+    assert set(os.listdir("/dev/shm")) <= files
+    left = psutil.Process().children(recursive=True)
+    assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)
+
+
+def test_batches_stay_as_they_are_unless_they_are_not_copied(manifest, packs):
+    kept = {}
+    for copy in (True, False):
+        settings = {"pack_dir": str(packs), "copy_batches": copy, "batches_ahead": 1}
+        with open_loader("ffcv", manifest, SPEC, settings) as stream:
+            first = next(stream).images
+            before = first.copy()
+            for _ in range(4):
+                next(stream)
+            kept[copy] = np.array_equal(first, before)
+    assert kept == {True: True, False: False}
+
+
+def test_a_file_that_has_changed_is_named(class_folder, tmp_path):
+    manifest = scan(shutil.copytree(class_folder, tmp_path / "photos"), validation=0, test=0)
+    settings = {"pack_dir": str(tmp_path / "packs")}
+    images_of("ffcv", manifest, SPEC, settings)
+    shutil.copy(manifest.path(0), manifest.path(5))
+    with pytest.raises(SettingsError, match=r"05\.jpg has changed.*remove the folder"):
+        open_loader("ffcv", manifest, SPEC, settings)
+
+
+def test_files_that_cannot_be_read_are_named_and_replaced(class_folder, tmp_path):
+    manifest = scan(shutil.copytree(class_folder, tmp_path / "photos"), validation=0, test=0)
+    for row in (3, 4, 21):
+        with open(manifest.path(row), "wb"):  # noqa: PTH123
+            pass
+    settings = {"pack_dir": str(tmp_path / "packs")}
+    options = {"epochs": 2, "on_error": "skip", "error_budget": 0.1}
+    rows, _ = images_of("ffcv", manifest, SPEC, settings, **options)
+    assert rows == images_of("turbo", manifest, SPEC, **options)[0]
+    with pytest.raises(ImageError, match=r"row (3|4|21), .*could not be read when it was packed"):
+        images_of("ffcv", manifest, SPEC, settings)
+
+
+def test_what_it_cannot_do_is_refused(manifest, packs, tmp_path):
+    with pytest.raises(SpecError, match="ffcv cannot pad"):
+        open_loader("ffcv", manifest, BatchSpec(resize="pad"), {"pack_dir": str(packs)})
+    with pytest.raises(SettingsError, match="pack_dir: no folder given"):
+        open_loader("ffcv", manifest, SPEC)
+    with pytest.raises(SettingsError, match="num_workers must be at most"):
+        open_loader("ffcv", manifest, SPEC, {"pack_dir": str(packs), "num_workers": 1_000})
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="name another folder"):
+        open_loader("ffcv", manifest, SPEC, {"pack_dir": str(tmp_path / "file")})

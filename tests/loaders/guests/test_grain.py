@@ -1,0 +1,68 @@
+"""Grain: the pixels of Pillow by each decoder, in threads and in processes."""
+
+import shutil
+import threading
+
+import numpy as np
+import psutil
+import pytest
+
+from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
+
+pytestmark = pytest.mark.guests("grain")
+
+SPEC = BatchSpec(batch_size=8, image_size=32, seed=3)
+
+
+@pytest.fixture(scope="module")
+def manifest(class_folder):
+    return scan(class_folder, validation=0, test=0)
+
+
+def batches_of(name, manifest, spec=SPEC, settings=None, **options):
+    with open_loader(name, manifest, spec, settings, **{"epochs": 1, **options}) as stream:
+        return [(np.array(images), rows.tolist()) for images, _, rows in stream]
+
+
+@pytest.mark.parametrize("decoder", ["pillow", "opencv", "simplejpeg"])
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_its_pixels_are_those_of_turbo(manifest, decoder, resize):
+    spec = SPEC.model_copy(update={"resize": resize})
+    ours = batches_of("grain", manifest, spec, {"decoder": decoder})
+    theirs = batches_of("turbo", manifest, spec)
+    for (images, rows), (expected, expected_rows) in zip(ours, theirs, strict=True):
+        assert rows == expected_rows
+        assert np.array_equal(images, expected)
+
+
+def test_processes_give_the_same_batches_and_end(manifest):
+    before = set(psutil.Process().children(recursive=True))
+    ours = batches_of("grain", manifest, settings={"worker_count": 2}, epochs=2)
+    assert [rows for _, rows in ours] == [
+        rows for _, rows in batches_of("turbo", manifest, epochs=2)
+    ]
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)
+
+
+@pytest.mark.parametrize("settings", [{}, {"worker_count": 1}], ids=str)
+def test_a_file_that_cannot_be_read_is_named(class_folder, tmp_path, settings):
+    manifest = scan(shutil.copytree(class_folder, tmp_path / "photos"), validation=0, test=0)
+    with open(manifest.path(11), "wb"):  # noqa: PTH123
+        pass
+    with pytest.raises(ImageError, match=r": row 11: Pillow cannot read it"):
+        batches_of("grain", manifest, settings=settings)
+    with open_loader(
+        "grain", manifest, SPEC, settings, epochs=1, on_error="skip", error_budget=0.1
+    ) as stream:
+        assert sum(len(batch.rows) for batch in stream) == len(manifest)
+        assert [fault.row for fault in stream.dropped] == [11]
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_closing_an_endless_stream_ends_its_threads(manifest, ahead):
+    threads = set(threading.enumerate())
+    with open_loader("grain", manifest, SPEC, {"prefetch_buffer_size": ahead}) as stream:
+        for _ in range(20):
+            next(stream)
+    assert set(threading.enumerate()) <= threads

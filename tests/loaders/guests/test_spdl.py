@@ -1,0 +1,74 @@
+"""SPDL: FFmpeg's pixels, near those of Pillow; its filters; its threads."""
+
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from feedbench.loaders import BatchSpec, ImageError, SpecError, open_loader, scan
+
+pytestmark = pytest.mark.guests("spdl")
+
+SPEC = BatchSpec(batch_size=8, image_size=32, seed=3, interpolation="bilinear")
+
+
+@pytest.fixture(scope="module")
+def manifest(class_folder):
+    return scan(class_folder, validation=0, test=0)
+
+
+def images_of(name, manifest, spec):
+    with open_loader(name, manifest, spec, epochs=1) as stream:
+        batches = [(np.array(images), rows) for images, _, rows in stream]
+    rows = np.concatenate([rows for _, rows in batches])
+    return rows.tolist(), np.concatenate([images for images, _ in batches]).astype(np.float32)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize(
+    ("interpolation", "antialias"), [("nearest", False), ("bilinear", False), ("bilinear", True)]
+)
+def test_its_pixels_are_near_those_of_turbo(manifest, resize, interpolation, antialias):
+    spec = BatchSpec(
+        batch_size=8,
+        image_size=32,
+        resize=resize,
+        interpolation=interpolation,
+        antialias=antialias,
+    )
+    rows, images = images_of("spdl", manifest, spec)
+    expected_rows, expected = images_of("turbo", manifest, spec)
+    assert rows == expected_rows
+    assert np.abs(images - expected).mean() < 6
+
+
+def test_upright_photographs_are_refused(manifest, with_facts):
+    spec = SPEC.model_copy(update={"orientation": "apply"})
+    with pytest.raises(SpecError, match="spdl cannot turn photos upright"):
+        open_loader("spdl", with_facts(manifest), spec)
+
+
+def test_a_file_that_cannot_be_read_is_named(class_folder, tmp_path):
+    manifest = scan(shutil.copytree(class_folder, tmp_path / "photos"), validation=0, test=0)
+    for row in (11, 12):
+        with open(manifest.path(row), "wb") as file:  # noqa: PTH123
+            file.write(b"not a photograph" if row == 11 else b"")
+    with (
+        open_loader("spdl", manifest, SPEC, epochs=1) as stream,
+        pytest.raises(ImageError, match=r": row 1[12]: FFmpeg cannot read it: [^\n]*$"),
+    ):
+        list(stream)
+    with open_loader("spdl", manifest, SPEC, epochs=1, on_error="skip", error_budget=0.1) as stream:
+        assert sum(len(batch.rows) for batch in stream) == len(manifest)
+        assert {fault.row for fault in stream.dropped} == {11, 12}
+
+
+def test_closing_ends_its_threads_also_before_the_first_batch(manifest):
+    threads = set(threading.enumerate())
+    with open_loader("spdl", manifest, SPEC) as stream:
+        for _ in range(20):
+            next(stream)
+    with open_loader("spdl", manifest, SPEC):
+        pass
+    assert set(threading.enumerate()) <= threads

@@ -1,0 +1,120 @@
+"""Shards that WebDataset itself reads: which rows they give, and what is wrong with them."""
+
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+
+from feedbench.loaders import (
+    BatchSpec,
+    ImageError,
+    LoaderError,
+    SpecError,
+    open_loader,
+    parse_settings,
+    scan,
+)
+from feedbench.loaders.guests.web_rows import SampleRows
+from feedbench.loaders.guests.webdataset import LOADER
+
+pytestmark = pytest.mark.guests("webdataset", "torch")
+SPEC = BatchSpec(batch_size=4, image_size=16, seed=3)
+
+
+@pytest.fixture
+def shards(tar_shards, tmp_path):
+    return shutil.copytree(tar_shards, tmp_path / "shards")
+
+
+def read(manifest, settings=None, spec=SPEC, **options):
+    with open_loader("webdataset", manifest, spec, settings, **options) as stream:
+        return [(batch.rows, batch.images) for batch in stream], stream.dropped
+
+
+def damage(manifest, row):
+    """Overwrite the image of a row in its shard."""
+    path, _, extent = manifest.address(row).partition("\0")
+    member, offset, length = map(int, extent.split(","))
+    with open(path[:-member], "r+b") as file:  # noqa: PTH123
+        file.seek(offset)
+        file.write(b"x" * length)
+
+
+def test_rows_of_other_splits_are_passed_over(shards):
+    for shard in shards.glob("train-*.tar"):  # a name that states no split
+        shard.rename(shard.with_name(shard.name.replace("train", "part")))
+    manifest = scan(shards, seed=5, validation=0.3, test=0).only("validation")
+    rows = np.concatenate([rows for rows, _ in read(manifest, epochs=1)[0]])
+    assert sorted(rows) == list(range(len(manifest)))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+def test_all_batches_of_an_epoch_but_the_last_are_full(shards, workers):
+    manifest = scan(shards, validation=0, test=0)
+    batches, _ = read(manifest, {"num_workers": workers}, epochs=2)
+    sizes = [len(rows) for rows, _ in batches]
+    assert sizes == ([4] * 11 + [1]) * 2
+    assert all(len(images) == len(rows) for rows, images in batches)
+
+
+def test_an_image_that_cannot_be_read_is_dropped_and_named(shards):
+    manifest = scan(shards, validation=0, test=0)
+    damage(manifest, 7)
+    batches, dropped = read(manifest, epochs=2, on_error="skip", error_budget=0.1)
+    assert [(fault.row, fault.path) for fault in dropped] == [(7, manifest.path(7))]
+    rows = np.concatenate([rows for rows, _ in batches])
+    assert np.bincount(rows, minlength=45).tolist() == [2] * 7 + [0] + [2] * 37
+    with pytest.raises(ImageError, match="row 7: Pillow cannot read it"):
+        read(manifest, epochs=1)
+    batches, dropped = read(manifest, epochs=1, dropped=dropped)  # not tried again
+    assert len(np.concatenate([rows for rows, _ in batches])) == 44
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_that_ends_too_early_is_an_error_of_one_line(shards, workers):
+    manifest = scan(shards, validation=0, test=0)
+    with open(shards / "train-000001.tar", "r+b") as file:  # noqa: PTH123
+        file.truncate(9_000)
+    with pytest.raises(LoaderError, match=r"^webdataset: .*unexpected end of data") as raised:
+        read(manifest, {"num_workers": workers}, epochs=1)
+    assert "\n" not in str(raised.value)
+
+
+def test_images_that_the_library_does_not_give_are_named(class_folder, tmp_path):
+    photos = sorted(class_folder.rglob("*.jpg"))
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        tar.add(photos[0], "ant/0.jpg")
+        tar.add(photos[-1], "bee/without-extension")
+    manifest = scan(tmp_path, validation=0, test=0)
+    with pytest.raises(LoaderError) as raised:
+        read(manifest, {"num_workers": 1}, epochs=1)
+    said = f"{tmp_path}/all.tar:bee/without-extension: webdataset does not give this image, nor 0 "
+    assert str(raised.value).startswith(said)
+
+
+def test_classes_cannot_be_balanced(shards):
+    spec = SPEC.model_copy(update={"balance": 1.0})
+    with pytest.raises(SpecError, match="webdataset cannot balance"):
+        read(scan(shards), spec=spec)
+
+
+def test_a_diagnosis_measures_all_rows_of_the_shards(shards):
+    manifest = scan(shards, validation=0, test=0)
+    stages = LOADER.stages(manifest, SPEC, parse_settings(LOADER, {}))
+    assert stages.reading.needs_all_rows
+    assert stages.reading.in_shards
+
+
+def test_a_sample_is_found_by_shard_and_name_in_any_case(shards):
+    manifest = scan(shards, validation=0, test=0)
+    rows = SampleRows(manifest, frozenset({1}))
+    assert rows.shards == sorted(map(str, shards.glob("*.tar")))
+    shard, _, member = manifest.path(0).partition(".tar:")
+    key = member.removesuffix(".jpg")
+    sample = {"__key__": key, "__url__": f"{shard}.tar", "cls": b"0", "jpg": b"data"}
+    assert rows.found(sample) == (0, manifest.path(0).encode(), b"data")
+    assert rows.found({**sample, "__key__": "other"}) is None
+    shard, _, member = manifest.path(1).partition(".tar:")
+    left_out = {**sample, "__key__": member.removesuffix(".jpg"), "__url__": f"{shard}.tar"}
+    assert rows.found(left_out) is None
