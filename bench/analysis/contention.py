@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Protocol
 
-from feedbench.bench.record import Block, present
+from feedbench.bench.record import Block, CacheState, present
 
 # From so many cores on, the order of the loaders may be that of a busy machine. A convention: a
 # quiet machine shows 0.01 to 0.06.
@@ -17,12 +17,21 @@ class Timed(Protocol):
     """A trial, or a part of a diagnosis."""
 
     @property
+    def cache_state(self) -> CacheState | None:
+        """The state of the page cache."""
+
+    @property
     def blocks(self) -> list[Block]:
         """The blocks that were timed."""
 
 
 def other_cores(trial: Timed) -> float | None:
-    """Return the cores that other programs used, the median over the blocks; None if unknown."""
+    """Return the cores that other programs used, the median over the blocks; None if unknown.
+
+    Unknown if files are cold: the process that evicts them is one of the others.
+    """
+    if trial.cache_state == "cold":
+        return None
     used = [cores for block in trial.blocks if (cores := cores_of_others(block)) is not None]
     return median(used) if used else None
 

@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.errors import LoaderError, WorkerError
 
-_WAIT_S = 5.0  # for a thread that only passes on indices, and has been asked to end
+_WAIT_S = 5.0  # for a thread that was asked to end, and for a process whose connection broke
+_POLL_S = 0.05
+_BROKEN = (EOFError, OSError, RuntimeError)  # what a connection to a killed process ends with
 
 
 def shared_tensor(shape: tuple[int, ...], dtype: str) -> Any:
@@ -95,7 +98,7 @@ class Results:
         except (StopIteration, LoaderError):
             raise
         except Exception as error:
-            self.check_workers()
+            self._check_ended_workers(error)
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise LoaderError(f"{self._name}: {lines[-1]}") from error
         if isinstance(result, Exception):
@@ -116,6 +119,14 @@ class Results:
                 f"{self._name}: worker process {killed.pid} ended with {cause}; if memory ran out, "
                 "use fewer num_workers, a smaller prefetch_factor, or a larger /dev/shm"
             )
+
+    def _check_ended_workers(self, error: Exception) -> None:
+        """Check the same after an error; a connection breaks before its process has ended."""
+        end = monotonic() + (_WAIT_S if isinstance(error, _BROKEN) else 0)
+        self.check_workers()
+        while monotonic() < end:
+            sleep(_POLL_S)
+            self.check_workers()
 
     def close(self) -> None:
         """End processes and threads; further calls do nothing."""

@@ -43,3 +43,8 @@ def test_the_busiest_trial_is_what_the_warning_names(timed):
 def test_what_other_programs_used_is_a_phrase_for_other_sentences(timed):
     assert busy_text([timed([1.0, 1.0], [0.7, 0.7])]) == "up to 0.7 of 2 cores"
     assert busy_text([timed([1.0, 1.0], [0.1, 0.1])]) == busy_text([]) == ""
+
+
+def test_what_evicts_cold_files_is_not_called_another_program(timed):
+    cold = timed([1.0, 1.0], [0.7, 0.7]).model_copy(update={"cache_state": "cold"})
+    assert busy_text([cold]) == ""

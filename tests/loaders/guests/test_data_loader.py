@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -24,11 +25,12 @@ def manifest(name, for_loader):
 
 
 def workers():
-    return {
-        process.pid
-        for process in psutil.Process().children(recursive=True)
-        if "resource_tracker" not in " ".join(process.cmdline())
-    }
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.ZombieProcess):
+            if "resource_tracker" not in " ".join(process.cmdline()):
+                found.add(process.pid)
+    return found
 
 
 def shared_memory():
