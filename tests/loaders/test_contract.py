@@ -89,14 +89,14 @@ def manifest(name, for_loader):
 
 
 @pytest.fixture(scope="module")
-def three_epochs(manifest):
+def three_epochs(for_loader):
     """A function: the batches of three epochs, which are read once for all tests."""
     read = {}
 
     def batches(name, settings):
         variant = (name, str(settings))
         if variant not in read:
-            read[variant] = read_batches(name, settings, manifest, epochs=3)
+            read[variant] = read_batches(name, settings, for_loader(name), epochs=3)
         return read[variant]
 
     return batches
