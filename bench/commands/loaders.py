@@ -37,9 +37,7 @@ def loaders(json: Json = None) -> None:
     for loader in listed:
         terminal.print(Text.assemble((loader.name, "bold"), f": {loader.summary}"))
         if note := _missing(loader):
-            terminal.print(
-                f"  {note}", style="yellow", highlight=False, markup=False, soft_wrap=True
-            )
+            terminal.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         if loader.settings.model_fields:
             print_parts(terminal, [_settings_table(loader)])
         else:

@@ -57,6 +57,6 @@ def test_loaders_marks_it_and_says_how_to_install_it(monkeypatch, capsys):
     assert call(monkeypatch, "loaders") == 0
     shown = capsys.readouterr().out
     assert (
-        "  needs no_such_package, not installed: pip install 'feedbench[torch]'\n"
+        "needs no_such_package, not installed: pip install 'feedbench[torch]'\n"
         in shown.partition("\ntorch: ")[2]
     )
