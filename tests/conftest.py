@@ -45,7 +45,7 @@ print(time.process_time() - begin)
 """
 
 
-# The files that take longest, 68 s of a core at most.
+# The files that take longest, the longest first.
 LONG = (
     "bench/diagnose/test_diagnose",
     "bench/training/test_survival",

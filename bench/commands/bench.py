@@ -38,6 +38,7 @@ from feedbench.bench.commands.run_against import (
     append_run,
     compare_with_old,
     parse_limit,
+    timing_against,
 )
 from feedbench.bench.commands.run_bench import measure_and_show, require_best, show_next
 from feedbench.bench.commands.run_compare import FailIfSlower
@@ -47,7 +48,15 @@ from feedbench.bench.plan.suites import SUITES, select_suite, without_refused
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders.images import REGION_LOADERS, decodes_regions
 
-_TIMING = ("blocks", "early_stopping", "block_seconds", "warm_up_seconds", "time_limit", "seed")
+_TIMING = (
+    "blocks",
+    "early_stopping",
+    "fresh_processes",
+    "block_seconds",
+    "warm_up_seconds",
+    "time_limit",
+    "seed",
+)
 
 
 @add_options(
@@ -108,8 +117,8 @@ def bench(
         selected = _accepted(selected)
     plan = make_plan(selected)
     _say_if_whole(plan)
-    if old is not None:  # the question is another than which loader is fastest
-        plan = replace(plan, timing=plan.timing.model_copy(update={"early_stopping": False}))
+    if old is not None:
+        plan = replace(plan, timing=timing_against(plan.timing))
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]

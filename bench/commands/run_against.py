@@ -14,6 +14,7 @@ from feedbench.bench.errors import PlanError
 if TYPE_CHECKING:
     from feedbench.bench.commands.against import Old
     from feedbench.bench.commands.run_bench import MeasuredBench
+    from feedbench.bench.plan.plan import Timing
 
 
 def _place_of_history(path: Path | None) -> Path | None:
@@ -54,6 +55,17 @@ def parse_limit(fail_if_slower: str | None, against: str | None) -> float | None
     if against is None:
         raise PlanError(f"{OPTION}: slower than what? Give --against too")
     return parse_percent(fail_if_slower)
+
+
+def timing_against(timing: Timing) -> Timing:
+    """Return the timing of a comparison with an old choice.
+
+    All blocks are timed, because the question is not which loader is fastest. Two processes that do
+    the same differ by a few percent, which blocks of one process do not show, so each block has a
+    process of its own unless the user decided otherwise.
+    """
+    fresh = timing.fresh_processes is not False
+    return timing.model_copy(update={"early_stopping": False, "fresh_processes": fresh})
 
 
 def append_run(history: Path | None, done: MeasuredBench) -> None:

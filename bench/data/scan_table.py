@@ -111,12 +111,12 @@ def _verdicts_table(
         columns=[
             words("loader", "loader", lambda row: row[0]),
             _verdict("cannot\nread", "fails"),
-            _verdict("shows\ndifferently", "alters"),
+            _verdict("alters", "alters"),
             _verdict("skips\nsilently", "drops"),
             _verdict("Feedbench\nleaves out", "left_out"),
         ],
         rows=list(loaders.items()),
-        legend="shows differently: ignores alpha, EXIF orientation or palettes, or truncates 16 "
+        legend="alters: ignores alpha, EXIF orientation or palettes, or truncates 16 "
         "bits. Feedbench's loaders read such files correctly, and leave out only those of the last "
         "column." + (_OWN if any(row["fails"] is None for row in loaders.values()) else ""),
     )

@@ -82,6 +82,12 @@ class Timing(_Model):
         description="End when the order of the loaders is certain, and drop those that cannot win. "
         "Otherwise all blocks are timed.",
     )
+    fresh_processes: bool | None = Field(
+        None,
+        description="Start a new process for each block, so that what differs between processes "
+        "that do the same, such as the placement of memory, is part of the intervals. Each block "
+        "then costs a start and a warm-up. By default only with --against.",
+    )
     block_seconds: PositiveFloat = Field(1.0, description="Minimum block duration in seconds.")
     block_steps: PositiveInt = Field(
         10, description="Minimum number of steps per block, unless they take longer than 8 s."

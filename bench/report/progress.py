@@ -56,13 +56,22 @@ def duration_text(trials: int, timing: Timing, least_blocks: int | None = None) 
         until = f" It ends when the order is certain, after {most} at the latest."
     return (
         f"At least {_duration(_planned_s(trials, timing, least))}: {trials} {noun} × "
-        f"({timing.warm_up_seconds:g} s of warm-up + {blocks} blocks of "
-        f"{timing.block_seconds:g} s).{until} Slow steps and the start of each trial add to that."
+        f"{_each_text(timing, blocks)}.{until} Slow steps and the start of each process add to "
+        "that."
     )
 
 
+def _each_text(timing: Timing, blocks: str) -> str:
+    """Return what one trial consists of."""
+    warm_up, block_s = f"{timing.warm_up_seconds:g} s of warm-up", timing.block_seconds
+    if timing.fresh_processes:
+        return f"{blocks} × ({warm_up} + a block of {block_s:g} s)"
+    return f"({warm_up} + {blocks} blocks of {block_s:g} s)"
+
+
 def _planned_s(trials: int, timing: Timing, blocks: int) -> float:
-    return trials * (timing.warm_up_seconds + blocks * timing.block_seconds)
+    warm_ups = blocks if timing.fresh_processes else 1
+    return trials * (warm_ups * timing.warm_up_seconds + blocks * timing.block_seconds)
 
 
 def _duration(seconds: float) -> str:

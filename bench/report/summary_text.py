@@ -90,7 +90,7 @@ def consumer_text(trial: Trial) -> str:
         trainer = words.format(**recipe)
         return ", ".join(filter(None, [trainer, _phase_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
-    return f"an emulated {accelerator.device}, {accelerator.images_per_second:,.0f} images/s"
+    return f"an emulated {accelerator.device}, {rate_text(accelerator.images_per_second)} images/s"
 
 
 def _phase_text(trial: Trial) -> str:
@@ -107,7 +107,7 @@ def consumer_notes(trials: list[Trial]) -> list[str]:
     accelerator = Accelerator.model_validate(trials[0].accelerator)
     spec = BatchSpec.model_validate(trials[0].spec)
     source = (
-        f"{accelerator.device}: {accelerator.images_per_second:,.0f} images/s at batch "
+        f"{accelerator.device}: {rate_text(accelerator.images_per_second)} images/s at batch "
         f"{accelerator.batch_size}, {accelerator.image_size} px, precision "
         f"{accelerator.precision}; {accelerator.source}"
     )

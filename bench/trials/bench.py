@@ -103,7 +103,8 @@ class Bench:
     def time_block(self, index: int, round_index: int) -> None:
         """Time one block of a trial, starting its process if necessary; record a failure.
 
-        If it lacks memory or the GPU, all other processes are ended, and it has a second try alone.
+        With fresh processes, its process ends after the block. If it lacks memory or the GPU, all
+        other processes are ended, and it has a second try alone.
 
         Raises:
             DeadlinePassed: there was not enough time; no failure is recorded.
@@ -117,6 +118,8 @@ class Bench:
             error = self._try_block(index, round_index)
         if error:
             self._fail(index, error)
+        elif self._plan.timing.fresh_processes:
+            self.end(index)
 
     def stop(self, judgement: Judgement, rounds: int) -> bool:
         """End the trials that need no more blocks, and return whether none does."""

@@ -45,8 +45,9 @@ class Forecast:
                 f"The budget is enough for {loaders}: {_names(self.choices)}. Not tried: "
                 f"{_names(self.left_out)}; that takes about {self.all_s:.0f} s."
             )
-        races = f"about {self.races} comparison{'' if self.races == 1 else 's'} of settings"
-        return f"The budget is enough to compare {loaders}, and for {races}."
+        plural = "" if self.races == 1 else "s"
+        races = f"for about {self.races} comparison{plural} of settings" if self.races else ""
+        return f"The budget is enough to compare {loaders}, and {races or 'hardly for settings'}."
 
 
 def forecast(plan: Plan, seconds: float) -> Forecast:

@@ -83,9 +83,10 @@ def opened(parent: Path, about: About, manifest: Manifest, spec: BatchSpec) -> B
         SettingsError: the folder cannot be used, or original files have changed since.
     """
     folder = about.folder(parent)
-    with _system_errors(folder), _locked(folder):
+    with _system_errors(folder), _locked(parent):
         if not (folder / ABOUT).exists():
-            _write(folder, about, manifest, spec)
+            with _only_whole(folder):
+                _write(folder, about, manifest, spec)
     _check(folder, manifest)
     return Beton(folder, manifest)
 
@@ -101,7 +102,7 @@ def _check(folder: Path, manifest: Manifest) -> None:
 
 def _write(folder: Path, about: About, manifest: Manifest, spec: BatchSpec) -> None:
     """Write all files of a folder, the description last."""
-    (folder / FAILED).write_bytes(b"")  # also of a process that was killed
+    (folder / FAILED).touch()
     Originals.of(manifest).write(folder)
     with replacing(folder / IMAGES) as beside:
         _write_images(beside, about, _Images(manifest, spec, about.max_resolution, folder / FAILED))
@@ -194,22 +195,31 @@ def _failed(folder: Path, manifest: Manifest) -> dict[int, ImageError]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Wait until no other process writes the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
+def _locked(parent: Path) -> Iterator[None]:
+    """Wait until no other process writes into the folder."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with (parent / LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
+def _only_whole(folder: Path) -> Iterator[None]:
+    """Begin with an empty folder, whatever a killed process left; after an error, leave none."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+@contextmanager
 def _system_errors(folder: Path) -> Iterator[None]:
-    """Raise errors of the system as a SettingsError, and leave no folder without images."""
+    """Raise errors of the system as a SettingsError of one line."""
     try:
         yield
     except (OSError, SourceError) as error:
         text = getattr(error, "strerror", None) or error
         raise SettingsError(f"ffcv: {folder}: {text}; name another folder") from error
-    finally:
-        if not (folder / ABOUT).exists():
-            shutil.rmtree(folder, ignore_errors=True)

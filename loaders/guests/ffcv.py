@@ -6,7 +6,7 @@ Source: https://docs.ffcv.io, "Making dataloaders" and "Tuning guide".
 
 Pixels: a centre crop or the whole image, always resized with OpenCV's INTER_AREA, whatever filter
 the spec names; and before that shrunk to `max_resolution` in the file. Original files are decoded
-as by `turbo`.
+as by `turbo`, from whose pixels these differ by 1 to 5 levels on average (docs/guests.md).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pydantic import Field, PositiveInt, field_validator
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts, usable_cores
-from feedbench.loaders.errors import ImageError, LoaderError, SpecError
+from feedbench.loaders.errors import ImageError, LoaderError, SettingsError, SpecError
 from feedbench.loaders.guests.beton import About, Beton, WriteMode, opened
 from feedbench.loaders.guests.finish import Finish
 from feedbench.loaders.guests.importing import importing
@@ -229,11 +229,18 @@ class _Indices:
 def _loader(path: Path, request: Request, settings: Ffcv) -> Any:
     from ffcv.loader import Loader as FfcvLoader
     from ffcv.loader import OrderOption
+    from numba import config
 
+    workers = settings.num_workers or usable_cores()
+    if workers > config.NUMBA_NUM_THREADS:
+        raise SettingsError(
+            f"settings of ffcv: num_workers must be at most {config.NUMBA_NUM_THREADS}, the number "
+            f"of Numba's threads, got {workers}"
+        )
     return FfcvLoader(
         str(path),
         batch_size=request.order.batch_size,
-        num_workers=settings.num_workers or usable_cores(),
+        num_workers=workers,
         os_cache=settings.os_cache,
         order=OrderOption.SEQUENTIAL,
         pipelines={"image": [_decoder(request.spec)]},

@@ -1,6 +1,7 @@
 """Repeats a bench that ends early, and compares what it says with long runs of the same trials.
 
     python results/early-stopping/repeat.py photos/ out/ --repeats 50
+    python results/early-stopping/repeat.py photos/ out/ --suite results/early-stopping/eight.toml
 
 A run that is in the folder already is not repeated, so that the script can be continued. Other
 programs change the order of loaders: nothing else should run.
@@ -23,7 +24,8 @@ from feedbench.bench.analysis.stats import paired_ratio
 from feedbench.bench.analysis.summary import Summary, counted, summarize
 from feedbench.bench.record import Trial, read_trials
 
-SUITE = Path(__file__).with_name("eight.toml")
+STEPS = Path(__file__).with_name("steps.py")
+FILES = (16, 18, 20, 23, 26, 29, 33, 37)  # per batch: each at least a tenth slower than the last
 SAME = 0.03  # by which two processes that do the same work may differ: docs/statistics.md
 TIME = "seconds.json"
 
@@ -64,10 +66,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--long-blocks", type=int, default=60)
-    parser.add_argument("--suite", type=Path, default=SUITE)
+    parser.add_argument("--suite", type=Path, help="instead of eight trials a tenth apart")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    bench = ["bench", given.data, "--suite", str(given.suite), "--no-tensorboard"]
+    bench = ["bench", given.data, "--no-tensorboard", *_trials(given.suite)]
     long_bench = [*bench, "--no-early-stopping", "--blocks", str(given.long_blocks)]
     truth = [_run(long_bench, given.out / "long-before", seed=1_000)]
     runs = [_run(bench, given.out / f"run-{seed:02}", seed) for seed in range(given.repeats)]
@@ -77,6 +79,15 @@ def main() -> None:
     values = {"long_seconds": long_s, "repeats": [asdict(repeat) for repeat in repeats]}
     (given.out / "repeats.json").write_text(json.dumps(values, indent=1))
     sys.stdout.write(_table(repeats, long_s))
+
+
+def _trials(suite: Path | None) -> list[str]:
+    """Return the options that choose the trials."""
+    if suite is not None:
+        return ["--suite", str(suite)]
+    files = ",".join(map(str, FILES))
+    loader = ["--loader", f"{STEPS}:batches", "--set", f"batches.files={files}"]
+    return [*loader, "--consumer", "drain", "--batch-size", "16", "--image-size", "96"]
 
 
 def _run(command: list[str], folder: Path, seed: int) -> tuple[list[Trial], float]:

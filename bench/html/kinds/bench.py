@@ -36,7 +36,12 @@ from feedbench.bench.html.parts import (
     Text,
 )
 from feedbench.bench.record import Trial
-from feedbench.bench.report.summary_text import device_warnings, headline, verdict
+from feedbench.bench.report.summary_text import (
+    consumer_notes,
+    device_warnings,
+    headline,
+    verdict,
+)
 from feedbench.bench.report.table import (
     notes,
     ratio_form,
@@ -91,8 +96,8 @@ def _rates(summary: Summary, trials: list[Trial]) -> Iterator[Part]:
         yield chart
     if any(trial.blocks for trial in summary.trials):
         yield summary_rows(summary)
-    for line in notes(summary):
-        yield Text(line.text, "note")
+    for text in (*(line.text for line in notes(summary)), *consumer_notes(trials)):
+        yield Text(text, "note")
 
 
 def rates_chart(summary: Summary, trials: Sequence[Trial]) -> Chart | None:

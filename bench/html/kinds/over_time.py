@@ -19,7 +19,7 @@ from feedbench.bench.meters.sampling import interval_starts
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.table import trial_name
 
-COLUMNS = 600  # periods per lane; more are not visible before zooming far in
+COLUMNS = 500  # periods per lane; more are not visible before zooming far in
 _GAP = 0.02  # between two blocks, as a fraction of the mean block
 _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
 _TIME = "seconds, block after block"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.analysis.contention import busy_sentence
 from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
@@ -69,6 +70,8 @@ def _worth(record: TuneRecord) -> Iterator[Section]:
     if not record.findings:
         return
     parts: list[Part] = [Text(_HOW)]
+    if record.busy:
+        parts.append(Text(busy_sentence(record.busy), "warning"))
     if chart := worth_chart(record.findings):
         parts.append(chart)
     title = "Comparisons in their order"

@@ -1,6 +1,7 @@
 """The comparison of pixels before a bench: what cannot be compared is not ranked."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -15,10 +16,11 @@ from feedbench.trainer import Recipe
 CHOICES = [Choice(loader="keras_pil"), Choice(loader="turbo")]
 SPEC = BatchSpec(batch_size=8, image_size=32)
 PLAN = Plan(tuple(CHOICES), SPEC, Recipe(), "drain", Timing(), Failures(), PixelCheck(images=100))
+HURRIED = replace(PLAN, timing=Timing(time_limit=1e-6))
 
 
-def compared(photos, folder, **options):
-    return compare_pixels(CHOICES, PLAN, scan(photos).only("train"), folder, print, **options)
+def compared(photos, folder, plan=PLAN):
+    return compare_pixels(CHOICES, plan, scan(photos).only("train"), folder, print)
 
 
 def test_an_unreadable_image_does_not_keep_the_others_from_being_compared(tiny_photos, tmp_path):
@@ -39,7 +41,7 @@ def uncompared(tiny_photos, tmp_path, trial):
     """A function: trials whose pixels could not be compared in time."""
 
     def trials(allowed):
-        pixels = by_choice(compared(tiny_photos, tmp_path, limit_s=0.0), allowed=allowed)
+        pixels = by_choice(compared(tiny_photos, tmp_path, HURRIED), allowed=allowed)
         trials = [trial("keras_pil", [100, 101, 99]), trial("turbo", [200, 201, 199])]
         return [one.model_copy(update={"pixels": pixels[one.loader]}) for one in trials]
 

@@ -52,7 +52,8 @@ def test_a_result_is_timed_again_and_compared(call, beside, tiny_photos):
     assert (pair.name, pair.base_name, pair.blocks) == ("turbo", "turbo num_threads=1", (3, 3))
     (entry,) = read_history(beside / "rates")
     assert {trial.name for trial in entry.trials} == {"turbo", "turbo num_threads=1"}
-    assert [len(trial.blocks) for trial in read_trials(beside / "new")] == [3, 3]
+    trials = read_trials(beside / "new")
+    assert [(len(one.blocks), len(one.warm_ups)) for one in trials] == [(3, 3)] * 2
     assert "Next:" not in out
 
 
@@ -61,10 +62,12 @@ def test_another_version_of_a_users_file_is_the_old_code(call, beside, tiny_phot
     for path in ("pipeline.py", "old/pipeline.py"):
         (beside / path).write_text(dedent(PIPELINE))
     options = ["--loader", "pipeline.py:make", "--against", "old/pipeline.py:make"]
+    options += ["--no-fresh-processes"]
     code, out, _ = call("bench", tiny_photos, *QUICK, *options, "--out", "new")
     assert code == 0
     assert "Against old/pipeline.py:make, file" in out
     assert "Compared with old/pipeline.py:make, over blocks of the same rounds" in out
+    assert [len(one.warm_ups) for one in read_trials(beside / "new")] == [1, 1]
 
 
 def refusal(call, photos, *options) -> str:

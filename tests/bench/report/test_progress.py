@@ -210,5 +210,5 @@ def test_the_duration_is_stated_beforehand(blocks, least):
     timing = Timing(blocks=blocks, block_seconds=4, warm_up_seconds=5)
     assert duration_text(5, timing) == (
         f"At least {least}: 5 trials × (5 s of warm-up + {blocks} blocks of 4 s). Slow steps and "
-        "the start of each trial add to that."
+        "the start of each process add to that."
     )

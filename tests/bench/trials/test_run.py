@@ -77,6 +77,20 @@ def test_blocks_interleave_and_processes_are_stopped_between_them(manifest, tmp_
     assert {trial.warm_ups[0].requested_s for trial in trials} == {0.1}
 
 
+def test_each_block_may_have_a_process_of_its_own(manifest, tmp_path):
+    blocks = []
+    one = plan(SYNTHETIC, FLOATS)
+    fresh = replace(one, timing=one.timing.model_copy(update={"fresh_processes": True}))
+
+    def observe(event: TrialEvent) -> None:
+        if event.kind == "block":
+            blocks.append(event.pid)
+
+    trials = run_plan(fresh, manifest, tmp_path, observe)
+    assert len(set(blocks)) == len(blocks) == 4
+    assert [len(trial.warm_ups) for trial in trials] == [2, 2]
+
+
 def test_the_trial_that_is_chosen_is_timed_again_alone(manifest, tmp_path):
     seen, events = [], []
 
@@ -139,20 +153,20 @@ def test_a_trial_that_was_stopped_goes_on_if_the_faster_one_fails(manifest, tmp_
 def test_processes_start_side_by_side_and_warm_up_one_by_one(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr("feedbench.bench.trials.processes.usable_cores", lambda: 2)
     others = [FLOATS, Choice(loader="turbo")]
-    running, events = [], []
+    moving, events, pids = [], [], set()
 
     def observe(event: TrialEvent) -> None:
         events.append(event.kind)
+        pids.add(event.pid)
         if event.kind in ("warm", "block"):
-            pids = {one.pid for one in psutil.process_iter() if one.ppid() == os.getpid()}
-            moving = [pid for pid in pids if psutil.Process(pid).status() != psutil.STATUS_STOPPED]
-            running.append(len([pid for pid in moving if pid != event.pid]))
+            others = [psutil.Process(pid) for pid in pids - {event.pid}]
+            moving.extend(one for one in others if one.status() != psutil.STATUS_STOPPED)
 
     trials = run_plan(plan(SYNTHETIC, *others), manifest, tmp_path, observe)
     assert [trial.error for trial in trials] == [None] * 3
     assert events[:3] == ["starting"] * 3
     assert [trial.warm_ups[0].beside for trial in trials] == [1, 1, 1]
-    assert not any(running)
+    assert moving == []
 
 
 def test_a_warm_up_that_reports_its_progress_comes_to_an_end(manifest, tmp_path):

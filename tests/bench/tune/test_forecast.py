@@ -36,7 +36,9 @@ def test_a_short_budget_fits_the_first_loaders(plan):
     assert str(fits).startswith(
         "The budget is enough for 2 loaders: turbo, tf_data. Not tried: keras_directory, keras_pil"
     )
-    assert forecast(plan, fits.all_s + 0.1).left_out == ()
+    just_all = forecast(plan, fits.all_s + 0.1)
+    assert just_all.left_out == ()
+    assert str(just_all) == "The budget is enough to compare 4 loaders, and hardly for settings."
     assert forecast(plan, fits.all_s - 0.1).left_out != ()
 
 

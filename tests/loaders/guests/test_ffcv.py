@@ -102,6 +102,8 @@ def test_what_it_cannot_do_is_refused(manifest, packs, tmp_path):
         open_loader("ffcv", manifest, BatchSpec(resize="pad"), {"pack_dir": str(packs)})
     with pytest.raises(SettingsError, match="pack_dir: no folder given"):
         open_loader("ffcv", manifest, SPEC)
+    with pytest.raises(SettingsError, match="num_workers must be at most"):
+        open_loader("ffcv", manifest, SPEC, {"pack_dir": str(packs), "num_workers": 1_000})
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="name another folder"):
         open_loader("ffcv", manifest, SPEC, {"pack_dir": str(tmp_path / "file")})
