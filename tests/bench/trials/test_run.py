@@ -241,10 +241,14 @@ def test_no_process_goes_on_starting_after_the_deadline(manifest, tmp_path, monk
     manifest.write(tmp_path / MANIFEST)
     events = []
     bench = Bench(plan(SYNTHETIC, FLOATS), manifest, tmp_path, events.append)
-    bench.deadline = time.monotonic()  # before any has done its first step
+    bench.deadline = time.monotonic()
     with pytest.raises(DeadlinePassed):
         bench.start_together([0, 1])
     assert len(events) == 2
+    # One that had done its first step before is stopped.
+    left = [psutil.Process(event.pid) for event in events if psutil.pid_exists(event.pid)]
+    assert all(process.status() == psutil.STATUS_STOPPED for process in left)
+    bench.close()
     assert not any(psutil.pid_exists(event.pid) for event in events)
     assert [trial.error for trial in bench.trials] == [None, None]
 
