@@ -46,7 +46,10 @@ def main(end: int) -> None:
             channel.close()
             break
         near.close()
-        _close(streams)
+        _close([job["asker"], *streams])
+    _LIBC.prctl(_PR_SET_NAME, b"python")
+    os.write(job["asker"], str(os.getpid()).encode())  # who asked may look for it from now on
+    os.close(job["asker"])
     added = {name: value for name, value in os.environ.items() if name not in given}
     _become_new({**job, "environment": {**added, **job["environment"]}}, streams)
     if near is not None:
@@ -75,10 +78,9 @@ def _serve(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
             job = json.loads(message)
             if job["new_session"]:
                 os.setsid()
-            os.write(writing, str(os.getpid()).encode())  # from now on it may get signals
-            _close([reading, writing])
+            os.close(reading)
             channel.close()
-            return job, streams
+            return {**job, "asker": writing}, streams
         os.close(writing)
         os.waitpid(between, 0)
         channel.send(os.read(reading, 64))
@@ -87,7 +89,6 @@ def _serve(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 def _become_new(job: dict[str, Any], streams: list[int]) -> None:
     """Take over streams, environment, folder, cores and signals of a job."""
-    _LIBC.prctl(_PR_SET_NAME, b"python")
     targets = [0, 1, 2, *job["kept"]]
     apart = [fcntl.fcntl(stream, fcntl.F_DUPFD, max(targets) + 1) for stream in streams]
     _close(streams)
