@@ -41,4 +41,4 @@ def test_works_on_while_the_host_waits_for_less_than_a_step():
 
 
 def test_no_batch_is_no_work():
-    assert busy_periods(Block(seconds=1.0, images=0, wait_s=[], step_s=[]), 0.1).size == 0
+    assert busy_periods(Block(seconds=1.0, images=1, wait_s=[], step_s=[]), 0.1).size == 0

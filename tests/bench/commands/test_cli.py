@@ -113,7 +113,7 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
         ("cli ba", {"batch-size"}),
         ("cli bench --rec", {"--recipe"}),
         ("cli bench --resize ", {"stretch", "crop", "pad"}),
-        ("cli bench --loader t", {"tf_data", "turbo"}),
+        ("cli bench --loader t", {"tf_data", "torch", "turbo"}),
     ],
 )
 def test_the_shell_completes_commands_options_and_values(words, completed):
@@ -134,7 +134,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
     ("arguments", "message"),
     [
         (["bench", "nowhere"], "no such folder"),
-        (["bench", "{photos}", "--loader", "torch"], "no loader 'torch'"),
+        (["bench", "{photos}", "--loader", "jax"], "no loader 'jax'"),
         (["bench", "{photos}", "--loader", "{photos}"], "no best.toml in this folder"),
         (["bench", "{photos}", "--recipe", "nowhere.toml"], "nowhere.toml: No such file"),
         (["bench", "{photos}", "--set", "tf_data.prefech=1"], "no 'prefech'"),

@@ -125,7 +125,9 @@ def test_the_record_is_shown(fits, capsys, monkeypatch, tmp_path):
     with pytest.raises(SystemExit) as ended:
         main()
     output = capsys.readouterr()
-    assert (ended.value.code or 0, output.err) == (0, "")
+    assert not ended.value.code
+    written = [f"Written: {files[name]}" for name in ("timeline", "trace")]
+    assert output.err.splitlines() == written
     assert f"generator → fit of small → {fits[0]} on " in output.out
     assert "on a repeated batch" in output.out
     assert "winner" not in output.out

@@ -12,8 +12,7 @@ from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, o
 
 pytestmark = [
     pytest.mark.guests("ffcv"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of fork with threads
-    pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaWarning"),
+    pytest.mark.filterwarnings("ignore"),  # of fork with threads, and of Numba
 ]
 
 SPEC = BatchSpec(batch_size=8, image_size=32, seed=3, interpolation="bilinear", antialias=True)
