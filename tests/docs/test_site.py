@@ -39,7 +39,7 @@ def test_every_command_is_listed_with_every_option(site):
 def test_options_have_their_limits_and_defaults(site):
     page = site("reference").commands_page()
     bench = page.partition("### bench")[2].partition("\n### ")[0]
-    assert "| `--blocks` | `int ≥ 1` | `7` |" in bench
+    assert "| `--blocks` | `int ≥ 1` | `15` |" in bench
     assert "| `--flip`, `--no-flip` |  | `--flip` |" in bench
 
 
