@@ -104,10 +104,16 @@ class Decoding:
     def _decode(
         self, part: list[Found], into: NDArray[np.uint8]
     ) -> tuple[list[int], list[ImageError]]:
-        """Decode the samples one after the other; return the rows, and what failed."""
+        """Decode the samples one after the other; return the rows, and what failed.
+
+        Those that an earlier part of the run dropped are not left out before: the rest would be
+        shuffled into another order, and a resumed epoch would repeat some and miss others.
+        """
         good: list[int] = []
         failed: list[ImageError] = []
         for row, path, data in part:
+            if row in self._request.order.unreadable:
+                continue
             try:
                 self._images.fit(row, path, data, into[len(good)])
                 good.append(row)
@@ -162,7 +168,7 @@ class _Running:
     def __init__(self, request: Request, settings: WebDataset) -> None:
         self._request = request
         order = request.order
-        self._rows = SampleRows(request.manifest, order.unreadable)
+        self._rows = SampleRows(request.manifest)
         # A worker without a shard would have nothing to do; unshuffled, one keeps the order.
         most = len(self._rows.shards) if request.spec.shuffle else 1
         workers = min(settings.workers, most)
