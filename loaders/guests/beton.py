@@ -58,7 +58,11 @@ class About(Frozen):
 
     def folder(self, parent: Path) -> Path:
         """The folder of this file among others, named after all that its images depend on."""
-        return parent / hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return parent / hashlib.sha256(self.text().encode()).hexdigest()[:16]
+
+    def text(self) -> str:
+        """The description as JSON; names that are not UTF-8 are escaped."""
+        return json.dumps(self.model_dump(), indent=1)
 
 
 class Beton:
@@ -113,7 +117,7 @@ def _write(folder: Path, about: About, manifest: Manifest, spec: BatchSpec) -> N
     with replacing(folder / IMAGES) as beside:
         _write_images(beside, about, _Images(manifest, spec, about.max_resolution, folder / FAILED))
     with replacing(folder / ABOUT) as beside:
-        beside.write_text(about.model_dump_json(indent=1))
+        beside.write_text(about.text())
 
 
 def _write_images(path: Path, about: About, images: _Images) -> None:

@@ -113,6 +113,14 @@ def test_files_that_cannot_be_read_are_named_and_replaced(class_folder, tmp_path
         images_of("ffcv", manifest, SPEC, settings)
 
 
+def test_a_folder_may_have_a_name_that_is_not_utf_8(class_folder, tmp_path):
+    folder = shutil.copytree(class_folder, tmp_path / os.fsdecode(b"\xff"))
+    manifest = scan(folder, validation=0, test=0)
+    settings = {"pack_dir": str(tmp_path / "packs")}
+    rows, _ = images_of("ffcv", manifest, SPEC, settings)
+    assert sorted(rows) == list(range(len(manifest)))
+
+
 def test_what_it_cannot_do_is_refused(manifest, packs, tmp_path):
     with pytest.raises(SpecError, match="ffcv cannot pad"):
         open_loader("ffcv", manifest, BatchSpec(resize="pad"), {"pack_dir": str(packs)})
