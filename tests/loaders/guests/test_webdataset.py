@@ -104,6 +104,13 @@ def test_images_that_the_library_does_not_give_are_named(class_folder, tmp_path)
     assert str(raised.value).startswith(said)
 
 
+def test_the_path_of_a_shard_may_hold_what_means_something_in_a_url(tar_shards, tmp_path):
+    folder = shutil.copytree(tar_shards, tmp_path / "a%20b#c?d;e")
+    manifest = scan(folder, validation=0, test=0)
+    rows = np.concatenate([rows for rows, _ in read(manifest, epochs=1)[0]])
+    assert sorted(rows) == list(range(len(manifest)))
+
+
 def test_classes_cannot_be_balanced(shards):
     spec = SPEC.model_copy(update={"balance": 1.0})
     with pytest.raises(SpecError, match="webdataset cannot balance"):
