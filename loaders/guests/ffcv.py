@@ -100,7 +100,8 @@ def open_stream(request: Request, settings: Ffcv) -> Stream:
     about = _about(request, settings)
     beton = opened(Path(str(settings.pack_dir)), about, request.manifest, request.spec)
     batches = _Batches(beton, request, settings)
-    return Stream(batches.batches(), batches.close, request.faults)
+    reused = settings.output == "uint8" and not settings.copy_batches
+    return Stream(batches.batches(), batches.close, request.faults, reuses_memory=reused)
 
 
 def _about(request: Request, settings: Ffcv) -> About:

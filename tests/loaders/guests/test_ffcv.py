@@ -91,6 +91,17 @@ def test_batches_stay_as_they_are_unless_they_are_not_copied(manifest, packs):
     assert kept == {True: True, False: False}
 
 
+def test_adapters_give_batches_that_stay_as_they_are(manifest, packs):
+    settings = {"pack_dir": str(packs), "copy_batches": False, "batches_ahead": 1}
+    with open_loader("ffcv", manifest, SPEC, settings) as stream:
+        batches = iter(stream.as_dataset())
+        first = next(batches)[0].numpy()
+        before = first.copy()
+        for _ in range(4):
+            next(batches)
+        assert np.array_equal(first, before)
+
+
 def test_a_file_that_has_changed_is_named(class_folder, tmp_path):
     manifest = scan(shutil.copytree(class_folder, tmp_path / "photos"), validation=0, test=0)
     settings = {"pack_dir": str(tmp_path / "packs")}
