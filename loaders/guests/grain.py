@@ -94,7 +94,8 @@ class _Running:
         try:
             return next(self._iterator)  # type: ignore[no-any-return]
         except RuntimeError as error:
-            raise WorkerError(f"grain: {str(error).partition('. ')[0]}") from error
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise WorkerError(f"grain: {line.partition('. ')[0]}") from error
         finally:
             self._threads |= set(threading.enumerate()) - before
 
