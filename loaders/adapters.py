@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,7 +120,8 @@ class _Passes:
     """
 
     def __init__(self, stream: Stream) -> None:
-        self.first = next(stream)
+        self._reuses_memory = stream.reuses_memory
+        self.first = self._kept(next(stream))
         if self.first.device_draws is not None:
             raise SpecError(
                 "augment.on_device: only Feedbench's trainer applies it; leave on_device empty"
@@ -154,7 +156,14 @@ class _Passes:
                     "time; open the loader once for each"
                 )
             unread, self._unread = self._unread, None
-            return next(self._current, None) if unread is None else unread
+            if unread is not None:
+                return unread
+            batch = next(self._current, None)
+            return None if batch is None else self._kept(batch)
+
+    def _kept(self, batch: Batch) -> Batch:
+        """The batch in memory of its own: data sets take the next one ahead."""
+        return replace(batch, images=np.array(batch.images)) if self._reuses_memory else batch
 
     @property
     def _ends(self) -> bool:

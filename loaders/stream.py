@@ -104,6 +104,7 @@ class Stream:
         coverage: whether each row of a user's batches comes once per epoch; None if these do not
             say, and for all other loaders.
         passes: what adapters have read of it; None before the first `as_…`.
+        reuses_memory: whether a batch is valid only until the next one is asked for.
     """
 
     batches: Iterator[Batch]
@@ -112,6 +113,7 @@ class Stream:
     opening: Opening | None = None
     coverage: Callable[[], Coverage | None] = lambda: None
     passes: _Passes | None = None
+    reuses_memory: bool = False
     _again: Stream | None = None
     _open: bool = True
 

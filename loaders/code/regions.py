@@ -32,14 +32,15 @@ _ACCURATE = """        return tf.image.decode_and_crop_jpeg(
             data, region, channels=3, dct_method="INTEGER_ACCURATE"
         )"""
 
+# Its seeds are not those of flips and other augmentations, whose values would be the same ones.
 _REGION = '''def random_region(shape, seed):
     """Draw the top, left, height and width of a region.
 
     Of ten it is the first that fits into the image, else the largest in its centre.
     """
     size = tf.cast(shape[:2], tf.float32)
-    area = tf.random.stateless_uniform([10], seed, {area})
-    logarithm = tf.random.stateless_uniform([10], seed + [1, 0], {ratio})
+    area = tf.random.stateless_uniform([10], seed + [16, 0], {area})
+    logarithm = tf.random.stateless_uniform([10], seed + [17, 0], {ratio})
     ratio = tf.exp(logarithm)
     drawn = tf.sqrt(tf.stack([area / ratio, area * ratio], axis=1))
     drawn = tf.round(drawn * tf.sqrt(size[0] * size[1]))
@@ -48,7 +49,7 @@ _REGION = '''def random_region(shape, seed):
     centre = tf.round(tf.stack([size[1] / {low}, size[0] * {high}]))
     centre = tf.clip_by_value(centre, 1.0, size)
     sides = tf.where(tf.reduce_any(fits), first, centre)
-    place = tf.random.stateless_uniform([2], seed + [2, 0])
+    place = tf.random.stateless_uniform([2], seed + [18, 0])
     place = tf.where(tf.reduce_any(fits), place, 0.5)
     begin = tf.minimum(tf.floor(place * (size - sides + 1)), size - sides)
     return tf.cast(tf.concat([begin, sides], 0), tf.int32)'''

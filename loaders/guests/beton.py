@@ -11,23 +11,22 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from functools import cached_property
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from feedbench.loaders.contract import BatchSpec, Frozen
-from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import ImageError, PackedImageError, SettingsError, SourceError
 from feedbench.loaders.files import replacing
+from feedbench.loaders.guests.beton_writer import write_images
+from feedbench.loaders.images.decode_path import pillow_decode_paths
 from feedbench.loaders.images.libjpeg_turbo import LiveImages
 from feedbench.loaders.images.resize import Pixels, shrunk
 from feedbench.loaders.manifest import Manifest
@@ -36,7 +35,6 @@ from feedbench.loaders.originals import Originals
 WriteMode = Literal["raw", "jpg", "proportion"]
 ABOUT, FAILED, IMAGES, LOCK = "about.json", "failed.jsonl", "images.beton", "lock"
 _PAGE = 23  # FFCV's page of 8 MiB, as a power of two
-_CHUNK = 16  # rows that a process takes at a time
 
 
 class About(Frozen):
@@ -60,7 +58,11 @@ class About(Frozen):
 
     def folder(self, parent: Path) -> Path:
         """The folder of this file among others, named after all that its images depend on."""
-        return parent / hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return parent / hashlib.sha256(self.text().encode()).hexdigest()[:16]
+
+    def text(self) -> str:
+        """The description as JSON; names that are not UTF-8 are escaped."""
+        return json.dumps(self.model_dump(), indent=1)
 
 
 class Beton:
@@ -81,12 +83,15 @@ def opened(parent: Path, about: About, manifest: Manifest, spec: BatchSpec) -> B
 
     Raises:
         SettingsError: the folder cannot be used, or original files have changed since.
+        LoaderError: the file cannot be written.
     """
     folder = about.folder(parent)
-    with _system_errors(folder), _locked(parent):
+    with _system_errors(folder):
         if not (folder / ABOUT).exists():
-            with _only_whole(folder):
-                _write(folder, about, manifest, spec)
+            with _locked(parent):
+                if not (folder / ABOUT).exists():  # nor has another process written it meanwhile
+                    with _only_whole(folder):
+                        _write(folder, about, manifest, spec)
     _check(folder, manifest)
     return Beton(folder, manifest)
 
@@ -101,18 +106,22 @@ def _check(folder: Path, manifest: Manifest) -> None:
 
 
 def _write(folder: Path, about: About, manifest: Manifest, spec: BatchSpec) -> None:
-    """Write all files of a folder, the description last."""
+    """Write all files of a folder, the description last.
+
+    Raises:
+        SpecError: the images of the spec cannot be decoded without a scan.
+    """
+    pillow_decode_paths(manifest, spec)
     (folder / FAILED).touch()
     Originals.of(manifest).write(folder)
     with replacing(folder / IMAGES) as beside:
         _write_images(beside, about, _Images(manifest, spec, about.max_resolution, folder / FAILED))
     with replacing(folder / ABOUT) as beside:
-        beside.write_text(about.model_dump_json(indent=1))
+        beside.write_text(about.text())
 
 
 def _write_images(path: Path, about: About, images: _Images) -> None:
     from ffcv.fields import RGBImageField
-    from ffcv.writer import DatasetWriter
 
     field = RGBImageField(
         write_mode=about.write_mode,
@@ -122,22 +131,11 @@ def _write_images(path: Path, about: About, images: _Images) -> None:
     )
     # A page has to hold the largest image, or the process that writes it fails.
     page_size = 1 << max(_PAGE, (4 * about.max_resolution**2).bit_length())
-    writer = DatasetWriter(
-        str(path), {"image": field}, page_size=page_size, num_workers=usable_cores()
-    )
-    before = active_children()
-    with redirect_stderr(io.StringIO()):  # a progress bar
-        writer.from_indexed_dataset(images, chunksize=_CHUNK)
-    for process in active_children():  # FFCV does not wait for their end
-        if process not in before:
-            process.join()
+    write_images(path, images, field, page_size)
 
 
 class _Images:
-    """The original images as FFCV's writer takes them; its processes use a copy each.
-
-    It must not raise: the writer would wait forever for a process that has failed.
-    """
+    """The original images as FFCV's writer takes them; its processes use a copy each."""
 
     def __init__(
         self, manifest: Manifest, spec: BatchSpec, max_resolution: int, failed: Path

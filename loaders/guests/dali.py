@@ -112,7 +112,7 @@ class _Batches:
                     for batch in watch.over(self._run(order, step)):
                         yield batch
                         step += 1
-                except RuntimeError as error:
+                except (RuntimeError, OSError) as error:  # of DALI, or of reading a shard
                     failed = self._failed(order, step, error)
                     for fault in failed:
                         faults.add(fault)
@@ -145,7 +145,7 @@ class _Batches:
             else:
                 yield [samples]
 
-    def _failed(self, order: Order, step: int, error: RuntimeError) -> list[ImageError]:
+    def _failed(self, order: Order, step: int, error: Exception) -> list[ImageError]:
         """The images that DALI cannot decode, in a batch that failed or in those after it.
 
         Raises:
@@ -295,7 +295,7 @@ def _spans(order: Order, step: int) -> Iterator[tuple[int, int]]:
         step += 1
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """DALI's error on one line, without the operator and where in Python it was made."""
     text = str(error)
     said = text.partition("encountered:")[2] or text

@@ -100,7 +100,8 @@ def open_stream(request: Request, settings: Ffcv) -> Stream:
     about = _about(request, settings)
     beton = opened(Path(str(settings.pack_dir)), about, request.manifest, request.spec)
     batches = _Batches(beton, request, settings)
-    return Stream(batches.batches(), batches.close, request.faults)
+    reused = settings.output == "uint8" and not settings.copy_batches
+    return Stream(batches.batches(), batches.close, request.faults, reuses_memory=reused)
 
 
 def _about(request: Request, settings: Ffcv) -> About:
@@ -203,17 +204,23 @@ class _Batches:
                 return result  # type: ignore[no-any-return]
 
     def _stop(self) -> None:
-        """End the thread of a pass, which may wait until it can put a batch into its queue."""
+        """End the thread of a pass, which may wait until it can put a batch into its queue.
+
+        It looks at its own event only where it cannot put one; and it is not closed before it has
+        ended, since it would wait forever for pages that nobody reads any more.
+        """
         running, self._running = self._running, None
         if running is None:
             return
-        running.close()
+        running.terminate_event.set()
+        running.iter_ixes = iter(())  # of the batches that are left
         while running.is_alive():
             try:
                 running.output_queue.get(timeout=0.05)
             except Empty:
                 continue
         running.join()
+        running.close()
 
 
 class _Indices:

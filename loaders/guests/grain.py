@@ -21,8 +21,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from feedbench.loaders.capabilities import UpperBound
 from feedbench.loaders.contract import Batch, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts, usable_cores
+from feedbench.loaders.errors import WorkerError
 from feedbench.loaders.guests.images import Decoder, Images, Scaling
-from feedbench.loaders.guests.making import MakeBatch, batch_of
+from feedbench.loaders.guests.making import Made, MakeBatch, batch_of
 from feedbench.loaders.guests.package import Package
 from feedbench.loaders.settings import Output, PixelOutput
 
@@ -74,26 +75,36 @@ class _Running:
 
     def __init__(self, request: Request, settings: Grain) -> None:
         self._request = request
-        self._before = set(threading.enumerate())
+        self._threads: set[threading.Thread] = set()
         self._iterator: Any = iter(_dataset(request, settings))
 
     def batches(self) -> Iterator[Batch]:
         """The batches in order.
 
         Raises:
-            LoaderError: an image cannot be read and may not be dropped.
+            LoaderError: an image cannot be read and may not be dropped, or a process was killed.
         """
         steps, step = self._request.order.steps, 0
         while steps is None or step < steps:
-            yield batch_of(self._request, next(self._iterator))
+            yield batch_of(self._request, self._next())
             step += 1
+
+    def _next(self) -> Made:
+        before = set(threading.enumerate())
+        try:
+            return next(self._iterator)  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise WorkerError(f"grain: {line.partition('. ')[0]}") from error
+        finally:
+            self._threads |= set(threading.enumerate()) - before
 
     def close(self) -> None:
         """End processes and threads; for the threads, Grain itself does not wait."""
         iterator, self._iterator = self._iterator, iter(())
         getattr(iterator, "close", lambda: None)()
         del iterator  # its threads end when it is collected
-        for thread in set(threading.enumerate()) - self._before:
+        for thread in self._threads:
             if thread.name.startswith("ThreadPoolExecutor") or "grain" in thread.name.lower():
                 thread.join(_JOIN_S)
 

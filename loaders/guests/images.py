@@ -137,5 +137,6 @@ def _draft(data: bytes, spec: BatchSpec) -> Pixels:
 
     with Image.open(io.BytesIO(data)) as image:
         ratio = scaled_ratio(image.height, image.width, spec)
-        image.draft("RGB", (-(-image.width // ratio), -(-image.height // ratio)))
+        # Pillow divides by what it is asked for and rounds down: sides rounded up would give less.
+        image.draft("RGB", (image.width // ratio, image.height // ratio))
         return np.asarray(image.convert("RGB"))

@@ -26,13 +26,13 @@ class Found(NamedTuple):
 
 
 class SampleRows:
-    """The rows of a manifest by shard and name; those to leave out have none."""
+    """The rows of a manifest by shard and name."""
 
-    def __init__(self, manifest: Manifest, left_out: frozenset[int]) -> None:
+    def __init__(self, manifest: Manifest) -> None:
         self._rows: dict[str, dict[str, int]] = defaultdict(dict)
         for row, address in enumerate(manifest.paths(np.arange(len(manifest)))):
             extent = extent_of(address)
-            if extent is None or row in left_out:
+            if extent is None:
                 continue
             shard = os.fsdecode(shard_of(address, extent))
             member = os.fsdecode(name_of(address))[len(shard) + 1 :]

@@ -10,7 +10,7 @@ decoded straight into the memory that is shared with the parent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -104,10 +104,16 @@ class Decoding:
     def _decode(
         self, part: list[Found], into: NDArray[np.uint8]
     ) -> tuple[list[int], list[ImageError]]:
-        """Decode the samples one after the other; return the rows, and what failed."""
+        """Decode the samples one after the other; return the rows, and what failed.
+
+        Those that an earlier part of the run dropped are not left out before: the rest would be
+        shuffled into another order, and a resumed epoch would repeat some and miss others.
+        """
         good: list[int] = []
         failed: list[ImageError] = []
         for row, path, data in part:
+            if row in self._request.order.unreadable:
+                continue
             try:
                 self._images.fit(row, path, data, into[len(good)])
                 good.append(row)
@@ -122,17 +128,15 @@ class Decoding:
         return Images(request.manifest, request.spec, settings.decoder, settings.decode)
 
 
-class Closing:
-    """Closes each shard that a stage opens, which WebDataset leaves to the garbage collector."""
+class Opening:
+    """Opens the shards, in place of a stage that takes their paths for URLs and closes none."""
 
-    def __init__(self, opener: Callable[[Iterable[Any]], Iterable[dict[str, Any]]]) -> None:
-        self._opener = opener
-
-    def __call__(self, urls: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    def __call__(self, urls: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
         """The opened shards, one after the other."""
-        for shard in self._opener(urls):
-            with shard["stream"]:
-                yield shard
+        for url in urls:
+            path = url["url"]
+            with open(path, "rb") as stream:  # noqa: PTH123  a Path may write it in another way
+                yield {"url": path, "stream": stream, "local_path": path}
 
 
 def open_stream(request: Request, settings: WebDataset) -> Stream:
@@ -162,7 +166,7 @@ class _Running:
     def __init__(self, request: Request, settings: WebDataset) -> None:
         self._request = request
         order = request.order
-        self._rows = SampleRows(request.manifest, order.unreadable)
+        self._rows = SampleRows(request.manifest)
         # A worker without a shard would have nothing to do; unshuffled, one keeps the order.
         most = len(self._rows.shards) if request.spec.shuffle else 1
         workers = min(settings.workers, most)
@@ -261,7 +265,7 @@ def _pipeline(request: Request, settings: WebDataset, rows: SampleRows, epoch: i
         if isinstance(stage, wds.detshuffle):
             stage.epoch = epoch - 1
         elif isinstance(stage, wds.cache.StreamingOpen):
-            dataset.pipeline[number] = Closing(stage)
+            dataset.pipeline[number] = Opening()
     decoding = Decoding(request, settings, epoch)
     return dataset.batched(spec.batch_size, collation_fn=None).compose(decoding)
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from feedbench.loaders import (
     Augment,
+    Batch,
     BatchSpec,
     LoaderError,
     SpecError,
@@ -69,6 +70,20 @@ def test_a_dataset_of_an_unknown_stream_ends_with_it(manifest):
     assert len(list(stream.as_dataset())) == 5
     with pytest.raises(LoaderError, match="how many batches"):
         Stream(iter(list(stream))).as_keras()
+
+
+def test_memory_that_a_stream_uses_again_is_copied():
+    memory = np.zeros(2 * 4 * 4 * 3 + 64, np.uint8)
+    begin = -memory.ctypes.data % 64  # aligned memory is what TensorFlow does not copy
+    images = memory[begin : begin + 2 * 4 * 4 * 3].reshape(2, 4, 4, 3)
+
+    def batches():
+        for number in range(6):
+            images[...] = number
+            yield Batch(images, np.zeros(2, np.int32), None)
+
+    dataset = Stream(batches(), reuses_memory=True).as_dataset()
+    assert [int(given.numpy().max()) for given, _ in list(dataset)] == list(range(6))
 
 
 def test_a_finite_stream_gives_every_pass_from_its_start(manifest):

@@ -55,6 +55,25 @@ def test_regions_are_distributed_as_in_the_loader(opened, height, width):
     assert (np.abs(ours.std(0) / theirs.std(0) - 1) < 0.2).all()
 
 
+def test_a_flip_says_nothing_about_the_region(opened):
+    import tensorflow as tf
+
+    module = opened("tf_data", {}, {**CUT, "horizontal_flip": True})
+    sides = tf.constant([[[0], [1]]])
+
+    @tf.function
+    def drawn(seed):
+        region = module.random_region([300, 300, 3], seed)
+        mirrored = tf.image.stateless_random_flip_left_right(sides, seed)
+        return tf.stack([region[2] * region[3], mirrored[0, 0, 0]])
+
+    seeds = tf.constant([[5, number] for number in range(600)], tf.int64)
+    areas, flips = tf.map_fn(drawn, seeds, tf.int32).numpy().T
+    assert 0.4 < flips.mean() < 0.6
+    means = [areas[flips == flip].mean() / 300**2 for flip in (0, 1)]
+    assert abs(means[0] - means[1]) < 0.1
+
+
 @pytest.mark.parametrize(
     ("settings", "spec"),
     [({}, {}), ({"decode": "jpeg", "output": "float32"}, {"interpolation": "bilinear"})],

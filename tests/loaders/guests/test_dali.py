@@ -96,6 +96,26 @@ def test_files_that_it_cannot_read_are_named_and_replaced(photos):
     assert "\n" not in str(raised.value)
 
 
+def test_images_of_a_shard_that_ends_too_early_are_named_and_replaced(tar_shards, tmp_path):
+    folder = shutil.copytree(tar_shards, tmp_path / "shards")
+    manifest = scan(folder, validation=0, test=0)
+    last = sorted(folder.glob("*.tar"))[-1]
+    os.truncate(last, last.stat().st_size // 2)
+    options = {"epochs": 1, "on_error": "skip", "error_budget": 0.5}
+    with open_loader("dali", manifest, SPEC, **options) as stream:
+        rows = [batch.rows.tolist() for batch in stream]
+        dropped = {fault.row: fault for fault in stream.dropped}
+    with open_loader("turbo", manifest, SPEC, **options) as stream:
+        assert rows == [batch.rows.tolist() for batch in stream]
+        assert dropped.keys() == {fault.row for fault in stream.dropped}
+    assert {fault.decoder for fault in dropped.values()} <= {"the system", "DALI"}
+    with (
+        open_loader("dali", manifest, SPEC, epochs=1) as stream,
+        pytest.raises(ImageError, match="the shard ends before the image does"),
+    ):
+        list(stream)
+
+
 def test_a_fifo_is_named(photos, monkeypatch):
     monkeypatch.setattr("feedbench.loaders.fifos.STALL_S", 0.3)
     manifest = scan(photos, validation=0, test=0)

@@ -1,14 +1,30 @@
 """FFCV: its file is written once, and tied to the files that it was made of."""
 
+import fcntl
 import os
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import psutil
 import pytest
 
-from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
+from feedbench.loaders import (
+    BatchSpec,
+    ImageError,
+    SettingsError,
+    SpecError,
+    WorkerError,
+    open_loader,
+    scan,
+)
+from feedbench.loaders.guests import beton
 
 pytestmark = [
     pytest.mark.guests("ffcv"),
@@ -74,6 +90,17 @@ def test_batches_stay_as_they_are_unless_they_are_not_copied(manifest, packs):
     assert kept == {True: True, False: False}
 
 
+def test_adapters_give_batches_that_stay_as_they_are(manifest, packs):
+    settings = {"pack_dir": str(packs), "copy_batches": False, "batches_ahead": 1}
+    with open_loader("ffcv", manifest, SPEC, settings) as stream:
+        batches = iter(stream.as_dataset())
+        first = next(batches)[0].numpy()
+        before = first.copy()
+        for _ in range(4):
+            next(batches)
+        assert np.array_equal(first, before)
+
+
 def test_a_file_that_has_changed_is_named(class_folder, tmp_path):
     manifest = scan(shutil.copytree(class_folder, tmp_path / "photos"), validation=0, test=0)
     settings = {"pack_dir": str(tmp_path / "packs")}
@@ -96,6 +123,14 @@ def test_files_that_cannot_be_read_are_named_and_replaced(class_folder, tmp_path
         images_of("ffcv", manifest, SPEC, settings)
 
 
+def test_a_folder_may_have_a_name_that_is_not_utf_8(class_folder, tmp_path):
+    folder = shutil.copytree(class_folder, tmp_path / os.fsdecode(b"\xff"))
+    manifest = scan(folder, validation=0, test=0)
+    settings = {"pack_dir": str(tmp_path / "packs")}
+    rows, _ = images_of("ffcv", manifest, SPEC, settings)
+    assert sorted(rows) == list(range(len(manifest)))
+
+
 def test_what_it_cannot_do_is_refused(manifest, packs, tmp_path):
     with pytest.raises(SpecError, match="ffcv cannot pad"):
         open_loader("ffcv", manifest, BatchSpec(resize="pad"), {"pack_dir": str(packs)})
@@ -106,3 +141,105 @@ def test_what_it_cannot_do_is_refused(manifest, packs, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="name another folder"):
         open_loader("ffcv", manifest, SPEC, {"pack_dir": str(tmp_path / "file")})
+
+
+@pytest.mark.parametrize("os_cache", [True, False])
+def test_closing_does_not_wait_for_the_rest_of_an_epoch(manifest, packs, monkeypatch, os_cache):
+    from ffcv.loader.epoch_iterator import EpochIterator
+
+    made = []
+    run = EpochIterator.run_pipeline
+
+    def counted(self, *batch):
+        made.append(batch)
+        return run(self, *batch)
+
+    monkeypatch.setattr(EpochIterator, "run_pipeline", counted)
+    spec = SPEC.model_copy(update={"batch_size": 1})
+    settings = {"pack_dir": str(packs), "batches_ahead": 1, "os_cache": os_cache}
+    with open_loader("ffcv", manifest, spec, settings) as stream:
+        next(stream)
+    assert 1 <= len(made) <= 6 < len(manifest)
+
+
+def children():
+    found = psutil.Process().children(recursive=True)
+    return [one for one in found if "resource_tracker" not in " ".join(one.cmdline())]
+
+
+def assert_nothing_is_left(folder, before):
+    assert [path.name for path in folder.iterdir()] == ["lock"]
+    assert not children()
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+def test_a_killed_process_ends_the_writing(manifest, tmp_path, monkeypatch):
+    class Killed(beton.LiveImages):
+        def whole(self, row, item):
+            if row == 20:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().whole(row, item)
+
+    monkeypatch.setattr(beton, "LiveImages", Killed)
+    before = set(os.listdir("/dev/shm"))
+    with pytest.raises(WorkerError, match=r"writes the \.beton file ended with SIGKILL"):
+        open_loader("ffcv", manifest, SPEC, {"pack_dir": str(tmp_path)})
+    assert_nothing_is_left(tmp_path, before)
+
+
+def test_a_file_that_cannot_be_written_is_an_error(manifest, tmp_path):
+    before = set(os.listdir("/dev/shm"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # as on a full disk
+    try:
+        with pytest.raises(SettingsError, match="File too large; name another folder"):
+            open_loader("ffcv", manifest, SPEC, {"pack_dir": str(tmp_path)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert_nothing_is_left(tmp_path, before)
+
+
+def test_upright_photographs_need_a_scan(class_folder, tmp_path):
+    spec = SPEC.model_copy(update={"orientation": "apply"})
+    unseen = scan(class_folder, validation=0, test=0)
+    assert not unseen.audited
+    with pytest.raises(SpecError, match="needs the EXIF orientation of each file"):
+        open_loader("ffcv", unseen, spec, {"pack_dir": str(tmp_path)})
+
+
+_SLOW = """
+import sys
+from time import sleep
+from feedbench.loaders import BatchSpec, open_loader, scan
+from feedbench.loaders.guests import beton
+
+class Slow(beton.LiveImages):
+    def whole(self, row, item):
+        print("writes", flush=True)
+        sleep(600)
+
+beton.LiveImages = Slow
+manifest = scan(sys.argv[1], validation=0, test=0)
+open_loader("ffcv", manifest, BatchSpec(batch_size=8), {"pack_dir": sys.argv[2]})
+"""
+
+
+def test_the_processes_of_a_killed_writer_end_and_leave_the_folder_free(class_folder, tmp_path):
+    command = [sys.executable, "-c", _SLOW, str(class_folder), str(tmp_path)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "writes\n"
+    writer.kill()
+    writer.wait()
+    end = monotonic() + 10
+    with Path(tmp_path, "lock").open("w") as file:
+        while monotonic() < end:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                sleep(0.05)
+            else:
+                break
+        else:
+            pytest.fail("the lock is still held")
+    writer.stdout.close()

@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 
-from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
+from feedbench.loaders import BatchSpec, ImageError, WorkerError, open_loader, scan
 
 pytestmark = pytest.mark.guests("grain")
 
@@ -43,6 +43,27 @@ def test_processes_give_the_same_batches_and_end(manifest):
     ]
     left = set(psutil.Process().children(recursive=True)) - before
     assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)
+
+
+def test_a_killed_process_ends_the_run_with_one_line(manifest):
+    before = set(psutil.Process().children(recursive=True))
+    with open_loader("grain", manifest, SPEC, {"worker_count": 1}) as stream:
+        next(stream)
+        for process in set(psutil.Process().children(recursive=True)) - before:
+            if "resource_tracker" not in " ".join(process.cmdline()):
+                process.kill()
+        with pytest.raises(WorkerError, match=r"^grain: Worker process .* exit code -9$"):
+            list(stream)
+
+
+def test_closing_does_not_wait_for_another_stream(manifest, monkeypatch):
+    monkeypatch.setattr("feedbench.loaders.guests.grain._JOIN_S", 600.0)
+    first = open_loader("grain", manifest, SPEC)
+    next(first)
+    with open_loader("grain", manifest, SPEC) as second:
+        next(second)
+        first.close()
+        next(second)
 
 
 @pytest.mark.parametrize("settings", [{}, {"worker_count": 1}], ids=str)

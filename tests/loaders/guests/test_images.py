@@ -20,9 +20,9 @@ def manifest(class_folder):
     return scan(class_folder, validation=0, test=0)
 
 
-def saved(kind="JPEG", mode="RGB", **options):
+def saved(kind="JPEG", mode="RGB", size=(160, 120), **options):
     coarse = np.random.default_rng(3).integers(0, 256, (5, 6, 3), np.uint8)
-    image = Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC).convert(mode)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -61,6 +61,14 @@ def test_scaled_decoding_keeps_as_many_pixels_as_the_batch_needs(manifest, decod
     whole = decoded(manifest, "pillow", saved(quality=95, subsampling=0))
     means = whole.reshape(30, 4, 40, 4, 3).mean((1, 3))
     assert np.abs(found - means).mean() < 2
+
+
+@every_decoder
+@pytest.mark.parametrize(("width", "height"), [(161, 121), (163, 99), (97, 400), (399, 200)])
+def test_every_decoder_shrinks_sides_that_are_no_multiples(manifest, decoder, width, height):
+    found = decoded(manifest, decoder, saved(size=(width, height)), "scaled")
+    ratio = 8 if height == 200 else 4
+    assert found.shape == (-(-height // ratio), -(-width // ratio), 3)
 
 
 @every_decoder
