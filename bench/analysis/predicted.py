@@ -42,6 +42,21 @@ def predicted_rate(trial: Trial, *, was_compared: bool) -> Estimate | None:
     return median_interval(rates) if rates else None
 
 
+def expected_wait_share(trial: Trial) -> float | None:
+    """Return the fraction of the time without a batch, in the blocks of the predicted rate.
+
+    Args:
+        trial: the winner, with the blocks that count.
+
+    Returns:
+        None without any such block.
+    """
+    first = trial.chosen_before or 0
+    blocks = [block for block in trial.blocks if block.round >= first]
+    seconds = sum(block.seconds for block in blocks)
+    return sum(sum(block.wait_s) for block in blocks) / seconds if blocks else None
+
+
 def has_drifted(chosen: Estimate, again: Estimate) -> bool:
     """Whether one of two rates of a winner lies outside the interval of the other.
 

@@ -50,13 +50,16 @@ def judge(trials: list[Trial]) -> Judgement:
 
     A trial is out of the race if it is surely slower than the fastest and surely misses the rate
     with which it could still win. The race is decided if each trial is surely slower than the
-    fastest, or surely reaches that rate.
+    fastest, or surely reaches that rate. Where fewer than two are ranked there is no race.
     """
-    rivals = {
+    ranked = {
         index: one
         for index, one in enumerate(summarize(trials).trials)
-        if one.ranked and one.error is None and not one.is_out
+        if one.ranked and one.error is None
     }
+    if len(ranked) < 2:
+        return Judgement(slower_than={}, is_decided=False)
+    rivals = {index: one for index, one in ranked.items() if not one.is_out}
     fastest = [index for index, one in rivals.items() if one.tied_with_best and _ratio(one) == 1]
     out = [index for index, one in rivals.items() if _is_slower(one) and _misses(one)]
     return Judgement(

@@ -146,7 +146,7 @@ def measure_plan(
         summary = summarize(trials)
         for path in filter(None, (folder / "summary.json", json)):
             write_json(path, summary.model_dump())
-        best = _write_best(plan, summary, folder, facts)
+        best = _write_best(plan, trials, summary, folder, facts)
     return MeasuredBench(trials, summary, best, interrupted)
 
 
@@ -219,14 +219,17 @@ def _run(
 
 
 def _write_best(
-    plan: Plan, summary: Summary, folder: Path, facts: dict[str, object]
+    plan: Plan, trials: list[Trial], summary: Summary, folder: Path, facts: dict[str, object]
 ) -> Path | None:
     """Return None if no loader could be measured."""
     from feedbench.bench.analysis.best import write_best
+    from feedbench.bench.analysis.predicted import expected_wait_share
+    from feedbench.bench.analysis.summary import with_counted_blocks
 
     if summary.winner is None:
         return None
-    choice, wait_share = plan.choices[summary.winner], summary.trials[summary.winner].wait_share
+    choice = plan.choices[summary.winner]
+    wait_share = expected_wait_share(with_counted_blocks(trials[summary.winner]))
     return write_best(folder, plan, choice, summary.predicted, facts, wait_share=wait_share)
 
 

@@ -29,7 +29,7 @@ def stop_text(stopped: Stopped) -> str:
     """Return why a trial was stopped, and after how many rounds."""
     after = f"after {stopped.rounds} rounds"
     if stopped.slower_than is None:
-        return f"the order is certain {after}"
+        return f"nothing was left to decide {after}"
     return f"surely slower than {stopped.slower_than} {after}"
 
 
@@ -38,8 +38,9 @@ def _ended_early(summary: Summary) -> Iterator[Line]:
     rounds = [stop.rounds for stop in stops if stop.slower_than is None]
     if rounds:
         yield Line(
-            f"The order was certain after {rounds[0]} of at most {summary.judged_after[-1]} "
-            "rounds; --no-early-stopping times all."
+            f"Ended after {rounds[0]} of at most {summary.judged_after[-1]} rounds: each loader is "
+            f"surely slower than the fastest, or surely reaches {MIN_RATIO_TO_WIN:.0%} of its "
+            "rate; --no-early-stopping times all."
         )
 
 

@@ -41,14 +41,17 @@ class Pace:
         self._blocks_s: dict[int, list[float]] = {}  # by the index of the trial
         self._blocks_left = dict.fromkeys(range(trials), timing.blocks)
         self._unstarted = set(range(trials))
+        self._warm: set[int] = set()  # whose process has warmed up for a block to come
 
     def update(self, event: TrialEvent) -> None:
         """Take in what has happened."""
         now, index = self._clock(), event.index
         if event.kind == "warm":
             self._unstarted.discard(index)
+            self._warm.add(index)
             self._starts_s.append(now - self._since)
         elif event.kind == "block":
+            self._warm.discard(index)
             self._blocks_s.setdefault(index, []).append(now - self._since)
         if event.kind != "warming":
             self._since = now
@@ -62,7 +65,7 @@ class Pace:
 
     def left_s(self) -> float:
         """Return an estimate of the seconds that the run still takes."""
-        left_s = len(self._unstarted) * self._start_s()
+        left_s = self._starts_left() * self._start_s()
         left_s += sum(count * self._block_s(index) for index, count in self._blocks_left.items())
         if self._confirms:
             left_s += blocks_alone(self._timing, self._timing.blocks) * self._block_s()
@@ -70,10 +73,18 @@ class Pace:
         elapsed_s = min(self._clock() - self._since, self._expected_s)
         return max(0.0, left_s - elapsed_s)
 
+    def _starts_left(self) -> int:
+        """Return how many processes have to start: one for each trial, or for each block."""
+        if not self._timing.fresh_processes:
+            return len(self._unstarted)
+        alone = blocks_alone(self._timing, self._timing.blocks) if self._confirms else 0
+        return sum(self._blocks_left.values()) + alone - len(self._warm)
+
     def _left_of(self, event: TrialEvent) -> int:
         trial = event.trial
         if trial.error is not None:
             self._unstarted.discard(event.index)
+            self._warm.discard(event.index)
             return 0
         blocks = self._timing.blocks if trial.stopped is None else trial.stopped.rounds
         if trial.chosen_before is not None:

@@ -19,6 +19,7 @@ from rich.progress import (
 from feedbench.bench.plan.plan import Plan, Timing
 from feedbench.bench.report.live import LiveArea, is_live
 from feedbench.bench.report.live_bench import BenchDisplay, activity
+from feedbench.bench.trials.early_stop import blocks_alone
 from feedbench.bench.trials.events import OnEvent, TrialEvent
 
 _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
@@ -45,19 +46,22 @@ def duration_text(trials: int, timing: Timing, least_blocks: int | None = None) 
     Args:
         trials: number of trials.
         timing: as planned.
-        least_blocks: number of blocks after which it may end; None if it times all.
+        least_blocks: number of blocks after which it may end, and then times the winner again;
+            None if it times all.
     """
     noun = "trial" if trials == 1 else "trials"
-    least, blocks = least_blocks or timing.blocks, f"{timing.blocks}"
-    until = ""
-    if least < timing.blocks:
-        most = _duration(_planned_s(trials, timing, timing.blocks))
-        blocks = f"{least} to {timing.blocks}"
-        until = f" It ends when the order is certain, after {most} at the latest."
+    least_s, blocks, until = _planned_s(trials, timing, timing.blocks), f"{timing.blocks}", ""
+    if least_blocks is not None:
+        least_s = _planned_s(trials, timing, least_blocks) + _alone_s(timing, least_blocks)
+        most_s = _planned_s(trials, timing, timing.blocks) + _alone_s(timing, timing.blocks)
+        blocks = f"{least_blocks} to {timing.blocks}"
+        until = (
+            ", then the winner again. It ends as soon as the choice is certain, after "
+            f"{_duration(most_s)} at the latest"
+        )
     return (
-        f"At least {_duration(_planned_s(trials, timing, least))}: {trials} {noun} × "
-        f"{_each_text(timing, blocks)}.{until} Slow steps and the start of each process add to "
-        "that."
+        f"At least {_duration(least_s)}: {trials} {noun} × {_each_text(timing, blocks)}{until}. "
+        "Slow steps and the start of each process add to that."
     )
 
 
@@ -72,6 +76,12 @@ def _each_text(timing: Timing, blocks: str) -> str:
 def _planned_s(trials: int, timing: Timing, blocks: int) -> float:
     warm_ups = blocks if timing.fresh_processes else 1
     return trials * (warm_ups * timing.warm_up_seconds + blocks * timing.block_seconds)
+
+
+def _alone_s(timing: Timing, rounds: int) -> float:
+    """Return the seconds of the winner's blocks after so many rounds."""
+    warm_up_s = timing.warm_up_seconds if timing.fresh_processes else 0.0
+    return blocks_alone(timing, rounds) * (warm_up_s + timing.block_seconds)
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,15 @@ from typing import Any
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import Conditions, SamePixels, Stopped, Trial, own_of, write_trials
+from feedbench.bench.record import (
+    Conditions,
+    Dropped,
+    SamePixels,
+    Stopped,
+    Trial,
+    own_of,
+    write_trials,
+)
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.early_stop import Judgement, blocks_alone
 from feedbench.bench.trials.events import EventKind, OnEvent, TrialEvent
@@ -56,6 +64,7 @@ class Bench:
         self._folder = folder
         self._on_event = on_event
         self._processes = Processes(manifest, folder)
+        self._before: dict[int, Trial] = {}  # the records when the present processes started
         self.deadline = inf
         self._round = 0  # of the block that is timed now or next
         self.conditions: Conditions = conditions(manifest)
@@ -192,6 +201,7 @@ class Bench:
         return self._processes.use(index)
 
     def _start(self, index: int) -> None:
+        self._before[index] = self.trials[index]
         child = self._processes.start(index, self._job(index))
         self._notify("starting", index, pid=child.pid)
 
@@ -232,13 +242,19 @@ class Bench:
         self._update(
             index,
             blocks=[*trial.blocks, done.block],
-            dropped=done.dropped,
+            dropped=_all_dropped(self._before[index].dropped, done.dropped),
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
         )
         if done.coverage is not None:
-            left_out, repeated = done.coverage
-            self._update_own(index, left_out=left_out, repeated=repeated)
+            self._update_own(index, **self._coverage(index, *done.coverage))
         self._notify("block", index, pid=child.pid)
+
+    def _coverage(self, index: int, left_out: int, repeated: int) -> dict[str, int]:
+        """Return what a user's function left out and repeated: the most of all its processes."""
+        if (before := self._before[index].own) is not None:
+            left_out = max(before.left_out, left_out)
+            repeated = max(before.repeated, repeated)
+        return {"left_out": left_out, "repeated": repeated}
 
     def _job(self, index: int) -> TrialJob:
         choice = self.choices[index]
@@ -308,6 +324,11 @@ class Bench:
             judged_after=self._judged_after,
             pixels=self._pixels.get(str(choice)),
         )
+
+
+def _all_dropped(before: Sequence[Dropped], now: Sequence[Dropped]) -> list[Dropped]:
+    """Return the images that failed in earlier processes of a trial, or in the present one."""
+    return list({(one.row, one.path): one for one in (*before, *now)}.values())
 
 
 def _may_fit_alone(error: str) -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -286,13 +286,20 @@ def _remaining(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - monotonic())
 
 
-def close_all(children: dict[Any, Child]) -> None:
-    """Close all children in parallel, and empty the dict."""
+def close_all(children: dict[Any, Child], only: Iterable[Any] | None = None) -> None:
+    """Close children in parallel; each leaves the dict once it has ended, even after Ctrl-C.
+
+    Args:
+        children: by any key.
+        only: the keys of those to close; None for all.
+    """
+    keys = [key for key in dict.fromkeys(children if only is None else only) if key in children]
     deadline = monotonic() + _GRACE_S
-    for child in children.values():
-        child.request_exit()
-    while children:
-        children.popitem()[1].close(_remaining(deadline) or 0.0)
+    for key in keys:
+        children[key].request_exit()
+    for key in keys:
+        children[key].close(_remaining(deadline) or 0.0)
+        del children[key]
 
 
 def child_environment() -> dict[str, str]:

@@ -114,10 +114,9 @@ class Processes:
 
     def end(self, *indices: int) -> None:
         """End processes, if they run."""
-        ending = {index: self._live.pop(index) for index in indices if index in self._live}
-        for index in ending:
+        for index in indices:
             self._starts.pop(index, None)
-        close_all(ending)
+        close_all(self._live, indices)
 
     def close(self) -> None:
         """End all processes."""

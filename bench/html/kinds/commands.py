@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from feedbench.bench.analysis.best import BEST
+from feedbench.bench.analysis.predicted import without_confirmation
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord
 from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.html.parts import Code, Details, Part, Section, Text
@@ -55,12 +56,21 @@ def suite_text(trials: Sequence[Trial]) -> str:
     first = trials[0]
     suite: dict[str, Any] = {
         "consumer": first.consumer,
-        "timing": {"blocks": max(1, *(len(trial.blocks) for trial in trials), 1)},
+        "timing": _timing(trials),
         "spec": first.spec,
         "recipe": first.recipe,
         "trial": [_choice(trial) for trial in trials],
     }
     return tomli_w.dumps(_without_none(suite))
+
+
+def _timing(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return the rounds as they were planned, without those of the winner alone."""
+    state = next((trial.cache_state for trial in trials if trial.cache_state), None)
+    if looks := trials[0].judged_after:
+        return {"blocks": looks[-1], "cache_state": state}
+    rounds = max(len(without_confirmation(trial).blocks) for trial in trials)
+    return {"blocks": max(1, rounds), "early_stopping": False, "cache_state": state}
 
 
 def _choice(trial: Trial) -> dict[str, Any]:

@@ -14,12 +14,16 @@ from feedbench.bench.analysis.compare import ERROR_RATE
 from feedbench.bench.analysis.stopping import early_stop, judge, judged_after
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Suite, Timing, make_plan
-from feedbench.bench.record import Stopped
+from feedbench.bench.record import SamePixels, Stopped
+from feedbench.bench.trials.early_stop import Judgement
 
 PROMISED = 0.94  # least coverage of an interval
 ROUNDS = Timing().blocks
 EQUAL = Noise(0.03, "walk"), Noise(0.01, "walk", 0.05), Noise(0.1), Noise(0.01)
 STEADY = [100.0, 101, 99, 102, 100, 101]
+OTHER_PIXELS = SamePixels(
+    reference="turbo", tolerance=1.0, worst_mean=9.0, within=False, allowed=False
+)
 
 
 def simulated(noise, speeds, runs, rounds=ROUNDS, seed=0):
@@ -137,6 +141,20 @@ def test_nothing_is_decided_without_enough_blocks(trial):
     looks = {"judged_after": [4, 15]}
     few = [trial("turbo", STEADY[:2], **looks), trial("keras_pil", [50, 51], **looks)]
     assert (judge(few).slower_than, judge(few).is_decided) == ({}, False)
+
+
+@pytest.mark.parametrize("other", [{"error": "crashed"}, {"pixels": OTHER_PIXELS}, {"augment": {}}])
+def test_a_bench_with_a_single_ranked_trial_times_all_blocks(trial, other):
+    looks = {"judged_after": [4, 6, 9, 15]}
+    trials = [trial("turbo", STEADY, **looks), trial("keras_pil", STEADY, **looks, **other)]
+    for ranked in (trials, trials[1:]):
+        assert judge(ranked) == Judgement(slower_than={}, is_decided=False)
+
+
+def test_a_single_trial_that_others_were_stopped_for_is_decided(trial):
+    looks = {"judged_after": [4, 6, 9, 15]}
+    out = trial("keras_pil", [50], stopped=Stopped(rounds=4, slower_than="turbo"), **looks)
+    assert judge([trial("turbo", STEADY, **looks), out]).is_decided
 
 
 def test_a_trial_within_the_margin_is_decided_but_not_stopped(trial):

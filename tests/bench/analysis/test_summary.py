@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.predicted import expected_wait_share
 from feedbench.bench.analysis.summary import TrialSummary, summarize, to_confirm
 from feedbench.bench.record import Gpu, WarmUp
 from feedbench.bench.report.summary_text import consumer_text
@@ -77,6 +78,15 @@ def test_the_predicted_rate_comes_from_blocks_after_the_choice(trial):
     assert summary.predicted.value == 101
     assert summary.trials[1].images_per_second.value == 121
     assert summary.trials[1].blocks == 3
+
+
+def test_the_expected_wait_share_is_of_the_blocks_of_the_predicted_rate(trial):
+    one = trial("tf_data", [100, 100, 100], chosen_before=2, wait=0.5)
+    lucky = [block.model_copy(update={"wait_s": [0.1]}) for block in one.blocks[:2]]
+    one = one.model_copy(update={"blocks": [*lucky, *one.blocks[2:]]})
+    assert expected_wait_share(one) == 0.25
+    assert expected_wait_share(one.model_copy(update={"chosen_before": None})) == 0.7 / 6
+    assert expected_wait_share(one.model_copy(update={"blocks": lucky})) is None
 
 
 def test_the_trial_that_was_timed_again_stays_the_winner(trial):

@@ -19,11 +19,12 @@ def test_a_bench_that_ended_early_says_when_and_what_it_stopped_before(trial):
         trial("tf_data", FAST[::-1], judged_after=LOOKS, stopped=decided),
         trial("keras_pil", SLOW, judged_after=LOOKS, stopped=out),
     ) == [
-        "The order was certain after 6 of at most 15 rounds; --no-early-stopping times all.",
+        "Ended after 6 of at most 15 rounds: each loader is surely slower than the fastest, or "
+        "surely reaches 95% of its rate; --no-early-stopping times all.",
         "Stopped after 4 rounds, surely below 95% of the fastest rate: keras_pil.",
     ]
     assert stop_text(out) == "surely slower than turbo after 4 rounds"
-    assert stop_text(decided) == "the order is certain after 6 rounds"
+    assert stop_text(decided) == "nothing was left to decide after 6 rounds"
 
 
 def test_a_bench_that_timed_all_blocks_says_nothing(trial):

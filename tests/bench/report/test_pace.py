@@ -38,6 +38,22 @@ def test_measured_durations_replace_the_plan(pace, now, trial):
     assert pace.spent_s() == 15
 
 
+def test_a_process_for_each_block_starts_before_each_block(now, trial):
+    timing = TIMING.model_copy(update={"fresh_processes": True})
+    pace = Pace(timing, 2, confirms=False, clock=lambda: now[0])
+    assert pace.left_s() == 2 * 4 * (3 + 6) + 2 * 4 * 2
+    pace.update(event("starting", trial("turbo", [])))
+    now[0] += 10
+    pace.update(event("warm", trial("turbo", [])))
+    assert pace.left_s() == 7 * 10 + 8 * 2
+    pace.update(event("timing", trial("turbo", [])))
+    now[0] += 5
+    pace.update(event("block", trial("turbo", [100])))
+    assert pace.left_s() == 7 * 10 + 7 * 5
+    pace.update(event("failed", trial("turbo", [100], error="crashed")))
+    assert pace.left_s() == 4 * (10 + 5)
+
+
 def test_the_step_that_runs_is_deducted_until_it_takes_longer_than_expected(pace, now, trial):
     pace.update(event("starting", trial("turbo", [])))
     before = pace.left_s()

@@ -212,3 +212,14 @@ def test_the_duration_is_stated_beforehand(blocks, least):
         f"At least {least}: 5 trials × (5 s of warm-up + {blocks} blocks of 4 s). Slow steps and "
         "the start of each process add to that."
     )
+
+
+def test_the_duration_of_a_bench_that_may_end_early_includes_the_winner_alone():
+    timing = Timing(blocks=15, block_seconds=1, warm_up_seconds=2)
+    assert duration_text(2, timing, 4) == (
+        "At least 18 s: 2 trials × (2 s of warm-up + 4 to 15 blocks of 1 s), then the winner "
+        "again. It ends as soon as the choice is certain, after 49 s at the latest. Slow steps "
+        "and the start of each process add to that."
+    )
+    fresh = timing.model_copy(update={"fresh_processes": True})
+    assert duration_text(2, fresh, 4).startswith("At least 42 s: 2 trials × 4 to 15 × (")

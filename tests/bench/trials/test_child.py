@@ -187,6 +187,25 @@ def test_paused_children_exit_when_their_input_is_closed(tmp_path):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+def test_children_that_ctrl_c_kept_from_being_closed_are_closed_later(tmp_path, monkeypatch):
+    children = {number: unruly("answer", tmp_path / "log") for number in (1, 2, 3)}
+    processes = [child._process for child in children.values()]
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            close_all(children, [1, 2])
+    assert [*children] == [1, 2, 3]
+    close_all(children, [1, 2])
+    assert [*children] == [3]
+    close_all(children)
+    assert not children
+    assert all(process.poll() is not None for process in processes)
+
+
+def interrupted(child, grace_s):
+    raise KeyboardInterrupt
+
+
 PARENT = """
 import sys
 from pathlib import Path

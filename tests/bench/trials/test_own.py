@@ -11,11 +11,12 @@ import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import read_trials
+from feedbench.bench.record import Dropped, read_trials
 from feedbench.bench.report.table import notes
 from feedbench.bench.trials import silence
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.run import run
+from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 
@@ -120,6 +121,25 @@ def test_bad_functions_fail_in_one_line_each_and_the_others_go_on(manifest, besi
     _what_they_print_is_in_the_log(beside)
     _no_process_is_left(beside)
     _only_the_users_traceback_is_shown(trials)
+
+
+def test_what_an_earlier_process_of_a_trial_found_stays_in_its_record(
+    manifest, beside, monkeypatch
+):
+    time_block = Timer.time
+    bad, worse = (Dropped(path=f"{row}.jpg", row=row, reason="broken") for row in (3, 4))
+    found = [([bad, worse], (5, 1)), ([bad], (0, 2))]
+
+    def with_faults(timer, *arguments):
+        dropped, coverage = found.pop(0)
+        return replace(time_block(timer, *arguments), dropped=dropped, coverage=coverage)
+
+    monkeypatch.setattr(Timer, "time", with_faults)
+    one = plan(own("fine"))
+    timing = one.timing.model_copy(update={"fresh_processes": True})
+    (trial,) = run(replace(one, timing=timing), manifest, beside, lambda event: None)
+    assert (trial.error, trial.dropped) == (None, [bad, worse])
+    assert (trial.own.left_out, trial.own.repeated) == (5, 2)
 
 
 def _the_record_says_whose_code_it_was(trials, beside):

@@ -1,13 +1,14 @@
 """What the report of a bench says where something is missing, failed, odd or very large."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.html.cells import shown
-from feedbench.bench.html.kinds.commands import train_command
+from feedbench.bench.html.kinds.commands import suite_text, train_command
 from feedbench.bench.html.kinds.over_time import COLUMNS
 from feedbench.bench.html.parts import Chart, Details, Table, Text
 from feedbench.bench.plan.accelerators import find_accelerator
@@ -166,7 +167,17 @@ def test_suite_of_the_record_measures_the_same_trials(page, measured, tmp_path):
     plan = make_plan(read_suite(tmp_path / "suite.toml"))
     assert [str(choice) for choice in plan.choices][:2] == ["turbo", "keras_pil workers=2"]
     assert plan.spec.image_size == 96
-    assert plan.timing.blocks == 3
+    assert (plan.timing.blocks, plan.timing.early_stopping) == (3, False)
+
+
+def test_suite_of_a_bench_that_ended_early_plans_as_many_rounds(measured):
+    looks = {"judged_after": [4, 6, 9, 15], "cache_state": "cold"}
+    early = [measured("turbo", FAST, **looks, chosen_before=2), measured("keras_pil", SLOW)]
+    timing = tomllib.loads(suite_text(early))["timing"]
+    assert timing == {"blocks": 15, "cache_state": "cold"}
+    confirmed = measured("turbo", FAST, chosen_before=2)
+    timing = tomllib.loads(suite_text([confirmed]))["timing"]
+    assert timing == {"blocks": 2, "early_stopping": False}
 
 
 def test_twenty_trials_of_nine_long_blocks_stay_small(page, measured):
