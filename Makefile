@@ -50,7 +50,7 @@ test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
 
 guests: $(VENV)/installed-guests
-	$(BIN)/python -m pytest -m guests
+	$(BIN)/python -m pytest -m guests $(TOGETHER) --dist loadfile
 
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
 	$(BIN)/python -m pytest tests/micro tests/browser --benchmark-enable --benchmark-only --benchmark-autosave
