@@ -10,10 +10,12 @@ Pixels: those of `turbo`, with each decoder.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
+from time import sleep
 from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -28,6 +30,7 @@ from feedbench.loaders.guests.package import Package
 from feedbench.loaders.settings import Output, PixelOutput
 
 _JOIN_S = 30.0  # for a thread that makes its last batch
+_LOOK_S = 1.0  # between two looks for the parent
 
 
 class Grain(PixelOutput):
@@ -123,8 +126,19 @@ def _dataset(request: Request, settings: Grain) -> Any:
     dataset = dataset.to_iter_dataset(threads)
     if settings.worker_count:
         processes = grain.MultiprocessingOptions(num_workers=settings.worker_count)
-        dataset = dataset.mp_prefetch(processes)
+        dataset = dataset.mp_prefetch(processes, _end_with_parent)
     return dataset
+
+
+def _end_with_parent(worker: int, workers: int) -> None:
+    """Have a process end after its parent was killed; Grain's would wait for it forever."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        sleep(_LOOK_S)
+    os._exit(1)
 
 
 LOADER = Loader(

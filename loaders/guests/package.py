@@ -54,6 +54,8 @@ def install_command(packages: Iterable[Package]) -> str:
 
 def _is_there(module: str) -> bool:
     try:
-        return find_spec(module) is not None
+        found = find_spec(module)
     except ModuleNotFoundError:  # the package that holds it is not there
         return False
+    # A folder of the same name, such as datasets/ beside a script, has no origin.
+    return found is not None and found.origin is not None

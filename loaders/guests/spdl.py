@@ -7,7 +7,8 @@ Source: https://facebookresearch.github.io/spdl, "Building and Running Pipeline"
 
 Pixels: FFmpeg's. It decodes JPEGs with an inverse DCT of its own, and resizes before it converts to
 RGB, so that colours are resized from their subsampled size. Its `bilinear` always antialiases.
-They differ from those of `turbo` by 1 to 2.5 levels on average (docs/guests.md).
+They differ from those of `turbo` by 1 to 2.5 levels on average (docs/guests.md). The alpha of
+transparent pixels is left out, instead of laying them over a background.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Grain: the pixels of Pillow by each decoder, in threads and in processes."""
 
 import shutil
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -54,6 +56,33 @@ def test_a_killed_process_ends_the_run_with_one_line(manifest):
                 process.kill()
         with pytest.raises(WorkerError, match=r"^grain: Worker process .* exit code -9$"):
             list(stream)
+
+
+_WAITING = """
+import sys
+from time import sleep
+from feedbench.loaders import BatchSpec, open_loader, scan
+
+if __name__ == "__main__":
+    manifest = scan(sys.argv[1], validation=0, test=0)
+    stream = open_loader("grain", manifest, BatchSpec(batch_size=8), {"worker_count": 1})
+    next(stream)
+    print("reads", flush=True)
+    sleep(600)
+"""
+
+
+def test_processes_end_after_their_parent_was_killed(class_folder, tmp_path):
+    (tmp_path / "waiting.py").write_text(_WAITING)
+    command = [sys.executable, str(tmp_path / "waiting.py"), str(class_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "reads\n"
+        children = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    assert len(children) >= 1
+    left = psutil.wait_procs(children, timeout=10)[1]
+    assert not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_closing_does_not_wait_for_another_stream(manifest, monkeypatch):

@@ -21,6 +21,12 @@ def test_only_what_cannot_be_imported_is_missing():
     assert Package("any", names).missing() == missing
 
 
+def test_a_folder_of_the_same_name_is_not_the_package(tmp_path, monkeypatch):
+    (tmp_path / "no_such_package").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Package("any", ("no_such_package",)).missing() == ("no_such_package",)
+
+
 @pytest.mark.parametrize(
     ("package", "said"),
     [
