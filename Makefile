@@ -5,7 +5,7 @@ VENV ?= .venv
 JOBS ?= 3
 BIN := $(VENV)/bin
 CHROMIUM := command -v chromium || command -v chromium-browser
-GUESTS := torch,dali,grain,spdl,webdataset,hf_datasets
+GUESTS := torch,dali,grain,spdl,webdataset,datasets
 # The slowest tests are printed, so that they are noticed.
 SLOWEST := --durations 8 --durations-min 5
 TOGETHER := --numprocesses $(JOBS) $(SLOWEST)
@@ -50,7 +50,7 @@ test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
 
 guests: $(VENV)/installed-guests
-	$(BIN)/python -m pytest -m guests $(TOGETHER) --dist loadfile
+	$(BIN)/python -m pytest -m guests $(SLOWEST)
 
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
 	$(BIN)/python -m pytest tests/micro tests/browser --benchmark-enable --benchmark-only --benchmark-autosave

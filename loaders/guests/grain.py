@@ -125,9 +125,21 @@ def _dataset(request: Request, settings: Grain) -> Any:
     )
     dataset = dataset.to_iter_dataset(threads)
     if settings.worker_count:
+        _parse_flags()
         processes = grain.MultiprocessingOptions(num_workers=settings.worker_count)
         dataset = dataset.mp_prefetch(processes, _end_with_parent)
     return dataset
+
+
+def _parse_flags() -> None:
+    """Give the flags of programs that use absl their defaults, unless they have been parsed.
+
+    Where JAX is installed, Grain reads one of them as it starts processes.
+    """
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
 
 
 def _end_with_parent(worker: int, workers: int) -> None:

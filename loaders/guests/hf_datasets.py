@@ -119,5 +119,5 @@ LOADER = Loader(
     suites={"peers": ({"decoder": ["pillow", "simplejpeg"]},)},
     upper_bound=decode_limit,
     stages=image_stages,
-    package=Package("hf_datasets", ("datasets", "torch")),
+    package=Package("datasets", ("datasets", "torch")),
 )

@@ -38,7 +38,7 @@ DAMAGED = [
 @pytest.mark.parametrize(
     ("name", "settings", "kind", "message"),
     [
-        ("torch", {}, UnknownLoader, "no loader 'torch'; there are keras_pil"),
+        ("jax", {}, UnknownLoader, "no loader 'jax'; there are keras_pil"),
         ("make_dataset", {}, UnknownLoader, "a function of yours is named FILE.py:FUNCTION"),
         ("tf_data", {"prefech": 1}, SettingsError, "no 'prefech'; did you mean 'prefetch'"),
         ("tf_data", {"prefetch": -1}, SettingsError, "settings of tf_data: prefetch"),

@@ -66,7 +66,8 @@ def bare_webdataset(manifest):
         image = next(value for key, value in sample.items() if isinstance(value, Image.Image))
         return np.asarray(image.resize(SIDE, Image.Resampling.NEAREST)), int(sample["cls"])
 
-    urls = sorted({manifest.path(row).partition(".tar:")[0] + ".tar" for row in range(100)})
+    paths = map(manifest.path, range(len(manifest)))
+    urls = sorted({path.partition(".tar:")[0] + ".tar" for path in paths})
     dataset = (
         webdataset.WebDataset(urls, shardshuffle=len(urls))
         .shuffle(1000)
