@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
@@ -41,6 +43,29 @@ from feedbench.loaders import (
 from feedbench.trainer import leave_gpu_to_backend
 
 _PROGRESS_PERIOD_S = 1.0
+_CACHES = re.compile(r"\.(?:cache|snapshot)\(")  # of tf.data, which the first epoch fills
+_MOST_FILLING_S = 60.0  # that a user's cache is waited for: an epoch of theirs may take hours
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """What a warm-up lasts for at least.
+
+    Attributes:
+        seconds: minimum duration.
+        images: minimum number of images.
+        filling: number of images that fill a user's cache, if that takes no longer than
+            `_MOST_FILLING_S`.
+    """
+
+    seconds: float
+    images: int
+    filling: int = 0
+
+    def is_met(self, seconds: float, images: int) -> bool:
+        """Whether a warm-up that took so long, and so many images, is over."""
+        is_full = images >= self.filling or seconds >= _MOST_FILLING_S
+        return seconds >= self.seconds and images >= self.images and is_full
 
 
 def run_trial(job: TrialJob, channel: Channel) -> None:
@@ -64,8 +89,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         consumer.finish()
         if job.waits and not _is_asked_to_warm_up(channel):
             return
-        min_images = _min_warm_up_images(job, manifest, settings)
-        seconds, images = _warm_up(stream, consumer, job.warm_up_s, min_images, channel)
+        needed = _needed_warm_up(job, manifest, settings)
+        seconds, images = _warm_up(stream, consumer, needed, channel)
         warm_up = WarmUp(
             requested_s=job.warm_up_s,
             start_s=start_s,
@@ -131,28 +156,37 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first:
     return FromOwn(trainer) if own is not None and not job.recipe.own_model else trainer
 
 
-def _min_warm_up_images(job: TrialJob, manifest: Manifest, settings: Settings) -> int:
-    """Return the number of images to warm up with: a loader is slower until its cache is full."""
+def _needed_warm_up(job: TrialJob, manifest: Manifest, settings: Settings) -> _Needed:
+    """Return how long to warm up: a loader is slower until its cache is full."""
     minimum = job.min_warm_up_steps * job.spec.batch_size
-    if not settings.fills_cache:
-        return minimum
-    epoch = int(images_per_epoch(manifest, job.spec).sum())
-    return max(minimum, epoch + 2 * job.spec.batch_size)
+    if not (settings.fills_cache or (job.waits and _own_caches(job))):
+        return _Needed(job.warm_up_s, minimum)
+    epoch = int(images_per_epoch(manifest, job.spec).sum()) + 2 * job.spec.batch_size
+    if settings.fills_cache:
+        return _Needed(job.warm_up_s, max(minimum, epoch))
+    return _Needed(job.warm_up_s, minimum, filling=epoch)
+
+
+def _own_caches(job: TrialJob) -> bool:
+    """Whether the loader is a user's function in a file that caches a tf.data pipeline."""
+    own = find_loader(job.loader).own
+    return own is not None and bool(_CACHES.search(own.file.read_text("utf-8", "replace")))
 
 
 def _warm_up(
-    stream: Stream, consumer: Consumer, min_s: float, min_images: int, channel: Channel
+    stream: Stream, consumer: Consumer, needed: _Needed, channel: Channel
 ) -> tuple[float, int]:
     """Feed the consumer outside any block; return the seconds and images it took."""
     begin = answered = perf_counter()
     images = 0
-    while perf_counter() - begin < min_s or images < min_images:
+    while not needed.is_met(perf_counter() - begin, images):
         batch = next(stream)
         consumer.step(batch)
         images += images_in(batch)
         if perf_counter() - answered > _PROGRESS_PERIOD_S:
             answered = perf_counter()
-            channel.answer(WarmUpProgress(images=images, needed=min_images))
+            most = max(needed.images, needed.filling)
+            channel.answer(WarmUpProgress(images=images, needed=most))
     consumer.finish()
     return perf_counter() - begin, images
 

@@ -13,7 +13,7 @@ from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Dropped, read_trials
 from feedbench.bench.report.table import notes
-from feedbench.bench.trials import silence
+from feedbench.bench.trials import silence, worker
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.run import run
 from feedbench.bench.trials.timer import Timer
@@ -140,6 +140,35 @@ def test_what_an_earlier_process_of_a_trial_found_stays_in_its_record(
     (trial,) = run(replace(one, timing=timing), manifest, beside, lambda event: None)
     assert (trial.error, trial.dropped) == (None, [bad, worse])
     assert (trial.own.left_out, trial.own.repeated) == (5, 2)
+
+
+CACHES = """
+    import time
+
+    import numpy as np
+
+    def make(batch_size):
+        while True:
+            time.sleep(0.02)
+            yield np.zeros((batch_size, 16, 16, 3), np.uint8), np.zeros(batch_size, int)
+    """
+
+
+@pytest.mark.parametrize(("text", "fills"), [("dataset.cache()", True), ("a cache", False)])
+def test_a_users_cache_is_full_before_the_first_block(manifest, beside, text, fills):
+    (beside / "caches.py").write_text(f"{dedent(CACHES)}\n# {text}\n")
+    (trial,) = run(plan(Choice(loader="caches.py:make")), manifest, beside, lambda event: None)
+    assert trial.error is None
+    assert (trial.warm_ups[0].images >= len(manifest) + 2 * 8) == fills
+
+
+def test_an_epoch_of_a_users_pipeline_is_not_waited_for_without_end():
+    needed = worker._Needed(seconds=2, images=24, filling=10**6)
+    assert not needed.is_met(59, 10**5)
+    assert needed.is_met(60, 10**5)
+    assert not needed.is_met(60, 8)
+    assert needed.is_met(2, 10**6)
+    assert not needed.is_met(1, 10**6)
 
 
 def _the_record_says_whose_code_it_was(trials, beside):
