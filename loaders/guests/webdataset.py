@@ -171,9 +171,9 @@ class _Running:
         most = len(self._rows.shards) if request.spec.shuffle else 1
         workers = min(settings.workers, most)
         self._settings = settings.model_copy(update={"num_workers": workers})
-        self._first, self._skipped = divmod(
-            order.start_step, -(-order.epoch_size // order.batch_size)
-        )
+        # Nothing takes the place of what was dropped: each epoch had as many images less.
+        images = max(1, order.images - len(order.unreadable))
+        self._first, self._skipped = divmod(order.start_step, -(-images // order.batch_size))
         self._results = self._opened(self._first)
         self._seen = np.zeros(len(request.manifest), np.bool_)
 

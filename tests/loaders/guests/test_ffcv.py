@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from multiprocessing import shared_memory
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -167,13 +168,28 @@ def children():
     return [one for one in found if "resource_tracker" not in " ".join(one.cmdline())]
 
 
-def assert_nothing_is_left(folder, before):
+@pytest.fixture
+def shared(monkeypatch):
+    """The names of the shared memory that FFCV's writer makes."""
+    made = []
+
+    class Noted(shared_memory.SharedMemory):
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            made.append(self.name)
+
+    monkeypatch.setattr(shared_memory, "SharedMemory", Noted)
+    return made
+
+
+def assert_nothing_is_left(folder, shared):
     assert [path.name for path in folder.iterdir()] == ["lock"]
     assert not children()
-    assert set(os.listdir("/dev/shm")) <= before
+    assert shared
+    assert not any(Path("/dev/shm", name).exists() for name in shared)
 
 
-def test_a_killed_process_ends_the_writing(manifest, tmp_path, monkeypatch):
+def test_a_killed_process_ends_the_writing(manifest, tmp_path, monkeypatch, shared):
     class Killed(beton.LiveImages):
         def whole(self, row, item):
             if row == 20:
@@ -181,14 +197,12 @@ def test_a_killed_process_ends_the_writing(manifest, tmp_path, monkeypatch):
             return super().whole(row, item)
 
     monkeypatch.setattr(beton, "LiveImages", Killed)
-    before = set(os.listdir("/dev/shm"))
     with pytest.raises(WorkerError, match=r"writes the \.beton file ended with SIGKILL"):
         open_loader("ffcv", manifest, SPEC, {"pack_dir": str(tmp_path)})
-    assert_nothing_is_left(tmp_path, before)
+    assert_nothing_is_left(tmp_path, shared)
 
 
-def test_a_file_that_cannot_be_written_is_an_error(manifest, tmp_path):
-    before = set(os.listdir("/dev/shm"))
+def test_a_file_that_cannot_be_written_is_an_error(manifest, tmp_path, shared):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # as on a full disk
     try:
@@ -196,7 +210,7 @@ def test_a_file_that_cannot_be_written_is_an_error(manifest, tmp_path):
             open_loader("ffcv", manifest, SPEC, {"pack_dir": str(tmp_path)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert_nothing_is_left(tmp_path, before)
+    assert_nothing_is_left(tmp_path, shared)
 
 
 def test_upright_photographs_need_a_scan(class_folder, tmp_path):

@@ -72,14 +72,15 @@ def test_an_image_that_cannot_be_read_is_dropped_and_named(shards):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_epoch_goes_on_as_the_one_that_dropped_an_image(shards, workers):
+@pytest.mark.parametrize("step", [5, 13])  # in the first epoch, and in the second
+def test_a_resumed_epoch_goes_on_as_the_one_that_dropped_an_image(shards, workers, step):
     manifest = scan(shards, validation=0, test=0)
     damage(manifest, 7)
     settings = {"num_workers": workers, "shuffle": 8}
     options = {"epochs": 2, "on_error": "skip", "error_budget": 0.1}
     whole, dropped = read(manifest, settings, **options)
-    rest, _ = read(manifest, settings, start_step=5, dropped=dropped, **options)
-    assert [rows.tolist() for rows, _ in rest] == [rows.tolist() for rows, _ in whole[5:]]
+    rest, _ = read(manifest, settings, start_step=step, dropped=dropped, **options)
+    assert [rows.tolist() for rows, _ in rest] == [rows.tolist() for rows, _ in whole[step:]]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
