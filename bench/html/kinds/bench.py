@@ -36,6 +36,7 @@ from feedbench.bench.html.parts import (
     Text,
 )
 from feedbench.bench.record import Trial
+from feedbench.bench.report.course import course
 from feedbench.bench.report.summary_text import (
     consumer_notes,
     device_warnings,
@@ -96,7 +97,8 @@ def _rates(summary: Summary, trials: list[Trial]) -> Iterator[Part]:
         yield chart
     if any(trial.blocks for trial in summary.trials):
         yield summary_rows(summary)
-    for text in (*(line.text for line in notes(summary)), *consumer_notes(trials)):
+    lines = (line.text for line in (*notes(summary), *course(summary)))
+    for text in (*lines, *consumer_notes(trials)):
         yield Text(text, "note")
 
 

@@ -13,7 +13,7 @@ from feedbench.bench.html.kinds.over_time import COLUMNS
 from feedbench.bench.html.parts import Chart, Details, Table, Text
 from feedbench.bench.plan.accelerators import find_accelerator
 from feedbench.bench.plan.plan import make_plan, read_suite
-from feedbench.bench.record import Gpu, Own
+from feedbench.bench.record import Gpu, Own, Stopped
 from feedbench.bench.results.kinds import BenchResult
 
 SLOW, FAST = [400, 410, 420], [800, 810, 820]
@@ -178,6 +178,16 @@ def test_suite_of_a_bench_that_ended_early_plans_as_many_rounds(measured):
     confirmed = measured("turbo", FAST, chosen_before=2)
     timing = tomllib.loads(suite_text([confirmed]))["timing"]
     assert timing == {"blocks": 2, "early_stopping": False}
+
+
+def test_an_early_end_and_who_was_stopped_before_are_said(page, measured):
+    looks = {"judged_after": [4, 15]}
+    out = Stopped(rounds=4, slower_than="turbo")
+    ended = measured("turbo", FAST, stopped=Stopped(rounds=9), **looks)
+    made = page(result_of(ended, measured("keras_pil", SLOW, stopped=out, **looks)))
+    notes = [part.text for part in made.of(Text) if part.style == "note"]
+    assert any(text.startswith("Ended after 9 of at most 15 rounds: ") for text in notes)
+    assert "Stopped after 4 rounds, surely below 95% of the fastest rate: keras_pil." in notes
 
 
 def test_twenty_trials_of_nine_long_blocks_stay_small(page, measured):
