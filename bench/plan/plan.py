@@ -79,8 +79,8 @@ class Timing(_Model):
     )
     early_stopping: bool = Field(
         True,
-        description="End when the order of the loaders is certain, and drop those that cannot win. "
-        "Otherwise all blocks are timed.",
+        description="End when each loader is surely slower than the fastest or surely good enough "
+        "to be chosen, and drop those that cannot win. Otherwise all blocks are timed.",
     )
     fresh_processes: bool | None = Field(
         None,
