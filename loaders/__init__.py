@@ -106,9 +106,9 @@ def find_loader(name: str) -> Loader:
     if name.endswith(".py"):
         raise UnknownLoader(f"{name}: name one of its functions too, such as {name}:make_dataset")
     there = alternatives(name, [*LOADERS, *installed()])
-    if there.startswith("there are"):  # no name is near
-        there += "; a function of yours is named FILE.py:FUNCTION"
-    raise UnknownLoader(f"no loader {name!r}; {there}")
+    raise UnknownLoader(
+        f"no loader {name!r}; {there}; a function of yours is named FILE.py:FUNCTION"
+    )
 
 
 def check_package(name: str) -> None:

@@ -353,10 +353,13 @@ def test_a_process_is_ended_when_the_gpu_has_no_room_for_another(manifest, tmp_p
 
 
 def test_a_second_ctrl_c_while_processes_end_loses_no_block(manifest, tmp_path, monkeypatch):
-    def close(bench):
+    left, close = [], Bench.close
+
+    def interrupted(bench):
+        left.append(bench)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("feedbench.bench.trials.run.Bench.close", close)
+    monkeypatch.setattr("feedbench.bench.trials.run.Bench.close", interrupted)
 
     def interrupt(event):
         if event.kind == "block":
@@ -366,3 +369,4 @@ def test_a_second_ctrl_c_while_processes_end_loses_no_block(manifest, tmp_path, 
         run(plan(SYNTHETIC), manifest, tmp_path, interrupt)
     (trial,) = read_trials(tmp_path)
     assert len(trial.blocks) == 1
+    close(left[0])  # or its process would stand until those of all tests end
