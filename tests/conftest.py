@@ -74,7 +74,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "start every process anew, as users do: none is a fork that has TensorFlow already"
+    text = "start every process from scratch, as users do, instead of forking one with TensorFlow"
     parser.addoption("--spawn", action="store_true", help=text)
 
 

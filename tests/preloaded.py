@@ -3,11 +3,11 @@
 The import takes 3 s of a core, and hundreds of the processes that tests start need it. Once
 installed, `subprocess.Popen` has programs that use Feedbench run by a fork of a process that holds
 the imports, the zygote. It has used none of them: TensorFlow starts its threads with the first
-operation, in each fork separately. Started anew as ever are: what runs under `spawned`, programs
+operation, in each fork separately. Started from scratch are: what runs under `spawned`, programs
 that look at their own modules or memory, and what a fork cannot imitate, such as other users.
 
 The process that asks becomes the parent of the fork, as if it had started it: the zygote forks
-twice, the process between the two exits, and whoever asks has declared itself the heir of orphans.
+twice, the process between the two exits, and the process that asks adopts orphans.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def install(zygote: Zygote | None = None) -> None:
 
 @contextmanager
 def spawned() -> Iterator[None]:
-    """Start all processes anew in the body, as users do."""
+    """Start all processes from scratch in the body, as users do."""
     before, subprocess.Popen = subprocess.Popen, _spawn
     try:
         yield
@@ -127,7 +127,7 @@ _own: list[str] = []  # key of the environment of this process when it began to 
 
 
 def _fork(asked: Mapping[str, Any]) -> int | None:
-    """Return the PID of a fork that runs a program; None if it must be started anew."""
+    """Return the PID of a fork that runs a program; None if it must be started from scratch."""
     unusual = {"preexec_fn": None, "close_fds": True, "shell": False, "uid": None, "gid": None}
     unusual |= {"gids": None, "umask": -1, "process_group": -1}
     program = _program(asked["args"])

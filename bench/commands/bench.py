@@ -152,7 +152,7 @@ def _accepted(suite: Suite) -> Suite:
 
 
 def _say_if_whole(plan: Plan) -> None:
-    """Say that loaders decode more than they need, for want of the compiled module."""
+    """Say that loaders decode more than they need, because the compiled module is missing."""
     loaders = {choice.loader for choice in plan.choices}.intersection(REGION_LOADERS)
     if plan.spec.augment.random_resized_crop is not None and loaders and not decodes_regions():
         console(to_errors=True).print(
