@@ -60,9 +60,9 @@ def parse_limit(fail_if_slower: str | None, against: str | None) -> float | None
 def timing_against(timing: Timing) -> Timing:
     """Return the timing of a comparison with an old choice.
 
-    All blocks are timed, because the question is not which loader is fastest. Two processes that do
-    the same differ by a few percent, which blocks of one process do not show, so each block has a
-    process of its own unless the user decided otherwise.
+    All blocks are timed, because the question is not which loader is fastest. What differs
+    between two processes that do the same is not in the blocks of one, so each block has a process
+    of its own unless the user decided otherwise.
     """
     fresh = timing.fresh_processes is not False
     return timing.model_copy(update={"early_stopping": False, "fresh_processes": fresh})
