@@ -63,7 +63,7 @@ class _Needed:
     filling: int = 0
 
     def is_met(self, seconds: float, images: int) -> bool:
-        """Whether a warm-up that took so long, and so many images, is over."""
+        """Whether the warm-up may end, after so many seconds and images."""
         is_full = images >= self.filling or seconds >= _MOST_FILLING_S
         return seconds >= self.seconds and images >= self.images and is_full
 
