@@ -146,8 +146,8 @@ def _rate_again(summary: Summary) -> str:
     if not has_drifted(chosen, again):
         return text
     return (
-        f"{text} The two differ by more than their intervals allow: the speed of the machine "
-        "changed meanwhile, so measure again."
+        f"{text} The two differ by more than their intervals allow: the machine may "
+        "have changed, or the winner is faster alone, so measure again."
     )
 
 

@@ -181,8 +181,8 @@ def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
     assert text == (
         "Take tf_data: 1,600 images/s. It is the fastest. Expect this rate: it was measured again "
         "after the choice. The 1,733 in the table come from the blocks that chose it, luck "
-        "included. The two differ by more than their intervals allow: the speed of the machine "
-        "changed meanwhile, so measure again."
+        "included. The two differ by more than their intervals allow: the machine may "
+        "have changed, or the winner is faster alone, so measure again."
     )
 
 
