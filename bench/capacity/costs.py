@@ -123,7 +123,7 @@ def costs_of_trial(
     name = _named(trial.loader, trial.settings)
     if not trial.blocks:
         raise PlanError(f"--from: {name} has no timed block")
-    if trial.device == CPU:
+    if trial.consumer == "train" and trial.device in (None, CPU):
         raise PlanError(
             f"--from: {name} was timed in front of a trainer on the same cores, so its own CPU "
             "time is not known; give a diagnosis, or a bench with --consumer drain"
@@ -146,12 +146,18 @@ def costs_of_trial(
 
 
 def _trial_notes(trial: Trial) -> list[str]:
-    if trial.consumer == "drain":
-        return []
-    return [
-        f"The loader was timed in front of {trial.consumer}, so its rate alone may be higher, and "
-        "its CPU time includes handing batches over."
-    ]
+    notes = []
+    if trial.consumer != "drain":
+        notes.append(
+            f"The loader was timed in front of {trial.consumer}, so its rate alone may be higher, "
+            "and its CPU time includes handing batches over."
+        )
+    if trial.settings.keys() & {"cache", "pack"}:
+        notes.append(
+            f"{trial.loader} reads prepared images: what is said of the storage holds for the "
+            "files that they are made of."
+        )
+    return notes
 
 
 def _cpu_s(blocks: Sequence[Block]) -> Span:

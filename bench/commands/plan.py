@@ -18,17 +18,13 @@ from feedbench.bench.commands.options import (
     Out,
     Set,
     list_images,
-    readable_rows,
 )
 from feedbench.bench.commands.output import console, print_parts, result_folder
+from feedbench.bench.commands.plan_costs import costs_in, measured_now
 from feedbench.bench.errors import PlanError
 
 if TYPE_CHECKING:
     from feedbench.bench.accelerator import Accelerator
-    from feedbench.bench.capacity.costs import Costs
-    from feedbench.bench.diagnose.record import DiagnosisRecord
-    from feedbench.bench.record import Trial
-    from feedbench.bench.results.kinds import BenchResult, LimitsResult
     from feedbench.loaders import Manifest
 
 _SAMPLE = 20_000  # files whose sizes are read
@@ -49,7 +45,9 @@ def plan(
     ],
     rate: Annotated[
         float | None,
-        typer.Option(help="Images per second of one accelerator, instead of its profile's.", min=0),
+        typer.Option(
+            help="Images per second of one accelerator, instead of its profile's.", min=0.001
+        ),
     ] = None,
     from_: Annotated[
         Path | None,
@@ -57,7 +55,7 @@ def plan(
             "--from",
             metavar="RESULT",
             help="Take the costs from this diagnose, limits or bench run; by default the loader is "
-            "diagnosed now.",
+            "diagnosed now. With --loader, those of that loader in a bench or limits run.",
         ),
     ] = None,
     loader: Loader = None,
@@ -98,14 +96,15 @@ def plan(
 
     name, count = parse_accelerator(accelerator)
     profile = _profile(name, rate)
-    if from_ is not None and (loader or set_):
-        raise PlanError("--from: the loader is that of the run; leave out --loader and --set")
+    if from_ is not None and set_:
+        raise PlanError("--from: the settings are those of the run; leave out --set")
     manifest = list_images(data, blacklist).only("train")
+    found = costs_in(from_, loader) if from_ else None
     folder = result_folder(out, "plan")
-    if from_ is None:
-        manifest, costs = _measured(manifest, given, loader, set_, profile, folder, seconds)
+    if found is None:
+        manifest, costs = measured_now(manifest, given, loader, set_, profile, folder, seconds)
     else:
-        costs = _costs_in(from_)
+        costs = found
     size = costs.image_size
     target = Target(
         accelerator=name,
@@ -153,90 +152,3 @@ def _bytes_per_image(manifest: Manifest) -> float:
 
     rows = np.random.default_rng(0).permutation(len(manifest))[:_SAMPLE]
     return max(1.0, Files(manifest).size(rows.tolist()) / len(rows))
-
-
-def _costs_in(result: Path) -> Costs:
-    """Return the costs from the record of a run.
-
-    Raises:
-        PlanError: the record is of another kind, or does not have them.
-        RecordError: there is no record, or it is not valid.
-    """
-    from feedbench.bench.capacity.costs import costs_of_diagnosis, costs_of_trial
-    from feedbench.bench.limits.limits import read_limits
-    from feedbench.bench.results.find import read_result
-    from feedbench.bench.results.kinds import BenchResult, DiagnosisResult, LimitsResult
-
-    found = read_result(result)
-    if isinstance(found, DiagnosisResult):
-        return costs_of_diagnosis(found.record, _bytes_per_value(found.record))
-    if not isinstance(found, BenchResult | LimitsResult) or not found.trials:
-        raise PlanError(f"--from {result}: must be a run of diagnose, limits or bench")
-    cold = read_limits(found.path.parent).disk if isinstance(found, LimitsResult) else []
-    trial = _chosen(found)
-    cores = int((trial.machine or {}).get("cores") or 0)
-    if not cores:
-        raise PlanError(f"--from {result}: the record does not say how many cores there were")
-    per_value = 4 if trial.all_settings.get("output") == "float32" else 1
-    return costs_of_trial(trial, cores, [] if isinstance(cold, str) else cold, per_value)
-
-
-def _chosen(found: BenchResult | LimitsResult) -> Trial:
-    """Return the trial of the winner, or of the fastest loader."""
-    from feedbench.bench.results.kinds import BenchResult
-    from feedbench.bench.trials.internal_loaders import is_choice
-
-    if isinstance(found, BenchResult) and found.summary.winner is not None:
-        return found.trials[found.summary.winner]
-    timed = [trial for trial in found.trials if trial.blocks and is_choice(trial.loader)]
-    if not timed:
-        raise PlanError(f"--from {found.path}: no loader was timed")
-    return max(timed, key=lambda trial: max(trial.rates.values()))
-
-
-def _bytes_per_value(record: DiagnosisRecord) -> int:
-    from feedbench.loaders import find_loader, parse_settings
-
-    settings = parse_settings(find_loader(record.loader), record.settings)
-    return 4 if settings.image_dtype == "float32" else 1
-
-
-def _measured(
-    manifest: Manifest,
-    given: OptionValues,
-    loader: str | None,
-    set_: list[str] | None,
-    profile: Accelerator | None,
-    folder: Path,
-    seconds: float,
-) -> tuple[Manifest, Costs]:
-    """Diagnose the loader now; return the images that it can read, and what they cost."""
-    from feedbench.bench.capacity.costs import costs_of_diagnosis
-    from feedbench.bench.commands.overlay import chosen_loader
-    from feedbench.bench.diagnose.measure import diagnose
-    from feedbench.bench.diagnose.progress import diagnosis_progress
-    from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
-    from feedbench.bench.plan.accelerators import find_accelerator
-    from feedbench.bench.plan.plan import Choice
-    from feedbench.bench.trials.feasibility import check_feasible
-    from feedbench.loaders import DEFAULT_LOADER, parse_spec
-    from feedbench.trainer import Recipe
-
-    best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
-    spec = parse_spec(best.spec)
-    manifest, _ = readable_rows(manifest, [best.loader], console())
-    check_feasible(spec, manifest)
-    emulated = profile or find_accelerator("a100")  # of which only the loader alone is used
-    asked = DiagnosisPlan(
-        choice=Choice(loader=best.loader, settings=best.settings),
-        spec=spec,
-        recipe=Recipe(),
-        consumer="emulated:target",
-        accelerator=emulated,
-    )
-    inside = folder / "diagnosis"
-    inside.mkdir()
-    timing = DiagnosisTiming(budget_s=seconds)
-    with diagnosis_progress(console(to_errors=True), timing) as report:
-        record = diagnose(asked, manifest, inside, report, timing)
-    return manifest, costs_of_diagnosis(record, _bytes_per_value(record))
