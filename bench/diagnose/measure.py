@@ -7,8 +7,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
-
 from feedbench.bench.consumers.device import CPU
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.events import DiagnosisEvent, EventKind, OnEvent
@@ -36,6 +34,7 @@ from feedbench.bench.record import Block, own_of
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.child import Child, close_all
+from feedbench.bench.trials.order import balanced_order
 from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
     BlockDone,
@@ -224,12 +223,12 @@ class _Session:
         close_all(self._children)
 
     def _time_round(self, round_index: int) -> None:
-        """Time one block of each part, in an order that is seeded by the round."""
+        """Time one block of each part."""
         self._round = round_index
-        order = np.random.default_rng([0, round_index]).permutation(len(self._measurements))
-        ordered = [self._measurements[index] for index in order.tolist()]
+        order = balanced_order(len(self._measurements), round_index, seed=0)
+        ordered = [self._measurements[index] for index in order]
         for measurement, following in zip_longest(ordered, ordered[1:]):
-            self._time_block(measurement, round_index, following and following.part)
+            self._time_block(measurement, round_index, following.part if following else None)
 
     def _make_room(self, key: str) -> None:
         """Measure now, and end, the processes beside which another cannot start."""
