@@ -98,6 +98,8 @@ def opened(parent: Path, about: About, manifest: Manifest, spec: BatchSpec) -> B
 
 def _check(folder: Path, manifest: Manifest) -> None:
     try:
+        if not (folder / IMAGES).is_file():
+            raise SourceError(f"{IMAGES} is missing")
         change = Originals.read(folder).change(manifest, np.arange(len(manifest)))
     except SourceError as error:
         change = str(error)
@@ -159,7 +161,9 @@ class _Images:
 
     @cached_property
     def _images(self) -> LiveImages:  # made where it is used: it holds memory of one thread each
-        return LiveImages(self._manifest, self._spec)
+        # FFCV cuts the crop out itself, as it reads the file.
+        whole = self._spec.model_copy(update={"resize": "stretch"})
+        return LiveImages(self._manifest, whole)
 
     def _note(self, row: int, error: Exception) -> None:
         reason = error.reason if isinstance(error, ImageError) else str(error)
