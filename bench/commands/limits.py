@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     BATCH_SIZE,
@@ -14,6 +18,7 @@ from feedbench.bench.commands.options import (
     Loaders,
     Out,
     Sets,
+    drawn_rows,
     list_images,
     parse_set,
     readable_rows,
@@ -24,6 +29,7 @@ from feedbench.bench.commands.run_limits import run_limits
 from feedbench.bench.plan.plan import Timing, expand
 from feedbench.bench.plan.suites import limits_suite
 from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.bench.trials.sample import IMAGES
 
 _TIMING = {"blocks": 7, "block_seconds": 2.0, "warm_up_seconds": 2.0}
 
@@ -42,6 +48,9 @@ def limits(
     loader: Loaders = None,
     set_: Sets = None,
     blacklist: Blacklist = None,
+    images: Annotated[
+        int, typer.Option(help="Measure at most this many images, drawn at random.", min=1)
+    ] = IMAGES,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -54,5 +63,6 @@ def limits(
     choices = expand(limits_suite(loaders, parse_set(set_ or (), loader), manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
+    manifest, left_out = drawn_rows(manifest, left_out, images, console(), warm=True)
     check_feasible(plan.spec, manifest)
     run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)
