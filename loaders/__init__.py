@@ -52,7 +52,7 @@ from feedbench.loaders.errors import (
     printable,
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
-from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
+from feedbench.loaders.file_stamps import file_sizes, unscanned_rows, without_stale_facts
 from feedbench.loaders.files import openable, read_file
 from feedbench.loaders.guests import dali, ffcv, grain, hf_datasets, spdl, torch, webdataset
 from feedbench.loaders.guests.package import check_installed, install_command
@@ -267,6 +267,7 @@ __all__ = [
     "explain",
     "extent_of",
     "file_of",
+    "file_sizes",
     "find_loader",
     "forget",
     "images_in",

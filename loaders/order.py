@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
 from feedbench.loaders.augment.regions import Crops
-from feedbench.loaders.sampling import Sampling
+from feedbench.loaders.sampling import Numbers, Sampling, number_type
 
 Rows = NDArray[np.int64]
 
@@ -80,9 +80,11 @@ class Order:
 
     def epoch(self, number: int) -> Rows:
         """All rows of one epoch, int64 `[epoch_size]`, read-only."""
-        return self._epoch(number)[0]
+        rows: Rows = self._epoch(number)[0].astype(np.int64)
+        rows.setflags(write=False)
+        return rows
 
-    def _epoch(self, number: int) -> tuple[Rows, Rows]:
+    def _epoch(self, number: int) -> tuple[Numbers, Numbers]:
         return _epoch(self.images, number, self.seed, self.shuffle, self.sampling)
 
     def rows(self, begin: int, end: int) -> Rows:
@@ -176,11 +178,14 @@ class Order:
 @lru_cache(maxsize=4)
 def _epoch(
     images: int, number: int, seed: int, shuffle: bool, sampling: Sampling | None
-) -> tuple[Rows, Rows]:
+) -> tuple[Numbers, Numbers]:
     """Rows and copies of one epoch."""
     random = np.random.default_rng([seed, number])
     if sampling is None:
-        rows = random.permutation(images) if shuffle else np.arange(images, dtype=np.int64)
+        # Cast, not drawn as such: a shuffle of smaller numbers gives another order.
+        rows = (random.permutation(images) if shuffle else np.arange(images)).astype(
+            number_type(images)
+        )
         copies = np.broadcast_to(np.int64(0), images)
     else:
         rows, copies = sampling.epoch(number, seed)
