@@ -158,7 +158,7 @@ def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
     return np.bincount(manifest.labels, minlength=classes)
 
 
-def open_loader(
+def open_loader(  # noqa: PLR0913  all but the first three have defaults
     name: str,
     manifest: Manifest,
     spec: BatchSpec,

@@ -1,11 +1,19 @@
 """Batches divided among workers: together they are the whole batches, for any number of workers."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from feedbench.loaders import Augment, BatchSpec, Order, SpecError, open_loader
+from feedbench.loaders import Augment, BatchSpec, Order, SpecError, open_loader, scan
 from feedbench.loaders.augment.draws import FLIP
 from feedbench.loaders.sampling import Sampling
+
+
+@pytest.fixture(scope="module")
+def manifest(splits_folder):
+    return scan(splits_folder).only("train")
+
 
 CASES = [(10, 4, 2), (10, 4, 3), (101, 8, 3), (7, 5, 5), (64, 16, 4), (13, 13, 4)]
 
@@ -99,7 +107,8 @@ def test_loaders_give_each_worker_its_part(loader, manifest):
         with open_loader(loader, manifest, spec, epochs=1, share=(worker, 2)) as stream:
             parts.append([batch.rows.tolist() for batch in stream])
     assert sorted(len(batch) for batch in parts[0] + parts[1])[-1] == 3
-    assert sorted(sum(parts[0] + parts[1], [])) == sorted(sum(whole, []))
+    together = sorted(itertools.chain(*parts[0], *parts[1]))
+    assert together == sorted(itertools.chain(*whole))
     assert parts[0][0] + parts[1][0] == whole[0]
 
 
