@@ -18,6 +18,7 @@ from feedbench.bench.commands.options import (
     Loaders,
     Out,
     Sets,
+    drawn_rows,
     list_images,
     parse_set,
     readable_rows,
@@ -29,6 +30,7 @@ from feedbench.bench.plan.peers import left_out_note
 from feedbench.bench.plan.plan import Timing, expand
 from feedbench.bench.plan.suites import SUITES, limits_suite
 from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.bench.trials.sample import IMAGES
 
 _TIMING = {"blocks": 7, "block_seconds": 2.0, "warm_up_seconds": 2.0}
 
@@ -54,6 +56,9 @@ def limits(
     loader: Loaders = None,
     set_: Sets = None,
     blacklist: Blacklist = None,
+    images: Annotated[
+        int, typer.Option(help="Measure at most this many images, drawn at random.", min=1)
+    ] = IMAGES,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -69,5 +74,6 @@ def limits(
     choices = expand(limits_suite(suite, loaders, settings, manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
+    manifest, left_out = drawn_rows(manifest, left_out, images, console(), warm=True)
     check_feasible(plan.spec, manifest)
     run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)
