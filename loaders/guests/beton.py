@@ -161,9 +161,7 @@ class _Images:
 
     @cached_property
     def _images(self) -> LiveImages:  # made where it is used: it holds memory of one thread each
-        # FFCV cuts the crop out itself, as it reads the file.
-        whole = self._spec.model_copy(update={"resize": "stretch"})
-        return LiveImages(self._manifest, whole)
+        return LiveImages(self._manifest, self._spec)
 
     def _note(self, row: int, error: Exception) -> None:
         reason = error.reason if isinstance(error, ImageError) else str(error)
