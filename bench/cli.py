@@ -21,6 +21,7 @@ from feedbench.bench.errors import (
     WRONG_USE,
     BenchError,
     InterruptedRun,
+    PeerLost,
 )
 
 _python_shows = warnings.showwarning
@@ -311,6 +312,8 @@ def _exit_code(error: Exception) -> int:
 
     if isinstance(error, ImageError | WorkerError | CheckpointError | DivergedError):
         return NOTHING_DONE
+    if isinstance(error, PeerLost):
+        return error.code
     if isinstance(error, InterruptedRun):
         return signals.exit_code()
     if isinstance(error, BenchError | LoaderError | TrainerError):
