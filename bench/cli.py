@@ -166,6 +166,12 @@ COMMANDS = {
         "Print the class that a saved model predicts for each image.",
         "results/run/model.keras one.jpg two.webp",
     ),
+    "serve": Entry(
+        "serve",
+        TRAIN,
+        "Start a dispatcher or a worker of the tf.data service, for the loader tf_data_service.",
+        "--worker 10.0.0.2:5051 --of 10.0.0.1:5050",
+    ),
     "recipe": Entry(
         "recipe",
         REFERENCE,

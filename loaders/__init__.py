@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
+from feedbench.loaders import (
+    keras_directory,
+    keras_pil,
+    packed,
+    synthetic,
+    tf_data,
+    tf_data_service,
+    turbo,
+)
 from feedbench.loaders.address import extent_of, file_of, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
@@ -74,6 +82,7 @@ LOADERS: dict[str, Loader] = {
     "keras_pil": keras_pil.LOADER,
     "keras_directory": keras_directory.LOADER,
     "tf_data": tf_data.LOADER,
+    "tf_data_service": tf_data_service.LOADER,
     "turbo": turbo.LOADER,
     "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
