@@ -15,7 +15,7 @@ from feedbench.loaders.address import stamp_of
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
-from feedbench.loaders.manifest import AUDIT, EXTENT, SCHEMA, Manifest, first_of_each
+from feedbench.loaders.manifest import AUDIT, EXTENT, SCHEMA, VERSION, Manifest, first_of_each
 
 Advance = Callable[[int], None]
 _CHUNK = 4096  # paths that are Python objects at a time
@@ -57,7 +57,8 @@ def audit(
 def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
     by_row = facts.take(pc.index_in(manifest.table["path"], facts["path"]))
-    listed = [*SCHEMA, EXTENT] if manifest.in_shards else [*SCHEMA]
+    places = [field for field in (EXTENT, VERSION) if field.name in manifest.table.column_names]
+    listed = [*SCHEMA, *places]
     columns = [manifest.table[field.name] for field in listed]
     columns += [by_row[name] for name in AUDIT.names]
     table = pa.table(columns, schema=pa.schema([*listed, *AUDIT]))

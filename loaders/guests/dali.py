@@ -180,7 +180,7 @@ class _Graph:
     def __init__(self, request: Request, settings: Dali) -> None:
         self._spec = request.spec
         self._settings = settings
-        self._reads_files = not request.manifest.in_shards
+        self._reads_files = request.manifest.are_files
         self._device = settings.device
         augment = request.spec.augment.on_host
         self.flips = augment.horizontal_flip and augment.only_flips

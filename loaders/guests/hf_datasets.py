@@ -119,5 +119,6 @@ LOADER = Loader(
     suites={"peers": ({"decoder": ["pillow", "simplejpeg"]},)},
     upper_bound=decode_limit,
     stages=image_stages,
+    reads_objects=False,
     package=Package("datasets", ("datasets", "torch")),
 )

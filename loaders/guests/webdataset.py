@@ -311,5 +311,6 @@ LOADER = Loader(
     suites={"peers": ({"decoder": ["pillow", "simplejpeg"]},)},
     upper_bound=decode_limit,
     stages=_stages,
+    reads_objects=False,
     package=Package("webdataset", ("webdataset", "torch")),
 )
