@@ -1,4 +1,4 @@
-"""What goes wrong between here and an object storage: one line or the right images, never a hang."""
+"""What goes wrong between here and an object storage: one line or right images, never a hang."""
 
 import os
 import signal
