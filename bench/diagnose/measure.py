@@ -42,12 +42,12 @@ from feedbench.bench.trials.protocol import (
     TrialJob,
     WarmUpDone,
 )
+from feedbench.bench.trials.sample import WARM_SHARE
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages
 
 _TIME_LIMIT_S = 600.0  # for a process to warm up, and for a block
-_WARM_SHARE = 0.5  # files that fit into this share of the available memory stay in the page cache
 LEAST_ROUNDS = 3  # fewer blocks give no useful interval
 
 
@@ -78,7 +78,7 @@ def diagnose(
     stages = stages_of(loader, manifest, plan.spec, settings)
     images, memory = len(manifest), available_memory()
     if loader.own is None or loader.own.takes("manifest"):  # others read what they find
-        manifest = drawn(manifest, stages, plan.images, _WARM_SHARE * memory)
+        manifest = drawn(manifest, stages, plan.images, WARM_SHARE * memory)
     if len(manifest) < images:
         stages = stages_of(loader, manifest, plan.spec, settings)
     path = (folder / MANIFEST).absolute()
@@ -119,7 +119,7 @@ def _new_record(
     not_cold = why_not_cold(stages, manifest)
     if plan.cache_state == "cold" and not_cold:
         raise PlanError(not_cold)
-    stays_warm = size < _WARM_SHARE * available_memory() or not_cold
+    stays_warm = size < WARM_SHARE * available_memory() or not_cold
     return DiagnosisRecord(
         **dict(conditions(manifest)),
         loader=plan.choice.loader,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,6 @@ def _accuracy(predictions: Collection[LabelledPrediction]) -> Proportion:
 
 
 def _recall(predictions: Collection[LabelledPrediction]) -> dict[str, Proportion]:
-    return {
-        label: _accuracy([prediction for prediction in predictions if prediction.label == label])
-        for label in sorted({prediction.label for prediction in predictions})
-    }
+    images = Counter(prediction.label for prediction in predictions)
+    recognized = Counter(prediction.label for prediction in predictions if prediction.correct)
+    return {label: wilson(recognized[label], images[label]) for label in sorted(images)}
