@@ -99,6 +99,12 @@ COMMANDS = {
         "Measure what decoding, copying and the disk allow, and what each loader reaches of it.",
         "photos/ --set packed.pack=packed/",
     ),
+    "plan": Entry(
+        "plan",
+        MEASURE,
+        "Predict what a larger target needs: cores, storage, network, memory and shards.",
+        "photos/ --accelerator a100:8 --cores 64 --storage 2000",
+    ),
     "batch-size": Entry(
         "batch_size",
         MEASURE,

@@ -11,9 +11,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from feedbench.trainer.base import BatchLike, Logs, NonFiniteLoss, TrainerBase, images_in
+from feedbench.trainer.base import BatchLike, NonFiniteLoss, TrainerBase, images_in
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
 from feedbench.trainer.history import HISTORY, Epoch, accuracy_of, other_metrics, write_history
+from feedbench.trainer.launcher import Logs
 from feedbench.trainer.parts import Parts
 from feedbench.trainer.writer import Writer
 

@@ -26,9 +26,12 @@ class TrainingSummary(BaseModel):
     """One of the two trainings.
 
     Attributes:
+        folder: of the training.
         accuracy: on the test images, with its Wilson interval.
         recall: of each class, with its Wilson interval.
         train_s: seconds of all epochs, validation not counted.
+        images_per_second: while training.
+        epochs: number of epochs.
         description: network, image size, weights and optimizer.
     """
 
@@ -46,6 +49,8 @@ class TrainingComparison(BaseModel):
 
     Attributes:
         images: test images.
+        first: the first of the two.
+        second: the second.
         difference: accuracy of the second minus that of the first, paired by image.
         only_first: images that only the first classifies correctly.
         only_second: images that only the second classifies correctly.
