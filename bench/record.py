@@ -18,6 +18,7 @@
 #    `requested_s` of a warm-up is the minimum that was requested, `beside` counts processes that
 #    started meanwhile. The consumer `fit` is a user's own training, `idle_s` of a block what its
 #    device is known to have waited. `judged_after` and `stopped`: when and why a trial ended early.
+#    `fetched_bytes` of a block: what came from object storage.
 
 from __future__ import annotations
 
@@ -106,6 +107,10 @@ class TimedBlock(Record):
     )
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
+    fetched_bytes: int | None = Field(
+        None,
+        description="read from object storage, over the network; None if the images are files",
+    )
     consumed_bytes: int | None = Field(
         None, description="size of its images' files, if a cache state was requested"
     )

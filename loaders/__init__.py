@@ -15,8 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
-from feedbench.loaders.address import extent_of, file_of, stamp_of
+from feedbench.loaders import (
+    keras_directory,
+    keras_pil,
+    packed,
+    synthetic,
+    tf_data,
+    tf_data_service,
+    turbo,
+)
+from feedbench.loaders.address import extent_of, file_of, is_remote, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.cache_folder import cache_folder
@@ -65,6 +73,9 @@ from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
 from feedbench.loaders.own.resolve import own_loader
+from feedbench.loaders.remote.fetched import fetched_bytes
+from feedbench.loaders.remote.path import source_path
+from feedbench.loaders.remote.read import drop_cached, read_into_cache
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
@@ -74,6 +85,7 @@ LOADERS: dict[str, Loader] = {
     "keras_pil": keras_pil.LOADER,
     "keras_directory": keras_directory.LOADER,
     "tf_data": tf_data.LOADER,
+    "tf_data_service": tf_data_service.LOADER,
     "turbo": turbo.LOADER,
     "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
@@ -149,6 +161,19 @@ def check_share(loader: Loader, share: tuple[int, int]) -> None:
         )
 
 
+def check_objects(loader: Loader, manifest: Manifest) -> None:
+    """Refuse a source in object storage where a loader opens files by itself.
+
+    Raises:
+        SourceError: it cannot read the images.
+    """
+    if manifest.is_remote and not loader.reads_objects:
+        raise SourceError(
+            f"{loader.name} reads files on a disk, not {manifest.root}; use another loader, or "
+            "copy the images"
+        )
+
+
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
     """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
     classes = len(manifest.classes)
@@ -197,6 +222,7 @@ def open_loader(  # noqa: PLR0913  all but the first three have defaults
         settings = parse_settings(loader, settings or {})
     check_regions(loader, spec, settings)
     check_share(loader, share)
+    check_objects(loader, manifest)
     order = Order(
         len(manifest),
         spec.batch_size,
@@ -279,11 +305,14 @@ __all__ = [
     "bounds",
     "by_reason",
     "cache_folder",
+    "check_objects",
     "check_package",
     "check_regions",
     "check_share",
+    "drop_cached",
     "explain",
     "extent_of",
+    "fetched_bytes",
     "file_of",
     "file_sizes",
     "find_loader",
@@ -293,6 +322,7 @@ __all__ = [
     "install_command",
     "installed",
     "is_own",
+    "is_remote",
     "open_loader",
     "openable",
     "own_calls_within",
@@ -300,9 +330,11 @@ __all__ = [
     "parse_spec",
     "printable",
     "read_file",
+    "read_into_cache",
     "scan",
     "short_name",
     "size_of_images",
+    "source_path",
     "stamp_of",
     "stream_code",
     "tolerance",

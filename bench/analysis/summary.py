@@ -189,7 +189,7 @@ def with_counted_blocks(trial: Trial) -> Trial:
 
 
 def _reason_not_counted(trial: Trial, block: Block) -> str | None:
-    return unproven_reason(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
+    return unproven_reason(trial.cache_state, block)
 
 
 def _is_ranked(trial: Trial) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -48,7 +49,8 @@ Data = Annotated[
         help="A folder with one folder per class; or with train, validation and test, each with "
         "one folder per class; a CSV of path,label[,split]; a zip of class folders; tar, TFRecord, "
         "Arrow or Parquet files with images, a folder of them, or a quoted pattern such as "
-        "'shards/*.tar'; or a Parquet manifest, as written by scan --out.",
+        "'shards/*.tar'; or a Parquet manifest, as written by scan --out. Folders of classes and "
+        "shards may lie in object storage: s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
     ),
 ]
 Loader = Annotated[
@@ -240,15 +242,32 @@ PIXELS: tuple[ModelOption, ...] = (IMAGE_SIZE, RESIZE, INTERPOLATION, ANTIALIAS,
 SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE, BALANCE)
 
 
+@contextmanager
+def listing_progress(data: str) -> Iterator[Callable[[int], None]]:
+    """Yield a callback that shows how many objects of a source in object storage are listed."""
+    from feedbench.bench.commands.output import console
+    from feedbench.bench.report.progress import listed_progress
+    from feedbench.loaders import is_remote, source_path
+
+    source = source_path(data)  # refuses one with credentials in it, before it is shown
+    if not is_remote(os.fsencode(source)):
+        yield lambda count: None
+        return
+    with listed_progress(console(to_errors=True), f"Listing {source}") as advance:
+        yield advance
+
+
 def list_images(data: str, blacklist: Path | None) -> Manifest:
     """Return the images of a source, with the audit of its last scan and the user's blacklist.
 
     Facts of files that have changed since the scan are left out.
     """
-    from feedbench.loaders import with_blacklist
+    from feedbench.loaders import source_path, with_blacklist
     from feedbench.loaders.audit import scanned
 
-    manifest = replace(scanned(data), source=Path(data))
+    with listing_progress(data) as on_listed:
+        listed = scanned(data, on_listed=on_listed)
+    manifest = replace(listed, source=source_path(data))
     return manifest if blacklist is None else with_blacklist(manifest, blacklist)
 
 

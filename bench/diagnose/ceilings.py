@@ -78,7 +78,7 @@ def with_proven_blocks(part: Part) -> Part:
 
 
 def _why_unproven(part: Part, block: Block) -> str | None:
-    return unproven_reason(part.cache_state, block.disk_read_bytes, block.consumed_bytes)
+    return unproven_reason(part.cache_state, block)
 
 
 def cores_used(blocks: list[Block]) -> float:

@@ -35,7 +35,7 @@ def available_loaders(manifest: Manifest, configured: Container[str] = ()) -> li
         loader
         for loader in LOADERS.values()
         if loader.is_choice
-        and manifest.layout in loader.layouts
+        and loader.can_read(manifest)
         and (_is_ready(loader) or loader.name in configured)
     ]
 

@@ -1,4 +1,8 @@
-"""Brings files into a warm or cold page cache, and proves it by the bytes read from the disk."""
+"""Brings files into a warm or cold cache, and proves it by the bytes read from the disk.
+
+Of files it is the page cache. Of objects it is the local cache of objects, proven by the bytes that
+came over the network; what the server has in its memory is not controlled.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,18 @@ from numpy.typing import NDArray
 
 from feedbench.bench.consumers.base import Consumer
 from feedbench.bench.errors import PlanError
-from feedbench.bench.record import CacheState
+from feedbench.bench.record import CacheState, TimedBlock
 from feedbench.loaders import (
     Batch,
     Manifest,
+    drop_cached,
     extent_of,
+    fetched_bytes,
     file_of,
     file_sizes,
+    is_remote,
     read_file,
+    read_into_cache,
     stamp_of,
 )
 
@@ -57,13 +65,18 @@ class Files:
 
     def evict(self, rows: NDArray[np.int64] | None = None, *, sync: bool = False) -> None:
         """Drop the pages of the files of some rows, or of all rows; ignore missing files."""
-        if rows is None:
-            evict(self._whole_files(), sync=sync)
-        else:
+        if rows is not None:
             evict(self._manifest.paths(rows), sync=sync)
+        elif self._manifest.is_remote:
+            evict(self._addresses(), sync=sync)
+        else:
+            evict(self._whole_files(), sync=sync)
 
     def warm(self) -> None:
         """Read every file once, so that its pages are in memory."""
+        if self._manifest.is_remote:
+            read_into_cache(list(self._addresses()))
+            return
         for path in self._whole_files():
             with suppress(OSError), Path(os.fsdecode(path)).open("rb", buffering=0) as file:
                 while file.read(_CHUNK_BYTES):
@@ -134,23 +147,22 @@ class Recorded:
         self._consumer.finish()
 
 
-def unproven_reason(state: CacheState | None, read: int | None, consumed: int | None) -> str | None:
-    """Return why a block's cache state is not proven; None if it is, or if none was requested.
-
-    Args:
-        state: the requested cache state.
-        read: bytes that were read from the disk; None if unknown.
-        consumed: bytes of the files in the block's batches.
-    """
+def unproven_reason(state: CacheState | None, block: TimedBlock) -> str | None:
+    """Return why a block's cache state is not proven; None if it is, or if none was requested."""
     if state is None:
         return None
-    if read is None or not consumed:
+    is_fetched = block.fetched_bytes is not None
+    read = block.fetched_bytes if is_fetched else block.disk_read_bytes
+    if read is None or not block.consumed_bytes:
         return f"{state} not proven: the system does not report bytes read from the disk"
-    fraction = read / consumed
+    fraction, place = (
+        read / block.consumed_bytes,
+        "over the network" if is_fetched else "from the disk",
+    )
     if state == "cold" and fraction < MIN_COLD:
-        return f"not cold: {fraction:.0%} of the bytes came from the disk"
+        return f"not cold: {fraction:.0%} of the bytes came {place}"
     if state == "warm" and fraction > MAX_WARM:
-        return f"not warm: {fraction:.0%} of the bytes came from the disk"
+        return f"not warm: {fraction:.0%} of the bytes came {place}"
     return None
 
 
@@ -167,6 +179,8 @@ def check_cold(manifest: Manifest) -> None:
 
 def _not_evictable(paths: list[bytes]) -> str | None:
     """Evict some files and read them; return why they did not come from the disk, or None."""
+    if any(map(is_remote, paths)):
+        return _not_droppable(paths)
     if sys.platform != "linux":
         return f"files can be evicted from the page cache only on Linux, not on {sys.platform}"
     evict(paths, sync=True)  # pages of a file that was just written are dropped only after a sync
@@ -185,8 +199,23 @@ def _not_evictable(paths: list[bytes]) -> str | None:
     return None
 
 
+def _not_droppable(paths: list[bytes]) -> str | None:
+    """Drop some objects from the local cache and read them; return why they were not fetched."""
+    evict(paths, sync=False)
+    before = fetched_bytes(os.getpid()) or 0
+    for path in paths:
+        with suppress(OSError):
+            read_file(path)
+    fetched = (fetched_bytes(os.getpid()) or 0) - before
+    if fetched < MIN_COLD * sum(_size(path) for path in paths):
+        return "after they were dropped from the local cache, its objects could not be fetched"
+    return None
+
+
 def evict(paths: Iterable[bytes], *, sync: bool) -> None:
     """Drop the pages of files from the page cache, which needs no privilege; ignore missing files.
+
+    Objects are dropped from their local cache.
 
     Args:
         sync: write each file to the disk first, because only clean pages can be dropped. This
@@ -194,6 +223,9 @@ def evict(paths: Iterable[bytes], *, sync: bool) -> None:
             read.
     """
     for path in paths:
+        if is_remote(path):
+            drop_cached(path)
+            continue
         with suppress(OSError):
             file = os.open(file_of(path), os.O_RDONLY)
             try:

@@ -61,6 +61,7 @@ class Timer:
             rewarm: read warm files again before each block, because another trial evicts them.
         """
         self._files = Files(manifest)
+        self._is_remote = manifest.is_remote
         self._gpus = gpus
         self._used: dict[int, list[NumberedGpu]] = {}  # by process
         self._rewarm = rewarm
@@ -92,10 +93,13 @@ class Timer:
         with self._kept_cold(job), Meters(self._used.get(child.pid, self._gpus)) as meters:
             done = child.ask(request, BlockDone, limit_s, "a block", request.seconds)
         used = tree_usage(child.pid).since(before)
+        # A user's function that reads objects by itself is not counted: its state is not proven.
+        is_known = used.disk_known and not (self._is_remote and used.fetched_bytes is None)
         timed = done.block.model_copy(
             update={
                 "cpu_s": round(used.cpu_s, 4),
-                "disk_read_bytes": used.read_bytes if used.disk_known else None,
+                "disk_read_bytes": used.read_bytes if is_known else None,
+                "fetched_bytes": used.fetched_bytes,
                 "consumed_bytes": self._consumed(done) if job.cache_state else None,
             }
         )

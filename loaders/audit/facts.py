@@ -15,7 +15,7 @@ from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
 from feedbench.loaders.file_stamps import NO_FILE, STAMP, file_stamps
-from feedbench.loaders.manifest import AUDIT, EXTENT, SCHEMA, Manifest, first_of_each
+from feedbench.loaders.manifest import AUDIT, EXTENT, SCHEMA, VERSION, Manifest, first_of_each
 
 Advance = Callable[[int], None]
 _CHUNK = 4096  # paths that are Python objects at a time
@@ -56,9 +56,9 @@ def audit(
 
 def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
-    places = _places(manifest, facts)
-    by_row = facts.take(places)
-    listed = [*SCHEMA, EXTENT] if manifest.in_shards else [*SCHEMA]
+    by_row = facts.take(_places(manifest, facts))
+    places = [field for field in (EXTENT, VERSION) if field.name in manifest.table.column_names]
+    listed = [*SCHEMA, *places]
     columns = [manifest.table[field.name] for field in listed]
     columns += [by_row[name] for name in AUDIT.names]
     table = pa.table(columns, schema=pa.schema([*listed, *AUDIT]))

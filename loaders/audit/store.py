@@ -27,6 +27,7 @@ from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each
+from feedbench.loaders.remote.path import source_path
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
 _DECODERS = ("pillow", "tensorflow")
@@ -44,7 +45,8 @@ class Store:
     @classmethod
     def of(cls, source: str | Path) -> Self:
         """The store of a source, below `FEEDBENCH_CACHE` or in the user's cache folder."""
-        name = hashlib.blake2b(os.fsencode(Path(source).absolute()), digest_size=8).hexdigest()
+        path = source_path(source).absolute()
+        name = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
         return cls(cache_folder() / "audits" / name)
 
     @property

@@ -178,7 +178,7 @@ class _Graph:
         self._spec = request.spec.as_resized()
         self._settings = settings
         self._cuts = request.spec.augment.random_resized_crop is not None
-        self._reads_files = not request.manifest.in_shards
+        self._reads_files = request.manifest.are_files
         self._device = settings.device
         augment = request.spec.augment.on_host
         self._flips = augment.horizontal_flip and augment.only_flips

@@ -115,5 +115,6 @@ LOADER = Loader(
     upper_bound=decode_limit,
     stages=image_stages,
     cuts_no_regions=lambda settings: None,
+    reads_objects=False,
     package=Package("datasets", ("datasets", "torch")),
 )

@@ -322,5 +322,6 @@ LOADER = Loader(
     upper_bound=decode_limit,
     stages=_stages,
     cuts_no_regions=lambda settings: None,
+    reads_objects=False,
     package=Package("webdataset", ("webdataset", "torch")),
 )

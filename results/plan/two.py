@@ -5,6 +5,7 @@ Usage: python two.py PHOTOS OUT [SECONDS]
 
 from __future__ import annotations
 
+import csv
 import json
 import statistics
 import subprocess
@@ -108,6 +109,15 @@ def compare(photos: str, out: Path, seconds: float) -> list[dict[str, Any]]:
     return rows
 
 
+def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write one row per pair of accelerators; the rates of its rounds are separated by spaces."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({**row, "rates": " ".join(f"{rate:.1f}" for rate in row["rates"])})
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "feed":
         feed(sys.argv[2], sys.argv[3], float(sys.argv[4]))
@@ -115,4 +125,4 @@ if __name__ == "__main__":
         photos, folder, *rest = sys.argv[1:]
         Path(folder).mkdir(parents=True)
         result = compare(photos, Path(folder), float(rest[0]) if rest else 6.0)
-        (Path(folder) / "two.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_csv(result, Path(folder) / "two.csv")
