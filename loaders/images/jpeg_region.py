@@ -1,7 +1,7 @@
 """Parts of JPEGs, decoded alone by a compiled module where it was built.
 
 simplejpeg and OpenCV decode whole images. libjpeg-turbo itself can leave out most of the work
-outside of a rectangle, but only through an interface that needs C (region.c).
+outside of a rectangle, but only through an interface that needs C (decoder.c).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MORE_COLUMNS = 64  # that may be decoded beside a region: a block of up to 32 p
 def compiled_module() -> Any | None:
     """The compiled module; None where it was not built, or libjpeg-turbo is missing."""
     try:
-        return import_module("feedbench.loaders.images._region")
+        return import_module("feedbench.loaders.images._jpeg")
     except ImportError:
         return None
 
