@@ -73,12 +73,14 @@ def pool_stream(
     settings: Threaded,
     *,
     chunk: int,
+    stop: Callable[[], None] = lambda: None,
     close: Callable[[], None] = lambda: None,
 ) -> Stream:
     """Batches that a pool of threads fills from a source.
 
     Args:
         chunk: images that a thread takes at a time; with more, it waits for the lock less often.
+        stop: stops what the threads may wait for; called before they end.
         close: frees the source; called after the threads have ended.
 
     Raises:
@@ -91,6 +93,7 @@ def pool_stream(
     pool = BatchPool(source, request, settings, chunk)
 
     def release() -> None:
+        stop()
         pool.close()
         close()
 
