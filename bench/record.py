@@ -17,7 +17,7 @@
 #    loader; `traceback` that of their code, if it failed. `model` is the file of their own model.
 #    `requested_s` of a warm-up is the minimum that was requested, `beside` counts processes that
 #    started meanwhile. The consumer `fit` is a user's own training, `idle_s` of a block what its
-#    device is known to have waited. `judged_after` and `stopped`: when and why a trial ended early.
+#    device is known to have waited. `received_bytes` of a block. `judged_after` and `stopped`: when and why a trial ended early.
 
 from __future__ import annotations
 
@@ -106,6 +106,9 @@ class TimedBlock(Record):
     )
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
+    received_bytes: int | None = Field(
+        None, description="received over the network; None if the loader uses none, or unknown"
+    )
     consumed_bytes: int | None = Field(
         None, description="size of its images' files, if a cache state was requested"
     )
