@@ -21,6 +21,7 @@ from feedbench.bench.errors import (
     WRONG_USE,
     BenchError,
     InterruptedRun,
+    PeerLost,
 )
 
 _python_shows = warnings.showwarning
@@ -98,6 +99,12 @@ COMMANDS = {
         MEASURE,
         "Measure what decoding, copying and the disk allow, and what each loader reaches of it.",
         "photos/ --set packed.pack=packed/",
+    ),
+    "plan": Entry(
+        "plan",
+        MEASURE,
+        "Predict what a larger target needs: cores, storage, network, memory and shards.",
+        "photos/ --accelerator a100:8 --cores 64 --storage 2000",
     ),
     "batch-size": Entry(
         "batch_size",
@@ -311,6 +318,8 @@ def _exit_code(error: Exception) -> int:
 
     if isinstance(error, ImageError | WorkerError | CheckpointError | DivergedError):
         return NOTHING_DONE
+    if isinstance(error, PeerLost):
+        return error.code
     if isinstance(error, InterruptedRun):
         return signals.exit_code()
     if isinstance(error, BenchError | LoaderError | TrainerError):

@@ -82,7 +82,7 @@ class Opening:
     Attributes:
         again: opens it from its first batch on.
         steps: its batches; None if it has no end.
-        steps_per_epoch: batches after which each image has come at least once.
+        steps_per_epoch: batches after which each image has come at least once, over all workers.
         is_random: whether a second pass from the start would repeat a random order.
     """
 

@@ -327,4 +327,5 @@ LOADER = Loader(
     space={"compression": ("auto", "none")},
     suites={},
     cuts_no_regions=lambda settings: None,
+    reads_objects=False,
 )
