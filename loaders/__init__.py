@@ -15,8 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
-from feedbench.loaders.address import extent_of, file_of, stamp_of
+from feedbench.loaders import (
+    keras_directory,
+    keras_pil,
+    packed,
+    synthetic,
+    tf_data,
+    tf_data_service,
+    turbo,
+)
+from feedbench.loaders.address import extent_of, file_of, is_remote, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
 from feedbench.loaders.cache_folder import cache_folder
@@ -52,7 +60,7 @@ from feedbench.loaders.errors import (
     printable,
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
-from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
+from feedbench.loaders.file_stamps import file_sizes, unscanned_rows, without_stale_facts
 from feedbench.loaders.files import openable, read_file
 from feedbench.loaders.guests import dali, ffcv, grain, hf_datasets, spdl, torch, webdataset
 from feedbench.loaders.guests.package import check_installed, install_command
@@ -65,6 +73,9 @@ from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
 from feedbench.loaders.own.resolve import own_loader
+from feedbench.loaders.remote.fetched import fetched_bytes
+from feedbench.loaders.remote.path import source_path
+from feedbench.loaders.remote.read import drop_cached, read_into_cache
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
@@ -74,6 +85,7 @@ LOADERS: dict[str, Loader] = {
     "keras_pil": keras_pil.LOADER,
     "keras_directory": keras_directory.LOADER,
     "tf_data": tf_data.LOADER,
+    "tf_data_service": tf_data_service.LOADER,
     "turbo": turbo.LOADER,
     "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
@@ -136,6 +148,32 @@ def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
         )
 
 
+def check_share(loader: Loader, share: tuple[int, int]) -> None:
+    """Refuse to divide the batches of a loader that decides itself which rows they hold.
+
+    Raises:
+        SpecError: it follows no order.
+    """
+    if share[1] > 1 and not loader.follows_order:
+        raise SpecError(
+            f"{loader.name} decides itself which images a batch holds, so that several workers "
+            f"cannot divide it; use a loader that follows the order, such as {DEFAULT_LOADER}"
+        )
+
+
+def check_objects(loader: Loader, manifest: Manifest) -> None:
+    """Refuse a source in object storage where a loader opens files by itself.
+
+    Raises:
+        SourceError: it cannot read the images.
+    """
+    if manifest.is_remote and not loader.reads_objects:
+        raise SourceError(
+            f"{loader.name} reads files on a disk, not {manifest.root}; use another loader, or "
+            "copy the images"
+        )
+
+
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
     """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
     classes = len(manifest.classes)
@@ -145,7 +183,7 @@ def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
     return np.bincount(manifest.labels, minlength=classes)
 
 
-def open_loader(
+def open_loader(  # noqa: PLR0913  all but the first three have defaults
     name: str,
     manifest: Manifest,
     spec: BatchSpec,
@@ -156,6 +194,7 @@ def open_loader(
     on_error: str = "raise",
     error_budget: float = BUDGET,
     dropped: Iterable[ImageError] = (),
+    share: tuple[int, int] = (0, 1),
 ) -> Stream:
     """Start a loader; use it in a `with`, so that its threads, processes and memory are freed.
 
@@ -169,6 +208,7 @@ def open_loader(
             other batches stay the same, and the stream's `dropped` names it.
         error_budget: fraction of the images that may be dropped before the run ends after all.
         dropped: images that an earlier part of the same run dropped; they are not tried again.
+        share: this worker, from 0, and the number of workers that divide each batch among them.
 
     Raises:
         LoaderError: the name, the settings or their combination is invalid, or what the loader
@@ -181,6 +221,8 @@ def open_loader(
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
     check_regions(loader, spec, settings)
+    check_share(loader, share)
+    check_objects(loader, manifest)
     order = Order(
         len(manifest),
         spec.batch_size,
@@ -191,8 +233,9 @@ def open_loader(
         start_step,
         unreadable=frozenset(known),
         sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
-    )
-    request = Request(manifest, spec, order, faults)
+    ).share(*share)
+    own_spec = spec.model_copy(update={"batch_size": order.batch_size})
+    request = Request(manifest, own_spec, order, faults)
     stream = loader.open(request, settings)
     if loader.own is None:  # a user's own code does not say how many batches it gives
         stream.opening = _opening(loader, request, settings)
@@ -201,7 +244,7 @@ def open_loader(
 
 def _opening(loader: Loader, request: Request, settings: Settings) -> Opening:
     order = request.order
-    steps, per_epoch = order.steps, -(-order.epoch_size // order.batch_size)
+    steps, per_epoch = order.steps, order.steps_per_epoch
     if not loader.follows_order and order.epochs is not None:  # each epoch ends with its own batch
         steps = order.epochs * per_epoch - order.start_step
     is_random = order.shuffle or bool(order.augment)
@@ -262,11 +305,16 @@ __all__ = [
     "bounds",
     "by_reason",
     "cache_folder",
+    "check_objects",
     "check_package",
     "check_regions",
+    "check_share",
+    "drop_cached",
     "explain",
     "extent_of",
+    "fetched_bytes",
     "file_of",
+    "file_sizes",
     "find_loader",
     "forget",
     "images_in",
@@ -274,6 +322,7 @@ __all__ = [
     "install_command",
     "installed",
     "is_own",
+    "is_remote",
     "open_loader",
     "openable",
     "own_calls_within",
@@ -281,9 +330,11 @@ __all__ = [
     "parse_spec",
     "printable",
     "read_file",
+    "read_into_cache",
     "scan",
     "short_name",
     "size_of_images",
+    "source_path",
     "stamp_of",
     "stream_code",
     "tolerance",

@@ -213,6 +213,8 @@ class Loader:
         code: writes Python code that gives its batches; by default a few lines that open it.
         own: the user's function that it calls; None for the loaders of `LOADERS`.
         package: what it needs that is not installed with Feedbench; None if nothing.
+        reads_objects: whether it can read images in object storage.
+        object_settings: names of settings that change nothing where images are files on a disk.
         cuts_no_regions: why it cannot cut random-resized crops out of the images with these
             settings, before it resizes them; None if it can.
     """
@@ -235,12 +237,18 @@ class Loader:
     code: Callable[[CodeRequest], Code] = stream_code
     own: OwnFunction | None = None
     package: Package | None = None
+    reads_objects: bool = True
+    object_settings: tuple[str, ...] = ()
     cuts_no_regions: Callable[[Any], str | None] = lambda settings: "it resizes whole images"
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""
         values = self.space.get(setting, ())
         return values(usable_cores()) if callable(values) else values
+
+    def can_read(self, manifest: Manifest) -> bool:
+        """Whether it can read a source of this kind, where it lies."""
+        return manifest.layout in self.layouts and (self.reads_objects or not manifest.is_remote)
 
     @property
     def is_guest(self) -> bool:

@@ -69,6 +69,8 @@ class FifoWatch:
                 looked = monotonic()
 
     def _release_readers(self) -> None:
+        if self._manifest.is_remote:
+            return
         for begin in range(0, len(self._manifest), _ROWS):
             rows = np.arange(begin, min(begin + _ROWS, len(self._manifest)))
             for path in self._manifest.paths(rows):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
-from feedbench.loaders.address import Extent, extent_of, shard_of
+from feedbench.loaders.address import Extent, extent_of, is_remote, shard_of
 from feedbench.loaders.containers.codecs import unpacked
 
 PART = ".part."
@@ -24,7 +24,16 @@ def read_file(path: str | bytes) -> bytes:
     """
     name = os.fsencode(path)
     extent = extent_of(name)
+    if is_remote(name):
+        return _read_object(name, extent)
     return _read_whole(name) if extent is None else _read_extent(shard_of(name, extent), extent)
+
+
+def _read_object(path: bytes, extent: Extent | None) -> bytes:
+    from feedbench.loaders.remote.read import Fetching, read_object
+
+    data = path.result() if isinstance(path, Fetching) else read_object(path, extent)
+    return unpacked(data, extent) if extent is not None and extent.codec else data
 
 
 def _read_whole(path: bytes) -> bytes:
@@ -56,13 +65,13 @@ def _read_extent(path: bytes, extent: Extent) -> bytes:
 
 
 def openable(path: str | bytes) -> str | BytesIO:
-    """What a library can open for an address: the path of a file, or the bytes in a shard.
+    """What a library can open for an address: the path of a file, or the bytes of anything else.
 
     Raises:
         OSError: it does not exist, or is not regular: to open a FIFO could wait forever.
     """
     name = os.fsencode(path)
-    if extent_of(name) is not None:
+    if is_remote(name) or extent_of(name) is not None:
         return BytesIO(read_file(name))
     check_regular(name)
     return os.fsdecode(name)

@@ -26,6 +26,8 @@ from feedbench.loaders.images.pillow import cut, fitted, picture, reason
 from feedbench.loaders.keras_enqueuer import Enqueuer
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
+from feedbench.loaders.remote.ahead import ReadAhead
+from feedbench.loaders.settings import READ_DEPTHS, ReadDepth
 from feedbench.loaders.stages.pillow import pillow_stages
 from feedbench.loaders.stages.stage import IN_LINE, Concurrency, Kind, Stages
 
@@ -50,6 +52,8 @@ class KerasPil(Settings):
         "through a pipe, and each process needs the memory of an interpreter.",
     )
 
+    read_depth: ReadDepth = READ_DEPTHS[0]
+
     @model_validator(mode="after")
     def _has_workers(self) -> Self:
         # Keras' PyDataset runs a single thread in line, which would be workers=0 by another name.
@@ -63,8 +67,9 @@ class KerasPil(Settings):
 class BatchSequence:
     """Batches by step, as a `PyDataset` returns them; in this or in another process."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, read_depth: int = READ_DEPTHS[0]) -> None:
         self.order = request.order
+        self.reads = ReadAhead(read_depth)
         self._request = request
         self._tolerance = request.faults.tolerance
         self._decode_paths = pillow_decode_paths(request.manifest, request.spec)
@@ -93,14 +98,15 @@ class BatchSequence:
         A row that comes twice is decoded twice, as in every other loader.
         """
         faults: dict[int, ImageError] = {}
-        for place, path in enumerate(self._request.manifest.paths(rows)):
+        left = [place for place, image in enumerate(images) if image is None]
+        paths = self.reads.start(self._request.manifest.paths(rows[left]))
+        for place, path in zip(left, paths, strict=True):
             row = int(rows[place])
-            if images[place] is not None or row in faults:
+            if row in faults:
                 continue
             try:
                 crop = None if crops is None else crops[place]
-                file, spec = os.fsdecode(path), self._request.spec
-                images[place] = load(file, spec, self._decode_paths[row], crop)
+                images[place] = load(path, self._request.spec, self._decode_paths[row], crop)
             except MemoryError:
                 raise
             except Exception as error:  # each of Pillow's formats fails in its own ways
@@ -110,7 +116,7 @@ class BatchSequence:
 
 
 def load(
-    path: str, spec: BatchSpec, decode_path: int = PLAIN, crop: Crops | None = None
+    path: str | bytes, spec: BatchSpec, decode_path: int = PLAIN, crop: Crops | None = None
 ) -> NDArray[np.float32]:
     """One image, float32 `[image_size, image_size, 3]`, 0 to 255.
 
@@ -152,9 +158,9 @@ def _load_img(file: str | BytesIO, spec: BatchSpec) -> Image:
 
 def open_stream(request: Request, settings: KerasPil) -> Stream:
     """Batches decoded in line, or by the enqueuer that Keras' `fit` uses for a `PyDataset`."""
-    sequence, faults = BatchSequence(request), request.faults
+    sequence, faults = BatchSequence(request, settings.read_depth), request.faults
     if not settings.workers:
-        return Stream(_in_line(sequence, faults), faults=faults)
+        return Stream(_in_line(sequence, faults), sequence.reads.close, faults)
     enqueuer = Enqueuer(
         sequence.__getitem__,
         sequence.order.steps,
@@ -163,7 +169,12 @@ def open_stream(request: Request, settings: KerasPil) -> Stream:
         max_queue_size=settings.max_queue_size,
     )
     batches = _from_enqueuer(enqueuer.results(), sequence.order.steps, faults)
-    return Stream(batches, enqueuer.close, faults)
+
+    def release() -> None:
+        sequence.reads.close()
+        enqueuer.close()
+
+    return Stream(batches, release, faults)
 
 
 def _in_line(sequence: BatchSequence, faults: Faults) -> Iterator[Batch]:
@@ -213,7 +224,8 @@ LOADER = Loader(
     settings=KerasPil,
     open=open_stream,
     readable_by=("pillow",),
-    space={"workers": _workers, "max_queue_size": (10, 2)},
+    space={"workers": _workers, "max_queue_size": (10, 2), "read_depth": READ_DEPTHS},
+    object_settings=("read_depth",),
     suites={
         "quick": ({},),
         "standard": ({}, {"workers": [2, 4]}, {"workers": 2, "use_multiprocessing": True}),

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from feedbench.loaders.address import address, name_of, stamp_of
+from feedbench.loaders.address import address, is_remote, name_of, stamp_of
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
+from feedbench.loaders.remote.path import source_path
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -32,6 +33,8 @@ PATH = pa.large_binary()
 SCHEMA = pa.schema([("path", PATH), ("label", pa.int32()), ("split", pa.int8())])
 # Column of images in shards: the encoded `Extent` of each.
 EXTENT = pa.field("extent", PATH)
+# Column of images in object storage: the encoded `Version` of each object.
+VERSION = pa.field("version", PATH)
 # Columns that an audit adds; null in rows whose files it has not read.
 AUDIT = pa.schema(
     [
@@ -53,6 +56,7 @@ AUDIT = pa.schema(
 )
 BLACKLIST = "blacklist"  # column of a user's rules: empty to use a row, else why not
 _SCHEMA_NUMBER = 2
+_SIZED = 1_000_000  # files whose sizes enter a fingerprint: a network answers late
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +65,9 @@ class Manifest:
 
     Attributes:
         table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`),
-            `split` (int8, index into `SPLITS`), `extent` (binary) if images lie in shards, and
-            after an audit those of `AUDIT`: `bytes` and `modified_ns` of the file, `digest`
+            `split` (int8, index into `SPLITS`), `extent` (binary) if images lie in shards,
+            `version` (binary) if they lie in object storage, and after an audit those of
+            `AUDIT`: `bytes` and `modified_ns` of the file, `digest`
             (BLAKE2b of its bytes), `format` (Pillow's name of what it is, empty if unknown),
             `width`, `height` and `mode` as stored, `bits` of a channel, `alpha` (any
             transparency), `orientation` (EXIF, 1 is upright), `frames`, and for each decoder its
@@ -117,15 +122,28 @@ class Manifest:
         root, taken = os.fsencode(self.root), pa.array(rows)
         names = self.table["path"].take(taken).to_pylist()
         paths = [os.path.join(root, name) for name in names]
-        if not self.in_shards:
+        columns = [name for name in (EXTENT.name, VERSION.name) if name in self.table.column_names]
+        if not columns:
             return paths
-        extents = self.table[EXTENT.name].take(taken).to_pylist()
-        return list(map(address, paths, extents))
+        found = [self.table[name].take(taken).to_pylist() for name in columns]
+        if not self.in_shards:
+            found.insert(0, [None] * len(paths))
+        return list(map(address, paths, *found))
 
     @property
     def in_shards(self) -> bool:
         """Whether images are ranges of bytes in shards."""
         return EXTENT.name in self.table.column_names
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether images lie in object storage."""
+        return is_remote(os.fsencode(self.root))
+
+    @property
+    def are_files(self) -> bool:
+        """Whether each image is a file of its own, which any library can open."""
+        return not (self.in_shards or self.is_remote)
 
     def only(self, split: Split) -> Manifest:
         """The rows of one split, renumbered.
@@ -203,20 +221,26 @@ class Manifest:
     def _of(cls, table: pa.Table, about: dict[str, Any]) -> Manifest:
         # In one chunk: taking rows from several would join them again for each batch.
         table = _with_schema(table).combine_chunks()
-        classes, root = tuple(about["classes"]), Path(about["root"])
+        classes, root = tuple(about["classes"]), source_path(about["root"])
         source = about.get("source")
         return cls(
-            table, classes, root, about["layout"], about["left"], Path(source) if source else None
+            table,
+            classes,
+            root,
+            about["layout"],
+            about["left"],
+            source_path(source) if source else None,
         )
 
     def fingerprint(self, *, sizes: bool = False) -> str:
         """A hash of the rows' paths and labels and the classes' names.
 
         Args:
-            sizes: also of the files' sizes as they are now, at a system call per file.
+            sizes: also of the files' sizes as they are now, at a system call per file; of more than
+                a million, of every second, third and so on.
         """
         digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
-        begin = 0
+        begin, step = 0, -(-len(self) // _SIZED)
         for batch in self.table.select(["path", "label"]).to_batches(max_chunksize=65_536):
             names, labels = batch.columns
             digest.update(b"\0".join(names.to_pylist()))
@@ -224,7 +248,7 @@ class Manifest:
             rows = np.arange(begin, begin + len(names))
             begin += len(names)
             if sizes:
-                file_sizes = [_size(path) for path in self.paths(rows)]
+                file_sizes = [_size(path) for path in self.paths(rows[rows % step == 0])]
                 digest.update(np.array(file_sizes, np.int64).tobytes())
         return digest.hexdigest()
 
@@ -258,7 +282,7 @@ def _with_schema(table: pa.Table) -> pa.Table:
         for field in AUDIT:  # an earlier version had fewer
             if field.name not in table.column_names:
                 table = table.append_column(field, pa.nulls(len(table), field.type))
-    optional = [EXTENT, *AUDIT, pa.field(BLACKLIST, pa.string())]
+    optional = [EXTENT, VERSION, *AUDIT, pa.field(BLACKLIST, pa.string())]
     fields = [*SCHEMA, *(field for field in optional if field.name in table.column_names)]
     return table.select([field.name for field in fields]).cast(pa.schema(fields))
 

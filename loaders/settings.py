@@ -28,6 +28,14 @@ Prefetch = Annotated[
         "takes memory; 0 prepares none."
     ),
 ]
+ReadDepth = Annotated[
+    PositiveInt,
+    Field(
+        description="Objects that are read at once, ahead of decoding, where the images lie in "
+        "object storage; files on a disk are read where they are decoded."
+    ),
+]
+READ_DEPTHS = (32, 8, 128)  # the default, and others that are worth trying
 
 
 def num_threads(cores: int) -> tuple[int | None, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,25 @@ from feedbench.loaders.containers.parquet import has_images
 from feedbench.loaders.containers.shards import is_pattern
 from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.litter import is_litter
-from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk, first_of_each
+from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk
+from feedbench.loaders.remote.listing import ClassFolder, folders_in, rows_of, stated
+from feedbench.loaders.remote.path import RemotePath, source_path
 from feedbench.loaders.sampling import rows_by_class
 from feedbench.loaders.signature import format_of
 from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
 
-_CHECKS = 16  # files of a CSV that are looked for at a time: a network answers late
+_CHECKS = 16  # threads that look for the files of a CSV: a network answers late
+_CHUNK = 1024  # files that a thread looks for at a time
 _PHOTO_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
 
 
 def scan(
-    source: str | Path, *, seed: int = 0, validation: float = 0.1, test: float = 0.1
+    source: str | Path,
+    *,
+    seed: int = 0,
+    validation: float = 0.1,
+    test: float = 0.1,
+    on_listed: Callable[[int], None] = lambda count: None,
 ) -> Manifest:
     """List the images of a source, sorted by class and path.
 
@@ -39,10 +48,12 @@ def scan(
         source: a folder with one folder per class; a folder with train, validation and test
             folders of classes; a CSV with `path,label[,split]`, its paths relative to its own
             folder; a zip of class folders; tar, TFRecord, Arrow or Parquet files, a folder of
-            them, or a pattern such as `shards/train-*.tar`; or a manifest.
+            them, or a pattern such as `shards/train-*.tar`; or a manifest. Folders of classes and
+            shards may also lie in object storage: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`.
         seed: decides which images are held out if the source has no splits.
         validation: fraction of each class to hold out for validation if it has no splits.
         test: fraction of each class to hold out for testing if it has no splits.
+        on_listed: called with the number of objects that were listed since the last call.
 
     Raises:
         SourceError: it cannot be read, or a class or a split is empty; the message names it.
@@ -50,16 +61,17 @@ def scan(
     for name, fraction in (("validation", validation), ("test", test)):
         if not 0 <= fraction < 1:
             raise SourceError(f"{name} must be at least 0 and below 1, got {fraction}")
-    path = Path(source).absolute()
-    if path.suffix == ".parquet" and path.is_file() and not has_images(path):
-        return Manifest.read(path)
-    manifest = scan_shards(path) or _scan_files(path)
+    path = source_path(source).absolute()
+    with stated(path) if isinstance(path, RemotePath) else nullcontext():
+        if path.suffix == ".parquet" and path.is_file() and not has_images(path):
+            return Manifest.read(path)
+        manifest = scan_shards(path) or _scan_files(path, on_listed)
     if (manifest.splits == UNKNOWN_SPLIT).all():
         return _with_splits(manifest, seed, validation, test)
     return manifest
 
 
-def _scan_files(path: Path) -> Manifest:
+def _scan_files(path: Path, on_listed: Callable[[int], None]) -> Manifest:
     if not path.exists():
         if is_pattern(path):
             raise SourceError(f"{path}: no shard matches this pattern")
@@ -67,44 +79,68 @@ def _scan_files(path: Path) -> Manifest:
             f"{path}: no such folder or file; name a folder of classes, a CSV, shards or a "
             "Parquet manifest"
         )
-    return _scan_folder(path) if path.is_dir() else _scan_csv(path)
+    if path.is_dir():
+        return _scan_folder(path, on_listed)
+    if isinstance(path, RemotePath):
+        raise SourceError(
+            f"{path}: an object that is no shard; name a prefix with one folder per class, or "
+            "shards"
+        )
+    return _scan_csv(path)
 
 
-def _scan_folder(root: Path) -> Manifest:
+def _scan_folder(root: Path, on_listed: Callable[[int], None]) -> Manifest:
     folders = _subfolders(root)
     if not folders:
         raise SourceError(f"{root}: contains no folders; put the images into one folder per class")
     if all(name in SPLIT_NAMES for name in folders) and any(map(_is_train, folders)):
-        return _scan_splits(root, folders)
-    batches = [_class_rows(root, name, label, UNKNOWN_SPLIT) for label, name in enumerate(folders)]
-    return _manifest(batches, folders, root, "folder")
+        return _scan_splits(root, folders, on_listed)
+    found = [ClassFolder(name, label, UNKNOWN_SPLIT) for label, name in enumerate(folders)]
+    return _manifest(_rows(root, found, on_listed), folders, root, "folder")
 
 
-def _scan_splits(root: Path, splits: list[str]) -> Manifest:
+def _scan_splits(root: Path, splits: list[str], on_listed: Callable[[int], None]) -> Manifest:
     train = root / next(filter(_is_train, splits))
     classes = _subfolders(train)
+    labels = {name: label for label, name in enumerate(classes)}
     if not classes:
         raise SourceError(f"{train}: contains no folders; put the images into one folder per class")
-    batches = []
+    found = []
     for split in sorted(splits, key=lambda name: SPLIT_NAMES[name]):
         for name in _subfolders(root / split):
-            if name not in classes:
+            if name not in labels:
                 raise SourceError(
                     f"{root / split / name}: class {name!r} is not in "
                     f"{train}; add it there or remove it here"
                 )
-            label = classes.index(name)
-            batches.append(_class_rows(root, f"{split}/{name}", label, SPLIT_NAMES[split]))
-    return _manifest(batches, classes, root, "splits")
+            found.append(ClassFolder(f"{split}/{name}", labels[name], SPLIT_NAMES[split]))
+    return _manifest(_rows(root, found, on_listed), classes, root, "splits")
 
 
-def _class_rows(root: Path, folder: str, label: int, split: int) -> pa.RecordBatch:
-    rows = chunk(_files(os.fsencode(root), os.fsencode(folder)), label, split)
+def _rows(
+    root: Path, folders: list[ClassFolder], on_listed: Callable[[int], None]
+) -> list[pa.RecordBatch]:
+    """The rows of each folder."""
+    if isinstance(root, RemotePath):
+        batches = rows_of(root, folders, on_listed)
+        for batch, folder in zip(batches, folders, strict=True):
+            _check_images(root, folder, batch)
+        return batches
+    return [_class_rows(root, folder) for folder in folders]
+
+
+def _class_rows(root: Path, folder: ClassFolder) -> pa.RecordBatch:
+    files = _files(os.fsencode(root), os.fsencode(folder.name))
+    rows = chunk(files, folder.label, folder.split)
+    _check_images(root, folder, rows)
+    return rows
+
+
+def _check_images(root: Path, folder: ClassFolder, rows: pa.RecordBatch) -> None:
     if not rows.num_rows:
         raise SourceError(
-            f"{root / folder}: no images in this class; add some or remove the folder"
+            f"{root / folder.name}: no images in this class; add some or remove the folder"
         )
-    return rows
 
 
 def _is_train(name: str) -> bool:
@@ -112,6 +148,8 @@ def _is_train(name: str) -> bool:
 
 
 def _subfolders(folder: Path) -> list[str]:
+    if isinstance(folder, RemotePath):
+        return folders_in(folder)
     entries = _entries(os.fsencode(folder))
     folders = (entry for entry in entries if _leads_to(entry.is_dir))
     return sorted(os.fsdecode(one.name) for one in folders if not _leads_up(one, folder))
@@ -247,25 +285,41 @@ def _refuse_first(path: Path, column: str, bad: pa.ChunkedArray, fault: str) -> 
 
 
 def _refuse_missing(path: Path, manifest: Manifest, rows: pa.Table) -> None:
-    """Look for each file once, whatever number of rows name it."""
+    """Look for each file once, whatever number of rows of a class name it.
+
+    Args:
+        rows: in the order of the CSV.
+    """
     root = os.fsencode(manifest.root)
-    names = rows["path"].filter(pa.array(first_of_each(rows["path"])))
+
+    def missing(names: pa.Array) -> bytes | None:
+        paths = names.to_pylist()
+        return next((one for one in paths if not os.path.isfile(os.path.join(root, one))), None)
+
+    names = _without_neighbours(manifest.table["path"])
+    chunks = pa.table([names], ["path"]).to_batches(max_chunksize=_CHUNK)
     with ThreadPoolExecutor(_CHECKS) as threads:
-        for batch in pa.table([names], ["path"]).to_batches(max_chunksize=65_536):
-            paths = batch.column(0).to_pylist()
-            there = threads.map(lambda name: os.path.isfile(os.path.join(root, name)), paths)
-            for name, exists in zip(paths, there, strict=True):
-                if not exists:
-                    row = pc.index(rows["path"], pa.scalar(name, PATH)).as_py()
-                    raise SourceError(
-                        f"{path}: row {row + 1}: no file {printable(name)} in {manifest.root}"
-                    )
+        for name in threads.map(lambda chunk: missing(chunk.column(0)), chunks):
+            if name is not None:
+                threads.shutdown(wait=False, cancel_futures=True)
+                row = pc.index(rows["path"], pa.scalar(name, PATH)).as_py()
+                raise SourceError(
+                    f"{path}: row {row + 1}: no file {printable(name)} in {manifest.root}"
+                )
+
+
+def _without_neighbours(names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Sorted names without those that equal the one before; a table of all would be large."""
+    if len(names) < 2:
+        return names
+    is_new = pc.not_equal(names.slice(1), names.slice(0, len(names) - 1))
+    return names.filter(pa.chunked_array([pa.array([True]), *is_new.chunks]))
 
 
 def _manifest(
     batches: list[pa.RecordBatch], classes: list[str], root: Path, layout: str
 ) -> Manifest:
-    table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
+    table = pa.Table.from_batches(batches, batches[0].schema).combine_chunks()
     return Manifest(table, tuple(classes), root, layout)  # type: ignore[arg-type]
 
 

@@ -22,10 +22,17 @@ from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.row_file import RowFile
-from feedbench.loaders.settings import Cached, Output, PixelOutput, resized_in_cache
+from feedbench.loaders.settings import (
+    READ_DEPTHS,
+    Cached,
+    Output,
+    PixelOutput,
+    ReadDepth,
+    resized_in_cache,
+)
 from feedbench.loaders.stages.stage import Stages
 from feedbench.loaders.stages.tensorflow import CacheWork, pool_concurrency, tensorflow_stages
-from feedbench.loaders.tf_reading import SHARD_READS, read_address, read_shards, read_whole
+from feedbench.loaders.tf_reading import SHARD_READS, Reads, read_address, read_shards, read_whole
 from feedbench.loaders.tf_rows import Element, Stage, by_python, chain, chunks
 from feedbench.loaders.tf_stream import batches
 
@@ -69,6 +76,7 @@ class TfData(PixelOutput, Cached):
         "faster, other pixels.",
     )
     output: Output = "uint8"
+    read_depth: ReadDepth = READ_DEPTHS[0]
 
     @model_validator(mode="after")
     def _check_cache_dir(self) -> Self:
@@ -111,9 +119,10 @@ class _Pipeline:
         self._settings = settings
         self._cuts = request.spec.augment.random_resized_crop is not None
         self._resizer = resizer(request.spec.as_resized())
+        self._reads = Reads(settings.read_depth) if request.manifest.is_remote else None
         self._file_cache = FileTable() if settings.cache == "encoded" else None
         self._image_cache = _row_cache(request, settings)
-        self._cached_from = request.order.first_full_step
+        self._cached_from = request.order.first_full_step if self._image_cache is not None else 0
 
     def dataset(self, order: Order) -> tf.data.Dataset:
         """The batches of an order, elements with `image`, `row` and `draws`.
@@ -129,7 +138,10 @@ class _Pipeline:
         dataset = chunks(decoded, _CHUNK)
         # Python is called once per chunk: a call per image would take Python's lock for each.
         dataset = dataset.map(self._rows_and_paths(decoded)).unbatch()
-        if self._manifest.in_shards and self._file_cache is None:
+        if self._reads is not None and self._file_cache is None:
+            # Two calls: the objects of the next one are read while those of this are decoded.
+            dataset = dataset.batch(self._reads.depth).map(self._reads, 2).unbatch()
+        elif self._manifest.in_shards and self._file_cache is None:
             dataset = dataset.batch(SHARD_READS).map(read_shards, calls).unbatch()
         # One map for all stages of an image: between maps, images would wait at their full size.
         dataset = dataset.map(chain(self._read, self._decode, self._resize, *per_image), calls)
@@ -145,6 +157,8 @@ class _Pipeline:
 
     def close(self) -> None:
         """Free the caches; the iterator was freed with the generator that held it."""
+        if self._reads is not None:
+            self._reads.close()
         if self._image_cache is not None:
             self._image_cache.close()
         if self._file_cache is not None:
@@ -201,7 +215,7 @@ class _Pipeline:
         if "data" in element:
             return element
         row, path = element["row"], element["path"]
-        read = read_address if self._manifest.in_shards else read_whole
+        read = read_whole if self._manifest.are_files else read_address
         data = read(path) if self._file_cache is None else self._file_cache.read(row, path, read)
         return {**element, "data": data}
 
@@ -325,7 +339,9 @@ LOADER = Loader(
         "private_threads": lambda cores: (None, cores),
         "deterministic": (True, False),
         "output": ("uint8", "float32"),
+        "read_depth": READ_DEPTHS,
     },
+    object_settings=("read_depth",),
     suites={
         "quick": ({"num_parallel_calls": 1, "prefetch": 0}, {}, {"cache": "decoded"}),
         "standard": (

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from feedbench.loaders.files import read_file
+from feedbench.loaders.remote.ahead import ReadAhead
 from feedbench.loaders.tf_rows import Element
 
 SHARD_READS = 16  # images per call
@@ -24,7 +25,7 @@ def read_whole(path: Any) -> Any:
 
 
 def read_address(address: Any) -> Any:
-    """The bytes of an image in a shard."""
+    """The bytes of an image in a shard or in object storage."""
     import tensorflow as tf
 
     return tf.ensure_shape(tf.numpy_function(read_file, [address], tf.string), ())
@@ -36,6 +37,28 @@ def read_shards(elements: Element) -> Element:
 
     data = tf.numpy_function(_read_all, [elements["path"]], tf.string)
     return {**elements, "data": tf.ensure_shape(data, (None,))}
+
+
+class Reads:
+    """Reads objects, `depth` at once; a stage from addresses to bytes, as `read_shards` is."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self._ahead = ReadAhead(depth)
+
+    def __call__(self, elements: Element) -> Element:
+        """Several elements with `data` added, from the addresses in `path`."""
+        import tensorflow as tf
+
+        data = tf.numpy_function(self._all, [elements["path"]], tf.string)
+        return {**elements, "data": tf.ensure_shape(data, (None,))}
+
+    def close(self) -> None:
+        """Stop: what is not read yet fails at once."""
+        self._ahead.close()
+
+    def _all(self, addresses: Any) -> Any:
+        return _read_all(self._ahead.start(list(addresses)))
 
 
 def _read_all(addresses: Any) -> Any:

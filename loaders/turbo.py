@@ -19,11 +19,14 @@ from feedbench.loaders.pack.about import arrays_of, is_whole, pack_folder
 from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.source import Arrays
 from feedbench.loaders.pack.writer import PackWriter
+from feedbench.loaders.remote.ahead import ReadAhead
 from feedbench.loaders.settings import (
+    READ_DEPTHS,
     Cached,
     NumThreads,
     Output,
     Prefetch,
+    ReadDepth,
     Threaded,
     num_threads,
     resized_in_cache,
@@ -54,6 +57,7 @@ class Turbo(Threaded, Cached):
         None, description="Folder for cache='packed'; each pack gets a subfolder of its own."
     )
     output: Output = "uint8"
+    read_depth: ReadDepth = READ_DEPTHS[0]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -65,12 +69,15 @@ class Turbo(Threaded, Cached):
 def open_stream(request: Request, settings: Turbo) -> Stream:
     """Batches filled by a pool of threads."""
     chunk = _DECODED_CHUNK if settings.cache == "none" else _CACHED_CHUNK
-    files = LiveImages(request.manifest, request.spec, settings.decode)
+    reads = ReadAhead(settings.read_depth)
+    files = LiveImages(request.manifest, request.spec, settings.decode, reads)
     if settings.cache == "none":
-        return pool_stream(files, request, settings, chunk=chunk)
+        return pool_stream(files, request, settings, chunk=chunk, stop=reads.close)
     with closed_on_error(_open_cache(request, settings)) as cache:
         source = _cached(files, cache, request)
-        return pool_stream(source, request, settings, chunk=chunk, close=cache.close)
+        return pool_stream(
+            source, request, settings, chunk=chunk, stop=reads.close, close=cache.close
+        )
 
 
 def _open_cache(request: Request, settings: Turbo) -> MemoryStore | PackStore | Pack:
@@ -123,7 +130,9 @@ LOADER = Loader(
         "num_threads": num_threads,
         "prefetch": (2, 0, 4),
         "output": ("uint8", "float32"),
+        "read_depth": READ_DEPTHS,
     },
+    object_settings=("read_depth",),
     suites={
         "quick": ({}, {"cache": "decoded"}),
         "standard": ({"cache": ["none", "decoded"]}, {"output": "float32"}),

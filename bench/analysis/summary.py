@@ -41,6 +41,7 @@ class TrialSummary(BaseModel):
         gpu_power_w: mean power of one GPU in watts.
         gpu_throttled: fraction of samples with reduced clocks, by reason.
         cpu_cores: CPU seconds of the trial's process tree per timed second.
+        peak_memory_bytes: of the trial's process tree.
         disk_read_bytes: sum over the blocks; 0 if the page cache was warm.
         start_s: seconds from the start of the process to an open loader.
         first_batch_s: seconds from opening the loader to its first batch.
@@ -112,6 +113,7 @@ class Summary(BaseModel):
     """All trials in the order of the plan.
 
     Attributes:
+        trials: the figures of each trial.
         winner: index of the trial to use; None if no ranked trial was timed.
         judged_after: numbers of rounds after which the bench could have ended; empty if never.
         predicted: the rate to expect of the winner, from blocks that did not choose it; None if
@@ -192,7 +194,7 @@ def with_counted_blocks(trial: Trial) -> Trial:
 
 
 def _reason_not_counted(trial: Trial, block: Block) -> str | None:
-    return unproven_reason(trial.cache_state, block.disk_read_bytes, block.consumed_bytes)
+    return unproven_reason(trial.cache_state, block)
 
 
 def _is_ranked(trial: Trial) -> bool:

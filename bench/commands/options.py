@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +49,8 @@ Data = Annotated[
         help="A folder with one folder per class; or with train, validation and test, each with "
         "one folder per class; a CSV of path,label[,split]; a zip of class folders; tar, TFRecord, "
         "Arrow or Parquet files with images, a folder of them, or a quoted pattern such as "
-        "'shards/*.tar'; or a Parquet manifest, as written by scan --out.",
+        "'shards/*.tar'; or a Parquet manifest, as written by scan --out. Folders of classes and "
+        "shards may lie in object storage: s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
     ),
 ]
 Loader = Annotated[
@@ -240,15 +243,32 @@ PIXELS: tuple[ModelOption, ...] = (IMAGE_SIZE, RESIZE, INTERPOLATION, ANTIALIAS,
 SPEC: tuple[ModelOption, ...] = (BATCH_SIZE, *PIXELS, FLIP, AUGMENT, VALUE_RANGE, BALANCE)
 
 
+@contextmanager
+def listing_progress(data: str) -> Iterator[Callable[[int], None]]:
+    """Yield a callback that shows how many objects of a source in object storage are listed."""
+    from feedbench.bench.commands.output import console
+    from feedbench.bench.report.progress import listed_progress
+    from feedbench.loaders import is_remote, source_path
+
+    source = source_path(data)  # refuses one with credentials in it, before it is shown
+    if not is_remote(os.fsencode(source)):
+        yield lambda count: None
+        return
+    with listed_progress(console(to_errors=True), f"Listing {source}") as advance:
+        yield advance
+
+
 def list_images(data: str, blacklist: Path | None) -> Manifest:
     """Return the images of a source, with the audit of its last scan and the user's blacklist.
 
     Facts of files that have changed since the scan are left out.
     """
-    from feedbench.loaders import with_blacklist
+    from feedbench.loaders import source_path, with_blacklist
     from feedbench.loaders.audit import scanned
 
-    manifest = replace(scanned(data), source=Path(data))
+    with listing_progress(data) as on_listed:
+        listed = scanned(data, on_listed=on_listed)
+    manifest = replace(listed, source=source_path(data))
     return manifest if blacklist is None else with_blacklist(manifest, blacklist)
 
 
@@ -263,6 +283,40 @@ def readable_rows(
     from feedbench.loaders import find_loader
 
     return rows_readable_by([find_loader(name).readable_by for name in loaders], manifest, terminal)
+
+
+def drawn_rows(
+    manifest: Manifest,
+    left_out: dict[str, int],
+    images: int | None,
+    terminal: Console,
+    *,
+    warm: bool,
+) -> tuple[Manifest, dict[str, int]]:
+    """Draw the rows to measure, and print how many they are.
+
+    Args:
+        left_out: number of rows left out so far, by reason.
+        images: largest number of rows; None for all.
+        warm: whether their files must stay in memory.
+
+    Returns:
+        The sample, and `left_out` with the number of the other rows.
+    """
+    from feedbench.bench.trials.sample import NOT_DRAWN, WARM_SHARE, sample_of
+    from feedbench.loaders import available_memory
+
+    if images is None:
+        return manifest, left_out
+    sample = sample_of(manifest, images, WARM_SHARE * available_memory() if warm else inf)
+    if sample is manifest:
+        return manifest, left_out
+    terminal.print(
+        f"Measured: {len(sample):,} of {len(manifest):,} images, drawn at random; --images sets "
+        "their number",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    return sample, {**left_out, NOT_DRAWN: len(manifest) - len(sample)}
 
 
 def rows_readable_by(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.options import Blacklist, Data, Json
+from feedbench.bench.commands.options import Blacklist, Data, Json, listing_progress
 from feedbench.bench.commands.output import console, print_parts
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ def scan(
     limits = ProbeLimits(seconds=time_limit)
     if pixel_limit is not None:
         limits = ProbeLimits(pixel_limit, time_limit)
-    manifest = scan_source(data, seed=seed, validation=validation, test=test)
+    with listing_progress(data) as on_listed:
+        manifest = scan_source(
+            data, seed=seed, validation=validation, test=test, on_listed=on_listed
+        )
     terminal = console(to_errors=bad)
     manifest = _audited(manifest, data, limits, terminal)
     if blacklist is not None:

@@ -18,10 +18,12 @@ class Ceiling(BaseModel):
     """The rate of one part with everything else taken away.
 
     Attributes:
+        name: what was measured alone.
         cache_state: of the files that the part reads; None if it reads none.
         parallel: number of cores, or of concurrent reads.
         mistake: that a rewritten pipeline is without.
         settings: of the loader, if they differ from the settings that are diagnosed.
+        images_per_second: None if it could not be measured.
         bytes_per_second: None for parts that are not measured in bytes.
         cores: CPU cores in use, on average.
         blocks: number of blocks that count.
@@ -76,7 +78,7 @@ def with_proven_blocks(part: Part) -> Part:
 
 
 def _why_unproven(part: Part, block: Block) -> str | None:
-    return unproven_reason(part.cache_state, block.disk_read_bytes, block.consumed_bytes)
+    return unproven_reason(part.cache_state, block)
 
 
 def cores_used(blocks: list[Block]) -> float:

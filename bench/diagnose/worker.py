@@ -83,6 +83,7 @@ def _block(
         # Of reads without their preparation: evicting files takes longer than reading some.
         cpu_s=round(result.cpu_s if isinstance(result, ReadResult) else used.cpu_s, 4),
         disk_read_bytes=used.read_bytes if used.disk_known else None,
+        fetched_bytes=used.fetched_bytes,
         consumed_bytes=result.bytes if isinstance(result, ReadResult) else None,
     )
 

@@ -12,7 +12,7 @@ from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import read_model
-from feedbench.bench.meters.process import tree_usage
+from feedbench.bench.meters.process import Usage, tree_usage
 from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
 from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.record import Trial
@@ -69,7 +69,12 @@ class LoaderShare(BaseModel):
 
 
 class MachineLimits(BaseModel):
-    """All limits, and the loaders' shares of them."""
+    """All limits, and the loaders' shares of them.
+
+    Attributes:
+        limits: of decoding, copying and the disk.
+        loaders: the share of each loader.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -178,8 +183,14 @@ def _read_at_depth(storage: Storage, depth: int) -> ColdReads:
         depth=depth,
         rates=rates,
         bytes_per_image=total_bytes / images,
-        disk_share=used.read_bytes / total_bytes if used.disk_known and total_bytes else None,
+        disk_share=_from_storage(used, total_bytes),
     )
+
+
+def _from_storage(used: Usage, total_bytes: int) -> float | None:
+    read = used.read_bytes if used.disk_known else None
+    read = read if used.fetched_bytes is None else used.fetched_bytes
+    return read / total_bytes if read is not None and total_bytes else None
 
 
 def derive(trials: list[Trial], record: LimitsRecord) -> MachineLimits:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from feedbench.loaders import fetched_bytes
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -17,23 +19,31 @@ class Usage:
         cpu_s: CPU seconds, user and system.
         read_bytes: bytes read from the disk, without page-cache hits.
         disk_known: False if the system does not report bytes read.
+        fetched_bytes: bytes read from object storage; None if no process has read an object.
     """
 
     cpu_s: float
     read_bytes: int
     disk_known: bool = True
+    fetched_bytes: int | None = None
 
     def since(self, before: Usage) -> Usage:
         """Return what was used after an earlier reading."""
+        fetched = self.fetched_bytes
+        if fetched is not None:
+            fetched -= before.fetched_bytes or 0
         return Usage(
-            self.cpu_s - before.cpu_s, self.read_bytes - before.read_bytes, self.disk_known
+            self.cpu_s - before.cpu_s, self.read_bytes - before.read_bytes, self.disk_known, fetched
         )
 
 
 def tree_usage(pid: int | None = None) -> Usage:
     """Return the usage of a process and its running children; by default of this process."""
     cpu_s, read_bytes, disk_known = 0.0, 0, True
+    fetched: list[int] = []
     for process in _tree(pid):
+        if (of_process := fetched_bytes(process.pid)) is not None:
+            fetched.append(of_process)
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             cpu_s += times.user + times.system
@@ -41,7 +51,7 @@ def tree_usage(pid: int | None = None) -> Usage:
                 read_bytes += process.io_counters().read_bytes
             except (AttributeError, psutil.AccessDenied):
                 disk_known = False
-    return Usage(cpu_s, read_bytes, disk_known)
+    return Usage(cpu_s, read_bytes, disk_known, sum(fetched) if fetched else None)
 
 
 def tree_peak_memory(pid: int | None = None) -> int:

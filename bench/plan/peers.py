@@ -50,8 +50,9 @@ def _why_left_out(loader: Loader, manifest: Manifest, configured: Container[str]
     """Return why a loader cannot take part; empty if it can."""
     if loader.package is not None and loader.package.missing():
         return "not installed"
-    if manifest.layout not in loader.layouts:
-        return f"reads no source of the kind {manifest.layout}"
+    if not loader.can_read(manifest):
+        kind = "object storage" if manifest.layout in loader.layouts else manifest.layout
+        return f"reads no source of the kind {kind}"
     return "" if loader.name in configured else _missing_setting(loader)
 
 

@@ -104,6 +104,25 @@ def bench_progress(console: Console, plan: Plan, *, confirms: bool = False) -> I
 
 
 @contextmanager
+def listed_progress(console: Console, description: str) -> Iterator[Callable[[int], None]]:
+    """Yield a callback that takes the number of items listed since its last call.
+
+    Their total is not known before the end. Without a terminal nothing is printed.
+    """
+    if not console.is_terminal:
+        yield lambda count: None
+        return
+    columns = (
+        TextColumn("{task.description}: {task.completed:,} objects", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, refresh_per_second=_REFRESHES_PER_SECOND) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
 def count_progress(
     console: Console, description: str, total: int
 ) -> Iterator[Callable[[int], None]]:

@@ -1,10 +1,14 @@
-"""Brings files into a warm or cold page cache, and proves it by the bytes read from the disk."""
+"""Brings files into a warm or cold cache, and proves it by the bytes read from the disk.
+
+Of files it is the page cache. Of objects it is the local cache of objects, proven by the bytes that
+came over the network; what the server has in its memory is not controlled.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
 from pathlib import Path
@@ -15,8 +19,20 @@ from numpy.typing import NDArray
 
 from feedbench.bench.consumers.base import Consumer
 from feedbench.bench.errors import PlanError
-from feedbench.bench.record import CacheState
-from feedbench.loaders import Batch, Manifest, extent_of, file_of, read_file, stamp_of
+from feedbench.bench.record import CacheState, TimedBlock
+from feedbench.loaders import (
+    Batch,
+    Manifest,
+    drop_cached,
+    extent_of,
+    fetched_bytes,
+    file_of,
+    file_sizes,
+    is_remote,
+    read_file,
+    read_into_cache,
+    stamp_of,
+)
 
 # Fractions of the consumed files' bytes that were read from the disk. Prefetch buffers that grow
 # during a block, and read-ahead, shift the cold fraction by a few percent; lazily loaded libraries
@@ -25,6 +41,8 @@ MIN_COLD = 0.9
 MAX_WARM = 0.03
 _CHUNK_BYTES = 1 << 20
 _TEST_FILES = 8  # files that are evicted to find out whether eviction works
+_MEAN_FILES = 20_000  # whose sizes give the mean, where rows are unknown
+_CHUNK_ROWS = 4096  # whose paths are Python objects at a time
 
 
 class Files:
@@ -32,7 +50,9 @@ class Files:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._sizes = np.full(len(manifest), -1, np.int64)
+        self._sizes = np.zeros(
+            len(manifest), np.int64
+        )  # 0 where it is not known yet, else size + 1
         self._synced = False
 
     def bring_into(self, state: CacheState | None) -> None:
@@ -45,12 +65,19 @@ class Files:
 
     def evict(self, rows: NDArray[np.int64] | None = None, *, sync: bool = False) -> None:
         """Drop the pages of the files of some rows, or of all rows; ignore missing files."""
-        paths = self._paths(rows)
-        evict(set(map(file_of, paths)) if rows is None else paths, sync=sync)
+        if rows is not None:
+            evict(self._manifest.paths(rows), sync=sync)
+        elif self._manifest.is_remote:
+            evict(self._addresses(), sync=sync)
+        else:
+            evict(self._whole_files(), sync=sync)
 
     def warm(self) -> None:
         """Read every file once, so that its pages are in memory."""
-        for path in dict.fromkeys(map(file_of, self._paths(None))):
+        if self._manifest.is_remote:
+            read_into_cache(list(self._addresses()))
+            return
+        for path in self._whole_files():
             with suppress(OSError), Path(os.fsdecode(path)).open("rb", buffering=0) as file:
                 while file.read(_CHUNK_BYTES):
                     pass
@@ -58,22 +85,36 @@ class Files:
     def size(self, taken: Sequence[int] | NDArray[np.int64]) -> int:
         """Return the total bytes of the files of some rows; repeated rows count repeatedly."""
         rows = np.asarray(taken, np.int64)
-        new = np.unique(rows[self._sizes[rows] < 0])
-        for row, path in zip(new.tolist(), self._manifest.paths(new), strict=True):
-            self._sizes[row] = _size(path)
-        return int(self._sizes[rows].sum())
+        new = np.unique(rows[self._sizes[rows] == 0])
+        self._sizes[new] = file_sizes(self._manifest, new) + 1
+        return int(self._sizes[rows].sum()) - len(rows)
 
     def expected_size(self, images: int) -> int:
-        """Return the bytes of this many files of the mean size."""
-        return round(images * self.size(np.arange(len(self._manifest))) / len(self._manifest))
+        """Return the bytes of this many files of the mean size; of very many, that of a sample."""
+        rows = np.arange(len(self._manifest))
+        if len(rows) > _MEAN_FILES:
+            rows = np.random.default_rng(0).choice(len(rows), _MEAN_FILES, replace=False)
+        return round(images * self.size(rows) / len(rows))
 
     def folders(self) -> set[bytes]:
         """Return the folders of all files."""
-        return {os.path.split(path)[0] for path in self._paths(None)}
+        return {os.path.split(path)[0] for path in self._addresses()}
 
-    def _paths(self, rows: NDArray[np.int64] | None) -> list[bytes]:
-        selected = np.arange(len(self._manifest)) if rows is None else rows
-        return self._manifest.paths(selected)
+    def _addresses(self) -> Iterator[bytes]:
+        """Yield the address of each row; as Python objects, all would take 100 bytes each."""
+        for begin in range(0, len(self._manifest), _CHUNK_ROWS):
+            end = min(begin + _CHUNK_ROWS, len(self._manifest))
+            yield from self._manifest.paths(np.arange(begin, end))
+
+    def _whole_files(self) -> Iterator[bytes]:
+        """Yield each file; shards once, and so files whose rows follow one another."""
+        last, shards = b"", set[bytes]()
+        for path in map(file_of, self._addresses()):
+            if path != last and path not in shards:
+                yield path
+                last = path
+                if self._manifest.in_shards:
+                    shards.add(path)
 
 
 class Recorded:
@@ -106,23 +147,22 @@ class Recorded:
         self._consumer.finish()
 
 
-def unproven_reason(state: CacheState | None, read: int | None, consumed: int | None) -> str | None:
-    """Return why a block's cache state is not proven; None if it is, or if none was requested.
-
-    Args:
-        state: the requested cache state.
-        read: bytes that were read from the disk; None if unknown.
-        consumed: bytes of the files in the block's batches.
-    """
+def unproven_reason(state: CacheState | None, block: TimedBlock) -> str | None:
+    """Return why a block's cache state is not proven; None if it is, or if none was requested."""
     if state is None:
         return None
-    if read is None or not consumed:
+    is_fetched = block.fetched_bytes is not None
+    read = block.fetched_bytes if is_fetched else block.disk_read_bytes
+    if read is None or not block.consumed_bytes:
         return f"{state} not proven: the system does not report bytes read from the disk"
-    fraction = read / consumed
+    fraction, place = (
+        read / block.consumed_bytes,
+        "over the network" if is_fetched else "from the disk",
+    )
     if state == "cold" and fraction < MIN_COLD:
-        return f"not cold: {fraction:.0%} of the bytes came from the disk"
+        return f"not cold: {fraction:.0%} of the bytes came {place}"
     if state == "warm" and fraction > MAX_WARM:
-        return f"not warm: {fraction:.0%} of the bytes came from the disk"
+        return f"not warm: {fraction:.0%} of the bytes came {place}"
     return None
 
 
@@ -139,6 +179,8 @@ def check_cold(manifest: Manifest) -> None:
 
 def _not_evictable(paths: list[bytes]) -> str | None:
     """Evict some files and read them; return why they did not come from the disk, or None."""
+    if any(map(is_remote, paths)):
+        return _not_droppable(paths)
     if sys.platform != "linux":
         return f"files can be evicted from the page cache only on Linux, not on {sys.platform}"
     evict(paths, sync=True)  # pages of a file that was just written are dropped only after a sync
@@ -157,8 +199,23 @@ def _not_evictable(paths: list[bytes]) -> str | None:
     return None
 
 
+def _not_droppable(paths: list[bytes]) -> str | None:
+    """Drop some objects from the local cache and read them; return why they were not fetched."""
+    evict(paths, sync=False)
+    before = fetched_bytes(os.getpid()) or 0
+    for path in paths:
+        with suppress(OSError):
+            read_file(path)
+    fetched = (fetched_bytes(os.getpid()) or 0) - before
+    if fetched < MIN_COLD * sum(_size(path) for path in paths):
+        return "after they were dropped from the local cache, its objects could not be fetched"
+    return None
+
+
 def evict(paths: Iterable[bytes], *, sync: bool) -> None:
     """Drop the pages of files from the page cache, which needs no privilege; ignore missing files.
+
+    Objects are dropped from their local cache.
 
     Args:
         sync: write each file to the disk first, because only clean pages can be dropped. This
@@ -166,6 +223,9 @@ def evict(paths: Iterable[bytes], *, sync: bool) -> None:
             read.
     """
     for path in paths:
+        if is_remote(path):
+            drop_cached(path)
+            continue
         with suppress(OSError):
             file = os.open(file_of(path), os.O_RDONLY)
             try:

@@ -58,6 +58,8 @@ class Search:
         refusal: Callable[[Choice], str],
         on_finding: Callable[[Finding], None],
         on_round: Callable[[Standing], None],
+        *,
+        reads_objects: bool = False,
     ) -> None:
         """Prepare a search.
 
@@ -67,6 +69,7 @@ class Search:
             refusal: returns why a configuration must not win; empty if it may.
             on_finding: called with each result.
             on_round: called before each round.
+            reads_objects: whether the images lie in object storage.
         """
         self.findings: list[Finding] = []
         self.chosen_round = 0
@@ -76,6 +79,7 @@ class Search:
         self._refusal = refusal
         self._on_finding = on_finding
         self._on_round = on_round
+        self._reads_objects = reads_objects
         self._ahead: tuple[str, ...] = ()  # settings to try after the present one
         self._best: Choice | None = None
         self._is_compared = False
@@ -160,7 +164,9 @@ class Search:
     def _try_settings(self, best: Choice) -> Choice:
         """Try the values of every setting, then all that tied together; return the new best."""
         first = len(self.findings)
-        names = tuple(find_loader(best.loader).space)
+        loader = find_loader(best.loader)
+        unused = () if self._reads_objects else loader.object_settings
+        names = tuple(name for name in loader.space if name not in unused)
         for number, name in enumerate(names):
             self._ahead = names[number + 1 :]
             best = self._race(best, alternatives(best, name), name)

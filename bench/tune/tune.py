@@ -120,7 +120,12 @@ class Tune:
         )
         rounds = Rounds(self._time_block, earlier.rounds(), plan.timing.seed, self._start)
         self._search = Search(
-            rounds, self._end, self._refusal, callbacks.on_finding, callbacks.on_round
+            rounds,
+            self._end,
+            self._refusal,
+            callbacks.on_finding,
+            callbacks.on_round,
+            reads_objects=manifest.is_remote,
         )
         self._interrupted = self._has_ended = False
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from feedbench.loaders.address import file_of, size_in
+from feedbench.loaders.address import size_in, status_of
 from feedbench.loaders.audit.agreement import BACKGROUND, Sample, agree, sample
 from feedbench.loaders.audit.messages import Facts
 from feedbench.loaders.containers.checksum import mismatch
@@ -71,7 +71,7 @@ def probe(path: bytes, limits: ProbeLimits) -> Facts:
 def _probed(path: bytes, limits: ProbeLimits) -> Facts:
     facts: Facts = dict.fromkeys(AUDIT.names)
     try:
-        status = os.stat(file_of(path))
+        status = status_of(path)
         size = size_in(path, status)
         facts.update(bytes=size, modified_ns=status.st_mtime_ns, format="")
         fault = _refusal(status, size, limits)

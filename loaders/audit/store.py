@@ -27,6 +27,7 @@ from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each
+from feedbench.loaders.remote.path import source_path
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
 _DECODERS = ("pillow", "tensorflow")
@@ -44,7 +45,8 @@ class Store:
     @classmethod
     def of(cls, source: str | Path) -> Self:
         """The store of a source, below `FEEDBENCH_CACHE` or in the user's cache folder."""
-        name = hashlib.blake2b(os.fsencode(Path(source).absolute()), digest_size=8).hexdigest()
+        path = source_path(source).absolute()
+        name = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
         return cls(cache_folder() / "audits" / name)
 
     @property
@@ -74,10 +76,10 @@ class Store:
         """The latest facts by these decoders, one row per path; columns of `FACTS`."""
         if self._read_about().get("decoders") != _decoders():
             return _NONE
-        tables = [_read_journal(path) for path in reversed(self._journals())]
-        if self._facts.exists():
-            tables.append(pq.read_table(self._facts).cast(FACTS))
-        return _latest(pa.concat_tables([*tables, _NONE]))
+        newer = [_read_journal(path) for path in reversed(self._journals())]
+        kept = pq.read_table(self._facts).cast(FACTS) if self._facts.exists() else _NONE
+        # Without a journal each path is there once: a table to prove it would be large.
+        return _latest(pa.concat_tables([*newer, kept])) if newer else kept.combine_chunks()
 
     def keep_only(self, paths: pa.ChunkedArray) -> pa.Table:
         """Keep the facts of these paths, in one file, and return them; drop all others.
@@ -87,7 +89,11 @@ class Store:
         """
         with _writing(self.folder), self._alone():
             facts = self.facts()
-            facts = facts.filter(pc.is_in(facts["path"], paths))
+            if not self._journals() and facts["path"].equals(paths):
+                return facts
+            # In the order of the source: later runs need no table of paths to find them.
+            places = pc.unique(pc.index_in(paths, facts["path"]).drop_null())
+            facts = facts.take(places).combine_chunks()
             self._replace(facts)
         return facts
 

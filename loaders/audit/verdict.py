@@ -37,7 +37,7 @@ def verdicts(manifest: Manifest, loaders: Iterable[Loader]) -> dict[str, Verdict
         if loader.is_choice
         and not loader.is_guest
         and loader.readable_by
-        and manifest.layout in loader.layouts
+        and loader.can_read(manifest)
     }
 
 

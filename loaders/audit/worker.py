@@ -22,6 +22,7 @@ import psutil
 
 from feedbench.loaders.audit.messages import MAX_BYTES, files_of, results_as_bytes
 from feedbench.loaders.audit.probe import ProbeLimits, probe
+from feedbench.loaders.remote.read import read_into_cache
 
 _BYTES_PER_PIXEL = 24  # the file, buffers of a decoder, its output, and that over a background
 _MIN_SPARE_BYTES = 2 << 30
@@ -132,6 +133,7 @@ def _work(slot: socket.socket, parent: int, limits: ProbeLimits) -> None:
             files = files_of(slot.recv(MAX_BYTES))
         except TimeoutError:
             continue
+        read_into_cache(path for _, path in files)
         slot.send(results_as_bytes((number, probe(path, limits)) for number, path in files))
 
 

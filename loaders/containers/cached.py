@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.containers.entries import ENTRY, Hints, Listing
 from feedbench.loaders.files import replacing
+from feedbench.loaders.remote.path import RemotePath
 
 _VERSION = 3  # to be raised when a shard is listed in another way
 _ABOUT = b"feedbench"
@@ -28,10 +29,13 @@ def cached(path: Path, hints: Hints, list_shard: Callable[[Path, Hints], Listing
     file = cache_folder() / "listings" / f"{name}.parquet"
     status = path.stat()
     state = [_VERSION, status.st_size, status.st_mtime_ns, hints.image, hints.label]
+    if isinstance(path, RemotePath):
+        state.append(path.version and path.version.tag)
     known = _read(file, state)
     if known is not None:
         return known
-    listing = list_shard(path, hints)
+    with path.held() if isinstance(path, RemotePath) else nullcontext():
+        listing = list_shard(path, hints)
     with suppress(OSError):  # it is only listed again
         _write(file, state, listing)
     return listing

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 
-from feedbench.loaders.address import extent_of, file_of
+from feedbench.loaders.address import extent_of, file_of, is_remote
 
 CRC32, RECORD = "crc32:", "record:"
 
@@ -19,6 +19,8 @@ def mismatch(path: bytes, data: bytes) -> str | None:
     if extent is None or not extent.check:
         return None
     kind, _, value = extent.check.partition(":")
+    if kind + ":" == RECORD and is_remote(path):
+        return None  # TensorFlow would have to open the object
     if kind + ":" == CRC32:
         is_whole = zlib.crc32(data) == int(value, 16)
     else:

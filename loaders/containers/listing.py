@@ -25,7 +25,8 @@ from feedbench.loaders.containers.tar import list_tar
 from feedbench.loaders.containers.tfrecord import list_tfrecord
 from feedbench.loaders.containers.zip import list_zip
 from feedbench.loaders.errors import SourceError, SourceWarning, printable
-from feedbench.loaders.manifest import EXTENT, PATH, SCHEMA, Manifest
+from feedbench.loaders.manifest import EXTENT, PATH, SCHEMA, VERSION, Manifest
+from feedbench.loaders.remote.path import RemotePath
 from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
 
 _LISTERS: dict[Kind, Callable[[Path, Hints], Listing]] = {
@@ -69,12 +70,12 @@ def scan_shards(source: Path) -> Manifest | None:
     labels, classes = _numbered(source, table, named, of_folders)
     table = table.set_column(table.column_names.index("label"), "label", pa.array(labels))
     if of_folders:
-        names = [_in_folders(name) for name in table["name"].to_pylist()]
+        names = [in_folders(name) for name in table["name"].to_pylist()]
         table = table.set_column(table.column_names.index("name"), "name", pa.array(names, PATH))
     table = table.append_column("number", pa.array(np.arange(len(table))))
     keys = [(name, "ascending") for name in ("split", "label", "name", "number")]
-    rows = table.sort_by(keys).select([*SCHEMA.names, EXTENT.name])
-    rows = rows.cast(pa.schema([*SCHEMA, EXTENT])).combine_chunks()
+    columns = pa.schema([*SCHEMA, EXTENT, *([VERSION] if isinstance(root, RemotePath) else [])])
+    rows = table.sort_by(keys).select(columns.names).cast(columns).combine_chunks()
     return Manifest(rows, classes, root, kind)
 
 
@@ -108,6 +109,9 @@ def _joined(root: Path, shards: list[Path], listings: list[Listing]) -> pa.Table
         prefix = os.path.relpath(os.fsencode(shard), os.fsencode(root)) + b":"
         paths = pc.binary_join_element_wise(pa.scalar(prefix, PATH), table["member"], _NOTHING)
         table = table.append_column("path", paths)
+        if isinstance(shard, RemotePath) and shard.version is not None:
+            version = pa.scalar(shard.version.encoded(), PATH)
+            table = table.append_column(VERSION, pa.repeat(version, len(table)))
         tables.append(_placed(table, split, places))
     return pa.concat_tables(tables)
 
@@ -136,7 +140,7 @@ def _folders(table: pa.Table) -> list[str]:
     return [os.fsdecode(member).rpartition("/")[0] for member in table["member"].to_pylist()]
 
 
-def _in_folders(name: bytes) -> bytes:
+def in_folders(name: bytes) -> bytes:
     """A key that sorts as folders are listed: the files in one come before its folders."""
     folder, slash, base = name.rpartition(b"/")
     outer = b"".join(b"\1" + part + b"\0" for part in folder.split(b"/")) if slash else b""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
 from feedbench.loaders.errors import SourceError
+from feedbench.loaders.remote.path import RemotePath, source_path
 
 Kind = Literal["zip", "tar", "tfrecord", "arrow", "parquet"]
 _KINDS: dict[str, Kind] = {
@@ -25,6 +27,7 @@ _PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 # `cache-…` are what the `datasets` library leaves beside the files of a saved data set.
 _LITTER = (".", "__MACOSX", "cache-")
 _DEPTH = 2  # folders within folders: DATA/train/data-00000.arrow, NAME/1.0.0/NAME-train.tfrecord-…
+_FIRST = 1000  # entries of a prefix, by which it is seen to hold no shards
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -52,7 +55,7 @@ def root_of(source: Path, shards: list[Path]) -> Path:
     """The folder that the paths of the shards are relative to."""
     if source.is_dir():
         return source
-    return Path(os.path.commonpath([shard.parent for shard in shards]))
+    return source_path(os.path.commonpath([shard.parent for shard in shards]))
 
 
 def is_pattern(path: Path) -> bool:
@@ -62,7 +65,9 @@ def is_pattern(path: Path) -> bool:
 
 def _matches(pattern: Path) -> Iterator[Path]:
     """Files whose paths match a pattern such as `shards/train-*.tar`."""
-    if is_pattern(pattern):
+    if is_pattern(pattern) and isinstance(pattern, RemotePath):
+        yield from sorted(pattern.matches())
+    elif is_pattern(pattern):
         yield from sorted(Path("/").glob(str(pattern.relative_to("/"))))
 
 
@@ -72,7 +77,7 @@ def _in_folder(folder: Path, depth: int) -> list[Path]:
     An archive beside the class folders that were unpacked from it is no shard.
     """
     try:
-        entries = sorted(folder.iterdir())
+        entries = _entries(folder)
     except OSError as error:
         raise SourceError(f"{folder}: cannot be listed: {error.strerror}") from error
     entries = [path for path in entries if not path.name.startswith(_LITTER)]
@@ -96,6 +101,17 @@ def _in_folder(folder: Path, depth: int) -> list[Path]:
     return found
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; of a prefix with objects that are no shards, the first only."""
+    entries: Iterator[Path] = folder.iterdir()
+    if isinstance(folder, RemotePath):  # which may hold a million images
+        first = list(islice(entries, _FIRST))
+        if any(path.is_file() for path in first) and not any(map(kind_of, first)):
+            return sorted(first)
+        entries = chain(first, entries)
+    return sorted(entries)
+
+
 def _is_packed(path: Path) -> bool:
     return path.name.lower().endswith(_PACKED) and bool(re.search(r"\.t(ar|gz|frec)", path.name))
 
@@ -116,6 +132,8 @@ def _check(source: Path, shards: list[Path]) -> None:
 
 
 def _is_gzip(path: Path) -> bool:
+    if isinstance(path, RemotePath):  # a request each: that it cannot be listed is found later
+        return False
     try:
         with path.open("rb") as file:
             return file.read(2) == b"\x1f\x8b"

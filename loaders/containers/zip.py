@@ -27,7 +27,7 @@ def list_zip(path: Path, _: Hints) -> Listing:
         SourceError: it is damaged, encrypted, or compressed in a rare way.
     """
     try:
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return files_listing(_entries(path, archive.infolist(), file))
     except (zipfile.BadZipFile, OSError) as error:
         raise SourceError(

@@ -25,6 +25,7 @@ from feedbench.loaders.images.resize import Pixels, fit_into
 from feedbench.loaders.images.tensorflow import Decoding, jxl_picture
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
+from feedbench.loaders.remote.ahead import ReadAhead
 
 Decode = Literal["full", "scaled"]
 READABLE_BY: tuple[AuditColumn, ...] = ("pillow", "tensorflow")  # one of them reads the rest
@@ -37,8 +38,15 @@ _CMYK_MODES = ("CMYK", "YCCK")  # Pillow converts these to RGB in its own way
 class LiveImages:
     """The images of a manifest's rows, decoded from their files on request."""
 
-    def __init__(self, manifest: Manifest, spec: BatchSpec, decode: Decode = "full") -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        spec: BatchSpec,
+        decode: Decode = "full",
+        reads: ReadAhead | None = None,
+    ) -> None:
         self._manifest = manifest
+        self._reads = reads
         self._spec = spec.as_resized()
         self._scaled = decode == "scaled"
         self._decode_paths = pillow_decode_paths(manifest, spec)
@@ -48,8 +56,9 @@ class LiveImages:
         self._scratch = Scratch()
 
     def find(self, rows: Rows) -> list[bytes]:
-        """The absolute paths of some rows."""
-        return self._manifest.paths(rows)
+        """The absolute paths of some rows; if they are objects, reading them begins."""
+        paths = self._manifest.paths(rows)
+        return paths if self._reads is None else self._reads.start(paths)
 
     def load(self, row: int, item: bytes, into: Pixels) -> None:
         """Write the image of a row's file, resized, uint8 `[image_size, image_size, 3]`.

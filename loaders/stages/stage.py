@@ -94,7 +94,9 @@ class Stages:
 
 def whole_files(manifest: Manifest, read: Callable[[bytes], int] | None = None) -> Reading:
     """Return the reading of whole files; `read` takes a path and returns its size in bytes."""
-    return Reading(manifest.paths, read or _read, in_shards=manifest.in_shards)
+    return Reading(
+        manifest.paths, read or _read, in_shards=manifest.in_shards and not manifest.is_remote
+    )
 
 
 def _read(path: bytes) -> int:

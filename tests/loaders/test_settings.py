@@ -19,8 +19,9 @@ FIELDS = {
         "private_threads",
         "decode",
         "output",
+        "read_depth",
     ],
-    "turbo": ["num_threads", "prefetch", "decode", "cache", "pack_dir", "output"],
+    "turbo": ["num_threads", "prefetch", "decode", "cache", "pack_dir", "output", "read_depth"],
     "packed": ["pack", "num_threads", "prefetch", "decode", "output"],
     "synthetic": ["output", "like", "like_settings"],
 }

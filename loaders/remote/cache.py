@@ -1,0 +1,165 @@
+"""Objects kept in a local folder up to a size; those that were not used for longest go first.
+
+Each entry is a file, named by a hash of the object's path, its version and the range, so that the
+bytes of an object that was replaced are never found again. A checksum ends it. Entries appear whole
+or not at all. Several processes share a folder: one at a time changes it, and the number of bytes in
+it, which after a kill may be too high until the next eviction counts again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from threading import get_ident
+from time import time
+
+from feedbench.loaders.cache_folder import cache_folder
+from feedbench.loaders.errors import SettingsError
+from feedbench.loaders.files import PART
+
+FOLDER, LIMIT = "FEEDBENCH_OBJECT_CACHE", "FEEDBENCH_OBJECT_CACHE_GB"
+_DEFAULT_GB = 10.0
+_EVICTED_TO = 0.9  # of the limit, so that not every new entry evicts another
+_TOUCHED_S = 60.0  # entries used again within this time keep their time: that costs a write
+_ABANDONED_S = 3600.0  # after which the part of an entry is that of a process that was killed
+_CHECKSUM = struct.Struct("<I")
+_USED = struct.Struct("<q")
+
+
+class ObjectCache:
+    """The entries in a folder, up to `limit` bytes."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    def get(self, key: bytes) -> bytes | None:
+        """The bytes of an entry; None if there is none, or it is damaged."""
+        try:
+            file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(file)
+            data = os.read(file, status.st_size)
+            while len(data) < status.st_size and (more := os.read(file, status.st_size)):
+                data += more
+            if time() - status.st_mtime > _TOUCHED_S:
+                os.utime(file)
+        except OSError:
+            return None
+        finally:
+            os.close(file)
+        whole = data[: -_CHECKSUM.size]
+        is_sound = len(data) >= _CHECKSUM.size and data.endswith(_checksum(whole))
+        return whole if is_sound else None
+
+    def put(self, key: bytes, data: bytes) -> None:
+        """Keep an entry if the limit and the disk allow it; the reader has the bytes anyway."""
+        size = len(data) + _CHECKSUM.size
+        if size > self.limit:
+            return
+        path = self._path(key)
+        beside = path.with_name(f"{PART}{os.getpid()}-{get_ident()}.{path.name}")
+        with suppress(OSError):  # the disk is full, or the folder cannot be written
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._reserved(size):
+                try:
+                    beside.write_bytes(data + _checksum(data))
+                    beside.replace(path)
+                finally:
+                    beside.unlink(missing_ok=True)
+
+    def drop(self, key: bytes) -> None:
+        """Remove an entry, if there is one."""
+        path = self._path(key)
+        with suppress(OSError):
+            size = path.stat().st_size
+            with self._reserved(-size):
+                path.unlink()
+
+    def _path(self, key: bytes) -> Path:
+        name = hashlib.blake2b(key, digest_size=16).hexdigest()
+        return self.folder / name[:2] / name[2:]
+
+    @contextmanager
+    def _reserved(self, size: int) -> Iterator[None]:
+        """Evict until there is room for new bytes; count them if the block succeeds."""
+        with self._alone() as file:
+            stored = os.pread(file, _USED.size, 0)
+            used = _USED.unpack(stored)[0] if len(stored) == _USED.size else self._evict(size)
+            if used + size > self.limit:
+                used = self._evict(size)
+            os.pwrite(file, _USED.pack(max(0, used + max(size, 0))), 0)
+            yield
+            os.pwrite(file, _USED.pack(max(0, used + size)), 0)
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Keep other processes and threads from changing the number of bytes meanwhile."""
+        file = os.open(self.folder / "used", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            os.close(file)
+
+    def _evict(self, size: int) -> int:
+        """Make room for new bytes, if it has to be; return how many bytes there are then."""
+        entries = sorted(self._entries())
+        used = sum(entry[1] for entry in entries)
+        if used + size <= self.limit:
+            return used
+        for _, length, path in entries:
+            if used + size <= _EVICTED_TO * self.limit:
+                break
+            with suppress(OSError):
+                Path(path).unlink()
+                used -= length
+        return used
+
+    def _entries(self) -> Iterator[tuple[float, int, str]]:
+        """When each entry was used last, its size and its path."""
+        for folder in self.folder.glob("[0-9a-f][0-9a-f]"):
+            for entry in os.scandir(folder):
+                with suppress(OSError):
+                    status = entry.stat()
+                    is_part = entry.name.startswith(PART)
+                    if is_part and time() - status.st_mtime > _ABANDONED_S:
+                        Path(entry.path).unlink()
+                    else:
+                        yield (status.st_mtime, status.st_size, entry.path)
+
+
+def _checksum(data: bytes) -> bytes:
+    return _CHECKSUM.pack(zlib.crc32(data))
+
+
+def object_cache() -> ObjectCache:
+    """The cache that the environment states.
+
+    Raises:
+        SettingsError: its limit is not a number.
+    """
+    folder = os.environ.get(FOLDER) or str(cache_folder() / "objects")
+    return _cache(folder, os.environ.get(LIMIT) or str(_DEFAULT_GB))
+
+
+@lru_cache(maxsize=4)
+def _cache(folder: str, limit: str) -> ObjectCache:
+    try:
+        gigabytes = float(limit)
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < float("inf"):
+        raise SettingsError(
+            f"{LIMIT} must be a number of gigabytes of at least 0, got {limit!r}; 0 keeps nothing"
+        )
+    return ObjectCache(Path(folder), int(gigabytes * 1e9))

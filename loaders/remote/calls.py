@@ -1,0 +1,76 @@
+"""Calls of a storage's coroutines from threads: waited for, cancelled, tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import TimeoutError as NotYet
+from typing import Any
+
+ATTEMPTS = 5
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 15
+CONNECTIONS = 128  # of one process; read depths above it wait for a connection
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0  # between attempts, doubled each time
+_POLL_S = 0.25
+
+
+def waited(call: Any, loop: Any, is_cancelled: Callable[[], bool] = lambda: False) -> Any:
+    """The result of a coroutine that runs on the event loop of another thread.
+
+    Raises:
+        OSError: it was cancelled meanwhile.
+        Exception: whatever the coroutine raises.
+    """
+    future = asyncio.run_coroutine_threadsafe(call, loop)
+    try:
+        while True:
+            try:
+                return future.result(_POLL_S)
+            except NotYet:
+                if future.done():
+                    return future.result()
+                if is_cancelled():
+                    raise OSError(errno.ECANCELED, "reading was stopped") from None
+    finally:
+        future.cancel()  # also at Ctrl-C; nothing if it is done
+
+
+async def retried(call: Callable[[], Awaitable[Any]], is_final: Callable[[Exception], bool]) -> Any:
+    """The result of a call, tried again after growing waits.
+
+    Args:
+        is_final: whether an error would only come again.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return await call()
+        except Exception as error:
+            if attempt == ATTEMPTS - 1 or is_final(error):
+                raise
+        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1))
+    raise AssertionError
+
+
+def silent() -> OSError:
+    """The error for a server that accepts a request and does not answer, or stops in the middle."""
+    return OSError(
+        errno.ETIMEDOUT,
+        f"the server was silent for {READ_TIMEOUT_S} s, {ATTEMPTS} times in a row",
+    )
+
+
+def cut() -> OSError:
+    """The error for answers that end too early."""
+    return OSError(errno.ECONNRESET, f"the connection was cut {ATTEMPTS} times in a row")
+
+
+def unreachable() -> OSError:
+    """The error for a server that accepts no connection."""
+    return OSError(
+        errno.ECONNREFUSED,
+        f"the server cannot be reached, after {ATTEMPTS} attempts; check the network and the "
+        "endpoint",
+    )

@@ -1,0 +1,193 @@
+"""S3 and servers that speak its protocol, through the connections of s3fs.
+
+s3fs finds the credentials, the endpoint and the region as its documentation says; requests go
+through its client, because its file system caches listings without a limit and reads whatever
+version is there.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+from feedbench.loaders.address import Version
+from feedbench.loaders.remote.calls import (
+    ATTEMPTS,
+    CONNECT_TIMEOUT_S,
+    CONNECTIONS,
+    READ_TIMEOUT_S,
+    cut,
+    retried,
+    silent,
+    unreachable,
+    waited,
+)
+from feedbench.loaders.remote.store import Listed, Page, Span, changed, missing
+
+_CREDENTIALS = (
+    "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a public bucket, "
+    "FSSPEC_S3_ANON=true"
+)
+_NO_OBJECT, _REPLACED = {"NoSuchKey", "404"}, {"PreconditionFailed", "412"}
+_DENIED = (errno.EACCES, "access denied; these credentials may not read it")
+_REFUSED = (errno.EACCES, f"the server refuses the credentials; {_CREDENTIALS}")
+_ELSEWHERE = (errno.EIO, "the bucket is in another region; set AWS_DEFAULT_REGION")
+_TOO_SHORT = (errno.EIO, "the object ends before these bytes")
+_REFUSALS = {
+    "NoSuchBucket": (errno.ENOENT, "there is no such bucket"),
+    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "403"), _DENIED),
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch"), _REFUSED),
+    **dict.fromkeys(("ExpiredToken", "InvalidToken"), _REFUSED),
+    **dict.fromkeys(("PermanentRedirect", "301", "AuthorizationHeaderMalformed"), _ELSEWHERE),
+    **dict.fromkeys(("InvalidRange", "416"), _TOO_SHORT),
+}
+
+
+class S3:
+    """The objects that these credentials can read."""
+
+    def pages(self, bucket: str, prefix: str, *, flat: bool) -> Iterator[Page]:
+        """The objects that begin with a prefix, those behind another slash only with `flat`."""
+        request = {"Bucket": bucket, "Prefix": prefix}
+        request |= {} if flat else {"Delimiter": "/"}
+        while True:
+            answer = self._call("list_objects_v2", request)
+            yield _page(answer, len(prefix))
+            if not answer.get("NextContinuationToken"):
+                return
+            request["ContinuationToken"] = answer["NextContinuationToken"]
+
+    def version(self, bucket: str, key: str) -> Version | None:
+        """The present version of an object; None if there is none."""
+        try:
+            answer = self._call("head_object", {"Bucket": bucket, "Key": key})
+        except FileNotFoundError:
+            return None
+        return _version(answer, answer["ContentLength"])
+
+    def read(
+        self,
+        bucket: str,
+        key: str,
+        version: Version | None,
+        span: Span | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> bytes:
+        """The bytes of an object or a span of them, if it still is of this version."""
+        request = {"Bucket": bucket, "Key": key}
+        if version is not None:
+            request["IfMatch"] = version.tag
+        if span is not None:
+            request["Range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
+
+        async def body() -> bytes:
+            answer = await (await self._files.set_session()).get_object(**request)
+            async with answer["Body"] as stream:
+                try:
+                    data: bytes = await stream.read()
+                except Exception as error:
+                    raise _Cut(error) from error
+            if len(data) != answer["ContentLength"]:
+                raise _Cut(None)
+            return data
+
+        whole: bytes = self._waited(retried(body, lambda error: not _is_cut(error)), is_cancelled)
+        return whole
+
+    def _call(self, method: str, request: dict[str, str]) -> Any:
+        async def call() -> Any:
+            return await getattr(await self._files.set_session(), method)(**request)
+
+        return self._waited(call())
+
+    def _waited(self, call: Any, is_cancelled: Callable[[], bool] = lambda: False) -> Any:
+        try:
+            return waited(call, self._files.loop, is_cancelled)
+        except OSError:
+            raise
+        except Exception as error:
+            raise _as_system_error(error) from None  # its text may have what must not be shown
+
+    @cached_property
+    def _files(self) -> Any:
+        import fsspec.config
+        import s3fs
+
+        stated = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+        config = {
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "read_timeout": READ_TIMEOUT_S,
+            "max_pool_connections": CONNECTIONS,
+            # botocore's own: connections, silence, throttling and errors of the server.
+            "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+        }
+        return s3fs.S3FileSystem(config_kwargs={**config, **stated}, skip_instance_cache=True)
+
+
+class _Cut(Exception):
+    """The body of an answer ended too early."""
+
+    def __init__(self, cause: Exception | None) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _is_cut(error: Exception) -> bool:
+    return isinstance(error, _Cut)
+
+
+def _page(answer: Any, prefix: int) -> Page:
+    """A page of a listing; a name that ends with a slash only marks a folder."""
+    objects = [
+        Listed(one["Key"][prefix:], _version(one, one["Size"]))
+        for one in answer.get("Contents", ())
+        if not one["Key"].endswith("/")
+    ]
+    folders = [one["Prefix"][prefix:-1] for one in answer.get("CommonPrefixes", ())]
+    return Page(objects, folders)
+
+
+def _version(answer: Any, size: int) -> Version:
+    # Whole seconds: a listing may state fractions that the answer for one object leaves out.
+    return Version(int(size), int(answer["LastModified"].timestamp()) * 10**9, answer["ETag"])
+
+
+def _as_system_error(error: Exception) -> OSError:
+    """An error of botocore as one of the system, in our words: its own may hold an endpoint."""
+    from botocore import exceptions as botocore
+
+    if isinstance(error, _Cut):
+        return silent() if isinstance(error.cause, TimeoutError) else cut()
+    if isinstance(error, botocore.ClientError):
+        return _refusal(str(error.response.get("Error", {}).get("Code", "")))
+    for kinds, known in (
+        ((botocore.ReadTimeoutError,), silent()),
+        ((botocore.HTTPClientError,), unreachable()),
+        (
+            (botocore.NoCredentialsError, botocore.PartialCredentialsError),
+            PermissionError(errno.EACCES, f"no credentials were found; {_CREDENTIALS}"),
+        ),
+        (
+            (botocore.ProfileNotFound,),
+            PermissionError(errno.EACCES, "AWS_PROFILE names no profile in the files of AWS"),
+        ),
+        (
+            (botocore.ParamValidationError,),
+            OSError(errno.EINVAL, "no bucket or object can have this name"),
+        ),
+    ):
+        if isinstance(error, kinds):
+            return known
+    return OSError(errno.EIO, f"the client for S3 failed ({type(error).__name__})")
+
+
+def _refusal(code: str) -> OSError:
+    """The error for a server's code."""
+    if code in _NO_OBJECT:
+        return missing()
+    if code in _REPLACED:
+        return changed()
+    number, text = _REFUSALS.get(code, (errno.EIO, f"the server answered {code or 'an error'}"))
+    return OSError(number, text)  # of the class for its number

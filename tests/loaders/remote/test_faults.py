@@ -1,0 +1,169 @@
+"""What goes wrong between here and an object storage: one line or right images, never a hang."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
+from feedbench.loaders.errors import SourceError
+from feedbench.loaders.remote import calls
+from feedbench.loaders.remote.cache import ObjectCache
+
+pytestmark = [pytest.mark.beyond, pytest.mark.timeout(120)]
+SPEC = BatchSpec(batch_size=5, image_size=32)
+
+
+@pytest.fixture
+def source(splits_folder, upload, environment):
+    return upload(splits_folder)
+
+
+def rows(manifest, name="turbo", **how):
+    with open_loader(name, manifest, SPEC, epochs=1, **how) as stream:
+        return sorted(row for batch in stream for row in batch.rows.tolist()), stream.dropped
+
+
+def bucket_and_key(manifest, row):
+    return manifest.path(row).removeprefix("s3://").split("/", 1)
+
+
+def test_a_bucket_without_permission_is_one_line(source, client):
+    bucket = source.split("/")[2]
+    from feedbench.loaders.remote.s3 import _refusal
+
+    assert "access denied" in _refusal("AccessDenied").strerror
+    with pytest.raises(SourceError, match=r"access denied|no such bucket"):
+        scan(f"s3://{bucket}-of-others/data")
+
+
+def test_no_credentials_is_one_line(source, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with pytest.raises(SourceError, match=r"no credentials were found; set AWS_PROFILE"):
+        scan(source)
+
+
+@pytest.mark.parametrize("name", ["turbo", "tf_data", "keras_pil"])
+def test_a_key_that_is_gone_in_mid_epoch_is_named_or_dropped(name, source, client):
+    manifest = scan(source).only("train")
+    bucket, key = bucket_and_key(manifest, 7)
+    client.delete_object(Bucket=bucket, Key=key)
+    with pytest.raises(ImageError, match=r": row 7: the system cannot read it|row 7: Pillow"):
+        rows(manifest, name)
+    seen, dropped = rows(manifest, name, on_error="skip", error_budget=0.1)
+    assert [error.row for error in dropped] == [7]
+    assert 7 not in seen
+    assert len(seen) == len(manifest)
+
+
+def test_a_replaced_object_is_named(source, client):
+    manifest = scan(source).only("train")
+    bucket, key = bucket_and_key(manifest, 3)
+    client.put_object(Bucket=bucket, Key=key, Body=b"other bytes")
+    with pytest.raises(ImageError, match=r"row 3: .* replaced after it was listed"):
+        rows(manifest)
+
+
+def test_a_cut_connection_is_tried_again(source, proxy):
+    manifest = scan(source).only("train")
+    proxy.cuts = 4
+    seen, dropped = rows(manifest)
+    assert seen == list(range(len(manifest)))
+    assert not dropped
+    assert not proxy.cuts
+
+
+def test_connections_that_are_always_cut_are_one_line(source, proxy, monkeypatch):
+    monkeypatch.setattr(calls, "_FIRST_WAIT_S", 0.01)
+    manifest = scan(source).only("train")
+    proxy.cuts = 10_000
+    with pytest.raises(ImageError, match=r"the connection was cut 5 times in a row"):
+        rows(manifest)
+
+
+def test_a_part_that_stalls_is_tried_again(source, proxy, monkeypatch):
+    manifest = scan(source).only("train")
+    monkeypatch.setattr("feedbench.loaders.remote.store._stores", {})
+    monkeypatch.setattr("feedbench.loaders.remote.s3.READ_TIMEOUT_S", 1)
+    proxy.stalls = 2
+    seen, _ = rows(manifest)
+    assert seen == list(range(len(manifest)))
+    assert not proxy.stalls
+
+
+def test_a_server_that_is_back_within_the_attempts_costs_only_time(source, proxy):
+    manifest = scan(source).only("train")
+    proxy.is_down = True
+    threading.Timer(1.5, lambda: setattr(proxy, "is_down", False)).start()
+    assert rows(manifest)[0] == list(range(len(manifest)))
+
+
+def test_a_server_that_stays_away_is_one_line(source, proxy, monkeypatch):
+    monkeypatch.setattr("feedbench.loaders.remote.s3.ATTEMPTS", 2)
+    manifest = scan(source).only("train")
+    proxy.is_down = True
+    begin = time.monotonic()
+    with pytest.raises(ImageError, match=r"the server cannot be reached"):
+        rows(manifest)
+    assert time.monotonic() - begin < 60
+
+
+def test_closing_does_not_wait_for_a_silent_server(source, proxy):
+    manifest = scan(source).only("train")
+    proxy.delay_s = 30.0
+    stream = open_loader("turbo", manifest, SPEC, epochs=1)
+    pulling = threading.Thread(target=lambda: [suppress(Exception), next(stream, None)])
+    pulling.daemon = True
+    pulling.start()
+    time.sleep(0.5)
+    begin = time.monotonic()
+    stream.release()
+    assert time.monotonic() - begin < 10
+
+
+def test_a_full_cache_folder_costs_only_the_cache(source, monkeypatch, tmp_path):
+    monkeypatch.setattr(ObjectCache, "_alone", _no_space)
+    manifest = scan(source).only("train")
+    assert rows(manifest)[0] == list(range(len(manifest)))
+
+
+def _no_space(self):
+    raise OSError(28, "No space left on device")
+
+
+READ = """
+import sys
+from feedbench.loaders import BatchSpec, open_loader, scan
+spec = BatchSpec(batch_size=5, image_size=32)
+with open_loader("turbo", scan(sys.argv[1]).only("train"), spec) as stream:
+    for batch in stream:
+        print(len(batch.rows), flush=True)
+"""
+
+
+def test_a_kill_while_the_cache_is_written_leaves_no_wrong_entry(
+    source, environment, splits_folder
+):
+    for delay in (0.0, 0.002, 0.004, 0.01):
+        reader = subprocess.Popen(
+            [sys.executable, "-c", READ, source], stdout=subprocess.PIPE, env=environment
+        )
+        reader.stdout.readline()
+        time.sleep(delay)
+        os.kill(reader.pid, signal.SIGKILL)
+        reader.wait()
+        reader.stdout.close()
+    images = []
+    for data in (source, splits_folder):
+        with open_loader("turbo", scan(data).only("train"), SPEC, epochs=1) as stream:
+            images.append(np.concatenate([batch.images for batch in stream]))
+    np.testing.assert_array_equal(*images)
