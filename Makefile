@@ -1,5 +1,5 @@
 # `make` lists the targets. Each one makes the environment in .venv first, if it is missing;
-# test-guests has one of its own.
+# test-guests and test-beyond have one each of their own.
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 3
@@ -11,7 +11,7 @@ SLOWEST := --durations 8 --durations-min 5
 TOGETHER := --numprocesses $(JOBS) $(SLOWEST)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests guests micro docs clean
+.PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests test-beyond guests beyond micro docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,15 +26,15 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint test-together test-alone  ## lint, then all tests but those of browser, examples, documents and guests
-	@echo 'Not part of this: make test-browser, make test-examples, make test-docs, make test-guests.'
+test: lint test-together test-alone  ## lint, then all tests but those of browser, examples, documents, guests and faults
+	@echo 'Not part of this: make test-browser, make test-examples, make test-docs, make test-guests, make test-beyond.'
 	@$(CHROMIUM) > /dev/null || echo 'Chromium is not installed: the page that feedbench report writes CANNOT BE TESTED here; apt-get install chromium' >&2
 
 test-together: $(VENV)/installed-dev  ## the tests that run beside others
-	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone" $(TOGETHER) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone and not beyond" $(TOGETHER) --dist loadfile --no-loadscope-reorder
 
 test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
-	$(BIN)/python -m pytest -m alone $(SLOWEST)
+	$(BIN)/python -m pytest -m "alone and not beyond" $(SLOWEST)
 
 test-browser: $(VENV)/installed-dev  ## the tests of reports in Chromium
 	@$(CHROMIUM) > /dev/null || { echo 'test-browser needs Chromium: apt-get install chromium' >&2; exit 1; }
@@ -49,6 +49,12 @@ test-docs: $(VENV)/installed-dev  ## the tests that run every command and code b
 test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
 
+test-beyond:  ## the tests of several devices, machines and object storage, with kills and cuts
+	$(MAKE) VENV=$(VENV)-beyond beyond
+
+beyond: $(VENV)/installed-beyond
+	$(BIN)/python -m pytest -m beyond $(TOGETHER) --dist loadfile
+
 guests: $(VENV)/installed-guests
 	$(BIN)/python -m pytest -m guests $(SLOWEST)
 
@@ -59,7 +65,7 @@ docs: $(VENV)/installed-docs  ## build the documentation site into site/, and ch
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) $(VENV)-guests build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
+	rm -rf $(VENV) $(VENV)-guests $(VENV)-beyond build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
 
 # A new target goes above this line, with its `##` text, and into .PHONY.
 
@@ -81,4 +87,8 @@ $(VENV)/installed-guests: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,jax,tensorboard,$(GUESTS)]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ffcv]' || \
 		echo 'ffcv CANNOT BE TESTED here; it is built with: apt-get install libopencv-dev libturbojpeg0-dev pkg-config' >&2
+	touch $@
+
+$(VENV)/installed-beyond: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[beyond]'
 	touch $@

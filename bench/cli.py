@@ -21,6 +21,7 @@ from feedbench.bench.errors import (
     WRONG_USE,
     BenchError,
     InterruptedRun,
+    PeerLost,
 )
 
 _python_shows = warnings.showwarning
@@ -99,6 +100,12 @@ COMMANDS = {
         "Measure what decoding, copying and the disk allow, and what each loader reaches of it.",
         "photos/ --set packed.pack=packed/",
     ),
+    "plan": Entry(
+        "plan",
+        MEASURE,
+        "Predict what a larger target needs: cores, storage, network, memory and shards.",
+        "photos/ --accelerator a100:8 --cores 64 --storage 2000",
+    ),
     "batch-size": Entry(
         "batch_size",
         MEASURE,
@@ -158,6 +165,12 @@ COMMANDS = {
         TRAIN,
         "Print the class that a saved model predicts for each image.",
         "results/run/model.keras one.jpg two.webp",
+    ),
+    "serve": Entry(
+        "serve",
+        TRAIN,
+        "Start a dispatcher or a worker of the tf.data service, for the loader tf_data_service.",
+        "--worker 10.0.0.2:5051 --of 10.0.0.1:5050",
     ),
     "recipe": Entry(
         "recipe",
@@ -305,6 +318,8 @@ def _exit_code(error: Exception) -> int:
 
     if isinstance(error, ImageError | WorkerError | CheckpointError | DivergedError):
         return NOTHING_DONE
+    if isinstance(error, PeerLost):
+        return error.code
     if isinstance(error, InterruptedRun):
         return signals.exit_code()
     if isinstance(error, BenchError | LoaderError | TrainerError):

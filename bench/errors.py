@@ -9,6 +9,7 @@ BenchError
 │   └── ChildDied    its process exited or was killed
 ├── SampleError      images that cannot be generated
 ├── InjectionError   a bottleneck that this machine does not let the self-test inject
+├── PeerLost         another worker of a training on several machines has ended
 └── InterruptedRun   a command stopped by Ctrl-C
 """
 
@@ -59,3 +60,15 @@ class SampleError(BenchError):
 
 class InjectionError(BenchError):
     """The self-test cannot inject a bottleneck on this machine."""
+
+
+class PeerLost(BenchError):
+    """A training on several machines ended because another worker did.
+
+    Attributes:
+        code: exit code of this worker; 0 if the chief was asked to stop.
+    """
+
+    def __init__(self, text: str, code: int = NOTHING_DONE) -> None:
+        super().__init__(text)
+        self.code = code

@@ -63,7 +63,7 @@ Counts = list[int | None]
 class Gpu(Record):
     """Samples of one GPU during one block, read through NVML."""
 
-    index: int
+    index: int = Field(description="number of the GPU, as NVML counts")
     at_s: list[float] = Field([], description="time of each sample, seconds since the block began")
     utilization: Samples = Field(
         [], description="fraction of NVML's sampling period with a kernel running"
@@ -72,11 +72,11 @@ class Gpu(Record):
     multiprocessors: Samples = Field(
         [], description="fraction in use since the last sample, read through GPM"
     )
-    power_w: Samples = []
+    power_w: Samples = Field([], description="watts drawn by the whole GPU")
     pcie_rx_bytes_per_s: Counts = Field([], description="from the host to the GPU")
     pcie_tx_bytes_per_s: Counts = Field([], description="from the GPU to the host")
-    sm_clock_mhz: Counts = []
-    memory_clock_mhz: Counts = []
+    sm_clock_mhz: Counts = Field([], description="clock of the multiprocessors")
+    memory_clock_mhz: Counts = Field([], description="clock of the memory")
     clock_reasons: Counts = Field([], description="NVML's bits of why clocks are reduced")
 
 
@@ -86,10 +86,10 @@ class Host(Record):
     at_s: list[float] = Field(description="time of each sample, seconds since the block began")
     cores: dict[int, Samples] = Field({}, description="fraction of time each core was in use")
     disk_read_bytes_per_s: Counts = Field([], description="sum over all disks")
-    disk_write_bytes_per_s: Counts = []
+    disk_write_bytes_per_s: Counts = Field([], description="sum over all disks")
     disk_queue: Samples = Field([], description="mean number of requests in flight")
     minor_faults_per_s: Counts = Field([], description="page faults served without the disk")
-    major_faults_per_s: Counts = []
+    major_faults_per_s: Counts = Field([], description="page faults that read from the disk")
 
 
 class TimedBlock(Record):
@@ -97,7 +97,7 @@ class TimedBlock(Record):
 
     began: float | None = Field(None, description="seconds of the machine's monotonic clock")
     seconds: float = Field(gt=0, description="from one moment with an idle device to the next")
-    images: int = Field(gt=0)
+    images: int = Field(gt=0, description="images that the consumer took")
     wait_s: list[float] = Field(description="per step: from requesting a batch to receiving it")
     step_s: list[float] = Field(description="per step: from a batch to the next request")
     idle_s: list[float] | None = Field(
@@ -124,8 +124,8 @@ class TimedBlock(Record):
 class Block(TimedBlock):
     """A timed block with the index of its round and the meter readings taken meanwhile."""
 
-    round: int = 0
-    gpus: list[Gpu] = []
+    round: int = Field(0, description="index of its round, from 0")
+    gpus: list[Gpu] = Field([], description="readings of each GPU; empty without one")
     host: Host | None = Field(None, description="None if the system has no /proc")
 
 
@@ -144,15 +144,15 @@ class WarmUp(Record):
     first_batch_s: float = Field(description="from opening the loader to its first batch")
     beside: int = Field(0, description="other processes that started meanwhile")
     seconds: float = Field(description="from the first batch to the end of the warm-up")
-    images: int
+    images: int = Field(description="images that the consumer took meanwhile")
 
 
 class Dropped(Record):
     """An image that failed during the trial and was replaced by another."""
 
-    path: str
-    row: int
-    reason: str
+    path: str = Field(description="file, or member of a shard")
+    row: int = Field(description="its row in the manifest")
+    reason: str = Field(description="decoder and message")
 
 
 def dropped_by(stream: Stream) -> list[Dropped]:
@@ -168,9 +168,9 @@ def dropped_by(stream: Stream) -> list[Dropped]:
 class SamePixels(Record):
     """Result of the pixel check of a trial before it was timed, in levels of 0 to 255."""
 
-    reference: str
-    tolerance: float
-    worst_mean: float
+    reference: str = Field(description="loader that it was compared with")
+    tolerance: float = Field(description="largest mean difference allowed per image")
+    worst_mean: float = Field(description="mean difference of the image that differs most")
     within: bool | None = Field(description="None if the pixels could not be compared")
     allowed: bool = Field(description="whether the trial is ranked even beyond the tolerance")
 
@@ -184,7 +184,7 @@ class Own(Record):
     """A user's function that was measured as a loader."""
 
     file: str = Field(description="absolute path")
-    function: str
+    function: str = Field(description="its name in the file")
     digest: str = Field(description="SHA-256 of the file")
     rows: bool | None = Field(
         None, description="whether its batches say which images they hold; None if unknown"
@@ -271,11 +271,13 @@ class Trial(Conditions):
     cache_state: CacheState | None = Field(
         None, description="state of the page cache, if one was requested"
     )
-    warm_ups: list[WarmUp] = []
-    blocks: list[Block] = []
-    peak_memory_bytes: int = 0
+    warm_ups: list[WarmUp] = Field([], description="one for each process that was started")
+    blocks: list[Block] = Field([], description="in the order in which they were timed")
+    peak_memory_bytes: int = Field(
+        0, description="most memory that the trial's processes held together"
+    )
     left_out: dict[str, int] = Field({}, description="rows given to no loader, by reason")
-    dropped: list[Dropped] = []
+    dropped: list[Dropped] = Field([], description="images that failed and were replaced")
     judged_after: list[int] = Field(
         [], description="numbers of rounds after which it could be stopped; empty if never"
     )
@@ -283,7 +285,9 @@ class Trial(Conditions):
     chosen_before: int | None = Field(
         None, description="the round from which this trial alone was timed, because it had won"
     )
-    pixels: SamePixels | None = None
+    pixels: SamePixels | None = Field(
+        None, description="result of the pixel check; None if there was none"
+    )
     error: str | None = None
     traceback: str | None = Field(None, description="of the user's own code, if that failed")
 

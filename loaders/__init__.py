@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders import keras_directory, keras_pil, packed, synthetic, tf_data, turbo
+from feedbench.loaders import (
+    keras_directory,
+    keras_pil,
+    packed,
+    synthetic,
+    tf_data,
+    tf_data_service,
+    turbo,
+)
 from feedbench.loaders.address import extent_of, file_of, is_remote, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
@@ -52,7 +60,7 @@ from feedbench.loaders.errors import (
     printable,
 )
 from feedbench.loaders.faults import BUDGET, Faults, tolerance
-from feedbench.loaders.file_stamps import unscanned_rows, without_stale_facts
+from feedbench.loaders.file_stamps import file_sizes, unscanned_rows, without_stale_facts
 from feedbench.loaders.files import openable, read_file
 from feedbench.loaders.guests import dali, ffcv, grain, hf_datasets, spdl, torch, webdataset
 from feedbench.loaders.guests.package import check_installed, install_command
@@ -77,6 +85,7 @@ LOADERS: dict[str, Loader] = {
     "keras_pil": keras_pil.LOADER,
     "keras_directory": keras_directory.LOADER,
     "tf_data": tf_data.LOADER,
+    "tf_data_service": tf_data_service.LOADER,
     "turbo": turbo.LOADER,
     "packed": packed.LOADER,
     "synthetic": synthetic.LOADER,
@@ -152,6 +161,19 @@ def check_objects(loader: Loader, manifest: Manifest) -> None:
         )
 
 
+def check_share(loader: Loader, share: tuple[int, int]) -> None:
+    """Refuse to divide the batches of a loader that decides itself which rows they hold.
+
+    Raises:
+        SpecError: it follows no order.
+    """
+    if share[1] > 1 and not loader.follows_order:
+        raise SpecError(
+            f"{loader.name} decides itself which images a batch holds, so that several workers "
+            f"cannot divide it; use a loader that follows the order, such as {DEFAULT_LOADER}"
+        )
+
+
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
     """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
     classes = len(manifest.classes)
@@ -161,7 +183,7 @@ def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
     return np.bincount(manifest.labels, minlength=classes)
 
 
-def open_loader(
+def open_loader(  # noqa: PLR0913  all but the first three have defaults
     name: str,
     manifest: Manifest,
     spec: BatchSpec,
@@ -172,6 +194,7 @@ def open_loader(
     on_error: str = "raise",
     error_budget: float = BUDGET,
     dropped: Iterable[ImageError] = (),
+    share: tuple[int, int] = (0, 1),
 ) -> Stream:
     """Start a loader; use it in a `with`, so that its threads, processes and memory are freed.
 
@@ -185,6 +208,7 @@ def open_loader(
             other batches stay the same, and the stream's `dropped` names it.
         error_budget: fraction of the images that may be dropped before the run ends after all.
         dropped: images that an earlier part of the same run dropped; they are not tried again.
+        share: this worker, from 0, and the number of workers that divide each batch among them.
 
     Raises:
         LoaderError: the name, the settings or their combination is invalid, or what the loader
@@ -198,6 +222,7 @@ def open_loader(
         settings = parse_settings(loader, settings or {})
     check_regions(loader, spec, settings)
     check_objects(loader, manifest)
+    check_share(loader, share)
     order = Order(
         len(manifest),
         spec.batch_size,
@@ -208,8 +233,9 @@ def open_loader(
         start_step,
         unreadable=frozenset(known),
         sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
-    )
-    request = Request(manifest, spec, order, faults)
+    ).share(*share)
+    own_spec = spec.model_copy(update={"batch_size": order.batch_size})
+    request = Request(manifest, own_spec, order, faults)
     stream = loader.open(request, settings)
     if loader.own is None:  # a user's own code does not say how many batches it gives
         stream.opening = _opening(loader, request, settings)
@@ -218,7 +244,7 @@ def open_loader(
 
 def _opening(loader: Loader, request: Request, settings: Settings) -> Opening:
     order = request.order
-    steps, per_epoch = order.steps, -(-order.epoch_size // order.batch_size)
+    steps, per_epoch = order.steps, order.steps_per_epoch
     if not loader.follows_order and order.epochs is not None:  # each epoch ends with its own batch
         steps = order.epochs * per_epoch - order.start_step
     is_random = order.shuffle or bool(order.augment)
@@ -282,11 +308,13 @@ __all__ = [
     "check_objects",
     "check_package",
     "check_regions",
+    "check_share",
     "drop_cached",
     "explain",
     "extent_of",
     "fetched_bytes",
     "file_of",
+    "file_sizes",
     "find_loader",
     "forget",
     "images_in",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Protocol, cast, runtime_checkable
@@ -37,6 +37,21 @@ class Source(Protocol):
 
         Raises:
             ImageError: the row cannot be read.
+        """
+
+
+@runtime_checkable
+class RowsSource(Source, Protocol):
+    """A source that can also load several images with fewer calls than one by one."""
+
+    def load_rows(self, rows: Rows, items: Any, into: Pixels, crops: Crops | None) -> Iterable[int]:
+        """Write the images of some rows, uint8 `[rows, side, side, 3]`.
+
+        Args:
+            crops: the region to cut out of each image; None for whole images.
+
+        Returns:
+            The places of the rows that are left to be loaded one by one, such as those that fail.
         """
 
 
@@ -132,6 +147,7 @@ class BatchPool:
         """Start the threads."""
         self._source = source
         self._regions = cast("RegionSource", source)
+        self._at_once = source if isinstance(source, RowsSource) else None
         self._request = request
         self._order = request.order
         self._augment = augmenter(request.spec)
@@ -229,7 +245,7 @@ class BatchPool:
             self._complete(batch)
 
     def _load(self, batch: _Pending, first: int, last: int) -> None:
-        for index in range(first, last):
+        for index in self._left_of(batch, first, last):
             try:
                 self._load_one(batch, index)
             except ImageError as error:
@@ -238,6 +254,15 @@ class BatchPool:
                     failed = len({fault.row for fault in batch.failed})
                 self._request.faults.tolerance.check(failed, error)
         self._augment(batch.images[first:last], batch.draws[first:last])
+
+    def _left_of(self, batch: _Pending, first: int, last: int) -> Iterable[int]:
+        """Load images at once where the source can, and return the indices of those left."""
+        if self._at_once is None:
+            return range(first, last)
+        part = slice(first, last)
+        crops = None if batch.crops is None else batch.crops[part]
+        rows, items, images = batch.rows[part], batch.items[part], batch.images[part]
+        return [first + place for place in self._at_once.load_rows(rows, items, images, crops)]
 
     def _load_one(self, batch: _Pending, index: int) -> None:
         row, item, into = int(batch.rows[index]), batch.items[index], batch.images[index]

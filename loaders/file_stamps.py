@@ -38,6 +38,12 @@ def file_stamps(manifest: Manifest, rows: Rows) -> Stamps:
     return stamps
 
 
+def file_sizes(manifest: Manifest, rows: Rows) -> NDArray[np.int64]:
+    """The bytes of some rows' files, int64 `[rows]`; 0 where there is none."""
+    sizes: NDArray[np.int64] = np.maximum(file_stamps(manifest, rows)["bytes"], 0)
+    return sizes
+
+
 def _stamp(path: bytes) -> tuple[int, int]:
     try:
         return stamp_of(path)

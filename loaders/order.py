@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
 from feedbench.loaders.augment.regions import Crops
-from feedbench.loaders.sampling import Sampling
+from feedbench.loaders.errors import SpecError
+from feedbench.loaders.sampling import Numbers, Sampling, number_type
+from feedbench.loaders.share import Share
 
 Rows = NDArray[np.int64]
 
@@ -29,7 +31,7 @@ class Order:
 
     Attributes:
         images: rows in the manifest.
-        batch_size: rows per batch.
+        batch_size: rows per batch; with `part`, those of this worker.
         shuffle: whether each epoch is a new full permutation.
         seed: decides the permutations and the draws.
         augment: what is drawn for each row and epoch.
@@ -39,6 +41,8 @@ class Order:
         unreadable: rows to leave out; the next readable row of the order takes their place.
         exchanged: pairs of a position and the row to use there instead of its own.
         sampling: how often each row comes; once each if None.
+        part: which rows of each batch are this worker's; all if None. Positions are then counted
+            within the part.
     """
 
     images: int
@@ -52,6 +56,18 @@ class Order:
     unreadable: frozenset[int] = frozenset()
     exchanged: tuple[tuple[int, int], ...] = ()
     sampling: Sampling | None = None
+    part: Share | None = None
+
+    def share(self, worker: int, workers: int) -> Order:
+        """The part of one of several workers, which together give each batch of this order.
+
+        Raises:
+            SpecError: a batch has fewer rows than there are workers.
+        """
+        if workers == 1:
+            return self
+        part = Share.of(worker, workers, self.batch_size)
+        return replace(self, batch_size=part.size, part=part)
 
     @property
     def epoch_size(self) -> int:
@@ -68,7 +84,8 @@ class Order:
         """Position after the last row, or None for no end."""
         ends = []
         if self.epochs is not None:
-            ends.append(self.epochs * self.epoch_size)
+            whole = self.epochs * self.epoch_size
+            ends.append(whole if self.part is None else self.part.count(whole))
         if self.stop_step is not None:
             ends.append(self.stop_step * self.batch_size)
         return min(ends, default=None)
@@ -78,11 +95,19 @@ class Order:
         """Number of batches from `start_step` on, or None for no end."""
         return self.chunk_count(self.batch_size)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches after which every row has come, over all workers."""
+        whole = self.batch_size if self.part is None else self.part.batch_size
+        return -(-self.epoch_size // whole)
+
     def epoch(self, number: int) -> Rows:
         """All rows of one epoch, int64 `[epoch_size]`, read-only."""
-        return self._epoch(number)[0]
+        rows: Rows = self._epoch(number)[0].astype(np.int64)
+        rows.setflags(write=False)
+        return rows
 
-    def _epoch(self, number: int) -> tuple[Rows, Rows]:
+    def _epoch(self, number: int) -> tuple[Numbers, Numbers]:
         return _epoch(self.images, number, self.seed, self.shuffle, self.sampling)
 
     def rows(self, begin: int, end: int) -> Rows:
@@ -93,18 +118,27 @@ class Order:
                 rows[position - begin] = row
         if self.unreadable:
             for index in np.flatnonzero(np.isin(rows, list(self.unreadable))):
-                rows[index] = self._next_readable(begin + int(index))
+                rows[index] = self._next_readable(self._position(begin + int(index)))
         return rows
 
     def without(self, rows: Iterable[int]) -> Order:
         """The same order with further unreadable rows."""
         return replace(self, unreadable=self.unreadable | frozenset(rows))
 
+    def _position(self, own: int) -> int:
+        return own if self.part is None else self.part.position(own)
+
+    def _spans(self, begin: int, end: int) -> Iterable[tuple[int, int]]:
+        """The positions in the whole order, in consecutive pieces."""
+        return [(begin, end)] if self.part is None else self.part.spans(begin, end)
+
     def _next_readable(self, position: int) -> int:
+        """The first readable row from a position of the whole order on."""
         if len(self.unreadable) >= self.images:
             raise ValueError("no row of the order can be read")
         while True:
-            row = int(self._rows_and_copies(position, position + 1)[0][0])
+            number, index = divmod(position, self.epoch_size)
+            row = int(self.epoch(number)[index])
             if row not in self.unreadable:
                 return row
             position += 1
@@ -112,16 +146,21 @@ class Order:
     def _rows_and_copies(self, begin: int, end: int) -> tuple[Rows, Rows]:
         """Rows of the permutations, and how many times each has been in its epoch before."""
         pieces = [(np.empty(0, np.int64), np.empty(0, np.int64))]
-        while begin < end:
-            number, first = divmod(begin, self.epoch_size)
-            last = min(self.epoch_size, first + end - begin)
-            rows, copies = self._epoch(number)
-            pieces.append((rows[first:last], copies[first:last]))
-            begin += last - first
+        for start, stop in self._spans(begin, end):
+            pieces += self._pieces(start, stop)
         return (
             np.concatenate([rows for rows, _ in pieces]),
             np.concatenate([copies for _, copies in pieces]),
         )
+
+    def _pieces(self, begin: int, end: int) -> Iterator[tuple[Rows, Rows]]:
+        """The same for positions of the whole order, a piece per epoch."""
+        while begin < end:
+            number, first = divmod(begin, self.epoch_size)
+            last = min(self.epoch_size, first + end - begin)
+            rows, copies = self._epoch(number)
+            yield rows[first:last], copies[first:last]
+            begin += last - first
 
     def draws(self, begin: int, end: int) -> Draws:
         """The augmentation parameters of the images at positions `begin` to `end`."""
@@ -129,7 +168,8 @@ class Order:
         return self.draws_of(epochs, self.rows(begin, end), copies)
 
     def _epochs_and_copies(self, begin: int, end: int) -> tuple[Rows, Any]:
-        epochs = np.arange(begin, end) // self.epoch_size
+        spans = [np.empty(0, np.int64), *(np.arange(*span) for span in self._spans(begin, end))]
+        epochs = np.concatenate(spans) // self.epoch_size
         return epochs, 0 if self.sampling is None else self._rows_and_copies(begin, end)[1]
 
     def draws_of(self, epochs: Any, rows: Rows, copies: Any = 0) -> Draws:
@@ -161,7 +201,16 @@ class Order:
 
     @property
     def first_full_step(self) -> int:
-        """The first step at which every row has come since `start_step`."""
+        """The first step at which every row has come since `start_step`.
+
+        Raises:
+            SpecError: there is none, since each epoch has other rows for this worker.
+        """
+        if self.part is not None:
+            raise SpecError(
+                "a cache that must be full after the first epoch needs every image, and each of "
+                "several workers reads only its part; set cache to none, or use turbo"
+            )
         epoch = -(-self.begin // self.epoch_size)
         return -(-(epoch + 1) * self.epoch_size // self.batch_size)
 
@@ -176,11 +225,14 @@ class Order:
 @lru_cache(maxsize=4)
 def _epoch(
     images: int, number: int, seed: int, shuffle: bool, sampling: Sampling | None
-) -> tuple[Rows, Rows]:
+) -> tuple[Numbers, Numbers]:
     """Rows and copies of one epoch."""
     random = np.random.default_rng([seed, number])
     if sampling is None:
-        rows = random.permutation(images) if shuffle else np.arange(images, dtype=np.int64)
+        # Cast, not drawn as such: a shuffle of smaller numbers gives another order.
+        rows = (random.permutation(images) if shuffle else np.arange(images)).astype(
+            number_type(images)
+        )
         copies = np.broadcast_to(np.int64(0), images)
     else:
         rows, copies = sampling.epoch(number, seed)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
+Numbers = NDArray[Any]  # integers, of 4 bytes each where these are enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,23 +43,28 @@ class Sampling:
         """Positions per epoch."""
         return int(self.images.sum())
 
-    def epoch(self, number: int, seed: int) -> tuple[Rows, Rows]:
+    def epoch(self, number: int, seed: int) -> tuple[Numbers, Numbers]:
         """Rows of one epoch, class by class, and how many times each has come before.
 
         Rows of a class repeat equally often; the remainder is a random subset of them, drawn again
         each epoch.
         """
-        rows: list[Rows] = []
-        copies: list[Rows] = []
+        rows = np.empty(self.epoch_size, number_type(len(self.labels)))
+        copies = np.empty(self.epoch_size, np.int32)
+        begin = 0
         for label, wanted in enumerate(self.images.tolist()):
-            of_class = self._rows[label]
             if not wanted:
                 continue
+            of_class = self._rows[label]
             times, remainder = divmod(wanted, len(of_class))
             random = np.random.default_rng([seed, number, label])
-            rows += [np.tile(of_class, times), random.permutation(of_class)[:remainder]]
-            copies += [np.repeat(np.arange(times), len(of_class)), np.full(remainder, times)]
-        return np.concatenate(rows), np.concatenate(copies)
+            end, middle = begin + wanted, begin + wanted - remainder
+            rows[begin:middle] = np.tile(of_class, times)
+            rows[middle:end] = random.permutation(of_class)[:remainder]
+            copies[begin:middle] = np.repeat(np.arange(times), len(of_class))
+            copies[middle:end] = times
+            begin = end
+        return rows, copies
 
     @cached_property
     def _rows(self) -> list[Rows]:
@@ -69,3 +76,8 @@ def rows_by_class(labels: NDArray[np.int32], classes: int) -> list[Rows]:
     rows = np.argsort(labels, kind="stable")
     ends = np.cumsum(np.bincount(labels, minlength=classes))
     return np.split(rows, ends[:-1])
+
+
+def number_type(count: int) -> type[np.int32] | type[np.int64]:
+    """The smallest type of numbers up to `count`: an epoch of many rows is large."""
+    return np.int32 if count <= np.iinfo(np.int32).max else np.int64

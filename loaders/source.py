@@ -19,14 +19,15 @@ from feedbench.loaders.containers.parquet import has_images
 from feedbench.loaders.containers.shards import is_pattern
 from feedbench.loaders.errors import SourceError, printable
 from feedbench.loaders.litter import is_litter
-from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk, first_of_each
+from feedbench.loaders.manifest import PATH, SCHEMA, SPLITS, Manifest, chunk
 from feedbench.loaders.remote.listing import ClassFolder, folders_in, rows_of, stated
 from feedbench.loaders.remote.path import RemotePath, source_path
 from feedbench.loaders.sampling import rows_by_class
 from feedbench.loaders.signature import format_of
 from feedbench.loaders.splits import SPLIT_NAMES, UNKNOWN_SPLIT
 
-_CHECKS = 16  # files of a CSV that are looked for at a time: a network answers late
+_CHECKS = 16  # threads that look for the files of a CSV: a network answers late
+_CHUNK = 1024  # files that a thread looks for at a time
 _PHOTO_EXTENSIONS = (b".jpg", b".jpeg", b".png", b".gif", b".bmp", b".webp")
 
 
@@ -101,18 +102,18 @@ def _scan_folder(root: Path, on_listed: Callable[[int], None]) -> Manifest:
 def _scan_splits(root: Path, splits: list[str], on_listed: Callable[[int], None]) -> Manifest:
     train = root / next(filter(_is_train, splits))
     classes = _subfolders(train)
+    labels = {name: label for label, name in enumerate(classes)}
     if not classes:
         raise SourceError(f"{train}: contains no folders; put the images into one folder per class")
     found = []
     for split in sorted(splits, key=lambda name: SPLIT_NAMES[name]):
         for name in _subfolders(root / split):
-            if name not in classes:
+            if name not in labels:
                 raise SourceError(
                     f"{root / split / name}: class {name!r} is not in "
                     f"{train}; add it there or remove it here"
                 )
-            label = classes.index(name)
-            found.append(ClassFolder(f"{split}/{name}", label, SPLIT_NAMES[split]))
+            found.append(ClassFolder(f"{split}/{name}", labels[name], SPLIT_NAMES[split]))
     return _manifest(_rows(root, found, on_listed), classes, root, "splits")
 
 
@@ -284,19 +285,35 @@ def _refuse_first(path: Path, column: str, bad: pa.ChunkedArray, fault: str) -> 
 
 
 def _refuse_missing(path: Path, manifest: Manifest, rows: pa.Table) -> None:
-    """Look for each file once, whatever number of rows name it."""
+    """Look for each file once, whatever number of rows of a class name it.
+
+    Args:
+        rows: in the order of the CSV.
+    """
     root = os.fsencode(manifest.root)
-    names = rows["path"].filter(pa.array(first_of_each(rows["path"])))
+
+    def missing(names: pa.Array) -> bytes | None:
+        paths = names.to_pylist()
+        return next((one for one in paths if not os.path.isfile(os.path.join(root, one))), None)
+
+    names = _without_neighbours(manifest.table["path"])
+    chunks = pa.table([names], ["path"]).to_batches(max_chunksize=_CHUNK)
     with ThreadPoolExecutor(_CHECKS) as threads:
-        for batch in pa.table([names], ["path"]).to_batches(max_chunksize=65_536):
-            paths = batch.column(0).to_pylist()
-            there = threads.map(lambda name: os.path.isfile(os.path.join(root, name)), paths)
-            for name, exists in zip(paths, there, strict=True):
-                if not exists:
-                    row = pc.index(rows["path"], pa.scalar(name, PATH)).as_py()
-                    raise SourceError(
-                        f"{path}: row {row + 1}: no file {printable(name)} in {manifest.root}"
-                    )
+        for name in threads.map(lambda chunk: missing(chunk.column(0)), chunks):
+            if name is not None:
+                threads.shutdown(wait=False, cancel_futures=True)
+                row = pc.index(rows["path"], pa.scalar(name, PATH)).as_py()
+                raise SourceError(
+                    f"{path}: row {row + 1}: no file {printable(name)} in {manifest.root}"
+                )
+
+
+def _without_neighbours(names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Sorted names without those that equal the one before; a table of all would be large."""
+    if len(names) < 2:
+        return names
+    is_new = pc.not_equal(names.slice(1), names.slice(0, len(names) - 1))
+    return names.filter(pa.chunked_array([pa.array([True]), *is_new.chunks]))
 
 
 def _manifest(

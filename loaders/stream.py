@@ -82,7 +82,7 @@ class Opening:
     Attributes:
         again: opens it from its first batch on.
         steps: its batches; None if it has no end.
-        steps_per_epoch: batches after which each image has come at least once.
+        steps_per_epoch: batches after which each image has come at least once, over all workers.
         is_random: whether a second pass from the start would repeat a random order.
     """
 
@@ -105,6 +105,7 @@ class Stream:
             say, and for all other loaders.
         passes: what adapters have read of it; None before the first `as_…`.
         reuses_memory: whether a batch is valid only until the next one is asked for.
+        received_bytes: what has come over the network so far; None if it is not used or unknown.
     """
 
     batches: Iterator[Batch]
@@ -114,6 +115,7 @@ class Stream:
     coverage: Callable[[], Coverage | None] = lambda: None
     passes: _Passes | None = None
     reuses_memory: bool = False
+    received_bytes: Callable[[], int | None] = lambda: None
     _again: Stream | None = None
     _open: bool = True
 

@@ -122,7 +122,7 @@ class _Pipeline:
         self._reads = Reads(settings.read_depth) if request.manifest.is_remote else None
         self._file_cache = FileTable() if settings.cache == "encoded" else None
         self._image_cache = _row_cache(request, settings)
-        self._cached_from = request.order.first_full_step
+        self._cached_from = request.order.first_full_step if self._image_cache is not None else 0
 
     def dataset(self, order: Order) -> tf.data.Dataset:
         """The batches of an order, elements with `image`, `row` and `draws`.

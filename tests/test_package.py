@@ -125,7 +125,8 @@ def test_the_wheel_holds_one_package_and_all_of_it(wheel, checkout):
         "feedbench/bench/plan/accelerators.toml",
         *(f"feedbench/{path.relative_to(checkout)}" for path in [*sources, *assets]),
     }
-    compiled = "feedbench/loaders/images/_region"  # only where there is a C compiler
+    # Only where there is a C compiler.
+    compiled = ("feedbench/loaders/images/_region", "feedbench/loaders/pack/_reading")
     files = {name for name in names if ".dist-info/" not in name}
     assert {name for name in files if not name.startswith(compiled)} == expected
     (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))

@@ -2,7 +2,7 @@
 
 from feedbench.trainer.augment import DeviceAugment, check_device_augment
 from feedbench.trainer.backend import leave_gpu_to_backend
-from feedbench.trainer.base import RUN_AHEAD, BatchLike, NonFiniteLoss, TrainerBase
+from feedbench.trainer.base import BatchLike, NonFiniteLoss, TrainerBase
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint
 from feedbench.trainer.errors import (
     CheckpointError,
@@ -13,6 +13,7 @@ from feedbench.trainer.errors import (
     WeightsError,
 )
 from feedbench.trainer.history import HISTORY, Epoch, accuracy_of
+from feedbench.trainer.launcher import RUN_AHEAD
 from feedbench.trainer.loop import CheckpointPolicy, Length, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
 from feedbench.trainer.model_fault import batch_fault, makes_own_steps

@@ -1,4 +1,4 @@
-"""Who may use the GPU: the backend that trains, not TensorFlow where it only reads images."""
+"""Which GPU trains, and who may use it: not TensorFlow where it only reads images."""
 
 from __future__ import annotations
 
@@ -15,3 +15,15 @@ def leave_gpu_to_backend() -> None:
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
+
+
+def only_gpu() -> str | None:
+    """The name of TensorFlow's GPU, if it trains and has exactly one; None otherwise."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    gpus = tf.config.list_logical_devices("GPU")
+    return str(gpus[0].name) if len(gpus) == 1 else None

@@ -15,9 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.trainer.errors import DivergedError
-
-Logs = dict[str, float]
-RUN_AHEAD = 2  # steps that the host may be ahead of the device; one is too few to hide a hand-over
+from feedbench.trainer.launcher import RUN_AHEAD, Logs
 
 
 class BatchLike(Protocol):
@@ -84,13 +82,19 @@ class TrainerBase(ABC):
         Raises:
             NonFiniteLoss: the loss of this step, or of one still in flight, is NaN or infinite.
         """
-        # Read on a thread, at once: a GPU has one queue, and a read waits for all that is in it.
-        # Read later, this step's logs would wait for the next ones too, and leave the device idle.
-        logs = self._fetching.submit(plain, self._train_on(batch))
-        self._in_flight.append(_InFlight(self._steps, getattr(batch, "rows", None), logs))
+        rows = getattr(batch, "rows", None)
+        self._in_flight.append(_InFlight(self._steps, rows, self._start(batch)))
         self._steps += 1
         if len(self._in_flight) > RUN_AHEAD:
             self._await_oldest()
+
+    def _start(self, batch: BatchLike) -> Future[Logs]:
+        """Start a step, and return its logs, which a thread reads at once.
+
+        A GPU has one queue, and a read waits for all that is in it: later, it would wait for the
+        next steps too, and leave the device idle.
+        """
+        return self._fetching.submit(plain, self._train_on(batch))
 
     def finish(self) -> None:
         """Wait until the device has run all steps."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +63,31 @@ def write_checkpoint(
         values: from `Trainer.capture`.
         identity: identifies the run; returned by `read_checkpoint`.
     """
+    with replacing(path) as beside, beside.open("wb") as file:
+        _write(file, position, values, identity)
+
+
+def checkpoint_bytes(position: Position, values: Sequence[Any]) -> bytes:
+    """The contents of a checkpoint, for another process."""
+    file = io.BytesIO()
+    _write(file, position, values, {})
+    return file.getvalue()
+
+
+def from_bytes(data: bytes) -> tuple[Position, list[NDArray[Any]]]:
+    """The position and values of `checkpoint_bytes`."""
+    return _read(io.BytesIO(data))[:2]
+
+
+def _write(
+    file: IO[bytes], position: Position, values: Sequence[Any], identity: dict[str, Any]
+) -> None:
     header = {"schema_number": _SCHEMA_NUMBER, "of": identity, "position": asdict(position)}
     arrays: dict[str, Any] = {
         f"{number:05}": np.asarray(value) for number, value in enumerate(values)
     }
     arrays[_HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    with replacing(path) as beside, beside.open("wb") as file:
-        np.savez(file, **arrays)
+    np.savez(file, **arrays)
 
 
 def read_checkpoint(path: Path) -> tuple[Position, list[NDArray[Any]], dict[str, Any]]:
@@ -78,21 +97,31 @@ def read_checkpoint(path: Path) -> tuple[Position, list[NDArray[Any]], dict[str,
         CheckpointError: no such file, or not a checkpoint.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            header = json.loads(file[_HEADER].tobytes())
-            values = [file[name] for name in sorted(file.files) if name != _HEADER]
-        if header["schema_number"] > _SCHEMA_NUMBER:
-            raise CheckpointError(
-                f"{path}: schema {header['schema_number']} is newer than {_SCHEMA_NUMBER}; "
-                "upgrade feedbench"
-            )
-        return _position(header["position"]), values, header["of"]
+        with path.open("rb") as file:
+            return _read(file)
+    except _NewerSchema as error:
+        raise CheckpointError(
+            f"{path}: schema {error} is newer than {_SCHEMA_NUMBER}; upgrade feedbench"
+        ) from error
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no checkpoint; name the folder of a run that was started, or start again"
         ) from error
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: not a Feedbench checkpoint: {error}") from error
+
+
+class _NewerSchema(Exception):
+    """The number of a schema that this version does not know."""
+
+
+def _read(raw: IO[bytes]) -> tuple[Position, list[NDArray[Any]], dict[str, Any]]:
+    with np.load(raw, allow_pickle=False) as file:
+        header = json.loads(file[_HEADER].tobytes())
+        values = [file[name] for name in sorted(file.files) if name != _HEADER]
+    if header["schema_number"] > _SCHEMA_NUMBER:
+        raise _NewerSchema(header["schema_number"])
+    return _position(header["position"]), values, header["of"]
 
 
 def _position(values: dict[str, Any]) -> Position:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from feedbench.trainer.base import BatchLike, Logs, NonFiniteLoss, TrainerBase, images_in
+from feedbench.trainer.base import BatchLike, NonFiniteLoss, TrainerBase, images_in
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, is_finite, write_checkpoint
 from feedbench.trainer.history import HISTORY, Epoch, accuracy_of, other_metrics, write_history
+from feedbench.trainer.launcher import Logs
 from feedbench.trainer.parts import Parts
 from feedbench.trainer.writer import Writer
 
@@ -50,11 +51,14 @@ class Length:
         epochs: number of epochs.
         images: images per epoch.
         parts: into which an epoch is divided, each timed; one that is resumed within is not.
+        step_images: images per step, where several machines share them; None to count those of
+            the batches.
     """
 
     epochs: int
     images: int
     parts: int = 1
+    step_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def fit(
     *,
     length: Length,
     validation: Validation,
-    checkpoints: CheckpointPolicy,
+    checkpoints: CheckpointPolicy | None,
     on_step: Callable[[Step], None],
     start: Position | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -86,6 +90,8 @@ def fit(
     Args:
         batches: endless, from `start.step` on; an epoch ends with the batch of its last image.
         validation: opens the validation batches.
+        checkpoints: what is written; None for a worker that trains with a chief, which alone
+            validates and writes.
         start: the position to resume from; the trainer must already be restored to it.
         stop: called after each step; True stops the training.
 
@@ -96,7 +102,9 @@ def fit(
         TrainingStopped: `stop` returned True; the checkpoint has the position.
         TrainerError: the loss is not finite, or a checkpoint cannot be written.
     """
-    with Writer(checkpoints.folder / CHECKPOINT) as writer:
+    with (
+        nullcontext() if checkpoints is None else Writer(checkpoints.folder / CHECKPOINT) as writer
+    ):
         run = _Run(
             trainer,
             batches,
@@ -126,11 +134,11 @@ class _Run:
     batches: Iterator[BatchLike]
     length: Length
     validation: Validation
-    checkpoints: CheckpointPolicy
+    checkpoints: CheckpointPolicy | None
     on_step: Callable[[Step], None]
     position: Position
     stop: Callable[[], bool]
-    writer: Writer
+    writer: Writer | None
     part_rates: tuple[float, ...] = ()
     epoch_end: float | None = None
 
@@ -141,6 +149,8 @@ class _Run:
             self.trainer.start_epoch()
         self._train()
         logs, values = self.trainer.progress(), self.trainer.capture()
+        if self.checkpoints is None:
+            return self._complete(logs, {}, 0.0)
         before_validation = copy(self.position)
         begin = perf_counter()
         try:
@@ -153,7 +163,7 @@ class _Run:
         # Before the checkpoint: a kill in between repeats the end of the epoch, and loses no model.
         if epoch.score == best:
             path, facts = self.checkpoints.folder / BEST_MODEL, self.checkpoints.facts
-            self.writer.submit(BEST_MODEL, self.trainer.saving(values, path, facts))
+            self._submit(BEST_MODEL, self.trainer.saving(values, path, facts))
         self._write_checkpoint(self.position, values)
         return epoch
 
@@ -189,7 +199,7 @@ class _Run:
         batch = next(self.batches)
         wait_s = perf_counter() - asked
         self._locating_loss(lambda: self.trainer.step(batch))
-        count = images_in(batch)
+        count = self.length.step_images or images_in(batch)
         self.position.wait_s += wait_s
         self.position.step += 1
         self.position.phase_steps = self.trainer.phase_steps
@@ -207,6 +217,8 @@ class _Run:
             raise
 
     def _is_due(self, since: float, step: int) -> bool:
+        if self.checkpoints is None:
+            return False
         seconds, steps = self.checkpoints.seconds, self.checkpoints.steps
         by_time = seconds and perf_counter() - since >= seconds
         return bool(by_time or (steps and self.position.step - step >= steps))
@@ -219,6 +231,8 @@ class _Run:
         self, position: Position, values: list[Any], *, at_once: bool = False
     ) -> None:
         """Have the writer write a checkpoint; the position may change meanwhile."""
+        if self.checkpoints is None:
+            return
         snapshot, policy = copy(position), self.checkpoints
 
         def write() -> None:
@@ -226,7 +240,11 @@ class _Run:
             if is_finite(values):
                 write_checkpoint(policy.folder / CHECKPOINT, snapshot, values, policy.identity)
 
-        self.writer.submit(CHECKPOINT, write, at_once=at_once)
+        self._submit(CHECKPOINT, write, at_once=at_once)
+
+    def _submit(self, name: str, job: Callable[[], None], *, at_once: bool = False) -> None:
+        if self.writer is not None:
+            self.writer.submit(name, job, at_once=at_once)
 
     def _validate(self) -> Logs:
         with self.validation() as held_out:
@@ -262,6 +280,7 @@ class _Run:
         position.train_s = position.wait_s = position.gap_s = 0.0
         if self.epoch_end is not None:
             self.epoch_end += validation_s
-        path = self.checkpoints.folder / HISTORY
-        self.writer.submit(HISTORY, lambda: write_history(history, path))
+        if self.checkpoints is not None:
+            path = self.checkpoints.folder / HISTORY
+            self._submit(HISTORY, lambda: write_history(history, path))
         return epoch

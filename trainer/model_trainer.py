@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.trainer.base import BatchLike, Logs, TrainerBase, plain
+from feedbench.trainer.base import BatchLike, TrainerBase, plain
 from feedbench.trainer.compiled import compiled_steps
 from feedbench.trainer.files import replacing
+from feedbench.trainer.launcher import Logs
 from feedbench.trainer.model_data import as_array
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, prepared
 from feedbench.trainer.model_targets import as_probabilities

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.trainer.augment import DeviceAugment, check_device_augment
-from feedbench.trainer.base import BatchLike, Logs, TrainerBase, plain
+from feedbench.trainer.backend import only_gpu
+from feedbench.trainer.base import BatchLike, TrainerBase, plain
 from feedbench.trainer.compiled import compiled_steps
 from feedbench.trainer.functions import Augmentation, prediction_function, step_functions
+from feedbench.trainer.launcher import Launcher, Logs
 from feedbench.trainer.model import build_network, check_range, in_range, set_trainable, with_range
 from feedbench.trainer.optimizer import compile_for
 from feedbench.trainer.recipe import Recipe
 from feedbench.trainer.saved_model import save_model
+from feedbench.trainer.tensors import placed_on
 from feedbench.trainer.weights import load_into
 
 _NO_AUGMENT = DeviceAugment()
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A batch whose images are in the memory of a GPU."""
+
+    images: Any
+    labels: Any
+    device_draws: Any
 
 
 class Trainer(TrainerBase):
@@ -75,6 +89,8 @@ class Trainer(TrainerBase):
             self._model = in_range(self._network)
         self._copy: Any = None
         self._predict: Callable[[Any], Any] | None = None
+        self._gpu = only_gpu()
+        self._launcher = Launcher(self._place, self._train_on, plain) if self._gpu else None
         self._enter(0)
 
     def phase_at(self, epoch: int) -> int:
@@ -86,12 +102,13 @@ class Trainer(TrainerBase):
         """Continue with the optimizer, schedule and trainable layers of a phase."""
         if phase != self.phase:
             self.finish()
-            self._run.settle()
+            self._settle()
             self._enter(phase)
 
     def _enter(self, phase: int) -> None:
         self.phase = phase
         self._steps = 0
+        self._is_traced = False
         set_trainable(self._network, self._recipe, self._recipe.phases[phase])
         compile_for(self._model, self._recipe, self._recipe.phases[phase], *self._sizes)
         self._run = compiled_steps(self._model)
@@ -111,6 +128,17 @@ class Trainer(TrainerBase):
             high = [255 * factor + start for factor, start in zip(scale, offset, strict=True)]
         return lambda images, draws: self._device_augment.apply(images, draws, low, high)
 
+    def _start(self, batch: BatchLike) -> Future[Logs]:
+        if self._launcher is not None and self._is_traced:
+            return self._launcher.submit(batch)
+        self._is_traced = True  # here: Keras keeps some of its state by thread
+        return super()._start(batch)
+
+    def _place(self, batch: BatchLike) -> BatchLike:
+        """The batch with its images in the memory of the GPU."""
+        draws = getattr(batch, "device_draws", None)
+        return _Placed(placed_on(self._gpu, batch.images), batch.labels, draws)
+
     def _train_on(self, batch: BatchLike) -> Any:
         draws = (batch.device_draws,) if self._device_augment else ()  # type: ignore[attr-defined]
         return self._train(batch.images, batch.labels, *draws)
@@ -118,9 +146,15 @@ class Trainer(TrainerBase):
     def _rate_at(self, step: int) -> float:
         return float(np.asarray(self._schedule(step)))
 
+    def _settle(self) -> None:
+        """Wait for steps that are not launched yet, and bring the variables up to date."""
+        if self._launcher is not None:
+            self.finish()
+        self._run.settle()
+
     def start_epoch(self) -> None:
         """Reset the running loss and accuracy."""
-        self._run.settle()
+        self._settle()
         self._model.reset_metrics()
 
     def evaluate(self, batches: Iterable[BatchLike]) -> Logs:
@@ -140,7 +174,7 @@ class Trainer(TrainerBase):
         if self._predict is None:
             self._predict = prediction_function(self._model, self._image_dtype)
         for batch in batches:
-            self._run.settle()
+            self._settle()
             yield batch, np.asarray(self._predict(batch.images), np.float32)
 
     @property
@@ -149,7 +183,7 @@ class Trainer(TrainerBase):
 
         With float16 it does not count steps whose gradients overflow.
         """
-        self._run.settle()
+        self._settle()
         return float(np.asarray(self._schedule(self._optimizer.iterations)))
 
     @property
@@ -165,7 +199,7 @@ class Trainer(TrainerBase):
     @property
     def variables(self) -> list[Any]:
         """What a step changes: weights, statistics, optimizer, metrics, and seeds of dropout."""
-        self._run.settle()
+        self._settle()
         variables = (
             *self._model.variables,
             *self._model.metrics_variables,
@@ -191,7 +225,7 @@ class Trainer(TrainerBase):
 
     def on_pixels(self) -> Any:
         """The network for pixels of 0 to 255, its range inside; it shares the trainer's weights."""
-        self._run.settle()
+        self._settle()
         return with_range(self._network, *self._range, "float32")
 
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:

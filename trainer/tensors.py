@@ -24,3 +24,11 @@ def as_tensor(images: Any) -> Any:
     import tensorflow as tf
 
     return tf.experimental.dlpack.from_dlpack(images.__dlpack__())
+
+
+def placed_on(device: str | None, images: Any) -> Any:
+    """The images as a tensor in the memory of a device; returns once they are there."""
+    import tensorflow as tf
+
+    with tf.device(device):
+        return tf.identity(tf.convert_to_tensor(as_tensor(images)))

@@ -33,6 +33,19 @@ seconds, `_bytes` bytes. Where a format has changed, `schema_number` says which 
 older ones stay readable. `feedbench show FOLDER --json FILE` writes what is derived from a record.
 
 """
+# What these fields mean in every record that has them without saying more.
+_COMMON = {
+    "schema_number": "version of this format",
+    "loader": "name of the loader",
+    "settings": "of the loader, by name",
+    "spec": "the batch spec",
+    "recipe": "the training apart from its data; empty without a trainer",
+    "low": "lower end of the interval; None without one",
+    "high": "upper end of the interval; None without one",
+    "value": "the median",
+    "blocks": "the timed blocks",
+    "error": "why there is no result; None if there is one",
+}
 # The files of a result folder, what each holds, and the model of one record in it.
 _FILES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("trials.jsonl", "raw, one trial per line, of `bench`, `tune`, `limits` and FitMonitor", Trial),
@@ -73,7 +86,7 @@ def _described(model: type[BaseModel]) -> str:
         (
             code(name),
             _type(field.annotation),
-            cell(field.description or attributes.get(name, "")),
+            cell(field.description or attributes.get(name) or _COMMON[name]),
         )
         for name, field in model.model_fields.items()
     ]
@@ -83,8 +96,8 @@ def _described(model: type[BaseModel]) -> str:
 def _attributes(model: type[BaseModel]) -> dict[str, str]:
     """Return what the docstring says of each attribute, one line each."""
     section = inspect.cleandoc(model.__doc__ or "").partition("\nAttributes:\n")[2]
-    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
+    entries = re.findall(r"^ {4}(\w+(?:, \w+)*): (.+(?:\n {5,}.+)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for names, text in entries for name in names.split(", ")}
 
 
 def _with_parts(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

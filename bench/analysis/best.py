@@ -27,6 +27,7 @@ class Predicted(BaseModel):
     """The measured rate, which the training is expected to reach.
 
     Attributes:
+        images_per_second: measured after the choice.
         wait_share: fraction of the timed seconds without a batch; None if it is not known.
     """
 
@@ -56,8 +57,12 @@ class Best(BaseModel):
     """Content of a best.toml: a loader, its settings, and how they were measured.
 
     Attributes:
+        consumer: what took the batches.
         model: SHA-256 digest of the file of the user's own model; None without one.
         own: the same of the file of the user's own loader.
+        predicted: the rate to expect; None if it was not measured after the choice.
+        machine: processor, cores and GPUs of the measurement.
+        runners_up: the others, compared with this choice.
     """
 
     model_config = ConfigDict(extra="forbid")

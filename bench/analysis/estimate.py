@@ -99,7 +99,11 @@ def _without_zero_width(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class Proportion(Estimate):
-    """A proportion, a mean of proportions or their difference; in records, `value` is its name."""
+    """A proportion, a mean of proportions or their difference; in records, `value` is its name.
+
+    Attributes:
+        value: between 0 and 1, of a difference between −1 and 1.
+    """
 
     value: float
     low: float

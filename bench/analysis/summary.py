@@ -38,6 +38,7 @@ class TrialSummary(BaseModel):
         gpu_power_w: mean power of one GPU in watts.
         gpu_throttled: fraction of samples with reduced clocks, by reason.
         cpu_cores: CPU seconds of the trial's process tree per timed second.
+        peak_memory_bytes: of the trial's process tree.
         disk_read_bytes: sum over the blocks; 0 if the page cache was warm.
         start_s: seconds from the start of the process to an open loader.
         first_batch_s: seconds from opening the loader to its first batch.
@@ -107,6 +108,7 @@ class Summary(BaseModel):
     """All trials in the order of the plan.
 
     Attributes:
+        trials: the figures of each trial.
         winner: index of the trial to use; None if no ranked trial was timed.
         judged_after: numbers of rounds after which the bench could have ended; empty if never.
         predicted: the rate to expect of the winner, from blocks that did not choose it; None if

@@ -17,7 +17,7 @@ def utilization_conflict(
 ) -> str | None:
     """Return a note if NVML reports a busy GPU although the consumer waited; else None.
 
-    The wait alone decides nothing: the host runs up to two steps ahead, so the device may still
+    The wait alone decides nothing: the host runs some steps ahead, so the device may still
     be working. What decides is the rate lost compared with synthetic batches.
 
     Args:

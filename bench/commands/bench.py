@@ -26,6 +26,7 @@ from feedbench.bench.commands.options import (
     RecipeFile,
     Sets,
     Tensorboard,
+    drawn_rows,
     list_images,
     parse_set,
     readable_rows,
@@ -46,6 +47,7 @@ from feedbench.bench.plan.peers import left_out_note
 from feedbench.bench.plan.plan import PixelCheck, Plan, Suite, Timing, make_plan
 from feedbench.bench.plan.suites import SUITES, select_suite, without_refused
 from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders.images import REGION_LOADERS, decodes_regions
 
 _TIMING = (
@@ -90,6 +92,14 @@ def bench(
         ),
     ] = False,
     blacklist: Blacklist = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            help="Measure at most this many images, drawn at random. By default all; with "
+            f"--cache-state {IMAGES:,}, since each file is brought into that state.",
+            min=1,
+        ),
+    ] = None,
     recipe: RecipeFile = None,
     against: OptionAgainst = None,
     fail_if_slower: FailIfSlower = None,
@@ -126,6 +136,10 @@ def bench(
     if old is not None:
         check_against(old, plan, console())
     manifest, left_out = readable_rows(manifest, loaders, console())
+    state = plan.timing.cache_state
+    manifest, left_out = drawn_rows(
+        manifest, left_out, images or (IMAGES if state else None), console(), warm=state == "warm"
+    )
     check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
     folder = result_folder(out, "bench")
     done = measure_and_show(

@@ -30,12 +30,12 @@ from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loader, recipe_of
 from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_diagnosis import run_diagnosis
-from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice, Suite, Timing
 from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders import DEFAULT_LOADER, parse_spec
 from feedbench.trainer import Recipe
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     BATCH_SIZE,
@@ -14,6 +18,7 @@ from feedbench.bench.commands.options import (
     Loaders,
     Out,
     Sets,
+    drawn_rows,
     list_images,
     parse_set,
     readable_rows,
@@ -21,9 +26,11 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, refuse_synthetic, spec_of
 from feedbench.bench.commands.run_limits import run_limits
+from feedbench.bench.plan.peers import left_out_note
 from feedbench.bench.plan.plan import Timing, expand
-from feedbench.bench.plan.suites import limits_suite
+from feedbench.bench.plan.suites import SUITES, limits_suite
 from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.bench.trials.sample import IMAGES
 
 _TIMING = {"blocks": 7, "block_seconds": 2.0, "warm_up_seconds": 2.0}
 
@@ -39,9 +46,19 @@ _TIMING = {"blocks": 7, "block_seconds": 2.0, "warm_up_seconds": 2.0}
 def limits(
     data: Data,
     given: OptionValues,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(SUITES)}. By default the loaders of Feedbench that differ in their "
+            "limits; with --loader, only the loaders given."
+        ),
+    ] = None,
     loader: Loaders = None,
     set_: Sets = None,
     blacklist: Blacklist = None,
+    images: Annotated[
+        int, typer.Option(help="Measure at most this many images, drawn at random.", min=1)
+    ] = IMAGES,
     out: Out = None,
     json: Json = None,
 ) -> None:
@@ -51,8 +68,12 @@ def limits(
     loaders = chosen_loaders(loader)
     refuse_synthetic(choice.loader for choice in loaders)
     manifest = list_images(data, blacklist).only("train")
-    choices = expand(limits_suite(loaders, parse_set(set_ or (), loader), manifest).trial)
+    settings = parse_set(set_ or (), loader)
+    if note := left_out_note(suite, manifest, settings):
+        console(to_errors=True).print(note, highlight=False, markup=False, soft_wrap=True)
+    choices = expand(limits_suite(suite, loaders, settings, manifest).trial)
     plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
+    manifest, left_out = drawn_rows(manifest, left_out, images, console(), warm=True)
     check_feasible(plan.spec, manifest)
     run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)

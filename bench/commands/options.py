@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -281,6 +282,40 @@ def readable_rows(
     from feedbench.loaders import find_loader
 
     return rows_readable_by([find_loader(name).readable_by for name in loaders], manifest, terminal)
+
+
+def drawn_rows(
+    manifest: Manifest,
+    left_out: dict[str, int],
+    images: int | None,
+    terminal: Console,
+    *,
+    warm: bool,
+) -> tuple[Manifest, dict[str, int]]:
+    """Draw the rows to measure, and print how many they are.
+
+    Args:
+        left_out: number of rows left out so far, by reason.
+        images: largest number of rows; None for all.
+        warm: whether their files must stay in memory.
+
+    Returns:
+        The sample, and `left_out` with the number of the other rows.
+    """
+    from feedbench.bench.trials.sample import NOT_DRAWN, WARM_SHARE, sample_of
+    from feedbench.loaders import available_memory
+
+    if images is None:
+        return manifest, left_out
+    sample = sample_of(manifest, images, WARM_SHARE * available_memory() if warm else inf)
+    if sample is manifest:
+        return manifest, left_out
+    terminal.print(
+        f"Measured: {len(sample):,} of {len(manifest):,} images, drawn at random; --images sets "
+        "their number",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    return sample, {**left_out, NOT_DRAWN: len(manifest) - len(sample)}
 
 
 def rows_readable_by(

@@ -137,6 +137,7 @@ def _notes(
     Args:
         counts: images of each class in an epoch.
     """
+    from feedbench.bench.training.outcome import counts_sentence
     from feedbench.loaders import printable
     from feedbench.trainer import weights_warnings
 
@@ -149,9 +150,8 @@ def _notes(
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)
     if spec.balance:
-        names = map(printable, classes)
-        text = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts, strict=True))
-        notes.append(f"images per epoch: {text}")
+        by_class = counts_sentence(dict(zip(classes, counts, strict=True)))
+        notes.append(f"images per epoch: {by_class}")
     return notes
 
 

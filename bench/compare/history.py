@@ -45,7 +45,9 @@ class HistoryTrial(_Model):
     """One loader with its settings.
 
     Attributes:
+        augment: augmentation of this trial alone, if any.
         images_per_second: median over its blocks; None if it failed.
+        blocks: number of its blocks.
         winner: whether the run chose it.
         own: digest of the user's file; None for other loaders.
     """
@@ -71,11 +73,16 @@ class HistoryEntry(_Model):
         time: when it ended, UTC.
         commit: of the repository around the working directory; None without one.
         has_changes: whether files that git tracks had changes that are not committed.
+        images: rows of the manifest.
         rows: fingerprint of the images.
+        machine: processor, cores and GPUs.
+        versions: of Python and of libraries.
+        consumer: what took the batches.
         device: name of the GPU that the trainer used, or CPU; None without a trainer.
         accelerator: what the rate of an emulated accelerator depends on; None for others.
         model: digest of the file of the user's own model; None without one.
         cache_state: of the page cache; None if none was requested.
+        trials: one for each loader with its settings.
     """
 
     schema_number: int = SCHEMA_NUMBER

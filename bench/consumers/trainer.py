@@ -12,8 +12,6 @@ from feedbench.bench.errors import PlanError
 from feedbench.loaders import Batch, BatchSpec, Manifest, OwnFunction, images_per_epoch
 from feedbench.trainer import DeviceAugment, Images, Recipe, Schedule, Trainer, TrainerBase
 
-CPU = "CPU"  # of `training_device`
-
 
 def make_trainer(
     recipe: Recipe,
@@ -127,15 +125,6 @@ def timed_phase_text(recipe: Recipe) -> str:
         "all": "all layers",
     }[phase.trainable]
     return f"training {layers}, as in {phase.epochs} of {recipe.epochs} epochs"
-
-
-def training_device() -> str:
-    """Return the name of the GPU that TensorFlow computes on, or `CPU`."""
-    import tensorflow as tf
-
-    for gpu in tf.config.list_physical_devices("GPU")[:1]:
-        return str(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU"))
-    return CPU
 
 
 def class_weights(recipe: Recipe, counts: NDArray[np.int64]) -> list[float] | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -160,6 +161,13 @@ def _duplicates(table: pa.Table) -> dict[str, int]:
 
 def _small_classes(manifest: Manifest, bad: pa.Table) -> dict[str, int]:
     """Return the number of readable training images of each class with few of them."""
-    readable = manifest.where(pc.invert(pc.is_in(manifest.table["path"], bad["path"])))
-    counts = readable.counts()[SPLITS[0]]
-    return {name: count for name, count in counts.items() if count < MIN_CLASS_IMAGES}
+    counted = pc.and_not(
+        pc.equal(manifest.table["split"], 0), pc.is_in(manifest.table["path"], bad["path"])
+    )
+    labels = manifest.labels[counted.combine_chunks().to_numpy(zero_copy_only=False)]
+    counts = np.bincount(labels, minlength=len(manifest.classes)).tolist()
+    return {
+        name: count
+        for name, count in zip(manifest.classes, counts, strict=True)
+        if count < MIN_CLASS_IMAGES
+    }

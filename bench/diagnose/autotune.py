@@ -13,6 +13,7 @@ class Node(Record):
     """One node of tf.data's model of a pipeline.
 
     Attributes:
+        name: of the node, as tf.data calls it.
         parameters: current values by name: `parallelism` counts concurrent calls, `buffer_size`
             and similar ones count elements.
         autotuned: names of the parameters that AUTOTUNE may change.

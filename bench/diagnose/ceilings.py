@@ -18,10 +18,12 @@ class Ceiling(BaseModel):
     """The rate of one part with everything else taken away.
 
     Attributes:
+        name: what was measured alone.
         cache_state: of the files that the part reads; None if it reads none.
         parallel: number of cores, or of concurrent reads.
         mistake: that a rewritten pipeline is without.
         settings: of the loader, if they differ from the settings that are diagnosed.
+        images_per_second: None if it could not be measured.
         bytes_per_second: None for parts that are not measured in bytes.
         cores: CPU cores in use, on average.
         blocks: number of blocks that count.

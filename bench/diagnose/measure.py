@@ -7,15 +7,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
-
-from feedbench.bench.consumers.trainer import CPU
+from feedbench.bench.consumers.device import CPU
 from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.events import DiagnosisEvent, EventKind, OnEvent
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
 from feedbench.bench.diagnose.own import Observed
 from feedbench.bench.diagnose.processes import process_text
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord, Part
+from feedbench.bench.diagnose.room import Room
 from feedbench.bench.diagnose.sample import drawn
 from feedbench.bench.diagnose.setup import (
     STAGES,
@@ -30,12 +29,12 @@ from feedbench.bench.environment import conditions
 from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
 from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
-from feedbench.bench.meters.gpu import training_gpus
-from feedbench.bench.meters.process import tree_memory
+from feedbench.bench.meters.gpu import hidden_from, training_gpus
 from feedbench.bench.record import Block, own_of
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.child import Child, close_all
+from feedbench.bench.trials.order import balanced_order
 from feedbench.bench.trials.protocol import (
     TRIAL_WORKER,
     BlockDone,
@@ -43,13 +42,12 @@ from feedbench.bench.trials.protocol import (
     TrialJob,
     WarmUpDone,
 )
+from feedbench.bench.trials.sample import WARM_SHARE
 from feedbench.bench.trials.timer import Timer
 from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
 from feedbench.loaders.stages import Stages
 
 _TIME_LIMIT_S = 600.0  # for a process to warm up, and for a block
-_WARM_SHARE = 0.5  # files that fit into this share of the available memory stay in the page cache
-_HEADROOM = 1.5  # a second trainer needs this many times the memory of the first
 LEAST_ROUNDS = 3  # fewer blocks give no useful interval
 
 
@@ -80,7 +78,7 @@ def diagnose(
     stages = stages_of(loader, manifest, plan.spec, settings)
     images, memory = len(manifest), available_memory()
     if loader.own is None or loader.own.takes("manifest"):  # others read what they find
-        manifest = drawn(manifest, stages, plan.images, _WARM_SHARE * memory)
+        manifest = drawn(manifest, stages, plan.images, WARM_SHARE * memory)
     if len(manifest) < images:
         stages = stages_of(loader, manifest, plan.spec, settings)
     path = (folder / MANIFEST).absolute()
@@ -121,7 +119,7 @@ def _new_record(
     not_cold = why_not_cold(stages, manifest)
     if plan.cache_state == "cold" and not_cold:
         raise PlanError(not_cold)
-    stays_warm = size < _WARM_SHARE * available_memory() or not_cold
+    stays_warm = size < WARM_SHARE * available_memory() or not_cold
     return DiagnosisRecord(
         **dict(conditions(manifest)),
         loader=plan.choice.loader,
@@ -172,6 +170,7 @@ class _Session:
         self._timing = setup.timing
         self._gpus = training_gpus()
         self._timer = Timer(manifest, self._gpus, rewarm=True)
+        self._room = Room(self._gpus)
         self._children: dict[str, Child] = {}
         self._consumer_first = False
         self._autotuned: list[Node] | None = None
@@ -216,8 +215,7 @@ class _Session:
         while waiting := [key for key in self._jobs if key not in started]:
             key, *self._unstarted = waiting
             started.add(key)
-            if not self._has_room(key):
-                self._finish_consumer()
+            self._make_room(key)
             self._start(key)
 
     def close(self) -> None:
@@ -225,38 +223,40 @@ class _Session:
         close_all(self._children)
 
     def _time_round(self, round_index: int) -> None:
-        """Time one block of each part, in an order that is seeded by the round."""
+        """Time one block of each part."""
         self._round = round_index
-        order = np.random.default_rng([0, round_index]).permutation(len(self._measurements))
-        ordered = [self._measurements[index] for index in order.tolist()]
+        order = balanced_order(len(self._measurements), round_index, seed=0)
+        ordered = [self._measurements[index] for index in order]
         for measurement, following in zip_longest(ordered, ordered[1:]):
-            self._time_block(measurement, round_index, following and following.part)
+            self._time_block(measurement, round_index, following.part if following else None)
 
-    def _has_room(self, key: str) -> bool:
-        """Whether a second trainer fits beside the first; all other processes are small."""
-        first = self._children.get("consumer")
-        if key != "end to end" or first is None:
-            return True
-        return available_memory() > _HEADROOM * tree_memory(first.pid)
+    def _make_room(self, key: str) -> None:
+        """Measure now, and end, the processes beside which another cannot start."""
+        for other in [*self._children]:
+            why = self._room.why_not_beside(key, other, self._children[other].pid)
+            if why:
+                self._tell("note", f"{other}: measured first, since {why}")
+                self._finish(other)
 
-    def _finish_consumer(self) -> None:
-        """Measure the consumer alone now and end its process, to free its memory."""
-        self._tell("note", "consumer: measured first, since two trainers do not fit into memory")
-        self._consumer_first = True
+    def _finish(self, key: str) -> None:
+        """Measure the parts of a process now and end it."""
+        self._consumer_first = self._consumer_first or key == "consumer"
         for round_index in range(LEAST_ROUNDS):
-            for measurement in self._measurements_of("consumer"):
+            for measurement in self._measurements_of(key):
                 self._time_block(measurement, round_index)
-        if "consumer" in self._children:
-            self._children.pop("consumer").close()
+        if key in self._children:
+            self._children.pop(key).close()
 
     def _start(self, key: str) -> None:
         self._tell("starting", self._name_of(key))
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
+        self._room.before_start()
         job, log = self._jobs[key], logs / f"{key.replace(' ', '-')}.log"
         if isinstance(job, StageJob):
             own = find_loader(job.loader).own
-            child = Child(STAGE_WORKER, job, log, own=own)
+            environment = hidden_from(job.loader) if self._gpus else None
+            child = Child(STAGE_WORKER, job, log, environment, own=own)
         else:
             service = VARIANT_WORKER if isinstance(job, VariantJob) else TRIAL_WORKER
             child = self._timer.start(job, log, service)
@@ -279,6 +279,8 @@ class _Session:
             self._add_variants(ready.observed)
         else:
             done = child.wait_for(WarmUpDone, _TIME_LIMIT_S, "warm-up")
+            self._timer.note_device(child, done)
+            self._room.after_warm_up()
             start_s = done.warm_up.start_s
             if done.device is not None:
                 on_gpu = done.device != CPU

@@ -172,7 +172,7 @@ def _reservations(record: DiagnosisRecord) -> list[str]:
         lines.append("The copy to the device was not measured: no GPU receives the batches.")
     if record.apart:
         lines.append(
-            "Two trainers did not fit into memory, so the consumer alone was measured first; the "
+            "Two trainers did not fit beside each other, so the consumer was measured first; the "
             "interval of the stall does not include drift between the two."
         )
     if record.not_cold:

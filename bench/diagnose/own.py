@@ -48,6 +48,7 @@ class Observed(Record):
     """A user's function, as a diagnosis has observed it.
 
     Attributes:
+        opened: the files that it opened.
         graph: None if it returns no tf.data.Dataset.
         why_no_graph: why the graph of a tf.data.Dataset could not be measured.
     """

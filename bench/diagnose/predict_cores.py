@@ -20,7 +20,12 @@ _ACCELERATORS = (1, 2, 4, 8)
 
 
 class CoresNeeded(BaseModel):
-    """The number of cores that keep this many accelerators of the same kind busy."""
+    """The number of cores that keep this many accelerators of the same kind busy.
+
+    Attributes:
+        accelerators: how many.
+        cores: CPU cores that they need.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

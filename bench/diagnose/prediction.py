@@ -25,7 +25,9 @@ class Prediction(BaseModel):
     """The predicted effect of one change.
 
     Attributes:
+        change: kind of the change.
         how: the change in detail.
+        images_per_second: the rate with it.
         accelerator_utilization: rate divided by the rate of the accelerators without a wait.
         gain: relative to the present rate; 0.5 means +50 %.
         assumes: what must hold for the prediction to be right.

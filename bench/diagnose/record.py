@@ -59,7 +59,7 @@ FASTER_STORAGE = 4.0  # default of the prediction: storage this many times as fa
 class Part(Record):
     """The blocks of one part, measured with everything else taken away."""
 
-    name: PartName
+    name: PartName = Field(description="what was measured alone")
     cache_state: CacheState | None = Field(None, description="of the files that the part reads")
     parallel: PositiveInt | None = Field(
         None, description="number of cores, or of concurrent reads"
@@ -91,13 +91,15 @@ class DiagnosisRecord(Conditions):
     schema_number: int = SCHEMA_NUMBER
     loader: str
     settings: dict[str, Any]
-    consumer: ConsumerName
-    accelerator: dict[str, Any] | None = None
+    consumer: ConsumerName = Field(description="what took the batches")
+    accelerator: dict[str, Any] | None = Field(
+        None, description="profile that was emulated; None otherwise"
+    )
     spec: dict[str, Any]
     recipe: dict[str, Any]
     cache_state: CacheState = Field(description="of the files, for loader and end to end")
     not_cold: str | None = Field(None, description="why nothing could be measured cold")
-    images: PositiveInt
+    images: PositiveInt = Field(description="rows of the manifest")
     sampled: PositiveInt | None = Field(
         None, description="number of images drawn for the measurements; None: all of them"
     )
@@ -105,7 +107,7 @@ class DiagnosisRecord(Conditions):
     decoded_bytes: NonNegativeInt = Field(
         description="total size of the images in a batch's size as uint8"
     )
-    cores: PositiveInt
+    cores: PositiveInt = Field(description="CPU cores that the process may use")
     available_memory_bytes: NonNegativeInt = Field(
         description="within the limit of the control group"
     )
@@ -139,8 +141,12 @@ class DiagnosisRecord(Conditions):
         None, description="file and digest of the user's own model; None without one"
     )
     observed: Observed | None = Field(None, description="what the user's function did")
-    parts: list[Part] = Field(default_factory=list)
-    self_test: dict[str, Any] | None = None
+    parts: list[Part] = Field(
+        default_factory=list, description="the parts that were measured, each alone"
+    )
+    self_test: dict[str, Any] | None = Field(
+        None, description="result of the short self-test; None if it did not run"
+    )
     interrupted: bool = Field(False, description="whether Ctrl-C ended the measurements early")
 
     @field_validator("self_test")

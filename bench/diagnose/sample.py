@@ -1,32 +1,21 @@
-"""The rows of a data set that a diagnosis measures, so that it ends in time whatever the size."""
+"""The rows of a data set that a diagnosis measures."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from feedbench.bench.trials.cache_state import Files
+from feedbench.bench.trials.sample import sample_of
 from feedbench.loaders import Manifest
 from feedbench.loaders.stages import Stages
 
-IMAGES = 20_000  # drawn by default
-
 
 def drawn(manifest: Manifest, stages: Stages, images: int, most_bytes: float) -> Manifest:
-    """Return a random sample of rows, in their order; all if there are no more than that.
+    """Return a sample of rows, or all if the loader reads a pack of exactly these.
 
     Args:
         manifest: all images.
         stages: of the loader.
         images: largest number of rows.
-        most_bytes: largest total size of their files, so that they stay in the page cache.
+        most_bytes: largest total size of their files.
     """
     if stages.reading is not None and stages.reading.needs_all_rows:
         return manifest
-    shuffled = np.random.default_rng(0).permutation(len(manifest))[:images]
-    sizes = Files(manifest).size(shuffled.tolist())
-    fitting = max(1, int(len(shuffled) * min(1.0, most_bytes / max(1, sizes))))
-    if fitting == len(manifest):
-        return manifest
-    chosen = np.zeros(len(manifest), np.bool_)
-    chosen[shuffled[:fitting]] = True
-    return manifest.where(chosen)
+    return sample_of(manifest, images, most_bytes)

@@ -31,10 +31,13 @@ class Diagnosis(BaseModel):
     """Everything that is derived from the record of a diagnosis.
 
     Attributes:
+        verdict: the result in words.
         bottleneck: the cause that accounts for most of the stall.
         end_to_end: images per second; None without a verdict.
         stall: share of the accelerator's time that is lost.
         shares: the stall divided among its causes.
+        ceilings: the rate of each part alone.
+        predictions: what changes would give.
         kappa: how far loader and consumer overlap: 0 entirely, 1 not at all, more if each slows
             the other.
         fixed: the best fixed settings of tf.data; None if AUTOTUNE has nothing to set.

@@ -69,7 +69,12 @@ class LoaderShare(BaseModel):
 
 
 class MachineLimits(BaseModel):
-    """All limits, and the loaders' shares of them."""
+    """All limits, and the loaders' shares of them.
+
+    Attributes:
+        limits: of decoding, copying and the disk.
+        loaders: the share of each loader.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -9,6 +9,7 @@ import math
 from contextlib import suppress
 from typing import Any, Self
 
+from feedbench.bench.meters.mig import instance_of
 from feedbench.bench.meters.sampling import Readings
 
 _MIB = 1 << 20
@@ -29,22 +30,25 @@ class Gpm:
         import pynvml
 
         self._handle = handle
+        self._instance = instance_of(handle)
         self._samples: list[Any] = []
         try:
             for _ in range(2):
                 self._samples.append(pynvml.nvmlGpmSampleAlloc())
-            pynvml.nvmlGpmSampleGet(handle, self._samples[0])
+            self._take(self._samples[0])
         except pynvml.NVMLError:
             self.close()
             raise
 
     @classmethod
     def open(cls, handle: Any) -> Self | None:
-        """Return the GPM of a GPU; None if the GPU or its driver does not support it."""
+        """Return the GPM of a GPU or an instance; None if it or its driver does not support it."""
         import pynvml
 
+        instance = instance_of(handle)
         with suppress(pynvml.NVMLError):
-            if pynvml.nvmlGpmQueryDeviceSupport(handle).isSupportedDevice:
+            gpu = instance.gpu if instance else handle
+            if pynvml.nvmlGpmQueryDeviceSupport(gpu).isSupportedDevice:
                 return cls(handle)
         return None
 
@@ -54,10 +58,19 @@ class Gpm:
 
         before, latest = self._samples
         with suppress(pynvml.NVMLError):
-            pynvml.nvmlGpmSampleGet(self._handle, latest)
+            self._take(latest)
             self._samples = [latest, before]
             return _means_between(before, latest)
         return {}
+
+    def _take(self, sample: Any) -> None:
+        """Fill a sample: of the instance alone, if the handle is one."""
+        import pynvml
+
+        if self._instance is None:
+            pynvml.nvmlGpmSampleGet(self._handle, sample)
+        else:
+            pynvml.nvmlGpmMigSampleGet(self._instance.gpu, self._instance.number, sample)
 
     def close(self) -> None:
         """Free the samples."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import Any, Self
 
 from feedbench.bench.meters.gpm import Gpm
+from feedbench.bench.meters.mig import instances
 from feedbench.bench.meters.sampling import Readings, Sample, Sampler, sample_now, samples_during
 from feedbench.bench.record import Gpu, TimedBlock
+from feedbench.loaders import LOADERS
 
 PERIOD_S = 1.0  # NVML updates utilization every 1/6 s to 1 s, depending on the GPU
 _KILOBYTE = 1_000
+_EXCLUSIVE = (1, 3)  # NVML's compute modes: one thread, as it was once called, or one process
+
+_UNNAMED = "NVIDIA GPU"  # where the driver does not say which
 
 NumberedGpu = tuple[int, Any]  # NVML's index, and a handle of the GPU or of one of its instances
 
@@ -124,7 +129,8 @@ def find_gpus() -> list[NumberedGpu]:
     """Return index and NVML handle of each GPU that this process may use, in CUDA's order.
 
     CUDA_VISIBLE_DEVICES chooses among them by number, by UUID or its beginning, or as a MIG
-    instance. GPUs that the driver does not let this process open are left out.
+    instance. GPUs that the driver does not let this process open are left out; of one that is
+    divided into instances, these are returned.
     """
     import pynvml
 
@@ -136,10 +142,19 @@ def find_gpus() -> list[NumberedGpu]:
     gpus = [(index, handle) for index in range(count) if (handle := _opened(index)) is not None]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return gpus
+        return _with_instances(gpus)
     named = (_find(name.strip(), gpus) for name in visible.split(","))
     # As CUDA does: the first name that fits no GPU hides all that follow.
-    return list(itertools.takewhile(lambda gpu: gpu is not None, named))  # type: ignore[arg-type]
+    return _with_instances(gpu for gpu in itertools.takewhile(bool, named) if gpu)
+
+
+def _with_instances(gpus: Iterable[NumberedGpu]) -> list[NumberedGpu]:
+    """Return the GPUs, with the instances of a divided one in its place."""
+    usable: list[NumberedGpu] = []
+    for index, handle in gpus:
+        parts = instances(handle)
+        usable += [(index, part) for part in ([handle] if parts is None else parts)]
+    return usable
 
 
 def training_gpus() -> list[NumberedGpu]:
@@ -154,8 +169,19 @@ def gpu_environment() -> dict[str, str]:
     """
     environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts, not the fastest first
     for _, handle in training_gpus():
-        environment["CUDA_VISIBLE_DEVICES"] = _uuid(handle)
+        if uuid := _uuid(handle):
+            environment["CUDA_VISIBLE_DEVICES"] = uuid
     return environment
+
+
+def hidden_from(loader: str) -> dict[str, str] | None:
+    """Return the variables that hide the GPU from a process that only loads images.
+
+    TensorFlow would otherwise take some of its memory, or all of a GPU in exclusive mode. None for
+    a loader that may use the GPU itself: a user's function, or another library.
+    """
+    known = LOADERS.get(loader)
+    return None if known is None or known.is_guest else {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def _opened(index: int) -> Any | None:
@@ -189,24 +215,54 @@ def _find_instance(uuid: str) -> NumberedGpu | None:
 
 
 def _uuid(handle: Any) -> str:
+    """Return the UUID of a GPU or an instance; empty if the driver keeps it to itself."""
     import pynvml
 
-    return str(pynvml.nvmlDeviceGetUUID(handle))
+    with suppress(pynvml.NVMLError):
+        return str(pynvml.nvmlDeviceGetUUID(handle))
+    return ""
 
 
 def gpu_name(handle: Any) -> str:
-    """Return the name of a GPU."""
+    """Return the name of a GPU or an instance."""
     import pynvml
 
-    return str(pynvml.nvmlDeviceGetName(handle))
+    with suppress(pynvml.NVMLError):
+        return str(pynvml.nvmlDeviceGetName(handle))
+    return _UNNAMED
+
+
+def gpu_memory(gpus: Sequence[NumberedGpu]) -> int | None:
+    """Return the bytes of the smallest of some GPUs; None if none reports them."""
+    return _least_memory(gpus, "total")
 
 
 def free_gpu_memory(gpus: Sequence[NumberedGpu]) -> int | None:
     """Return the free bytes of the fullest of some GPUs; None if none reports them."""
+    return _least_memory(gpus, "free")
+
+
+def _least_memory(gpus: Sequence[NumberedGpu], field: str) -> int | None:
     import pynvml
 
-    free = []
+    sizes = []
     for _, handle in gpus:
         with suppress(pynvml.NVMLError):
-            free.append(int(pynvml.nvmlDeviceGetMemoryInfo(handle).free))
-    return min(free, default=None)
+            sizes.append(int(getattr(pynvml.nvmlDeviceGetMemoryInfo(handle), field)))
+    return min(sizes, default=None)
+
+
+def takes_one_process(gpus: Sequence[NumberedGpu]) -> bool:
+    """Return whether a GPU is in exclusive mode: a second process would find no GPU at all.
+
+    TensorFlow then trains on the CPU without an error.
+    """
+    return any(_compute_mode(handle) in _EXCLUSIVE for _, handle in gpus)
+
+
+def _compute_mode(handle: Any) -> int:
+    import pynvml
+
+    with suppress(pynvml.NVMLError):
+        return int(pynvml.nvmlDeviceGetComputeMode(handle))
+    return 0

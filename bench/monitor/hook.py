@@ -109,18 +109,3 @@ def _is_distributed(model: Any, backend: str) -> bool:
 def _default_strategy(tf: Any) -> Any:
     with tf.init_scope():
         return tf.distribute.get_strategy()
-
-
-def device_name(backend: str) -> str:
-    """Return the name of the first GPU that the backend computes on, or `CPU`."""
-    if backend == "tensorflow":
-        from feedbench.bench.consumers.trainer import training_device
-
-        return training_device()
-    if backend == "jax":
-        import jax
-
-        device = jax.devices()[0]
-        return "CPU" if device.platform == "cpu" else str(device.device_kind)
-    torch: Any = sys.modules["torch"]
-    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "CPU"

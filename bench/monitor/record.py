@@ -22,10 +22,10 @@ class FitRecord(Record):
     schema_number: int = SCHEMA_NUMBER
     backend: str = Field(description="tensorflow, jax or torch")
     keras: str = Field(description="version of Keras")
-    model: str
+    model: str = Field(description="name of the user's model")
     data: str = Field(description="kind of the data that was given to fit")
     device: str = Field(description="name of the GPU, or CPU")
-    steps_per_execution: int
+    steps_per_execution: int = Field(description="of the compiled model: batches per call")
     warm_up: int = Field(description="batches before the first block")
     is_synchronous: bool = Field(description="whether the device is idle at each request")
     first_waits_s: list[float] = Field(description="wait for the first batch of each epoch")

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from feedbench.bench.consumers.trainer import CPU
+from feedbench.bench.consumers.device import CPU, training_device
 from feedbench.bench.environment import environment, machine
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import training_gpus
@@ -16,7 +16,7 @@ from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.monitor.ceiling import ceiling_blocks, step_on, wait_until_quiet
 from feedbench.bench.monitor.fetches import Fetches, PythonFetches
 from feedbench.bench.monitor.graph_fetches import GraphFetches
-from feedbench.bench.monitor.hook import Fit, device_name
+from feedbench.bench.monitor.hook import Fit
 from feedbench.bench.monitor.record import FitFigures, FitRecord, figures, record_folder, write_fit
 from feedbench.bench.monitor.state import preserved
 from feedbench.bench.monitor.usage import Used, used_now, with_usage
@@ -63,7 +63,7 @@ class Run:
         self.notes: list[str] = []
         self._fetches: Fetches = fetches(capacity, 0 if ceiling else None)
         self._ceiling = ceiling
-        self._device = device_name(fit.backend)
+        self._device = training_device(fit.backend)
         self._window = Window(warm_up, steps, fit.steps_per_execution, is_synchronous=True)
         self._epochs: list[Epoch] = []
         self._used: dict[int, list[Used]] = {}

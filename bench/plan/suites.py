@@ -105,18 +105,23 @@ def without_refused(suite: Suite) -> tuple[Suite, list[Choice]]:
 
 
 def limits_suite(
-    loaders: Sequence[Choice], settings: dict[str, dict[str, Any]], manifest: Manifest
+    name: str | None,
+    loaders: Sequence[Choice],
+    settings: dict[str, dict[str, Any]],
+    manifest: Manifest,
 ) -> Suite:
     """Return the suite whose loaders are compared with the limits of the machine.
 
-    Without `loaders` these are all that can read the source. A loader that needs a setting, such
-    as the folder of a pack, is included if the setting is given.
+    Without `name` and `loaders` these are all that can read the source. A loader that needs a
+    setting, such as the folder of a pack, is included if the setting is given.
 
     Raises:
-        PlanError: a setting is for a loader that is not in the suite.
+        PlanError: the suite does not exist, or a setting is for a loader that is not in it.
     """
-    if loaders:
-        return select_suite(None, loaders, settings, manifest)
+    if name is not None and name not in SUITES:
+        raise PlanError(f"--suite {name}: no such suite; {alternatives(name, SUITES)}")
+    if name or loaders:
+        return select_suite(name, loaders, settings, manifest)
     trials = built_in_trials("limits", manifest, settings)
     return _with_settings(Suite(trial=list(trials)), settings)
 

@@ -23,7 +23,7 @@ from feedbench.bench.report.table import COSTS_NOTHING
 from feedbench.bench.trials.early_stop import blocks_alone
 from feedbench.bench.trials.events import TrialEvent
 from feedbench.bench.trials.internal_loaders import is_choice
-from feedbench.bench.trials.run import order_of_round
+from feedbench.bench.trials.order import order_of_round
 from feedbench.loaders import BASELINE
 
 _TITLES = ("loader and settings", "images/s [95 %]", "to the fastest", "waits")

@@ -12,7 +12,8 @@ from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.analysis.predicted import has_drifted
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win, choose_winner
-from feedbench.bench.consumers.trainer import CPU, timed_phase_text
+from feedbench.bench.consumers.device import CPU
+from feedbench.bench.consumers.trainer import timed_phase_text
 from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
 from feedbench.bench.report.document import Line, Part
@@ -70,8 +71,8 @@ def device_warnings(trials: list[Trial]) -> list[str]:
         for gpu in (trial.machine or {}).get("gpus", [])
     }
     return [
-        f"TensorFlow trained on the CPU, although there is an {gpu}: install tensorflow[and-cuda] "
-        "to train on it"
+        f"Keras trained on the CPU, although there is an {gpu}: install tensorflow[and-cuda], or "
+        "the CUDA build of its backend"
         for gpu in sorted(gpus)
     ]
 

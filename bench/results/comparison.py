@@ -71,6 +71,8 @@ class RatePair(_Model):
         run: index of the run in `Comparison.runs`.
         name: loader and settings, or the part of a diagnosis.
         base_name: what it is compared with; the same name, unless two choices are compared.
+        base: rate of the base.
+        other: rate of the run; None if it has none.
         blocks: number of blocks of the base and of the run, or of pairs if they are paired.
         ratio: rate ÷ rate of the base; None if a rate is missing.
         outcome: decided for all pairs of the comparison together.
@@ -119,6 +121,7 @@ class StallChange(_Model):
     """The stall and the bottleneck of two diagnoses.
 
     Attributes:
+        run: index of the run in `Comparison.runs`.
         base: share of the accelerator's time that is lost; None without a verdict.
         other: the same of the run.
         difference: stall of the run minus that of the base.
@@ -138,6 +141,7 @@ class TrainingChange(_Model):
     """Two trainings.
 
     Attributes:
+        run: index of the run in `Comparison.runs`.
         base_s: seconds of all epochs, validation not counted.
         other_s: the same of the run.
         accuracy: accuracy and recall on the same test images; None if they cannot be paired.
@@ -184,6 +188,11 @@ class Comparison(_Model):
         is_paired: whether the rates were measured in the same rounds of one run, so that drift
             cancels.
         runs: the base first.
+        differences: conditions in which runs differ from the base.
+        pairs: rates of the same loader and settings, or of the same part.
+        unpaired: rates that only one of two runs has.
+        stalls: of diagnoses.
+        trainings: of trainings.
         gate: None without `--fail-if-slower`.
         notes: what to know when reading the ratios, one sentence each.
         verdict: the result in one sentence.

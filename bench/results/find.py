@@ -45,6 +45,7 @@ KINDS = {
         "compare", read.read_comparison, frozenset({"is_paired", "runs", "pairs"})
     ),
     "scan.json": Kind("scan", read.read_scan, frozenset({"counts", "problems", "few_images"})),
+    "plan.json": Kind("plan", read.read_plan, frozenset({"needs", "shards"})),
     # What --json saved of other commands, under any name.
     "limits.json": Kind("limits", read.read_derived_limits, frozenset({"limits", "loaders"})),
     "diagnosis.json": Kind(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from feedbench.bench.accelerator import Accelerator
     from feedbench.bench.analysis.summary import Summary
+    from feedbench.bench.capacity.needs import CapacityPlan
     from feedbench.bench.diagnose.checks import SelfTest
     from feedbench.bench.diagnose.record import DiagnosisRecord
     from feedbench.bench.diagnose.verdict import Diagnosis
@@ -225,6 +226,14 @@ class ProfileResult(_Derived):
     profile: Accelerator
 
 
+@dataclass(frozen=True)
+class PlanResult(_Derived):
+    """What a larger target needs."""
+
+    FIGURES = "plan"
+    plan: CapacityPlan
+
+
 Result = (
     BenchResult
     | FitResult
@@ -241,4 +250,5 @@ Result = (
     | ChecksResult
     | BatchSizesResult
     | ProfileResult
+    | PlanResult
 )

@@ -159,6 +159,13 @@ def _comparison(result: kinds.CompareResult) -> Facts:
     return Facts(names, "", _first_sentence(result.comparison.verdict))
 
 
+def _plan(result: kinds.PlanResult) -> Facts:
+    target = result.plan.target
+    data = f"{target.images:,} images, {result.plan.measured.image_size} px"
+    found = f"{target.count} × {target.accelerator}: {result.plan.utilization:.0%} busy"
+    return Facts(result.plan.measured.loader, data, found)
+
+
 def _pixels(result: kinds.PixelsResult) -> Facts:
     from feedbench.bench.pixels.table import verdict
 
@@ -202,5 +209,6 @@ _FACTS: dict[type, Callable[[Any], Facts]] = {
     kinds.TrainingResult: _training,
     kinds.CompareResult: _comparison,
     kinds.PixelsResult: _pixels,
+    kinds.PlanResult: _plan,
     kinds.StudyResult: _study,
 }

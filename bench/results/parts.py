@@ -28,6 +28,7 @@ _MODULES: dict[type, str] = {
     kinds.SelfTestResult: "selftest.table",
     kinds.ChecksResult: "diagnose.selftest_table",
     kinds.BatchSizesResult: "training.batch_size_table",
+    kinds.PlanResult: "capacity.table",
 }
 
 

@@ -16,6 +16,7 @@ from feedbench.bench.results.kinds import (
     FitResult,
     LimitsResult,
     PixelsResult,
+    PlanResult,
     ProfileResult,
     ScanResult,
     SelfTestResult,
@@ -143,6 +144,14 @@ def read_profile(path: Path) -> ProfileResult:
     from feedbench.bench.files import read_model
 
     return ProfileResult(path, read_model(path, Accelerator, "profile"))
+
+
+def read_plan(path: Path) -> PlanResult:
+    """Read a plan.json."""
+    from feedbench.bench.capacity.needs import CapacityPlan
+    from feedbench.bench.files import read_model
+
+    return PlanResult(path, read_model(path, CapacityPlan, "plan"))
 
 
 def read_diagnosis(path: Path) -> DiagnosisResult:

@@ -13,7 +13,10 @@ class Checked(BaseModel):
     """A predicted rate, and the rate after the change was made, in images per second.
 
     Attributes:
+        change: that was predicted and then made.
+        predicted: rate.
         low, high: ends of the predicted range; None if there is none.
+        measured: rate.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,11 +48,15 @@ class CaseResult(BaseModel):
     """The result of one injected bottleneck.
 
     Attributes:
+        name: of the bottleneck.
         loader: with its settings.
         expected: the injected cause.
         named: the cause that the diagnosis named; None if there was no verdict.
+        verdict: what the diagnosis said.
+        end_to_end: images per second; None without a verdict.
         stall: share of the accelerator's time that was lost.
         shares: of the stall, by cause.
+        checked: predictions, measured by undoing the bottleneck.
         skipped: why the bottleneck cannot be injected on this machine.
         error: why it could not be measured.
     """
@@ -77,7 +84,12 @@ class CaseResult(BaseModel):
 
 
 class BatteryResult(BaseModel):
-    """The results of all injected bottlenecks on one machine."""
+    """The results of all injected bottlenecks on one machine.
+
+    Attributes:
+        environment: the machine and the versions of libraries.
+        cases: one result for each bottleneck.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

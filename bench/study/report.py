@@ -66,7 +66,12 @@ class ValueResult(BaseModel):
 
 
 class FieldResult(BaseModel):
-    """The results for one field of the grid; its first value is the baseline."""
+    """The results for one field of the grid; its first value is the baseline.
+
+    Attributes:
+        field: its name in the recipe.
+        values: the accuracy with each value.
+    """
 
     field: str
     values: list[ValueResult]

@@ -11,7 +11,7 @@ from statistics import median
 from pydantic import BaseModel
 
 from feedbench.bench.errors import ChildDied, PlanError, TrialError
-from feedbench.bench.meters.gpu import training_gpus
+from feedbench.bench.meters.gpu import gpu_memory, training_gpus
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.protocol import Message, Service
 from feedbench.loaders import BatchSpec, Manifest, available_memory
@@ -181,10 +181,8 @@ def recommend(results: list[SizeResult], memory: Memory) -> BatchSizes:
 
 def _find_memory() -> Memory:
     """Return the memory of the GPU, or the host's available memory without one."""
-    import pynvml
-
-    sizes = [int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for _, handle in training_gpus()]
-    return Memory(min(sizes), True) if sizes else Memory(available_memory(), False)
+    size = gpu_memory(training_gpus())
+    return Memory(available_memory(), False) if size is None else Memory(size, True)
 
 
 def _predict_failure(results: list[SizeResult], size: int, memory: Memory) -> SizeResult | None:

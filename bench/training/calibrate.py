@@ -11,7 +11,7 @@ import pyarrow as pa
 from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import median_interval
-from feedbench.bench.consumers.trainer import CPU
+from feedbench.bench.consumers.device import CPU
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Trial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,12 @@ class TrainingSummary(BaseModel):
     """One of the two trainings.
 
     Attributes:
+        folder: of the training.
         accuracy: on the test images, with its Wilson interval.
         recall: of each class, with its Wilson interval.
         train_s: seconds of all epochs, validation not counted.
+        images_per_second: while training.
+        epochs: number of epochs.
         description: network, image size, weights and optimizer.
     """
 
@@ -45,6 +49,8 @@ class TrainingComparison(BaseModel):
 
     Attributes:
         images: test images.
+        first: the first of the two.
+        second: the second.
         difference: accuracy of the second minus that of the first, paired by image.
         only_first: images that only the first classifies correctly.
         only_second: images that only the second classifies correctly.
@@ -202,7 +208,6 @@ def _accuracy(predictions: Collection[LabelledPrediction]) -> Proportion:
 
 
 def _recall(predictions: Collection[LabelledPrediction]) -> dict[str, Proportion]:
-    return {
-        label: _accuracy([prediction for prediction in predictions if prediction.label == label])
-        for label in sorted({prediction.label for prediction in predictions})
-    }
+    images = Counter(prediction.label for prediction in predictions)
+    recognized = Counter(prediction.label for prediction in predictions if prediction.correct)
+    return {label: wilson(recognized[label], images[label]) for label in sorted(images)}

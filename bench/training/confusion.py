@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from feedbench.bench.figures.figure import axes_at, saved_figure
 from feedbench.bench.figures.fonts import is_drawable
 from feedbench.bench.figures.heading import MARGIN, Heading, text_width
 from feedbench.bench.figures.style import BLUE, INK, MUTED, PALE, SMALL_SIZE, panel_title
+from feedbench.bench.training.class_pairs import ClassPairs
 from feedbench.loaders import printable
 
 CONFUSION = "confusion.png"
 _MOST_COUNTED = 30  # classes: with more, counts would be too small to read
 _MOST_NAMED = 100  # classes: with more, names would be too
+_MOST_CELLS = 720  # along a side, one per pixel: with more classes, each stands for several
 _PAIRS = 15  # most confused pairs that are listed beside a matrix without counts
 _NAME_INCHES = 1.9  # longer names are shortened
 _CELL, _SMALL_CELL = 0.46, 0.17  # inches: with counts, and without
@@ -25,39 +27,45 @@ _MATRIX, _SMALLEST, _LEAST_WIDTH = 8.0, 1.6, 5.5  # inches: without names, of fe
 _AXIS_LABEL, _SCALE, _LIST = 0.4, 1.1, 5.0  # inches
 _COLORS = "Blues"
 
+NameOf = Callable[[int], str]  # the drawn name of a class by its number
 
-def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+
+def draw_confusion(pairs: ClassPairs, classes: Sequence[str], path: Path) -> None:
     """Draw a confusion matrix; colours show fractions of the true class, numbers show counts.
 
     From 31 classes on, the most confused pairs are listed in place of the counts.
 
     Args:
-        confusion: image counts by true class (rows) and predicted class (columns).
+        pairs: image counts by true and predicted class.
         classes: their names.
         path: file of the picture.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    names = [_name(number, name) for number, name in enumerate(classes)]
-    has_counts = len(names) <= _MOST_COUNTED
+
+    def name_of(number: int) -> str:
+        return _name(number, classes[number])
+
+    has_counts = len(classes) <= _MOST_COUNTED
+    names = list(map(name_of, range(len(classes)))) if len(classes) <= _MOST_NAMED else []
     side, beside = _sizes(names)
     width = _AXIS_LABEL + beside + side + _SCALE + (0 if has_counts else _LIST)
     height = _AXIS_LABEL + beside + side + MARGIN
-    heading = Heading(_title(confusion, names), _subtitle(confusion), _note(classes))
+    heading = Heading(_title(pairs, name_of), _subtitle(pairs), _note(classes))
     dpi = 120 if has_counts else 90
     with saved_figure(path, max(width, _LEAST_WIDTH), height, heading, dpi) as figure:
         corner = _AXIS_LABEL + beside
-        _draw_matrix(axes_at(figure, corner, corner, side, side), confusion, names)
+        _draw_matrix(axes_at(figure, corner, corner, side, side), pairs, names)
         _draw_scale(figure, axes_at(figure, corner + side + 0.15, corner, 0.16, side))
         if not has_counts:
             listed = axes_at(figure, corner + side + _SCALE, corner, _LIST - 2 * MARGIN, side)
-            _list_pairs(listed, confusion, names)
+            _list_pairs(listed, pairs, name_of)
 
 
 def _sizes(names: Sequence[str]) -> tuple[float, float]:
     """Return the side of the matrix, and the room for names beside it, in inches."""
-    if len(names) > _MOST_NAMED:
+    if not names:
         return _MATRIX, 0.0
     cell = _CELL if len(names) <= _MOST_COUNTED else _SMALL_CELL
     longest = max(text_width(name, SMALL_SIZE) for name in names)
@@ -73,40 +81,43 @@ def _draw_scale(figure: Any, axes: Any) -> None:
     bar.outline.set_visible(False)
 
 
-def _draw_matrix(axes: Any, confusion: NDArray[np.int64], names: Sequence[str]) -> None:
-    fractions = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+def _draw_matrix(axes: Any, pairs: ClassPairs, names: Sequence[str]) -> None:
+    """Draw the cells; without names if there are too many classes for them."""
+    counts = pairs.matrix(_MOST_CELLS)
+    fractions = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(fractions, vmin=0, vmax=1, cmap=_COLORS, interpolation="nearest", aspect="auto")
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
+    step = pairs.step(_MOST_CELLS)
+    together = f", {step} to a cell" if step > 1 else ""
+    axes.set_xlabel(f"predicted class{together}")
+    axes.set_ylabel(f"true class{together}")
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(True)
-    if len(names) > _MOST_NAMED:
+    if not names:
         axes.set(xticks=[], yticks=[])
         return
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
     if len(names) <= _MOST_COUNTED:
-        _write_counts(axes, confusion, fractions)
+        _write_counts(axes, counts, fractions)
 
 
-def _write_counts(axes: Any, confusion: NDArray[np.int64], fractions: NDArray[np.float64]) -> None:
-    for (row, column), count in np.ndenumerate(confusion):
+def _write_counts(axes: Any, counts: NDArray[np.int64], fractions: NDArray[np.float64]) -> None:
+    for (row, column), count in np.ndenumerate(counts):
         if count:
             color = "white" if fractions[row, column] > 0.5 else INK
             style = {"ha": "center", "va": "center", "fontsize": SMALL_SIZE}
             axes.text(column, row, f"{count}", color=color, **style)
 
 
-def _list_pairs(axes: Any, confusion: NDArray[np.int64], names: Sequence[str]) -> None:
+def _list_pairs(axes: Any, pairs: ClassPairs, name_of: NameOf) -> None:
     """Draw the most confused pairs as bars with their names and counts above them."""
-    pairs = most_confused(confusion)[:_PAIRS]
+    listed, totals = pairs.most_confused(_PAIRS), pairs.by_true
     panel_title(axes, "Most confused: true class → predicted class")
-    counts = [int(confusion[pair]) for pair in pairs]
-    axes.barh(range(len(pairs)), counts, height=0.3, color=BLUE)
-    for y, (true, predicted) in enumerate(pairs):
-        total = int(confusion[true].sum())
-        text = f"{names[true]} → {names[predicted]}: {counts[y]} of {total}"
+    counts = [images for _, _, images in listed]
+    axes.barh(range(len(listed)), counts, height=0.3, color=BLUE)
+    for y, (true, predicted, images) in enumerate(listed):
+        text = f"{name_of(true)} → {name_of(predicted)}: {images} of {totals[true]}"
         axes.text(0, y - 0.35, text, va="center", fontsize=SMALL_SIZE)
     axes.set(xlim=(0, 1.05 * max(counts, default=1)), ylim=(_PAIRS - 0.3, -0.8), yticks=[])
     axes.set_xlabel("test images", color=MUTED)
@@ -114,28 +125,19 @@ def _list_pairs(axes: Any, confusion: NDArray[np.int64], names: Sequence[str]) -
     axes.grid(axis="x", color=PALE)
 
 
-def most_confused(confusion: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return true and predicted class of each kind of mistake, the most frequent first."""
-    wrong = confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
-    rows, columns = np.unravel_index(order, wrong.shape)
-    return list(zip(rows.tolist(), columns.tolist(), strict=True))
-
-
-def _title(confusion: NDArray[np.int64], names: Sequence[str]) -> str:
-    pairs = most_confused(confusion)
-    if not confusion.sum():
+def _title(pairs: ClassPairs, name_of: NameOf) -> str:
+    if not pairs.total:
         return "No test image"
-    if not pairs:
+    worst = pairs.most_confused(1)
+    if not worst:
         return "Every test image is recognized"
-    true, predicted = pairs[0]
-    count, total = confusion[true, predicted], confusion[true].sum()
-    return f"Most confused: {count} of {total} {names[true]} taken for {names[predicted]}"
+    true, predicted, images = worst[0]
+    total = pairs.by_true[true]
+    return f"Most confused: {images} of {total} {name_of(true)} taken for {name_of(predicted)}"
 
 
-def _subtitle(confusion: NDArray[np.int64]) -> str:
-    right, total = int(np.trace(confusion)), int(confusion.sum())
+def _subtitle(pairs: ClassPairs) -> str:
+    right, total = int(pairs.right.sum()), pairs.total
     if not total:
         return ""
     return f"Test accuracy {right / total:.1%}: {right:,} of {total:,} images"

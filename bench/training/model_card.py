@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from feedbench.bench.training.outcome import counts_sentence
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.loaders import UNCHANGED, printable
 from feedbench.trainer import Recipe
 
 MODEL_CARD = "MODEL_CARD.md"
 _SPLITS = ("train", "validation", "test")
+_MOST_CLASSES = 200  # in a table: a card is read from top to bottom
 
 
 def model_card(result: dict[str, Any]) -> str:
@@ -25,7 +27,7 @@ def model_card(result: dict[str, Any]) -> str:
         "## Results",
         _results(result),
         "## Data",
-        _table(("class", *_SPLITS), _counts(result)),
+        _data(result),
         _sampling(result),
         "## Input pipeline",
         _pipeline(result),
@@ -76,20 +78,39 @@ def _results(result: dict[str, Any]) -> str:
     lines.append(f"- Test: {_scores(result['test'].get('accuracy'), result['test']['loss'])}")
     if not result["per_class"]:
         return "\n".join([*lines, "", "![Learning curves](learning-curves.png)"])
+    plots = "![Learning curves](learning-curves.png)\n\n![Confusion matrix](confusion.png)"
+    return "\n".join(lines) + f"\n\n{_per_class(result['per_class'])}\n\n{plots}"
+
+
+def _per_class(classes: list[dict[str, Any]]) -> str:
+    """Return the table of recalls and precisions; of very many classes, of the worst."""
+    shown = classes
+    if len(classes) > _MOST_CLASSES:
+        shown = sorted(classes, key=lambda line: (line["recall"] is None, line["recall"]))
     rows = [
         (line["name"], line["images"], _percent(line["recall"]), _percent(line["precision"]))
-        for line in result["per_class"]
+        for line in shown[:_MOST_CLASSES]
     ]
     table = _table(("class", "test images", "recall", "precision"), rows)
-    plots = "![Learning curves](learning-curves.png)\n\n![Confusion matrix](confusion.png)"
-    return "\n".join(lines) + f"\n\n{table}\n\n{plots}"
+    return table + _left_out(len(classes), "those with the lowest recall")
 
 
-def _counts(result: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
-    images = result["images"]
-    for name in result["classes"]:
-        yield (name, *(images[split][name] for split in _SPLITS))
-    yield ("**all**", *(sum(images[split].values()) for split in _SPLITS))
+def _left_out(classes: int, which: str) -> str:
+    """Return a paragraph on the classes that a table leaves out; empty if it has all."""
+    if classes <= _MOST_CLASSES:
+        return ""
+    return f"\n\n{_MOST_CLASSES} of {classes:,} classes: {which}; `training.json` has all."
+
+
+def _data(result: dict[str, Any]) -> str:
+    """Return the table of images by class and split, with a row for all together."""
+    images, names = result["images"], result["classes"]
+    if len(names) > _MOST_CLASSES:
+        names = sorted(names, key=lambda name: images[_SPLITS[0]][name])
+    rows = [(name, *(images[split][name] for split in _SPLITS)) for name in names[:_MOST_CLASSES]]
+    total = ("**all**", *(sum(images[split].values()) for split in _SPLITS))
+    table = _table(("class", *_SPLITS), [*rows, total])
+    return table + _left_out(len(names), "those with the fewest training images")
 
 
 def _sampling(result: dict[str, Any]) -> str:
@@ -97,8 +118,7 @@ def _sampling(result: dict[str, Any]) -> str:
     spec, counts = result["spec"], result["images_an_epoch"]
     balance = ""
     if spec["balance"]:
-        per_class = ", ".join(f"{count:,} {printable(name)}" for name, count in counts.items())
-        balance = f" (balance {spec['balance']:g}: {per_class})"
+        balance = f" (balance {spec['balance']:g}: {counts_sentence(counts)})"
     default = UNCHANGED.model_dump(mode="json")
     augment = [
         f"{name} {value}" for name, value in spec["augment"].items() if value != default[name]

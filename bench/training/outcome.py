@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from feedbench.bench.training.folder import TRAINING
+from feedbench.loaders import printable
+
+_MOST_NAMED = 40  # classes in a sentence
 
 
 def test_sentence(result: dict[str, Any]) -> str:
@@ -32,3 +36,13 @@ def dropped_sentence(result: dict[str, Any]) -> str:
         f"Unreadable files skipped: {len(dropped)}, listed in {TRAINING}; the first is "
         f"{dropped[0]['path']}"
     )
+
+
+def counts_sentence(counts: Mapping[str, int]) -> str:
+    """Return the number of images of each class; of very many classes, of the smallest."""
+    listed = list(counts.items())
+    if len(listed) <= _MOST_NAMED:
+        return ", ".join(f"{count:,} {printable(name)}" for name, count in listed)
+    listed.sort(key=lambda one: one[1])
+    smallest = ", ".join(f"{count:,} {printable(name)}" for name, count in listed[:_MOST_NAMED])
+    return f"{smallest} and more of {len(listed) - _MOST_NAMED:,} other classes"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.files import write_text
+from feedbench.bench.files import replacing
+from feedbench.bench.training.class_pairs import ClassPairs
 from feedbench.loaders import Batch, Manifest, printable
 
 if TYPE_CHECKING:
@@ -63,25 +65,30 @@ class Predictions:
         """Whether rows, labels and probabilities of this many classes are known of all images."""
         return self.units == {classes}
 
-    def confusion(self, classes: int) -> NDArray[np.int64]:
-        """Return image counts by true class (rows) and predicted class, `[classes, classes]`."""
-        counts = np.zeros((classes, classes), np.int64)
-        np.add.at(counts, (np.concatenate(self.labels), np.concatenate(self.predicted)), 1)
-        return counts
+    def pairs(self, classes: int) -> ClassPairs:
+        """Return the numbers of images by true and predicted class."""
+        return ClassPairs.of(np.concatenate(self.labels), np.concatenate(self.predicted), classes)
 
     def write(self, path: Path, manifest: Manifest) -> None:
-        """Write a CSV with one line per image; paths are relative to the manifest's root."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        names, classes = manifest.table["path"], [printable(name) for name in manifest.classes]
-        columns: tuple[list[Any], ...]
-        columns = (self.rows, self.labels, self.predicted, self.probability)
-        joined = [np.concatenate(column) for column in columns]
-        for row, label, predicted, probability in zip(*joined, strict=True):
-            name = printable(names[int(row)].as_py())
-            writer.writerow([name, classes[label], classes[predicted], f"{probability:.6f}"])
-        write_text(path, text.getvalue())
+        """Write a CSV with one line per image; paths are relative to the manifest's root.
+
+        Raises:
+            RecordError: the file cannot be written.
+        """
+        classes = [printable(name) for name in manifest.classes]
+        columns = zip(self.rows, self.labels, self.predicted, self.probability, strict=True)
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            for rows, labels, predicted, probabilities in columns:
+                names = manifest.table["path"].take(pa.array(rows)).to_pylist()
+                lines = zip(names, labels, predicted, probabilities, strict=True)
+                for name, label, best, probability in lines:
+                    words = (printable(name), classes[label], classes[best])
+                    writer.writerow([*words, f"{probability:.6f}"])
 
 
 class ClassMetrics(BaseModel):
@@ -100,15 +107,15 @@ class ClassMetrics(BaseModel):
     precision: float | None
 
 
-def class_metrics(confusion: NDArray[np.int64], classes: Iterable[str]) -> list[ClassMetrics]:
-    """Return recall and precision of each class from a confusion matrix, `[classes, classes]`."""
-    correct, actual, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+def class_metrics(pairs: ClassPairs, classes: Iterable[str]) -> list[ClassMetrics]:
+    """Return recall and precision of each class."""
+    right, actual, predicted = pairs.right, pairs.by_true, pairs.by_predicted
     return [
         ClassMetrics(
             name=name,
             images=int(actual[index]),
-            recall=_fraction(correct[index], actual[index]),
-            precision=_fraction(correct[index], predicted[index]),
+            recall=_fraction(right[index], actual[index]),
+            precision=_fraction(right[index], predicted[index]),
         )
         for index, name in enumerate(classes)
     ]
@@ -123,7 +130,7 @@ def _fraction(part: Any, whole: Any) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledPrediction:
     """True and predicted class of one test image."""
 
@@ -142,19 +149,27 @@ def read_predictions(folder: Path) -> dict[str, LabelledPrediction]:
     Raises:
         RecordError: there is no such file, it is empty, or it has other columns.
     """
-    path = folder / PREDICTIONS
+    return dict(each_prediction(folder))
+
+
+def each_prediction(folder: Path) -> Iterator[tuple[str, LabelledPrediction]]:
+    """Yield path and prediction of each line of a training's predictions.csv.
+
+    Raises:
+        RecordError: there is no such file, it is empty, or it has other columns.
+    """
+    path, is_empty = folder / PREDICTIONS, True
     try:
         with path.open(newline="") as file:
-            predictions = {
-                line["path"]: LabelledPrediction(line["label"], line["predicted"])
-                for line in csv.DictReader(file)
-            }
+            for line in csv.DictReader(file):
+                label, predicted = intern(line["label"]), intern(line["predicted"])
+                yield line["path"], LabelledPrediction(label, predicted)
+                is_empty = False
     except OSError as error:
         raise RecordError(
             f"{path}: {error.strerror}; give the folder of a training with a test split"
         ) from error
-    except (KeyError, ValueError, csv.Error) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise RecordError(f"{path}: not the predictions of a training: {error}") from error
-    if not predictions:
+    if is_empty:
         raise RecordError(f"{path}: it is empty; train with a test split")
-    return predictions

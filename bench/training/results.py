@@ -93,8 +93,8 @@ def _class_metrics(setup: TrainingSetup, evaluation: Evaluation | None) -> list[
     if evaluation is None or evaluation.predictions is None:
         return []
     classes = setup.manifest.classes
-    confusion = evaluation.predictions.confusion(len(classes))
-    return [metrics.model_dump() for metrics in class_metrics(confusion, classes)]
+    pairs = evaluation.predictions.pairs(len(classes))
+    return [metrics.model_dump() for metrics in class_metrics(pairs, classes)]
 
 
 def _draw_plots(
@@ -104,8 +104,8 @@ def _draw_plots(
     draw_curves(epochs, folder / CURVES, accuracy, _subject(setup))
     if evaluation is not None and evaluation.predictions is not None:
         classes = setup.manifest.classes
-        confusion = evaluation.predictions.confusion(len(classes))
-        draw_confusion(confusion, classes, folder / CONFUSION)
+        pairs = evaluation.predictions.pairs(len(classes))
+        draw_confusion(pairs, classes, folder / CONFUSION)
 
 
 def _subject(setup: TrainingSetup) -> str:

@@ -81,12 +81,12 @@ def _watch(signals: int, calls: _Calls, terminal: int, last_words: str) -> None:
     while (numbers := _read(signals, deadline)) != b"":
         if numbers is None:
             if interrupts or not calls.is_followed:
-                _end(terminal, last_words, 128 + asked_by)
+                end_at_once(terminal, last_words, 128 + asked_by)
             deadline = None  # SIGTERM is followed: to save a checkpoint may take its time
             continue
         interrupts += numbers.count(signal.SIGINT)
         if interrupts > 1:
-            _end(terminal, last_words, INTERRUPTED)
+            end_at_once(terminal, last_words, INTERRUPTED)
         if signal.SIGINT in numbers:
             deadline = monotonic() + GRACE_S
             asked_by = signal.SIGINT
@@ -102,7 +102,12 @@ def _read(pipe: int, deadline: float | None) -> bytes | None:
     return os.read(pipe, 64) if ready else None
 
 
-def _end(terminal: int, last_words: str, code: int) -> None:
+def end_at_once(terminal: int, last_words: str, code: int) -> None:
+    """End this process, whatever its main thread does, with a line.
+
+    Args:
+        terminal: file descriptor of what was standard error at the start.
+    """
     if os.isatty(1):
         os.write(1, _SHOW_CURSOR)
     os.write(terminal, f"feedbench: {last_words}\n".encode(errors="backslashreplace"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
 from pathlib import Path
@@ -27,6 +27,7 @@ from feedbench.loaders import (
     extent_of,
     fetched_bytes,
     file_of,
+    file_sizes,
     is_remote,
     read_file,
     read_into_cache,
@@ -40,6 +41,8 @@ MIN_COLD = 0.9
 MAX_WARM = 0.03
 _CHUNK_BYTES = 1 << 20
 _TEST_FILES = 8  # files that are evicted to find out whether eviction works
+_MEAN_FILES = 20_000  # whose sizes give the mean, where rows are unknown
+_CHUNK_ROWS = 4096  # whose paths are Python objects at a time
 
 
 class Files:
@@ -47,7 +50,9 @@ class Files:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._sizes = np.full(len(manifest), -1, np.int64)
+        self._sizes = np.zeros(
+            len(manifest), np.int64
+        )  # 0 where it is not known yet, else size + 1
         self._synced = False
 
     def bring_into(self, state: CacheState | None) -> None:
@@ -60,16 +65,17 @@ class Files:
 
     def evict(self, rows: NDArray[np.int64] | None = None, *, sync: bool = False) -> None:
         """Drop the pages of the files of some rows, or of all rows; ignore missing files."""
-        paths = self._paths(rows)
-        whole = rows is None and not self._manifest.is_remote
-        evict(set(map(file_of, paths)) if whole else paths, sync=sync)
+        if rows is not None:
+            evict(self._manifest.paths(rows), sync=sync)
+        else:
+            evict(self._addresses() if self._manifest.is_remote else self._whole_files(), sync=sync)
 
     def warm(self) -> None:
         """Read every file once, so that its pages are in memory."""
         if self._manifest.is_remote:
-            read_into_cache(self._paths(None))
+            read_into_cache(self._addresses())
             return
-        for path in dict.fromkeys(map(file_of, self._paths(None))):
+        for path in self._whole_files():
             with suppress(OSError), Path(os.fsdecode(path)).open("rb", buffering=0) as file:
                 while file.read(_CHUNK_BYTES):
                     pass
@@ -77,22 +83,36 @@ class Files:
     def size(self, taken: Sequence[int] | NDArray[np.int64]) -> int:
         """Return the total bytes of the files of some rows; repeated rows count repeatedly."""
         rows = np.asarray(taken, np.int64)
-        new = np.unique(rows[self._sizes[rows] < 0])
-        for row, path in zip(new.tolist(), self._manifest.paths(new), strict=True):
-            self._sizes[row] = _size(path)
-        return int(self._sizes[rows].sum())
+        new = np.unique(rows[self._sizes[rows] == 0])
+        self._sizes[new] = file_sizes(self._manifest, new) + 1
+        return int(self._sizes[rows].sum()) - len(rows)
 
     def expected_size(self, images: int) -> int:
-        """Return the bytes of this many files of the mean size."""
-        return round(images * self.size(np.arange(len(self._manifest))) / len(self._manifest))
+        """Return the bytes of this many files of the mean size; of very many, that of a sample."""
+        rows = np.arange(len(self._manifest))
+        if len(rows) > _MEAN_FILES:
+            rows = np.random.default_rng(0).choice(len(rows), _MEAN_FILES, replace=False)
+        return round(images * self.size(rows) / len(rows))
 
     def folders(self) -> set[bytes]:
         """Return the folders of all files."""
-        return {os.path.split(path)[0] for path in self._paths(None)}
+        return {os.path.split(path)[0] for path in self._addresses()}
 
-    def _paths(self, rows: NDArray[np.int64] | None) -> list[bytes]:
-        selected = np.arange(len(self._manifest)) if rows is None else rows
-        return self._manifest.paths(selected)
+    def _addresses(self) -> Iterator[bytes]:
+        """Yield the address of each row; as Python objects, all would take 100 bytes each."""
+        for begin in range(0, len(self._manifest), _CHUNK_ROWS):
+            end = min(begin + _CHUNK_ROWS, len(self._manifest))
+            yield from self._manifest.paths(np.arange(begin, end))
+
+    def _whole_files(self) -> Iterator[bytes]:
+        """Yield each file; shards once, and so files whose rows follow one another."""
+        last, shards = b"", set[bytes]()
+        for path in map(file_of, self._addresses()):
+            if path != last and path not in shards:
+                yield path
+                last = path
+                if self._manifest.in_shards:
+                    shards.add(path)
 
 
 class Recorded:

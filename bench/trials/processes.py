@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedbench.bench.meters.gpu import free_gpu_memory, training_gpus
+from feedbench.bench.meters.gpu import free_gpu_memory, takes_one_process, training_gpus
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
     Message,
@@ -54,6 +54,7 @@ class Processes:
             folder: for their logs.
         """
         self._gpus = training_gpus()
+        self._one_on_gpu = takes_one_process(self._gpus)
         self.timer = Timer(manifest, self._gpus)
         self._logs = folder / "logs"
         self._live: dict[int, Child] = {}
@@ -106,6 +107,7 @@ class Processes:
         child.resume(WarmUpRequest())
         done = child.wait_for(WarmUpDone, limit_s, "warm-up", on_progress)
         child.pause()
+        self.timer.note_device(child, done)
         start, left = self._starts.pop(index), self._free_gpu_bytes()
         if start.free_gpu_bytes is not None and left is not None:
             self._gpu_bytes[index] = start.free_gpu_bytes - left
@@ -133,7 +135,7 @@ class Processes:
         """
         count = len(self._starting())
         need = (peak_bytes or _ASSUMED_BYTES) * _HEADROOM * (count + 1)
-        has_room = count < usable_cores() and available_memory() >= need
+        has_room = count < usable_cores() and available_memory() >= need and not self._one_on_gpu
         return has_room and self._free_gpu_bytes() is None
 
     def make_room(self, peak_bytes: int) -> None:
@@ -143,7 +145,7 @@ class Processes:
             peak_bytes: of the largest process so far; 0 if unknown.
         """
         need = peak_bytes * _HEADROOM
-        while self._live and (available_memory() < need or self._is_gpu_full()):
+        while self._live and (available_memory() < need or self._is_gpu_taken()):
             self.end(next(iter(self._live)))
 
     def _starting(self) -> list[_Start]:
@@ -152,7 +154,9 @@ class Processes:
     def _free_gpu_bytes(self) -> int | None:
         return free_gpu_memory(self._gpus)
 
-    def _is_gpu_full(self) -> bool:
-        """Whether the GPU has no room for another trial like the largest so far."""
+    def _is_gpu_taken(self) -> bool:
+        """Whether the GPU takes no other trial, or has no room for one like the largest so far."""
+        if self._one_on_gpu:
+            return True
         free = self._free_gpu_bytes()
         return free is not None and free < max(self._gpu_bytes.values(), default=0) * _HEADROOM

@@ -128,7 +128,8 @@ class WarmUpDone(Message):
     """A trial is ready for its first block.
 
     Attributes:
-        device: name of the GPU that TensorFlow trains on, or `CPU`; None without a trainer.
+        device: name of the GPU that is trained on, or `CPU`; None without a trainer.
+        pci_bus_id: where that GPU is on the bus; None if unknown.
         model: the file of the user's own model; None without one.
         rows_known: whether the batches say which images they hold.
         batch_size: images of the first batch.
@@ -137,6 +138,7 @@ class WarmUpDone(Message):
 
     warm_up: WarmUp
     device: str | None = None
+    pci_bus_id: str | None = None
     model: ModelFile | None = None
     rows_known: bool = True
     batch_size: int = 0

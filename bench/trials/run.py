@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from feedbench.bench.plan.plan import Plan
 from feedbench.bench.record import TRIALS, SamePixels, Trial
 from feedbench.bench.trials.bench import MANIFEST, Bench
 from feedbench.bench.trials.cache_state import check_cold
 from feedbench.bench.trials.early_stop import EarlyStop
 from feedbench.bench.trials.events import OnEvent
+from feedbench.bench.trials.order import order_of_round
 from feedbench.loaders import Manifest
 
 
@@ -85,9 +84,3 @@ def write_unmeasured(
     """Write the trials of a run that was interrupted before it had written any."""
     if not (folder / TRIALS).exists():
         Bench(plan, manifest, folder, lambda event: None, left_out).write()
-
-
-def order_of_round(plan: Plan, round_index: int) -> list[int]:
-    """Return the trials in an order drawn for each round, so that drift affects all equally."""
-    rng = np.random.default_rng([plan.timing.seed, round_index])
-    return [int(index) for index in rng.permutation(len(plan.choices))]

@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from feedbench.bench.consumers.device import CPU
 from feedbench.bench.meters.block import Meters
-from feedbench.bench.meters.gpu import NumberedGpu
+from feedbench.bench.meters.gpu import NumberedGpu, hidden_from
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
+from feedbench.bench.meters.used import metered
 from feedbench.bench.record import Block, Dropped
 from feedbench.bench.trials.cache_state import Files, evict
 from feedbench.bench.trials.child import Child
@@ -24,6 +26,7 @@ from feedbench.bench.trials.protocol import (
     BlockRequest,
     Service,
     TrialJob,
+    WarmUpDone,
 )
 from feedbench.loaders import Manifest, find_loader
 
@@ -60,13 +63,21 @@ class Timer:
         self._files = Files(manifest)
         self._is_remote = manifest.is_remote
         self._gpus = gpus
+        self._used: dict[int, list[NumberedGpu]] = {}  # by process
         self._rewarm = rewarm
 
     def start(self, job: TrialJob, log: Path, service: Service = TRIAL_WORKER) -> Child:
         """Start the process of a trial; it finds its files in the requested cache state."""
         self._files.bring_into(job.cache_state)
         own = find_loader(job.settings.get("like") or job.loader).own
-        return Child(service, job, log, own=own)
+        trains = job.consumer in ("train", "transfer")
+        environment = hidden_from(job.loader) if self._gpus and not trains else None
+        return Child(service, job, log, environment, own=own)
+
+    def note_device(self, child: Child, done: WarmUpDone) -> None:
+        """Meter only the GPU that a process says it uses, and none if it trains on the CPU."""
+        on_cpu = done.device == CPU
+        self._used[child.pid] = metered(self._gpus, done.pci_bus_id, on_cpu=on_cpu)
 
     def time(
         self, child: Child, job: TrialJob, request: BlockRequest, limit_s: float, round_index: int
@@ -79,7 +90,7 @@ class Timer:
         if job.cache_state == "cold" or self._rewarm:
             self._files.bring_into(job.cache_state)
         before = tree_usage(child.pid)
-        with self._kept_cold(job), Meters(self._gpus) as meters:
+        with self._kept_cold(job), Meters(self._used.get(child.pid, self._gpus)) as meters:
             done = child.ask(request, BlockDone, limit_s, "a block", request.seconds)
         used = tree_usage(child.pid).since(before)
         # A user's function that reads objects by itself is not counted: its state is not proven.

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
+from feedbench.bench.consumers.device import CPU, training_device
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.consumers.own_batches import FromOwn
 from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.own_trainer import OwnTrainer
-from feedbench.bench.consumers.trainer import make_trainer, timed_phase, training_device
+from feedbench.bench.consumers.trainer import make_trainer, timed_phase
 from feedbench.bench.consumers.transfer import Transfer
+from feedbench.bench.meters.used import pci_bus_id
 from feedbench.bench.record import WarmUp, dropped_by
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import Recorded
@@ -109,9 +111,11 @@ def _is_asked_to_warm_up(channel: Channel) -> bool:
 
 
 def _done(job: TrialJob, first: Batch, warm_up: WarmUp, model: ModelFile | None) -> WarmUpDone:
+    device = training_device() if job.consumer == "train" else None
     return WarmUpDone(
         warm_up=warm_up,
-        device=training_device() if job.consumer == "train" else None,
+        device=device,
+        pci_bus_id=None if device in (None, CPU) else pci_bus_id(),
         model=model,
         rows_known=first.rows is not None,
         batch_size=images_in(first),

@@ -24,6 +24,7 @@ class Finding(BaseModel):
     """The result of one comparison, as stored in tune.json.
 
     Attributes:
+        choice: loader and settings that were tried.
         against: the configuration that `choice` was compared with.
         setting: name of the setting in which the two differ, `TOGETHER` if it is several, None if
             they are different loaders.

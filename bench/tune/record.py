@@ -31,6 +31,9 @@ class FailedBlock(BaseModel):
     """A block that could not be timed, with the index of its round and the reason.
 
     Attributes:
+        choice: loader and settings.
+        round: index of its round, from 0.
+        reason: why it could not be timed.
         traceback: of the user's own code, if that failed.
     """
 
@@ -43,7 +46,13 @@ class FailedBlock(BaseModel):
 
 
 class Timed(BaseModel):
-    """A configuration with the number of its blocks and the median of their rates."""
+    """A configuration with the number of its blocks and the median of their rates.
+
+    Attributes:
+        choice: loader and settings.
+        blocks: number of its blocks.
+        images_per_second: median of their rates.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,6 +75,7 @@ class TuneRecord(BaseModel):
         compared: whether the best was compared with another.
         images_per_second: its rate, from blocks that it was not chosen by; None without any.
         seconds: time spent, earlier parts of the search included.
+        findings: the result of each comparison, in the order of the search.
         timed: all configurations that have a block.
         failures: the blocks that failed.
         busy: how many cores other programs used meanwhile; empty if hardly any, or if unknown.

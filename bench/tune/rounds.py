@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.trials.order import balanced_order
 
 Results = Mapping[str, float | str]  # images per second, or why there is none, by `str(choice)`
 
@@ -64,7 +63,7 @@ class Rounds:
 
     def _timed(self, choices: Sequence[Choice], index: int) -> Results:
         """Time one block of each; blocks of one round share the drift of the machine."""
-        drawn = np.random.default_rng([self._seed, index]).permutation(len(choices))
-        ordered = [choices[number] for number in drawn.tolist()]
+        order = balanced_order(len(choices), index, self._seed)
+        ordered = [choices[number] for number in order]
         self._prepare(ordered)
         return {str(choice): self._time_block(choice, index) for choice in ordered}

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from feedbench.loaders.address import stamp_of
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
+from feedbench.loaders.file_stamps import NO_FILE, STAMP, file_stamps
 from feedbench.loaders.manifest import AUDIT, EXTENT, SCHEMA, VERSION, Manifest, first_of_each
 
 Advance = Callable[[int], None]
@@ -56,9 +56,9 @@ def audit(
 
 def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
-    by_row = facts.take(pc.index_in(manifest.table["path"], facts["path"]))
-    places = [field for field in (EXTENT, VERSION) if field.name in manifest.table.column_names]
-    listed = [*SCHEMA, *places]
+    by_row = facts.take(_places(manifest, facts))
+    of_place = [one for one in (EXTENT, VERSION) if one.name in manifest.table.column_names]
+    listed = [*SCHEMA, *of_place]
     columns = [manifest.table[field.name] for field in listed]
     columns += [by_row[name] for name in AUDIT.names]
     table = pa.table(columns, schema=pa.schema([*listed, *AUDIT]))
@@ -73,24 +73,35 @@ def _files(manifest: Manifest, rows: NDArray[np.int64]) -> Iterator[tuple[int, b
 
 def _to_read(manifest: Manifest, facts: pa.Table) -> NDArray[np.bool_]:
     """Rows to read: each file once, unless its facts are known."""
+    unknown = ~_unchanged(manifest, facts)
+    if manifest.layout in ("folder", "splits"):  # a folder holds each name once
+        return unknown
     first: NDArray[np.bool_] = first_of_each(manifest.table["path"])
-    return first & ~_unchanged(manifest, facts)
+    return first & unknown
 
 
 def _unchanged(manifest: Manifest, facts: pa.Table) -> NDArray[np.bool_]:
     """Which rows' files have the same size and modification time as when they were read."""
-    stamps = facts.select(["bytes", "modified_ns"])
-    stamps = stamps.take(pc.index_in(manifest.table["path"], facts["path"]))
-    sizes = pc.fill_null(stamps["bytes"], -1).to_numpy()
-    times = pc.fill_null(stamps["modified_ns"], -1).to_numpy()
+    places = _places(manifest, facts)
+    known = np.flatnonzero(pc.is_valid(places).to_numpy(zero_copy_only=False))
+    then = np.empty(len(known), STAMP)
+    for name in STAMP.names or ():
+        column = facts[name].take(places.drop_null())
+        then[name] = pc.fill_null(column, NO_FILE).to_numpy()
+    now = file_stamps(manifest, known)
+    now[now["bytes"] == NO_FILE] = 0  # as the facts of a file without a status
     unchanged = np.zeros(len(manifest), np.bool_)
-    for row, path in _files(manifest, np.flatnonzero(sizes >= 0)):
-        unchanged[row] = _stamp(path) == (sizes[row], times[row])
+    unchanged[known] = now == then
     return unchanged
 
 
-def _stamp(path: bytes) -> tuple[int, int]:
-    try:
-        return stamp_of(path)
-    except OSError:
-        return 0, 0  # the facts of a file without a status hold the same
+def _places(manifest: Manifest, facts: pa.Table) -> pa.Array:
+    """The row of each image among the facts; null without one.
+
+    Facts that an audit of the same rows has kept are in their order; else a table of all paths is
+    needed, which takes several times their memory.
+    """
+    given, known = manifest.table["path"], facts["path"]
+    if given.equals(known):
+        return pa.array(np.arange(len(known)))
+    return pc.index_in(given, known).combine_chunks()

@@ -98,6 +98,8 @@ def opened(parent: Path, about: About, manifest: Manifest, spec: BatchSpec) -> B
 
 def _check(folder: Path, manifest: Manifest) -> None:
     try:
+        if not (folder / IMAGES).is_file():
+            raise SourceError(f"{IMAGES} is missing")
         change = Originals.read(folder).change(manifest, np.arange(len(manifest)))
     except SourceError as error:
         change = str(error)

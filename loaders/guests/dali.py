@@ -18,15 +18,16 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from feedbench.loaders.augment.draws import FLIP, UNCHANGED
+from feedbench.loaders.augment.draws import FLIP, NEUTRAL, UNCHANGED, Draws
+from feedbench.loaders.augment.regions import COLUMNS, HIGH, LOW, Crops
 from feedbench.loaders.contract import Batch, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts, usable_cores
 from feedbench.loaders.errors import ImageError, LoaderError, SettingsError
 from feedbench.loaders.fifos import FifoWatch
 from feedbench.loaders.files import read_file
+from feedbench.loaders.guests.dali_region import region_in_graph
 from feedbench.loaders.guests.finish import Finish
 from feedbench.loaders.guests.importing import importing
 from feedbench.loaders.guests.package import Package
@@ -34,7 +35,6 @@ from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.settings import Output, PixelOutput
 
 PACKAGE = Package("dali", ("nvidia.dali",))
-Sample = NDArray[np.uint8]
 
 
 class Dali(PixelOutput):
@@ -136,14 +136,11 @@ class _Batches:
             yield self._request.batch(self._finish(pixels, draws), order.rows(begin, end), draws)
 
     def _samples(self, order: Order, step: int) -> Iterator[list[list[Any]]]:
-        """What the external source gives for each batch: paths or bytes, and flips."""
+        """What the external source gives for each batch."""
         for begin, end in _spans(order, step):
             paths = self._request.manifest.paths(order.rows(begin, end))
-            samples = self._graph.samples(paths)
-            if self._graph.flips:
-                yield [samples, list(order.draws(begin, end)[:, FLIP].astype(np.int32))]
-            else:
-                yield [samples]
+            draws, crops = order.draws(begin, end), order.crops(begin, end)
+            yield self._graph.inputs(paths, draws, crops)
 
     def _failed(self, order: Order, step: int, error: Exception) -> list[ImageError]:
         """The images that DALI cannot decode, in a batch that failed or in those after it.
@@ -178,17 +175,23 @@ class _Graph:
     """The operators from encoded images to batches."""
 
     def __init__(self, request: Request, settings: Dali) -> None:
-        self._spec = request.spec
+        self._spec = request.spec.as_resized()
         self._settings = settings
+        self._cuts = request.spec.augment.random_resized_crop is not None
         self._reads_files = request.manifest.are_files
         self._device = settings.device
         augment = request.spec.augment.on_host
-        self.flips = augment.horizontal_flip and augment.only_flips
+        self._flips = augment.horizontal_flip and augment.only_flips
 
-    def samples(self, paths: list[bytes]) -> list[Sample]:
-        """What `fn.external_source` takes: encoded paths, or the bytes of images in shards."""
+    def inputs(self, paths: list[bytes], draws: Draws, crops: Crops | None) -> list[list[Any]]:
+        """What `fn.external_source` takes: paths or bytes of images in shards, flips, crops."""
         given = paths if self._reads_files else map(read_file, paths)
-        return [np.frombuffer(one, np.uint8) for one in given]
+        inputs: list[list[Any]] = [[np.frombuffer(one, np.uint8) for one in given]]
+        if self._flips:
+            inputs.append(list(draws[:, FLIP].astype(np.int32)))
+        if crops is not None:
+            inputs.append(list(crops))
+        return inputs
 
     def try_one(self, path: bytes) -> None:
         """Decode one image.
@@ -196,9 +199,9 @@ class _Graph:
         Raises:
             RuntimeError: DALI cannot.
         """
-        inputs: list[list[Any]] = [self.samples([path])]
-        if self.flips:
-            inputs.append([np.int32(0)])
+        crops = np.zeros((1, COLUMNS), np.float32)
+        crops[:, [LOW, HIGH]] = 1
+        inputs = self.inputs([path], NEUTRAL[None], crops if self._cuts else None)
         self.pipeline(iter([inputs]), 1).run()
 
     def pipeline(self, source: Iterator[list[list[Any]]], batch_size: int) -> Any:
@@ -212,16 +215,17 @@ class _Graph:
             prefetch_queue_depth=self._settings.prefetch_queue_depth,
         )
         with pipeline:
-            kinds = [types.UINT8, *([types.INT32] if self.flips else [])]
-            data, *flips = fn.external_source(
+            kinds = [types.UINT8, *[types.INT32] * self._flips, *[types.FLOAT] * self._cuts]
+            data, *more = fn.external_source(
                 source=source, num_outputs=len(kinds), batch=True, dtype=kinds
             )
             encoded = fn.io.file.read(data) if self._reads_files else data
-            pipeline.set_outputs(self._finished(self._resized(encoded), *flips))
+            crop = more.pop() if self._cuts else None
+            pipeline.set_outputs(self._finished(self._resized(encoded, crop), *more))
         pipeline.build()
         return pipeline
 
-    def _resized(self, encoded: Any) -> Any:
+    def _resized(self, encoded: Any, crop: Any) -> Any:
         from nvidia.dali import fn, math, types
 
         spec, side = self._spec, self._spec.image_size
@@ -237,6 +241,9 @@ class _Graph:
             interp_type=types.INTERP_NN if nearest else types.INTERP_LINEAR,
             antialias=spec.antialias,
         )
+        if crop is not None:
+            part = self._decoded_part(encoded, *region_in_graph(self._shape(encoded), crop))
+            return resized(part, size=(side, side))
         if spec.resize == "stretch":
             return resized(decoded(encoded), size=(side, side))
         if spec.resize == "crop":
@@ -250,20 +257,33 @@ class _Graph:
 
     def _square(self, encoded: Any) -> Any:
         """The centre square, which alone is decoded."""
-        from nvidia.dali import fn, math, types
+        from nvidia.dali import fn, math
 
-        is_upright = self._spec.orientation == "apply"
-        shape = fn.peek_image_shape(encoded, adjust_orientation=is_upright, dtype=types.INT32)
+        shape = self._shape(encoded)
         height, width = shape[0], shape[1]
         side = math.min(height, width)
+        begin = fn.stack((height - side) // 2, (width - side) // 2)
+        return self._decoded_part(encoded, begin, fn.stack(side, side))
+
+    def _shape(self, encoded: Any) -> Any:
+        """Height, width and channels of images that are not decoded yet, int32."""
+        from nvidia.dali import fn, types
+
+        is_upright = self._spec.orientation == "apply"
+        return fn.peek_image_shape(encoded, adjust_orientation=is_upright, dtype=types.INT32)
+
+    def _decoded_part(self, encoded: Any, begin: Any, size: Any) -> Any:
+        """A part of each image, which alone is decoded."""
+        from nvidia.dali import fn
+
         return fn.decoders.image_slice(
             encoded,
-            start=fn.stack((height - side) // 2, (width - side) // 2),
-            shape=fn.stack(side, side),
+            start=begin,
+            shape=size,
             axes=(0, 1),
             device=self._device,
             use_fast_idct=self._settings.use_fast_idct,
-            adjust_orientation=is_upright,
+            adjust_orientation=self._spec.orientation == "apply",
         )
 
     def _finished(self, images: Any, flips: Any = 0) -> Any:
@@ -284,7 +304,7 @@ class _Graph:
                 std=deviation,
                 mirror=flips,
             )
-        return fn.flip(images, horizontal=flips) if self.flips else images
+        return fn.flip(images, horizontal=flips) if self._flips else images
 
 
 def _spans(order: Order, step: int) -> Iterator[tuple[int, int]]:
@@ -316,5 +336,6 @@ LOADER = Loader(
         "output": ("uint8", "float32"),
     },
     suites={"peers": ({},)},
+    cuts_no_regions=lambda settings: None,
     package=PACKAGE,
 )

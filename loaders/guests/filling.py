@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import Draws
 from feedbench.loaders.augment.host import augmenter, to_range
-from feedbench.loaders.batch_pool import Source
+from feedbench.loaders.augment.regions import Crops
+from feedbench.loaders.batch_pool import RegionSource, Source
 from feedbench.loaders.contract import Request
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.images.resize import Pixels
@@ -43,7 +44,7 @@ def fill(request: Request, source: Source, begin: int, end: int, into: Pixels) -
     rows = order.rows(begin, end)
     failed: dict[int, ImageError] = {}
     places: Iterable[int] = range(end - begin)
-    while faults := _load(request, source, rows, places, into, failed):
+    while faults := _load(request, source, rows, order.crops(begin, end), places, into, failed):
         failed |= faults
         order = order.without(faults)
         before, rows = rows, order.rows(begin, end)
@@ -57,19 +58,23 @@ def _load(
     request: Request,
     source: Source,
     rows: Rows,
+    crops: Crops | None,
     places: Iterable[int],
     into: Pixels,
     failed: dict[int, ImageError],
 ) -> dict[int, ImageError]:
     """Load the rows at some places of a batch; return the errors of those that failed."""
     faults: dict[int, ImageError] = {}
-    items = source.find(rows)
+    items, regions = source.find(rows), cast("RegionSource", source)
     for place in places:
         row = int(rows[place])
         if row in faults:  # with oversampling, a row may come twice
             continue
         try:
-            source.load(row, items[place], into[place])
+            if crops is None:
+                source.load(row, items[place], into[place])
+            else:
+                regions.load_region(row, items[place], into[place], crops[place])
         except ImageError as error:
             faults[row] = error
             request.faults.tolerance.check(len(failed) + len(faults), error)

@@ -27,7 +27,9 @@ from feedbench.loaders.errors import WorkerError
 from feedbench.loaders.guests.images import Decoder, Images, Scaling
 from feedbench.loaders.guests.making import Made, MakeBatch, batch_of
 from feedbench.loaders.guests.package import Package
+from feedbench.loaders.guests.stages import image_stages
 from feedbench.loaders.settings import Output, PixelOutput
+from feedbench.loaders.stages.stage import Concurrency
 
 _JOIN_S = 30.0  # for a thread that makes its last batch
 _LOOK_S = 1.0  # between two looks for the parent
@@ -59,6 +61,13 @@ class Grain(PixelOutput):
     def threads(self) -> int:
         """Threads of each process."""
         return self.num_threads or usable_cores()
+
+    @property
+    def concurrency(self) -> Concurrency:
+        """How threads and processes share the work; the threads of a process share its lock."""
+        if self.worker_count:
+            return Concurrency("processes", self.worker_count * self.threads)
+        return Concurrency("threads", self.threads)
 
     @property
     def batches_ahead(self) -> int:
@@ -167,5 +176,7 @@ LOADER = Loader(
     },
     suites={"peers": ({"decoder": ["pillow", "opencv", "simplejpeg"]},)},
     upper_bound=lambda settings: UpperBound("decode", scaled=settings.decode == "scaled"),
+    stages=image_stages,
+    cuts_no_regions=lambda settings: None,
     package=Package("grain", ("grain",)),
 )

@@ -13,40 +13,28 @@ import tempfile
 from functools import partial
 from typing import Any
 
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.contract import Loader, Request, Stream
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.guests.hf_tables import IMAGE, Positions, hf_dataset
-from feedbench.loaders.guests.images import Decoder, Images, Scaling
+from feedbench.loaders.guests.images import Images
 from feedbench.loaders.guests.map_style import (
-    DecodingSettings,
-    NumWorkers,
-    PersistentWorkers,
-    PinMemory,
-    PrefetchFactor,
+    MAP_STYLE_SPACE,
+    MapStyleSettings,
     decode_limit,
     open_map_style,
-    worker_counts,
 )
 from feedbench.loaders.guests.package import Package
 from feedbench.loaders.guests.stages import image_stages
 from feedbench.loaders.images.resize import Pixels
 from feedbench.loaders.manifest import Layout, Manifest
 from feedbench.loaders.order import Rows
-from feedbench.loaders.settings import Output
 
 _LAYOUTS: tuple[Layout, ...] = ("folder", "splits", "csv", "arrow", "parquet")
 
 
-class HfDatasets(DecodingSettings):
+class HfDatasets(MapStyleSettings):
     """Settings of `hf_datasets`."""
-
-    decoder: Decoder = "pillow"
-    num_workers: NumWorkers = None
-    prefetch_factor: PrefetchFactor = 2
-    persistent_workers: PersistentWorkers = True
-    pin_memory: PinMemory = False
-    decode: Scaling = "full"
-    output: Output = "uint8"
 
 
 class TableImages:
@@ -74,6 +62,20 @@ class TableImages:
             self._images.load(row, address, into)
         else:
             self._images.fit(row, address, cell["bytes"], into)
+
+    def load_region(
+        self, row: int, item: tuple[bytes, dict[str, Any]], into: Pixels, crop: Crops
+    ) -> None:
+        """Write a random-resized crop of the image of a row.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        address, cell = item
+        if cell["bytes"] is None:
+            self._images.load_region(row, address, into, crop)
+        else:
+            self._images.fit(row, address, cell["bytes"], into, crop)
 
 
 def open_stream(request: Request, settings: HfDatasets) -> Stream:
@@ -108,17 +110,11 @@ LOADER = Loader(
     settings=HfDatasets,
     open=open_stream,
     layouts=_LAYOUTS,
-    space={
-        "decoder": ("pillow", "opencv", "simplejpeg"),
-        "num_workers": worker_counts,
-        "decode": ("full", "scaled"),
-        "prefetch_factor": (2, 4),
-        "persistent_workers": (True, False),
-        "output": ("uint8", "float32"),
-    },
+    space=MAP_STYLE_SPACE,
     suites={"peers": ({"decoder": ["pillow", "simplejpeg"]},)},
     upper_bound=decode_limit,
     stages=image_stages,
     reads_objects=False,
+    cuts_no_regions=lambda settings: None,
     package=Package("datasets", ("datasets", "torch")),
 )

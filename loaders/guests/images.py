@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from feedbench.loaders.augment.regions import Crops, Region, region_in
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
-from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg, scaled_ratio
-from feedbench.loaders.images.pillow import picture, reason
+from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, scaled_ratio
+from feedbench.loaders.images.pillow import PILLOW_PIXELS, picture, reason
 from feedbench.loaders.images.resize import Pixels, disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
@@ -36,7 +38,10 @@ Scaling = Annotated[
 ]
 _JPEG, _END_OF_JPEG = b"\xff\xd8\xff", b"\xff\xd9"
 _COLOURS = ("RGB", "YCbCr", "Gray")  # of the JPEGs that OpenCV decodes as Pillow does
-_DecodeJpeg = Callable[[bytes], Pixels | None]  # None: left to Pillow
+# By how much an image of some height and width is shrunk as it is decoded, and what is then cut
+# out of it; None for all of it.
+Plan = Callable[[int, int], tuple[int, Region | None]]
+_DecodeJpeg = Callable[[bytes, Plan], Pixels | None]  # None: left to Pillow
 
 
 class Images:
@@ -44,9 +49,10 @@ class Images:
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, decoder: str, decode: Decode) -> None:
         disable_opencv_threads()
-        self._spec = spec
+        self._spec = spec.as_resized()
+        self._scaled = decode == "scaled"
         self._decode_paths = pillow_decode_paths(manifest, spec)
-        self._decode_jpeg = _jpeg_decoder(decoder, spec, scaled=decode == "scaled")
+        self._decode_jpeg = _jpeg_decoder(decoder, scaled=self._scaled)
         self._manifest = manifest
 
     def find(self, rows: Rows) -> list[bytes]:
@@ -59,33 +65,44 @@ class Images:
         Raises:
             ImageError: the file cannot be read.
         """
-        try:
-            data = read_file(item)
-        except OSError as error:
-            message = error.strerror or str(error)
-            raise ImageError(os.fsdecode(item), row, "the system", message) from error
-        self.fit(row, item, data, into)
+        self.fit(row, item, _read(row, item), into)
 
-    def fit(self, row: int, path: bytes, data: bytes, into: Pixels) -> None:
-        """Write the image of a file's bytes, uint8 `[image_size, image_size, 3]`.
+    def load_region(self, row: int, item: bytes, into: Pixels, crop: Crops) -> None:
+        """Do the same for a random-resized crop of the image, which is stretched to that size.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        self.fit(row, item, _read(row, item), into, crop)
+
+    def fit(
+        self, row: int, path: bytes, data: bytes, into: Pixels, crop: Crops | None = None
+    ) -> None:
+        """Write the image of a file's bytes, or a crop of it, `[image_size, image_size, 3]`.
 
         Raises:
             ImageError: they cannot be decoded.
         """
-        fit_into(self.decoded(row, path, data), self._spec, into)
+        fit_into(self.decoded(row, path, data, crop), self._spec, into)
 
-    def decoded(self, row: int, path: bytes, data: bytes) -> Pixels:
+    def decoded(self, row: int, path: bytes, data: bytes, crop: Crops | None = None) -> Pixels:
         """Pixels uint8 `[height, width, 3]`; this thread's next call may overwrite them.
+
+        Args:
+            crop: the region to cut out; None for the whole image.
 
         Raises:
             ImageError: the bytes cannot be decoded.
         """
         try:
             if self._decode_paths[row] == PLAIN and data.startswith(_JPEG):
-                pixels = self._decode_jpeg(data)
+                plan = partial(_plan, self._spec, crop, self._scaled)
+                pixels = self._decode_jpeg(data, plan)
                 if pixels is not None:
                     return pixels
-            return self._by_pillow(data, self._decode_paths[row])
+            pixels = self._by_pillow(data, self._decode_paths[row])
+            height, width, _ = pixels.shape
+            return pixels if crop is None else region_in(height, width, crop).of(pixels)
         except MemoryError:
             raise
         except Exception as error:  # each of Pillow's formats fails in its own ways
@@ -100,16 +117,56 @@ class Images:
             return np.asarray(image.convert("RGB"))
 
 
-def _jpeg_decoder(decoder: str, spec: BatchSpec, *, scaled: bool) -> _DecodeJpeg:
+def _read(row: int, path: bytes) -> bytes:
+    try:
+        return read_file(path)
+    except OSError as error:
+        message = error.strerror or str(error)
+        raise ImageError(os.fsdecode(path), row, "the system", message) from error
+
+
+def _plan(
+    spec: BatchSpec, crop: Crops | None, scaled: bool, height: int, width: int
+) -> tuple[int, Region | None]:
+    """What `Plan` says, for a crop; None for whole images."""
+    region = Region(0, 0, height, width) if crop is None else region_in(height, width, crop)
+    ratio = scaled_ratio(region.height, region.width, spec) if scaled else 1
+    if crop is None:
+        return ratio, None
+    return ratio, region.shrunk(ratio, -(-height // ratio), -(-width // ratio))
+
+
+def _jpeg_decoder(decoder: str, *, scaled: bool) -> _DecodeJpeg:
     if decoder == "simplejpeg":
-        scratch = Scratch()
-        return lambda data: decoded_jpeg(data, spec, scratch, scaled=scaled)
+        return partial(_by_simplejpeg, Scratch(), scaled)
     if decoder == "opencv":
-        return lambda data: _by_opencv(data, spec, scaled=scaled)
-    return (lambda data: _draft(data, spec)) if scaled else lambda data: None
+        return _by_opencv
+    return _draft if scaled else lambda data, plan: None
 
 
-def _by_opencv(data: bytes, spec: BatchSpec, *, scaled: bool) -> Pixels | None:
+def _by_simplejpeg(scratch: Scratch, fast: bool, data: bytes, plan: Plan) -> Pixels | None:
+    import simplejpeg
+
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours not in _COLOURS or height * width > PILLOW_PIXELS:
+            return None
+        ratio, region = plan(height, width)
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            data,
+            fastdct=fast,
+            fastupsample=fast,
+            min_height=-(-height // ratio),
+            min_width=-(-width // ratio),
+            min_factor=ratio,
+            buffer=scratch(height * width * 3),
+        )
+    except ValueError:
+        return None
+    return pixels if region is None else region.of(pixels)
+
+
+def _by_opencv(data: bytes, plan: Plan) -> Pixels | None:
     import cv2
     import simplejpeg
 
@@ -125,18 +182,22 @@ def _by_opencv(data: bytes, spec: BatchSpec, *, scaled: bool) -> Pixels | None:
         4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
         8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     }
-    ratio = scaled_ratio(height, width, spec) if scaled else 1
+    ratio, region = plan(height, width)
     flags = shrunk.get(ratio, 0) | cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    return None if pixels is None else np.asarray(pixels, np.uint8)
+    decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if decoded is None:
+        return None
+    pixels = np.asarray(decoded, np.uint8)
+    return pixels if region is None else region.of(pixels)
 
 
-def _draft(data: bytes, spec: BatchSpec) -> Pixels:
+def _draft(data: bytes, plan: Plan) -> Pixels:
     """By Pillow, which shrinks in libjpeg to no less than a draft asks for."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as image:
-        ratio = scaled_ratio(image.height, image.width, spec)
+        ratio, region = plan(image.height, image.width)
         # Pillow divides by what it is asked for and rounds down: sides rounded up would give less.
         image.draft("RGB", (image.width // ratio, image.height // ratio))
-        return np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image.convert("RGB"))
+    return pixels if region is None else region.of(pixels)

@@ -9,7 +9,7 @@ workers do not pause at the end of each, is the idea of timm's `MultiEpochsDataL
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.capabilities import UpperBound
-from feedbench.loaders.contract import Batch, Dtype, Request, Stream
+from feedbench.loaders.contract import Batch, Dtype, Request, Stream, Values
 from feedbench.loaders.cores import thread_counts, usable_cores
 from feedbench.loaders.guests.data_loader import (
     Results,
@@ -90,6 +90,18 @@ class DecodingSettings(DataLoaderSettings):
         decode: Scaling
 
 
+class MapStyleSettings(DecodingSettings):
+    """Settings of those that are a map-style data set, with nothing of their own."""
+
+    decoder: Decoder = "pillow"
+    num_workers: NumWorkers = None
+    prefetch_factor: PrefetchFactor = 2
+    persistent_workers: PersistentWorkers = True
+    pin_memory: PinMemory = False
+    decode: Scaling = "full"
+    output: Output = "uint8"
+
+
 def decode_limit(settings: DecodingSettings) -> UpperBound:
     """Return what bounds the rate: decoding."""
     return UpperBound("decode", scaled=settings.decode == "scaled")
@@ -98,6 +110,16 @@ def decode_limit(settings: DecodingSettings) -> UpperBound:
 def worker_counts(cores: int) -> tuple[int | None, ...]:
     """Return the numbers of workers worth trying; the default already is one per core."""
     return (None, *(count for count in (0, *thread_counts(cores)) if count != cores))
+
+
+MAP_STYLE_SPACE: Mapping[str, Values | Callable[[int], Values]] = {
+    "decoder": ("pillow", "opencv", "simplejpeg"),
+    "num_workers": worker_counts,
+    "decode": ("full", "scaled"),
+    "prefetch_factor": (2, 4),
+    "persistent_workers": (True, False),
+    "output": ("uint8", "float32"),
+}
 
 
 def options(settings: DataLoaderSettings) -> dict[str, Any]:

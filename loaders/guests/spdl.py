@@ -13,6 +13,7 @@ transparent pixels is left out, instead of laying them over a background.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -21,6 +22,7 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
+from feedbench.loaders.augment.regions import Crops, region_in
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts, usable_cores
 from feedbench.loaders.errors import ImageError, SpecError
@@ -113,7 +115,7 @@ class _Decoded:
 
     def __init__(self, request: Request) -> None:
         self._manifest = request.manifest
-        self._filter = filter_description(request.spec)
+        self._filters = filter_description(request.spec.as_resized())
 
     def find(self, rows: Rows) -> list[bytes]:
         """The absolute paths of some rows."""
@@ -125,6 +127,17 @@ class _Decoded:
         Raises:
             ImageError: the file cannot be read.
         """
+        self._decode(row, item, into, None)
+
+    def load_region(self, row: int, item: bytes, into: Pixels, crop: Crops) -> None:
+        """Write a random-resized crop of the image of a row's file, stretched to the same size.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        self._decode(row, item, into, crop)
+
+    def _decode(self, row: int, item: bytes, into: Pixels, crop: Crops | None) -> None:
         import spdl.io
 
         path = os.fsdecode(item)
@@ -133,8 +146,9 @@ class _Decoded:
         except OSError as error:
             raise ImageError(path, row, "the system", error.strerror or str(error)) from error
         try:
+            filters = self._filters if crop is None else _cut(data, crop) + self._filters
             packets = spdl.io.demux_image(data)
-            frame = spdl.io.decode_packets(packets, filter_desc=self._filter)
+            frame = spdl.io.decode_packets(packets, filter_desc=filters)
             into[...] = spdl.io.to_numpy(spdl.io.convert_frames(frame))
         except Exception as error:  # of the stage, the demuxer and the decoder
             raise ImageError(path, row, "FFmpeg", _reason(error)) from error
@@ -154,6 +168,25 @@ def filter_description(spec: BatchSpec) -> str:
     if spec.resize == "crop":
         return f"crop=w='min(iw,ih)':h='min(iw,ih)':exact=1,{scale}"
     return scale
+
+
+def _cut(data: bytes, crop: Crops) -> str:
+    """A filter that cuts a random-resized crop out of the image of a file, and a comma."""
+    top, left, height, width = region_in(*_size(data), crop)
+    return f"crop=w={width}:h={height}:x={left}:y={top}:exact=1,"
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Height and width of an image, from the first bytes of its file."""
+    import simplejpeg
+    from PIL import Image
+
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    return int(height), int(width)
 
 
 def _flags(spec: BatchSpec) -> str:
@@ -178,5 +211,6 @@ LOADER = Loader(
         "output": ("uint8", "float32"),
     },
     suites={"peers": ({},)},
+    cuts_no_regions=lambda settings: None,
     package=PACKAGE,
 )

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
-from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.augment.regions import Crops
+from feedbench.loaders.contract import BatchSpec, Dtype
 from feedbench.loaders.guests.images import Images
-from feedbench.loaders.guests.map_style import DecodingSettings
+from feedbench.loaders.images.libjpeg_turbo import Decode
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.stages.draws import crop_of, drawn_crops
 from feedbench.loaders.stages.pool import decoding_stages
-from feedbench.loaders.stages.stage import Stages, sample, whole_files
+from feedbench.loaders.stages.stage import Concurrency, Stages, sample, whole_files
 
 
-def image_stages(manifest: Manifest, spec: BatchSpec, settings: DecodingSettings) -> Stages:
+class _Decoding(Protocol):
+    """Settings of a guest that decodes by one of the libraries."""
+
+    @property
+    def decoder(self) -> str: ...
+
+    @property
+    def decode(self) -> Decode: ...
+
+    @property
+    def output(self) -> Dtype: ...
+
+    @property
+    def concurrency(self) -> Concurrency: ...
+
+
+def image_stages(manifest: Manifest, spec: BatchSpec, settings: _Decoding) -> Stages:
     """Return stages that read the files, and decode and resize them as the workers do."""
     images = Images(manifest, spec, settings.decoder, settings.decode)
 
-    def items() -> list[tuple[int, bytes, bytes]]:
+    def items() -> list[tuple[int, bytes, bytes, Crops | None]]:
         rows, files = sample(manifest)
-        return list(zip(rows.tolist(), manifest.paths(rows), files, strict=True))
+        crops = drawn_crops(len(rows), spec)
+        found = zip(rows.tolist(), manifest.paths(rows), files, strict=True)
+        return [(*one, crop_of(crops, index)) for index, one in enumerate(found)]
 
     stages = decoding_stages(
         whole_files(manifest), spec, settings.output, items, lambda item: images.decoded(*item)

@@ -5,32 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from feedbench.loaders.contract import Loader, Request, Stream
-from feedbench.loaders.guests.images import Decoder, Images, Scaling
+from feedbench.loaders.guests.images import Images
 from feedbench.loaders.guests.map_style import (
-    DecodingSettings,
-    NumWorkers,
-    PersistentWorkers,
-    PinMemory,
-    PrefetchFactor,
+    MAP_STYLE_SPACE,
+    MapStyleSettings,
     decode_limit,
     open_map_style,
-    worker_counts,
 )
 from feedbench.loaders.guests.package import Package
 from feedbench.loaders.guests.stages import image_stages
-from feedbench.loaders.settings import Output
 
 
-class Torch(DecodingSettings):
+class Torch(MapStyleSettings):
     """Settings of `torch`."""
-
-    decoder: Decoder = "pillow"
-    num_workers: NumWorkers = None
-    prefetch_factor: PrefetchFactor = 2
-    persistent_workers: PersistentWorkers = True
-    pin_memory: PinMemory = False
-    decode: Scaling = "full"
-    output: Output = "uint8"
 
 
 def open_stream(request: Request, settings: Torch) -> Stream:
@@ -44,14 +31,7 @@ LOADER = Loader(
     summary="PyTorch's DataLoader: worker processes that decode with Pillow, OpenCV or simplejpeg",
     settings=Torch,
     open=open_stream,
-    space={
-        "decoder": ("pillow", "opencv", "simplejpeg"),
-        "num_workers": worker_counts,
-        "decode": ("full", "scaled"),
-        "prefetch_factor": (2, 4),
-        "persistent_workers": (True, False),
-        "output": ("uint8", "float32"),
-    },
+    space=MAP_STYLE_SPACE,
     suites={
         "peers": (
             {"decoder": ["pillow", "opencv", "simplejpeg"]},
@@ -60,5 +40,6 @@ LOADER = Loader(
     },
     upper_bound=decode_limit,
     stages=image_stages,
+    cuts_no_regions=lambda settings: None,
     package=Package("torch", ("torch",)),
 )

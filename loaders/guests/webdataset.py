@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from feedbench.loaders.augment.host import augmenter
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.errors import ImageError, LoaderError, SourceError, SpecError
 from feedbench.loaders.guests.data_loader import (
@@ -111,16 +112,25 @@ class Decoding:
         """
         good: list[int] = []
         failed: list[ImageError] = []
-        for row, path, data in part:
+        crops = self._crops(part)
+        for index, (row, path, data) in enumerate(part):
             if row in self._request.order.unreadable:
                 continue
+            crop = None if crops is None else crops[index]
             try:
-                self._images.fit(row, path, data, into[len(good)])
+                self._images.fit(row, path, data, into[len(good)], crop)
                 good.append(row)
             except ImageError as error:
                 failed.append(error)
                 self._request.faults.tolerance.check(len(failed), error)
         return good, failed
+
+    def _crops(self, part: list[Found]) -> Crops | None:
+        """The random-resized crops of some samples; None if images are used whole."""
+        order, rows = self._request.order, np.array([found.row for found in part], np.int64)
+        if order.augment.random_resized_crop is None:
+            return None
+        return order.augment.draw_crops(order.seed, np.full(len(rows), self._epoch), rows)
 
     @cached_property
     def _images(self) -> Images:
@@ -312,5 +322,6 @@ LOADER = Loader(
     upper_bound=decode_limit,
     stages=_stages,
     reads_objects=False,
+    cuts_no_regions=lambda settings: None,
     package=Package("webdataset", ("webdataset", "torch")),
 )

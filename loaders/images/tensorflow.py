@@ -111,7 +111,19 @@ class Decoding:
             are plain and upright, so that the number does not even enter the graph.
     """
 
-    def __init__(self, manifest: Manifest, spec: BatchSpec, decode: Decode = "image") -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        spec: BatchSpec,
+        decode: Decode = "image",
+        *,
+        python: bool = True,
+    ) -> None:
+        """Prepare to decode.
+
+        Args:
+            python: whether the graph may call Python; if not, images for Pillow come out blank.
+        """
         paths = tensorflow_decode_paths(manifest, spec)
         orientations = orientations_to_undo(manifest, spec, paths)
         self._spec = spec
@@ -119,6 +131,7 @@ class Decoding:
         self._plain = decoder(decode, spec, only_jpeg=only_jpeg)
         self._plain_region = region_decoder(decode, spec.as_resized(), only_jpeg=only_jpeg)
         self._resize = resizer(spec)
+        self._python = python
         self._rotates = bool((orientations != UPRIGHT).any())
         self.decode_paths: DecodePaths | None = None
         if self._rotates or (paths != PLAIN).any():
@@ -131,7 +144,8 @@ class Decoding:
         if self.decode_paths is None:
             return self._plain(data)
         decode_path = tf.cast(decode_path, tf.int32)
-        branches = [self._plain, self._over_background, _grey, self._by_pillow]
+        by_pillow = self._by_pillow if self._python else _blank
+        branches = [self._plain, self._over_background, _grey, by_pillow]
         image = tf.switch_case(
             decode_path % DECODE_PATHS,
             [lambda branch=branch: branch(data) for branch in branches],
@@ -198,6 +212,12 @@ def jxl_picture(path: str, spec: BatchSpec) -> Any:
     pixels = tf.io.decode_image(data, channels=0, expand_animations=False).numpy()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     return flattened(image, spec.background)
+
+
+def _blank(data: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.zeros((1, 1, 3), tf.uint8)
 
 
 def _grey(data: Any) -> Any:

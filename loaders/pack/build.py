@@ -26,7 +26,7 @@ from feedbench.loaders.pack.about import (
     check_rows,
     fields_of,
 )
-from feedbench.loaders.pack.pack import Entry, Pack
+from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.writer import PackWriter
 
 Pixels = NDArray[np.uint8]
@@ -188,15 +188,13 @@ def corrupt_positions(pack: Pack, advance: Callable[[int], None]) -> list[int]:
     """Positions whose bytes are not the ones that were written."""
     corrupt: list[int] = []
 
-    def check(entries: list[Entry]) -> list[bool]:
-        return [pack.is_intact(entry) for entry in entries]
+    def check(begin: int) -> tuple[int, list[int]]:
+        positions = np.arange(begin, min(begin + _CHUNK, len(pack)))
+        entries = zip(positions.tolist(), pack.entries(positions), strict=True)
+        return len(positions), [place for place, entry in entries if not pack.is_intact(entry)]
 
     with ThreadPoolExecutor(usable_cores()) as pool:
-        chunks = [
-            pack.entries(np.arange(begin, min(begin + _CHUNK, len(pack))))
-            for begin in range(0, len(pack), _CHUNK)
-        ]
-        for number, intact in enumerate(pool.map(check, chunks)):
-            corrupt += [number * _CHUNK + place for place, good in enumerate(intact) if not good]
-            advance(len(intact))
+        for count, found in pool.map(check, range(0, len(pack), _CHUNK)):
+            corrupt += found
+            advance(count)
     return corrupt

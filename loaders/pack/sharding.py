@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.address import extent_of, name_of, stamp_of
+from feedbench.loaders.address import extent_of, name_of
 from feedbench.loaders.errors import ImageError, SettingsError, printable
 from feedbench.loaders.faults import Faults
+from feedbench.loaders.file_stamps import file_sizes
 from feedbench.loaders.files import PART, read_file, replacing
 from feedbench.loaders.manifest import SPLITS, Manifest
 from feedbench.loaders.pack.about import AGAIN, file_crc32
@@ -86,8 +87,7 @@ class Sharding:
 
     @cached_property
     def _sizes(self) -> NDArray[np.int64]:
-        paths = self.manifest.paths(np.arange(len(self.manifest)))
-        return np.array([_size(path) for path in paths], np.int64)
+        return file_sizes(self.manifest, np.arange(len(self.manifest)))
 
     def _of_split(self, number: int) -> Iterator[Shard]:
         rows = np.flatnonzero(self.manifest.splits == number)
@@ -113,13 +113,6 @@ class Sharding:
         if self.kind == "tfrecord":
             return f"{split}-{index:05}-of-{count:05}.tfrecord"
         return f"{split}-{index:06}.tar"
-
-
-def _size(path: bytes) -> int:
-    try:
-        return stamp_of(path)[0]
-    except OSError:
-        return 0
 
 
 def _member(path: bytes, name: bytes) -> bytes:

@@ -46,6 +46,7 @@ from feedbench.loaders.pack.pack import ABSENT, ENTRY, FAILED, PARTIAL, THERE, E
 from feedbench.loaders.pack.records import Records
 
 Pixels = NDArray[np.uint8]
+_CHUNK = 4096  # rows that are checked at a time: a pool keeps 1 kB for each that it is given
 
 
 class PackWriter:
@@ -128,7 +129,9 @@ class PackWriter:
         bad = np.zeros(len(self._index), np.bool_)
         rows = np.flatnonzero(self._index["state"] == THERE)
         with ThreadPoolExecutor(usable_cores()) as pool:
-            bad[rows] = list(pool.map(is_corrupt, rows.tolist()))
+            for begin in range(0, len(rows), _CHUNK):
+                chunk = rows[begin : begin + _CHUNK]
+                bad[chunk] = list(pool.map(is_corrupt, chunk.tolist()))
         self._drop(self._index, bad)
         self._left = int((self._index["state"] == ABSENT).sum())
 

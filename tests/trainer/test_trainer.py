@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from feedbench.trainer import Recipe
+from feedbench.trainer import RUN_AHEAD, NonFiniteLoss, Recipe
+from feedbench.trainer import step as step_module
 from feedbench.trainer.loop import CheckpointPolicy, Length, fit
 from feedbench.trainer.step import Trainer
 
@@ -210,15 +211,15 @@ class _Unread:
 def test_the_host_prepares_a_batch_while_the_device_runs_steps():
     ahead, queue, batch = trainer(), OneQueue(), colours(0)
     ahead._train = queue.launch
-    for step in range(2):
+    for step in range(RUN_AHEAD):
         ahead.step(batch)
         assert queue.reading[step].wait(20), "not read until later steps are in the queue too"
     queue.done[0].set()
-    ahead.step(batch)  # must not wait for steps 1 and 2, which the device has still to run
+    ahead.step(batch)  # must not wait for the later steps, which the device has still to run
     assert ahead.latest == {"loss": 0}
     for step in queue.done:
         step.set()
-    assert ahead.progress() == {"loss": 2}
+    assert ahead.progress() == {"loss": RUN_AHEAD}
 
 
 def test_the_learning_rate_is_that_of_the_optimizer_where_steps_overflow():
@@ -228,3 +229,35 @@ def test_the_learning_rate_is_that_of_the_optimizer_where_steps_overflow():
     half.finish()
     assert half.phase_steps == 1
     assert half.learning_rate == pytest.approx(0.05)
+
+
+def test_the_curve_is_that_of_steps_launched_one_by_one(monkeypatch):
+    """Only the GPU is missing: a real network, whose steps threads copy and launch."""
+    names = []
+    alone = trainer()
+    monkeypatch.setattr(step_module, "only_gpu", lambda: "CPU:0")
+    ahead = trainer()
+    ahead._assign([value.numpy() for value in alone.capture()])
+
+    def launch(batch):
+        names.append(threading.current_thread().name)
+        return ahead._train_on(batch)
+
+    monkeypatch.setattr(ahead._launcher, "_launch", launch)
+    for seed in range(6):
+        alone.step(colours(seed))
+        ahead.step(colours(seed))
+    assert ahead.learning_rate == alone.learning_rate
+    assert ahead.progress() == pytest.approx(alone.progress(), rel=1e-4)
+    assert len(names) == 5  # the first was launched here
+    assert all(name.startswith("feedbench-launch") for name in names)
+
+
+def test_a_loss_that_is_no_number_is_reported_at_its_step_by_a_launcher(monkeypatch):
+    monkeypatch.setattr(step_module, "only_gpu", lambda: "CPU:0")
+    broken = trainer("float32")
+    good, bad = colours(0, scale=1 / 255), colours(1, scale=float("nan"))
+    for batch in (good, good, bad):
+        broken.step(batch)
+    with pytest.raises(NonFiniteLoss, match="at step 2"):
+        broken.finish()

@@ -29,9 +29,12 @@ class Mistake(BaseModel):
     """A mistake or a piece of advice, and what undoing it gains.
 
     Attributes:
+        name: of the mistake, in a few words.
         stage: index in the record's list of stages.
         file: of the line to change; empty if unknown.
+        line: its number in the file; 0 if unknown.
         text: the line.
+        sentence: what is wrong with it.
         write: what to write instead.
         gain: predicted, as a share of the rate end to end; None if only a measurement can tell.
         unknown: why there is no gain; empty if there is one.

@@ -20,6 +20,7 @@ class ChainNode(Record):
     """A node of tf.data's model on the way from the source to the batches.
 
     Attributes:
+        name: of the node, as tf.data calls it.
         parameters: current values by name.
         autotuned: names of those that AUTOTUNE may change.
         own_s: seconds per image for which the node and the datasets inside it were busy or
@@ -40,6 +41,7 @@ class ModelRun(Record):
     Attributes:
         nodes: from the source to the batches.
         images: that arrived in `seconds`.
+        seconds: between the first and the last batch.
         cpu_s: CPU seconds of the process meanwhile.
     """
 

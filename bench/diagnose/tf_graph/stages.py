@@ -21,6 +21,7 @@ class GraphStage(Record):
     Attributes:
         method: such as `map`.
         file: of the user's line; empty if unknown.
+        line: number of that line; 0 if unknown.
         text: the line itself.
         own: whether the line makes the call itself, not a library in its place.
         parallel: parallel calls that it asks for; `AUTO` for AUTOTUNE; None if it has none.

@@ -32,6 +32,7 @@ _PLAIN: dict[type, str] = {
     kinds.BatchSizesResult: "batch-size",
     kinds.ChecksResult: "selftest",
     kinds.DerivedDiagnosisResult: "diagnose --json",
+    kinds.PlanResult: "plan",
     kinds.ProfileResult: "calibrate",
 }
 

@@ -11,6 +11,7 @@ from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.parts import Cell, Chart, Column, Figure, Table
 
 MB, GB = 1e6, 1e9
+MOST_ROWS = 1_000  # of a table with a row per class: a page with 20,000 takes seconds to open
 
 Row = TypeVar("Row")
 
@@ -53,6 +54,17 @@ def table_of(
         frozenset(index for index, row in enumerate(rows) if marked(row)),
         note,
     )
+
+
+def first_rows(rows: Sequence[Row], which: str) -> tuple[Sequence[Row], str]:
+    """Return the rows that a table of very many shows, and the note that says so.
+
+    Args:
+        which: of the rows come first, such as "the lowest recalls".
+    """
+    if len(rows) <= MOST_ROWS:
+        return rows, ""
+    return rows[:MOST_ROWS], f"Of {len(rows):,} rows, the {MOST_ROWS:,} with {which}."
 
 
 def _is_empty(cell: Cell) -> bool:

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from feedbench.bench.analysis.best import BEST
 from feedbench.bench.analysis.predicted import without_confirmation
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord
-from feedbench.bench.diagnose.sample import IMAGES
 from feedbench.bench.html.parts import Code, Details, Part, Section, Text
 from feedbench.bench.record import Trial
+from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders import Augment, BatchSpec
 from feedbench.trainer import Recipe
 

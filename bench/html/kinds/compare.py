@@ -12,7 +12,7 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, table_of
+from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, first_rows, table_of
 from feedbench.bench.html.parts import Chart, Code, Headline, Part, Report, Section, Table, Text
 from feedbench.bench.results.comparison import (
     COMPARISON,
@@ -169,7 +169,7 @@ def _recall_table(found: TrainingComparison, base: str, other: str) -> Table:
     rows: list[_Recall] = [("accuracy", first.accuracy, second.accuracy)]
     rows += [
         (f"recall of {name}", recall, second.recall.get(name))
-        for name, recall in first.recall.items()
+        for name, recall in sorted(first.recall.items(), key=lambda one: one[1].value)
     ]
     fields: list[Field[_Recall]] = [
         Field("share of the test images", lambda row: row[0]),
@@ -180,7 +180,8 @@ def _recall_table(found: TrainingComparison, base: str, other: str) -> Table:
         f"Images that only one of them classifies correctly: {found.only_first} ({base}), "
         f"{found.only_second} ({other}); McNemar's exact test: p = {found.p_value:.3g}."
     )
-    return table_of("Accuracy", fields, rows, note=note)
+    shown, cut = first_rows(rows, "the lowest recall in the first run")
+    return table_of("Accuracy", fields, shown, note=f"{cut} {note}".strip())
 
 
 def _stalls(comparison: Comparison) -> Iterator[Section]:

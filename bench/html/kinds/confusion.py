@@ -11,7 +11,7 @@ from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.matrix import MOST_CLASSES, matrix
 from feedbench.bench.html.kinds.cells import Field, number, table_of
 from feedbench.bench.html.parts import Chart, Part, Table
-from feedbench.bench.training.predictions import read_predictions
+from feedbench.bench.training.predictions import each_prediction
 
 _MOST_PAIRS = 50  # listed
 
@@ -27,10 +27,10 @@ def confusion_parts(values: dict[str, Any], folder: Path) -> Iterator[Part]:
         values: the contents of training.json.
     """
     try:
-        predictions = read_predictions(folder)
+        predictions = each_prediction(folder)
+        pairs: Pairs = Counter((one.label, one.predicted) for _, one in predictions)
     except RecordError:
         return
-    pairs: Pairs = Counter((one.label, one.predicted) for one in predictions.values())
     names = [name for name in values.get("classes", []) if isinstance(name, str)]
     names += sorted({name for pair in pairs for name in pair} - {*names})
     table = _confused(pairs)

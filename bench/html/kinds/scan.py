@@ -8,7 +8,14 @@ from typing import Any
 from feedbench.bench.data.scan_table import problem_text, warnings
 from feedbench.bench.html.charts.bars import bars
 from feedbench.bench.html.charts.dots import Dot
-from feedbench.bench.html.kinds.cells import Field, dots_table, listed, table_of
+from feedbench.bench.html.kinds.cells import (
+    MOST_ROWS,
+    Field,
+    dots_table,
+    first_rows,
+    listed,
+    table_of,
+)
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
@@ -95,10 +102,14 @@ def _classes(values: dict[str, Any]) -> Iterator[Part]:
             table=dots_table("Classes", "images", rows),
         )
     columns = [Column("class"), *(Column(split, numeric=True) for split in SPLITS)]
+    names = list(values["classes"])
+    if len(names) > MOST_ROWS:
+        names.sort(key=lambda name: counts[SPLITS[0]].get(name, 0))
+    shown, note = first_rows(names, "the fewest training images; the JSON has all")
     cells: list[list[Cell]] = [
-        [name, *(counts[split].get(name, 0) for split in SPLITS)] for name in values["classes"]
+        [name, *(counts[split].get(name, 0) for split in SPLITS)] for name in shown
     ]
-    yield Table("Images by class and split", columns, cells)
+    yield Table("Images by class and split", columns, cells, note=note)
 
 
 _Library = tuple[str, dict[str, int | None]]

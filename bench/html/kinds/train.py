@@ -10,7 +10,15 @@ from typing import Any
 from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.curves import Line, curves
 from feedbench.bench.html.charts.dots import Dot
-from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, number, table_of
+from feedbench.bench.html.kinds.cells import (
+    MOST_ROWS,
+    Field,
+    dots_chart,
+    figure,
+    first_rows,
+    number,
+    table_of,
+)
 from feedbench.bench.html.kinds.commands import choice_options, spec_options
 from feedbench.bench.html.kinds.confusion import confusion_parts
 from feedbench.bench.html.kinds.environment import facts_section
@@ -33,6 +41,7 @@ from feedbench.bench.training.outcome import dropped_sentence, test_sentence
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
 
 _MODEL = "model.keras"
+_MOST_DOTS = 40  # classes in a chart
 
 
 def report_of_train(result: TrainingResult) -> Report:
@@ -182,21 +191,25 @@ def _test(values: dict[str, Any], folder: Path) -> Iterator[Section]:
 
 
 def _class_parts(classes: list[dict[str, Any]]) -> Iterator[Part]:
+    known = [line for line in classes if line["recall"] is not None]
+    ordered = sorted(known, key=lambda line: -line["recall"])
     rows = [
-        Dot(line["name"], line["recall"], f"{line['recall']:.1%}")
-        for line in sorted(classes, key=lambda line: -(line["recall"] or 0.0))
-        if line["recall"] is not None
+        Dot(line["name"], line["recall"], f"{line['recall']:.1%}") for line in ordered[-_MOST_DOTS:]
     ]
     if rows:
+        few = f" The {_MOST_DOTS} lowest of {len(known):,}." if len(known) > _MOST_DOTS else ""
         yield dots_chart(
             f"Recall is lowest for {rows[-1].name}: {rows[-1].text}",
-            "Share of each class that is recognized.",
+            f"Share of each class that is recognized.{few}",
             rows,
             "recall",
             zero=True,
             form=".0%",
         )
-    yield table_of("Classes", _CLASS_FIELDS, classes)
+    if len(classes) > MOST_ROWS:
+        classes = ordered[::-1]
+    shown, note = first_rows(classes, "the lowest recall; training.json has all")
+    yield table_of("Classes", _CLASS_FIELDS, shown, note=note)
 
 
 _CLASS_FIELDS: list[Field[dict[str, Any]]] = [

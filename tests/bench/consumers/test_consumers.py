@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from feedbench.bench.consumers.base import Drain
+from feedbench.bench.consumers.device import CPU, training_device
 from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
 from feedbench.bench.consumers.trainer import (
-    CPU,
     class_weights,
     make_trainer,
     timed_phase,
     timed_phase_text,
-    training_device,
 )
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.errors import PlanError

@@ -21,6 +21,8 @@ def share_beside(work, seconds=1.0):
         thread.start()
     with LockProbe() as probe:
         sleep(seconds)
+        while probe.share is None:  # on a busy machine, samples take longer
+            sleep(0.1)
     stop.set()
     for thread in threads:
         thread.join()

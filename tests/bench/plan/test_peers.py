@@ -4,8 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.peers import left_out_note
-from feedbench.bench.plan.suites import available_loaders, built_in_trials, select_suite
+from feedbench.bench.plan.suites import (
+    available_loaders,
+    built_in_trials,
+    limits_suite,
+    select_suite,
+)
 from feedbench.loaders import LOADERS, scan
 from feedbench.loaders.guests.package import Package
 
@@ -61,6 +67,14 @@ def test_settings_of_the_command_line_apply_to_a_peer(manifest):
     suite = select_suite("peers", [], {"torch": {"num_workers": 1}}, manifest)
     settings = [one.settings for one in suite.trial if one.loader == "torch"]
     assert all(one["num_workers"] == 1 for one in settings)
+
+
+def test_limits_take_the_suite_by_its_name(manifest):
+    names_of = {choice.loader for choice in limits_suite("peers", [], {}, manifest).trial}
+    assert {"turbo", "torch"} <= names_of
+    assert "torch" not in names(limits_suite(None, [], {}, manifest).trial)
+    with pytest.raises(PlanError, match=r"--suite peer: no such suite; .*peers"):
+        limits_suite("peer", [], {}, manifest)
 
 
 def test_one_that_needs_a_setting_takes_part_once_it_is_given(manifest, monkeypatch):

@@ -1,12 +1,14 @@
 """Learning curves and the confusion matrix say what they show, and nothing is cut."""
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from feedbench.bench.training.confusion import draw_confusion, most_confused
+from feedbench.bench.training.class_pairs import ClassPairs
+from feedbench.bench.training.confusion import draw_confusion
 from feedbench.bench.training.plots import best_epoch, draw_curves
 from feedbench.trainer.history import Epoch
 
@@ -28,6 +30,12 @@ def epochs(*losses: float) -> list[Epoch]:
         replace(EPOCH, epoch=number, loss=loss, validation_loss=loss)
         for number, loss in enumerate(losses, 1)
     ]
+
+
+def pairs_of(matrix: np.ndarray) -> ClassPairs:
+    """The pairs of a confusion matrix."""
+    true, predicted = np.nonzero(matrix)
+    return ClassPairs(len(matrix), true, predicted, matrix[true, predicted])
 
 
 def test_the_title_has_the_best_epoch_and_the_test_accuracy(tmp_path, pictures):
@@ -67,8 +75,8 @@ def test_one_epoch_is_drawn_as_points(tmp_path, pictures):
 
 
 def test_the_title_names_the_most_confused_classes(tmp_path, pictures):
-    confusion = np.array([[8, 2, 0], [0, 3, 5], [0, 0, 0]])
-    assert most_confused(confusion) == [(1, 2), (0, 1)]
+    confusion = pairs_of(np.array([[8, 2, 0], [0, 3, 5], [0, 0, 0]]))
+    assert confusion.most_confused(5) == [(1, 2, 5), (0, 1, 2)]
     draw_confusion(confusion, ["hat", "shirt", "t-shirt"], tmp_path / "a.png")
     texts = pictures.texts(pictures.saved[0])
     assert texts[:2] == [
@@ -85,7 +93,7 @@ def test_names_of_any_length_and_script_are_neither_cut_nor_overlap(tmp_path, cl
         for i in range(classes)
     ]
     confusion = np.eye(classes, dtype=np.int64) * 5 + np.eye(classes, k=1, dtype=np.int64)
-    draw_confusion(confusion, names, tmp_path / "a.png")
+    draw_confusion(pairs_of(confusion), names, tmp_path / "a.png")
     (figure,) = pictures.saved
     assert pictures.faults(figure) == []
     texts = pictures.texts(figure)
@@ -94,14 +102,35 @@ def test_names_of_any_length_and_script_are_neither_cut_nor_overlap(tmp_path, cl
 
 
 def test_names_that_no_font_can_draw_become_numbers(tmp_path, pictures):
-    draw_confusion(np.eye(2, dtype=np.int64), ["\U00012000", "b"], tmp_path / "a.png")
+    draw_confusion(pairs_of(np.eye(2, dtype=np.int64)), ["\U00012000", "b"], tmp_path / "a.png")
     texts = pictures.texts(pictures.saved[0])
     assert texts.count("class 0") == 2
     assert "numbered from 0" in " ".join(texts)
 
 
 def test_a_thousand_classes_have_no_names_beside_the_matrix(tmp_path, pictures):
-    draw_confusion(np.eye(1000, dtype=np.int64), list(map(str, range(1000))), tmp_path / "a.png")
+    names = list(map(str, range(1000)))
+    draw_confusion(pairs_of(np.eye(1000, dtype=np.int64)), names, tmp_path / "a.png")
     texts = pictures.texts(pictures.saved[0])
     assert texts[0] == "Every test image is recognized"
     assert "999" not in texts
+
+
+def test_20_000_classes_are_drawn_in_the_memory_of_their_images(tmp_path, pictures):
+    classes = 21_841
+    random = np.random.default_rng(0)
+    true, predicted = random.integers(0, classes, (2, 10_000))
+    names = [f"class {number}" for number in range(classes)]
+    tracemalloc.start()
+    pairs = ClassPairs.of(true, predicted, classes)
+    draw_confusion(pairs, names, tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # a matrix of all pairs takes 3.8 GB
+    assert "true class, 31 to a cell" in pictures.texts(pictures.saved[0])
+
+
+def test_a_cell_of_several_classes_has_the_images_of_all_of_them():
+    pairs = ClassPairs.of(np.array([0, 1, 4]), np.array([1, 0, 0]), 5)
+    assert pairs.matrix(3).tolist() == [[2, 0, 0], [0, 0, 0], [1, 0, 0]]
+    assert pairs.matrix(5).sum() == 3

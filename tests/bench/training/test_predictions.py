@@ -29,9 +29,9 @@ def predictions() -> Predictions:
 
 
 def test_recall_and_precision_follow_from_the_confusion_matrix(predictions):
-    confusion = predictions.confusion(3)
-    assert confusion.tolist() == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
-    circle, square, unused = class_metrics(confusion, ["circle", "square", "unused"])
+    pairs = predictions.pairs(3)
+    assert pairs.matrix(3).tolist() == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
+    circle, square, unused = class_metrics(pairs, ["circle", "square", "unused"])
     assert (circle.images, circle.recall, circle.precision) == (2, 1.0, pytest.approx(2 / 3))
     assert (square.images, square.recall, square.precision) == (2, 0.5, 1.0)
     assert (unused.images, unused.recall, unused.precision) == (0, None, None)
@@ -54,7 +54,7 @@ def test_class_names_that_are_not_utf_8_are_written_readably(predictions, tiny_p
     predictions.write(tmp_path / "predictions.csv", manifest)
     read = read_predictions(tmp_path)
     assert {one.label for one in read.values()} == {"caf\\udce9$", "square"}
-    draw_confusion(predictions.confusion(2), manifest.classes, tmp_path / "confusion.png")
+    draw_confusion(predictions.pairs(2), manifest.classes, tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size
 
 

@@ -52,6 +52,15 @@ def images_of(name, manifest, spec, settings=None, **options):
     return rows.tolist(), np.concatenate([images for images, _ in batches]).astype(np.float32)
 
 
+def test_a_file_that_was_removed_since_is_named(manifest, tmp_path):
+    settings = {"pack_dir": str(tmp_path)}
+    open_loader("ffcv", manifest, SPEC, settings, epochs=1).close()
+    (path,) = tmp_path.glob("*/images.beton")
+    path.unlink()
+    with pytest.raises(SettingsError, match=r"images\.beton is missing; remove the folder"):
+        open_loader("ffcv", manifest, SPEC, settings, epochs=1)
+
+
 @pytest.mark.parametrize("resize", ["stretch", "crop"])
 @pytest.mark.parametrize("write_mode", ["raw", "jpg"])
 def test_its_pixels_are_near_those_of_turbo(manifest, packs, resize, write_mode):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, BudgetError, Faults, ImageError, Order, Request, tolerance
+from feedbench.loaders.augment.regions import TOP
 from feedbench.loaders.guests.filling import fill, in_range
 
 SPEC = BatchSpec(batch_size=6, image_size=4, augment={"horizontal_flip": True})
@@ -17,6 +18,10 @@ class Ramps:
 
     def find(self, rows):
         return rows.tolist()
+
+    def load_region(self, row, item, into, crop):
+        self.load(row, item, into)
+        into[:, 1] = crop[TOP] * 255
 
     def load(self, row, item, into):
         assert item == row
@@ -50,6 +55,17 @@ def test_failed_rows_give_their_places_to_the_next_of_the_order():
     assert {fault.row for fault in found.failed} <= set(bad)
     assert {fault.row for fault in found.failed} >= set(bad[:2])
     assert into.max(axis=(1, 2, 3)).tolist() == found.rows.tolist()
+
+
+def test_crops_are_those_of_the_order_also_where_a_row_was_replaced():
+    spec = BatchSpec(batch_size=6, image_size=4, augment={"random_resized_crop": (0.1, 1)})
+    order = Order(12, 6, seed=1, augment=spec.augment)
+    bad = order.rows(0, 12)[[1]].tolist()
+    request = Request(None, spec, order, Faults(tolerance("skip", 0.5, 12)))
+    into = np.empty((6, 4, 4, 3), np.uint8)
+    fill(request, Ramps(bad), 0, 6, into)
+    crops = order.without(bad).crops(0, 6)
+    assert into[:, 0, 1, 0].tolist() == (crops[:, TOP] * 255).astype(np.uint8).tolist()
 
 
 def test_a_row_that_comes_twice_is_replaced_twice_and_counts_once():

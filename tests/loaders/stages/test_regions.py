@@ -27,6 +27,8 @@ def stages_of(name, manifest, settings):
     [
         ("turbo", {}, ["decode", "transform"]),
         ("packed", {"pack": "jpeg"}, ["decode", "transform"]),
+        ("torch", {"decoder": "opencv"}, ["decode", "transform"]),
+        ("grain", {"output": "float32"}, ["decode", "transform", "batch_copy"]),
         ("keras_pil", {}, ["decode", "transform", "batch_copy"]),
         ("tf_data", {}, ["decode", "transform", "batch_copy"]),
         ("tf_data", {"decode": "scaled", "output": "float32"}, ["decode", "transform"]),

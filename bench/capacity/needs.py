@@ -1,0 +1,244 @@
+"""What a target needs so that its accelerators never wait, and what becomes the limit first."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from feedbench.bench.capacity.costs import Costs, Span
+from feedbench.bench.capacity.target import Target
+
+Unit = Literal["cores", "workers", "bytes", "bytes/s", "reads/s", "reads", "bits/s"]
+_READ_AHEAD = 128 * 1024  # bytes that Linux requests at once of a file that is read in order
+_STREAMED = 1 << 20  # bytes of a read of a shard in order
+_SMALLEST_SHARD, _LARGEST_SHARD = 64e6, 1e9
+_SHARDS_PER_READER = 8  # so that shards in random order mix images, and readers end together
+
+
+class Need(BaseModel):
+    """One resource.
+
+    Attributes:
+        amount: what is needed of it, over all hosts.
+        has: what there is of it; None if unknown.
+        is_required: False for what is only needed in one way of several, such as a cache.
+        how: where the figure comes from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resource: str
+    unit: Unit
+    amount: Span
+    has: float | None = None
+    is_required: bool = True
+    how: str
+
+    @property
+    def use(self) -> float | None:
+        """The need as a fraction of what there is; None if that is unknown."""
+        return self.amount.likely / self.has if self.has else None
+
+
+class Shards(BaseModel):
+    """A good size of shards: large enough to be read in order, enough of them to be shuffled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    images: int
+    bytes: float
+
+
+class CapacityPlan(BaseModel):
+    """A target, what it needs, and what it would reach.
+
+    Attributes:
+        limit: the required resource of which most is used; None if nothing is known of any.
+        images_per_second: expected of the target with what it has.
+        stages: CPU seconds per image of each part of the loader, on one core.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Target
+    measured: Costs
+    needs: list[Need]
+    shards: Shards
+    limit: str | None
+    images_per_second: Span
+    assumptions: list[str]
+
+    @property
+    def utilization(self) -> float:
+        """Expected rate ÷ rate of accelerators that never wait."""
+        return self.images_per_second.likely / self.target.images_per_second
+
+
+def plan_for(target: Target, costs: Costs, assumptions: list[str]) -> CapacityPlan:
+    """Return what a target needs.
+
+    Args:
+        assumptions: on the rate of the accelerators.
+    """
+    needs = [*_processor(target, costs), *_storage(target, costs), *_network(target, costs)]
+    known = [need for need in needs if need.is_required and need.use is not None]
+    first = max(known, key=lambda need: need.use or 0.0, default=None)
+    return CapacityPlan(
+        target=target,
+        measured=costs,
+        needs=[*needs, *_memory(target, costs)],
+        shards=_shards(target, costs),
+        limit=first.resource if first else None,
+        images_per_second=_expected(target, known),
+        assumptions=[*assumptions, *_assumptions(target, costs), *costs.notes],
+    )
+
+
+def _expected(target: Target, known: list[Need]) -> Span:
+    wanted = target.images_per_second
+
+    def reached(end: Literal["likely", "low", "high"]) -> float:
+        shares = [need.has / float(getattr(need.amount, end)) for need in known if need.has]
+        return wanted * min(1.0, *shares, 1.0)
+
+    return Span(likely=reached("likely"), low=reached("high"), high=reached("low"))
+
+
+def _processor(target: Target, costs: Costs) -> list[Need]:
+    rate = target.images_per_second
+    cpu_s = Span(
+        likely=costs.cpu_s.likely / costs.efficiency,
+        low=costs.cpu_s.low,
+        high=costs.cpu_s.high / costs.efficiency,
+    ).times(1 / target.core_speed)
+    workers = Span(
+        likely=ceil(rate / costs.rate.likely),
+        low=ceil(rate / costs.rate.high),
+        high=ceil(rate / costs.rate.low),
+    )
+    return [
+        Need(
+            resource="cores that load",
+            unit="cores",
+            amount=cpu_s.times(rate),
+            has=target.cores * target.hosts if target.cores else None,
+            how=f"{cpu_s.likely * 1e3:.2f} ms of a core per image",
+        ),
+        Need(
+            resource="service workers",
+            unit="workers",
+            amount=workers,
+            is_required=False,
+            how=f"instead of these cores; each like this machine, {costs.cores} cores",
+        ),
+    ]
+
+
+def _storage(target: Target, costs: Costs) -> list[Need]:
+    rate, size = target.images_per_second, target.bytes_per_image
+    fits = bool(target.memory_bytes) and target.images * size < (target.memory_bytes or 0) / 2
+    measured = costs.cold_rate * size if costs.cold_rate else None
+    when = "first epoch only: the files fit into half of the memory" if fits else "every epoch"
+    reads = Span(
+        likely=rate, low=rate * size / _STREAMED, high=rate * max(1, ceil(size / _READ_AHEAD))
+    )
+    needs = [
+        Need(
+            resource="storage bandwidth",
+            unit="bytes/s",
+            amount=Span.exactly(rate * size),
+            has=target.storage_bytes_per_s or measured,
+            is_required=not fits,
+            how=f"{size / 1e3:,.0f} kB per image, {when}",
+        ),
+        Need(
+            resource="storage reads",
+            unit="reads/s",
+            amount=Span(likely=reads.likely, low=min(reads.low, rate), high=reads.high),
+            has=costs.cold_rate if target.storage_bytes_per_s is None else None,
+            is_required=not fits,
+            how="one per file; fewer in shards that are read in order",
+        ),
+    ]
+    if costs.read_wait_s:
+        in_flight = Need(
+            resource="reads in flight",
+            unit="reads",
+            amount=Span.exactly(rate * costs.read_wait_s),
+            is_required=False,
+            how=f"each waits {costs.read_wait_s * 1e3:.2f} ms, as here",
+        )
+        needs.append(in_flight)
+    return needs
+
+
+def _network(target: Target, costs: Costs) -> list[Need]:
+    rate = target.images_per_second
+    has = target.network_bits_per_s * target.hosts if target.network_bits_per_s else None
+    pixels = 3 * costs.image_size**2 * costs.bytes_per_value
+    return [
+        Need(
+            resource="network, remote files",
+            unit="bits/s",
+            amount=Span.exactly(rate * target.bytes_per_image * 8),
+            has=has,
+            is_required=has is not None,
+            how="if the files are not on local disks",
+        ),
+        Need(
+            resource="network, service",
+            unit="bits/s",
+            amount=Span.exactly(rate * pixels * 8),
+            has=has,
+            is_required=False,
+            how="batches of service workers, not compressed",
+        ),
+    ]
+
+
+def _memory(target: Target, costs: Costs) -> list[Need]:
+    decoded = target.images * 3 * costs.image_size**2
+    sizes = {
+        "memory, cached files": (target.images * target.bytes_per_image, "per host"),
+        "memory, cached pixels": (decoded, "per host, uint8; also the size of a pack of arrays"),
+        "memory, float32 pixels": (4 * decoded, "per host"),
+    }
+    return [
+        Need(
+            resource=name,
+            unit="bytes",
+            amount=Span.exactly(size),
+            has=target.memory_bytes,
+            is_required=False,
+            how=how,
+        )
+        for name, (size, how) in sizes.items()
+    ]
+
+
+def _shards(target: Target, costs: Costs) -> Shards:
+    total = target.images * target.bytes_per_image
+    readers = max(target.count, target.hosts, ceil(target.images_per_second / costs.rate.likely))
+    size = min(_LARGEST_SHARD, max(_SMALLEST_SHARD, total / (_SHARDS_PER_READER * readers)))
+    count = max(1, ceil(total / size))
+    return Shards(count=count, images=ceil(target.images / count), bytes=total / count)
+
+
+def _assumptions(target: Target, costs: Costs) -> list[str]:
+    texts = [
+        f"Assumed: {costs.loader} costs as much per image there as here"
+        + (f", on cores {target.core_speed:g} times as fast" if target.core_speed != 1 else "")
+        + "; loading overlaps the steps; the trainers themselves, which take about a core per "
+        "accelerator, are not counted.",
+        "Ranges: cores from the cheapest to the dearest block, and what the loader loses when it "
+        f"fills the cores ({costs.efficiency:.0%} of them were in use); reads from shards that are "
+        "read in order to files in pieces of 128 KiB. A figure without a range is arithmetic.",
+    ]
+    if target.hosts > 1:
+        texts.append(
+            f"Assumed: {target.hosts} hosts share the images evenly; gradients use another network."
+        )
+    return texts

@@ -1,0 +1,331 @@
+"""tf_data_service: tf.data in other processes or on other machines, which send finished batches.
+
+Source: https://www.tensorflow.org/api_docs/python/tf/data/experimental/service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from feedbench.loaders.closing import closed_on_error
+from feedbench.loaders.contract import Batch, Loader, Request, Stream
+from feedbench.loaders.errors import SettingsError, SourceError, WorkerError
+from feedbench.loaders.fifos import FifoWatch
+from feedbench.loaders.images.tensorflow import Decode
+from feedbench.loaders.manifest import Layout
+from feedbench.loaders.own.coverage import RowCounter
+from feedbench.loaders.service.address import Address
+from feedbench.loaders.service.delivery import Delivery
+from feedbench.loaders.service.filling import Filling
+from feedbench.loaders.service.graph import Graph
+from feedbench.loaders.service.health import ServiceError, workers_of
+from feedbench.loaders.service.image_work import ImageWork
+from feedbench.loaders.service.job import Job
+from feedbench.loaders.service.ledger import Ledger
+from feedbench.loaders.service.own import OwnService
+from feedbench.loaders.service.reading import Manner
+from feedbench.loaders.service.received import received_bytes
+from feedbench.loaders.settings import Output, PixelOutput
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from feedbench.loaders.order import Order, Rows
+    from feedbench.loaders.service.segments import Segment
+
+Autotune = Literal["autotune"]
+_LAYOUTS: tuple[Layout, ...] = (
+    "folder",
+    "splits",
+    "csv",
+)  # a range in a shard can only be read by Python
+_POLL_S = 0.5
+
+
+class TfDataService(PixelOutput):
+    """Settings of `tf_data_service`."""
+
+    service: str | None = Field(
+        None,
+        description="HOST:PORT of a dispatcher that feedbench serve has started; default: a "
+        "dispatcher and worker processes of its own on this machine, which end with the loader.",
+    )
+    workers: PositiveInt | None = Field(
+        None,
+        description="Worker processes of its own, each with a thread per core; default: 1. Not "
+        "with a service.",
+    )
+    processing_mode: Literal["dynamic", "off"] = Field(
+        "dynamic",
+        description="dynamic: each batch is made by one worker; off: every worker makes all "
+        "batches, so that with several workers each row comes several times per epoch.",
+    )
+    compression: Literal["auto", "snappy", "none"] = Field(
+        "auto",
+        description="auto: TensorFlow decides, at present for Snappy; snappy: fewer bytes on the "
+        "network, for CPU time at both ends; none: as they are.",
+    )
+    max_outstanding_requests: PositiveInt | Autotune = Field(
+        "autotune",
+        description="Batches requested at a time; each takes memory; autotune: one per worker.",
+    )
+    job_name: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of a job that trainers with the same images, spec and settings share: "
+        "each row then goes to one of them. Never use a name again. Only with a service.",
+    )
+    cross_trainer_cache: str | None = Field(
+        None,
+        min_length=1,
+        description="This trainer's own ID, by which all trainers that share a job get all of its "
+        "batches, made once and kept by the workers for a while; what one is too late for it "
+        "misses. Needs job_name.",
+    )
+    data_transfer_protocol: str | None = Field(
+        None, description="How batches travel, such as grpc; default: TensorFlow decides."
+    )
+    num_parallel_calls: PositiveInt | Autotune = Field(
+        "autotune", description="Images decoded in parallel by each worker."
+    )
+    prefetch: NonNegativeInt | Autotune = Field(
+        2, description="Batches that each worker prepares ahead; each takes memory."
+    )
+    private_threads: PositiveInt | None = Field(
+        None, description="Threads of each worker for these images; default: one per core."
+    )
+    deterministic: bool = Field(
+        True,
+        description="true: batches are put back into the seeded order; false: as they arrive.",
+    )
+    decode: Decode = Field(
+        "image",
+        description="image: decode_image; jpeg: decode_jpeg; scaled: decode_jpeg with its fastest "
+        "transform and upsampling, shrinking by 1/2, 1/4 or 1/8 where enough pixels remain.",
+    )
+    output: Output = "uint8"
+    timeout: PositiveFloat = Field(
+        60.0, description="Seconds without any batch after which the run ends with an error."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.service is not None:
+            if self.workers is not None:
+                raise ValueError("workers are those of its own: leave it out with a service")
+            Address.parse(self.service, "service")
+        elif self.job_name is not None:
+            raise ValueError("job_name needs a service that other trainers can reach: set service")
+        if self.cross_trainer_cache is not None and self.job_name is None:
+            raise ValueError("cross_trainer_cache needs job_name")
+        return self
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the batches are those of the seeded order, each once."""
+        return self.deterministic and self.processing_mode == "dynamic" and self.job_name is None
+
+
+def open_stream(request: Request, settings: TfDataService) -> Stream:
+    """The batches that a service makes.
+
+    Raises:
+        LoaderError: no dispatcher or no worker answers, or the images lie in shards.
+    """
+    if request.manifest.in_shards:
+        raise SourceError(
+            "tf_data_service: the images lie in shards, of which its workers can read no part; "
+            "use another loader, or files in folders"
+        )
+    if settings.cross_trainer_cache is not None and request.order.epochs is not None:
+        raise SettingsError("cross_trainer_cache: only for a stream without an end")
+    running = _Running(request, settings)
+    return Stream(
+        running.batches(),
+        running.close,
+        request.faults,
+        coverage=running.ledger.rows.coverage,
+        received_bytes=received_bytes,
+    )
+
+
+class _Running:
+    """A service in use.
+
+    Attributes:
+        ledger: what it lost, and gave twice.
+    """
+
+    def __init__(self, request: Request, settings: TfDataService) -> None:
+        self.ledger = Ledger(RowCounter(len(request.manifest)))
+        self._request = request
+        self._settings = settings
+        # Before the servers start: it refuses what cannot be done.
+        self._graph = _graph(request, settings)
+        self._own: OwnService | None = None
+        self._dispatcher = _dispatcher(settings)
+        if self._dispatcher is None:
+            self._own = OwnService(settings.workers or 1)
+            self._dispatcher = self._own.dispatcher
+        manner = Manner(
+            settings.in_order,
+            settings.job_name is not None,
+            settings.processing_mode == "off",
+            settings.timeout,
+        )
+        filling = Filling(request, settings.decode, settings.output)
+        with closed_on_error(self):
+            self._delivery = Delivery(filling, self._job, manner, self, self.ledger)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches; the reads of FIFOs by workers on this machine are ended."""
+        with FifoWatch(self._request.manifest) as watch:
+            yield from watch.over(self._delivery.batches())
+
+    def ended(self) -> list[str]:
+        """How each worker process of its own ended that did.
+
+        Raises:
+            WorkerError: none is left.
+        """
+        if self._own is None:
+            return []
+        ended = self._own.ended()
+        if ended and not self._own.workers:
+            raise WorkerError(
+                f"tf_data_service: {ended[-1]}, and no other worker is left; if memory ran out, "
+                "use a smaller prefetch"
+            )
+        return ended
+
+    def lost(self) -> str:
+        """Why no batch comes, as far as dispatcher and workers say."""
+        assert self._dispatcher is not None
+        try:
+            count = len(workers_of(self._dispatcher))
+        except ServiceError as error:
+            return str(error)
+        return (
+            f"the dispatcher {self._dispatcher} answers, but none of its {count} registered "
+            "workers does; look at their logs, start others, or raise the setting timeout"
+        )
+
+    def close(self) -> None:
+        """End all jobs, then the servers of its own."""
+        delivery: Delivery | None = getattr(self, "_delivery", None)
+        if delivery is not None:
+            delivery.close()
+        if self._own is not None:
+            self._own.close()
+
+    def _job(
+        self,
+        order: Order,
+        segment: Segment,
+        steps: Rows | None,
+        protected: bool,
+        news: threading.Event,
+    ) -> Job:
+        numbers = segment.steps if steps is None else steps
+        return Job(
+            lambda: self._distributed(
+                self._graph.dataset(order, numbers, protected=protected), segment
+            ),
+            news,
+        )
+
+    def _distributed(self, dataset: tf.data.Dataset, segment: Segment) -> tf.data.Dataset:
+        import tensorflow as tf
+
+        api, settings = tf.data.experimental.service, self._settings
+        cache = None
+        if settings.cross_trainer_cache is not None:
+            dataset = dataset.repeat()  # it must have no end
+            cache = api.CrossTrainerCache(settings.cross_trainer_cache)
+        compression = {"auto": "AUTO", "snappy": "SNAPPY", "none": None}[settings.compression]
+        most = settings.max_outstanding_requests
+        policy = api.ShardingPolicy[settings.processing_mode.upper()]
+        distribute = api.distribute(
+            policy,
+            f"grpc://{self._dispatcher}",
+            job_name=self._job_name(segment),
+            max_outstanding_requests=None if most == "autotune" else most,
+            data_transfer_protocol=settings.data_transfer_protocol,
+            compression=compression,
+            cross_trainer_cache=cache,
+        )
+        return dataset.apply(distribute)
+
+    def _job_name(self, segment: Segment) -> str | None:
+        """A name that only trainers have whose rows and images are the same."""
+        name, manifest = self._settings.job_name, self._request.manifest
+        if name is None:
+            return None
+        facts = (
+            manifest.fingerprint(),
+            str(manifest.root),
+            self._request.spec.model_dump_json(),
+            self._settings.decode,
+            self._settings.output,
+        )
+        digest = hashlib.sha256("\0".join(facts).encode("utf-8", "surrogateescape")).hexdigest()
+        return f"{name}.{digest[:16]}.{segment.number}"
+
+
+def _dispatcher(settings: TfDataService) -> Address | None:
+    """The dispatcher of a service that exists, once it has a worker; None for one of its own.
+
+    Raises:
+        ServiceError: no dispatcher answers, or no worker registers in time.
+    """
+    if settings.service is None:
+        return None
+    dispatcher = Address.parse(settings.service, "service")
+    deadline = monotonic() + settings.timeout
+    while not workers_of(dispatcher):
+        if monotonic() > deadline:
+            raise ServiceError(
+                f"{dispatcher}: no worker has registered with this dispatcher; start one: "
+                f"feedbench serve --worker HOST:PORT --of {dispatcher}"
+            )
+        sleep(_POLL_S)
+    return dispatcher
+
+
+def _graph(request: Request, settings: TfDataService) -> Graph:
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True  # or images of two steps would share a batch
+    options.autotune.enabled = "autotune" in (settings.num_parallel_calls, settings.prefetch)
+    if settings.private_threads is not None:
+        options.threading.private_threadpool_size = settings.private_threads
+    work = ImageWork(request, settings.decode, settings.output, python=False)
+    calls, prefetch = map(_or_autotune, (settings.num_parallel_calls, settings.prefetch))
+    return Graph(request.manifest, request.spec.image_size, work, calls, prefetch, options)
+
+
+def _or_autotune(value: int | Autotune) -> int:
+    import tensorflow as tf
+
+    return int(tf.data.AUTOTUNE) if value == "autotune" else value
+
+
+LOADER = Loader(
+    name="tf_data_service",
+    summary="tf.data service: workers in other processes or on other machines decode and send",
+    settings=TfDataService,
+    open=open_stream,
+    layouts=_LAYOUTS,
+    reads_objects=False,
+    readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read is decoded here
+    space={"compression": ("auto", "none")},
+    suites={},
+    cuts_no_regions=lambda settings: None,
+)

@@ -1,0 +1,93 @@
+"""Writes the README.md of a folder that measure.sh has filled, from the records in it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+REHEARSAL = """**A rehearsal on the CPU, at tiny sizes and with blocks of a tenth of a second.** \
+It shows that the script runs; no figure below says anything about a GPU or about a loader.
+"""
+ASKED = 0.99, 0.03  # AU of the best loader; difference of the emulated AU from the real one
+
+
+def trials(out: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Return the trials of a bench by loader and settings, if it came to its end."""
+    path = out / name / "record" / "summary.json"
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text())["trials"]
+    return {f"{one['loader']} {_settings(one['settings'])}".strip(): one for one in found}
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items() if name != "pack")
+
+
+def _percent(estimate: dict[str, Any] | float | None) -> str:
+    if estimate is None:
+        return "–"
+    if not isinstance(estimate, dict):
+        return f"{estimate:.1%}"
+    ends = "" if estimate["low"] is None else f" [{estimate['low']:.1%}, {estimate['high']:.1%}]"
+    return f"{estimate['median']:.1%}{ends}"
+
+
+def _row(name: str, real: dict[str, Any], emulated: dict[str, Any]) -> str:
+    rate = (real.get("images_per_second") or {}).get("median")
+    au, other = real.get("accelerator_utilization"), emulated.get("accelerator_utilization")
+    gap = f"{other['median'] - au['median']:+.1%}" if au and other else "–"
+    cells = [
+        f"`{name}`",
+        "–" if rate is None else f"{rate:,.0f}",
+        _percent(au),
+        _percent(other),
+        gap,
+        _percent(real.get("gpu_utilization")),
+        _percent(real.get("gpu_multiprocessors")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(out: Path, precision: str) -> list[str]:
+    """Return a Markdown table: each loader with the GPU, and with its emulation."""
+    real, emulated = trials(out, f"bench-{precision}"), trials(out, f"emulated-{precision}")
+    if not real:
+        return ["The bench failed; see its log.", ""]
+    head = ("loader", "images/s", "AU", "AU emulated", "difference", "NVML busy", "GPM in use")
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return [*lines, *(_row(name, one, emulated.get(name, {})) for name, one in real.items()), ""]
+
+
+def _text(out: Path, name: str) -> list[str]:
+    path = out / f"{name}.txt"
+    return ["```", path.read_text().strip(), "```", ""] if path.exists() else []
+
+
+def page(out: Path, device: str, *, rehearsal: bool, failed: str) -> str:
+    """Return the page as Markdown."""
+    au, gap = ASKED
+    lines = [f"# {'Rehearsal on the CPU' if rehearsal else device}", ""]
+    lines += [REHEARSAL] if rehearsal else []
+    lines += [f"**Failed:** {failed}; the logs say why.", ""] if failed else []
+    lines += [
+        f"Asked of it: an AU of at least {au:.0%} with the best loader, and an emulated AU within "
+        f"{gap:.0%} of the real one for each loader that reads images. Written by "
+        "`results/gpu/measure.sh`; `feedbench show FOLDER` prints each record again.",
+        "",
+    ]
+    for precision in ("fp32", "mixed"):
+        lines += [f"## {precision}", "", *_text(out, f"calibrate-{precision}")]
+        lines += table(out, precision)
+    lines += ["## Diagnosis of the winner", "", *_text(out, "diagnosis")]
+    lines += ["## Three epochs with the winner", "", *_text(out, "training")]
+    lines += ["## Self-test", "", *_text(out, "selftest")]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    folder, name, kind, *rest = sys.argv[1:]
+    text = page(Path(folder), name, rehearsal=bool(kind), failed=" ".join(rest).strip())
+    (Path(folder) / "README.md").write_text(text)

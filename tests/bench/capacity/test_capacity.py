@@ -1,0 +1,165 @@
+"""What a target needs follows from the costs of an image, by arithmetic that can be checked."""
+
+import pytest
+
+from feedbench.bench.capacity.costs import Costs, Span, costs_of_trial
+from feedbench.bench.capacity.needs import plan_for
+from feedbench.bench.capacity.table import amount_text, parts, verdict
+from feedbench.bench.capacity.target import Target, parse_accelerator
+from feedbench.bench.errors import PlanError
+from feedbench.bench.limits.limits import ColdReads
+from feedbench.bench.record import Block, Trial
+from feedbench.bench.report.document import TableData
+
+COSTS = Costs(
+    loader="turbo",
+    image_size=200,
+    batch_size=32,
+    cores=4,
+    cores_used=3.6,
+    cpu_s=Span(likely=0.002, low=0.0018, high=0.0025),
+    rate=Span(likely=1_800, low=1_500, high=2_000),
+    cold_rate=5_000,
+    read_wait_s=0.004,
+)
+
+
+def target(**values) -> Target:
+    known = {"accelerator": "x", "count": 8, "rate": 1_000, "images": 1_000_000}
+    return Target(**{**known, "bytes_per_image": 100_000, "cores": 32, **values})
+
+
+def needs(planned) -> dict:
+    return {need.resource: need for need in planned.needs}
+
+
+def test_cores_are_the_rate_times_their_time_and_what_is_lost_on_full_cores():
+    need = needs(plan_for(target(), COSTS, []))["cores that load"]
+    assert need.amount.likely == pytest.approx(8_000 * 0.002 / 0.9)
+    assert need.amount.low == pytest.approx(8_000 * 0.0018)
+    assert need.amount.high == pytest.approx(8_000 * 0.0025 / 0.9)
+    assert need.has == 32
+    assert need.use == pytest.approx(need.amount.likely / 32)
+
+
+def test_a_loader_that_left_most_cores_idle_loses_nothing_on_them():
+    lone = COSTS.model_copy(update={"cores_used": 1.0})
+    assert lone.efficiency == 1.0
+
+
+def test_cores_that_are_twice_as_fast_are_half_as_many():
+    slow, fast = (
+        needs(plan_for(target(core_speed=speed), COSTS, []))["cores that load"].amount.likely
+        for speed in (1, 2)
+    )
+    assert slow == pytest.approx(2 * fast)
+
+
+def test_storage_network_and_memory_are_bytes_times_rate_or_images():
+    planned = needs(plan_for(target(network_bits_per_s=25e9), COSTS, []))
+    assert planned["storage bandwidth"].amount.likely == pytest.approx(8_000 * 100_000)
+    assert planned["storage bandwidth"].has == pytest.approx(5_000 * 100_000)
+    assert planned["storage reads"].amount.likely == 8_000
+    assert planned["reads in flight"].amount.likely == pytest.approx(32)
+    assert planned["network, remote files"].amount.likely == pytest.approx(6.4e9)
+    assert planned["network, service"].amount.likely == pytest.approx(8_000 * 120_000 * 8)
+    assert planned["memory, cached files"].amount.likely == pytest.approx(1e11)
+    assert planned["memory, cached pixels"].amount.likely == pytest.approx(1.2e11)
+    assert planned["service workers"].amount == Span(likely=5, low=4, high=6)
+
+
+def test_the_limit_is_what_is_used_most_and_sets_the_expected_rate():
+    planned = plan_for(target(), COSTS, [])
+    assert planned.limit == "storage bandwidth"  # 8,000 of 5,000 images per second
+    assert planned.images_per_second.likely == pytest.approx(5_000)
+    assert planned.utilization == pytest.approx(5 / 8)
+    assert "The limit is storage bandwidth" in verdict(planned)
+
+
+def test_storage_limits_only_the_first_epoch_where_the_files_fit_into_memory():
+    planned = plan_for(target(memory_bytes=4e11), COSTS, [])
+    assert planned.limit == "cores that load"
+    assert planned.images_per_second.likely == 8_000
+    assert "Nothing limits the accelerators" in verdict(planned)
+
+
+def test_hosts_add_up_but_each_needs_its_own_cache():
+    planned = needs(plan_for(target(hosts=2, network_bits_per_s=10e9), COSTS, []))
+    assert planned["cores that load"].has == 64
+    assert planned["network, remote files"].has == 20e9
+    assert planned["memory, cached files"].amount.likely == pytest.approx(1e11)
+
+
+def test_shards_are_many_enough_to_share_and_large_enough_to_stream():
+    many = plan_for(target(), COSTS, []).shards
+    assert many.count >= 8 * 8
+    assert 64e6 <= many.bytes <= 1e9
+    few = plan_for(target(images=1_000), COSTS, []).shards
+    assert (few.count, few.images) == (2, 500)
+
+
+def test_what_is_unknown_of_the_target_limits_nothing():
+    unknown = COSTS.model_copy(update={"cold_rate": None})
+    planned = plan_for(target(cores=None), unknown, [])
+    assert planned.limit is None
+    assert "give --cores" in verdict(planned)
+
+
+def test_the_table_has_a_row_per_need_and_every_assumption():
+    planned = plan_for(target(), COSTS, ["An assumption."])
+    printed = list(parts(planned))
+    (table,) = (part for part in printed if isinstance(part, TableData))
+    assert len(table.rows) == len(planned.needs)
+    assert any(getattr(part, "text", "") == "An assumption." for part in printed)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1.25e9, "bytes/s", "1.25 GB/s"),
+        (25e9, "bits/s", "25 Gbit/s"),
+        (4.2, "workers", "5"),
+        (1_234.4, "reads/s", "1,234/s"),
+        (17.77, "cores", "17.8"),
+    ],
+)
+def test_amounts_have_their_units(value, unit, text):
+    assert amount_text(value, unit) == text
+
+
+@pytest.mark.parametrize(("text", "parsed"), [("a100", ("a100", 1)), ("a100:8", ("a100", 8))])
+def test_accelerators_are_a_name_and_a_number(text, parsed):
+    assert parse_accelerator(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["a100:", "a100:0", ":8", "a100:eight", ""])
+def test_other_forms_are_refused(text):
+    with pytest.raises(PlanError, match="NAME:COUNT, such as a100:8"):
+        parse_accelerator(text)
+
+
+def timed(**values) -> Trial:
+    blocks = [
+        Block(seconds=1.0, images=100, wait_s=[], step_s=[], cpu_s=one, round=number)
+        for number, one in enumerate((0.2, 0.3, 0.25))
+    ]
+    known = {"loader": "turbo", "settings": {}, "all_settings": {}, "consumer": "drain"}
+    spec = {"image_size": 200, "batch_size": 32}
+    return Trial(**{**known, "spec": spec, "recipe": {}, "images": 9, "blocks": blocks, **values})
+
+
+def test_costs_of_a_trial_are_those_of_its_blocks():
+    reads = [
+        ColdReads(depth=depth, rates=[rate], bytes_per_image=10, disk_share=1.0)
+        for depth, rate in ((1, 100.0), (4, 300.0))
+    ]
+    costs = costs_of_trial(timed(), 4, reads)
+    assert costs.cpu_s == Span(likely=0.0025, low=0.002, high=0.003)
+    assert costs.cores_used == pytest.approx(0.25)
+    assert (costs.cold_rate, costs.read_wait_s) == (300, 0.01)
+
+
+def test_a_trainer_on_the_same_cores_hides_what_the_loader_costs():
+    with pytest.raises(PlanError, match="a bench with --consumer drain"):
+        costs_of_trial(timed(consumer="train", device="CPU"), 4)
+    assert costs_of_trial(timed(consumer="train", device="NVIDIA X"), 4).notes

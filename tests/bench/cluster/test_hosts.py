@@ -1,0 +1,97 @@
+"""Which workers there are, and which of them this process is."""
+
+import json
+
+import pytest
+
+from feedbench.bench.cluster.hosts import TF_CONFIG, cluster_of
+from feedbench.bench.errors import PlanError
+
+
+@pytest.fixture(autouse=True)
+def _no_tf_config(monkeypatch):
+    monkeypatch.delenv(TF_CONFIG, raising=False)
+
+
+def _file(tmp_path, text):
+    path = tmp_path / "hosts.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_lists_the_workers(tmp_path):
+    path = _file(tmp_path, 'workers = ["10.9.9.1:4711", "10.9.9.2:4712"]\nsilence_s = 5')
+    cluster = cluster_of(path, 1)
+    assert cluster.addresses == ("10.9.9.1:4711", "10.9.9.2:4712")
+    assert cluster.share == (1, 2)
+    assert not cluster.is_chief
+    assert cluster.waits.silence_s == 5
+    assert cluster.name(0) == "the chief (10.9.9.1:4711)"
+
+
+def test_a_machine_finds_itself_by_its_address(tmp_path):
+    path = _file(tmp_path, 'workers = ["203.0.113.7:4711", "127.0.0.1:4711"]')
+    assert cluster_of(path, None).worker == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "worker", "message"),
+    [
+        ('workers = ["127.0.0.1:1", "127.0.0.1:2"]', None, "2 of its workers have an address of"),
+        ('workers = ["203.0.113.7:1", "203.0.113.8:2"]', None, "none of its workers has an addr"),
+        ('workers = ["10.0.0.1:1", "10.0.0.2:2"]', 2, "lists 2 workers, counted from 0"),
+        ('workers = ["10.0.0.1:1", "10.0.0.1:1"]', 0, "10.0.0.1:1 is listed twice"),
+        ('workers = ["10.0.0.1", "10.0.0.2"]', 0, "'10.0.0.1' must be HOST:PORT"),
+        ('workers = ["10.0.0.1:0", "10.0.0.2:1"]', 0, "'10.0.0.1:0' must be HOST:PORT"),
+        ('workers = ["10.0.0.1:1"]', 0, "workers"),
+        ('hosts = ["10.0.0.1:1", "10.0.0.2:1"]', 0, "hosts"),
+        ("workers = [", 0, "not TOML"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused_in_a_line(tmp_path, text, worker, message):
+    with pytest.raises(PlanError) as refused:
+        cluster_of(_file(tmp_path, text), worker)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def _config(cluster, task):
+    return json.dumps({"cluster": cluster, "task": task})
+
+
+def test_tf_config_names_the_workers(monkeypatch):
+    jobs = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+    monkeypatch.setenv(TF_CONFIG, _config(jobs, {"type": "worker", "index": 1}))
+    cluster = cluster_of(None, None)
+    assert cluster.addresses == ("a:1", "b:1", "c:1")
+    assert cluster.worker == 2
+    monkeypatch.setenv(TF_CONFIG, _config(jobs, {"type": "chief", "index": 0}))
+    assert cluster_of(None, None).is_chief
+
+
+def test_without_other_workers_a_process_trains_alone(monkeypatch):
+    assert cluster_of(None, None) is None
+    monkeypatch.setenv(TF_CONFIG, _config({"worker": ["a:1"]}, {"type": "worker", "index": 0}))
+    assert cluster_of(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("workers", "must be a JSON object"),
+        ("[]", "must be a JSON object"),
+        (_config({"worker": ["a:1", "b:1"], "ps": ["c:1"]}, {}), "cluster has 'ps'"),
+        (_config({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 2}), "task must be"),
+        (_config({"worker": ["a:1", "b:1"]}, {}), "task must be"),
+    ],
+)
+def test_tf_config_with_a_mistake_is_refused_in_a_line(monkeypatch, text, message):
+    monkeypatch.setenv(TF_CONFIG, text)
+    with pytest.raises(PlanError) as refused:
+        cluster_of(None, None)
+    assert message in str(refused.value)
+
+
+def test_a_worker_without_a_file_is_refused():
+    with pytest.raises(PlanError, match="needs --cluster"):
+        cluster_of(None, 1)

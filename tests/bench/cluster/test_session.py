@@ -1,0 +1,96 @@
+"""What the other workers do when one is killed, stopped, fails or leaves; real processes."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.beyond
+MEMBER = Path(__file__).with_name("member.py")
+SILENCE_S = 3
+
+
+def start(path, worker, how, *before):
+    """A worker, once it has met the others, unless it waits for them."""
+    command = [*before, sys.executable, str(MEMBER), str(path), str(worker), how]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def started(path, *hows):
+    workers = [start(path, worker, how) for worker, how in enumerate(hows)]
+    for one in workers:
+        assert one.stdout.readline() == "met\n", one.communicate()
+    return workers
+
+
+def ended(process, within_s):
+    """The exit code and the last line of a process that must end in time."""
+    begin = time.monotonic()
+    output, _ = process.communicate(timeout=60)
+    assert time.monotonic() - begin < within_s, "it has hung"
+    return process.returncode, output.strip()
+
+
+# Generous, for a machine that does much else: what is proven is that none hangs.
+SOON_S, AT_ONCE_S, SILENT_S = 15, 25, 30
+
+
+def test_a_killed_worker_ends_all_others(hosts):
+    chief, second, third = started(hosts(3), "trains", "trains", "trains")
+    second.kill()
+    lines = [ended(one, SOON_S) for one in (chief, third)]
+    second.communicate()
+    assert [code for code, _ in lines] == [1, 1]
+    assert all("error: worker 1 (127.0.0.1:" in line for _, line in lines)
+    assert all("has ended or was killed" in line for _, line in lines)
+
+
+def test_a_killed_chief_ends_all_workers(hosts):
+    chief, *others = started(hosts(3), "trains", "trains", "trains")
+    chief.kill()
+    for code, line in [ended(one, SOON_S) for one in others]:
+        assert code == 1
+        assert "error: the chief (127.0.0.1:" in line
+    chief.communicate()
+
+
+def test_a_worker_whose_step_never_ends_is_ended_too(hosts):
+    chief, other = started(hosts(), "stuck", "trains")
+    other.kill()
+    code, line = ended(chief, AT_ONCE_S)
+    other.communicate()
+    assert code == 1
+    assert "at once: worker 1" in line
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_worker_that_gives_no_sign_of_life_ends_the_others(hosts, silent):
+    workers = started(hosts(silence_s=SILENCE_S), "trains", "trains")
+    workers[silent].send_signal(signal.SIGSTOP)
+    code, line = ended(workers[1 - silent], SILENT_S)
+    assert code == 1
+    assert "is lost: no sign of life for 3 s" in line
+    workers[silent].send_signal(signal.SIGCONT)
+    code, line = ended(workers[silent], SOON_S)  # it ends too, as soon as it runs again
+    assert code == 1
+
+
+def test_the_error_of_a_worker_is_told_to_the_others(hosts):
+    chief, failing = started(hosts(), "trains", "fails")
+    code, line = ended(chief, SOON_S)
+    failing.communicate()
+    assert code == 1
+    assert "worker 1 (127.0.0.1:" in line
+    assert "ended: this worker's disk is full" in line
+
+
+def test_a_worker_that_has_done_its_part_ends_nobody(hosts):
+    chief, leaving = started(hosts(silence_s=1), "trains", "leaves")
+    assert ended(leaving, SOON_S)[0] == 0
+    time.sleep(2)  # longer than the longest silence
+    assert chief.poll() is None
+    chief.kill()
+    chief.communicate()
