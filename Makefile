@@ -1,5 +1,5 @@
 # `make` lists the targets. Each one makes the environment in .venv first, if it is missing;
-# test-guests has one of its own.
+# test-guests and test-beyond have one each of their own.
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 3
@@ -11,7 +11,7 @@ SLOWEST := --durations 8 --durations-min 5
 TOGETHER := --numprocesses $(JOBS) $(SLOWEST)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests test-beyond guests micro docs clean
+.PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests test-beyond guests beyond micro docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,7 +49,10 @@ test-docs: $(VENV)/installed-dev  ## the tests that run every command and code b
 test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
 
-test-beyond: $(VENV)/installed-dev  ## the tests of several devices and machines, with kills and cuts
+test-beyond:  ## the tests of several devices, machines and object storage, with kills and cuts
+	$(MAKE) VENV=$(VENV)-beyond beyond
+
+beyond: $(VENV)/installed-beyond
 	$(BIN)/python -m pytest -m beyond $(TOGETHER) --dist loadfile
 
 guests: $(VENV)/installed-guests
@@ -62,7 +65,7 @@ docs: $(VENV)/installed-docs  ## build the documentation site into site/, and ch
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) $(VENV)-guests build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
+	rm -rf $(VENV) $(VENV)-guests $(VENV)-beyond build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache
 
 # A new target goes above this line, with its `##` text, and into .PHONY.
 
@@ -84,4 +87,8 @@ $(VENV)/installed-guests: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,jax,tensorboard,$(GUESTS)]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ffcv]' || \
 		echo 'ffcv CANNOT BE TESTED here; it is built with: apt-get install libopencv-dev libturbojpeg0-dev pkg-config' >&2
+	touch $@
+
+$(VENV)/installed-beyond: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[beyond]'
 	touch $@

@@ -148,19 +148,6 @@ def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
         )
 
 
-def check_share(loader: Loader, share: tuple[int, int]) -> None:
-    """Refuse to divide the batches of a loader that decides itself which rows they hold.
-
-    Raises:
-        SpecError: it follows no order.
-    """
-    if share[1] > 1 and not loader.follows_order:
-        raise SpecError(
-            f"{loader.name} decides itself which images a batch holds, so that several workers "
-            f"cannot divide it; use a loader that follows the order, such as {DEFAULT_LOADER}"
-        )
-
-
 def check_objects(loader: Loader, manifest: Manifest) -> None:
     """Refuse a source in object storage where a loader opens files by itself.
 
@@ -171,6 +158,19 @@ def check_objects(loader: Loader, manifest: Manifest) -> None:
         raise SourceError(
             f"{loader.name} reads files on a disk, not {manifest.root}; use another loader, or "
             "copy the images"
+        )
+
+
+def check_share(loader: Loader, share: tuple[int, int]) -> None:
+    """Refuse to divide the batches of a loader that decides itself which rows they hold.
+
+    Raises:
+        SpecError: it follows no order.
+    """
+    if share[1] > 1 and not loader.follows_order:
+        raise SpecError(
+            f"{loader.name} decides itself which images a batch holds, so that several workers "
+            f"cannot divide it; use a loader that follows the order, such as {DEFAULT_LOADER}"
         )
 
 
@@ -221,8 +221,8 @@ def open_loader(  # noqa: PLR0913  all but the first three have defaults
     if not isinstance(settings, Settings):
         settings = parse_settings(loader, settings or {})
     check_regions(loader, spec, settings)
-    check_share(loader, share)
     check_objects(loader, manifest)
+    check_share(loader, share)
     order = Order(
         len(manifest),
         spec.batch_size,

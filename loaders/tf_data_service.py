@@ -323,6 +323,7 @@ LOADER = Loader(
     settings=TfDataService,
     open=open_stream,
     layouts=_LAYOUTS,
+    reads_objects=False,
     readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read is decoded here
     space={"compression": ("auto", "none")},
     suites={},

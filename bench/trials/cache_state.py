@@ -67,15 +67,13 @@ class Files:
         """Drop the pages of the files of some rows, or of all rows; ignore missing files."""
         if rows is not None:
             evict(self._manifest.paths(rows), sync=sync)
-        elif self._manifest.is_remote:
-            evict(self._addresses(), sync=sync)
         else:
-            evict(self._whole_files(), sync=sync)
+            evict(self._addresses() if self._manifest.is_remote else self._whole_files(), sync=sync)
 
     def warm(self) -> None:
         """Read every file once, so that its pages are in memory."""
         if self._manifest.is_remote:
-            read_into_cache(list(self._addresses()))
+            read_into_cache(self._addresses())
             return
         for path in self._whole_files():
             with suppress(OSError), Path(os.fsdecode(path)).open("rb", buffering=0) as file:

@@ -57,8 +57,8 @@ def audit(
 def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
     by_row = facts.take(_places(manifest, facts))
-    places = [field for field in (EXTENT, VERSION) if field.name in manifest.table.column_names]
-    listed = [*SCHEMA, *places]
+    of_place = [one for one in (EXTENT, VERSION) if one.name in manifest.table.column_names]
+    listed = [*SCHEMA, *of_place]
     columns = [manifest.table[field.name] for field in listed]
     columns += [by_row[name] for name in AUDIT.names]
     table = pa.table(columns, schema=pa.schema([*listed, *AUDIT]))

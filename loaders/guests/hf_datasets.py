@@ -114,7 +114,7 @@ LOADER = Loader(
     suites={"peers": ({"decoder": ["pillow", "simplejpeg"]},)},
     upper_bound=decode_limit,
     stages=image_stages,
-    cuts_no_regions=lambda settings: None,
     reads_objects=False,
+    cuts_no_regions=lambda settings: None,
     package=Package("datasets", ("datasets", "torch")),
 )

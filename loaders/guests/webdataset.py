@@ -321,7 +321,7 @@ LOADER = Loader(
     suites={"peers": ({"decoder": ["pillow", "simplejpeg"]},)},
     upper_bound=decode_limit,
     stages=_stages,
-    cuts_no_regions=lambda settings: None,
     reads_objects=False,
+    cuts_no_regions=lambda settings: None,
     package=Package("webdataset", ("webdataset", "torch")),
 )

@@ -58,6 +58,8 @@ ALSO_RIGHT = {"tune": 1, "diagnose": 1, "pixels": 1}
 
 # Commands that cannot run in a test, by their first words, and why.
 NOT_RUN = {
+    "feedbench scan s3://": "needs a bucket; tests/loaders/remote reads one of a server here",
+    "feedbench bench s3://": "needs a bucket; tests/loaders/remote reads one of a server here",
     "make": "installs an environment, or runs the tests",
     "pip": "needs a network",
     "feedbench bench photos/ --suite peers": "starts a process for each of many loaders; "

@@ -8,6 +8,7 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
+from feedbench.bench.record import TimedBlock
 from feedbench.bench.trials.cache_state import Files, check_cold, read_bytes, unproven_reason
 from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, read_file, scan
@@ -75,7 +76,10 @@ def test_blocks_that_cannot_be_cold_are_marked_and_not_counted(on_disk, tmp_path
     ],
 )
 def test_a_state_is_proven_by_the_fraction_read_from_the_disk(state, read, consumed, reason):
-    unproven = unproven_reason(state, read, consumed)
+    block = TimedBlock(
+        seconds=1, images=1, wait_s=[], step_s=[], disk_read_bytes=read, consumed_bytes=consumed
+    )
+    unproven = unproven_reason(state, block)
     assert unproven is None if reason is None else reason in unproven
 
 

@@ -18,6 +18,14 @@ import pytest
 BUCKET = "photos"
 KEY, SECRET = "AKIDEXAMPLE00", "wJalrXUtnFEMI-secret"
 ROOT = Path(__file__).parents[3]
+_BODY = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+_DENIED = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%b"
+    % (
+        len(_BODY),
+        _BODY,
+    )
+)
 
 
 def _free_port() -> int:
@@ -66,6 +74,7 @@ class Proxy:
         delay_s: before each answer begins.
         cuts: answers of more than 2,000 bytes that are cut in the middle from now on.
         stalls: those that stop in the middle for longer than a client waits.
+        denies: whether every request is answered by "access denied".
         is_down: whether connections are closed at once.
         requests: those that came, as their first lines.
     """
@@ -75,6 +84,7 @@ class Proxy:
     delay_s: float = 0.0
     cuts: int = 0
     stalls: int = 0
+    denies: bool = False
     is_down: bool = False
     requests: list[str] = field(default_factory=list)
 
@@ -84,6 +94,10 @@ class Proxy:
 
     def pass_on(self, client: socket.socket) -> None:
         if self.is_down:
+            return
+        if self.denies:
+            client.recv(65_536)
+            client.sendall(_DENIED)
             return
         with socket.create_connection(("127.0.0.1", self.target)) as server:
             threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
@@ -146,6 +160,7 @@ def _proxy(s3_server: Server) -> Iterator[Proxy]:
 def proxy(_proxy: Proxy) -> Proxy:
     """Undisturbed."""
     _proxy.delay_s, _proxy.cuts, _proxy.stalls, _proxy.is_down = 0.0, 0, 0, False
+    _proxy.denies = False
     _proxy.requests.clear()
     return _proxy
 
