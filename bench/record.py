@@ -18,6 +18,7 @@
 #    `requested_s` of a warm-up is the minimum that was requested, `beside` counts processes that
 #    started meanwhile. The consumer `fit` is a user's own training, `idle_s` of a block what its
 #    device is known to have waited. `judged_after` and `stopped`: when and why a trial ended early.
+#    `devices` trained together; `alone` marks the trial of one of them.
 
 from __future__ import annotations
 
@@ -253,9 +254,15 @@ class Trial(Conditions):
     device: str | None = Field(
         None, description="name of the GPU that the trainer used, or CPU; None without a trainer"
     )
+    devices: list[str] = Field(
+        [], description="TensorFlow's names of all devices of the trainer; empty without one"
+    )
     spec: dict[str, Any]
     augment: dict[str, Any] | None = Field(
         None, description="augmentation of this trial alone, if any; also in its spec"
+    )
+    alone: bool = Field(
+        False, description="whether one device trained alone, with its part of a batch"
     )
     recipe: dict[str, Any]
     model: dict[str, Any] | None = Field(
@@ -293,6 +300,8 @@ def _plan_of(trial: Trial) -> dict[str, str]:
     spec = dict(trial.spec)
     if trial.augment is not None:
         spec.pop("augment", None)
+    if trial.alone:
+        spec.pop("batch_size", None)
     profile = trial.accelerator or {}
     accelerator = {f"accelerator's {name}": value for name, value in profile.items()}
     facts = {"consumer": trial.consumer, "images": trial.images, **accelerator, **spec}

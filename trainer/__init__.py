@@ -6,6 +6,7 @@ from feedbench.trainer.base import RUN_AHEAD, BatchLike, NonFiniteLoss, TrainerB
 from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint
 from feedbench.trainer.errors import (
     CheckpointError,
+    DevicesError,
     DivergedError,
     RecipeError,
     TrainerError,
@@ -21,20 +22,34 @@ from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_outp
 from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.model_trainer import ModelTrainer
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
+from feedbench.trainer.replicas import (
+    ALL,
+    ONE,
+    Replicas,
+    check_count,
+    check_devices,
+    device_count,
+    divide_cpu,
+    find_replicas,
+    is_of_cpu,
+)
 from feedbench.trainer.saved_model import load_model, read_facts
 from feedbench.trainer.step import Trainer
 from feedbench.trainer.tensors import as_tensor
 from feedbench.trainer.weights import warnings as weights_warnings
 
 __all__ = [
+    "ALL",
     "CHECKPOINT",
     "HISTORY",
     "OF_APPLICATIONS",
+    "ONE",
     "RUN_AHEAD",
     "BatchLike",
     "CheckpointError",
     "CheckpointPolicy",
     "DeviceAugment",
+    "DevicesError",
     "DivergedError",
     "Epoch",
     "Images",
@@ -45,6 +60,7 @@ __all__ = [
     "Position",
     "Recipe",
     "RecipeError",
+    "Replicas",
     "Schedule",
     "Step",
     "Trainer",
@@ -58,10 +74,16 @@ __all__ = [
     "as_tensor",
     "batch_fault",
     "building",
+    "check_count",
     "check_device_augment",
+    "check_devices",
     "check_outputs",
+    "device_count",
+    "divide_cpu",
+    "find_replicas",
     "fit",
     "input_facts",
+    "is_of_cpu",
     "is_own_model",
     "leave_gpu_to_backend",
     "load_model",

@@ -5,6 +5,7 @@ TrainerError
 ├── WeightsError      initial weights that cannot be loaded or do not match the network
 │   └── UnknownClassError   a saved model with a class of the user's own
 ├── CheckpointError   a checkpoint that cannot be written, read or resumed
+├── DevicesError      devices that are not there, or a batch that cannot be divided over them
 └── DivergedError     a loss that is NaN or infinite
 """
 
@@ -32,6 +33,10 @@ class UnknownClassError(WeightsError):
 
 class CheckpointError(TrainerError):
     """A checkpoint cannot be written or read, or belongs to another run."""
+
+
+class DevicesError(TrainerError, ValueError):
+    """There are too few devices, or a batch cannot be divided equally over them."""
 
 
 class DivergedError(TrainerError):

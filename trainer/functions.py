@@ -10,6 +10,7 @@ import numpy as np
 from feedbench.trainer.augment import DRAW_COLUMNS
 from feedbench.trainer.compiled import CompiledSteps
 from feedbench.trainer.model_data import tensors
+from feedbench.trainer.replicas import Replicas
 from feedbench.trainer.tensors import as_tensor
 
 StepFunction = Callable[..., Any]
@@ -22,6 +23,7 @@ def step_functions(
     class_weights: Sequence[float] | None,
     augment: Augmentation | None,
     steps: CompiledSteps,
+    replicas: Replicas,
 ) -> tuple[StepFunction, StepFunction]:
     """Train and test step on images and integer labels, for the current Keras backend.
 
@@ -52,7 +54,10 @@ def step_functions(
 
     if keras.backend.backend() == "tensorflow":
         has_draws = augment is not None
-        return _graph(train, model, image_dtype, has_draws), _graph(test, model, image_dtype)
+        return (
+            _graph(train, model, image_dtype, replicas, has_draws),
+            _graph(test, model, image_dtype, replicas),
+        )
 
     def train_batch(images: Any, labels: Any, *draws: Any) -> Any:
         inputs, weights = augmented(tensors(images), draws), sample_weights(labels)
@@ -65,7 +70,7 @@ def step_functions(
 
 
 def _graph(
-    step: StepFunction, model: Any, image_dtype: str, has_draws: bool = False
+    step: StepFunction, model: Any, image_dtype: str, replicas: Replicas, has_draws: bool = False
 ) -> StepFunction:
     """The step as one TensorFlow graph for any batch size: a short batch needs no new trace."""
     import tensorflow as tf
@@ -73,11 +78,24 @@ def _graph(
     signature = [tf.TensorSpec(model.input_shape, image_dtype), tf.TensorSpec([None], tf.int32)]
     if has_draws:
         signature.append(tf.TensorSpec([None, DRAW_COLUMNS], tf.float32))
-    function = tf.function(step, input_signature=signature, jit_compile=model.jit_compile or None)
+    whole = _on_all(step, model, replicas)
+    function = tf.function(whole, input_signature=signature, jit_compile=model.jit_compile or None)
     return lambda images, *rest: function(as_tensor(images), *rest)
 
 
-def prediction_function(model: Any, image_dtype: str) -> Callable[[Any], Any]:
+def _on_all(step: StepFunction, model: Any, replicas: Replicas) -> StepFunction:
+    """The step on all devices together, each with its part of the batch."""
+    if replicas.total == 1:
+        return step
+
+    def on_all(*arrays: Any) -> Any:
+        replicas.each(step, *arrays)  # returns what each device has counted alone
+        return model.get_metrics_result()
+
+    return on_all
+
+
+def prediction_function(model: Any, image_dtype: str, replicas: Replicas) -> Callable[[Any], Any]:
     """From images to class probabilities, for the current Keras backend."""
     import keras
 
@@ -88,6 +106,10 @@ def prediction_function(model: Any, image_dtype: str) -> Callable[[Any], Any]:
         return lambda images: keras.ops.convert_to_numpy(predict(np.asarray(images)))
     import tensorflow as tf
 
+    def predict_parts(images: Any) -> Any:
+        return tf.concat(replicas.each(predict, images), 0)
+
     signature = (tf.TensorSpec(model.input_shape, image_dtype),)
-    function = tf.function(predict, input_signature=signature)
+    whole = predict if replicas.total == 1 else predict_parts
+    function = tf.function(whole, input_signature=signature)
     return lambda images: function(as_tensor(images))

@@ -27,9 +27,9 @@ def compile_for(model: Any, recipe: Recipe, phase: Phase, batch_size: int, image
     )
     model.optimizer.build(model.trainable_variables)
     probabilities = np.zeros((1, model.output_shape[-1]), np.float32)
-    model.compute_loss(y=probabilities, y_pred=probabilities)
-    model.compute_metrics(x=None, y=probabilities, y_pred=probabilities)
-    model.reset_metrics()
+    with keras.StatelessScope():  # several devices can add to metrics in a step alone
+        model.compute_loss(y=probabilities, y_pred=probabilities)
+        model.compute_metrics(x=None, y=probabilities, y_pred=probabilities)
 
 
 def compile_own(model: Any, recipe: Recipe, loss: Any, batch_size: int, images: int) -> None:

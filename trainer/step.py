@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedbench.trainer.augment import DeviceAugment, check_device_augment
-from feedbench.trainer.base import BatchLike, Logs, TrainerBase, plain
+from feedbench.trainer.base import BatchLike, Logs, TrainerBase, images_in, plain
 from feedbench.trainer.compiled import compiled_steps
 from feedbench.trainer.functions import Augmentation, prediction_function, step_functions
 from feedbench.trainer.model import build_network, check_range, in_range, set_trainable, with_range
 from feedbench.trainer.optimizer import compile_for
 from feedbench.trainer.recipe import Recipe
+from feedbench.trainer.replicas import Replicas, check_devices
 from feedbench.trainer.saved_model import save_model
+from feedbench.trainer.statistics import synchronize
 from feedbench.trainer.weights import load_into
 
 _NO_AUGMENT = DeviceAugment()
+_ONE_DEVICE = Replicas()
 
 
 class Trainer(TrainerBase):
@@ -39,10 +42,12 @@ class Trainer(TrainerBase):
         device_augment: DeviceAugment = _NO_AUGMENT,
         class_weights: Sequence[float] | None = None,
         load_initial_weights: bool = True,
+        replicas: Replicas = _ONE_DEVICE,
     ) -> None:
         """Build the network, with fresh weights or those that the recipe names.
 
         Args:
+            batch_size: images of a step, on all devices together.
             images: images per epoch; with the recipe's epochs, it sets the schedule's length.
             scale: factor from pixels to the value range, per channel.
             offset: what is added then, per channel.
@@ -51,31 +56,42 @@ class Trainer(TrainerBase):
             device_augment: the device's part of the augmentation, by the batches' `device_draws`.
             class_weights: weight of an image of each class in the loss; None for equal weights.
             load_initial_weights: False if `restore` follows, which replaces the recipe's weights.
+            replicas: the devices, each of which takes an equal part of a batch.
 
         Raises:
-            TrainerError: the network cannot be built, or the weights do not match.
+            TrainerError: the network cannot be built, the weights do not match, or a batch cannot
+                be divided equally over the devices.
         """
         super().__init__()
         check_device_augment(recipe, device_augment)
+        check_devices(replicas.total, batch_size, recipe)
         self._recipe = recipe
+        self._replicas = replicas
         self._sizes = (batch_size, images)
         self._range = (scale, offset)
         self._image_dtype = image_dtype
         self._device_augment = device_augment
         self._class_weights = class_weights
-        self._network = build_network(recipe, image_size, classes)
-        check_range(self._network, recipe, scale, offset)
-        if load_initial_weights:
-            load_into(self._network, recipe, image_size)
-        # The network itself is never compiled: a saved one must not contain an optimizer.
-        if image_dtype == "uint8":
-            dtype = "float32" if device_augment else "uint8"
-            self._model = with_range(self._network, scale, offset, dtype)
-        else:
-            self._model = in_range(self._network)
+        with replicas.scope():
+            self._build(image_size, classes, load_initial_weights)
         self._copy: Any = None
         self._predict: Callable[[Any], Any] | None = None
         self._enter(0)
+
+    def _build(self, image_size: int, classes: int, load_initial_weights: bool) -> None:
+        self._network = build_network(self._recipe, image_size, classes)
+        check_range(self._network, self._recipe, *self._range)
+        if load_initial_weights:
+            load_into(self._network, self._recipe, image_size)
+        if self._replicas.total > 1:
+            synchronize(self._network)
+        # The network itself is never compiled: a saved one must not contain an optimizer.
+        if self._image_dtype == "uint8":
+            dtype = "float32" if self._device_augment else "uint8"
+            self._model = with_range(self._network, *self._range, dtype)
+        else:
+            self._model = in_range(self._network)
+        self._replicas.vary_seeds(self._network.variables)
 
     def phase_at(self, epoch: int) -> int:
         """Index of the recipe's phase that contains an epoch, counted from 1."""
@@ -93,10 +109,17 @@ class Trainer(TrainerBase):
         self.phase = phase
         self._steps = 0
         set_trainable(self._network, self._recipe, self._recipe.phases[phase])
-        compile_for(self._model, self._recipe, self._recipe.phases[phase], *self._sizes)
+        with self._replicas.scope():
+            compile_for(self._model, self._recipe, self._recipe.phases[phase], *self._sizes)
+        self._replicas.sum_first(self._model.optimizer)
         self._run = compiled_steps(self._model)
         self._train, self._test = step_functions(
-            self._model, self._image_dtype, self._class_weights, self._augmentation, self._run
+            self._model,
+            self._image_dtype,
+            self._class_weights,
+            self._augmentation,
+            self._run,
+            self._replicas,
         )
 
     @property
@@ -112,6 +135,7 @@ class Trainer(TrainerBase):
         return lambda images, draws: self._device_augment.apply(images, draws, low, high)
 
     def _train_on(self, batch: BatchLike) -> Any:
+        self._replicas.check(images_in(batch))
         draws = (batch.device_draws,) if self._device_augment else ()  # type: ignore[attr-defined]
         return self._train(batch.images, batch.labels, *draws)
 
@@ -127,7 +151,7 @@ class Trainer(TrainerBase):
         """Loss and accuracy on some batches; resets the running ones."""
         self.start_epoch()
         logs: Any = {}
-        for batch in batches:
+        for batch in self._replicas.joined(batches):
             logs = self._test(batch.images, batch.labels)
         evaluated = plain(logs)
         self.start_epoch()
@@ -138,10 +162,11 @@ class Trainer(TrainerBase):
     ) -> Iterator[tuple[BatchLike, NDArray[np.float32]]]:
         """Each batch with the class probabilities of its images, float32 `[batch, classes]`."""
         if self._predict is None:
-            self._predict = prediction_function(self._model, self._image_dtype)
+            self._predict = prediction_function(self._model, self._image_dtype, self._replicas)
         for batch in batches:
             self._run.settle()
-            yield batch, np.asarray(self._predict(batch.images), np.float32)
+            predicted = self._predict(self._replicas.filled(batch).images)
+            yield batch, np.asarray(predicted, np.float32)[: images_in(batch)]
 
     @property
     def learning_rate(self) -> float:
@@ -181,6 +206,7 @@ class Trainer(TrainerBase):
         """
         self.enter(phase)
         self._assign(values)
+        self._replicas.vary_seeds(self._network.variables)
         self._steps = steps
         self._logs = plain(self._model.get_metrics_result())
 

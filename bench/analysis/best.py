@@ -18,7 +18,7 @@ from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import own_digest
 from feedbench.loaders import LOADERS, BatchSpec, find_loader, is_own
-from feedbench.trainer import Recipe
+from feedbench.trainer import ONE, Recipe
 
 BEST = "best.toml"
 
@@ -56,6 +56,7 @@ class Best(BaseModel):
     """Content of a best.toml: a loader, its settings, and how they were measured.
 
     Attributes:
+        devices: that trained together: a number, or cpu:N.
         model: SHA-256 digest of the file of the user's own model; None without one.
         own: the same of the file of the user's own loader.
     """
@@ -64,6 +65,7 @@ class Best(BaseModel):
 
     loader: str
     consumer: str = "train"
+    devices: str = ONE
     settings: dict[str, Any] = {}
     spec: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
@@ -99,6 +101,7 @@ def write_best(
     best = Best(
         loader=choice.loader,
         consumer=plan.consumer,
+        devices=plan.devices,
         settings=choice.settings,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),

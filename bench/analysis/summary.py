@@ -28,9 +28,12 @@ class TrialSummary(BaseModel):
 
     Attributes:
         augment: augmentation of this trial alone, instead of that of the batch spec.
+        alone: whether one device trained alone, with its part of a batch.
         images_per_second: median over the blocks.
         ratio_to_best: rate ÷ rate of the fastest ranked trial, over paired blocks.
         accelerator_utilization: rate ÷ rate with `synthetic`, over paired blocks.
+        scaling_efficiency: rate ÷ (devices × rate of one alone with synthetic batches of its part),
+            over paired blocks; None with one device.
         wait_share: fraction of the timed seconds in which the consumer had no batch.
         gpu_utilization: mean over all blocks and GPUs, 0 to 1, by NVML; None without a GPU.
         gpu_memory_bytes: maximum over all GPUs.
@@ -67,9 +70,11 @@ class TrialSummary(BaseModel):
     loader: str
     settings: dict[str, Any]
     augment: dict[str, Any] | None = None
+    alone: bool = False
     images_per_second: Positive | None = None
     ratio_to_best: Positive | None = None
     accelerator_utilization: Annotated[Estimate | None, BeforeValidator(_from_number)] = None
+    scaling_efficiency: Positive | None = None
     wait_share: float | None = None
     gpu_utilization: float | None = None
     gpu_memory_bytes: int | None = None
@@ -249,12 +254,26 @@ def _summaries(trials: list[Trial]) -> list[TrialSummary]:
     contest = _in_race(trials)
     fastest, comparisons = compare_with_fastest(contest, looks) if contest else (-1, {})
     best, baseline = contest.get(fastest, {}), _baseline_rates(trials)
+    alone = next((trial.rates for trial in trials if trial.alone), {})
     return [
-        _summarize(
-            trial, best, baseline, comparisons.get(index), looks, is_fastest=index == fastest
+        _with_scaling(
+            _summarize(
+                trial, best, baseline, comparisons.get(index), looks, is_fastest=index == fastest
+            ),
+            trial,
+            alone,
         )
         for index, trial in enumerate(trials)
     ]
+
+
+def _with_scaling(summary: TrialSummary, trial: Trial, alone: Rates) -> TrialSummary:
+    """Add how much of their number several devices gain; `alone` are the rates of one."""
+    count = len(trial.devices)
+    if count < 2 or not alone:
+        return summary
+    ideal = {number: count * rate for number, rate in alone.items()}
+    return summary.model_copy(update={"scaling_efficiency": paired_ratio(trial.rates, ideal)})
 
 
 def _in_race(trials: list[Trial]) -> dict[int, Rates]:
@@ -271,7 +290,9 @@ def _baseline_rates(trials: list[Trial]) -> Rates:
     baselines = {
         index: trial.rates
         for index, trial in enumerate(trials)
-        if not is_choice(trial.loader) and trial.consumer != "drain" and trial.blocks
+        if not (is_choice(trial.loader) or trial.alone)
+        and trial.consumer != "drain"
+        and trial.blocks
     }
     return baselines[find_fastest(baselines)] if baselines else {}
 
@@ -293,6 +314,7 @@ def _summarize(
         loader=trial.loader,
         settings=trial.settings,
         augment=trial.augment,
+        alone=trial.alone,
         ratio_to_best=ratio,
         tied_with_best=is_fastest or (is_open and contains_1),
         undecided=is_open and not contains_1,
@@ -323,7 +345,9 @@ def _block_figures(trial: Trial, baseline: Rates, looks: int) -> dict[str, Any]:
     return {
         "images_per_second": rate,
         "spread": (max(rates.values()) - min(rates.values())) / rate.value,
-        "accelerator_utilization": paired_ratio(rates, baseline, looks=looks),
+        "accelerator_utilization": None
+        if trial.alone
+        else paired_ratio(rates, baseline, looks=looks),
         "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
         "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,

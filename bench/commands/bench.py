@@ -9,12 +9,14 @@ import typer
 
 from feedbench.bench.analysis.augment_costs import with_augment_trials
 from feedbench.bench.commands.against import OptionAgainst, check_against, find_old, with_old
+from feedbench.bench.commands.devices import used_devices
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
     ALPHA,
     CACHE_STATE,
     CONSUMER,
+    DEVICES,
     FAILURES,
     MODEL,
     SPEC,
@@ -43,7 +45,7 @@ from feedbench.bench.commands.run_against import (
 from feedbench.bench.commands.run_bench import measure_and_show, require_best, show_next
 from feedbench.bench.commands.run_compare import FailIfSlower
 from feedbench.bench.plan.peers import left_out_note
-from feedbench.bench.plan.plan import PixelCheck, Plan, Suite, Timing, make_plan
+from feedbench.bench.plan.plan import PixelCheck, Plan, Suite, Timing, make_plan, with_devices
 from feedbench.bench.plan.suites import SUITES, select_suite, without_refused
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.loaders.images import REGION_LOADERS, decodes_regions
@@ -61,6 +63,7 @@ _TIMING = (
 
 @add_options(
     CONSUMER,
+    DEVICES,
     *(option(Timing, name) for name in _TIMING),
     CACHE_STATE,
     *SPEC,
@@ -123,10 +126,12 @@ def bench(
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
     plan = fit_plan(plan, len(manifest.classes), given)
+    plan = with_devices(plan, used_devices(plan.devices))
     if old is not None:
         check_against(old, plan, console())
     manifest, left_out = readable_rows(manifest, loaders, console())
-    check_feasible(plan.spec, manifest, plan.recipe if plan.consumer == "train" else None)
+    trained = plan.recipe if plan.consumer == "train" else None
+    check_feasible(plan.spec, manifest, trained, plan.devices)
     folder = result_folder(out, "bench")
     done = measure_and_show(
         plan, manifest, folder, json, left_out, tensorboard=tensorboard, confirm=old is None

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from feedbench.bench.commands.devices import chosen_devices
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALPHA,
     BATCH_SIZE,
+    DEVICES,
     IMAGE_SIZE,
     MODEL,
     Json,
@@ -24,7 +26,7 @@ from feedbench.bench.plan.accelerators import add_accelerator, built_in_accelera
 from feedbench.bench.plan.plan import Timing
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
-from feedbench.trainer import Recipe
+from feedbench.trainer import Recipe, check_devices, device_count
 
 # The rate is kept for later: one trial alone, so there is time for long blocks.
 _TIMING = {"blocks": 7, "block_seconds": 4.0, "warm_up_seconds": 5.0}
@@ -32,6 +34,7 @@ _TIMING = {"blocks": 7, "block_seconds": 4.0, "warm_up_seconds": 5.0}
 
 @add_options(
     *(option(Timing, name, default=_TIMING[name]) for name in ("blocks", "block_seconds")),
+    DEVICES,
     BATCH_SIZE,
     IMAGE_SIZE,
     MODEL,
@@ -67,9 +70,11 @@ def calibrate(
     parsed_recipe = parse_model(Recipe, recipe_of({}, recipe, given), "recipe")
     timing = parse_model(Timing, {**_TIMING, **given[Timing]}, "options")
     spec = fit_spec(spec, parsed_recipe, classes, given)
+    devices = chosen_devices(given)
+    check_devices(device_count(devices), spec.batch_size, parsed_recipe)
     folder, facts, terminal = result_folder(out, "calibrate"), environment(), console()
     write_json(folder / "environment.json", facts)
-    plan = calibration(spec, parsed_recipe, timing)
+    plan = calibration(spec, parsed_recipe, timing, devices)
     with bench_progress(console(to_errors=True), plan) as report:
         trial, rate = measure_rate(plan, classes, folder, report)
     profile = as_profile(trial, rate, facts)

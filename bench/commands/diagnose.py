@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from feedbench.bench.commands.devices import chosen_devices
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALPHA,
     BATCH_SIZE,
+    DEVICES,
     FLIP,
     IMAGE_SIZE,
     MODEL,
@@ -54,7 +56,7 @@ _CACHE_STATE = option(
 )
 
 
-@add_options(_CONSUMER, _CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, MODEL, ALPHA)
+@add_options(_CONSUMER, DEVICES, _CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, MODEL, ALPHA)
 def diagnose(
     data: Data,
     given: OptionValues,
@@ -111,6 +113,7 @@ def diagnose(
         consumer=consumer,
         accelerator=accelerator_of(consumer),
         cache_state=parse_model(Timing, given[Timing], "options").cache_state,
+        devices=chosen_devices(given, best.devices),
         images=images,
         rewrite=rewrite,
         faster_storage=what_if_storage,
@@ -119,7 +122,8 @@ def diagnose(
     manifest, _ = readable_rows(
         list_images(data, blacklist).only("train"), [best.loader], console()
     )
-    check_feasible(plan.spec, manifest, plan.recipe if consumer == "train" else None)
+    trained = plan.recipe if consumer == "train" else None
+    check_feasible(plan.spec, manifest, trained, plan.devices)
     if consumer == "train":
         spec = fit_spec(plan.spec, plan.recipe, len(manifest.classes), given, [best.loader])
         plan = replace(plan, spec=spec)

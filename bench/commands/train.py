@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feedbench.bench.commands.devices import chosen_devices
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
 from feedbench.bench.commands.options import (
     ALPHA,
+    DEVICES,
     FAILURES,
     MODEL,
     SPEC,
@@ -29,7 +31,7 @@ from feedbench.bench.commands.overlay import chosen_loader, recipe_of, spec_of
 from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_training import resume_command, run_training
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import Failures
+from feedbench.bench.plan.plan import Failures, Suite
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
 from feedbench.trainer import Recipe
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     *(option(Recipe, name) for name in ("weights", "epochs", "base_learning_rate")),
     MODEL,
     ALPHA,
+    DEVICES,
     *SPEC,
     *FAILURES,
 )
@@ -107,8 +110,10 @@ def train(
     )
     if resume is None:
         best = _fitted(best, parsed_recipe, len(manifest.classes), given)
+    best = _on_devices(best, given)
     folder = resume or result_folder(out, "train")
-    repeated = given[Failures] if blacklist is None else {"blacklist": blacklist, **given[Failures]}
+    repeated = {**given[Suite], **given[Failures]}
+    repeated = repeated if blacklist is None else {"blacklist": blacklist, **repeated}
     again = resume_command(data, folder, repeated)
     run_training(best, parsed_recipe, manifest, folder, json, options, again=again)
 
@@ -123,6 +128,17 @@ def _fitted(best: Best, recipe: Recipe, classes: int, given: OptionValues) -> Be
         return best
     spec = {**best.spec, "image_size": size}
     return best.model_copy(update={"spec": spec, "predicted": None})
+
+
+def _on_devices(best: Best, given: OptionValues) -> Best:
+    """Return the loader with the devices of `--devices`, or else those that it was measured with.
+
+    The predicted rate is removed if they are others.
+    """
+    devices = chosen_devices(given, best.devices)
+    if devices == best.devices:
+        return best
+    return best.model_copy(update={"devices": devices, "predicted": None})
 
 
 def _read_started(folder: Path, given: list[str]) -> tuple[Best, Recipe]:

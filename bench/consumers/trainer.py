@@ -10,9 +10,20 @@ from feedbench.bench.consumers.own_model import build_model, find_builder
 from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.errors import PlanError
 from feedbench.loaders import Batch, BatchSpec, Manifest, OwnFunction, images_per_epoch
-from feedbench.trainer import DeviceAugment, Images, Recipe, Schedule, Trainer, TrainerBase
+from feedbench.trainer import (
+    DeviceAugment,
+    Images,
+    Recipe,
+    Replicas,
+    Schedule,
+    Trainer,
+    TrainerBase,
+    TrainerError,
+    check_devices,
+)
 
 CPU = "CPU"  # of `training_device`
+_ONE_DEVICE = Replicas()
 
 
 def make_trainer(
@@ -25,6 +36,7 @@ def make_trainer(
     own: OwnFunction | None = None,
     made_up: bool = False,
     load_initial_weights: bool = True,
+    replicas: Replicas = _ONE_DEVICE,
 ) -> TrainerBase:
     """Return the trainer for the classes of a manifest and the batches of a spec.
 
@@ -39,6 +51,7 @@ def make_trainer(
         made_up: whether the batches only stand for others: an own model that takes more than
             images is then given such.
         load_initial_weights: False if a checkpoint is restored next, which replaces them.
+        replicas: the devices that train together.
 
     Raises:
         PlanError: the network does not support the recipe or the image size.
@@ -47,14 +60,23 @@ def make_trainer(
     """
     if recipe.own_model:
         images = _images(recipe, spec, manifest, image_dtype, made_up=made_up)
+        check_devices(replicas.total, spec.batch_size, recipe)
         return _own_trainer(recipe, spec, manifest, first, own or images)
     if own is not None and first is not None:
         image_dtype = check_for_network(first, spec, len(manifest.classes), own)
-    return _recipe_trainer(recipe, spec, manifest, image_dtype, load_initial_weights)
+    return _recipe_trainer(
+        recipe, spec, manifest, image_dtype, replicas, load_weights=load_initial_weights
+    )
 
 
 def _recipe_trainer(
-    recipe: Recipe, spec: BatchSpec, manifest: Manifest, image_dtype: str, load_weights: bool
+    recipe: Recipe,
+    spec: BatchSpec,
+    manifest: Manifest,
+    image_dtype: str,
+    replicas: Replicas,
+    *,
+    load_weights: bool,
 ) -> TrainerBase:
     try:
         return Trainer(
@@ -69,7 +91,10 @@ def _recipe_trainer(
             device_augment=_device_augment(spec),
             class_weights=class_weights(recipe, images_per_epoch(manifest, spec)),
             load_initial_weights=load_weights,
+            replicas=replicas,
         )
+    except TrainerError:
+        raise
     except ValueError as error:
         raise PlanError(f"recipe: {str(error).splitlines()[0]}") from error
 

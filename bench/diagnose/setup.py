@@ -20,7 +20,7 @@ from feedbench.bench.record import CacheState
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob
 from feedbench.loaders import BASELINE, BatchSpec, find_loader, parse_settings
 from feedbench.loaders.stages import Stages
-from feedbench.trainer import Recipe
+from feedbench.trainer import ONE, Recipe
 
 STAGES = "stages"  # key of the process that measures all stages
 _STAGE_WARM_UP_S = 0.1
@@ -56,6 +56,7 @@ class DiagnosisPlan:
 
     Attributes:
         cache_state: of the files; None: warm if they fit into memory, else cold.
+        devices: that train together: a number, or cpu:N.
         images: largest number of images to measure; of more, a random sample is drawn.
         rewrite: measure a user's tf.data pipeline without each of its mistakes too.
         faster_storage: predict the rate with storage this many times as fast.
@@ -68,6 +69,7 @@ class DiagnosisPlan:
     consumer: str
     accelerator: Accelerator | None
     cache_state: CacheState | None = None
+    devices: str = ONE
     images: int = IMAGES
     rewrite: bool = False
     faster_storage: float = FASTER_STORAGE
@@ -190,6 +192,7 @@ class Setup:
             recipe=self.plan.recipe,
             consumer=self.plan.consumer,
             accelerator=self.plan.accelerator,
+            devices=self.plan.devices,
             cache_state=self.record.cache_state,
             warm_up_s=self.timing.warm_up_s,
             min_warm_up_steps=1,

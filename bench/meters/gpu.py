@@ -12,6 +12,7 @@ from feedbench.bench.meters.gpm import Gpm
 from feedbench.bench.meters.sampling import Readings, Sample, Sampler, sample_now, samples_during
 from feedbench.bench.record import Gpu, TimedBlock
 
+_COUNT = "FEEDBENCH_GPUS"  # variable: how many are used, 1 by default
 PERIOD_S = 1.0  # NVML updates utilization every 1/6 s to 1 s, depending on the GPU
 _KILOBYTE = 1_000
 
@@ -143,18 +144,26 @@ def find_gpus() -> list[NumberedGpu]:
 
 
 def training_gpus() -> list[NumberedGpu]:
-    """Return the GPU that trials and trainings use, the first of `find_gpus`; empty without one."""
-    return find_gpus()[:1]
+    """Return the GPUs that trials and trainings use: the first of `find_gpus`; empty without one.
+
+    With `use_gpus`, several.
+    """
+    return find_gpus()[: int(os.environ.get(_COUNT, "1"))]
+
+
+def use_gpus(count: int) -> None:
+    """Have this process and its children use so many GPUs from now on."""
+    os.environ[_COUNT] = str(count)
 
 
 def gpu_environment() -> dict[str, str]:
-    """Return the variables by which CUDA sees only the GPU that trials and trainings use.
+    """Return the variables by which CUDA sees only the GPUs that trials and trainings use.
 
     TensorFlow would otherwise reserve memory on every GPU.
     """
     environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts, not the fastest first
-    for _, handle in training_gpus():
-        environment["CUDA_VISIBLE_DEVICES"] = _uuid(handle)
+    if names := [_uuid(handle) for _, handle in training_gpus()]:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(names)
     return environment
 
 

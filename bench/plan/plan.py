@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -36,12 +37,18 @@ from feedbench.loaders import (
     parse_settings,
     parse_spec,
 )
-from feedbench.trainer import Recipe
+from feedbench.trainer import ALL, ONE, Recipe, device_count, is_of_cpu
 
 # In levels of 0 to 255. Measured on 200 photos of clothing at 224 and 96 px, worst image: the fast
 # inverse DCT of TensorFlow's decode_image differs by 1.35, another resize filter or antialiasing
 # by 7.9 to 21.7, scaled decoding by 25.
 TOLERANCE = 3.0
+
+
+def _devices(value: str) -> str:
+    if value != ALL:
+        device_count(value)
+    return value
 
 
 class _Model(BaseModel):
@@ -58,6 +65,10 @@ class Choice(_Model):
     augment: dict[str, Any] | None = Field(
         None, description="overrides that of the batch spec, to measure the cost of augmentation"
     )
+    alone: bool = Field(
+        False,
+        description="train on one device, with its part of a batch, to measure what several gain",
+    )
 
     def __str__(self) -> str:
         words = [
@@ -66,6 +77,8 @@ class Choice(_Model):
         ]
         if self.augment is not None:
             words.append(f"augment={json.dumps(self.augment) if self.augment else 'none'}")
+        if self.alone:
+            words.append("on one device")
         return " ".join(words)
 
 
@@ -145,6 +158,13 @@ class Suite(_Model):
         "accelerator's published or calibrated training rate, such as emulated:a100; drain: "
         "nothing, to measure the loader alone.",
     )
+    devices: Annotated[str, AfterValidator(_devices)] = Field(
+        ONE,
+        description="With consumer train: how many GPUs train together. all: all that are here; "
+        "cpu:N: N logical devices of the CPU, which share its cores, to try it without GPUs. Each "
+        "takes an equal part of a batch, so the loss curve and the learning rate stay those of one "
+        "device.",
+    )
     timing: Timing = Timing()
     failures: Failures = Failures()
     pixels: PixelCheck = PixelCheck()
@@ -165,12 +185,22 @@ class Plan:
     failures: Failures
     pixels: PixelCheck
     accelerator: Accelerator | None = None
+    devices: str = ONE
 
     def spec_of(self, choice: Choice) -> BatchSpec:
         """Return the batch spec of a choice, which may have an augmentation of its own."""
-        if choice.augment is None:
-            return self.spec
-        return self.spec.model_copy(update={"augment": Augment.model_validate(choice.augment)})
+        values: dict[str, Any] = {}
+        if choice.augment is not None:
+            values["augment"] = Augment.model_validate(choice.augment)
+        if choice.alone:
+            values["batch_size"] = self.spec.batch_size // device_count(self.devices)
+        return self.spec.model_copy(update=values)
+
+    def devices_of(self, choice: Choice) -> str:
+        """Return the devices that a choice is trained on."""
+        if not choice.alone:
+            return self.devices
+        return "cpu:1" if is_of_cpu(self.devices) else ONE
 
     def cache_state_of(self, choice: Choice) -> CacheState | None:
         """Return the cache state to prove; None for loaders that read no files."""
@@ -213,7 +243,9 @@ def expand(choices: Iterable[Choice]) -> tuple[Choice, ...]:
 
 
 def with_baseline(
-    choices: tuple[Choice, ...], consumer: ConsumerName, recipe: Recipe | None = None
+    choices: tuple[Choice, ...],
+    consumer: ConsumerName,
+    recipe: Recipe | None = None,
 ) -> tuple[Choice, ...]:
     """Add the loader `synthetic`, whose rate accelerator utilization is relative to.
 
@@ -225,6 +257,23 @@ def with_baseline(
     if consumer == "drain" or any(choice.loader == BASELINE for choice in choices):
         return choices
     return (*choices, Choice(loader=BASELINE, settings=like_own(choices, recipe)))
+
+
+def with_devices(plan: Plan, devices: str) -> Plan:
+    """Return the plan for these devices; of several, it also measures one alone.
+
+    Args:
+        devices: a number, or cpu:N.
+
+    Raises:
+        PlanError: nothing is trained.
+    """
+    choices = plan.choices
+    if devices != ONE and plan.consumer != "train":
+        raise PlanError(f"--devices {devices}: needs --consumer train, got {plan.consumer}")
+    if device_count(devices) > 1:
+        choices = (*choices, Choice(loader=BASELINE, alone=True))
+    return replace(plan, devices=devices, choices=choices)
 
 
 def like_own(choices: Iterable[Choice], recipe: Recipe | None) -> dict[str, Any]:
@@ -277,6 +326,7 @@ def make_plan(suite: Suite) -> Plan:
         failures=suite.failures,
         pixels=suite.pixels,
         accelerator=accelerator_of(suite.consumer),
+        devices=suite.devices,
     )
     for choice in plan.choices:
         check_choice(choice, plan.spec_of(choice))

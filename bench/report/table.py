@@ -104,6 +104,15 @@ def trial_columns(*, memory_decides: bool = False) -> list[Column[TrialSummary]]
             has_interval=True,
         ),
         Column(
+            "scaling",
+            "scaling_efficiency",
+            lambda trial: trial.scaling_efficiency,
+            "{:.0%}",
+            importance=3,
+            meaning="scaling: rate ÷ (devices × rate of one device alone with synthetic batches).",
+            has_interval=True,
+        ),
+        Column(
             "wait",
             "wait_share",
             lambda trial: trial.wait_share,
@@ -230,7 +239,8 @@ def _style(trial: TrialSummary, winner: bool) -> str:
 
 def trial_name(trial: Trial | TrialSummary) -> str:
     """Return the loader with its settings."""
-    return str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment))
+    values = {"settings": trial.settings, "augment": trial.augment, "alone": trial.alone}
+    return str(Choice(loader=trial.loader, **values))
 
 
 def settings_text(trial: TrialSummary) -> str:

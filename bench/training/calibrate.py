@@ -18,10 +18,10 @@ from feedbench.bench.record import Trial
 from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials.run import run
 from feedbench.loaders import BASELINE, SCHEMA, BatchSpec, Manifest
-from feedbench.trainer import Recipe
+from feedbench.trainer import ONE, Recipe
 
 
-def calibration(spec: BatchSpec, recipe: Recipe, timing: Timing) -> Plan:
+def calibration(spec: BatchSpec, recipe: Recipe, timing: Timing, devices: str = ONE) -> Plan:
     """Return the plan by which the trainer is timed when it never waits for data."""
     return Plan(
         choices=(Choice(loader=BASELINE),),
@@ -31,6 +31,7 @@ def calibration(spec: BatchSpec, recipe: Recipe, timing: Timing) -> Plan:
         timing=timing,
         failures=Failures(),
         pixels=PixelCheck(images=0),
+        devices=devices,
     )
 
 
@@ -84,9 +85,15 @@ def as_profile(trial: Trial, rate: Estimate, facts: dict[str, Any]) -> Accelerat
 
 
 def device_of(trial: Trial, facts: dict[str, Any]) -> str:
-    """Return the name of the GPU that the trainer used, or of the processor without one."""
+    """Return the name of the GPU that the trainer used, or of the processor without one.
+
+    Several devices are counted.
+    """
+    count = f"{len(trial.devices)} × " if len(trial.devices) > 1 else ""
     if trial.device not in (None, CPU):
-        return str(trial.device)
+        return f"{count}{trial.device}"
+    if count:
+        return f"{count}logical devices of {facts['cores']} cores of {facts['processor']}"
     return f"{facts['cores']} cores of {facts['processor']}"
 
 

@@ -127,7 +127,7 @@ def _verdict(
     if predicted is None:
         return None, (
             "Rate check: no predicted rate: --loader names no best.toml of a bench, the bench was "
-            "interrupted, or another option changed its batch spec or settings."
+            "interrupted, or another option changed its batch spec, settings or devices."
         )
     if not reason and achieved is None:
         reason = "the only epoch of its kind includes the warm-up; train at least two"

@@ -67,6 +67,7 @@ def _result(
     rate_check = check_rate(setup.best, rates, setup.recipe, facts, digest, waits)
     return {
         "loader": setup.best.loader,
+        "devices": setup.best.devices,
         "own": own.model_dump() if own else None,
         "settings": setup.best.settings,
         "spec": setup.spec.model_dump(mode="json"),

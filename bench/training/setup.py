@@ -95,7 +95,7 @@ def make_setup(best: Best, recipe: Recipe, manifest: Manifest) -> TrainingSetup:
     """
     spec = parse_spec(best.spec)
     train_images = manifest.only("train")
-    check_feasible(spec, train_images, recipe)
+    check_feasible(spec, train_images, recipe, best.devices)
     _check_splits(best, recipe)
     image_dtype = parse_settings(find_loader(best.loader), best.settings).image_dtype
     own_model = find_builder(recipe.network).origin if recipe.own_model else None

@@ -38,7 +38,7 @@ from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
 from feedbench.bench.training.tensorboard import tensorboard
 from feedbench.loaders import Batch, Manifest, Stream, open_loader
-from feedbench.trainer import Recipe, leave_gpu_to_backend
+from feedbench.trainer import Recipe, Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
 
 if TYPE_CHECKING:
     from feedbench.trainer import CheckpointPolicy, Epoch, Position, TrainerBase
@@ -71,6 +71,7 @@ def train(
         TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
         TrainingStopped: `callbacks.should_stop` returned True; the checkpoint has the position.
     """
+    divide_cpu(best.devices)
     leave_gpu_to_backend()
     setup = make_setup(best, recipe, manifest)
     identity = run_identity(best, recipe, setup.train_images)
@@ -87,7 +88,8 @@ def train(
         logging = _log_dropped(folder, stream)  # before the first batch may drop any
         setup, batches, first = _with_first(setup, stream)
         held_out = HeldOut(setup, options.failures)
-        trainer = _make_trainer(setup, folder, saved, first)
+        used = find_replicas(best.devices)
+        trainer = _make_trainer(setup, folder, saved, first, used)
         for note in filter(
             None, (_range_note(setup, first), trainer.note, saved.note if saved else "")
         ):
@@ -125,7 +127,11 @@ def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
 
 
 def _make_trainer(
-    setup: TrainingSetup, folder: Path, saved: _Saved | None, first: Batch | None
+    setup: TrainingSetup,
+    folder: Path,
+    saved: _Saved | None,
+    first: Batch | None,
+    used: Replicas,
 ) -> TrainerBase:
     """Return the trainer, as it was when the checkpoint was saved; check that the disk has room."""
     from feedbench.trainer import CHECKPOINT, CheckpointError
@@ -138,6 +144,7 @@ def _make_trainer(
         first=first,
         own=setup.own,
         load_initial_weights=saved is None,
+        replicas=used,
     )
     check_disk_space(folder, sum(_size_bytes(variable) for variable in trainer.variables))
     if saved is None:

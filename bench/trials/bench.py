@@ -223,7 +223,8 @@ class Bench:
         done = self._processes.warm_up(index, self._limit_s(), on_progress)
         warm_ups = [*self.trials[index].warm_ups, done.warm_up]
         model = done.model and done.model.model_dump()
-        self._update(index, warm_ups=warm_ups, device=done.device, model=model)
+        used = {"device": done.device, "devices": done.devices}
+        self._update(index, warm_ups=warm_ups, model=model, **used)
         facts = {"batch_size": done.batch_size, "image_size": done.image_size}
         self._update_own(index, rows=done.rows_known, **facts)
         self._notify("warm", index, pid=pid)
@@ -267,6 +268,7 @@ class Bench:
             recipe=self._plan.recipe,
             consumer=self._plan.consumer,
             accelerator=self._plan.accelerator,
+            devices=self._plan.devices_of(choice),
             waits=True,
             warm_up_s=self._plan.timing.warm_up_seconds,
             cache_state=self._plan.cache_state_of(choice),
@@ -316,6 +318,7 @@ class Bench:
             consumer=plan.consumer,
             spec=plan.spec_of(choice).model_dump(mode="json", exclude_none=True),
             augment=choice.augment,
+            alone=choice.alone,
             recipe=plan.recipe.model_dump(mode="json"),
             accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
             images=self._images,

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from feedbench.bench.errors import PlanError
 from feedbench.loaders import BatchSpec, Manifest, available_memory
-from feedbench.trainer import DeviceAugment, Recipe, check_device_augment
+from feedbench.trainer import (
+    ONE,
+    DeviceAugment,
+    Recipe,
+    check_device_augment,
+    check_devices,
+    device_count,
+)
 
 _CHANNELS = 3
 _BATCHES = 2  # at least: one is prepared while the other is consumed
 
 
-def check_feasible(spec: BatchSpec, train_images: Manifest, recipe: Recipe | None = None) -> None:
+def check_feasible(
+    spec: BatchSpec, train_images: Manifest, recipe: Recipe | None = None, devices: str = ONE
+) -> None:
     """Check that a batch is not larger than the data or the memory.
 
     Args:
         recipe: of the trainer that takes the batches; None without one.
+        devices: of the trainer: a number, or cpu:N.
 
     Raises:
         PlanError: it cannot run.
-        RecipeError: the recipe does not fit the batch spec.
+        TrainerError: the recipe does not fit the batch spec or the devices.
     """
     if len(train_images) < spec.batch_size:
         raise PlanError(
@@ -38,3 +48,4 @@ def check_feasible(spec: BatchSpec, train_images: Manifest, recipe: Recipe | Non
         augment = spec.augment
         device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
         check_device_augment(recipe, device)
+        check_devices(device_count(devices), spec.batch_size, recipe)

@@ -17,7 +17,7 @@ from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import CacheState, ConsumerName, Dropped, TimedBlock, WarmUp
 from feedbench.bench.trials.block import MIN_STEPS
 from feedbench.loaders import BatchSpec
-from feedbench.trainer import Recipe
+from feedbench.trainer import ONE, Recipe
 
 MIN_WARM_UP_STEPS = 3
 
@@ -82,6 +82,7 @@ class TrialJob(Message):
 
     Attributes:
         device: the device that the consumer `transfer` copies to.
+        devices: that train together: a number of GPUs, or cpu:N.
         cache_state: page-cache state into which the parent brings the files; if they must be
             cold, the worker evicts what it has consumed. None for no control.
         waits: whether to answer `Opened` after the first step, and to wait for a `WarmUpRequest`.
@@ -98,6 +99,7 @@ class TrialJob(Message):
     recipe: Recipe = Recipe()
     accelerator: Accelerator | None = None
     device: str = DEVICE
+    devices: str = ONE
     cache_state: CacheState | None = None
     waits: bool = False
     warm_up_s: float
@@ -129,6 +131,7 @@ class WarmUpDone(Message):
 
     Attributes:
         device: name of the GPU that TensorFlow trains on, or `CPU`; None without a trainer.
+        devices: TensorFlow's names of all that train together; empty without a trainer.
         model: the file of the user's own model; None without one.
         rows_known: whether the batches say which images they hold.
         batch_size: images of the first batch.
@@ -137,6 +140,7 @@ class WarmUpDone(Message):
 
     warm_up: WarmUp
     device: str | None = None
+    devices: list[str] = []
     model: ModelFile | None = None
     rows_known: bool = True
     batch_size: int = 0

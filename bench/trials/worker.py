@@ -40,7 +40,7 @@ from feedbench.loaders import (
     parse_settings,
     size_of_images,
 )
-from feedbench.trainer import leave_gpu_to_backend
+from feedbench.trainer import Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
 
 _PROGRESS_PERIOD_S = 1.0
 _CACHES = re.compile(r"\.(?:cache|snapshot)\(")  # of tf.data, which the first epoch fills
@@ -74,6 +74,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     manifest = Manifest.read(job.manifest)
     settings = parse_settings(find_loader(job.loader), job.settings)
     if job.consumer == "train":
+        divide_cpu(job.devices)
         leave_gpu_to_backend()  # and import Keras for the trainer: no loader's time may include it
     start_s = time() - channel.started
     opened = perf_counter()
@@ -81,7 +82,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     with open_loader(job.loader, manifest, job.spec, settings, **failures) as stream:
         first = next(stream)
         first_batch_s = perf_counter() - opened
-        consumer = _open_consumer(job, manifest, settings, first)
+        trained_on = find_replicas(job.devices) if job.consumer == "train" else Replicas()
+        consumer = _open_consumer(job, manifest, settings, first, trained_on)
         model = consumer.origin if isinstance(consumer, OwnTrainer) else None
         recorded = Recorded(consumer, manifest, job.cache_state) if job.cache_state else None
         consumer = recorded or consumer
@@ -98,7 +100,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
             seconds=seconds,
             images=images,
         )
-        channel.answer(_done(job, first, warm_up, model))
+        channel.answer(_done(job, first, warm_up, model, trained_on))
         _time_blocks(stream, consumer, recorded, channel)
 
 
@@ -108,10 +110,13 @@ def _is_asked_to_warm_up(channel: Channel) -> bool:
     return next(channel.requests(WarmUpRequest), None) is not None
 
 
-def _done(job: TrialJob, first: Batch, warm_up: WarmUp, model: ModelFile | None) -> WarmUpDone:
+def _done(
+    job: TrialJob, first: Batch, warm_up: WarmUp, model: ModelFile | None, trained_on: Replicas
+) -> WarmUpDone:
     return WarmUpDone(
         warm_up=warm_up,
         device=training_device() if job.consumer == "train" else None,
+        devices=list(trained_on.devices),
         model=model,
         rows_known=first.rows is not None,
         batch_size=images_in(first),
@@ -135,7 +140,9 @@ def _time_blocks(
         )
 
 
-def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:
+def _open_consumer(
+    job: TrialJob, manifest: Manifest, settings: Settings, first: Batch, trained_on: Replicas
+) -> Consumer:
     if job.consumer == "drain":
         return Drain()
     if job.consumer == "transfer":
@@ -151,6 +158,7 @@ def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first:
         first=first,
         own=own,
         made_up=job.loader == BASELINE,
+        replicas=trained_on,
     )
     trainer.enter(timed_phase(job.recipe))
     return FromOwn(trainer) if own is not None and not job.recipe.own_model else trainer
