@@ -328,5 +328,4 @@ LOADER = Loader(
     space={"compression": ("auto", "none")},
     suites={},
     cuts_no_regions=lambda settings: None,
-    reads_objects=False,
 )

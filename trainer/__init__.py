@@ -3,7 +3,13 @@
 from feedbench.trainer.augment import DeviceAugment, check_device_augment
 from feedbench.trainer.backend import leave_gpu_to_backend
 from feedbench.trainer.base import BatchLike, NonFiniteLoss, TrainerBase
-from feedbench.trainer.checkpoint import CHECKPOINT, Position, read_checkpoint
+from feedbench.trainer.checkpoint import (
+    CHECKPOINT,
+    Position,
+    checkpoint_bytes,
+    from_bytes,
+    read_checkpoint,
+)
 from feedbench.trainer.errors import (
     CheckpointError,
     DevicesError,
@@ -79,10 +85,12 @@ __all__ = [
     "check_device_augment",
     "check_devices",
     "check_outputs",
+    "checkpoint_bytes",
     "device_count",
     "divide_cpu",
     "find_replicas",
     "fit",
+    "from_bytes",
     "input_facts",
     "is_of_cpu",
     "is_own_model",

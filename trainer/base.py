@@ -136,7 +136,10 @@ class TrainerBase(ABC):
         writes elsewhere. `numpy.asarray` reads the values.
         """
         self.finish()
-        return [_value(variable) for variable in self.variables]
+        return [self._value(variable) for variable in self.variables]
+
+    def _value(self, variable: Any) -> Any:
+        return value_of(variable)
 
     def _assign(self, values: Sequence[NDArray[Any]]) -> None:
         """Give the variables the values of a `capture`."""
@@ -144,7 +147,10 @@ class TrainerBase(ABC):
             if tuple(variable.shape) != value.shape:
                 name = getattr(variable, "path", variable.name)
                 raise ValueError(f"{name}: shape {value.shape}, not {tuple(variable.shape)}")
-            variable.assign(value)
+            self._set_value(variable, value)
+
+    def _set_value(self, variable: Any, value: Any) -> None:
+        variable.assign(value)
 
     @abstractmethod
     def _train_on(self, batch: BatchLike) -> Any:
@@ -215,7 +221,8 @@ def images_in(batch: BatchLike) -> int:
     return int(keras.tree.flatten(batch.images)[0].shape[0])
 
 
-def _value(variable: Any) -> Any:
+def value_of(variable: Any) -> Any:
+    """The value of a variable, which later steps do not change."""
     import keras
 
     if keras.backend.backend() != "tensorflow":

@@ -56,7 +56,7 @@ def step_functions(
         has_draws = augment is not None
         return (
             _graph(train, model, image_dtype, replicas, has_draws),
-            _graph(test, model, image_dtype, replicas),
+            _graph(test, model, image_dtype, replicas, alone=True),
         )
 
     def train_batch(images: Any, labels: Any, *draws: Any) -> Any:
@@ -70,26 +70,38 @@ def step_functions(
 
 
 def _graph(
-    step: StepFunction, model: Any, image_dtype: str, replicas: Replicas, has_draws: bool = False
+    step: StepFunction,
+    model: Any,
+    image_dtype: str,
+    replicas: Replicas,
+    has_draws: bool = False,
+    alone: bool = False,
 ) -> StepFunction:
-    """The step as one TensorFlow graph for any batch size: a short batch needs no new trace."""
+    """The step as one TensorFlow graph for any batch size: a short batch needs no new trace.
+
+    Args:
+        alone: whether one of several processes takes the step without the others.
+    """
     import tensorflow as tf
 
     signature = [tf.TensorSpec(model.input_shape, image_dtype), tf.TensorSpec([None], tf.int32)]
     if has_draws:
         signature.append(tf.TensorSpec([None, DRAW_COLUMNS], tf.float32))
-    whole = _on_all(step, model, replicas)
+    whole = _on_all(step, model, replicas, alone)
     function = tf.function(whole, input_signature=signature, jit_compile=model.jit_compile or None)
     return lambda images, *rest: function(as_tensor(images), *rest)
 
 
-def _on_all(step: StepFunction, model: Any, replicas: Replicas) -> StepFunction:
+def _on_all(step: StepFunction, model: Any, replicas: Replicas, alone: bool) -> StepFunction:
     """The step on all devices together, each with its part of the batch."""
     if replicas.total == 1:
         return step
+    if alone and replicas.in_several_processes:
+        return lambda *arrays: replicas.each(step, *arrays)[0]
 
     def on_all(*arrays: Any) -> Any:
         replicas.each(step, *arrays)  # returns what each device has counted alone
+        replicas.spread_counts(model.metrics_variables)
         return model.get_metrics_result()
 
     return on_all

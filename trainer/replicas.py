@@ -45,6 +45,11 @@ class Replicas:
         """Images that all processes train on in a step in which this one has `batch`."""
         return batch * self.total // max(1, len(self.devices))
 
+    @property
+    def in_several_processes(self) -> bool:
+        """Whether other processes have devices too; each of them then has one."""
+        return self.total > max(1, len(self.devices))
+
     def scope(self) -> AbstractContextManager[Any]:
         """Create variables inside for all devices."""
         return nullcontext() if self.strategy is None else self.strategy.scope()
@@ -117,6 +122,31 @@ class Replicas:
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         inner._all_reduce_sum_gradients = list  # noqa: SLF001  it would sum them once more
 
+    def spread_counts(self, variables: Iterable[Any]) -> None:
+        """Have each process hold an equal part of what all have counted.
+
+        So one process alone can read it, as for a checkpoint: to add up what several have counted,
+        all of them would have to ask at the same time. To be called in a TensorFlow graph.
+        """
+        import tensorflow as tf
+
+        if self.in_several_processes:
+            for variable in variables:
+                self.write(variable, tf.convert_to_tensor(variable.value))
+
+    def read(self, variable: Any) -> Any:
+        """The value of a variable, also in one of several processes alone."""
+        own = self.strategy.experimental_local_results(variable.value)[0].read_value()
+        return own * self.total if _is_counter(variable) else own
+
+    def write(self, variable: Any, value: Any) -> None:
+        """Give a variable a value, also in one of several processes alone."""
+        import tensorflow as tf
+
+        own = self.strategy.experimental_local_results(variable.value)[0]
+        value = tf.cast(value, own.dtype)
+        own.assign(value / self.total if _is_counter(variable) else value)
+
     def vary_seeds(self, variables: Iterable[Any]) -> None:
         """Have each device draw other numbers for dropout; the first draws those of one device.
 
@@ -130,6 +160,13 @@ class Replicas:
                 states = self.strategy.experimental_local_results(variable.value)
                 for number, state in enumerate(states, self.first):
                     state.assign_add([number, 0])
+
+
+def _is_counter(variable: Any) -> bool:
+    """Whether each device counts for itself, as metrics do."""
+    import tensorflow as tf
+
+    return bool(variable.value.synchronization == tf.VariableSynchronization.ON_READ)
 
 
 class _Joined(NamedTuple):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from feedbench.trainer.augment import DeviceAugment, check_device_augment
 from feedbench.trainer.backend import only_gpu
-from feedbench.trainer.base import BatchLike, TrainerBase, images_in, plain
+from feedbench.trainer.base import BatchLike, TrainerBase, images_in, plain, value_of
 from feedbench.trainer.compiled import compiled_steps
 from feedbench.trainer.functions import Augmentation, prediction_function, step_functions
 from feedbench.trainer.launcher import Launcher, Logs
@@ -179,7 +179,11 @@ class Trainer(TrainerBase):
     def start_epoch(self) -> None:
         """Reset the running loss and accuracy."""
         self._settle()
-        self._model.reset_metrics()
+        if not self._replicas.in_several_processes:
+            self._model.reset_metrics()
+            return
+        for variable in self._model.metrics_variables:
+            self._replicas.write(variable, 0)
 
     def evaluate(self, batches: Iterable[BatchLike]) -> Logs:
         """Loss and accuracy on some batches; resets the running ones."""
@@ -231,6 +235,17 @@ class Trainer(TrainerBase):
             *self._model.optimizer.variables,
         )
         return list({id(variable): variable for variable in variables}.values())
+
+    def _value(self, variable: Any) -> Any:
+        if self._replicas.in_several_processes:
+            return self._replicas.read(variable)
+        return value_of(variable)
+
+    def _set_value(self, variable: Any, value: Any) -> None:
+        if self._replicas.in_several_processes:
+            self._replicas.write(variable, value)
+        else:
+            variable.assign(value)
 
     def restore(self, phase: int, steps: int, values: Sequence[NDArray[Any]]) -> None:
         """Return to the values of a `capture`, taken after `steps` steps of a phase.

@@ -6,6 +6,8 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.commands.output import console, print_parts, redirect_library_output
@@ -50,7 +52,9 @@ def run_training(
 
     options = options or TrainingOptions()
     again = again or resume_command("DATA", folder, {})
-    with claimed(folder), nullcontext() if options.resume else removed_if_refused(folder):
+    is_worker = options.cluster is not None and not options.cluster.is_chief
+    keeps = options.resume or is_worker
+    with claimed(folder), nullcontext() if keeps else removed_if_refused(folder):
         result = train_with_progress(best, recipe, manifest, folder, options, again)
     if result is None:
         return
@@ -73,18 +77,20 @@ def train_with_progress(
         again: the command that resumes this training.
 
     Returns:
-        None if SIGTERM or SIGHUP stopped it.
+        None if SIGTERM or SIGHUP stopped it, and on a worker that is not the chief.
 
     Raises:
         InterruptedRun: Ctrl-C; the last checkpoint is saved.
+        PeerLost: another worker has ended.
     """
-    from feedbench.bench.errors import InterruptedRun
+    from feedbench.bench.errors import InterruptedRun, PeerLost
     from feedbench.bench.training.train import train
     from feedbench.bench.trials.child import child_environment
     from feedbench.loaders import images_per_epoch, parse_spec
     from feedbench.trainer import CHECKPOINT, TrainingStopped
 
     terminal = console()
+    options = replace(options, end_at_once=partial(_end_at_once, os.dup(2), options, again))
     os.environ.update(child_environment())  # before TensorFlow is imported
     manifest.only("validation")
     spec = parse_spec(best.spec)
@@ -94,7 +100,12 @@ def train_with_progress(
             import_tensorflow()
             for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
                 callbacks.on_note(note)
-            return train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
+            result = train(best, recipe, manifest, folder, callbacks=callbacks, options=options)
+        if result is None:
+            terminal.print("Trained; the chief writes the model and the record.")
+        return result
+    except PeerLost as error:
+        raise PeerLost(_with_remedy(str(error), error.code, options, again), error.code) from error
     except TrainingStopped:
         terminal.print(f"Stopped; a checkpoint is saved. To resume: {again}", soft_wrap=True)
         return None
@@ -102,6 +113,21 @@ def train_with_progress(
         if not (folder / CHECKPOINT).exists():
             raise InterruptedRun("interrupted before the first checkpoint; start again") from None
         raise InterruptedRun(f"interrupted; to resume from the last checkpoint: {again}") from None
+
+
+def _end_at_once(terminal: int, options: TrainingOptions, again: str, line: str, code: int) -> None:
+    from feedbench.bench.training.stuck import end_at_once
+
+    end_at_once(terminal, _with_remedy(line, code, options, again), code)
+
+
+def _with_remedy(line: str, code: int, options: TrainingOptions, again: str) -> str:
+    """Return why a training on several machines ended, with what to do next."""
+    if not code:
+        return line
+    if options.cluster is not None and options.cluster.is_chief:
+        return f"{line}; start the other workers as at first, and the chief with: {again}"
+    return f"{line}; start all workers again, the chief with --resume"
 
 
 def import_tensorflow() -> None:

@@ -34,10 +34,11 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures, Suite
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
-from feedbench.trainer import Recipe
+from feedbench.trainer import ONE, Recipe
 
 if TYPE_CHECKING:
     from feedbench.bench.analysis.best import Best
+    from feedbench.bench.cluster.hosts import Cluster
 
 
 @add_options(
@@ -81,20 +82,44 @@ def train(
             "trained are refused; repeat those of how it runs."
         ),
     ] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A TOML file that lists the workers of a training on several machines, the same "
+            "on each. By default TF_CONFIG, if it is set.",
+        ),
+    ] = None,
+    worker: Annotated[
+        int | None,
+        typer.Option(
+            help="Which of the workers in the file of --cluster this is, from 0, the chief; by "
+            "default the one with an address of this machine.",
+            min=0,
+        ),
+    ] = None,
     out: Out = None,
     json: Json = None,
 ) -> None:
     """A best.toml also sets batches, augmentation and recipe; options given here override it."""
+    from feedbench.bench.cluster.hosts import cluster_of
     from feedbench.bench.training.options import CheckpointPolicy, TrainingOptions
     from feedbench.loaders import DEFAULT_LOADER
 
+    members = cluster_of(cluster, worker)
     options = TrainingOptions(
         checkpoints=CheckpointPolicy(checkpoint_seconds, checkpoint_steps),
         failures=parse_model(Failures, given[Failures], "options"),
         tensorboard=tensorboard,
         profile=_window(profile),
         resume=resume is not None,
+        cluster=members,
     )
+    if members is not None and not members.is_chief and resume is not None:
+        raise PlanError(
+            "--resume: the chief resumes, and hands its checkpoint out; start "
+            f"{members.name(members.worker)} as at first"
+        )
     if resume is None:
         best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
         parsed_recipe = parse_model(
@@ -111,11 +136,32 @@ def train(
     if resume is None:
         best = _fitted(best, parsed_recipe, len(manifest.classes), given)
     best = _on_devices(best, given)
-    folder = resume or result_folder(out, "train")
+    if members is not None and best.devices != ONE:
+        raise PlanError(
+            f"--devices {best.devices}: each of several workers trains on one device; start a "
+            "worker for each, with CUDA_VISIBLE_DEVICES"
+        )
+    folder = resume or _folder(out, members)
     repeated = {**given[Suite], **given[Failures]}
     repeated = repeated if blacklist is None else {"blacklist": blacklist, **repeated}
+    if cluster is not None:
+        repeated = {**repeated, "cluster": cluster, "worker": 0}
     again = resume_command(data, folder, repeated)
     run_training(best, parsed_recipe, manifest, folder, json, options, again=again)
+
+
+def _folder(out: Path | None, cluster: Cluster | None) -> Path:
+    """Return the folder of the results; of a worker that is not the chief, one for its log."""
+    if cluster is None or cluster.is_chief:
+        return result_folder(out, "train")
+    if out is None:
+        return result_folder(None, f"train-worker-{cluster.worker}")
+    folder = out.with_name(f"{out.name}-worker-{cluster.worker}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlanError(f"{folder}: {error.strerror}; name another folder with --out") from error
+    return folder
 
 
 def _fitted(best: Best, recipe: Recipe, classes: int, given: OptionValues) -> Best:

@@ -36,6 +36,7 @@ def train_one(job: TrainingJob, channel: Channel) -> None:
         except StoppedByRequest:
             channel.answer(TrainingStopped())
         else:
+            assert result is not None  # as on the chief of several workers
             channel.answer(TrainingDone(test_accuracy=_accuracy(job, result)))
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from feedbench.bench.cluster.hosts import Cluster
 from feedbench.bench.plan.plan import Failures
+
+
+def _exit(line: str, code: int) -> None:
+    sys.stderr.write(f"feedbench: {line}\n")
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,8 @@ class TrainingOptions:
         profile: first and last step to profile, counted from 1 in this process; implies
             `tensorboard`.
         resume: whether to resume from the checkpoint in the folder.
+        cluster: the workers that train together, and which this is; None for one machine.
+        end_at_once: ends this process with a line and an exit code, whatever its main thread does.
     """
 
     checkpoints: CheckpointPolicy = CheckpointPolicy()
@@ -38,3 +50,5 @@ class TrainingOptions:
     tensorboard: bool = True
     profile: tuple[int, int] | None = None
     resume: bool = False
+    cluster: Cluster | None = None
+    end_at_once: Callable[[str, int], None] = _exit

@@ -118,9 +118,11 @@ class TrainDisplay:
         predicted = "" if self._predicted is None else f" (predicted {self._predicted.value:,.0f})"
         left_s = self._left_s()
         left = f", about {duration(left_s)} left" if left_s and epoch.epoch < self._epochs else ""
+        validated = not math.isnan(epoch.validation_loss)  # which of several workers the chief does
+        validation = f"validation {score(epoch)}, " if validated else ""
         return (
             f"Epoch {epoch.epoch}/{self._epochs}: {scores(epoch.loss, epoch.accuracy)}, "
-            f"validation {score(epoch)}, {epoch.images_per_second:,.0f} images/s{predicted}, "
+            f"{validation}{epoch.images_per_second:,.0f} images/s{predicted}, "
             f"{epoch.wait_s / epoch.train_s:.0%} of the time without a batch{left}"
         )
 

@@ -66,6 +66,7 @@ def check_rate(
     facts: dict[str, Any],
     model: str | None = None,
     waits: Sequence[tuple[float, float]] = (),
+    machines: int = 1,
 ) -> RateCheck:
     """Compare the rates of the epochs, or of their parts, with the prediction.
 
@@ -77,11 +78,14 @@ def check_rate(
         facts: the environment of the training, from `environment`.
         model: digest of the file of the user's own model; None without one.
         waits: seconds without a batch, and seconds in all, of each epoch.
+        machines: how many trained together.
     """
     counted = [rate for parts in counted_rates(rates, recipe) for rate in parts]
     achieved = serial_interval(counted) if counted else None
     predicted = best.predicted.images_per_second if best.predicted else None
-    reason = _why_not_comparable(best, recipe, facts, model) if predicted else ""
+    reason = ""
+    if predicted:
+        reason = _why_not_comparable(best, recipe, facts, model) or _several(machines)
     met, text = _verdict(predicted, achieved, reason)
     if met is False:
         text = " ".join(filter(None, (text, _loss(best.predicted, achieved, waits, recipe))))
@@ -183,6 +187,12 @@ def _why_not_comparable(
     if _timed_layers(bench_recipe) != _timed_layers(recipe):
         return "this was measured in another phase of the training, for its epochs are others"
     return ""
+
+
+def _several(machines: int) -> str:
+    if machines == 1:
+        return ""
+    return f"this was measured on one machine, and {machines} workers trained together"
 
 
 def _changed_file(best: Best, recipe: Recipe, model: str | None) -> str:

@@ -32,12 +32,14 @@ def write_results(
     epochs: Sequence[Epoch],
     dropped: Sequence[Dropped],
     should_stop: Callable[[], bool],
+    workers: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Save and test the trained model, and describe the training.
 
     Args:
         dropped: training images that could not be read.
         should_stop: called before each test batch; the training stops if it returns True.
+        workers: what each of several machines did.
 
     Returns:
         The contents of `training.json`, which is written last.
@@ -47,7 +49,7 @@ def write_results(
     _draw_plots(setup, evaluation, epochs, folder)
     if evaluation is not None and evaluation.predictions is not None:
         evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
-    result = _result(setup, evaluation, epochs, [*dropped, *held_out.dropped])
+    result = _result(setup, evaluation, epochs, [*dropped, *held_out.dropped], workers)
     write_text(folder / MODEL_CARD, model_card(result))
     write_json(folder / TRAINING, result)
     return result
@@ -58,13 +60,15 @@ def _result(
     evaluation: Evaluation | None,
     epochs: Sequence[Epoch],
     dropped: Sequence[Dropped],
+    workers: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     facts, own = environment(), own_of(setup.best.loader)
     model = setup.own_model
     rates = [epoch.part_rates or (epoch.images_per_second,) for epoch in epochs]
     waits = [(epoch.wait_s, epoch.train_s) for epoch in epochs]
     digest = model.sha256 if model else None
-    rate_check = check_rate(setup.best, rates, setup.recipe, facts, digest, waits)
+    machines = len(workers) or 1
+    rate_check = check_rate(setup.best, rates, setup.recipe, facts, digest, waits, machines)
     return {
         "loader": setup.best.loader,
         "devices": setup.best.devices,
@@ -82,6 +86,7 @@ def _result(
         "per_class": _class_metrics(setup, evaluation),
         RATE_CHECK_KEY: rate_check.model_dump(mode="json"),
         "environment": facts,
+        "workers": list(workers),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,9 +36,10 @@ from feedbench.bench.training.originals import check_same_files, record_images
 from feedbench.bench.training.reread import reread_notes
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
+from feedbench.bench.training.team import Start, Team, joined
 from feedbench.bench.training.tensorboard import tensorboard
 from feedbench.loaders import Batch, Manifest, Stream, open_loader
-from feedbench.trainer import Recipe, Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
+from feedbench.trainer import Recipe, divide_cpu, leave_gpu_to_backend
 
 if TYPE_CHECKING:
     from feedbench.trainer import CheckpointPolicy, Epoch, Position, TrainerBase
@@ -55,18 +56,20 @@ def train(
     *,
     callbacks: Callbacks = _DEFAULT_CALLBACKS,
     options: TrainingOptions = _DEFAULT_OPTIONS,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train to the last epoch, then test the model.
 
     The folder gets the history, the checkpoint, the models, the predictions of the test images,
     plots, `MODEL_CARD.md` and `training.json`.
 
     Returns:
-        The contents of `training.json`.
+        The contents of `training.json`; None on a worker that is not the chief.
 
     Raises:
         LoaderError: an image cannot be read, or a setting is not valid.
-        PlanError: the network refuses the recipe, or there are fewer images than a batch holds.
+        PlanError: the network refuses the recipe, there are fewer images than a batch holds, or
+            another worker trains something else.
+        PeerLost: another worker has ended.
         RecordError: the disk is too full, or the checkpoint belongs to another training.
         TrainerError: the weights do not fit, the loss is not finite, or the disk is full.
         TrainingStopped: `callbacks.should_stop` returned True; the checkpoint has the position.
@@ -76,33 +79,77 @@ def train(
     setup = make_setup(best, recipe, manifest)
     identity = run_identity(best, recipe, setup.train_images)
     saved = _read_saved(folder, identity) if options.resume else None
-    if saved is None:
-        record_images(folder, setup.train_images)
-    else:
-        for note in reread_notes(best.loader, saved.position):
-            callbacks.on_note(note)
-        dropped_rows = [error.row for error in read_dropped(folder)]
-        check_same_files(folder, setup.train_images, dropped_rows)
-    # Before the trainer: a stream may fork processes, and TensorFlow's threads do not survive that.
-    with _open_stream(setup, options.failures, folder, saved) as stream:
-        logging = _log_dropped(folder, stream)  # before the first batch may drop any
-        setup, batches, first = _with_first(setup, stream)
-        held_out = HeldOut(setup, options.failures)
-        used = find_replicas(best.devices)
-        trainer = _make_trainer(setup, folder, saved, first, used)
-        for note in filter(
-            None, (_range_note(setup, first), trainer.note, saved.note if saved else "")
-        ):
-            callbacks.on_note(note)
-        if saved is None:
-            write_config(folder, best, recipe)
-            write_json(folder / CLASSES, list(manifest.classes))
-        keeping = _checkpointing(folder, identity, setup, options)
-        position = saved.position if saved else None
-        every = combine(logging, callbacks)
-        epochs = _fit(setup, trainer, held_out, batches, keeping, position, every, options)
-        dropped = dropped_by(stream)
-    return write_results(setup, trainer, held_out, folder, epochs, dropped, callbacks.should_stop)
+    start = Start(saved.position.step, tuple(read_dropped(folder))) if saved else Start()
+    with joined(options, setup, identity, start, callbacks) as team:
+        run = _Run(setup, folder, identity, saved, options, team)
+        if team.is_chief:
+            _keep_files(run, callbacks)
+        # Before the trainer: a stream may fork, and TensorFlow's threads do not survive that.
+        with _open_stream(setup, options.failures, team) as stream:
+            return _train(run, stream, replace(callbacks, should_stop=team.should_stop))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is trained, by whom, and where its files are.
+
+    Attributes:
+        identity: identifies the training in its checkpoints.
+        saved: the checkpoint to resume from.
+    """
+
+    setup: TrainingSetup
+    folder: Path
+    identity: dict[str, Any]
+    saved: _Saved | None
+    options: TrainingOptions
+    team: Team
+
+    @property
+    def keeping(self) -> CheckpointPolicy | None:
+        """The trainer's own form of the checkpoint policy; None on all workers but the chief."""
+        from feedbench.trainer import CheckpointPolicy
+
+        if not self.team.is_chief:
+            return None
+        policy, facts = self.options.checkpoints, self.setup.model_metadata
+        return CheckpointPolicy(self.folder, self.identity, facts, policy.seconds, policy.steps)
+
+
+def _keep_files(run: _Run, callbacks: Callbacks) -> None:
+    """Note which files are trained on; check that a training to resume has the same."""
+    images = run.setup.train_images
+    if run.saved is None:
+        record_images(run.folder, images)
+        return
+    for note in reread_notes(run.setup.best.loader, run.saved.position):
+        callbacks.on_note(note)
+    check_same_files(run.folder, images, [error.row for error in read_dropped(run.folder)])
+
+
+def _train(run: _Run, stream: Stream, callbacks: Callbacks) -> dict[str, Any] | None:
+    """Train to the last epoch on an open stream."""
+    team, folder, saved = run.team, run.folder, run.saved
+    logging = _log_dropped(folder, stream)  # before the first batch may drop any
+    setup, batches, first = _with_first(run.setup, stream)
+    run = replace(run, setup=setup)
+    held_out = HeldOut(setup, run.options.failures)
+    trainer, position = _make_trainer(run, first)
+    notes = (_range_note(setup, first), trainer.note, saved.note if saved else "")
+    for note in filter(None, notes):
+        callbacks.on_note(note)
+    if saved is None and team.is_chief:
+        write_config(folder, setup.best, setup.recipe)
+        write_json(folder / CLASSES, list(setup.manifest.classes))
+    every = combine(logging, team.watching(stream), callbacks)
+    epochs = _fit(run, trainer, held_out, batches, position, every)
+    workers = team.collect(epochs[len(position.history) :], stream)
+    if not team.is_chief:
+        return None
+    dropped = dropped_by(stream)
+    return write_results(
+        setup, trainer, held_out, folder, epochs, dropped, callbacks.should_stop, workers
+    )
 
 
 class _Saved(NamedTuple):
@@ -126,16 +173,11 @@ def _read_saved(folder: Path, identity: dict[str, Any]) -> _Saved:
     return _Saved(position, values, changed_model(identity, checkpoint_identity))
 
 
-def _make_trainer(
-    setup: TrainingSetup,
-    folder: Path,
-    saved: _Saved | None,
-    first: Batch | None,
-    used: Replicas,
-) -> TrainerBase:
-    """Return the trainer, as it was when the checkpoint was saved; check that the disk has room."""
+def _make_trainer(run: _Run, first: Batch | None) -> tuple[TrainerBase, Position]:
+    """Return the trainer and its position, as in the checkpoint; check that the disk has room."""
     from feedbench.trainer import CHECKPOINT, CheckpointError
 
+    setup, saved = run.setup, run.saved
     trainer = make_trainer(
         setup.recipe,
         setup.spec,
@@ -143,19 +185,18 @@ def _make_trainer(
         setup.image_dtype,
         first=first,
         own=setup.own,
-        load_initial_weights=saved is None,
-        replicas=used,
+        load_initial_weights=saved is None and run.team.is_chief,
+        replicas=run.team.replicas(setup.best.devices),
     )
-    check_disk_space(folder, sum(_size_bytes(variable) for variable in trainer.variables))
-    if saved is None:
-        return trainer
+    if run.team.is_chief:
+        size = sum(_size_bytes(variable) for variable in trainer.variables)
+        check_disk_space(run.folder, size)
     try:
-        trainer.restore(saved.position.phase, saved.position.phase_steps, saved.values)
+        return trainer, run.team.agree(trainer, saved and (saved.position, saved.values))
     except ValueError as error:
-        path = folder / CHECKPOINT
-        note = f"; {saved.note}" if saved.note else ""
+        path = run.folder / CHECKPOINT
+        note = f"; {saved.note}" if saved and saved.note else ""
         raise CheckpointError(f"{path}: it belongs to another network: {error}{note}") from error
-    return trainer
 
 
 def _size_bytes(variable: Any) -> int:
@@ -163,43 +204,31 @@ def _size_bytes(variable: Any) -> int:
     return math.prod(map(int, variable.shape)) * itemsize
 
 
-def _checkpointing(
-    folder: Path, identity: dict[str, Any], setup: TrainingSetup, options: TrainingOptions
-) -> CheckpointPolicy:
-    """Return the trainer's own form of the checkpoint policy."""
-    from feedbench.trainer import CheckpointPolicy
-
-    policy = options.checkpoints
-    return CheckpointPolicy(folder, identity, setup.model_metadata, policy.seconds, policy.steps)
-
-
 def _fit(
-    setup: TrainingSetup,
+    run: _Run,
     trainer: TrainerBase,
     held_out: HeldOut,
     batches: Iterator[Batch],
-    keeping: CheckpointPolicy,
-    start: Position | None,
+    position: Position,
     callbacks: Callbacks,
-    options: TrainingOptions,
 ) -> list[Epoch]:
     """Train all epochs, and return them."""
-    from feedbench.trainer import Position, fit
+    from feedbench.trainer import fit
 
-    folder, position = keeping.folder, start or Position()
+    options = run.options if run.team.is_chief else replace(run.options, tensorboard=False)
     epochs = list(position.history)
     with (
-        _tensorboard(folder, options) as tensorboard_callbacks,
-        _divergence_explained(setup, folder),
+        _tensorboard(run.folder, options) as tensorboard_callbacks,
+        _divergence_explained(run.setup, run.folder),
     ):
         every = combine(callbacks, tensorboard_callbacks)
         every.on_start(position)
         for epoch in fit(
             trainer,
             batches,
-            length=setup.length,
+            length=replace(run.setup.length, step_images=run.team.step_images),
             validation=lambda: held_out.open("validation"),
-            checkpoints=keeping,
+            checkpoints=run.keeping,
             on_step=every.on_step,
             start=position,
             stop=every.should_stop,
@@ -209,17 +238,16 @@ def _fit(
     return epochs
 
 
-def _open_stream(
-    setup: TrainingSetup, failures: Failures, folder: Path, saved: _Saved | None
-) -> Stream:
-    """Open the endless stream of training batches; images that the run has dropped are not read."""
+def _open_stream(setup: TrainingSetup, failures: Failures, team: Team) -> Stream:
+    """Open the endless stream of this worker's batches; images dropped before are not read."""
     return open_loader(
         setup.best.loader,
         setup.train_images,
         setup.spec,
         setup.best.settings,
-        start_step=saved.position.step if saved else 0,
-        dropped=read_dropped(folder) if saved else [],
+        start_step=team.start.step,
+        dropped=team.start.dropped,
+        share=team.share,
         **failures.model_dump(),
     )
 

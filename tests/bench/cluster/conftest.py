@@ -1,8 +1,10 @@
-import random
-import socket
-from contextlib import suppress
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from free_ports import free_ports
 
 
 @pytest.fixture
@@ -17,13 +19,3 @@ def hosts(tmp_path):
         return path
 
     return written
-
-
-def free_ports(count):
-    """Ports below those that the system gives to connections."""
-    found = []
-    while len(found) < count:
-        port = random.randrange(10_000, 30_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-    return found

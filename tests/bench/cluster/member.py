@@ -11,8 +11,13 @@ from feedbench.bench.cluster.session import Session
 from feedbench.bench.errors import PeerLost
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def end_at_once(line: str, code: int) -> None:
-    print("at once:", line, flush=True)
+    _say(f"at once: {line}")
     os._exit(code)
 
 
@@ -20,7 +25,7 @@ def main(path: str, worker: str, how: str) -> None:
     cluster = cluster_of(Path(path), int(worker))
     wires, _ = meet(cluster, {}, {}, lambda line: None, lambda: None)
     with Session(cluster, wires, end_at_once) as session:
-        print("met", flush=True)
+        _say("met")
         if how == "fails":
             raise ValueError("this worker's disk is full")
         if how == "leaves":
@@ -36,5 +41,5 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except PeerLost as error:
-        print("error:", error, flush=True)
+        _say(f"error: {error}")
         sys.exit(error.code)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from namespaces import two_hosts
+
 pytestmark = pytest.mark.beyond
 MEMBER = Path(__file__).with_name("member.py")
 SILENCE_S = 3
@@ -94,3 +97,32 @@ def test_a_worker_that_has_done_its_part_ends_nobody(hosts):
     assert chief.poll() is None
     chief.kill()
     chief.communicate()
+
+
+def test_a_cut_network_ends_all_workers(tmp_path):
+    path = tmp_path / "hosts.toml"
+    with two_hosts() as hosts:
+        addresses = [f"{address}:4711" for address in hosts.addresses]
+        path.write_text(f"workers = {addresses}\nsilence_s = {SILENCE_S}")
+        workers = [start(path, number, "trains", *hosts.on(number)) for number in range(2)]
+        for one in workers:
+            assert one.stdout.readline() == "met\n", one.communicate()
+        hosts.cut()
+        lines = [ended(one, SILENT_S) for one in workers]
+    assert [code for code, _ in lines] == [1, 1]
+    assert all("is lost: no sign of life for 3 s" in line for _, line in lines)
+
+
+def test_each_host_finds_itself_by_its_address(tmp_path):
+    path = tmp_path / "hosts.toml"
+    code = (
+        "import sys; from pathlib import Path;"
+        "from feedbench.bench.cluster.hosts import cluster_of;"
+        f"sys.stdout.write(str(cluster_of(Path({str(path)!r}), None).worker))"
+    )
+    with two_hosts() as hosts:
+        path.write_text(f"workers = {[f'{address}:4711' for address in hosts.addresses]}")
+        for number in range(2):
+            command = [*hosts.on(number), sys.executable, "-c", code]
+            found = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert found.stdout == str(number)

@@ -1,0 +1,37 @@
+"""TensorFlow's side of a cluster: a strategy that sums gradients over all workers."""
+
+from __future__ import annotations
+
+from feedbench.bench.cluster.hosts import Cluster
+from feedbench.bench.errors import PlanError
+from feedbench.trainer import Replicas
+
+
+def connect(cluster: Cluster) -> Replicas:
+    """Start TensorFlow's server at this worker's address, wait for the others, and join them.
+
+    To be called before TensorFlow computes anything. A worker trains on one device: its first GPU
+    that is visible, or the CPU.
+
+    Raises:
+        PlanError: TensorFlow cannot listen at this address.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")[:1]
+    tf.config.set_visible_devices(gpus, "GPU")
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        task_type="worker",
+        task_id=cluster.worker,
+        num_accelerators={"GPU": len(gpus)} if gpus else {},
+        rpc_layer="grpc",
+    )
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        raise PlanError(
+            f"{cluster.name(cluster.worker)}: TensorFlow cannot join the others: "
+            f"{error.message.splitlines()[0]}"
+        ) from error
+    return Replicas((f"{'GPU' if gpus else 'CPU'}:0",), strategy, cluster.worker)

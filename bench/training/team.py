@@ -1,0 +1,233 @@
+"""The workers of a training on several machines; a training on one machine is a team of one."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from feedbench.bench.cluster.hosts import Cluster
+from feedbench.bench.cluster.meeting import meet
+from feedbench.bench.cluster.session import Session
+from feedbench.bench.record import dropped_by
+from feedbench.bench.training.callbacks import Callbacks
+from feedbench.bench.training.options import TrainingOptions
+from feedbench.bench.training.part import UsageMeter, worker_record
+from feedbench.bench.training.setup import TrainingSetup
+from feedbench.loaders import ImageError, Stream
+from feedbench.trainer import TrainingStopped
+
+if TYPE_CHECKING:
+    from feedbench.trainer import Epoch, Position, Replicas, TrainerBase
+
+_VERSIONS = ("feedbench", "tensorflow", "keras", "numpy")
+_STATE, _DROPPED, _PART = "state", "dropped", "part"
+_STOPPED = "stopped; the chief has saved a checkpoint"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the stream of batches starts.
+
+    Attributes:
+        step: the first batch.
+        dropped: images that an earlier part of the training dropped.
+    """
+
+    step: int = 0
+    dropped: tuple[ImageError, ...] = ()
+
+
+class Team:
+    """All workers of a training, seen from one of them."""
+
+    def __init__(
+        self,
+        session: Session | None,
+        start: Start,
+        callbacks: Callbacks,
+        step_images: int | None = None,
+    ) -> None:
+        """Prepare the team.
+
+        Args:
+            step_images: images of a step over all workers; None for a training on one machine.
+        """
+        self.start = start
+        self.step_images = step_images
+        self._meter = UsageMeter()
+        self._session = session
+        self._callbacks = callbacks
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker validates, and writes checkpoints and the record."""
+        return self._session is None or self._session.cluster.is_chief
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """This worker and the number of all, which divide each batch."""
+        return (0, 1) if self._session is None else self._session.cluster.share
+
+    def replicas(self, devices: str) -> Replicas:
+        """Return the devices that train together.
+
+        Args:
+            devices: the value of --devices, of a training on one machine.
+        """
+        from feedbench.bench.cluster.strategy import connect
+        from feedbench.trainer import find_replicas
+
+        return find_replicas(devices) if self._session is None else connect(self._session.cluster)
+
+    def agree(self, trainer: TrainerBase, saved: tuple[Position, Sequence[Any]] | None) -> Position:
+        """Give the trainers of all workers the chief's position and values; return the position.
+
+        Args:
+            saved: of a checkpoint, on the chief; None to start with the values of its trainer.
+        """
+        from feedbench.trainer import Position, checkpoint_bytes, from_bytes
+
+        if self._session is None:
+            if saved is None:
+                return Position()
+            trainer.restore(saved[0].phase, saved[0].phase_steps, saved[1])
+            return saved[0]
+        if self.is_chief:
+            data = checkpoint_bytes(*(saved or (Position(), trainer.capture())))
+            self._session.tell(_STATE, {}, data)
+        else:
+            data = self._session.from_each(_STATE)[0].data
+        position, arrays = from_bytes(data)
+        trainer.restore(position.phase, position.phase_steps, arrays)
+        return position
+
+    def watching(self, stream: Stream) -> Callbacks:
+        """Return callbacks that note lost workers, and bring dropped images to the chief."""
+        if self._session is None:
+            return Callbacks()
+        reporter = _Reporter(self._session, stream)
+        return Callbacks(on_step=lambda step: reporter.update())
+
+    def should_stop(self) -> bool:
+        """Whether to stop now; a worker asks the chief instead, which can save a checkpoint."""
+        if self._session is None:
+            return self._callbacks.should_stop()
+        if self.is_chief:
+            return self._callbacks.should_stop() or self._session.is_asked_to_stop
+        if self._callbacks.should_stop():
+            self._session.ask_to_stop()
+        return False
+
+    def collect(self, epochs: Sequence[Epoch], stream: Stream) -> list[dict[str, Any]]:
+        """Bring every worker's part to the chief; return them there, ordered by worker.
+
+        Args:
+            epochs: those that this process has trained.
+            stream: its batches.
+        """
+        if self._session is None:
+            return []
+        cluster = self._session.cluster
+        part = self._meter.part(self._own_share, epochs, dropped_by(stream))
+        own = worker_record(part, cluster.worker, cluster.addresses[cluster.worker])
+        if not self.is_chief:
+            self._session.tell(_PART, own)
+            return []
+        others = self._session.from_each(_PART)
+        return [own, *(others[worker].values for worker in sorted(others))]
+
+    @property
+    def _own_share(self) -> float:
+        worker, workers = self.share
+        size = self.step_images or 1
+        return ((worker + 1) * size // workers - worker * size // workers) / size
+
+
+class _Reporter:
+    """Tells the chief what this worker drops; on the chief, takes in what others drop."""
+
+    def __init__(self, session: Session, stream: Stream) -> None:
+        self._session = session
+        self._stream = stream
+        self._told = len(stream.dropped)
+
+    def update(self) -> None:
+        """Send or take in what is new.
+
+        Raises:
+            PeerLost: a worker is lost.
+            LoaderError: all workers together drop more images than they may.
+        """
+        self._session.check()
+        if not self._session.cluster.is_chief:
+            for error in self._stream.dropped[self._told :]:
+                self._session.tell(_DROPPED, _fields(error))
+            self._told = len(self._stream.dropped)
+            return
+        for message in self._session.waiting(_DROPPED):
+            if self._stream.faults is not None:
+                self._stream.faults.add(ImageError(**message.values))
+
+
+def _fields(error: ImageError) -> dict[str, Any]:
+    names = ("path", "row", "decoder", "reason")
+    return {name: getattr(error, name) for name in names}
+
+
+@contextmanager
+def joined(
+    options: TrainingOptions,
+    setup: TrainingSetup,
+    identity: dict[str, Any],
+    start: Start,
+    callbacks: Callbacks,
+) -> Iterator[Team]:
+    """Meet the other workers, and yield them; an error in the body ends all of them.
+
+    Args:
+        options: how this process trains, alone or as a worker.
+        identity: what must be equal on all workers.
+        start: the chief's; the others are given it.
+
+    Raises:
+        PlanError: a worker differs, or does not come in time.
+        PeerLost: a worker has ended.
+    """
+    cluster = options.cluster
+    if cluster is None:
+        yield Team(None, start, callbacks)
+        return
+    facts = {**_facts(cluster, setup), **identity}
+    told = {"step": start.step, "dropped": [_fields(error) for error in start.dropped]}
+    wires, given = meet(cluster, facts, told, callbacks.on_note, lambda: _poll(callbacks))
+    given_start = Start(given["step"], tuple(ImageError(**one) for one in given["dropped"]))
+    with Session(cluster, wires, options.end_at_once) as session:
+        try:
+            yield Team(session, given_start, callbacks, setup.spec.batch_size)
+        except TrainingStopped:
+            session.stopped(_STOPPED)
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("tensorflow."):
+                session.lost_soon()  # TensorFlow's own text names no address
+            raise
+
+
+def _poll(callbacks: Callbacks) -> None:
+    if callbacks.should_stop():
+        raise TrainingStopped
+
+
+def _facts(cluster: Cluster, setup: TrainingSetup) -> dict[str, Any]:
+    """Return what must be equal besides the training's identity, in the order of comparison."""
+    return {
+        "the list of workers": list(cluster.addresses),
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        **{name: version(name) for name in _VERSIONS},
+        "the number of training images": len(setup.train_images),
+        "the list of classes": list(setup.manifest.classes),
+    }

@@ -1,0 +1,142 @@
+"""Two workers train one network: their record, a killed worker, and the resumed curve."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
+
+sys.path.insert(0, str(Path(__file__).parent))
+from free_ports import free_ports
+
+pytestmark = pytest.mark.beyond
+OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard", "--loader", "turbo"]
+RECIPE = 'network = "MobileNet"\nalpha = 0.25\nepochs = 3\nbase_learning_rate = 0.1\n'
+CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "validation_accuracy")
+LONG_S = 300
+
+
+class Cluster:
+    """Starts the workers of a training on this machine."""
+
+    def __init__(self, root, photos):
+        self.root, self.photos = root, photos
+        (root / "small.toml").write_text(RECIPE)
+        self.hosts(2)
+
+    def hosts(self, workers):
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
+        text = f"workers = {addresses}\nsilence_s = 20\njoin_s = 100\n"
+        (self.root / "hosts.toml").write_text(text)
+
+    def start(self, worker, *options, out="run", recipe=True):
+        words = ["--recipe", "small.toml", *OPTIONS, "--out", out] if recipe else []
+        cluster = ["--cluster", "hosts.toml", "--worker", worker]
+        command = map(str, [self.photos, *words, *cluster, *options])
+        return subprocess.Popen(
+            [sys.executable, "-m", "feedbench.bench.cli", "train", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.root,
+            env={**os.environ, "COLUMNS": "300"},
+        )
+
+    def curve(self, out="run"):
+        with (self.root / out / "history.csv").open() as file:
+            return [[float(line[name]) for name in CURVE] for line in csv.DictReader(file)]
+
+
+def finished(process, code=0):
+    output = process.communicate(timeout=LONG_S)
+    assert process.returncode == code, output
+    return output
+
+
+def wait_for(process, checkpoint, step):
+    while process.poll() is None:
+        if checkpoint.exists() and read_checkpoint(checkpoint)[0].step >= step:
+            return
+        time.sleep(0.02)
+    raise AssertionError(process.communicate())
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory, splits_folder):
+    return Cluster(tmp_path_factory.mktemp("cluster"), splits_folder)
+
+
+@pytest.fixture(scope="module")
+def pair(cluster):
+    """A training by two workers that nothing disturbs."""
+    workers = [cluster.start(number) for number in range(2)]
+    outputs = [finished(one) for one in workers]
+    record = json.loads((cluster.root / "run" / "training.json").read_text())
+    return SimpleNamespace(outputs=outputs, record=record, curve=cluster.curve())
+
+
+def test_one_record_holds_the_part_of_every_worker(pair):
+    parts = pair.record["workers"]
+    assert [part["worker"] for part in parts] == [0, 1]
+    images = sum(epoch["images"] for epoch in pair.record["epochs"])
+    assert sum(part["images"] for part in parts) == images
+    for part in parts:
+        assert [epoch["epoch"] for epoch in part["epochs"]] == [1, 2, 3]
+        assert part["images_per_second"] > 0
+        assert 0 <= part["wait_share"] < 1
+        assert part["cpu_s"] > 0
+        assert part["dropped"] == []
+        assert part["machine"]["cores"] >= 1
+
+
+def test_only_the_chief_writes_the_results(pair, cluster):
+    assert {path.name for path in (cluster.root / "run-worker-1").iterdir()} == {"train.log"}
+    assert (cluster.root / "run" / CHECKPOINT).exists()
+    assert "the chief writes the model and the record" in pair.outputs[1][0]
+    assert "validation" not in pair.outputs[1][0].split("Epoch")[1]
+
+
+def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
+    often = ("--checkpoint-steps", 1)
+    chief, other = (cluster.start(number, *often, out="killed") for number in range(2))
+    wait_for(chief, cluster.root / "killed" / CHECKPOINT, 8)
+    other.send_signal(signal.SIGKILL)
+    errors = finished(chief, 1)[1]
+    finished(other, -signal.SIGKILL)
+    assert errors.count("\n") == 1
+    assert "worker 1 (127.0.0.1:" in errors
+    assert "and the chief with: feedbench train" in errors
+    step = read_checkpoint(cluster.root / "killed" / CHECKPOINT)[0].step
+    assert 8 <= step < 17
+    resumed = [
+        cluster.start(0, "--resume", "killed", recipe=False),
+        cluster.start(1, out="killed"),
+    ]
+    for one in resumed:
+        finished(one)
+    for epoch, expected in zip(cluster.curve("killed"), pair.curve, strict=True):
+        assert epoch == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_worker_with_another_recipe_is_refused_before_it_trains(cluster):
+    chief, other = cluster.start(0, out="refused"), cluster.start(1, "--epochs", 4, out="refused")
+    for one in (chief, other):
+        errors = finished(one, 2)[1]
+        assert errors.count("\n") == 1
+        assert "worker 1" in errors
+        assert "recipe.toml: epochs is 4, not 3" in errors
+    assert not (cluster.root / "refused").exists()
+
+
+def test_a_worker_does_not_resume(cluster):
+    (cluster.root / "begun").mkdir()
+    errors = finished(cluster.start(1, "--resume", "begun", recipe=False), 2)[1]
+    assert "--resume: the chief resumes, and hands its checkpoint out" in errors
