@@ -11,6 +11,7 @@ from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import PackedImageError
+from feedbench.loaders.images.fitted_jpeg import fit_jpeg, fitting
 from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.images.resize import fit_into
 from feedbench.loaders.manifest import Manifest
@@ -91,6 +92,7 @@ class Jpegs(Arrays):
         super().__init__(pack, manifest)
         self._spec = spec.as_resized()
         self._scaled = decode == "scaled"
+        self._fitting = fitting(self._spec, scaled=self._scaled)
         self._bytes, self._decoded = Scratch(), Scratch()
 
     def load_rows(
@@ -141,6 +143,8 @@ class Jpegs(Arrays):
 
     def _fit(self, data: Pixels, into: Pixels, crop: Crops | None) -> bool:
         """Write the image of a JPEG's bytes; False if they are damaged."""
+        if self._fitting is not None and fit_jpeg(data, self._fitting, into, crop):
+            return True
         pixels = decoded_jpeg(data, self._spec, self._decoded, scaled=self._scaled, crop=crop)
         if pixels is None:
             return False
