@@ -18,7 +18,8 @@
 #    `requested_s` of a warm-up is the minimum that was requested, `beside` counts processes that
 #    started meanwhile. The consumer `fit` is a user's own training, `idle_s` of a block what its
 #    device is known to have waited. `judged_after` and `stopped`: when and why a trial ended early.
-#    `fetched_bytes` of a block: what came from object storage.
+#    `fetched_bytes` of a block: what came from object storage; `received_bytes`: what the workers
+#    of a tf.data service sent.
 
 from __future__ import annotations
 
@@ -107,6 +108,9 @@ class TimedBlock(Record):
     )
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
+    received_bytes: int | None = Field(
+        None, description="sent by the workers of a tf.data service; None without one"
+    )
     fetched_bytes: int | None = Field(
         None,
         description="read from object storage, over the network; None if the images are files",

@@ -130,13 +130,21 @@ def _time_blocks(
     for request in channel.requests(BlockRequest):
         if recorded:
             recorded.rows.clear()
+        before = stream.received_bytes()
         block = timed_block(stream, consumer, request.seconds, request.min_steps)
+        block = block.model_copy(update={"received_bytes": _since(before, stream)})
         rows = recorded.rows if recorded else []
         channel.answer(
             BlockDone(
                 block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
             )
         )
+
+
+def _since(before: int | None, stream: Stream) -> int | None:
+    """Return the bytes that a loader has received over the network since a reading."""
+    now = stream.received_bytes()
+    return None if before is None or now is None else max(0, now - before)
 
 
 def _open_consumer(job: TrialJob, manifest: Manifest, settings: Settings, first: Batch) -> Consumer:

@@ -16,10 +16,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
 
+import numpy as np
 from pydantic import Field, PositiveInt
 
 from feedbench.loaders.augment.regions import Crops, region_in
@@ -30,9 +32,13 @@ from feedbench.loaders.files import read_file
 from feedbench.loaders.guests.importing import importing
 from feedbench.loaders.guests.making import MakeBatch, batch_of
 from feedbench.loaders.guests.package import Package
+from feedbench.loaders.guests.stages import sampled_files
 from feedbench.loaders.images.resize import Pixels
+from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.settings import Output, PixelOutput
+from feedbench.loaders.stages.pool import DecodingWork, pixel_stages
+from feedbench.loaders.stages.stage import Concurrency, Stages, whole_files
 
 PACKAGE = Package("spdl", ("spdl.io", "spdl.pipeline"), system="ffmpeg")
 _QUIET = 8  # FFmpeg's log level "fatal": errors are raised, and named by their file
@@ -100,7 +106,8 @@ def _pipeline(request: Request, settings: Spdl) -> Any:
 
     steps = request.order.steps
     threads = settings.concurrency or usable_cores()
-    make = MakeBatch(request, settings.output, partial(_Decoded, request))
+    images = partial(_Decoded, request.manifest, request.spec)
+    make = MakeBatch(request, settings.output, images)
     return (
         PipelineBuilder()
         .add_source(count() if steps is None else range(steps))
@@ -113,9 +120,9 @@ def _pipeline(request: Request, settings: Spdl) -> Any:
 class _Decoded:
     """The images of a manifest's rows, decoded and resized by FFmpeg."""
 
-    def __init__(self, request: Request) -> None:
-        self._manifest = request.manifest
-        self._filters = filter_description(request.spec.as_resized())
+    def __init__(self, manifest: Manifest, spec: BatchSpec) -> None:
+        self._manifest = manifest
+        self._filters = filter_description(spec.as_resized())
 
     def find(self, rows: Rows) -> list[bytes]:
         """The absolute paths of some rows."""
@@ -127,7 +134,7 @@ class _Decoded:
         Raises:
             ImageError: the file cannot be read.
         """
-        self._decode(row, item, into, None)
+        into[...] = self.decoded(row, item, _read(row, item))
 
     def load_region(self, row: int, item: bytes, into: Pixels, crop: Crops) -> None:
         """Write a random-resized crop of the image of a row's file, stretched to the same size.
@@ -135,23 +142,31 @@ class _Decoded:
         Raises:
             ImageError: the file cannot be read.
         """
-        self._decode(row, item, into, crop)
+        into[...] = self.decoded(row, item, _read(row, item), crop)
 
-    def _decode(self, row: int, item: bytes, into: Pixels, crop: Crops | None) -> None:
+    def decoded(self, row: int, path: bytes, data: bytes, crop: Crops | None = None) -> Pixels:
+        """The image of a file's bytes, or a crop of it, uint8 `[image_size, image_size, 3]`.
+
+        Raises:
+            ImageError: FFmpeg cannot decode it.
+        """
         import spdl.io
 
-        path = os.fsdecode(item)
-        try:
-            data = read_file(item)
-        except OSError as error:
-            raise ImageError(path, row, "the system", error.strerror or str(error)) from error
         try:
             filters = self._filters if crop is None else _cut(data, crop) + self._filters
             packets = spdl.io.demux_image(data)
             frame = spdl.io.decode_packets(packets, filter_desc=filters)
-            into[...] = spdl.io.to_numpy(spdl.io.convert_frames(frame))
+            return np.asarray(spdl.io.to_numpy(spdl.io.convert_frames(frame)))
         except Exception as error:  # of the stage, the demuxer and the decoder
-            raise ImageError(path, row, "FFmpeg", _reason(error)) from error
+            raise ImageError(os.fsdecode(path), row, "FFmpeg", _reason(error)) from error
+
+
+def _read(row: int, path: bytes) -> bytes:
+    try:
+        return read_file(path)
+    except OSError as error:
+        message = error.strerror or str(error)
+        raise ImageError(os.fsdecode(path), row, "the system", message) from error
 
 
 def filter_description(spec: BatchSpec) -> str:
@@ -200,6 +215,17 @@ def _reason(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def _stages(manifest: Manifest, spec: BatchSpec, settings: Spdl) -> Stages:
+    """Decoding and resizing are one call of FFmpeg, and one stage."""
+    images = _Decoded(manifest, spec)
+
+    items = partial(sampled_files, manifest, spec)
+    work = DecodingWork(spec, items, lambda item: images.decoded(*item))
+    stages = pixel_stages(whole_files(manifest), spec, settings.output)
+    concurrency = Concurrency("threads", settings.concurrency)
+    return replace(stages, decode=work.decode, concurrency=concurrency)
+
+
 LOADER = Loader(
     name="spdl",
     summary="Meta's SPDL: FFmpeg on threads without Python's lock",
@@ -211,6 +237,7 @@ LOADER = Loader(
         "output": ("uint8", "float32"),
     },
     suites={"peers": ({},)},
+    stages=_stages,
     cuts_no_regions=lambda settings: None,
     package=PACKAGE,
 )

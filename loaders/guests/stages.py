@@ -14,6 +14,8 @@ from feedbench.loaders.stages.draws import crop_of, drawn_crops
 from feedbench.loaders.stages.pool import decoding_stages
 from feedbench.loaders.stages.stage import Concurrency, Stages, sample, whole_files
 
+Item = tuple[int, bytes, bytes, Crops | None]  # row, address, bytes, crop
+
 
 class _Decoding(Protocol):
     """Settings of a guest that decodes by one of the libraries."""
@@ -35,13 +37,18 @@ def image_stages(manifest: Manifest, spec: BatchSpec, settings: _Decoding) -> St
     """Return stages that read the files, and decode and resize them as the workers do."""
     images = Images(manifest, spec, settings.decoder, settings.decode)
 
-    def items() -> list[tuple[int, bytes, bytes, Crops | None]]:
-        rows, files = sample(manifest)
-        crops = drawn_crops(len(rows), spec)
-        found = zip(rows.tolist(), manifest.paths(rows), files, strict=True)
-        return [(*one, crop_of(crops, index)) for index, one in enumerate(found)]
+    def items() -> list[Item]:
+        return sampled_files(manifest, spec)
 
     stages = decoding_stages(
         whole_files(manifest), spec, settings.output, items, lambda item: images.decoded(*item)
     )
     return replace(stages, concurrency=settings.concurrency)
+
+
+def sampled_files(manifest: Manifest, spec: BatchSpec) -> list[Item]:
+    """Return a random sample of files, and what to cut out of each image."""
+    rows, files = sample(manifest)
+    crops = drawn_crops(len(rows), spec)
+    found = zip(rows.tolist(), manifest.paths(rows), files, strict=True)
+    return [(*one, crop_of(crops, index)) for index, one in enumerate(found)]

@@ -2,8 +2,8 @@
 
 Each entry is a file, named by a hash of the object's path, its version and the range, so that the
 bytes of an object that was replaced are never found again. A checksum ends it. Entries appear whole
-or not at all. Several processes share a folder: one at a time changes it, and the number of bytes in
-it, which after a kill may be too high until the next eviction counts again.
+or not at all. Several processes share a folder: one at a time changes it, and the number of bytes
+in it, which after a kill may be too high until the next eviction counts again.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ class Delivery:
         self._segments = segments(filling.order)
         self._open: list[Reading] = []
         self._empty = 0
+        self._gave_any = False
 
     def batches(self) -> Iterator[Batch]:
         """The batches.
@@ -50,9 +51,9 @@ class Delivery:
                 batch = self._filling.batch(element)
                 self._ledger.rows.add(batch.rows)
                 yield batch
-            self._check_share(reading)
             if len(self._open) == 1:
                 self._open_next()
+            self._check_share(reading)
             self._open.pop(0).close()
 
     def close(self) -> None:
@@ -66,8 +67,11 @@ class Delivery:
         Raises:
             ServiceError: its last two segments gave none.
         """
+        self._gave_any = self._gave_any or reading.gave_any
         self._empty = 0 if reading.gave_any else self._empty + 1
-        if self._manner.shared and self._empty >= _MOST_EMPTY:
+        is_over = len(self._open) == 1 and self._filling.order.end is not None
+        is_empty = self._empty >= _MOST_EMPTY or (is_over and not self._gave_any)
+        if self._manner.shared and is_empty:
             raise ServiceError(
                 "job_name: the job of this name has given all of its batches to other trainers, "
                 "or to an earlier run; give another job_name"

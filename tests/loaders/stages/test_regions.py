@@ -29,6 +29,7 @@ def stages_of(name, manifest, settings):
         ("packed", {"pack": "jpeg"}, ["decode", "transform"]),
         ("torch", {"decoder": "opencv"}, ["decode", "transform"]),
         ("grain", {"output": "float32"}, ["decode", "transform", "batch_copy"]),
+        ("spdl", {"output": "float32"}, ["decode", "batch_copy"]),
         ("keras_pil", {}, ["decode", "transform", "batch_copy"]),
         ("tf_data", {}, ["decode", "transform", "batch_copy"]),
         ("tf_data", {"decode": "scaled", "output": "float32"}, ["decode", "transform"]),

@@ -1,0 +1,68 @@
+"""plan: from the record of a run to what a larger target needs."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.cli import main
+
+RESULTS = Path(__file__).parents[3] / "results"
+MEASURED = RESULTS / "limits" / "clothing"
+FROM = ("--from", MEASURED)
+
+
+@pytest.fixture
+def plan(monkeypatch, capsys, tiny_photos, tmp_path):
+    def run(*words):
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        arguments = ["plan", tiny_photos, *words, "--out", out]
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, capsys.readouterr(), out
+
+    return run
+
+
+def test_a_run_is_turned_into_a_plan_that_is_saved(plan, tmp_path):
+    saved = tmp_path / "plan.json"
+    code, printed, out = plan("--accelerator", "a100:8", *FROM, "--cores", 4, "--json", saved)
+    assert (code, printed.err) == (0, "")
+    assert "The limit is cores that load: expected are " in printed.out
+    assert max(map(len, printed.out.splitlines()[:16])) <= 80
+    planned = json.loads((out / "plan.json").read_text())
+    assert planned == json.loads(saved.read_text())
+    assert planned["target"]["rate"] == 1_244
+    assert planned["measured"]["loader"] == "turbo decode=scaled"  # the fastest that reads files
+
+
+def test_another_loader_of_the_run_and_an_unknown_accelerator_with_its_rate(plan):
+    options = ("--loader", "keras_directory", "--rate", 500, "--core-speed", 2)
+    code, _, out = plan("--accelerator", "b300:2", *FROM, *options)
+    assert code == 0
+    planned = json.loads((out / "plan.json").read_text())
+    assert planned["measured"]["loader"] == "keras_directory"
+    assert (planned["target"]["rate"], planned["target"]["core_speed"]) == (500, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--accelerator", "k80", *FROM), "or give its images per second as --rate"),
+        (("--accelerator", "a100:0", *FROM), "must be NAME or NAME:COUNT"),
+        (("--accelerator", "a100", *FROM, "--set", "turbo.prefetch=1"), "leave out --set"),
+        (("--accelerator", "a100", *FROM, "--loader", "ffcv"), "no rate of ffcv; timed were"),
+        (("--accelerator", "a100", "--from", RESULTS / "range-study"), "must be a run of"),
+        (("--accelerator", "a100", "--from", RESULTS / "clothing-cpu"), "a trainer on the same"),
+        (("--accelerator", "a100", "--from", RESULTS / "none"), "no such folder or file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_no_folder(plan, words, told):
+    code, printed, out = plan(*words)
+    assert (code, printed.out) == (2, "")
+    assert len(printed.err.splitlines()) == 1
+    assert told in printed.err
+    assert not out.exists()
