@@ -56,8 +56,8 @@ def audit(
 
 def attach(manifest: Manifest, facts: pa.Table) -> Manifest:
     """The manifest with the columns of `AUDIT`; null in rows without facts."""
-    places = _places(manifest, facts)
-    by_row = facts.take(places)
+    is_same = manifest.table["path"].equals(facts["path"])
+    by_row = facts if is_same else facts.take(_places(manifest, facts))
     listed = [*SCHEMA, EXTENT] if manifest.in_shards else [*SCHEMA]
     columns = [manifest.table[field.name] for field in listed]
     columns += [by_row[name] for name in AUDIT.names]
