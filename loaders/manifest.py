@@ -205,7 +205,7 @@ class Manifest:
         """
         try:
             with path.open("rb") as file:
-                table = pq.read_table(file)
+                table = one_chunk_each(file)
             about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"feedbench"])
             newer = about["schema"] > _SCHEMA_NUMBER
             if not newer:
@@ -219,8 +219,7 @@ class Manifest:
 
     @classmethod
     def _of(cls, table: pa.Table, about: dict[str, Any]) -> Manifest:
-        # In one chunk: taking rows from several would join them again for each batch.
-        table = _with_schema(table).combine_chunks()
+        table = _with_schema(table)
         classes, root = tuple(about["classes"]), source_path(about["root"])
         source = about.get("source")
         return cls(
@@ -256,6 +255,18 @@ class Manifest:
         return np.asarray(self.table[name].combine_chunks().to_numpy(zero_copy_only=False))
 
 
+def one_chunk_each(file: Any) -> pa.Table:
+    """The table in a Parquet file, each column in one chunk.
+
+    Taking rows from several chunks would join them again for each batch. One column after the
+    other is joined, since it takes twice its memory meanwhile.
+    """
+    with pq.ParquetFile(file) as parquet:
+        schema = parquet.schema_arrow
+        columns = [parquet.read(columns=[one]).column(0).combine_chunks() for one in schema.names]
+        return pa.table(columns, schema=schema)
+
+
 def first_of_each(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     """Where each of a column's values comes for the first time."""
     encoded = column.combine_chunks().dictionary_encode()
@@ -284,7 +295,10 @@ def _with_schema(table: pa.Table) -> pa.Table:
                 table = table.append_column(field, pa.nulls(len(table), field.type))
     optional = [EXTENT, VERSION, *AUDIT, pa.field(BLACKLIST, pa.string())]
     fields = [*SCHEMA, *(field for field in optional if field.name in table.column_names)]
-    return table.select([field.name for field in fields]).cast(pa.schema(fields))
+    table = table.select([field.name for field in fields])
+    if table.schema.equals(pa.schema(fields)):
+        return table.replace_schema_metadata()  # a cast copies all rows, even to the same types
+    return table.cast(pa.schema(fields)).combine_chunks()
 
 
 def chunk(paths: Iterable[bytes], label: int, split: int) -> pa.RecordBatch:

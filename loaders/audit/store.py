@@ -26,7 +26,7 @@ from feedbench.loaders.audit.probe import PROBE_VERSION, REFUSED, ProbeLimits
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.files import replacing
-from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each
+from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each, one_chunk_each
 from feedbench.loaders.remote.path import source_path
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
@@ -77,9 +77,9 @@ class Store:
         if self._read_about().get("decoders") != _decoders():
             return _NONE
         newer = [_read_journal(path) for path in reversed(self._journals())]
-        kept = pq.read_table(self._facts).cast(FACTS) if self._facts.exists() else _NONE
+        kept = _read_facts(self._facts) if self._facts.exists() else _NONE
         # Without a journal each path is there once: a table to prove it would be large.
-        return _latest(pa.concat_tables([*newer, kept])) if newer else kept.combine_chunks()
+        return _latest(pa.concat_tables([*newer, kept])) if newer else kept
 
     def keep_only(self, paths: pa.ChunkedArray) -> pa.Table:
         """Keep the facts of these paths, in one file, and return them; drop all others.
@@ -212,6 +212,12 @@ def _read_journal(path: Path) -> pa.Table:
         for batch in reader:
             batches.append(batch)
     return pa.Table.from_batches(batches, FACTS)
+
+
+def _read_facts(path: Path) -> pa.Table:
+    with path.open("rb") as file:
+        facts = one_chunk_each(file)
+    return facts if facts.schema.equals(FACTS) else facts.cast(FACTS)
 
 
 def _latest(facts: pa.Table) -> pa.Table:
