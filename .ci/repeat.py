@@ -2,7 +2,7 @@
 
 A test that fails twice fails the build, and so do more than two that pass when repeated. Run it in
 the folder of the tests; the names of the failed tests come from pytest's cache. The tests marked
-`guests` are repeated in their own environment, where their packages are installed.
+`guests` or `beyond` are repeated in their own environment, where their packages are installed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 MAX_FLAKY = 2
-GUESTS = Path(".venv-guests/bin/python")
+ENVIRONMENTS = {mark: Path(f".venv-{mark}/bin/python") for mark in ("guests", "beyond")}
 _COULD_NOT_RUN = (2, 3, 4)  # pytest's exit codes; 5 is that no failed test has this mark
 
 
@@ -24,9 +24,10 @@ def main() -> int:
     if not first:
         print("The tests ended early: no failed test is recorded. See above.")
         return 1
-    codes = [repeat(sys.executable, "not guests")]
-    if GUESTS.exists():
-        codes.append(repeat(str(GUESTS), "guests"))
+    codes = [repeat(sys.executable, " and ".join(f"not {mark}" for mark in ENVIRONMENTS))]
+    for mark, python in ENVIRONMENTS.items():
+        if python.exists():
+            codes.append(repeat(str(python), mark))
     if set(codes) & set(_COULD_NOT_RUN):
         print(f"The failed tests could not be repeated: pytest ended with exit code {max(codes)}.")
         return 1

@@ -18,6 +18,8 @@ from feedbench.trainer import (
     device_count,
 )
 
+pytestmark = pytest.mark.beyond
+
 # In a process of its own: TensorFlow divides its CPU only before it starts.
 _TRAIN = """
 import json
