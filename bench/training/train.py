@@ -142,8 +142,9 @@ def _train(run: _Run, stream: Stream, callbacks: Callbacks) -> dict[str, Any] | 
         write_config(folder, setup.best, setup.recipe)
         write_json(folder / CLASSES, list(setup.manifest.classes))
     every = combine(logging, team.watching(stream), callbacks)
+    before = len(position.history)
     epochs = _fit(run, trainer, held_out, batches, position, every)
-    workers = team.collect(epochs[len(position.history) :], stream)
+    workers = team.collect(epochs[before:], stream)
     if not team.is_chief:
         return None
     dropped = dropped_by(stream)
