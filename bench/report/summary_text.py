@@ -89,9 +89,17 @@ def consumer_text(trial: Trial) -> str:
         if is_own_model(recipe["network"]):
             words = "the trainer with {network}"
         trainer = words.format(**recipe)
-        return ", ".join(filter(None, [trainer, _phase_text(trial)]))
+        return ", ".join(filter(None, [trainer, _phase_text(trial), _devices_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
     return f"an emulated {accelerator.device}, {rate_text(accelerator.images_per_second)} images/s"
+
+
+def _devices_text(trial: Trial) -> str:
+    """Return how many devices trained together; empty for one."""
+    if len(trial.devices) < 2:
+        return ""
+    kind = "logical devices of the CPU" if trial.device == CPU else "GPUs"
+    return f"on {len(trial.devices)} {kind}"
 
 
 def _phase_text(trial: Trial) -> str:
