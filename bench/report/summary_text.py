@@ -17,7 +17,8 @@ from feedbench.bench.consumers.trainer import timed_phase_text
 from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
 from feedbench.bench.report.document import Line, Part
-from feedbench.bench.report.table import bench_table, bytes_text, notes, trial_name
+from feedbench.bench.report.table import bench_table, bytes_text, trial_name
+from feedbench.bench.report.table_notes import notes
 from feedbench.loaders import LOADERS, BatchSpec
 from feedbench.trainer import Recipe, is_own_model
 
