@@ -93,7 +93,8 @@ class _Delivery:
             self._request.faults.add(fault)
         self.order = order.without(fault.row for fault in failed)
         if self._ledger is not None:
-            self.order = replace(self.order, exchanged=self._ledger.settle(self.order))
+            exchanged = dict(self.order.exchanged) | dict(self._ledger.settle(self.order))
+            self.order = replace(self.order, exchanged=tuple(exchanged.items()))
 
 
 class _Ledger:

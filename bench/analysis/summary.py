@@ -6,14 +6,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
+from feedbench.bench.analysis.block_figures import block_figures
 from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
 from feedbench.bench.analysis.estimate import Estimate, Positive
+from feedbench.bench.analysis.own_faults import own_faults
 from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
-from feedbench.bench.analysis.stats import Rates, median_interval, paired_ratio
-from feedbench.bench.analysis.utilization import gpu_mean, throttled
+from feedbench.bench.analysis.stats import Rates, paired_ratio
 from feedbench.bench.analysis.winner import choose_winner
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import Block, Own, Stopped, Trial, present
+from feedbench.bench.record import Block, Stopped, Trial
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -213,34 +214,6 @@ def _has_no_rows(trial: Trial) -> bool:
     return trial.own is not None and trial.own.rows is False
 
 
-def _own_faults(trial: Trial) -> list[str]:
-    """Return what makes the batches of a user's function unlike those of other loaders."""
-    own, size = trial.own, trial.spec.get("batch_size")
-    if own is None:
-        return []
-    faults = {
-        f"its batches hold {own.batch_size} images, not {size} as those of other loaders; give "
-        f"--batch-size {own.batch_size}, or let it take batch_size": own.batch_size != size
-        and own.batch_size is not None,
-        **_size_fault(own, trial.spec.get("image_size")),
-        f"{own.left_out:,} of {trial.images:,} images did not come in two epochs": own.left_out,
-        f"{own.repeated:,} images came more often than once per epoch": own.repeated,
-    }
-    return [text for text, applies in faults.items() if applies]
-
-
-def _size_fault(own: Own, side: Any) -> dict[str, bool]:
-    if own.image_size is None or side is None:
-        return {}
-    size = " × ".join(map(str, own.image_size))
-    text = f"its images have {size} pixels, not {side} × {side} as those of other loaders; "
-    height, width = own.image_size
-    remedy = f"give --image-size {height}, or let it take image_size"
-    if height != width:
-        remedy = "let it take image_size"
-    return {text + remedy: (height, width) != (side, side)}
-
-
 def _contest(trials: list[Trial]) -> dict[int, Rates]:
     """Return the rates of all trials that can win, by their index."""
     return {
@@ -331,42 +304,7 @@ def _summarize(
         ranked=_is_ranked(trial),
         stopped=trial.stopped,
         error=trial.error,
-        own_faults=_own_faults(trial),
+        own_faults=own_faults(trial),
         traceback=trial.traceback,
-        **_block_figures(trial, baseline, looks),
+        **block_figures(trial, baseline, looks),
     )
-
-
-def _block_figures(trial: Trial, baseline: Rates, looks: int) -> dict[str, Any]:
-    """Return the figures that need at least one block; empty without any."""
-    rates, blocks = trial.rates, trial.blocks
-    if not blocks:
-        return {}
-    rate = median_interval(list(rates.values()), looks=looks)
-    seconds = sum(block.seconds for block in blocks)
-    return {
-        "images_per_second": rate,
-        "spread": (max(rates.values()) - min(rates.values())) / rate.value,
-        "accelerator_utilization": None
-        if trial.alone
-        else paired_ratio(rates, baseline, looks=looks),
-        "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
-        "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
-        "peak_memory_bytes": trial.peak_memory_bytes,
-        "disk_read_bytes": _disk_read(blocks),
-        "gpu_utilization": gpu_mean(blocks, "utilization"),
-        "gpu_memory_bytes": _gpu_memory(blocks),
-        "gpu_multiprocessors": gpu_mean(blocks, "multiprocessors"),
-        "gpu_power_w": gpu_mean(blocks, "power_w"),
-        "gpu_throttled": throttled(blocks),
-    }
-
-
-def _disk_read(blocks: list[Block]) -> int | None:
-    known = [block.disk_read_bytes for block in blocks if block.disk_read_bytes is not None]
-    return sum(known) if len(known) == len(blocks) else None
-
-
-def _gpu_memory(blocks: list[Block]) -> int | None:
-    sizes = [size for block in blocks for gpu in block.gpus for size in present(gpu.memory_bytes)]
-    return int(max(sizes)) if sizes else None

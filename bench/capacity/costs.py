@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, Pos
 from feedbench.bench.consumers.device import CPU
 from feedbench.bench.diagnose.ceilings import cores_used, find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.rates import rates_of
-from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.record import DiagnosisRecord, PartName
 from feedbench.bench.errors import PlanError
 from feedbench.bench.limits.limits import ColdReads
 from feedbench.bench.record import Block, Trial
 
+_STAGES: tuple[PartName, ...] = ("decoding", "transform", "batch copy")
 _BUSY = 0.75  # of the cores in use from which on the rest is what the loader loses on them
 
 
@@ -78,8 +79,12 @@ class Costs(BaseModel):
     @property
     def efficiency(self) -> float:
         """Share of all cores that the loader can use; 1 if it was not even near to that."""
-        share = min(1.0, self.cores_used / self.cores)
-        return share if share >= _BUSY else 1.0
+        return min(1.0, self.cores_used / self.cores) if self.fills_cores else 1.0
+
+    @property
+    def fills_cores(self) -> bool:
+        """Whether the loader used so many cores that the rest is what it loses on them."""
+        return self.cores_used / self.cores >= _BUSY
 
 
 def costs_of_diagnosis(record: DiagnosisRecord, bytes_per_value: int = 1) -> Costs:
@@ -168,13 +173,11 @@ def _stages(record: DiagnosisRecord) -> dict[str, float]:
     rates = rates_of(record)
     if rates is None:
         return {}
-    serial = {
-        "decoding": rates.decode_serial,
-        "transform": rates.transform_serial,
-        "batch copy": rates.copy_serial,
-    }
     reading = {"reading": rates.read_cpu_s} if rates.storage else {}
-    return {**reading, **{name: 1 / rate for name, rate in serial.items() if rate}}
+    parts = {name: find_part(record, name, parallel=1) for name in _STAGES}
+    return reading | {
+        name: _cpu_s(with_proven_blocks(part).blocks).likely for name, part in parts.items() if part
+    }
 
 
 def _named(loader: str, settings: dict[str, object]) -> str:

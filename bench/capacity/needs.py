@@ -139,7 +139,7 @@ def _processor(target: Target, costs: Costs) -> list[Need]:
 
 def _storage(target: Target, costs: Costs) -> list[Need]:
     rate, size = target.images_per_second, target.bytes_per_image
-    fits = bool(target.memory_bytes) and target.images * size < (target.memory_bytes or 0) / 2
+    fits = _fit_into_memory(target)
     measured = costs.cold_rate * size if costs.cold_rate else None
     when = "first epoch only: the files fit into half of the memory" if fits else "every epoch"
     reads = Span(
@@ -175,8 +175,13 @@ def _storage(target: Target, costs: Costs) -> list[Need]:
     return needs
 
 
+def _fit_into_memory(target: Target) -> bool:
+    """Whether the system keeps all files in memory, so that only the first epoch reads them."""
+    return target.images * target.bytes_per_image < (target.memory_bytes or 0) / 2
+
+
 def _network(target: Target, costs: Costs) -> list[Need]:
-    rate = target.images_per_second
+    rate, fits = target.images_per_second, _fit_into_memory(target)
     has = target.network_bits_per_s * target.hosts if target.network_bits_per_s else None
     pixels = 3 * costs.image_size**2 * costs.bytes_per_value
     return [
@@ -185,8 +190,8 @@ def _network(target: Target, costs: Costs) -> list[Need]:
             unit="bits/s",
             amount=Span.exactly(rate * target.bytes_per_image * 8),
             has=has,
-            is_required=has is not None,
-            how="if the files are not on local disks",
+            is_required=has is not None and not fits,
+            how="if the files are not on local disks" + (", first epoch only" if fits else ""),
         ),
         Need(
             resource="network, service",
@@ -233,12 +238,20 @@ def _assumptions(target: Target, costs: Costs) -> list[str]:
         + (f", on cores {target.core_speed:g} times as fast" if target.core_speed != 1 else "")
         + "; loading overlaps the steps; the trainers themselves, which take about a core per "
         "accelerator, are not counted.",
-        "Ranges: cores from the cheapest to the dearest block, and what the loader loses when it "
-        f"fills the cores ({costs.efficiency:.0%} of them were in use); reads from shards that are "
-        "read in order to files in pieces of 128 KiB. A figure without a range is arithmetic.",
+        f"Ranges: cores from the cheapest to the dearest block{_loss_text(costs)}; reads from "
+        "shards that are read in order to files in pieces of 128 KiB. A figure without a range is "
+        "arithmetic.",
     ]
     if target.hosts > 1:
         texts.append(
             f"Assumed: {target.hosts} hosts share the images evenly; gradients use another network."
         )
     return texts
+
+
+def _loss_text(costs: Costs) -> str:
+    """Return what is counted of the cores that the loader left idle, as it was measured."""
+    used = f"{costs.cores_used:.1f} of {costs.cores} cores in use"
+    if costs.fills_cores:
+        return f", and what the loader loses when it fills the cores ({used})"
+    return f" (with {used}: too few to know what the loader loses when it fills all of them)"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.errors import PlanError
 
-_TARGET = re.compile(r"(?P<name>[^:]+)(?::(?P<count>[0-9]+))?")
+_TARGET = re.compile(r"(?P<name>[^:]+)(?::(?P<count>[0-9]{1,6}))?")
 
 
 class Target(BaseModel):

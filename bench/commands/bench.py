@@ -11,6 +11,7 @@ from feedbench.bench.analysis.augment_costs import with_augment_trials
 from feedbench.bench.commands.against import OptionAgainst, check_against, find_old, with_old
 from feedbench.bench.commands.devices import used_devices
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
+from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
     ALPHA,
@@ -30,7 +31,6 @@ from feedbench.bench.commands.options import (
     Tensorboard,
     drawn_rows,
     list_images,
-    parse_set,
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
+from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     BATCH_SIZE,
     IMAGE_SIZE,
@@ -20,7 +21,6 @@ from feedbench.bench.commands.options import (
     Sets,
     drawn_rows,
     list_images,
-    parse_set,
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder

@@ -1,10 +1,8 @@
-"""Options that several commands share, and the parsing of their values."""
+"""Options that several commands share, and the images that they name."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedbench.bench.commands.model_options import PANELS, ModelOption, option
+from feedbench.bench.commands.option_values import parse_augment, parse_range
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures, PixelCheck, Suite, Timing
 from feedbench.loaders import DEFAULT_LOADER, LOADERS, Augment, BatchSpec, installed
@@ -128,79 +127,6 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", help="Result folder, new or empty; by default a new one in results/."),
 ]
-
-
-def parse_set(
-    options: Iterable[str], loaders: Iterable[str] | None = None, *, several: bool = True
-) -> dict[str, dict[str, Any]]:
-    """Parse settings of the form `LOADER.NAME=VALUE[,VALUE…]`.
-
-    Args:
-        loaders: those that the user named, for an example of that form.
-        several: whether a setting may have several values.
-
-    Returns:
-        The values by loader, then by name; a list if there are several.
-
-    Raises:
-        PlanError: an option does not have that form.
-    """
-    settings: dict[str, dict[str, Any]] = {}
-    for text in options:
-        target, equals, value = text.partition("=")
-        loader, dot, name = target.rpartition(".")  # pipeline.py:make_dataset has a dot too
-        if not (equals and dot and name):
-            raise PlanError(f"--set {text}: must be LOADER.NAME=VALUE, {_example(text, loaders)}")
-        values = _values(value)
-        if len(values) > 1 and not several:
-            raise PlanError(f"--set {text}: one value each; this command uses a single setting")
-        settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
-    return settings
-
-
-def _example(text: str, loaders: Iterable[str] | None) -> str:
-    """Return the setting with the first loader that the user named, if that is a function."""
-    from feedbench.loaders import is_own, short_name
-
-    own = next(filter(is_own, loaders or ()), None)
-    if own is None or not re.fullmatch(r"\w+=.+", text):
-        return "such as tf_data.prefetch=4"
-    return f"such as {short_name(own)}.{text}"
-
-
-def parse_augment(options: Iterable[str]) -> dict[str, Any]:
-    """Parse fields of `Augment` of the form `NAME=VALUE[,VALUE…]`.
-
-    Raises:
-        PlanError: an option does not have that form.
-    """
-    fields: dict[str, Any] = {}
-    for text in options:
-        name, equals, value = text.partition("=")
-        if not (equals and name):
-            raise PlanError(f"--augment {text}: must be NAME=VALUE, such as rotation=15")
-        values = _values(value)
-        fields[name] = values if len(values) > 1 or name == "on_device" else values[0]
-    return fields
-
-
-def parse_range(text: str) -> Any:
-    """Parse a value range, `LOW,HIGH` or a name; `BatchSpec` checks whether it is allowed."""
-    values = _values(text)
-    return values if len(values) > 1 else values[0]
-
-
-def _values(text: str) -> list[Any]:
-    return [_value(part) for part in text.split(",")]
-
-
-def _value(text: str) -> Any:
-    """Return a number or a boolean if the text is one, else the text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | bool) else text
 
 
 _AUGMENTATIONS = "\n\n".join(

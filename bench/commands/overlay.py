@@ -8,7 +8,8 @@ from typing import Any
 
 from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.commands.model_options import OptionValues
-from feedbench.bench.commands.options import TRAINING_SPEC, parse_set
+from feedbench.bench.commands.option_values import parse_set
+from feedbench.bench.commands.options import TRAINING_SPEC
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import (
     Choice,

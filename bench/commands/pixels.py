@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from feedbench.bench.commands.model_options import OptionValues, add_options, option
+from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     PIXELS,
     Blacklist,
@@ -17,7 +18,6 @@ from feedbench.bench.commands.options import (
     Loaders,
     Sets,
     list_images,
-    parse_set,
     readable_rows,
 )
 from feedbench.bench.commands.output import console, print_parts

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 20_000  # files whose sizes are read
 _GIGA, _MEGA = 1e9, 1e6
+_MOST, _MOST_HOSTS = 1e9, 1_000_000  # of any amount; larger ones are slips of the keyboard
 
 
 @add_options(BATCH_SIZE, IMAGE_SIZE)
@@ -46,7 +47,9 @@ def plan(
     rate: Annotated[
         float | None,
         typer.Option(
-            help="Images per second of one accelerator, instead of its profile's.", min=0.001
+            help="Images per second of one accelerator, instead of its profile's.",
+            min=0.001,
+            max=_MOST,
         ),
     ] = None,
     from_: Annotated[
@@ -55,30 +58,44 @@ def plan(
             "--from",
             metavar="RESULT",
             help="Take the costs from this diagnose, limits or bench run; by default the loader is "
-            "diagnosed now. With --loader, those of that loader in a bench or limits run.",
+            "diagnosed now. Of several loaders, --loader and --set choose one; by default the "
+            "winner of a bench, or the fastest that reads files.",
         ),
     ] = None,
     loader: Loader = None,
     set_: Set = None,
-    hosts: Annotated[int, typer.Option(help="Machines that share the accelerators.", min=1)] = 1,
+    hosts: Annotated[
+        int, typer.Option(help="Machines that share the accelerators.", min=1, max=_MOST_HOSTS)
+    ] = 1,
     cores: Annotated[
-        int | None, typer.Option(help="Cores of each host; by default as many as here.", min=1)
+        int | None,
+        typer.Option(
+            help="Cores of each host; by default as many as here.", min=1, max=_MOST_HOSTS
+        ),
     ] = None,
     core_speed: Annotated[
-        float, typer.Option(help="Speed of such a core, relative to one here.", min=0.01)
+        float, typer.Option(help="Speed of such a core, relative to one here.", min=0.01, max=100)
     ] = 1.0,
     memory: Annotated[
         float | None,
-        typer.Option(help="Memory of each host in GB; by default what is available here.", min=0.1),
+        typer.Option(
+            help="Memory of each host in GB; by default what is available here.",
+            min=0.1,
+            max=_MOST,
+        ),
     ] = None,
     storage: Annotated[
         float | None,
         typer.Option(
-            help="Bandwidth of the storage in MB/s; by default what was measured here.", min=0.1
+            help="Bandwidth of the storage in MB/s, for all hosts together; by default what was "
+            "measured here.",
+            min=0.1,
+            max=_MOST,
         ),
     ] = None,
     network: Annotated[
-        float | None, typer.Option(help="Bandwidth of each host's network in Gbit/s.", min=0.01)
+        float | None,
+        typer.Option(help="Bandwidth of each host's network in Gbit/s.", min=0.01, max=_MOST),
     ] = None,
     seconds: Annotated[
         float, typer.Option(help="Time budget of the diagnosis in seconds.", min=1)
@@ -87,7 +104,7 @@ def plan(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Cores, service workers, storage, network and memory that keep the accelerators busy."""
+    """What loading an image costs is measured here first, or taken from a run with --from."""
     from feedbench.bench.capacity.needs import plan_for
     from feedbench.bench.capacity.table import parts
     from feedbench.bench.capacity.target import Target, parse_accelerator, rate_assumptions
@@ -96,10 +113,12 @@ def plan(
 
     name, count = parse_accelerator(accelerator)
     profile = _profile(name, rate)
-    if from_ is not None and set_:
-        raise PlanError("--from: the settings are those of the run; leave out --set")
+    if from_ is not None and any(given.values()):
+        raise PlanError(
+            "--from: the batches are those of the run; leave out --image-size and --batch-size"
+        )
     manifest = list_images(data, blacklist).only("train")
-    found = costs_in(from_, loader) if from_ else None
+    found = costs_in(from_, loader, set_) if from_ else None
     folder = result_folder(out, "plan")
     if found is None:
         manifest, costs = measured_now(manifest, given, loader, set_, profile, folder, seconds)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import readable_rows
 from feedbench.bench.commands.output import console
 from feedbench.bench.errors import PlanError
@@ -14,16 +15,18 @@ if TYPE_CHECKING:
     from feedbench.bench.capacity.costs import Costs
     from feedbench.bench.commands.model_options import OptionValues
     from feedbench.bench.diagnose.record import DiagnosisRecord
+    from feedbench.bench.plan.plan import Choice
     from feedbench.bench.record import Trial
     from feedbench.bench.results.kinds import BenchResult, LimitsResult
     from feedbench.loaders import Manifest
 
 
-def costs_in(result: Path, loader: str | None) -> Costs:
+def costs_in(result: Path, loader: str | None, sets: list[str] | None) -> Costs:
     """Return the costs from the record of a run.
 
     Args:
         loader: which of several; None for the winner, or the fastest that reads files.
+        sets: the values of `--set`, which tell those of one loader apart.
 
     Raises:
         PlanError: the record is of another kind, or does not have them.
@@ -36,11 +39,16 @@ def costs_in(result: Path, loader: str | None) -> Costs:
 
     found = read_result(result)
     if isinstance(found, DiagnosisResult):
+        if sets or loader not in (None, found.record.loader):
+            raise PlanError(
+                f"--from {result}: a diagnosis of {found.record.loader} with one choice of "
+                "settings; leave out --loader and --set"
+            )
         return costs_of_diagnosis(found.record, _bytes_per_value(found.record))
     if not isinstance(found, BenchResult | LimitsResult) or not found.trials:
         raise PlanError(f"--from {result}: must be a run of diagnose, limits or bench")
     cold = read_limits(found.path.parent).disk if isinstance(found, LimitsResult) else []
-    trial = _chosen(found, loader)
+    trial = _chosen(found, loader, sets)
     cores = _cores_of(found.path.parent, trial)
     per_value = 4 if trial.all_settings.get("output") == "float32" else 1
     return costs_of_trial(trial, cores, [] if isinstance(cold, str) else cold, per_value)
@@ -59,24 +67,47 @@ def _cores_of(folder: Path, trial: Trial) -> int:
     return int(facts["cores"])
 
 
-def _chosen(found: BenchResult | LimitsResult, loader: str | None) -> Trial:
+def _chosen(found: BenchResult | LimitsResult, loader: str | None, sets: list[str] | None) -> Trial:
     """Return the trial of the loader, of the winner, or of the fastest that reads files."""
     from feedbench.bench.results.kinds import BenchResult
     from feedbench.bench.trials.internal_loaders import is_choice
 
+    settings = _settings_of(loader, sets)
     if isinstance(found, BenchResult) and loader is None and found.summary.winner is not None:
         return found.trials[found.summary.winner]
     timed = [trial for trial in found.trials if trial.blocks and is_choice(trial.loader)]
-    if loader is None:
-        asked = [trial for trial in timed if _reads_files(trial)] or timed
-    else:
-        asked = [trial for trial in timed if trial.loader == loader]
+    asked = [
+        trial
+        for trial in timed
+        if loader in (None, trial.loader) and settings.items() <= _all_settings(trial).items()
+    ]
     if not asked:
-        names = ", ".join(dict.fromkeys(trial.loader for trial in timed)) or "none"
+        names = ", ".join(str(_choice(trial)) for trial in timed) or "none"
+        asked_for = " ".join([loader or "a loader", *(sets or ())])
+        raise PlanError(f"--from {found.path}: no rate of {asked_for}; timed were: {names}")
+    reading = [trial for trial in asked if _reads_files(trial)]
+    return max(reading or asked, key=lambda trial: max(trial.rates.values()))
+
+
+def _settings_of(loader: str | None, sets: list[str] | None) -> dict[str, Any]:
+    """Return the values of `--set`, all of which must be of the loader that was named."""
+    by_loader = parse_set(sets or (), several=False)
+    other = next((name for name in by_loader if name != loader), None)
+    if other is not None:
         raise PlanError(
-            f"--from {found.path}: no rate of {loader or 'a loader'}; timed were: {names}"
+            f"--set {other}: --from takes the costs of one loader; give --loader {other}"
         )
-    return max(asked, key=lambda trial: max(trial.rates.values()))
+    return by_loader.get(loader or "", {})
+
+
+def _all_settings(trial: Trial) -> dict[str, Any]:
+    return {**trial.all_settings, **trial.settings}
+
+
+def _choice(trial: Trial) -> Choice:
+    from feedbench.bench.plan.plan import Choice
+
+    return Choice(loader=trial.loader, settings=trial.settings)
 
 
 def _reads_files(trial: Trial) -> bool:

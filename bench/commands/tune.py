@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedbench.bench.commands.model_options import OptionValues, add_options
+from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.commands.options import (
     ALLOW_DIFFERENT,
     ALPHA,
@@ -30,7 +31,6 @@ from feedbench.bench.commands.options import (
     RecipeFile,
     Sets,
     list_images,
-    parse_set,
     readable_rows,
 )
 from feedbench.bench.commands.output import console, result_folder

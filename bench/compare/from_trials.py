@@ -17,6 +17,7 @@ from feedbench.bench.compare.subject import (
     Subject,
     code_facts,
     condition_facts,
+    device_text,
     digest_text,
     environment_in,
     flat,
@@ -190,7 +191,7 @@ def _choice_text(trial: Trial | TrialSummary) -> str:
 def _text(loader: str, choice: Trial | TrialSummary | Choice) -> str:
     """Return loader and settings, the latter by name: their order says nothing."""
     settings = dict(sorted(choice.settings.items()))
-    return str(Choice(loader=loader, settings=settings, augment=choice.augment))
+    return str(Choice(loader=loader, settings=settings, augment=choice.augment, alone=choice.alone))
 
 
 def _rate(trial: Trial) -> NamedRate:
@@ -211,14 +212,14 @@ def _facts(trials: list[Trial], folder: Path) -> Facts:
     trial = next((one for one in trials if one.augment is None), trials[0])
     states = [one.cache_state for one in trials if one.cache_state is not None]
     facts = condition_facts(trial, folder, trial.images)
-    device = {} if trial.device is None else {"device": trial.device}
+    device = device_text(trial)
     return {
         **facts,
         "consumer": _consumer(trial.consumer, trial.accelerator),
         "batches": spec_facts(trial.spec),
         "recipe": _recipe(trial),
         "cache": {"cache state": states[0] if states else "as it was"},
-        "machine": {**facts["machine"], **device},
+        "machine": facts["machine"] | ({"device": device} if device else {}),
         "code": code_facts(trial.model),
     }
 

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.analysis.summary import Summary
-from feedbench.bench.compare.subject import ACCELERATOR_COST
+from feedbench.bench.compare.subject import ACCELERATOR_COST, device_text
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import check_schema, replacing, writer_of
 from feedbench.bench.plan.plan import Choice
@@ -78,11 +78,12 @@ class HistoryEntry(_Model):
         machine: processor, cores and GPUs.
         versions: of Python and of libraries.
         consumer: what took the batches.
-        device: name of the GPU that the trainer used, or CPU; None without a trainer.
+        device: name of the GPU that the trainer used, or CPU, with the number of several; None
+            without a trainer.
         accelerator: what the rate of an emulated accelerator depends on; None for others.
         model: digest of the file of the user's own model; None without one.
         cache_state: of the page cache; None if none was requested.
-        trials: one for each loader with its settings.
+        trials: one for each loader with its settings; not that of one device of several.
     """
 
     schema_number: int = SCHEMA_NUMBER
@@ -129,7 +130,7 @@ def history_entry(trials: list[Trial], summary: Summary) -> HistoryEntry:
         consumer=first.consumer,
         spec=first.spec,
         recipe=first.recipe if first.consumer == "train" else {},
-        device=first.device,
+        device=device_text(first),
         accelerator=profile and {name: profile.get(name) for name in ACCELERATOR_COST},
         model=(first.model or {}).get("sha256"),
         cache_state=next((one.cache_state for one in trials if one.cache_state), None),
@@ -144,6 +145,7 @@ def history_entry(trials: list[Trial], summary: Summary) -> HistoryEntry:
                 own=trial.own.digest if trial.own else None,
             )
             for index, (trial, figures) in enumerate(zip(trials, summary.trials, strict=True))
+            if not trial.alone
         ],
     )
 

@@ -13,7 +13,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.compare.outcome import Measured
 from feedbench.bench.described import is_environment
 from feedbench.bench.environment import machine
-from feedbench.bench.record import Conditions
+from feedbench.bench.record import Conditions, Trial
 from feedbench.bench.results.comparison import Topic
 from feedbench.bench.training.rate_check import STEP_COST
 from feedbench.loaders import BatchSpec
@@ -121,6 +121,12 @@ def condition_facts(conditions: Conditions, folder: Path, images: int) -> Facts:
         "machine": flat(machine_facts),
         "versions": flat(versions),
     }
+
+
+def device_text(trial: Trial) -> str | None:
+    """Return the device that trained, with how many of them did; None without a trainer."""
+    count = f"{len(trial.devices)} × " if len(trial.devices) > 1 else ""
+    return None if trial.device is None else f"{count}{trial.device}"
 
 
 def environment_in(folder: Path) -> dict[str, Any]:

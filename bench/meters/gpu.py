@@ -158,12 +158,15 @@ def _with_instances(gpus: Iterable[NumberedGpu]) -> list[NumberedGpu]:
     return usable
 
 
-def training_gpus() -> list[NumberedGpu]:
+def training_gpus(most: int | None = None) -> list[NumberedGpu]:
     """Return the GPUs that trials and trainings use: the first of `find_gpus`; empty without one.
 
     With `use_gpus`, several.
+
+    Args:
+        most: how many at most; None for as many as are used.
     """
-    return find_gpus()[: int(os.environ.get(_COUNT, "1"))]
+    return find_gpus()[: int(os.environ.get(_COUNT, "1"))][:most]
 
 
 def use_gpus(count: int) -> None:
@@ -171,13 +174,16 @@ def use_gpus(count: int) -> None:
     os.environ[_COUNT] = str(count)
 
 
-def gpu_environment() -> dict[str, str]:
+def gpu_environment(most: int | None = None) -> dict[str, str]:
     """Return the variables by which CUDA sees only the GPUs that trials and trainings use.
 
     TensorFlow would otherwise reserve memory on every GPU.
+
+    Args:
+        most: how many at most, for a process that uses fewer than the others.
     """
     environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts, not the fastest first
-    if names := list(filter(None, (_uuid(handle) for _, handle in training_gpus()))):
+    if names := list(filter(None, (_uuid(handle) for _, handle in training_gpus(most)))):
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(names)
     return environment
 

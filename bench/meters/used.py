@@ -40,14 +40,14 @@ def metered(
 
     Args:
         gpus: that it was expected to use.
-        used: from `pci_bus_id`; None if unknown.
+        used: from `pci_bus_id`; None if unknown, or if it uses several.
         on_cpu: whether it trains on the CPU, so that a GPU's readings would be those of others.
     """
     if on_cpu:
         return []
-    if used is None or any(_bus_id(handle) == used for _, handle in gpus):
+    if used is None:
         return list(gpus)
-    return _at(used) or list(gpus)
+    return [gpu for gpu in gpus if _bus_id(gpu[1]) == used] or _at(used) or list(gpus)
 
 
 def _at(bus_id: str) -> list[NumberedGpu]:

@@ -17,7 +17,8 @@ from feedbench.bench.consumers.trainer import timed_phase_text
 from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
 from feedbench.bench.report.document import Line, Part
-from feedbench.bench.report.table import bench_table, bytes_text, notes, trial_name
+from feedbench.bench.report.table import bench_table, bytes_text, trial_name
+from feedbench.bench.report.table_notes import notes
 from feedbench.loaders import LOADERS, BatchSpec
 from feedbench.trainer import Recipe, is_own_model
 
@@ -89,9 +90,17 @@ def consumer_text(trial: Trial) -> str:
         if is_own_model(recipe["network"]):
             words = "the trainer with {network}"
         trainer = words.format(**recipe)
-        return ", ".join(filter(None, [trainer, _phase_text(trial)]))
+        return ", ".join(filter(None, [trainer, _phase_text(trial), _devices_text(trial)]))
     accelerator = Accelerator.model_validate(trial.accelerator)
     return f"an emulated {accelerator.device}, {rate_text(accelerator.images_per_second)} images/s"
+
+
+def _devices_text(trial: Trial) -> str:
+    """Return how many devices trained together; empty for one."""
+    if len(trial.devices) < 2:
+        return ""
+    kind = "logical devices of the CPU" if trial.device == CPU else "GPUs"
+    return f"on {len(trial.devices)} {kind}"
 
 
 def _phase_text(trial: Trial) -> str:

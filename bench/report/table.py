@@ -1,15 +1,14 @@
-"""The table of a bench, and the notes below it."""
+"""The table of a bench."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
 from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.analysis.summary import Summary, TrialSummary
-from feedbench.bench.analysis.utilization import describe_throttling, utilization_conflict
 from feedbench.bench.analysis.winner import able_to_win
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Trial
@@ -17,7 +16,6 @@ from feedbench.bench.report.document import (
     ALWAYS,
     EMPTY,
     Column,
-    Line,
     Row,
     TableData,
     estimates,
@@ -284,15 +282,6 @@ def _tie(trial: TrialSummary, winner: TrialSummary | None, fastest: TrialSummary
     return f"tie with {'the winner' if fastest is winner else trial_name(fastest)}"
 
 
-def notes(summary: Summary) -> Iterator[Line]:
-    """Yield what there is to say of single trials."""
-    yield from _failures(summary.trials)
-    for trial in summary.trials:
-        yield from _trial_notes(trial)
-    if left_out := max((trial.left_out for trial in summary.trials), default=0):
-        yield Line(f"{left_out:,} images were left out: not all of these loaders can read them.")
-
-
 def _legend(summary: Summary) -> str:
     """Return what the marks in the table mean."""
     trials, winner, fastest = summary.trials, _winner(summary), _fastest(summary.trials)
@@ -333,39 +322,3 @@ def noise_legend(trials: Sequence[TrialSummary]) -> str:
     if not any((trial.spread or 0) > NOISY for trial in trials):
         return ""
     return f"~: the blocks differ by more than {NOISY:.0%} of their median."
-
-
-def _failures(trials: Iterable[TrialSummary]) -> Iterator[Line]:
-    """Yield each error once: a model that fails does so in every trial."""
-    names: dict[tuple[str, str | None], list[str]] = {}
-    for trial in trials:
-        if trial.error:
-            names.setdefault((trial.error, trial.traceback), []).append(trial_name(trial))
-    for (error, traceback), failed in names.items():
-        yield Line(f"{', '.join(failed)} failed: {error}")
-        if traceback:
-            yield Line(traceback, form="code")
-
-
-def _trial_notes(trial: TrialSummary) -> Iterator[Line]:
-    name = trial_name(trial)
-    for fault in trial.own_faults:
-        yield Line(f"{name}: {fault}.")
-    if trial.unproven:
-        yield Line(f"{name}: {len(trial.unproven)} blocks not counted: {trial.unproven[0]}")
-    if conflict := _conflict(trial):
-        yield Line(f"{name}: {conflict}")
-    if trial.gpu_throttled:
-        yield Line(f"{name}: {describe_throttling(trial.gpu_throttled)}.")
-
-
-def _conflict(trial: TrialSummary) -> str | None:
-    if trial.wait_share is None:
-        return None
-    utilization = trial.accelerator_utilization
-    return utilization_conflict(
-        trial.wait_share,
-        None if utilization is None else 1 - utilization.value,
-        trial.gpu_utilization,
-        trial.gpu_multiprocessors,
-    )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from feedbench.bench.consumers.device import CPU
 from feedbench.bench.meters.block import Meters
-from feedbench.bench.meters.gpu import NumberedGpu, hidden_from
+from feedbench.bench.meters.gpu import NumberedGpu, gpu_environment, hidden_from
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.meters.used import metered
 from feedbench.bench.record import Block, Dropped
@@ -29,6 +29,7 @@ from feedbench.bench.trials.protocol import (
     WarmUpDone,
 )
 from feedbench.loaders import Manifest, find_loader
+from feedbench.trainer import ONE
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Timer:
         own = find_loader(job.settings.get("like") or job.loader).own
         trains = job.consumer in ("train", "transfer")
         environment = hidden_from(job.loader) if self._gpus and not trains else None
+        if len(self._gpus) > 1 and trains and job.devices == ONE:
+            environment = gpu_environment(1)  # alone: with others in sight it would be slower
         return Child(service, job, log, environment, own=own)
 
     def note_device(self, child: Child, done: WarmUpDone) -> None:

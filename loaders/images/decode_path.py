@@ -31,11 +31,20 @@ def readable(manifest: Manifest, columns: tuple[AuditColumn, ...]) -> Any:
     return reduce(pc.or_, (pc.is_null(manifest.table[column]) for column in columns))
 
 
-def pillow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:
-    """int8 `[rows]`: PILLOW where Keras' `load_img` would give another image, else PLAIN."""
+def pillow_decode_paths(
+    manifest: Manifest, spec: BatchSpec, *, scaled: bool = False
+) -> DecodePaths:
+    """int8 `[rows]`: PILLOW where Keras' `load_img` would give another image, else PLAIN.
+
+    Args:
+        scaled: decode what is plain by the fast inverse DCT, which shows damage in its own way.
+    """
     if not manifest.audited:
         return _unaudited(manifest, spec)
-    return np.where(_plain_for_pillow(manifest.table, spec), PLAIN, PILLOW).astype(np.int8)
+    plain = _plain_for_pillow(manifest.table, spec)
+    if scaled:
+        plain &= _filled(manifest.table["same_pixels"], True)
+    return np.where(plain, PLAIN, PILLOW).astype(np.int8)
 
 
 def tensorflow_decode_paths(manifest: Manifest, spec: BatchSpec) -> DecodePaths:

@@ -103,12 +103,21 @@ static size_t image_bytes(const Plan *plan)
     return 3 * (size_t)plan->side * (size_t)plan->side;
 }
 
-/* Whether the memory holds what `count` images take. */
+static int has_items_of(const Py_buffer *buffer, size_t bytes)
+{
+    return buffer->buf == NULL || buffer->itemsize == (Py_ssize_t)bytes;
+}
+
+/* Whether the memory is of the right types, and holds what `count` images take. */
 static int is_enough(const Plan *plan, Py_ssize_t count, const Py_buffer *crops,
                      const Py_buffer *out)
 {
     size_t images = (size_t)count;
 
+    if (!has_items_of(out, 1) || !has_items_of(crops, sizeof(float))) {
+        PyErr_SetString(PyExc_TypeError, "out must be uint8 and crops float32");
+        return 0;
+    }
     if (plan->side > 0 && (size_t)out->len / image_bytes(plan) >= images &&
         (crops->buf == NULL || (size_t)crops->len / (CROP_VALUES * sizeof(float)) >= images))
         return 1;

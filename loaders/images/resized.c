@@ -22,15 +22,21 @@ static int larger(int one, int other)
     return one > other ? one : other;
 }
 
+/* `value` as an integer from `least` to `most`, which is what no number becomes. */
+static int within(double value, int least, int most)
+{
+    return value >= most || value != value ? most : value < least ? least : (int)value;
+}
+
 static int begin_of(double fraction, int room)
 {
-    return smaller((int)(fraction * (room + 1)), room);
+    return within(fraction * (room + 1), 0, room);
 }
 
 static Area centre(int height, int width, double low, double high)
 {
-    int across = smaller(larger((int)nearbyint(height * high), 1), width);
-    int down = smaller(larger((int)nearbyint(width / low), 1), height);
+    int across = within(nearbyint(height * high), 1, width);
+    int down = within(nearbyint(width / low), 1, height);
 
     return (Area){(height - down) / 2, (width - across) / 2, down, across};
 }

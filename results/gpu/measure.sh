@@ -68,4 +68,4 @@ step training "$feedbench" train "$photos" --loader "$best" --recipe "$out/fp32.
   $quiet --out "$out/training-record"
 rm -f "$out"/training-record/*.npz "$out"/training-record/*.keras
 "$python" "$here/summary.py" "$out" "$device" "${REHEARSAL:+rehearsal}" "$failed"
-[ -z "$failed" ] || { echo "measure.sh: failed:$failed; see the logs in $out" >&2; exit 1; }
+[ -z "$failed" ] || { echo "measure.sh: failed:$failed; see NAME.txt and NAME.log of each in $out" >&2; exit 1; }

@@ -71,7 +71,9 @@ def page(out: Path, device: str, *, rehearsal: bool, failed: str) -> str:
     au, gap = ASKED
     lines = [f"# {'Rehearsal on the CPU' if rehearsal else device}", ""]
     lines += [REHEARSAL] if rehearsal else []
-    lines += [f"**Failed:** {failed}; the logs say why.", ""] if failed else []
+    lines += (
+        [f"**Failed:** {failed}; `NAME.txt` and `NAME.log` of each say why.", ""] if failed else []
+    )
     lines += [
         f"Asked of it: an AU of at least {au:.0%} with the best loader, and an emulated AU within "
         f"{gap:.0%} of the real one for each loader that reads images. Written by "

@@ -1,6 +1,8 @@
 """The pages that the site generates hold what the code has, and links lead to the same files."""
 
+import re
 import sys
+import tomllib
 from importlib import import_module
 
 import pytest
@@ -83,3 +85,12 @@ def test_links_between_files_become_links_between_pages(site, path, text, expect
 
 def test_text_in_a_cell_is_text(site):
     assert site("tables").cell("a|b <c> `d`\n*e*") == "a\\|b &lt;c&gt; \\`d\\`<br>\\*e\\*"
+
+
+def test_every_extra_is_listed_and_exists():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    page = (ROOT / "docs" / "install.md").read_text()
+    table = page.partition("| extra | for |\n")[2].partition("\n\n")[0]
+    firsts = [line.split("|")[1] for line in table.splitlines()[1:]]
+    listed = {name for first in firsts for name in re.findall(r"`(\w+)`", first)}
+    assert listed == set(project["optional-dependencies"]) - {"gpu", "beyond"}

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -17,7 +18,9 @@ from feedbench.loaders import (
     WorkerError,
     open_loader,
     scan,
+    tf_stream,
 )
+from feedbench.loaders.faults import Faults, Tolerance
 
 SPEC = BatchSpec(batch_size=4, image_size=16, seed=3)
 VARIANTS = [
@@ -250,3 +253,32 @@ def test_a_killed_worker_process_ends_the_run_and_leaves_no_processes(photos):
 def test_an_invalid_error_policy_is_named(photos, values, message):
     with pytest.raises(SettingsError, match=message):
         open_loader("tf_data", scan(photos), SPEC, **values)
+
+
+class _Tensor:
+    def __init__(self, values):
+        self.values = np.array(values)
+
+    def numpy(self):
+        return self.values
+
+
+def test_rows_that_are_outstanding_still_come_after_a_second_file_fails(monkeypatch):
+    order = Order(40, 4, shuffle=False, epochs=1)
+    faults = Faults(Tolerance(skip=True, budget=1, images=40))
+    request = SimpleNamespace(
+        order=order, faults=faults, manifest=None, batch=lambda images, rows, draws: rows
+    )
+    delivery = tf_stream._Delivery(request, None, deterministic=False)
+    early = {name: _Tensor([0, 1, 2, 9]) for name in ("row", "image", "draws")}
+    rows = delivery.batch(early).tolist()  # 9 has overtaken 3
+    for bad in (5, 6):
+        monkeypatch.setattr(
+            tf_stream, "_first_unreadable", lambda *_, bad=bad: [ImageError("a", bad, "x", "y")]
+        )
+        delivery.restart_after(None)
+    for chunk in delivery.order.chunks(4):
+        rows += delivery.order.rows(*chunk).tolist()
+    assert set(rows) == set(range(40)) - {5, 6}
+    assert len(rows) == 40
+    assert rows.count(9) == 1

@@ -44,11 +44,11 @@ from feedbench.bench.report.summary_text import (
     verdict,
 )
 from feedbench.bench.report.table import (
-    notes,
     ratio_form,
     trial_name,
     utilization_text,
 )
+from feedbench.bench.report.table_notes import notes
 from feedbench.bench.results.kinds import BenchResult
 from feedbench.bench.trials.internal_loaders import is_choice
 

@@ -1,8 +1,10 @@
 """What a target needs follows from the costs of an image, by arithmetic that can be checked."""
 
+from pathlib import Path
+
 import pytest
 
-from feedbench.bench.capacity.costs import Costs, Span, costs_of_trial
+from feedbench.bench.capacity.costs import Costs, Span, costs_of_diagnosis, costs_of_trial
 from feedbench.bench.capacity.needs import plan_for
 from feedbench.bench.capacity.table import amount_text, parts, verdict
 from feedbench.bench.capacity.target import Target, parse_accelerator
@@ -10,6 +12,10 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.limits.limits import ColdReads
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.document import TableData
+from feedbench.bench.results.find import read_result
+from feedbench.bench.results.kinds import DiagnosisResult
+
+DIAGNOSIS = Path(__file__).parents[3] / "results" / "diagnose-clothing"
 
 COSTS = Costs(
     loader="turbo",
@@ -45,6 +51,9 @@ def test_cores_are_the_rate_times_their_time_and_what_is_lost_on_full_cores():
 def test_a_loader_that_left_most_cores_idle_loses_nothing_on_them():
     lone = COSTS.model_copy(update={"cores_used": 1.0})
     assert lone.efficiency == 1.0
+    assert any(
+        "with 1.0 of 4 cores in use" in text for text in plan_for(target(), lone, []).assumptions
+    )
 
 
 def test_cores_that_are_twice_as_fast_are_half_as_many():
@@ -77,8 +86,8 @@ def test_the_limit_is_what_is_used_most_and_sets_the_expected_rate():
 
 
 def test_storage_limits_only_the_first_epoch_where_the_files_fit_into_memory():
-    planned = plan_for(target(memory_bytes=4e11), COSTS, [])
-    assert planned.limit == "cores that load"
+    planned = plan_for(target(memory_bytes=4e11, network_bits_per_s=1e9), COSTS, [])
+    assert planned.limit == "cores that load"  # nor does the network, which brings the files
     assert planned.images_per_second.likely == 8_000
     assert "Nothing limits the accelerators" in verdict(planned)
 
@@ -132,7 +141,7 @@ def test_accelerators_are_a_name_and_a_number(text, parsed):
     assert parse_accelerator(text) == parsed
 
 
-@pytest.mark.parametrize("text", ["a100:", "a100:0", ":8", "a100:eight", ""])
+@pytest.mark.parametrize("text", ["a100:", "a100:0", ":8", "a100:eight", "a100:1000000", ""])
 def test_other_forms_are_refused(text):
     with pytest.raises(PlanError, match="NAME:COUNT, such as a100:8"):
         parse_accelerator(text)
@@ -163,3 +172,17 @@ def test_a_trainer_on_the_same_cores_hides_what_the_loader_costs():
     with pytest.raises(PlanError, match="a bench with --consumer drain"):
         costs_of_trial(timed(consumer="train", device="CPU"), 4)
     assert costs_of_trial(timed(consumer="train", device="NVIDIA X"), 4).notes
+
+
+def test_a_part_costs_the_time_of_its_core_however_long_it_had_to_wait_for_it():
+    found = read_result(DIAGNOSIS)
+    assert isinstance(found, DiagnosisResult)
+
+    def waiting(part):
+        blocks = [one.model_copy(update={"seconds": 3 * one.seconds}) for one in part.blocks]
+        return part.model_copy(update={"blocks": blocks})
+
+    busy = found.record.model_copy(update={"parts": [waiting(one) for one in found.record.parts]})
+    quiet, slow = (costs_of_diagnosis(record).stages for record in (found.record, busy))
+    assert slow["decoding"] == pytest.approx(quiet["decoding"])
+    assert quiet["decoding"] == pytest.approx(0.0005, rel=0.05)

@@ -11,11 +11,9 @@ from feedbench.bench import commands
 from feedbench.bench.cli import COMMANDS, command_app
 from feedbench.bench.commands.loaders import loaders
 from feedbench.bench.commands.model_options import PANELS, as_text
+from feedbench.bench.commands.option_values import parse_augment, parse_range, parse_set
 from feedbench.bench.commands.options import (
     TRAINING_SPEC,
-    parse_augment,
-    parse_range,
-    parse_set,
 )
 from feedbench.bench.commands.overlay import chosen_loader, chosen_loaders, overlay, recipe_of
 from feedbench.bench.errors import PlanError

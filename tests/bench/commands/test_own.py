@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from feedbench.bench.analysis.best import resolve_loader
-from feedbench.bench.commands.options import parse_set
+from feedbench.bench.commands.option_values import parse_set
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, expand
 from feedbench.bench.plan.settings import with_settings

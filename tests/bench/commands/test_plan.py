@@ -10,6 +10,7 @@ from feedbench.bench.cli import main
 
 RESULTS = Path(__file__).parents[3] / "results"
 MEASURED = RESULTS / "limits" / "clothing"
+DIAGNOSIS = RESULTS / "diagnose-clothing"
 FROM = ("--from", MEASURED)
 
 
@@ -49,11 +50,34 @@ def test_another_loader_of_the_run_and_an_unknown_accelerator_with_its_rate(plan
 
 
 @pytest.mark.parametrize(
+    ("words", "measured"),
+    [
+        (("--loader", "turbo", "--set", "turbo.decode=full"), "turbo decode=full"),
+        (("--loader", "turbo", "--set", "turbo.cache=decoded"), "turbo cache=decoded"),
+        (("--loader", "turbo"), "turbo decode=scaled"),
+    ],
+)
+def test_settings_choose_among_the_trials_of_a_loader(plan, words, measured):
+    code, _, out = plan("--accelerator", "a100", *FROM, *words)
+    assert code == 0
+    assert json.loads((out / "plan.json").read_text())["measured"]["loader"] == measured
+
+
+@pytest.mark.parametrize("words", [("--rate", "1e300"), ("--core-speed", "inf")])
+def test_an_amount_that_nothing_has_is_refused(plan, words):
+    code, printed, _ = plan("--accelerator", "x:2", *FROM, *words)
+    assert code == 2
+    assert f"Invalid value for '{words[0]}'" in printed.err
+
+
+@pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--accelerator", "k80", *FROM), "or give its images per second as --rate"),
         (("--accelerator", "a100:0", *FROM), "must be NAME or NAME:COUNT"),
-        (("--accelerator", "a100", *FROM, "--set", "turbo.prefetch=1"), "leave out --set"),
+        (("--accelerator", "a100", *FROM, "--set", "turbo.prefetch=1"), "give --loader turbo"),
+        (("--accelerator", "a100", *FROM, "--image-size", 96), "leave out --image-size"),
+        (("--accelerator", "a100", "--from", DIAGNOSIS, "--loader", "turbo"), "leave out --loader"),
         (("--accelerator", "a100", *FROM, "--loader", "ffcv"), "no rate of ffcv; timed were"),
         (("--accelerator", "a100", "--from", RESULTS / "range-study"), "must be a run of"),
         (("--accelerator", "a100", "--from", RESULTS / "clothing-cpu"), "a trainer on the same"),

@@ -383,3 +383,31 @@ def test_an_unknown_topic_is_refused_with_the_known_ones(call, pair, topic):
     code, _, errors = call("compare", *pair, "--allow-different", topic)
     assert code == 2
     assert "machine" in errors
+
+
+def test_one_device_alone_is_not_taken_for_all_of_them(call, bench, tmp_path):
+    devices = {"consumer": "train", "device": "CPU", "devices": ["CPU:0", "CPU:1"]}
+    runs = [
+        bench(name, {"turbo": blocks(100), "synthetic": blocks(200)}, **devices) for name in "ab"
+    ]
+    for folder in runs:
+        both = read_trials(folder)
+        alone = both[1].model_copy(update={"alone": True, "blocks": both[0].blocks})
+        write_trials(folder, [*both, alone.model_copy(update={"devices": ["CPU:0"]})])
+    path = tmp_path / "saved.json"
+    code, out, _ = call("compare", *runs, "--json", path)
+    assert code == 0
+    assert "on 2 logical devices of the CPU" in out
+    rates = {pair["name"]: pair["base"]["median"] for pair in json.loads(path.read_text())["pairs"]}
+    assert rates["synthetic"] == pytest.approx(200, rel=0.05)
+    assert rates["synthetic on one device"] == pytest.approx(100, rel=0.05)
+
+
+def test_the_number_of_devices_is_a_condition(call, bench):
+    one = {"consumer": "train", "device": "CPU", "devices": ["CPU:0"]}
+    two = one | {"devices": ["CPU:0", "CPU:1"]}
+    runs = (bench("one", {"turbo": blocks(100)}, **one), bench("two", {"turbo": blocks(50)}, **two))
+    code, out, _ = call("compare", *runs, "--fail-if-slower", "5%")
+    assert code == 1
+    assert "2 × CPU" in out
+    assert "nothing could be judged" in out

@@ -46,6 +46,14 @@ def test_the_commit_of_the_working_directory_is_noted(tmp_path, monkeypatch, tri
     assert history_entry(trials, summarize(trials)).has_changes is True
 
 
+def test_one_device_of_several_has_no_line_and_their_number_is_of_the_group(trial):
+    devices = {"device": "CPU", "devices": ["CPU:0", "CPU:1"]}
+    trials = [trial("synthetic", [9.0] * 3, **devices), trial("synthetic", [5.0] * 3, alone=True)]
+    entry = history_entry(trials, summarize(trials))
+    assert [one.images_per_second.value for one in entry.trials] == [9.0]
+    assert entry.device == "2 × CPU"
+
+
 def test_entries_of_other_machines_or_images_are_of_another_group(entry):
     other = entry.model_copy(update={"machine": {"cores": 99}})
     assert entry.group != other.group

@@ -118,3 +118,14 @@ def test_cuda_says_which_gpu_a_process_computes_on():
     assert pci_bus_id(2, Cuda(3)) == "0000:2a:00.0"
     assert pci_bus_id(1, Cuda(1)) is None
     assert pci_bus_id(0, Cuda(0)) is None
+
+
+def test_one_device_of_several_sees_its_gpu_alone_and_is_metered_alone(driver, monkeypatch):
+    monkeypatch.setenv("FEEDBENCH_GPUS", "2")
+    both = gpu.training_gpus()
+    assert gpu.gpu_environment()["CUDA_VISIBLE_DEVICES"].count(",") == 1
+    seen = gpu.gpu_environment(1)["CUDA_VISIBLE_DEVICES"]
+    assert addresses(metered(both, "0000:3b:00.0")) == [1_001]
+    assert addresses(metered(both, None)) == [1_000, 1_001]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert addresses(gpu.training_gpus()) == [1_000]

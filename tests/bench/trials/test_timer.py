@@ -45,3 +45,23 @@ def test_a_prefetching_loader_makes_no_batch_between_two_blocks(on_disk, tmp_pat
     assert names == ("bring_into", "tree_usage", "tree_usage", "tree_peak_memory") * 2
     assert set(states) == {psutil.STATUS_STOPPED}
     assert reads[1] < reads[2] == reads[3] == reads[4] == reads[5] < reads[6]
+
+
+def test_one_device_of_several_runs_without_the_others_in_sight(on_disk, tmp_path, monkeypatch):
+    environments = []
+    monkeypatch.setattr(timer, "gpu_environment", lambda most: {"seen": str(most)})
+    monkeypatch.setattr(
+        timer, "Child", lambda service, job, log, environment, own: environments.append(environment)
+    )
+    for gpus, devices in ((2, "1"), (2, "2"), (1, "1")):
+        job = TrialJob(
+            manifest=tmp_path,
+            loader="synthetic",
+            settings={},
+            spec=BatchSpec(batch_size=8, image_size=16),
+            consumer="train",
+            devices=devices,
+            warm_up_s=0.1,
+        )
+        timer.Timer(on_disk, [(number, None) for number in range(gpus)]).start(job, tmp_path)
+    assert environments == [{"seen": "1"}, None, None]

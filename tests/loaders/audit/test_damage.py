@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
-from feedbench.loaders import LOADERS, BatchSpec, open_loader
+from feedbench.loaders import LOADERS, BatchSpec, open_loader, scan
 from feedbench.loaders.audit.probe import ProbeLimits, probe
 from feedbench.loaders.faults import Faults, Tolerance
 from feedbench.loaders.manifest import AUDIT
@@ -102,19 +102,34 @@ def test_a_pack_holds_exactly_what_the_audit_passes(files, tmp_path):
     assert {others.name(row) for row in faults.dropped} == bad
 
 
+def of_an_overflow(files):
+    """A JPEG with a broken quantization table: the fast transform overflows."""
+    data = bytearray((files.root / "any" / "baseline.sound.jpg").read_bytes())
+    table = data.index(b"\xff\xdb") + 5
+    data[table : table + 4] = b"\xff" * 4
+    return data
+
+
 def test_what_decoders_show_differently_is_reported(files, tmp_path):
     """Such a file goes to Pillow in every loader."""
     differ = files.table.filter(pc.invert(pc.fill_null(files.table["same_pixels"], True)))
     sound = pc.match_substring(differ["path"], b".sound.")
     # TensorFlow takes the numbers of a BMP's palette for grey levels.
     assert differ.filter(sound)["path"].to_pylist() == [b"any/palette.sound.bmp"]
-    data = bytearray((files.root / "any" / "baseline.sound.jpg").read_bytes())
-    table = data.index(b"\xff\xdb") + 5
-    data[table : table + 4] = b"\xff" * 4  # quantization: the fast transform overflows
     path = tmp_path / "damaged.jpg"
-    path.write_bytes(data)
+    path.write_bytes(of_an_overflow(files))
     facts = probe(os.fsencode(path), ProbeLimits())
     assert (facts["pillow"], facts["tensorflow"], facts["same_pixels"]) == (None, None, False)
+
+
+@pytest.mark.parametrize("decode", ["full", "scaled"])
+def test_what_decoders_show_differently_is_left_to_pillow(files, tmp_path, with_facts, decode):
+    (tmp_path / "any").mkdir()
+    (tmp_path / "any" / "damaged.jpg").write_bytes(of_an_overflow(files))
+    manifest = with_facts(scan(tmp_path, validation=0, test=0))
+    (shown,) = images_of("turbo", {"decode": decode}, manifest)[0].values()
+    (expected,) = images_of("keras_pil", {}, manifest)[0].values()
+    assert np.array_equal(shown, expected)
 
 
 def test_a_raised_pixel_limit_does_not_lift_pillows_own(tmp_path, monkeypatch):

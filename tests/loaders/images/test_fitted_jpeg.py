@@ -150,15 +150,29 @@ def test_several_threads_fill_at_once(tmp_path):
         assert np.array_equal(image, expected(data, spec, False, crop))
 
 
-def test_memory_that_is_too_small_is_refused():
+def test_memory_that_is_too_small_or_of_another_type_is_refused():
     how = fitting(BatchSpec(image_size=32), scaled=False)
     crop = CUT.draw_crops(0, np.zeros(1, int), np.zeros(1, int))[0]
     with pytest.raises(ValueError, match="too small"):
         fit_jpeg(FILES[0], how, np.empty((32, 31, 3), np.uint8))
     with pytest.raises(ValueError, match="too small"):
         fit_jpeg(FILES[0], how, np.empty((32, 32, 3), np.uint8), crop[:-1])
+    for into in (np.empty((32, 32, 3)), np.empty((3, 32, 32), np.uint8).T):
+        with pytest.raises(TypeError):
+            fit_jpeg(FILES[0], how, into)
+    with pytest.raises(TypeError, match="float32"):
+        fit_jpeg(FILES[0], how, np.empty((32, 32, 3), np.uint8), crop.astype(float))
     with pytest.raises(TypeError):
         fill_from_files(["text"], how, None, np.empty(9, np.uint8), np.empty(3072, np.uint8))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -5, 1e30, 2**31])
+@pytest.mark.parametrize("columns", [range(20), (20, 21), (22,), (23,), range(24)])
+def test_no_crop_reads_beyond_the_image(value, columns):
+    how, into = fitting(BatchSpec(image_size=32), scaled=False), np.empty((32, 32, 3), np.uint8)
+    crop = np.full(24, 0.5, np.float32)
+    crop[list(columns)] = value
+    assert fit_jpeg(FILES[0], how, into, crop)
 
 
 def test_more_pixels_than_pillow_allows_are_refused():
