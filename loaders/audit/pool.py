@@ -51,9 +51,9 @@ class _Slot:
     """A process's socket, and the groups of files that it has not answered yet.
 
     Attributes:
-        since: when the process began with the first group that waits.
+        since: when the process began to probe the first group that waits.
         killed_for: the group whose time limit it was killed for.
-        warm: whether the process is ready; before, no file can be late.
+        warm: whether the process probes; while it starts or fetches objects, no file is late.
     """
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class _Pool:
             numbers = [number for number, _ in results]
             groups = [group for group in slot.waiting if [n for n, _ in group] == numbers]
             if groups:
-                slot.since = monotonic()
+                slot.warm = False
                 slot.waiting.remove(groups[0])
                 self._feed(slot)
                 yield from results

@@ -52,7 +52,7 @@ class ProbeLimits:
 
     Attributes:
         pixels: width times height according to its header.
-        seconds: to read it and decode it with all decoders together.
+        seconds: to read it and decode it with all decoders together; objects are fetched before.
     """
 
     pixels: int = PILLOW_PIXELS
@@ -77,7 +77,8 @@ def _probed(path: bytes, limits: ProbeLimits) -> Facts:
         fault = _refusal(status, size, limits)
         data = b"" if fault else read_file(path)
     except OSError as error:
-        facts.update(bytes=facts["bytes"] or 0, modified_ns=facts["modified_ns"] or 0, format="")
+        # The stamp of no file: what could not be read may be read next time, although unchanged.
+        facts.update(bytes=0, modified_ns=0, format="")
         return _failed(facts, error.strerror or str(error))
     if not fault:
         fault = mismatch(path, data) if data else "the file is empty"

@@ -16,16 +16,20 @@ import socket
 import sys
 import traceback
 import warnings
+from concurrent.futures import wait
 from typing import Any
 
 import psutil
 
-from feedbench.loaders.audit.messages import MAX_BYTES, files_of, results_as_bytes
+from feedbench.loaders.address import is_remote, stamp_of, version_of
+from feedbench.loaders.audit.messages import MAX_BYTES, File, files_of, results_as_bytes
 from feedbench.loaders.audit.probe import ProbeLimits, probe
-from feedbench.loaders.remote.read import read_into_cache
+from feedbench.loaders.remote.ahead import ReadAhead
+from feedbench.loaders.remote.read import DEPTH, Fetching
 
 _BYTES_PER_PIXEL = 24  # the file, buffers of a decoder, its output, and that over a background
 _MIN_SPARE_BYTES = 2 << 30
+_FETCHED_BYTES = 32 << 20  # of an object that is fetched beside others, before it is probed
 _POLL_S = 2.0  # how often an idle process checks that the one that forked it is alive
 
 
@@ -126,15 +130,32 @@ def _work(slot: socket.socket, parent: int, limits: ProbeLimits) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     _warm_up()
     _limit_memory(limits)
-    slot.send(results_as_bytes([]))
     slot.settimeout(_POLL_S)
+    ahead = ReadAhead(DEPTH)
     while os.getppid() == parent:
         try:
             files = files_of(slot.recv(MAX_BYTES))
         except TimeoutError:
             continue
-        read_into_cache(path for _, path in files)
+        if any(_is_fetched(path) for _, path in files):
+            files = _fetched(files, ahead)
+            _limit_memory(limits)  # the threads that fetch have taken of it
+        slot.send(results_as_bytes([]))  # the time limit begins
         slot.send(results_as_bytes((number, probe(path, limits)) for number, path in files))
+
+
+def _is_fetched(path: bytes) -> bool:
+    """Whether a file is read before it is probed: a network may be slow without its fault."""
+    is_listed = is_remote(path) and version_of(path) is not None
+    return is_listed and stamp_of(path)[0] <= _FETCHED_BYTES
+
+
+def _fetched(files: list[File], ahead: ReadAhead) -> list[File]:
+    """The same files, with the objects among them read, or failed."""
+    paths = [path for _, path in files if _is_fetched(path)]
+    fetching = dict(zip(paths, ahead.start(paths), strict=True))
+    wait([one.future for one in fetching.values() if isinstance(one, Fetching)])
+    return [(number, fetching.get(path, path)) for number, path in files]
 
 
 def _warm_up() -> None:

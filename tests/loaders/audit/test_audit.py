@@ -18,7 +18,7 @@ from feedbench.loaders import LOADERS, SourceError, WorkerError, scan
 from feedbench.loaders.audit import store as store_module
 from feedbench.loaders.audit.facts import attach, audit
 from feedbench.loaders.audit.pool import probe_all
-from feedbench.loaders.audit.probe import ProbeLimits
+from feedbench.loaders.audit.probe import ProbeLimits, probe
 from feedbench.loaders.audit.store import Journal, Store
 from feedbench.loaders.audit.verdict import verdicts
 from feedbench.loaders.images import jxl
@@ -397,3 +397,13 @@ def test_facts_of_a_source_are_found_again(photos, monkeypatch, tmp_path):
     assert Store.of(photos).folder == Store.of(str(photos)).folder
     assert Store.of(photos).folder.is_relative_to(tmp_path)
     assert isinstance(Store.of(photos).facts(), pa.Table)
+
+
+def test_a_file_that_could_not_be_read_is_read_again(photos, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("feedbench.loaders.audit.probe.read_file", refuse)
+    facts = probe(os.fsencode(photos / "bee" / "02.jpg"), ProbeLimits())
+    assert facts["pillow"] == "Permission denied"
+    assert (facts["bytes"], facts["modified_ns"]) == (0, 0)  # no file has this stamp
