@@ -24,8 +24,11 @@ _OUTSIDE = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "examples/README.md",
-    "results/README.md",
-    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("results/*/*.md")),
+    *sorted(
+        str(path.relative_to(ROOT))
+        for pattern in ("results/**/README.md", "results/*/*.md")
+        for path in ROOT.glob(pattern)
+    ),
 )
 
 _FETCHED = re.compile(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="?(?:https?:)?//[^">]+')

@@ -16,7 +16,12 @@ from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
-from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, scaled_ratio
+from feedbench.loaders.images.libjpeg_turbo import (
+    SIMPLEJPEG_ERRORS,
+    Decode,
+    Scratch,
+    scaled_ratio,
+)
 from feedbench.loaders.images.pillow import PILLOW_PIXELS, picture, reason
 from feedbench.loaders.images.resize import Pixels, disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
@@ -161,7 +166,7 @@ def _by_simplejpeg(scratch: Scratch, fast: bool, data: bytes, plan: Plan) -> Pix
             min_factor=ratio,
             buffer=scratch(height * width * 3),
         )
-    except ValueError:
+    except SIMPLEJPEG_ERRORS:
         return None
     return pixels if region is None else region.of(pixels)
 
@@ -172,7 +177,7 @@ def _by_opencv(data: bytes, plan: Plan) -> Pixels | None:
 
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
+    except SIMPLEJPEG_ERRORS:
         return None
     # Where a file ends too early, OpenCV gives grey pixels and no error.
     if colours not in _COLOURS or not data.endswith(_END_OF_JPEG):

@@ -33,6 +33,7 @@ from feedbench.loaders.guests.importing import importing
 from feedbench.loaders.guests.making import MakeBatch, batch_of
 from feedbench.loaders.guests.package import Package
 from feedbench.loaders.guests.stages import sampled_files
+from feedbench.loaders.images.libjpeg_turbo import SIMPLEJPEG_ERRORS
 from feedbench.loaders.images.resize import Pixels
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
@@ -198,7 +199,7 @@ def _size(data: bytes) -> tuple[int, int]:
 
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
+    except SIMPLEJPEG_ERRORS:
         with Image.open(io.BytesIO(data)) as image:
             return image.height, image.width
     return int(height), int(width)

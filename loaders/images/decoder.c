@@ -6,6 +6,9 @@
 /* Chroma is interpolated between neighbours: at the edge of what is decoded it would lack one. */
 #define MARGIN 2
 
+/* Coefficients of a block, in the order of the file, that libjpeg guesses if no scan holds them. */
+#define GUESSED 10
+
 static void leave(j_common_ptr info)
 {
     longjmp(((Decoder *)info)->escape, 1);
@@ -36,7 +39,17 @@ int read_header(Decoder *decoder, const unsigned char *data, size_t size)
            info->jpeg_color_space == JCS_RGB;
 }
 
-void start_rows(Decoder *decoder, int ratio, int fast)
+/* Whether no block of a progressive image will be smoothed. */
+static int is_complete(const struct jpeg_decompress_struct *info)
+{
+    for (int i = 0; info->coef_bits != NULL && i < info->num_components; i++)
+        for (int number = 0; number < GUESSED; number++)
+            if (info->coef_bits[i][number] != 0)
+                return 0;
+    return 1;
+}
+
+int start_rows(Decoder *decoder, int ratio, int fast)
 {
     struct jpeg_decompress_struct *info = &decoder->info;
 
@@ -46,6 +59,7 @@ void start_rows(Decoder *decoder, int ratio, int fast)
     info->dct_method = fast ? JDCT_IFAST : JDCT_ISLOW;
     info->do_fancy_upsampling = fast ? FALSE : TRUE;
     jpeg_start_decompress(info);
+    return is_complete(info);
 }
 
 JDIMENSION limit_columns(Decoder *decoder, JDIMENSION left, JDIMENSION width, JDIMENSION *columns)

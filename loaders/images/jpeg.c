@@ -66,8 +66,7 @@ static int decode_region(const unsigned char *data, size_t size, int ratio, int 
 
     prepare_errors(&decoder);
     if (setjmp(decoder.escape) == 0 && read_header(&decoder, data, size)) {
-        start_rows(&decoder, ratio, fast);
-        if (holds(&decoder.info, region)) {
+        if (start_rows(&decoder, ratio, fast) && holds(&decoder.info, region)) {
             output->first = limit_columns(&decoder, region->left, region->width, &output->columns);
             done = read_rows(&decoder.info, region, output);
         }
@@ -110,8 +109,8 @@ static int is_enough(const Plan *plan, Py_ssize_t count, const Py_buffer *crops,
 {
     size_t images = (size_t)count;
 
-    if (plan->side > 0 && (size_t)out->len >= images * image_bytes(plan) &&
-        (crops->buf == NULL || (size_t)crops->len >= images * CROP_VALUES * sizeof(float)))
+    if (plan->side > 0 && (size_t)out->len / image_bytes(plan) >= images &&
+        (crops->buf == NULL || (size_t)crops->len / (CROP_VALUES * sizeof(float)) >= images))
         return 1;
     PyErr_SetString(PyExc_ValueError, "out or crops are too small for the images");
     return 0;

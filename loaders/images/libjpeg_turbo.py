@@ -34,6 +34,7 @@ READABLE_BY: tuple[AuditColumn, ...] = ("pillow", "tensorflow")  # one of them r
 RATIOS = (8, 4, 2)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
 _MAX_KEPT_BYTES = 64 << 20  # per thread: the pixels of a photograph of 22 megapixels
 _FILE_BYTES = 1 << 20  # kept per thread for the bytes of a file
+SIMPLEJPEG_ERRORS = (ValueError, KeyError)  # the latter for 4:4:1, a subsampling without a name
 _JPEG = b"\xff\xd8\xff"
 _CMYK_MODES = ("CMYK", "YCCK")  # Pillow converts these to RGB in its own way
 
@@ -197,7 +198,7 @@ def decoded_jpeg(
         pixels = decoded_alone(data, region, ratio, scratch, fast=scaled)
         if pixels is None:
             pixels = region.of(_whole_jpeg(data, (height, width), ratio, scratch, fast=scaled))
-    except ValueError:
+    except SIMPLEJPEG_ERRORS:
         return None
     return pixels
 

@@ -182,7 +182,8 @@ static int decode(Decoder *decoder, const Plan *plan, const float *crop, unsigne
     if (crop != NULL)
         region = cut(height, width, crop);
     ratio = ratio_of(&region, plan);
-    start_rows(decoder, ratio, plan->fast);
+    if (!start_rows(decoder, ratio, plan->fast))
+        return 0;
     area = area_in(decoder, plan, crop == NULL ? NULL : &region, ratio);
     choose_target(&resizing, plan, &area, out);
     resize_rows(decoder, &area, &resizing, crop == NULL);

@@ -168,6 +168,22 @@ def test_more_pixels_than_pillow_allows_are_refused():
     assert not fit_jpeg(FILES[0], how._replace(most_pixels=333 * 257 - 1), into)
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_progressive_images_without_all_scans_are_left_to_one_decoder(fast):
+    """Versions of libjpeg-turbo show other pixels for the coefficients that are missing."""
+    data = saved(noise(333, 257), progressive=True)
+    how, into = fitting(BatchSpec(image_size=32), scaled=fast), np.empty((32, 32, 3), np.uint8)
+    out = np.empty(333 * 257 * 3, np.uint8)
+    assert fit_jpeg(data, how, into)
+    assert compiled_module().decode(data, 1, fast, 0, 0, 333, 257, out) == (0, 257)
+    scans = [at for at in range(len(data)) if data.startswith(b"\xff\xda", at)]
+    for scan_at in scans[1:]:
+        incomplete = data[:scan_at] + b"\xff\xd9"
+        simplejpeg.decode_jpeg(incomplete)  # without a warning
+        assert not fit_jpeg(incomplete, how, into)
+        assert compiled_module().decode(incomplete, 1, fast, 0, 0, 333, 257, out) is None
+
+
 def test_pillow_antialiases():
     spec = BatchSpec(interpolation="bilinear", antialias=True)
     assert fitting(spec, scaled=False) is None

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
@@ -46,3 +47,13 @@ def test_memory_of_a_vast_image_is_not_kept():
     assert scratch(200_000_000).size >= 200_000_000
     assert scratch(500_000) is kept
     assert isinstance(kept, np.ndarray)
+
+
+def test_a_subsampling_that_simplejpeg_does_not_know_is_left_to_pillow():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = bytearray(simplejpeg.encode_jpeg(pixels, colorsubsampling="411"))
+    data[data.index(b"\xff\xc0") + 11] = 0x14  # four luma rows for one of chroma: 4:4:1
+    assert Image.open(io.BytesIO(data)).layer[0][1:3] == (1, 4)
+    with pytest.raises(KeyError):
+        simplejpeg.decode_jpeg_header(data)
+    assert decoded_jpeg(data, SPEC, Scratch(), scaled=True) is None
