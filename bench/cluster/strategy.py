@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from feedbench.bench.cluster.hosts import Cluster
 from feedbench.bench.errors import PlanError
 from feedbench.trainer import Replicas
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Restore the handler of SIGTERM, which TensorFlow replaces: it would only tell its workers."""
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def connect(cluster: Cluster) -> Replicas:
@@ -28,7 +43,8 @@ def connect(cluster: Cluster) -> Replicas:
         rpc_layer="grpc",
     )
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with _own_sigterm():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
         raise PlanError(
             f"{cluster.name(cluster.worker)}: TensorFlow cannot join the others: "

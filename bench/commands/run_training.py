@@ -107,7 +107,9 @@ def train_with_progress(
     except PeerLost as error:
         raise PeerLost(_with_remedy(str(error), error.code, options, again), error.code) from error
     except TrainingStopped:
-        terminal.print(f"Stopped; a checkpoint is saved. To resume: {again}", soft_wrap=True)
+        saved = f"a checkpoint is saved. To resume: {again}"
+        text = saved if (folder / CHECKPOINT).exists() else "there is no checkpoint; start again"
+        terminal.print(f"Stopped; {text}", soft_wrap=True)
         return None
     except KeyboardInterrupt:
         if not (folder / CHECKPOINT).exists():

@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 
+from feedbench.bench.cluster.hosts import cluster_of
 from feedbench.bench.plan.plan import read_suite
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.study.study import read_study
@@ -63,6 +64,8 @@ def test_a_toml_block_is_read_by_the_code_that_takes_it(page, block, tmp_path):
         read_suite(file)
     elif "grid" in fields:
         read_study(file)
+    elif "workers" in fields:
+        assert cluster_of(file, 0).is_chief
     elif fields <= {"image", "label", "classes"}:
         assert read_hints(tmp_path, tmp_path).image
     else:

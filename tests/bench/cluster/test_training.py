@@ -61,6 +61,14 @@ def finished(process, code=0):
     return output
 
 
+def error_line(output):
+    """The one line that says why a command ended."""
+    lines = [line for line in output[1].splitlines() if not line.startswith(("Note: ", "Epoch "))]
+    assert len(lines) == 1, output
+    assert lines[0].startswith("feedbench: ")
+    return lines[0]
+
+
 def wait_for(process, checkpoint, step):
     while process.poll() is None:
         if checkpoint.exists() and read_checkpoint(checkpoint)[0].step >= step:
@@ -101,7 +109,8 @@ def test_only_the_chief_writes_the_results(pair, cluster):
     assert {path.name for path in (cluster.root / "run-worker-1").iterdir()} == {"train.log"}
     assert (cluster.root / "run" / CHECKPOINT).exists()
     assert "the chief writes the model and the record" in pair.outputs[1][0]
-    assert "validation" not in pair.outputs[1][0].split("Epoch")[1]
+    assert "Epoch 3/3: loss" in pair.outputs[1][1]
+    assert "validation accuracy" not in pair.outputs[1][1]
 
 
 def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
@@ -109,11 +118,10 @@ def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
     chief, other = (cluster.start(number, *often, out="killed") for number in range(2))
     wait_for(chief, cluster.root / "killed" / CHECKPOINT, 8)
     other.send_signal(signal.SIGKILL)
-    errors = finished(chief, 1)[1]
+    line = error_line(finished(chief, 1))
     finished(other, -signal.SIGKILL)
-    assert errors.count("\n") == 1
-    assert "worker 1 (127.0.0.1:" in errors
-    assert "and the chief with: feedbench train" in errors
+    assert "worker 1 (127.0.0.1:" in line
+    assert "and the chief with: feedbench train" in line
     step = read_checkpoint(cluster.root / "killed" / CHECKPOINT)[0].step
     assert 8 <= step < 17
     resumed = [
@@ -126,17 +134,26 @@ def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
         assert epoch == pytest.approx(expected, rel=1e-3)
 
 
+def test_a_worker_that_is_asked_to_stop_has_the_chief_save_a_checkpoint(cluster):
+    often = ("--checkpoint-steps", 1)
+    chief, other = (cluster.start(number, *often, out="stopped") for number in range(2))
+    wait_for(chief, cluster.root / "stopped" / CHECKPOINT, 2)
+    other.terminate()
+    assert "Stopped; a checkpoint is saved" in finished(chief)[0]
+    assert "the chief has saved a checkpoint" in error_line(finished(other))
+    assert read_checkpoint(cluster.root / "stopped" / CHECKPOINT)[0].step < 17
+
+
 def test_a_worker_with_another_recipe_is_refused_before_it_trains(cluster):
     chief, other = cluster.start(0, out="refused"), cluster.start(1, "--epochs", 4, out="refused")
     for one in (chief, other):
-        errors = finished(one, 2)[1]
-        assert errors.count("\n") == 1
-        assert "worker 1" in errors
-        assert "recipe.toml: epochs is 4, not 3" in errors
+        line = error_line(finished(one, 2))
+        assert "worker 1" in line
+        assert "recipe.toml: epochs is 4, not 3" in line
     assert not (cluster.root / "refused").exists()
 
 
 def test_a_worker_does_not_resume(cluster):
     (cluster.root / "begun").mkdir()
-    errors = finished(cluster.start(1, "--resume", "begun", recipe=False), 2)[1]
-    assert "--resume: the chief resumes, and hands its checkpoint out" in errors
+    line = error_line(finished(cluster.start(1, "--resume", "begun", recipe=False), 2))
+    assert "--resume: the chief resumes, and hands its checkpoint out" in line
