@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
 from feedbench.loaders.augment.regions import Crops
-from feedbench.loaders.errors import SpecError
+from feedbench.loaders.errors import BudgetError, SpecError
 from feedbench.loaders.sampling import Numbers, Sampling, number_type
 from feedbench.loaders.share import Share
 
@@ -135,7 +135,7 @@ class Order:
     def _next_readable(self, position: int) -> int:
         """The first readable row from a position of the whole order on."""
         if len(self.unreadable) >= self.images:
-            raise ValueError("no row of the order can be read")
+            raise BudgetError("no image can be read; feedbench scan says why")
         while True:
             number, index = divmod(position, self.epoch_size)
             row = int(self.epoch(number)[index])

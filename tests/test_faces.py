@@ -16,6 +16,7 @@ FACES = [
     "feedbench.loaders.images",
     "feedbench.loaders.own",
     "feedbench.loaders.pack",
+    "feedbench.loaders.service",
     "feedbench.loaders.stages",
     "feedbench.trainer",
 ]

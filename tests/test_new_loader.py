@@ -75,7 +75,7 @@ def copy(tmp_path_factory):
     loaders = root / "feedbench" / "loaders"
     (loaders / "pillow_threads.py").write_text(EXAMPLE)
     table = (loaders / "__init__.py").read_text()
-    table = put(table, "from feedbench.loaders import keras_directory,", f" {NAME},")
+    table = put(table, "from feedbench.loaders import (\n", f"    {NAME},\n")
     table = put(
         table,
         '    "synthetic": synthetic.LOADER,\n',

@@ -41,7 +41,8 @@ def available_loaders(manifest: Manifest, configured: Container[str] = ()) -> li
 
 
 def _is_ready(loader: Loader) -> bool:
-    return loader.opens_by_default and not loader.is_guest
+    """Whether a loader takes part without being named; one without any suite does not."""
+    return loader.opens_by_default and bool(loader.suites) and not loader.is_guest
 
 
 def built_in_trials(

@@ -117,7 +117,9 @@ def _is_usual(spec: BatchSpec) -> bool:
 
 def _settings(request: CodeRequest) -> str:
     """The call that passes the settings to Keras."""
-    values = request.settings.model_dump()
+    values = request.settings.model_dump(
+        exclude={"read_depth"}
+    )  # of object storage, unknown to Keras
     if not values["workers"]:
         return "super().__init__()  # one batch after the other, in the thread of the training"
     given = [f"{name}={value!r}" for name, value in values.items()]

@@ -69,7 +69,11 @@ class Arrays:
         """
         if item["state"] == FAILED:
             raise self.failed(row, "it could not be read when it was packed")
-        if not self._pack.read(item.item(), into):
+        try:
+            is_whole = self._pack.read(item.item(), into)
+        except OSError as error:  # of the disk, say
+            raise self.failed(row, error.strerror or str(error)) from error
+        if not is_whole:
             raise self.failed(row, "a file of the pack is truncated")
         if not self._is_known(row, item, into):
             raise self.failed(row, "the pack is damaged: these bytes are not what was written")

@@ -1,8 +1,9 @@
 """The sequence of rows: full permutations, without gaps, and any start."""
 
 import numpy as np
+import pytest
 
-from feedbench.loaders import Augment, Order
+from feedbench.loaders import Augment, BudgetError, Order
 from feedbench.loaders.augment.draws import FLIP
 
 
@@ -83,3 +84,9 @@ def test_rows_can_be_exchanged_at_their_positions():
     rows_before = Order(10, 4, seed=1, epochs=2).rows(0, 20)
     rows_before[5], rows_before[11] = 7, 3
     assert order.rows(4, 12).tolist() == rows_before[4:12].tolist()
+
+
+def test_an_order_of_which_no_row_can_be_read_ends():
+    order = Order(2, 1).without([0, 1])
+    with pytest.raises(BudgetError, match="feedbench scan"):
+        order.rows(0, 1)

@@ -84,7 +84,7 @@ def test_an_image_that_comes_twice_in_a_batch_is_decoded_twice(class_folder, tmp
     with open_loader("keras_pil", manifest, BatchSpec(batch_size=8, balance=1), epochs=1) as stream:
         rows = next(stream).rows
     assert len(set(rows.tolist())) == 5
-    assert sorted(paths) == sorted(manifest.path(row) for row in rows.tolist())
+    assert sorted(paths) == sorted(manifest.paths(rows))
 
 
 def test_rows_by_class_are_those_of_each_class_in_order():

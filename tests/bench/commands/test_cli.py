@@ -113,7 +113,7 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
         ("cli ba", {"batch-size"}),
         ("cli bench --rec", {"--recipe"}),
         ("cli bench --resize ", {"stretch", "crop", "pad"}),
-        ("cli bench --loader t", {"tf_data", "torch", "turbo"}),
+        ("cli bench --loader t", {"tf_data", "tf_data_service", "torch", "turbo"}),
     ],
 )
 def test_the_shell_completes_commands_options_and_values(words, completed):

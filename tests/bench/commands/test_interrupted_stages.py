@@ -117,7 +117,7 @@ def test_a_diagnosis_that_has_measured_nothing_leaves_no_folder(interrupted, sta
 @pytest.mark.parametrize(
     ("stage", "number", "code", "said"),
     [
-        ("feedbench.bench.diagnose.measure:tree_memory", signal.SIGHUP, 129, "No verdict: the"),
+        ("feedbench.bench.diagnose.room:tree_memory", signal.SIGHUP, 129, "No verdict: the"),
         ("feedbench.bench.diagnose.measure:write_model", signal.SIGTERM, 143, "Incomplete: the"),
         ("feedbench.bench.commands.run_diagnosis:save_diagnosis", signal.SIGINT, 130, "The bottle"),
     ],

@@ -19,7 +19,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.trials import worker
 from feedbench.bench.trials.protocol import TrialJob
 from feedbench.loaders import Batch, BatchSpec, find_loader, parse_settings, scan
-from feedbench.trainer import Recipe
+from feedbench.trainer import Recipe, Replicas
 
 
 def batch(size: int) -> Batch:
@@ -54,7 +54,8 @@ def test_a_trial_trains_in_the_timed_phase(monkeypatch):
     recipe = Recipe(weights="imagenet", epochs=10, frozen_epochs=2)
     fields = {"manifest": "", "loader": "synthetic", "consumer": "train", "warm_up_s": 1}
     job = TrialJob(spec=BatchSpec(), recipe=recipe, **fields)
-    worker._open_consumer(job, None, parse_settings(find_loader("synthetic"), {}), None)
+    synthetic = parse_settings(find_loader("synthetic"), {})
+    worker._open_consumer(job, None, synthetic, None, Replicas())
     assert entered == [1]
 
 

@@ -6,7 +6,7 @@ from feedbench.bench.pixels.compare import compare
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import Augment, BatchSpec, scan
 from feedbench.loaders.augment.regions import Region, region_in
-from feedbench.loaders.images import libjpeg_turbo
+from feedbench.loaders.images import pillow
 
 SPEC = BatchSpec(
     batch_size=15,
@@ -38,7 +38,7 @@ def test_a_loader_that_cuts_elsewhere_differs(manifest, monkeypatch):
         region = region_in(height, width, crop)
         return Region(region.top // 2, region.left, region.height, region.width)
 
-    monkeypatch.setattr(libjpeg_turbo, "region_in", beside)
+    monkeypatch.setattr(pillow, "region_in", beside)  # by which keras_pil cuts
     turbo = compare(CHOICES[:2], manifest, SPEC).loaders[1]
     assert not turbo.within
     assert turbo.worst[0].reason == ""

@@ -99,6 +99,18 @@ def test_a_file_that_is_truncated_during_a_run_names_the_image(manifest, make_pa
             list(stream)
 
 
+def test_an_error_of_the_system_names_the_image(manifest, make_pack, tmp_path):
+    folder = make_pack(manifest, tmp_path / "pack")
+    (shard,) = folder.glob("images-*")
+    shard.unlink()
+    shard.mkdir()  # can be opened, not read
+    with (
+        open_loader("packed", manifest, SPEC, {"pack": str(folder)}) as stream,
+        pytest.raises(ImageError, match=r"pack .*: row \d+, .*: Is a directory; remove"),
+    ):
+        next(stream)
+
+
 def test_rows_that_were_checked_are_read_with_one_call(manifest, make_pack, tmp_path, monkeypatch):
     calls = []
     read = Pack.read_rows
