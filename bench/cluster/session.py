@@ -144,7 +144,7 @@ class Session:
     def _send_all(self, message: Message) -> None:
         for worker, wire in self._wires.items():
             if worker not in self._left:
-                with suppress(OSError):  # whoever listens to it notices
+                with suppress(OSError):  # lost: the thread that listens to this worker reports it
                     wire.send(message)
 
     def _tell_alive(self) -> None:

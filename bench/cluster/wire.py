@@ -88,8 +88,8 @@ class Wire:
         return True
 
     def close(self) -> None:
-        """End the connection; whoever waits for a message of it gets an error."""
-        with suppress(OSError):  # the other side was faster
+        """End the connection; a thread that waits for a message on it gets an error."""
+        with suppress(OSError):  # the other side has ended it already
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 

@@ -21,7 +21,7 @@ _SIDE = 32
 
 
 def linked(folder: Path, rows: int, classes: int) -> Path:
-    """A folder of so many classes with about so many images together."""
+    """A folder with this many classes, and about this many images in all."""
     pools = [folder / "pools" / str(number) for number in range(len(_SHARES))]
     for pool, share in zip(pools, _SHARES, strict=True):
         _images(pool, round(rows / classes * share))

@@ -42,9 +42,6 @@ class TwoHosts:
     def cut(self):
         _ip("-n", self._names[1], "link", "set", "cable", "down")
 
-    def mend(self):
-        _ip("-n", self._names[1], "link", "set", "cable", "up")
-
 
 @contextmanager
 def two_hosts():
