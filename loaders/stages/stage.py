@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ServicePart = Literal["service workers", "network"]
 Kind = Literal["in line", "threads", "processes", "pipelined"]
 HELD_BYTES = 200_000_000  # limit for the decoded images that a stage works on
+_FEW = 8  # decoded images that stay in the processor's cache while each core works on them
 SAMPLE = 256  # number of files whose bytes are kept in memory for decoding
 
 
@@ -175,6 +176,17 @@ def on_processes(work: Callable[[int], object], count: int, cores: int) -> Run:
         return Timed(images, perf_counter() - begin)
 
     return run
+
+
+def of_all_sizes(sizes: Sequence[int]) -> list[int]:
+    """The places of a few decoded images, evenly over their sizes.
+
+    A loader resizes an image that it has just decoded, so that it is in the processor's cache. A
+    stage that went through many images would read each from memory again.
+    """
+    order = np.argsort(sizes, kind="stable")
+    count = min(_FEW, len(order))
+    return [int(order[(2 * n + 1) * len(order) // (2 * count)]) for n in range(count)]
 
 
 def on_threads(work: Callable[[int], object], count: int, cores: int, images: int = 1) -> Run:
