@@ -217,6 +217,8 @@ class Loader:
         object_settings: names of settings that change nothing where images are files on a disk.
         cuts_no_regions: why it cannot cut random-resized crops out of the images with these
             settings, before it resizes them; None if it can.
+        why_not_once: why rows may come more or less often than once per epoch with these settings;
+            None if each comes once.
     """
 
     name: str
@@ -240,6 +242,7 @@ class Loader:
     reads_objects: bool = True
     object_settings: tuple[str, ...] = ()
     cuts_no_regions: Callable[[Any], str | None] = lambda settings: "it resizes whole images"
+    why_not_once: Callable[[Any], str | None] = lambda settings: None
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""

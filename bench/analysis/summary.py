@@ -55,7 +55,9 @@ class TrialSummary(BaseModel):
             tolerance.
         pixels_unknown: whether the pixels could not be compared; always so for an own loader whose
             batches have no rows.
-        own_faults: what is wrong with the batches of a user's function, one sentence each.
+        own_faults: what makes its batches unlike those of other loaders, one sentence each.
+        received_bytes_per_image: that came over the network; None if that is not used or unknown.
+        sent_bytes_per_image: that went over the network.
         traceback: of the user's own code, if it failed.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
@@ -86,6 +88,8 @@ class TrialSummary(BaseModel):
     cpu_cores: float | None = None
     peak_memory_bytes: int | None = None
     disk_read_bytes: int | None = None
+    received_bytes_per_image: float | None = None
+    sent_bytes_per_image: float | None = None
     start_s: float | None = None
     first_batch_s: float | None = None
     started_beside: int = 0

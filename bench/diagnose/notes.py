@@ -16,6 +16,7 @@ from feedbench.bench.diagnose.fixed import comparison_text
 from feedbench.bench.diagnose.own_notes import own_notes
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.service_notes import service_notes
 from feedbench.bench.diagnose.tf_graph.derive import graph_of
 from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.verdict import Diagnosis
@@ -37,6 +38,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
         *_order_of_reads(record),
         *_autotune(record, diagnosis),
         *own_notes(record, diagnosis),
+        *service_notes(record, diagnosis),
         *_reservations(record),
     ]
 

@@ -11,6 +11,7 @@ from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import FixedSettings, best_fixed
 from feedbench.bench.diagnose.predict import LEAST_GAIN, predictions, remedies
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, cores_needed
+from feedbench.bench.diagnose.predict_service import WorkersNeeded, workers_needed
 from feedbench.bench.diagnose.prediction import Prediction
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import DiagnosisRecord
@@ -42,6 +43,7 @@ class Diagnosis(BaseModel):
             the other.
         fixed: the best fixed settings of tf.data; None if AUTOTUNE has nothing to set.
         cores_needed: to keep accelerators busy; None if the consumer is not one.
+        workers_needed: of a tf.data service, to keep the consumer busy; None without one.
         mistakes: in a user's tf.data pipeline, with advice after them.
         gain_of_all: predicted with all mistakes undone; None without several.
     """
@@ -58,6 +60,7 @@ class Diagnosis(BaseModel):
     kappa: float | None = None
     fixed: FixedSettings | None = None
     cores_needed: list[CoresNeeded] | None = None
+    workers_needed: WorkersNeeded | None = None
     mistakes: list[Mistake] = []
     gain_of_all: float | None = None
 
@@ -92,6 +95,7 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         kappa=fitted(rates).kappa,
         fixed=best_fixed(record),
         cores_needed=cores_needed(record, rates),
+        workers_needed=workers_needed(record),
         mistakes=mistakes,
         gain_of_all=gain_of_all(record),
     )
@@ -169,7 +173,9 @@ def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estima
                 f"The bottleneck is interference: with {loader}, {consumer} loses {idle}; "
                 f"contention between loader and consumer causes {share}{_remaining(main, 'it')}."
             )
-        case "transform" | "batch copy":
+        case "service workers":
+            cause = "the work of the service workers"
+        case "transform" | "batch copy" | "network":
             cause = f"the {main.cause}"
         case _:
             cause = main.cause

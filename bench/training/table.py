@@ -15,6 +15,7 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
+from feedbench.bench.training.delivery import delivery_sentences
 from feedbench.bench.training.folder import TRAINING
 from feedbench.loaders import printable
 
@@ -74,7 +75,7 @@ def _value(name: str, epoch: dict[str, Any]) -> Value:
 
 
 def outcome(result: dict[str, Any]) -> Iterator[Line]:
-    """Yield the test accuracy, the files that were skipped, and the rate check."""
+    """Yield the test accuracy, what was skipped, repeated and sent, and the rate check."""
     if result["test"] is not None:
         yield Line(_test_score(result))
     if dropped := result["dropped"]:
@@ -83,6 +84,7 @@ def outcome(result: dict[str, Any]) -> Iterator[Line]:
             f"{dropped[0]['path']}",
             form="whole",
         )
+    yield from map(Line, delivery_sentences(result))
     sentences, command, resume = result["promise"]["text"].partition(_RESUME)
     yield Line(sentences, "bold")
     if command:

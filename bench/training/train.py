@@ -20,6 +20,7 @@ from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import dropped_by
 from feedbench.bench.training.callbacks import Callbacks, combine
+from feedbench.bench.training.delivery import delivery_record
 from feedbench.bench.training.dropped import DroppedLog, read_dropped
 from feedbench.bench.training.evaluation import HeldOut
 from feedbench.bench.training.folder import (
@@ -135,7 +136,8 @@ def _train(run: _Run, stream: Stream, callbacks: Callbacks) -> dict[str, Any] | 
     run = replace(run, setup=setup)
     held_out = HeldOut(setup, run.options.failures)
     trainer, position = _make_trainer(run, first)
-    notes = (_range_note(setup, first), trainer.note, saved.note if saved else "")
+    about_checkpoint = saved.note if saved else ""
+    notes = (_range_note(setup, first), setup.why_not_once, trainer.note, about_checkpoint)
     for note in filter(None, notes):
         callbacks.on_note(note)
     if saved is None and team.is_chief:
@@ -148,9 +150,9 @@ def _train(run: _Run, stream: Stream, callbacks: Callbacks) -> dict[str, Any] | 
     if not team.is_chief:
         return None
     dropped = dropped_by(stream)
-    return write_results(
-        setup, trainer, held_out, folder, epochs, dropped, callbacks.should_stop, workers
-    )
+    delivery = delivery_record(stream, epochs[before:], len(workers))
+    stop = callbacks.should_stop
+    return write_results(setup, trainer, held_out, folder, epochs, dropped, stop, workers, delivery)
 
 
 class _Saved(NamedTuple):

@@ -23,6 +23,7 @@ from feedbench.bench.record import (
     write_trials,
 )
 from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.delivery import delivery_of
 from feedbench.bench.trials.early_stop import Judgement, blocks_alone
 from feedbench.bench.trials.events import EventKind, OnEvent, TrialEvent
 from feedbench.bench.trials.processes import Processes
@@ -245,17 +246,9 @@ class Bench:
             blocks=[*trial.blocks, done.block],
             dropped=_all_dropped(self._before[index].dropped, done.dropped),
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
+            **delivery_of(self._before[index], trial, done),
         )
-        if done.coverage is not None:
-            self._update_own(index, **self._coverage(index, *done.coverage))
         self._notify("block", index, pid=child.pid)
-
-    def _coverage(self, index: int, left_out: int, repeated: int) -> dict[str, int]:
-        """Return what a user's function left out and repeated: the most of all its processes."""
-        if (before := self._before[index].own) is not None:
-            left_out = max(before.left_out, left_out)
-            repeated = max(before.repeated, repeated)
-        return {"left_out": left_out, "repeated": repeated}
 
     def _job(self, index: int) -> TrialJob:
         choice = self.choices[index]
@@ -326,6 +319,7 @@ class Bench:
             left_out=self._left_out,
             judged_after=self._judged_after,
             pixels=self._pixels.get(str(choice)),
+            why_not_once=find_loader(choice.loader).why_not_once(settings),
         )
 
 

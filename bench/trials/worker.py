@@ -15,9 +15,10 @@ from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.meters.used import pci_bus_id
-from feedbench.bench.record import WarmUp, dropped_by
+from feedbench.bench.record import WarmUp, dropped_by, losses_of
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import Recorded
+from feedbench.bench.trials.fed import Crossing, use_up
 from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.protocol import (
     BlockDone,
@@ -136,23 +137,20 @@ def _time_blocks(
 ) -> None:
     """Time a block for each request."""
     for request in channel.requests(BlockRequest):
+        before_cpu_s = use_up(stream, consumer)
         if recorded:
             recorded.rows.clear()
-        before = stream.received_bytes()
+        crossing = Crossing(stream)
         block = timed_block(stream, consumer, request.seconds, request.min_steps)
-        block = block.model_copy(update={"received_bytes": _since(before, stream)})
-        rows = recorded.rows if recorded else []
-        channel.answer(
-            BlockDone(
-                block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
-            )
+        done = BlockDone(
+            block=block.model_copy(update=crossing.fields()),
+            before_cpu_s=before_cpu_s,
+            rows=recorded.rows if recorded else [],
+            dropped=dropped_by(stream),
+            coverage=stream.coverage(),
+            losses=losses_of(stream),
         )
-
-
-def _since(before: int | None, stream: Stream) -> int | None:
-    """Return the bytes that a loader has received over the network since a reading."""
-    now = stream.received_bytes()
-    return None if before is None or now is None else max(0, now - before)
+        channel.answer(done)
 
 
 def _open_consumer(

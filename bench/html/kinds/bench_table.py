@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feedbench.bench.analysis.estimate import rate_form
 from feedbench.bench.analysis.summary import Summary, TrialSummary
-from feedbench.bench.html.kinds.cells import GB, MB, Field, figure, number, table_of
+from feedbench.bench.html.kinds.cells import GB, KB, MB, Field, figure, number, table_of
 from feedbench.bench.html.parts import Figure, Table
 from feedbench.bench.report.table import (
     UTILIZATION,
@@ -91,6 +91,16 @@ _MORE_FIELDS: list[Field[TrialSummary]] = [
         "disk read, MB",
         lambda trial: number(trial.disk_read_bytes, ",.0f", scale=MB),
         "over all blocks; 0 if the files were in memory",
+    ),
+    Field(
+        "received, kB per image",
+        lambda trial: number(trial.received_bytes_per_image, ",.1f", scale=KB),
+        "over the network, by the trial's own connections",
+    ),
+    Field(
+        "sent, kB per image",
+        lambda trial: number(trial.sent_bytes_per_image, ",.2f", scale=KB),
+        "over the network, by the trial's own connections",
     ),
     Field("blocks", lambda trial: trial.blocks, "that count"),
     Field(

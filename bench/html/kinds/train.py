@@ -36,6 +36,7 @@ from feedbench.bench.html.parts import (
     Text,
 )
 from feedbench.bench.results.kinds import TrainingResult
+from feedbench.bench.training.delivery import delivery_sentences
 from feedbench.bench.training.folder import LOADER, RECIPE, read_training
 from feedbench.bench.training.outcome import dropped_sentence, test_sentence
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
@@ -250,6 +251,7 @@ def _rates(values: dict[str, Any]) -> Iterator[Part]:
     if rows:
         columns = [Column("rate"), Column("images/s [95 %]", numeric=True)]
         yield Table("Predicted and achieved", columns, rows)
+    yield from map(Text, delivery_sentences(values))
 
 
 def _repeat(values: dict[str, Any], folder: Path) -> Section:
