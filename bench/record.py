@@ -265,8 +265,10 @@ class Losses(Record):
     def sentences(self) -> list[str]:
         """Return what happened, one sentence each; empty if nothing did."""
         texts = {
-            f"{self.asked_again:,} batches did not come and were asked for again": self.asked_again,
-            f"{self.discarded:,} batches came twice and were given once": self.discarded,
+            f"batches that did not come and were asked for again: {self.asked_again:,}": (
+                self.asked_again
+            ),
+            f"batches that came twice and were given once: {self.discarded:,}": self.discarded,
         }
         return [*(text for text, count in texts.items() if count), *self.ended_workers]
 

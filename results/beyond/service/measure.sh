@@ -58,14 +58,14 @@ await_workers() {  # COUNT
 }
 
 serve dispatcher --dispatcher "$there:5050"
-batches=(--image-size "$size" --batch-size 64)
+batches=(--image-size "$size" --batch-size 32)
 service=(--loader tf_data_service --set "tf_data_service.service=$there:5050")
 for count in 1 2 3 4; do
     serve "worker-$count" --worker "$there:$((5050 + count))" --of "$there:5050"
     await_workers "$count"
     limit "${pids[-1]}" "$count"
     on_trainer bench "$photos" --loader tf_data "${service[@]}" "${batches[@]}" \
-        --consumer drain --blocks 5 --block-seconds 2 --warm-up-seconds 2 --out "$out/$count"
+        --consumer drain --blocks 5 --block-seconds 1.5 --warm-up-seconds 2 --out "$out/$count"
 done
 on_trainer diagnose "$photos" "${service[@]}" "${batches[@]}" --consumer emulated:a100 \
     --seconds 30 --out "$out/diagnosis"
