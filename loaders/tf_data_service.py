@@ -15,7 +15,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from feedbench.loaders.closing import closed_on_error
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
-from feedbench.loaders.errors import SettingsError, SourceError
+from feedbench.loaders.errors import SettingsError, SourceError, WorkerError
 from feedbench.loaders.fifos import FifoWatch
 from feedbench.loaders.images.tensorflow import Decode
 from feedbench.loaders.manifest import Layout, Manifest
@@ -29,7 +29,7 @@ from feedbench.loaders.service.graph import Graph
 from feedbench.loaders.service.health import ServiceError
 from feedbench.loaders.service.image_work import ImageWork
 from feedbench.loaders.service.job import Job
-from feedbench.loaders.service.ledger import Ledger
+from feedbench.loaders.service.ledger import Ledger, Losses
 from feedbench.loaders.service.parts import Parts
 from feedbench.loaders.service.reading import Manner
 from feedbench.loaders.service.traffic import traffic
@@ -149,7 +149,7 @@ def open_stream(request: Request, settings: TfDataService) -> Stream:
         request.faults,
         coverage=running.ledger.coverage,
         traffic=traffic,
-        losses=running.ledger.losses,
+        losses=running.losses,
         ready=running.ready,
     )
 
@@ -189,6 +189,12 @@ class _Running:
         with suppress(ServiceError):  # of a dispatcher that is gone: workers may still serve
             return self._connection.ready() if self._connection.runs_on else 0
         return 0
+
+    def losses(self) -> Losses:
+        """What was lost so far, and made up for."""
+        with suppress(WorkerError):  # if none is left, the next batch says so
+            self.ledger.ended_workers = tuple(self._connection.ended())
+        return self.ledger.losses()
 
     def close(self) -> None:
         """End all jobs, then the servers of its own."""
