@@ -87,7 +87,9 @@ class Host(Record):
     """Samples of the whole machine during one block; each covers the time since the previous."""
 
     at_s: list[float] = Field(description="time of each sample, seconds since the block began")
-    cores: dict[int, Samples] = Field({}, description="fraction of time each core was in use")
+    cores: dict[int, Samples] = Field(
+        {}, description="fraction of time each core that the run may use was in use"
+    )
     disk_read_bytes_per_s: Counts = Field([], description="sum over all disks")
     disk_write_bytes_per_s: Counts = Field([], description="sum over all disks")
     disk_queue: Samples = Field([], description="mean number of requests in flight")

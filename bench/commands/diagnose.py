@@ -15,6 +15,7 @@ from feedbench.bench.commands.options import (
     DEVICES,
     FLIP,
     IMAGE_SIZE,
+    INTERPOLATION,
     MODEL,
     RESIZE,
     Blacklist,
@@ -56,7 +57,18 @@ _CACHE_STATE = option(
 )
 
 
-@add_options(_CONSUMER, DEVICES, _CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, MODEL, ALPHA)
+@add_options(
+    _CONSUMER,
+    DEVICES,
+    _CACHE_STATE,
+    BATCH_SIZE,
+    IMAGE_SIZE,
+    RESIZE,
+    INTERPOLATION,
+    FLIP,
+    MODEL,
+    ALPHA,
+)
 def diagnose(
     data: Data,
     given: OptionValues,

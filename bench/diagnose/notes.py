@@ -24,6 +24,7 @@ from feedbench.bench.record import CacheState
 
 _STATES: tuple[CacheState, ...] = ("warm", "cold")
 _VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
+_OVERLAP = " They overlap: idle time that goes only with several of them is divided among these."
 
 
 def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
@@ -81,6 +82,7 @@ def _causes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     ]
     return [
         f"Causes of the stall, by the idle time that goes with each: {', '.join(parts) or 'none'}."
+        f"{_OVERLAP if len(parts) > 1 else ''}"
     ]
 
 

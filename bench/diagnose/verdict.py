@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import MIN_BLOCKS
 from feedbench.bench.diagnose.ceilings import Ceiling, ceilings
 from feedbench.bench.diagnose.certainty import busy, disturbances, failed_checks, is_certain
 from feedbench.bench.diagnose.fit import fitted
@@ -74,7 +75,7 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         return Diagnosis(verdict=" ".join(sentences), ceilings=parts)
     stall = _at_least_zero(stall)
     if not is_certain(stall):
-        verdict = _uncertain(record, stall)
+        verdict = _uncertain(record, stall, parts)
         return Diagnosis(verdict=verdict, ceilings=parts, mistakes=without_gains(record))
     main_cause, predicted = bottleneck(rates), predictions(record, rates)
     mistakes = mistakes_in(record)
@@ -109,13 +110,20 @@ def _self_test_sentence(record: DiagnosisRecord) -> list[str]:
     return [f"Do not trust this diagnosis: self-test failed: {'; '.join(failed)}{used}."]
 
 
-def _uncertain(record: DiagnosisRecord, stall: Estimate) -> str:
+def _uncertain(record: DiagnosisRecord, stall: Estimate, parts: list[Ceiling]) -> str:
     """Return that nothing can be said, why, and what to do."""
+    if stall.interval is None:
+        why = [f"Fewer than {MIN_BLOCKS} rounds give no interval."]
+        remedy = "Diagnose again."
+    else:
+        why, remedy = [], "Diagnose again on a quiet machine, or with a longer --seconds."
     sentences = [
         "Not measured well enough for a verdict: "
         f"{_with_consumer(record)} idles {stall:.0%} of the time.",
+        *_interrupted_sentence(parts, interrupted=record.interrupted),
+        *why,
         *disturbances(record),
-        "Diagnose again on a quiet machine, or with a longer --seconds.",
+        remedy,
     ]
     return " ".join(sentences)
 

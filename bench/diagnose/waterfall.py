@@ -149,7 +149,7 @@ def _finding(diagnosis: Diagnosis) -> str:
     """Return the bottleneck and its share."""
     main, stall = diagnosis.bottleneck, diagnosis.stall
     if main is None or stall is None:
-        return "No verdict: parts are missing"
+        return "No verdict: parts are missing, or were not measured well enough"
     idle = f"idles {stall.value:.0%} of the time"
     if main.cause == "accelerator":
         return f"The consumer is the bottleneck: it {idle}"

@@ -9,7 +9,7 @@ from statistics import mean
 
 from rich.cells import cell_len, set_cell_size
 
-from feedbench.bench.analysis.contention import LEAST_CORES, Timed, busy_text, cores_of_others
+from feedbench.bench.analysis.contention import Timed, busy_text, cores_of_others, is_much
 from feedbench.bench.record import Block, TimedBlock, present
 from feedbench.bench.report.live import Line, Style
 
@@ -79,7 +79,9 @@ def meters_text(block: Block, *, waits: bool = True) -> str:
 
 def _by_others(block: Block) -> str:
     used = cores_of_others(block) if block.wait_s else None  # a stage prepares its files besides
-    return "" if used is None or used < LEAST_CORES else f", {used:.1f} by other programs"
+    if used is None or block.host is None or not is_much(used, len(block.host.cores)):
+        return ""
+    return f", {used:.1f} by other programs"
 
 
 def readings(block: Block | None, busy: str, *, waits: bool = True) -> list[Line]:

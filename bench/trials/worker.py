@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from time import perf_counter, time
 
@@ -15,6 +14,7 @@ from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.meters.used import pci_bus_id
+from feedbench.bench.plan.filling import MOST_OF_OWN_S, caches_own
 from feedbench.bench.record import WarmUp, dropped_by, losses_of
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import Recorded
@@ -46,8 +46,6 @@ from feedbench.loaders import (
 from feedbench.trainer import Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
 
 _PROGRESS_PERIOD_S = 1.0
-_CACHES = re.compile(r"\.(?:cache|snapshot)\(")  # of tf.data, which the first epoch fills
-_MOST_FILLING_S = 60.0  # that a user's cache is waited for: an epoch of theirs may take hours
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class _Needed:
         seconds: minimum duration.
         images: minimum number of images.
         filling: number of images that fill a user's cache, if that takes no longer than
-            `_MOST_FILLING_S`.
+            `MOST_OF_OWN_S`.
     """
 
     seconds: float
@@ -67,7 +65,7 @@ class _Needed:
 
     def is_met(self, seconds: float, images: int) -> bool:
         """Whether the warm-up may end, after so many seconds and images."""
-        is_full = images >= self.filling or seconds >= _MOST_FILLING_S
+        is_full = images >= self.filling or seconds >= MOST_OF_OWN_S
         return seconds >= self.seconds and images >= self.images and is_full
 
 
@@ -180,18 +178,12 @@ def _open_consumer(
 def _needed_warm_up(job: TrialJob, manifest: Manifest, settings: Settings) -> _Needed:
     """Return how long to warm up: a loader is slower until its cache is full."""
     minimum = job.min_warm_up_steps * job.spec.batch_size
-    if not (settings.fills_cache or (job.waits and _own_caches(job))):
+    if not (settings.fills_cache or (job.waits and caches_own(job.loader))):
         return _Needed(job.warm_up_s, minimum)
     epoch = int(images_per_epoch(manifest, job.spec).sum()) + 2 * job.spec.batch_size
     if settings.fills_cache:
         return _Needed(job.warm_up_s, max(minimum, epoch))
     return _Needed(job.warm_up_s, minimum, filling=epoch)
-
-
-def _own_caches(job: TrialJob) -> bool:
-    """Whether the loader is a user's function in a file that caches a tf.data pipeline."""
-    own = find_loader(job.loader).own
-    return own is not None and bool(_CACHES.search(own.file.read_text("utf-8", "replace")))
 
 
 def _warm_up(

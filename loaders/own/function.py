@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ OFFERED = (
     "spec",
 )
 REQUIRED = object()  # the default of a parameter that has none
+_CACHES = re.compile(r"\.(?:cache|snapshot)\(")  # of tf.data, which the first epoch fills
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class OwnFunction:
     def takes(self, name: str) -> bool:
         """Whether the signature names a parameter."""
         return any(one.name == name for one in self.parameters)
+
+    def caches_datasets(self) -> bool:
+        """Whether its file calls what caches a tf.data pipeline in the first epoch."""
+        return bool(_CACHES.search(self.file.read_text("utf-8", "replace")))
 
     @property
     def place(self) -> str:

@@ -20,8 +20,7 @@ from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders import Augment, BatchSpec
 from feedbench.trainer import Recipe
 
-_DIAGNOSE_SPEC = ("image_size", "batch_size", "resize")
-_SPEC = (*_DIAGNOSE_SPEC, "interpolation")
+_SPEC = ("image_size", "batch_size", "resize", "interpolation")
 _FILE = "loader.toml"
 _NOTE = "DATA stands for the folder or file with the images, which the record does not name."
 
@@ -119,7 +118,7 @@ def _has_options(record: DiagnosisRecord) -> bool:
         spec, recipe = BatchSpec.model_validate(record.spec), Recipe.model_validate(record.recipe)
     except ValidationError:  # of a version that had other fields
         return True
-    named = {name: getattr(spec, name) for name in _DIAGNOSE_SPEC}
+    named = {name: getattr(spec, name) for name in _SPEC}
     flip = Augment(horizontal_flip=spec.augment.horizontal_flip)
     same_recipe = recipe == Recipe(network=recipe.network, alpha=recipe.alpha)
     return spec == BatchSpec(**named, augment=flip) and (same_recipe or record.consumer != "train")
@@ -128,7 +127,7 @@ def _has_options(record: DiagnosisRecord) -> bool:
 def _options_of(record: DiagnosisRecord) -> list[str]:
     flips = record.spec.get("augment", {}).get("horizontal_flip", True)
     flip = [] if flips else ["--no-flip"]
-    return [*spec_options(record.spec, _DIAGNOSE_SPEC), *flip, *model_options(record.recipe)]
+    return [*spec_options(record.spec), *flip, *model_options(record.recipe)]
 
 
 def _chosen_text(record: DiagnosisRecord) -> str:
@@ -149,9 +148,9 @@ def model_options(recipe: dict[str, Any]) -> list[str]:
     ]
 
 
-def spec_options(spec: dict[str, Any], names: Sequence[str] = _SPEC) -> list[str]:
+def spec_options(spec: dict[str, Any]) -> list[str]:
     """Return the options for the most important fields of a batch spec."""
-    named = ((f"--{name.replace('_', '-')}", spec[name]) for name in names if name in spec)
+    named = ((f"--{name.replace('_', '-')}", spec[name]) for name in _SPEC if name in spec)
     return [word for name, value in named for word in (name, str(value))]
 
 

@@ -91,6 +91,9 @@ def test_the_notes_list_causes_and_cores(make_record):
     assert lines[2].startswith(
         "Causes of the stall, by the idle time that goes with each: decoding "
     )
+    assert lines[2].endswith(
+        " They overlap: idle time that goes only with several of them is divided among these."
+    )
     assert lines[3] == (
         "CPU cores needed with this loader: 5 for 1 accelerator of this kind, 10 for 2, 20 for 4, "
         "40 for 8."
@@ -275,6 +278,21 @@ def test_rates_that_say_nothing_give_no_verdict_and_no_prediction(make_record):
     )
     assert (diagnosis.bottleneck, diagnosis.predictions, diagnosis.shares) == (None, [], [])
     assert diagnosis.ceilings
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_fewer_than_three_rounds_name_no_bottleneck(make_record, rounds):
+    parts = [
+        part.model_copy(update={"blocks": part.blocks[:rounds]}) for part in make_record().parts
+    ]
+    record = make_record().model_copy(update={"parts": parts, "interrupted": True})
+    diagnosis = derive_diagnosis(record)
+    assert diagnosis.verdict == (
+        "Not measured well enough for a verdict: with keras_pil, emulated:a100 idles 60% [–] of "
+        "the time. Incomplete: the diagnosis was interrupted; end to end has timed blocks: "
+        f"{rounds}. Fewer than 3 rounds give no interval. Diagnose again."
+    )
+    assert (diagnosis.bottleneck, diagnosis.predictions, diagnosis.shares) == (None, [], [])
 
 
 @pytest.mark.parametrize("factors", [(0.9, 1.0, 1.1), (0.75, 1.0, 1.25)])
