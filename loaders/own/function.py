@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+START_STEP = "start_step"
 # What a function may ask for, by the names of its parameters.
 OFFERED = (
     "data",
@@ -18,6 +19,8 @@ OFFERED = (
     "epochs",
     "manifest",
     "spec",
+    START_STEP,
+    "report_dropped",
 )
 REQUIRED = object()  # the default of a parameter that has none
 
@@ -63,6 +66,11 @@ class OwnFunction:
     parameters: tuple[Parameter, ...] = ()
     takes_any: bool = False
     space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @property
+    def can_start_later(self) -> bool:
+        """Whether it can begin behind batches that a training has taken already."""
+        return self.takes(START_STEP)
 
     def takes(self, name: str) -> bool:
         """Whether the signature names a parameter."""
