@@ -216,6 +216,8 @@ class Loader:
         package: what it needs that is not installed with Feedbench; None if nothing.
         reads_objects: whether it can read images in object storage.
         object_settings: names of settings that change nothing where images are files on a disk.
+        cannot_share: why several workers cannot divide its batches with these settings; None if
+            they can.
         cuts_no_regions: why it cannot cut random-resized crops out of the images with these
             settings, before it resizes them; None if it can.
         why_not_once: why rows may come more or less often than once per epoch with these settings;
@@ -242,6 +244,7 @@ class Loader:
     package: Package | None = None
     reads_objects: bool = True
     object_settings: tuple[str, ...] = ()
+    cannot_share: Callable[[Any], str | None] = lambda settings: None
     cuts_no_regions: Callable[[Any], str | None] = lambda settings: "it resizes whole images"
     why_not_once: Callable[[Any], str | None] = lambda settings: None
 

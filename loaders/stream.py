@@ -39,12 +39,15 @@ class Batch:
         rows: int64 `[batch]`, each image's row in the manifest.
         device_draws: float32 `[batch, 10]`, parameters of the augmentation on the device, see
             `Augment.for_device`; None if there is none.
+        fixed_size: whether a user's own loader says that all its batches have one size, as a
+            tf.data.Dataset does that drops the remainder.
     """
 
     images: Any
     labels: Any
     rows: Any
     device_draws: Draws | None = None
+    fixed_size: bool = False
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.images, self.labels, self.rows))

@@ -304,6 +304,12 @@ def _or_autotune(value: int | Autotune) -> int:
     return int(tf.data.AUTOTUNE) if value == "autotune" else value
 
 
+def _shares_a_job(settings: TfDataService) -> str | None:
+    if settings.job_name is None:
+        return None
+    return "each worker has images of its own, so that they share no job; leave out job_name"
+
+
 LOADER = Loader(
     name="tf_data_service",
     summary="tf.data service: workers in other processes or on other machines decode and send",
@@ -315,6 +321,7 @@ LOADER = Loader(
     space={"compression": ("auto", "none")},
     suites={},
     stages=_stages,
+    cannot_share=_shares_a_job,
     cuts_no_regions=lambda settings: None,
     why_not_once=_why_not_once,
 )

@@ -281,7 +281,7 @@ class _Session:
                 on_gpu = done.device != CPU
                 model = done.model and done.model.model_dump()
                 self._new_record = self._new_record.model_copy(
-                    update={"on_gpu": on_gpu, "model": model}
+                    update={"on_gpu": on_gpu, "devices": done.devices, "model": model}
                 )
         child.pause()
         return start_s

@@ -9,6 +9,7 @@ from feedbench.bench.analysis.utilization import (
     gpu_mean,
     utilization_conflict,
 )
+from feedbench.bench.consumers.device import several_text
 from feedbench.bench.diagnose.autotune import autotuned_values
 from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.certainty import busy
@@ -31,6 +32,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     """Return the notes on what was measured, how, and with which reservations."""
     return [
         *_scope(record),
+        *_devices(record),
         *_concurrency(record),
         *_causes(record, diagnosis),
         *_cores_needed(diagnosis.cores_needed or []),
@@ -51,6 +53,16 @@ def _scope(record: DiagnosisRecord) -> list[str]:
         f"{record.images:,} images{sample}, {record.encoded_bytes / 1e9:.2f} GB in files, "
         f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
         f"{record.available_memory_bytes / 1e9:.1f} GB of memory available; {cores}."
+    ]
+
+
+def _devices(record: DiagnosisRecord) -> list[str]:
+    if not (several := several_text(record.devices)):
+        return []
+    batch_size, count = record.spec["batch_size"], len(record.devices)
+    return [
+        f"{several} train together, each with {batch_size // count:,} of the {batch_size:,} images "
+        "of a batch. They take each step together, so that each of them idles as long."
     ]
 
 

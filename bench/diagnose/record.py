@@ -9,8 +9,8 @@
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
-#    `reference` and `rewritten`; `budget_s` and `rewrite`; `service_workers` and the parts "service
-#    workers" and "network".
+#    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers` and the parts
+#    "service workers" and "network".
 
 from __future__ import annotations
 
@@ -115,6 +115,9 @@ class DiagnosisRecord(Conditions):
         description="within the limit of the control group"
     )
     on_gpu: bool = Field(description="whether the trainer has a GPU")
+    devices: list[str] = Field(
+        [], description="TensorFlow's names of all devices of the trainer; empty without one"
+    )
     kind: Kind | None = Field(None, description="how the loader runs its parts, if it says so")
     workers: PositiveInt | None = Field(
         None, description="threads or processes of the loader that read and prepare images"

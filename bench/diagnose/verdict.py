@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import MIN_BLOCKS
+from feedbench.bench.consumers.device import several_text
 from feedbench.bench.diagnose.ceilings import Ceiling, ceilings
 from feedbench.bench.diagnose.certainty import busy, disturbances, failed_checks, is_certain
 from feedbench.bench.diagnose.fit import fitted
@@ -250,6 +251,8 @@ def consumer_name(record: DiagnosisRecord) -> str:
     if record.accelerator is not None:
         return f"an emulated {record.accelerator['device']}"
     if record.consumer == "train":
+        if several := several_text(record.devices):
+            return f"the trainer on {several}"
         return "the trainer" if record.on_gpu else "the trainer on these cores"
     return record.consumer
 

@@ -16,7 +16,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.meters.gpu import GpuMeter, training_gpus
 from feedbench.bench.meters.host import rates, read_counters
 from feedbench.bench.report.live import Line, LiveArea, is_live
-from feedbench.bench.report.live_text import duration, shortened, sparkline
+from feedbench.bench.report.live_text import duration, percents, shortened, sparkline
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.trainer import accuracy_of
 
@@ -188,6 +188,6 @@ class TrainDisplay:
         texts = [
             f"{sum(cores):.1f} of {len(cores)} cores" if cores else "",
             f"disk {readings.get('disk_read_bytes_per_s', 0) / 1e6:,.0f} MB/s",
-            f"GPU {sum(gpu) / len(gpu):.0%}" if gpu else "no NVIDIA GPU",
+            f"GPU {percents(gpu)}" if gpu else "no NVIDIA GPU",
         ]
         self._machine = " · ".join(filter(None, texts))

@@ -81,7 +81,7 @@ class TrialJob(Message):
     """Measure a loader that feeds a consumer.
 
     Attributes:
-        device: the device that the consumer `transfer` copies to.
+        device: the device that the consumer `transfer` copies to, if `devices` is one.
         devices: that train together: a number of GPUs, or cpu:N.
         cache_state: page-cache state into which the parent brings the files; if they must be
             cold, the worker evicts what it has consumed. None for no control.

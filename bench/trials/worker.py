@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
-from feedbench.bench.consumers.device import CPU, training_device
+from feedbench.bench.consumers.device import CPU, names_of, training_device
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.consumers.own_batches import FromOwn
 from feedbench.bench.consumers.own_model import ModelFile
@@ -43,7 +43,7 @@ from feedbench.loaders import (
     parse_settings,
     size_of_images,
 )
-from feedbench.trainer import Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
+from feedbench.trainer import ONE, Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
 
 _PROGRESS_PERIOD_S = 1.0
 
@@ -74,8 +74,9 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     register()
     manifest = Manifest.read(job.manifest)
     settings = parse_settings(find_loader(job.loader), job.settings)
-    if job.consumer == "train":
+    if job.consumer in ("train", "transfer"):
         divide_cpu(job.devices)
+    if job.consumer == "train":
         leave_gpu_to_backend()  # and import Keras for the trainer: no loader's time may include it
     start_s = time() - channel.started
     opened = perf_counter()
@@ -157,7 +158,7 @@ def _open_consumer(
     if job.consumer == "drain":
         return Drain()
     if job.consumer == "transfer":
-        return Transfer(job.device)
+        return Transfer([job.device] if job.devices == ONE else names_of(job.devices))
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
     own = find_loader(job.settings.get("like") or job.loader).own

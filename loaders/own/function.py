@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+START_STEP = "start_step"
 # What a function may ask for, by the names of its parameters.
 OFFERED = (
     "data",
@@ -19,6 +20,8 @@ OFFERED = (
     "epochs",
     "manifest",
     "spec",
+    START_STEP,
+    "report_dropped",
 )
 REQUIRED = object()  # the default of a parameter that has none
 _CACHES = re.compile(r"\.(?:cache|snapshot)\(")  # of tf.data, which the first epoch fills
@@ -65,6 +68,11 @@ class OwnFunction:
     parameters: tuple[Parameter, ...] = ()
     takes_any: bool = False
     space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @property
+    def can_start_later(self) -> bool:
+        """Whether it can begin behind batches that a training has taken already."""
+        return self.takes(START_STEP)
 
     def takes(self, name: str) -> bool:
         """Whether the signature names a parameter."""

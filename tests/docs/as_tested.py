@@ -115,6 +115,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "docs/loaders.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/model.md": {"examples": "examples"},
     "docs/monitor.md": {"pipeline.py": "docs/own-pipeline.md"},
+    "docs/several-machines.md": {"out/run": "results/clothing-training/tuned"},
     "docs/training.md": {
         "one.jpg": PHOTO,
         "a.jpg": PHOTO,

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from feedbench.bench.analysis.best import BEST
 from feedbench.bench.analysis.predicted import without_confirmation
+from feedbench.bench.consumers.device import devices_option
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord
 from feedbench.bench.html.parts import Code, Details, Part, Section, Text
 from feedbench.bench.record import Trial
@@ -55,12 +56,19 @@ def suite_text(trials: Sequence[Trial]) -> str:
     first = trials[0]
     suite: dict[str, Any] = {
         "consumer": first.consumer,
+        **_devices(first),
         "timing": _timing(trials),
         "spec": first.spec,
         "recipe": first.recipe,
-        "trial": [_choice(trial) for trial in trials],
+        "trial": [_choice(trial) for trial in trials if not trial.alone],
     }
     return tomli_w.dumps(_without_none(suite))
+
+
+def _devices(trial: Trial) -> dict[str, str]:
+    """Return the field for several devices, for which the bench also measures one alone."""
+    option = devices_option(trial.devices)
+    return {"devices": option[1]} if option else {}
 
 
 def _timing(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -96,7 +104,8 @@ def repeated_diagnosis(record: DiagnosisRecord) -> list[Part]:
     else:
         words += ["--loader", _FILE]
         files.append(Details(_FILE, [Code(_chosen_text(record))]))
-    words += ["--consumer", record.consumer, "--cache-state", record.cache_state]
+    words += ["--consumer", record.consumer, *devices_option(record.devices)]
+    words += ["--cache-state", record.cache_state]
     given = {
         "--seconds": record.budget_s,
         "--images": record.sampled,

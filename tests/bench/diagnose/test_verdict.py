@@ -18,7 +18,7 @@ from feedbench.bench.diagnose.table import (
     predictions_table,
 )
 from feedbench.bench.diagnose.tf_graph.table import mistake_lines
-from feedbench.bench.diagnose.verdict import Diagnosis, derive_diagnosis
+from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name, derive_diagnosis
 from feedbench.bench.diagnose.waterfall import draw_waterfall
 from feedbench.bench.record import Gpu, Host
 
@@ -353,3 +353,20 @@ def test_a_pipeline_whose_rates_say_nothing_keeps_its_mistakes_without_a_gain(of
 def test_a_rate_below_10_keeps_its_digits(printed):
     slow = Ceiling(name="loader", images_per_second=Estimate(value=0.4))
     assert "0.400 [–]" in printed(ceilings_table(Diagnosis(verdict="", ceilings=[slow])))
+
+
+@pytest.mark.parametrize(
+    ("devices", "name"),
+    [
+        (["GPU:0"], "the trainer"),
+        (["GPU:0", "GPU:1"], "the trainer on 2 GPUs"),
+        (["CPU:0", "CPU:1"], "the trainer on 2 logical devices of the CPU"),
+    ],
+)
+def test_several_devices_are_named_as_the_consumer(make_record, devices, name):
+    values = {"consumer": "train", "devices": devices, "on_gpu": devices[0] == "GPU:0"}
+    record = make_record().model_copy(update=values)
+    assert consumer_name(record) == name
+    each = "each with 16 of the 32 images of a batch"
+    said = [line for line in notes(record, derive_diagnosis(record)) if each in line]
+    assert len(said) == (len(devices) > 1)

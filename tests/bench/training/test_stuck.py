@@ -38,6 +38,18 @@ SAVES_SLOWLY = f"""{READY}
     while not should_stop():
         time.sleep(0.01)
     time.sleep(2.5)"""
+# Inside a library that no signal interrupts, Python's handlers do not even run.
+SEEN_BY_A_THREAD = f"""import ctypes, threading
+    def look():
+        while not should_stop():
+            time.sleep(0.01)
+        print("seen", flush=True)
+        os._exit(0)
+    threading.Thread(target=look).start()
+    mutex = (ctypes.c_char * 64)()
+    {READY}
+    ctypes.CDLL(None).pthread_mutex_lock(mutex)
+    ctypes.CDLL(None).pthread_mutex_lock(mutex)"""
 FOR_EVER = 1000
 
 
@@ -88,3 +100,7 @@ def test_a_training_that_stops_has_all_the_time_it_needs():
 
 def test_a_step_that_takes_long_may_end_before_the_training_stops():
     assert ended(STOPS_AFTER_A_STEP, 0.1, signal.SIGTERM, step_s=2) == (0, "saved\n", "")
+
+
+def test_another_thread_sees_that_the_training_is_asked_to_stop_while_the_main_one_computes():
+    assert ended(SEEN_BY_A_THREAD, FOR_EVER, signal.SIGTERM) == (0, "seen\n", "")

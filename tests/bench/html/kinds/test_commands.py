@@ -47,6 +47,11 @@ def test_a_diagnosis_is_repeated_with_the_function_and_what_it_was_measured_with
     )
 
 
+def test_a_diagnosis_on_several_devices_is_repeated_on_as_many(record):
+    two = record.model_copy(update={"consumer": "train", "devices": ["CPU:0", "CPU:1"]})
+    assert "--consumer train --devices cpu:2 --cache-state" in command_of(two)
+
+
 def test_what_was_not_left_at_its_default_is_in_the_command(record):
     given = {
         "budget_s": 45.5,
