@@ -83,7 +83,7 @@ def test_a_data_set_for_keras_has_as_many_batches_as_it_says_although_images_are
     with open_loader(
         "webdataset",
         manifest,
-        SPEC,
+        SPEC.for_evaluation(),
         {"num_workers": 0},
         epochs=1,
         on_error="skip",
