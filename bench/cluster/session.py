@@ -138,16 +138,24 @@ class Session:
                 found[worker] = message
         return found
 
-    def lost_soon(self) -> None:
-        """Wait a moment for the news that explains an error of TensorFlow.
+    def lost_soon(self, error: str, *, is_of_network: bool) -> None:
+        """Wait for the news that explains an error of TensorFlow.
+
+        Args:
+            error: its text.
+            is_of_network: whether it says that a worker cannot be reached; this is waited for
+                until the longest silence is over.
 
         Raises:
-            PeerLost: a worker is lost.
+            PeerLost: a worker is lost, or must be.
         """
-        deadline = monotonic() + _GRACE_S
+        patience_s = self.cluster.waits.silence_s if is_of_network else 0.0
+        deadline = monotonic() + patience_s + _GRACE_S
         while monotonic() < deadline:
             self.check()
             self._over.wait(_POLL_S)
+        if is_of_network:
+            raise PeerLost(f"TensorFlow cannot reach a worker any more: {error}")
 
     def _send_all(self, message: Message) -> None:
         for worker, wire in self._wires.items():

@@ -217,8 +217,15 @@ def joined(
             raise
         except Exception as error:
             if type(error).__module__.startswith("tensorflow."):
-                session.lost_soon()  # TensorFlow's own text names no address
+                _await_news(session, str(error))
             raise
+
+
+def _await_news(session: Session, text: str) -> None:
+    """Wait for the news that explains an error of TensorFlow, whose own text names no address."""
+    _, is_of_network, reason = text.partition("Collective ops is aborted by: ")
+    first_line = reason.partition("\n")[0]
+    session.lost_soon(first_line, is_of_network=bool(is_of_network))
 
 
 def _pass_on(callbacks: Callbacks, session: Session) -> None:
