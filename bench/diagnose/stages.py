@@ -12,7 +12,8 @@ from feedbench.bench.trials.cache_state import Files, check_cold, check_warm
 from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
 from feedbench.loaders.stages import Stage, Stages, whole_files
 
-StageName = Literal["decoding", "transform", "batch copy"]
+StageName = Literal["decoding", "transform", "batch copy", "service workers", "network"]
+OF_SERVICE: tuple[StageName, ...] = ("service workers", "network")
 
 
 def stages_of(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings) -> Stages:
@@ -33,12 +34,20 @@ def compute_stages(stages: Stages) -> list[tuple[StageName, Stage]]:
         ("transform", stages.transform),
         ("batch copy", stages.batch_copy),
     ]
+    if stages.service is not None:
+        named += [
+            ("service workers", stages.service.workers),
+            ("network", stages.service.network),
+        ]
     return [(name, stage) for name, stage in named if stage is not None]
 
 
 def core_counts(stages: Stages, name: StageName, cores: int) -> list[int]:
-    """Return the numbers of cores to measure a stage on: one, and all if the loader uses them."""
-    if name == "batch copy" and not stages.copies_in_parallel:
+    """Return the numbers of cores to measure a stage on: one, and all if the loader uses them.
+
+    A service uses the cores that it has, and is measured once.
+    """
+    if name in OF_SERVICE or (name == "batch copy" and not stages.copies_in_parallel):
         return [1]
     return sorted({1, cores})
 
@@ -53,7 +62,8 @@ def encoded_bytes(stages: Stages, manifest: Manifest) -> int:
 def why_not_cold(stages: Stages, manifest: Manifest) -> str | None:
     """Return why the loader cannot be measured with cold files; None if it can."""
     if stages.reading is None:
-        return "--cache-state cold: with its cache full the loader reads no files"
+        reason = stages.reads_nothing or "with its cache full the loader reads no files"
+        return f"--cache-state cold: {reason}"
     if stages.reading.pack_bytes is not None:
         return "--cache-state cold: the loader reads a pack, and only single files can be evicted"
     try:

@@ -30,13 +30,14 @@ from feedbench.loaders.images.pillow import (
     reason,
     tensorflow_message,
 )
+from feedbench.loaders.images.progressive import lacks_scans
 from feedbench.loaders.manifest import AUDIT
 from feedbench.loaders.signature import format_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PROBE_VERSION = "2"  # to be raised when other facts are found in the same file
+PROBE_VERSION = "3"  # to be raised when other facts are found in the same file
 REFUSED = "refused: "  # begins the reason of files that were not decoded because of a limit
 _MAX_REASON = 300  # characters
 _LARGEST = {
@@ -93,8 +94,13 @@ def _probed(path: bytes, limits: ProbeLimits) -> Facts:
         return facts
     of_tensorflow = _decode_by_tensorflow(data, facts)
     if of_pillow is not None and of_tensorflow is not None:
-        facts["same_pixels"] = agree(of_pillow, of_tensorflow)
+        facts["same_pixels"] = agree(of_pillow, of_tensorflow) and not _guesses(data, facts)
     return facts
+
+
+def _guesses(data: bytes, facts: Facts) -> bool:
+    """Whether decoders guess parts of the image, which they may do alike in the points compared."""
+    return facts["format"] in ("JPEG", "MPO") and lacks_scans(data)
 
 
 def _failed(facts: Facts, message: str) -> Facts:

@@ -184,6 +184,8 @@ class Reading:
         if step not in self._missing and not self._manner.repeated:
             self._ledger.discarded += 1
             return
+        if step not in self._missing:
+            self._ledger.repeat(element["row"].numpy())
         self._missing.pop(step, None)
         self._early[step] = element
         size = element["image"].shape.num_elements() * element["image"].dtype.size
