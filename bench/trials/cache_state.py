@@ -42,8 +42,8 @@ from feedbench.loaders import (
 # shift the warm one.
 MIN_COLD = 0.9
 MAX_WARM = 0.03
-# Of objects, each of which is fetched whether it is cached or not: of a short block, those that were
-# fetched before it began may be a large part.
+# Of objects, each of which is fetched whether it is cached or not: in a short block, those that
+# were fetched before it began may be many.
 MIN_FETCHED = 0.5
 _CHUNK_BYTES = 1 << 20
 _TEST_FILES = 8  # files that are evicted to find out whether eviction works

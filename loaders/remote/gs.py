@@ -128,7 +128,8 @@ class GoogleStorage:
                     return bytes(await answer.read())
 
         try:
-            data: bytes = waited(retried(body, _is_final), self._files.loop, is_cancelled)
+            loop = self._files.loop  # first: a coroutine that is not awaited warns
+            data: bytes = waited(retried(body, _is_final), loop, is_cancelled)
         except Exception as error:
             raise _as_system_error(error) from None  # its text may have what must not be shown
         return data

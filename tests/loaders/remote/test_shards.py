@@ -10,7 +10,7 @@ from written_sources import named_images, write_sources
 from feedbench.loaders import BatchSpec, fetched_bytes, open_loader, read_file, scan
 from feedbench.loaders.remote.fetched import count
 
-pytestmark = [pytest.mark.beyond, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.beyond, pytest.mark.timeout(300)]
 SPEC = BatchSpec(batch_size=8, image_size=24, seed=5)
 FORMS = ("zip", "deflated", "tar", "folders", "tfrecord", "arrow", "ipc", "parquet", "plain")
 
