@@ -173,6 +173,7 @@ class _Running:
             settings.job_name is not None,
             settings.processing_mode == "off",
             settings.timeout,
+            self._connection.ready(),
         )
         filling = Filling(request, settings.decode, settings.output)
         with closed_on_error(self):

@@ -9,7 +9,7 @@
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
-#    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers` and the parts
+#    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers`, the parts
 #    "service workers" and "network".
 
 from __future__ import annotations

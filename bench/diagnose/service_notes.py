@@ -64,7 +64,7 @@ def _traffic(record: DiagnosisRecord) -> list[str]:
     images, seconds = sum(one.images for one in blocks), sum(one.seconds for one in blocks)
     return [
         f"Network, end to end: {sum(received) / images / 1e3:,.1f} kB per image received, "
-        f"{sum(sent) / images / 1e3:,.2f} kB sent; {sum(received) / seconds / 1e6:,.0f} MB/s."
+        f"{sum(sent) / images:,.0f} bytes sent; {sum(received) / seconds / 1e6:,.0f} MB/s."
     ]
 
 

@@ -43,9 +43,9 @@ def delivery_sentences(result: dict[str, Any]) -> Iterator[str]:
     """
     if network := result.get("network"):
         received, sent = (
-            network[name] / network["images"] / 1e3 for name in ("received_bytes", "sent_bytes")
+            network[name] / network["images"] for name in ("received_bytes", "sent_bytes")
         )
-        yield f"Network, per image: {received:,.1f} kB received, {sent:,.2f} kB sent."
+        yield f"Network, per image: {received / 1e3:,.1f} kB received, {sent:,.0f} bytes sent."
     if reason := result.get("why_not_once"):
         yield f"{result['loader']}: {reason}."
     if lost := result.get("losses"):

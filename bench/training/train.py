@@ -36,6 +36,7 @@ from feedbench.bench.training.folder import (
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.originals import check_same_files, record_images
 from feedbench.bench.training.outcome import together
+from feedbench.bench.training.part import trained_since
 from feedbench.bench.training.reread import reread_notes
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
@@ -160,7 +161,7 @@ def _train(run: _Run, stream: Stream, callbacks: Callbacks) -> dict[str, Any] | 
     if not team.is_chief:
         return None
     dropped = dropped_by(stream)
-    delivery = delivery_record(stream, epochs[before:], len(workers))
+    delivery = delivery_record(stream, trained_since(begin, epochs), len(workers))
     stop = callbacks.should_stop
     return write_results(setup, trainer, held_out, folder, epochs, dropped, stop, workers, delivery)
 

@@ -113,8 +113,8 @@ _MORE_FIELDS: list[Field[TrialSummary]] = [
         "over the network, by the trial's own connections",
     ),
     Field(
-        "sent, kB per image",
-        lambda trial: number(trial.sent_bytes_per_image, ",.2f", scale=KB),
+        "sent, bytes per image",
+        lambda trial: number(trial.sent_bytes_per_image, ",.0f"),
         "over the network, by the trial's own connections",
     ),
     Field("blocks", lambda trial: trial.blocks, "that count"),

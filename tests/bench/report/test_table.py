@@ -171,7 +171,7 @@ def test_a_ratio_beside_1_is_not_rounded_to_it(interval, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.104, "0.10 [0.08, 0.13]"), (0.0412, "0.041 [0.033, 0.049]")]
+    ("value", "text"), [(0.104, "0.10 [0.08, 0.12]"), (0.0412, "0.041 [0.033, 0.049]")]
 )
 def test_a_small_ratio_keeps_two_digits(value, text):
     assert ratio_text(Estimate(value=value, low=0.8 * value, high=1.2 * value)) == text
