@@ -73,9 +73,10 @@ from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
 from feedbench.loaders.own.resolve import own_loader
+from feedbench.loaders.remote.cache import object_cache_bytes
 from feedbench.loaders.remote.fetched import fetched_bytes
 from feedbench.loaders.remote.path import source_path
-from feedbench.loaders.remote.read import drop_cached, read_into_cache
+from feedbench.loaders.remote.read import always_fetch, drop_cached, read_into_cache
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
@@ -304,6 +305,7 @@ __all__ = [
     "WorkerError",
     "allowed",
     "alternatives",
+    "always_fetch",
     "amount",
     "arrays_in",
     "available_memory",
@@ -330,6 +332,7 @@ __all__ = [
     "installed",
     "is_own",
     "is_remote",
+    "object_cache_bytes",
     "open_loader",
     "openable",
     "own_calls_within",

@@ -51,9 +51,10 @@ _CONSUMER = option(
 _CACHE_STATE = option(
     Timing,
     "cache_state",
-    help="State of the page cache, proven in each block by the bytes read from the disk. warm: all "
-    "files are read beforehand; cold: files are evicted before they are read. By default warm if "
-    "the files fit into half of the available memory or cannot be evicted, else cold.",
+    help="State of the page cache, or of the local cache of objects; proven in each block by the "
+    "bytes that were read from the disk, or fetched. warm: all files are read beforehand; cold: "
+    "files are evicted before they are read. By default warm if the files fit into half of the "
+    "available memory or cannot be evicted, else cold.",
 )
 
 

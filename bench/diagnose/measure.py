@@ -22,7 +22,7 @@ from feedbench.bench.diagnose.setup import (
     Measurement,
     Setup,
 )
-from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
+from feedbench.bench.diagnose.stages import encoded_bytes, impossible_states, stages_of
 from feedbench.bench.diagnose.variant import VARIANT_WORKER, VariantJob
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
@@ -67,7 +67,7 @@ def diagnose(
         timing: durations of blocks and warm-ups.
 
     Raises:
-        PlanError: cold files were asked for, but cannot be evicted or are not read.
+        PlanError: files cannot be brought into the state that was asked for, or are not read.
         LoaderError: the files or packs that the loader reads do not match the rows or the spec.
         InterruptedRun: Ctrl-C; what was measured is in the folder.
         TrialError: loader, consumer or end to end could not be measured at all.
@@ -115,10 +115,10 @@ def _new_record(
     """
     size = round(encoded_bytes(stages, manifest) * images / len(manifest))
     concurrency, cores = stages.concurrency, usable_cores()
-    not_cold = why_not_cold(stages, manifest)
-    if plan.cache_state == "cold" and not_cold:
-        raise PlanError(not_cold)
-    stays_warm = size < WARM_SHARE * available_memory() or not_cold
+    impossible = impossible_states(stages, manifest)
+    if plan.cache_state in impossible:
+        raise PlanError(impossible[plan.cache_state])
+    fits = size < WARM_SHARE * available_memory() and "warm" not in impossible
     return DiagnosisRecord(
         **dict(conditions(manifest)),
         loader=plan.choice.loader,
@@ -128,8 +128,8 @@ def _new_record(
         accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
-        cache_state=plan.cache_state or ("warm" if stays_warm else "cold"),
-        not_cold=not_cold,
+        cache_state=plan.cache_state or ("warm" if fits or "cold" in impossible else "cold"),
+        not_cold=impossible.get("cold"),
         images=images,
         sampled=len(manifest) if len(manifest) < images else None,
         encoded_bytes=size,

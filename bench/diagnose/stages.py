@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from feedbench.bench.errors import PlanError
-from feedbench.bench.trials.cache_state import Files, check_cold
+from feedbench.bench.record import CacheState
+from feedbench.bench.trials.cache_state import Files, check_cold, check_warm
 from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
 from feedbench.loaders.stages import Stage, Stages, whole_files
 
@@ -67,6 +68,25 @@ def why_not_cold(stages: Stages, manifest: Manifest) -> str | None:
         return "--cache-state cold: the loader reads a pack, and only single files can be evicted"
     try:
         check_cold(manifest)
+    except PlanError as error:
+        return str(error)
+    return None
+
+
+def impossible_states(stages: Stages, manifest: Manifest) -> dict[CacheState, str]:
+    """Return the cache states in which the loader cannot be measured, and why."""
+    reasons: dict[CacheState, str | None] = {
+        "cold": why_not_cold(stages, manifest),
+        "warm": _why_not_warm(stages, manifest),
+    }
+    return {state: reason for state, reason in reasons.items() if reason is not None}
+
+
+def _why_not_warm(stages: Stages, manifest: Manifest) -> str | None:
+    if stages.reading is None or stages.reading.pack_bytes is not None:
+        return None
+    try:
+        check_warm(manifest)
     except PlanError as error:
         return str(error)
     return None

@@ -36,6 +36,7 @@ from feedbench.loaders import (
     Manifest,
     Settings,
     Stream,
+    always_fetch,
     find_loader,
     images_in,
     images_per_epoch,
@@ -73,6 +74,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     """Warm up, then time a block for each request."""
     register()
     manifest = Manifest.read(job.manifest)
+    if job.cache_state == "cold" and manifest.is_remote:
+        always_fetch()
     settings = parse_settings(find_loader(job.loader), job.settings)
     if job.consumer in ("train", "transfer"):
         divide_cpu(job.devices)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from feedbench.loaders.address import size_in, status_of
 from feedbench.loaders.audit.agreement import BACKGROUND, Sample, agree, sample
 from feedbench.loaders.audit.messages import Facts
+from feedbench.loaders.audit.outage import ERRNO
 from feedbench.loaders.containers.checksum import mismatch
 from feedbench.loaders.errors import printable
 from feedbench.loaders.files import read_file
@@ -79,7 +80,7 @@ def _probed(path: bytes, limits: ProbeLimits) -> Facts:
         data = b"" if fault else read_file(path)
     except OSError as error:
         # The stamp of no file: what could not be read may be read next time, although unchanged.
-        facts.update(bytes=0, modified_ns=0, format="")
+        facts.update({"bytes": 0, "modified_ns": 0, "format": "", ERRNO: error.errno})
         return _failed(facts, error.strerror or str(error))
     if not fault:
         fault = mismatch(path, data) if data else "the file is empty"

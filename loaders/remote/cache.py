@@ -148,3 +148,8 @@ def _cache(folder: str, limit: str) -> ObjectCache:
             f"{LIMIT} must be a number of gigabytes of at least 0, got {limit!r}; 0 keeps nothing"
         )
     return ObjectCache(Path(folder), int(gigabytes * 1e9))
+
+
+def object_cache_bytes() -> int:
+    """The number of bytes that the local cache of objects holds at most."""
+    return object_cache().limit
