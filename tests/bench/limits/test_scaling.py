@@ -3,11 +3,8 @@
 import json
 import math
 import os
-import shutil
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from feedbench.bench.limits import scaling_run
 from feedbench.bench.limits.limits import limits_plan
@@ -122,28 +119,6 @@ def test_injected_shares_are_found(class_folder, tmp_path, measure):
     assert found.serial.value == pytest.approx(serial, abs=allowed(serial, found.samples) + 0.01)
     assert found.limited_by.startswith("a lock of injected.py:")
     assert found.stops_at == 1 / found.most_used.value
-
-
-@TWO_CORES
-def test_turbo_is_not_seen_to_do_more_than_3_percent_one_by_one(photographs, measure):
-    found = measure(photographs, "turbo", {}, {"image_size": 224, "batch_size": 64})
-    assert found.error is None
-    assert found.serial.low < 0.03
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    """96 JPEGs of 500 × 375 pixels in two classes."""
-    root = tmp_path_factory.mktemp("photographs")
-    coarse = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    image = Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC)
-    for label in ("ant", "bee"):
-        folder = root / "train" / label
-        folder.mkdir(parents=True)
-        image.save(folder / "0.jpg", quality=90)
-        for number in range(1, 48):
-            shutil.copy(folder / "0.jpg", folder / f"{number}.jpg")
-    return root
 
 
 def on_cores(cores, threads, locks=None, rate=1000, others_cpu_s=0.0):
