@@ -210,6 +210,11 @@ def _workers(cores: int) -> tuple[int, ...]:
     return (0, *(count for count in thread_counts(cores) if count > 1))
 
 
+def _queue_sizes(cores: int) -> tuple[int, ...]:
+    """Return the sizes worth trying: of fewer batches than workers, some would have none to do."""
+    return tuple(dict.fromkeys((10, 2, max(10, 2 * cores))))
+
+
 def _stages(manifest: Manifest, spec: BatchSpec, settings: KerasPil) -> Stages:
     concurrency = IN_LINE
     if settings.workers:
@@ -224,7 +229,7 @@ LOADER = Loader(
     settings=KerasPil,
     open=open_stream,
     readable_by=("pillow",),
-    space={"workers": _workers, "max_queue_size": (10, 2), "read_depth": READ_DEPTHS},
+    space={"workers": _workers, "max_queue_size": _queue_sizes, "read_depth": READ_DEPTHS},
     object_settings=("read_depth",),
     suites={
         "quick": ({},),

@@ -126,7 +126,11 @@ def test_the_wheel_holds_one_package_and_all_of_it(wheel, checkout):
         *(f"feedbench/{path.relative_to(checkout)}" for path in [*sources, *assets]),
     }
     # Only where there is a C compiler.
-    compiled = ("feedbench/loaders/images/_jpeg", "feedbench/loaders/pack/_reading")
+    compiled = (
+        "feedbench/bench/limits/_sampler",
+        "feedbench/loaders/images/_jpeg",
+        "feedbench/loaders/pack/_reading",
+    )
     files = {name for name in names if ".dist-info/" not in name}
     assert {name for name in files if not name.startswith(compiled)} == expected
     (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))

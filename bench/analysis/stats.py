@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.estimate import Estimate, Proportion
 
 CONFIDENCE = 0.95
 MIN_BLOCKS = 3  # fewer blocks have no interval, and fewer pairs decide nothing
@@ -120,6 +120,14 @@ def _ordered_ends(values: Array, confidence: float) -> tuple[Array, Array]:
     low = (1 - inner) * ordered[..., k - 1] + inner * ordered[..., k]
     high = (1 - inner) * ordered[..., n - k] + inner * ordered[..., n - k - 1]
     return low, high
+
+
+def wilson(successes: int, total: int) -> Proportion:
+    """Return a proportion with its Wilson interval."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, total).proportion_ci(CONFIDENCE, method="wilson")
+    return Proportion(value=successes / total, low=float(interval.low), high=float(interval.high))
 
 
 def paired_ratios(rates: Rates, reference: Rates) -> list[float]:

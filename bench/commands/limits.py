@@ -26,6 +26,7 @@ from feedbench.bench.commands.options import (
 from feedbench.bench.commands.output import console, result_folder
 from feedbench.bench.commands.overlay import chosen_loaders, refuse_synthetic, spec_of
 from feedbench.bench.commands.run_limits import run_limits
+from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.peers import left_out_note
 from feedbench.bench.plan.plan import Timing, expand
 from feedbench.bench.plan.suites import SUITES, limits_suite
@@ -59,12 +60,23 @@ def limits(
     images: Annotated[
         int, typer.Option(help="Measure at most this many images, drawn at random.", min=1)
     ] = IMAGES,
+    scaling: Annotated[
+        bool,
+        typer.Option(
+            "--scaling",
+            help="Also find what keeps each loader from using more cores: the time under locks and "
+            "in single threads, measured on one core and two, and the rate that follows for 4 to "
+            "64. On more than 4 cores, the rate on 4, 8 and so on is measured too.",
+        ),
+    ] = False,
     out: Out = None,
     json: Json = None,
 ) -> None:
     """No trainer takes the batches, so there is no recipe."""
     from feedbench.bench.limits.limits import limits_plan
 
+    if scaling:
+        _check_scaling()
     loaders = chosen_loaders(loader)
     refuse_synthetic(choice.loader for choice in loaders)
     manifest = list_images(data, blacklist).only("train")
@@ -76,4 +88,21 @@ def limits(
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
     manifest, left_out = drawn_rows(manifest, left_out, images, console(), warm=True)
     check_feasible(plan.spec, manifest)
-    run_limits(plan, choices, manifest, left_out, result_folder(out, "limits"), json)
+    folder = result_folder(out, "limits")
+    run_limits(plan, choices, manifest, left_out, folder, json, scaling=scaling)
+
+
+def _check_scaling() -> None:
+    """Check that this machine can measure what keeps loaders from using more cores.
+
+    Raises:
+        PlanError: it has one core, or the compiled module is missing.
+    """
+    from feedbench.bench.limits.sampling import MODULE_MISSING, compiled_module
+    from feedbench.bench.limits.scaling_run import BASIS
+    from feedbench.loaders import usable_cores
+
+    if usable_cores() < BASIS:
+        raise PlanError("--scaling: needs two cores, and this process may use one; leave it out")
+    if compiled_module() is None:
+        raise PlanError(f"--scaling: {MODULE_MISSING}")

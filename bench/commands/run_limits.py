@@ -27,6 +27,8 @@ def run_limits(
     left_out: dict[str, int],
     folder: Path,
     json: Path | None,
+    *,
+    scaling: bool = False,
 ) -> None:
     """Run the plan, read files from the storage, save and print the results.
 
@@ -34,6 +36,7 @@ def run_limits(
         choices: the loaders among the choices of the plan; the others are limits.
         left_out: number of rows that are not in the manifest, by reason.
         json: also save the result to this file.
+        scaling: whether to measure what keeps each loader from using more cores.
 
     Raises:
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
@@ -59,6 +62,8 @@ def run_limits(
             run(plan, manifest, folder, report, left_out)
         progress.print(f"reading from the {record.storage}", style="dim")
         record.disk = read_cold(manifest)
+        if scaling:
+            _measure_scaling(record, plan, choices, folder, progress)
     except KeyboardInterrupt:
         interrupted = True
     write_unmeasured(plan, manifest, folder, left_out)
@@ -71,6 +76,33 @@ def run_limits(
     terminal.print(f"Records: {folder}", highlight=False, soft_wrap=True)
     if not any(loader.images_per_second for loader in limits.loaders):
         raise typer.Exit(NOTHING_DONE)
+
+
+def _measure_scaling(
+    record: LimitsRecord,
+    plan: Plan,
+    choices: Sequence[Choice],
+    folder: Path,
+    progress: Terminal,
+) -> None:
+    """Run each loader on one core, on two, and on more where there are more."""
+    from feedbench.bench.files import write_model
+    from feedbench.bench.limits.limits import RECORD
+    from feedbench.bench.limits.scaling_run import CoresTiming, core_counts, run_on_cores
+    from feedbench.loaders import usable_cores
+
+    timing, counts = CoresTiming.of(plan.timing), core_counts(usable_cores())
+    least_s = len(choices) * len(counts) * timing.seconds
+    progress.print(
+        f"each loader on {' and '.join(map(str, counts))} cores: at least {least_s:.0f} s",
+        style="dim",
+    )
+    for choice in choices:
+        runs = record.scaling.setdefault(str(choice), [])
+        progress.print(f"  {choice}", style="dim", highlight=False, markup=False, soft_wrap=True)
+        for measured in run_on_cores(choice, plan, folder, timing):
+            runs.append(measured)
+            write_model(folder / RECORD, record)
 
 
 def show_limits(

@@ -12,6 +12,8 @@ from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import read_model
+from feedbench.bench.limits.scaling import LoaderScaling, scaling_of
+from feedbench.bench.limits.scaling_record import OnCores
 from feedbench.bench.meters.process import Usage, tree_usage
 from feedbench.bench.plan.plan import Choice, Plan, Suite, make_plan
 from feedbench.bench.plan.toml import parse_model
@@ -74,12 +76,14 @@ class MachineLimits(BaseModel):
     Attributes:
         limits: of decoding, copying and the storage.
         loaders: the share of each loader.
+        scaling: how each loader uses more cores; empty if that was not asked for.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     limits: list[Limit]
     loaders: list[LoaderShare]
+    scaling: list[LoaderScaling] = []
 
 
 class ColdReads(BaseModel):
@@ -107,6 +111,8 @@ class LimitsRecord(BaseModel):
         bounds: name of the limit of each loader, by the loader's name and settings.
         disk: reads at each queue depth, or why they could not be measured.
         storage: where the files lie.
+        scaling: each loader on one core, on two, and on more, by name and settings; empty if that
+            was not asked for.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -114,6 +120,7 @@ class LimitsRecord(BaseModel):
     bounds: dict[str, str]
     disk: list[ColdReads] | str = "interrupted before it was measured"
     storage: Literal["disk", "object storage"] = "disk"
+    scaling: dict[str, list[OnCores]] = {}
 
 
 def read_limits(folder: Path) -> LimitsRecord:
@@ -204,6 +211,7 @@ def derive(trials: list[Trial], record: LimitsRecord) -> MachineLimits:
             *_storage_limits(record),
         ],
         loaders=[_share(by_name[name], by_name[limit]) for name, limit in record.bounds.items()],
+        scaling=[scaling_of(name, runs) for name, runs in record.scaling.items()],
     )
 
 

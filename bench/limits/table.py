@@ -8,6 +8,7 @@ from rich.text import Text
 
 from feedbench.bench.analysis.contention import busy_warning
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
+from feedbench.bench.limits.scaling_table import scaling_parts
 from feedbench.bench.limits.verdict import verdict
 from feedbench.bench.record import Trial
 from feedbench.bench.report.document import (
@@ -41,6 +42,7 @@ def parts(trials: list[Trial], limits: MachineLimits) -> Iterator[Part]:
         yield Line(headline(trials))
     yield shares_table(limits)
     yield limits_table(limits)
+    yield from scaling_parts(limits.scaling)
     yield from (Line(text, "yellow") for text in busy_warning(trials))
     yield Line(verdict(limits), "bold")
 

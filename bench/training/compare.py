@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from feedbench.bench.analysis.estimate import Proportion
-from feedbench.bench.analysis.stats import CONFIDENCE
+from feedbench.bench.analysis.stats import CONFIDENCE, wilson
 from feedbench.bench.errors import RecordError
 from feedbench.bench.training.folder import TRAINING, read_training
 from feedbench.bench.training.predictions import LabelledPrediction, read_predictions
@@ -119,14 +119,6 @@ def _check_same_images(
                 f"{second}: the test images differ: {path} is labelled {others[path].label!r} "
                 f"instead of {prediction.label!r}; compare trainings with the same data"
             )
-
-
-def wilson(successes: int, total: int) -> Proportion:
-    """Return a proportion with its Wilson interval."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, total).proportion_ci(CONFIDENCE, method="wilson")
-    return Proportion(value=successes / total, low=float(interval.low), high=float(interval.high))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -67,3 +67,26 @@ def test_every_setting_has_a_description():
         for field in loader.settings.model_fields.values():
             assert field.description
             assert field.description.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("turbo", "num_threads"),
+        ("packed", "num_threads"),
+        ("tf_data", "num_parallel_calls"),
+        ("keras_pil", "workers"),
+        ("keras_pil", "max_queue_size"),
+        ("torch", "num_workers"),
+        ("grain", "num_threads"),
+        ("dali", "num_threads"),
+        ("spdl", "concurrency"),
+        ("ffcv", "num_workers"),
+    ],
+)
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_a_search_tries_values_that_keep_all_cores_busy(name, setting, cores):
+    values = LOADERS[name].space[setting](cores)
+    assert len(set(values)) == len(values)
+    numbers = [value for value in values if isinstance(value, int)]
+    assert None in values or max(numbers) >= cores  # None: one per core

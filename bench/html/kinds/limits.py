@@ -12,6 +12,16 @@ from feedbench.bench.html.kinds.environment import environment_section
 from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import Code, Headline, Part, Report, Section, Text
 from feedbench.bench.limits.limits import Limit, LoaderShare, MachineLimits
+from feedbench.bench.limits.scaling import LoaderScaling
+from feedbench.bench.limits.scaling_table import (
+    SCALING_NOTE,
+    SHOWN,
+    CoresRow,
+    measured_rows,
+    range_text,
+    rate_on,
+    stops_text,
+)
 from feedbench.bench.limits.table import SHARES_NOTE
 from feedbench.bench.limits.verdict import verdict
 from feedbench.bench.report.summary_text import headline
@@ -26,6 +36,7 @@ def report_of_limits(result: LimitsResult) -> Report:
     sections = [
         Section("Loaders", [Text(headline(result.trials)), *_shares(limits)], "shares"),
         Section("Limits of this machine", list(_limits(limits)), "limits"),
+        *_scaling(limits.scaling),
         *samples_section(result.trials),
         environment_section(folder, first),
         repeat_section(folder, [Code(_command(result), "Measure again")]),
@@ -106,6 +117,61 @@ _LIMIT_FIELDS: list[Field[Limit]] = [
 ]
 
 
+def _scaling(scaling: list[LoaderScaling]) -> list[Section]:
+    if not scaling:
+        return []
+    parts: list[Part] = []
+    rows = [dot_of(one.loader, one.serial, ".1%") for one in scaling if one.serial]
+    if rows:
+        most = max(rows, key=lambda row: row.value)
+        parts.append(
+            dots_chart(
+                f"Most happens one by one in {most.name}: {most.value:.1%} of each image's time",
+                "Share of each image's CPU time under a lock or in a thread that exists once.",
+                rows,
+                "share of CPU time",
+                zero=True,
+                form=".0%",
+            )
+        )
+    parts.append(table_of("Many cores", _SCALING_FIELDS, scaling))
+    if measured := measured_rows(scaling):
+        parts.append(table_of("Measured, and extrapolated", _CORES_FIELDS, measured))
+    return [Section("Many cores", [*parts, Text(SCALING_NOTE, "note")], "cores")]
+
+
+def _extrapolated(cores: int) -> Field[LoaderScaling]:
+    return Field(
+        f"images/s on {cores} cores",
+        lambda one: range_text(rate_on(one, cores)),
+        "extrapolated from two cores",
+    )
+
+
+_SCALING_FIELDS: list[Field[LoaderScaling]] = [
+    Field("loader and settings", lambda one: one.loader),
+    Field(
+        "one by one [95 %]",
+        lambda one: figure(one.serial, ".1%"),
+        "share of CPU time under a lock or in a thread that exists once",
+    ),
+    Field("Python's lock [95 %]", lambda one: figure(one.python, ".1%")),
+    Field("other locks [95 %]", lambda one: figure(one.locks, ".1%")),
+    Field("single threads [95 %]", lambda one: figure(one.threads, ".1%")),
+    Field("used most", lambda one: one.limited_by),
+    Field("stops at cores", stops_text, "more cores give nothing"),
+    *map(_extrapolated, SHOWN),
+    Field("could not be measured", lambda one: one.error),
+]
+
+_CORES_FIELDS: list[Field[CoresRow]] = [
+    Field("loader and settings", lambda row: row.loader),
+    Field("cores", lambda row: row.rate.cores),
+    Field("images/s [95 %]", lambda row: figure(row.rate.measured)),
+    Field("extrapolated from two cores", lambda row: range_text(row.rate)),
+]
+
+
 def _command(result: LimitsResult) -> str:
     words = ["feedbench", "limits", "DATA"]
     for trial in result.trials:
@@ -114,4 +180,5 @@ def _command(result: LimitsResult) -> str:
     spec = result.trials[0].spec if result.trials else {}
     blocks = max((len(trial.blocks) for trial in result.trials), default=0)
     words += ["--blocks", str(blocks)] if blocks else []
+    words += ["--scaling"] if result.limits.scaling else []
     return shlex.join([*words, *spec_options(spec)])

@@ -46,7 +46,7 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
     pack, out = tmp_path / "pack", tmp_path / "limits"
     assert feedbench("pack", tiny_photos, pack, "--image-size", "32").returncode == 0
     loaders = ["--loader", "turbo", "--loader", "packed", "--set", f"packed.pack={pack}"]
-    loaders += ["--set", "turbo.decode=scaled"]
+    loaders += ["--set", "turbo.decode=scaled", "--scaling"]
     done = feedbench("limits", tiny_photos, *loaders, *SMALL, "--out", out)
     assert done.returncode == 0, done.stderr
     result = json.loads((out / "limits.json").read_text())
@@ -58,6 +58,11 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
     assert shares["turbo decode=scaled"]["limit"] == "libjpeg_turbo decode=scaled"
     assert shares[f"packed pack={pack}"]["limit"] == "memory_copy"
     assert 0 < shares["turbo decode=scaled"]["share"]["median"] < 1.5
+    assert [one["loader"] for one in result["scaling"]] == [*shares]
+    for one in result["scaling"]:
+        assert one["error"] is None
+        assert 0 <= one["serial"]["value"] <= 1
+        assert one["rates"][0]["cores"] == 4
     again = feedbench("show", out, "--json", tmp_path / "again.json")
     assert again.returncode == 0, again.stderr
     assert json.loads((tmp_path / "again.json").read_text()) == result

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from feedbench.bench.analysis.stats import wilson
 from feedbench.bench.cli import main
 from feedbench.bench.training.compare import (
     compare_training,
     is_within,
     mcnemar,
     paired_difference,
-    wilson,
 )
 from feedbench.bench.training.predict import load_classifier
 from feedbench.trainer import Recipe

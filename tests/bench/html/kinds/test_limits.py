@@ -1,0 +1,52 @@
+"""The report of limits shows what keeps loaders from using more cores, where that was measured."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.limits.scaling import scaling_of
+from feedbench.bench.limits.scaling_record import CoreBlock, OnCores, ThreadSamples
+from feedbench.bench.results.find import read_result
+
+CLOTHING = Path(__file__).parents[4] / "results" / "limits" / "clothing"
+
+
+def run(cores):
+    return OnCores(
+        cores=cores,
+        blocks=[CoreBlock(seconds=1, images=1000 * cores, cpu_s=cores)],
+        threads=[
+            ThreadSamples(kind="pool", at_once=cores, free=9_800, python=200, locked=0, both=0)
+        ],
+    )
+
+
+@pytest.fixture
+def scaled(page):
+    """Makes the page of a published result, with loaders that were measured on these cores."""
+
+    def made(*cores):
+        result = read_result(CLOTHING)
+        scaling = [scaling_of("turbo", [run(count) for count in cores])] if cores else []
+        limits = result.limits.model_copy(update={"scaling": scaling})
+        return page(replace(result, limits=limits))
+
+    return made
+
+
+def test_a_run_without_it_has_no_such_section(scaled):
+    assert "Many cores" not in [section.title for section in scaled().report.sections]
+
+
+def test_shares_and_extrapolated_rates_are_shown(scaled):
+    (row,) = scaled(1, 2).table("Many cores")
+    assert row["one by one [95 %]"][0] == pytest.approx(0.02)
+    assert row["used most"] == "Python's lock"
+    assert row["stops at cores"].startswith("50 [≥ ")
+    assert " to " in row["images/s on 64 cores"]
+
+
+def test_rates_on_many_cores_stand_beside_the_extrapolated(scaled):
+    rows = scaled(1, 2, 4, 8).table("Measured, and extrapolated")
+    assert [(row["cores"], row["images/s [95 %]"][0]) for row in rows] == [(4, 4000), (8, 8000)]
