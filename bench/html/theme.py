@@ -27,6 +27,7 @@ LIGHT = {
     "other": "#a9508c",
     "plain": "#6b7480",
     "faint": "#98a1ac",
+    "shade": "rgb(23 27 33 / 0.16)",
 }
 
 DARK = {
@@ -44,6 +45,7 @@ DARK = {
     "other": "#e08cc4",
     "plain": "#98a2af",
     "faint": "#6d7784",
+    "shade": "rgb(255 255 255 / 0.14)",
 }
 
 # Every text that Vega measures needs a real font: it cannot resolve variables of CSS.

@@ -32,7 +32,9 @@ CUT_OR_COVERED = """() => [...document.querySelectorAll(".plot svg")].flatMap((s
     const cut = boxes.filter(([, box]) => box.width && (box.left < frame.left - 1
         || box.right > frame.right + 1 || box.top < frame.top - 1
         || box.bottom > frame.bottom + 1));
-    const covered = boxes.filter(([, one], number) => boxes.slice(number + 1).some(([, other]) =>
+    const turned = (one) => one.getAttribute("transform")?.includes("rotate");
+    const level = boxes.filter((_, number) => !turned(texts[number]));
+    const covered = level.filter(([, one], number) => level.slice(number + 1).some(([, other]) =>
         one.left < other.right - 1 && other.left < one.right - 1
         && one.top < other.bottom - 4 && other.top < one.bottom - 4));
     return [...cut, ...covered].map(([text]) => text);

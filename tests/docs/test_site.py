@@ -94,3 +94,9 @@ def test_every_extra_is_listed_and_exists():
     firsts = [line.split("|")[1] for line in table.splitlines()[1:]]
     listed = {name for first in firsts for name in re.findall(r"`(\w+)`", first)}
     assert listed == set(project["optional-dependencies"]) - {"gpu", "beyond"}
+
+
+def test_pictures_of_pages_load_quickly():
+    pictures = [*(ROOT / "docs" / "images").iterdir()]
+    assert pictures
+    assert [one.name for one in pictures if one.stat().st_size > 500_000] == []

@@ -9,3 +9,4 @@ OTHER = "var(--other)"
 PLAIN = "var(--plain)"
 FAINT = "var(--faint)"
 ON_ACCENT = "var(--on-accent)"  # text on a mark of the colour ACCENT
+PAPER = "var(--paper)"  # behind everything

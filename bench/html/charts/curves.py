@@ -13,7 +13,7 @@ _DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 0])  # told apart without c
 _DECADE = 10.0  # largest ÷ smallest value from which the axis is logarithmic
 _HEIGHT = 260  # pixels
 _LINE = 15  # pixels per line of text
-_FOR_NAMES = 0.36  # of the axis' length, right of the last point
+_FOR_NAMES = 0.45  # of the axis' length, right of the last point
 _MOST_TICKS = 10
 
 Line = Sequence[tuple[float, float | None]]  # position and value; None where it is unknown

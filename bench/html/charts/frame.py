@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, PLAIN
+from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, PAPER, PLAIN
 
 Spec = dict[str, Any]
 Role = Literal["marked", "plain", "faint", "cost"]
@@ -19,6 +19,8 @@ ROW = 44  # pixels per row: a line of text above its mark
 _TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row
 _CHARACTER = 6.8  # pixels, of the values at the right
 _NARROW = 480  # pixels of a chart on a phone
+# Of texts that a line across all rows may cross: it is interrupted there.
+HALO: dict[str, Any] = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
 
 
 def frame(layers: Sequence[Spec], values: Sequence[Spec], height: int, **more: Any) -> Spec:
@@ -55,8 +57,8 @@ def row_labels(y: Spec, texts: Sequence[str], briefs: Sequence[str]) -> list[Spe
     """
     room, less = _pixels(texts), _pixels(briefs)
     limit = {"expr": f"max(80, width - (width < {_NARROW} ? {less} : {room}))"}
-    name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit}
-    value = {"type": "text", "align": "right", "yOffset": _TEXT_AT}
+    name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit, **HALO}
+    value = {"type": "text", "align": "right", "yOffset": _TEXT_AT, **HALO}
     text = {"condition": {"test": f"width < {_NARROW}", "field": "short"}, "field": "text"}
     return [
         layer

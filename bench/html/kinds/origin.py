@@ -43,6 +43,8 @@ def _facts(result: Result) -> dict[str, str]:
         return {}
     topics = (subject.facts.get(topic, {}) for topic in _TOPICS)
     facts = {name: text for facts in topics for name, text in facts.items()}
+    if facts.get("images") == "0":  # of a fit, whose images nobody has listed
+        del facts["images"]
     if subject.family != "trials":
         return facts
     loaders = ", ".join(name for name, rate in subject.rates.items() if rate.reads_images)

@@ -61,7 +61,7 @@ def _gain_text(one: Mistake) -> str:
     if one.tried is not None:
         tried, ends = one.tried, one.tried.interval
         interval = f" [{ends[0] - 1:+.0%}, {ends[1] - 1:+.0%}]" if ends else ""
-        return f"{tried.value - 1:+.0%}{interval}, measured"
+        return f"{round(tried.value - 1, 2) + 0.0:+.0%}{interval}, measured"
     if one.gain is None:
         return f"not known ({one.unknown})"
     return f"{_predicted_text(one)}, predicted"
@@ -94,7 +94,7 @@ def _gain_dot(one: Mistake) -> Dot:
     if one.tried is None:
         return Dot(name, predicted or 1.0, _gain_text(one), brief=_predicted_text(one))
     dot = dot_of(name, one.tried, ".2f")
-    brief = f"{one.tried.value - 1:+.0%}"
+    brief = f"{round(one.tried.value - 1, 2) + 0.0:+.0%}"
     return replace(dot, text=_gain_text(one), other=predicted, brief=brief)
 
 

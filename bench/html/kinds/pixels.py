@@ -96,7 +96,7 @@ def _chart(comparison: PixelComparison) -> Chart | None:
         title,
         f"Mean difference of the worst image from {comparison.reference}, in levels of 0 to 255.",
         rows,
-        "mean difference of the worst image, levels of 0 to 255",
+        "mean difference of the worst image, in levels",
         [Line(comparison.tolerance, f"tolerance: {comparison.tolerance:g}")],
         zero=True,
     )

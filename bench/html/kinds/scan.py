@@ -94,9 +94,8 @@ def _classes(values: dict[str, Any]) -> Iterator[Part]:
     if totals and len(totals) <= _MOST_BARS:
         ordered = sorted(totals.items(), key=lambda pair: -pair[1])
         rows = [Dot(name, count, f"{count:,}") for name, count in ordered]
-        least = max(1, ordered[-1][1])
         yield Chart(
-            f"The largest class has {ordered[0][1] / least:,.1f} times the images of the smallest",
+            _sizes_title(ordered[0][1], ordered[-1][1]),
             f"Images per class, all splits together. {listed(rows)}",
             bars(rows, "images"),
             table=dots_table("Classes", "images", rows),
@@ -110,6 +109,12 @@ def _classes(values: dict[str, Any]) -> Iterator[Part]:
         [name, *(counts[split].get(name, 0) for split in SPLITS)] for name in shown
     ]
     yield Table("Images by class and split", columns, cells, note=note)
+
+
+def _sizes_title(largest: int, smallest: int) -> str:
+    if not smallest:
+        return f"The largest class has {largest:,} images, the smallest none"
+    return f"The largest class has {largest / smallest:,.1f} times the images of the smallest"
 
 
 _Library = tuple[str, dict[str, int | None]]
