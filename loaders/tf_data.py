@@ -137,8 +137,8 @@ class _Pipeline:
         calls = _or_autotune(self._settings.num_parallel_calls)
 
         dataset = chunks(decoded, _CHUNK)
-        # Python is called once per chunk: a call per image would take Python's lock for each.
-        dataset = dataset.map(self._rows_and_paths(decoded)).unbatch()
+        # Python is called once per chunk, ahead: a call per image would take its lock for each.
+        dataset = dataset.map(self._rows_and_paths(decoded)).prefetch(1).unbatch()
         if self._reads is not None and self._file_cache is None:
             # Two calls: the objects of the next one are read while those of this are decoded.
             dataset = dataset.batch(self._reads.depth).map(self._reads, 2).unbatch()
@@ -275,6 +275,8 @@ class _Pipeline:
         options.deterministic = self._settings.deterministic
         # Its thread sleeps for up to 10 s at a time, and the end of an iterator waits for it.
         options.autotune.enabled = self._settings.autotuned
+        # Images are worked on in parallel: to split an operation as well only adds waiting.
+        options.threading.max_intra_op_parallelism = 1
         if self._settings.private_threads is not None:
             options.threading.private_threadpool_size = self._settings.private_threads
         return options
