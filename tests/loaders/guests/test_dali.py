@@ -7,7 +7,16 @@ import threading
 import numpy as np
 import pytest
 
-from feedbench.loaders import Augment, BatchSpec, ImageError, SettingsError, open_loader, scan
+from feedbench.loaders import (
+    LOADERS,
+    Augment,
+    BatchSpec,
+    ImageError,
+    SettingsError,
+    open_loader,
+    parse_settings,
+    scan,
+)
 
 pytestmark = pytest.mark.guests("nvidia.dali")
 
@@ -62,6 +71,26 @@ def test_other_augmentations_are_those_of_turbo(manifest):
     _, images = images_of("dali", manifest, spec)
     _, expected = images_of("turbo", manifest, spec)
     assert np.abs(images - expected).mean() < 1
+
+
+@pytest.mark.parametrize(
+    "augment", [{}, {"horizontal_flip": True}, {"rotation": 20}, {"random_resized_crop": (0.5, 1)}]
+)
+def test_its_parts_run_alone_on_any_number_of_cores(manifest, augment):
+    spec = SPEC.model_copy(update={"augment": Augment(**augment)})
+    stages = LOADERS["dali"].stages(manifest, spec, parse_settings(LOADERS["dali"], {}))
+    assert stages.concurrency.kind == "pipelined"
+    for cores in (1, 2):
+        assert stages.decode(cores)(0.01).images % 8 == 0
+    assert stages.batch_copy(1)(0.01).images >= 8
+
+
+def test_images_in_shards_are_decoded_alone_too(tar_shards):
+    manifest = scan(tar_shards, validation=0, test=0)
+    settings = parse_settings(LOADERS["dali"], {"output": "float32"})
+    stages = LOADERS["dali"].stages(manifest, SPEC, settings)
+    assert stages.decode(2)(0.01).images >= 8
+    assert stages.reading.in_shards
 
 
 def test_the_device_mixed_is_refused_without_a_gpu(manifest, monkeypatch):

@@ -17,12 +17,14 @@ import psutil
 import pytest
 
 from feedbench.loaders import (
+    LOADERS,
     BatchSpec,
     ImageError,
     SettingsError,
     SpecError,
     WorkerError,
     open_loader,
+    parse_settings,
     scan,
 )
 from feedbench.loaders.guests import beton
@@ -109,6 +111,26 @@ def test_adapters_give_batches_that_stay_as_they_are(manifest, packs):
         for _ in range(4):
             next(batches)
         assert np.array_equal(first, before)
+
+
+def test_its_parts_run_alone_on_any_number_of_cores(manifest, packs):
+    settings = parse_settings(LOADERS["ffcv"], {"pack_dir": str(packs)})
+    stages = LOADERS["ffcv"].stages(manifest, SPEC, settings)
+    assert (stages.concurrency.kind, stages.reading.needs_all_rows) == ("pipelined", True)
+    runs = [stages.decode(cores) for cores in (1, 2)]
+    for run in [*runs, *runs]:
+        assert run(0.01).images % 8 == 0
+    assert stages.batch_copy(1)(0.01).images >= 8
+    places = stages.reading.find(np.array([3, 1]))
+    assert [stages.reading.read(place) for place in places] == [size for _, size in places]
+
+
+def test_without_a_copy_no_copy_is_measured_and_nothing_is_written_before(manifest, tmp_path):
+    values = {"pack_dir": str(tmp_path), "copy_batches": False}
+    stages = LOADERS["ffcv"].stages(manifest, SPEC, parse_settings(LOADERS["ffcv"], values))
+    assert stages.batch_copy is None
+    assert stages.reading.pack_bytes == len(manifest) * 3 * 256**2
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_has_changed_is_named(class_folder, tmp_path):
