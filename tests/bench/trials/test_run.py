@@ -306,7 +306,7 @@ def test_a_process_is_ended_when_memory_is_short_and_warms_up_again(
     monkeypatch.setattr("feedbench.bench.trials.processes.available_memory", lambda: 0)
     other = Choice(loader="synthetic", settings={"output": "float32"})
     trials = run_plan(plan(SYNTHETIC, other, blocks=3), manifest, tmp_path)
-    assert [len(trial.blocks) for trial in trials] == [3, 3]
+    assert [(trial.error, len(trial.blocks)) for trial in trials] == [(None, 3)] * 2
     assert sum(len(trial.warm_ups) for trial in trials) > 2
 
 
