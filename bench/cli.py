@@ -1,4 +1,4 @@
-"""The command line: the table of commands, and the exit code of each error."""
+"""The command line: commands that are imported when they are used, and exit codes of errors."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
-from typing import Annotated, Any, NamedTuple, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from feedbench.bench import signals
+from feedbench.bench.command_table import COMMANDS
 from feedbench.bench.commands.output import prepare_streams
 from feedbench.bench.errors import (
     INTERRUPTED,
@@ -25,172 +26,6 @@ from feedbench.bench.errors import (
 )
 
 _python_shows = warnings.showwarning
-START, DATA, MEASURE, TRAIN, REFERENCE = "Start here", "Data", "Measure", "Train", "Reference"
-
-
-class Entry(NamedTuple):
-    """A command as `feedbench --help` lists it; its module is imported only when it is used.
-
-    Attributes:
-        module: module in `feedbench.bench.commands` that has the command as a function.
-        panel: heading under which the help lists the command.
-        summary: one sentence for the list of commands.
-        example: arguments of an example call.
-    """
-
-    module: str
-    panel: str
-    summary: str
-    example: str
-
-
-COMMANDS = {
-    "quickstart": Entry(
-        "quickstart",
-        START,
-        "Try Feedbench on generated photos: time the loaders, and train with the best.",
-        "--out first-try",
-    ),
-    "scan": Entry(
-        "scan",
-        DATA,
-        "Check every image with every decoder and report what cannot be read.",
-        "photos/ --bad > blacklist.csv",
-    ),
-    "make-data": Entry(
-        "make_data",
-        DATA,
-        "Generate photos to try things on, in train, validation and test.",
-        "photos/ --images 1000 --preset web",
-    ),
-    "pack": Entry(
-        "pack",
-        DATA,
-        "Prepare all images once for the loader packed, or check a finished pack.",
-        "photos/ packed/ --as arrays --image-size 224",
-    ),
-    "pixels": Entry(
-        "pixels",
-        DATA,
-        "Compare the pixels of several loaders, image by image.",
-        "photos/ --loader keras_pil --loader tf_data --set tf_data.decode=image,jpeg,scaled "
-        "--sheet worst.png",
-    ),
-    "bench": Entry(
-        "bench",
-        MEASURE,
-        "Measure how fast each loader feeds the trainer, and choose the best.",
-        "photos/ --suite quick --alpha 0.35 --image-size 96 --batch-size 64",
-    ),
-    "tune": Entry(
-        "tune",
-        MEASURE,
-        "Search for the best loader and settings within a time budget.",
-        "photos/ --consumer emulated:a100 --budget 5m --max-memory 8",
-    ),
-    "diagnose": Entry(
-        "diagnose",
-        MEASURE,
-        "Find the bottleneck by measuring each part alone, and predict what would remove it.",
-        "photos/ --loader keras_pil --consumer emulated:a100",
-    ),
-    "limits": Entry(
-        "limits",
-        MEASURE,
-        "Measure what decoding, copying and the disk allow, and what each loader reaches of it.",
-        "photos/ --set packed.pack=packed/",
-    ),
-    "plan": Entry(
-        "plan",
-        MEASURE,
-        "Predict what a larger target needs: cores, storage, network, memory and shards.",
-        "photos/ --accelerator a100:8 --cores 64 --storage 2000",
-    ),
-    "batch-size": Entry(
-        "batch_size",
-        MEASURE,
-        "Find the largest batch size that fits into memory and the smallest that is fast.",
-        "photos/ --image-size 224 --max 1024",
-    ),
-    "calibrate": Entry(
-        "calibrate",
-        MEASURE,
-        "Measure this machine's accelerator and save it as a profile to emulate.",
-        "my-gpu --batch-size 192 --image-size 224",
-    ),
-    "selftest": Entry(
-        "selftest",
-        MEASURE,
-        "Check the measurements against known delays, counts and injected bottlenecks.",
-        "--short",
-    ),
-    "show": Entry(
-        "show",
-        MEASURE,
-        "Show the tables of an earlier result again, and draw one trial over time.",
-        "results/bench-20260101-120000",
-    ),
-    "compare": Entry(
-        "compare",
-        MEASURE,
-        "Compare two or more runs: which rates are faster or slower, and with what certainty.",
-        "results/before results/after --fail-if-slower 5%",
-    ),
-    "report": Entry(
-        "report",
-        MEASURE,
-        "Write earlier results as one HTML page with charts, to read or to send.",
-        "results/bench-20260101-120000 --out report.html",
-    ),
-    "train": Entry(
-        "train",
-        TRAIN,
-        "Train from scratch or fine-tune, and compare the rate with the predicted one.",
-        "photos/ --loader best.toml --epochs 20",
-    ),
-    "export": Entry(
-        "export",
-        TRAIN,
-        "Write the loader of a best.toml as Python code to put before your own training.",
-        "best.toml --out input_pipeline.py",
-    ),
-    "study": Entry(
-        "study",
-        TRAIN,
-        "Train one recipe over a grid with several seeds, and test which differences are real.",
-        "ranges.toml --out results/ranges",
-    ),
-    "predict": Entry(
-        "predict",
-        TRAIN,
-        "Print the class that a saved model predicts for each image.",
-        "results/run/model.keras one.jpg two.webp",
-    ),
-    "serve": Entry(
-        "serve",
-        TRAIN,
-        "Start a dispatcher or a worker of the tf.data service, for the loader tf_data_service.",
-        "--worker 10.0.0.2:5051 --of 10.0.0.1:5050",
-    ),
-    "recipe": Entry(
-        "recipe",
-        REFERENCE,
-        "Print a recipe file with every field, its default and what it does.",
-        "> recipe.toml",
-    ),
-    "loaders": Entry(
-        "loaders",
-        REFERENCE,
-        "List the loaders and their settings: allowed values, defaults and costs.",
-        "",
-    ),
-    "accelerators": Entry(
-        "accelerators",
-        REFERENCE,
-        "List the accelerators that can be emulated, and the sources of their rates.",
-        "",
-    ),
-}
 
 
 class Commands(TyperGroup):
@@ -211,9 +46,13 @@ class Commands(TyperGroup):
             raise
 
     def resolve_command(self, context: Any, arguments: list[str]) -> Any:
-        """Import the command that the arguments begin with, and register it."""
+        """Import the command that the arguments begin with, and register it.
+
+        Signals interrupt it from now on; before, nothing could be lost.
+        """
         if arguments[0] in COMMANDS:
             self.commands[arguments[0]] = typer.main.get_command(command_app(arguments[0]))
+        signals.interrupt_on_termination()
         return super().resolve_command(context, arguments)
 
 
@@ -276,7 +115,6 @@ def feedbench(
 def main() -> None:
     """Run the command line; mistakes of the user are reported in one line, without a traceback."""
     prepare_streams()
-    signals.interrupt_on_termination()
     warnings.showwarning = _warn
     try:
         try:
@@ -287,6 +125,8 @@ def main() -> None:
         if end.code == INTERRUPTED:  # Ctrl-C or a kill where a command had nothing to add
             _exit_with("interrupted", signals.exit_code())
         raise
+    except KeyboardInterrupt:  # before or after the command itself
+        _exit_with("interrupted", signals.exit_code())
     except OSError as error:
         _exit_for_os_error(error)
     except ImportError as error:

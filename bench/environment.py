@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,9 @@ _OPTIONAL = ("torch", "webdataset", "datasets", "nvidia-dali-cuda120", "grain", 
 
 
 def environment() -> dict[str, Any]:
-    """Return processor, memory, the GPU that is used and versions, without host or user names."""
+    """Return the time, the machine and the versions, without host or user names."""
     return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": _processor(),
         "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -43,6 +46,26 @@ def environment() -> dict[str, Any]:
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "packages": _versions(),
     }
+
+
+def created_at(record: Path) -> datetime:
+    """Return when a run began, in UTC, as the environment.json beside its record says.
+
+    A training has its environment in its record. Records of older versions do not say it: then it
+    is when the file was written.
+    """
+    files = [record.with_name("environment.json"), *([record] if record.suffix == ".json" else [])]
+    known = filter(None, map(_created_in, files))
+    return next(known, None) or datetime.fromtimestamp(record.stat().st_mtime, UTC)
+
+
+def _created_in(file: Path) -> datetime | None:
+    try:
+        facts = json.loads(file.read_bytes())
+        created = datetime.fromisoformat(facts.get("environment", facts)["created"])
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+    return created.astimezone(UTC) if created.tzinfo else None
 
 
 def machine(facts: dict[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,9 @@
 #    started meanwhile. The consumer `fit` is a user's own training, `idle_s` of a block what its
 #    device is known to have waited. `judged_after` and `stopped`: when and why a trial ended early.
 #    `devices` trained together; `alone` marks the trial of one of them.
-#    `fetched_bytes` of a block: what came from object storage; `received_bytes`: what the workers
-#    of a tf.data service sent.
+#    `fetched_bytes` of a block: what came from object storage; `received_bytes` and `sent_bytes`:
+#    what came from and went to a tf.data service; `losses`: what that lost. `why_not_once` and
+#    `coverage`: of loaders and settings with which a row may not come once per epoch.
 
 from __future__ import annotations
 
@@ -86,7 +87,9 @@ class Host(Record):
     """Samples of the whole machine during one block; each covers the time since the previous."""
 
     at_s: list[float] = Field(description="time of each sample, seconds since the block began")
-    cores: dict[int, Samples] = Field({}, description="fraction of time each core was in use")
+    cores: dict[int, Samples] = Field(
+        {}, description="fraction of time each core that the run may use was in use"
+    )
     disk_read_bytes_per_s: Counts = Field([], description="sum over all disks")
     disk_write_bytes_per_s: Counts = Field([], description="sum over all disks")
     disk_queue: Samples = Field([], description="mean number of requests in flight")
@@ -110,7 +113,10 @@ class TimedBlock(Record):
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
     received_bytes: int | None = Field(
-        None, description="sent by the workers of a tf.data service; None without one"
+        None, description="that came over the network; None without a tf.data service"
+    )
+    sent_bytes: int | None = Field(
+        None, description="that went over the network; None without a tf.data service"
     )
     fetched_bytes: int | None = Field(
         None,
@@ -242,6 +248,39 @@ def _flat(conditions: Conditions) -> dict[str, str]:
     return {name: as_text(value) for name, value in facts.items()}
 
 
+class Coverage(Record):
+    """How often the rows of a trial came, where a loader does not keep the order by itself."""
+
+    left_out: int = Field(0, description="images that did not come in two epochs")
+    repeated: int = Field(0, description="images that came more often than once per epoch")
+
+
+class Losses(Record):
+    """What the workers of a tf.data service lost, which the loader made up for."""
+
+    asked_again: int = Field(0, description="batches that did not come, and were asked for again")
+    discarded: int = Field(0, description="batches that came twice, and were given once")
+    ended_workers: list[str] = Field(
+        [], description="how each worker process of the loader's own ended that did"
+    )
+
+    def sentences(self) -> list[str]:
+        """Return what happened, one sentence each; empty if nothing did."""
+        texts = {
+            f"batches that did not come and were asked for again: {self.asked_again:,}": (
+                self.asked_again
+            ),
+            f"batches that came twice and were given once: {self.discarded:,}": self.discarded,
+        }
+        return [*(text for text, count in texts.items() if count), *self.ended_workers]
+
+
+def losses_of(stream: Stream) -> Losses | None:
+    """Return what a stream has lost so far; None for loaders that cannot lose anything."""
+    lost = stream.losses()
+    return None if lost is None else Losses.model_validate(lost._asdict())
+
+
 class Stopped(Record):
     """Why a trial was not timed in all rounds."""
 
@@ -298,6 +337,15 @@ class Trial(Conditions):
     )
     pixels: SamePixels | None = Field(
         None, description="result of the pixel check; None if there was none"
+    )
+    why_not_once: str | None = Field(
+        None, description="why rows do not come once per epoch with these settings; None if they do"
+    )
+    coverage: Coverage | None = Field(
+        None, description="how often rows came; None for a loader that keeps the order"
+    )
+    losses: Losses | None = Field(
+        None, description="what a tf.data service lost, all processes together; None without one"
     )
     error: str | None = None
     traceback: str | None = Field(None, description="of the user's own code, if that failed")

@@ -13,10 +13,12 @@ _terminated_by: list[int] = []
 
 
 def interrupt_on_termination() -> None:
-    """Have SIGTERM and SIGHUP interrupt this process as Ctrl-C does.
+    """Have Ctrl-C, SIGTERM and SIGHUP interrupt this process by a KeyboardInterrupt.
 
     A signal that is ignored, such as SIGHUP under nohup, stays ignored.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # since the command line has started
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in _TERMINATION:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)

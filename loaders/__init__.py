@@ -73,9 +73,10 @@ from feedbench.loaders.own.errors import OwnError
 from feedbench.loaders.own.find import installed, is_own, short_name
 from feedbench.loaders.own.function import OwnFunction
 from feedbench.loaders.own.resolve import own_loader
+from feedbench.loaders.remote.cache import object_cache_bytes
 from feedbench.loaders.remote.fetched import fetched_bytes
 from feedbench.loaders.remote.path import source_path
-from feedbench.loaders.remote.read import drop_cached, read_into_cache
+from feedbench.loaders.remote.read import always_fetch, drop_cached, read_into_cache
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
@@ -161,17 +162,24 @@ def check_objects(loader: Loader, manifest: Manifest) -> None:
         )
 
 
-def check_share(loader: Loader, share: tuple[int, int]) -> None:
-    """Refuse to divide the batches of a loader that decides itself which rows they hold.
+def check_share(loader: Loader, settings: Settings, share: tuple[int, int]) -> None:
+    """Refuse to divide the batches of a loader that needs all their rows, or decides on them.
+
+    Args:
+        share: this worker, from 0, and the number of workers.
 
     Raises:
-        SpecError: it follows no order.
+        SpecError: several workers cannot divide its batches with these settings.
     """
-    if share[1] > 1 and not loader.follows_order:
+    if share[1] == 1:
+        return
+    if not loader.follows_order:
         raise SpecError(
             f"{loader.name} decides itself which images a batch holds, so that several workers "
             f"cannot divide it; use a loader that follows the order, such as {DEFAULT_LOADER}"
         )
+    if reason := loader.cannot_share(settings):
+        raise SpecError(f"{loader.name}: {reason}")
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
@@ -222,7 +230,7 @@ def open_loader(  # noqa: PLR0913  all but the first three have defaults
         settings = parse_settings(loader, settings or {})
     check_regions(loader, spec, settings)
     check_objects(loader, manifest)
-    check_share(loader, share)
+    check_share(loader, settings, share)
     order = Order(
         len(manifest),
         spec.batch_size,
@@ -297,6 +305,7 @@ __all__ = [
     "WorkerError",
     "allowed",
     "alternatives",
+    "always_fetch",
     "amount",
     "arrays_in",
     "available_memory",
@@ -323,6 +332,7 @@ __all__ = [
     "installed",
     "is_own",
     "is_remote",
+    "object_cache_bytes",
     "open_loader",
     "openable",
     "own_calls_within",

@@ -65,7 +65,8 @@ class BatchSpec(Frozen):
     interpolation: Literal["nearest", "bilinear"] = Field(
         "nearest",
         description="Resize filter. nearest is the default of Keras' load_img and the only one "
-        "for which Pillow, Keras and TensorFlow give the same pixels.",
+        "for which Pillow, Keras and TensorFlow give the same pixels, but for single rows and "
+        "columns at some sizes.",
     )
     antialias: bool = Field(
         False,
@@ -215,8 +216,12 @@ class Loader:
         package: what it needs that is not installed with Feedbench; None if nothing.
         reads_objects: whether it can read images in object storage.
         object_settings: names of settings that change nothing where images are files on a disk.
+        cannot_share: why several workers cannot divide its batches with these settings; None if
+            they can.
         cuts_no_regions: why it cannot cut random-resized crops out of the images with these
             settings, before it resizes them; None if it can.
+        why_not_once: why rows may come more or less often than once per epoch with these settings;
+            None if each comes once.
     """
 
     name: str
@@ -239,7 +244,9 @@ class Loader:
     package: Package | None = None
     reads_objects: bool = True
     object_settings: tuple[str, ...] = ()
+    cannot_share: Callable[[Any], str | None] = lambda settings: None
     cuts_no_regions: Callable[[Any], str | None] = lambda settings: "it resizes whole images"
+    why_not_once: Callable[[Any], str | None] = lambda settings: None
 
     def values(self, setting: str) -> Values:
         """Return the values of a setting that are worth trying on the usable cores."""

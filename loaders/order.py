@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
 from feedbench.loaders.augment.regions import Crops
-from feedbench.loaders.errors import BudgetError, SpecError
+from feedbench.loaders.errors import BudgetError
 from feedbench.loaders.sampling import Numbers, Sampling, number_type
 from feedbench.loaders.share import Share
 
@@ -168,9 +168,14 @@ class Order:
         return self.draws_of(epochs, self.rows(begin, end), copies)
 
     def _epochs_and_copies(self, begin: int, end: int) -> tuple[Rows, Any]:
-        spans = [np.empty(0, np.int64), *(np.arange(*span) for span in self._spans(begin, end))]
-        epochs = np.concatenate(spans) // self.epoch_size
+        epochs = self.epochs_at(begin, end)
         return epochs, 0 if self.sampling is None else self._rows_and_copies(begin, end)[1]
+
+    def epochs_at(self, begin: int, end: int) -> Rows:
+        """The epoch of each of these positions, int64."""
+        spans = [np.empty(0, np.int64), *(np.arange(*span) for span in self._spans(begin, end))]
+        epochs: Rows = np.concatenate(spans) // self.epoch_size
+        return epochs
 
     def draws_of(self, epochs: Any, rows: Rows, copies: Any = 0) -> Draws:
         """The augmentation parameters of rows in their epochs, fixed by seed, epoch and row."""
@@ -201,16 +206,7 @@ class Order:
 
     @property
     def first_full_step(self) -> int:
-        """The first step at which every row has come since `start_step`.
-
-        Raises:
-            SpecError: there is none, since each epoch has other rows for this worker.
-        """
-        if self.part is not None:
-            raise SpecError(
-                "a cache that must be full after the first epoch needs every image, and each of "
-                "several workers reads only its part; set cache to none, or use turbo"
-            )
+        """The first step at which every row has come since `start_step`; a part has none."""
         epoch = -(-self.begin // self.epoch_size)
         return -(-(epoch + 1) * self.epoch_size // self.batch_size)
 

@@ -80,3 +80,13 @@ def resized_in_cache(settings: Cached) -> str | None:
     if settings.cache in ("none", "encoded"):
         return None
     return f"cache={settings.cache} keeps images that are resized already"
+
+
+def filled_in_an_epoch(settings: Cached) -> str | None:
+    """Why several workers cannot use a cache that the first epoch fills whole; None without one."""
+    if settings.cache in ("none", "encoded"):
+        return None
+    return (
+        f"cache={settings.cache} must be full after the first epoch, of which each of several "
+        "workers reads only a part; set cache to none, or use turbo"
+    )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from feedbench.loaders.adapters import TorchBatches, _Passes
     from feedbench.loaders.augment.draws import Draws
     from feedbench.loaders.own.coverage import Coverage
+    from feedbench.loaders.service.ledger import Losses
+    from feedbench.loaders.service.traffic import Traffic
 
 _IMAGES_RANK = 4  # batch, height, width, channels
 _CHANNELS = (1, 3, 4)
@@ -37,12 +39,15 @@ class Batch:
         rows: int64 `[batch]`, each image's row in the manifest.
         device_draws: float32 `[batch, 10]`, parameters of the augmentation on the device, see
             `Augment.for_device`; None if there is none.
+        fixed_size: whether a user's own loader says that all its batches have one size, as a
+            tf.data.Dataset does that drops the remainder.
     """
 
     images: Any
     labels: Any
     rows: Any
     device_draws: Draws | None = None
+    fixed_size: bool = False
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.images, self.labels, self.rows))
@@ -101,11 +106,13 @@ class Stream:
         release: frees what produces `batches`; called once.
         faults: the images that failed and were dropped so far.
         opening: how it was opened; None if not by `open_loader`, or if own code gives the batches.
-        coverage: whether each row of a user's batches comes once per epoch; None if these do not
-            say, and for all other loaders.
+        coverage: whether each row comes once per epoch; None if a user's batches do not say, and
+            for loaders that keep the order.
         passes: what adapters have read of it; None before the first `as_…`.
         reuses_memory: whether a batch is valid only until the next one is asked for.
-        received_bytes: what has come over the network so far; None if it is not used or unknown.
+        traffic: what has crossed the network so far; None if that is not used or unknown.
+        losses: what a service lost so far, and made up for; None without one.
+        ready: number of batches that other machines make while this process is stopped.
     """
 
     batches: Iterator[Batch]
@@ -115,7 +122,9 @@ class Stream:
     coverage: Callable[[], Coverage | None] = lambda: None
     passes: _Passes | None = None
     reuses_memory: bool = False
-    received_bytes: Callable[[], int | None] = lambda: None
+    traffic: Callable[[], Traffic | None] = lambda: None
+    losses: Callable[[], Losses | None] = lambda: None
+    ready: Callable[[], int] = lambda: 0
     _again: Stream | None = None
     _open: bool = True
 

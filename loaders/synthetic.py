@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
@@ -57,7 +58,7 @@ def _first_batch(request: Request, like: str, values: dict[str, Any]) -> Batch:
     loader = find_loader(like)
     with loader.open(request, parse_settings(loader, values)) as stream:
         first = next(stream)
-        return Batch(_copied(first.images), _copied(first.labels), first.rows)
+        return replace(first, images=_copied(first.images), labels=_copied(first.labels))
 
 
 def _copied(values: Any) -> Any:

@@ -28,6 +28,7 @@ from feedbench.loaders.settings import (
     Output,
     PixelOutput,
     ReadDepth,
+    filled_in_an_epoch,
     resized_in_cache,
 )
 from feedbench.loaders.stages.stage import Stages
@@ -358,6 +359,7 @@ LOADER = Loader(
     },
     upper_bound=_upper_bound,
     stages=_stages,
+    cannot_share=filled_in_an_epoch,
     cuts_no_regions=resized_in_cache,
     autotuning=Autotuning(dataset_of, _fixed),
     library_call=decode_image,

@@ -8,35 +8,38 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from time import monotonic, sleep
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from feedbench.loaders.closing import closed_on_error
-from feedbench.loaders.contract import Batch, Loader, Request, Stream
+from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.errors import SettingsError, SourceError, WorkerError
 from feedbench.loaders.fifos import FifoWatch
 from feedbench.loaders.images.tensorflow import Decode
-from feedbench.loaders.manifest import Layout
+from feedbench.loaders.manifest import Layout, Manifest
+from feedbench.loaders.order import Order
 from feedbench.loaders.own.coverage import RowCounter
 from feedbench.loaders.service.address import Address
+from feedbench.loaders.service.connection import Connection
 from feedbench.loaders.service.delivery import Delivery
 from feedbench.loaders.service.filling import Filling
 from feedbench.loaders.service.graph import Graph
-from feedbench.loaders.service.health import ServiceError, workers_of
+from feedbench.loaders.service.health import ServiceError
 from feedbench.loaders.service.image_work import ImageWork
 from feedbench.loaders.service.job import Job
-from feedbench.loaders.service.ledger import Ledger
-from feedbench.loaders.service.own import OwnService
+from feedbench.loaders.service.ledger import Ledger, Losses
+from feedbench.loaders.service.parts import Parts
 from feedbench.loaders.service.reading import Manner
-from feedbench.loaders.service.received import received_bytes
+from feedbench.loaders.service.traffic import traffic
 from feedbench.loaders.settings import Output, PixelOutput
+from feedbench.loaders.stages.stage import Service, Stages, whole_files
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from feedbench.loaders.order import Order, Rows
+    from feedbench.loaders.order import Rows
     from feedbench.loaders.service.segments import Segment
 
 Autotune = Literal["autotune"]
@@ -45,7 +48,6 @@ _LAYOUTS: tuple[Layout, ...] = (
     "splits",
     "csv",
 )  # a range in a shard can only be read by Python
-_POLL_S = 0.5
 
 
 class TfDataService(PixelOutput):
@@ -138,11 +140,6 @@ def open_stream(request: Request, settings: TfDataService) -> Stream:
     Raises:
         LoaderError: no dispatcher or no worker answers, or the images lie in shards.
     """
-    if request.manifest.in_shards:
-        raise SourceError(
-            "tf_data_service: the images lie in shards, of which its workers can read no part; "
-            "use another loader, or files in folders"
-        )
     if settings.cross_trainer_cache is not None and request.order.epochs is not None:
         raise SettingsError("cross_trainer_cache: only for a stream without an end")
     running = _Running(request, settings)
@@ -150,13 +147,15 @@ def open_stream(request: Request, settings: TfDataService) -> Stream:
         running.batches(),
         running.close,
         request.faults,
-        coverage=running.ledger.rows.coverage,
-        received_bytes=received_bytes,
+        coverage=running.ledger.coverage,
+        traffic=traffic,
+        losses=running.losses,
+        ready=running.ready,
     )
 
 
 class _Running:
-    """A service in use.
+    """A service at work on a request.
 
     Attributes:
         ledger: what it lost, and gave twice.
@@ -168,61 +167,42 @@ class _Running:
         self._settings = settings
         # Before the servers start: it refuses what cannot be done.
         self._graph = _graph(request, settings)
-        self._own: OwnService | None = None
-        self._dispatcher = _dispatcher(settings)
-        if self._dispatcher is None:
-            self._own = OwnService(settings.workers or 1)
-            self._dispatcher = self._own.dispatcher
+        self._connection = Connection(settings)
         manner = Manner(
             settings.in_order,
             settings.job_name is not None,
             settings.processing_mode == "off",
             settings.timeout,
+            self._connection.ready(),
         )
         filling = Filling(request, settings.decode, settings.output)
         with closed_on_error(self):
-            self._delivery = Delivery(filling, self._job, manner, self, self.ledger)
+            watch = self._connection
+            self._delivery = Delivery(filling, self._job, manner, watch, self.ledger)
 
     def batches(self) -> Iterator[Batch]:
         """The batches; the reads of FIFOs by workers on this machine are ended."""
         with FifoWatch(self._request.manifest) as watch:
             yield from watch.over(self._delivery.batches())
 
-    def ended(self) -> list[str]:
-        """How each worker process of its own ended that did.
+    def ready(self) -> int:
+        """The number of batches that are made while this process is stopped."""
+        with suppress(ServiceError):  # of a dispatcher that is gone: workers may still serve
+            return self._connection.ready() if self._connection.runs_on else 0
+        return 0
 
-        Raises:
-            WorkerError: none is left.
-        """
-        if self._own is None:
-            return []
-        ended = self._own.ended()
-        if ended and not self._own.workers:
-            raise WorkerError(
-                f"tf_data_service: {ended[-1]}, and no other worker is left; if memory ran out, "
-                "use a smaller prefetch"
-            )
-        return ended
-
-    def lost(self) -> str:
-        """Why no batch comes, as far as dispatcher and workers say."""
-        assert self._dispatcher is not None
-        try:
-            count = len(workers_of(self._dispatcher))
-        except ServiceError as error:
-            return str(error)
-        return (
-            f"the dispatcher {self._dispatcher} answers, but none of its {count} registered "
-            "workers does; look at their logs, start others, or raise the setting timeout"
-        )
+    def losses(self) -> Losses:
+        """What was lost so far, and made up for."""
+        with suppress(WorkerError):  # if none is left, the next batch says so
+            self.ledger.ended_workers = tuple(self._connection.ended())
+        return self.ledger.losses()
 
     def close(self) -> None:
         """End all jobs, then the servers of its own."""
         delivery: Delivery | None = getattr(self, "_delivery", None)
         if delivery is not None:
             delivery.close()
-        if self._own is not None:
-            self._own.close()
+        self._connection.close()
 
     def _job(
         self,
@@ -241,26 +221,15 @@ class _Running:
         )
 
     def _distributed(self, dataset: tf.data.Dataset, segment: Segment) -> tf.data.Dataset:
-        import tensorflow as tf
-
-        api, settings = tf.data.experimental.service, self._settings
-        cache = None
+        settings = self._settings
         if settings.cross_trainer_cache is not None:
             dataset = dataset.repeat()  # it must have no end
-            cache = api.CrossTrainerCache(settings.cross_trainer_cache)
-        compression = {"auto": "AUTO", "snappy": "SNAPPY", "none": None}[settings.compression]
-        most = settings.max_outstanding_requests
-        policy = api.ShardingPolicy[settings.processing_mode.upper()]
-        distribute = api.distribute(
-            policy,
-            f"grpc://{self._dispatcher}",
-            job_name=self._job_name(segment),
-            max_outstanding_requests=None if most == "autotune" else most,
-            data_transfer_protocol=settings.data_transfer_protocol,
-            compression=compression,
-            cross_trainer_cache=cache,
+        return self._connection.distributed(
+            dataset,
+            settings.processing_mode,
+            self._job_name(segment),
+            settings.cross_trainer_cache,
         )
-        return dataset.apply(distribute)
 
     def _job_name(self, segment: Segment) -> str | None:
         """A name that only trainers have whose rows and images are the same."""
@@ -278,27 +247,45 @@ class _Running:
         return f"{name}.{digest[:16]}.{segment.number}"
 
 
-def _dispatcher(settings: TfDataService) -> Address | None:
-    """The dispatcher of a service that exists, once it has a worker; None for one of its own.
-
-    Raises:
-        ServiceError: no dispatcher answers, or no worker registers in time.
-    """
+def _stages(manifest: Manifest, spec: BatchSpec, settings: TfDataService) -> Stages:
+    """The parts of a service: its workers, the network, and files if its own workers read them."""
+    order = Order(len(manifest), spec.batch_size, spec.shuffle, spec.seed, spec.augment)
+    parts = Parts(lambda: _graph(Request(manifest, spec, order), settings), order, settings)
+    service = Service(parts.workers, parts.network, parts.count, parts.use_up, parts.close)
     if settings.service is None:
-        return None
-    dispatcher = Address.parse(settings.service, "service")
-    deadline = monotonic() + settings.timeout
-    while not workers_of(dispatcher):
-        if monotonic() > deadline:
-            raise ServiceError(
-                f"{dispatcher}: no worker has registered with this dispatcher; start one: "
-                f"feedbench serve --worker HOST:PORT --of {dispatcher}"
-            )
-        sleep(_POLL_S)
-    return dispatcher
+        return Stages(whole_files(manifest), service=service)
+    return Stages(
+        None,
+        service=service,
+        reads_nothing="the workers of the service read the files, on whatever machine",
+    )
+
+
+def _why_not_once(settings: TfDataService) -> str | None:
+    """Why rows do not come once per epoch."""
+    if settings.cross_trainer_cache is not None:
+        return (
+            "with cross_trainer_cache batches that have left the workers' memory are missed, and "
+            "their rows left out"
+        )
+    if settings.job_name is not None:
+        return "with job_name other trainers that share the job take some of the rows"
+    if settings.processing_mode == "off":
+        return "with processing_mode=off each worker gives every row, so several repeat them all"
+    return None
 
 
 def _graph(request: Request, settings: TfDataService) -> Graph:
+    """The graph that the workers run.
+
+    Raises:
+        LoaderError: the images lie in shards.
+    """
+    if request.manifest.in_shards:
+        raise SourceError(
+            "tf_data_service: the images lie in shards, of which its workers can read no part; "
+            "use another loader, or files in folders"
+        )
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -317,6 +304,12 @@ def _or_autotune(value: int | Autotune) -> int:
     return int(tf.data.AUTOTUNE) if value == "autotune" else value
 
 
+def _shares_a_job(settings: TfDataService) -> str | None:
+    if settings.job_name is None:
+        return None
+    return "each worker has images of its own, so that they share no job; leave out job_name"
+
+
 LOADER = Loader(
     name="tf_data_service",
     summary="tf.data service: workers in other processes or on other machines decode and send",
@@ -327,5 +320,8 @@ LOADER = Loader(
     readable_by=("pillow", "tensorflow"),  # what TensorFlow cannot read is decoded here
     space={"compression": ("auto", "none")},
     suites={},
+    stages=_stages,
+    cannot_share=_shares_a_job,
     cuts_no_regions=lambda settings: None,
+    why_not_once=_why_not_once,
 )

@@ -39,3 +39,11 @@ def test_a_documented_command_exists_with_its_options(page, name, options):
 
 def test_the_documentation_holds_commands():
     assert len(list(documented())) > 50
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "results" / "beyond").glob("faults-*.md")), ids=str)
+def test_every_fault_in_a_table_has_a_test(page):
+    named = set(re.findall(r"\b(test_\w+)(?![\w.])", page.read_text()))
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert [name for name in named if f"def {name}(" not in tests] == []

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Data = tuple[Any, ...]  # inputs and targets, and sample weights if there are any
 
 
-def compiled_steps(model: Any) -> CompiledSteps:
-    """The train and test steps of a compiled model, for the current Keras backend."""
+def compiled_steps(model: Any, *, any_size: bool = False) -> CompiledSteps:
+    """The train and test steps of a compiled model, for the current Keras backend.
+
+    Args:
+        any_size: whether batches may differ in size.
+    """
     import keras
 
-    kind = JaxSteps if keras.backend.backend() == "jax" else CompiledSteps
-    return kind(model)
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and any_size and not model.run_eagerly:
+        return AnySizeSteps(model)
+    return JaxSteps(model) if backend == "jax" else CompiledSteps(model)
 
 
 class CompiledSteps:
@@ -60,6 +66,50 @@ class CompiledSteps:
         model.make_train_function()
         model.make_test_function()
         self._ready = True
+
+
+class AnySizeSteps(CompiledSteps):
+    """Under TensorFlow, steps that are traced for batches of any size, as `fit` traces them.
+
+    `fit` knows that its batches may differ in size before the first one comes. Traced for the size
+    of the first one, a step would be traced again for a smaller one at the end of an epoch, and
+    what is timed would not be the step of `fit`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._traced: dict[str, Callable[[Data], Any]] = {}
+
+    def train(self, data: Data) -> Any:
+        """Train on a batch, and return the logs, which the device may still be computing."""
+        self._prepare(data)
+        return self._step("train_function", data)(data)
+
+    def test(self, data: Data) -> Any:
+        """Add a batch to the running metrics, without training on it, and return the logs."""
+        self._prepare(data)
+        return self._step("test_function", data)(data)
+
+    def _step(self, name: str, data: Data) -> Callable[[Data], Any]:
+        if name not in self._traced:
+            self._traced[name] = _for_any_size(getattr(self._model, name), data)
+        return self._traced[name]
+
+
+def _for_any_size(function: Callable[[Any], Any], data: Data) -> Callable[[Data], Any]:
+    """A function of the model, traced for batches like this one, of any size."""
+    import tensorflow as tf
+
+    def step(batch: Data) -> Any:
+        return function(iter([batch]))
+
+    specs = tf.nest.map_structure(tf.type_spec_from_value, data)
+    if not all(isinstance(one, tf.TensorSpec) and one.shape.rank for one in tf.nest.flatten(specs)):
+        return step  # ragged or sparse: Keras decides
+    any_size = tf.nest.map_structure(
+        lambda one: tf.TensorSpec([None, *one.shape[1:]], one.dtype), specs
+    )
+    return tf.function(step, input_signature=[any_size], autograph=False)  # type: ignore[no-any-return]
 
 
 class JaxSteps(CompiledSteps):

@@ -50,7 +50,8 @@ class ModelTrainer(TrainerBase):
         super().__init__()
         self._model, self._first = own.model, first
         self._feed = prepared(own, recipe, schedule, first, images)
-        self._run = compiled_steps(self._model)
+        is_fixed = images is not None or getattr(first, "fixed_size", False)
+        self._run = compiled_steps(self._model, any_size=not is_fixed)
 
     def _train_on(self, batch: BatchLike) -> Any:
         return self._run.train(self._feed.train(batch))

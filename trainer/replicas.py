@@ -274,8 +274,11 @@ def check_devices(count: int, batch_size: int, recipe: Recipe) -> None:
     check_divisible(batch_size, count)
 
 
-def check_divisible(batch: int, count: int) -> None:
-    """Check that a batch can be divided equally over devices.
+def check_divisible(batch: int, count: int, parts: str = "devices") -> None:
+    """Check that a batch can be divided equally over devices, or over workers on several machines.
+
+    Args:
+        parts: what takes them, for the message.
 
     Raises:
         DevicesError: it cannot.
@@ -284,9 +287,10 @@ def check_divisible(batch: int, count: int) -> None:
         return
     lower, higher = batch // count * count, -(-batch // count) * count
     sizes = " or ".join(str(size) for size in (lower, higher) if size)
+    fewer = max(number for number in range(1, count) if batch % number == 0)
     raise DevicesError(
-        f"a batch of {batch:,} images cannot be divided equally over {count} devices; use "
-        f"--batch-size {sizes}"
+        f"a batch of {batch:,} images cannot be divided equally over {count} {parts}; use "
+        f"--batch-size {sizes}, or {fewer} {parts if fewer > 1 else parts.removesuffix('s')}"
     )
 
 

@@ -26,6 +26,8 @@ def block_figures(trial: Trial, baseline: Rates, looks: int) -> dict[str, Any]:
         "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,
         "disk_read_bytes": _disk_read(blocks),
+        "received_bytes_per_image": _per_image(blocks, [one.received_bytes for one in blocks]),
+        "sent_bytes_per_image": _per_image(blocks, [one.sent_bytes for one in blocks]),
         "gpu_utilization": gpu_mean(blocks, "utilization"),
         "gpu_memory_bytes": _gpu_memory(blocks),
         "gpu_multiprocessors": gpu_mean(blocks, "multiprocessors"),
@@ -37,6 +39,12 @@ def block_figures(trial: Trial, baseline: Rates, looks: int) -> dict[str, Any]:
 def _disk_read(blocks: list[Block]) -> int | None:
     known = [block.disk_read_bytes for block in blocks if block.disk_read_bytes is not None]
     return sum(known) if len(known) == len(blocks) else None
+
+
+def _per_image(blocks: list[Block], counts: list[int | None]) -> float | None:
+    """Return the bytes per image; None if they are unknown for a block."""
+    known = [count for count in counts if count is not None]
+    return sum(known) / sum(one.images for one in blocks) if len(known) == len(blocks) else None
 
 
 def _gpu_memory(blocks: list[Block]) -> int | None:

@@ -9,8 +9,9 @@ from typing import Protocol
 from feedbench.bench.record import Block, CacheState, present
 
 # From so many cores on, the order of the loaders may be that of a busy machine. A convention: a
-# quiet machine shows 0.01 to 0.06.
-LEAST_CORES = 0.25
+# quiet one shows 0.01 to 0.06. Of many, a share counts, by which the best may be missed anyway.
+_LEAST_CORES = 0.25
+_LEAST_SHARE = 0.05
 
 
 class Timed(Protocol):
@@ -44,16 +45,22 @@ def cores_of_others(block: Block) -> float | None:
     return sum(fmean(core) for core in cores) - block.cpu_s / block.seconds
 
 
+def is_much(cores_in_use: float, cores: int) -> bool:
+    """Whether other programs used so much of the machine that the order may change."""
+    return cores_in_use >= max(_LEAST_CORES, _LEAST_SHARE * cores)
+
+
 def busy_text(trials: Sequence[Timed]) -> str:
     """Return how much of the machine other programs used, such as `up to 1.5 of 2 cores`.
 
     Empty if it was so little that nothing depends on it, or is unknown.
     """
     used = [cores for trial in trials if (cores := other_cores(trial)) is not None]
-    if not used or max(used) < LEAST_CORES:
+    if not used:
         return ""
     host = next(block.host for trial in trials for block in trial.blocks if block.host)
-    return f"up to {max(used):.1f} of {len(host.cores)} cores"
+    cores = len(host.cores)
+    return f"up to {max(used):.1f} of {cores} cores" if is_much(max(used), cores) else ""
 
 
 def busy_warning(trials: Sequence[Timed]) -> list[str]:

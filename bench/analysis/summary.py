@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from feedbench.bench.analysis.block_figures import block_figures
 from feedbench.bench.analysis.compare import Comparison, compare_with_fastest, find_fastest
+from feedbench.bench.analysis.device_figures import DeviceFigures, device_figures
 from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.own_faults import own_faults
 from feedbench.bench.analysis.predicted import predicted_rate, without_confirmation
@@ -35,6 +36,7 @@ class TrialSummary(BaseModel):
         accelerator_utilization: rate ÷ rate with `synthetic`, over paired blocks.
         scaling_efficiency: rate ÷ (devices × rate of one alone with synthetic batches of its part),
             over paired blocks; None with one device.
+        devices: what each of several devices did; empty with one.
         wait_share: fraction of the timed seconds in which the consumer had no batch.
         gpu_utilization: mean over all blocks and GPUs, 0 to 1, by NVML; None without a GPU.
         gpu_memory_bytes: maximum over all GPUs.
@@ -55,7 +57,9 @@ class TrialSummary(BaseModel):
             tolerance.
         pixels_unknown: whether the pixels could not be compared; always so for an own loader whose
             batches have no rows.
-        own_faults: what is wrong with the batches of a user's function, one sentence each.
+        own_faults: what makes its batches unlike those of other loaders, one sentence each.
+        received_bytes_per_image: that came over the network; None if that is not used or unknown.
+        sent_bytes_per_image: that went over the network.
         traceback: of the user's own code, if it failed.
         ranked: whether the trial can win: it reads images, its pixels are accepted, and it uses
             the augmentation of the batch spec.
@@ -77,6 +81,7 @@ class TrialSummary(BaseModel):
     ratio_to_best: Positive | None = None
     accelerator_utilization: Annotated[Estimate | None, BeforeValidator(_from_number)] = None
     scaling_efficiency: Positive | None = None
+    devices: list[DeviceFigures] = []
     wait_share: float | None = None
     gpu_utilization: float | None = None
     gpu_memory_bytes: int | None = None
@@ -86,6 +91,8 @@ class TrialSummary(BaseModel):
     cpu_cores: float | None = None
     peak_memory_bytes: int | None = None
     disk_read_bytes: int | None = None
+    received_bytes_per_image: float | None = None
+    sent_bytes_per_image: float | None = None
     start_s: float | None = None
     first_batch_s: float | None = None
     started_beside: int = 0
@@ -282,6 +289,7 @@ def _summarize(
     is_fastest: bool,
 ) -> TrialSummary:
     ratio = paired_ratio(trial.rates, best, looks=looks)
+    figures = block_figures(trial, baseline, looks)
     is_open = comparison is not None and comparison.outcome in ("tie", "cannot tell")
     contains_1 = ratio is not None and ratio.interval is not None and ratio.contains(1)
     pixels, warm_up = trial.pixels, next(iter(trial.warm_ups), None)
@@ -306,5 +314,6 @@ def _summarize(
         error=trial.error,
         own_faults=own_faults(trial),
         traceback=trial.traceback,
-        **block_figures(trial, baseline, looks),
+        devices=device_figures(trial, figures.get("images_per_second")),
+        **figures,
     )

@@ -8,8 +8,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from feedbench.bench.analysis.contention import busy_text
 from feedbench.bench.consumers.device import CPU
 from feedbench.bench.diagnose.ceilings import cores_used, find_part, median_rate, with_proven_blocks
+from feedbench.bench.diagnose.certainty import busy
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import DiagnosisRecord, PartName
 from feedbench.bench.errors import PlanError
@@ -59,6 +61,7 @@ class Costs(BaseModel):
             unknown.
         read_wait_s: seconds for which one read of the storage waits; None if unknown.
         notes: what must be known of the measurement.
+        busy: how much of the machine other programs used meanwhile; empty if hardly any or unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +78,7 @@ class Costs(BaseModel):
     cold_rate: float | None = None
     read_wait_s: float | None = None
     notes: list[str] = []
+    busy: str = ""
 
     @property
     def efficiency(self) -> float:
@@ -110,6 +114,7 @@ def costs_of_diagnosis(record: DiagnosisRecord, bytes_per_value: int = 1) -> Cos
         bytes_per_value=bytes_per_value,
         cold_rate=median_rate(cold) if cold else None,
         read_wait_s=rates.read_wait_s if rates and cold and record.cache_state == "cold" else None,
+        busy=busy(record),
     )
 
 
@@ -120,7 +125,7 @@ def costs_of_trial(
 
     Args:
         cores: of the machine.
-        cold: reads from the disk, if they were measured.
+        cold: reads from the storage, if they were measured.
 
     Raises:
         PlanError: the trial says nothing of the loader alone.
@@ -147,6 +152,7 @@ def costs_of_trial(
         cold_rate=median(best.rates) if best else None,
         read_wait_s=1 / median(single.rates) if single else None,
         notes=_trial_notes(trial),
+        busy=busy_text([trial]),
     )
 
 

@@ -20,6 +20,8 @@ def parts(plan: CapacityPlan) -> Iterator[Part]:
     if plan.measured.stages:
         yield Line(_stages_text(plan))
     yield from (Line(text, "dim") for text in plan.assumptions)
+    if plan.measured.busy:
+        yield Line(_busy_warning(plan.measured.busy), "yellow")
     yield Line(verdict(plan), "bold")
 
 
@@ -45,6 +47,13 @@ def verdict(plan: CapacityPlan) -> str:
     if rate.likely < wanted:
         return f"The limit is {plan.limit}: expected are {reached}."
     return f"Nothing limits the accelerators: {reached}. The first limit would be {plan.limit}."
+
+
+def _busy_warning(used: str) -> str:
+    return (
+        f"Other programs used {used} while the loader was measured: its own rate may be too low, "
+        "and the cores and service workers that are needed too many; measure on a quiet machine."
+    )
 
 
 def _needs_table(plan: CapacityPlan) -> TableData[Need]:

@@ -29,17 +29,26 @@ class Session:
     is lost ends the whole training: its part of each step is missing.
     """
 
-    def __init__(self, cluster: Cluster, wires: dict[int, Wire], end_at_once: Say) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        wires: dict[int, Wire],
+        end_at_once: Say,
+        on_sign: Callable[[Session], None] = lambda session: None,
+    ) -> None:
         """Prepare the session.
 
         Args:
             wires: connections by worker, from `meet`.
             end_at_once: called with a line and an exit code if this process must end and its main
                 thread does not, since it waits for a worker that is lost.
+            on_sign: called on another thread with each sign of life, also while the main thread
+                waits for the step of another worker.
         """
         self.cluster = cluster
         self._wires = wires
         self._end_at_once = end_at_once
+        self._on_sign = on_sign
         self._inbox: dict[str, queue.SimpleQueue[tuple[int, Message]]] = defaultdict(
             queue.SimpleQueue
         )
@@ -63,8 +72,7 @@ class Session:
     ) -> None:
         self._over.set()
         if kind is not None and self._end is None:
-            line = str(error).partition("\n")[0] or kind.__name__
-            self._send_all(Message(_ENDED, {"line": f"{self._name} ended: {line}"}))
+            self._send_all(Message(_ENDED, {"line": f"{self._name} {_why(kind, error)}"}))
         elif kind is None:
             self._send_all(Message(_BYE))
         for wire in self._wires.values():
@@ -130,16 +138,24 @@ class Session:
                 found[worker] = message
         return found
 
-    def lost_soon(self) -> None:
-        """Wait a moment for the news that explains an error of TensorFlow.
+    def lost_soon(self, error: str, *, is_of_network: bool) -> None:
+        """Wait for the news that explains an error of TensorFlow.
+
+        Args:
+            error: its text.
+            is_of_network: whether it says that a worker cannot be reached; this is waited for
+                until the longest silence is over.
 
         Raises:
-            PeerLost: a worker is lost.
+            PeerLost: a worker is lost, or must be.
         """
-        deadline = monotonic() + _GRACE_S
+        patience_s = self.cluster.waits.silence_s if is_of_network else 0.0
+        deadline = monotonic() + patience_s + _GRACE_S
         while monotonic() < deadline:
             self.check()
             self._over.wait(_POLL_S)
+        if is_of_network:
+            raise PeerLost(f"TensorFlow cannot reach a worker any more: {error}")
 
     def _send_all(self, message: Message) -> None:
         for worker, wire in self._wires.items():
@@ -150,6 +166,7 @@ class Session:
     def _tell_alive(self) -> None:
         while not self._over.wait(self.cluster.waits.silence_s / _SIGNS):
             self._send_all(Message(_ALIVE))
+            self._on_sign(self)
 
     def _listen(self, worker: int) -> None:
         """Take in what one worker sends, until it leaves or is lost."""
@@ -194,3 +211,10 @@ class Session:
     def _end_if_stuck(self) -> None:
         if not self._over.wait(_GRACE_S) and self._end is not None:
             self._end_at_once(*self._end)
+
+
+def _why(kind: type[BaseException], error: BaseException | None) -> str:
+    """Return why a worker ends, in words that follow its name."""
+    if issubclass(kind, KeyboardInterrupt):
+        return "was interrupted"
+    return "ended: " + (str(error).partition("\n")[0] or kind.__name__)

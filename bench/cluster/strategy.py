@@ -11,6 +11,9 @@ from feedbench.bench.cluster.hosts import Cluster
 from feedbench.bench.errors import PlanError
 from feedbench.trainer import Replicas
 
+_JOB = "worker"  # as TensorFlow calls what takes part
+_PATIENCE = 10  # times as long as the longest silence
+
 
 @contextmanager
 def _own_sigterm() -> Iterator[None]:
@@ -20,6 +23,23 @@ def _own_sigterm() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+
+def _be_patient(cluster: Cluster) -> None:
+    """Have TensorFlow notice a silent worker later than Feedbench, whose line names it.
+
+    By default it does so after 10 s, and ends every step with an error of its own.
+    """
+    from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
+    from tensorflow.python.eager import context
+
+    job = coordination_config_pb2.CoordinatedJob(name=_JOB, num_tasks=cluster.workers)
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{_JOB}/replica:0/task:0",
+        heartbeat_timeout_in_ms=round(1000 * _PATIENCE * cluster.waits.silence_s),
+        coordinated_jobs=[job],
+    )
 
 
 def connect(cluster: Cluster) -> Replicas:
@@ -36,14 +56,15 @@ def connect(cluster: Cluster) -> Replicas:
     gpus = tf.config.list_physical_devices("GPU")[:1]
     tf.config.set_visible_devices(gpus, "GPU")
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
-        task_type="worker",
+        tf.train.ClusterSpec({_JOB: list(cluster.addresses)}),
+        task_type=_JOB,
         task_id=cluster.worker,
         num_accelerators={"GPU": len(gpus)} if gpus else {},
         rpc_layer="grpc",
     )
     try:
         with _own_sigterm():
+            _be_patient(cluster)
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
         raise PlanError(

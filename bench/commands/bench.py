@@ -30,6 +30,7 @@ from feedbench.bench.commands.options import (
     Sets,
     Tensorboard,
     drawn_rows,
+    has_validation,
     list_images,
     readable_rows,
 )
@@ -119,7 +120,8 @@ def bench(
     """
     limit = parse_limit(fail_if_slower, against)
     old = None if against is None else find_old(against)
-    manifest = list_images(data, blacklist).only("train")
+    listed = list_images(data, blacklist)
+    manifest = listed.only("train")
     settings = parse_set(set_ or (), loader)
     selected = select_suite(suite, chosen_loaders(loader), settings, manifest)
     if note := left_out_note(suite, manifest, settings):
@@ -152,7 +154,7 @@ def bench(
     )
     append_run(history, done)
     if old is None:
-        show_next(done, folder, data)
+        show_next(done, folder, data, can_train=has_validation(listed))
         return
     if done.interrupted:
         require_best(done, folder)

@@ -15,6 +15,7 @@ from feedbench.bench.commands.options import (
     DEVICES,
     FLIP,
     IMAGE_SIZE,
+    INTERPOLATION,
     MODEL,
     RESIZE,
     Blacklist,
@@ -39,7 +40,7 @@ from feedbench.bench.plan.toml import parse_model
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders import DEFAULT_LOADER, parse_spec
-from feedbench.trainer import Recipe
+from feedbench.trainer import ONE, Recipe
 
 _CONSUMER = option(
     Suite,
@@ -50,13 +51,25 @@ _CONSUMER = option(
 _CACHE_STATE = option(
     Timing,
     "cache_state",
-    help="State of the page cache, proven in each block by the bytes read from the disk. warm: all "
-    "files are read beforehand; cold: files are evicted before they are read. By default warm if "
-    "the files fit into half of the available memory or cannot be evicted, else cold.",
+    help="State of the page cache, or of the local cache of objects; proven in each block by the "
+    "bytes that were read from the disk, or fetched. warm: all files are read beforehand; cold: "
+    "files are evicted before they are read. By default warm if the files fit into half of the "
+    "available memory or cannot be evicted, else cold.",
 )
 
 
-@add_options(_CONSUMER, DEVICES, _CACHE_STATE, BATCH_SIZE, IMAGE_SIZE, RESIZE, FLIP, MODEL, ALPHA)
+@add_options(
+    _CONSUMER,
+    DEVICES,
+    _CACHE_STATE,
+    BATCH_SIZE,
+    IMAGE_SIZE,
+    RESIZE,
+    INTERPOLATION,
+    FLIP,
+    MODEL,
+    ALPHA,
+)
 def diagnose(
     data: Data,
     given: OptionValues,
@@ -106,6 +119,9 @@ def diagnose(
     if consumer != "train" and not consumer.startswith("emulated:"):
         raise PlanError(f"--consumer {consumer}: must be train or emulated:NAME")
     best = chosen_loader(loader or DEFAULT_LOADER, set_, given)
+    devices = chosen_devices(given, best.devices if consumer == "train" else ONE)
+    if consumer != "train" and devices != ONE:
+        raise PlanError(f"--devices {devices}: needs --consumer train, got {consumer}")
     plan = DiagnosisPlan(
         choice=Choice(loader=best.loader, settings=best.settings),
         spec=parse_spec(best.spec),
@@ -113,7 +129,7 @@ def diagnose(
         consumer=consumer,
         accelerator=accelerator_of(consumer),
         cache_state=parse_model(Timing, given[Timing], "options").cache_state,
-        devices=chosen_devices(given, best.devices),
+        devices=devices,
         images=images,
         rewrite=rewrite,
         faster_storage=what_if_storage,

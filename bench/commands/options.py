@@ -198,6 +198,13 @@ def list_images(data: str, blacklist: Path | None) -> Manifest:
     return manifest if blacklist is None else with_blacklist(manifest, blacklist)
 
 
+def has_validation(manifest: Manifest) -> bool:
+    """Whether a source has images to validate a training with."""
+    from feedbench.loaders import SPLITS
+
+    return bool((manifest.splits == SPLITS.index("validation")).any())
+
+
 def readable_rows(
     manifest: Manifest, loaders: Iterable[str], terminal: Console
 ) -> tuple[Manifest, dict[str, int]]:

@@ -59,7 +59,7 @@ def plan(
             metavar="RESULT",
             help="Take the costs from this diagnose, limits or bench run; by default the loader is "
             "diagnosed now. Of several loaders, --loader and --set choose one; by default the "
-            "winner of a bench, or the fastest that reads files.",
+            "winner of a bench, or the fastest that reads files and decodes them in full.",
         ),
     ] = None,
     loader: Loader = None,

@@ -25,7 +25,8 @@ def costs_in(result: Path, loader: str | None, sets: list[str] | None) -> Costs:
     """Return the costs from the record of a run.
 
     Args:
-        loader: which of several; None for the winner, or the fastest that reads files.
+        loader: which of several; None for the winner, or the fastest that reads files and decodes
+            them in full.
         sets: the values of `--set`, which tell those of one loader apart.
 
     Raises:
@@ -68,7 +69,10 @@ def _cores_of(folder: Path, trial: Trial) -> int:
 
 
 def _chosen(found: BenchResult | LimitsResult, loader: str | None, sets: list[str] | None) -> Trial:
-    """Return the trial of the loader, of the winner, or of the fastest that reads files."""
+    """Return the trial of the loader, of the winner, or of the fastest that reads files.
+
+    Scaled decoding gives other pixels, so it counts only where nothing else does.
+    """
     from feedbench.bench.results.kinds import BenchResult
     from feedbench.bench.trials.internal_loaders import is_choice
 
@@ -86,7 +90,8 @@ def _chosen(found: BenchResult | LimitsResult, loader: str | None, sets: list[st
         asked_for = " ".join([loader or "a loader", *(sets or ())])
         raise PlanError(f"--from {found.path}: no rate of {asked_for}; timed were: {names}")
     reading = [trial for trial in asked if _reads_files(trial)]
-    return max(reading or asked, key=lambda trial: max(trial.rates.values()))
+    full = [trial for trial in reading if not _decodes_scaled(trial)]
+    return max(full or reading or asked, key=lambda trial: max(trial.rates.values()))
 
 
 def _settings_of(loader: str | None, sets: list[str] | None) -> dict[str, Any]:
@@ -112,10 +117,20 @@ def _choice(trial: Trial) -> Choice:
 
 def _reads_files(trial: Trial) -> bool:
     """Whether a loader reads the original files in every epoch."""
+    return not _parsed(trial).fills_cache and "pack" not in trial.settings
+
+
+def _decodes_scaled(trial: Trial) -> bool:
+    """Whether a loader decodes at a reduced size."""
+    from feedbench.loaders import find_loader
+
+    return find_loader(trial.loader).upper_bound(_parsed(trial)).scaled
+
+
+def _parsed(trial: Trial) -> Any:
     from feedbench.loaders import find_loader, parse_settings
 
-    settings = parse_settings(find_loader(trial.loader), trial.settings)
-    return not settings.fills_cache and "pack" not in trial.settings
+    return parse_settings(find_loader(trial.loader), trial.settings)
 
 
 def _bytes_per_value(record: DiagnosisRecord) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +70,19 @@ def _print_results(bench: MeasuredBench, result: dict[str, Any]) -> None:
 def _next_commands(options: str) -> str:
     return f"""
 Next, with your own photos:
-  feedbench scan photos/  # what is there, and what cannot be read
+{_activation()}  feedbench scan photos/  # what is there, and what cannot be read
   feedbench bench photos/{options}  # which loader feeds your training fastest
   feedbench diagnose photos/{options}  # what limits a loader, and what would change it"""
+
+
+def _activation() -> str:
+    """Return the line that lets a shell find `feedbench`; empty if it does."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("feedbench") or not script.is_file():
+        return ""
+    near = os.path.relpath(script)
+    shown = str(script) if near.startswith("..") else near
+    return f"  source {shlex.quote(shown)}  # so that the shell finds feedbench\n"
 
 
 def _announce(text: str, folder: Path | None = None) -> None:

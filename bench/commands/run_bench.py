@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from feedbench.bench.commands.output import console, print_parts, show_hint
+from feedbench.bench.commands.output import console, next_line, print_parts, show_hint
 from feedbench.bench.errors import NOTHING_DONE
 
 if TYPE_CHECKING:
@@ -41,33 +40,6 @@ class MeasuredBench:
     interrupted: bool
 
 
-def measure(
-    plan: Plan,
-    manifest: Manifest,
-    folder: Path,
-    json: Path | None,
-    data: str,
-    left_out: dict[str, int] | None = None,
-    *,
-    tensorboard: bool,
-) -> Path:
-    """Measure, save and print the results, and return the best.toml.
-
-    Args:
-        folder: the result folder.
-        json: also save the summary to this file.
-        data: the source as given on the command line, for the command to run next.
-        left_out: number of rows that are not in the manifest, by reason.
-        tensorboard: whether to write logs for TensorBoard.
-
-    Raises:
-        InterruptedRun: Ctrl-C; the results so far are saved and printed.
-        typer.Exit: no loader could be measured.
-    """
-    bench = measure_and_show(plan, manifest, folder, json, left_out, tensorboard=tensorboard)
-    return show_next(bench, folder, data)
-
-
 def measure_and_show(
     plan: Plan,
     manifest: Manifest,
@@ -96,16 +68,19 @@ def measure_and_show(
     return bench
 
 
-def show_next(bench: MeasuredBench, folder: Path, data: str) -> Path:
+def show_next(bench: MeasuredBench, folder: Path, data: str, *, can_train: bool) -> Path:
     """Print the command that trains with the winner, and return its best.toml.
+
+    Args:
+        data: the source as given on the command line.
+        can_train: whether it has what a training needs.
 
     Raises:
         InterruptedRun: the bench was ended by Ctrl-C.
         typer.Exit: no loader could be measured.
     """
     best = require_best(bench, folder)
-    command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
-    console().print(f"Next: {command}", soft_wrap=True)
+    console().print(next_line(data, best, can_train=can_train), soft_wrap=True)
     return best
 
 
@@ -173,6 +148,7 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, Same
     """Say how long the bench will take, and compare the pixels of all choices."""
     from feedbench.bench.analysis.stopping import early_stop
     from feedbench.bench.pixels.result import by_choice
+    from feedbench.bench.plan.filling import any_fills_cache
     from feedbench.bench.report.progress import duration_text
 
     progress = console(to_errors=True)
@@ -182,7 +158,8 @@ def _same_pixels(plan: Plan, manifest: Manifest, folder: Path) -> dict[str, Same
 
     stop = early_stop(plan)
     least_blocks = None if stop is None else stop.judged_after[0]
-    print_line(duration_text(len(plan.choices), plan.timing, least_blocks))
+    fills = any_fills_cache(plan.choices)
+    print_line(duration_text(len(plan.choices), plan.timing, least_blocks, fills=fills))
     choices = [choice for choice in plan.choices if choice.augment is None]
     comparison = compare_pixels(choices, plan, manifest, folder, print_line)
     return by_choice(comparison, allowed=plan.pixels.allow_different)

@@ -30,7 +30,7 @@ def run_limits(
     *,
     scaling: bool = False,
 ) -> None:
-    """Run the plan, read files from the disk, save and print the results.
+    """Run the plan, read files from the storage, save and print the results.
 
     Args:
         choices: the loaders among the choices of the plan; the others are limits.
@@ -52,12 +52,15 @@ def run_limits(
 
     terminal, progress, interrupted = console(), console(to_errors=True), False
     write_json(folder / "environment.json", environment())
-    record = LimitsRecord(bounds={str(choice): str(limit_of(choice)) for choice in choices})
+    record = LimitsRecord(
+        bounds={str(choice): str(limit_of(choice)) for choice in choices},
+        storage="object storage" if manifest.is_remote else "disk",
+    )
     try:
         progress.print(duration_text(len(plan.choices), plan.timing), highlight=False)
         with bench_progress(progress, plan) as report:
             run(plan, manifest, folder, report, left_out)
-        progress.print("reading from the disk", style="dim")
+        progress.print(f"reading from the {record.storage}", style="dim")
         record.disk = read_cold(manifest)
         if scaling:
             _measure_scaling(record, plan, choices, folder, progress)

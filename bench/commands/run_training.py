@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from feedbench.bench.commands.ending import Ending
 from feedbench.bench.commands.output import console, print_parts, redirect_library_output
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def run_training(
 
     options = options or TrainingOptions()
     again = again or resume_command("DATA", folder, {})
-    is_worker = options.cluster is not None and not options.cluster.is_chief
-    keeps = options.resume or is_worker
+    keeps = Ending(folder, again, options.cluster, options.resume).keeps_folder
     with claimed(folder), nullcontext() if keeps else removed_if_refused(folder):
         result = train_with_progress(best, recipe, manifest, folder, options, again)
     if result is None:
@@ -87,16 +87,18 @@ def train_with_progress(
     from feedbench.bench.training.train import train
     from feedbench.bench.trials.child import child_environment
     from feedbench.loaders import images_per_epoch, parse_spec
-    from feedbench.trainer import CHECKPOINT, TrainingStopped
+    from feedbench.trainer import TrainingStopped
 
     terminal = console()
-    options = replace(options, end_at_once=partial(_end_at_once, os.dup(2), options, again))
+    ending = Ending(folder, again, options.cluster, options.resume)
+    options = replace(options, end_at_once=partial(ending.at_once, os.dup(2)))
     os.environ.update(child_environment())  # before TensorFlow is imported
     manifest.only("validation")
     spec = parse_spec(best.spec)
     counts = images_per_epoch(manifest.only("train"), spec).tolist()
+    last_words = ending.interrupted_if_stuck()
     try:
-        with _callbacks(best, recipe, sum(counts), folder, again) as callbacks:
+        with _callbacks(best, recipe, sum(counts), folder, last_words) as callbacks:
             import_tensorflow()
             for note in _notes(recipe, spec, manifest.classes, counts, resume=options.resume):
                 callbacks.on_note(note)
@@ -105,31 +107,12 @@ def train_with_progress(
             terminal.print("Trained; the chief writes the model and the record.")
         return result
     except PeerLost as error:
-        raise PeerLost(_with_remedy(str(error), error.code, options, again), error.code) from error
+        raise PeerLost(ending.lost(str(error), error.code), error.code) from error
     except TrainingStopped:
-        saved = f"a checkpoint is saved. To resume: {again}"
-        text = saved if (folder / CHECKPOINT).exists() else "there is no checkpoint; start again"
-        terminal.print(f"Stopped; {text}", soft_wrap=True)
+        terminal.print(ending.stopped(), soft_wrap=True)
         return None
     except KeyboardInterrupt:
-        if not (folder / CHECKPOINT).exists():
-            raise InterruptedRun("interrupted before the first checkpoint; start again") from None
-        raise InterruptedRun(f"interrupted; to resume from the last checkpoint: {again}") from None
-
-
-def _end_at_once(terminal: int, options: TrainingOptions, again: str, line: str, code: int) -> None:
-    from feedbench.bench.training.stuck import end_at_once
-
-    end_at_once(terminal, _with_remedy(line, code, options, again), code)
-
-
-def _with_remedy(line: str, code: int, options: TrainingOptions, again: str) -> str:
-    """Return why a training on several machines ended, with what to do next."""
-    if not code:
-        return line
-    if options.cluster is not None and options.cluster.is_chief:
-        return f"{line}; start the other workers as at first, and the chief with: {again}"
-    return f"{line}; start all workers again, the chief with --resume"
+        raise InterruptedRun(ending.interrupted()) from None
 
 
 def import_tensorflow() -> None:
@@ -185,7 +168,7 @@ def _notes(
 
 @contextmanager
 def _callbacks(
-    best: Best, recipe: Recipe, images: int, folder: Path, again: str
+    best: Best, recipe: Recipe, images: int, folder: Path, last_words: str
 ) -> Iterator[Callbacks]:
     """Yield callbacks that print progress and stop on SIGTERM or SIGHUP.
 
@@ -193,7 +176,7 @@ def _callbacks(
 
     Args:
         images: images in an epoch.
-        again: the command that resumes the training.
+        last_words: the line to print if the training does not end although it is asked to.
     """
     from feedbench.bench.consumers.own_model import model_digest
     from feedbench.bench.environment import environment
@@ -207,7 +190,6 @@ def _callbacks(
 
     model = model_digest(recipe) if recipe.own_model else None
     predicted = applicable_rate(best, recipe, environment(), model)
-    last_words = f"interrupted; to resume from the last checkpoint, if there is one: {again}"
 
     with (
         stop_on_termination() as is_asked,

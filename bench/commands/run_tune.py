@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from feedbench.bench.commands.output import console, print_parts
+from feedbench.bench.commands.output import console, next_line, print_parts
 from feedbench.bench.commands.run_bench import PIXELS, compare_pixels
 from feedbench.bench.errors import NOTHING_DONE
 
@@ -50,6 +50,8 @@ def run_tune(
     json: Path | None,
     data: str,
     resume: str,
+    *,
+    can_train: bool,
 ) -> None:
     """Search within the budget, save best.toml and a plot, and print the result.
 
@@ -60,6 +62,7 @@ def run_tune(
         json: also save the record to this file.
         data: the source as given on the command line, for the command to run next.
         resume: the command that resumes the search.
+        can_train: whether the source has what a training needs.
 
     Raises:
         InterruptedRun: Ctrl-C; the results so far are saved and printed.
@@ -90,8 +93,7 @@ def run_tune(
         raise InterruptedRun(f"interrupted; {so_far} is in {folder}; to resume: {resume}")
     if best is None:
         raise typer.Exit(NOTHING_DONE)
-    command = shlex.join(["feedbench", "train", data, "--loader", str(best)])
-    terminal.print(f"Next: {command}", soft_wrap=True)
+    terminal.print(next_line(data, best, can_train=can_train), soft_wrap=True)
 
 
 def _search(

@@ -95,7 +95,7 @@ def _print_report(terminal: Terminal, scan_report: dict[str, Any], data: str) ->
     from feedbench.bench.data.scan_table import parts
 
     print_parts(terminal, parts(scan_report))
-    if scan_report["unreadable"]:
+    if sum(scan_report["unreadable"].values()) > scan_report["unread"]:
         terminal.print(
             f"Runs leave out unreadable images; list them with feedbench scan {quote(data)} --bad",
             highlight=False,

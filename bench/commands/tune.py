@@ -30,6 +30,7 @@ from feedbench.bench.commands.options import (
     Out,
     RecipeFile,
     Sets,
+    has_validation,
     list_images,
     readable_rows,
 )
@@ -97,7 +98,8 @@ def tune(
     seconds = budget_seconds(budget)
     if max_cores is not None:
         restrict_cores(max_cores)
-    manifest = list_images(data, blacklist).only("train")
+    listed = list_images(data, blacklist)
+    manifest = listed.only("train")
     settings = parse_set(set_ or (), loader)
     choices = chosen_loaders(loader) or _default_choices(manifest, settings)
     refuse_synthetic(choice.loader for choice in choices)
@@ -113,11 +115,12 @@ def tune(
     earlier = EarlierSearch()
     if resume is not None:
         earlier = read_earlier_search(resume, plan_identity(plan, memory), conditions(manifest))
-    fitting = None if earlier.trials else _fitting(plan, seconds)
+    fitting = None if earlier.trials else _fitting(plan, seconds, len(manifest))
     folder = resume or result_folder(out, "tune")
     limits = Budget(seconds, memory, begin=monotonic(), fitting=fitting)
     again = resume_command(sys.argv[1:], folder)
-    run_tune(plan, manifest, folder, limits, earlier, json, data, again)
+    can_train = has_validation(listed)
+    run_tune(plan, manifest, folder, limits, earlier, json, data, again, can_train=can_train)
 
 
 def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) -> list[Choice]:
@@ -127,10 +130,10 @@ def _default_choices(manifest: Manifest, settings: dict[str, dict[str, Any]]) ->
     return [Choice(loader=name) for name in (*names, *added)]
 
 
-def _fitting(plan: Plan, seconds: float) -> int:
+def _fitting(plan: Plan, seconds: float, images: int) -> int:
     """Say what fits into the budget; return the number of configurations to start from that do."""
     from feedbench.bench.tune.forecast import forecast
 
-    fits = forecast(plan, seconds)
+    fits = forecast(plan, seconds, images)
     console(to_errors=True).print(str(fits), soft_wrap=True)
     return len(fits.choices)

@@ -72,7 +72,12 @@ def _facts(result: DiagnosisResult) -> Facts:
         "batches": spec_facts(record.spec),
         "recipe": recipe_facts(record.recipe) if record.consumer == "train" else {},
         "cache": {"cache state": record.cache_state},
-        "machine": facts["machine"] or {"cores": str(record.cores)},
+        "machine": (facts["machine"] or {"cores": str(record.cores)}) | _devices(record),
         "loader": {"loader": str(Choice(loader=record.loader, settings=record.settings))},
         "code": {**code_facts(record.model), **own},
     }
+
+
+def _devices(record: DiagnosisRecord) -> dict[str, str]:
+    """Return how many devices trained, if the record says so."""
+    return {"devices": str(len(record.devices))} if record.devices else {}

@@ -62,7 +62,7 @@ def _facts(values: dict[str, Any], loader: str) -> Facts:
         "data": flat({f"images of {split}": _total(count) for split, count in counts.items()}),
         "batches": spec_facts(values["spec"]),
         "recipe": recipe_facts(values["recipe"]),
-        "machine": flat(machine(facts)) if is_whole else {},
+        "machine": {**flat(machine(facts)), **_together(values)} if is_whole else {},
         "versions": flat(version_facts(facts)),
         "loader": {"loader": loader},
         "code": {
@@ -70,6 +70,13 @@ def _facts(values: dict[str, Any], loader: str) -> Facts:
             **({"loader's file": digest_text(own["digest"])} if own else {}),
         },
     }
+
+
+def _together(values: dict[str, Any]) -> dict[str, str]:
+    """Return how many devices or workers trained together, if the record says so."""
+    if workers := values.get("workers"):
+        return {"workers": str(len(workers))}
+    return {"devices": values["devices"], "workers": "1"} if "devices" in values else {}
 
 
 def _total(count: Any) -> int:

@@ -49,6 +49,7 @@ class ScanReport(BaseModel):
         duplicates: of files with identical bytes.
         few_images: readable training images of each class that has few.
         loaders: by the library's call and what it does to them; None of feedbench's own loaders.
+        unread: objects that could not be fetched, so that the next scan reads them again.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -64,6 +65,7 @@ class ScanReport(BaseModel):
     duplicates: _Duplicates
     few_images: dict[str, int]
     loaders: dict[str, _Calls]
+    unread: int = 0
 
     @model_validator(mode="after")
     def _counts_each_class(self) -> Self:
@@ -90,7 +92,14 @@ def report(manifest: Manifest) -> dict[str, Any]:
         "loaders": {
             name: asdict(verdict) for name, verdict in verdicts(manifest, LOADERS.values()).items()
         },
+        "unread": _unread(manifest),
     }
+
+
+def _unread(manifest: Manifest) -> int:
+    """Return the number of objects that have the stamp of no file."""
+    stamps = (manifest.table["bytes"], manifest.table["modified_ns"])
+    return _count(pc.and_(*(pc.equal(stamp, 0) for stamp in stamps))) if manifest.is_remote else 0
 
 
 def _value_counts(column: Any) -> dict[str, int]:

@@ -73,7 +73,9 @@ def problem_text(name: str) -> str:
 
 
 def warnings(report: dict[str, Any]) -> Iterator[str]:
-    """Yield one line per warning: duplicates, leakage, contradictory labels, small classes."""
+    """Yield one line per warning: objects not read, duplicates, contradictory labels and so on."""
+    if unread := report.get("unread"):
+        yield f"Not read: {unread:,} objects could not be fetched; scan again to read them."
     duplicates = report["duplicates"]
     if duplicates["pictures"]:
         yield (

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from feedbench.bench.analysis.estimate import Positive
+from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.diagnose.record import DiagnosisRecord, Part, PartName
 from feedbench.bench.record import Block
@@ -24,7 +24,8 @@ class Ceiling(BaseModel):
         mistake: that a rewritten pipeline is without.
         settings: of the loader, if they differ from the settings that are diagnosed.
         images_per_second: None if it could not be measured.
-        bytes_per_second: None for parts that are not measured in bytes.
+        bytes_per_second: that are read, moved, or come over the network; None for parts that are
+            not measured in bytes.
         cores: CPU cores in use, on average.
         blocks: number of blocks that count.
         unproven: for each block that does not count, why its cache state is not proven.
@@ -55,7 +56,6 @@ def ceiling_of(part: Part) -> Ceiling:
     """Return the rate of a part with everything else taken away."""
     blocks = with_proven_blocks(part).blocks
     rate = median_interval([block.images_per_second for block in blocks]) if blocks else None
-    size = part.moved_bytes
     return Ceiling(
         name=part.name,
         cache_state=part.cache_state,
@@ -63,12 +63,19 @@ def ceiling_of(part: Part) -> Ceiling:
         settings=part.settings,
         mistake=part.mistake,
         images_per_second=rate,
-        bytes_per_second=rate.value * size if rate and size is not None else None,
+        bytes_per_second=_bytes_per_second(part, blocks, rate),
         cores=cores_used(blocks) if blocks else None,
         blocks=len(blocks),
         unproven=[reason for block in part.blocks if (reason := _why_unproven(part, block))],
         error=part.error,
     )
+
+
+def _bytes_per_second(part: Part, blocks: list[Block], rate: Estimate | None) -> float | None:
+    received = [one.received_bytes for one in blocks if one.received_bytes is not None]
+    if received and len(received) == len(blocks):
+        return sum(received) / sum(one.seconds for one in blocks)
+    return rate.value * part.moved_bytes if rate and part.moved_bytes is not None else None
 
 
 def with_proven_blocks(part: Part) -> Part:

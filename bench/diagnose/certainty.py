@@ -13,8 +13,11 @@ _IN_TURN: tuple[PartName, ...] = ("loader", "consumer", "end to end")  # timed l
 
 
 def is_certain(stall: Estimate) -> bool:
-    """Whether the stall, at least 0, is known well enough to be divided among its causes."""
-    return stall.low is None or stall.high is None or stall.high - stall.low <= _WIDEST
+    """Whether the stall, at least 0, is known well enough to be divided among its causes.
+
+    Without an interval, as from too few rounds, it is not.
+    """
+    return stall.interval is not None and stall.interval[1] - stall.interval[0] <= _WIDEST
 
 
 def disturbances(record: DiagnosisRecord) -> list[str]:

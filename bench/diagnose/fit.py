@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from feedbench.bench.diagnose.fit_network import network_of, without_network
 from feedbench.bench.diagnose.model import Cause, Model
 from feedbench.bench.diagnose.rates import Rates
 
@@ -26,9 +27,17 @@ def fitted(rates: Rates) -> Model:
 
     What the parts do not explain of the loader's time with warm files is work of its own. What
     cold files take longer is time of the storage, whatever the storage alone was measured to take.
+    The network of a service comes after all of this, and overlaps it as the loader's rate shows.
     """
-    loader_s = 1 / rates.loader
-    warm_s = min(loader_s, 1 / rates.loader_warm)
+    network = network_of(rates)
+    made = _making(without_network(rates, network))
+    model = replace(made, network_s=network.seconds, network_kappa=network.kappa)
+    return _with_measured_overlap(model, rates)
+
+
+def _making(rates: Rates) -> Model:
+    """Return the model of batches that cost no time to send."""
+    warm_s = min(1 / rates.loader, 1 / rates.loader_warm)
     warm_storage_s = _storage_s(rates.warm_wait_s, rates.storage_warm, rates)
     copy_s = _limit_s(_copy_s(rates), warm_s)
     model = Model(
@@ -37,7 +46,7 @@ def fitted(rates: Rates) -> Model:
         storage_s=_storage_s(rates.read_wait_s, rates.storage, rates),
         copy_s=copy_s,
     )
-    return _with_measured_overlap(_with_measured_loader(model, rates), rates)
+    return _with_measured_loader(model, rates)
 
 
 def part_seconds(rates: Rates) -> dict[Cause, float]:
@@ -52,8 +61,11 @@ def part_seconds(rates: Rates) -> dict[Cause, float]:
         for cause, (serial, parallel) in parts.items()
         if serial is not None
     }
+    reads_s = 0.0 if rates.storage is None else rates.read_cpu_s / rates.cores_used
     if rates.storage is not None:
-        seconds["storage"] = rates.read_cpu_s / rates.cores_used
+        seconds["storage"] = reads_s
+    if rates.service is not None:
+        seconds["service workers"] = max(0.0, 1 / rates.service - reads_s)
     return seconds
 
 

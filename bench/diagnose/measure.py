@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any
 
 from feedbench.bench.consumers.device import CPU
-from feedbench.bench.diagnose.autotune import Node
 from feedbench.bench.diagnose.events import DiagnosisEvent, EventKind, OnEvent
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
 from feedbench.bench.diagnose.own import Observed
@@ -23,7 +22,7 @@ from feedbench.bench.diagnose.setup import (
     Measurement,
     Setup,
 )
-from feedbench.bench.diagnose.stages import encoded_bytes, stages_of, why_not_cold
+from feedbench.bench.diagnose.stages import encoded_bytes, impossible_states, stages_of
 from feedbench.bench.diagnose.variant import VARIANT_WORKER, VariantJob
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
@@ -68,7 +67,7 @@ def diagnose(
         timing: durations of blocks and warm-ups.
 
     Raises:
-        PlanError: cold files were asked for, but cannot be evicted or are not read.
+        PlanError: files cannot be brought into the state that was asked for, or are not read.
         LoaderError: the files or packs that the loader reads do not match the rows or the spec.
         InterruptedRun: Ctrl-C; what was measured is in the folder.
         TrialError: loader, consumer or end to end could not be measured at all.
@@ -116,10 +115,10 @@ def _new_record(
     """
     size = round(encoded_bytes(stages, manifest) * images / len(manifest))
     concurrency, cores = stages.concurrency, usable_cores()
-    not_cold = why_not_cold(stages, manifest)
-    if plan.cache_state == "cold" and not_cold:
-        raise PlanError(not_cold)
-    stays_warm = size < WARM_SHARE * available_memory() or not_cold
+    impossible = impossible_states(stages, manifest)
+    if plan.cache_state in impossible:
+        raise PlanError(impossible[plan.cache_state])
+    fits = size < WARM_SHARE * available_memory() and "warm" not in impossible
     return DiagnosisRecord(
         **dict(conditions(manifest)),
         loader=plan.choice.loader,
@@ -129,8 +128,8 @@ def _new_record(
         accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
         spec=plan.spec.model_dump(mode="json", exclude_none=True),
         recipe=plan.recipe.model_dump(mode="json"),
-        cache_state=plan.cache_state or ("warm" if stays_warm else "cold"),
-        not_cold=not_cold,
+        cache_state=plan.cache_state or ("warm" if fits or "cold" in impossible else "cold"),
+        not_cold=impossible.get("cold"),
         images=images,
         sampled=len(manifest) if len(manifest) < images else None,
         encoded_bytes=size,
@@ -173,9 +172,7 @@ class _Session:
         self._room = Room(self._gpus)
         self._children: dict[str, Child] = {}
         self._consumer_first = False
-        self._autotuned: list[Node] | None = None
-        self._locked: float | None = None
-        self._observed: Observed | None = None
+        self._of_stages: dict[str, Any] = {}  # fields of the record that their process knows
         self._setup = setup
         self._jobs = setup.jobs()
         self._measurements = setup.measurements()
@@ -186,10 +183,8 @@ class _Session:
             update={
                 "parts": [measurement.part for measurement in self._measurements],
                 "apart": self._consumer_first,
-                "autotuned": self._autotuned,
-                "locked": self._locked,
-                "observed": self._observed,
                 "interrupted": self.interrupted or interrupted,
+                **self._of_stages,
             }
         )
 
@@ -274,8 +269,8 @@ class _Session:
         """Wait until a process accepts requests, pause it, and return its start time in seconds."""
         if isinstance(job, StageJob):
             ready = child.wait_for(StagesReady, _TIME_LIMIT_S, "warm-up")
-            start_s, self._autotuned = ready.start_s, ready.autotuned
-            self._locked = ready.locked
+            start_s = ready.start_s
+            self._of_stages = ready.facts()
             self._add_variants(ready.observed)
         else:
             done = child.wait_for(WarmUpDone, _TIME_LIMIT_S, "warm-up")
@@ -286,14 +281,13 @@ class _Session:
                 on_gpu = done.device != CPU
                 model = done.model and done.model.model_dump()
                 self._new_record = self._new_record.model_copy(
-                    update={"on_gpu": on_gpu, "model": model}
+                    update={"on_gpu": on_gpu, "devices": done.devices, "model": model}
                 )
         child.pause()
         return start_s
 
     def _add_variants(self, observed: Observed | None) -> None:
         """Plan to measure variants of a user's tf.data pipeline, now that its stages are known."""
-        self._observed = observed
         if observed is None or observed.graph is None:
             return
         self._jobs.update(self._setup.with_full_caches(self._jobs, observed.graph))

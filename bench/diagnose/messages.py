@@ -37,12 +37,18 @@ class StagesReady(Message):
         locked: share of the time for which the loader's threads held Python's lock; None if it has
             no such threads.
         observed: what a user's own function did; None for a loader that is not the user's.
+        service_workers: workers of the tf.data service that run; None without one.
     """
 
     start_s: float
     autotuned: list[Node] | None
     locked: float | None
     observed: Observed | None = None
+    service_workers: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of the record that have these names."""
+        return {name: value for name, value in self if name != "start_s"}
 
 
 class StageRequest(Message):

@@ -11,6 +11,8 @@ Cause = Literal[
     "decoding",
     "transform",
     "batch copy",
+    "service workers",
+    "network",
     "Python",
     "unexplained",
     "interference",
@@ -41,6 +43,8 @@ class Model:
         storage_kappa: how far these reads overlap the work, see `joined_s`. Where each worker waits
             for its own read, it is 1; where the storage is the limit of all of them, it is 0.
         copy_s: of the one thread that copies all batches beside the workers; 0 if there is none.
+        network_s: of the network over which the batches come; 0 if there is none.
+        network_kappa: how far that overlaps everything before it, see `joined_s`.
         kappa: how far loader and consumer overlap, see `joined_s`.
         slowdown: measured end to end, divided by what the model gives without it.
     """
@@ -50,6 +54,8 @@ class Model:
     storage_s: float = 0.0
     storage_kappa: float = 1.0
     copy_s: float = 0.0
+    network_s: float = 0.0
+    network_kappa: float = 0.0
     kappa: float = 0.0
     slowdown: float = 1.0
 
@@ -57,7 +63,8 @@ class Model:
     def loader_s(self) -> float:
         """Seconds per image of the loader alone."""
         work_s = sum(self.work_s.values())
-        return max(self.copy_s, joined_s(self.storage_s, work_s, self.storage_kappa))
+        made_s = max(self.copy_s, joined_s(self.storage_s, work_s, self.storage_kappa))
+        return joined_s(self.network_s, made_s, self.network_kappa)
 
     @property
     def end_to_end_s(self) -> float:
@@ -78,7 +85,8 @@ class Model:
     @property
     def causes(self) -> list[Cause]:
         """What can be taken away by `without`."""
-        return [*self.work_s, "interference"]
+        network: list[Cause] = ["network"] if self.network_s else []
+        return [*self.work_s, *network, "interference"]
 
     def without(self, causes: Collection[Cause]) -> Self:
         """Return the model with some causes taken away."""
@@ -87,6 +95,8 @@ class Model:
             changed = replace(changed, storage_s=0.0)
         if "batch copy" in causes:
             changed = replace(changed, copy_s=0.0)
+        if "network" in causes:
+            changed = replace(changed, network_s=0.0)
         if "interference" in causes:
             changed = replace(changed, kappa=0.0, slowdown=min(1.0, self.slowdown))
         return changed
@@ -103,7 +113,7 @@ class Model:
     def with_loader(self, loader_s: float) -> Self:
         """Return the model with a loader of which only the seconds per image are known."""
         work_s: dict[Cause, float] = {"unexplained": loader_s}
-        return replace(self, work_s=work_s, storage_s=0.0, copy_s=0.0)
+        return replace(self, work_s=work_s, storage_s=0.0, copy_s=0.0, network_s=0.0)
 
     def with_consumer(self, consumer_s: float) -> Self:
         """Return the model with a consumer of these seconds per image."""

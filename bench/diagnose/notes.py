@@ -9,6 +9,7 @@ from feedbench.bench.analysis.utilization import (
     gpu_mean,
     utilization_conflict,
 )
+from feedbench.bench.consumers.device import several_text
 from feedbench.bench.diagnose.autotune import autotuned_values
 from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.certainty import busy
@@ -16,6 +17,7 @@ from feedbench.bench.diagnose.fixed import comparison_text
 from feedbench.bench.diagnose.own_notes import own_notes
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
+from feedbench.bench.diagnose.service_notes import service_notes
 from feedbench.bench.diagnose.tf_graph.derive import graph_of
 from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.verdict import Diagnosis
@@ -23,12 +25,14 @@ from feedbench.bench.record import CacheState
 
 _STATES: tuple[CacheState, ...] = ("warm", "cold")
 _VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
+_OVERLAP = " They overlap: idle time that goes only with several of them is divided among these."
 
 
 def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     """Return the notes on what was measured, how, and with which reservations."""
     return [
         *_scope(record),
+        *_devices(record),
         *_concurrency(record),
         *_causes(record, diagnosis),
         *_cores_needed(diagnosis.cores_needed or []),
@@ -37,6 +41,7 @@ def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
         *_order_of_reads(record),
         *_autotune(record, diagnosis),
         *own_notes(record, diagnosis),
+        *service_notes(record, diagnosis),
         *_reservations(record),
     ]
 
@@ -48,6 +53,16 @@ def _scope(record: DiagnosisRecord) -> list[str]:
         f"{record.images:,} images{sample}, {record.encoded_bytes / 1e9:.2f} GB in files, "
         f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
         f"{record.available_memory_bytes / 1e9:.1f} GB of memory available; {cores}."
+    ]
+
+
+def _devices(record: DiagnosisRecord) -> list[str]:
+    if not (several := several_text(record.devices)):
+        return []
+    batch_size, count = record.spec["batch_size"], len(record.devices)
+    return [
+        f"{several} train together, each with {batch_size // count:,} of the {batch_size:,} images "
+        "of a batch. They take each step together, so that each of them idles as long."
     ]
 
 
@@ -79,6 +94,7 @@ def _causes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     ]
     return [
         f"Causes of the stall, by the idle time that goes with each: {', '.join(parts) or 'none'}."
+        f"{_OVERLAP if len(parts) > 1 else ''}"
     ]
 
 

@@ -8,9 +8,10 @@ from time import monotonic
 from feedbench.bench.diagnose.events import DiagnosisEvent
 from feedbench.bench.diagnose.measure import LEAST_ROUNDS
 from feedbench.bench.diagnose.setup import DiagnosisTiming
+from feedbench.bench.diagnose.stages import OF_SERVICE
 
 _START_S = 6.0  # for a process to import its libraries; assumed until the first has started
-_TRIALS = ("loader", "fixed", "reference", "transfer", "consumer")
+_AS_TRIALS = (*OF_SERVICE, "loader", "fixed", "reference", "transfer", "consumer")
 
 
 class DiagnosisPace:
@@ -84,7 +85,7 @@ class DiagnosisPace:
         if self._slowest_round_s:
             return self._slowest_round_s
         timing = self._timing
-        seconds: dict[str, float] = dict.fromkeys(_TRIALS, timing.block_s)
+        seconds: dict[str, float] = dict.fromkeys(_AS_TRIALS, timing.block_s)
         seconds |= dict.fromkeys(("end to end", "rewritten"), timing.end_to_end_s)
         return sum(seconds.get(part.name, timing.stage_s) for part in event.record.parts)
 

@@ -9,6 +9,7 @@ from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import best_fixed
 from feedbench.bench.diagnose.model import Cause, Model
 from feedbench.bench.diagnose.predict_cores import all_cores, shares_cores, twice_the_cores
+from feedbench.bench.diagnose.predict_service import no_network, one_more_worker
 from feedbench.bench.diagnose.prediction import Prediction, predict
 from feedbench.bench.diagnose.rates import Rates
 from feedbench.bench.diagnose.record import DiagnosisRecord
@@ -29,6 +30,8 @@ def predictions(record: DiagnosisRecord, rates: Rates) -> list[Prediction]:
         all_cores(record, rates, model),
         _fixed_parallelism(record, rates, model),
         _uint8_batches(record, rates, model),
+        one_more_worker(record, model),
+        no_network(model),
         _faster_storage(record, rates, model),
         _files_in_memory(record, rates, model),
         _decoded_in_memory(record, rates, model),
@@ -147,13 +150,13 @@ def _with_memory(prediction: Prediction, needs_bytes: int, record: DiagnosisReco
 
 
 def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:
-    """Predict the rate at another image size; None if the loader reads but does not decode.
+    """Predict the rate at another image size; None if its decoding was not measured alone.
 
     Without decoding it is unknown which part of the loader's time is proportional to the pixels.
     Whether the time that no part explains is, is unknown too: the prediction assumes as much of it
     as of the explained work, its range none and all of it.
     """
-    if rates.decode is None and rates.storage is not None:
+    if rates.decode is None and (rates.storage is not None or rates.service is not None):
         return None
     size = int(record.spec["image_size"])
     other_size = record.other_image_size or size // 2

@@ -50,8 +50,9 @@ def cores_needed(record: DiagnosisRecord, rates: Rates) -> list[CoresNeeded] | N
     """
     if record.consumer == "drain" or shares_cores(record) or not uses_the_cores(rates):
         return None
+    one = rates.consumer / max(1, len(record.devices))
     return [
-        CoresNeeded(accelerators=count, cores=ceil(count * rates.consumer * rates.cpu_s))
+        CoresNeeded(accelerators=count, cores=ceil(count * one * rates.cpu_s))
         for count in _ACCELERATORS
     ]
 

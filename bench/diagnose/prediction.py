@@ -17,6 +17,8 @@ Change = Literal[
     "all cores decode",
     "fixed parallelism",
     "uint8 batches",
+    "one more service worker",
+    "no network",
     "another image size",
 ]
 

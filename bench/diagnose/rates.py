@@ -14,7 +14,14 @@ from feedbench.bench.diagnose.model import Cause
 from feedbench.bench.diagnose.record import DiagnosisRecord, Part
 from feedbench.bench.diagnose.stall import stall_of
 
-_STAGES = {"storage", "decoding", "transform", "batch copy"}  # parts that a loader may lack
+_STAGES = {  # parts that a loader may lack
+    "storage",
+    "decoding",
+    "transform",
+    "batch copy",
+    "service workers",
+    "network",
+}
 # Share of the time for which Python's lock is held from which on it is what limits the threads.
 _LOCKED = 0.7
 # For records without a declaration: a loader that is at most this many times as fast as its parts
@@ -49,6 +56,8 @@ class Rates(BaseModel):
         copies_apart: whether batches are copied on one thread beside the workers.
         locked: share of the time for which Python's lock was held; None if it was not measured.
         transfer: copying batches to the device; None if it was not measured.
+        service: the workers of a tf.data service, without sending what they make.
+        network: batches of that service that were made before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +83,8 @@ class Rates(BaseModel):
     copies_apart: bool = False
     locked: float | None = None
     transfer: float | None = None
+    service: float | None = None
+    network: float | None = None
 
     @property
     def cpu_s(self) -> float:
@@ -127,6 +138,8 @@ def rates_of(record: DiagnosisRecord) -> Rates | None:
         copies_apart=record.copies_apart,
         locked=record.locked,
         transfer=_rate(find_part(record, "transfer")),
+        service=_rate(find_part(record, "service workers")),
+        network=_rate(find_part(record, "network")),
         **_compute_rates(record),
         **_storage_rates(record),
     )

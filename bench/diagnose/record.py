@@ -9,7 +9,8 @@
 # 4  The parts "decode" and "assemble" are called "decoding" and "batch copy". `kind`, `workers`,
 #    `copies_apart`, `locked` and `sampled`. Added later without a new number: the part "storage in
 #    order"; `own`, `model`, `observed`, `interrupted`, `mistake` and `stage` of a part, the parts
-#    `reference` and `rewritten`; `budget_s` and `rewrite`.
+#    `reference` and `rewritten`; `budget_s`, `rewrite` and `devices`; `service_workers`, the parts
+#    "service workers" and "network".
 
 from __future__ import annotations
 
@@ -43,6 +44,8 @@ PartName = Literal[
     "decoding",
     "transform",
     "batch copy",
+    "service workers",
+    "network",
     "loader",
     "fixed",
     "reference",
@@ -112,6 +115,9 @@ class DiagnosisRecord(Conditions):
         description="within the limit of the control group"
     )
     on_gpu: bool = Field(description="whether the trainer has a GPU")
+    devices: list[str] = Field(
+        [], description="TensorFlow's names of all devices of the trainer; empty without one"
+    )
     kind: Kind | None = Field(None, description="how the loader runs its parts, if it says so")
     workers: PositiveInt | None = Field(
         None, description="threads or processes of the loader that read and prepare images"
@@ -123,6 +129,9 @@ class DiagnosisRecord(Conditions):
         None,
         description="share of the time for which threads of the loader held Python's lock; none "
         "without such threads",
+    )
+    service_workers: NonNegativeInt | None = Field(
+        None, description="workers of the tf.data service that ran; None without one"
     )
     budget_s: float | None = Field(None, description="time budget, in seconds")
     rewrite: bool = Field(

@@ -11,7 +11,7 @@ from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.diagnose.fixed import fixed_choices
 from feedbench.bench.diagnose.messages import StageJob, StageRequest
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord, Part, PartName
-from feedbench.bench.diagnose.stages import compute_stages, core_counts
+from feedbench.bench.diagnose.stages import OF_SERVICE, compute_stages, core_counts
 from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tries import CACHE_SHARE, Try, tries
 from feedbench.bench.plan.plan import Choice
@@ -258,10 +258,15 @@ class Setup:
         moved_bytes: float | None,
         state: CacheState | None = None,
     ) -> Measurement:
-        part = Part(name=name, parallel=parallel, moved_bytes=moved_bytes, cache_state=state)
-        request = StageRequest(
-            stage=name, parallel=parallel, cache_state=state, seconds=self.timing.stage_s
+        is_of_service = name in OF_SERVICE
+        part = Part(
+            name=name,
+            parallel=None if is_of_service else parallel,
+            moved_bytes=moved_bytes,
+            cache_state=state,
         )
+        seconds = self.timing.block_s if is_of_service else self.timing.stage_s
+        request = StageRequest(stage=name, parallel=parallel, cache_state=state, seconds=seconds)
         return Measurement(part, STAGES, request)
 
     def _trial_measurements(self) -> list[Measurement]:

@@ -7,11 +7,13 @@ from typing import Literal
 import numpy as np
 
 from feedbench.bench.errors import PlanError
-from feedbench.bench.trials.cache_state import Files, check_cold
+from feedbench.bench.record import CacheState
+from feedbench.bench.trials.cache_state import Files, check_cold, check_warm
 from feedbench.loaders import BatchSpec, Loader, Manifest, Settings
 from feedbench.loaders.stages import Stage, Stages, whole_files
 
-StageName = Literal["decoding", "transform", "batch copy"]
+StageName = Literal["decoding", "transform", "batch copy", "service workers", "network"]
+OF_SERVICE: tuple[StageName, ...] = ("service workers", "network")
 
 
 def stages_of(loader: Loader, manifest: Manifest, spec: BatchSpec, settings: Settings) -> Stages:
@@ -32,12 +34,20 @@ def compute_stages(stages: Stages) -> list[tuple[StageName, Stage]]:
         ("transform", stages.transform),
         ("batch copy", stages.batch_copy),
     ]
+    if stages.service is not None:
+        named += [
+            ("service workers", stages.service.workers),
+            ("network", stages.service.network),
+        ]
     return [(name, stage) for name, stage in named if stage is not None]
 
 
 def core_counts(stages: Stages, name: StageName, cores: int) -> list[int]:
-    """Return the numbers of cores to measure a stage on: one, and all if the loader uses them."""
-    if name == "batch copy" and not stages.copies_in_parallel:
+    """Return the numbers of cores to measure a stage on: one, and all if the loader uses them.
+
+    A service uses the cores that it has, and is measured once.
+    """
+    if name in OF_SERVICE or (name == "batch copy" and not stages.copies_in_parallel):
         return [1]
     return sorted({1, cores})
 
@@ -52,11 +62,31 @@ def encoded_bytes(stages: Stages, manifest: Manifest) -> int:
 def why_not_cold(stages: Stages, manifest: Manifest) -> str | None:
     """Return why the loader cannot be measured with cold files; None if it can."""
     if stages.reading is None:
-        return "--cache-state cold: with its cache full the loader reads no files"
+        reason = stages.reads_nothing or "with its cache full the loader reads no files"
+        return f"--cache-state cold: {reason}"
     if stages.reading.pack_bytes is not None:
         return "--cache-state cold: the loader reads a pack, and only single files can be evicted"
     try:
         check_cold(manifest)
+    except PlanError as error:
+        return str(error)
+    return None
+
+
+def impossible_states(stages: Stages, manifest: Manifest) -> dict[CacheState, str]:
+    """Return the cache states in which the loader cannot be measured, and why."""
+    reasons: dict[CacheState, str | None] = {
+        "cold": why_not_cold(stages, manifest),
+        "warm": _why_not_warm(stages, manifest),
+    }
+    return {state: reason for state, reason in reasons.items() if reason is not None}
+
+
+def _why_not_warm(stages: Stages, manifest: Manifest) -> str | None:
+    if stages.reading is None or stages.reading.pack_bytes is not None:
+        return None
+    try:
+        check_warm(manifest)
     except PlanError as error:
         return str(error)
     return None

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.analysis.stats import MIN_BLOCKS
+from feedbench.bench.consumers.device import several_text
 from feedbench.bench.diagnose.ceilings import Ceiling, ceilings
 from feedbench.bench.diagnose.certainty import busy, disturbances, failed_checks, is_certain
 from feedbench.bench.diagnose.fit import fitted
 from feedbench.bench.diagnose.fixed import FixedSettings, best_fixed
 from feedbench.bench.diagnose.predict import LEAST_GAIN, predictions, remedies
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, cores_needed
+from feedbench.bench.diagnose.predict_service import WorkersNeeded, workers_needed
 from feedbench.bench.diagnose.prediction import Prediction
 from feedbench.bench.diagnose.rates import rates_of
 from feedbench.bench.diagnose.record import DiagnosisRecord
@@ -42,6 +45,7 @@ class Diagnosis(BaseModel):
             the other.
         fixed: the best fixed settings of tf.data; None if AUTOTUNE has nothing to set.
         cores_needed: to keep accelerators busy; None if the consumer is not one.
+        workers_needed: of a tf.data service, to keep the consumer busy; None without one.
         mistakes: in a user's tf.data pipeline, with advice after them.
         gain_of_all: predicted with all mistakes undone; None without several.
     """
@@ -58,6 +62,7 @@ class Diagnosis(BaseModel):
     kappa: float | None = None
     fixed: FixedSettings | None = None
     cores_needed: list[CoresNeeded] | None = None
+    workers_needed: WorkersNeeded | None = None
     mistakes: list[Mistake] = []
     gain_of_all: float | None = None
 
@@ -71,7 +76,7 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         return Diagnosis(verdict=" ".join(sentences), ceilings=parts)
     stall = _at_least_zero(stall)
     if not is_certain(stall):
-        verdict = _uncertain(record, stall)
+        verdict = _uncertain(record, stall, parts)
         return Diagnosis(verdict=verdict, ceilings=parts, mistakes=without_gains(record))
     main_cause, predicted = bottleneck(rates), predictions(record, rates)
     mistakes = mistakes_in(record)
@@ -92,6 +97,7 @@ def derive_diagnosis(record: DiagnosisRecord) -> Diagnosis:
         kappa=fitted(rates).kappa,
         fixed=best_fixed(record),
         cores_needed=cores_needed(record, rates),
+        workers_needed=workers_needed(record),
         mistakes=mistakes,
         gain_of_all=gain_of_all(record),
     )
@@ -105,13 +111,20 @@ def _self_test_sentence(record: DiagnosisRecord) -> list[str]:
     return [f"Do not trust this diagnosis: self-test failed: {'; '.join(failed)}{used}."]
 
 
-def _uncertain(record: DiagnosisRecord, stall: Estimate) -> str:
+def _uncertain(record: DiagnosisRecord, stall: Estimate, parts: list[Ceiling]) -> str:
     """Return that nothing can be said, why, and what to do."""
+    if stall.interval is None:
+        why = [f"Fewer than {MIN_BLOCKS} rounds give no interval."]
+        remedy = "Diagnose again."
+    else:
+        why, remedy = [], "Diagnose again on a quiet machine, or with a longer --seconds."
     sentences = [
         "Not measured well enough for a verdict: "
         f"{_with_consumer(record)} idles {stall:.0%} of the time.",
+        *_interrupted_sentence(parts, interrupted=record.interrupted),
+        *why,
         *disturbances(record),
-        "Diagnose again on a quiet machine, or with a longer --seconds.",
+        remedy,
     ]
     return " ".join(sentences)
 
@@ -169,7 +182,9 @@ def _bottleneck_sentence(record: DiagnosisRecord, main: StallPart, stall: Estima
                 f"The bottleneck is interference: with {loader}, {consumer} loses {idle}; "
                 f"contention between loader and consumer causes {share}{_remaining(main, 'it')}."
             )
-        case "transform" | "batch copy":
+        case "service workers":
+            cause = "the work of the service workers"
+        case "transform" | "batch copy" | "network":
             cause = f"the {main.cause}"
         case _:
             cause = main.cause
@@ -236,6 +251,8 @@ def consumer_name(record: DiagnosisRecord) -> str:
     if record.accelerator is not None:
         return f"an emulated {record.accelerator['device']}"
     if record.consumer == "train":
+        if several := several_text(record.devices):
+            return f"the trainer on {several}"
         return "the trainer" if record.on_gpu else "the trainer on these cores"
     return record.consumer
 

@@ -26,7 +26,10 @@ _WIDTH, _STEP, _CEILING, _AXES = 10.0, 0.36, 0.27, 0.75  # inches: per bar, per 
 _BAR = 0.7  # height of a bar, of 1
 _ROOM = 0.5  # share of the width in which the longest text fits
 _SMALLEST = 0.005  # shares below half a point are drawn together
-_NAMES = {"unexplained": "work that cannot be measured separately"}
+_NAMES = {
+    "unexplained": "work that cannot be measured separately",
+    "service workers": "work of the service workers",
+}
 
 
 def draw_waterfall(diagnosis: Diagnosis, path: Path, subject: str) -> None:
@@ -146,7 +149,7 @@ def _finding(diagnosis: Diagnosis) -> str:
     """Return the bottleneck and its share."""
     main, stall = diagnosis.bottleneck, diagnosis.stall
     if main is None or stall is None:
-        return "No verdict: parts are missing"
+        return "No verdict: parts are missing, or were not measured well enough"
     idle = f"idles {stall.value:.0%} of the time"
     if main.cause == "accelerator":
         return f"The consumer is the bottleneck: it {idle}"

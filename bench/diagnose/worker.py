@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from time import time
 
 from feedbench.bench.diagnose.autotune import autotune_nodes
@@ -34,18 +35,32 @@ def run_stages(job: StageJob, channel: Channel) -> None:
     # Before anything starts threads: it forks.
     storage = Storage(manifest, stages.reading, processes=job.cores) if stages.reading else None
     in_order = InOrder(manifest) if stages.reading and stages.reading.in_shards else None
-    runs = _prepare(stages, job.cores)
-    for run in runs.values():
-        run(job.warm_up_s)
+    with closing(stages.service) if stages.service else nullcontext():
+        runs = _prepare(stages, job.cores)
+        for run in runs.values():
+            run(job.warm_up_s)
+        channel.answer(_ready(job, stages, manifest, channel.started))
+        for request in channel.requests(StageRequest):
+            _make_ready(request, stages, storage)
+            channel.answer(BlockDone(block=_block(request, storage, in_order, runs)))
+
+
+def _ready(job: StageJob, stages: Stages, manifest: Manifest, started: float) -> StagesReady:
+    """Return what is known of the stages besides their rates."""
+    loader = find_loader(job.loader)
+    settings = parse_settings(loader, job.settings)
     nodes = autotune_nodes(loader, manifest, job.spec, settings, _AUTOTUNE_S)
     locked = None
     if stages.concurrency and stages.concurrency.kind == "threads" and not settings.fills_cache:
         locked = lock_share(loader, manifest, job.spec, settings, _LOCK_S)
     seen = observed(loader, manifest, job.spec, settings) if loader.own else None
-    start_s = time() - channel.started
-    channel.answer(StagesReady(start_s=start_s, autotuned=nodes, locked=locked, observed=seen))
-    for request in channel.requests(StageRequest):
-        channel.answer(BlockDone(block=_block(request, storage, in_order, runs)))
+    return StagesReady(
+        start_s=time() - started,
+        autotuned=nodes,
+        locked=locked,
+        observed=seen,
+        service_workers=stages.service.count() if stages.service else None,
+    )
 
 
 def _prepare(stages: Stages, cores: int) -> dict[StageKey, Run]:
@@ -55,6 +70,16 @@ def _prepare(stages: Stages, cores: int) -> dict[StageKey, Run]:
         for name, stage in compute_stages(stages)
         for count in core_counts(stages, name, cores)
     }
+
+
+def _make_ready(request: StageRequest, stages: Stages, storage: Storage | None) -> None:
+    """Prepare what is not timed: a service reads warm files, and begins without any batch."""
+    if stages.service is None:
+        return
+    if request.stage == "service workers" and storage is not None:
+        storage.files.bring_into("warm")
+    if request.stage == "service workers" or request.stage == "network":
+        stages.service.use_up(request.stage)
 
 
 def _block(
@@ -85,7 +110,15 @@ def _block(
         disk_read_bytes=used.read_bytes if used.disk_known else None,
         fetched_bytes=used.fetched_bytes,
         consumed_bytes=result.bytes if isinstance(result, ReadResult) else None,
+        **_crossed(result),
     )
+
+
+def _crossed(result: ReadResult | Timed) -> dict[str, int]:
+    """Return what crossed the network as fields of a block; empty if it was not used."""
+    if isinstance(result, ReadResult) or result.traffic is None:
+        return {}
+    return {"received_bytes": result.traffic.received, "sent_bytes": result.traffic.sent}
 
 
 if __name__ == "__main__":

@@ -87,7 +87,8 @@ def module_text(choice: Exported, manifest: Manifest | None, name: str, today: d
     layout = None if manifest is None else manifest.layout
     left_out = () if manifest is None else _left_out(manifest, choice.loader)
     request = CodeRequest(choice.loader.name, choice.spec, choice.settings, layout, left_out)
-    write = choice.loader.code if layout in (None, *CODE_LAYOUTS) else stream_code
+    is_plain = manifest is None or not manifest.is_remote
+    write = choice.loader.code if is_plain and layout in (None, *CODE_LAYOUTS) else stream_code
     code = write(request)
     docstring = "\n\n".join([_first_line(choice.spec), *_origin(choice, today), code.usage])
     return f'"""{docstring}\n"""\n\n{code.body}'.replace("THIS_FILE", name)

@@ -155,7 +155,7 @@ class Origin:
     Attributes:
         path: of the record or its folder, as it was named.
         command: that wrote the record.
-        saved: when the file was written.
+        saved: when it was made.
         facts: the conditions of the run, by name; empty if they are not known.
     """
 

@@ -64,7 +64,7 @@ def _path(report: Report) -> Path:
 def _alone(report: Report) -> str:
     """Return the folder of the only report of a page, and the date."""
     origin = report.origin
-    return f"{origin.path.absolute().name} · saved {_date(origin)}" if origin else ""
+    return f"{origin.path.absolute().name} · {_date(origin)}" if origin else ""
 
 
 def _about(report: Report, facts: Sequence[str]) -> str:
@@ -72,7 +72,7 @@ def _about(report: Report, facts: Sequence[str]) -> str:
     if (origin := report.origin) is None:
         return ""
     known = [f"{_words(name)} {origin.facts[name]}" for name in facts if name in origin.facts]
-    return " · ".join([*known, f"saved {_date(origin)}"])
+    return " · ".join([*known, _date(origin)])
 
 
 def _date(origin: Origin) -> str:
@@ -128,7 +128,7 @@ def _sentence(facts: Sequence[str]) -> str:
 
 
 def _table(reports: Sequence[Report], facts: Sequence[str]) -> Table:
-    columns = [Column("result"), Column("what"), Column("saved")]
+    columns = [Column("result"), Column("what"), Column("dated")]
     rows: list[list[Cell]] = [
         [
             name,

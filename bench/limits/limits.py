@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
@@ -74,7 +74,7 @@ class MachineLimits(BaseModel):
     """All limits, and the loaders' shares of them.
 
     Attributes:
-        limits: of decoding, copying and the disk.
+        limits: of decoding, copying and the storage.
         loaders: the share of each loader.
         scaling: how each loader uses more cores; empty if that was not asked for.
     """
@@ -87,13 +87,13 @@ class MachineLimits(BaseModel):
 
 
 class ColdReads(BaseModel):
-    """Reads of whole files from the disk, after eviction, at one queue depth.
+    """Reads of whole files from the storage, after eviction, at one queue depth.
 
     Attributes:
         depth: number of files read at the same time.
         rates: images per second of each block.
         bytes_per_image: mean size of the files.
-        disk_share: fraction of the bytes that came from the disk; None if unknown.
+        disk_share: fraction of the bytes that came from the storage; None if unknown.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -110,6 +110,7 @@ class LimitsRecord(BaseModel):
     Attributes:
         bounds: name of the limit of each loader, by the loader's name and settings.
         disk: reads at each queue depth, or why they could not be measured.
+        storage: where the files lie.
         scaling: each loader on one core, on two, and on more, by name and settings; empty if that
             was not asked for.
     """
@@ -118,6 +119,7 @@ class LimitsRecord(BaseModel):
 
     bounds: dict[str, str]
     disk: list[ColdReads] | str = "interrupted before it was measured"
+    storage: Literal["disk", "object storage"] = "disk"
     scaling: dict[str, list[OnCores]] = {}
 
 
@@ -168,7 +170,7 @@ def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[st
 
 
 def read_cold(manifest: Manifest) -> list[ColdReads] | str:
-    """Read whole files from the disk at several queue depths, or return why that is impossible."""
+    """Read whole files from the storage at several queue depths, or say why that is impossible."""
     try:
         check_cold(manifest)
     except PlanError as error:
@@ -206,7 +208,7 @@ def derive(trials: list[Trial], record: LimitsRecord) -> MachineLimits:
     return MachineLimits(
         limits=[
             *(_limit(trial) for name, trial in by_name.items() if name not in record.bounds),
-            *_disk_limits(record.disk),
+            *_storage_limits(record),
         ],
         loaders=[_share(by_name[name], by_name[limit]) for name, limit in record.bounds.items()],
         scaling=[scaling_of(name, runs) for name, runs in record.scaling.items()],
@@ -229,20 +231,20 @@ def _limit(trial: Trial) -> Limit:
     )
 
 
-def _disk_limits(disk: list[ColdReads] | str) -> list[Limit]:
-    if isinstance(disk, str):
-        return [Limit(name="disk, cold", error=disk)]
-    return [_disk_limit(reads) for reads in disk]
+def _storage_limits(record: LimitsRecord) -> list[Limit]:
+    if isinstance(record.disk, str):
+        return [Limit(name=f"{record.storage}, cold", error=record.disk)]
+    return [_storage_limit(record.storage, reads) for reads in record.disk]
 
 
-def _disk_limit(reads: ColdReads) -> Limit:
+def _storage_limit(storage: str, reads: ColdReads) -> Limit:
     rate, share = _rate(reads.rates), reads.disk_share
     warm = share is not None and share < MIN_COLD
     return Limit(
-        name=f"disk, cold, {reads.depth} at once",
+        name=f"{storage}, cold, {reads.depth} at once",
         images_per_second=rate,
         bytes_per_second=rate.value * reads.bytes_per_image if rate else None,
-        error=f"only {share:.0%} of the bytes came from the disk" if warm else None,
+        error=f"only {share:.0%} of the bytes came from the {storage}" if warm else None,
     )
 
 

@@ -26,8 +26,9 @@ from feedbench.bench.report.table import sizes
 
 SHARES_NOTE = (
     "Limits: decoding JPEGs from memory on all cores, copying images from memory into batches on "
-    "all cores, or reading whole files from the disk, each with nothing else running. Loaders: no "
-    "consumer takes time. share: rate ÷ rate of the limit, over blocks of the same round."
+    "all cores, or reading whole files from the disk or object storage, each with nothing else "
+    "running. Loaders: no consumer takes time. share: rate ÷ rate of the limit, over blocks of the "
+    "same round."
 )
 
 

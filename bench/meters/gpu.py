@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, suppress
 from typing import Any, Self
 
 from feedbench.bench.meters.gpm import Gpm
-from feedbench.bench.meters.mig import instances
+from feedbench.bench.meters.mig import instance_of, instances
 from feedbench.bench.meters.sampling import Readings, Sample, Sampler, sample_now, samples_during
 from feedbench.bench.record import Gpu, TimedBlock
 from feedbench.loaders import LOADERS
@@ -130,8 +130,8 @@ def find_gpus() -> list[NumberedGpu]:
     """Return index and NVML handle of each GPU that this process may use, in CUDA's order.
 
     CUDA_VISIBLE_DEVICES chooses among them by number, by UUID or its beginning, or as a MIG
-    instance. GPUs that the driver does not let this process open are left out; of one that is
-    divided into instances, these are returned.
+    instance. GPUs that the driver does not let this process open are left out. If one is divided,
+    CUDA computes on a single instance, and on no other GPU: only the first is returned.
     """
     import pynvml
 
@@ -143,19 +143,25 @@ def find_gpus() -> list[NumberedGpu]:
     gpus = [(index, handle) for index in range(count) if (handle := _opened(index)) is not None]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return _with_instances(gpus)
+        return _enumerated(gpus)
     named = (_find(name.strip(), gpus) for name in visible.split(","))
     # As CUDA does: the first name that fits no GPU hides all that follow.
-    return _with_instances(gpu for gpu in itertools.takewhile(bool, named) if gpu)
+    return _enumerated(gpu for gpu in itertools.takewhile(bool, named) if gpu)
 
 
-def _with_instances(gpus: Iterable[NumberedGpu]) -> list[NumberedGpu]:
-    """Return the GPUs, with the instances of a divided one in its place."""
-    usable: list[NumberedGpu] = []
+def _enumerated(gpus: Iterable[NumberedGpu]) -> list[NumberedGpu]:
+    """Return those that CUDA lets one process use: whole GPUs, or one instance of a divided one.
+
+    Source: NVIDIA Multi-Instance GPU User Guide, "CUDA Device Enumeration".
+    """
+    whole: list[NumberedGpu] = []
     for index, handle in gpus:
-        parts = instances(handle)
-        usable += [(index, part) for part in ([handle] if parts is None else parts)]
-    return usable
+        parts = [handle] if instance_of(handle) else instances(handle)
+        if parts:
+            return [(index, parts[0])]
+        if parts is None:
+            whole.append((index, handle))
+    return whole
 
 
 def training_gpus(most: int | None = None) -> list[NumberedGpu]:

@@ -1,7 +1,8 @@
-"""Meters the whole machine from /proc: core utilization, disks and their queue, page faults."""
+"""Meters the machine from /proc: the cores that may be used, disks and their queue, page faults."""
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import perf_counter
@@ -102,10 +103,13 @@ def _lines(path: str) -> list[list[str]]:
 
 
 def _cores() -> dict[int, Ticks]:
-    """Return the ticks of each core that is online. Source: proc_stat(5)."""
-    cores = {}
+    """Return the ticks of each core that this process may use. Source: proc_stat(5).
+
+    On others, as of a node that jobs share, programs run that take nothing from it.
+    """
+    cores, usable = {}, os.sched_getaffinity(0)
     for name, *ticks in filter(None, _lines("/proc/stat")):
-        if name.startswith("cpu") and name != "cpu":
+        if name.startswith("cpu") and name != "cpu" and int(name[3:]) in usable:
             counts = [int(count) for count in ticks[_ALL]]
             cores[int(name[3:])] = Ticks(sum(counts) - sum(counts[_IDLE]), sum(counts))
     return cores

@@ -114,8 +114,9 @@ class Timing(_Model):
     seed: int = Field(0, ge=0, description="Seed of the order in which blocks are interleaved.")
     cache_state: CacheState | None = Field(
         None,
-        description="State of the page cache, proven in each block by the bytes read from the "
-        "disk. warm: all files are read beforehand; cold: files are evicted before they are read. "
+        description="State of the page cache, or of the local cache of objects; proven in each "
+        "block by the bytes that were read from the disk, or fetched. warm: all files are read "
+        "beforehand; cold: files are evicted before they are read. "
         "By default the cache is left as it is.",
     )
 

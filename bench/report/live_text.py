@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
 from rich.cells import cell_len, set_cell_size
 
-from feedbench.bench.analysis.contention import LEAST_CORES, Timed, busy_text, cores_of_others
+from feedbench.bench.analysis.contention import Timed, busy_text, cores_of_others, is_much
 from feedbench.bench.record import Block, TimedBlock, present
 from feedbench.bench.report.live import Line, Style
 
@@ -71,15 +71,21 @@ def meters_text(block: Block, *, waits: bool = True) -> str:
         texts.append(f"{sum(used):.1f} of {len(used)} cores in use{_by_others(block)}")
     if block.host is not None and (disk := present(block.host.disk_read_bytes_per_s)):
         texts.append(f"disk {mean(disk) / 1e6:,.0f} MB/s")
-    gpu = [share for one in block.gpus for share in present(one.utilization)]
-    if gpu:
-        texts.append(f"GPU {mean(gpu):.0%}")
+    if gpus := [mean(shares) for one in block.gpus if (shares := present(one.utilization))]:
+        texts.append(f"GPU {percents(gpus)}")
     return " · ".join(texts)
+
+
+def percents(shares: Iterable[float]) -> str:
+    """Return what each of several GPUs does, such as `95%, 93%`."""
+    return ", ".join(f"{share:.0%}" for share in shares)
 
 
 def _by_others(block: Block) -> str:
     used = cores_of_others(block) if block.wait_s else None  # a stage prepares its files besides
-    return "" if used is None or used < LEAST_CORES else f", {used:.1f} by other programs"
+    if used is None or block.host is None or not is_much(used, len(block.host.cores)):
+        return ""
+    return f", {used:.1f} by other programs"
 
 
 def readings(block: Block | None, busy: str, *, waits: bool = True) -> list[Line]:

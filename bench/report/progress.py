@@ -23,6 +23,8 @@ from feedbench.bench.trials.early_stop import blocks_alone
 from feedbench.bench.trials.events import OnEvent, TrialEvent
 
 _REFRESHES_PER_SECOND = 2  # more would take CPU time from what is measured
+_ADDED = "Slow steps and the start of each process"
+_ADDED_BY_CACHES = "Slow steps, the start of each process and the filling of caches"
 
 
 def progress_bar(console: Console, *columns: TextColumn) -> Progress:
@@ -40,7 +42,9 @@ def progress_bar(console: Console, *columns: TextColumn) -> Progress:
     )
 
 
-def duration_text(trials: int, timing: Timing, least_blocks: int | None = None) -> str:
+def duration_text(
+    trials: int, timing: Timing, least_blocks: int | None = None, *, fills: bool = False
+) -> str:
     """Return how long a bench takes at least, and what of.
 
     Args:
@@ -48,6 +52,7 @@ def duration_text(trials: int, timing: Timing, least_blocks: int | None = None) 
         timing: as planned.
         least_blocks: number of blocks after which it may end, and then times the winner again;
             None if it times all.
+        fills: whether a trial fills a cache before it is timed.
     """
     noun = "trial" if trials == 1 else "trials"
     least_s, blocks, until = _planned_s(trials, timing, timing.blocks), f"{timing.blocks}", ""
@@ -61,7 +66,7 @@ def duration_text(trials: int, timing: Timing, least_blocks: int | None = None) 
         )
     return (
         f"At least {_duration(least_s)}: {trials} {noun} × {_each_text(timing, blocks)}{until}. "
-        "Slow steps and the start of each process add to that."
+        f"{_ADDED_BY_CACHES if fills else _ADDED} add to that."
     )
 
 

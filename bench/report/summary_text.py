@@ -12,10 +12,11 @@ from feedbench.bench.analysis.estimate import rate_text
 from feedbench.bench.analysis.predicted import has_drifted
 from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win, choose_winner
-from feedbench.bench.consumers.device import CPU
+from feedbench.bench.consumers.device import CPU, several_text
 from feedbench.bench.consumers.trainer import timed_phase_text
 from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
+from feedbench.bench.report.devices_table import device_rows, devices_table
 from feedbench.bench.report.document import Line, Part
 from feedbench.bench.report.table import bench_table, bytes_text, trial_name
 from feedbench.bench.report.table_notes import notes
@@ -45,6 +46,8 @@ def table_parts(summary: Summary) -> Iterator[Part]:
     """Yield the table of a bench, if a trial was timed, and its notes."""
     if any(trial.images_per_second for trial in summary.trials):
         yield bench_table(summary)
+    if device_rows(summary):
+        yield devices_table(summary)
     yield from notes(summary)
     yield from course(summary)
 
@@ -64,11 +67,11 @@ def headline(trials: list[Trial]) -> str:
 
 
 def device_warnings(trials: list[Trial]) -> list[str]:
-    """Return a line if the trainer used the CPU although there is a GPU."""
+    """Return a line if the trainer used the CPU, unasked, although there is a GPU."""
     gpus = {
         gpu
         for trial in trials
-        if trial.device == CPU
+        if trial.device == CPU and not (trial.alone or several_text(trial.devices))
         for gpu in (trial.machine or {}).get("gpus", [])
     }
     return [
@@ -96,11 +99,10 @@ def consumer_text(trial: Trial) -> str:
 
 
 def _devices_text(trial: Trial) -> str:
-    """Return how many devices trained together; empty for one."""
-    if len(trial.devices) < 2:
+    """Return how many devices trained together, and the images of each; empty for one."""
+    if not (several := several_text(trial.devices)):
         return ""
-    kind = "logical devices of the CPU" if trial.device == CPU else "GPUs"
-    return f"on {len(trial.devices)} {kind}"
+    return f"on {several}, {trial.spec['batch_size'] // len(trial.devices)} images each"
 
 
 def _phase_text(trial: Trial) -> str:

@@ -42,9 +42,9 @@ def ratio_text(ratio: Estimate | None) -> str:
 
 
 def ratio_form(ratio: Estimate) -> str:
-    """Return a format with so many digits that an interval beside 1 is not printed as 1.00."""
+    """Return a format with so many digits that 0.04 keeps two, and none beside 1 prints 1.00."""
     ends = [ratio.high] if ratio.lies_below(1) else [ratio.low] if ratio.lies_above(1) else []
-    digits = (2, 3, 4)
+    digits = [n for n in (2, 3, 4) if n == 4 or abs(ratio.value) >= 10.0 ** (1 - n)]
     exact = (n for n in digits if all(f"{end:.{n}f}" != f"{1:.{n}f}" for end in ends))
     return f".{next(exact, digits[-1])}f"
 
@@ -54,6 +54,11 @@ def bytes_text(value: int | None) -> str:
     if value is None:
         return EMPTY
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
+def kilobytes_text(value: float | None) -> str:
+    """Return bytes in kilobytes; a dash if they were not measured."""
+    return EMPTY if value is None else f"{value / 1e3:,.1f}"
 
 
 def _rate(trial: TrialSummary) -> str:
@@ -128,6 +133,14 @@ def trial_columns(*, memory_decides: bool = False) -> list[Column[TrialSummary]]
             importance=3 if memory_decides else 2,
         ),
         sizes("disk\nread", "disk_read_bytes", lambda trial: trial.disk_read_bytes, 0),
+        Column(
+            "network,\nkB/image",
+            "received_bytes_per_image",
+            lambda trial: trial.received_bytes_per_image,
+            lambda trial: kilobytes_text(trial.received_bytes_per_image),
+            importance=1,
+            meaning="network: bytes received per image.",
+        ),
         *_csv_columns(),
     ]
 
@@ -159,6 +172,7 @@ def _gpu_columns() -> list[Column[TrialSummary]]:
 
 def _csv_columns() -> list[Column[TrialSummary]]:
     return [
+        only_csv("sent_bytes_per_image", lambda trial: trial.sent_bytes_per_image),
         only_csv("start_s", lambda trial: trial.start_s),
         only_csv("blocks", lambda trial: trial.blocks),
         only_csv("blocks_not_counted", lambda trial: len(trial.unproven)),

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from feedbench.bench.environment import created_at
 from feedbench.bench.errors import BenchError
 from feedbench.bench.report.document import TableData, words
 from feedbench.bench.results import kinds
@@ -40,7 +41,7 @@ class ListedRun:
 
     Attributes:
         place: its folder, or the file with its record.
-        when: its record was written, in local time.
+        when: it was made, in local time.
     """
 
     place: Path
@@ -54,7 +55,7 @@ class ListedRun:
         return {
             "folder": str(self.place),
             "command": self.command,
-            "written": self.when.astimezone().isoformat(timespec="seconds"),
+            "dated": self.when.isoformat(timespec="seconds"),
             **vars(self.facts),
         }
 
@@ -66,7 +67,7 @@ def listed(runs: Sequence[tuple[Path, Kind]]) -> list[ListedRun]:
 
 
 def _listed(path: Path, kind: Kind) -> ListedRun:
-    when = datetime.fromtimestamp(path.stat().st_mtime)
+    when = created_at(path).astimezone()
     try:
         facts = facts_of(kind.read(path))
     except (BenchError, LoaderError, TrainerError) as error:
@@ -83,7 +84,7 @@ def runs_table(runs: Sequence[ListedRun], folder: Path) -> TableData[ListedRun]:
     return TableData(
         name="runs",
         columns=[
-            words("written", "written", lambda run: f"{run.when:%Y-%m-%d %H:%M}"),
+            words("dated", "dated", lambda run: f"{run.when:%Y-%m-%d %H:%M}"),
             words("command", "command", lambda run: run.command),
             words("loaders", "loaders", lambda run: run.facts.loaders, importance=2),
             words("data", "data", lambda run: run.facts.data, importance=1),

@@ -18,6 +18,7 @@ from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import CacheState, ConsumerName
 from feedbench.bench.selftest.case import WITHOUT, Case, Injection, WhatIf
 from feedbench.bench.selftest.inject import Target, injected, remove_groups
+from feedbench.bench.selftest.packs import with_pack
 from feedbench.bench.selftest.photos import photos
 from feedbench.bench.selftest.report import CaseResult, Checked
 from feedbench.bench.trials.bench import MANIFEST, Bench
@@ -62,11 +63,12 @@ class _Battery:
 
     def __init__(self, case: Case, folder: Path, on_progress: OnProgress) -> None:
         register()
-        self._case = case
         self._on_progress = on_progress
         self._folder = folder / case.name.replace(" ", "-").replace(",", "").replace("'", "")
         source = photos(folder / "images", case.photos)
         self._manifest = scan(source).only("train")
+        spec = BatchSpec.model_validate({**_SPEC, **case.spec})
+        self._case = with_pack(case, self._manifest, spec, self._folder / "pack")
         self._target = Target(source, 1.0, _mean_bytes(self._manifest))
         self._target = replace(self._target, images_per_second=self._rate_from_memory())
 

@@ -58,6 +58,7 @@ class Case:
 
     Attributes:
         cause: what the diagnosis must name.
+        pack: what the loader reads instead of the photos; None for the photos themselves.
         consumer: rate of the emulated accelerator, relative to that of the loader from memory; None
             for the real trainer.
         what_ifs: changes that are predicted, made, and measured.
@@ -69,6 +70,7 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     spec: dict[str, Any] = field(default_factory=dict)
     photos: PhotoKind = "photos"
+    pack: Literal["arrays", "jpeg"] | None = None
     state: CacheState = "warm"
     injection: Injection = Injection()
     consumer: float | None = 4.0

@@ -77,6 +77,14 @@ CASES = (
         what_ifs=(WhatIf("twice the cores", injection=Injection(cores=2)),),
     ),
     Case(
+        name="a pack of JPEGs on one core",
+        loader="packed",
+        pack="jpeg",
+        cause="decoding",
+        injection=Injection(cores=1),
+        what_ifs=(WhatIf("twice the cores", injection=Injection(cores=2)),),
+    ),
+    Case(
         name="large photos, in line",
         loader="keras_pil",
         photos="large photos",

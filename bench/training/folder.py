@@ -121,12 +121,17 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except (BenchError, LoaderError, TrainerError, KeyboardInterrupt):
-        with suppress(OSError):
-            names = {path.name for path in folder.iterdir()}
-            has_profile = (folder / TENSORBOARD_LOGS / "plugins").exists()
-            if names <= _WITHOUT_TRAINING and not has_profile:
-                shutil.rmtree(folder)
+        remove_if_nothing_kept(folder)
         raise
+
+
+def remove_if_nothing_kept(folder: Path) -> None:
+    """Remove the folder of a training that has neither a checkpoint nor a profile."""
+    with suppress(OSError):
+        names = {path.name for path in folder.iterdir()}
+        has_profile = (folder / TENSORBOARD_LOGS / "plugins").exists()
+        if names <= _WITHOUT_TRAINING and not has_profile:
+            shutil.rmtree(folder)
 
 
 def check_writable(folder: Path) -> None:

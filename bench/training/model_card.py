@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from feedbench.bench.training.outcome import counts_sentence
+from feedbench.bench.training.outcome import counts_sentence, together_sentence
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
+from feedbench.bench.training.workers_table import machine, worker_name
 from feedbench.loaders import UNCHANGED, printable
 from feedbench.trainer import Recipe
 
@@ -35,7 +36,7 @@ def model_card(result: dict[str, Any]) -> str:
         "Fields that differ from their default are bold.",
         _table(("field", "value"), _recipe(result["recipe"])),
         "## Trained on",
-        _table(("", ""), _machine(result["environment"])),
+        _table(("", ""), [*_machine(result["environment"]), *_together(result)]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -152,6 +153,14 @@ def _machine(facts: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield "processor", f"{facts['processor']}, {facts['cores']} cores"
     yield "GPU", ", ".join(facts["gpus"]) or "none"
     yield from (facts["packages"] | {"python": facts["python"]}).items()
+
+
+def _together(result: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Yield the devices, if there were several, and the machine of each worker."""
+    if text := together_sentence(result):
+        yield "together", text
+    for worker in result.get("workers") or ():
+        yield f"worker {worker_name(worker)}", f"{worker['address']}: {machine(worker)}"
 
 
 def _percent(fraction: float | None) -> str:

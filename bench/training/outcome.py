@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from feedbench.bench.consumers.device import names_of, several_text
 from feedbench.bench.training.folder import TRAINING
 from feedbench.loaders import printable
+from feedbench.trainer import ONE
 
 _MOST_NAMED = 40  # classes in a sentence
 
@@ -25,6 +27,31 @@ def test_sentence(result: dict[str, Any]) -> str:
     score = "loss" if accuracy is None else "accuracy"
     value = f"{result['test']['loss']:.3f}" if accuracy is None else f"{accuracy:.1%}"
     return f"Test {score}: {value}{of_images}"
+
+
+def together(devices: str, workers: int, batch_size: int) -> str:
+    """Return what trains together, and how many images each takes; empty for a single device.
+
+    Args:
+        devices: the value of --devices, of a training on one machine.
+        workers: how many there are; 1 for one machine.
+        batch_size: images of a step.
+    """
+    names = names_of(devices)
+    who = f"{workers} workers" if workers > 1 else several_text(names)
+    if not who:
+        return ""
+    each = batch_size // max(workers, len(names))
+    return f"{who}, each with {each:,} of the {batch_size:,} images of a batch"
+
+
+def together_sentence(result: dict[str, Any]) -> str:
+    """Return what trained together; empty for a single device, and in older records."""
+    workers, batch_size = len(result.get("workers") or ()) or 1, result["spec"].get("batch_size")
+    if batch_size is None:
+        return ""
+    text = together(result.get("devices", ONE), workers, batch_size)
+    return f"Trained on {text}" if text else ""
 
 
 def dropped_sentence(result: dict[str, Any]) -> str:

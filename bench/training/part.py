@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.environment import environment
@@ -11,7 +11,7 @@ from feedbench.bench.meters.process import Usage, tree_peak_memory, tree_usage
 from feedbench.bench.record import Dropped
 
 if TYPE_CHECKING:
-    from feedbench.trainer import Epoch
+    from feedbench.trainer import Epoch, Position
 
 _OF_MACHINE = ("processor", "cores", "memory_bytes", "gpus", "system")
 
@@ -21,8 +21,8 @@ class Part:
     """One worker's part of a training.
 
     Attributes:
-        share: its images of a step ÷ those of all workers.
-        epochs: those that it trained, with the images of all workers.
+        share: of each batch, equal for all workers.
+        epochs: those that it trained, from `trained_since`, with the images of all workers.
         dropped: images that it could not read.
         usage: CPU time and bytes read while it trained.
     """
@@ -42,6 +42,24 @@ class UsageMeter:
     def part(self, share: float, epochs: Sequence[Epoch], dropped: Sequence[Dropped]) -> Part:
         """Return this worker's part up to now."""
         return Part(share, tuple(epochs), tuple(dropped), tree_usage().since(self._before))
+
+
+def trained_since(begin: Position, epochs: Sequence[Epoch]) -> list[Epoch]:
+    """Return what a process has trained of all epochs; it may have begun within one.
+
+    Args:
+        begin: where it began.
+        epochs: from the first on.
+    """
+    own = list(epochs[len(begin.history) :])
+    if own:
+        own[0] = replace(
+            own[0],
+            images=own[0].images - begin.epoch_images,
+            train_s=own[0].train_s - begin.train_s,
+            wait_s=own[0].wait_s - begin.wait_s,
+        )
+    return own
 
 
 def worker_record(part: Part, worker: int, address: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.meters.gpu import GpuMeter, training_gpus
 from feedbench.bench.meters.host import rates, read_counters
 from feedbench.bench.report.live import Line, LiveArea, is_live
-from feedbench.bench.report.live_text import duration, shortened, sparkline
+from feedbench.bench.report.live_text import duration, percents, shortened, sparkline
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.trainer import accuracy_of
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WINDOW_S = 2.0  # seconds over which the rate, the waits and the cores are averaged
 _WINDOWS = 30  # whose waits are shown
+_ROOMY = 14  # lines of a terminal from which it is shown what comes next
 _CTRL_C = "Ctrl-C ends the training; it can be resumed from the last checkpoint"
 
 
@@ -135,6 +136,7 @@ class TrainDisplay:
         rows = [
             Line(self._stage(), "bold"),
             Line(f"now   {self._activity()}"),
+            *([Line(f"next  {self._next()}", "dim")] if height >= _ROOMY else []),
             Line(f"rate  {', '.join(filter(None, [rate, expected]))}"),
             Line(f"wait  {share}{sparkline(self._waits)}"),
             Line(f"use   {self._machine}"),
@@ -152,9 +154,21 @@ class TrainDisplay:
         return " · ".join(texts)
 
     def _activity(self) -> str:
-        if self._done >= self._images * (self._validated + 1):
+        if self._validated >= self._epochs:
+            return f"testing and saving the model; {self._scores}"
+        if self._is_validating():
             return f"validating; {self._scores}"
         return self._scores
+
+    def _next(self) -> str:
+        """Return what follows the images of this epoch, or its validation."""
+        epoch = min(self._epochs, self._validated + 1)
+        later = f"epoch {epoch + 1}" if epoch < self._epochs else "the results"
+        is_trained = self._is_validating() or self._validated >= self._epochs
+        return later if is_trained else f"validation, then {later}"
+
+    def _is_validating(self) -> bool:
+        return self._done >= self._images * (self._validated + 1)
 
     def _left_s(self) -> float:
         """Return an estimate of the seconds left, validations included; 0 before the first step."""
@@ -174,6 +188,6 @@ class TrainDisplay:
         texts = [
             f"{sum(cores):.1f} of {len(cores)} cores" if cores else "",
             f"disk {readings.get('disk_read_bytes_per_s', 0) / 1e6:,.0f} MB/s",
-            f"GPU {sum(gpu) / len(gpu):.0%}" if gpu else "no NVIDIA GPU",
+            f"GPU {percents(gpu)}" if gpu else "no NVIDIA GPU",
         ]
         self._machine = " · ".join(filter(None, texts))

@@ -14,9 +14,11 @@ def reread_notes(loader: str, position: Position) -> list[str]:
     """Return what is read again before the first step, and how long that takes at most.
 
     The batches before the position are asked for once more, and dropped: a library's own shuffle or
-    a user's function gives the rest of its order only after them.
+    a user's function that takes no `start_step` gives the rest of its order only after them.
     """
-    if not position.images or find_loader(loader).follows_order:
+    found = find_loader(loader)
+    can_start_later = found.own is not None and found.own.can_start_later
+    if not position.images or found.follows_order or can_start_later:
         return []
     seconds = position.train_s + sum(epoch.train_s for epoch in position.history)
     return [

@@ -33,6 +33,7 @@ def write_results(
     dropped: Sequence[Dropped],
     should_stop: Callable[[], bool],
     workers: Sequence[dict[str, Any]] = (),
+    delivery: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Save and test the trained model, and describe the training.
 
@@ -40,6 +41,7 @@ def write_results(
         dropped: training images that could not be read.
         should_stop: called before each test batch; the training stops if it returns True.
         workers: what each of several machines did.
+        delivery: what crossed the network for the batches, and what was lost.
 
     Returns:
         The contents of `training.json`, which is written last.
@@ -49,7 +51,9 @@ def write_results(
     _draw_plots(setup, evaluation, epochs, folder)
     if evaluation is not None and evaluation.predictions is not None:
         evaluation.predictions.write(folder / PREDICTIONS, setup.manifest.only("test"))
-    result = _result(setup, evaluation, epochs, [*dropped, *held_out.dropped], workers)
+    all_dropped = [*dropped, *held_out.dropped]
+    result = _result(setup, evaluation, epochs, all_dropped, workers)
+    result |= {**(delivery or {}), "why_not_once": setup.why_not_once}
     write_text(folder / MODEL_CARD, model_card(result))
     write_json(folder / TRAINING, result)
     return result

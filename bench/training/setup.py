@@ -52,6 +52,12 @@ class TrainingSetup:
         return find_loader(self.best.loader).own
 
     @property
+    def why_not_once(self) -> str | None:
+        """Why rows do not come once per epoch; None if they do."""
+        loader = find_loader(self.best.loader)
+        return loader.why_not_once(parse_settings(loader, self.best.settings))
+
+    @property
     def converts(self) -> bool:
         """Whether a user's own batches must be converted for a built-in network."""
         return self.own is not None and not self.recipe.own_model

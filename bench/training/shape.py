@@ -5,12 +5,26 @@ Other fields are kept as they are; the metrics of a user's own model have any na
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from feedbench.bench.training.rate_check import RateCheck
 from feedbench.loaders import explain
+from feedbench.trainer import ONE, device_count
+
+
+def _checked_devices(text: str) -> str:
+    """Return the value of --devices, if it is one."""
+    device_count(text)
+    return text
 
 
 class _Model(BaseModel):
@@ -33,6 +47,7 @@ class _Epoch(_Model):
 
 class _Spec(_Model):
     image_size: int
+    batch_size: int | None = None
 
 
 class _Recipe(_Model):
@@ -77,8 +92,35 @@ class _Dropped(_Model):
     path: str
 
 
+class _Timed(_Model):
+    epoch: int
+    train_s: float
+    wait_s: float
+
+
+class _Machine(_Model):
+    processor: str | None
+    cores: int | None
+    gpus: list[str]
+
+
+class _Worker(_Model):
+    worker: int
+    address: str
+    images: int
+    images_per_second: float | None
+    wait_share: float | None
+    cpu_s: float
+    disk_read_bytes: int | None
+    peak_memory_bytes: int
+    dropped: list[_Dropped]
+    epochs: list[_Timed]
+    machine: _Machine
+
+
 class _Training(_Model):
     loader: str
+    devices: Annotated[str, AfterValidator(_checked_devices)] = ONE
     settings: dict[str, Any] = {}
     spec: _Spec
     recipe: _Recipe
@@ -92,6 +134,7 @@ class _Training(_Model):
     per_class: list[_Class] = []
     dropped: list[_Dropped] = []
     environment: _Environment = _Environment()
+    workers: list[_Worker] = []
 
 
 def fault(values: dict[str, Any]) -> str:

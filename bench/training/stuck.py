@@ -56,11 +56,13 @@ class _Calls:
     """`should_stop` itself, with how it was called.
 
     Attributes:
+        is_asked: whether SIGTERM or SIGHUP has arrived, though Python may not have handled it yet.
         is_followed: whether it has returned True.
         longest_s: the longest time between two calls.
     """
 
     def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self.is_asked = False
         self.is_followed = False
         self.longest_s = 0.0
         self._should_stop = should_stop
@@ -69,7 +71,7 @@ class _Calls:
     def __call__(self) -> bool:
         now = monotonic()
         self.longest_s, self._last = max(self.longest_s, now - self._last), now
-        stop = self._should_stop()
+        stop = self._should_stop() or self.is_asked
         self.is_followed = self.is_followed or stop
         return stop
 
@@ -84,13 +86,15 @@ def _watch(signals: int, calls: _Calls, terminal: int, last_words: str) -> None:
                 end_at_once(terminal, last_words, 128 + asked_by)
             deadline = None  # SIGTERM is followed: to save a checkpoint may take its time
             continue
+        terminations = {signal.SIGTERM, signal.SIGHUP} & set(numbers)
+        calls.is_asked = calls.is_asked or bool(terminations)
         interrupts += numbers.count(signal.SIGINT)
         if interrupts > 1:
             end_at_once(terminal, last_words, INTERRUPTED)
         if signal.SIGINT in numbers:
             deadline = monotonic() + GRACE_S
             asked_by = signal.SIGINT
-        elif deadline is None and (terminations := {signal.SIGTERM, signal.SIGHUP} & set(numbers)):
+        elif deadline is None and terminations:
             deadline = monotonic() + GRACE_S + 2 * calls.longest_s
             asked_by = max(terminations)
 

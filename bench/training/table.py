@@ -15,7 +15,10 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
+from feedbench.bench.training.delivery import delivery_sentences
 from feedbench.bench.training.folder import TRAINING
+from feedbench.bench.training.outcome import together_sentence
+from feedbench.bench.training.workers_table import workers_table
 from feedbench.loaders import printable
 
 _PRINTED_CLASSES = 40
@@ -31,6 +34,8 @@ def parts(result: dict[str, Any]) -> Iterator[Part]:
     if result["per_class"]:
         yield class_table(result["per_class"])
     yield epochs_table(result["epochs"])
+    if workers := result.get("workers"):
+        yield workers_table(workers)
     yield from outcome(result)
 
 
@@ -74,7 +79,9 @@ def _value(name: str, epoch: dict[str, Any]) -> Value:
 
 
 def outcome(result: dict[str, Any]) -> Iterator[Line]:
-    """Yield the test accuracy, the files that were skipped, and the rate check."""
+    """Yield what trained together, the accuracy, what was skipped or repeated, the rate check."""
+    if text := together_sentence(result):
+        yield Line(f"{text}.")
     if result["test"] is not None:
         yield Line(_test_score(result))
     if dropped := result["dropped"]:
@@ -83,6 +90,7 @@ def outcome(result: dict[str, Any]) -> Iterator[Line]:
             f"{dropped[0]['path']}",
             form="whole",
         )
+    yield from map(Line, delivery_sentences(result))
     sentences, command, resume = result["promise"]["text"].partition(_RESUME)
     yield Line(sentences, "bold")
     if command:

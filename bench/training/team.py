@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from feedbench.bench.cluster.session import Session
 from feedbench.bench.record import dropped_by
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.options import TrainingOptions
-from feedbench.bench.training.part import UsageMeter, worker_record
+from feedbench.bench.training.part import UsageMeter, trained_since, worker_record
 from feedbench.bench.training.setup import TrainingSetup
 from feedbench.loaders import ImageError, Stream
 from feedbench.trainer import TrainingStopped
@@ -61,6 +62,11 @@ class Team:
         self._meter = UsageMeter()
         self._session = session
         self._callbacks = callbacks
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return self.share[1]
 
     @property
     def is_chief(self) -> bool:
@@ -122,29 +128,27 @@ class Team:
             self._session.ask_to_stop()
         return False
 
-    def collect(self, epochs: Sequence[Epoch], stream: Stream) -> list[dict[str, Any]]:
+    def collect(
+        self, begin: Position, epochs: Sequence[Epoch], stream: Stream
+    ) -> list[dict[str, Any]]:
         """Bring every worker's part to the chief; return them there, ordered by worker.
 
         Args:
-            epochs: those that this process has trained.
+            begin: where this process began to train.
+            epochs: from the first on.
             stream: its batches.
         """
         if self._session is None:
             return []
         cluster = self._session.cluster
-        part = self._meter.part(self._own_share, epochs, dropped_by(stream))
+        own_epochs = trained_since(begin, epochs)
+        part = self._meter.part(1 / self.workers, own_epochs, dropped_by(stream))
         own = worker_record(part, cluster.worker, cluster.addresses[cluster.worker])
         if not self.is_chief:
             self._session.tell(_PART, own)
             return []
         others = self._session.from_each(_PART)
         return [own, *(others[worker].values for worker in sorted(others))]
-
-    @property
-    def _own_share(self) -> float:
-        worker, workers = self.share
-        size = self.step_images or 1
-        return ((worker + 1) * size // workers - worker * size // workers) / size
 
 
 class _Reporter:
@@ -205,7 +209,7 @@ def joined(
     told = {"step": start.step, "dropped": [_fields(error) for error in start.dropped]}
     wires, given = meet(cluster, facts, told, callbacks.on_note, lambda: _poll(callbacks))
     given_start = Start(given["step"], tuple(ImageError(**one) for one in given["dropped"]))
-    with Session(cluster, wires, options.end_at_once) as session:
+    with Session(cluster, wires, options.end_at_once, partial(_pass_on, callbacks)) as session:
         try:
             yield Team(session, given_start, callbacks, setup.spec.batch_size)
         except TrainingStopped:
@@ -213,8 +217,21 @@ def joined(
             raise
         except Exception as error:
             if type(error).__module__.startswith("tensorflow."):
-                session.lost_soon()  # TensorFlow's own text names no address
+                _await_news(session, str(error))
             raise
+
+
+def _await_news(session: Session, text: str) -> None:
+    """Wait for the news that explains an error of TensorFlow, whose own text names no address."""
+    _, is_of_network, reason = text.partition("Collective ops is aborted by: ")
+    first_line = reason.partition("\n")[0]
+    session.lost_soon(first_line, is_of_network=bool(is_of_network))
+
+
+def _pass_on(callbacks: Callbacks, session: Session) -> None:
+    """Have a worker that is asked to stop ask the chief, though its step may wait for another."""
+    if not session.cluster.is_chief and callbacks.should_stop():
+        session.ask_to_stop()
 
 
 def _poll(callbacks: Callbacks) -> None:

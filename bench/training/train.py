@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,6 +21,7 @@ from feedbench.bench.files import write_json
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.record import dropped_by
 from feedbench.bench.training.callbacks import Callbacks, combine
+from feedbench.bench.training.delivery import delivery_record
 from feedbench.bench.training.dropped import DroppedLog, read_dropped
 from feedbench.bench.training.evaluation import HeldOut
 from feedbench.bench.training.folder import (
@@ -33,9 +35,12 @@ from feedbench.bench.training.folder import (
 )
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.originals import check_same_files, record_images
+from feedbench.bench.training.outcome import together
+from feedbench.bench.training.part import trained_since
 from feedbench.bench.training.reread import reread_notes
 from feedbench.bench.training.results import write_results
 from feedbench.bench.training.setup import TrainingSetup, make_setup
+from feedbench.bench.training.shared import check_shared
 from feedbench.bench.training.team import Start, Team, joined
 from feedbench.bench.training.tensorboard import tensorboard
 from feedbench.loaders import Batch, Manifest, Stream, open_loader
@@ -77,6 +82,8 @@ def train(
     divide_cpu(best.devices)
     leave_gpu_to_backend()
     setup = make_setup(best, recipe, manifest)
+    if options.cluster is not None:
+        check_shared(options.cluster, setup)
     identity = run_identity(best, recipe, setup.train_images)
     saved = _read_saved(folder, identity) if options.resume else None
     start = Start(saved.position.step, tuple(read_dropped(folder))) if saved else Start()
@@ -135,22 +142,28 @@ def _train(run: _Run, stream: Stream, callbacks: Callbacks) -> dict[str, Any] | 
     run = replace(run, setup=setup)
     held_out = HeldOut(setup, run.options.failures)
     trainer, position = _make_trainer(run, first)
-    notes = (_range_note(setup, first), trainer.note, saved.note if saved else "")
+    notes = (
+        _together_note(run),
+        _range_note(setup, first),
+        setup.why_not_once,
+        trainer.note,
+        saved.note if saved else "",
+    )
     for note in filter(None, notes):
         callbacks.on_note(note)
     if saved is None and team.is_chief:
         write_config(folder, setup.best, setup.recipe)
         write_json(folder / CLASSES, list(setup.manifest.classes))
     every = combine(logging, team.watching(stream), callbacks)
-    before = len(position.history)
+    begin = copy(position)
     epochs = _fit(run, trainer, held_out, batches, position, every)
-    workers = team.collect(epochs[before:], stream)
+    workers = team.collect(begin, epochs, stream)
     if not team.is_chief:
         return None
     dropped = dropped_by(stream)
-    return write_results(
-        setup, trainer, held_out, folder, epochs, dropped, callbacks.should_stop, workers
-    )
+    delivery = delivery_record(stream, trained_since(begin, epochs), len(workers))
+    stop = callbacks.should_stop
+    return write_results(setup, trainer, held_out, folder, epochs, dropped, stop, workers, delivery)
 
 
 class _Saved(NamedTuple):
@@ -269,6 +282,13 @@ def _with_first(setup: TrainingSetup, stream: Stream) -> tuple[TrainingSetup, St
         dtype = check_for_network(first, setup.spec, len(setup.manifest.classes), own)
         setup, batches = replace(setup, image_dtype=dtype), map(for_network, batches)
     return setup, replace(stream, batches=batches), first
+
+
+def _together_note(run: _Run) -> str:
+    """Return what trains together; empty for a single device."""
+    setup = run.setup
+    text = together(setup.best.devices, run.team.workers, setup.spec.batch_size)
+    return f"training on {text}" if text else ""
 
 
 def _range_note(setup: TrainingSetup, first: Batch | None) -> str:

@@ -23,8 +23,10 @@ from feedbench.bench.record import (
     write_trials,
 )
 from feedbench.bench.trials.child import Child
+from feedbench.bench.trials.delivery import delivery_of
 from feedbench.bench.trials.early_stop import Judgement, blocks_alone
 from feedbench.bench.trials.events import EventKind, OnEvent, TrialEvent
+from feedbench.bench.trials.feasibility import may_be_large, may_fit_alone
 from feedbench.bench.trials.processes import Processes
 from feedbench.bench.trials.protocol import BlockRequest, Message, TrialJob, WarmUpProgress
 from feedbench.loaders import Manifest, find_loader, parse_settings
@@ -98,7 +100,7 @@ class Bench:
         waiting = deque(index for index in indices if self._is_unstarted(index))
         starting: deque[int] = deque()
         while waiting or starting:
-            while waiting and self._processes.may_start_beside(self._peak_bytes()):
+            while waiting and self._may_start():
                 starting.append(waiting.popleft())
                 self._start(starting[-1])
             if not starting:
@@ -122,7 +124,7 @@ class Bench:
             return
         self._round = round_index
         error = self._try_block(index, round_index)
-        if error and self._processes and _may_fit_alone(str(error)):
+        if error and self._processes and may_fit_alone(str(error)):
             self._processes.close()
             error = self._try_block(index, round_index)
         if error:
@@ -168,6 +170,16 @@ class Bench:
     def _is_unstarted(self, index: int) -> bool:
         return index not in self._processes and not self._is_over(index)
 
+    def _may_start(self) -> bool:
+        """Whether one more process may start beside those that do.
+
+        What a large trainer takes of the memory is known once one has done its first step.
+        """
+        peak_bytes = self._peak_bytes()
+        if not peak_bytes and self._processes.are_starting and may_be_large(self._plan):
+            return False
+        return self._processes.may_start_beside(peak_bytes)
+
     def _try_block(self, index: int, round_index: int) -> TrialError | None:
         """Time one block; return why it failed, once its process has ended, or None."""
         try:
@@ -195,7 +207,7 @@ class Bench:
         if index not in self._processes:
             self._processes.make_room(self._peak_bytes())
             self._start(index)
-            self._processes.wait_for_first_step(index, self._limit_s())
+            self._wait_for_first_step(index)
         if not self._processes.is_warm(index):
             self._warm_up(index)
         return self._processes.use(index)
@@ -211,11 +223,16 @@ class Bench:
         One that may fit alone has a second try when its first block is due.
         """
         try:
-            self._processes.wait_for_first_step(index, self._limit_s())
+            self._wait_for_first_step(index)
         except TrialError as error:
             self._end_failed(index, error)
-            if not _may_fit_alone(str(error)):
+            if not may_fit_alone(str(error)):
                 self._fail(index, error)
+
+    def _wait_for_first_step(self, index: int) -> None:
+        held_bytes = self._processes.wait_for_first_step(index, self._limit_s())
+        peak_bytes = max(self.trials[index].peak_memory_bytes, held_bytes)
+        self._update(index, peak_memory_bytes=peak_bytes)
 
     def _warm_up(self, index: int) -> None:
         pid = self._processes.use(index).pid
@@ -245,17 +262,9 @@ class Bench:
             blocks=[*trial.blocks, done.block],
             dropped=_all_dropped(self._before[index].dropped, done.dropped),
             peak_memory_bytes=max(trial.peak_memory_bytes, done.peak_memory_bytes),
+            **delivery_of(self._before[index], trial, done),
         )
-        if done.coverage is not None:
-            self._update_own(index, **self._coverage(index, *done.coverage))
         self._notify("block", index, pid=child.pid)
-
-    def _coverage(self, index: int, left_out: int, repeated: int) -> dict[str, int]:
-        """Return what a user's function left out and repeated: the most of all its processes."""
-        if (before := self._before[index].own) is not None:
-            left_out = max(before.left_out, left_out)
-            repeated = max(before.repeated, repeated)
-        return {"left_out": left_out, "repeated": repeated}
 
     def _job(self, index: int) -> TrialJob:
         choice = self.choices[index]
@@ -326,18 +335,10 @@ class Bench:
             left_out=self._left_out,
             judged_after=self._judged_after,
             pixels=self._pixels.get(str(choice)),
+            why_not_once=find_loader(choice.loader).why_not_once(settings),
         )
 
 
 def _all_dropped(before: Sequence[Dropped], now: Sequence[Dropped]) -> list[Dropped]:
     """Return the images that failed in earlier processes of a trial, or in the present one."""
     return list({(one.row, one.path): one for one in (*before, *now)}.values())
-
-
-def _may_fit_alone(error: str) -> bool:
-    """Whether a trial failed for lack of memory, or since a GPU takes only one process at a time.
-
-    CUDA spells the first CUDA_ERROR_OUT_OF_MEMORY as well.
-    """
-    text = error.lower().replace("_", " ")
-    return "out of memory" in text or "device(s) is/are busy or unavailable" in text

@@ -1,8 +1,9 @@
-"""Checks that a plan can run on these images and this machine, before anything is started."""
+"""Whether a plan can run on these images and this machine: alone, and beside others."""
 
 from __future__ import annotations
 
 from feedbench.bench.errors import PlanError
+from feedbench.bench.plan.plan import Plan
 from feedbench.loaders import BatchSpec, Manifest, available_memory
 from feedbench.trainer import (
     ONE,
@@ -15,6 +16,8 @@ from feedbench.trainer import (
 
 _CHANNELS = 3
 _BATCHES = 2  # at least: one is prepared while the other is consumed
+# Training MobileNetV2 on batches of at most so many pixels takes less than 2 GB of memory.
+_FEW_PIXELS = 64 * 96**2
 
 
 def check_feasible(
@@ -49,3 +52,18 @@ def check_feasible(
         device = DeviceAugment(augment.geometric_on_device, augment.photometric_on_device)
         check_device_augment(recipe, device)
         check_devices(device_count(devices), spec.batch_size, recipe)
+
+
+def may_be_large(plan: Plan) -> bool:
+    """Whether nothing is known of the memory of a trainer, and it may be a large part of all."""
+    pixels = plan.spec.batch_size * plan.spec.image_size**2
+    return plan.consumer == "train" and (plan.recipe.own_model or pixels > _FEW_PIXELS)
+
+
+def may_fit_alone(error: str) -> bool:
+    """Whether a trial failed for lack of memory, or since a GPU takes only one process at a time.
+
+    CUDA spells the first CUDA_ERROR_OUT_OF_MEMORY as well.
+    """
+    text = error.lower().replace("_", " ")
+    return "out of memory" in text or "device(s) is/are busy or unavailable" in text

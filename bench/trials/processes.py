@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feedbench.bench.meters.gpu import free_gpu_memory, takes_one_process, training_gpus
+from feedbench.bench.meters.process import tree_peak_memory
 from feedbench.bench.trials.child import Child, close_all
 from feedbench.bench.trials.protocol import (
     Message,
@@ -86,14 +87,16 @@ class Processes:
             start.beside = max(start.beside, len(starting) - 1)
         return self._live[index]
 
-    def wait_for_first_step(self, index: int, limit_s: float) -> None:
-        """Wait until a process has done its first step, and stop it there.
+    def wait_for_first_step(self, index: int, limit_s: float) -> int:
+        """Wait until a process has done its first step, stop it there; return its peak memory.
 
         Raises:
             TrialError: it failed, died or exceeded the limit.
         """
-        self.use(index).wait_for(Opened, limit_s, "warm-up", pause=True)
+        child = self.use(index)
+        child.wait_for(Opened, limit_s, "warm-up", pause=True)
         self._starts[index].is_open = True
+        return tree_peak_memory(child.pid)
 
     def warm_up(
         self, index: int, limit_s: float, on_progress: Callable[[Message], None]
@@ -124,6 +127,11 @@ class Processes:
         """End all processes."""
         self._starts.clear()
         close_all(self._live)
+
+    @property
+    def are_starting(self) -> bool:
+        """Whether any process has not done its first step."""
+        return bool(self._starting())
 
     def may_start_beside(self, peak_bytes: int) -> bool:
         """Whether there is a core and memory for one more process beside those that start.

@@ -14,7 +14,7 @@ from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.transfer import DEVICE
 from feedbench.bench.plan.plan import Failures
-from feedbench.bench.record import CacheState, ConsumerName, Dropped, TimedBlock, WarmUp
+from feedbench.bench.record import CacheState, ConsumerName, Dropped, Losses, TimedBlock, WarmUp
 from feedbench.bench.trials.block import MIN_STEPS
 from feedbench.loaders import BatchSpec
 from feedbench.trainer import ONE, Recipe
@@ -81,7 +81,7 @@ class TrialJob(Message):
     """Measure a loader that feeds a consumer.
 
     Attributes:
-        device: the device that the consumer `transfer` copies to.
+        device: the device that the consumer `transfer` copies to, if `devices` is one.
         devices: that train together: a number of GPUs, or cpu:N.
         cache_state: page-cache state into which the parent brings the files; if they must be
             cold, the worker evicts what it has consumed. None for no control.
@@ -163,13 +163,18 @@ class BlockDone(Message):
         block: raw times.
         rows: of all images that were consumed; only with a cache state.
         dropped: all images that the loader has dropped so far.
-        coverage: of a user's loader, the numbers of images that it left out, and repeated.
+        coverage: the numbers of images that were left out and repeated; None for a loader that
+            keeps the order.
+        losses: what a service lost so far; None without one.
+        before_cpu_s: CPU seconds that were used after the request, before the block began.
     """
 
     block: TimedBlock
+    before_cpu_s: float = 0.0
     rows: list[int] = []
     dropped: list[Dropped] = []
     coverage: tuple[int, int] | None = None
+    losses: Losses | None = None
 
 
 TRIAL_WORKER = Service(

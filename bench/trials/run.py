@@ -8,7 +8,7 @@ from pathlib import Path
 from feedbench.bench.plan.plan import Plan
 from feedbench.bench.record import TRIALS, SamePixels, Trial
 from feedbench.bench.trials.bench import MANIFEST, Bench
-from feedbench.bench.trials.cache_state import check_cold
+from feedbench.bench.trials.cache_state import check_cold, check_warm
 from feedbench.bench.trials.early_stop import EarlyStop
 from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials.order import order_of_round
@@ -41,11 +41,13 @@ def run(
             `blocks_alone` more blocks.
 
     Raises:
-        PlanError: blocks must be cold, but the files cannot be evicted.
+        PlanError: blocks must be cold, but the files cannot be evicted, or warm, and do not fit.
         RecordError: the folder cannot be written.
     """
     if plan.timing.cache_state == "cold":
         check_cold(manifest)
+    elif plan.timing.cache_state == "warm":
+        check_warm(manifest)
     manifest.write(folder / MANIFEST)
     looks = early_stop.judged_after if early_stop else ()
     bench = Bench(plan, manifest, folder, on_event, left_out, pixels, looks)

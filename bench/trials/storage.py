@@ -49,7 +49,11 @@ class ReadResult(NamedTuple):
 
 
 class Storage:
-    """Reads images in a random order, on several threads at once."""
+    """Reads images in a random order, on several threads at once.
+
+    Attributes:
+        files: of the images.
+    """
 
     def __init__(
         self, manifest: Manifest, reading: Reading, *, processes: int = 1, seed: int = 0
@@ -65,7 +69,7 @@ class Storage:
         """
         self._reading = reading
         self._manifest = manifest
-        self._files = Files(manifest)
+        self.files = Files(manifest)
         order = np.random.default_rng(seed).permutation(len(manifest))
         self._endless_rows = cycle(order.tolist())
         self._warm_rows = order[:_WARM_IMAGES]
@@ -118,9 +122,9 @@ class Storage:
         count = min(len(self._manifest), count)
         rows = np.array(list(islice(self._endless_rows, count)), np.int64)
         unsynced = [row for row in rows.tolist() if row not in self._synced]
-        self._files.evict(np.array(unsynced, np.int64), sync=True)
+        self.files.evict(np.array(unsynced, np.int64), sync=True)
         self._synced.update(unsynced)
-        self._files.evict(rows)
+        self.files.evict(rows)
         return rows
 
 

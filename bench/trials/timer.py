@@ -16,7 +16,7 @@ from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import NumberedGpu, gpu_environment, hidden_from
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.meters.used import metered
-from feedbench.bench.record import Block, Dropped
+from feedbench.bench.record import Block, Dropped, Losses
 from feedbench.bench.trials.cache_state import Files, evict
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.opened import OpenedFiles
@@ -39,13 +39,16 @@ class Measured:
     Attributes:
         peak_memory_bytes: of the trial's process tree so far.
         dropped: all images that the loader has dropped so far.
-        coverage: of a user's loader, the numbers of images that it left out, and repeated.
+        coverage: the numbers of images that were left out and repeated; None for a loader that
+            keeps the order.
+        losses: what a service lost so far; None without one.
     """
 
     block: Block
     peak_memory_bytes: int
     dropped: list[Dropped]
     coverage: tuple[int, int] | None = None
+    losses: Losses | None = None
 
 
 class Timer:
@@ -100,14 +103,15 @@ class Timer:
         is_known = used.disk_known and not (self._is_remote and used.fetched_bytes is None)
         timed = done.block.model_copy(
             update={
-                "cpu_s": round(used.cpu_s, 4),
+                "cpu_s": round(max(0.0, used.cpu_s - done.before_cpu_s), 4),
                 "disk_read_bytes": used.read_bytes if is_known else None,
                 "fetched_bytes": used.fetched_bytes,
                 "consumed_bytes": self._consumed(done) if job.cache_state else None,
             }
         )
         block = meters.complete(timed, round_index)
-        return Measured(block, tree_peak_memory(child.pid), done.dropped, done.coverage)
+        peak = tree_peak_memory(child.pid)
+        return Measured(block, peak, done.dropped, done.coverage, done.losses)
 
     def _kept_cold(self, job: TrialJob) -> AbstractContextManager[object]:
         """Evict each file that a user's function has read: its rows may be unknown to the trial."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from time import perf_counter, time
 
 from feedbench.bench.consumers.base import Consumer, Drain
-from feedbench.bench.consumers.device import CPU, training_device
+from feedbench.bench.consumers.device import CPU, names_of, training_device
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
 from feedbench.bench.consumers.own_batches import FromOwn
 from feedbench.bench.consumers.own_model import ModelFile
@@ -15,9 +14,11 @@ from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase
 from feedbench.bench.consumers.transfer import Transfer
 from feedbench.bench.meters.used import pci_bus_id
-from feedbench.bench.record import WarmUp, dropped_by
+from feedbench.bench.plan.filling import MOST_OF_OWN_S, caches_own
+from feedbench.bench.record import WarmUp, dropped_by, losses_of
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import Recorded
+from feedbench.bench.trials.fed import Crossing, use_up
 from feedbench.bench.trials.internal_loaders import register
 from feedbench.bench.trials.protocol import (
     BlockDone,
@@ -35,6 +36,7 @@ from feedbench.loaders import (
     Manifest,
     Settings,
     Stream,
+    always_fetch,
     find_loader,
     images_in,
     images_per_epoch,
@@ -42,11 +44,9 @@ from feedbench.loaders import (
     parse_settings,
     size_of_images,
 )
-from feedbench.trainer import Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
+from feedbench.trainer import ONE, Replicas, divide_cpu, find_replicas, leave_gpu_to_backend
 
 _PROGRESS_PERIOD_S = 1.0
-_CACHES = re.compile(r"\.(?:cache|snapshot)\(")  # of tf.data, which the first epoch fills
-_MOST_FILLING_S = 60.0  # that a user's cache is waited for: an epoch of theirs may take hours
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Needed:
         seconds: minimum duration.
         images: minimum number of images.
         filling: number of images that fill a user's cache, if that takes no longer than
-            `_MOST_FILLING_S`.
+            `MOST_OF_OWN_S`.
     """
 
     seconds: float
@@ -66,7 +66,7 @@ class _Needed:
 
     def is_met(self, seconds: float, images: int) -> bool:
         """Whether the warm-up may end, after so many seconds and images."""
-        is_full = images >= self.filling or seconds >= _MOST_FILLING_S
+        is_full = images >= self.filling or seconds >= MOST_OF_OWN_S
         return seconds >= self.seconds and images >= self.images and is_full
 
 
@@ -74,9 +74,12 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     """Warm up, then time a block for each request."""
     register()
     manifest = Manifest.read(job.manifest)
+    if job.cache_state == "cold" and manifest.is_remote:
+        always_fetch()
     settings = parse_settings(find_loader(job.loader), job.settings)
-    if job.consumer == "train":
+    if job.consumer in ("train", "transfer"):
         divide_cpu(job.devices)
+    if job.consumer == "train":
         leave_gpu_to_backend()  # and import Keras for the trainer: no loader's time may include it
     start_s = time() - channel.started
     opened = perf_counter()
@@ -136,23 +139,20 @@ def _time_blocks(
 ) -> None:
     """Time a block for each request."""
     for request in channel.requests(BlockRequest):
+        before_cpu_s = use_up(stream, consumer)
         if recorded:
             recorded.rows.clear()
-        before = stream.received_bytes()
+        crossing = Crossing(stream)
         block = timed_block(stream, consumer, request.seconds, request.min_steps)
-        block = block.model_copy(update={"received_bytes": _since(before, stream)})
-        rows = recorded.rows if recorded else []
-        channel.answer(
-            BlockDone(
-                block=block, rows=rows, dropped=dropped_by(stream), coverage=stream.coverage()
-            )
+        done = BlockDone(
+            block=block.model_copy(update=crossing.fields()),
+            before_cpu_s=before_cpu_s,
+            rows=recorded.rows if recorded else [],
+            dropped=dropped_by(stream),
+            coverage=stream.coverage(),
+            losses=losses_of(stream),
         )
-
-
-def _since(before: int | None, stream: Stream) -> int | None:
-    """Return the bytes that a loader has received over the network since a reading."""
-    now = stream.received_bytes()
-    return None if before is None or now is None else max(0, now - before)
+        channel.answer(done)
 
 
 def _open_consumer(
@@ -161,7 +161,7 @@ def _open_consumer(
     if job.consumer == "drain":
         return Drain()
     if job.consumer == "transfer":
-        return Transfer(job.device)
+        return Transfer([job.device] if job.devices == ONE else names_of(job.devices))
     if job.accelerator is not None:
         return EmulatedAccelerator(job.accelerator.seconds_per_image(job.spec.image_size))
     own = find_loader(job.settings.get("like") or job.loader).own
@@ -182,18 +182,12 @@ def _open_consumer(
 def _needed_warm_up(job: TrialJob, manifest: Manifest, settings: Settings) -> _Needed:
     """Return how long to warm up: a loader is slower until its cache is full."""
     minimum = job.min_warm_up_steps * job.spec.batch_size
-    if not (settings.fills_cache or (job.waits and _own_caches(job))):
+    if not (settings.fills_cache or (job.waits and caches_own(job.loader))):
         return _Needed(job.warm_up_s, minimum)
     epoch = int(images_per_epoch(manifest, job.spec).sum()) + 2 * job.spec.batch_size
     if settings.fills_cache:
         return _Needed(job.warm_up_s, max(minimum, epoch))
     return _Needed(job.warm_up_s, minimum, filling=epoch)
-
-
-def _own_caches(job: TrialJob) -> bool:
-    """Whether the loader is a user's function in a file that caches a tf.data pipeline."""
-    own = find_loader(job.loader).own
-    return own is not None and bool(_CACHES.search(own.file.read_text("utf-8", "replace")))
 
 
 def _warm_up(

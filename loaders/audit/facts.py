@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from feedbench.loaders.audit.outage import Outage
 from feedbench.loaders.audit.pool import probe_all
 from feedbench.loaders.audit.probe import ProbeLimits
 from feedbench.loaders.audit.store import Store
@@ -40,17 +41,20 @@ def audit(
             of files that were read since the last call.
 
     Raises:
-        SourceError: the store cannot be written, or the audit's processes do not start.
+        SourceError: the store cannot be written, the audit's processes do not start, or an object
+            storage does not answer.
     """
     store.begin(limits)
     changed = np.flatnonzero(_to_read(manifest, store.facts()))
     advance = start(len(changed))
     if len(changed):
+        outage = Outage(manifest)
         results = probe_all(_files(manifest, changed), limits, processes, store.log)
         with store.journal() as journal, closing(results):
             for row, new_facts in results:
                 journal.add({"path": manifest.name(row), **new_facts})
                 advance(1)
+                outage.note(new_facts)
     return attach(manifest, store.keep_only(manifest.table["path"]))
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from feedbench.loaders.address import size_in, status_of
 from feedbench.loaders.audit.agreement import BACKGROUND, Sample, agree, sample
 from feedbench.loaders.audit.messages import Facts
+from feedbench.loaders.audit.outage import ERRNO
 from feedbench.loaders.containers.checksum import mismatch
 from feedbench.loaders.errors import printable
 from feedbench.loaders.files import read_file
@@ -29,13 +30,14 @@ from feedbench.loaders.images.pillow import (
     reason,
     tensorflow_message,
 )
+from feedbench.loaders.images.progressive import lacks_scans
 from feedbench.loaders.manifest import AUDIT
 from feedbench.loaders.signature import format_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PROBE_VERSION = "2"  # to be raised when other facts are found in the same file
+PROBE_VERSION = "3"  # to be raised when other facts are found in the same file
 REFUSED = "refused: "  # begins the reason of files that were not decoded because of a limit
 _MAX_REASON = 300  # characters
 _LARGEST = {
@@ -78,7 +80,7 @@ def _probed(path: bytes, limits: ProbeLimits) -> Facts:
         data = b"" if fault else read_file(path)
     except OSError as error:
         # The stamp of no file: what could not be read may be read next time, although unchanged.
-        facts.update(bytes=0, modified_ns=0, format="")
+        facts.update({"bytes": 0, "modified_ns": 0, "format": "", ERRNO: error.errno})
         return _failed(facts, error.strerror or str(error))
     if not fault:
         fault = mismatch(path, data) if data else "the file is empty"
@@ -92,8 +94,13 @@ def _probed(path: bytes, limits: ProbeLimits) -> Facts:
         return facts
     of_tensorflow = _decode_by_tensorflow(data, facts)
     if of_pillow is not None and of_tensorflow is not None:
-        facts["same_pixels"] = agree(of_pillow, of_tensorflow)
+        facts["same_pixels"] = agree(of_pillow, of_tensorflow) and not _guesses(data, facts)
     return facts
+
+
+def _guesses(data: bytes, facts: Facts) -> bool:
+    """Whether decoders guess parts of the image, which they may do alike in the points compared."""
+    return facts["format"] in ("JPEG", "MPO") and lacks_scans(data)
 
 
 def _failed(facts: Facts, message: str) -> Facts:

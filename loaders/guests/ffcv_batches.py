@@ -124,7 +124,7 @@ class Batches:
         """
         order = self._request.order
         planned = self._planned()
-        steps = -(-order.epoch_size // order.batch_size)
+        steps = order.steps_per_epoch
         while batches := list(islice(planned, steps)):
             self._start(np.concatenate([batch.rows for batch in batches]))
             for batch in batches:

@@ -56,7 +56,7 @@ class Images:
         disable_opencv_threads()
         self._spec = spec.as_resized()
         self._scaled = decode == "scaled"
-        self._decode_paths = pillow_decode_paths(manifest, spec, scaled=self._scaled)
+        self._decode_paths = pillow_decode_paths(manifest, spec, by_others=True)
         self._decode_jpeg = _jpeg_decoder(decoder, scaled=self._scaled)
         self._manifest = manifest
 

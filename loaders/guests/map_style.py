@@ -247,6 +247,6 @@ def _passes(request: Request, settings: DataLoaderSettings) -> Iterator[Iterable
     if settings.persistent_workers:
         yield spans
         return
-    steps = -(-order.epoch_size // order.batch_size)
+    steps = order.steps_per_epoch
     while epoch := list(islice(spans, steps)):
         yield epoch

@@ -181,9 +181,7 @@ class _Running:
         most = len(self._rows.shards) if request.spec.shuffle else 1
         workers = min(settings.workers, most)
         self._settings = settings.model_copy(update={"num_workers": workers})
-        # Nothing takes the place of what was dropped: each epoch had as many images less.
-        images = max(1, order.images - len(order.unreadable))
-        self._first, self._skipped = divmod(order.start_step, -(-images // order.batch_size))
+        self._first, self._skipped = divmod(order.start_step, order.steps_per_epoch)
         self._results = self._opened(self._first)
         self._seen = np.zeros(len(request.manifest), np.bool_)
 
@@ -215,26 +213,36 @@ class _Running:
             self._results = self._opened(epoch)
 
     def _epoch(self) -> Iterator[Batch]:
-        """Batches of one epoch; what is left over in each worker is joined."""
-        size = self._request.order.batch_size
+        """Batches of one epoch; what is left over in each worker is joined.
+
+        The last images come once more in the places of those that are dropped, so that an epoch has
+        as many batches as it is said to have.
+        """
+        size, missing = self._request.order.batch_size, self._request.order.epoch_size
         parts: list[Batch] = []
+        last: list[Batch] = []
+        for batch in self._decoded():
+            missing -= len(batch.rows)
+            parts.append(batch)
+            if sum(len(part.rows) for part in parts) >= size:
+                whole, rest = _divided(parts, size)
+                parts, last = [rest] if len(rest.rows) else [], [whole]
+                yield whole
+        if missing and (parts or last):
+            parts.append(_repeated([*last, *parts], missing))
+        while parts:
+            whole, rest = _divided(parts, size)
+            parts = [rest] if len(rest.rows) else []
+            yield whole
+
+    def _decoded(self) -> Iterator[Batch]:
+        """What the workers give of one epoch; a batch of which images were dropped has fewer."""
         for images, filled in self._results:
             for fault in filled.failed:
                 self._request.faults.add(fault)
-            if not len(filled.rows):
-                continue
-            self._seen[filled.rows] = True
-            batch = self._request.batch(array_of(images), filled.rows, filled.draws)
-            if len(batch.rows) == size:
-                yield batch
-                continue
-            parts.append(batch)
-            if sum(len(part.rows) for part in parts) >= size:
-                whole, rest = _joined(parts, size)
-                parts = [rest] if len(rest.rows) else []
-                yield whole
-        if parts:
-            yield _joined(parts, size)[0]
+            if len(filled.rows):
+                self._seen[filled.rows] = True
+                yield self._request.batch(array_of(images), filled.rows, filled.draws)
 
     def _check_seen(self) -> None:
         """Check after an epoch that the library has given each image of the list.
@@ -280,19 +288,33 @@ def _pipeline(request: Request, settings: WebDataset, rows: SampleRows, epoch: i
     return dataset.batched(spec.batch_size, collation_fn=None).compose(decoding)
 
 
-def _joined(parts: list[Batch], size: int) -> tuple[Batch, Batch]:
+def _divided(parts: list[Batch], size: int) -> tuple[Batch, Batch]:
     """The first images of some batches as one of at most this size, and those that are left."""
+    if len(parts) == 1 and len(parts[0].rows) == size:
+        return parts[0], _taken(parts[0], slice(0))
+    joined = _joined(parts)
+    return _taken(joined, slice(size)), _taken(joined, slice(size, None))
+
+
+def _repeated(parts: list[Batch], count: int) -> Batch:
+    """The images of some batches, over and over until there are as many."""
+    joined = _joined(parts)
+    return _taken(joined, np.arange(count) % len(joined.rows))
+
+
+def _joined(parts: list[Batch]) -> Batch:
     images, labels, rows = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("images", "labels", "rows")
     )
     draws = [part.device_draws for part in parts if part.device_draws is not None]
-    drawn = np.concatenate(draws) if draws else None
-    first, rest = (
-        Batch(images[cut], labels[cut], rows[cut], None if drawn is None else drawn[cut])
-        for cut in (slice(size), slice(size, None))
-    )
-    return first, rest
+    return Batch(images, labels, rows, np.concatenate(draws) if draws else None)
+
+
+def _taken(batch: Batch, places: slice | NDArray[np.int64]) -> Batch:
+    draws = batch.device_draws
+    cut = (batch.images[places], batch.labels[places], batch.rows[places])
+    return Batch(*cut, None if draws is None else draws[places])
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: WebDataset) -> Stages:

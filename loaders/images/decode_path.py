@@ -32,17 +32,18 @@ def readable(manifest: Manifest, columns: tuple[AuditColumn, ...]) -> Any:
 
 
 def pillow_decode_paths(
-    manifest: Manifest, spec: BatchSpec, *, scaled: bool = False
+    manifest: Manifest, spec: BatchSpec, *, by_others: bool = False
 ) -> DecodePaths:
     """int8 `[rows]`: PILLOW where Keras' `load_img` would give another image, else PLAIN.
 
     Args:
-        scaled: decode what is plain by the fast inverse DCT, which shows damage in its own way.
+        by_others: what is plain is decoded by others than Pillow, which may show damage and missing
+            parts in their own way.
     """
     if not manifest.audited:
         return _unaudited(manifest, spec)
     plain = _plain_for_pillow(manifest.table, spec)
-    if scaled:
+    if by_others:
         plain &= _filled(manifest.table["same_pixels"], True)
     return np.where(plain, PLAIN, PILLOW).astype(np.int8)
 

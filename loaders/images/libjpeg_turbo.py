@@ -53,7 +53,7 @@ class LiveImages:
         self._reads = reads
         self._spec = spec.as_resized()
         self._scaled = decode == "scaled"
-        self._decode_paths = pillow_decode_paths(manifest, spec, scaled=self._scaled)
+        self._decode_paths = pillow_decode_paths(manifest, spec, by_others=True)
         self._only_tensorflow = _only_tensorflow(manifest)
         some = self._only_tensorflow.any()
         self._decoding = Decoding(manifest, spec) if some else None

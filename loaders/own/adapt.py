@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,13 @@ class Source:
     Attributes:
         epoch: starts an epoch, and returns its items.
         is_spent: whether it has one epoch only, so that the function must be called for the next.
+        fixed_size: whether it says that all its batches have one size.
         close: ends its threads and processes.
     """
 
     epoch: Callable[[], Iterator[Any]]
     is_spent: bool = False
+    fixed_size: bool = False
     close: Callable[[], None] = lambda: None
 
 
@@ -47,9 +50,9 @@ def adapted(function: OwnFunction, returned: Any) -> Source:
     except Exception as error:
         raise raised_by(function, error, "when its iteration began") from error
     if iterator is returned:
-        return Source(lambda: iterator, True, _closer(iterator))
+        return Source(lambda: iterator, is_spent=True, close=_closer(iterator))
     epochs = _Epochs(returned, iterator)
-    return Source(epochs.start, False, epochs.close)
+    return Source(epochs.start, fixed_size=_has_fixed_size(returned), close=epochs.close)
 
 
 def _refusal(function: OwnFunction, returned: Any) -> str:
@@ -114,4 +117,13 @@ def _py_dataset(dataset: Any) -> Source:
         if adapter.enqueuer is not None:
             adapter.enqueuer.stop()
 
-    return Source(epoch, False, close)
+    return Source(epoch, close=close)
+
+
+def _has_fixed_size(value: Any) -> bool:
+    """Whether it is a tf.data.Dataset whose elements have a known first axis."""
+    tf = sys.modules.get("tensorflow")
+    if tf is None or not isinstance(value, tf.data.Dataset):
+        return False
+    shapes = [getattr(spec, "shape", None) for spec in tf.nest.flatten(value.element_spec)]
+    return all(shape is not None and shape.rank and shape[0] is not None for shape in shapes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,11 @@ class BatchReader:
         self._images = images
         self._first: Form | None = None
 
-    def batch(self, item: Any) -> Batch:
+    def batch(self, item: Any, *, fixed_size: bool = False) -> Batch:
         """The batch of an item.
+
+        Args:
+            fixed_size: whether all batches are known to have one size.
 
         Raises:
             OwnError: it is not a batch, or unlike the first.
@@ -51,12 +55,12 @@ class BatchReader:
             raise self._error(f"is {described(item)}", "(images, labels) or (images, labels, rows)")
         images, labels, *rest = (plain(part) for part in item)
         self._check(images, labels)
-        batch = Batch(images, labels, None)
+        batch = Batch(images, labels, None, fixed_size=fixed_size)
         if not rest:
             return batch
         rows = self._checked_rows(rest[0], images_in(batch))
         self.rows.add(rows)
-        return Batch(images, labels, rows)
+        return replace(batch, rows=rows)
 
     def _check(self, images: Any, labels: Any) -> None:
         arrays = [*_named(images, "images"), *_named(labels, "labels")]
@@ -95,7 +99,8 @@ class BatchReader:
         array = np.asarray(rows)
         if array.shape != (size,) or not np.issubdtype(array.dtype, np.integer):
             raise self._error(
-                f"has {described(rows)} as rows", f"integers [{size}], rows of the manifest"
+                f"has {described(rows)} as rows",
+                f"integers [{size}], rows of the manifest (sample weights have no place here)",
             )
         last = self._images - 1
         for row in (int(array.min()), int(array.max())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -34,13 +35,20 @@ class RowCounter:
         np.add.at(self._counts, rows, 1)
         self._batches += 1
 
-    def coverage(self) -> Coverage | None:
-        """What was counted so far; None without any row."""
-        given, images = int(self._counts.sum()), len(self._counts)
+    def coverage(self, dropped: Collection[int] = ()) -> Coverage | None:
+        """What was counted so far; None without any row.
+
+        Args:
+            dropped: rows that are known to be missing.
+        """
+        given = int(self._counts.sum())
         if not given:
             return None
+        never = self._counts == 0
+        missing = int(never[list(dropped)].sum())
+        images = len(self._counts) - missing
         # An epoch may leave out what does not fill a batch.
         rest = images % (given // self._batches)
         epoch = images - rest if rest < images else images
-        left_out = int((self._counts == 0).sum()) if given >= _EPOCHS * images else 0
+        left_out = int(never.sum()) - missing if given >= _EPOCHS * images else 0
         return Coverage(left_out, int((self._counts > -(-given // epoch)).sum()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+START_STEP = "start_step"
 # What a function may ask for, by the names of its parameters.
 OFFERED = (
     "data",
@@ -18,8 +20,11 @@ OFFERED = (
     "epochs",
     "manifest",
     "spec",
+    START_STEP,
+    "report_dropped",
 )
 REQUIRED = object()  # the default of a parameter that has none
+_CACHES = re.compile(r"\.(?:cache|snapshot)\(")  # of tf.data, which the first epoch fills
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,18 @@ class OwnFunction:
     takes_any: bool = False
     space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
+    @property
+    def can_start_later(self) -> bool:
+        """Whether it can begin behind batches that a training has taken already."""
+        return self.takes(START_STEP)
+
     def takes(self, name: str) -> bool:
         """Whether the signature names a parameter."""
         return any(one.name == name for one in self.parameters)
+
+    def caches_datasets(self) -> bool:
+        """Whether its file calls what caches a tf.data pipeline in the first epoch."""
+        return bool(_CACHES.search(self.file.read_text("utf-8", "replace")))
 
     @property
     def place(self) -> str:

@@ -17,6 +17,7 @@ from feedbench.loaders.own.call import called
 from feedbench.loaders.own.coverage import Coverage
 from feedbench.loaders.own.errors import OwnError, raised_by
 from feedbench.loaders.own.function import OFFERED, OwnFunction
+from feedbench.loaders.own.missing import ReportDropped
 from feedbench.loaders.own.settings import given
 from feedbench.loaders.own.waiting import waiting_for
 
@@ -28,11 +29,12 @@ def open_stream(function: OwnFunction, request: Request, settings: Settings) -> 
         OwnError: it fails, or returns something that gives no batches.
     """
     epochs = _Epochs(function, request, settings)
-    batches = islice(epochs.batches(), request.order.start_step, None)
+    skipped = request.order.start_step - epochs.first_step
+    batches = islice(epochs.batches(), skipped, None)
     return Stream(batches, epochs.close, request.faults, coverage=epochs.coverage)
 
 
-def offered(request: Request) -> dict[str, Any]:
+def offered(request: Request, start_step: int, report_dropped: ReportDropped) -> dict[str, Any]:
     """The values that a function may ask for."""
     manifest, spec = request.manifest, request.spec
     splits = np.unique(manifest.splits)
@@ -49,6 +51,8 @@ def offered(request: Request) -> dict[str, Any]:
                 request.order.epochs,
                 manifest,
                 spec,
+                start_step,
+                report_dropped,
             ),
             strict=True,
         )
@@ -56,13 +60,19 @@ def offered(request: Request) -> dict[str, Any]:
 
 
 class _Epochs:
-    """What a function returned, started again whenever it ends."""
+    """What a function returned, started again whenever it ends.
+
+    Attributes:
+        first_step: step of its first batch: 0, unless the function can start later.
+    """
 
     def __init__(self, function: OwnFunction, request: Request, settings: Settings) -> None:
         self._function = function
         self._request = request
         self._settings = settings
         self._reader = BatchReader(function, len(request.manifest))
+        self._report = ReportDropped(function, request.manifest, request.faults)
+        self.first_step = _first_step(function, request)
         self._source = self._new_source()
         self._is_fresh = True
 
@@ -85,7 +95,7 @@ class _Epochs:
 
     def coverage(self) -> Coverage | None:
         """Whether each row came once per epoch; None if the batches do not say."""
-        return self._reader.rows.coverage()
+        return self._reader.rows.coverage(self._request.faults.dropped)
 
     def close(self) -> None:
         """End the threads and processes behind the batches, whatever the user's code does then."""
@@ -93,7 +103,7 @@ class _Epochs:
             self._source.close()
 
     def _epoch(self) -> Iterator[Batch]:
-        if not self._is_fresh and self._source.is_spent:
+        if not self._is_fresh and (self._source.is_spent or self._function.can_start_later):
             self.close()
             self._source = self._new_source()
         self._is_fresh = False
@@ -105,14 +115,19 @@ class _Epochs:
                     source = self._source.epoch() if source is None else source
                     item = next(source)
             except StopIteration:
+                self._report.check()
                 return
             except (Exception, SystemExit) as error:
+                self._report.check()
                 raise raised_by(self._function, error, when) from error
-            yield self._reader.batch(item)
+            self._report.check()
+            yield self._reader.batch(item, fixed_size=self._source.fixed_size)
 
     def _new_source(self) -> Source:
         with waiting_for(self._function, "the call of the function"):
-            returned = called(self._function, offered(self._request), given(self._settings))
+            step = self.first_step + self._reader.count
+            values = offered(self._request, step, self._report)
+            returned = called(self._function, values, given(self._settings))
             return adapted(self._function, returned)
 
     def _refuse_empty(self, epoch: int) -> None:
@@ -122,3 +137,9 @@ class _Epochs:
             f"{function.place}: {function.function} gave no batch{after}; expected at least one of "
             "(images, labels), and an iterable that can be iterated again"
         )
+
+
+def _first_step(function: OwnFunction, request: Request) -> int:
+    """Where the function is to start: of counted epochs, only reading tells where one ends."""
+    order = request.order
+    return order.start_step if function.can_start_later and order.epochs is None else 0

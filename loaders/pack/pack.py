@@ -147,8 +147,12 @@ def _checked_index(folder: Path, about: About) -> NDArray[Any]:
         if about.checksums.get(name) != file_crc32(folder / name):
             raise ValueError(f"{name} is damaged")
     index = np.array(open_npy(folder / INDEX, ENTRY, about.images))
-    if index["shard"][index["state"] == THERE].max(initial=-1) >= len(about.shards):
+    there = index["state"] == THERE
+    if index["shard"][there].max(initial=-1) >= len(about.shards):
         raise ValueError(f"{ABOUT} is damaged")
+    is_negative = any(index[name].min(initial=0) < 0 for name in ("shard", "offset", "length"))
+    if is_negative or index["shard"][~there].any():  # a row that failed is in no file
+        raise ValueError(f"{INDEX} is damaged")
     return index
 
 

@@ -2,22 +2,22 @@
 
 Each entry is a file, named by a hash of the object's path, its version and the range, so that the
 bytes of an object that was replaced are never found again. A checksum ends it. Entries appear whole
-or not at all. Several processes share a folder: one at a time changes it, and the number of bytes
-in it, which after a kill may be too high until the next eviction counts again.
+or not at all. Several processes share a folder without a lock, which a process that is stopped
+between two blocks of a bench would keep from the others: each counts the entries, takes a share of
+the room that is left, and counts again when it is used up.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from threading import get_ident
+from threading import Lock, get_ident
 from time import time
 
 from feedbench.loaders.cache_folder import cache_folder
@@ -30,15 +30,17 @@ _EVICTED_TO = 0.9  # of the limit, so that not every new entry evicts another
 _TOUCHED_S = 60.0  # entries used again within this time keep their time: that costs a write
 _ABANDONED_S = 3600.0  # after which the part of an entry is that of a process that was killed
 _CHECKSUM = struct.Struct("<I")
-_USED = struct.Struct("<q")
+_SHARE = 1 / 50  # of the room that is left, which a process fills before it counts again
 
 
 class ObjectCache:
-    """The entries in a folder, up to `limit` bytes."""
+    """The entries in a folder, up to `limit` bytes, and 2 % more per process beyond the first."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
         self.limit = limit
+        self._room = 0.0  # bytes that this process may add before it counts again
+        self._lock = Lock()
 
     def get(self, key: bytes) -> bytes | None:
         """The bytes of an entry; None if there is none, or it is damaged."""
@@ -70,46 +72,29 @@ class ObjectCache:
         beside = path.with_name(f"{PART}{os.getpid()}-{get_ident()}.{path.name}")
         with suppress(OSError):  # the disk is full, or the folder cannot be written
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._reserved(size):
-                try:
-                    beside.write_bytes(data + _checksum(data))
-                    beside.replace(path)
-                finally:
-                    beside.unlink(missing_ok=True)
+            self._make_room(size)
+            try:
+                beside.write_bytes(data + _checksum(data))
+                beside.replace(path)
+            finally:
+                beside.unlink(missing_ok=True)
 
     def drop(self, key: bytes) -> None:
         """Remove an entry, if there is one."""
-        path = self._path(key)
         with suppress(OSError):
-            size = path.stat().st_size
-            with self._reserved(-size):
-                path.unlink()
+            self._path(key).unlink()
 
     def _path(self, key: bytes) -> Path:
         name = hashlib.blake2b(key, digest_size=16).hexdigest()
         return self.folder / name[:2] / name[2:]
 
-    @contextmanager
-    def _reserved(self, size: int) -> Iterator[None]:
-        """Evict until there is room for new bytes; count them if the block succeeds."""
-        with self._alone() as file:
-            stored = os.pread(file, _USED.size, 0)
-            used = _USED.unpack(stored)[0] if len(stored) == _USED.size else self._evict(size)
-            if used + size > self.limit:
-                used = self._evict(size)
-            os.pwrite(file, _USED.pack(max(0, used + max(size, 0))), 0)
-            yield
-            os.pwrite(file, _USED.pack(max(0, used + size)), 0)
-
-    @contextmanager
-    def _alone(self) -> Iterator[int]:
-        """Keep other processes and threads from changing the number of bytes meanwhile."""
-        file = os.open(self.folder / "used", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-        finally:
-            os.close(file)
+    def _make_room(self, size: int) -> None:
+        """Take an entry's bytes from this process' share; if they exceed it, count and evict."""
+        with self._lock:
+            if size > self._room:
+                left = self.limit - self._evict(size) - size
+                self._room = size + left * _SHARE
+            self._room -= size
 
     def _evict(self, size: int) -> int:
         """Make room for new bytes, if it has to be; return how many bytes there are then."""
@@ -163,3 +148,8 @@ def _cache(folder: str, limit: str) -> ObjectCache:
             f"{LIMIT} must be a number of gigabytes of at least 0, got {limit!r}; 0 keeps nothing"
         )
     return ObjectCache(Path(folder), int(gigabytes * 1e9))
+
+
+def object_cache_bytes() -> int:
+    """The number of bytes that the local cache of objects holds at most."""
+    return object_cache().limit

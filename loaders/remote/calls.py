@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 ATTEMPTS = 5
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 15
 CONNECTIONS = 128  # of one process; read depths above it wait for a connection
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0  # between attempts, doubled each time
+LEAST_BYTES_PER_S = 10_000  # an answer that is slower on average is asked for again
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 20.0  # between attempts, doubled each time
 _POLL_S = 0.25
 
 
@@ -37,6 +41,18 @@ def waited(call: Any, loop: Any, is_cancelled: Callable[[], bool] = lambda: Fals
         future.cancel()  # also at Ctrl-C; nothing if it is done
 
 
+@contextmanager
+def threads(count: int, name: str) -> Iterator[tuple[ThreadPoolExecutor, Callable[[], bool]]]:
+    """Yield threads, and a function that says whether their work is over, as after Ctrl-C."""
+    over = Event()
+    with ThreadPoolExecutor(count, name) as pool:
+        try:
+            yield pool, over.is_set
+        finally:
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
 async def retried(call: Callable[[], Awaitable[Any]], is_final: Callable[[Exception], bool]) -> Any:
     """The result of a call, tried again after growing waits.
 
@@ -54,11 +70,17 @@ async def retried(call: Callable[[], Awaitable[Any]], is_final: Callable[[Except
     raise AssertionError
 
 
+def longest_s(size: int) -> float:
+    """Seconds that an answer of this size may take: some servers send a byte now and then."""
+    return READ_TIMEOUT_S + size / LEAST_BYTES_PER_S
+
+
 def silent() -> OSError:
-    """The error for a server that accepts a request and does not answer, or stops in the middle."""
+    """The error for a server that accepts a request and does not answer, or hardly goes on."""
     return OSError(
         errno.ETIMEDOUT,
-        f"the server was silent for {READ_TIMEOUT_S} s, {ATTEMPTS} times in a row",
+        f"the server was silent for {READ_TIMEOUT_S} s, or slower than "
+        f"{LEAST_BYTES_PER_S / 1000:g} kB/s, {ATTEMPTS} times in a row",
     )
 
 

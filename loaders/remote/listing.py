@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from feedbench.loaders.containers.listing import in_folders
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.litter import is_in_litter, is_litter
 from feedbench.loaders.manifest import PATH, SCHEMA, VERSION
+from feedbench.loaders.remote.calls import threads
 from feedbench.loaders.remote.path import RemotePath
 from feedbench.loaders.remote.store import Listed
 
@@ -52,13 +52,15 @@ def rows_of(root: RemotePath, folders: list[ClassFolder], advance: Advance) -> l
     Raises:
         OSError: the storage does not answer, or denies access.
     """
-    with ThreadPoolExecutor(_THREADS, "feedbench-list") as threads:
-        return list(threads.map(lambda folder: _rows(root, folder, advance), folders))
+    with threads(_THREADS, "feedbench-list") as (pool, is_over):
+        return list(pool.map(lambda folder: _rows(root, folder, advance, is_over), folders))
 
 
-def _rows(root: RemotePath, folder: ClassFolder, advance: Advance) -> pa.RecordBatch:
+def _rows(
+    root: RemotePath, folder: ClassFolder, advance: Advance, is_over: Callable[[], bool]
+) -> pa.RecordBatch:
     chunks = []
-    for page in (root / folder.name).pages(flat=True):
+    for page in (root / folder.name).pages(flat=True, is_cancelled=is_over):
         objects = [one for one in page.objects if not is_in_litter(one.name.encode())]
         chunks.append(_chunk(folder, objects))
         advance(len(objects))

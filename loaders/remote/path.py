@@ -7,14 +7,14 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PosixPath
 from typing import Any, NamedTuple
 
 from feedbench.loaders.address import SCHEMES, Version
 from feedbench.loaders.errors import SourceError
+from feedbench.loaders.remote.calls import threads
 from feedbench.loaders.remote.fetched import count
 from feedbench.loaders.remote.store import Page, Store, missing, store_of
 
@@ -97,14 +97,17 @@ class RemotePath(PosixPath):
             self._version = known
         return known
 
-    def pages(self, *, flat: bool = False) -> Iterator[Page]:
+    def pages(
+        self, *, flat: bool = False, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[Page]:
         """The objects and folders in this one; with `flat`, also the objects in its folders.
 
         Raises:
             OSError: the storage does not answer, or denies access.
         """
         place = self.place
-        return place.store.pages(place.bucket, place.key and f"{place.key}/", flat=flat)
+        prefix = place.key and f"{place.key}/"
+        return place.store.pages(place.bucket, prefix, flat=flat, is_cancelled=is_cancelled)
 
     def absolute(self) -> RemotePath:
         """The same path."""
@@ -208,12 +211,12 @@ def _download(place: Place, version: Version, file: Any) -> None:
 
     def copy(begin: int) -> None:
         length = min(_PART_BYTES, version.size - begin)
-        data = store.read(bucket, key, version, (begin, length))
+        data = store.read(bucket, key, version, (begin, length), is_over)
         count(len(data))
         os.pwrite(file.fileno(), data, begin)
 
-    with ThreadPoolExecutor(_PARTS, "feedbench-fetch") as threads:
-        for _ in threads.map(copy, range(0, version.size, _PART_BYTES)):
+    with threads(_PARTS, "feedbench-fetch") as (pool, is_over):
+        for _ in pool.map(copy, range(0, version.size, _PART_BYTES)):
             pass
 
 
@@ -243,5 +246,6 @@ class _Ranges(io.RawIOBase):
             return 0
         store, bucket, key = self._place
         into[:length] = store.read(bucket, key, self._version, (self._at, length))
+        count(length)
         self._at += length
         return length

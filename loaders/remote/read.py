@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import NamedTuple
 
 from feedbench.loaders.address import Extent, Version, extent_of, file_of, is_remote, version_of
 from feedbench.loaders.remote.cache import object_cache
+from feedbench.loaders.remote.calls import threads
 from feedbench.loaders.remote.fetched import count
 from feedbench.loaders.remote.path import place_of
 from feedbench.loaders.remote.store import Span
 
 DEPTH = 16  # objects read at once where no setting says how many
+_ALWAYS_FETCH = "FEEDBENCH_ALWAYS_FETCH"  # set for the processes of a run with cold objects
 
 
 class _Part(NamedTuple):
@@ -56,7 +59,8 @@ def read_object(
         return b""
     cache = object_cache()
     is_kept = part.version is not None and cache.limit > 0
-    data = cache.get(part.key) if is_kept else None
+    is_looked_up = is_kept and _ALWAYS_FETCH not in os.environ
+    data = cache.get(part.key) if is_looked_up else None
     count(0)  # a process that reads objects has a count, even if all of them are cached
     if data is None or len(data) != part.size:
         data = _fetched(part, is_cancelled)
@@ -74,10 +78,12 @@ def _fetched(part: _Part, is_cancelled: Callable[[], bool]) -> bytes:
     return data
 
 
-def is_cached(address: bytes) -> bool:
-    """Whether reading an image would need no network."""
-    part = _part_of(address, extent_of(address))
-    return object_cache().get(part.key) is not None
+def always_fetch() -> None:
+    """Have this process and its children fetch every object, as if none were in the cache.
+
+    They still write into it, as a first epoch does.
+    """
+    os.environ[_ALWAYS_FETCH] = "1"
 
 
 def drop_cached(address: bytes) -> None:
@@ -93,10 +99,10 @@ def read_into_cache(addresses: Iterable[bytes], depth: int = DEPTH) -> None:
 
     def read(address: bytes) -> None:
         with suppress(OSError):
-            read_object(address, extent_of(address))
+            read_object(address, extent_of(address), is_over)
 
-    with ThreadPoolExecutor(depth, "feedbench-fetch") as threads:
-        for _ in threads.map(read, remote):
+    with threads(depth, "feedbench-fetch") as (pool, is_over):
+        for _ in pool.map(read, remote):
             pass
 
 

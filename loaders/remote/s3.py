@@ -8,6 +8,7 @@ version is there.
 from __future__ import annotations
 
 import errno
+from asyncio import timeout
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -19,41 +20,63 @@ from feedbench.loaders.remote.calls import (
     CONNECTIONS,
     READ_TIMEOUT_S,
     cut,
+    longest_s,
     retried,
     silent,
     unreachable,
     waited,
 )
-from feedbench.loaders.remote.store import Listed, Page, Span, changed, missing
+from feedbench.loaders.remote.store import (
+    Listed,
+    Page,
+    Span,
+    changed,
+    denied,
+    missing,
+    no_bucket,
+    range_header,
+    too_short,
+)
 
 _CREDENTIALS = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a public bucket, "
     "FSSPEC_S3_ANON=true"
 )
-_NO_OBJECT, _REPLACED = {"NoSuchKey", "404"}, {"PreconditionFailed", "412"}
-_DENIED = (errno.EACCES, "access denied; these credentials may not read it")
-_REFUSED = (errno.EACCES, f"the server refuses the credentials; {_CREDENTIALS}")
-_ELSEWHERE = (errno.EIO, "the bucket is in another region; set AWS_DEFAULT_REGION")
-_TOO_SHORT = (errno.EIO, "the object ends before these bytes")
-_REFUSALS = {
-    "NoSuchBucket": (errno.ENOENT, "there is no such bucket"),
-    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "403"), _DENIED),
-    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch"), _REFUSED),
-    **dict.fromkeys(("ExpiredToken", "InvalidToken"), _REFUSED),
-    **dict.fromkeys(("PermanentRedirect", "301", "AuthorizationHeaderMalformed"), _ELSEWHERE),
-    **dict.fromkeys(("InvalidRange", "416"), _TOO_SHORT),
+_REFUSED = f"the server refuses the credentials; {_CREDENTIALS}"
+_ELSEWHERE = "the bucket is in another region; set AWS_DEFAULT_REGION"
+_REFUSALS: dict[str, Callable[[], OSError]] = {
+    **dict.fromkeys(("NoSuchKey", "404"), missing),
+    **dict.fromkeys(("PreconditionFailed", "412"), changed),
+    **dict.fromkeys(("InvalidRange", "416"), too_short),
+    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "403"), denied),
+    **dict.fromkeys(
+        ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
+        lambda: OSError(errno.EACCES, _REFUSED),
+    ),
+    **dict.fromkeys(
+        ("PermanentRedirect", "301", "AuthorizationHeaderMalformed"),
+        lambda: OSError(errno.EIO, _ELSEWHERE),
+    ),
+    "NoSuchBucket": no_bucket,
 }
 
 
 class S3:
     """The objects that these credentials can read."""
 
-    def pages(self, bucket: str, prefix: str, *, flat: bool) -> Iterator[Page]:
+    def pages(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        flat: bool,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Page]:
         """The objects that begin with a prefix, those behind another slash only with `flat`."""
         request = {"Bucket": bucket, "Prefix": prefix}
         request |= {} if flat else {"Delimiter": "/"}
         while True:
-            answer = self._call("list_objects_v2", request)
+            answer = self._call("list_objects_v2", request, is_cancelled)
             yield _page(answer, len(prefix))
             if not answer.get("NextContinuationToken"):
                 return
@@ -80,13 +103,14 @@ class S3:
         if version is not None:
             request["IfMatch"] = version.tag
         if span is not None:
-            request["Range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
+            request["Range"] = range_header(span)
 
         async def body() -> bytes:
             answer = await (await self._files.set_session()).get_object(**request)
             async with answer["Body"] as stream:
                 try:
-                    data: bytes = await stream.read()
+                    async with timeout(longest_s(answer["ContentLength"])):
+                        data: bytes = await stream.read()
                 except Exception as error:
                     raise _Cut(error) from error
             if len(data) != answer["ContentLength"]:
@@ -96,11 +120,16 @@ class S3:
         whole: bytes = self._waited(retried(body, lambda error: not _is_cut(error)), is_cancelled)
         return whole
 
-    def _call(self, method: str, request: dict[str, str]) -> Any:
+    def _call(
+        self,
+        method: str,
+        request: dict[str, str],
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Any:
         async def call() -> Any:
             return await getattr(await self._files.set_session(), method)(**request)
 
-        return self._waited(call())
+        return self._waited(call(), is_cancelled)
 
     def _waited(self, call: Any, is_cancelled: Callable[[], bool] = lambda: False) -> Any:
         try:
@@ -185,9 +214,5 @@ def _as_system_error(error: Exception) -> OSError:
 
 def _refusal(code: str) -> OSError:
     """The error for a server's code."""
-    if code in _NO_OBJECT:
-        return missing()
-    if code in _REPLACED:
-        return changed()
-    number, text = _REFUSALS.get(code, (errno.EIO, f"the server answered {code or 'an error'}"))
-    return OSError(number, text)  # of the class for its number
+    known = _REFUSALS.get(code)
+    return known() if known else OSError(errno.EIO, f"the server answered {code or 'an error'}")

@@ -35,7 +35,14 @@ class Store(Protocol):
     they have tried `calls.ATTEMPTS` times where trying again may help.
     """
 
-    def pages(self, bucket: str, prefix: str, *, flat: bool) -> Iterator[Page]:
+    def pages(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        flat: bool,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Page]:
         """The objects that begin with a prefix, those behind another slash only with `flat`."""
 
     def version(self, bucket: str, key: str) -> Version | None:
@@ -78,9 +85,30 @@ def _opened(scheme: str) -> Store:
     return GoogleStorage()
 
 
+def range_header(span: Span) -> str:
+    """The header `Range` for a span."""
+    begin, length = span
+    return f"bytes={begin}-{begin + length - 1}"
+
+
 def missing() -> OSError:
     """The error for an object that is not there, or no longer."""
     return FileNotFoundError(errno.ENOENT, "there is no such object")
+
+
+def too_short() -> OSError:
+    """The error for a span beyond the end of an object."""
+    return OSError(errno.EIO, "the object ends before these bytes")
+
+
+def no_bucket() -> OSError:
+    """The error for a bucket that is not there."""
+    return FileNotFoundError(errno.ENOENT, "there is no such bucket")
+
+
+def denied() -> OSError:
+    """The error for an object or a bucket that these credentials may not read."""
+    return OSError(errno.EACCES, "access denied; these credentials may not read it")
 
 
 def changed() -> OSError:

@@ -48,7 +48,7 @@ class Filling:
             self._fill(begin, rows, given, images)
         draws = self.order.draws(begin, begin + len(rows))
         if rows.tolist() != self.order.rows(begin, begin + len(rows)).tolist():
-            epochs = np.arange(begin, begin + len(rows)) // self.order.epoch_size
+            epochs = self.order.epochs_at(begin, begin + len(rows))
             draws = self.order.draws_of(epochs, rows)
         return self._request.batch(self._work.finished(images, draws), rows, draws)
 

@@ -46,6 +46,11 @@ class Graph:
         self._prefetch = prefetch
         self._options = options
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of an image as it travels, not compressed."""
+        return 3 * self._side**2 * np.dtype(self._work.dtype).itemsize
+
     def dataset(self, order: Order, steps: Rows, *, protected: bool = True) -> tf.data.Dataset:
         """The batches of some steps, each of which the service gives to one worker.
 

@@ -5,6 +5,7 @@ TensorFlow's own client has no such question, and would try a wrong address for 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Any
@@ -15,6 +16,7 @@ from feedbench.loaders.service.address import Address
 _DISPATCHER = "/tensorflow.data.DispatcherService"
 _POLL_S = 0.5
 ANSWER_S = 5.0  # within which a dispatcher answers such a question
+_CONNECT_S = 1.0  # within which a worker takes a connection
 
 
 class ServiceError(LoaderError):
@@ -29,6 +31,23 @@ def workers_of(dispatcher: Address, timeout_s: float = ANSWER_S) -> list[str]:
     """
     answer = _ask(dispatcher, "GetWorkers", timeout_s)
     return [_text(worker) for worker in _fields(answer)]
+
+
+def running_workers_of(dispatcher: Address) -> list[str]:
+    """The addresses of the registered workers that take a connection.
+
+    Raises:
+        ServiceError: the dispatcher does not answer, or is none.
+    """
+    return [one for one in workers_of(dispatcher) if _is_running(one)]
+
+
+def _is_running(worker: str) -> bool:
+    try:
+        with socket.create_connection(Address.parse(worker, "worker"), _CONNECT_S):
+            return True
+    except OSError:
+        return False
 
 
 def wait_for_dispatcher(dispatcher: Address, timeout_s: float) -> None:

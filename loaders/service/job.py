@@ -13,7 +13,7 @@ from feedbench.loaders.tf_rows import Element
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_AHEAD = 2  # batches that wait here
+AHEAD = 2  # batches that wait here
 _PUT_S = 0.1
 _END_S = 3.0  # for a thread to end; one that asks a dispatcher that is gone never does
 
@@ -39,7 +39,7 @@ class Job:
         self.error: Exception | None = None
         self._open_dataset = open_dataset
         self._news = news
-        self._elements: queue.Queue[Element | Exception | None] = queue.Queue(_AHEAD)
+        self._elements: queue.Queue[Element | Exception | None] = queue.Queue(AHEAD)
         self._closed = threading.Event()
         self._cancellation = CancellationManager()
         self._thread = threading.Thread(target=self._run, name="feedbench-service", daemon=True)

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from feedbench.loaders.own.coverage import RowCounter
+import numpy as np
+from numpy.typing import NDArray
+
+from feedbench.loaders.own.coverage import Coverage, RowCounter
+
+
+class Losses(NamedTuple):
+    """What a service did not deliver at once and once.
+
+    Attributes:
+        asked_again: batches that did not come, and were asked for again.
+        discarded: batches that came twice, and were given once.
+        ended_workers: how each worker process of the loader's own ended that did.
+    """
+
+    asked_again: int
+    discarded: int
+    ended_workers: tuple[str, ...]
 
 
 @dataclass
@@ -15,10 +33,27 @@ class Ledger:
         rows: counts how often each row was given.
         asked_again: batches that did not come and were asked for again.
         discarded: batches that came once more, and were not given again.
+        repeated: rows of batches that were given once more, because each worker gives all of them.
         ended_workers: how each worker process of its own ended that did.
     """
 
     rows: RowCounter
     asked_again: int = 0
     discarded: int = 0
+    repeated: set[int] = field(default_factory=set)
     ended_workers: tuple[str, ...] = ()
+
+    def repeat(self, rows: NDArray[np.int64]) -> None:
+        """Note the rows of a batch that is given once more."""
+        self.repeated.update(rows.tolist())
+
+    def losses(self) -> Losses:
+        """What was lost so far, and made up for."""
+        return Losses(self.asked_again, self.discarded, self.ended_workers)
+
+    def coverage(self) -> Coverage | None:
+        """Whether each row comes once per epoch; None before any came."""
+        counted = self.rows.coverage()
+        if counted is None:
+            return None
+        return Coverage(counted.left_out, max(counted.repeated, len(self.repeated)))

@@ -22,7 +22,8 @@ from feedbench.loaders.tf_rows import Element
 _SLICE_S = 0.25  # of waiting: a process that was stopped meanwhile has waited for one of them only
 _PATIENCE_S = 5.0  # without a batch, after which those that are missing are asked for again
 _PATIENCE_WITH_LOSS_S = 1.0  # the same if a worker is known to have ended
-_EARLY = 16  # batches that may wait for one before them
+_LEAST_EARLY = 16  # batches that may wait for one before them
+_OF_READY = 2  # times the batches that the workers hold: so far may one be ahead of another
 _EARLY_BYTES = 2**30
 
 
@@ -35,12 +36,19 @@ class Manner:
         shared: whether other trainers take some of them.
         repeated: whether each worker gives all of them.
         timeout_s: without a batch, after which the run ends.
+        ready: batches that all workers together hold.
     """
 
     in_order: bool
     shared: bool
     repeated: bool
     timeout_s: float
+    ready: int = 0
+
+    def most_early(self, batch_bytes: int) -> int:
+        """The number of batches that may wait for one before them."""
+        most = max(_LEAST_EARLY, _OF_READY * self.ready)
+        return max(2, min(most, _EARLY_BYTES // max(1, batch_bytes)))
 
 
 class Watch(Protocol):
@@ -84,7 +92,7 @@ class Reading:
         self._ledger = ledger
         self._missing = dict.fromkeys(segment.steps.tolist())
         self._early: dict[int, Element] = {}
-        self._most_early = _EARLY
+        self._most_early = manner.most_early(0)
         self._silent_s = self._asked_at_s = 0.0
         self._gave_any = False
         self._arrived = 0  # since the last job was started
@@ -184,10 +192,12 @@ class Reading:
         if step not in self._missing and not self._manner.repeated:
             self._ledger.discarded += 1
             return
+        if step not in self._missing:
+            self._ledger.repeat(element["row"].numpy())
         self._missing.pop(step, None)
         self._early[step] = element
         size = element["image"].shape.num_elements() * element["image"].dtype.size
-        self._most_early = max(2, min(_EARLY, _EARLY_BYTES // max(1, size)))
+        self._most_early = self._manner.most_early(size)
         self._end_repairs(step)
         if self._manner.in_order and len(self._early) >= self._most_early:
             self._ask_for_overdue()

@@ -21,6 +21,7 @@ from feedbench.loaders.stages.stage import (
     HELD_BYTES,
     Run,
     Stages,
+    of_all_sizes,
     on_processes,
     repeated,
     sample,
@@ -47,7 +48,12 @@ class PillowWork:
 
     def transform(self, cores: int) -> Run:
         """Resize, copy the pixels out of Pillow, and augment them."""
-        return on_processes(self._transformed, len(self._pictures), cores)
+        few = of_all_sizes([picture.width * picture.height for picture in self._pictures])
+
+        def work(index: int) -> object:
+            return self._transformed(few[index % len(few)], draw=index)
+
+        return on_processes(work, len(self._pictures), cores)
 
     def batch_copy(self, cores: int) -> Run:
         """Stack, and scale to the value range, on one core."""
@@ -87,9 +93,10 @@ class PillowWork:
     def _decoded(self, index: int) -> Any:
         return picture(io.BytesIO(self._files[index]), self._spec)
 
-    def _transformed(self, index: int) -> NDArray[np.float32]:
+    def _transformed(self, index: int, *, draw: int | None = None) -> NDArray[np.float32]:
+        draw = index if draw is None else draw
         whole, crop = self._pictures[index], crop_of(self._crops, index)
         resized = fitted(whole, self._spec) if crop is None else cut(whole, crop, self._spec)
         image = np.array(resized, np.float32)
-        augment_floats(image[None], self._draws[index : index + 1], self._spec)
+        augment_floats(image[None], self._draws[draw : draw + 1], self._spec)
         return image

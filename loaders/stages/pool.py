@@ -24,6 +24,7 @@ from feedbench.loaders.stages.stage import (
     Run,
     Stage,
     Stages,
+    of_all_sizes,
     on_threads,
     sample,
     whole_files,
@@ -105,16 +106,18 @@ class DecodingWork:
     def transform(self, cores: int) -> Run:
         """Resize into a reused buffer, and augment."""
         disable_opencv_threads()
-        side, pictures = self._spec.image_size, self._pictures
+        side = self._spec.image_size
+        few = of_all_sizes([picture.nbytes for picture in self._pictures])
+        pictures = [self._pictures[index] for index in few]
         own = _Own(lambda: np.empty((1, side, side, 3), np.uint8))
-        change, draws = augmenter(self._spec), drawn(len(pictures), self._spec)
+        change, draws = augmenter(self._spec), drawn(len(self._pictures), self._spec)
 
         def work(index: int) -> None:
             into = own.memory
-            fit_into(pictures[index], self._spec, into[0])
+            fit_into(pictures[index % len(pictures)], self._spec, into[0])
             change(into, draws[index : index + 1])
 
-        return on_threads(work, len(pictures), cores)
+        return on_threads(work, len(draws), cores)
 
     def picture(self, index: int) -> Pixels:
         """Return the pixels of an item, in a buffer that the next call may overwrite."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,16 +16,26 @@ from feedbench.loaders.files import read_file
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 
+if TYPE_CHECKING:
+    from feedbench.loaders.service.traffic import Traffic
+
+ServicePart = Literal["service workers", "network"]
 Kind = Literal["in line", "threads", "processes", "pipelined"]
 HELD_BYTES = 200_000_000  # limit for the decoded images that a stage works on
+_FEW = 8  # decoded images that stay in the processor's cache while each core works on them
 SAMPLE = 256  # number of files whose bytes are kept in memory for decoding
 
 
 class Timed(NamedTuple):
-    """What was done in one timed window."""
+    """What was done in one timed window.
+
+    Attributes:
+        traffic: what crossed the network meanwhile; None if that is not used or unknown.
+    """
 
     images: int
     seconds: float
+    traffic: Traffic | None = None
 
 
 Run = Callable[[float], Timed]  # works for at least that many seconds, and at least once
@@ -72,6 +82,25 @@ IN_LINE = Concurrency("in line", 1)
 
 
 @dataclass(frozen=True)
+class Service:
+    """The workers of a tf.data service, on whatever machine.
+
+    Attributes:
+        workers: batches that they make, and do not send.
+        network: batches that they send, and made before.
+        count: the number of workers that run.
+        use_up: takes what is ready of one of them, before its clock starts.
+        close: ends what the two have started.
+    """
+
+    workers: Stage
+    network: Stage
+    count: Callable[[], int]
+    use_up: Callable[[ServicePart], None]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
 class Stages:
     """What a loader does for an image once its caches are full; None where it has no such part.
 
@@ -82,6 +111,8 @@ class Stages:
         batch_copy: from such images to a batch in its value range.
         copies_in_parallel: whether several cores copy batches at once.
         concurrency: how the loader runs its parts; None if it does not say.
+        service: the workers that do all this on whatever machine; None without them.
+        reads_nothing: why this machine reads no files, where it is not for a full cache.
     """
 
     reading: Reading | None
@@ -90,6 +121,8 @@ class Stages:
     batch_copy: Stage | None = None
     copies_in_parallel: bool = False
     concurrency: Concurrency | None = None
+    service: Service | None = None
+    reads_nothing: str | None = None
 
 
 def whole_files(manifest: Manifest, read: Callable[[bytes], int] | None = None) -> Reading:
@@ -143,6 +176,17 @@ def on_processes(work: Callable[[int], object], count: int, cores: int) -> Run:
         return Timed(images, perf_counter() - begin)
 
     return run
+
+
+def of_all_sizes(sizes: Sequence[int]) -> list[int]:
+    """The places of a few decoded images, evenly over their sizes.
+
+    A loader resizes an image that it has just decoded, so that it is in the processor's cache. A
+    stage that went through many images would read each from memory again.
+    """
+    order = np.argsort(sizes, kind="stable")
+    count = min(_FEW, len(order))
+    return [int(order[(2 * n + 1) * len(order) // (2 * count)]) for n in range(count)]
 
 
 def on_threads(work: Callable[[int], object], count: int, cores: int, images: int = 1) -> Run:

@@ -31,6 +31,7 @@ from feedbench.loaders.stages.stage import (
     Concurrency,
     Run,
     Stages,
+    of_all_sizes,
     repeated,
     sample,
     whole_files,
@@ -97,9 +98,11 @@ class TensorFlowWork:
         """Resize and augment in a graph; all but flips are done for several images at once."""
         import tensorflow as tf
 
-        places, held = side_by_side([_even(pixels) for pixels in self._pictures])
+        few = of_all_sizes([pixels.nbytes for pixels in self._pictures])
+        places, held = side_by_side([_even(self._pictures[index]) for index in few])
         pixels, resize = tf.constant(held), resizer(self._spec.as_resized())
-        draws = drawn(len(places), self._spec)
+        draws = drawn(len(self._pictures), self._spec)
+        places = np.resize(places, (len(draws), places.shape[1]))
         items = tf.data.Dataset.from_tensor_slices((places, draws))
 
         def resized(place: Any) -> Any:

@@ -1,6 +1,7 @@
 """Time and memory of the commands with very many images and classes.
 
     python results/scale/measure.py OUT [--rows 1300000,14000000] [--files 200000] [--folder TMP]
+        [--only limits,tune,pack]
 
 Writes OUT/measured.md and OUT/measured.json: a line per command with seconds, CPU seconds, and the
 peak memory of its largest process (`ru_maxrss` of wait4, which includes the processes it waited
@@ -24,7 +25,9 @@ import data
 
 PARTS = Path(__file__).with_name("parts.py")
 CLASSES = {"1,300,000 rows": 1_000, "14,000,000 rows": 21_841}
+NEEDED = ("list",)  # for the others, also with --only
 SMALL = ["--image-size", "32", "--batch-size", "64"]
+ONLY: set[str] = set()
 BLOCKS = ["--blocks", "2", "--block-seconds", "1", "--warm-up-seconds", "1"]
 
 
@@ -53,16 +56,18 @@ def main() -> None:
     parser.add_argument("--rows", default="1300000,14000000")
     parser.add_argument("--files", type=int, default=200_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", default="")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     lines: list[Line] = []
-    for line in each(options):
+    ONLY.update(filter(None, options.only.split(",")))
+    for line in filter(None, each(options)):
         lines.append(line)
         sys.stderr.write(f"{row(line)}\n")
         write(options.out, lines)
 
 
-def each(options: argparse.Namespace) -> Iterator[Line]:
+def each(options: argparse.Namespace) -> Iterator[Line | None]:
     """Yield a line per command, with the files, then with the rows."""
     if options.files:
         with place(options.folder) as folder:
@@ -73,7 +78,7 @@ def each(options: argparse.Namespace) -> Iterator[Line]:
             yield from with_rows(name, data.linked(folder, count, CLASSES.get(name, 1_000)))
 
 
-def with_files(root: Path, count: int) -> Iterator[Line]:
+def with_files(root: Path, count: int) -> Iterator[Line | None]:
     """All commands on real files."""
     name = f"{count:,} files"
     yield part(name, "list", root)
@@ -89,7 +94,7 @@ def with_files(root: Path, count: int) -> Iterator[Line]:
     yield feedbench(name, "pack", root, shards, "--as", "webdataset", label="pack, shards")
 
 
-def with_rows(name: str, root: Path) -> Iterator[Line]:
+def with_rows(name: str, root: Path) -> Iterator[Line | None]:
     """All commands on rows whose files have been scanned."""
     yield part(name, "list", root)
     data.known(root, data.Manifest.read(root.parent / "manifest.parquet"))
@@ -100,7 +105,7 @@ def with_rows(name: str, root: Path) -> Iterator[Line]:
     yield part(name, "pack", root)
 
 
-def commands(name: str, root: Path) -> Iterator[Line]:
+def commands(name: str, root: Path) -> Iterator[Line | None]:
     """The commands that measure."""
     drain = ["--loader", "turbo", "--consumer", "drain", "--no-tensorboard", *SMALL, *BLOCKS]
     yield feedbench(name, "bench", root, *drain)
@@ -110,19 +115,21 @@ def commands(name: str, root: Path) -> Iterator[Line]:
     yield feedbench(name, "tune", root, "--loader", "turbo", "--budget", "60s", *SMALL)
 
 
-def part(name: str, command: str, root: Path) -> Line:
+def part(name: str, command: str, root: Path) -> Line | None:
     """A part of a command."""
     return run(name, command, [str(PARTS), command, str(root)], root)
 
 
-def feedbench(name: str, command: str, root: Path, *options: str, label: str = "") -> Line:
+def feedbench(name: str, command: str, root: Path, *options: str, label: str = "") -> Line | None:
     """A command as users run it."""
     arguments = ["-m", "feedbench.bench.cli", command, str(root), *options]
     return run(name, label or command, arguments, root)
 
 
-def run(name: str, command: str, arguments: list[str], root: Path) -> Line:
-    """Run one Python process to its end."""
+def run(name: str, command: str, arguments: list[str], root: Path) -> Line | None:
+    """Run one Python process to its end; None if it was not asked for."""
+    if ONLY and command not in {*ONLY, *NEEDED}:
+        return None
     log, begin = root.parent / "output.txt", perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -1,12 +1,14 @@
 """The environment names the machine and the versions; cores can be restricted."""
 
+import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from feedbench.bench.environment import environment, machine, restrict_cores
+from feedbench.bench.environment import created_at, environment, machine, restrict_cores
 from feedbench.bench.errors import PlanError
 
 needs_affinity = pytest.mark.skipif(
@@ -32,6 +34,28 @@ def test_other_libraries_are_named_only_where_they_are_installed(monkeypatch):
 def test_the_machine_is_the_part_that_rates_depend_on():
     facts = environment()
     assert machine(facts) == {name: facts[name] for name in ("processor", "cores", "gpus")}
+
+
+def test_the_date_of_a_record_is_when_its_run_began(tmp_path):
+    begun = datetime.now(UTC)
+    record = tmp_path / "training.json"
+    record.write_text(json.dumps({"environment": environment()}))
+    os.utime(record, (0, 0))  # as of a copy
+    assert abs(created_at(record) - begun) < timedelta(hours=1)
+    created = "2026-01-02T03:04:05+00:00"
+    (tmp_path / "environment.json").write_text(json.dumps({"created": created}))
+    for name in ("training.json", "trials.jsonl"):
+        (tmp_path / name).touch()
+        assert created_at(tmp_path / name).isoformat() == created
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "7", "no JSON", '{"created": "yesterday"}'])
+def test_a_record_that_does_not_say_it_has_the_date_of_its_file(tmp_path, text):
+    record = tmp_path / "record.json"
+    for path in (record, tmp_path / "environment.json"):
+        path.write_text(text)
+    os.utime(record, (1e9, 1e9))
+    assert created_at(record).timestamp() == 1e9
 
 
 @needs_affinity

@@ -75,14 +75,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from feedbench.bench import cli
-cli.app = lambda: os.kill(os.getpid(), signal.SIG{sent})
-try:
-    cli.main()
-except KeyboardInterrupt:
-    print(cli.signals.exit_code())
+def app():
+    cli.signals.interrupt_on_termination()  # as it does when it knows the command
+    os.kill(os.getpid(), signal.SIG{sent})
+
+cli.app = app
+cli.main()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout == f"{code}\n"
+    assert (done.returncode, done.stderr) == (code, "feedbench: interrupted\n")
 
 
 def test_a_child_started_meanwhile_never_receives_ctrl_c():

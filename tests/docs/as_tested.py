@@ -73,7 +73,7 @@ NOT_RUN = {
     "feedbench train photos/ --recipe recipe.toml --batch-size 64 --cluster": "waits for another "
     "host; tests/bench/cluster starts two",
     "feedbench train photos/ --resume out/run --cluster": "waits for another host, too",
-    "ip": "needs root; tests/bench/cluster/namespaces.py makes such hosts",
+    "ip": "needs root; tests/namespaces.py makes such hosts",
     "feedbench tune photos/ --resume": "the search before it is too short to have timed anything; "
     "tests/bench/tune resumes searches",
     "python tests/": "runs in the repository, and is a test itself",
@@ -115,6 +115,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "docs/loaders.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/model.md": {"examples": "examples"},
     "docs/monitor.md": {"pipeline.py": "docs/own-pipeline.md"},
+    "docs/several-machines.md": {"out/run": "results/clothing-training/tuned"},
     "docs/training.md": {
         "one.jpg": PHOTO,
         "a.jpg": PHOTO,

@@ -1,6 +1,7 @@
 """Every command on the examples, at the smallest sizes."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,16 @@ def test_bench_times_each_pipeline_and_show_repeats_its_table(photos, feedbench,
     shown = feedbench("show", tmp_path / "out")
     assert [name for name in PIPELINES if name not in shown] == []
     assert shown.count("(pixels not compared)") == len(trials)
+    _report_and_compare_know_their_names(tmp_path, feedbench)
+
+
+def _report_and_compare_know_their_names(folder, feedbench):
+    feedbench("report", folder / "out", "--out", folder / "report.html")
+    page = (folder / "report.html").read_text()
+    assert [name for name in PIPELINES if name not in page] == []
+    shutil.copytree(folder / "out", folder / "again")
+    compared = feedbench("compare", folder / "out", folder / "again")
+    assert [name for name in PIPELINES if name not in compared] == []
 
 
 def test_a_search_tries_what_the_file_declares(photos, feedbench, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -145,6 +146,25 @@ def test_a_file_truncated_during_an_epoch_ends_the_run_and_is_named(photos, name
     text = str(raised.value)
     assert text.startswith(f"{manifest.path(victims[0])}: row {victims[0]}: ")
     assert "\n" not in text
+
+
+def replaced_by_a_folder(path):
+    Path(path).unlink()
+    Path(path).mkdir()
+
+
+@pytest.mark.parametrize("change", [os.unlink, replaced_by_a_folder], ids=["gone", "a folder"])
+@pytest.mark.parametrize("name", ["keras_pil", "keras_directory", "tf_data", "turbo"])
+def test_a_file_that_is_gone_during_an_epoch_is_named(photos, name, change):
+    manifest = scan(photos, validation=0, test=0)
+    (row,) = last_rows(manifest, 1, name) or [30]
+    with open_loader(name, manifest, SPEC, epochs=3) as stream:
+        next(stream)
+        change(manifest.path(row))
+        with pytest.raises(ImageError) as raised:
+            list(stream)
+    assert str(raised.value).startswith(f"{manifest.path(row)}: row {row}: ")
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=str)

@@ -13,8 +13,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
 
 SIDE, BATCH, STEPS = 96, 32, 200
+
+
+class Found(NamedTuple):
+    """The rate of a pair, its rate on a repeated batch, in images per second, and the stall."""
+
+    rate: float
+    ceiling: float
+    stall: float
+
+    def __str__(self) -> str:
+        return f"{self.stall:.1%} ({self.rate:,.0f} of {self.ceiling:,.0f} images/s)"
 
 
 def called(place: str, **known: object) -> object:
@@ -45,17 +58,21 @@ def fit(data: str, pipeline: str, model: str, out: str) -> None:
     network.fit(batches, steps_per_epoch=STEPS + 25, verbose=2, callbacks=[monitor])
 
 
-def stall_of_fit(folder: Path, *pair: str) -> float:
-    """Return the stall that the monitor found, in a process of its own."""
+def of_fit(folder: Path, *pair: str) -> Found:
+    """Return what the monitor found, in a process of its own."""
     subprocess.run([sys.executable, __file__, "--fit", *pair, folder], check=True)
     shown = folder / "shown.json"
     command = [sys.executable, "-m", "feedbench.bench.cli", "show", folder, "--json", shown]
     subprocess.run(command, check=True)
-    return float(json.loads(shown.read_text())["figures"]["stall"]["median"])
+    figures = json.loads(shown.read_text())["figures"]
+    rate, ceiling, stall = (
+        float(figures[name]["median"]) for name in ("images_per_second", "ceiling", "stall")
+    )
+    return Found(rate, ceiling, stall)
 
 
-def stall_of_bench(folder: Path, data: str, pipeline: str, model: str) -> float:
-    """Return 1 − accelerator utilization of the pipeline in a bench."""
+def of_bench(folder: Path, data: str, pipeline: str, model: str) -> Found:
+    """Return the same of a bench: the stall is 1 − accelerator utilization."""
     options = f"--image-size {SIDE} --batch-size {BATCH} --blocks 5 --block-seconds 4"
     command = ["bench", data, "--loader", pipeline, "--model", model, *options.split()]
     subprocess.run(
@@ -63,20 +80,27 @@ def stall_of_bench(folder: Path, data: str, pipeline: str, model: str) -> float:
     )
     trials = json.loads((folder / "summary.json").read_text())["trials"]
     (one,) = [trial for trial in trials if trial["loader"] == pipeline]
-    return 1 - float(one["accelerator_utilization"]["median"])
+    (baseline,) = [trial for trial in trials if trial["loader"] == "synthetic"]
+    rate, ceiling = (float(trial["images_per_second"]["median"]) for trial in (one, baseline))
+    return Found(rate, ceiling, 1 - float(one["accelerator_utilization"]["median"]))
 
 
 def main(data: str, pipeline: str, model: str, rounds: str = "3") -> None:
-    """Print both stalls of each round and their mean difference in points."""
-    differences = []
+    """Print both stalls of each round, their mean difference, and what it comes from."""
+    pairs = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(int(rounds)):
-            found = stall_of_fit(Path(folder, f"fit-{number}"), data, pipeline, model)
-            expected = stall_of_bench(Path(folder, f"bench-{number}"), data, pipeline, model)
-            differences.append(found - expected)
-            sys.stdout.write(f"FitMonitor {found:.1%}, bench {expected:.1%}\n")
-    mean = sum(differences) / len(differences)
-    sys.stdout.write(f"mean difference: {100 * mean:+.1f} points\n")
+            fitted = of_fit(Path(folder, f"fit-{number}"), data, pipeline, model)
+            benched = of_bench(Path(folder, f"bench-{number}"), data, pipeline, model)
+            pairs.append((fitted, benched))
+            sys.stdout.write(f"FitMonitor {fitted}; bench {benched}\n")
+    points = 100 * mean(one.stall - other.stall for one, other in pairs)
+    rates = mean(one.rate / other.rate for one, other in pairs)
+    ceilings = mean(one.ceiling / other.ceiling for one, other in pairs)
+    sys.stdout.write(
+        f"mean difference: {points:+.1f} points; FitMonitor ÷ bench: rate {rates:.3f}, "
+        f"rate on a repeated batch {ceilings:.3f}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -32,6 +32,22 @@ class Batch(NamedTuple):
     rows: Any = None
 
 
+class Sized(NamedTuple):
+    images: Any
+    labels: Any
+    rows: Any = None
+    fixed_size: bool = True
+
+
+class Rolling(keras.Model):
+    """Has a train_step that needs the number of images as a number."""
+
+    def train_step(self, *arguments):
+        *state, (images, labels) = arguments
+        half = images.shape[0] // 2
+        return super().train_step(*state, (images[:half], labels[:half]))
+
+
 class Mixup(keras.Model):
     """Mixes each image with another of its batch, under any backend."""
 
@@ -210,6 +226,39 @@ def takes_pixels_in_range():
     return np.isclose(own.progress()["loss"], same.progress()["loss"], rtol=1e-3)
 
 
+def traces_for_any_size():
+    """Whether a smaller last batch is no other trace, where the size is not known beforehand."""
+    seen = []
+
+    class Seeing(keras.Model):
+        def train_step(self, *arguments):
+            seen.append(arguments[-1][0].shape[0])
+            return super().train_step(*arguments)
+
+    model = functional(Seeing)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    own, (batch,) = trainer("plain", model), batches("plain", 1)
+    own.step(batch)
+    own.finish()
+    before = list(seen)
+    own.step(Batch(batch.images[:4], batch.labels[:4]))
+    own.finish()
+    if keras.backend.backend() != "tensorflow":
+        return set(before) == {BATCH}
+    return seen == before and set(seen) == {None}
+
+
+def keeps_a_size_that_is_known():
+    """Whether a step may rely on the size of batches of a dataset that drops the remainder."""
+    model = functional(Rolling)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    own = OwnModel("model.py, line 1: build", model)
+    first = Sized(*next(batches("plain")))
+    feed = ModelTrainer(own, Recipe(), Schedule(BATCH, BATCH * 10), first, None)
+    feed.step(first)
+    return feed.progress()["loss"] > 0
+
+
 def gets_the_recipe():
     """Whether a model that is not compiled learns with the recipe's optimizer and schedule."""
     own = trainer("ours", built(functional), OURS, epochs=4, base_learning_rate=4.0)
@@ -273,6 +322,8 @@ CHECKS = {
         for check in (
             evaluates_all_batches,
             takes_pixels_in_range,
+            traces_for_any_size,
+            keeps_a_size_that_is_known,
             gets_the_recipe,
             chooses_losses,
             recipe_trains,

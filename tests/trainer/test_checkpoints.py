@@ -154,6 +154,16 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
             read_checkpoint(path)
 
 
+def test_a_flipped_bit_of_a_checkpoint_is_noticed(tmp_path):
+    path = tmp_path / CHECKPOINT
+    write_checkpoint(path, Position(), [np.ones(1000)], {})
+    data = bytearray(path.read_bytes())
+    data[4000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="not a Feedbench checkpoint: Bad CRC-32"):
+        read_checkpoint(path)
+
+
 def test_a_loss_of_nan_names_the_step_and_its_rows(trainer, tmp_path):
     def poisoned() -> Iterator[BatchWithRows]:
         for step in range(100):

@@ -15,6 +15,7 @@ from feedbench.trainer import (
     Replicas,
     check_count,
     check_devices,
+    check_divisible,
     device_count,
 )
 
@@ -157,8 +158,14 @@ def test_more_devices_than_there_are_are_refused(devices, gpus, words):
 
 
 def test_a_batch_must_be_divisible():
-    with pytest.raises(DevicesError, match=r"over 4 devices; use --batch-size 188 or 192"):
+    message = r"over 4 devices; use --batch-size 188 or 192, or 2 devices"
+    with pytest.raises(DevicesError, match=message):
         check_devices(4, 190, Recipe())
+
+
+def test_a_batch_that_only_one_takes_whole_says_so():
+    with pytest.raises(DevicesError, match="over 2 workers; use --batch-size 6 or 8, or 1 worker"):
+        check_divisible(7, 2, "workers")
 
 
 @pytest.mark.parametrize("values", [{"jit_compile": True}, {"network": "model.py:build"}])

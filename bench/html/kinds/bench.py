@@ -11,7 +11,12 @@ from feedbench.bench.analysis.summary import Summary, TrialSummary
 from feedbench.bench.analysis.winner import MIN_RATIO_TO_WIN, able_to_win
 from feedbench.bench.html.charts.dots import Line, dot_of
 from feedbench.bench.html.charts.frame import Role
-from feedbench.bench.html.kinds.bench_table import fastest_first, summary_rows, winner_of
+from feedbench.bench.html.kinds.bench_table import (
+    devices_of,
+    fastest_first,
+    summary_rows,
+    winner_of,
+)
 from feedbench.bench.html.kinds.cells import Field, dots_chart, figure, table_of
 from feedbench.bench.html.kinds.commands import repeat_section, suite_text, train_command
 from feedbench.bench.html.kinds.compare import comparison_beside
@@ -37,6 +42,7 @@ from feedbench.bench.html.parts import (
 )
 from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
+from feedbench.bench.report.devices_table import device_rows
 from feedbench.bench.report.summary_text import (
     consumer_notes,
     device_warnings,
@@ -97,6 +103,8 @@ def _rates(summary: Summary, trials: list[Trial]) -> Iterator[Part]:
         yield chart
     if any(trial.blocks for trial in summary.trials):
         yield summary_rows(summary)
+    if device_rows(summary):
+        yield devices_of(summary)
     lines = (line.text for line in (*notes(summary), *course(summary)))
     for text in (*lines, *consumer_notes(trials)):
         yield Text(text, "note")

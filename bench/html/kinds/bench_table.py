@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from feedbench.bench.analysis.estimate import rate_form
 from feedbench.bench.analysis.summary import Summary, TrialSummary
-from feedbench.bench.html.kinds.cells import GB, MB, Field, figure, number, table_of
+from feedbench.bench.html.kinds.cells import (
+    GB,
+    KB,
+    MB,
+    Field,
+    figure,
+    first_rows,
+    number,
+    table_of,
+)
 from feedbench.bench.html.parts import Figure, Table
+from feedbench.bench.report.devices_table import TOGETHER, DeviceRow, device_rows
 from feedbench.bench.report.table import (
     UTILIZATION,
     ratio_form,
@@ -39,6 +49,11 @@ def _fields(winner: TrialSummary | None) -> list[Field[TrialSummary]]:
             "cannot tell: too few blocks",
         ),
         Field("AU", _utilization, f"accelerator utilization: {UTILIZATION}"),
+        Field(
+            "scaling [95 %]",
+            lambda trial: figure(trial.scaling_efficiency, ".0%"),
+            "rate ÷ (devices × rate of one device alone with synthetic batches)",
+        ),
         Field(
             "wait",
             lambda trial: number(trial.wait_share, ".0%"),
@@ -91,6 +106,16 @@ _MORE_FIELDS: list[Field[TrialSummary]] = [
         "disk read, MB",
         lambda trial: number(trial.disk_read_bytes, ",.0f", scale=MB),
         "over all blocks; 0 if the files were in memory",
+    ),
+    Field(
+        "received, kB per image",
+        lambda trial: number(trial.received_bytes_per_image, ",.1f", scale=KB),
+        "over the network, by the trial's own connections",
+    ),
+    Field(
+        "sent, bytes per image",
+        lambda trial: number(trial.sent_bytes_per_image, ",.0f"),
+        "over the network, by the trial's own connections",
     ),
     Field("blocks", lambda trial: trial.blocks, "that count"),
     Field(
@@ -155,3 +180,33 @@ def winner_of(summary: Summary) -> TrialSummary | None:
     if summary.winner is None or summary.is_alone:
         return None
     return summary.trials[summary.winner]
+
+
+def devices_of(summary: Summary) -> Table:
+    """Return one row per device of each trial that several trained."""
+    rows, note = first_rows(device_rows(summary), "the loaders of the plan that come first")
+    return table_of("Devices", _DEVICE_FIELDS, rows, note=" ".join(filter(None, [TOGETHER, note])))
+
+
+_DEVICE_FIELDS: list[Field[DeviceRow]] = [
+    Field("loader and settings", lambda row: trial_name(row.trial)),
+    Field("device", lambda row: row.device_name),
+    Field("images/s", lambda row: number(row.device.images_per_second, ",.1f"), "its part"),
+    Field("AU", lambda row: _utilization(row.trial), f"accelerator utilization: {UTILIZATION}"),
+    Field(
+        "GPU",
+        lambda row: number(row.device.gpu_utilization, ".0%"),
+        "fraction of the time with a kernel running (NVML)",
+    ),
+    Field(
+        "SMs",
+        lambda row: number(row.device.gpu_multiprocessors, ".0%"),
+        "multiprocessors in use (GPM)",
+    ),
+    Field("power, W", lambda row: number(row.device.gpu_power_w, ",.0f"), "mean over the blocks"),
+    Field(
+        "memory, GB",
+        lambda row: number(row.device.gpu_memory_bytes, ",.2f", scale=GB),
+        "largest",
+    ),
+]

@@ -10,7 +10,7 @@ from feedbench.bench.analysis.estimate import Estimate, rate_form
 from feedbench.bench.html.charts.dots import Dot, Line, dots
 from feedbench.bench.html.parts import Cell, Chart, Column, Figure, Table
 
-MB, GB = 1e6, 1e9
+KB, MB, GB = 1e3, 1e6, 1e9
 MOST_ROWS = 1_000  # of a table with a row per class: a page with 20,000 takes seconds to open
 
 Row = TypeVar("Row")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from feedbench.bench.analysis.best import BEST
 from feedbench.bench.analysis.predicted import without_confirmation
+from feedbench.bench.consumers.device import devices_option
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord
 from feedbench.bench.html.parts import Code, Details, Part, Section, Text
 from feedbench.bench.record import Trial
@@ -20,8 +21,7 @@ from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders import Augment, BatchSpec
 from feedbench.trainer import Recipe
 
-_DIAGNOSE_SPEC = ("image_size", "batch_size", "resize")
-_SPEC = (*_DIAGNOSE_SPEC, "interpolation")
+_SPEC = ("image_size", "batch_size", "resize", "interpolation")
 _FILE = "loader.toml"
 _NOTE = "DATA stands for the folder or file with the images, which the record does not name."
 
@@ -56,12 +56,19 @@ def suite_text(trials: Sequence[Trial]) -> str:
     first = trials[0]
     suite: dict[str, Any] = {
         "consumer": first.consumer,
+        **_devices(first),
         "timing": _timing(trials),
         "spec": first.spec,
         "recipe": first.recipe,
-        "trial": [_choice(trial) for trial in trials],
+        "trial": [_choice(trial) for trial in trials if not trial.alone],
     }
     return tomli_w.dumps(_without_none(suite))
+
+
+def _devices(trial: Trial) -> dict[str, str]:
+    """Return the field for several devices, for which the bench also measures one alone."""
+    option = devices_option(trial.devices)
+    return {"devices": option[1]} if option else {}
 
 
 def _timing(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -97,7 +104,8 @@ def repeated_diagnosis(record: DiagnosisRecord) -> list[Part]:
     else:
         words += ["--loader", _FILE]
         files.append(Details(_FILE, [Code(_chosen_text(record))]))
-    words += ["--consumer", record.consumer, "--cache-state", record.cache_state]
+    words += ["--consumer", record.consumer, *devices_option(record.devices)]
+    words += ["--cache-state", record.cache_state]
     given = {
         "--seconds": record.budget_s,
         "--images": record.sampled,
@@ -119,7 +127,7 @@ def _has_options(record: DiagnosisRecord) -> bool:
         spec, recipe = BatchSpec.model_validate(record.spec), Recipe.model_validate(record.recipe)
     except ValidationError:  # of a version that had other fields
         return True
-    named = {name: getattr(spec, name) for name in _DIAGNOSE_SPEC}
+    named = {name: getattr(spec, name) for name in _SPEC}
     flip = Augment(horizontal_flip=spec.augment.horizontal_flip)
     same_recipe = recipe == Recipe(network=recipe.network, alpha=recipe.alpha)
     return spec == BatchSpec(**named, augment=flip) and (same_recipe or record.consumer != "train")
@@ -128,7 +136,7 @@ def _has_options(record: DiagnosisRecord) -> bool:
 def _options_of(record: DiagnosisRecord) -> list[str]:
     flips = record.spec.get("augment", {}).get("horizontal_flip", True)
     flip = [] if flips else ["--no-flip"]
-    return [*spec_options(record.spec, _DIAGNOSE_SPEC), *flip, *model_options(record.recipe)]
+    return [*spec_options(record.spec), *flip, *model_options(record.recipe)]
 
 
 def _chosen_text(record: DiagnosisRecord) -> str:
@@ -149,9 +157,9 @@ def model_options(recipe: dict[str, Any]) -> list[str]:
     ]
 
 
-def spec_options(spec: dict[str, Any], names: Sequence[str] = _SPEC) -> list[str]:
+def spec_options(spec: dict[str, Any]) -> list[str]:
     """Return the options for the most important fields of a batch spec."""
-    named = ((f"--{name.replace('_', '-')}", spec[name]) for name in names if name in spec)
+    named = ((f"--{name.replace('_', '-')}", spec[name]) for name in _SPEC if name in spec)
     return [word for name, value in named for word in (name, str(value))]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from feedbench.bench.accelerator import Accelerator
 from feedbench.bench.analysis.device import step_seconds
+from feedbench.bench.consumers.device import devices_option
 from feedbench.bench.diagnose.ceilings import Ceiling, with_proven_blocks
 from feedbench.bench.diagnose.notes import notes
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord
@@ -76,6 +77,8 @@ def _next_step(record: DiagnosisRecord, diagnosis: Diagnosis) -> str | None:
         loaders = [*own, "--loader", DEFAULT_LOADER]
     conditions = [*spec_options(record.spec), *model_options(record.recipe)]
     consumer = ["--consumer", record.consumer]
+    if command == "bench":  # tune trains on one device
+        consumer += devices_option(record.devices)
     return shlex.join(["feedbench", command, "DATA", *loaders, *consumer, *conditions])
 
 

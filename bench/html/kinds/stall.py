@@ -52,6 +52,8 @@ def _stall_title(diagnosis: Diagnosis, stall: Estimate) -> str:
     share = f"{100 * main.stall:.0f} of the {lost} points that are lost"
     if main.cause == "unexplained":
         return f"{share} have no part that was measured alone"
+    if main.cause == "service workers":
+        return f"The work of the service workers costs {share}"
     return f"{main.cause[0].upper()}{main.cause[1:]} costs {share}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from feedbench.bench.consumers.device import devices_option, names_of
 from feedbench.bench.errors import RecordError
 from feedbench.bench.html.charts.curves import Line, curves
 from feedbench.bench.html.charts.dots import Dot
@@ -22,6 +23,7 @@ from feedbench.bench.html.kinds.cells import (
 from feedbench.bench.html.kinds.commands import choice_options, spec_options
 from feedbench.bench.html.kinds.confusion import confusion_parts
 from feedbench.bench.html.kinds.environment import facts_section
+from feedbench.bench.html.kinds.workers import workers_section
 from feedbench.bench.html.parts import (
     Cell,
     Chart,
@@ -36,11 +38,14 @@ from feedbench.bench.html.parts import (
     Text,
 )
 from feedbench.bench.results.kinds import TrainingResult
+from feedbench.bench.training.delivery import delivery_sentences
 from feedbench.bench.training.folder import LOADER, RECIPE, read_training
-from feedbench.bench.training.outcome import dropped_sentence, test_sentence
+from feedbench.bench.training.outcome import dropped_sentence, test_sentence, together_sentence
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY, RateCheck
+from feedbench.trainer import ONE
 
 _MODEL = "model.keras"
+_HOSTS = "hosts.toml"  # stands for the file of workers, which the record does not name
 _MOST_DOTS = 40  # classes in a chart
 
 
@@ -51,6 +56,7 @@ def report_of_train(result: TrainingResult) -> Report:
         Section("Learning curves", list(_curves(values["epochs"])), "curves"),
         *_test(values, folder),
         Section("Rate", list(_rates(values)), "rate"),
+        *workers_section(values),
         facts_section(values.get("environment") or {}),
         _repeat(values, folder),
     ]
@@ -73,7 +79,8 @@ def _title(values: dict[str, Any]) -> str:
 
 def _sentence(values: dict[str, Any]) -> str:
     score = test_sentence(values)
-    return " ".join(filter(None, [f"{score}." if score else "", values[RATE_CHECK_KEY]["text"]]))
+    sentences = [f"{text}." for text in (score, together_sentence(values)) if text]
+    return " ".join([*sentences, values[RATE_CHECK_KEY]["text"]])
 
 
 def _use(folder: Path) -> str | None:
@@ -250,11 +257,13 @@ def _rates(values: dict[str, Any]) -> Iterator[Part]:
     if rows:
         columns = [Column("rate"), Column("images/s [95 %]", numeric=True)]
         yield Table("Predicted and achieved", columns, rows)
+    yield from map(Text, delivery_sentences(values))
 
 
 def _repeat(values: dict[str, Any], folder: Path) -> Section:
     words = ["feedbench", "train", "DATA", "--recipe", RECIPE]
     words += ["--loader", LOADER] if (folder / LOADER).is_file() else _options(values)
+    words += ["--cluster", _HOSTS] if values.get("workers") else []
     parts: list[Part] = [Code(shlex.join(words), "Train again")]
     for name in (RECIPE, LOADER):
         if (folder / name).is_file():
@@ -265,4 +274,5 @@ def _repeat(values: dict[str, Any], folder: Path) -> Section:
 
 def _options(values: dict[str, Any]) -> list[str]:
     loader = choice_options(values.get("loader", "turbo"), values.get("settings", {}))
-    return [*loader, *spec_options(values["spec"])]
+    devices = devices_option(names_of(values.get("devices", ONE)))
+    return [*loader, *devices, *spec_options(values["spec"])]

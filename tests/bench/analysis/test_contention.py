@@ -48,3 +48,13 @@ def test_what_other_programs_used_is_a_phrase_for_other_sentences(timed):
 def test_what_evicts_cold_files_is_not_called_another_program(timed):
     cold = timed([1.0, 1.0], [0.7, 0.7]).model_copy(update={"cache_state": "cold"})
     assert busy_text([cold]) == ""
+
+
+@pytest.mark.parametrize(
+    ("cores", "in_use", "warns"),
+    [(1, 0.2, False), (1, 0.3, True), (16, 0.7, False), (64, 3.0, False), (64, 3.4, True)],
+)
+def test_of_many_cores_a_share_counts(timed, cores, in_use, warns):
+    """The trial itself uses one core; the share is that by which the best may be missed anyway."""
+    load = (1 + in_use) / cores
+    assert bool(busy_text([timed(*[[load, load]] * cores)])) == warns

@@ -10,7 +10,7 @@ from feedbench.bench.capacity.table import amount_text, parts, verdict
 from feedbench.bench.capacity.target import Target, parse_accelerator
 from feedbench.bench.errors import PlanError
 from feedbench.bench.limits.limits import ColdReads
-from feedbench.bench.record import Block, Trial
+from feedbench.bench.record import Block, Host, Trial
 from feedbench.bench.report.document import TableData
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import DiagnosisResult
@@ -186,3 +186,26 @@ def test_a_part_costs_the_time_of_its_core_however_long_it_had_to_wait_for_it():
     quiet, slow = (costs_of_diagnosis(record).stages for record in (found.record, busy))
     assert slow["decoding"] == pytest.approx(quiet["decoding"])
     assert quiet["decoding"] == pytest.approx(0.0005, rel=0.05)
+
+
+def test_a_plan_repeats_that_other_programs_used_the_cores():
+    host = Host(at_s=[0.5, 1.0], cores={core: [1.0, 0.5] for core in range(4)})
+    blocks = [block.model_copy(update={"host": host}) for block in timed().blocks]
+    busy, quiet = costs_of_trial(timed(blocks=blocks), 2), costs_of_trial(timed(), 2)
+    assert (busy.busy, quiet.busy) == ("up to 2.8 of 4 cores", "")
+    warned, silent = (
+        [getattr(part, "text", "") for part in parts(plan_for(target(), costs, []))]
+        for costs in (busy, quiet)
+    )
+    assert any(text.startswith("Other programs used up to 2.8 of 4 cores") for text in warned)
+    assert not any(text.startswith("Other programs") for text in silent)
+    found = read_result(DIAGNOSIS)
+    assert isinstance(found, DiagnosisResult)
+    beside = [_beside(host, part) for part in found.record.parts]
+    record = found.record.model_copy(update={"parts": beside})
+    assert costs_of_diagnosis(record).busy.endswith("of 4 cores")
+
+
+def _beside(host, part):
+    blocks = [block.model_copy(update={"host": host}) for block in part.blocks]
+    return part.model_copy(update={"blocks": blocks})

@@ -24,16 +24,22 @@ def end_at_once(line: str, code: int) -> None:
 def main(path: str, worker: str, how: str) -> None:
     cluster = cluster_of(Path(path), int(worker))
     wires, _ = meet(cluster, {}, {}, lambda line: None, lambda: None)
-    with Session(cluster, wires, end_at_once) as session:
+    on_sign = Session.ask_to_stop if how == "asks" else lambda session: None
+    with Session(cluster, wires, end_at_once, on_sign) as session:
         _say("met")
         if how == "fails":
             raise ValueError("this worker's disk is full")
         if how == "leaves":
             return
-        while how == "stuck":  # as in a step that waits for a worker that is lost
+        if how == "interrupted":
+            raise KeyboardInterrupt
+        while how in ("stuck", "asks"):  # as in a step that waits for another worker
             time.sleep(60)
         while True:
             session.check()
+            if session.is_asked_to_stop and how == "trains":
+                session.stopped("stopped")
+                return
             time.sleep(0.05)
 
 

@@ -90,6 +90,21 @@ def test_the_error_of_a_worker_is_told_to_the_others(hosts):
     assert "ended: this worker's disk is full" in line
 
 
+def test_an_interrupted_worker_is_told_to_the_others(hosts):
+    chief, other = started(hosts(), "trains", "interrupted")
+    code, line = ended(chief, SOON_S)
+    other.communicate()
+    assert code == 1
+    assert line.endswith("was interrupted")
+
+
+def test_a_worker_that_waits_for_a_step_can_be_asked_to_stop(hosts):
+    chief, waiting = started(hosts(silence_s=1), "trains", "asks")
+    assert ended(chief, SOON_S)[0] == 0
+    code, line = ended(waiting, AT_ONCE_S)
+    assert (code, line) == (0, "at once: stopped")
+
+
 def test_a_worker_that_has_done_its_part_ends_nobody(hosts):
     chief, leaving = started(hosts(silence_s=1), "trains", "leaves")
     assert ended(leaving, SOON_S)[0] == 0

@@ -47,9 +47,7 @@ def started(photos, out, *loaders):
 def bench(tiny_photos, tmp_path):
     """A running bench, in whose folder two blocks are recorded already."""
     with started(tiny_photos, tmp_path / "out", "turbo") as running:
-        while timed_blocks(tmp_path / "out") < 2:
-            assert running.poll() is None, running.communicate()
-            time.sleep(0.05)
+        wait_for_blocks(running, tmp_path / "out", 2)
         yield running
 
 
@@ -108,3 +106,27 @@ def test_a_bench_that_is_interrupted_before_its_first_block_says_so(tiny_photos,
     )
     assert "No loader can be recommended: no block was timed." in printed
     assert [trial.loader for trial in read_trials(out)] == ["turbo", "keras_pil"]
+
+
+def wait_for_blocks(bench, folder, count):
+    while timed_blocks(folder) < count:
+        assert bench.poll() is None, bench.communicate()
+        time.sleep(0.05)
+
+
+def test_a_bench_that_was_stopped_for_a_while_goes_on(bench, tmp_path):
+    bench.send_signal(signal.SIGSTOP)  # Ctrl-Z
+    time.sleep(0.3)
+    known = timed_blocks(tmp_path / "out")
+    bench.send_signal(signal.SIGCONT)
+    wait_for_blocks(bench, tmp_path / "out", known + 2)
+    (trial,) = read_trials(tmp_path / "out")
+    assert trial.error is None
+
+
+def test_a_bench_whose_folder_is_removed_ends_with_one_line(bench, tmp_path):
+    (tmp_path / "out").rename(tmp_path / "elsewhere")  # at once, unlike its removal
+    _, errors = bench.communicate()
+    assert bench.returncode == 2
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith(f"feedbench: {tmp_path / 'out'}")

@@ -67,6 +67,21 @@ def test_files_that_are_not_those_of_a_manifest_are_counted_and_one_is_named(
     assert "New or changed since the scan: 1 of 45 files, such as bee/03.jpg; run" in shown
 
 
+def test_ctrl_c_keeps_what_is_packed_and_says_how_to_resume(pack, photos, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("feedbench.loaders.pack.fill", interrupt)
+        patch.setattr("feedbench.bench.signals._terminated_by", [])  # of other tests
+        code, _, error = pack(photos, tmp_path / "pack")
+    saved = f"the packed images are saved in {tmp_path / 'pack'}"
+    assert (code, error) == (
+        130, f"feedbench: interrupted; {saved}; resume with the same command\n"
+    )  # fmt: skip
+    assert pack(photos, tmp_path / "pack")[0] == 0
+
+
 @pytest.mark.parametrize("kind", ["tfrecord", "webdataset"])
 def test_shards_are_listed_by_split_and_checked_by_the_same_command(
     pack_as, splits_folder, tmp_path, kind

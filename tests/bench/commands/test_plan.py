@@ -37,7 +37,7 @@ def test_a_run_is_turned_into_a_plan_that_is_saved(plan, tmp_path):
     planned = json.loads((out / "plan.json").read_text())
     assert planned == json.loads(saved.read_text())
     assert planned["target"]["rate"] == 1_244
-    assert planned["measured"]["loader"] == "turbo decode=scaled"  # the fastest that reads files
+    assert planned["measured"]["loader"] == "turbo decode=full"  # the fastest without other pixels
 
 
 def test_another_loader_of_the_run_and_an_unknown_accelerator_with_its_rate(plan):
@@ -54,7 +54,8 @@ def test_another_loader_of_the_run_and_an_unknown_accelerator_with_its_rate(plan
     [
         (("--loader", "turbo", "--set", "turbo.decode=full"), "turbo decode=full"),
         (("--loader", "turbo", "--set", "turbo.cache=decoded"), "turbo cache=decoded"),
-        (("--loader", "turbo"), "turbo decode=scaled"),
+        (("--loader", "turbo"), "turbo decode=full"),
+        (("--loader", "turbo", "--set", "turbo.decode=scaled"), "turbo decode=scaled"),
     ],
 )
 def test_settings_choose_among_the_trials_of_a_loader(plan, words, measured):

@@ -45,3 +45,19 @@ def test_each_kind_of_loader_is_timed_once_in_enough_blocks_for_an_interval(tiny
     names = [choice.loader for choice in suite.trial]
     assert len(set(names)) == len(names) > 3
     assert suite.timing.blocks >= 6
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_the_environment_is_named_where_the_shell_does_not_find_the_command(
+    is_found, monkeypatch, tmp_path
+):
+    script = tmp_path / ".venv" / "bin" / "activate"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    command = script.with_name("feedbench")
+    command.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.setenv("PATH", str(command.parent if is_found else tmp_path))
+    said = "source .venv/bin/activate" in quickstart._next_commands("")
+    assert said is not is_found

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from feedbench.bench.consumers.base import Drain
-from feedbench.bench.consumers.device import CPU, training_device
+from feedbench.bench.consumers.device import (
+    CPU,
+    devices_option,
+    names_of,
+    several_text,
+    training_device,
+)
 from feedbench.bench.consumers.emulated import EmulatedAccelerator, sleep_until
 from feedbench.bench.consumers.trainer import (
     class_weights,
@@ -66,6 +72,21 @@ def test_a_trainer_on_this_machine_names_its_device():
     assert (training_device() == CPU) == (not gpus)
 
 
+@pytest.mark.parametrize(
+    ("devices", "text", "option"),
+    [
+        (["GPU:0"], "", []),
+        ([], "", []),
+        (["GPU:0", "GPU:1"], "2 GPUs", ["--devices", "2"]),
+        (["CPU:0", "CPU:1"], "2 logical devices of the CPU", ["--devices", "cpu:2"]),
+    ],
+)
+def test_several_devices_are_named_and_asked_for_again(devices, text, option):
+    assert several_text(devices) == text
+    assert devices_option(devices) == option
+    assert not option or names_of(option[1]) == devices
+
+
 def test_the_drain_keeps_no_batch():
     drain, taken = Drain(), batch(2)
     drain.step(taken)
@@ -105,14 +126,25 @@ def test_sleep_until_never_returns_early():
 
 
 def test_batches_are_copied_to_a_device_that_exists():
-    consumer = Transfer("CPU:0")
+    consumer = Transfer(["CPU:0"])
     consumer.step(batch(2))
+    consumer.finish()
+
+
+def test_each_of_several_devices_is_sent_its_part():
+    consumer, images = Transfer(["CPU:0", "CPU:0", "CPU:0"]), np.arange(8)
+    assert [np.asarray(part).tolist() for part in consumer._divided(images)] == [
+        [0, 1],
+        [2, 3, 4],
+        [5, 6, 7],
+    ]
+    consumer.step(batch(6))
     consumer.finish()
 
 
 def test_a_missing_device_is_refused():
     with pytest.raises(PlanError, match="TensorFlow does not find GPU:99"):
-        Transfer("GPU:99")
+        Transfer(["GPU:99"])
 
 
 def test_class_weights_average_to_one_over_an_epoch():

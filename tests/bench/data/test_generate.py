@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -217,6 +218,16 @@ def test_removing_the_folder_while_writing_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(SampleError, match=r"writing failed; remove .*: No such file"):
         make_data(tmp_path / "out", images=400, preset="web", seed=0, advance=vanish)
+
+
+def test_a_disk_that_takes_no_more_is_an_error(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(SampleError, match=r"writing failed; remove .*: File too large"):
+            make_data(tmp_path / "out", images=40, preset="web", seed=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_killed_worker_is_an_error(tmp_path: Path) -> None:

@@ -133,3 +133,9 @@ def test_what_libraries_do_is_counted_under_heads_that_say_so(printed: Printed) 
     words = " ".join(text.split())
     assert "cannot skips Feedbench loader read alters silently leaves out" in words
     assert "tf_data 1 2 3 4" in words
+
+
+def test_objects_that_could_not_be_fetched_are_said(printed: Printed) -> None:
+    text = " ".join(printed(*parts(a_report({"ant": 20}, unread=3))).split())
+    assert "Not read: 3 objects could not be fetched; scan again to read them." in text
+    assert "No problems" not in text

@@ -291,3 +291,15 @@ def test_unexplained_time_makes_another_image_size_a_range(predicted):
     assert all_s == pytest.approx(0.01 - (0.00035 + 0.0076) * 3 / 4, rel=0.02)
     alike_s = none_s - (none_s - all_s) * 0.35 / (0.35 + 2)
     assert 1 / prediction.images_per_second == pytest.approx(alike_s, rel=0.01)
+
+
+def test_the_cores_for_one_accelerator_are_a_part_of_those_for_several(make_record):
+    record = make_record(loader=400, end_to_end=400, decode=205, loader_cores=2.0)
+    record = record.model_copy(update={"consumer": "train", "on_gpu": True})
+    both = record.model_copy(update={"devices": ["GPU:0", "GPU:1"]})
+    one, two = (
+        {need.accelerators: need.cores for need in cores_needed(each, rates_of(each))}
+        for each in (record, both)
+    )
+    assert two[2] == one[1]
+    assert two[8] == one[4]

@@ -18,7 +18,7 @@ from feedbench.bench.diagnose.table import (
     predictions_table,
 )
 from feedbench.bench.diagnose.tf_graph.table import mistake_lines
-from feedbench.bench.diagnose.verdict import Diagnosis, derive_diagnosis
+from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name, derive_diagnosis
 from feedbench.bench.diagnose.waterfall import draw_waterfall
 from feedbench.bench.record import Gpu, Host
 
@@ -90,6 +90,9 @@ def test_the_notes_list_causes_and_cores(make_record):
     assert lines[1] == "keras_pil works on 2 threads."
     assert lines[2].startswith(
         "Causes of the stall, by the idle time that goes with each: decoding "
+    )
+    assert lines[2].endswith(
+        " They overlap: idle time that goes only with several of them is divided among these."
     )
     assert lines[3] == (
         "CPU cores needed with this loader: 5 for 1 accelerator of this kind, 10 for 2, 20 for 4, "
@@ -277,6 +280,21 @@ def test_rates_that_say_nothing_give_no_verdict_and_no_prediction(make_record):
     assert diagnosis.ceilings
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_fewer_than_three_rounds_name_no_bottleneck(make_record, rounds):
+    parts = [
+        part.model_copy(update={"blocks": part.blocks[:rounds]}) for part in make_record().parts
+    ]
+    record = make_record().model_copy(update={"parts": parts, "interrupted": True})
+    diagnosis = derive_diagnosis(record)
+    assert diagnosis.verdict == (
+        "Not measured well enough for a verdict: with keras_pil, emulated:a100 idles 60% [–] of "
+        "the time. Incomplete: the diagnosis was interrupted; end to end has timed blocks: "
+        f"{rounds}. Fewer than 3 rounds give no interval. Diagnose again."
+    )
+    assert (diagnosis.bottleneck, diagnosis.predictions, diagnosis.shares) == (None, [], [])
+
+
 @pytest.mark.parametrize("factors", [(0.9, 1.0, 1.1), (0.75, 1.0, 1.25)])
 def test_rates_that_vary_as_on_a_shared_machine_give_a_verdict(make_record, factors):
     assert derive_diagnosis(noisy(make_record(), end_to_end=factors)).bottleneck is not None
@@ -335,3 +353,20 @@ def test_a_pipeline_whose_rates_say_nothing_keeps_its_mistakes_without_a_gain(of
 def test_a_rate_below_10_keeps_its_digits(printed):
     slow = Ceiling(name="loader", images_per_second=Estimate(value=0.4))
     assert "0.400 [–]" in printed(ceilings_table(Diagnosis(verdict="", ceilings=[slow])))
+
+
+@pytest.mark.parametrize(
+    ("devices", "name"),
+    [
+        (["GPU:0"], "the trainer"),
+        (["GPU:0", "GPU:1"], "the trainer on 2 GPUs"),
+        (["CPU:0", "CPU:1"], "the trainer on 2 logical devices of the CPU"),
+    ],
+)
+def test_several_devices_are_named_as_the_consumer(make_record, devices, name):
+    values = {"consumer": "train", "devices": devices, "on_gpu": devices[0] == "GPU:0"}
+    record = make_record().model_copy(update=values)
+    assert consumer_name(record) == name
+    each = "each with 16 of the 32 images of a batch"
+    said = [line for line in notes(record, derive_diagnosis(record)) if each in line]
+    assert len(said) == (len(devices) > 1)

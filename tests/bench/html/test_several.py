@@ -29,7 +29,7 @@ def test_headings_have_the_folder_what_differs_and_the_date():
     pair = [report(origin("a", cache="warm")), report(origin("b", cache="cold"))]
     first, second = entries(pair)
     assert (first.heading, second.heading) == ("a: Bench", "b: Bench")
-    assert first.about == "cache warm · saved 2026-11-25 08:30 UTC"
+    assert first.about == "cache warm · 2026-11-25 08:30 UTC"
     assert second.about.startswith("cache cold")
 
 
@@ -40,7 +40,7 @@ def test_the_same_folder_twice_is_numbered():
 
 def test_a_single_report_has_its_folder_and_date_and_the_title_alone():
     (only,) = entries([report(origin("a", cache="warm"))])
-    assert (only.heading, only.about) == ("Bench", "a · saved 2026-11-25 08:30 UTC")
+    assert (only.heading, only.about) == ("Bench", "a · 2026-11-25 08:30 UTC")
 
 
 def test_only_known_conditions_of_one_command_differ():

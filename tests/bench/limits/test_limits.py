@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.bench.limits.limits import LimitsRecord, derive, limit_of
+from feedbench.bench.limits.limits import ColdReads, LimitsRecord, derive, limit_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.trials.internal_loaders import INTERNAL_LOADERS, LIBJPEG_TURBO, is_choice
@@ -115,6 +115,16 @@ def test_shares_are_paired_by_round():
     assert limits.loaders[0].share.value == limits.loaders[0].share.low == 0.5
     assert limits.limits[0].bytes_per_second == 2000 * 3 * 100**2
     assert limits.limits[1].error == "a network share"
+
+
+def test_reads_are_named_by_where_the_files_lie():
+    reads = [ColdReads(depth=4, rates=[9.0, 9.0], bytes_per_image=10, disk_share=0.5)]
+    record = LimitsRecord(bounds={}, disk=reads, storage="object storage")
+    (limit,) = derive([], record).limits
+    assert limit.name == "object storage, cold, 4 at once"
+    assert limit.error == "only 50% of the bytes came from the object storage"
+    older = LimitsRecord(bounds={}, disk="a network share")
+    assert derive([], older).limits[0].name == "disk, cold"
 
 
 @pytest.mark.parametrize("loader", LIMITS, ids=lambda loader: loader.name)

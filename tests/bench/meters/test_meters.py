@@ -272,6 +272,14 @@ def test_reading_an_evicted_file_shows_as_disk_reads(tmp_path):
     assert measured["disk_queue"] > 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_cores_that_may_not_be_used_are_not_metered(monkeypatch):
+    monkeypatch.setattr(
+        "feedbench.bench.meters.host.os.sched_getaffinity", lambda pid: {CORE, 4096}
+    )
+    assert set(read_counters().cores) == {CORE}
+
+
 def test_rates_are_differences_divided_by_the_time_between():
     before = Counters(10.0, {0: Ticks(100, 200), 3: Ticks(0, 200)}, {"disk_queue": 1.0})
     latest = Counters(12.0, {0: Ticks(250, 400), 3: Ticks(0, 200)}, {"disk_queue": 7.0})

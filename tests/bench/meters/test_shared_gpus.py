@@ -18,10 +18,34 @@ def addresses(gpus) -> list[int]:
     return [ctypes.cast(handle, ctypes.c_void_p).value for _, handle in gpus]
 
 
-def test_instances_take_the_place_of_a_divided_gpu(driver, monkeypatch):
+@pytest.mark.parametrize(
+    ("visible", "handles"),
+    [
+        (None, [7_000]),  # an instance hides the GPU beside it, and the other instances
+        ("0", [1_000]),
+        ("1", [7_000]),
+        ("0,1", [7_000]),
+        ("0,MIG-7", [7_000]),
+        ("MIG-7,MIG-7", [7_000]),
+        ("GPU-0,3,1", [1_000]),
+    ],
+)
+def test_a_process_uses_whole_gpus_or_one_instance(visible, handles, driver, monkeypatch):
     driver.divided = True
-    assert addresses(gpu.find_gpus()) == [1_000, 7_000, 7_001]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert addresses(gpu.find_gpus()) == handles
+
+
+def test_a_divided_gpu_without_instances_leaves_the_others(driver):
+    driver.divided = True
+    driver.refused = {"nvmlDeviceGetMigDeviceHandleByIndex"}
+    assert addresses(gpu.find_gpus()) == [1_000]
+
+
+def test_a_divided_gpu_is_no_several_devices(driver, monkeypatch):
+    driver.divided = True
+    monkeypatch.setenv("FEEDBENCH_GPUS", "2")
     assert addresses(gpu.training_gpus()) == [7_000]
     assert gpu.gpu_environment()["CUDA_VISIBLE_DEVICES"] == "MIG-7"
 

@@ -223,3 +223,9 @@ def test_the_duration_of_a_bench_that_may_end_early_includes_the_winner_alone():
     )
     fresh = timing.model_copy(update={"fresh_processes": True})
     assert duration_text(2, fresh, 4).startswith("At least 42 s: 2 trials × 4 to 15 × (")
+
+
+def test_the_filling_of_caches_is_not_part_of_the_stated_duration():
+    assert duration_text(2, Timing(), fills=True).endswith(
+        ". Slow steps, the start of each process and the filling of caches add to that."
+    )

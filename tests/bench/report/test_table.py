@@ -170,6 +170,13 @@ def test_a_ratio_beside_1_is_not_rounded_to_it(interval, text):
     assert ratio_text(Estimate(value=1.0, low=low, high=high)) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.104, "0.10 [0.08, 0.12]"), (0.0412, "0.041 [0.033, 0.049]")]
+)
+def test_a_small_ratio_keeps_two_digits(value, text):
+    assert ratio_text(Estimate(value=value, low=0.8 * value, high=1.2 * value)) == text
+
+
 def test_a_trial_without_rivals_is_not_called_the_fastest(trial):
     summary = summarize([trial("tf_data", [1733] * 3), trial("keras_pil", [], error="crashed")])
     assert "1,733 images/s. It is the only one that is ranked." in verdict(summary)

@@ -12,10 +12,18 @@ from feedbench.bench.report.markdown import as_markdown
 from feedbench.bench.selftest.case import WITHOUT, Case, Injection, WhatIf
 from feedbench.bench.selftest.cases import CASES
 from feedbench.bench.selftest.inject import Target, injected
+from feedbench.bench.selftest.packs import with_pack
 from feedbench.bench.selftest.report import BatteryResult, CaseResult, Checked
 from feedbench.bench.selftest.table import parts
 from feedbench.bench.trials.internal_loaders import register
-from feedbench.loaders import find_loader, parse_settings, parse_spec
+from feedbench.loaders import (
+    BatchSpec,
+    find_loader,
+    open_loader,
+    parse_settings,
+    parse_spec,
+    scan,
+)
 
 FAST = Checked(change="faster storage", predicted=105, measured=100)
 
@@ -43,9 +51,26 @@ def test_loaders_and_batches_of_a_case_and_its_what_ifs_are_valid(case):
     register()
     for what_if in (WhatIf(WITHOUT), *case.what_ifs):
         kept = case.settings if what_if.loader is None else {}
+        kept = {**kept, "pack": "pack"} if case.pack and what_if.loader is None else kept
         loader = find_loader(what_if.loader or case.loader)
         parse_settings(loader, {**kept, **what_if.settings})
         parse_spec({**case.spec, **what_if.spec})
+
+
+def test_loaders_of_all_kinds_are_among_them():
+    loaders = {"keras_pil", "keras_directory", "tf_data", "turbo", "packed"}
+    assert {case.loader for case in CASES} >= loaders
+    assert any("cache" in case.settings for case in CASES)
+
+
+def test_a_case_may_read_a_pack(tmp_path, tiny_photos):
+    manifest, spec = scan(tiny_photos).only("train"), BatchSpec(batch_size=8, image_size=32)
+    (case,) = [case for case in CASES if case.pack]
+    packed = with_pack(case, manifest, spec, tmp_path / "pack")
+    with open_loader("packed", manifest, spec, packed.settings, epochs=1) as stream:
+        assert sum(len(batch.rows) for batch in stream) == len(manifest)
+    assert with_pack(CASES[0], manifest, spec, tmp_path / "none") is CASES[0]
+    assert not (tmp_path / "none").exists()
 
 
 def test_storage_is_undone_by_as_much_as_it_is_predicted_for():
@@ -101,7 +126,7 @@ def test_more_cores_than_there_are_cannot_be_injected(tmp_path):
 
 def test_cases_are_chosen_by_a_part_of_their_name():
     assert _chosen([]) == list(CASES)
-    (case,) = _chosen(["one core"])
+    (case,) = _chosen(["latency"])
     assert isinstance(case, Case)
     with pytest.raises(PlanError, match="--only nonsense: no bottleneck has that in its name"):
         _chosen(["nonsense"])

@@ -56,6 +56,14 @@ LOADER = """
 
     def blind(batch_size):
         yield None
+
+    def later(manifest, split, batch_size, epochs, start_step):
+        with open("steps.txt", "a") as file:
+            print(split, start_step, file=file)
+        while True:
+            yield from batches(manifest, split, batch_size, epochs)
+            if epochs:
+                break
     """
 
 
@@ -167,3 +175,12 @@ def test_own_model_and_own_loader_train_together(beside, tiny_photos):
     with pytest.raises(PlanError, match="blind must take split or manifest"):
         run(tiny_photos, beside / "blind", loader="feed.py:blind")
     assert not (beside / "blind" / RECIPE).exists()
+
+
+def test_a_loader_that_takes_start_step_resumes_without_reading_again(beside, tiny_photos):
+    with pytest.raises(TrainingStopped):
+        run(tiny_photos, beside / "out", loader="feed.py:later", stop_after=4)
+    _, notes = run(tiny_photos, beside / "out", loader="feed.py:later", resume=True)
+    asked = [line for line in (beside / "steps.txt").read_text().splitlines() if "train" in line]
+    assert asked == ["train 0", "train 4"]
+    assert not any("read again" in note for note in notes)

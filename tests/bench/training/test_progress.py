@@ -63,8 +63,9 @@ def test_a_terminal_also_shows_what_happens_now(open_terminal, monkeypatch, colu
         terminal.wait_for("Epoch 3 of 3")
     terminal.close()
     assert screen.lines[0].startswith("Epoch 2 of 3 · 8 of 400 images")
-    assert "predicted 2" in screen.lines[2]
-    assert screen.lines[3].startswith("wait  0% ▁")
+    assert ("next  validation, then epoch 3" in screen.lines) is (rows == 24)
+    assert "predicted 2" in screen.lines[-4]
+    assert screen.lines[-3].startswith("wait  0% ▁")
     assert max(map(len, screen.lines)) < columns
     text = " ".join(line.strip() for line in terminal.screen().lines)
     assert text.startswith(LINE.replace("images/s", "images/s (predicted 210)"))
@@ -77,3 +78,13 @@ def test_a_complete_epoch_is_validated(open_terminal):
         callbacks.on_step(Step(8, 0.0, {}))
         screen = terminal.wait_for("validating")
     assert "8 of 8 images" in screen.lines[0]
+    assert screen.lines[2] == "next  the results"
+
+
+def test_after_the_last_epoch_the_model_is_tested(open_terminal):
+    terminal = open_terminal(80, 24)
+    with train_progress(terminal.console(), 400, 2, lambda: False) as callbacks:
+        callbacks.on_start(Position())
+        callbacks.on_epoch(EPOCH)
+        screen = terminal.wait_for("now   testing and saving the model")
+    assert "next  the results" in screen.lines

@@ -18,10 +18,11 @@ def test_a_loader_with_an_order_of_its_own_names_images_and_time(train_s, text):
     assert note.endswith(f"at most the {text} of their training")
 
 
-def test_a_users_function_is_such_a_loader(tmp_path, monkeypatch):
+def test_a_users_function_is_such_a_loader_unless_it_can_start_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pipeline.py").write_text("def make(): ...")
+    (tmp_path / "pipeline.py").write_text("def make(): ...\ndef later(start_step): ...")
     assert reread_notes("pipeline.py:make", position(60))
+    assert reread_notes("pipeline.py:later", position(60)) == []
 
 
 def test_nothing_is_read_again_by_others_or_from_the_start():

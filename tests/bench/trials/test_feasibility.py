@@ -1,10 +1,12 @@
 """What cannot run on these images or this machine is refused before anything starts."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from feedbench.bench.errors import PlanError
 from feedbench.bench.trials import feasibility
-from feedbench.bench.trials.feasibility import check_feasible
+from feedbench.bench.trials.feasibility import check_feasible, may_be_large
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 from feedbench.trainer.errors import RecipeError
@@ -38,3 +40,22 @@ def test_a_compiled_step_that_moves_pixels_is_refused(rows):
     check(False, on_device=["rotation"])
     with pytest.raises(RecipeError, match="jit_compile: XLA cannot compile rotation"):
         check(True, on_device=["rotation"])
+
+
+@pytest.mark.parametrize(
+    ("consumer", "batch_size", "network", "large"),
+    [
+        ("train", 64, "MobileNetV2", False),
+        ("train", 65, "MobileNetV2", True),
+        ("train", 8, "net.py:build", True),
+        ("drain", 1024, "MobileNetV2", False),
+        ("emulated:a100", 1024, "MobileNetV2", False),
+    ],
+)
+def test_only_a_trainer_may_take_much_memory(consumer, batch_size, network, large):
+    plan = SimpleNamespace(
+        consumer=consumer,
+        spec=BatchSpec(batch_size=batch_size, image_size=96),
+        recipe=Recipe(network=network),
+    )
+    assert may_be_large(plan) is large

@@ -74,6 +74,11 @@ PIPELINE = """
 
     def exits(batch_size):
         sys.exit(7)
+
+    def drops(batch_size, report_dropped):
+        yield batch(batch_size)
+        report_dropped(1, "no picture")
+        yield batch(batch_size)
     """
 
 
@@ -101,7 +106,7 @@ def beside(tmp_path, monkeypatch):
 
 
 def test_bad_functions_fail_in_one_line_each_and_the_others_go_on(manifest, beside):
-    names = ("fine", "prints", "uneven", "fails", "ends", "empty", "exits")
+    names = ("fine", "prints", "uneven", "fails", "ends", "empty", "exits", "drops")
     choices = (*map(own, names), own("leaks", pids=str(beside / "pids")))
     run(plan(*choices), manifest, beside, lambda event: None)
     trials = {trial.own.function: trial for trial in read_trials(beside)}
@@ -114,6 +119,8 @@ def test_bad_functions_fail_in_one_line_each_and_the_others_go_on(manifest, besi
         "empty": "pipeline.py, line 50: empty gave no batch; expected at least one of (images, "
         "labels), and an iterable that can be iterated again",
         "exits": "pipeline.py, line 54, in exits: SystemExit: 7 (while exits was called)",
+        "drops": f"{manifest.path(1)}: row 1: drops cannot read it: no picture; fix or remove the "
+        "file, find all such files with feedbench scan, or drop them with --on-error skip",
         "leaks": None,
     }
     assert "pipeline" not in sys.modules
@@ -207,7 +214,9 @@ def _only_the_users_traceback_is_shown(trials):
         "pipeline.py:uneven: 45 of 48 images did not come in two epochs.\n"
         "pipeline.py:uneven: 3 images came more often than once per epoch."
     ) in shown
-    assert "feedbench" not in shown.replace("see feedbench pixels", "")
+    for ours in ("see feedbench pixels", "with feedbench scan"):
+        shown = shown.replace(ours, "")
+    assert "feedbench" not in shown
 
 
 def test_a_function_that_hangs_is_ended_at_its_limit_and_the_line_is_named(

@@ -16,6 +16,7 @@ from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.early_stop import EarlyStop, Judgement
 from feedbench.bench.trials.events import TrialEvent
+from feedbench.bench.trials.processes import Processes
 from feedbench.bench.trials.run import run
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
@@ -167,6 +168,22 @@ def test_processes_start_side_by_side_and_warm_up_one_by_one(manifest, tmp_path,
     assert events[:3] == ["starting"] * 3
     assert [trial.warm_ups[0].beside for trial in trials] == [1, 1, 1]
     assert moving == []
+
+
+def test_the_first_of_large_trainers_starts_alone(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("feedbench.bench.trials.processes.usable_cores", lambda: 2)
+    monkeypatch.setattr("feedbench.bench.trials.bench.may_be_large", lambda plan: True)
+    ask, known = Processes.may_start_beside, []
+
+    def may_start_beside(processes, peak_bytes):
+        known.append(peak_bytes)
+        return ask(processes, peak_bytes)
+
+    monkeypatch.setattr(Processes, "may_start_beside", may_start_beside)
+    trials = run_plan(plan(SYNTHETIC, FLOATS, Choice(loader="turbo")), manifest, tmp_path)
+    assert sorted(trial.warm_ups[0].beside for trial in trials) == [0, 1, 1]
+    assert known[0] == 0
+    assert min(known[1:]) > 10**7  # as measured of the first
 
 
 def test_a_warm_up_that_reports_its_progress_comes_to_an_end(manifest, tmp_path):

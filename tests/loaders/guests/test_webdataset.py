@@ -58,17 +58,39 @@ def test_all_batches_of_an_epoch_but_the_last_are_full(shards, workers):
     assert all(len(images) == len(rows) for rows, images in batches)
 
 
-def test_an_image_that_cannot_be_read_is_dropped_and_named(shards):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_cannot_be_read_is_dropped_and_named(shards, workers):
     manifest = scan(shards, validation=0, test=0)
     damage(manifest, 7)
-    batches, dropped = read(manifest, epochs=2, on_error="skip", error_budget=0.1)
+    settings = {"num_workers": workers}
+    batches, dropped = read(manifest, settings, epochs=2, on_error="skip", error_budget=0.1)
     assert [(fault.row, fault.path) for fault in dropped] == [(7, manifest.path(7))]
-    rows = np.concatenate([rows for rows, _ in batches])
-    assert np.bincount(rows, minlength=45).tolist() == [2] * 7 + [0] + [2] * 37
+    assert [len(rows) for rows, _ in batches] == ([4] * 11 + [1]) * 2  # as without the damage
+    counts = np.bincount(np.concatenate([rows for rows, _ in batches]), minlength=45)
+    assert (counts[7], counts.sum()) == (0, 90)
+    assert np.delete(counts, 7).min() == 2  # another takes its place in each epoch
     with pytest.raises(ImageError, match="row 7: Pillow cannot read it"):
         read(manifest, epochs=1)
     batches, dropped = read(manifest, epochs=1, dropped=dropped)  # not tried again
-    assert len(np.concatenate([rows for rows, _ in batches])) == 44
+    rows = np.concatenate([rows for rows, _ in batches])
+    assert (len(rows), len(set(rows)), 7 in rows) == (45, 44, False)
+
+
+def test_a_data_set_for_keras_has_as_many_batches_as_it_says_although_images_are_dropped(shards):
+    manifest = scan(shards, validation=0, test=0)
+    for row in (3, 7, 21, 30, 31):  # without these, 40 images would make two batches less
+        damage(manifest, row)
+    with open_loader(
+        "webdataset",
+        manifest,
+        SPEC.for_evaluation(),
+        {"num_workers": 0},
+        epochs=1,
+        on_error="skip",
+        error_budget=0.2,
+    ) as stream:
+        data = stream.as_keras()
+        assert int(data.cardinality()) == len(list(data)) == 12
 
 
 @pytest.mark.parametrize("workers", [0, 2])

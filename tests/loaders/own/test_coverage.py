@@ -34,3 +34,12 @@ def test_rows_that_come_too_often_are_repeated():
 def test_what_does_not_fill_a_batch_makes_no_row_repeated():
     epoch = [[0, 1, 2], [3, 4, 5]]
     assert counted(8, *epoch * 10) == (2, 0)
+
+
+def test_rows_that_are_reported_as_dropped_are_not_missed():
+    counter = RowCounter(4)
+    for rows in [[0, 1], [3, 0], [1, 3]] * 100:
+        counter.add(np.array(rows))
+    assert counter.coverage() == (1, 3)
+    assert counter.coverage([2]) == (0, 0)
+    assert counter.coverage([0]) == (1, 3)

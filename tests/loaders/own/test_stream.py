@@ -1,12 +1,24 @@
 """Users' functions as streams of batches, and what is said of those that give none."""
 
+import os
+import pickle
 import re
+import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from feedbench.loaders import BatchSpec, OwnError, images_in, open_loader, scan
+from feedbench.loaders import (
+    BatchSpec,
+    BudgetError,
+    ImageError,
+    OwnError,
+    images_in,
+    open_loader,
+    scan,
+)
 
 SPEC = BatchSpec(batch_size=4, image_size=8)
 BATCH = "(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, int))"
@@ -156,6 +168,76 @@ def test_a_stream_can_start_at_a_later_step(write, manifest):
     pipeline(write, f"def make():\n    for n in range(9): yield {BATCH}[0] + n, {BATCH}[1]")
     (batch,) = taken(manifest, 1, start_step=5)
     assert batch.images.max() == 5
+
+
+EPOCHS_OF_FOUR = f"""
+def make(start_step):
+    end = start_step - start_step % 4 + 4
+    for n in range(start_step, end): yield {BATCH}[0] + n, {BATCH}[1]
+"""
+
+
+def test_a_function_that_takes_start_step_is_asked_for_no_earlier_batch(write, manifest):
+    pipeline(write, EPOCHS_OF_FOUR)
+    batches = taken(manifest, 7, start_step=6)
+    assert [int(one.images.max()) for one in batches] == [6, 7, 8, 9, 10, 11, 12]
+
+
+def test_of_counted_epochs_earlier_batches_are_read_all_the_same(write, manifest):
+    pipeline(write, EPOCHS_OF_FOUR)
+    batches = taken(manifest, 9, epochs=2, start_step=1)
+    assert [int(one.images.max()) for one in batches] == [1, 2, 3, 4, 5, 6, 7]
+
+
+REPORTS = f"""
+def make(manifest, report_dropped):
+    while True:
+        for row in range(len(manifest)):
+            if row == 2:
+                try:
+                    report_dropped(row, ValueError("no [picture]\\nsecond line"))
+                except Exception:
+                    pass
+            else:
+                yield {BATCH}
+"""
+
+
+def test_images_that_a_function_reports_are_dropped(write, manifest):
+    pipeline(write, REPORTS)
+    options = {"on_error": "skip", "error_budget": 0.5}
+    with open_loader("pipeline.py:make", manifest, SPEC, {}, **options) as stream:
+        assert len(list(islice(stream, 2 * len(manifest)))) == 2 * len(manifest)
+        (one,) = stream.dropped
+    assert (one.path, one.row) == (manifest.path(2), 2)
+    assert (one.decoder, one.reason) == ("make", "no [picture]")
+
+
+def test_without_leave_to_drop_the_first_report_ends_the_stream(write, manifest):
+    pipeline(write, REPORTS)
+    with pytest.raises(ImageError, match=r"row 2: make cannot read it: no \[picture\]; fix or "):
+        taken(manifest, 9)
+    with pytest.raises(BudgetError, match=r"1 of \d+ images failed, more than the 0.10% that"):
+        taken(manifest, 9, on_error="skip")
+
+
+def test_a_report_of_a_row_that_is_not_there_is_the_fault_of_the_function(write, manifest):
+    pipeline(write, REPORTS.replace("(row, V", "(row + 99, V").replace("Exception", "KeyError"))
+    text, _ = refused(manifest, 9, on_error="skip")
+    assert "pipeline.py, line 8, in make: ValueError: report_dropped takes rows of the man" in text
+
+
+def test_a_report_from_another_process_is_refused(write, manifest, monkeypatch):
+    pipeline(
+        write, f"def make(report_dropped):\n    make.given = report_dropped\n    yield {BATCH}"
+    )
+    taken(manifest, 1)
+    report = sys.modules["pipeline"].make.given
+    with pytest.raises(RuntimeError, match="only in the process in which make was called"):
+        pickle.dumps(report)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with pytest.raises(RuntimeError, match="only in the process in which make was called"):
+        report(0, "lost")
 
 
 RETURNED = (

@@ -9,10 +9,11 @@ import pytest
 
 from feedbench.loaders import BatchSpec, LoaderError, SettingsError, scan
 from feedbench.loaders.errors import PackedImageError
+from feedbench.loaders.npy import write_npy
 from feedbench.loaders.originals import FILES, MANIFEST
-from feedbench.loaders.pack.about import ABOUT, INDEX
+from feedbench.loaders.pack.about import ABOUT, INDEX, file_crc32
 from feedbench.loaders.pack.build import Packing, check_packing, corrupt_positions, fill, opened
-from feedbench.loaders.pack.pack import PARTIAL, Pack
+from feedbench.loaders.pack.pack import FAILED, PARTIAL, Pack
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
 SHARDS = {"arrays": "images-00000.npy", "jpeg": "images-00000.tfrecord"}
@@ -134,6 +135,25 @@ def test_a_description_of_another_pack_is_refused(whole, tmp_path, field, value,
     about = json.loads((folder / ABOUT).read_text())
     (folder / ABOUT).write_text(json.dumps({**about, field: value}))
     with pytest.raises(SettingsError, match=words):
+        Pack(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"shard": -1}, {"offset": -8}, {"length": -1}, {"shard": 99, "state": FAILED}],
+    ids=str,
+)
+def test_an_index_that_leads_out_of_the_files_is_refused(whole, tmp_path, changes):
+    """Even if `pack.json` says that it is the right one."""
+    folder = shutil.copytree(whole["jpeg"], tmp_path / "pack")
+    index = np.load(folder / INDEX)
+    for name, value in changes.items():
+        index[name][9] = value
+    write_npy(folder / INDEX, index)
+    about = json.loads((folder / ABOUT).read_text())
+    about["checksums"][INDEX] = file_crc32(folder / INDEX)
+    (folder / ABOUT).write_text(json.dumps(about))
+    with pytest.raises(SettingsError, match=r"index\.npy is damaged; remove the folder"):
         Pack(folder)
 
 

@@ -230,6 +230,16 @@ def open_files():
     return len(os.listdir("/proc/self/fd"))
 
 
+def test_a_folder_is_written_by_one_process_at_a_time(manifest, tmp_path):
+    with (
+        opened(Packing(manifest, SPEC, "arrays"), tmp_path / "pack"),
+        pytest.raises(SettingsError, match="pack: another process is writing it; wait for it"),
+    ):
+        packed(manifest, tmp_path / "pack")
+    packed(manifest, tmp_path / "pack")
+    assert (tmp_path / "pack" / ABOUT).exists()
+
+
 def test_what_is_refused_leaves_no_file_open(photos, manifest, tmp_path):
     settings = {"pack": str(packed(manifest, tmp_path / "pack"))}
     images("turbo", manifest, cached(tmp_path / "packs"))

@@ -1,5 +1,6 @@
-"""An S3 server on this machine, a proxy before it that disturbs answers, and photographs in it."""
+"""Servers of S3 and Google Cloud Storage on this machine, and a proxy that disturbs answers."""
 
+import json
 import os
 import socket
 import socketserver
@@ -7,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -34,10 +37,20 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+_MOTO = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
+
+
 @dataclass
 class Server:
-    """moto's S3 server in a process of its own, which loses its objects when it ends."""
+    """A server in a process of its own, which loses its objects when it ends.
 
+    Attributes:
+        command: of Python, without the port.
+        path: that it answers once it has started.
+    """
+
+    command: tuple[str, ...]
+    path: str
     port: int = field(default_factory=_free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -46,19 +59,18 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        code = "import sys; from moto.server import main; main(sys.argv[1:])"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, "-H", "127.0.0.1", "-p", str(self.port)],
+            [sys.executable, *self.command, str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with suppress(OSError):
-                urllib.request.urlopen(f"{self.url}/moto-api/data.json", timeout=2).close()
+                urllib.request.urlopen(f"{self.url}{self.path}", timeout=2).close()
                 return
             time.sleep(0.1)
-        raise TimeoutError("moto's server does not start")
+        raise TimeoutError(f"{self.command}: the server does not start")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -74,6 +86,7 @@ class Proxy:
         delay_s: before each answer begins.
         cuts: answers of more than 2,000 bytes that are cut in the middle from now on.
         stalls: those that stop in the middle for longer than a client waits.
+        trickles: those of which a byte comes now and then from the middle on.
         denies: whether every request is answered by "access denied".
         is_down: whether connections are closed at once.
         requests: those that came, as their first lines.
@@ -84,6 +97,7 @@ class Proxy:
     delay_s: float = 0.0
     cuts: int = 0
     stalls: int = 0
+    trickles: int = 0
     denies: bool = False
     is_down: bool = False
     requests: list[str] = field(default_factory=list)
@@ -91,6 +105,13 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def calmed(self) -> Self:
+        """The same proxy, which disturbs nothing any more."""
+        self.delay_s, self.cuts, self.stalls, self.trickles = 0.0, 0, 0, 0
+        self.is_down, self.denies = False, False
+        self.requests.clear()
+        return self
 
     def pass_on(self, client: socket.socket) -> None:
         if self.is_down:
@@ -111,6 +132,13 @@ class Proxy:
                     self.stalls -= 1
                     client.sendall(data[: len(data) // 2])
                     time.sleep(3)
+                    return
+                if len(data) > 2_000 and self.trickles:
+                    self.trickles -= 1
+                    client.sendall(data[: len(data) // 2])
+                    for byte in data[len(data) // 2 :][:100]:
+                        time.sleep(0.2)
+                        client.sendall(bytes([byte]))
                     return
                 client.sendall(data)
 
@@ -140,15 +168,30 @@ class _Threads(socketserver.ThreadingTCPServer):
 def s3_server() -> Iterator[Server]:
     pytest.importorskip("moto", reason="`make test-beyond` installs it")
     pytest.importorskip("s3fs", reason="`make test-beyond` installs it")
-    server = Server()
-    server.start()
-    yield server
-    server.stop()
+    with _running(Server(("-c", _MOTO), "/moto-api/data.json")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def _proxy(s3_server: Server) -> Iterator[Proxy]:
-    proxy = Proxy(s3_server.port)
+def gcs_server() -> Iterator[Server]:
+    pytest.importorskip("gcsfs", reason="`make test-beyond` installs it")
+    own = str(Path(__file__).with_name("gcs_server.py"))
+    with _running(Server((own,), "/many?bucket=none&classes=0&images=0")) as server:
+        yield server
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _before(server: Server) -> Iterator[Proxy]:
+    proxy = Proxy(server.port)
     with _Threads(("127.0.0.1", proxy.port), _Handler) as threads:
         threads.proxy = proxy
         threading.Thread(target=threads.serve_forever, daemon=True).start()
@@ -156,13 +199,28 @@ def _proxy(s3_server: Server) -> Iterator[Proxy]:
         threads.shutdown()
 
 
+@pytest.fixture(scope="session")
+def _s3_proxy(s3_server: Server) -> Iterator[Proxy]:
+    with _before(s3_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def _gcs_proxy(gcs_server: Server) -> Iterator[Proxy]:
+    with _before(gcs_server) as proxy:
+        yield proxy
+
+
 @pytest.fixture
-def proxy(_proxy: Proxy) -> Proxy:
-    """Undisturbed."""
-    _proxy.delay_s, _proxy.cuts, _proxy.stalls, _proxy.is_down = 0.0, 0, 0, False
-    _proxy.denies = False
-    _proxy.requests.clear()
-    return _proxy
+def proxy(_s3_proxy: Proxy) -> Proxy:
+    """Before S3, undisturbed."""
+    return _s3_proxy.calmed()
+
+
+@pytest.fixture
+def gcs_proxy(_gcs_proxy: Proxy) -> Proxy:
+    """Before Google Cloud Storage, undisturbed."""
+    return _gcs_proxy.calmed()
 
 
 @pytest.fixture
@@ -201,16 +259,75 @@ def client(s3_server: Server):
 @pytest.fixture
 def upload(client):
     """Writes a folder into a new bucket, and returns its address."""
-    made = []
 
     def write(folder: Path, prefix: str = "data") -> str:
-        bucket = f"{BUCKET}-{len(made)}-{time.monotonic_ns()}"
+        bucket = f"{BUCKET}-{time.monotonic_ns()}"
         client.create_bucket(Bucket=bucket)
-        made.append(bucket)
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                key = f"{prefix}/{path.relative_to(folder)}"
-                client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+        for name, data in _files_in(folder):
+            client.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=data)
         return f"s3://{bucket}/{prefix}"
 
     return write
+
+
+def _files_in(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield str(path.relative_to(folder)), path.read_bytes()
+
+
+@dataclass
+class Google:
+    """Fills the server of Google Cloud Storage, past the proxy."""
+
+    server: Server
+
+    def ask(self, method: str, path: str, data: bytes = b"") -> None:
+        request = urllib.request.Request(f"{self.server.url}{path}", data, method=method)
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def bucket(self, token: str | None = None) -> str:
+        """A new bucket, which only those with a token may read."""
+        name = f"{BUCKET}-{time.monotonic_ns()}"
+        self.ask("POST", "/storage/v1/b", json.dumps({"name": name, "token": token}).encode())
+        return name
+
+    def put(self, bucket: str, name: str, data: bytes) -> None:
+        query = urllib.parse.urlencode({"uploadType": "media", "name": name})
+        self.ask("POST", f"/upload/storage/v1/b/{bucket}/o?{query}", data)
+
+    def delete(self, bucket: str, name: str) -> None:
+        self.ask("DELETE", f"/storage/v1/b/{bucket}/o/{urllib.parse.quote(name, safe='')}")
+
+    def upload(self, folder: Path, prefix: str = "data") -> str:
+        """Write a folder into a new bucket, and return its address."""
+        bucket = self.bucket()
+        for name, data in _files_in(folder):
+            self.put(bucket, f"{prefix}/{name}", data)
+        return f"gs://{bucket}/{prefix}"
+
+
+@pytest.fixture
+def google(gcs_server: Server) -> Google:
+    return Google(gcs_server)
+
+
+@pytest.fixture
+def gcs_environment(
+    gcs_proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The environment of a user without credentials, whose server is behind the proxy."""
+    import fsspec.config
+
+    from feedbench.loaders.remote import store
+
+    monkeypatch.setattr(store, "_stores", {})
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})  # read when it is imported
+    values = {
+        "FSSPEC_GS_TOKEN": "anon",
+        "STORAGE_EMULATOR_HOST": gcs_proxy.url,
+        "FEEDBENCH_CACHE": str(tmp_path / "cache"),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -4,6 +4,7 @@ import pytest
 
 from feedbench.loaders import scan
 from feedbench.loaders.audit import ProbeLimits, Store, audit
+from feedbench.loaders.errors import SourceError
 
 pytestmark = [pytest.mark.beyond, pytest.mark.timeout(120)]
 
@@ -14,11 +15,11 @@ def source(splits_folder, upload, environment, monkeypatch):
     return upload(splits_folder)
 
 
-def reasons(source, limits=None):
+def reasons(source, limits=None, listed=None):
     """How many files were read, and why those cannot be decoded that cannot."""
     counts = []
     manifest = audit(
-        scan(source),
+        listed or scan(source),
         Store.of(source),
         limits or ProbeLimits(),
         processes=1,
@@ -32,13 +33,23 @@ def test_fetching_does_not_count_against_the_time_limit_of_a_file(source, proxy)
     assert reasons(source, ProbeLimits(seconds=0.4))[1] == set()
 
 
-def test_what_the_storage_refused_is_read_again(source, proxy, monkeypatch):
+def test_what_the_storage_refused_is_read_again(source, proxy):
     manifest = scan(source)
     proxy.denies = True
-    monkeypatch.setattr(f"{__name__}.scan", lambda source: manifest)
-    read, why = reasons(source)
-    assert (read, len(why)) == (len(manifest), 1)
-    assert "access denied" in why.pop()
+    with pytest.raises(SourceError, match=r"the last 16 objects could not be fetched: access"):
+        reasons(source, listed=manifest)
     proxy.denies = False
     assert reasons(source) == (len(manifest), set())
     assert reasons(source) == (0, set())
+
+
+def test_a_few_objects_that_are_refused_are_reported_and_read_again(source, client):
+    manifest = scan(source)
+    bucket, key = manifest.path(4).removeprefix("s3://").split("/", 1)
+    data = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    client.delete_object(Bucket=bucket, Key=key)
+    assert reasons(source, listed=manifest) == (len(manifest), {"there is no such object"})
+    client.put_object(Bucket=bucket, Key=key, Body=data)
+    read, why = reasons(source)
+    assert read >= 1
+    assert not why

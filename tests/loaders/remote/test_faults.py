@@ -97,6 +97,20 @@ def test_a_part_that_stalls_is_tried_again(source, proxy, monkeypatch):
     assert not proxy.stalls
 
 
+def test_a_part_that_trickles_is_tried_again(source, proxy, monkeypatch):
+    manifest = scan(source).only("train")
+    monkeypatch.setattr(calls, "READ_TIMEOUT_S", 1)
+    proxy.trickles = 3
+    assert rows(manifest)[0] == list(range(len(manifest)))
+    assert not proxy.trickles
+
+
+def test_a_listing_that_is_cut_is_tried_again(source, proxy):
+    proxy.cuts = 2
+    assert len(scan(source)) == 57
+    assert not proxy.cuts
+
+
 def test_a_server_that_is_back_within_the_attempts_costs_only_time(source, proxy):
     manifest = scan(source).only("train")
     proxy.is_down = True

@@ -2,11 +2,16 @@
 
 import fnmatch
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from feedbench.bench.analysis.best import Best
 from feedbench.bench.commands.options import list_images
+from feedbench.bench.errors import PlanError
+from feedbench.bench.export.module import exported, module_text
+from feedbench.bench.trials.cache_state import check_warm
 from feedbench.loaders import LoaderError, read_file, scan
 from feedbench.loaders.address import Version, address, extent_of, file_of, name_of, version_of
 from feedbench.loaders.errors import SourceError
@@ -25,7 +30,7 @@ class Memory:
         self.objects = objects
         self.reads = []
 
-    def pages(self, bucket, prefix, *, flat):
+    def pages(self, bucket, prefix, *, flat, is_cancelled=lambda: False):
         keys = sorted(key for key in self.objects if key.startswith(prefix))
         names = [key[len(prefix) :] for key in keys]
         folders = sorted({name.split("/")[0] for name in names if "/" in name and not flat})
@@ -157,3 +162,36 @@ def test_shards_match_a_pattern(memory, tmp_path):
     found = sorted(map(str, RemotePath("s3://bucket/data/train-*.tar").matches()))
     assert found == fnmatch.filter(found, "s3://bucket/data/train-[12].tar")
     assert len(found) == 2
+
+
+def test_objects_that_do_not_fit_into_their_cache_cannot_be_warm(
+    splits_folder, memory, monkeypatch
+):
+    memory(splits_folder)
+    manifest = scan("s3://bucket/data")
+    check_warm(manifest)
+    monkeypatch.setenv("FEEDBENCH_OBJECT_CACHE_GB", "0.00001")
+    with pytest.raises(PlanError, match=r"its images have .* the local cache holds 10 kB; set"):
+        check_warm(manifest)
+    check_warm(scan(splits_folder))  # files have no such cache
+
+
+def test_a_run_with_cold_objects_fetches_what_is_cached_too(splits_folder, memory, monkeypatch):
+    made = memory(splits_folder)
+    manifest = scan("s3://bucket/data")
+    first = read_file(manifest.address(0))
+    monkeypatch.setenv("FEEDBENCH_ALWAYS_FETCH", "1")
+    made.reads.clear()
+    assert read_file(manifest.address(0)) == first
+    assert len(made.reads) == 1
+
+
+def test_exported_code_for_objects_opens_a_loader(splits_folder, memory):
+    memory(splits_folder)
+    best = Best(loader="tf_data", settings={}, spec={"batch_size": 8, "image_size": 32})
+    remote, local = (
+        module_text(exported("tf_data", best), scan(source), "pipeline.py", date(2026, 1, 2))
+        for source in ("s3://bucket/data", splits_folder)
+    )
+    assert "open_loader(LOADER, manifest" in remote
+    assert "open_loader" not in local

@@ -50,6 +50,7 @@ def test_a_killed_worker_loses_no_row(servers, dispatcher, manifest):
         check_rest(stream, manifest, 0, 40)
         servers.end("one")
         check_rest(stream, manifest, 40)
+        assert stream.losses().asked_again > 0  # the batches that it had begun
 
 
 def test_a_worker_that_is_added_takes_part_and_changes_nothing(servers, dispatcher, manifest):
@@ -122,6 +123,7 @@ def test_one_of_its_own_workers_may_be_killed_and_the_last_may_not(manifest):
         one, other = own_workers()
         one.kill()
         check_rest(stream, manifest, 40)
+        assert "SIGKILL" in stream.losses().ended_workers[0]
         other.kill()
         with pytest.raises(WorkerError, match="SIGKILL, and no other worker is left"):
             list(islice(stream, 99_999))

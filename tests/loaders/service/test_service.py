@@ -1,6 +1,7 @@
 """Batches of a service: those of tf_data, each row once, and one line for whatever is wrong."""
 
 import shutil
+from contextlib import closing
 from itertools import islice
 
 import numpy as np
@@ -13,11 +14,14 @@ from feedbench.loaders import (
     LoaderError,
     SettingsError,
     SourceError,
+    find_loader,
     open_loader,
+    parse_settings,
     scan,
 )
 
 SPEC = BatchSpec(batch_size=4, image_size=32, seed=3)
+IMAGE_BYTES = 32 * 32 * 3
 
 
 def read(name, manifest, settings=None, spec=SPEC, epochs=2, **options):
@@ -69,10 +73,11 @@ def test_the_bytes_of_the_network_are_those_of_the_images(service, manifest):
     settings = {"service": service, "compression": "none"}
     with open_loader("tf_data_service", manifest, SPEC, settings) as stream:
         next(stream)
-        before = stream.received_bytes()
+        before = stream.traffic()
         images = sum(len(batch.rows) for batch in islice(stream, 60))
-        received = stream.received_bytes() - before
-    assert 0.7 < received / (images * 32 * 32 * 3) < 1.5  # with rows, and what is read ahead
+        crossed = stream.traffic().since(before)
+    assert 0.7 < crossed.received / (images * IMAGE_BYTES) < 1.5  # with rows, and what is ahead
+    assert 0 < crossed.sent < crossed.received
 
 
 def test_as_they_come_each_row_still_comes_once_per_epoch(service, manifest):
@@ -86,7 +91,31 @@ def test_with_mode_off_every_worker_gives_all_rows_and_this_is_counted(service, 
     batches, stream = read("tf_data_service", manifest, settings, epochs=1)
     rows = np.concatenate([rows for _, _, rows in batches])
     assert np.bincount(rows).tolist() == [2] * len(manifest)  # two workers
-    assert stream.coverage().repeated == 0  # two epochs, as far as its rows say
+    assert stream.coverage().repeated == len(manifest)
+
+
+def test_its_parts_are_measured_alone(service, manifest):
+    loader = find_loader("tf_data_service")
+    settings = parse_settings(loader, {"service": service, "compression": "none"})
+    stages = loader.stages(manifest, SPEC, settings)
+    assert stages.reading is None  # this machine reads no files
+    parts = {"service workers": stages.service.workers, "network": stages.service.network}
+    with closing(stages.service):
+        runs = {part: stage(1) for part, stage in parts.items()}
+        timed = {}
+        for part, run in runs.items():
+            stages.service.use_up(part)
+            timed[part] = run(0.1)
+        assert stages.service.count() == 2
+    received = {part: one.traffic.received / one.images for part, one in timed.items()}
+    assert received["service workers"] < IMAGE_BYTES / 5  # images that are made and not sent
+    assert received["network"] > IMAGE_BYTES * 0.7
+
+
+def test_batches_that_were_made_meanwhile_are_known(service, manifest):
+    with open_loader("tf_data_service", manifest, SPEC, {"service": service}) as stream:
+        next(stream)
+        assert stream.ready() > 2  # of two workers
 
 
 def test_trainers_that_share_a_job_get_each_row_once_together(service, manifest):

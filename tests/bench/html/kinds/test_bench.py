@@ -170,6 +170,17 @@ def test_suite_of_the_record_measures_the_same_trials(page, measured, tmp_path):
     assert (plan.timing.blocks, plan.timing.early_stopping) == (3, False)
 
 
+def test_suite_of_several_devices_measures_one_alone_again(page, measured):
+    devices = {"device": "A100", "devices": ["GPU:0", "GPU:1"]}
+    alone = measured("synthetic", SLOW, alone=True, device="A100", devices=["GPU:0"])
+    both = [measured("turbo", FAST, **devices), measured("synthetic", FAST, **devices)]
+    made = page(result_of(*both, alone))
+    assert [row["device"] for row in made.table("Devices")[:2]] == ["GPU:0", "GPU:1"]
+    suite = tomllib.loads(suite_text([*both, alone]))
+    assert suite["devices"] == "2"
+    assert [trial["loader"] for trial in suite["trial"]] == ["turbo", "synthetic"]
+
+
 def test_suite_of_a_bench_that_ended_early_plans_as_many_rounds(measured):
     looks = {"judged_after": [4, 6, 9, 15], "cache_state": "cold"}
     early = [measured("turbo", FAST, **looks, chosen_before=2), measured("keras_pil", SLOW)]

@@ -42,8 +42,14 @@ def command_of(record) -> str:
 def test_a_diagnosis_is_repeated_with_the_function_and_what_it_was_measured_with(record):
     assert command_of(record) == (
         "feedbench diagnose DATA --loader pipeline.py:make_dataset --image-size 224 "
-        "--batch-size 64 --resize stretch --consumer emulated:a100 --cache-state warm --try"
+        "--batch-size 64 --resize stretch --interpolation nearest --consumer emulated:a100 "
+        "--cache-state warm --try"
     )
+
+
+def test_a_diagnosis_on_several_devices_is_repeated_on_as_many(record):
+    two = record.model_copy(update={"consumer": "train", "devices": ["CPU:0", "CPU:1"]})
+    assert "--consumer train --devices cpu:2 --cache-state" in command_of(two)
 
 
 def test_what_was_not_left_at_its_default_is_in_the_command(record):
@@ -75,12 +81,12 @@ def test_a_run_with_try_but_nothing_to_rewrite_is_repeated_with_try(record):
 
 
 def test_fields_without_an_option_are_in_a_file_that_loader_takes(record, tmp_path):
-    spec = {**record.spec, "interpolation": "bilinear"}
+    spec = {**record.spec, "value_range": [-1.0, 1.0]}
     code, details = repeated_diagnosis(record.model_copy(update={"spec": spec}))
     assert "--loader loader.toml" in code.text
     assert isinstance(details, Details)
     (listing,) = details.parts
-    assert tomllib.loads(listing.text)["spec"]["interpolation"] == "bilinear"
+    assert tomllib.loads(listing.text)["spec"]["value_range"] == [-1.0, 1.0]
     (tmp_path / details.title).write_text(listing.text)
     best = read_best(tmp_path / details.title)
     assert (best.loader, best.consumer) == ("pipeline.py:make_dataset", "emulated:a100")

@@ -30,7 +30,7 @@ def test_gives_a_report_with_small_charts_and_the_verdict(page, file):
     result = read_result(file)
     made = page(result)
     assert sum(len(json.dumps(chart.spec)) for chart in made.of(Chart)) < SMALL
-    assert made.of(Chart)
+    assert made.of(Chart) or find_record(file)[1].command == "plan"  # which is a table
     if "verdict" in result.values:
         assert made.report.headline.sentence == result.values["verdict"]
 

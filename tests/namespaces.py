@@ -12,6 +12,11 @@ def _ip(*words):
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
+def _tc(name, change, *shaping):
+    command = ["tc", "-n", name, "qdisc", change, "dev", "cable", "root", *shaping]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def why_not():
     """Why no namespaces can be made; empty if they can."""
     if os.geteuid() != 0:
@@ -41,6 +46,20 @@ class TwoHosts:
 
     def cut(self):
         _ip("-n", self._names[1], "link", "set", "cable", "down")
+
+    def shape(self, rate="1gbit", delay="10ms"):
+        """Give the cable a bandwidth in each direction, and a delay if the kernel has netem."""
+        netem = ("netem", "rate", rate, "delay", delay, "limit", "20000")
+        bucket = ("tbf", "rate", rate, "burst", "256kb", "latency", "400ms")
+        for name in self._names:
+            try:
+                _tc(name, "replace", *netem)
+            except subprocess.CalledProcessError:
+                _tc(name, "replace", *bucket)
+
+    def unshape(self):
+        for name in self._names:
+            _tc(name, "delete")
 
 
 @contextmanager
