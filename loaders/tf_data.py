@@ -275,8 +275,6 @@ class _Pipeline:
         options.deterministic = self._settings.deterministic
         # Its thread sleeps for up to 10 s at a time, and the end of an iterator waits for it.
         options.autotune.enabled = self._settings.autotuned
-        # Images are worked on in parallel: to split an operation as well only adds waiting.
-        options.threading.max_intra_op_parallelism = 1
         if self._settings.private_threads is not None:
             options.threading.private_threadpool_size = self._settings.private_threads
         return options
