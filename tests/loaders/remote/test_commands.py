@@ -38,7 +38,7 @@ def test_few_objects_are_cold_in_every_block_however_far_a_loader_reads_ahead(
         assert block["fetched_bytes"] == pytest.approx(block["consumed_bytes"], rel=0.5)
     assert "not cold" not in (out / "summary.json").read_text()
     cached = [path for path in Path(environment["FEEDBENCH_CACHE"]).rglob("*") if path.is_file()]
-    assert len(cached) > 45  # as after a first epoch
+    assert len(cached) >= 45  # as after a first epoch
 
 
 def test_limits_say_where_the_files_lie(splits_folder, upload, environment, tmp_path):
