@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from feedbench.bench.record import read_trials
+from feedbench.bench.trials_file import read_trials
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("bench", "loaders", "trainer")

@@ -30,8 +30,8 @@ def write_over_time(
         RecordError: the folder has no trials, or a file cannot be written.
     """
     from feedbench.bench.errors import PlanError
-    from feedbench.bench.record import read_trials
     from feedbench.bench.results import kinds
+    from feedbench.bench.trials_file import read_trials
 
     match result:
         case kinds.DiagnosisResult(record=record):

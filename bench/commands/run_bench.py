@@ -102,9 +102,9 @@ def measure_plan(
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
     from feedbench.bench.files import removed_if_interrupted, write_json
-    from feedbench.bench.record import TRIALS, read_trials
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.trials.run import write_unmeasured
+    from feedbench.bench.trials_file import TRIALS, read_trials
 
     with removed_if_interrupted(folder, but_for=TRIALS):
         facts = environment()

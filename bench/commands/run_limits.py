@@ -46,9 +46,9 @@ def run_limits(
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.files import write_json, write_model
     from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
-    from feedbench.bench.record import read_trials
     from feedbench.bench.report.progress import bench_progress, duration_text
     from feedbench.bench.trials.run import run, write_unmeasured
+    from feedbench.bench.trials_file import read_trials
 
     terminal, progress, interrupted = console(), console(to_errors=True), False
     write_json(folder / "environment.json", environment())

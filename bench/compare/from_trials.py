@@ -29,10 +29,11 @@ from feedbench.bench.described import PRINTED
 from feedbench.bench.environment import machine
 from feedbench.bench.limits.limits import MachineLimits
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import TRIALS, Trial, read_trials
+from feedbench.bench.record import Trial
 from feedbench.bench.report.summary_text import consumer_text, headline
 from feedbench.bench.results.kinds import BenchResult, FitResult, LimitsResult, TuneResult
 from feedbench.bench.trials.internal_loaders import is_choice
+from feedbench.bench.trials_file import TRIALS, read_trials
 from feedbench.bench.tune.record import TuneRecord
 from feedbench.loaders import short_name
 

@@ -10,7 +10,8 @@ from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import independent_ratio, median_interval
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import dated_name, free_folder, read_model, write_model
-from feedbench.bench.record import Record, Trial, write_trials
+from feedbench.bench.record import Record, Trial
+from feedbench.bench.trials_file import write_trials
 
 SCHEMA_NUMBER = 1
 FIT_RECORD = "fit.json"

@@ -36,7 +36,7 @@ def read_bench(path: Path) -> BenchResult | FitResult:
         RecordError: two trials are the same: blocks of two runs are not paired.
     """
     from feedbench.bench.analysis.summary import summarize
-    from feedbench.bench.record import read_trials
+    from feedbench.bench.trials_file import read_trials
 
     trials = read_trials(path.parent)
     if any(trial.consumer == "fit" for trial in trials):
@@ -81,7 +81,7 @@ def read_summary(path: Path) -> BenchResult:
 def read_fit(path: Path) -> FitResult:
     """Read a fit.json and the trials.jsonl beside it."""
     from feedbench.bench.monitor import record
-    from feedbench.bench.record import read_trials
+    from feedbench.bench.trials_file import read_trials
 
     facts, trials = record.read_fit(path), read_trials(path.parent)
     return FitResult(path, facts, trials, record.figures(trials))
@@ -90,7 +90,7 @@ def read_fit(path: Path) -> FitResult:
 def read_limits(path: Path) -> LimitsResult:
     """Read a limits-record.json and the trials.jsonl beside it."""
     from feedbench.bench.limits import limits
-    from feedbench.bench.record import TRIALS, read_trials
+    from feedbench.bench.trials_file import TRIALS, read_trials
 
     trials, record = read_trials(path.parent), limits.read_limits(path.parent)
     known = {limits.trial_name(trial) for trial in trials}

@@ -13,15 +13,7 @@ from typing import Any
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import (
-    Conditions,
-    Dropped,
-    SamePixels,
-    Stopped,
-    Trial,
-    own_of,
-    write_trials,
-)
+from feedbench.bench.record import Conditions, Dropped, SamePixels, Stopped, Trial, own_of
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.delivery import delivery_of
 from feedbench.bench.trials.early_stop import Judgement, blocks_alone
@@ -29,6 +21,7 @@ from feedbench.bench.trials.events import EventKind, OnEvent, TrialEvent
 from feedbench.bench.trials.feasibility import may_be_large, may_fit_alone
 from feedbench.bench.trials.processes import Processes
 from feedbench.bench.trials.protocol import BlockRequest, Message, TrialJob, WarmUpProgress
+from feedbench.bench.trials_file import write_trials
 from feedbench.loaders import Manifest, find_loader, parse_settings
 
 MANIFEST = "manifest.parquet"

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from feedbench.bench.plan.plan import Plan
-from feedbench.bench.record import TRIALS, SamePixels, Trial
+from feedbench.bench.record import SamePixels, Trial
 from feedbench.bench.trials.bench import MANIFEST, Bench
 from feedbench.bench.trials.cache_state import check_cold, check_warm
 from feedbench.bench.trials.early_stop import EarlyStop
 from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials.order import order_of_round
+from feedbench.bench.trials_file import TRIALS
 from feedbench.loaders import Manifest
 
 

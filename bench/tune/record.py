@@ -14,14 +14,8 @@ from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import (
-    TRIALS,
-    Conditions,
-    Trial,
-    differences,
-    own_of,
-    read_trials,
-)
+from feedbench.bench.record import Conditions, Trial, differences, own_of
+from feedbench.bench.trials_file import TRIALS, read_trials
 from feedbench.bench.tune.race import Finding
 
 TUNE = "tune.json"

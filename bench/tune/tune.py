@@ -16,10 +16,11 @@ from feedbench.bench.analysis.stats import median_interval
 from feedbench.bench.files import write_json
 from feedbench.bench.pixels.result import PixelComparison
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import Trial, write_trials
+from feedbench.bench.record import Trial
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.events import OnEvent
+from feedbench.bench.trials_file import write_trials
 from feedbench.bench.tune.race import Finding, Standing
 from feedbench.bench.tune.record import (
     TUNE,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.record import read_trials
+from feedbench.bench.trials_file import read_trials
 
 STATES = ("warm", "cold")
 FORMS = ("folder", "photos", "tar", "tfrecord", "parquet", "parquet-snappy")

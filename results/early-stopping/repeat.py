@@ -22,7 +22,8 @@ from time import monotonic
 
 from feedbench.bench.analysis.stats import paired_ratio
 from feedbench.bench.analysis.summary import Summary, counted, summarize
-from feedbench.bench.record import Trial, read_trials
+from feedbench.bench.record import Trial
+from feedbench.bench.trials_file import read_trials
 
 STEPS = Path(__file__).with_name("steps.py")
 FILES = (16, 18, 20, 23, 26, 29, 33, 37)  # per batch: each at least a tenth slower than the last

@@ -10,8 +10,9 @@ from pathlib import Path
 from statistics import median
 
 from feedbench.bench.analysis.stats import paired_ratio
-from feedbench.bench.record import Trial, read_trials
+from feedbench.bench.record import Trial
 from feedbench.bench.report.table import trial_name
+from feedbench.bench.trials_file import read_trials
 
 
 def main(folder: Path, references: list[str]) -> None:

@@ -9,14 +9,8 @@ from pydantic import ValidationError
 
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import (
-    SCHEMA_NUMBER,
-    Conditions,
-    Trial,
-    differences,
-    read_trials,
-    write_trials,
-)
+from feedbench.bench.record import SCHEMA_NUMBER, Conditions, Trial, differences
+from feedbench.bench.trials_file import read_trials, write_trials
 from feedbench.loaders import scan
 
 RESULTS = Path(__file__).parents[2] / "results"

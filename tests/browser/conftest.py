@@ -23,8 +23,9 @@ from feedbench.bench.html.parts import (
     Text,
 )
 from feedbench.bench.html.render import render
-from feedbench.bench.record import Trial, read_trials, write_trials
+from feedbench.bench.record import Trial
 from feedbench.bench.results.find import read_result
+from feedbench.bench.trials_file import read_trials, write_trials
 
 EVIL = "<script>alert(1)</script>.jpg"
 COMMAND = "feedbench train photos/ --loader 'best.toml'"

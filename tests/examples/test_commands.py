@@ -11,7 +11,7 @@ import pytest
 from feedbench.bench.commands import limits
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.tf_graph.derive import mistakes_in
-from feedbench.bench.record import read_trials
+from feedbench.bench.trials_file import read_trials
 
 pytestmark = pytest.mark.usefixtures("beside_examples")
 

@@ -8,11 +8,11 @@ from time import process_time
 import pytest
 
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import read_trials
 from feedbench.bench.report.live import PERIOD_S, LiveArea
 from feedbench.bench.report.live_bench import BenchDisplay
 from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.trials.events import TrialEvent
+from feedbench.bench.trials_file import read_trials
 from feedbench.loaders import BatchSpec
 from feedbench.trainer import Recipe
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from feedbench.bench.html.kinds.cells import MB, Field, number, table_of
 from feedbench.bench.html.parts import Cell, Details, Part, Section, Table, Text
-from feedbench.bench.record import TRIALS, Block, Trial
+from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.table import trial_name
+from feedbench.bench.trials_file import TRIALS
 
 
 def samples_section(trials: Iterable[Trial]) -> Iterator[Section]:

@@ -23,8 +23,9 @@ from feedbench.bench.html.kinds.over_time import DECIMATED, over_time, shown_of
 from feedbench.bench.html.kinds.pixels import pixels_beside
 from feedbench.bench.html.kinds.samples import samples_section
 from feedbench.bench.html.parts import Chart, Code, Headline, Part, Report, Section, Text
-from feedbench.bench.record import Trial, read_trials
+from feedbench.bench.record import Trial
 from feedbench.bench.results.kinds import TuneResult
+from feedbench.bench.trials_file import read_trials
 from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import FailedBlock, TuneRecord, choice_of
 from feedbench.bench.tune.table import value_text, verdict

@@ -15,7 +15,7 @@ from preloaded import children_of
 
 from feedbench.bench.cli import COMMANDS, _exit_for_import_error, _warn, main
 from feedbench.bench.errors import NOTHING_DONE
-from feedbench.bench.record import read_trials
+from feedbench.bench.trials_file import read_trials
 from feedbench.loaders import LOADERS, Manifest, SourceWarning
 
 

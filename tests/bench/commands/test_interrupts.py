@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import read_trials
+from feedbench.bench.trials_file import read_trials
 
 # The default dispositions, whatever these tests inherited.
 BENCH = """

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from feedbench.bench.record import read_trials
+from feedbench.bench.trials_file import read_trials
 
 OPTIONS = (
     "--consumer drain --block-seconds 0.2 --warm-up-seconds 0.1 --batch-size 8 --image-size 16"

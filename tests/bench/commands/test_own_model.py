@@ -10,9 +10,9 @@ import pytest
 from feedbench.bench.cli import main
 from feedbench.bench.commands import diagnose, tune
 from feedbench.bench.consumers.own_model import ModelFile
-from feedbench.bench.record import read_trials
 from feedbench.bench.trials import model_facts, model_worker
 from feedbench.bench.trials.model_facts import ModelFacts, ModelJob
+from feedbench.bench.trials_file import read_trials
 from feedbench.trainer import Recipe, TrainerError
 
 MODEL = """

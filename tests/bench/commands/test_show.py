@@ -14,13 +14,13 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.cli import main
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import read_trials, write_trials
 from feedbench.bench.report.csv_text import as_csv
 from feedbench.bench.report.document import TableData
 from feedbench.bench.report.markdown import as_markdown, escaped
 from feedbench.bench.results.find import KINDS, find_record, read_result
 from feedbench.bench.results.parts import parts_of
 from feedbench.bench.training.table import epochs_table
+from feedbench.bench.trials_file import read_trials, write_trials
 
 RESULTS = Path(__file__).parents[3] / "results"
 # JSON files that hold no result.

@@ -14,8 +14,8 @@ from feedbench.bench.compare.against import compare_against
 from feedbench.bench.compare.history import read_history
 from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import read_trials
 from feedbench.bench.results.find import read_result
+from feedbench.bench.trials_file import read_trials
 
 RESULTS = Path(__file__).parents[3] / "results"
 QUICK = ["--consumer", "drain", "--batch-size", "8", "--image-size", "32", "--blocks", "3"]

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feedbench.bench.record import Host, read_trials, write_trials
+from feedbench.bench.record import Host
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import CompareResult
+from feedbench.bench.trials_file import read_trials, write_trials
 from feedbench.loaders import BatchSpec
 
 RESULTS = Path(__file__).parents[3] / "results"

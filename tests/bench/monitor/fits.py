@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from feedbench import FitMonitor
-from feedbench.bench.record import read_trials
+from feedbench.bench.trials_file import read_trials
 
 BACKEND = keras.backend.backend()
 SLEEP_S = 0.15

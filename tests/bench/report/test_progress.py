@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import Host, read_trials
+from feedbench.bench.record import Host
 from feedbench.bench.report.live_bench import BenchDisplay
 from feedbench.bench.report.progress import (
     bench_progress,
@@ -17,6 +17,7 @@ from feedbench.bench.report.progress import (
 )
 from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.trials.events import TrialEvent
+from feedbench.bench.trials_file import read_trials
 from feedbench.loaders import parse_spec
 from feedbench.trainer import Recipe
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from feedbench.bench.record import read_trials
 from feedbench.bench.report.event_file import _checksum
 from feedbench.bench.report.tensorboard import LOGS, LoggedRun, Logs, trial_run
+from feedbench.bench.trials_file import read_trials
 
 RECORD = Path(__file__).parents[3] / "results" / "clothing-cpu"
 NAME = "06 tf_data cache=decoded"

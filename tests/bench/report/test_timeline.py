@@ -13,11 +13,12 @@ import pytest
 from feedbench.bench.analysis.device import emulated_busy, idle_share, known_idle
 from feedbench.bench.cli import main
 from feedbench.bench.meters.block import Meters
-from feedbench.bench.record import Block, Gpu, Host, write_trials
+from feedbench.bench.record import Block, Gpu, Host
 from feedbench.bench.report.subject import Subject
 from feedbench.bench.report.timeline import draw_timeline
 from feedbench.bench.report.trace import trace, trace_text
 from feedbench.bench.trials.block import timed_block
+from feedbench.bench.trials_file import write_trials
 from feedbench.loaders import Batch
 
 THROTTLED = Gpu(

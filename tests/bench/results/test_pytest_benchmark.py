@@ -11,9 +11,9 @@ import pytest
 from pytest_benchmark.stats import Stats
 
 from feedbench.bench.errors import RecordError
-from feedbench.bench.record import write_trials
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.pytest_benchmark import as_pytest_benchmark, stats
+from feedbench.bench.trials_file import write_trials
 
 RESULTS = Path(__file__).parents[3] / "results"
 SPEC = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}

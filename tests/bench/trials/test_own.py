@@ -11,12 +11,13 @@ import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import Dropped, read_trials
+from feedbench.bench.record import Dropped
 from feedbench.bench.report.table_notes import notes
 from feedbench.bench.trials import silence, worker
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.run import run
 from feedbench.bench.trials.timer import Timer
+from feedbench.bench.trials_file import read_trials
 from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe
 

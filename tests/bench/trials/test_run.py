@@ -11,13 +11,14 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.errors import TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import Stopped, Trial, read_trials
+from feedbench.bench.record import Stopped, Trial
 from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.early_stop import EarlyStop, Judgement
 from feedbench.bench.trials.events import TrialEvent
 from feedbench.bench.trials.processes import Processes
 from feedbench.bench.trials.run import run
+from feedbench.bench.trials_file import read_trials
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.trainer import Recipe
 

@@ -18,8 +18,9 @@ from feedbench.bench.environment import usable_cores
 from feedbench.bench.errors import INTERRUPTED, RecordError
 from feedbench.bench.pixels.result import LoaderPixels, PixelComparison, not_compared
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
-from feedbench.bench.record import Block, Conditions, Trial, read_trials
+from feedbench.bench.record import Block, Conditions, Trial
 from feedbench.bench.trials.bench import DeadlinePassed
+from feedbench.bench.trials_file import read_trials
 from feedbench.bench.tune import tune
 from feedbench.bench.tune.record import EarlierSearch, TuneRecord
 from feedbench.bench.tune.search import MEASURED_ROUNDS
