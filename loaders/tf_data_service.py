@@ -20,7 +20,7 @@ from feedbench.loaders.fifos import FifoWatch
 from feedbench.loaders.images.tensorflow import Decode
 from feedbench.loaders.manifest import Layout, Manifest
 from feedbench.loaders.order import Order
-from feedbench.loaders.own.coverage import RowCounter
+from feedbench.loaders.own.coverage import Coverage, RowCounter
 from feedbench.loaders.service.address import Address
 from feedbench.loaders.service.connection import Connection
 from feedbench.loaders.service.delivery import Delivery
@@ -147,7 +147,7 @@ def open_stream(request: Request, settings: TfDataService) -> Stream:
         running.batches(),
         running.close,
         request.faults,
-        coverage=running.ledger.coverage,
+        coverage=running.coverage,
         traffic=traffic,
         losses=running.losses,
         ready=running.ready,
@@ -162,7 +162,7 @@ class _Running:
     """
 
     def __init__(self, request: Request, settings: TfDataService) -> None:
-        self.ledger = Ledger(RowCounter(len(request.manifest)))
+        self.ledger = Ledger(RowCounter(len(request.manifest), request.order.start_step))
         self._request = request
         self._settings = settings
         # Before the servers start: it refuses what cannot be done.
@@ -190,6 +190,13 @@ class _Running:
         with suppress(ServiceError):  # of a dispatcher that is gone: workers may still serve
             return self._connection.ready() if self._connection.runs_on else 0
         return 0
+
+    def coverage(self) -> Coverage | None:
+        """Whether each row comes once per epoch; None where it is not to, or not all of them."""
+        order = self._request.order
+        if order.sampling is not None or order.part is not None:
+            return None
+        return self.ledger.coverage(self._request.faults.dropped)
 
     def losses(self) -> Losses:
         """What was lost so far, and made up for."""

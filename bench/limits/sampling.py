@@ -107,6 +107,7 @@ class Sampler:
         self._look()
         module: Any = self._module
         found = np.frombuffer(module.stop(), np.int32).reshape(-1, 2)
+        found = found[found[:, 0] > 0]  # one that was being written is empty
         return Sampled(self._by_kind(found), self._by_lock(found[:, 1] >> 1))
 
     def _look(self) -> None:

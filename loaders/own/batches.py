@@ -27,14 +27,15 @@ class BatchReader:
         rows: how often each row has come.
     """
 
-    def __init__(self, function: OwnFunction, images: int) -> None:
+    def __init__(self, function: OwnFunction, images: int, first_step: int = 0) -> None:
         """Prepare to read.
 
         Args:
             images: rows of the manifest.
+            first_step: step of the first batch.
         """
         self.count = 0
-        self.rows = RowCounter(images)
+        self.rows = RowCounter(images, first_step)
         self._function = function
         self._images = images
         self._first: Form | None = None

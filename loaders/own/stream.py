@@ -70,9 +70,9 @@ class _Epochs:
         self._function = function
         self._request = request
         self._settings = settings
-        self._reader = BatchReader(function, len(request.manifest))
-        self._report = ReportDropped(function, request.manifest, request.faults)
         self.first_step = _first_step(function, request)
+        self._reader = BatchReader(function, len(request.manifest), self.first_step)
+        self._report = ReportDropped(function, request.manifest, request.faults)
         self._source = self._new_source()
         self._is_fresh = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -51,9 +52,14 @@ class Ledger:
         """What was lost so far, and made up for."""
         return Losses(self.asked_again, self.discarded, self.ended_workers)
 
-    def coverage(self) -> Coverage | None:
-        """Whether each row comes once per epoch; None before any came."""
-        counted = self.rows.coverage()
+    def coverage(self, dropped: Collection[int]) -> Coverage | None:
+        """Whether each row comes once per epoch; None before any came.
+
+        Args:
+            dropped: rows that cannot be read. Others take their places, and so come once more.
+        """
+        counted = self.rows.coverage(dropped)
         if counted is None:
             return None
-        return Coverage(counted.left_out, max(counted.repeated, len(self.repeated)))
+        repeated = 0 if dropped else counted.repeated
+        return Coverage(counted.left_out, max(repeated, len(self.repeated)))

@@ -223,8 +223,11 @@ class Reading:
         """Start another job for some batches."""
         if not self._arrived:  # neither did the last one help
             return
-        self._arrived = 0
         self._ledger.asked_again += len(steps)
+        self._start_repair(steps)
+
+    def _start_repair(self, steps: list[int]) -> None:
+        self._arrived = 0
         job = self._open_job(self._segment, np.array(steps), self._protected)
         self._jobs = [one for one in self._jobs if not one.ended]
         self._jobs.append(job)
@@ -255,6 +258,8 @@ class Reading:
     def _restart(self, error: Exception) -> None:
         """Go on with another job after one that failed, if that one had given anything.
 
+        What it has not given is not lost: it ends with the first image that cannot be read.
+
         Raises:
             LoaderError: it had not.
         """
@@ -264,11 +269,10 @@ class Reading:
             with suppress(WorkerError):
                 self._watch.ended()
             raise ServiceError(f"tf.data service: {tensorflow_message(error)}") from error
-        self._arrived = 1
         for job in self._jobs:
             job.close()
         self._jobs.clear()
         self._of_repair.clear()
-        if self._missing:
-            self._ask_again(list(self._missing))
         self._arrived = 0
+        if self._missing:
+            self._start_repair(list(self._missing))

@@ -4,9 +4,10 @@ import json
 import math
 import os
 
+import numpy as np
 import pytest
 
-from feedbench.bench.limits import scaling_run
+from feedbench.bench.limits import sampling, scaling_run
 from feedbench.bench.limits.limits import limits_plan
 from feedbench.bench.limits.scaling import PYTHON, scaling_of
 from feedbench.bench.limits.scaling_record import CONSUMER, CoreBlock, OnCores, ThreadSamples
@@ -199,6 +200,24 @@ def test_measured_rates_stand_beside_the_extrapolated(printed):
     text = printed(*scaling_parts([found]))
     assert "Measured, and extrapolated from two cores" in text
     assert "8,000" in text
+
+
+class StoppedWithinASample:
+    """Takes the place of the compiled module: has one sample, and one that is not written yet."""
+
+    start = staticmethod(lambda most: None)
+    watch = staticmethod(lambda thread: True)
+    hold = staticmethod(lambda lock: 0)
+    let_go = staticmethod(lambda place: None)
+    stop = staticmethod(lambda: np.array([[os.getpid(), 1], [0, 0]], np.int32).tobytes())
+
+
+def test_a_sample_that_is_being_written_when_sampling_ends_is_left_out(monkeypatch):
+    monkeypatch.setattr(sampling, "compiled_module", StoppedWithinASample)
+    with sampling.Sampler() as sampler:
+        sampler.start()
+        found = sampler.stop()
+    assert [(one.kind, one.python, one.samples) for one in found.threads] == [(CONSUMER, 1, 1)]
 
 
 def test_a_failure_is_named_and_the_rest_is_printed(printed):

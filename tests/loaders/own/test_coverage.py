@@ -5,8 +5,8 @@ import numpy as np
 from feedbench.loaders.own.coverage import RowCounter
 
 
-def counted(images, *batches):
-    counter = RowCounter(images)
+def counted(images, *batches, first_step=0):
+    counter = RowCounter(images, first_step)
     for rows in batches:
         counter.add(np.array(rows))
     return counter.coverage()
@@ -29,6 +29,11 @@ def test_rows_that_never_come_are_left_out_after_two_epochs():
 def test_rows_that_come_too_often_are_repeated():
     assert counted(4, [0, 0], [1, 2]) == (0, 1)
     assert counted(4, [0, 1] * 4) == (2, 2)
+
+
+def test_the_rest_of_an_epoch_and_the_next_repeat_no_row():
+    assert counted(4, [2, 3], [3, 2], first_step=1) == (0, 0)
+    assert counted(4, *[[2, 3]] * 4, first_step=1) == (2, 2)
 
 
 def test_what_does_not_fill_a_batch_makes_no_row_repeated():

@@ -44,6 +44,16 @@ def test_its_batches_are_those_of_tf_data(service, manifest):
     assert stream.coverage() == (0, 0)
 
 
+def test_rows_that_are_to_come_again_are_not_said_to_be_repeated(service, manifest):
+    repeating = SPEC.model_copy(update={"balance": 1.0})
+    _, stream = read("tf_data_service", manifest, {"service": service}, repeating, 1)
+    assert stream.coverage() is None
+    with open_loader("tf_data_service", manifest, SPEC, {"service": service}, start_step=2) as late:
+        for _ in islice(late, len(manifest) // SPEC.batch_size):
+            pass
+        assert late.coverage() == (0, 0)
+
+
 def test_augmentation_by_opencv_is_done_here(service, manifest):
     spec = SPEC.model_copy(update={"augment": Augment(horizontal_flip=True, rotation=10)})
     settings = {"output": "float32"}
@@ -64,6 +74,8 @@ def test_a_file_that_cannot_be_read_is_dropped_by_its_name(service, splits_folde
     ours, stream = read("tf_data_service", manifest, {"service": service}, **skip)
     theirs, _ = read("tf_data", manifest, {}, **skip)
     assert [one.path for one in stream.dropped] == [str(broken)]
+    assert stream.coverage() == (0, 0)
+    assert stream.losses().asked_again == 0  # of the job that ended with this file
     for one, other in zip(ours, theirs, strict=True):
         assert one[2].tolist() == other[2].tolist()
         assert np.array_equal(one[0], other[0])
