@@ -5,6 +5,7 @@ Text, axes and background have no colour here: the theme of the page gives them,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ ROW = 44  # pixels per row: a line of text above its mark
 _TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row
 _CHARACTER = 6.8  # pixels, of the values at the right
 _NARROW = 480  # pixels of a chart on a phone
+_HYPHEN_OF_NUMBER = re.compile(r"(?<![\w.])-(?=\.?\d)")
 # Of texts that a line across all rows may cross: it is interrupted there.
 HALO: dict[str, Any] = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
 
@@ -30,7 +32,19 @@ def frame(layers: Sequence[Spec], values: Sequence[Spec], height: int, **more: A
         values: one per mark.
         height: of the plot in pixels.
     """
-    return {"height": height, "data": {"values": list(values)}, "layer": list(layers), **more}
+    data = {"values": [_with_minus_signs(value) for value in values]}
+    return {"height": height, "data": data, "layer": list(layers), **more}
+
+
+def _with_minus_signs(value: Spec) -> Spec:
+    """Return a row whose texts have minus signs, as D3 writes them on the axes.
+
+    Tables keep the hyphens of Python's numbers: copied rows go into spreadsheets.
+    """
+    texts = {name: value[name] for name in ("text", "short") if name in value}
+    return value | {
+        name: _HYPHEN_OF_NUMBER.sub("\N{MINUS SIGN}", text) for name, text in texts.items()
+    }
 
 
 def rows_axis(count: int, *, header: bool) -> Spec:
