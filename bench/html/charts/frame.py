@@ -18,7 +18,7 @@ Role = Literal["marked", "plain", "faint", "cost"]
 ROLES: dict[str, str] = {"marked": ACCENT, "plain": PLAIN, "faint": FAINT, "cost": COST}
 ROW = 44  # pixels per row: a line of text above its mark
 _TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row
-_CHARACTER = 6.8  # pixels, of the values at the right
+_CHARACTERS = {400: 7.4, 700: 8.4}  # pixels, of the values at the right, by their weight
 _NARROW = 480  # pixels of a chart on a phone
 _HYPHEN_OF_NUMBER = re.compile(r"(?<![\w.])-(?=\.?\d)")
 # Of texts that a line across all rows may cross: it is interrupted there.
@@ -69,16 +69,25 @@ def row_labels(y: Spec, texts: Sequence[str], briefs: Sequence[str]) -> list[Spe
         texts: the values, which the names leave room for.
         briefs: those of a narrow chart.
     """
-    room, less = _pixels(texts), _pixels(briefs)
-    limit = {"expr": f"max(80, width - (width < {_NARROW} ? {less} : {room}))"}
-    name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit, **HALO}
+    name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, **HALO}
     value = {"type": "text", "align": "right", "yOffset": _TEXT_AT, **HALO}
     text = {"condition": {"test": f"width < {_NARROW}", "field": "short"}, "field": "text"}
+
+    def limit(weight: int) -> Spec:
+        room, less = (_pixels(values, weight) for values in (texts, briefs))
+        return {"expr": f"max(80, width - (width < {_NARROW} ? {less} : {room}))"}
+
     return [
         layer
         for test, weight in (("datum.role !== 'marked'", 400), ("datum.role === 'marked'", 700))
         for layer in (
-            _label({**name, "fontWeight": weight}, 0, {"field": "name"}, y, test),
+            _label(
+                {**name, "limit": limit(weight), "fontWeight": weight},
+                0,
+                {"field": "name"},
+                y,
+                test,
+            ),
             _label({**value, "fontWeight": weight}, "width", text, y, test),
         )
     ]
@@ -89,8 +98,8 @@ def short(text: str) -> str:
     return text.partition(" [")[0]
 
 
-def _pixels(texts: Sequence[str]) -> int:
-    return round(_CHARACTER * max(map(len, texts), default=0)) + 12
+def _pixels(texts: Sequence[str], weight: int) -> int:
+    return round(_CHARACTERS[weight] * max(map(len, texts), default=0)) + 12
 
 
 def _label(mark: Spec, x: int | str, text: Spec, y: Spec, test: str) -> Spec:
