@@ -40,7 +40,7 @@ def _figure(figure: Figure) -> Shown:
     if figure.value is None or not math.isfinite(figure.value):
         return Shown(_NOTHING)
     text = figure.text or _with_unit(f"{figure.value:{figure.format}}", figure.unit)
-    if figure.low is None or figure.high is None:
+    if figure.low is None or figure.high is None or figure.low == figure.value == figure.high:
         return Shown(text, sort=figure.value)
     interval = f"[{figure.low:{figure.format}}, {figure.high:{figure.format}}]"
     return Shown(text, interval, figure.value)

@@ -5,6 +5,7 @@ Text, axes and background have no colour here: the theme of the page gives them,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ Role = Literal["marked", "plain", "faint", "cost"]
 ROLES: dict[str, str] = {"marked": ACCENT, "plain": PLAIN, "faint": FAINT, "cost": COST}
 ROW = 44  # pixels per row: a line of text above its mark
 _TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row
-_CHARACTER = 6.8  # pixels, of the values at the right
+_CHARACTERS = {400: 7.4, 700: 8.4}  # pixels, of the values at the right, by their weight
 _NARROW = 480  # pixels of a chart on a phone
+_HYPHEN_OF_NUMBER = re.compile(r"(?<![\w.])-(?=\.?\d)")
 # Of texts that a line across all rows may cross: it is interrupted there.
 HALO: dict[str, Any] = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
 
@@ -30,7 +32,19 @@ def frame(layers: Sequence[Spec], values: Sequence[Spec], height: int, **more: A
         values: one per mark.
         height: of the plot in pixels.
     """
-    return {"height": height, "data": {"values": list(values)}, "layer": list(layers), **more}
+    data = {"values": [_with_minus_signs(value) for value in values]}
+    return {"height": height, "data": data, "layer": list(layers), **more}
+
+
+def _with_minus_signs(value: Spec) -> Spec:
+    """Return a row whose texts have minus signs, as D3 writes them on the axes.
+
+    Tables keep the hyphens of Python's numbers: copied rows go into spreadsheets.
+    """
+    texts = {name: value[name] for name in ("text", "short") if name in value}
+    return value | {
+        name: _HYPHEN_OF_NUMBER.sub("\N{MINUS SIGN}", text) for name, text in texts.items()
+    }
 
 
 def rows_axis(count: int, *, header: bool) -> Spec:
@@ -55,16 +69,25 @@ def row_labels(y: Spec, texts: Sequence[str], briefs: Sequence[str]) -> list[Spe
         texts: the values, which the names leave room for.
         briefs: those of a narrow chart.
     """
-    room, less = _pixels(texts), _pixels(briefs)
-    limit = {"expr": f"max(80, width - (width < {_NARROW} ? {less} : {room}))"}
-    name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, "limit": limit, **HALO}
+    name = {"type": "text", "align": "left", "yOffset": _TEXT_AT, **HALO}
     value = {"type": "text", "align": "right", "yOffset": _TEXT_AT, **HALO}
     text = {"condition": {"test": f"width < {_NARROW}", "field": "short"}, "field": "text"}
+
+    def limit(weight: int) -> Spec:
+        room, less = (_pixels(values, weight) for values in (texts, briefs))
+        return {"expr": f"max(80, width - (width < {_NARROW} ? {less} : {room}))"}
+
     return [
         layer
         for test, weight in (("datum.role !== 'marked'", 400), ("datum.role === 'marked'", 700))
         for layer in (
-            _label({**name, "fontWeight": weight}, 0, {"field": "name"}, y, test),
+            _label(
+                {**name, "limit": limit(weight), "fontWeight": weight},
+                0,
+                {"field": "name"},
+                y,
+                test,
+            ),
             _label({**value, "fontWeight": weight}, "width", text, y, test),
         )
     ]
@@ -75,8 +98,8 @@ def short(text: str) -> str:
     return text.partition(" [")[0]
 
 
-def _pixels(texts: Sequence[str]) -> int:
-    return round(_CHARACTER * max(map(len, texts), default=0)) + 12
+def _pixels(texts: Sequence[str], weight: int) -> int:
+    return round(_CHARACTERS[weight] * max(map(len, texts), default=0)) + 12
 
 
 def _label(mark: Spec, x: int | str, text: Spec, y: Spec, test: str) -> Spec:

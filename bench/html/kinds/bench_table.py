@@ -17,12 +17,15 @@ from feedbench.bench.html.kinds.cells import (
 from feedbench.bench.html.parts import Figure, Table
 from feedbench.bench.report.devices_table import TOGETHER, DeviceRow, device_rows
 from feedbench.bench.report.table import (
+    COSTS_NOTHING,
     UTILIZATION,
     ratio_form,
     trial_name,
     utilization_legend,
     utilization_text,
 )
+from feedbench.bench.trials.internal_loaders import is_choice
+from feedbench.loaders import BASELINE
 
 
 def summary_rows(summary: Summary) -> Table:
@@ -130,7 +133,7 @@ def _rate(trial: TrialSummary) -> Figure | None:
 
 
 def _ratio(trial: TrialSummary) -> Figure | None:
-    ratio = trial.ratio_to_best
+    ratio = trial.ratio_to_best if is_choice(trial.loader) else None
     return figure(ratio, ratio_form(ratio) if ratio else "")
 
 
@@ -153,7 +156,8 @@ def _result(trial: TrialSummary, wins: bool) -> str:
         f"{trial.dropped} images failed and were dropped": trial.dropped > 0,
         f"{len(trial.unproven)} blocks not counted": bool(trial.unproven),
         "failed": trial.error is not None,
-        "not ranked": not trial.ranked and trial.error is None,
+        "not ranked": not trial.ranked and trial.error is None and is_choice(trial.loader),
+        COSTS_NOTHING: trial.loader == BASELINE,
     }
     return ", ".join(word for word, applies in words.items() if applies)
 
@@ -166,11 +170,11 @@ def _is_slower(trial: TrialSummary) -> bool:
 
 
 def fastest_first(summary: Summary) -> list[TrialSummary]:
-    """Return the trials by rate; those without a rate come last."""
+    """Return the trials by rate; those without a rate, and then those that are no loaders, last."""
 
-    def slowness(trial: TrialSummary) -> float:
+    def slowness(trial: TrialSummary) -> tuple[bool, float]:
         rate = trial.images_per_second
-        return -rate.value if rate else 1.0
+        return not is_choice(trial.loader), -rate.value if rate else 1.0
 
     return sorted(summary.trials, key=slowness)
 

@@ -19,6 +19,7 @@ from feedbench.bench.html.parts import Figure
         (Figure(1234.5), Shown("1,234", sort=1234.5)),
         (Figure(2.5, 2, 3, ".1f"), Shown("2.5", "[2.0, 3.0]", 2.5)),
         (Figure(2.5, None, 3, ".1f"), Shown("2.5", sort=2.5)),
+        (Figure(1, 1, 1, ".2f"), Shown("1.00", sort=1)),
         (Figure(0.5, format=".0%"), Shown("50%", sort=0.5)),
         (Figure(7, unit="ms"), Shown("7\N{NO-BREAK SPACE}ms", sort=7)),
     ],

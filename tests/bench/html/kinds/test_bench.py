@@ -24,15 +24,19 @@ def result_of(*trials, path=Path("folder/trials.jsonl")) -> BenchResult:
     return BenchResult(path, list(trials), summarize(list(trials)))
 
 
-def test_winner_is_marked_first_and_synthetic_is_the_line_above_it(page, measured):
+def test_winner_is_marked_and_synthetic_comes_last_and_is_the_line(page, measured):
     synthetic = measured("synthetic", [1000, 1010, 1020])
     made = page(result_of(measured("keras_pil", SLOW), measured("turbo", FAST), synthetic))
     assert made.report.headline.command == "feedbench train DATA --loader turbo"
     chart = made.chart("turbo reaches 80% of the rate with synthetic batches")
     rows = chart.spec["data"]["values"]
     assert [row["name"] for row in rows if row["role"] == "marked"] == ["turbo"]
-    assert [row["name"] for row in rows] == ["synthetic", "turbo", "keras_pil"]
+    assert [row["name"] for row in rows] == ["turbo", "keras_pil", "synthetic"]
     assert "synthetic batches: 1,010" in json.dumps(chart.spec)
+    table = made.table("All loaders")
+    assert [row["loader and settings"] for row in table] == ["turbo", "keras_pil", "synthetic"]
+    assert [row["ratio to best [95 %]"] is None for row in table] == [False, False, True]
+    assert table[-1]["result"] == "batches that cost nothing"
 
 
 def test_no_utilization_above_1_is_shown_without_a_note(page, measured):
