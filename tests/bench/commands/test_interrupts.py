@@ -124,8 +124,11 @@ def test_a_bench_that_was_stopped_for_a_while_goes_on(bench, tmp_path):
     assert trial.error is None
 
 
-def test_a_bench_whose_folder_is_removed_ends_with_one_line(bench, tmp_path):
-    (tmp_path / "out").rename(tmp_path / "elsewhere")  # at once, unlike its removal
+def test_a_bench_whose_folder_is_gone_ends_with_one_line(bench, tmp_path):
+    bench.send_signal(signal.SIGSTOP)
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    (tmp_path / "out").write_text("a file in its place, or a log would make the folder again")
+    bench.send_signal(signal.SIGCONT)
     _, errors = bench.communicate()
     assert bench.returncode == 2
     assert "Traceback" not in errors

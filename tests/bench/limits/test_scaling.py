@@ -104,6 +104,7 @@ def allowed(share, samples):
     return 4 * math.sqrt(share * (1 - share) / samples) + 0.01
 
 
+@pytest.mark.alone  # where others use the cores, each piece of Python costs more than was injected
 @TWO_CORES
 def test_injected_shares_are_found(class_folder, tmp_path, measure):
     pipeline = tmp_path / "injected.py"
