@@ -18,8 +18,15 @@ from feedbench.trainer import Recipe
 def measure(manifest, folder, state, **settings):
     knobs = {"prefetch": 1, "num_parallel_calls": 1, **settings}
     choices = (Choice(loader="tf_data", settings=knobs), Choice(loader="synthetic"))
-    timing = Timing(blocks=2, block_seconds=0.3, warm_up_seconds=0.1, cache_state=state)
     spec = BatchSpec(batch_size=8, image_size=16)
+    steps = 2 * len(manifest) // spec.batch_size + 1  # more than two epochs, however long they take
+    timing = Timing(
+        blocks=2,
+        block_seconds=0.3,
+        block_steps=steps,
+        warm_up_seconds=0.1,
+        cache_state=state,
+    )
     pixels = PixelCheck(images=0)
     plan = Plan(choices, spec, Recipe(), "drain", timing, Failures(), pixels)
     return run(plan, manifest, folder, lambda event: None)
