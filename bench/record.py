@@ -251,7 +251,7 @@ class Coverage(Record):
 class Losses(Record):
     """What the workers of a tf.data service lost, which the loader made up for."""
 
-    asked_again: int = Field(0, description="batches that did not come, and were asked for again")
+    asked_again: int = Field(0, description="batches missing among later ones, asked for again")
     discarded: int = Field(0, description="batches that came twice, and were given once")
     ended_workers: list[str] = Field(
         [], description="how each worker process of the loader's own ended that did"

@@ -1,4 +1,4 @@
-"""The last line of a training that does not finish: why it ended, and how to go on with it."""
+"""The last line of a training that does not finish: why it ended, and the command to resume it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class Losses(NamedTuple):
     """What a service did not deliver at once and once.
 
     Attributes:
-        asked_again: batches that did not come, and were asked for again.
+        asked_again: batches that did not come although later ones did, and were asked for again.
         discarded: batches that came twice, and were given once.
         ended_workers: how each worker process of the loader's own ended that did.
     """
@@ -32,7 +32,7 @@ class Ledger:
 
     Attributes:
         rows: counts how often each row was given.
-        asked_again: batches that did not come and were asked for again.
+        asked_again: batches that did not come although later ones did, and were asked for again.
         discarded: batches that came once more, and were not given again.
         repeated: rows of batches that were given once more, because each worker gives all of them.
         ended_workers: how each worker process of its own ended that did.

@@ -93,6 +93,7 @@ class Reading:
         self._missing = dict.fromkeys(segment.steps.tolist())
         self._early: dict[int, Element] = {}
         self._most_early = manner.most_early(0)
+        self._last = -1  # the furthest batch that has come
         self._silent_s = self._asked_at_s = 0.0
         self._gave_any = False
         self._arrived = 0  # since the last job was started
@@ -189,6 +190,7 @@ class Reading:
         self._arrived += 1
         self._gave_any = True
         step = int(element["step"])
+        self._last = max(self._last, step)
         if step not in self._missing and not self._manner.repeated:
             self._ledger.discarded += 1
             return
@@ -220,10 +222,10 @@ class Reading:
             self._ask_again(overdue)
 
     def _ask_again(self, steps: list[int]) -> None:
-        """Start another job for some batches."""
+        """Start another job for some batches; those that no worker may have begun are not lost."""
         if not self._arrived:  # neither did the last one help
             return
-        self._ledger.asked_again += len(steps)
+        self._ledger.asked_again += sum(step < self._last for step in steps)
         self._start_repair(steps)
 
     def _start_repair(self, steps: list[int]) -> None:

@@ -8,7 +8,7 @@ _PORT, _BYTES = 5049, 100_000_000
 
 
 def serve(address: str) -> None:
-    """Send bytes to whoever connects first."""
+    """Accept one connection and send bytes over it."""
     with socket.create_server((address, _PORT)) as server:
         connection, _ = server.accept()
         with connection:

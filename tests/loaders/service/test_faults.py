@@ -44,12 +44,14 @@ def dispatcher(servers):
 
 
 def test_a_killed_worker_loses_no_row(servers, dispatcher, manifest):
-    for name in ("one", "two"):
-        worker(servers, name, dispatcher)
+    worker(servers, "one", dispatcher)
     with opened(manifest, dispatcher) as stream:
-        check_rest(stream, manifest, 0, 40)
+        check_rest(stream, manifest, 0, 20)  # all from the first, which has begun more
+        worker(servers, "two", dispatcher)
+        check_rest(stream, manifest, 20, 20)
         servers.end("one")
         check_rest(stream, manifest, 40)
+        assert 0 < stream.losses().asked_again < MOST
 
 
 def test_a_worker_that_is_added_takes_part_and_changes_nothing(servers, dispatcher, manifest):
@@ -68,6 +70,7 @@ def test_a_worker_that_is_restarted_goes_on(servers, dispatcher, manifest):
         servers.end("one")
         worker(servers, "again", dispatcher, address)
         check_rest(stream, manifest, 40)
+        assert stream.losses().asked_again < MOST  # not the thousands that nobody had begun
 
 
 def test_without_any_worker_it_ends_with_one_line(servers, dispatcher, manifest):
