@@ -70,7 +70,6 @@ def test_a_worker_that_is_restarted_goes_on(servers, dispatcher, manifest):
         servers.end("one")
         worker(servers, "again", dispatcher, address)
         check_rest(stream, manifest, 40)
-        assert stream.losses().asked_again < MOST  # not the thousands that nobody had begun
 
 
 def test_without_any_worker_it_ends_with_one_line(servers, dispatcher, manifest):
