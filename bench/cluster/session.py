@@ -157,6 +157,19 @@ class Session:
         if is_of_network:
             raise PeerLost(f"TensorFlow cannot reach a worker any more: {error}")
 
+    def fail(self, line: str) -> None:
+        """End this process, which cannot end by itself any more, and with it all others.
+
+        Args:
+            line: why; news of a lost worker, which explains it, comes before it.
+        """
+        with suppress(PeerLost):
+            self.lost_soon(line, is_of_network=False)
+        self._over.set()
+        end = self._end or (line, 1)
+        self._send_all(Message(_ENDED, {"line": end[0]}))
+        self._end_at_once(*end)
+
     def _send_all(self, message: Message) -> None:
         for worker, wire in self._wires.items():
             if worker not in self._left:

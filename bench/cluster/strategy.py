@@ -25,31 +25,40 @@ def _own_sigterm() -> Iterator[None]:
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
-def _be_patient(cluster: Cluster) -> None:
-    """Have TensorFlow notice a silent worker later than Feedbench, whose line names it.
+def _set_patience(cluster: Cluster) -> None:
+    """Have TensorFlow wait for a worker that does not join as long as for any sign of life.
 
-    By default it does so after 10 s, and ends every step with an error of its own.
+    By default it waits for an hour, and lets no other thread of Python run meanwhile: neither
+    Feedbench's signs of life nor Ctrl-C. While all train, it is to notice a silent worker later
+    than Feedbench, whose line names it: by default it does so after 10 s, and ends every step with
+    an error of its own.
     """
     from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
     from tensorflow.python.eager import context
 
     job = coordination_config_pb2.CoordinatedJob(name=_JOB, num_tasks=cluster.workers)
+    silence_ms = round(1000 * cluster.waits.silence_s)
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader=f"/job:{_JOB}/replica:0/task:0",
-        heartbeat_timeout_in_ms=round(1000 * _PATIENCE * cluster.waits.silence_s),
+        cluster_register_timeout_in_ms=silence_ms,
+        heartbeat_timeout_in_ms=_PATIENCE * silence_ms,
         coordinated_jobs=[job],
     )
+    # Else the time holds for workers alone: the chief waits for them for an hour.
+    context.context().coordination_service.cluster_register_with_barrier = True
 
 
 def connect(cluster: Cluster) -> Replicas:
     """Start TensorFlow's server at this worker's address, wait for the others, and join them.
 
-    To be called before TensorFlow computes anything. A worker trains on one device: its first GPU
-    that is visible, or the CPU.
+    To be called before TensorFlow computes anything, and on all workers at once: this process can
+    do nothing else until all have joined. A worker trains on one device: its first GPU that is
+    visible, or the CPU.
 
     Raises:
-        PlanError: TensorFlow cannot listen at this address.
+        PlanError: TensorFlow cannot listen at this address, or a worker does not join. What
+            TensorFlow leaves behind may keep this process from ending by itself.
     """
     import tensorflow as tf
 
@@ -64,7 +73,7 @@ def connect(cluster: Cluster) -> Replicas:
     )
     try:
         with _own_sigterm():
-            _be_patient(cluster)
+            _set_patience(cluster)
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
         raise PlanError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from feedbench.bench.cluster.hosts import Cluster
 from feedbench.bench.cluster.meeting import meet
 from feedbench.bench.cluster.session import Session
+from feedbench.bench.errors import PlanError
 from feedbench.bench.record import dropped_by
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.options import TrainingOptions
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from feedbench.trainer import Epoch, Position, Replicas, TrainerBase
 
 _VERSIONS = ("feedbench", "tensorflow", "keras", "numpy")
-_STATE, _DROPPED, _PART = "state", "dropped", "part"
+_READY, _STATE, _DROPPED, _PART = "ready", "state", "dropped", "part"
 _STOPPED = "stopped; the chief has saved a checkpoint"
 
 
@@ -83,11 +84,13 @@ class Team:
 
         Args:
             devices: the value of --devices, of a training on one machine.
+
+        Raises:
+            PeerLost: a worker has ended before all were connected.
         """
-        from feedbench.bench.cluster.strategy import connect
         from feedbench.trainer import find_replicas
 
-        return find_replicas(devices) if self._session is None else connect(self._session.cluster)
+        return find_replicas(devices) if self._session is None else _connected(self._session)
 
     def agree(self, trainer: TrainerBase, saved: tuple[Position, Sequence[Any]] | None) -> Position:
         """Give the trainers of all workers the chief's position and values; return the position.
@@ -219,6 +222,27 @@ def joined(
             if type(error).__module__.startswith("tensorflow."):
                 _await_news(session, str(error))
             raise
+
+
+def _connected(session: Session) -> Replicas:
+    """Connect TensorFlow with all workers, once all are about to.
+
+    Until then, a lost worker is noticed at once; from then on, after the longest silence, and
+    this process ends at once.
+    """
+    from feedbench.bench.cluster.strategy import connect
+
+    if session.cluster.is_chief:
+        session.from_each(_READY)
+        session.tell(_READY, {})
+    else:
+        session.tell(_READY, {})
+        session.from_each(_READY)
+    try:
+        return connect(session.cluster)
+    except PlanError as error:
+        session.fail(str(error))
+        raise
 
 
 def _await_news(session: Session, text: str) -> None:

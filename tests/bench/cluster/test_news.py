@@ -33,3 +33,17 @@ def test_without_news_a_lost_connection_is_a_line_of_its_own(worker):
 
 def test_another_error_is_left_as_it_is(worker):
     _await_news(worker, "Graph execution error:\n\nOut of memory")
+
+
+def test_a_worker_that_cannot_join_ends_at_once_with_the_news(monkeypatch):
+    monkeypatch.setattr(session, "_GRACE_S", 0.05)
+    cluster = Cluster(("10.0.0.1:4711", "10.0.0.2:4711"), 1, Waits(), "hosts.toml")
+    said = []
+    worker = session.Session(cluster, {}, lambda *end: said.append(end))
+    worker.fail("TensorFlow cannot join the others: Deadline Exceeded")
+    worker._end = "the chief (10.0.0.1:4711) has ended or was killed", 1
+    worker.fail("TensorFlow cannot join the others: Deadline Exceeded")
+    assert said == [
+        ("TensorFlow cannot join the others: Deadline Exceeded", 1),
+        ("the chief (10.0.0.1:4711) has ended or was killed", 1),
+    ]

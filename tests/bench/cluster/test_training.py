@@ -1,80 +1,19 @@
 """Two workers train one network: their record, a killed worker, and the resumed curve."""
 
-import csv
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
+from feedbench.trainer.checkpoint import CHECKPOINT
 
 sys.path.insert(0, str(Path(__file__).parent))
-from free_ports import free_ports
+from trainings import Cluster, error_line, finished, wait_for
 
 pytestmark = pytest.mark.beyond
-OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard", "--loader", "turbo"]
-RECIPE = 'network = "MobileNet"\nalpha = 0.25\nepochs = 3\nbase_learning_rate = 0.1\n'
-CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "validation_accuracy")
-LONG_S = 300
-
-
-class Cluster:
-    """Starts the workers of a training on this machine."""
-
-    def __init__(self, root, photos):
-        self.root, self.photos = root, photos
-        (root / "small.toml").write_text(RECIPE)
-        self.hosts(2)
-
-    def hosts(self, workers):
-        addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
-        text = f"workers = {addresses}\nsilence_s = 20\njoin_s = 100\n"
-        (self.root / "hosts.toml").write_text(text)
-
-    def start(self, worker, *options, out="run", recipe=True):
-        words = ["--recipe", "small.toml", *OPTIONS, "--out", out] if recipe else []
-        cluster = ["--cluster", "hosts.toml", "--worker", worker]
-        command = map(str, [self.photos, *words, *cluster, *options])
-        return subprocess.Popen(
-            [sys.executable, "-m", "feedbench.bench.cli", "train", *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.root,
-            env={**os.environ, "COLUMNS": "300"},
-        )
-
-    def curve(self, out="run"):
-        with (self.root / out / "history.csv").open() as file:
-            return [[float(line[name]) for name in CURVE] for line in csv.DictReader(file)]
-
-
-def finished(process, code=0):
-    output = process.communicate(timeout=LONG_S)
-    assert process.returncode == code, output
-    return output
-
-
-def error_line(output):
-    """The one line that says why a command ended."""
-    lines = [line for line in output[1].splitlines() if not line.startswith(("Note: ", "Epoch "))]
-    assert len(lines) == 1, output
-    assert lines[0].startswith("feedbench: ")
-    return lines[0]
-
-
-def wait_for(process, checkpoint, step):
-    while process.poll() is None:
-        if checkpoint.exists() and read_checkpoint(checkpoint)[0].step >= step:
-            return
-        time.sleep(0.02)
-    raise AssertionError(process.communicate())
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +55,13 @@ def test_only_the_chief_writes_the_results(pair, cluster):
 def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
     often = ("--checkpoint-steps", 1)
     chief, other = (cluster.start(number, *often, out="killed") for number in range(2))
-    wait_for(chief, cluster.root / "killed" / CHECKPOINT, 8)
+    wait_for(chief, cluster, 8, "killed")
     other.send_signal(signal.SIGKILL)
     line = error_line(finished(chief, 1))
     finished(other, -signal.SIGKILL)
     assert "worker 1 (127.0.0.1:" in line
     assert "and the chief with: feedbench train" in line
-    step = read_checkpoint(cluster.root / "killed" / CHECKPOINT)[0].step
-    assert 8 <= step < 17
+    assert 8 <= cluster.step("killed") < 17
     resumed = [
         cluster.start(0, "--resume", "killed", recipe=False),
         cluster.start(1, out="killed"),
@@ -137,11 +75,11 @@ def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
 def test_a_worker_that_is_asked_to_stop_has_the_chief_save_a_checkpoint(cluster):
     often = ("--checkpoint-steps", 1)
     chief, other = (cluster.start(number, *often, out="stopped") for number in range(2))
-    wait_for(chief, cluster.root / "stopped" / CHECKPOINT, 2)
+    wait_for(chief, cluster, 2, "stopped")
     other.terminate()
     assert "Stopped; a checkpoint is saved" in finished(chief)[0]
     assert "the chief has saved a checkpoint" in error_line(finished(other))
-    assert read_checkpoint(cluster.root / "stopped" / CHECKPOINT)[0].step < 17
+    assert cluster.step("stopped") < 17
 
 
 def test_a_worker_with_another_recipe_is_refused_before_it_trains(cluster):
