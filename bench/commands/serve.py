@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from feedbench.loaders.service import Address
 
 _FIND_S = 30.0  # for which a worker waits for its dispatcher to start
+_LOOK_S = 1.0  # between two looks at the connections that were opened
 
 
 def serve(
@@ -107,6 +108,7 @@ def _serve(
 ) -> None:
     """Start what was asked for, and serve until a signal comes."""
     from feedbench.loaders.service import start_dispatcher, start_worker, wait_for_dispatcher
+    from feedbench.loaders.service.sockets import limit_silence
 
     with ExitStack() as servers:
         try:
@@ -119,7 +121,9 @@ def _serve(
                     wait_for_dispatcher(of, _FIND_S)
                 started = servers.enter_context(start_worker(worker, of))
                 _say(f"worker: {started.address}, of the dispatcher {of}")
-            threading.Event().wait()
+            while True:
+                limit_silence()
+                time.sleep(_LOOK_S)
         except KeyboardInterrupt:
             raise InterruptedRun("stopped") from None
 

@@ -1,6 +1,7 @@
 """Interrupted at any stage, diagnose and train keep what they have, and leave nothing running."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,7 +123,13 @@ def test_a_diagnosis_that_has_measured_nothing_leaves_no_folder(interrupted, sta
     [
         ("feedbench.bench.diagnose.room:tree_memory", signal.SIGHUP, 129, "No verdict: the"),
         ("feedbench.bench.diagnose.measure:write_model", signal.SIGTERM, 143, "Incomplete: the"),
-        ("feedbench.bench.commands.run_diagnosis:save_diagnosis", signal.SIGINT, 130, "The bottle"),
+        # The rounds are too short for a certain verdict; whatever it is, it names what is lost.
+        (
+            "feedbench.bench.commands.run_diagnosis:save_diagnosis",
+            signal.SIGINT,
+            130,
+            "(idles|loses)( only)? [0-9]",
+        ),
     ],
     ids=["start", "round", "saving"],
 )
@@ -132,7 +139,7 @@ def test_an_interrupted_diagnosis_is_shown_and_reported(interrupted, stage, numb
     assert done.errors.splitlines()[-1] == (
         "feedbench: interrupted; what was measured is in out; to see it again: feedbench show out"
     )
-    assert said in shown_and_reported()
+    assert re.search(said, shown_and_reported())
 
 
 def test_a_training_that_is_stopped_while_it_is_tested_can_be_resumed(interrupted):

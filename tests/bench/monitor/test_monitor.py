@@ -50,7 +50,10 @@ def test_a_sleep_in_the_data_is_a_wait(fits):
     assert sum(pairs) >= 0.95 * 8 * SLEEP_S
     # On a busy machine slow steps hide a part of the sleep, so no share can be asked for.
     waits = sum(wait for block in blocks for wait in block["wait_s"])
-    assert one["figures"]["wait_share"] == pytest.approx(waits / sum(pairs), abs=0.01)
+    # Keras' own work between two steps is in the seconds, but in none of the pairs.
+    seconds = sum(block["seconds"] for block in blocks)
+    assert seconds >= sum(pairs)
+    assert one["figures"]["wait_share"] == pytest.approx(waits / seconds, abs=0.001)
     assert waits > 0
     assert one["figures"]["idle_share"] <= one["figures"]["wait_share"]
     assert "FitMonitor: Over 8 batches, the device waited for data" in said["slow_data"]
