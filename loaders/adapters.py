@@ -7,7 +7,6 @@ new pass ends the one before, whose iterator raises an error if it is asked for 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Lock
@@ -98,18 +97,10 @@ class TorchBatches:
             batch = self._passes.batch(number)
             if batch is None:
                 return
-            images = self._shared(batch.images)
+            images = self._torch.from_dlpack(batch.images)  # no copy, also of TensorFlow's
             if self._layout == "NCHW":
                 images = images.permute(0, 3, 1, 2)
-            yield images, self._torch.from_numpy(np.asarray(batch.labels, np.int64))
-
-    def _shared(self, images: Any) -> Any:
-        """A Torch tensor on the memory of an array or of a TensorFlow tensor."""
-        with (
-            warnings.catch_warnings()
-        ):  # TensorFlow's memory is read-only, Torch has no such tensor
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            return self._torch.from_numpy(np.asarray(images))
+            yield images, self._torch.from_numpy(np.array(batch.labels, np.int64))
 
 
 class _Passes:

@@ -107,8 +107,12 @@ def _serve(
     dispatcher: Address | None, worker: Address | None, of: Address | None, journal: Path | None
 ) -> None:
     """Start what was asked for, and serve until a signal comes."""
-    from feedbench.loaders.service import start_dispatcher, start_worker, wait_for_dispatcher
-    from feedbench.loaders.service.sockets import limit_silence
+    from feedbench.loaders.service import (
+        limit_silence,
+        start_dispatcher,
+        start_worker,
+        wait_for_dispatcher,
+    )
 
     with ExitStack() as servers:
         try:

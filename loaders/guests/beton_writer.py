@@ -22,6 +22,7 @@ from feedbench.loaders.errors import LoaderError, WorkerError
 _CHUNK = 16  # images that a process takes at a time
 _LOOK_S = 0.2  # between two looks at the processes
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded before any fork: another thread may hold the loader's lock then
 
 
 def write_images(path: Path, images: Any, field: Any, page_size: int) -> None:
@@ -90,7 +91,7 @@ def _work(
     """What each process runs; an error goes to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
     try:

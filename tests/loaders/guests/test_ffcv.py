@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing import shared_memory
 from pathlib import Path
 from time import monotonic, sleep
@@ -271,20 +272,30 @@ open_loader("ffcv", manifest, BatchSpec(batch_size=8), {"pack_dir": sys.argv[2]}
 
 def test_the_processes_of_a_killed_writer_end_and_leave_the_folder_free(class_folder, tmp_path):
     command = [sys.executable, "-c", _SLOW, str(class_folder), str(tmp_path)]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with (tmp_path / "errors").open("w") as errors:
+        writer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     assert writer.stdout is not None
-    assert writer.stdout.readline() == "writes\n"
+    assert writer.stdout.readline() == "writes\n", (tmp_path / "errors").read_text()
     writer.kill()
     writer.wait()
-    end = monotonic() + 10
+    writer.stdout.close()
+    end = monotonic() + 60
     with Path(tmp_path, "lock").open("w") as file:
-        while monotonic() < end:
+        while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                assert monotonic() < end, _children_of(tmp_path)
                 sleep(0.05)
             else:
-                break
-        else:
-            pytest.fail("the lock is still held")
-    writer.stdout.close()
+                return
+
+
+def _children_of(folder):
+    """The state of each process whose command names a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                found.append((process / "status").read_text())
+    return found
