@@ -214,7 +214,7 @@ class Recipe(BaseModel):
         if self.own_model and not (self.from_scratch and self.alpha == 1):
             name = "alpha" if self.from_scratch else "weights"
             raise ValueError(
-                f"{name} is of networks of keras.applications; {self.network} decides by itself, "
+                f"{name} applies to networks of keras.applications; {self.network} sets its own, "
                 f"so leave {name} out"
             )
         return self

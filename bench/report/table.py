@@ -304,8 +304,8 @@ def _legend(summary: Summary) -> str:
         "tie: the interval of the ratio contains 1: these blocks do not show which is faster.": any(
             "tie" in _tie(trial, winner, fastest) for trial in trials
         ),
-        f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be luck "
-        "among so many comparisons.": any(trial.undecided for trial in trials),
+        f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be "
+        "chance among so many comparisons.": any(trial.undecided for trial in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(
             0 < trial.blocks < MIN_BLOCKS for trial in trials
         ),
