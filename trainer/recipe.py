@@ -54,7 +54,7 @@ class Phase:
 
 
 def is_own_model(network: str) -> bool:
-    """Whether a recipe's `network` names a model of the user's own: a function, or a file."""
+    """Whether a recipe's `network` names a user's own model: a function, or a file."""
     return ":" in network or network.endswith(".keras")
 
 

@@ -59,7 +59,7 @@ def serve(
 ) -> None:
     """Ctrl-C or SIGTERM stops it.
 
-    Whoever reaches its port can use it: keep it inside a network that you trust.
+    There is no authentication: keep its port inside a trusted network.
     """
     if check is not None:
         _refuse("check", dispatcher, worker, of, journal)
