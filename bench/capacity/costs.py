@@ -87,7 +87,7 @@ class Costs(BaseModel):
 
     @property
     def fills_cores(self) -> bool:
-        """Whether the loader used so many cores that the rest is what it loses on them."""
+        """Whether the loader used enough cores that the unused rest counts as its loss."""
         return self.cores_used / self.cores >= _BUSY
 
 
