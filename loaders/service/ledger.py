@@ -1,4 +1,4 @@
-"""What a service lost, and what it gave twice."""
+"""Batches that a service lost, or gave twice."""
 
 from __future__ import annotations
 
