@@ -134,10 +134,10 @@ def check_package(name: str) -> None:
 
 
 def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
-    """Refuse random-resized crops for a loader that cannot cut them.
+    """Refuse random-resized crops where a loader would leave them out.
 
     Raises:
-        SpecError: the loader cannot cut them with these settings.
+        SpecError: it cannot cut them with these settings.
     """
     reads_images = loader.is_choice and loader.own is None
     if spec.augment.random_resized_crop is None or not reads_images:
@@ -150,10 +150,10 @@ def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
 
 
 def check_objects(loader: Loader, manifest: Manifest) -> None:
-    """Refuse a source in object storage for a loader that opens files itself.
+    """Refuse a source in object storage where a loader opens files by itself.
 
     Raises:
-        SourceError: the loader cannot read the images.
+        SourceError: it cannot read the images.
     """
     if manifest.is_remote and not loader.reads_objects:
         raise SourceError(
@@ -163,7 +163,7 @@ def check_objects(loader: Loader, manifest: Manifest) -> None:
 
 
 def check_share(loader: Loader, settings: Settings, share: tuple[int, int]) -> None:
-    """Refuse to divide the batches of a loader that needs all their rows, or chooses them itself.
+    """Refuse to divide the batches of a loader that needs all their rows, or decides on them.
 
     Args:
         share: this worker, from 0, and the number of workers.
@@ -183,7 +183,7 @@ def check_share(loader: Loader, settings: Settings, share: tuple[int, int]) -> N
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
-    """Images of each class per epoch, int64 `[classes]`; repeated ones included."""
+    """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
     classes = len(manifest.classes)
     sampling = Sampling.of(manifest.labels, classes, spec.balance)
     if sampling is not None:
@@ -204,18 +204,18 @@ def open_loader(  # noqa: PLR0913  all but the first three have defaults
     dropped: Iterable[ImageError] = (),
     share: tuple[int, int] = (0, 1),
 ) -> Stream:
-    """Start a loader; use it in a `with` statement, which frees threads, processes and memory.
+    """Start a loader; use it in a `with`, so that its threads, processes and memory are freed.
 
     Args:
-        name: a key of `LOADERS`, or your own function, such as `pipeline.py:make_dataset`.
+        name: a key of `LOADERS`, or of a function of yours, such as `pipeline.py:make_dataset`.
         settings: the loader's settings, validated or as plain values; its defaults if None.
         epochs: number of epochs; None for no end.
         start_step: the first batch, counted from the start of epoch 0.
         on_error: "raise" ends the run at the first image that fails; "skip" drops it: the next
             readable image of the order takes its place, so that every batch stays full and all
             other batches stay the same, and the stream's `dropped` names it.
-        error_budget: fraction of the images that may be dropped; beyond it the run ends.
-        dropped: images dropped by an earlier part of the same run; they are not tried again.
+        error_budget: fraction of the images that may be dropped before the run ends after all.
+        dropped: images that an earlier part of the same run dropped; they are not tried again.
         share: this worker, from 0, and the number of workers that divide each batch among them.
 
     Raises:

@@ -53,7 +53,7 @@ class Frozen(BaseModel):
 
 
 class BatchSpec(Frozen):
-    """Size, pixels and order of every batch; equal for all loaders of one comparison."""
+    """What every batch must be, equal for all loaders of one comparison."""
 
     batch_size: PositiveInt = Field(192, description="Images per batch.")
     image_size: PositiveInt = Field(224, description="Image height and width in pixels.")
@@ -110,7 +110,7 @@ class BatchSpec(Frozen):
         return self
 
     def as_resized(self) -> BatchSpec:
-        """The spec for resizing: a random-resized crop is always stretched."""
+        """The spec with which images are resized: a random-resized crop is always stretched."""
         if self.augment.random_resized_crop is None:
             return self
         return self.model_copy(update={"resize": "stretch"})

@@ -278,7 +278,7 @@ def check_divisible(batch: int, count: int, parts: str = "devices") -> None:
     """Check that a batch can be divided equally over devices, or over workers on several machines.
 
     Args:
-        parts: name of the devices or workers, for the message.
+        parts: what takes them, for the message.
 
     Raises:
         DevicesError: it cannot.

@@ -88,7 +88,7 @@ def _interval(found: FitFigures) -> str:
 
 
 def _without_ceiling(found: FitFigures) -> str:
-    text = "This counts only waiting; FitMonitor(ceiling=True) also measures the step without it."
+    text = "This counts waiting alone; FitMonitor(ceiling=True) also measures the step without it."
     if found.idle_share < found.wait_share - 0.005:
         text = (
             "fit waited for the larger share; only for the smaller one is the device known to have "
@@ -104,7 +104,7 @@ def _with_ceiling(found: FitFigures, record: FitRecord) -> str:
         points = 100 * (found.stall.value - found.wait_share)
         lines.append(
             f"The other {points:.0f} points are lost in steps that take longer than on a repeated "
-            "batch: the pipeline, callbacks or the progress bar use the CPU."
+            "batch: the pipeline, callbacks or the progress bar take the processor."
         )
     if found.stall.value < found.wait_share - _SAME:
         lines.append("In a part of that wait the device had queued work.")
