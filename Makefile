@@ -26,14 +26,14 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint test-together test-alone  ## lint, then all tests but those of browser, examples, documents, guests and faults
+test: lint test-together test-alone  ## lint, then all tests except those of browser, examples, documents, guests and faults
 	@echo 'Not part of this: make test-browser, make test-examples, make test-docs, make test-guests, make test-beyond.'
 	@$(CHROMIUM) > /dev/null || echo 'Chromium is not installed: the page that feedbench report writes CANNOT BE TESTED here; apt-get install chromium' >&2
 
-test-together: $(VENV)/installed-dev  ## the tests that run beside others
+test-together: $(VENV)/installed-dev  ## the tests that can run in parallel
 	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone and not beyond" $(TOGETHER) --dist loadfile --no-loadscope-reorder
 
-test-alone: $(VENV)/installed-dev  ## the tests that measure, one by one
+test-alone: $(VENV)/installed-dev  ## the tests that measure, one at a time
 	$(BIN)/python -m pytest -m "alone and not beyond" $(SLOWEST)
 
 test-browser: $(VENV)/installed-dev  ## the tests of reports in Chromium
@@ -49,7 +49,7 @@ test-docs: $(VENV)/installed-dev  ## the tests that run every command and code b
 test-guests:  ## the tests that need optional packages
 	$(MAKE) VENV=$(VENV)-guests guests
 
-test-beyond:  ## the tests of several devices, machines and object storage, with kills and cuts
+test-beyond:  ## the tests of several devices, machines and object storage, with injected failures
 	$(MAKE) VENV=$(VENV)-beyond beyond
 
 beyond: $(VENV)/installed-beyond
@@ -61,7 +61,7 @@ guests: $(VENV)/installed-guests
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
 	$(BIN)/python -m pytest tests/micro tests/browser --benchmark-enable --benchmark-only --benchmark-autosave
 
-docs: $(VENV)/installed-docs  ## build the documentation site into site/, and check all its links
+docs: $(VENV)/installed-docs  ## build the documentation site into site/ and check all links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the environment and all caches

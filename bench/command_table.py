@@ -39,7 +39,7 @@ COMMANDS = {
     "make-data": Entry(
         "make_data",
         DATA,
-        "Generate photos to try things on, in train, validation and test.",
+        "Generate photos to experiment with, in train, validation and test.",
         "photos/ --images 1000 --preset web",
     ),
     "pack": Entry(
@@ -76,7 +76,7 @@ COMMANDS = {
     "limits": Entry(
         "limits",
         MEASURE,
-        "Measure what decoding, copying and the disk allow, and what each loader reaches of it.",
+        "Measure the limits of decoding, copying and the disk, and each loader's share of them.",
         "photos/ --set packed.pack=packed/",
     ),
     "plan": Entry(
@@ -130,7 +130,7 @@ COMMANDS = {
     "export": Entry(
         "export",
         TRAIN,
-        "Write the loader of a best.toml as Python code to put before your own training.",
+        "Write the loader of a best.toml as Python code for your own training.",
         "best.toml --out input_pipeline.py",
     ),
     "study": Entry(

@@ -1,4 +1,4 @@
-"""What a record says of its batches, recipe, accelerator and machine, checked when it is read.
+"""Batches, recipe, accelerator and machine in a record, checked when it is read.
 
 These are dictionaries in a record, which stays as it was written; all that is derived from a record
 may rely on their fields.

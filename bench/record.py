@@ -249,12 +249,12 @@ class Coverage(Record):
 
 
 class Losses(Record):
-    """What the workers of a tf.data service lost, which the loader made up for."""
+    """The batches that workers of a tf.data service lost, and the loader replaced."""
 
-    asked_again: int = Field(0, description="batches missing among later ones, asked for again")
+    asked_again: int = Field(0, description="batches that were lost, and requested again")
     discarded: int = Field(0, description="batches that came twice, and were given once")
     ended_workers: list[str] = Field(
-        [], description="how each worker process of the loader's own ended that did"
+        [], description="how the loader's own worker processes ended, if any did"
     )
 
     def sentences(self) -> list[str]:

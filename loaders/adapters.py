@@ -1,8 +1,8 @@
 """A stream as other libraries take it: a tf.data.Dataset, the data of `model.fit`, Torch tensors.
 
-Whoever iterates over one of them takes one pass. A stream without an end continues where the last
-pass has ended, so that order and augmentation are new in each; one with an end is opened again. A
-new pass ends the one before, whose iterator raises an error if it is asked for more.
+Each iteration over an adapter is one pass. A stream without an end continues where the last
+pass ended, so that order and augmentation are new in each; one with an end is opened again. A
+new pass ends the previous one, whose iterator then raises an error.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _NOT_BEGUN = 0  # number of a pass
 def as_dataset(stream: Stream) -> tf.data.Dataset:
     """A tf.data.Dataset of `(images, labels)`, as long as the stream, with its dtypes.
 
-    It costs one call of Python per batch. Images are not copied where their memory is aligned, as
-    that of tf_data, turbo and packed is. It does not use `from_generator`, which makes malloc slow
+    It costs one Python call per batch. Images are not copied if their memory is aligned, as
+    with tf_data, turbo and packed. It does not use `from_generator`, which makes malloc slow
     in the whole process.
 
     Raises:
@@ -40,8 +40,8 @@ def as_dataset(stream: Stream) -> tf.data.Dataset:
 def as_keras(stream: Stream) -> tf.data.Dataset:
     """The data of `model.fit`, also as `validation_data`: `(images, labels)`, and the steps.
 
-    Under the backends tensorflow, jax and torch alike. For training, open the stream without
-    `epochs`: an epoch of Keras is then `ceil(images / batch_size)` batches, and the order runs on.
+    For the backends tensorflow, jax and torch. For training, open the stream without
+    `epochs`: an epoch of Keras is then `ceil(images / batch_size)` batches; the order continues.
     For validation, open it with `spec.for_evaluation()` and `epochs=1`: each evaluation opens it
     again and takes each image once.
 
@@ -79,7 +79,7 @@ class TorchBatches:
 
     Images share the memory of the stream's batches: uint8 or float32, with the shape
     `[batch, 3, height, width]` ("NCHW", in the memory format `torch.channels_last`) or
-    `[batch, height, width, 3]` ("NHWC"). Labels are int64 `[batch]`, as losses of Torch want them.
+    `[batch, height, width, 3]` ("NHWC"). Labels are int64 `[batch]`, as Torch's losses require.
     """
 
     def __init__(self, passes: _Passes, steps: int, layout: Layout, torch: Any) -> None:

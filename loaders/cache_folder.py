@@ -1,4 +1,4 @@
-"""The folder of what was found out about a user's data and can be found out again."""
+"""The folder for cached facts about a user's data, which can be computed again."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ WITH_DEFAULTS: Suites = {"quick": ({},), "standard": ({},), "limits": ({},)}
 
 @dataclass(frozen=True)
 class UpperBound:
-    """The work that a loader cannot avoid, and which therefore bounds its rate.
+    """The work that a loader cannot avoid, which therefore limits its rate.
 
     Attributes:
         work: "decode" every JPEG, or "copy" finished pixels into a batch.
@@ -37,7 +37,7 @@ class LibraryCall(NamedTuple):
 
     Attributes:
         fails: it raises an error.
-        alters: it gives another picture than the file shows.
+        alters: it gives a different image than the file.
         drops: it skips the file silently.
     """
 

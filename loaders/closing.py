@@ -1,4 +1,4 @@
-"""Resources that an error must not leave open."""
+"""Resources that must be closed after an error."""
 
 from __future__ import annotations
 

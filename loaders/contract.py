@@ -146,11 +146,11 @@ class Settings(Frozen):
 
 @dataclass(frozen=True)
 class Request:
-    """Which batches a loader is asked for.
+    """The batches requested from a loader.
 
     Attributes:
         manifest: the images.
-        spec: what every batch must be.
+        spec: size, pixels and order of every batch.
         order: the rows of each batch, and the step to start at.
         faults: takes the images that fail; by default the first one ends the run.
     """
@@ -168,7 +168,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Autotuning:
-    """What a loader leaves to tf.data's AUTOTUNE, so that it can be inspected and replaced.
+    """The choices that a loader leaves to tf.data's AUTOTUNE, to be inspected and replaced.
 
     Attributes:
         dataset: opens the tf.data.Dataset behind the batches of these settings.
@@ -182,40 +182,40 @@ class Autotuning:
 
 @dataclass(frozen=True)
 class Loader:
-    """One way to turn files into batches, and all that the rest of Feedbench knows of it.
+    """One way to turn files into batches, and all that the rest of Feedbench knows about it.
 
     Only the first four attributes have no default: a loader that declares no more takes part in
     every command.
 
     Attributes:
         name: its key in `LOADERS`, or the name of a user's function.
-        summary: one sentence for people who choose.
-        settings: its knobs.
+        summary: one sentence that helps to choose a loader.
+        settings: the class of its settings.
         open: starts the stream; may raise any `LoaderError`.
         role: "loader" for one that people may train with; "baseline" for made-up batches, with
             which a consumer's own rate is measured (its settings have `output`); "upper bound"
             and "self-test" for what only the bench itself uses.
-        is_default: whether commands use it where no loader is named, and where a training reads
-            what is held out (its settings have `output`).
+        is_default: whether commands use it if no loader is named, and whether a training reads
+            held-out images with it (its settings have `output`).
         layouts: the source layouts that it can read.
         readable_by: columns of the audit, of which one must call a row readable; empty where it
             opens none of the manifest's files.
-        follows_order: False where a library's own shuffle decides the sequence of an epoch.
-        space: values of its settings that are worth trying, the setting that gains most first; a
+        follows_order: False if a library's own shuffle decides the order within an epoch.
+        space: values of its settings to try, the setting that usually gains most first; a
             function returns the values for a number of usable cores.
         suites: the settings with which it takes part in each built-in suite; a list among the
             values expands into a grid.
-        upper_bound: what bounds its rate with these settings.
-        stages: its parts, each to be measured alone; None where they cannot be taken apart.
+        upper_bound: the kind of work that limits its rate with these settings.
+        stages: its parts, each to be measured alone; None if they cannot be separated.
             Building them must be cheap: files are read when the first one is prepared.
-        autotuning: what it leaves to tf.data's AUTOTUNE; None where that has no part in it.
-        library_call: what the library's own call does with audited files; None where the loader
-            stands for no such call.
+        autotuning: what it leaves to tf.data's AUTOTUNE; None if it does not use it.
+        library_call: what the library's own call does with audited files; None if the loader
+            corresponds to no such call.
         code: writes Python code that gives its batches; by default a few lines that open it.
-        own: the user's function that it calls; None for the loaders of `LOADERS`.
-        package: what it needs that is not installed with Feedbench; None if nothing.
+        own: the user's function that it calls; None for the loaders in `LOADERS`.
+        package: a package that it needs and Feedbench does not install; None if there is none.
         reads_objects: whether it can read images in object storage.
-        object_settings: names of settings that change nothing where images are files on a disk.
+        object_settings: names of settings that have no effect if images are files on a disk.
         cannot_share: why several workers cannot divide its batches with these settings; None if
             they can.
         cuts_no_regions: why it cannot cut random-resized crops out of the images with these
@@ -249,22 +249,22 @@ class Loader:
     why_not_once: Callable[[Any], str | None] = lambda settings: None
 
     def values(self, setting: str) -> Values:
-        """Return the values of a setting that are worth trying on the usable cores."""
+        """Return the values of a setting to try on the usable cores."""
         values = self.space.get(setting, ())
         return values(usable_cores()) if callable(values) else values
 
     def can_read(self, manifest: Manifest) -> bool:
-        """Whether it can read a source of this kind, where it lies."""
+        """Whether it can read a source of this kind and location."""
         return manifest.layout in self.layouts and (self.reads_objects or not manifest.is_remote)
 
     @property
     def is_guest(self) -> bool:
-        """Whether another library is behind it, which takes part only where it is named."""
+        """Whether it is another library's loader, which is used only if it is named."""
         return self.package is not None
 
     @property
     def is_choice(self) -> bool:
-        """Whether people may choose it: it gives the images of the files."""
+        """Whether users may choose it: it gives the images of the files."""
         return self.role == "loader"
 
     @property

@@ -26,7 +26,7 @@ class SourceError(LoaderError):
 
 
 class SourceWarning(UserWarning):
-    """The source of images has something that is probably a mistake, and can be listed."""
+    """The source of images can be listed, but has something that is probably a mistake."""
 
 
 class SpecError(LoaderError):
@@ -58,7 +58,7 @@ class ImageError(LoaderError):
 
 
 class PackedImageError(ImageError):
-    """An image that a pack cannot give: its file may be sound."""
+    """An image that a pack cannot give; its original file may be intact."""
 
     def __str__(self) -> str:
         return (

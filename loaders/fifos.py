@@ -80,7 +80,7 @@ class FifoWatch:
 
 
 def release_readers(path: bytes) -> None:
-    """Let all who wait to open a FIFO for reading go on, with an empty file; others are left."""
+    """Release all readers that wait to open a FIFO, with an empty file; others are left."""
     with suppress(OSError):
         if stat.S_ISFIFO(os.stat(file_of(path)).st_mode):
             os.close(os.open(file_of(path), os.O_WRONLY | os.O_NONBLOCK))

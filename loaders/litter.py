@@ -1,4 +1,4 @@
-"""Names that operating systems and network drives leave among the files of others."""
+"""Names of files that operating systems and network drives leave among a user's files."""
 
 from __future__ import annotations
 

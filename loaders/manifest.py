@@ -61,7 +61,7 @@ _SIZED = 1_000_000  # files whose sizes enter a fingerprint: a network answers l
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """The images, one row each; rows are never Python objects, so ten million fit into memory.
+    """The images, one row each; rows are not Python objects, so ten million fit into memory.
 
     Attributes:
         table: columns `path` (binary, relative to `root`), `label` (int32, index into `classes`),
@@ -74,7 +74,7 @@ class Manifest:
             error, null if it can read the file; and `same_pixels`, whether both decoders see the
             same image, null if not both can be asked.
         classes: class names, sorted.
-        root: absolute folder that paths are relative to.
+        root: absolute path of the folder that paths are relative to.
         layout: the kind of source.
         left: number of the source's rows that were filtered out.
         source: the source as the user named it; None if it is unknown.
@@ -142,7 +142,7 @@ class Manifest:
 
     @property
     def are_files(self) -> bool:
-        """Whether each image is a file of its own, which any library can open."""
+        """Whether each image is a separate file, which any library can open."""
         return not (self.in_shards or self.is_remote)
 
     def only(self, split: Split) -> Manifest:
@@ -179,7 +179,7 @@ class Manifest:
         }
 
     def write(self, path: Path) -> None:
-        """Write as Parquet; the file appears whole or not at all."""
+        """Write as Parquet, atomically."""
         about = {
             "schema": _SCHEMA_NUMBER,
             "classes": self.classes,
@@ -198,7 +198,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """Read what `write` wrote.
+        """Read a manifest written by `write`.
 
         Raises:
             SourceError: no such file, or not a manifest.

@@ -39,7 +39,7 @@ READ_DEPTHS = (32, 8, 128)  # the default, and others that are worth trying
 
 
 def num_threads(cores: int) -> tuple[int | None, ...]:
-    """Return the numbers of threads worth trying; the default already is one per core."""
+    """Return the numbers of threads to try; the default is already one per core."""
     return (None, *(count for count in thread_counts(cores) if count != cores))
 
 
@@ -83,7 +83,7 @@ def resized_in_cache(settings: Cached) -> str | None:
 
 
 def filled_in_an_epoch(settings: Cached) -> str | None:
-    """Why several workers cannot use a cache that the first epoch fills whole; None without one."""
+    """Why several workers cannot use a cache that the first epoch must fill; None without one."""
     if settings.cache in ("none", "encoded"):
         return None
     return (

@@ -42,18 +42,18 @@ def scan(
     """List the images of a source, sorted by class and path.
 
     Files are listed, not opened, with any extension. Hidden files (a leading dot), `__MACOSX`,
-    `Thumbs.db` and `desktop.ini` are skipped, and links to a folder further up.
+    `Thumbs.db` and `desktop.ini` are skipped, and so are links to a parent folder.
 
     Args:
         source: a folder with one folder per class; a folder with train, validation and test
             folders of classes; a CSV with `path,label[,split]`, its paths relative to its own
             folder; a zip of class folders; tar, TFRecord, Arrow or Parquet files, a folder of
             them, or a pattern such as `shards/train-*.tar`; or a manifest. Folders of classes and
-            shards may also lie in object storage: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`.
-        seed: decides which images are held out if the source has no splits.
+            shards may also be in object storage: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`.
+        seed: seed for the choice of held-out images if the source has no splits.
         validation: fraction of each class to hold out for validation if it has no splits.
         test: fraction of each class to hold out for testing if it has no splits.
-        on_listed: called with the number of objects that were listed since the last call.
+        on_listed: called with the number of objects listed since the last call.
 
     Raises:
         SourceError: it cannot be read, or a class or a split is empty; the message names it.

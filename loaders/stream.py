@@ -26,10 +26,10 @@ _CHANNELS = (1, 3, 4)
 class Batch:
     """One batch in host memory; unpacks into images, labels and rows.
 
-    Not a tuple: Keras would take the third member of one for sample weights, without a word.
+    Not a tuple: Keras would silently use the third member of a tuple as sample weights.
 
-    Those of a user's own loader may hold anything, also dicts and tuples of arrays, and have None
-    as rows where these are unknown.
+    Batches of a user's own loader may hold anything, also dicts and tuples of arrays, and have None
+    as rows if these are unknown.
 
     Attributes:
         images: `[batch, height, width, 3]`: uint8 pixels 0 to 255, whose range is applied on the
@@ -108,10 +108,10 @@ class Stream:
         opening: how it was opened; None if not by `open_loader`, or if own code gives the batches.
         coverage: whether each row comes once per epoch; None if a user's batches do not say, and
             for loaders that keep the order.
-        passes: what adapters have read of it; None before the first `as_…`.
-        reuses_memory: whether a batch is valid only until the next one is asked for.
-        traffic: what has crossed the network so far; None if that is not used or unknown.
-        losses: what a service lost so far, and made up for; None without one.
+        passes: how far adapters have read it; None before the first `as_…`.
+        reuses_memory: whether a batch is valid only until the next one is requested.
+        traffic: bytes over the network so far; None if the network is not used, or if unknown.
+        losses: batches that a service lost and replaced so far; None without a service.
         ready: number of batches that other machines make while this process is stopped.
     """
 
@@ -157,7 +157,7 @@ class Stream:
         return as_dataset(self)
 
     def as_keras(self) -> tf.data.Dataset:
-        """What `model.fit` takes, under every backend of Keras; see `adapters.as_keras`."""
+        """Data for `model.fit`, with every backend of Keras; see `adapters.as_keras`."""
         from feedbench.loaders.adapters import as_keras
 
         return as_keras(self)
@@ -169,7 +169,7 @@ class Stream:
         return as_torch(self, layout)
 
     def open_again(self) -> Stream:
-        """The same batches from the first one on; closed with this stream or by the next call.
+        """The same batches from the first on; closed with this stream or by the next call.
 
         Raises:
             LoaderError: the stream is closed, or cannot be opened again.

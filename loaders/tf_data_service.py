@@ -86,9 +86,9 @@ class TfDataService(PixelOutput):
     cross_trainer_cache: str | None = Field(
         None,
         min_length=1,
-        description="This trainer's own ID, by which all trainers that share a job get all of its "
-        "batches, made once and kept by the workers for a while; what one is too late for it "
-        "misses. Needs job_name.",
+        description="This trainer's own ID. All trainers that share a job then get all of its "
+        "batches: workers make each once and keep it for a while, and a trainer that is too late "
+        "misses it. Needs job_name.",
     )
     data_transfer_protocol: str | None = Field(
         None, description="How batches travel, such as grpc; default: TensorFlow decides."

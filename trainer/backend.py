@@ -18,7 +18,7 @@ def leave_gpu_to_backend() -> None:
 
 
 def only_gpu() -> str | None:
-    """The name of TensorFlow's GPU, if it trains and has exactly one; None otherwise."""
+    """The name of the GPU, if TensorFlow trains and has exactly one; None otherwise."""
     import keras
 
     if keras.backend.backend() != "tensorflow":

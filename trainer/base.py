@@ -19,7 +19,7 @@ from feedbench.trainer.launcher import RUN_AHEAD, Logs
 
 
 class BatchLike(Protocol):
-    """What a trainer reads of a batch.
+    """The parts of a batch that a trainer reads.
 
     If it has `rows`, an error names them; if the device augments images, it has `device_draws`. Its
     arrays must not be overwritten: the device may read them after `step` has returned.
@@ -66,7 +66,7 @@ class _InFlight:
 
 
 class TrainerBase(ABC):
-    """Trains on batches: `step` returns once the host may prepare the next, `finish` waits."""
+    """Trains on batches: `step` returns when the host may prepare the next, `finish` waits."""
 
     phase = 0
 
@@ -205,7 +205,7 @@ class TrainerBase(ABC):
 
     @abstractmethod
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
-        """Write the model with what inference needs to know, whole or not at all."""
+        """Write the model with all facts that inference needs, atomically."""
 
     @abstractmethod
     def saving(

@@ -28,7 +28,7 @@ class Epoch:
             without validation and a change of phase; 0 for the first.
         validation_s: seconds of the validation after this epoch.
         accuracy, validation_accuracy: NaN if the user's own model has no such metric.
-        metrics: what the user's own model reports besides, as columns after the others.
+        metrics: further metrics of the user's own model, as columns after the others.
         part_rates: images per second of equal parts of the epoch, in order; empty if it was not
             divided. Not in the file.
     """

@@ -28,11 +28,11 @@ class TrainingStopped(Exception):
 
 @dataclass(frozen=True)
 class CheckpointPolicy:
-    """What a run writes to its folder, and how often.
+    """Which files a run writes to its folder, and how often.
 
     Attributes:
         identity: identifies the run in its checkpoints.
-        facts: what inference needs to know; saved within `best.keras`.
+        facts: facts that inference needs; saved within `best.keras`.
         seconds, steps: interval of the checkpoints within an epoch; 0 for none by that measure.
     """
 
@@ -84,14 +84,14 @@ def fit(
     """Train epoch by epoch on one endless stream, so that no epoch pays for a new iterator.
 
     The folder gets `history.csv`, `checkpoint.npz` (everything that the next step depends on) and
-    `best.keras` (the network with the best validation accuracy). Each file is whole or not there,
-    and is written while the training continues.
+    `best.keras` (the network with the best validation accuracy). Each file is written atomically,
+    while the training continues.
 
     Args:
         batches: endless, from `start.step` on; an epoch ends with the batch of its last image.
         validation: opens the validation batches.
-        checkpoints: what is written; None for a worker that trains with a chief, which alone
-            validates and writes.
+        checkpoints: the files to write; None for a worker that trains with a chief, since only
+            the chief validates and writes.
         start: the position to resume from; the trainer must already be restored to it.
         stop: called after each step; True stops the training.
 

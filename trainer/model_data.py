@@ -39,7 +39,7 @@ class Feed(Protocol):
 
 
 class OwnBatches:
-    """Passes the batches of a user's own loader on as they are.
+    """Passes the batches of a user's own loader unchanged.
 
     Arrays are copied: the user's code may write into them again.
     """
@@ -60,7 +60,7 @@ class OwnBatches:
 
 
 class ImageBatches:
-    """Brings images and classes of a loader of Feedbench into the form that a model takes."""
+    """Converts images and classes of Feedbench's loaders to the form that a model takes."""
 
     def __init__(self, conversion: ImageConversion, augment: DeviceAugment) -> None:
         self.takes: Literal["pixels", "range", "own"]

@@ -16,16 +16,16 @@ Shape = tuple[int | None, ...]
 
 
 def batch_fault(model: Any, batch: BatchLike) -> str:
-    """Return what a batch has that a model cannot take, and what it takes; empty if nothing is.
+    """Return why a model cannot take a batch, and what it takes; empty if it can.
 
     Args:
-        model: compiled or not; of one that declares no shapes, nothing is known.
+        model: compiled or not; one that declares no shapes is not checked.
     """
     return _images_fault(model, batch.images) or _labels_fault(model, batch.labels)
 
 
 def makes_own_steps(model: Any) -> bool:
-    """Whether a model's own code stands between the batches and its inputs or its loss."""
+    """Whether a model's own code processes the batches before its inputs or its loss."""
     import keras
 
     names = ("train_step", "compute_loss")

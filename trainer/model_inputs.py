@@ -15,7 +15,7 @@ _WHITE = 255.0
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The images that a model takes.
+    """The images that a model takes as input.
 
     Attributes:
         dtype: of its input.
@@ -29,7 +29,7 @@ class ImageInput:
 
 
 def image_input(model: Any, name: str) -> ImageInput:
-    """What a model takes of a loader of Feedbench: RGB images, channels last, of one size.
+    """The model's input from Feedbench's loaders: RGB images, channels last, of one size.
 
     It takes pixels as they are if its input has an integer dtype, or if a `Rescaling` or
     `Normalization` layer is in it; otherwise the batch spec's `value_range` is applied before it.
@@ -56,7 +56,7 @@ def image_input(model: Any, name: str) -> ImageInput:
 
 
 def input_facts(model: Any) -> ImageInput:
-    """What a model takes, as far as it tells; also one that only takes a user's own batches."""
+    """A model's input, as far as it is declared; also for models that need a user's own batches."""
     inputs = declared_inputs(model)
     try:
         return image_input(model, "")
@@ -65,7 +65,7 @@ def input_facts(model: Any) -> ImageInput:
 
 
 def declared_inputs(model: Any) -> list[Any] | None:
-    """The symbolic inputs of a model; None for one that only knows them once it is called."""
+    """The symbolic inputs of a model; None if they are unknown until it is called."""
     try:
         inputs = model.inputs
     except (AttributeError, ValueError):  # a Sequential that is not built raises ValueError

@@ -38,7 +38,7 @@ class OwnModel:
 
 @dataclass(frozen=True)
 class Images:
-    """What the batches of a loader of Feedbench are.
+    """The batches of one of Feedbench's loaders.
 
     Attributes:
         dtype: "uint8" for pixels, "float32" for images in the value range.
@@ -47,7 +47,7 @@ class Images:
         classes: number of classes of the labels.
         augment: the device's part of the augmentation.
         class_weights: weight of an image of each class in the loss; None for equal weights.
-        made_up: whether they only stand for batches, so that a model that takes more than images
+        made_up: whether they are placeholders, so that a model that takes more than images
             may be given others.
     """
 
@@ -63,7 +63,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What sets the length of a recipe's schedule: batch size and images per epoch."""
+    """The values that set the length of a recipe's schedule: batch size and images per epoch."""
 
     batch_size: int
     images: int
@@ -72,11 +72,11 @@ class Schedule:
 def prepared(
     own: OwnModel, recipe: Recipe, schedule: Schedule, first: BatchLike, images: Images | None
 ) -> Feed:
-    """Compile a model that is not compiled, and return how it takes the batches.
+    """Compile a model that is not compiled, and return how its batches are fed.
 
     Args:
         first: a batch.
-        images: what the batches are; None if a user's own loader gives them.
+        images: describes the batches; None if a user's own loader gives them.
 
     Raises:
         RecipeError: it cannot be trained on such batches.
@@ -160,7 +160,7 @@ def output_shape(model: Any) -> Any:
 
 
 def check_outputs(own: OwnModel, classes: int) -> None:
-    """Check that a model of images can learn so many classes, as far as its outputs are known.
+    """Check that a model has outputs for this number of classes, if its outputs are known.
 
     Raises:
         RecipeError: it has another number of outputs.

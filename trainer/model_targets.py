@@ -16,9 +16,9 @@ _ROUNDING = 0.02  # of the sum of probabilities in 16 bits
 
 
 def label_form(loss: Any, units: int) -> LabelForm:
-    """How a compiled model wants the classes of a loader of Feedbench, by its loss.
+    """The form of labels that a compiled model needs, by its loss.
 
-    Class indices for the sparse losses of Keras, for a loss of one's own, and for none; one-hot
+    Class indices for the sparse losses of Keras, for a user's own loss, and without one; one-hot
     vectors for the other losses of Keras, or 0 and 1 where the model has a single output unit.
     """
     kind = _keras_loss(loss)
@@ -53,7 +53,7 @@ def are_probabilities(outputs: NDArray[Any]) -> bool:
 
 
 def as_probabilities(outputs: Any) -> NDArray[np.float32] | None:
-    """Class probabilities `[batch, classes]` from the outputs of a classifier; None of others."""
+    """Class probabilities `[batch, classes]` from a classifier's outputs; None for other models."""
     if not isinstance(outputs, np.ndarray) or outputs.ndim != 2:
         return None
     values = outputs.astype(np.float32)

@@ -41,8 +41,8 @@ class ModelTrainer(TrainerBase):
 
         Args:
             first: a batch; it is not trained on.
-            images: what the batches are; None if a user's own loader gives them: they are then
-                passed on as they are.
+            images: describes the batches; None if a user's own loader gives them: they are then
+                passed on unchanged.
 
         Raises:
             RecipeError: the model cannot be trained on such batches.
@@ -125,7 +125,7 @@ class ModelTrainer(TrainerBase):
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
         """Write the model as `model.save` does, with what inference needs to know.
 
-        Of a model that Keras cannot save, the weights are written, to a `.weights.h5` file.
+        If Keras cannot save the model, its weights are written to a `.weights.h5` file.
         """
         self._run.settle()
         if not self._unsaved:
@@ -136,7 +136,7 @@ class ModelTrainer(TrainerBase):
 
     @property
     def note(self) -> str:
-        """A line on what will not be saved; empty if all will."""
+        """A line about what cannot be saved; empty if everything can."""
         if not self._unsaved:
             return ""
         return f"Keras cannot save this model, so .weights.h5 files are written: {self._unsaved}"

@@ -54,7 +54,7 @@ class Phase:
 
 
 def is_own_model(network: str) -> bool:
-    """Whether a recipe's `network` names a model of the user's own: a function, or a file."""
+    """Whether a recipe's `network` names a user's own model: a function, or a file."""
     return ":" in network or network.endswith(".keras")
 
 
@@ -214,7 +214,7 @@ class Recipe(BaseModel):
         if self.own_model and not (self.from_scratch and self.alpha == 1):
             name = "alpha" if self.from_scratch else "weights"
             raise ValueError(
-                f"{name} is of networks of keras.applications; {self.network} decides by itself, "
+                f"{name} applies to networks of keras.applications; {self.network} sets its own, "
                 f"so leave {name} out"
             )
         return self

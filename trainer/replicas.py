@@ -215,10 +215,10 @@ def is_of_cpu(devices: str) -> bool:
 
 
 def device_count(devices: str) -> int:
-    """The number in the text of `--devices`; "all" has none.
+    """The number of devices in the text of `--devices`; "all" has none.
 
     Raises:
-        DevicesError: it has none.
+        DevicesError: the text has no number.
     """
     match = _FORM.fullmatch(devices)
     if match is None:
@@ -230,7 +230,7 @@ def device_count(devices: str) -> int:
 
 
 def check_count(devices: str, gpus: int) -> None:
-    """Check that there are as many GPUs as a training is to use.
+    """Check that there are enough GPUs for a training.
 
     Raises:
         DevicesError: there are fewer.
@@ -308,8 +308,8 @@ def _found(text: str) -> tuple[str, ...]:
 def divide_cpu(devices: str) -> None:
     """Divide the CPU into the logical devices of `cpu:N`, and hide all GPUs from TensorFlow.
 
-    To be called before a loader opens: TensorFlow can no longer do it once it has started. Other
-    devices need nothing, so that TensorFlow need not be started before a loader forks processes.
+    To be called before a loader opens: TensorFlow cannot do this after it has started. Other
+    devices need no setup, so TensorFlow need not be started before a loader forks processes.
 
     Raises:
         DevicesError: TensorFlow has started with fewer.

@@ -18,7 +18,7 @@ _FACTS = "feedbench.json"  # a member of the .keras zip, which Keras ignores
 
 
 def save_model(model: Any, path: Path, facts: dict[str, Any]) -> None:
-    """Write the model and its facts as one .keras file, whole or not at all."""
+    """Write the model and its facts as one .keras file, atomically."""
     with replacing(path) as beside:
         model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:

@@ -64,7 +64,7 @@ class Trainer(TrainerBase):
             batch_size: images of a step, on all devices together.
             images: images per epoch; with the recipe's epochs, it sets the schedule's length.
             scale: factor from pixels to the value range, per channel.
-            offset: what is added then, per channel.
+            offset: added after the multiplication, per channel.
             image_dtype: "uint8" for pixels, whose range is then applied on the device, or
                 "float32" for images already in range.
             device_augment: the device's part of the augmentation, by the batches' `device_draws`.
@@ -270,7 +270,7 @@ class Trainer(TrainerBase):
         return with_range(self._network, *self._range, "float32")
 
     def save(self, path: Path, facts: dict[str, Any] | None = None) -> None:
-        """Write `on_pixels` with what inference needs to know, whole or not at all."""
+        """Write `on_pixels` with all facts that inference needs, atomically."""
         save_model(self.on_pixels(), path, facts or {})
 
     def saving(

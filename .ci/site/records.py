@@ -30,7 +30,7 @@ _TITLE = """# Record fields
 
 Generated from the models that write and read these files. A name ends with its unit: `_s` is
 seconds, `_bytes` bytes. Where a format has changed, `schema_number` says which one a file has;
-older ones stay readable. `feedbench show FOLDER --json FILE` writes what is derived from a record.
+older ones remain readable. `feedbench show FOLDER --json FILE` writes the derived values.
 
 """
 # What these fields mean in every record that has them without saying more.
@@ -39,7 +39,7 @@ _COMMON = {
     "loader": "name of the loader",
     "settings": "of the loader, by name",
     "spec": "the batch spec",
-    "recipe": "the training apart from its data; empty without a trainer",
+    "recipe": "the training without its data; empty without a trainer",
     "low": "lower end of the interval; None without one",
     "high": "upper end of the interval; None without one",
     "value": "the median",
@@ -52,7 +52,7 @@ _FILES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("summary.json", "derived from `trials.jsonl` of a bench", Summary),
     ("best.toml", "the choice of `bench` or `tune`, for `train`, `export` and `--loader`", Best),
     ("tune.json", "a search and its decisions; its blocks are in `trials.jsonl`", TuneRecord),
-    ("limits-record.json", "what `limits` measured besides its trials", LimitsRecord),
+    ("limits-record.json", "raw: measurements of `limits` other than its trials", LimitsRecord),
     ("limits.json", "derived from both", MachineLimits),
     ("diagnosis-record.json", "raw: the parts that `diagnose` measured", DiagnosisRecord),
     ("diagnosis.json", "derived from it", Diagnosis),

@@ -1,8 +1,8 @@
 """Which trial is faster: the one place that decides, with a stated rate of errors.
 
 A comparison is a paired t-test of the logarithms of the rates: blocks of the same round share
-drift, which cancels. Whoever makes several comparisons makes more errors, so the p-values of a
-family are adjusted together. How often the decisions err: docs/statistics.md.
+drift, which cancels. Several comparisons make more errors than one, so the p-values of a
+family are adjusted together. The error rates of the decisions: docs/statistics.md.
 """
 
 from __future__ import annotations

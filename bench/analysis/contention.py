@@ -80,6 +80,6 @@ def busy_sentence(used: str) -> str:
         used: how much of the machine, from `busy_text`.
     """
     return (
-        f"Other programs used {used} meanwhile. A loader with many threads loses less to them than "
-        "one with few: on a quiet machine the order may be another."
+        f"Other programs used {used} meanwhile. They slow a loader with few threads more than one "
+        "with many: on an idle machine the order may differ."
     )

@@ -1,7 +1,7 @@
 """When an emulated accelerator works and when it idles, from the recorded waits and steps.
 
-The host hands over a batch and goes on, up to some steps ahead. So a host that waits does not mean
-a device that idles: the device idles only after the steps that it was given have ended.
+The host passes on a batch and continues, up to some steps ahead. So a host that waits does not mean
+an idle device: the device idles only when all steps that it was given have ended.
 """
 
 from __future__ import annotations

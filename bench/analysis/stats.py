@@ -85,7 +85,7 @@ def interval_ends(values: Array, *, positive: bool = True, looks: int = 1) -> tu
 
 
 def _can_be_ordered(n: int, confidence: float) -> bool:
-    """Whether the median surely enough lies between the smallest and the largest of n values."""
+    """Whether the smallest and the largest of n values enclose the median with this confidence."""
     return bool(1 - 2 * 0.5**n >= confidence)
 
 

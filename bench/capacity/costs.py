@@ -87,7 +87,7 @@ class Costs(BaseModel):
 
     @property
     def fills_cores(self) -> bool:
-        """Whether the loader used so many cores that the rest is what it loses on them."""
+        """Whether the loader used enough cores that the unused rest counts as its loss."""
         return self.cores_used / self.cores >= _BUSY
 
 
@@ -135,8 +135,8 @@ def costs_of_trial(
         raise PlanError(f"--from: {name} has no timed block")
     if trial.consumer == "train" and trial.device in (None, CPU):
         raise PlanError(
-            f"--from: {name} was timed in front of a trainer on the same cores, so its own CPU "
-            "time is not known; give a diagnosis, or a bench with --consumer drain"
+            f"--from: {name} was timed with a trainer on the same cores, so its own CPU time is "
+            "not known; give a diagnosis, or a bench with --consumer drain"
         )
     best = max(cold, key=lambda reads: median(reads.rates), default=None)
     single = next((reads for reads in cold if reads.depth == 1), None)
@@ -160,13 +160,13 @@ def _trial_notes(trial: Trial) -> list[str]:
     notes = []
     if trial.consumer != "drain":
         notes.append(
-            f"The loader was timed in front of {trial.consumer}, so its rate alone may be higher, "
-            "and its CPU time includes handing batches over."
+            f"The loader was timed with the consumer {trial.consumer}, so its rate alone may be "
+            "higher, and its CPU time includes passing batches on."
         )
     if trial.settings.keys() & {"cache", "pack"}:
         notes.append(
-            f"{trial.loader} reads prepared images: what is said of the storage holds for the "
-            "files that they are made of."
+            f"{trial.loader} reads prepared images, but the storage figures are those of the "
+            "original files."
         )
     return notes
 

@@ -238,7 +238,7 @@ def _assumptions(target: Target, costs: Costs) -> list[str]:
         + (f", on cores {target.core_speed:g} times as fast" if target.core_speed != 1 else "")
         + "; loading overlaps the steps; the trainers themselves, which take about a core per "
         "accelerator, are not counted.",
-        f"Ranges: cores from the cheapest to the dearest block{_loss_text(costs)}; reads from "
+        f"Ranges: cores from the lowest to the highest block{_loss_text(costs)}; reads from "
         "shards that are read in order to files in pieces of 128 KiB. A figure without a range is "
         "arithmetic.",
     ]
@@ -253,5 +253,5 @@ def _loss_text(costs: Costs) -> str:
     """Return what is counted of the cores that the loader left idle, as it was measured."""
     used = f"{costs.cores_used:.1f} of {costs.cores} cores in use"
     if costs.fills_cores:
-        return f", and what the loader loses when it fills the cores ({used})"
-    return f" (with {used}: too few to know what the loader loses when it fills all of them)"
+        return f", plus the loss of the loader when it fills the cores ({used})"
+    return f" (with {used}: too few to know the loss of the loader when it fills all of them)"

@@ -39,9 +39,7 @@ def verdict(plan: CapacityPlan) -> str:
     """Return what becomes the limit first, and what the target would reach."""
     rate, wanted = plan.images_per_second, plan.target.images_per_second
     if plan.limit is None:
-        return (
-            "Nothing is known of what the target has: give --cores, --memory, --storage, --network."
-        )
+        return "Nothing is known about the target: give --cores, --memory, --storage, --network."
     ends = f" [{rate.low:,.0f}, {rate.high:,.0f}]" if rate.low < rate.high else ""
     reached = f"{rate.likely:,.0f}{ends} of {wanted:,.0f} images/s, {plan.utilization:.0%}"
     if rate.likely < wanted:
@@ -52,7 +50,7 @@ def verdict(plan: CapacityPlan) -> str:
 def _busy_warning(used: str) -> str:
     return (
         f"Other programs used {used} while the loader was measured: its own rate may be too low, "
-        "and the cores and service workers that are needed too many; measure on a quiet machine."
+        "and the numbers of cores and service workers too high; measure on an idle machine."
     )
 
 
@@ -112,4 +110,4 @@ def _shards_text(plan: CapacityPlan) -> str:
 def _stages_text(plan: CapacityPlan) -> str:
     costs = ", ".join(f"{name} {1e3 * cpu_s:.2f}" for name, cpu_s in plan.measured.stages.items())
     whole = plan.measured.cpu_s.likely * 1e3
-    return f"Milliseconds of one core per image, as here: {costs}; the loader in all {whole:.2f}."
+    return f"Milliseconds of one core per image, as here: {costs}; the loader in total {whole:.2f}."

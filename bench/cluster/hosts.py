@@ -33,8 +33,8 @@ class Waits(BaseModel):
     silence_s: float = Field(
         30.0,
         ge=1,
-        description="Seconds without a sign of life of a worker after which the others end; one "
-        "that is killed is noticed at once.",
+        description="Seconds without a heartbeat from a worker after which the others end; a "
+        "killed worker is noticed immediately.",
     )
 
 

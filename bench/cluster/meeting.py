@@ -119,7 +119,7 @@ def _why_not(
 ) -> str:
     """Return why a worker cannot take part; empty if it can."""
     if not isinstance(worker, int) or not 0 < worker < cluster.workers:
-        return f"a worker {worker} came, and {cluster.origin} has 1 to {cluster.workers - 1}"
+        return f"a worker {worker} came, but {cluster.origin} has 1 to {cluster.workers - 1}"
     if worker in wires and not wires[worker].is_closed:
         return f"{cluster.name(worker)} came twice; give each worker its own --worker"
     if found := first_difference(facts, theirs):

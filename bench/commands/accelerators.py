@@ -7,7 +7,7 @@ from feedbench.bench.commands.output import console, print_parts
 
 
 def accelerators(json: Json = None) -> None:
-    """A rate holds for the network, batch size, image size and precision listed with it.
+    """A rate is valid for the network, batch size, image size and precision listed with it.
 
     feedbench calibrate adds a profile of this machine.
     """

@@ -111,7 +111,7 @@ def check_against(old: Old, plan: Plan, terminal: Console) -> None:
     if not others:
         raise PlanError(_nothing_to_compare(old, has_changed=has_changed))
     if has_changed:
-        terminal.print(f"{_changed(old)}; the present file is measured.", style="yellow")
+        terminal.print(f"{_changed(old)}; the current file is measured.", style="yellow")
     elif present is not None:
         terminal.print(f"Against {old.choice}, file {present[:12]}", soft_wrap=True)
     if changes := _changed_spec(old, plan):
@@ -125,7 +125,7 @@ def _nothing_to_compare(old: Old, *, has_changed: bool) -> str:
             "it as another file and give --against OLD.py:FUNCTION"
         )
     return (
-        f"--against {old.text}: it chose {old.choice}, which is all that is measured; add "
+        f"--against {old.text}: it chose {old.choice}, and nothing else is measured; add "
         "--loader, or compare the two runs with feedbench compare"
     )
 

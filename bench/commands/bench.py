@@ -114,7 +114,8 @@ def bench(
 ) -> None:
     """Each loader runs in its own process; all are timed in turn, in random order.
 
-    Of loaders that surely reach 95 % of the fastest rate, the cheapest in memory and CPU time wins.
+    Of all loaders that certainly reach 95 % of the fastest rate, the cheapest in memory and CPU
+    time wins.
 
     Options override a suite file.
     """

@@ -39,7 +39,7 @@ def compare(
 ) -> None:
     """Each loader is compared with itself, with the same settings, in the base: the first run.
 
-    At most 5 % of the calls name a wrong difference, if the machine kept its speed in between.
+    At most 5 % of the calls report a false difference, if the speed of the machine is constant.
     """
     from feedbench.bench.compare.compare import compare_runs
     from feedbench.bench.compare.conditions import parse_topics

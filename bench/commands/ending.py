@@ -43,7 +43,7 @@ class Ending:
         return f"interrupted; {self._next('to resume from the last checkpoint: ')}"
 
     def interrupted_if_stuck(self) -> str:
-        """Return the line after Ctrl-C if nobody knows whether there is a checkpoint."""
+        """Return the line after Ctrl-C if it is unknown whether there is a checkpoint."""
         if self._is_worker:
             return f"interrupted; {self._next()}"
         return f"interrupted; to resume from the last checkpoint, if there is one: {self.again}"

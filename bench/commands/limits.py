@@ -72,7 +72,7 @@ def limits(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """No trainer takes the batches, so there is no recipe."""
+    """Batches are discarded, so there is no recipe."""
     from feedbench.bench.limits.limits import limits_plan
 
     if scaling:

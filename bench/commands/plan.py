@@ -104,7 +104,7 @@ def plan(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """What loading an image costs is measured here first, or taken from a run with --from."""
+    """The cost of loading an image is measured first, or taken from a run with --from."""
     from feedbench.bench.capacity.needs import plan_for
     from feedbench.bench.capacity.table import parts
     from feedbench.bench.capacity.target import Target, parse_accelerator, rate_assumptions

@@ -47,7 +47,7 @@ def quickstart(out: Out = None) -> None:
     _announce("1. Generate photos.")
     generate_photos(folder / "photos", images=IMAGES, preset="small", classes=CLASSES)
     manifest = scan(folder / "photos")
-    _announce("2. Time one loader after the other, block by block, in front of a small network.")
+    _announce("2. Time the loaders in turn, block by block, each feeding a small network.")
     bench = _bench(manifest.only("train"), new_folder(folder / "bench"))
     best = require_best(bench, folder)
     _announce("3. Train the network with the best loader.")
@@ -70,7 +70,7 @@ def _print_results(bench: MeasuredBench, result: dict[str, Any]) -> None:
 def _next_commands(options: str) -> str:
     return f"""
 Next, with your own photos:
-{_activation()}  feedbench scan photos/  # what is there, and what cannot be read
+{_activation()}  feedbench scan photos/  # counts images, and finds unreadable ones
   feedbench bench photos/{options}  # which loader feeds your training fastest
   feedbench diagnose photos/{options}  # what limits a loader, and what would change it"""
 

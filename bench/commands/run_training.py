@@ -155,8 +155,8 @@ def _notes(
     notes = recipe.warnings(spec.batch_size, sum(counts))
     if len(classes) == 1:
         notes.append(
-            f"there is one class only, {printable(classes[0])}: any network is right at once, and "
-            "learns nothing"
+            f"there is one class only, {printable(classes[0])}: every prediction is right, and the "
+            "network learns nothing"
         )
     if not resume:
         notes += weights_warnings(recipe, spec.value_range, spec.scale, spec.offset)

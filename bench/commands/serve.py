@@ -25,15 +25,14 @@ def serve(
         typer.Option(
             metavar="HOST:PORT",
             help="Start a dispatcher, which trainers and workers reach at this address; port 0 "
-            "takes any that is free.",
+            "chooses a free one.",
         ),
     ] = None,
     worker: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Start a worker, which trainers reach at this address; port 0 takes any that is "
-            "free.",
+            help="Start a worker, which trainers reach at this address; port 0 chooses a free one.",
         ),
     ] = None,
     of: Annotated[
@@ -47,21 +46,21 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder in which the dispatcher keeps its state: started again with it, it goes "
-            "on where it was. Workers on other machines need the folder under the same path.",
+            help="Folder for the state of the dispatcher, which continues if it is started again "
+            "with it. Workers on other machines need the folder under the same path.",
         ),
     ] = None,
     check: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Ask a dispatcher whether it answers and which workers it has, and exit.",
+            help="Check that a dispatcher answers, print its workers, and exit.",
         ),
     ] = None,
 ) -> None:
     """Ctrl-C or SIGTERM stops it.
 
-    Whoever reaches its port can use it: keep it inside a network that you trust.
+    There is no authentication: keep its port inside a trusted network.
     """
     if check is not None:
         _refuse("check", dispatcher, worker, of, journal)

@@ -36,7 +36,7 @@ def show(
         typer.Option(
             "--csv",
             help="Print one table as CSV: the first, or that of --table. Figures are not rounded, "
-            "and the ends of intervals have columns of their own.",
+            "and the ends of intervals have their own columns.",
         ),
     ] = False,
     table: Annotated[

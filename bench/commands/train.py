@@ -78,8 +78,8 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Resume the training in this folder as it was started. Options of what is "
-            "trained are refused; repeat those of how it runs."
+            help="Resume the training in this folder as it was started. Options that would change "
+            "the training are refused; repeat those of how it runs, such as --on-error."
         ),
     ] = None,
     cluster: Annotated[

@@ -113,7 +113,7 @@ def _refusal(base: Subject, other: Subject, topic: Topic, names: list[str]) -> s
     changes = ", ".join(f"{name} {others[name]} instead of {values[name]}" for name in names)
     return (
         f"{other.path}: measured with other conditions than {base.path}: {changes}; such rates "
-        f"answer different questions; --allow-different {topic} compares them all the same"
+        f"are not comparable; --allow-different {topic} compares them anyway"
     )
 
 

@@ -76,7 +76,7 @@ def _text(limit: float, judged: int, failed: list[str], undecided: list[str]) ->
     if failed:
         return f"{option}: failed: {', '.join(failed)}."
     if not judged:
-        return f"{option}: nothing could be judged, so this is no pass."
+        return f"{option}: nothing could be judged, so it did not pass."
     margin = (
         f" Two processes that do the same work differ by up to {MARGIN:.0%}: a smaller limit "
         "reports such differences too."

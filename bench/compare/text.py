@@ -18,9 +18,9 @@ from feedbench.bench.results.comparison_table import pair_name
 _WORDS: tuple[Outcome, ...] = ("slower", "faster", "same within 3 %", "cannot tell")
 _LISTED = 2  # rates without a certain difference are counted if there are more
 _DRIFT = (
-    "The runs were measured at different times. A machine that changed its speed in between shows "
-    "as a difference here, which no interval contains: feedbench bench --against measures both in "
-    "the same rounds."
+    "The runs were measured at different times. If the machine changed its speed in between, this "
+    "looks like a difference, and the intervals do not include it: feedbench bench --against "
+    "measures both in the same rounds."
 )
 
 
@@ -60,8 +60,8 @@ def _busy_note(busy: Mapping[str, str]) -> list[str]:
         return []
     used = ", ".join(f"{cores} during {run}" for run, cores in busy.items())
     return [
-        f"Other programs used {used}. A loader with many threads loses less to them than one with "
-        "few: on a quiet machine the ratios may be others."
+        f"Other programs used {used}. They slow a loader with few threads more than one with many: "
+        "on an idle machine the ratios may differ."
     ]
 
 
@@ -77,8 +77,8 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
     if any(_seems_to_differ(pair) for pair in comparison.pairs):
         texts.append(
             "Cannot tell, although the interval does not contain 1: a difference counts only if "
-            "the whole interval is beyond 3 %, and if so many comparisons do not explain it. More "
-            "blocks may show it."
+            "the whole interval is beyond 3 %, and if it is too large for chance among so many "
+            "comparisons. More blocks may show it."
         )
     if len({run.path for run in comparison.runs}) < len(comparison.runs):
         texts.append("Two of the runs are the same record.")
@@ -87,7 +87,7 @@ def _notes(comparison: Comparison, unknown: Sequence[Unknown]) -> list[str]:
     if reasons and comparison.gate is not None:
         texts.append(
             f"Runs that differ in {', '.join(sorted(reasons))} are not judged; --allow-different "
-            "judges them all the same."
+            "judges them anyway."
         )
     return list(dict.fromkeys(texts))
 
@@ -110,7 +110,7 @@ def _unknown_text(unknown: Unknown, *, is_gated: bool) -> str:
     if not (is_gated and unknown.blocking):
         return f"{text}."
     topics = ",".join(unknown.blocking)
-    return f"{text}, so the run is not judged; --allow-different {topics} judges it all the same."
+    return f"{text}, so the run is not judged; --allow-different {topics} judges it anyway."
 
 
 def _verdict(comparison: Comparison) -> str:

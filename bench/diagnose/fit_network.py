@@ -47,7 +47,7 @@ def without_network(rates: Rates, network: Network) -> Rates:
 
 
 def _made_s(loader_s: float, work_s: float, network: Network) -> float:
-    """Return the seconds per image before the network, of a loader that takes so many.
+    """Return the seconds per image before the network, from the loader's seconds per image.
 
     Args:
         work_s: that the workers take, warm: where the network hides it, the loader's time does not

@@ -23,7 +23,7 @@ class FixedSettings(BaseModel):
         settings: of the loader, without its defaults.
         ratio: its rate divided by the rate with AUTOTUNE, from paired blocks.
         tried: number of fixed settings that were measured.
-        faster: whether it is surely faster than AUTOTUNE, given that so many were tried.
+        faster: whether it is certainly faster than AUTOTUNE, given the number tried.
     """
 
     model_config = ConfigDict(extra="forbid")

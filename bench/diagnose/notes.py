@@ -62,7 +62,7 @@ def _devices(record: DiagnosisRecord) -> list[str]:
     batch_size, count = record.spec["batch_size"], len(record.devices)
     return [
         f"{several} train together, each with {batch_size // count:,} of the {batch_size:,} images "
-        "of a batch. They take each step together, so that each of them idles as long."
+        "of a batch. They run each step together, so all idle equally long."
     ]
 
 
@@ -73,7 +73,7 @@ def _concurrency(record: DiagnosisRecord) -> list[str]:
         "in line": "in line, one image after the other",
         "threads": f"on {record.workers} threads",
         "processes": f"in {record.workers} processes",
-        "pipelined": f"on {record.workers} threads, and copies batches beside them",
+        "pipelined": f"on {record.workers} threads, and copies batches on one more",
     }[record.kind]
     lock = ""
     if record.locked is not None:
@@ -188,8 +188,8 @@ def _reservations(record: DiagnosisRecord) -> list[str]:
         lines.append("The copy to the device was not measured: no GPU receives the batches.")
     if record.apart:
         lines.append(
-            "Two trainers did not fit beside each other, so the consumer was measured first; the "
-            "interval of the stall does not include drift between the two."
+            "Two trainers did not fit into memory together, so the consumer was measured first; "
+            "the interval of the stall does not include drift between the two."
         )
     if record.not_cold:
         lines.append(f"Nothing was measured cold: {record.not_cold}")

@@ -21,7 +21,7 @@ def own_notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     lines = [_opened(seen.opened), *_pipeline(seen)]
     is_measured = any(mistake.tried for mistake in diagnosis.mistakes)
     if diagnosis.gain_of_all is not None and not is_measured:
-        lines.append(f"With all mistakes undone: {diagnosis.gain_of_all:+.0%}, predicted.")
+        lines.append(f"With all mistakes fixed: {diagnosis.gain_of_all:+.0%}, predicted.")
     return lines
 
 

@@ -172,9 +172,9 @@ def _other_image_size(record: DiagnosisRecord, rates: Rates, model: Model) -> Pr
         "another image size",
         f"{other_size} px instead of {size}",
         alike,
-        "steps, transform and batch copy are in proportion to the pixels, and as much of the "
-        "unexplained time as of the explained; reading and decoding stay (range: none to all of "
-        "the unexplained time)",
+        "steps, transform and batch copy are in proportion to the pixels, and the unexplained time "
+        "shrinks as much as the explained; reading and decoding stay (range: none to all of the "
+        "unexplained time)",
     )
     low, high = sorted((none.rate, every.rate))
     return prediction.model_copy(update={"remedy": False, "low": low, "high": high})

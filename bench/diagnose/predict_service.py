@@ -79,8 +79,8 @@ def one_more_worker(record: DiagnosisRecord, model: Model) -> Prediction | None:
         "one more service worker",
         f"{running + 1} instead of {running}",
         model.with_work({"service workers": running / (running + 1)}),
-        f"it is as fast as {'this one' if running == 1 else 'each of these'}, on cores of its own; "
-        "storage carries it, and the network carries what it carried",
+        f"it is as fast as {'this one' if running == 1 else 'each of these'}, on its own cores; "
+        "storage is fast enough for it, and the network is as fast as measured",
     )
 
 

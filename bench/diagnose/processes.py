@@ -1,4 +1,4 @@
-"""What each process of a diagnosis measures, in the words of a progress display."""
+"""Names of what each process of a diagnosis measures, for a progress display."""
 
 from __future__ import annotations
 

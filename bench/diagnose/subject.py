@@ -1,4 +1,4 @@
-"""What a diagnosis is about, in the words of its pictures' headings."""
+"""The headings of a diagnosis' pictures: what it is about."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _lines(
 
 
 def wrapped(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
-    """Return the lines of a text that are at most so many inches wide.
+    """Return the lines of a text, wrapped at this width in inches.
 
     Words that are wider, such as paths, are broken.
     """

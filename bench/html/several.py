@@ -119,7 +119,7 @@ def _shown(path: Path) -> Path:
 
 
 def _sentence(facts: Sequence[str]) -> str:
-    alone = "Each result stands by itself: no figure on this page compares two of them."
+    alone = "Each result is separate: no figure on this page compares two of them."
     if not facts:
         return alone
     named = ", ".join(map(_words, facts[:_IN_TABLE]))

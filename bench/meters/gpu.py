@@ -176,7 +176,7 @@ def training_gpus(most: int | None = None) -> list[NumberedGpu]:
 
 
 def use_gpus(count: int) -> None:
-    """Have this process and its children use so many GPUs from now on."""
+    """Have this process and its children use this many GPUs from now on."""
     os.environ[_COUNT] = str(count)
 
 

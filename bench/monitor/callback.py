@@ -32,14 +32,14 @@ def _harmless(method: Method) -> Method:
 
 
 class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Says what share of its time the device waits for data in `model.fit`.
+    """Reports the share of time in which the device waits for data in `model.fit`.
 
-    After `warm_up` batches it measures the next `steps`, while the training goes on as it would
+    After `warm_up` batches it measures the next `steps`, while the training continues as it would
     without it. Then it prints one sentence on standard error and writes a record for
     `feedbench show`. Each `fit` that it is passed to is measured.
 
     Attributes:
-        results: what was found, one per `fit`, and last the most recent.
+        results: the measurements, one per `fit`, the most recent last.
     """
 
     # Keras calls `on_train_batch_end` once the logs of a step were read: the device has finished
@@ -59,9 +59,9 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         Args:
             steps: number of batches to measure.
             warm_up: number of batches before that, while functions are compiled and buffers fill.
-            out: folder for the record; by default results/fit-DATE-TIME. Where it holds files, as
+            out: folder for the record; by default results/fit-DATE-TIME. If it holds files, such as
                 those of an earlier `fit`, the record goes to OUT-2, OUT-3 and so on.
-            ceiling: also train on one batch over and over, to learn the rate without input data.
+            ceiling: also train on one repeated batch, to measure the rate without input data.
                 It pauses the training for about as long as `steps` take; weights, optimizer,
                 metrics and seeds are restored bit by bit.
             verbose: 0 prints nothing.

@@ -18,7 +18,7 @@ FIT_RECORD = "fit.json"
 
 
 class FitRecord(Record):
-    """What a FitMonitor knows of a `fit` beside its blocks, which are in trials.jsonl."""
+    """What a FitMonitor records about a `fit`; its blocks are in trials.jsonl."""
 
     schema_number: int = SCHEMA_NUMBER
     backend: str = Field(description="tensorflow, jax or torch")

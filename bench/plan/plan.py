@@ -92,14 +92,14 @@ class Timing(_Model):
     )
     early_stopping: bool = Field(
         True,
-        description="End when each loader is surely slower than the fastest or surely good enough "
-        "to be chosen, and drop those that cannot win. Otherwise all blocks are timed.",
+        description="End when each loader is certainly slower than the fastest or certainly good "
+        "enough to be chosen, and drop those that cannot win. Otherwise all blocks are timed.",
     )
     fresh_processes: bool | None = Field(
         None,
-        description="Start a new process for each block, so that what differs between processes "
-        "that do the same, such as the placement of memory, is part of the intervals. Each block "
-        "then costs a start and a warm-up. By default only with --against.",
+        description="Start a new process for each block, so that the intervals include differences "
+        "between processes that do the same, such as memory layout. Each block then costs a start "
+        "and a warm-up. By default only with --against.",
     )
     block_seconds: PositiveFloat = Field(1.0, description="Minimum block duration in seconds.")
     block_steps: PositiveInt = Field(

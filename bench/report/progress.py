@@ -84,7 +84,7 @@ def _planned_s(trials: int, timing: Timing, blocks: int) -> float:
 
 
 def _alone_s(timing: Timing, rounds: int) -> float:
-    """Return the seconds of the winner's blocks after so many rounds."""
+    """Return the seconds of the winner's blocks after this many rounds."""
     warm_up_s = timing.warm_up_seconds if timing.fresh_processes else 0.0
     return blocks_alone(timing, rounds) * (warm_up_s + timing.block_seconds)
 

@@ -1,4 +1,4 @@
-"""What a timeline shows, in the words of its heading."""
+"""The heading of a timeline: what it shows."""
 
 from __future__ import annotations
 

@@ -153,7 +153,8 @@ def _rate_again(summary: Summary) -> str:
         return ""
     text = (
         "Expect this rate: it was measured again after the choice. The "
-        f"{rate_text(chosen.value)} in the table come from the blocks that chose it, luck included."
+        f"{rate_text(chosen.value)} in the table come from the blocks that chose it, which were "
+        "partly fast by chance."
     )
     if not has_drifted(chosen, again):
         return text

@@ -42,7 +42,11 @@ def ratio_text(ratio: Estimate | None) -> str:
 
 
 def ratio_form(ratio: Estimate) -> str:
-    """Return a format with so many digits that 0.04 keeps two, and none beside 1 prints 1.00."""
+    """Return a format for a ratio and its interval.
+
+    A ratio such as 0.04 keeps two digits, and the end of an interval that excludes 1 is not printed
+    as 1.00.
+    """
     ends = [ratio.high] if ratio.lies_below(1) else [ratio.low] if ratio.lies_above(1) else []
     digits = [n for n in (2, 3, 4) if n == 4 or abs(ratio.value) >= 10.0 ** (1 - n)]
     exact = (n for n in digits if all(f"{end:.{n}f}" != f"{1:.{n}f}" for end in ends))
@@ -304,8 +308,8 @@ def _legend(summary: Summary) -> str:
         "tie: the interval of the ratio contains 1: these blocks do not show which is faster.": any(
             "tie" in _tie(trial, winner, fastest) for trial in trials
         ),
-        f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be luck "
-        "among so many comparisons.": any(trial.undecided for trial in trials),
+        f"cannot tell: fewer than {MIN_BLOCKS} rounds in common, or a difference that may be "
+        "chance among so many comparisons.": any(trial.undecided for trial in trials),
         f"[–]: fewer than {MIN_BLOCKS} blocks have no interval.": any(
             0 < trial.blocks < MIN_BLOCKS for trial in trials
         ),

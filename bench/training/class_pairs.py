@@ -64,7 +64,7 @@ class ClassPairs:
         return self._sums(self.true, np.where(self.are_right, self.images, 0))
 
     def most_confused(self, most: int) -> list[tuple[int, int, int]]:
-        """True class, predicted class and images of the most frequent mistakes, at most so many."""
+        """True and predicted class and images of the most frequent mistakes, up to this many."""
         wrong = np.flatnonzero(~self.are_right)
         chosen = wrong[np.argsort(-self.images[wrong], kind="stable")[:most]]
         columns = (self.true[chosen], self.predicted[chosen], self.images[chosen])

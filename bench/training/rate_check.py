@@ -167,7 +167,7 @@ def _why_uncertain(predicted: Estimate, achieved: Estimate, ratio: Estimate) -> 
     if predicted.interval is None:
         return f"the bench had fewer than {MIN_BLOCKS} blocks"
     if achieved.interval is None:
-        return f"fewer than {MIN_BLOCKS} epochs after the first, of too few steps to be divided"
+        return f"fewer than {MIN_BLOCKS} epochs after the first, with too few steps to divide"
     return f"achieved ÷ predicted is {ratio:.2f}, and at most {MARGIN:.0%} below 1 counts as met"
 
 
@@ -185,7 +185,7 @@ def _why_not_comparable(
     if changed := _changed_file(best, recipe, model):
         return f"{changed} has changed since it was measured"
     if _timed_layers(bench_recipe) != _timed_layers(recipe):
-        return "this was measured in another phase of the training, for its epochs are others"
+        return "this was measured in another phase of the training, since its epochs differ"
     return ""
 
 

@@ -22,8 +22,8 @@ def reread_notes(loader: str, position: Position) -> list[str]:
         return []
     seconds = position.train_s + sum(epoch.train_s for epoch in position.history)
     return [
-        f"{loader} has an order of its own: to continue it, the {position.images:,} images that "
-        f"were trained on are read again first; that takes at most the {_text(seconds)} of their "
+        f"{loader} has its own order: to continue it, the {position.images:,} images that were "
+        f"trained on are read again first; that takes at most the {_text(seconds)} of their "
         "training"
     ]
 

@@ -166,7 +166,7 @@ class Bench:
     def _may_start(self) -> bool:
         """Whether one more process may start beside those that do.
 
-        What a large trainer takes of the memory is known once one has done its first step.
+        The memory that a large trainer needs is known after its first step.
         """
         peak_bytes = self._peak_bytes()
         if not peak_bytes and self._processes.are_starting and may_be_large(self._plan):

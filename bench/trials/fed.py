@@ -1,4 +1,4 @@
-"""Blocks of a loader that other machines feed, whose work goes on while its process is stopped."""
+"""Blocks of a loader fed by other machines, which work on while its process is stopped."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ def order_of_round(plan: Plan, round_index: int) -> list[int]:
 def balanced_order(trials: int, round_index: int, seed: int) -> list[int]:
     """Return indices of trials in the order of a round.
 
-    It is drawn for every second round, and reversed in the one after it: so each trial comes as
-    often before each other as after it, and what its place costs cancels.
+    It is drawn for every second round, and reversed in the next: so each trial comes before any
+    other as often as after it, and effects of its place in the round cancel.
 
     Args:
         trials: how many there are.

@@ -65,7 +65,7 @@ class _Needed:
     filling: int = 0
 
     def is_met(self, seconds: float, images: int) -> bool:
-        """Whether the warm-up may end, after so many seconds and images."""
+        """Whether the warm-up may end, after this many seconds and images."""
         is_full = images >= self.filling or seconds >= MOST_OF_OWN_S
         return seconds >= self.seconds and images >= self.images and is_full
 

@@ -23,7 +23,7 @@ from feedbench.bench.tune.race import Finding
 from feedbench.bench.tune.record import TuneRecord, runners_up
 from feedbench.bench.tune.space import TOGETHER, grid_size
 
-_CAPTION = "faster and slower allow for the number of comparisons, intervals do not."
+_CAPTION = "faster and slower are corrected for the number of comparisons, intervals are not."
 _RESUME = " To resume the search: "
 _NAMED = 3  # ties that the verdict names; the table has all
 

@@ -283,7 +283,7 @@ class Tune:
 
 
 def _of_a_search(on_event: OnEvent) -> OnEvent:
-    """Return the callback for a search, whose number of blocks nobody knows beforehand."""
+    """Return the callback for a search, whose number of blocks is not known beforehand."""
     return lambda event: on_event(replace(event, blocks=None))
 
 

@@ -1,4 +1,4 @@
-"""Do two decoders see the same image? They may not where a file is damaged, yet readable."""
+"""Whether two decoders give the same image; they may not if a file is damaged but readable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit and its processes say to each other, as JSON: these read files of strangers."""
+"""Messages between an audit and its processes, as JSON, since these read untrusted files."""
 
 from __future__ import annotations
 

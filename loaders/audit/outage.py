@@ -1,4 +1,4 @@
-"""An object storage that no longer answers ends a scan: each of a million objects would wait."""
+"""Ends a scan if its object storage no longer answers, instead of waiting for each object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IN_A_ROW = 16  # each of which was asked for several times
 
 
 class Outage:
-    """Counts objects of a source that its storage has not delivered, one after the other."""
+    """Counts consecutive objects of a source that its storage has not delivered."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._source = manifest.root

@@ -50,7 +50,7 @@ _MAX_BYTES_PER_PIXEL = 8  # 16 bits of four channels, uncompressed
 
 @dataclass(frozen=True)
 class ProbeLimits:
-    """What one file may cost.
+    """Limits for one file.
 
     Attributes:
         pixels: width times height according to its header.
@@ -99,7 +99,7 @@ def _probed(path: bytes, limits: ProbeLimits) -> Facts:
 
 
 def _guesses(data: bytes, facts: Facts) -> bool:
-    """Whether decoders guess parts of the image, which they may do alike in the points compared."""
+    """Whether decoders guess parts of the image; the points compared may still agree."""
     return facts["format"] in ("JPEG", "MPO") and lacks_scans(data)
 
 

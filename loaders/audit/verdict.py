@@ -13,7 +13,7 @@ from feedbench.loaders.manifest import Manifest
 
 @dataclass(frozen=True)
 class Verdict:
-    """Numbers of files; None where a loader stands for no library's own call.
+    """Numbers of files; None if a loader corresponds to no library's own call.
 
     Attributes:
         fails: the library's own call ends with an error.

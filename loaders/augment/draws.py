@@ -38,7 +38,7 @@ _COLUMNS: dict[str, tuple[int, ...]] = {
 
 
 class Augment(BaseModel):
-    """Augmentations, drawn again for each image in each epoch; none by default."""
+    """Random augmentations, drawn for each image in each epoch; none by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -141,7 +141,7 @@ class Augment(BaseModel):
 
     @property
     def only_flips(self) -> bool:
-        """Whether images are mirrored at most, so that pixels keep their values."""
+        """Whether there are no augmentations other than flips, so that pixels keep their values."""
         return self == Augment(horizontal_flip=self.horizontal_flip, on_device=self.on_device)
 
     @property

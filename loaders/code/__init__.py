@@ -1,4 +1,4 @@
-"""Code that reads images as a loader does, for people who want to own it."""
+"""Exported code that reads images as a loader does, for use without Feedbench."""
 
 from feedbench.loaders.code.request import CODE_LAYOUTS, Code, CodeRequest
 from feedbench.loaders.code.stream import stream_code

@@ -1,4 +1,4 @@
-"""What code is written for, and what comes out."""
+"""The input of an export, and its output."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ CODE_LAYOUTS = ("folder", "splits", "csv")  # that code can list without Feedben
 
 @dataclass(frozen=True)
 class CodeRequest:
-    """What code is written for.
+    """The loader, spec and source that code is written for.
 
     Attributes:
         loader: the loader's name.
-        spec: what every batch must be.
+        spec: size, pixels and order of every batch.
         settings: the loader's settings.
         layout: of the source; None to read folders of classes, with or without folders of splits.
         left_out: files of the source that the loader does not use, relative to its folder.

@@ -256,7 +256,7 @@ class _Running:
             path = self._request.manifest.path(int(missing[0]))
             raise LoaderError(
                 f"{path}: webdataset does not give this image, nor {len(missing) - 1:,} others: it "
-                "takes files of one name up to the first dot, one after the other, for one sample; "
+                "joins consecutive files with the same name up to the first dot to one sample; "
                 "write the shards by feedbench pack --as webdataset, or use another loader"
             )
 

@@ -1,6 +1,6 @@
-"""What a library's own call does with audited files, as most people write it.
+"""What a library's own call does with audited files, in its most usual form.
 
-Feedbench's loaders correct most of it; in code of your own, these problems occur.
+Feedbench's loaders avoid most of these problems; in your own code they occur.
 """
 
 from __future__ import annotations

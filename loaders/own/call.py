@@ -19,7 +19,7 @@ _AROUND: ContextVar[Around | None] = ContextVar("around a call of a user's funct
 
 @contextmanager
 def own_calls_within(around: Around) -> Iterator[None]:
-    """Let `around` make each call of a user's function in this block, and return its result.
+    """Have `around` make each call of a user's function in this block, and return its result.
 
     A diagnosis records by it how a dataset is built, and puts another one in its place.
     """

@@ -20,7 +20,7 @@ _OPERATION = re.compile(r"^(\{\{.*?\}\} )+|( \[Op:.*)$")
 
 
 class OwnError(LoaderError):
-    """A user's function failed, or gave something that cannot be used.
+    """A user's function failed, or returned something that cannot be used.
 
     Attributes:
         details: the traceback of the user's code; empty if it raised nothing.
@@ -72,7 +72,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_users(function: OwnFunction, file: str) -> bool:
-    """Whether a file is the user's own code, and not of an installed package or of Feedbench."""
+    """Whether a file is the user's own code, and not part of an installed package or Feedbench."""
     path = Path(file)
     if file.startswith(_OURS):  # the user's folder may be the one that Feedbench is in
         return False

@@ -1,4 +1,4 @@
-"""What is known of a user's function before its file is run."""
+"""What is known about a user's function before its file is run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Parameter:
 
     Attributes:
         default: its value if the source says it literally, else its text; `REQUIRED` without one.
-        positional_only: whether it can be given by its place only.
+        positional_only: whether it can only be passed by position.
     """
 
     name: str
@@ -55,7 +55,7 @@ class OwnFunction:
         digest: SHA-256 of the file.
         parameters: those that can be given, in their order.
         takes_any: whether it takes any keyword argument.
-        space: values worth trying, by parameter; from the file's `SPACE`.
+        space: values to try, by parameter; from the file's `SPACE`.
     """
 
     name: str
@@ -71,7 +71,7 @@ class OwnFunction:
 
     @property
     def can_start_later(self) -> bool:
-        """Whether it can begin behind batches that a training has taken already."""
+        """Whether it can begin after the batches that a training has already taken."""
         return self.takes(START_STEP)
 
     def takes(self, name: str) -> bool:
@@ -79,7 +79,7 @@ class OwnFunction:
         return any(one.name == name for one in self.parameters)
 
     def caches_datasets(self) -> bool:
-        """Whether its file calls what caches a tf.data pipeline in the first epoch."""
+        """Whether its file calls functions that cache a tf.data pipeline in the first epoch."""
         return bool(_CACHES.search(self.file.read_text("utf-8", "replace")))
 
     @property

@@ -1,4 +1,4 @@
-"""What a user's function calls for an image that it cannot give."""
+"""The callback of a user's function for an image that it cannot give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function's parameters and the space of a file, read from the source without running it."""
+"""A function's parameters and the `SPACE` of its file, read from the source without running it."""
 
 from __future__ import annotations
 

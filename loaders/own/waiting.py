@@ -1,4 +1,4 @@
-"""For what this process waits in a user's function, and where that stands."""
+"""Which call of a user's function this process waits for, and at which line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Waiting:
 
 
 def waited_for() -> Waiting | None:
-    """What is waited for now; None if nothing is."""
+    """The call that is waited for now; None without one."""
     return _latest
 
 

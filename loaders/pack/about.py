@@ -1,4 +1,4 @@
-"""The description of a pack, `pack.json`: what its images were made of, and how."""
+"""The description of a pack, `pack.json`: its original images, and how they were packed."""
 
 from __future__ import annotations
 
@@ -148,10 +148,10 @@ def _check_version(schema_number: int, folder: Path) -> None:
 
 
 def check_about(folder: Path, existing: About, wanted: About) -> None:
-    """Refuse a pack, complete or not, whose images are made in another way than the wanted ones.
+    """Refuse a pack, complete or not, whose images were made differently than needed.
 
     Raises:
-        SettingsError: they are; the message names the first difference.
+        SettingsError: they were; the message names the first difference.
     """
     for name in ("kind", "decode", "side", "quality"):
         _refuse_other(folder, name, getattr(existing, name), getattr(wanted, name))
@@ -167,7 +167,7 @@ def _refuse_other(folder: Path, name: str, packed: Any, wanted: Any) -> None:
 
 
 def check_rows(folder: Path, existing: About, wanted: About, manifest: Manifest) -> None:
-    """Refuse a pack, complete or not, of other rows.
+    """Refuse a pack, complete or not, with different rows.
 
     Raises:
         SettingsError: they are others; the message names the first difference.

@@ -42,7 +42,7 @@ class ArrayShards:
         )
 
     def open(self) -> None:
-        """Open the files at their full size: a full disk shows now, not in an epoch.
+        """Open the files at their full size, so that a full disk is an error now, not in an epoch.
 
         Raises:
             OSError: the disk is full, or another error of the system.

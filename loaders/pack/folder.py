@@ -67,7 +67,7 @@ def lock(folder: Path) -> int:
 
 @contextmanager
 def nothing_left_on_error(folder: Path, *, existed: bool) -> Iterator[None]:
-    """If a new pack cannot be started, remove what is new in its locked folder, the lock included.
+    """If a new pack cannot be started, remove all new files in its locked folder, and the lock.
 
     Args:
         existed: whether the folder did before it was locked; if not, it is removed too.

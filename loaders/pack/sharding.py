@@ -129,9 +129,9 @@ def are_complete(folder: Path) -> bool:
 def write_shards(
     sharding: Sharding, folder: Path, faults: Faults, advance: Callable[[int], None]
 ) -> None:
-    """Write the shards that are missing; `shards.json` comes last.
+    """Write the missing shards; `shards.json` is written last.
 
-    Each appears whole or not at all, so that the same call resumes after a kill.
+    Each is written atomically, so that the same call resumes after a kill.
 
     Raises:
         SettingsError: the folder holds something else, or the disk is full.

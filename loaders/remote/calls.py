@@ -76,7 +76,7 @@ def longest_s(size: int) -> float:
 
 
 def silent() -> OSError:
-    """The error for a server that accepts a request and does not answer, or hardly goes on."""
+    """The error for a server that accepts a request but does not answer, or hardly sends data."""
     return OSError(
         errno.ETIMEDOUT,
         f"the server was silent for {READ_TIMEOUT_S} s, or slower than "

@@ -1,4 +1,4 @@
-"""What is asked of an object storage, and which package asks it."""
+"""The interface to an object storage, and the package that implements it."""
 
 from __future__ import annotations
 

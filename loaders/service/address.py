@@ -37,7 +37,7 @@ class Address(NamedTuple):
 
 
 def check_free(port: int, field: str) -> None:
-    """Check that nothing listens on a port; two servers of gRPC would share it without a word.
+    """Check that nothing listens on a port; two gRPC servers would silently share it.
 
     Raises:
         SettingsError: the port is in use, or may not be used.

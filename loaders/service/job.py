@@ -84,7 +84,7 @@ class Job:
                 pass
 
     def _put(self, found: Element | Exception | None) -> bool:
-        """Pass something on, once there is room; False if nobody wants it any more."""
+        """Pass something on as soon as there is room; False if it is no longer wanted."""
         while not self._closed.is_set():
             with suppress(queue.Full):
                 self._elements.put(found, timeout=_PUT_S)

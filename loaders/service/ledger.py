@@ -1,4 +1,4 @@
-"""What a service lost, and what it gave twice."""
+"""Batches that a service lost, or gave twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feedbench.loaders.own.coverage import Coverage, RowCounter
 
 
 class Losses(NamedTuple):
-    """What a service did not deliver at once and once.
+    """The batches that a service lost or delivered twice.
 
     Attributes:
         asked_again: batches that did not come although later ones did, and were asked for again.

@@ -32,7 +32,7 @@ class Segment(NamedTuple):
 
 
 def segments(order: Order) -> Iterator[Segment]:
-    """The segments of an order, from the step on at which it starts."""
+    """The segments of an order, from the step at which it starts."""
     size = max(1, _IMAGES // order.batch_size)
     end = None if order.steps is None else order.start_step + order.steps
     step = order.start_step

@@ -45,8 +45,8 @@ def start_dispatcher(address: Address, journal: Path | None = None) -> Server:
 
     Args:
         address: under which others reach it.
-        journal: folder from which it goes on where it was when it is started again; workers read
-            what they are to do from there too, so on other machines it needs the same path.
+        journal: folder with its state, from which it continues if it is started again; workers read
+            their tasks from there too, so on other machines it needs the same path.
 
     Raises:
         SettingsError: its port is in use, or the folder cannot be written.

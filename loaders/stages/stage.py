@@ -27,7 +27,7 @@ SAMPLE = 256  # number of files whose bytes are kept in memory for decoding
 
 
 class Timed(NamedTuple):
-    """What was done in one timed window.
+    """The work of one timed window.
 
     Attributes:
         traffic: what crossed the network meanwhile; None if that is not used or unknown.
@@ -47,11 +47,11 @@ class Reading:
     """How a loader reads images, one item after the other, on any number of threads.
 
     Attributes:
-        find: what `read` needs to know of some rows, one item each; not timed.
+        find: returns what `read` needs for some rows, one item each; not timed.
         read: reads one item and returns the number of its bytes.
         pack_bytes: of all rows, in the pack that is read; None where `read` reads the manifest's
             own files whole.
-        needs_all_rows: whether other rows would need another pack.
+        needs_all_rows: whether a subset of the rows would need another pack.
         in_shards: whether images are parts of files, which could also be read in their order.
     """
 
@@ -102,7 +102,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Stages:
-    """What a loader does for an image once its caches are full; None where it has no such part.
+    """The parts of a loader's work for an image with full caches; None for a part it does not have.
 
     Attributes:
         reading: from the disk or its cache to bytes in memory.
@@ -111,8 +111,8 @@ class Stages:
         batch_copy: from such images to a batch in its value range.
         copies_in_parallel: whether several cores copy batches at once.
         concurrency: how the loader runs its parts; None if it does not say.
-        service: the workers that do all this on whatever machine; None without them.
-        reads_nothing: why this machine reads no files, where it is not for a full cache.
+        service: the workers that do all this, on any machine; None without them.
+        reads_nothing: why this machine reads no files, if the reason is not a full cache.
     """
 
     reading: Reading | None

@@ -225,7 +225,7 @@ def test_a_recipe_for_an_own_model_has_no_alpha_and_no_weights():
     assert Recipe(network="model.py:build").own_model
     assert not Recipe().own_model
     for values in ({"alpha": 0.5}, {"weights": "imagenet"}):
-        with pytest.raises(ValueError, match=f"{next(iter(values))} is of networks of keras"):
+        with pytest.raises(ValueError, match=f"{next(iter(values))} applies to networks of keras"):
             Recipe(network="model.keras", **values)
 
 

@@ -131,7 +131,7 @@ def _float_resize(stages: Sequence[GraphStage]) -> Iterator[Finding]:
                 number,
                 "Images become float32 in full size, before they are resized: four times the bytes "
                 "of all pixels that resizing drops.",
-                "tf.image.resize on the uint8 image; convert what it returns",
+                "tf.image.resize on the uint8 image; convert its result",
                 None,
                 unknown="the function was timed as a whole, not its conversion",
             )
@@ -172,10 +172,10 @@ def _light_map(stages: Sequence[GraphStage]) -> Iterator[Finding]:
                 "map before batch",
                 number,
                 "A function that only computes element by element is called once per image; once "
-                "per batch would do.",
+                "per batch is enough.",
                 ".batch(...) first, then .map(...)",
                 None,
-                unknown="the time of a call and that of its work were not told apart",
+                unknown="the time of a call was not measured apart from that of its work",
                 advice=True,
             )
 

@@ -177,7 +177,7 @@ def _self_test(record: DiagnosisRecord) -> Iterator[Section]:
     text = (
         f"{failed} of {len(checks)} checks failed: do not trust this diagnosis."
         if failed
-        else f"Before the diagnosis, all {len(checks)} known delays and counts were measured right."
+        else f"Before the diagnosis, all {len(checks)} known delays and counts were correct."
     )
     parts: list[Part] = [
         Text(text, "error" if failed else "plain"),

@@ -29,7 +29,7 @@ def _sentence(battery: BatteryResult) -> str:
     tried = [case for case in battery.cases if case.skipped is None]
     failed = [case.name for case in tried if not case.passed]
     if not failed:
-        return f"All {len(tried)} injected bottlenecks were named, and what removes them predicted."
+        return f"All {len(tried)} injected bottlenecks were named, and the gains were predicted."
     return f"{len(failed)} of {len(tried)} injected bottlenecks failed: {', '.join(failed)}."
 
 

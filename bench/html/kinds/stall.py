@@ -63,7 +63,7 @@ def _fields(ceiling: float) -> list[Field[StallPart]]:
         Field(
             "share of the time",
             lambda part: number(part.stall, ".1%"),
-            "idle time of the accelerator that goes with it",
+            "idle time of the accelerator that disappears with it",
         ),
         Field(
             "images/s lost",

@@ -224,12 +224,12 @@ _CLASS_FIELDS: list[Field[dict[str, Any]]] = [
     Field(
         "recall",
         lambda line: number(line["recall"], ".1%"),
-        "share of the class that is predicted as it",
+        "share of the images of the class that are predicted as it",
     ),
     Field(
         "precision",
         lambda line: number(line["precision"], ".1%"),
-        "share of what is predicted as the class that is of it",
+        "share of the images predicted as the class that belong to it",
     ),
     Field("test images", lambda line: line["images"]),
 ]

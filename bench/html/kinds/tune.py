@@ -33,7 +33,7 @@ from feedbench.bench.tune.table import value_text, verdict
 _ROLES: dict[str, Role] = {"faster": "marked", "slower": "plain"}
 _HOW = (
     "Each row is one configuration against the best at that time, in blocks of the same rounds. "
-    "The words faster and slower allow for the number of comparisons, the intervals do not."
+    "Faster and slower are corrected for the number of comparisons, the intervals are not."
 )
 
 

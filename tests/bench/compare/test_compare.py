@@ -363,7 +363,7 @@ def test_a_run_that_other_programs_disturbed_is_named(call, pair):
     busy = [one.model_copy(update={"host": host}) for one in trials[0].blocks]
     write_trials(pair[1], [trials[0].model_copy(update={"blocks": busy}), *trials[1:]])
     _, out, _ = call("compare", *pair)
-    assert "Other programs used up to 1.5 of 2 cores during after. A loader with many" in out
+    assert "Other programs used up to 1.5 of 2 cores during after. They slow a loader" in out
     assert "Other programs" not in call("compare", pair[0], pair[0])[1]
 
 
