@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -67,15 +68,15 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
             verbose: 0 prints nothing.
 
         Raises:
-            ValueError: steps is below 1, or warm_up below 0.
+            ValueError: steps is no whole number of at least 1, or warm_up none of at least 0.
         """
         super().__init__()
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1; received: steps={steps}")
-        if warm_up < 0:
-            raise ValueError(f"warm_up must be at least 0; received: warm_up={warm_up}")
         self.results: list[Measured] = []
-        self._options: dict[str, Any] = {"steps": steps, "warm_up": warm_up, "ceiling": ceiling}
+        self._options: dict[str, Any] = {
+            "steps": _whole("steps", steps, 1),
+            "warm_up": _whole("warm_up", warm_up, 0),
+            "ceiling": ceiling,
+        }
         self._out = None if out is None else Path(out)
         self._verbose = verbose
         self._run: Run | None = None
@@ -155,6 +156,18 @@ class FitMonitor(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
             from absl import logging
 
             logging.info(text)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}; received: {name}={value!r}"
+        )
+    return number
 
 
 def _lines(measured: Measured) -> list[str]:

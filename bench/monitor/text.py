@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from feedbench.bench.analysis.estimate import rate_text
+from feedbench.bench.analysis.estimate import Estimate, rate_text
 from feedbench.bench.monitor.record import FitFigures, FitRecord
 
 KEEPS_UP = 0.05  # a smaller share of the time is not worth a faster pipeline
 _SAME = 0.03  # shares that differ less are not told apart
+_DIAGNOSE = (
+    "Next: feedbench diagnose DATA --loader pipeline.py:make_dataset names what is slow; "
+    "pipeline.py is a file in which make_dataset returns your data."
+)
 
 
 def headline(record: FitRecord) -> str:
@@ -57,15 +61,26 @@ def explanations(found: FitFigures, record: FitRecord) -> list[str]:
 
 def advice(found: FitFigures) -> str:
     """Return what to do next."""
-    lost = found.wait_share if found.stall is None else found.stall.value
-    if lost < KEEPS_UP:
-        return "The input pipeline keeps up: a faster one would gain almost nothing."
+    if found.stall is None:
+        if found.wait_share < KEEPS_UP:
+            return "A pipeline that lets fit wait less would gain almost nothing."
+        return _DIAGNOSE
+    if found.stall.value < KEEPS_UP:
+        return _keeps_up(found.stall)
     if _may_be_none(found):
         return "It may be no stall at all, as the interval shows: measure longer, with more steps."
-    return (
-        "Next: feedbench diagnose DATA --loader pipeline.py:make_dataset names what is slow; "
-        "pipeline.py is a file in which make_dataset returns your data."
-    )
+    if found.wait_share < KEEPS_UP:
+        return f"First try verbose=0 and fewer callbacks; what stays is the pipeline. {_DIAGNOSE}"
+    return _DIAGNOSE
+
+
+def _keeps_up(stall: Estimate) -> str:
+    if stall.high is not None and stall.high >= KEEPS_UP:
+        return (
+            f"The input pipeline seems to keep up, but up to {stall.high:.0%} may be lost: measure "
+            "longer, with more steps."
+        )
+    return "The input pipeline keeps up: a faster one would gain almost nothing."
 
 
 def _may_be_none(found: FitFigures) -> bool:
@@ -88,13 +103,25 @@ def _interval(found: FitFigures) -> str:
 
 
 def _without_ceiling(found: FitFigures) -> str:
-    text = "This counts waiting alone; FitMonitor(ceiling=True) also measures the step without it."
+    text = (
+        "This counts waiting alone; FitMonitor(ceiling=True) also measures whether the pipeline "
+        "slows the steps down."
+    )
     if found.idle_share < found.wait_share - 0.005:
         text = (
             "fit waited for the larger share; only for the smaller one is the device known to have "
             f"had no work left. {text}"
         )
     return text
+
+
+def _lower_than_wait(record: FitRecord) -> str:
+    if not record.is_synchronous:
+        return "In a part of that wait the device may have had queued work."
+    return (
+        "The stall compares medians, in which a few long waits count less; a machine that was "
+        "slower during the repeated batch lowers it too."
+    )
 
 
 def _with_ceiling(found: FitFigures, record: FitRecord) -> str:
@@ -104,10 +131,10 @@ def _with_ceiling(found: FitFigures, record: FitRecord) -> str:
         points = 100 * (found.stall.value - found.wait_share)
         lines.append(
             f"The other {points:.0f} points are lost in steps that take longer than on a repeated "
-            "batch: the pipeline, callbacks or the progress bar take the processor."
+            "batch: the pipeline takes the processor, or callbacks and the progress bar take time."
         )
     if found.stall.value < found.wait_share - _SAME:
-        lines.append("In a part of that wait the device had queued work.")
+        lines.append(_lower_than_wait(record))
     if record.is_quiet is False:
         lines.append(
             "The pipeline kept on working while the repeated batch was timed, so the true share is "

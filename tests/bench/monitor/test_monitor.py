@@ -160,10 +160,12 @@ def test_distributed_training_is_not_measured(fits):
         assert fits[2]["two_devices"].count("distributed training is not supported") == 1
 
 
-@pytest.mark.parametrize("options", [{"steps": 0}, {"warm_up": -1}])
+@pytest.mark.parametrize(
+    "options", [{"steps": 0}, {"steps": "200"}, {"steps": 1.5}, {"warm_up": -1}, {"warm_up": None}]
+)
 def test_an_impossible_option_is_named(options):
     ((name, value),) = options.items()
-    with pytest.raises(ValueError, match=f"{name} must be at least .*{name}={value}"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of .*: {name}={value!r}"):
         FitMonitor(**options)
 
 
