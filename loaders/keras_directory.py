@@ -21,13 +21,9 @@ from feedbench.loaders.fifos import FifoWatch
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images.library_call import decode_image, only_listed
 from feedbench.loaders.images.pillow import tensorflow_message
-from feedbench.loaders.images.tensorflow import (
-    Decoding,
-    augment,
-    resizer,
-    to_bytes,
-    to_range,
-)
+from feedbench.loaders.images.tensorflow import Decoding
+from feedbench.loaders.images.tensorflow_finish import augment, to_bytes, to_range
+from feedbench.loaders.images.tensorflow_resize import resizer
 from feedbench.loaders.keras_listing import keras_dataset, shuffled
 from feedbench.loaders.keras_padding import long_images, too_long
 from feedbench.loaders.manifest import Layout, Manifest

@@ -17,7 +17,9 @@ from feedbench.loaders.contract import Autotuning, BatchSpec, Loader, Request, S
 from feedbench.loaders.cores import thread_counts
 from feedbench.loaders.file_table import FileTable
 from feedbench.loaders.images.library_call import decode_image
-from feedbench.loaders.images.tensorflow import Decoding, augment, resizer, to_bytes, to_range
+from feedbench.loaders.images.tensorflow import Decoding
+from feedbench.loaders.images.tensorflow_finish import augment, to_bytes, to_range
+from feedbench.loaders.images.tensorflow_resize import resizer
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
 from feedbench.loaders.row_cache import RowCache
