@@ -12,6 +12,7 @@ from pathlib import Path
 
 from feedbench.loaders.address import Extent, extent_of, is_remote, shard_of
 from feedbench.loaders.containers.codecs import unpacked
+from feedbench.loaders.errors import ImageError
 
 PART = ".part."
 
@@ -27,6 +28,19 @@ def read_file(path: str | bytes) -> bytes:
     if is_remote(name):
         return _read_object(name, extent)
     return _read_whole(name) if extent is None else _read_extent(shard_of(name, extent), extent)
+
+
+def read_row(row: int, path: bytes) -> bytes:
+    """All bytes of the image of a row.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        return read_file(path)
+    except OSError as error:
+        message = error.strerror or str(error)
+        raise ImageError(os.fsdecode(path), row, "the system", message) from error
 
 
 def _read_object(path: bytes, extent: Extent | None) -> bytes:
