@@ -11,6 +11,7 @@ from __future__ import annotations
 from feedbench.loaders.address import extent_of, file_of, is_remote, stamp_of
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.augment.draws import UNCHANGED, Augment
+from feedbench.loaders.balance import images_per_epoch
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.capabilities import AuditColumn, LibraryCall, SuiteName, UpperBound
 from feedbench.loaders.checks import check_objects, check_regions, check_share
@@ -60,7 +61,7 @@ from feedbench.loaders.remote.cache import object_cache_bytes
 from feedbench.loaders.remote.fetched import fetched_bytes
 from feedbench.loaders.remote.path import source_path
 from feedbench.loaders.remote.read import always_fetch, drop_cached, read_into_cache
-from feedbench.loaders.sampling import Sampling, images_per_epoch
+from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
 from feedbench.loaders.table import BASELINE, DEFAULT_LOADER, LOADERS, check_package, find_loader

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from feedbench.loaders.balance import sampling_of
 from feedbench.loaders.checks import check_objects, check_regions, check_share
 from feedbench.loaders.contract import (
     BatchSpec,
@@ -21,7 +22,6 @@ from feedbench.loaders.faults import BUDGET, Faults, tolerance
 from feedbench.loaders.guests.package import check_installed
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Order
-from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.table import find_loader
 
 
@@ -74,7 +74,7 @@ def open_loader(  # noqa: PLR0913  all but the first three have defaults
         epochs,
         start_step,
         unreadable=frozenset(known),
-        sampling=Sampling.of(manifest.labels, len(manifest.classes), spec.balance),
+        sampling=sampling_of(manifest, spec),
     ).share(*share)
     own_spec = spec.model_copy(update={"batch_size": order.batch_size})
     request = Request(manifest, own_spec, order, faults)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from feedbench.loaders.contract import BatchSpec
-    from feedbench.loaders.manifest import Manifest
 
 Rows = NDArray[np.int64]
 Numbers = NDArray[Any]  # integers, of 4 bytes each where these are enough
@@ -85,12 +81,3 @@ def rows_by_class(labels: NDArray[np.int32], classes: int) -> list[Rows]:
 def number_type(count: int) -> type[np.int32] | type[np.int64]:
     """The smallest type of numbers up to `count`: an epoch of many rows is large."""
     return np.int32 if count <= np.iinfo(np.int32).max else np.int64
-
-
-def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
-    """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
-    classes = len(manifest.classes)
-    sampling = Sampling.of(manifest.labels, classes, spec.balance)
-    if sampling is not None:
-        return sampling.images
-    return np.bincount(manifest.labels, minlength=classes)

@@ -19,11 +19,10 @@ from feedbench.loaders.row_file import RowFile
 from feedbench.loaders.settings import or_autotune
 from feedbench.loaders.tf_reading import SHARD_READS, Reads, read_address, read_shards, read_whole
 from feedbench.loaders.tf_rows import Element, Stage, by_python, chain, chunks
+from feedbench.loaders.tf_settings import TfData
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from feedbench.loaders.tf_data import TfData
 
 _CHUNK = 1024  # rows that enter the graph with one call of Python
 
