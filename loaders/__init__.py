@@ -19,7 +19,6 @@ from feedbench.loaders.code import CODE_LAYOUTS, Code, CodeRequest, stream_code
 from feedbench.loaders.contract import (
     Autotuning,
     Batch,
-    BatchSpec,
     Dtype,
     Loader,
     Request,
@@ -28,7 +27,6 @@ from feedbench.loaders.contract import (
     arrays_in,
     images_in,
     parse_settings,
-    parse_spec,
     size_of_images,
 )
 from feedbench.loaders.cores import usable_cores
@@ -64,6 +62,7 @@ from feedbench.loaders.remote.read import always_fetch, drop_cached, read_into_c
 from feedbench.loaders.sampling import Sampling
 from feedbench.loaders.selection import bad_rows, blacklist_of, by_reason, usable, with_blacklist
 from feedbench.loaders.source import scan
+from feedbench.loaders.spec import BatchSpec, parse_spec
 from feedbench.loaders.table import BASELINE, DEFAULT_LOADER, LOADERS, check_package, find_loader
 from feedbench.loaders.validation import allowed, alternatives, bounds, explain
 

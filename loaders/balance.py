@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.sampling import Sampling
+from feedbench.loaders.spec import BatchSpec
 
 
 def sampling_of(manifest: Manifest, spec: BatchSpec) -> Sampling | None:

@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import Field
 
 from feedbench.loaders.augment.regions import Crops, Region, region_in
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.files import read_row
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
@@ -26,6 +25,7 @@ from feedbench.loaders.images.pillow import PILLOW_PIXELS, picture, reason
 from feedbench.loaders.images.resize import Pixels, disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
+from feedbench.loaders.spec import BatchSpec
 
 Decoder = Annotated[
     Literal["pillow", "opencv", "simplejpeg"],

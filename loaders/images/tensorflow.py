@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images.decode_path import (
     DECODE_PATHS,
@@ -25,6 +24,7 @@ from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason,
 from feedbench.loaders.images.tensorflow_region import cut, jpeg_region
 from feedbench.loaders.images.tensorflow_resize import resizer
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.spec import BatchSpec
 
 Decode = Literal["image", "jpeg", "scaled"]
 RATIOS = (1, 2, 4, 8)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path

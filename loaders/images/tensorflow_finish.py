@@ -6,7 +6,7 @@ from typing import Any
 
 from feedbench.loaders.augment.draws import FLIP
 from feedbench.loaders.augment.host import augmented
-from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.spec import BatchSpec
 from feedbench.loaders.value_range import Channels
 
 

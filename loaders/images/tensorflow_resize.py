@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.geometry import centre_square, centred, padded_size
+from feedbench.loaders.spec import BatchSpec
 
 
 def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
