@@ -16,7 +16,7 @@ def sampling_of(manifest: Manifest, spec: BatchSpec) -> Sampling | None:
 
 
 def images_per_epoch(manifest: Manifest, spec: BatchSpec) -> NDArray[np.int64]:
-    """Images of each class per epoch, int64 `[classes]`; with `balance`, repeated ones count."""
+    """Images of each class per epoch, int64 `[classes]`; repeated ones included."""
     sampling = sampling_of(manifest, spec)
     if sampling is not None:
         return sampling.images

@@ -9,10 +9,10 @@ from feedbench.loaders.table import DEFAULT_LOADER
 
 
 def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
-    """Refuse random-resized crops where a loader would leave them out.
+    """Refuse random-resized crops for a loader that cannot cut them.
 
     Raises:
-        SpecError: it cannot cut them with these settings.
+        SpecError: the loader cannot cut them with these settings.
     """
     reads_images = loader.is_choice and loader.own is None
     if spec.augment.random_resized_crop is None or not reads_images:
@@ -25,10 +25,10 @@ def check_regions(loader: Loader, spec: BatchSpec, settings: Settings) -> None:
 
 
 def check_objects(loader: Loader, manifest: Manifest) -> None:
-    """Refuse a source in object storage where a loader opens files by itself.
+    """Refuse a source in object storage for a loader that opens files itself.
 
     Raises:
-        SourceError: it cannot read the images.
+        SourceError: the loader cannot read the images.
     """
     if manifest.is_remote and not loader.reads_objects:
         raise SourceError(
@@ -38,7 +38,7 @@ def check_objects(loader: Loader, manifest: Manifest) -> None:
 
 
 def check_share(loader: Loader, settings: Settings, share: tuple[int, int]) -> None:
-    """Refuse to divide the batches of a loader that needs all their rows, or decides on them.
+    """Refuse to divide the batches of a loader that needs all their rows, or chooses them itself.
 
     Args:
         share: this worker, from 0, and the number of workers.

@@ -38,18 +38,19 @@ def open_loader(  # noqa: PLR0913  all but the first three have defaults
     dropped: Iterable[ImageError] = (),
     share: tuple[int, int] = (0, 1),
 ) -> Stream:
-    """Start a loader; use it in a `with`, so that its threads, processes and memory are freed.
+    """Start a loader; use it in a `with` statement, which frees threads, processes and memory.
 
     Args:
-        name: a key of `LOADERS`, or of a function of yours, such as `pipeline.py:make_dataset`.
+        name: a key of `LOADERS`, or your own function, such as `pipeline.py:make_dataset`.
         settings: the loader's settings, validated or as plain values; its defaults if None.
         epochs: number of epochs; None for no end.
         start_step: the first batch, counted from the start of epoch 0.
         on_error: "raise" ends the run at the first image that fails; "skip" drops it: the next
             readable image of the order takes its place, so that every batch stays full and all
             other batches stay the same, and the stream's `dropped` names it.
-        error_budget: fraction of the images that may be dropped before the run ends after all.
-        dropped: images that an earlier part of the same run dropped; they are not tried again.
+        error_budget: fraction of the images that may be dropped; beyond it the run ends.
+        dropped: images dropped by an earlier part of the same run; they are not tried again,
+            except by your own function, which is not told.
         share: this worker, from 0, and the number of workers that divide each batch among them.
 
     Raises:

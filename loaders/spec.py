@@ -1,4 +1,4 @@
-"""The batch spec: what every batch must be."""
+"""The batch spec: size, pixels and order of every batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Frozen(BaseModel):
 
 
 class BatchSpec(Frozen):
-    """What every batch must be, equal for all loaders of one comparison."""
+    """Size, pixels and order of every batch; equal for all loaders of one comparison."""
 
     batch_size: PositiveInt = Field(192, description="Images per batch.")
     image_size: PositiveInt = Field(224, description="Image height and width in pixels.")
@@ -78,7 +78,7 @@ class BatchSpec(Frozen):
         return self
 
     def as_resized(self) -> BatchSpec:
-        """The spec with which images are resized: a random-resized crop is always stretched."""
+        """The spec for resizing: a random-resized crop is always stretched."""
         if self.augment.random_resized_crop is None:
             return self
         return self.model_copy(update={"resize": "stretch"})
