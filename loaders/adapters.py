@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from feedbench.loaders.contract import Batch, Opening, Stream
 from feedbench.loaders.errors import LoaderError, SpecError
+from feedbench.loaders.stream import Batch, Opening, Stream
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from feedbench.loaders.errors import BudgetError, ImageError, SettingsError
 
-OnError = Literal["raise", "skip"]
 BUDGET = 0.001  # fraction of the images that a run may drop
 
 

@@ -1,19 +1,15 @@
-"""Reading image files, of which none may hang; and files that appear whole or not at all."""
+"""Reading image files, of which none may hang."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from io import BytesIO
-from pathlib import Path
 
 from feedbench.loaders.address import Extent, extent_of, is_remote, shard_of
 from feedbench.loaders.containers.codecs import unpacked
-
-PART = ".part."
+from feedbench.loaders.errors import ImageError
 
 
 def read_file(path: str | bytes) -> bytes:
@@ -27,6 +23,19 @@ def read_file(path: str | bytes) -> bytes:
     if is_remote(name):
         return _read_object(name, extent)
     return _read_whole(name) if extent is None else _read_extent(shard_of(name, extent), extent)
+
+
+def read_row(row: int, path: bytes) -> bytes:
+    """All bytes of the image of a row.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        return read_file(path)
+    except OSError as error:
+        message = error.strerror or str(error)
+        raise ImageError(os.fsdecode(path), row, "the system", message) from error
 
 
 def _read_object(path: bytes, extent: Extent | None) -> bytes:
@@ -89,26 +98,3 @@ def check_regular(path: str | bytes) -> None:
 def _check_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which takes its place if the block succeeds.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    beside = path.with_name(f"{PART}{os.getpid()}.{path.name}")
-    try:
-        yield beside
-        _to_disk(beside)
-        beside.replace(path)
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait for the disk: a file that is renamed first may be empty after a crash."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.order import Rows
+from feedbench.loaders.spec import BatchSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images.tensorflow import Decoding
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
+from feedbench.loaders.spec import BatchSpec
 
 
 def too_long(manifest: Manifest, spec: BatchSpec) -> NDArray[np.bool_]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from feedbench.loaders.contract import Dtype, Settings
 from feedbench.loaders.cores import thread_counts
 
+Autotune = Literal["autotune"]  # tf.data chooses the number while it runs
 # A loader declares these fields in their place among its own; the texts are here once.
 Output = Annotated[
     Dtype,
@@ -36,6 +37,13 @@ ReadDepth = Annotated[
     ),
 ]
 READ_DEPTHS = (32, 8, 128)  # the default, and others that are worth trying
+
+
+def or_autotune(value: int | Autotune) -> int:
+    """Return a number as tf.data takes it."""
+    import tensorflow as tf
+
+    return int(tf.data.AUTOTUNE) if value == "autotune" else value
 
 
 def num_threads(cores: int) -> tuple[int | None, ...]:

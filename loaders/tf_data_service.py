@@ -33,7 +33,7 @@ from feedbench.loaders.service.ledger import Ledger, Losses
 from feedbench.loaders.service.parts import Parts
 from feedbench.loaders.service.reading import Manner
 from feedbench.loaders.service.traffic import traffic
-from feedbench.loaders.settings import Output, PixelOutput
+from feedbench.loaders.settings import Autotune, Output, PixelOutput, or_autotune
 from feedbench.loaders.stages.stage import Service, Stages, whole_files
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from feedbench.loaders.order import Rows
     from feedbench.loaders.service.segments import Segment
 
-Autotune = Literal["autotune"]
 _LAYOUTS: tuple[Layout, ...] = (
     "folder",
     "splits",
@@ -301,14 +300,8 @@ def _graph(request: Request, settings: TfDataService) -> Graph:
     if settings.private_threads is not None:
         options.threading.private_threadpool_size = settings.private_threads
     work = ImageWork(request, settings.decode, settings.output, python=False)
-    calls, prefetch = map(_or_autotune, (settings.num_parallel_calls, settings.prefetch))
+    calls, prefetch = map(or_autotune, (settings.num_parallel_calls, settings.prefetch))
     return Graph(request.manifest, request.spec.image_size, work, calls, prefetch, options)
-
-
-def _or_autotune(value: int | Autotune) -> int:
-    import tensorflow as tf
-
-    return int(tf.data.AUTOTUNE) if value == "autotune" else value
 
 
 def _shares_a_job(settings: TfDataService) -> str | None:

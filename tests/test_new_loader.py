@@ -74,14 +74,14 @@ def copy(tmp_path_factory):
     shutil.copytree(Path(feedbench.__file__).parent, root / "feedbench", ignore=leave)
     loaders = root / "feedbench" / "loaders"
     (loaders / "pillow_threads.py").write_text(EXAMPLE)
-    table = (loaders / "__init__.py").read_text()
+    table = (loaders / "table.py").read_text()
     table = put(table, "from feedbench.loaders import (\n", f"    {NAME},\n")
     table = put(
         table,
         '    "synthetic": synthetic.LOADER,\n',
         f'    "{NAME}": {NAME}.LOADER,\n',
     )
-    (loaders / "__init__.py").write_text(table)
+    (loaders / "table.py").write_text(table)
     (root / "tests" / "loaders").mkdir(parents=True)
     for name in ("conftest.py", "preloaded.py", "zygote.py", "loaders/test_contract.py"):
         shutil.copy(HERE / name, root / "tests" / name)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from feedbench.bench.analysis.summary import TrialSummary
+from feedbench.bench.analysis.summary_record import TrialSummary
 
 MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper trial must surely reach it to win
 

@@ -13,8 +13,6 @@ from feedbench.bench.commands.options import Blacklist, Data, Json, listing_prog
 from feedbench.bench.commands.output import console, print_parts
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from feedbench.bench.report.terminal import Terminal
     from feedbench.loaders import Manifest
 
@@ -62,7 +60,7 @@ def scan(
             data, seed=seed, validation=validation, test=test, on_listed=on_listed
         )
     terminal = console(to_errors=bad)
-    manifest = _audited(manifest, data, limits, terminal)
+    manifest = _audited(manifest, data, limits)
     if blacklist is not None:
         manifest = with_blacklist(manifest, blacklist)
     if out is not None:
@@ -76,7 +74,7 @@ def scan(
         _print_report(terminal, scan_report, data)
 
 
-def _audited(manifest: Manifest, data: str, limits: Any, terminal: Console) -> Manifest:
+def _audited(manifest: Manifest, data: str, limits: Any) -> Manifest:
     from feedbench.bench.errors import InterruptedRun
     from feedbench.bench.report.progress import scan_progress
     from feedbench.loaders import usable_cores

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from feedbench.bench.accelerator import Accelerator
@@ -38,21 +38,18 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Derived(_Read):
-    """A result whose figures are a model, in the field that `FIGURES` names."""
-
-    FIGURES: ClassVar[str]
+    """A result whose figures are a model, in its last field."""
 
     @property
     def values(self) -> Any:
         """The figures as JSON-compatible values."""
-        return getattr(self, self.FIGURES).model_dump(mode="json")
+        return getattr(self, fields(self)[-1].name).model_dump(mode="json")
 
 
 @dataclass(frozen=True)
 class BenchResult(_Derived):
     """A bench; `trials` is empty if only its summary was saved."""
 
-    FIGURES = "summary"
     trials: list[Trial]
     summary: Summary
 
@@ -86,7 +83,6 @@ class FitResult(_Read):
 class LimitsResult(_Derived):
     """The limits of a machine; `trials` is empty if only the limits were saved."""
 
-    FIGURES = "limits"
     trials: list[Trial]
     limits: MachineLimits
 
@@ -100,7 +96,6 @@ class LimitsResult(_Derived):
 class DerivedDiagnosisResult(_Derived):
     """What `diagnose --json` saved: the figures of a diagnosis without its record."""
 
-    FIGURES = "diagnosis"
     diagnosis: Diagnosis
 
     @property
@@ -113,7 +108,6 @@ class DerivedDiagnosisResult(_Derived):
 class DiagnosisResult(_Derived):
     """A diagnosis."""
 
-    FIGURES = "diagnosis"
     record: DiagnosisRecord
     diagnosis: Diagnosis
 
@@ -127,7 +121,6 @@ class DiagnosisResult(_Derived):
 class TuneResult(_Derived):
     """A search for settings."""
 
-    FIGURES = "record"
     record: TuneRecord
 
     @property
@@ -140,7 +133,6 @@ class TuneResult(_Derived):
 class StudyResult(_Derived):
     """A grid of trainings."""
 
-    FIGURES = "report"
     report: StudyReport
 
     @property
@@ -165,7 +157,6 @@ class TrainingResult(_Read):
 class PixelsResult(_Derived):
     """A comparison of the loaders' pixels."""
 
-    FIGURES = "comparison"
     comparison: PixelComparison
 
 
@@ -180,7 +171,6 @@ class ScanResult(_Read):
 class SelfTestResult(_Derived):
     """The self-test in full."""
 
-    FIGURES = "battery"
     battery: BatteryResult
 
 
@@ -188,7 +178,6 @@ class SelfTestResult(_Derived):
 class CompareResult(_Derived):
     """A comparison of runs."""
 
-    FIGURES = "comparison"
     comparison: Comparison
 
     @property
@@ -201,7 +190,6 @@ class CompareResult(_Derived):
 class ChecksResult(_Derived):
     """The checks of a self-test against known delays, counts and bottlenecks."""
 
-    FIGURES = "self_test"
     self_test: SelfTest
 
 
@@ -209,7 +197,6 @@ class ChecksResult(_Derived):
 class BatchSizesResult(_Derived):
     """The batch sizes that were tried."""
 
-    FIGURES = "sizes"
     sizes: BatchSizes
 
     @property
@@ -222,7 +209,6 @@ class BatchSizesResult(_Derived):
 class ProfileResult(_Derived):
     """The profile of an accelerator."""
 
-    FIGURES = "profile"
     profile: Accelerator
 
 
@@ -230,7 +216,6 @@ class ProfileResult(_Derived):
 class PlanResult(_Derived):
     """What a larger target needs."""
 
-    FIGURES = "plan"
     plan: CapacityPlan
 
 

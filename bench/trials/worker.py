@@ -74,13 +74,8 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     """Warm up, then time a block for each request."""
     register()
     manifest = Manifest.read(job.manifest)
-    if job.cache_state == "cold" and manifest.is_remote:
-        always_fetch()
     settings = parse_settings(find_loader(job.loader), job.settings)
-    if job.consumer in ("train", "transfer"):
-        divide_cpu(job.devices)
-    if job.consumer == "train":
-        leave_gpu_to_backend()  # and import Keras for the trainer: no loader's time may include it
+    _prepare_process(job, manifest)
     start_s = time() - channel.started
     opened = perf_counter()
     failures = job.failures.model_dump()
@@ -107,6 +102,16 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
         )
         channel.answer(_done(job, first, warm_up, model, trained_on))
         _time_blocks(stream, consumer, recorded, channel)
+
+
+def _prepare_process(job: TrialJob, manifest: Manifest) -> None:
+    """Set up what the job needs of the whole process, before a loader opens and takes its part."""
+    if job.cache_state == "cold" and manifest.is_remote:
+        always_fetch()
+    if job.consumer in ("train", "transfer"):
+        divide_cpu(job.devices)
+    if job.consumer == "train":
+        leave_gpu_to_backend()  # and import Keras for the trainer: no loader's time may include it
 
 
 def _is_asked_to_warm_up(channel: Channel) -> bool:

@@ -25,9 +25,9 @@ from feedbench.loaders.audit.messages import Facts
 from feedbench.loaders.audit.probe import PROBE_VERSION, REFUSED, ProbeLimits
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SourceError
-from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each, one_chunk_each
 from feedbench.loaders.remote.path import source_path
+from feedbench.loaders.replacing import replacing
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
 _DECODERS = ("pillow", "tensorflow")

@@ -18,7 +18,7 @@ from feedbench.loaders.augment.draws import (
     Draws,
     transforms,
 )
-from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.spec import BatchSpec
 
 _LEVELS = np.arange(256, dtype=np.float32)[:, None]
 

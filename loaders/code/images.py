@@ -13,8 +13,8 @@ from feedbench.loaders.value_range import DEVIATION, MEAN
 
 if TYPE_CHECKING:
     from feedbench.loaders.augment.draws import Augment
-    from feedbench.loaders.contract import BatchSpec
     from feedbench.loaders.images.tensorflow import Decode
+    from feedbench.loaders.spec import BatchSpec
 
 _DECODE_IMAGE = "tf.io.decode_image(data, channels=3, expand_animations=False)"
 

@@ -16,7 +16,7 @@ from feedbench.loaders.code.text import lines, module
 from feedbench.loaders.code.tf_data import USAGE, notes
 
 if TYPE_CHECKING:
-    from feedbench.loaders.contract import BatchSpec
+    from feedbench.loaders.spec import BatchSpec
 
 _STEPS = '''def steps_per_epoch(data, split="train", batch_size={batch_size}):
     """Return the number of batches per epoch, which `model.fit` has to know."""

@@ -13,7 +13,7 @@ from feedbench.loaders.code.text import lines, module, wrapped
 from feedbench.loaders.code.tf_data import USAGE
 
 if TYPE_CHECKING:
-    from feedbench.loaders.contract import BatchSpec
+    from feedbench.loaders.spec import BatchSpec
 
 _DRAWN = """
 The images to mirror are drawn by NumPy: other ones than those of Feedbench for the

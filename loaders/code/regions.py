@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from feedbench.loaders.code.text import lines, number
 
 if TYPE_CHECKING:
-    from feedbench.loaders.contract import BatchSpec
     from feedbench.loaders.images.tensorflow import Decode
+    from feedbench.loaders.spec import BatchSpec
 
 _LOAD = '''def load_region(data, seed):
     """Decode a random region of a file and stretch it to the size of the batch."""

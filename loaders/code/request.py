@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from feedbench.loaders.contract import BatchSpec
     from feedbench.loaders.manifest import Layout
+    from feedbench.loaders.spec import BatchSpec
 
 CODE_LAYOUTS = ("folder", "splits", "csv")  # that code can list without Feedbench
 

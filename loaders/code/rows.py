@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from feedbench.loaders.code.text import lines, wrapped
 
 if TYPE_CHECKING:
-    from feedbench.loaders.contract import BatchSpec
+    from feedbench.loaders.spec import BatchSpec
 
 _ROWS = '''def shuffled_rows({given}, seed, epochs):
     """Return the numbers of images, epoch after epoch, each in a new random order.

@@ -26,7 +26,7 @@ from feedbench.loaders.code.stream import stream_code
 from feedbench.loaders.code.text import lines, module, plain
 
 if TYPE_CHECKING:
-    from feedbench.loaders.contract import BatchSpec
+    from feedbench.loaders.spec import BatchSpec
 
 USAGE = """    train = make_dataset("photos/")
     model.fit(

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.containers.entries import ENTRY, Hints, Listing
-from feedbench.loaders.files import replacing
 from feedbench.loaders.remote.path import RemotePath
+from feedbench.loaders.replacing import replacing
 
 _VERSION = 3  # to be raised when a shard is listed in another way
 _ABOUT = b"feedbench"

@@ -12,7 +12,6 @@ from feedbench.loaders.address import Extent
 
 DEFLATE = "deflate"  # a member of a zip
 _LARGEST_KEPT = 16 << 20  # bytes per thread; pages have 1 MB or one large image
-PAGE_CODECS = ("snappy", "gzip", "brotli", "zstd", "lz4_raw")  # of a page of a Parquet file
 
 
 class _LastPage(threading.local):

@@ -24,13 +24,13 @@ import numpy as np
 
 from feedbench.loaders.contract import BatchSpec, Frozen
 from feedbench.loaders.errors import ImageError, PackedImageError, SettingsError, SourceError
-from feedbench.loaders.files import replacing
 from feedbench.loaders.guests.beton_writer import write_images
 from feedbench.loaders.images.decode_path import pillow_decode_paths
 from feedbench.loaders.images.libjpeg_turbo import LiveImages
 from feedbench.loaders.images.resize import Pixels, shrunk
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.originals import Originals
+from feedbench.loaders.replacing import replacing
 
 WriteMode = Literal["raw", "jpg", "proportion"]
 ABOUT, FAILED, IMAGES, LOCK = "about.json", "failed.jsonl", "images.beton", "lock"

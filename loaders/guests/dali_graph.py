@@ -11,11 +11,11 @@ from pydantic import Field, PositiveInt
 
 from feedbench.loaders.augment.draws import FLIP, NEUTRAL, UNCHANGED, Draws
 from feedbench.loaders.augment.regions import COLUMNS, HIGH, LOW, Crops
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.guests.dali_region import region_in_graph
 from feedbench.loaders.guests.finish import Finish
 from feedbench.loaders.settings import Output, PixelOutput
+from feedbench.loaders.spec import BatchSpec
 
 
 class Dali(PixelOutput):

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.guests.dali_graph import Dali, Graph, done_by_dali, finish_of
 from feedbench.loaders.guests.stages import sampled_files
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.spec import BatchSpec
 from feedbench.loaders.stages.draws import drawn
 from feedbench.loaders.stages.stage import Concurrency, Run, Stages, repeated, whole_files
 

@@ -12,9 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from feedbench.loaders.augment.regions import Crops, Region, region_in
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
-from feedbench.loaders.files import read_file
+from feedbench.loaders.files import read_row
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
 from feedbench.loaders.images.libjpeg_turbo import (
     SIMPLEJPEG_ERRORS,
@@ -26,6 +25,7 @@ from feedbench.loaders.images.pillow import PILLOW_PIXELS, picture, reason
 from feedbench.loaders.images.resize import Pixels, disable_opencv_threads, fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
+from feedbench.loaders.spec import BatchSpec
 
 Decoder = Annotated[
     Literal["pillow", "opencv", "simplejpeg"],
@@ -70,7 +70,7 @@ class Images:
         Raises:
             ImageError: the file cannot be read.
         """
-        self.fit(row, item, _read(row, item), into)
+        self.fit(row, item, read_row(row, item), into)
 
     def load_region(self, row: int, item: bytes, into: Pixels, crop: Crops) -> None:
         """Do the same for a random-resized crop of the image, which is stretched to that size.
@@ -78,7 +78,7 @@ class Images:
         Raises:
             ImageError: the file cannot be read.
         """
-        self.fit(row, item, _read(row, item), into, crop)
+        self.fit(row, item, read_row(row, item), into, crop)
 
     def fit(
         self, row: int, path: bytes, data: bytes, into: Pixels, crop: Crops | None = None
@@ -120,14 +120,6 @@ class Images:
             return np.asarray(picture(io.BytesIO(data), self._spec))
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
-
-
-def _read(row: int, path: bytes) -> bytes:
-    try:
-        return read_file(path)
-    except OSError as error:
-        message = error.strerror or str(error)
-        raise ImageError(os.fsdecode(path), row, "the system", message) from error
 
 
 def _plan(

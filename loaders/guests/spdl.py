@@ -28,7 +28,7 @@ from feedbench.loaders.augment.regions import Crops, region_in
 from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts, usable_cores
 from feedbench.loaders.errors import ImageError, SpecError
-from feedbench.loaders.files import read_file
+from feedbench.loaders.files import read_row
 from feedbench.loaders.guests.importing import importing
 from feedbench.loaders.guests.making import MakeBatch, batch_of
 from feedbench.loaders.guests.package import Package
@@ -135,7 +135,7 @@ class _Decoded:
         Raises:
             ImageError: the file cannot be read.
         """
-        into[...] = self.decoded(row, item, _read(row, item))
+        into[...] = self.decoded(row, item, read_row(row, item))
 
     def load_region(self, row: int, item: bytes, into: Pixels, crop: Crops) -> None:
         """Write a random-resized crop of the image of a row's file, stretched to the same size.
@@ -143,7 +143,7 @@ class _Decoded:
         Raises:
             ImageError: the file cannot be read.
         """
-        into[...] = self.decoded(row, item, _read(row, item), crop)
+        into[...] = self.decoded(row, item, read_row(row, item), crop)
 
     def decoded(self, row: int, path: bytes, data: bytes, crop: Crops | None = None) -> Pixels:
         """The image of a file's bytes, or a crop of it, uint8 `[image_size, image_size, 3]`.
@@ -160,14 +160,6 @@ class _Decoded:
             return np.asarray(spdl.io.to_numpy(spdl.io.convert_frames(frame)))
         except Exception as error:  # of the stage, the demuxer and the decoder
             raise ImageError(os.fsdecode(path), row, "FFmpeg", _reason(error)) from error
-
-
-def _read(row: int, path: bytes) -> bytes:
-    try:
-        return read_file(path)
-    except OSError as error:
-        message = error.strerror or str(error)
-        raise ImageError(os.fsdecode(path), row, "the system", message) from error
 
 
 def filter_description(spec: BatchSpec) -> str:

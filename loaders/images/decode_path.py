@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from feedbench.loaders.capabilities import AuditColumn
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import SpecError
 from feedbench.loaders.images.pillow import UPRIGHT
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.spec import BatchSpec
 
 PLAIN, ALPHA, GREY, PILLOW = range(4)
 DECODE_PATHS = 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.spec import BatchSpec
 
 
 def centre_square(

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from feedbench.loaders.capabilities import LibraryCall
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.decode_path import (
     ALPHA,
     GREY,
@@ -26,6 +25,7 @@ from feedbench.loaders.images.decode_path import (
 )
 from feedbench.loaders.images.pillow import UPRIGHT
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.spec import BatchSpec
 
 _UPRIGHT = BatchSpec(orientation="apply")
 Flags = NDArray[np.bool_]

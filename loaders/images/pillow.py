@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from feedbench.loaders.augment.regions import Crops, region_in
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.geometry import centre_square, centred, padded_size
+from feedbench.loaders.spec import BatchSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.geometry import centre_square, centred, padded_size
 from feedbench.loaders.images.pillow import fitted
+from feedbench.loaders.spec import BatchSpec
 
 Pixels = NDArray[np.uint8]
 

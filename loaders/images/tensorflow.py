@@ -1,4 +1,4 @@
-"""Decoding, resizing and augmenting inside a TensorFlow graph, to the same image as elsewhere."""
+"""Decoding inside a TensorFlow graph, to the same pixels as elsewhere."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feedbench.loaders.augment.draws import FLIP
-from feedbench.loaders.augment.host import augmented
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.files import read_file
 from feedbench.loaders.images.decode_path import (
     DECODE_PATHS,
@@ -22,16 +19,12 @@ from feedbench.loaders.images.decode_path import (
     orientations_to_undo,
     tensorflow_decode_paths,
 )
-from feedbench.loaders.images.geometry import (
-    centre_square,
-    centred,
-    padded_size,
-    shrink_limit,
-)
+from feedbench.loaders.images.geometry import shrink_limit
 from feedbench.loaders.images.pillow import UPRIGHT, flattened, picture, reason, tensorflow_message
 from feedbench.loaders.images.tensorflow_region import cut, jpeg_region
+from feedbench.loaders.images.tensorflow_resize import resizer
 from feedbench.loaders.manifest import Manifest
-from feedbench.loaders.value_range import Channels
+from feedbench.loaders.spec import BatchSpec
 
 Decode = Literal["image", "jpeg", "scaled"]
 RATIOS = (1, 2, 4, 8)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
@@ -251,104 +244,3 @@ def upright(image: Any, index: Any) -> Any:
         lambda: tf.reverse(transposed(image), [0]),
     ]
     return tf.switch_case(index, branches)
-
-
-def resizer(spec: BatchSpec) -> Callable[[Any], Any]:
-    """A function from uint8 `[height, width, 3]` to `[image_size, image_size, 3]`, 0 to 255.
-
-    It returns uint8 with "nearest" and float32, not rounded, with "bilinear".
-    """
-    import tensorflow as tf
-
-    side = spec.image_size
-
-    def resize(image: Any) -> Any:
-        if spec.resize == "pad":
-            image = _padded(image, spec)
-        else:
-            if spec.resize == "crop":
-                image = _centre_square(image)
-            image = tf.image.resize(
-                image, (side, side), spec.interpolation, antialias=spec.antialias
-            )
-        return tf.ensure_shape(image, (side, side, 3))
-
-    return resize
-
-
-def _padded(image: Any, spec: BatchSpec) -> Any:
-    """Fitted into the square and centred on black; `resize_with_pad` fails on long images."""
-    import tensorflow as tf
-
-    def whole(length: Any) -> Any:
-        return tf.cast(length, tf.int32)
-
-    side = spec.image_size
-    shape = tf.cast(tf.shape(image), tf.float64)
-    size = padded_size(shape[0], shape[1], side, larger=tf.maximum, whole=whole)
-    image = tf.image.resize(image, size, spec.interpolation, antialias=spec.antialias)
-    top, left = (centred(length, side) for length in size)
-    return tf.image.pad_to_bounding_box(image, top, left, side, side)
-
-
-def _centre_square(image: Any) -> Any:
-    import tensorflow as tf
-
-    shape = tf.shape(image)
-    top, left, side = centre_square(shape[0], shape[1], smaller=tf.minimum)
-    return image[top : top + side, left : left + side]
-
-
-def to_bytes(image: Any) -> Any:
-    """Pixels of 0 to 255 as uint8, rounded."""
-    import tensorflow as tf
-
-    return image if image.dtype == tf.uint8 else tf.cast(tf.round(image), tf.uint8)
-
-
-def to_range(images: Any, spec: BatchSpec) -> Any:
-    """Pixels of 0 to 255 as float32 in the spec's value range."""
-    import tensorflow as tf
-
-    images = tf.cast(images, tf.float32) * _scalar_if_equal(spec.scale)
-    return images + _scalar_if_equal(spec.offset) if any(spec.offset) else images
-
-
-def _scalar_if_equal(channels: Channels) -> Any:
-    """One number for all channels if they are equal: far faster than one per channel."""
-    return channels[0] if len(set(channels)) == 1 else list(channels)
-
-
-def augment(images: Any, draws: Any, spec: BatchSpec) -> Any:
-    """Pixels of 0 to 255 after the host's part of the augmentation; an image or a batch.
-
-    Flips are TensorFlow's own and keep the dtype; everything else is OpenCV's, needs a batch and
-    returns uint8.
-    """
-    import tensorflow as tf
-
-    on_host = spec.augment.on_host
-    if not on_host:
-        return images
-    if on_host.only_flips:
-        return flip(images, draws[..., FLIP] > 0)
-
-    def by_opencv(images: Any, draws: Any) -> Any:
-        return augmented(images, spec.augment.for_host(draws))
-
-    pixels = to_bytes(images)
-    result = tf.numpy_function(by_opencv, [pixels, draws], tf.uint8)
-    return tf.ensure_shape(result, pixels.shape)
-
-
-def flip(images: Any, flips: Any) -> Any:
-    """Mirror the flagged images: one image and a flag, or a batch and its flags."""
-    import tensorflow as tf
-
-    if images.shape.rank == 3:
-        return tf.cond(flips, lambda: tf.reverse(images, [1]), lambda: images)
-    # tf.reverse has a fast path for rank 3 only, and tf.where is slow if it has to broadcast: this
-    # is 5 times as fast as the obvious tf.where(flips, tf.reverse(images), images).
-    lines = tf.reshape(images, (-1, images.shape[2], 3))
-    mirrored = tf.reshape(tf.reverse(lines, [1]), tf.shape(images))
-    return tf.raw_ops.Select(condition=flips, x=mirrored, y=images)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from feedbench.loaders.amounts import amount
 from feedbench.loaders.errors import SettingsError
-from feedbench.loaders.files import PART
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.pack.about import (
     ABOUT,
@@ -23,6 +22,7 @@ from feedbench.loaders.pack.about import (
     parse_about,
 )
 from feedbench.loaders.pack.pack import PARTIAL
+from feedbench.loaders.replacing import PART
 
 LOCK = "lock"
 

@@ -20,11 +20,12 @@ from feedbench.loaders.address import extent_of, name_of
 from feedbench.loaders.errors import ImageError, SettingsError, printable
 from feedbench.loaders.faults import Faults
 from feedbench.loaders.file_stamps import file_sizes
-from feedbench.loaders.files import PART, read_file, replacing
+from feedbench.loaders.files import read_file
 from feedbench.loaders.manifest import SPLITS, Manifest
 from feedbench.loaders.pack.about import AGAIN, file_crc32
 from feedbench.loaders.pack.folder import LOCK, check_space, lock, system_errors
 from feedbench.loaders.pack.shard_files import Original, tar_writer, tfrecord_writer
+from feedbench.loaders.replacing import PART, replacing
 
 Rows = NDArray[np.int64]
 ShardKind = Literal["tfrecord", "webdataset"]

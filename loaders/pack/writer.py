@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import SettingsError
-from feedbench.loaders.files import replacing
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.npy import open_npy, write_npy
 from feedbench.loaders.order import Rows
@@ -44,6 +43,7 @@ from feedbench.loaders.pack.folder import (
 )
 from feedbench.loaders.pack.pack import ABSENT, ENTRY, FAILED, PARTIAL, THERE, Entry, matches
 from feedbench.loaders.pack.records import Records
+from feedbench.loaders.replacing import replacing
 
 Pixels = NDArray[np.uint8]
 _CHUNK = 4096  # rows that are checked at a time: a pool keeps 1 kB for each that it is given

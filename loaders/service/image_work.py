@@ -6,15 +6,9 @@ from typing import Any
 
 from feedbench.loaders.contract import Dtype, Request
 from feedbench.loaders.images.decode_path import DECODE_PATHS, PILLOW
-from feedbench.loaders.images.tensorflow import (
-    Decode,
-    Decoding,
-    augment,
-    flip,
-    resizer,
-    to_bytes,
-    to_range,
-)
+from feedbench.loaders.images.tensorflow import Decode, Decoding
+from feedbench.loaders.images.tensorflow_finish import augment, flip, to_bytes, to_range
+from feedbench.loaders.images.tensorflow_resize import resizer
 
 
 class ImageWork:

@@ -6,7 +6,7 @@ import numpy as np
 
 from feedbench.loaders.augment.draws import Draws
 from feedbench.loaders.augment.regions import Crops
-from feedbench.loaders.contract import BatchSpec
+from feedbench.loaders.spec import BatchSpec
 
 
 def drawn(count: int, spec: BatchSpec) -> Draws:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from feedbench.loaders.augment.draws import Draws
 from feedbench.loaders.augment.host import augment_floats, to_range
 from feedbench.loaders.augment.regions import Crops
-from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.pillow import cut, fitted, picture
 from feedbench.loaders.manifest import Manifest
+from feedbench.loaders.spec import BatchSpec
 from feedbench.loaders.stages.draws import crop_of, drawn, drawn_crops
 from feedbench.loaders.stages.stage import (
     HELD_BYTES,

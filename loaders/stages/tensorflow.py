@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 
 from feedbench.loaders.contract import BatchSpec, Dtype
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.images.tensorflow import (
-    Decode,
-    Decoding,
-    augment,
-    resizer,
-    to_bytes,
-    to_range,
-)
+from feedbench.loaders.images.tensorflow import Decode, Decoding
+from feedbench.loaders.images.tensorflow_finish import augment, to_bytes, to_range
+from feedbench.loaders.images.tensorflow_resize import resizer
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.row_cache import RowCache
 from feedbench.loaders.row_file import RowFile

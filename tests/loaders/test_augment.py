@@ -17,7 +17,7 @@ from feedbench.loaders.augment.draws import (
     ZOOM,
 )
 from feedbench.loaders.augment.host import augmented, to_range
-from feedbench.loaders.images.tensorflow import to_range as to_range_by_tensorflow
+from feedbench.loaders.images.tensorflow_finish import to_range as to_range_by_tensorflow
 
 ALL = Augment(
     horizontal_flip=True,

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from feedbench.loaders import LOADERS
 from feedbench.loaders.packed import Packed
 from feedbench.loaders.synthetic import Synthetic
-from feedbench.loaders.tf_data import TfData
+from feedbench.loaders.tf_settings import TfData
 from feedbench.loaders.turbo import Turbo
 
 FIELDS = {

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from feedbench.loaders import Augment, BatchSpec, open_loader
 from feedbench.loaders.augment.host import augmented, flipped, to_range
-from feedbench.loaders.images.tensorflow import flip
+from feedbench.loaders.images.tensorflow_finish import flip
 from feedbench.loaders.row_cache import RowCache
 
 BATCH = 64

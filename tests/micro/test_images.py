@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from feedbench.loaders import BatchSpec
-from feedbench.loaders.images.tensorflow import decoder, resizer
+from feedbench.loaders.images.tensorflow import decoder
+from feedbench.loaders.images.tensorflow_resize import resizer
 from feedbench.loaders.keras_pil import load
 
 

@@ -14,7 +14,6 @@ import pytest
 from feedbench.loaders import BatchSpec, ImageError, SettingsError, SpecError, open_loader, scan
 from feedbench.loaders.cached_source import CachedSource, PackStore
 from feedbench.loaders.faults import Faults, tolerance
-from feedbench.loaders.files import PART
 from feedbench.loaders.images.libjpeg_turbo import LiveImages
 from feedbench.loaders.pack import array_shards
 from feedbench.loaders.pack import folder as folders
@@ -22,6 +21,7 @@ from feedbench.loaders.pack.about import ABOUT, arrays_of
 from feedbench.loaders.pack.build import Packing, RowEncoder, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.writer import PackWriter
+from feedbench.loaders.replacing import PART
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
 

@@ -10,8 +10,8 @@ from multiprocessing import get_context
 import pytest
 
 from feedbench.loaders.errors import SettingsError
-from feedbench.loaders.files import PART
 from feedbench.loaders.remote.cache import _SHARE, ObjectCache, object_cache
+from feedbench.loaders.replacing import PART
 
 
 def bytes_in(folder):

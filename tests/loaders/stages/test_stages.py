@@ -151,7 +151,7 @@ def test_the_transform_augments_as_the_loader_does(manifest, name, monkeypatch):
         turned.extend(draws[:, ANGLE].tolist())
         return images
 
-    for module in ("augment.host", "images.tensorflow"):
+    for module in ("augment.host", "images.tensorflow_finish"):
         monkeypatch.setattr(f"feedbench.loaders.{module}.augmented", rotates)
     spec = SPEC.model_copy(update={"augment": Augment(rotation=30)})
     loader = find_loader(name)
