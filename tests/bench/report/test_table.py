@@ -193,6 +193,21 @@ def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
     )
 
 
+def test_the_verdict_writes_the_utilization_as_the_table_does(trial, shown):
+    by_noise = summarize(
+        [trial("tf_data", [1000, 1030, 1000]), trial("synthetic", [1000, 1010, 990])]
+    )
+    assert "≥ 100%" in shown(by_noise, 120)
+    assert "accelerator utilization ≥ 100%." in verdict(by_noise)
+
+
+def test_the_utilization_of_other_blocks_does_not_stand_beside_the_rate_to_expect(trial):
+    """In the table's blocks the accelerator idles; in those after the choice it does not."""
+    lucky = trial("tf_data", [600, 610, 620, 1000, 1000, 1000], chosen_before=3)
+    text = verdict(summarize([lucky, trial("synthetic", [1000] * 3), trial("turbo", [300] * 3)]))
+    assert text.startswith("Take tf_data: 1,000 images/s. It is the fastest.")
+
+
 @pytest.mark.parametrize("again", [[1733, 1734, 1735], [1700, 1740, 1760], [1710, 1711, 1712]])
 def test_a_rate_that_is_confirmed_is_no_change_of_the_machine(trial, again):
     """Less than 3 % is none either, however narrow the intervals are."""
