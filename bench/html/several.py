@@ -129,14 +129,15 @@ def _sentence(facts: Sequence[str]) -> str:
 
 
 def _table(reports: Sequence[Report], facts: Sequence[str]) -> Table:
-    columns = [Column("result"), Column("what"), Column("dated")]
+    dates = [next(iter(_date(one.origin)), None) if one.origin else None for one in reports]
+    columns = [Column("result"), Column("what"), *([Column("dated")] if any(dates) else [])]
     rows: list[list[Cell]] = [
         [
             name,
             report.title,
-            next(iter(_date(report.origin)), None) if report.origin else None,
+            *([date] if any(dates) else []),
             *(report.origin.facts.get(fact) if report.origin else None for fact in facts),
         ]
-        for report, name in zip(reports, _names(reports), strict=True)
+        for report, name, date in zip(reports, _names(reports), dates, strict=True)
     ]
     return Table("Results", [*columns, *(Column(_words(fact)) for fact in facts)], rows)

@@ -10,7 +10,7 @@ from feedbench.bench.html.charts.frame import Spec, frame, value_axis
 
 _BELOW = 44  # pixels per row of a narrow chart: a line of text above its mark
 _BESIDE = 30  # of a wide one
-_TEXT_AT, _MARK_AT = -9, 9  # pixels from the middle of a row, if the mark is below
+_TEXT_AT, _MARK_AT = -12, 4  # pixels from the middle of a row, if the mark is below
 _CHARACTERS = {400: 7.4, 700: 8.4}  # pixels, by the weight of a text
 _GAP = 18  # pixels between a text and the plot
 _LEAST_PLOT = 300  # pixels that a wide chart leaves to its marks

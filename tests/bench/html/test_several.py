@@ -40,6 +40,8 @@ def test_a_record_that_does_not_say_when_it_began_has_no_date():
     assert only.about == "a"
     _, table, *_ = overview([undated, report(origin("b"))]).parts
     assert [list(row)[2] for row in table.rows] == [None, "2026-11-25 08:30 UTC"]
+    _, table, *_ = overview([undated, undated]).parts
+    assert [column.title for column in table.columns] == ["result", "what"]
 
 
 def test_the_same_folder_twice_is_numbered():
