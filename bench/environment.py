@@ -49,14 +49,17 @@ def environment() -> dict[str, Any]:
 
 
 def created_at(record: Path) -> datetime:
+    """Return when a run began, in UTC; if the record does not say it, when it was written."""
+    return began_at(record) or datetime.fromtimestamp(record.stat().st_mtime, UTC)
+
+
+def began_at(record: Path) -> datetime | None:
     """Return when a run began, in UTC, as the environment.json beside its record says.
 
-    A training has its environment in its record. Records of older versions do not say it: then it
-    is when the file was written.
+    A training has its environment in its record. Records of older versions do not say it.
     """
     files = [record.with_name("environment.json"), *([record] if record.suffix == ".json" else [])]
-    known = filter(None, map(_created_in, files))
-    return next(known, None) or datetime.fromtimestamp(record.stat().st_mtime, UTC)
+    return next(filter(None, map(_created_in, files)), None)
 
 
 def _created_in(file: Path) -> datetime | None:

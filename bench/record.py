@@ -280,6 +280,13 @@ class Stopped(Record):
     rounds: int = Field(description="number of rounds in which it was timed")
     slower_than: str | None = Field(None, description="None if nothing was left to decide")
 
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        if self.slower_than is None:
+            return "nothing was left to decide"
+        return f"surely slower than {self.slower_than}"
+
 
 class Trial(Conditions):
     """All blocks of one loader with one setting feeding one consumer."""

@@ -94,15 +94,30 @@ class Originals:
         how = _difference(self.stamps[positions[rows[first]]], now[first])
         return f"{name} has changed{others}: {how}"
 
+    def read_otherwise(self, manifest: Manifest, positions: Rows) -> Rows:
+        """The rows that a scan has left to Pillow since, because decoders guess parts of them.
+
+        A scan by an earlier version did not see that a progressive JPEG lacks scans.
+
+        Args:
+            positions: as for `change`.
+        """
+        now, then = _is_guessed(manifest), _is_guessed(self.manifest)[positions]
+        return np.flatnonzero(now & ~then)
+
     def refresh(self, manifest: Manifest) -> Rows:
-        """The rows whose files have changed since; afterwards they are as they are now.
+        """The rows that are to be read again: whose files have changed, or are decoded otherwise.
+
+        Afterwards the files are as they are now.
 
         Args:
             manifest: the same rows.
         """
         rows = np.arange(len(manifest))
         now = _present_stamps(manifest, rows)
-        changed = rows[self._differ(manifest, rows, rows, now)]
+        differ = self._differ(manifest, rows, rows, now)
+        differ[self.read_otherwise(manifest, rows)] = True
+        changed = rows[differ]
         self.stamps[changed] = now[changed]
         self.manifest = manifest
         return changed
@@ -120,6 +135,15 @@ class Originals:
         known &= np.asarray(pc.is_valid(same).to_numpy(zero_copy_only=False))
         content: Mask = ~np.asarray(pc.fill_null(same, True).to_numpy(zero_copy_only=False))
         return np.where(known, content, differ)
+
+
+def _is_guessed(manifest: Manifest) -> Mask:
+    """Where a scan saw that decoders show different images of a file."""
+    if not manifest.audited:
+        return np.zeros(len(manifest), np.bool_)
+    same = pc.fill_null(manifest.table["same_pixels"], True).combine_chunks()
+    guessed: Mask = ~np.asarray(same.to_numpy(zero_copy_only=False), np.bool_)
+    return guessed
 
 
 def _digests(manifest: Manifest, rows: Rows) -> Any:

@@ -22,7 +22,10 @@ def block_figures(trial: Trial, baseline: Rates, looks: int) -> dict[str, Any]:
         "accelerator_utilization": None
         if trial.alone
         else paired_ratio(rates, baseline, looks=looks),
-        "wait_share": sum(sum(block.wait_s) for block in blocks) / seconds,
+        # A consumer that does nothing always waits.
+        "wait_share": None
+        if trial.consumer == "drain"
+        else sum(sum(block.wait_s) for block in blocks) / seconds,
         "cpu_cores": sum(block.cpu_s for block in blocks) / seconds,
         "peak_memory_bytes": trial.peak_memory_bytes,
         "disk_read_bytes": _disk_read(blocks),

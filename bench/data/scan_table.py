@@ -84,13 +84,18 @@ def warnings(report: dict[str, Any]) -> Iterator[str]:
         )
     if duplicates["across_splits"]:
         yield (
-            f"Leakage: {duplicates['across_splits']:,} of them are in more than one split; the "
+            f"Leakage: {_of_them(duplicates['across_splits'])} in more than one split; the "
             "test would include images of the training."
         )
     if duplicates["across_classes"]:
-        yield f"Contradiction: {duplicates['across_classes']:,} of them are in more than one class."
+        count = _of_them(duplicates["across_classes"])
+        yield f"Contradiction: {count} in more than one class."
     if few := report["few_images"]:
         yield _few_images(few)
+
+
+def _of_them(count: int) -> str:
+    return f"{count:,} of them {'is' if count == 1 else 'are'}"
 
 
 def _few_images(few: dict[str, int]) -> str:

@@ -20,7 +20,9 @@ class DiagnosisEvent:
             it. No block is timed while the callback runs.
         text: what the process measures that starts or has started, the failure, or the note.
         record: all that is measured so far.
-        processes_left: number of processes that are not started.
+        processes_left: number of processes that are not started, as far as they are known.
+        more_may_come: whether there may be others: variants of a user's pipeline, whose stages are
+            not known yet.
         round: index of the round, from 0; None while processes start.
         part: that is timed.
         next_part: that is timed after it in this round; None for the last.
@@ -30,6 +32,7 @@ class DiagnosisEvent:
     record: DiagnosisRecord
     text: str = ""
     processes_left: int = 0
+    more_may_come: bool = False
     round: int | None = None
     part: Part | None = None
     next_part: Part | None = None

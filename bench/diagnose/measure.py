@@ -164,7 +164,8 @@ class _Session:
         self._new_record = setup.record
         self._folder = folder
         self._on_event = on_event
-        self._unstarted: list[str] = []
+        self._started: set[str] = set()
+        self._more_may_come = find_loader(setup.plan.choice.loader).own is not None
         self._round: int | None = None  # None while processes start
         self._timing = setup.timing
         self._gpus = training_gpus()
@@ -206,12 +207,13 @@ class _Session:
 
     def _start_all(self) -> None:
         """Start all processes, also those of which is learned meanwhile."""
-        started: set[str] = set()
-        while waiting := [key for key in self._jobs if key not in started]:
-            key, *self._unstarted = waiting
-            started.add(key)
-            self._make_room(key)
-            self._start(key)
+        while waiting := self._unstarted():
+            self._started.add(waiting[0])
+            self._make_room(waiting[0])
+            self._start(waiting[0])
+
+    def _unstarted(self) -> list[str]:
+        return [key for key in self._jobs if key not in self._started]
 
     def close(self) -> None:
         """End every process."""
@@ -259,6 +261,7 @@ class _Session:
         try:
             start_s = self._wait_until_ready(child, job)
         except TrialError as error:
+            self._more_may_come = False  # the stages, which say whether, are the first
             self._give_up(key, error)
             return
         for measurement in self._measurements_of(key):
@@ -288,6 +291,7 @@ class _Session:
 
     def _add_variants(self, observed: Observed | None) -> None:
         """Plan to measure variants of a user's tf.data pipeline, now that its stages are known."""
+        self._more_may_come = False
         if observed is None or observed.graph is None:
             return
         self._jobs.update(self._setup.with_full_caches(self._jobs, observed.graph))
@@ -339,5 +343,13 @@ class _Session:
         return [measurement for measurement in self._measurements if measurement.process == key]
 
     def _tell(self, kind: EventKind, text: str = "", **values: Any) -> None:
-        left = len(self._unstarted)
-        self._on_event(DiagnosisEvent(kind, self.record(), text, left, self._round, **values))
+        event = DiagnosisEvent(
+            kind,
+            self.record(),
+            text,
+            processes_left=len(self._unstarted()),
+            more_may_come=self._more_may_come,
+            round=self._round,
+            **values,
+        )
+        self._on_event(event)

@@ -14,6 +14,7 @@ from feedbench.bench.diagnose.autotune import autotuned_values
 from feedbench.bench.diagnose.ceilings import find_part, median_rate, with_proven_blocks
 from feedbench.bench.diagnose.certainty import busy
 from feedbench.bench.diagnose.fixed import comparison_text
+from feedbench.bench.diagnose.model import Cause
 from feedbench.bench.diagnose.own_notes import own_notes
 from feedbench.bench.diagnose.predict_cores import CoresNeeded, shares_cores
 from feedbench.bench.diagnose.record import DiagnosisRecord
@@ -22,6 +23,7 @@ from feedbench.bench.diagnose.tf_graph.derive import graph_of
 from feedbench.bench.diagnose.tf_graph.threads import is_timed
 from feedbench.bench.diagnose.verdict import Diagnosis
 from feedbench.bench.record import CacheState
+from feedbench.bench.report.table import bytes_text
 
 _STATES: tuple[CacheState, ...] = ("warm", "cold")
 _VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
@@ -50,8 +52,8 @@ def _scope(record: DiagnosisRecord) -> list[str]:
     cores = "1 core" if record.cores == 1 else f"{record.cores} cores"
     sample = f" ({record.sampled:,} of them drawn and measured)" if record.sampled else ""
     return [
-        f"{record.images:,} images{sample}, {record.encoded_bytes / 1e9:.2f} GB in files, "
-        f"{record.decoded_bytes / 1e9:.2f} GB decoded; "
+        f"{record.images:,} images{sample}, {bytes_text(record.encoded_bytes)} in files, "
+        f"{bytes_text(record.decoded_bytes)} decoded; "
         f"{record.available_memory_bytes / 1e9:.1f} GB of memory available; {cores}."
     ]
 
@@ -81,14 +83,23 @@ def _concurrency(record: DiagnosisRecord) -> list[str]:
     return [f"{record.loader} works {how}{lock}."]
 
 
+def cause_text(record: DiagnosisRecord, cause: Cause) -> str:
+    """Return a cause of the stall in words.
+
+    What has no part of its own in a user's function are the pipeline's stages, if these were
+    timed.
+    """
+    graph = graph_of(record)
+    if cause == "unexplained" and graph is not None and is_timed(graph):
+        return "the pipeline's stages"
+    return cause
+
+
 def _causes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
     if not diagnosis.shares:
         return []
-    graph = graph_of(record)
-    is_explained = graph is not None and is_timed(graph)
-    names = {"unexplained": "the stages of its pipeline"} if is_explained else {}
     parts = [
-        f"{names.get(part.cause, part.cause)} {part.stall:.1%}"
+        f"{cause_text(record, part.cause)} {part.stall:.1%}"
         for part in diagnosis.shares
         if part.stall >= _VISIBLE
     ]

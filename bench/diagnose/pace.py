@@ -33,9 +33,11 @@ class DiagnosisPace:
     def update(self, event: DiagnosisEvent) -> None:
         """Take in what has happened."""
         now = monotonic()
-        if event.kind == "starting":
+        starts = event.kind == "starting"
+        if event.round is None:
+            self.processes = self.process + starts + event.processes_left
+        if starts:
             self.process += 1
-            self.processes = self.process + event.processes_left
         elif event.kind == "started":
             self._starts_s.append(now - self._since)
         elif event.kind == "round":
@@ -48,7 +50,7 @@ class DiagnosisPace:
         return monotonic() - self._begin
 
     def planned_s(self, event: DiagnosisEvent) -> tuple[float, float]:
-        """Return the seconds that a diagnosis takes at least and at most, at its first event."""
+        """Return the seconds that a diagnosis takes in all, at least and at most."""
         starts_s = self.processes * self._start_s()
         least_s = starts_s + min(LEAST_ROUNDS, self._timing.rounds) * self.round_s(event)
         all_s = starts_s + self._timing.rounds * self.round_s(event)

@@ -43,9 +43,9 @@ def diagnosis_progress(console: Console, timing: DiagnosisTiming) -> Iterator[On
 
 
 def _print_event(console: Console, display: DiagnosisDisplay, event: DiagnosisEvent) -> None:
-    is_estimated, is_busy = bool(display.estimate), bool(display.busy)
+    estimated, is_busy = display.estimate, bool(display.busy)
     display.update(event)
-    estimate = "" if is_estimated else display.estimate
+    estimate = "" if display.estimate == estimated else display.estimate
     busy = "" if is_busy else display.busy
     for text in filter(None, (estimate, display.log_line(event), busy)):
         console.print(text, style="dim", soft_wrap=True)
@@ -55,7 +55,8 @@ class DiagnosisDisplay:
     """Takes the events of a diagnosis; returns what is known by then as a frame or as a line.
 
     Attributes:
-        estimate: how long the diagnosis takes; empty before its first event.
+        estimate: how long the diagnosis takes: of the processes known at its first event, and once
+            more when all are known; empty before.
         busy: what other programs use, by the complete rounds.
     """
 
@@ -66,6 +67,7 @@ class DiagnosisDisplay:
         self._timing = timing
         self._pace = DiagnosisPace(timing)
         self.estimate = self.busy = ""
+        self._more_may_come = False
         self._event: DiagnosisEvent | None = None
         self._ceilings: list[Ceiling] = []
         self._last_block: Block | None = None
@@ -73,7 +75,9 @@ class DiagnosisDisplay:
     def update(self, event: DiagnosisEvent) -> None:
         """Record an event; the rates are derived again after each block."""
         self._pace.update(event)
-        self.estimate = self.estimate or _estimate(self._timing, self._pace, event)
+        if not self.estimate or (self._more_may_come and not event.more_may_come):
+            self.estimate = _estimate(self._timing, self._pace, event)
+        self._more_may_come = event.more_may_come
         if event.kind in ("started", "timed", "failed"):
             self._ceilings = ceilings(event.record)
         if event.kind == "round":  # stages prepare their files outside of what they time
@@ -86,7 +90,7 @@ class DiagnosisDisplay:
         """Return an event as a line; empty for one that a log does not need."""
         match event.kind:
             case "starting":
-                return f"starting {self._pace.process} of {self._pace.processes}: {event.text}"
+                return f"starting {self._process(event)}: {event.text}"
             case "round":
                 return self._round_line(event)
             case "failed" | "note":
@@ -130,10 +134,14 @@ class DiagnosisDisplay:
         spent = f"{duration(self._pace.spent_s())} so far"
         left = duration(self._pace.left_s(event))
         if event.round is None:
-            number = f"Process {self._pace.process} of {self._pace.processes}"
-            return f"{number} starts · {spent} · about {left} left"
+            about = "at least" if event.more_may_come else "about"
+            return f"Process {self._process(event)} starts · {spent} · {about} {left} left"
         number = f"Round {event.round + 1} of {_at_most(self._timing.rounds)}"
         return f"{number} · {spent} · at most {left} left"
+
+    def _process(self, event: DiagnosisEvent) -> str:
+        least = "at least " if event.more_may_come else ""
+        return f"{self._pace.process} of {least}{self._pace.processes}"
 
     def _next(self, event: DiagnosisEvent) -> str:
         if event.round is None:
@@ -147,11 +155,15 @@ class DiagnosisDisplay:
 def _estimate(timing: DiagnosisTiming, pace: DiagnosisPace, event: DiagnosisEvent) -> str:
     """Return how long a diagnosis takes by its plan, and what of."""
     least, most = map(duration, pace.planned_s(event))
-    about = f"About {most}" if least == most else f"About {least} to {most}"
+    about = f"About {most} in all" if least == most else f"About {least} to {most} in all"
+    processes = f"{pace.processes} processes start"
+    if event.more_may_come:
+        about = f"At least {least}"
+        processes = f"{processes}, and one for each variant of your pipeline that is worth timing"
     rounds = timing.rounds
     count = f"{LEAST_ROUNDS} to {rounds}" if rounds > LEAST_ROUNDS else f"{rounds}"
     return (
-        f"{about}: {pace.processes} processes start, then {count} rounds of about "
+        f"{about}: {processes}, then {count} rounds of about "
         f"{duration(pace.round_s(event))}, limited by --seconds {timing.budget_s:g}."
     )
 

@@ -186,8 +186,8 @@ def _check_count() -> Check:
     block = timed_block(islice(_batches(), 10**9), consumer, _BLOCK_S / 10)
     return Check(
         name="the number of images",
-        expected=str(consumer.images),
-        measured=str(block.images),
+        expected=f"{consumer.images:,}",
+        measured=f"{block.images:,}",
         passed=block.images == consumer.images,
     )
 

@@ -27,6 +27,7 @@ from feedbench.bench.report.document import (
     only_csv,
     words,
 )
+from feedbench.bench.report.table import bytes_text
 from feedbench.bench.report.tensorboard import LoggedRun
 
 
@@ -206,7 +207,7 @@ def _memory_text(prediction: Prediction) -> str:
     if prediction.needs_bytes is None:
         return ""
     verb = "fits" if prediction.fits else "does not fit"
-    return f" ({prediction.needs_bytes / 1e9:.2f} GB: {verb})"
+    return f" ({bytes_text(prediction.needs_bytes)}: {verb})"
 
 
 def part_runs(parts: Sequence[MeasuredPart]) -> list[LoggedRun]:

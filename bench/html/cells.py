@@ -39,11 +39,20 @@ def shown(cell: Cell) -> Shown:
 def _figure(figure: Figure) -> Shown:
     if figure.value is None or not math.isfinite(figure.value):
         return Shown(_NOTHING)
-    text = figure.text or _with_unit(f"{figure.value:{figure.format}}", figure.unit)
+    form = _without_minus_zero(figure.format)
+    text = figure.text or _with_unit(f"{figure.value:{form}}", figure.unit)
     if figure.low is None or figure.high is None or figure.low == figure.value == figure.high:
         return Shown(text, sort=figure.value)
-    interval = f"[{figure.low:{figure.format}}, {figure.high:{figure.format}}]"
+    interval = f"[{figure.low:{form}}, {figure.high:{form}}]"
     return Shown(text, interval, figure.value)
+
+
+def _without_minus_zero(form: str) -> str:
+    """Return a format by which what is rounded to zero has no minus."""
+    if not form.endswith(("f", "%")):
+        return form
+    sign = form[:1] if form[:1] in ("+", "-", " ") else ""
+    return f"{sign}z{form.removeprefix(sign)}"
 
 
 def _number(number: float) -> Shown:

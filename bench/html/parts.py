@@ -155,13 +155,13 @@ class Origin:
     Attributes:
         path: of the record or its folder, as it was named.
         command: that wrote the record.
-        saved: when it was made.
+        began: when the run began; None if the record does not say it.
         facts: the conditions of the run, by name; empty if they are not known.
     """
 
     path: Path
     command: str
-    saved: datetime
+    began: datetime | None
     facts: Mapping[str, str]
 
 

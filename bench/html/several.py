@@ -62,9 +62,9 @@ def _path(report: Report) -> Path:
 
 
 def _alone(report: Report) -> str:
-    """Return the folder of the only report of a page, and the date."""
+    """Return the folder of the only report of a page, and the date if it is known."""
     origin = report.origin
-    return f"{origin.path.absolute().name} · {_date(origin)}" if origin else ""
+    return " · ".join([origin.path.absolute().name, *_date(origin)]) if origin else ""
 
 
 def _about(report: Report, facts: Sequence[str]) -> str:
@@ -72,11 +72,12 @@ def _about(report: Report, facts: Sequence[str]) -> str:
     if (origin := report.origin) is None:
         return ""
     known = [f"{_words(name)} {origin.facts[name]}" for name in facts if name in origin.facts]
-    return " · ".join([*known, _date(origin)])
+    return " · ".join([*known, *_date(origin)])
 
 
-def _date(origin: Origin) -> str:
-    return f"{origin.saved:%Y-%m-%d %H:%M} UTC"
+def _date(origin: Origin) -> list[str]:
+    """Return when the run began; nothing if that is not known."""
+    return [f"{origin.began:%Y-%m-%d %H:%M} UTC"] if origin.began else []
 
 
 def _words(name: str) -> str:
@@ -128,14 +129,15 @@ def _sentence(facts: Sequence[str]) -> str:
 
 
 def _table(reports: Sequence[Report], facts: Sequence[str]) -> Table:
-    columns = [Column("result"), Column("what"), Column("dated")]
+    dates = [next(iter(_date(one.origin)), None) if one.origin else None for one in reports]
+    columns = [Column("result"), Column("what"), *([Column("dated")] if any(dates) else [])]
     rows: list[list[Cell]] = [
         [
             name,
             report.title,
-            _date(report.origin) if report.origin else None,
+            *([date] if any(dates) else []),
             *(report.origin.facts.get(fact) if report.origin else None for fact in facts),
         ]
-        for report, name in zip(reports, _names(reports), strict=True)
+        for report, name, date in zip(reports, _names(reports), dates, strict=True)
     ]
     return Table("Results", [*columns, *(Column(_words(fact)) for fact in facts)], rows)

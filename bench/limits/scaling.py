@@ -87,9 +87,7 @@ def scaling_of(loader: str, runs: Sequence[OnCores]) -> LoaderScaling:
         loader: name and settings.
         runs: on one core, on two, and on more where there are more.
     """
-    error = next((run.error for run in runs if run.error), None)
-    if error is None and (len(runs) < 2 or not all(run.threads for run in runs[:2])):
-        error = "interrupted before it was measured"
+    error = next((run.error for run in runs if run.error), None) or _unknown(runs)
     if error is not None:
         return LoaderScaling(loader=loader, error=error)
     shares = _Shares(*runs[:2])
@@ -107,6 +105,22 @@ def scaling_of(loader: str, runs: Sequence[OnCores]) -> LoaderScaling:
         samples=shares.samples,
         rates=_rates(runs, shares.serial(), most_used),
     )
+
+
+def _unknown(runs: Sequence[OnCores]) -> str | None:
+    """Return why the samples do not tell how a loader uses more cores; None if they do."""
+    if len(runs) < 2:
+        return "interrupted before it was measured"
+    for run in runs[:2]:
+        if not run.threads:
+            cpu_s = sum(block.cpu_s for block in run.blocks)
+            cores = "one core" if run.cores == 1 else f"{run.cores} cores"
+            return (
+                f"no sample on {cores}: its own process used {cpu_s:.2g} s of CPU time in "
+                f"{sum(block.seconds for block in run.blocks):.2g} s; give longer blocks with "
+                "--block-seconds"
+            )
+    return None
 
 
 class _Shares:

@@ -33,8 +33,9 @@ def limit_text(limit: str) -> str:
     if name == MEMORY_COPY.name:
         return "copying images from memory"
     if name == LIBJPEG_TURBO.name:
+        packed = "the JPEGs of a pack " if "pack=" in settings else ""
         scaled = "at a reduced size " if "decode=scaled" in settings else ""
-        return f"decoding {scaled}on all cores"
+        return f"decoding {packed}{scaled}on all cores"
     return limit
 
 

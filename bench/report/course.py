@@ -27,10 +27,7 @@ def course(summary: Summary) -> Iterator[Line]:
 
 def stop_text(stopped: Stopped) -> str:
     """Return why a trial was stopped, and after how many rounds."""
-    after = f"after {stopped.rounds} rounds"
-    if stopped.slower_than is None:
-        return f"nothing was left to decide {after}"
-    return f"surely slower than {stopped.slower_than} {after}"
+    return f"{stopped.why} after {stopped.rounds} rounds"
 
 
 def _ended_early(summary: Summary) -> Iterator[Line]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedbench.bench.analysis.summary import TrialSummary, summarize
-from feedbench.bench.plan.plan import Plan
+from feedbench.bench.plan.plan import Plan, Timing
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.report.course import stop_text
 from feedbench.bench.report.live import Line, Style
@@ -28,6 +28,7 @@ from feedbench.loaders import BASELINE
 
 _TITLES = ("loader and settings", "images/s [95 %]", "to the fastest", "waits")
 AHEAD = "fastest so far"
+_MUCH_LONGER = 1.5  # blocks than planned, from which on that is said: a convention
 _ACTIVITIES = {
     "starting": "starting",
     "warming": "warming up",
@@ -59,6 +60,7 @@ class BenchDisplay:
         self._summaries: dict[int, TrialSummary] = {}
         self._complete = 0  # rounds in which every trial was timed that has not failed
         self._standings: dict[int, TrialSummary] = {}  # from these rounds alone
+        self._slow = ""  # how blocks differ from the plan, by the first complete round
         self._busy = ""  # what other programs use, by the complete rounds
         self._event: TrialEvent | None = None
         self._last_block: Block | None = None
@@ -80,15 +82,17 @@ class BenchDisplay:
         complete = min((len(one.blocks) for one in running), default=self._complete)
         if len(self._trials) < len(self._plan.choices) or complete == self._complete:
             return
+        if not self._complete:
+            self._slow = _slow_text(self._plan.timing, self._pace)
         self._complete = complete
         self._standings = _summaries(
             {index: _until(trial, complete) for index, trial in self._trials.items()}
         )
         self._busy = busy_line([*self._trials.values()])
 
-    def warning(self) -> str:
-        """Return that other programs use the cores; empty if they do not."""
-        return self._busy
+    def warnings(self) -> list[str]:
+        """Return that blocks are longer than planned, and that other programs use the cores."""
+        return [*filter(None, (self._slow, self._busy))]
 
     def count(self, event: TrialEvent) -> str:
         """Return how many blocks are done, of all that are planned by now."""
@@ -192,7 +196,19 @@ class BenchDisplay:
 
     def _foot(self) -> list[Line]:
         known = readings(self._last_block, self._busy, waits=self._waits)
-        return [*known, Line(CTRL_C, "dim")]
+        slow = [Line(self._slow, "dim")] if self._slow else []
+        return [*known, *slow, Line(CTRL_C, "dim")]
+
+
+def _slow_text(timing: Timing, pace: Pace) -> str:
+    """Return how much longer than planned blocks take, and so the run; empty if they do not."""
+    block_s = pace.block_s()
+    if block_s < _MUCH_LONGER * timing.block_seconds:
+        return ""
+    return (
+        f"A block takes {duration(block_s)} instead of {timing.block_seconds:g} s, with its "
+        f"{timing.block_steps} steps: up to {duration(pace.spent_s() + pace.left_s())} in all"
+    )
 
 
 def rate_text(summary: TrialSummary) -> str:

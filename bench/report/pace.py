@@ -55,7 +55,7 @@ class Pace:
             self._blocks_s.setdefault(index, []).append(now - self._since)
         if event.kind != "warming":
             self._since = now
-            expected = {"starting": self._start_s(), "timing": self._block_s(index)}
+            expected = {"starting": self._start_s(), "timing": self.block_s(index)}
             self._expected_s = expected.get(event.kind, 0.0)
         self._blocks_left[index] = self._left_of(event)
 
@@ -66,9 +66,9 @@ class Pace:
     def left_s(self) -> float:
         """Return an estimate of the seconds that the run still takes."""
         left_s = self._starts_left() * self._start_s()
-        left_s += sum(count * self._block_s(index) for index, count in self._blocks_left.items())
+        left_s += sum(count * self.block_s(index) for index, count in self._blocks_left.items())
         if self._confirms:
-            left_s += blocks_alone(self._timing, self._timing.blocks) * self._block_s()
+            left_s += blocks_alone(self._timing, self._timing.blocks) * self.block_s()
         # The present step is among what is left.
         elapsed_s = min(self._clock() - self._since, self._expected_s)
         return max(0.0, left_s - elapsed_s)
@@ -96,8 +96,8 @@ class Pace:
             return median(self._starts_s)
         return self._timing.warm_up_seconds + _START_S
 
-    def _block_s(self, index: int | None = None) -> float:
-        """Return the duration of a trial's blocks, or of all if it has none."""
+    def block_s(self, index: int | None = None) -> float:
+        """Return the duration in seconds of a trial's blocks, or of all if it has none."""
         own = [] if index is None else self._blocks_s.get(index, [])
         known = own or [seconds for blocks in self._blocks_s.values() for seconds in blocks]
         return median(known) if known else self._timing.block_seconds

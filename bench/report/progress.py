@@ -55,18 +55,20 @@ def duration_text(
         fills: whether a trial fills a cache before it is timed.
     """
     noun = "trial" if trials == 1 else "trials"
-    least_s, blocks, until = _planned_s(trials, timing, timing.blocks), f"{timing.blocks}", ""
-    if least_blocks is not None:
-        least_s = _planned_s(trials, timing, least_blocks) + _alone_s(timing, least_blocks)
-        most_s = _planned_s(trials, timing, timing.blocks) + _alone_s(timing, timing.blocks)
-        blocks = f"{least_blocks} to {timing.blocks}"
-        until = (
-            ", then the winner again. It ends as soon as the choice is certain, after "
-            f"{_duration(most_s)} at the latest"
-        )
+    added = _ADDED_BY_CACHES if fills else _ADDED
+    if least_blocks is None:
+        least = _duration(_planned_s(trials, timing, timing.blocks))
+        each = _each_text(timing, f"{timing.blocks}")
+        return f"At least {least}: {trials} {noun} × {each}. {added} add to that."
+    least_s, most_s = (
+        _planned_s(trials, timing, blocks) + _alone_s(timing, blocks)
+        for blocks in (least_blocks, timing.blocks)
+    )
+    each = _each_text(timing, f"{least_blocks} to {timing.blocks}")
     return (
-        f"At least {_duration(least_s)}: {trials} {noun} × {_each_text(timing, blocks)}{until}. "
-        f"{_ADDED_BY_CACHES if fills else _ADDED} add to that."
+        f"At least {_duration(least_s)}, or {_duration(most_s)} if all {timing.blocks} rounds are "
+        f"needed until the choice is certain: {trials} {noun} × {each}, then the winner again. "
+        f"{added} add to both."
     )
 
 
@@ -181,11 +183,11 @@ def _advance_files(progress: Progress, task: TaskID, count: int) -> None:
 
 
 def _print_event(console: Console, display: BenchDisplay, event: TrialEvent) -> None:
-    was_busy = bool(display.warning())
+    before = display.warnings()
     display.update(event)
     if text := _event_text(display, event):
         console.print(f"{display.count(event)} {text}", soft_wrap=True)
-    if not was_busy and (warning := display.warning()):
+    for warning in display.warnings()[len(before) :]:
         console.print(f"{warning}.", style="yellow", soft_wrap=True)
 
 

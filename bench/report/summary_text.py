@@ -18,7 +18,7 @@ from feedbench.bench.record import Trial
 from feedbench.bench.report.course import course
 from feedbench.bench.report.devices_table import device_rows, devices_table
 from feedbench.bench.report.document import Line, Part
-from feedbench.bench.report.table import bench_table, bytes_text, trial_name
+from feedbench.bench.report.table import bench_table, bytes_text, trial_name, utilization_text
 from feedbench.bench.report.table_notes import notes
 from feedbench.loaders import LOADERS, BatchSpec
 from feedbench.trainer import Recipe, is_own_model
@@ -132,16 +132,16 @@ def verdict(summary: Summary) -> str:
     if summary.winner is None:
         return f"No loader can be recommended: {_why_no_winner(summary)}."
     best = summary.trials[summary.winner]
-    rate = summary.predicted or best.images_per_second
+    rate, again = summary.predicted or best.images_per_second, _rate_again(summary)
     assert rate is not None
     text = f"{trial_name(best)}: {rate_text(rate.value)} images/s"
-    if best.accelerator_utilization is not None:
-        text += f", accelerator utilization {min(1.0, best.accelerator_utilization.value):.0%}"
+    if best.accelerator_utilization is not None and not again:  # else it is of another rate
+        text += f", accelerator utilization {utilization_text(best)}"
     if summary.is_alone:
         other = next(one for one in LOADERS if one != best.loader)
         return f"{text}. Nothing to compare it with: add --loader {other}."
     reasons = (_why_it_wins(summary, best), _why_cheapest(summary, best))
-    sentences = [f"Take {text}.", *reasons, _rate_again(summary), _open(summary)]
+    sentences = [f"Take {text}.", *reasons, again, _open(summary)]
     return " ".join(filter(None, sentences))
 
 

@@ -187,6 +187,10 @@ def _csv_columns() -> list[Column[TrialSummary]]:
         only_csv("ranked", lambda trial: trial.ranked),
         only_csv("tied_with_best", lambda trial: trial.tied_with_best),
         only_csv("undecided", lambda trial: trial.undecided),
+        only_csv("stopped", lambda trial: trial.stopped.why if trial.stopped else None),
+        only_csv(
+            "stopped_after_rounds", lambda trial: trial.stopped.rounds if trial.stopped else None
+        ),
         only_csv("error", lambda trial: trial.error),
     ]
 

@@ -117,7 +117,8 @@ class Pack:
         """The position of each row of a manifest in the pack, int64 `[rows]`.
 
         Raises:
-            SettingsError: a row is not in the pack, or its file has changed since.
+            SettingsError: a row is not in the pack, its file has changed since, or a scan has found
+                since that it is to be decoded otherwise.
         """
         with source_errors(self.folder):
             originals = Originals.read(self.folder)
@@ -132,6 +133,13 @@ class Pack:
         if change := originals.change(manifest, positions):
             raise SettingsError(
                 f"pack {self.folder}, packed from {originals.manifest.root}: {change}; {AGAIN}"
+            )
+        if len(rows := originals.read_otherwise(manifest, positions)):
+            others = f" and {len(rows) - 1:,} others" if len(rows) > 1 else ""
+            raise SettingsError(
+                f"pack {self.folder}: holds other pixels of {printable(manifest.name(rows[0]))}"
+                f"{others} than loaders give since the last scan, which found that decoders guess "
+                f"parts of them (a progressive JPEG without all scans, for example); {AGAIN}"
             )
         return positions
 

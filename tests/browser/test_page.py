@@ -68,6 +68,28 @@ def test_charts_follow_the_width_of_the_window(opened, sample):
     assert chart.locator("svg").count() == 1
 
 
+# Vertical distance of a mark from the name of its row, in pixels.
+DISTANCE = """plot => {
+    const middle = element => {
+        const { top, bottom } = element.getBoundingClientRect();
+        return (top + bottom) / 2;
+    };
+    const name = [...plot.querySelectorAll("text")].find(one => one.textContent === "turbo");
+    const marks = [...plot.querySelectorAll(".mark-symbol path")].map(middle);
+    return Math.min(...marks.map(at => Math.abs(at - middle(name))));
+}"""
+
+
+@pytest.mark.parametrize(("width", "least", "most"), [(1024, 0, 3), (360, 12, 24)])
+def test_names_stand_beside_their_marks_where_there_is_room_and_else_above(
+    opened, page_of, width, least, most
+):
+    found = opened(page_of("tutorial/bench"), width=width)
+    found.draw_all()
+    distance = found.page.locator(".plot").first.evaluate(DISTANCE)
+    assert least <= distance <= most
+
+
 def test_theme_follows_the_system_until_the_switch_is_used_and_charts_follow(opened, sample):
     page = opened(sample, color_scheme="dark").page
     mark = page.locator(".plot .mark-rect path").first

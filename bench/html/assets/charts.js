@@ -28,7 +28,8 @@
   function specOf(plot, width) {
     const spec = JSON.parse(plot.parentElement.querySelector('script[type="application/json"]').textContent);
     const autosize = { type: "fit-x", contains: "padding" };
-    const complete = { autosize, ...spec, width };
+    const { from, height } = spec.usermeta?.wide ?? {};
+    const complete = { autosize, ...spec, width, height: width >= from ? height : spec.height };
     for (const select of zoomable(complete)) select.zoom = "wheel![event.ctrlKey || event.metaKey]";
     return complete;
   }

@@ -7,19 +7,8 @@ from dataclasses import asdict, dataclass
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.html.charts.colors import FAINT
-from feedbench.bench.html.charts.frame import (
-    ROW,
-    Role,
-    Spec,
-    frame,
-    mark_in_row,
-    role_color,
-    row_labels,
-    row_tooltip,
-    rows_axis,
-    short,
-    value_axis,
-)
+from feedbench.bench.html.charts.frame import Role, Spec, role_color, row_tooltip
+from feedbench.bench.html.charts.rows import Rows, short
 
 _MARGIN = 0.06  # of the axis, on both sides
 _LABELS = 0.2  # of the axis, on the right: a line across all rows does not cross their texts there
@@ -88,19 +77,21 @@ def dots(
     low, high = _padded(low, high, zero=zero, log=is_log)
     if lines:
         high = max(high, _right_of_lines(low, max(line.value for line in lines), log=is_log))
-    x = value_axis(title + (", logarithmic" if is_log else ""), low, high, log=is_log, format=form)
-    y = rows_axis(len(rows), header=bool(lines))
     briefs = [row.brief or short(row.text) for row in rows]
+    layout = Rows(
+        [row.name for row in rows], [row.text for row in rows], briefs, header=bool(lines)
+    )
+    x = layout.x(title + (", logarithmic" if is_log else ""), low, high, log=is_log, form=form)
     data: list[Spec] = [
         {"row": number, **asdict(row), "short": brief}
         for number, (row, brief) in enumerate(zip(rows, briefs, strict=True))
     ]
     layers = [
         *(layer for line in lines for layer in _line(line, x, (low + high) / 2)),
-        *_marks(x, y, has_others=any(row.other is not None for row in rows)),
-        *row_labels(y, [row.text for row in rows], briefs),
+        *_marks(x, layout, has_others=any(row.other is not None for row in rows)),
+        *layout.labels(),
     ]
-    return frame(layers, data, ROW * (len(rows) + bool(lines)))
+    return layout.frame(layers, data)
 
 
 def _right_of_lines(low: float, last: float, *, log: bool) -> float:
@@ -117,19 +108,19 @@ def _padded(low: float, high: float, *, zero: bool, log: bool) -> tuple[float, f
     return (low if zero else low - margin), high + margin
 
 
-def _marks(x: Spec, y: Spec, *, has_others: bool) -> Iterator[Spec]:
-    shared: Spec = {"y": y, "color": role_color(), "tooltip": row_tooltip()}
+def _marks(x: Spec, layout: Rows, *, has_others: bool) -> Iterator[Spec]:
+    shared: Spec = {"y": layout.y(), "color": role_color(), "tooltip": row_tooltip()}
     yield {
         "transform": [{"filter": "isValid(datum.low)"}],
-        "mark": mark_in_row("rule", strokeWidth=3, strokeCap="round", opacity=0.6),
+        "mark": layout.mark("rule", strokeWidth=3, strokeCap="round", opacity=0.6),
         "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, **shared},
     }
     yield {
-        "mark": mark_in_row("point", filled=True, size=90, opacity=1, strokeWidth=0),
+        "mark": layout.mark("point", filled=True, size=90, opacity=1, strokeWidth=0),
         "encoding": {"x": {**x, "field": "value"}, **shared},
     }
     if has_others:
-        hollow = mark_in_row("point", shape="diamond", fill="transparent", size=110, strokeWidth=2)
+        hollow = layout.mark("point", shape="diamond", fill="transparent", size=110, strokeWidth=2)
         yield {
             "transform": [{"filter": "isValid(datum.other)"}],
             "mark": hollow,

@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from feedbench.bench.html.charts.frame import (
-    ROW,
-    Role,
-    Spec,
-    frame,
-    mark_in_row,
-    role_color,
-    row_labels,
-    row_tooltip,
-    rows_axis,
-    value_axis,
-)
+from feedbench.bench.html.charts.frame import Role, Spec, role_color, row_tooltip
+from feedbench.bench.html.charts.rows import Rows
 
 _BAR = 16  # pixels
 
@@ -73,19 +63,19 @@ def bars_from(rows: Sequence[Bar], title: str) -> Spec:
         }
         for row, bar in enumerate(rows)
     ]
-    y = rows_axis(len(data), header=False)
-    x = value_axis(title, min(0.0, *(bar[1] for bar in rows)), max(bar[2] for bar in rows) or 1.0)
     texts = [bar[3] for bar in rows]
-    return frame([_bars(x, y), *row_labels(y, texts, texts)], data, ROW * len(data))
+    layout = Rows([bar[0] for bar in rows], texts, texts)
+    low, high = min(0.0, *(bar[1] for bar in rows)), max(bar[2] for bar in rows) or 1.0
+    return layout.frame([_bars(layout, layout.x(title, low, high)), *layout.labels()], data)
 
 
-def _bars(x: Spec, y: Spec) -> Spec:
+def _bars(layout: Rows, x: Spec) -> Spec:
     return {
-        "mark": mark_in_row("bar", height=_BAR, cornerRadius=2, minBandSize=2),
+        "mark": layout.mark("bar", height=_BAR, cornerRadius=2, minBandSize=2),
         "encoding": {
             "x": {**x, "field": "low"},
             "x2": {"field": "high"},
-            "y": y,
+            "y": layout.y(),
             "color": role_color(),
             "tooltip": row_tooltip(),
         },

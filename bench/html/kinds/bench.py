@@ -142,10 +142,17 @@ def _role(summary: Summary, trial: TrialSummary) -> Role:
 
 
 def _ceiling(summary: Summary, trials: Sequence[Trial]) -> float | None:
-    """Return the fastest rate with synthetic batches; None if the consumer does no work."""
+    """Return the fastest rate with synthetic batches; None if the consumer does no work.
+
+    That of one of several devices alone is no bound of all of them.
+    """
     if trials and trials[0].consumer == "drain":
         return None
-    rates = [one.images_per_second for one in summary.trials if not is_choice(one.loader)]
+    rates = [
+        one.images_per_second
+        for one in summary.trials
+        if not is_choice(one.loader) and not one.alone
+    ]
     return max((rate.value for rate in rates if rate), default=None)
 
 

@@ -33,21 +33,21 @@ def summary_rows(summary: Summary) -> Table:
     winner = winner_of(summary)
     return table_of(
         "All loaders",
-        _fields(winner),
+        _fields(winner, nothing_to_compare=summary.is_alone),
         fastest_first(summary),
         lambda trial: trial is winner,
         utilization_legend(summary.trials),
     )
 
 
-def _fields(winner: TrialSummary | None) -> list[Field[TrialSummary]]:
+def _fields(winner: TrialSummary | None, *, nothing_to_compare: bool) -> list[Field[TrialSummary]]:
     return [
         Field("loader and settings", trial_name),
         Field("images/s [95 %]", _rate, "median over the blocks, with its interval"),
         Field("ratio to best [95 %]", _ratio, "rate ÷ rate of the fastest, in the same rounds"),
         Field(
             "result",
-            lambda trial: _result(trial, trial is winner),
+            lambda trial: _result(trial, trial is winner, may_tie=not nothing_to_compare),
             "winner; tie: the interval of its ratio contains 1; slower: the interval lies below 1; "
             "cannot tell: too few blocks",
         ),
@@ -145,10 +145,10 @@ def _utilization(trial: TrialSummary) -> Figure | None:
     return Figure(share.value, format=".0%", text=utilization_text(trial))
 
 
-def _result(trial: TrialSummary, wins: bool) -> str:
+def _result(trial: TrialSummary, wins: bool, *, may_tie: bool) -> str:
     words = {
         "winner": wins,
-        "tie": trial.tied_with_best and not wins,
+        "tie": may_tie and trial.tied_with_best and not wins,
         "slower": _is_slower(trial),
         "cannot tell": trial.undecided,
         f"other pixels: {trial.other_pixels or 0:.1f} levels": trial.other_pixels is not None,

@@ -157,7 +157,8 @@ def _training(change: TrainingChange, base: str, other: str) -> Iterator[Part]:
     if change.accuracy is None:
         yield Text(f"The accuracy is not compared: {change.not_compared}.", "note")
         return
-    yield Text(change.accuracy.text, "verdict")
+    text = change.accuracy.text
+    yield Text(f"{text[0].upper()}{text[1:]}.", "verdict")
     yield _recall_table(change.accuracy, base, other)
 
 

@@ -33,10 +33,12 @@ from feedbench.bench.html.kinds.stall import OVERLAP, stall_chart
 from feedbench.bench.html.kinds.what_if import what_if
 from feedbench.bench.html.parts import Chart, Details, Headline, Part, Report, Section, Text
 from feedbench.bench.plan.plan import Choice
+from feedbench.bench.record import CacheState
 from feedbench.bench.results.kinds import DiagnosisResult
 from feedbench.loaders import DEFAULT_LOADER
 
 _WHOLE = "end to end"
+_NOT_PASSED = (_WHOLE, "rewritten", "fixed", "reference")
 
 
 def report_of_diagnose(result: DiagnosisResult) -> Report:
@@ -49,7 +51,7 @@ def report_of_diagnose(result: DiagnosisResult) -> Report:
         Section("Where the time goes", list(_stall(record, diagnosis)), "stall"),
         *what_if(diagnosis),
         *(() if is_own else stages),
-        Section("Each part alone", list(_ceilings(diagnosis)), "parts"),
+        Section("Each part alone", list(_ceilings(record, diagnosis)), "parts"),
         *_over_time(record),
         Section("Notes", [Text(line) for line in notes(record, diagnosis)], "notes"),
         *_self_test(record),
@@ -89,13 +91,13 @@ def _stall(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
         yield Text(OVERLAP, "note")
 
 
-def _ceilings(diagnosis: Diagnosis) -> Iterator[Part]:
-    if chart := _ceilings_chart(diagnosis):
+def _ceilings(record: DiagnosisRecord, diagnosis: Diagnosis) -> Iterator[Part]:
+    if chart := _ceilings_chart(record, diagnosis):
         yield chart
     yield table_of("Ceilings", _FIELDS, diagnosis.ceilings, lambda one: one.name == _WHOLE)
 
 
-def _ceilings_chart(diagnosis: Diagnosis) -> Chart | None:
+def _ceilings_chart(record: DiagnosisRecord, diagnosis: Diagnosis) -> Chart | None:
     timed = [one for one in diagnosis.ceilings if one.images_per_second is not None]
     shown = sorted(_fastest_reads(timed), key=lambda one: one.name == _WHOLE)  # that comes last
     rows = [
@@ -105,16 +107,22 @@ def _ceilings_chart(diagnosis: Diagnosis) -> Chart | None:
     ]
     if not rows:
         return None
-    slowest = min(rows[:-1] or rows, key=lambda row: row.value)
+    needed = [one for one in shown if _is_needed(one, record.cache_state)]
+    slowest = min(needed or shown, key=_rate)
     whole = diagnosis.end_to_end
     return dots_chart(
-        f"Slowest alone: {slowest.name}, {slowest.value:,.0f} images/s",
+        f"Slowest alone: {label(slowest)}, {_rate(slowest):,.0f} images/s",
         "Images per second of each part with everything else taken away; of storage, the fastest "
         "number of concurrent reads.",
         rows,
         "images per second, each part alone",
         [Line(whole, f"end to end: {whole:,.0f}")] if whole else [],
     )
+
+
+def _is_needed(one: Ceiling, state: CacheState) -> bool:
+    """Whether the images of the diagnosed run pass a part; not so for other settings or states."""
+    return one.name not in _NOT_PASSED and one.cache_state in (None, state)
 
 
 def _fastest_reads(timed: Sequence[Ceiling]) -> list[Ceiling]:

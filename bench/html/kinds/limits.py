@@ -23,7 +23,7 @@ from feedbench.bench.limits.scaling_table import (
     stops_text,
 )
 from feedbench.bench.limits.table import SHARES_NOTE
-from feedbench.bench.limits.verdict import verdict
+from feedbench.bench.limits.verdict import limit_text, verdict
 from feedbench.bench.report.summary_text import headline
 from feedbench.bench.results.kinds import LimitsResult
 from feedbench.bench.trials.internal_loaders import is_choice
@@ -58,12 +58,8 @@ def _shares(limits: MachineLimits) -> Iterator[Part]:
     if nearest is not None and nearest.share:
         yield dots_chart(
             f"Nearest to its limit: {nearest.loader}, {nearest.share.value:.0%}",
-            "Rate divided by the rate of the limit, with 95 % intervals.",
-            [
-                dot_of(f"{one.loader}  of {one.limit}", one.share, ".2f")
-                for one in ordered
-                if one.share
-            ],
+            "Rate divided by the rate of the limit of its kind of work, with 95 % intervals.",
+            [dot_of(one.loader, one.share, ".2f") for one in ordered if one.share],
             "rate ÷ rate of the limit",
             [Line(1.0, "the limit")],
             zero=True,
@@ -80,7 +76,7 @@ _LOADER_FIELDS: list[Field[LoaderShare]] = [
         lambda one: figure(one.share, ".2f"),
         "rate ÷ rate of the limit, in the same rounds",
     ),
-    Field("limit", lambda one: one.limit, "of the work that this loader does"),
+    Field("limit", lambda one: limit_text(one.limit), "of the work that this loader does"),
     Field(
         "memory, MB",
         lambda one: number(one.peak_memory_bytes or None, ",.0f", scale=MB),
@@ -92,7 +88,9 @@ _LOADER_FIELDS: list[Field[LoaderShare]] = [
 
 def _limits(limits: MachineLimits) -> Iterator[Part]:
     rows = [
-        dot_of(one.name, rate, ",.0f") for one in limits.limits if (rate := one.images_per_second)
+        dot_of(limit_text(one.name), rate, ",.0f")
+        for one in limits.limits
+        if (rate := one.images_per_second)
     ]
     if rows:
         lowest = min(rows, key=lambda row: row.value)
@@ -106,7 +104,8 @@ def _limits(limits: MachineLimits) -> Iterator[Part]:
 
 
 _LIMIT_FIELDS: list[Field[Limit]] = [
-    Field("limit", lambda one: one.name),
+    Field("limit", lambda one: limit_text(one.name)),
+    Field("measured by", lambda one: one.name if limit_text(one.name) != one.name else None),
     Field("images/s [95 %]", lambda one: figure(one.images_per_second)),
     Field(
         "GB/s",

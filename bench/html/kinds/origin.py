@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedbench.bench.compare.subjects import subject_of
-from feedbench.bench.environment import created_at
+from feedbench.bench.environment import began_at
 from feedbench.bench.html.parts import Origin
 from feedbench.bench.results.comparison import Topic
 from feedbench.bench.results.kinds import Result, TrainingResult
@@ -33,7 +33,7 @@ def origin_of(path: Path, command: str, file: Path, result: Result | None = None
         file: of the record.
         result: whose conditions are to be told; None: they do not matter.
     """
-    return Origin(path, command, created_at(file), {} if result is None else _facts(result))
+    return Origin(path, command, began_at(file), {} if result is None else _facts(result))
 
 
 def _facts(result: Result) -> dict[str, str]:

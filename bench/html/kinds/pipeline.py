@@ -17,7 +17,7 @@ from feedbench.bench.diagnose.tf_graph.stages import GraphStage
 from feedbench.bench.diagnose.tf_graph.threads import is_timed, stage_work
 from feedbench.bench.html.charts.dots import Dot, Line, dot_of
 from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
-from feedbench.bench.html.parts import Chart, Code, Figure, Part, Section, Table, Text
+from feedbench.bench.html.parts import Chart, Code, Details, Figure, Part, Section, Table, Text
 
 _FEW = 2  # gains from which a chart compares them
 
@@ -26,7 +26,12 @@ def mistakes_section(mistakes: Sequence[Mistake]) -> Iterator[Section]:
     """Yield what to change in the user's pipeline: the line, what to write, and the gain."""
     if not mistakes:
         return
-    parts: list[Part] = [part for one in mistakes for part in _mistake(one)]
+    idle = [one for one in mistakes if _gains_nothing(one)]
+    worth = [one for one in mistakes if not _gains_nothing(one)]
+    parts: list[Part] = [part for one in worth for part in _mistake(one)]
+    if idle:
+        closed = [part for one in idle for part in _mistake(one)]
+        parts.append(Details(f"Gains nothing: {', '.join(one.name for one in idle)}", closed))
     if chart := _gains_chart(mistakes):
         parts.append(chart)
     parts.append(table_of("Mistakes and advice", _MISTAKE_FIELDS, mistakes))
@@ -47,6 +52,13 @@ def _gain(one: Mistake) -> float:
     if one.tried is not None:
         return one.tried.value - 1 if one.outcome == "faster" else 0.0
     return one.gain or 0.0
+
+
+def _gains_nothing(one: Mistake) -> bool:
+    """Whether undoing a mistake makes no difference, as measured or else as predicted."""
+    if one.tried is not None:
+        return one.outcome in ("tie", "slower")
+    return one.gain is not None and one.gain < LEAST_GAIN
 
 
 def _mistake(one: Mistake) -> Iterator[Part]:

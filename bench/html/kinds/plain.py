@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from feedbench.bench.analysis.estimate import Estimate, rate_form
+from feedbench.bench.analysis.estimate import Estimate, rate_form, rate_text
 from feedbench.bench.html.kinds.cells import figure
 from feedbench.bench.html.parts import (
     Cell,
@@ -22,7 +22,7 @@ from feedbench.bench.html.parts import (
     Text,
 )
 from feedbench.bench.report import document
-from feedbench.bench.results.kinds import Result
+from feedbench.bench.results.kinds import ChecksResult, ProfileResult, Result
 from feedbench.bench.results.parts import parts_of
 
 _FORMAT = re.compile(r"\{:([^}]*)\} ?([^{}]*)")
@@ -36,18 +36,36 @@ def report_of_plain(result: Result, command: str) -> Report:
         command: that wrote it.
     """
     printed = list(parts_of(result))
-    sentence = _main_line(printed) or f"The result of feedbench {command}."
-    parts = [part for one in printed for part in _converted(one)]
+    main = _main_line(printed)
+    sentence = main.text if main else _sentence(result, command)
+    parts = [part for one in printed if one is not main for part in _converted(one)]
     note: list[Part] = [Text("The record holds nothing that can be shown.", "note")]
     section = Section("Result", parts or note, "result")
     return Report(f"Result of feedbench {command}", Headline(sentence), [section])
 
 
-def _main_line(printed: Sequence[document.Part]) -> str:
+def _main_line(printed: Sequence[document.Part]) -> document.Line | None:
     """Return the last line in bold, which is the verdict, or else the first line."""
     lines = [part for part in printed if isinstance(part, document.Line) and part.text.strip()]
-    bold = [line.text for line in lines if line.style == "bold"]
-    return bold[-1] if bold else lines[0].text if lines else ""
+    bold = [line for line in lines if line.style == "bold"]
+    return bold[-1] if bold else next(iter(lines), None)
+
+
+def _sentence(result: Result, command: str) -> str:
+    """Return the finding of a result that is printed as a table alone."""
+    if isinstance(result, ProfileResult):
+        one = result.profile
+        return (
+            f"{one.device}: {rate_text(one.images_per_second)} images/s with {one.network_text()} "
+            f"at batch {one.batch_size}, {one.image_size} px."
+        )
+    if isinstance(result, ChecksResult):
+        checks = result.self_test.checks
+        failed = [check.name for check in checks if not check.passed]
+        if failed:
+            return f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}."
+        return f"All {len(checks)} checks passed."
+    return f"The result of feedbench {command}."
 
 
 def _converted(part: document.Part) -> list[Part]:

@@ -52,7 +52,7 @@ def _sentence(values: dict[str, Any]) -> str:
     bad = sum(values["unreadable"].values())
     issues = [
         f"{bad:,} files cannot be read" if bad else "",
-        *(f"{count:,} {problem_text(name)}" for name, count in values["problems"].items()),
+        *(f"{problem_text(name)}: {count:,}" for name, count in values["problems"].items()),
     ]
     found = "; ".join(filter(None, issues))
     warned = sum(1 for _ in warnings(values))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from feedbench.bench.analysis.estimate import Estimate
+from feedbench.bench.diagnose.model import Cause
+from feedbench.bench.diagnose.notes import cause_text
 from feedbench.bench.diagnose.record import DiagnosisRecord
 from feedbench.bench.diagnose.stall_shares import StallPart
 from feedbench.bench.diagnose.verdict import Diagnosis, consumer_name
@@ -24,42 +29,46 @@ def stall_chart(record: DiagnosisRecord, diagnosis: Diagnosis) -> Chart | None:
         return None
     ceiling = rate / (1 - stall.value)
     causes = [part for part in diagnosis.shares if abs(part.stall) >= _VISIBLE]
-    steps = [_step(part, ceiling, diagnosis.bottleneck) for part in causes]
+    name_of = partial(cause_text, record)
+    steps = [_step(name_of(part.cause), part, ceiling, diagnosis.bottleneck) for part in causes]
     alone = End(f"{consumer_name(record)} alone", ceiling, f"{ceiling:,.0f}")
     left = End("end to end", rate, f"{rate:,.0f}", "marked")
-    title = _stall_title(diagnosis, stall)
+    title = _stall_title(diagnosis, stall, name_of)
     return Chart(
         title,
         f"{title}. From {ceiling:,.0f} images per second of {consumer_name(record)} alone down to "
         f"{rate:,.0f} end to end. " + "; ".join(f"{step.name} {step.text}" for step in steps),
         waterfall(alone, steps, left, "images per second"),
-        table=table_of("Causes of the stall", _fields(ceiling), causes),
+        table=table_of("Causes of the stall", _fields(ceiling, name_of), causes),
     )
 
 
-def _step(part: StallPart, ceiling: float, main: StallPart | None) -> Step:
+def _step(cause: str, part: StallPart, ceiling: float, main: StallPart | None) -> Step:
     lost = part.stall * ceiling
     is_main = main is not None and part.cause == main.cause
-    name = f"{part.cause}  ← bottleneck" if is_main else part.cause
+    name = f"{cause}  ← bottleneck" if is_main else cause
     points = f"{-100 * part.stall:+.1f} points"
     return Step(name, lost, f"{points}, {-lost:+,.0f}", "cost" if is_main else "plain")
 
 
-def _stall_title(diagnosis: Diagnosis, stall: Estimate) -> str:
+def _stall_title(diagnosis: Diagnosis, stall: Estimate, name_of: Callable[[Cause], str]) -> str:
     main, lost = diagnosis.bottleneck, f"{100 * stall.value:.0f}"
     if main is None or not main.stall or main.cause in ("accelerator", "transfer"):
         return f"{lost} points of 100 are lost"
     share = f"{100 * main.stall:.0f} of the {lost} points that are lost"
-    if main.cause == "unexplained":
+    cause = name_of(main.cause)
+    if cause == "unexplained":
         return f"{share} have no part that was measured alone"
+    if main.cause == "unexplained":
+        return f"{cause[0].upper()}{cause[1:]} cost {share}"
     if main.cause == "service workers":
         return f"The work of the service workers costs {share}"
-    return f"{main.cause[0].upper()}{main.cause[1:]} costs {share}"
+    return f"{cause[0].upper()}{cause[1:]} costs {share}"
 
 
-def _fields(ceiling: float) -> list[Field[StallPart]]:
+def _fields(ceiling: float, name_of: Callable[[Cause], str]) -> list[Field[StallPart]]:
     return [
-        Field("cause", lambda part: part.cause),
+        Field("cause", lambda part: name_of(part.cause)),
         Field(
             "share of the time",
             lambda part: number(part.stall, ".1%"),

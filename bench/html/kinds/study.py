@@ -16,6 +16,8 @@ from feedbench.bench.study.report import FieldResult, StudyReport, ValueResult
 from feedbench.bench.study.run import RUNS, STUDY
 from feedbench.bench.training.folder import TRAINING
 
+_NOTHING_YET = "No two values of a field can be compared yet"
+
 
 def report_of_study(result: StudyResult) -> Report:
     """Return the report of a study, one section per field of its grid."""
@@ -25,7 +27,8 @@ def report_of_study(result: StudyResult) -> Report:
         for number_, effect in enumerate(report.effects, 1)
     ]
     sections += [*_failed(report), facts_section(_facts(folder)), *_repeat(folder)]
-    sentence = "; ".join(report.text) or "No two values of a field can be compared yet"
+    differences = "; ".join(report.text)
+    sentence = f"Test accuracy with {differences}" if differences else _NOTHING_YET
     return Report("Study of trainings", Headline(f"{sentence}."), sections)
 
 

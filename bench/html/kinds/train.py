@@ -242,7 +242,7 @@ def _rates(values: dict[str, Any]) -> Iterator[Part]:
     rates = [(one["epoch"], one["images"] / one["train_s"]) for one in epochs if one["train_s"]]
     if len(rates) > 1:
         waits = [one["wait_s"] / one["train_s"] for one in epochs if one.get("wait_s") is not None]
-        share = f"; it waited up to {max(waits):.0%} of the time" if waits else ""
+        share = f"; the trainer waited up to {max(waits):.0%} of the time" if waits else ""
         yield Chart(
             f"The epochs ran at {min(y for _, y in rates):,.0f} to {max(y for _, y in rates):,.0f} "
             f"images/s{share}",

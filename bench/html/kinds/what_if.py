@@ -11,6 +11,7 @@ from feedbench.bench.html.charts.dots import Dot, Line
 from feedbench.bench.html.charts.frame import Role
 from feedbench.bench.html.kinds.cells import Field, dots_chart, number, table_of
 from feedbench.bench.html.parts import Chart, Figure, Section, Text
+from feedbench.bench.report.table import bytes_text
 
 
 def what_if(diagnosis: Diagnosis) -> Iterator[Section]:
@@ -69,8 +70,8 @@ _FIELDS: list[Field[Prediction]] = [
         lambda one: one.how + ("" if one.fits else " (does not fit into memory)"),
     ),
     Field(
-        "memory, GB",
-        lambda one: number(one.needs_bytes, ",.2f", scale=1e9),
+        "memory",
+        lambda one: one.needs_bytes and Figure(one.needs_bytes, text=bytes_text(one.needs_bytes)),
         "that the change needs",
     ),
     Field(

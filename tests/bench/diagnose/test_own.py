@@ -52,7 +52,7 @@ TIMING = DiagnosisTiming(0.05, block_s=0.2, end_to_end_s=0.2, warm_up_s=0.1, rou
 
 @pytest.fixture
 def diagnosed(tmp_path, monkeypatch, splits_folder):
-    def run(function, **options):
+    def run(function, on_event=print, **options):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "pipeline.py").write_text(dedent(PIPELINE))
         (tmp_path / "out").mkdir()
@@ -67,7 +67,7 @@ def diagnosed(tmp_path, monkeypatch, splits_folder):
             **options,
         )
         manifest = replace(scan(splits_folder), source=splits_folder).only("train")
-        record = diagnose(plan, manifest, tmp_path / "out", print, TIMING)
+        record = diagnose(plan, manifest, tmp_path / "out", on_event, TIMING)
         assert read_diagnosis(tmp_path / "out" / RECORD) == record
         assert [part.error for part in record.parts if part.error] == []
         return record, len(manifest)
@@ -81,8 +81,19 @@ def _printed(record, diagnosis):
     return text.getvalue()
 
 
+def assert_processes_are_announced(events):
+    """Their number grows only where it was said that it may."""
+    starting = [event for event in events if event.kind == "starting"]
+    totals = [number + event.processes_left for number, event in enumerate(starting, 1)]
+    assert [event.more_may_come for event in starting] == [True, *[False] * (len(starting) - 1)]
+    assert totals[0] < totals[1]  # by the variants of the pipeline
+    assert set(totals[1:]) == {len(starting)}
+
+
 def test_mistakes_are_named_predicted_and_measured(diagnosed):
-    record, images = diagnosed("make_dataset", rewrite=True)
+    events = []
+    record, images = diagnosed("make_dataset", events.append, rewrite=True)
+    assert_processes_are_announced(events)
     assert record.own.function == "make_dataset"
     assert (record.images, record.sampled) == (images, None)
     assert 0 < record.observed.opened.listed <= images

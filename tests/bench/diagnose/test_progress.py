@@ -52,7 +52,7 @@ def test_lines_are_an_estimate_processes_and_rounds_with_the_main_rates(events):
     shown(pipe, events)
     estimate, first, *rounds = pipe.file.getvalue().splitlines()
     assert re.fullmatch(
-        r"About \d+ s to \d+ (s|min): 3 processes start, then 3 to 7 rounds of about \d+ s, "
+        r"About \d+ s to \d+ (s|min) in all: 3 processes start, then 3 to 7 rounds of about \d+ s, "
         r"limited by --seconds 150\.",
         estimate,
     )
@@ -63,6 +63,22 @@ def test_lines_are_an_estimate_processes_and_rounds_with_the_main_rates(events):
     assert "[" not in rounds[1]
     assert "[" in rounds[2]  # three blocks have an interval
     assert "left" in rounds[0]
+
+
+def test_processes_that_may_be_added_are_said_to_be_possible_from_the_start(events):
+    """The variants of a user's pipeline are known when its stages are."""
+    starting, *later = events
+    first = replace(starting, more_may_come=True)
+    known = replace(starting, kind="started", processes_left=4)
+    second = replace(starting, text="the loader alone", processes_left=3)
+    pipe = Terminal(file=StringIO(), width=200)
+    shown(pipe, [first, known, second, *later])
+    estimate, one, again, two, *rounds = pipe.file.getvalue().splitlines()
+    assert re.match(r"At least \d+ s: 3 processes start, and one for each variant of", estimate)
+    assert one.startswith("starting 1 of at least 3: ")
+    assert re.match(r"About \d+ s to \d+ (s|min) in all: 5 processes start, then 3 to 7", again)
+    assert two == "starting 2 of 5: the loader alone"
+    assert not any("processes" in line for line in rounds)
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 10)])

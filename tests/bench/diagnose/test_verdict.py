@@ -146,7 +146,7 @@ def test_the_tables_have_a_row_per_part_and_prediction(make_record, printed):
     assert ceilings.rows == diagnosis.ceilings
     assert predictions.rows == diagnosis.predictions
     assert "decoded images in memory: uint8 images of the batch's size" in printed(predictions)
-    assert "(0.15 GB: fits)" in printed(predictions)
+    assert "(151 MB: fits)" in printed(predictions)
 
 
 def test_the_table_of_nodes_marks_what_autotune_has_set(printed):
@@ -324,7 +324,7 @@ def test_a_stage_that_explains_the_stall_is_the_bottleneck(of_a_pipeline):
     assert "cannot be measured separately" not in verdict
     assert "line 13: serial map (+75%, measured)" in verdict
     text = "\n".join(notes(of_a_pipeline, derive_diagnosis(of_a_pipeline)))
-    assert "by the idle time that goes with each: the stages of its pipeline 4" in text
+    assert "by the idle time that goes with each: the pipeline's stages 4" in text
 
 
 def test_a_measured_gain_stands_before_the_predicted_one_right_above_the_verdict(

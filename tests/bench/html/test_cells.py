@@ -21,6 +21,8 @@ from feedbench.bench.html.parts import Figure
         (Figure(2.5, None, 3, ".1f"), Shown("2.5", sort=2.5)),
         (Figure(1, 1, 1, ".2f"), Shown("1.00", sort=1)),
         (Figure(0.5, format=".0%"), Shown("50%", sort=0.5)),
+        (Figure(-0.001, -0.2, 0.1, "+.0%"), Shown("+0%", "[-20%, +10%]", -0.001)),
+        (Figure(-0.001, format=",.1f"), Shown("0.0", sort=-0.001)),
         (Figure(7, unit="ms"), Shown("7\N{NO-BREAK SPACE}ms", sort=7)),
     ],
 )

@@ -17,8 +17,8 @@ DIAGNOSES = [RESULTS / "diagnose-clothing" / name for name in ("one-core", "two-
 
 
 def origin(name: str, command: str = "bench", **facts: str) -> Origin:
-    saved = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
-    return Origin(Path("runs") / name, command, saved, facts)
+    began = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
+    return Origin(Path("runs") / name, command, began, facts)
 
 
 def report(one: Origin) -> Report:
@@ -31,6 +31,17 @@ def test_headings_have_the_folder_what_differs_and_the_date():
     assert (first.heading, second.heading) == ("a: Bench", "b: Bench")
     assert first.about == "cache warm · 2026-11-25 08:30 UTC"
     assert second.about.startswith("cache cold")
+
+
+def test_a_record_that_does_not_say_when_it_began_has_no_date():
+    """The date of the file may be that of a copy."""
+    undated = report(Origin(Path("runs") / "a", "bench", None, {}))
+    (only,) = entries([undated])
+    assert only.about == "a"
+    _, table, *_ = overview([undated, report(origin("b"))]).parts
+    assert [list(row)[2] for row in table.rows] == [None, "2026-11-25 08:30 UTC"]
+    _, table, *_ = overview([undated, undated]).parts
+    assert [column.title for column in table.columns] == ["result", "what"]
 
 
 def test_the_same_folder_twice_is_numbered():

@@ -229,6 +229,15 @@ def test_a_failure_is_named_and_the_rest_is_printed(printed):
     assert "interrupted before it was measured" in text
 
 
+def test_a_run_that_ended_without_samples_is_not_called_interrupted():
+    block = CoreBlock(seconds=0.5, images=8, cpu_s=0.0004)
+    runs = [on_cores(1, [threads("pool-N", 1, 10)]), OnCores(cores=2, blocks=[block, block])]
+    assert scaling_of("idle", runs).error == (
+        "no sample on 2 cores: its own process used 0.0008 s of CPU time in 1 s; give longer "
+        "blocks with --block-seconds"
+    )
+
+
 @pytest.mark.parametrize("width", [80, 200])
 def test_the_tables_fit_into_the_terminal(printed, width):
     runs = [on_cores(n, [threads("pool-N", n, 9_900, python=100)], rate=1000 * n) for n in (1, 2)]

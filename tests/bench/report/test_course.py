@@ -1,8 +1,13 @@
 """The lines below a table that say what started side by side, and what ended early and why."""
 
+import csv
+from io import StringIO
+
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.record import Stopped, WarmUp
 from feedbench.bench.report.course import course, stop_text
+from feedbench.bench.report.csv_text import as_csv
+from feedbench.bench.report.table import bench_table
 
 LOOKS = [4, 6, 9, 15]
 FAST, SLOW = [100.0, 101, 99, 102, 100, 101], [50.0, 51, 50, 52]
@@ -25,6 +30,21 @@ def test_a_bench_that_ended_early_says_when_and_what_it_stopped_before(trial):
     ]
     assert stop_text(out) == "surely slower than turbo after 4 rounds"
     assert stop_text(decided) == "nothing was left to decide after 6 rounds"
+
+
+def test_the_csv_says_which_trials_were_stopped_why_and_when(trial):
+    out = Stopped(rounds=4, slower_than="turbo")
+    trials = [
+        trial("turbo", FAST, judged_after=LOOKS),
+        trial("tf_data", FAST[::-1], judged_after=LOOKS, stopped=Stopped(rounds=6)),
+        trial("keras_pil", SLOW, judged_after=LOOKS, stopped=out),
+    ]
+    rows = csv.DictReader(StringIO(as_csv(bench_table(summarize(trials)))))
+    assert {row["loader"]: (row["stopped"], row["stopped_after_rounds"]) for row in rows} == {
+        "turbo": ("", ""),
+        "tf_data": ("nothing was left to decide", "6"),
+        "keras_pil": ("surely slower than turbo", "4"),
+    }
 
 
 def test_a_bench_that_timed_all_blocks_says_nothing(trial):

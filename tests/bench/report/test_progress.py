@@ -1,6 +1,7 @@
 """A bench shows what is known so far: in place on a terminal, else as plain lines."""
 
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Host
+from feedbench.bench.report import live_bench
 from feedbench.bench.report.live_bench import BenchDisplay
+from feedbench.bench.report.pace import Pace
 from feedbench.bench.report.progress import (
     bench_progress,
     count_progress,
@@ -163,6 +166,24 @@ def test_blocks_after_the_choice_are_counted_from_the_start(pipe, events):
     assert text[-2] == f"[49/56] the winner again, alone, for the rate to expect: {again[0].choice}"
 
 
+@pytest.mark.parametrize(("block_s", "is_said"), [(4.0, False), (23.0, True)])
+def test_blocks_that_take_much_longer_than_planned_are_said_once(
+    pipe, events, monkeypatch, block_s, is_said
+):
+    now = [0.0]
+    monkeypatch.setattr(live_bench, "Pace", partial(Pace, clock=lambda: now[0]))
+    with bench_progress(pipe, plan_of(events)) as on_event:
+        for event in events:
+            now[0] += block_s * (event.kind == "block")
+            on_event(event)
+    said = [line for line in lines(pipe) if line.startswith("A block takes")]
+    count = len({event.index for event in events})
+    minutes = round(count * BLOCKS * block_s / 60)
+    assert said == is_said * [
+        f"A block takes 23 s instead of 4 s, with its 10 steps: up to {minutes} min in all."
+    ]
+
+
 def test_cores_that_other_programs_use_are_named_while_it_runs(pipe, events):
     host = Host(at_s=[1.0], cores={0: [1.0], 1: [0.9]})
     busy = []
@@ -218,12 +239,13 @@ def test_the_duration_is_stated_beforehand(blocks, least):
 def test_the_duration_of_a_bench_that_may_end_early_includes_the_winner_alone():
     timing = Timing(blocks=15, block_seconds=1, warm_up_seconds=2)
     assert duration_text(2, timing, 4) == (
-        "At least 18 s: 2 trials × (2 s of warm-up + 4 to 15 blocks of 1 s), then the winner "
-        "again. It ends as soon as the choice is certain, after 49 s at the latest. Slow steps "
-        "and the start of each process add to that."
+        "At least 18 s, or 49 s if all 15 rounds are needed until the choice is certain: 2 trials "
+        "× (2 s of warm-up + 4 to 15 blocks of 1 s), then the winner again. Slow steps and the "
+        "start of each process add to both."
     )
     fresh = timing.model_copy(update={"fresh_processes": True})
-    assert duration_text(2, fresh, 4).startswith("At least 42 s: 2 trials × 4 to 15 × (")
+    assert duration_text(2, fresh, 4).startswith("At least 42 s, or 2 min if all")
+    assert ": 2 trials × 4 to 15 × (" in duration_text(2, fresh, 4)
 
 
 def test_the_filling_of_caches_is_not_part_of_the_stated_duration():

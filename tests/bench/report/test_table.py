@@ -54,9 +54,11 @@ def test_no_cell_is_cut_and_every_figure_of_the_short_table_is_there(trial, widt
     assert max(map(len, text.splitlines())) <= width
     for name in ("tf_data", *(f"{key}={value}" for key, value in SETTINGS.items()), "← winner"):
         assert name in text
-    figures = ["1,234", "[1,158, 1,308]", "~420", "[269, 807]", "1.00", "0.34", "5%", "50%"]
-    memory = ["2.34 GB"] if width > 80 or values.get("consumer") == "drain" else []
-    for figure in [*figures, *memory, "failed"]:
+    figures = ["1,234", "[1,158, 1,308]", "~420", "[269, 807]", "1.00", "0.34"]
+    is_drained = values.get("consumer") == "drain"
+    memory = ["2.34 GB"] if width > 80 or is_drained else []
+    waits = [] if is_drained else ["5%", "50%"]
+    for figure in [*figures, *memory, *waits, "failed"]:
         assert figure in text, figure
 
 
@@ -92,6 +94,13 @@ def test_a_gpu_that_reports_only_its_utilization_has_no_other_columns(trial, sho
     assert "50%" in text
     assert "SMs" not in text
     assert " W " not in text
+
+
+def test_what_does_nothing_but_wait_has_no_column_of_waits(trial, shown):
+    drained = [trial(name, [100] * 3, consumer="drain") for name in ("tf_data", "turbo")]
+    assert "wait" not in shown(summarize(drained), 160)
+    trained = [trial(name, [100] * 3) for name in ("tf_data", "turbo")]
+    assert "wait" in shown(summarize(trained), 160)
 
 
 def test_without_a_trainer_there_is_no_column_of_utilization(trial, shown):
@@ -191,6 +200,21 @@ def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
         "included. The two differ by more than their intervals allow: the machine may "
         "have changed, or the winner is faster alone, so measure again."
     )
+
+
+def test_the_verdict_writes_the_utilization_as_the_table_does(trial, shown):
+    by_noise = summarize(
+        [trial("tf_data", [1000, 1030, 1000]), trial("synthetic", [1000, 1010, 990])]
+    )
+    assert "≥ 100%" in shown(by_noise, 120)
+    assert "accelerator utilization ≥ 100%." in verdict(by_noise)
+
+
+def test_the_utilization_of_other_blocks_does_not_stand_beside_the_rate_to_expect(trial):
+    """In the table's blocks the accelerator idles; in those after the choice it does not."""
+    lucky = trial("tf_data", [600, 610, 620, 1000, 1000, 1000], chosen_before=3)
+    text = verdict(summarize([lucky, trial("synthetic", [1000] * 3), trial("turbo", [300] * 3)]))
+    assert text.startswith("Take tf_data: 1,000 images/s. It is the fastest.")
 
 
 @pytest.mark.parametrize("again", [[1733, 1734, 1735], [1700, 1740, 1760], [1710, 1711, 1712]])

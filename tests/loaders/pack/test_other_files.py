@@ -1,13 +1,17 @@
 """A pack is only used for the files that it was made of."""
 
+import io
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from feedbench.loaders import BatchSpec, SettingsError, file_stamps, open_loader, scan
+from feedbench.loaders.manifest import AUDIT
 from feedbench.loaders.pack.about import ABOUT
 from feedbench.loaders.pack.build import Packing, RowEncoder, opened
 from feedbench.loaders.pack.pack import Pack
@@ -94,6 +98,52 @@ def test_other_content_is_refused_whatever_size_and_time_say(photos, tmp_path, m
     same_size_and_time(photos / "bee" / "03.jpg")
     after = scanned(photos)
     refused(after, settings, r"bee/03\.jpg has changed: its content differs")
+
+
+def as_scanned_by_an_earlier_version(manifest):
+    """It did not see that decoders guess parts of a progressive JPEG without all scans."""
+    same = pa.array([True] * len(manifest))
+    place = manifest.table.column_names.index("same_pixels")
+    return replace(manifest, table=manifest.table.set_column(place, "same_pixels", same))
+
+
+def unscanned(manifest):
+    return replace(manifest, table=manifest.table.drop_columns(AUDIT.names))
+
+
+@pytest.fixture
+def guessed(photos, scanned):
+    """Rows of which one is a progressive JPEG without its last scans."""
+    path, data = photos / "bee" / "03.jpg", io.BytesIO()
+    with Image.open(path) as image:
+        image.save(data, "JPEG", progressive=True)
+    whole = data.getvalue()
+    path.write_bytes(whole[: whole.rindex(b"\xff\xda")] + b"\xff\xd9")
+    return scanned(photos)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+@pytest.mark.parametrize("before", [as_scanned_by_an_earlier_version, unscanned])
+def test_a_pack_of_images_that_are_decoded_otherwise_since_a_scan_is_refused(
+    guessed, tmp_path, make_pack, kind, before
+):
+    settings = {"pack": str(make_pack(before(guessed), tmp_path / "old", kind))}
+    message = refused(guessed, settings, r"other pixels of bee/03\.jpg than loaders give since")
+    assert message.endswith(AGAIN)
+    open_loader("packed", before(guessed), SPEC, settings).close()
+    settings = {"pack": str(make_pack(guessed, tmp_path / "new", kind))}
+    open_loader("packed", guessed, SPEC, settings).close()
+
+
+def test_such_an_image_is_packed_again_if_the_pack_is_partial(guessed, tmp_path):
+    before = as_scanned_by_an_earlier_version(guessed)
+    with opened(Packing(before, SPEC, "arrays"), tmp_path / "pack") as writer:
+        encode = RowEncoder(Packing(before, SPEC, "arrays"))
+        for row in range(len(before) - 1):
+            writer.put(row, encode(row))
+    with opened(Packing(guessed, SPEC, "arrays"), tmp_path / "pack") as writer:
+        missing = writer.missing().tolist()
+    assert [guessed.name(row) for row in missing] == [b"bee/03.jpg", guessed.name(len(before) - 1)]
 
 
 def test_of_very_many_files_a_random_sample_is_compared(

@@ -14,9 +14,11 @@ from feedbench.bench.html.parts import Chart, Details, Table, Text
 from feedbench.bench.plan.accelerators import find_accelerator
 from feedbench.bench.plan.plan import make_plan, read_suite
 from feedbench.bench.record import Gpu, Own, Stopped
+from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import BenchResult
 
 SLOW, FAST = [400, 410, 420], [800, 810, 820]
+RESULTS = Path(__file__).parents[4] / "results"
 GPU = Gpu(index=0, at_s=[1.0, 2.0], utilization=[0.96, None], power_w=[250.0, 350.0])
 
 
@@ -37,6 +39,12 @@ def test_winner_is_marked_and_synthetic_comes_last_and_is_the_line(page, measure
     assert [row["loader and settings"] for row in table] == ["turbo", "keras_pil", "synthetic"]
     assert [row["ratio to best [95 %]"] is None for row in table] == [False, False, True]
     assert table[-1]["result"] == "batches that cost nothing"
+
+
+def test_one_device_alone_is_no_bound_of_several_and_a_loader_alone_ties_with_nothing(page):
+    made = page(read_result(RESULTS / "beyond" / "devices" / "bench"))
+    assert "synthetic batches: 172" in str(made.chart("turbo reaches 80%").spec)
+    assert made.table("All loaders")[0]["result"] == ""
 
 
 def test_no_utilization_above_1_is_shown_without_a_note(page, measured):

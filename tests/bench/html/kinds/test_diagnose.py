@@ -11,7 +11,7 @@ from feedbench.bench.diagnose.tf_graph.graph import Graph
 from feedbench.bench.diagnose.tf_graph.model_run import ChainNode, ModelRun
 from feedbench.bench.diagnose.tf_graph.stages import GraphStage
 from feedbench.bench.diagnose.verdict import derive_diagnosis
-from feedbench.bench.html.parts import Chart, Code, Text
+from feedbench.bench.html.parts import Chart, Code, Details, Text
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import DiagnosisResult
 
@@ -121,6 +121,21 @@ def test_what_to_change_comes_first_then_stages_stall_and_predictions(page, tuto
     assert "write: .map(" in lines.text
 
 
+def test_what_was_measured_to_gain_nothing_is_closed(page, tutorial):
+    made = page(tutorial)
+    (closed,) = [part for part in made.report.sections[0].parts if isinstance(part, Details)]
+    assert closed.title == "Gains nothing: no prefetch"
+    texts = [part.text for part in made.report.sections[0].parts if isinstance(part, Text)]
+    assert not any("no prefetch" in text for text in texts)
+    assert "Gain: +0% [-12%, +9%], measured." in closed.parts[0].text
+
+
+def test_the_slowest_part_is_one_that_the_images_pass(page, tutorial):
+    """Cold files are slower, but those of this run are warm."""
+    assert tutorial.record.cache_state == "warm"
+    page(tutorial).chart("Slowest alone: loader, warm, 679 images/s")
+
+
 def test_the_first_thing_to_copy_is_the_line_to_write(page, tutorial):
     place, write = page(tutorial).report.headline.command.split("\n")
     assert place == "# pipeline.py:13: serial map"
@@ -158,10 +173,15 @@ def test_changes_that_gain_nothing_are_a_sentence_instead_of_a_chart(page, tutor
     assert made.table("Predictions")
 
 
+def test_the_stages_of_a_pipeline_bear_their_name_in_the_waterfall(page, tutorial):
+    chart = page(tutorial).chart("The pipeline's stages cost 42 of the 43 points that are lost")
+    assert "the pipeline's stages  ← bottleneck" in str(chart.spec)
+    assert chart.table.rows[0][0] == "the pipeline's stages"
+
+
 def test_work_without_a_part_of_its_own_is_not_called_a_cost(page, tutorial):
-    unexplained = tutorial.diagnosis.bottleneck.model_copy(update={"cause": "unexplained"})
-    diagnosis = tutorial.diagnosis.model_copy(update={"bottleneck": unexplained})
-    made = page(DiagnosisResult(tutorial.path, tutorial.record, diagnosis))
+    record = tutorial.record.model_copy(update={"observed": None})
+    made = page(DiagnosisResult(tutorial.path, record, tutorial.diagnosis))
     (chart,) = [one for one in made.of(Chart) if "points that are lost" in one.title]
     assert chart.title.endswith("have no part that was measured alone")
 

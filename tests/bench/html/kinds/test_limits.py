@@ -39,6 +39,15 @@ def test_a_run_without_it_has_no_such_section(scaled):
     assert "Many cores" not in [section.title for section in scaled().report.sections]
 
 
+def test_limits_are_named_by_their_work(page):
+    made = page(read_result(CLOTHING))
+    chart = made.chart("The lowest limit: decoding on all cores")
+    assert "copying images from memory" in [row["name"] for row in chart.spec["data"]["values"]]
+    limits = {row["loader and settings"]: row["limit"] for row in made.table("Loaders")}
+    assert limits["packed pack=pc-jpeg"] == "decoding the JPEGs of a pack on all cores"
+    assert {row["measured by"] for row in made.table("Limits")} >= {"memory_copy", None}
+
+
 def test_shares_and_extrapolated_rates_are_shown(scaled):
     (row,) = scaled(1, 2).table("Many cores")
     assert row["one by one [95 %]"][0] == pytest.approx(0.02)

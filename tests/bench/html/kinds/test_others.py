@@ -51,7 +51,7 @@ def a_scan(**values):
 def test_scan_says_what_is_wrong_in_words_and_lists_odd_names(page):
     problems = {"EXIF says it is turned": 4}
     made = page(a_scan(problems=problems, unreadable={"truncated": 2}, few_images={HOSTILE: 3}))
-    assert "4 rotated or mirrored by EXIF" in made.report.headline.sentence
+    assert "; rotated or mirrored by EXIF: 4." in made.report.headline.sentence
     assert made.report.headline.command == "feedbench scan DATA --bad > blacklist.csv"
     assert made.table("Images by class and split")[0]["class"] == HOSTILE
     assert made.table("Files")[0]["fails on"] == 1

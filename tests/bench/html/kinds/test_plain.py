@@ -5,6 +5,7 @@ from typing import get_args
 
 from feedbench.bench.diagnose.checks import Check, SelfTest
 from feedbench.bench.html import kinds as reports
+from feedbench.bench.html.parts import Text
 from feedbench.bench.plan.accelerators import find_accelerator
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import (
@@ -32,18 +33,26 @@ def test_batch_sizes_are_a_table_of_figures(page):
     made = page(BatchSizesResult(Path("batch-size.json"), sizes))
     assert "<out of memory>" in made.text
     assert "64" in made.report.headline.sentence
+    assert not [part for part in made.of(Text) if part.text.startswith("Largest batch size")]
 
 
 def test_checks_that_failed_are_marked(page):
     check = Check(name="a delay", expected="20 ms", measured="30 ms", passed=False)
-    made = page(ChecksResult(Path("checks.json"), SelfTest(checks=[check])))
+    passed = check.model_copy(update={"name": "a count", "passed": True})
+    made = page(ChecksResult(Path("checks.json"), SelfTest(checks=[check, passed])))
     assert "a delay" in made.text
     assert "30 ms" in made.text
+    assert made.report.headline.sentence == "1 of 2 checks failed: a delay."
+    made = page(ChecksResult(Path("checks.json"), SelfTest(checks=[passed, passed])))
+    assert made.report.headline.sentence == "All 2 checks passed."
 
 
 def test_profile_names_its_device(page):
     profile = find_accelerator("a100")
-    assert profile.device in page(ProfileResult(Path("profile.json"), profile)).text
+    made = page(ProfileResult(Path("profile.json"), profile))
+    assert made.report.headline.sentence == (
+        "A100 40 GB: 1,244 images/s with MobileNetV2, alpha 1 at batch 512, 224 px."
+    )
 
 
 def test_diagnosis_without_its_record_has_the_verdict_and_the_ceilings(page):
