@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from feedbench.bench.cluster.hosts import TF_CONFIG, Cluster
+from feedbench.bench.cluster.hosts import Cluster
+from feedbench.bench.cluster.tf_config import TF_CONFIG
 from feedbench.bench.errors import PlanError
 from feedbench.bench.training.setup import TrainingSetup
 from feedbench.loaders import check_share, find_loader, parse_settings

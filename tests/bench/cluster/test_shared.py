@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.cluster.hosts import TF_CONFIG, Cluster, Waits
+from feedbench.bench.cluster.hosts import Cluster, Waits
+from feedbench.bench.cluster.tf_config import TF_CONFIG
 from feedbench.bench.errors import PlanError
 from feedbench.bench.training import shared
 from feedbench.bench.training.shared import check_shared
