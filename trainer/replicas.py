@@ -274,11 +274,14 @@ def check_devices(count: int, batch_size: int, recipe: Recipe) -> None:
     check_divisible(batch_size, count)
 
 
-def check_divisible(batch: int, count: int, parts: str = "devices") -> None:
+def check_divisible(
+    batch: int, count: int, parts: str = "devices", *, is_resumed: bool = False
+) -> None:
     """Check that a batch can be divided equally over devices, or over workers on several machines.
 
     Args:
         parts: what takes them, for the message.
+        is_resumed: whether the batch belongs to a training that resumes, which cannot change it.
 
     Raises:
         DevicesError: it cannot.
@@ -287,10 +290,11 @@ def check_divisible(batch: int, count: int, parts: str = "devices") -> None:
         return
     lower, higher = batch // count * count, -(-batch // count) * count
     sizes = " or ".join(str(size) for size in (lower, higher) if size)
+    other_batch = "" if is_resumed else f"--batch-size {sizes}, or "
     fewer = max(number for number in range(1, count) if batch % number == 0)
     raise DevicesError(
         f"a batch of {batch:,} images cannot be divided equally over {count} {parts}; use "
-        f"--batch-size {sizes}, or {fewer} {parts if fewer > 1 else parts.removesuffix('s')}"
+        f"{other_batch}{fewer} {parts if fewer > 1 else parts.removesuffix('s')}"
     )
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
+from feedbench.bench.cluster.tf_config import TF_CONFIG, workers_in
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.toml import parse_model, read_toml
 
-TF_CONFIG = "TF_CONFIG"
 _LEAST = 2  # workers
 _PORTS = range(1, 2**16)
-_TRAINS = ("chief", "worker")  # task types of TF_CONFIG, in the order in which TensorFlow counts
+_ADDRESS = re.compile(r"[^\s/]+:([0-9]{1,5})")
 
 
 class Waits(BaseModel):
@@ -140,8 +140,8 @@ def split(address: str) -> tuple[str, int]:
 
 def _check_addresses(addresses: list[str], where: str) -> None:
     for address in addresses:
-        host, _, port = address.rpartition(":")
-        if not (host and port.isdecimal() and int(port) in _PORTS):
+        match = _ADDRESS.fullmatch(address)
+        if match is None or int(match[1]) not in _PORTS:
             raise PlanError(f"{where}: {address!r} must be HOST:PORT, such as 10.0.0.1:4711")
         if addresses.count(address) > 1:
             raise PlanError(f"{where}: {address} is listed twice; each worker needs its own")
@@ -149,32 +149,8 @@ def _check_addresses(addresses: list[str], where: str) -> None:
 
 def _from_tf_config(text: str) -> Cluster | None:
     """Return the cluster of TF_CONFIG; None if it names this process alone."""
-    try:
-        values = json.loads(text)
-        jobs, task = values.get("cluster", {}), values.get("task", {})
-        addresses = [address for kind in _TRAINS for address in jobs.get(kind, [])]
-        others = sorted(set(jobs) - set(_TRAINS))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise PlanError(
-            f"{TF_CONFIG}: must be a JSON object with cluster and task, got {text[:80]}"
-        ) from error
-    if others:
-        raise PlanError(
-            f"{TF_CONFIG}: cluster has {others[0]!r}; only chief and worker train together here"
-        )
+    addresses, worker = workers_in(text)
+    _check_addresses(addresses, f"{TF_CONFIG}: cluster")
     if len(addresses) < _LEAST:
         return None
-    _check_addresses(addresses, f"{TF_CONFIG}: cluster")
-    return Cluster(tuple(addresses), _task_number(jobs, task), Waits(), TF_CONFIG)
-
-
-def _task_number(jobs: dict[str, Any], task: dict[str, Any]) -> int:
-    kind, index = task.get("type"), task.get("index")
-    members = jobs.get(kind, []) if kind in _TRAINS else []
-    if not isinstance(index, int) or not 0 <= index < len(members):
-        raise PlanError(
-            f"{TF_CONFIG}: task must be the type and index of one of the cluster's workers, got "
-            f"{json.dumps(task)}"
-        )
-    before = len(jobs.get("chief", [])) if kind == "worker" else 0
-    return before + index
+    return Cluster(tuple(addresses), worker, Waits(), TF_CONFIG)

@@ -111,7 +111,10 @@ def _accept(server: socket.socket, cluster: Cluster, facts: Facts, wires: dict[i
     if refusal := _why_not(cluster, facts, wires, worker, theirs):
         _refuse([wire], refusal)
         raise PlanError(refusal)
-    wires[int(str(worker))] = wire
+    number = int(str(worker))
+    if number in wires:
+        wires[number].close()  # it has ended, and was started again
+    wires[number] = wire
 
 
 def _why_not(

@@ -34,7 +34,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Failures, Suite
 from feedbench.bench.plan.toml import parse_model
 from feedbench.loaders import parse_spec
-from feedbench.trainer import ONE, Recipe
+from feedbench.trainer import ONE, Recipe, check_divisible, device_count
 
 if TYPE_CHECKING:
     from feedbench.bench.analysis.best import Best
@@ -135,7 +135,7 @@ def train(
     )
     if resume is None:
         best = _fitted(best, parsed_recipe, len(manifest.classes), given)
-    best = _on_devices(best, given)
+    best = _on_devices(best, given, is_resumed=resume is not None)
     if members is not None and best.devices != ONE:
         raise PlanError(
             f"--devices {best.devices}: each of several workers trains on one device; start a "
@@ -176,12 +176,17 @@ def _fitted(best: Best, recipe: Recipe, classes: int, given: OptionValues) -> Be
     return best.model_copy(update={"spec": spec, "predicted": None})
 
 
-def _on_devices(best: Best, given: OptionValues) -> Best:
+def _on_devices(best: Best, given: OptionValues, *, is_resumed: bool) -> Best:
     """Return the loader with the devices of `--devices`, or else those that it was measured with.
 
     The predicted rate is removed if they are others.
+
+    Raises:
+        DevicesError: there are fewer, or they do not divide the batch of a training that resumes.
     """
     devices = chosen_devices(given, best.devices)
+    if is_resumed:
+        check_divisible(parse_spec(best.spec).batch_size, device_count(devices), is_resumed=True)
     if devices == best.devices:
         return best
     return best.model_copy(update={"devices": devices, "predicted": None})

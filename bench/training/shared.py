@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from feedbench.bench.cluster.hosts import TF_CONFIG, Cluster
+from feedbench.bench.cluster.hosts import Cluster
+from feedbench.bench.cluster.tf_config import TF_CONFIG
 from feedbench.bench.errors import PlanError
 from feedbench.bench.training.setup import TrainingSetup
 from feedbench.loaders import check_share, find_loader, parse_settings
 from feedbench.trainer import check_divisible
 
 
-def check_shared(cluster: Cluster, setup: TrainingSetup) -> None:
+def check_shared(cluster: Cluster, setup: TrainingSetup, *, is_resumed: bool = False) -> None:
     """Check that each worker can take an equal part of every batch.
+
+    Args:
+        is_resumed: whether the training resumes, which cannot change the batch.
 
     Raises:
         PlanError: the model, its compilation or Keras' backend is for one machine.
@@ -30,7 +34,7 @@ def check_shared(cluster: Cluster, setup: TrainingSetup) -> None:
         )
     loader = find_loader(setup.best.loader)
     check_share(loader, parse_settings(loader, setup.best.settings), cluster.share)
-    check_divisible(setup.spec.batch_size, cluster.workers, "workers")
+    check_divisible(setup.spec.batch_size, cluster.workers, "workers", is_resumed=is_resumed)
     _check_backend(alone)
 
 

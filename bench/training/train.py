@@ -83,7 +83,7 @@ def train(
     leave_gpu_to_backend()
     setup = make_setup(best, recipe, manifest)
     if options.cluster is not None:
-        check_shared(options.cluster, setup)
+        check_shared(options.cluster, setup, is_resumed=options.resume)
     identity = run_identity(best, recipe, setup.train_images)
     saved = _read_saved(folder, identity) if options.resume else None
     start = Start(saved.position.step, tuple(read_dropped(folder))) if saved else Start()

@@ -168,6 +168,11 @@ def test_a_batch_that_only_one_takes_whole_says_so():
         check_divisible(7, 2, "workers")
 
 
+def test_a_training_that_resumes_keeps_its_batch():
+    with pytest.raises(DevicesError, match=r"over 3 devices; use 2 devices$"):
+        check_divisible(8, 3, is_resumed=True)
+
+
 @pytest.mark.parametrize("values", [{"jit_compile": True}, {"network": "model.py:build"}])
 def test_what_trains_on_one_device_alone_is_refused_on_several(values):
     check_devices(1, 8, Recipe(**values))

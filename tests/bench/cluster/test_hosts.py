@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from feedbench.bench.cluster.hosts import TF_CONFIG, cluster_of
+from feedbench.bench.cluster.hosts import cluster_of
+from feedbench.bench.cluster.tf_config import TF_CONFIG
 from feedbench.bench.errors import PlanError
 
 
@@ -41,6 +42,7 @@ def test_a_machine_finds_itself_by_its_address(tmp_path):
         ('workers = ["203.0.113.7:1", "203.0.113.8:2"]', None, "none of its workers has an addr"),
         ('workers = ["10.0.0.1:1", "10.0.0.2:2"]', 2, "lists 2 workers, counted from 0"),
         ('workers = ["10.0.0.1:1", "10.0.0.1:1"]', 0, "10.0.0.1:1 is listed twice"),
+        ('workers = ["http://10.0.0.1:1", "10.0.0.2:1"]', 0, "must be HOST:PORT"),
         ('workers = ["10.0.0.1", "10.0.0.2"]', 0, "'10.0.0.1' must be HOST:PORT"),
         ('workers = ["10.0.0.1:0", "10.0.0.2:1"]', 0, "'10.0.0.1:0' must be HOST:PORT"),
         ('workers = ["10.0.0.1:1"]', 0, "workers"),
@@ -71,18 +73,47 @@ def test_tf_config_names_the_workers(monkeypatch):
 
 def test_without_other_workers_a_process_trains_alone(monkeypatch):
     assert cluster_of(None, None) is None
-    monkeypatch.setenv(TF_CONFIG, _config({"worker": ["a:1"]}, {"type": "worker", "index": 0}))
-    assert cluster_of(None, None) is None
+    for alone in ("{}", _config({}, {}), _config({"worker": ["a:1"]}, FIRST)):
+        monkeypatch.setenv(TF_CONFIG, alone)
+        assert cluster_of(None, None) is None
+
+
+TWO = {"worker": ["a:1", "b:1"]}
+FIRST = {"type": "worker", "index": 0}
+
+
+def _of(cluster, *addresses):
+    """TF_CONFIG with other addresses of a job."""
+    return _config({cluster: [*addresses]}, FIRST)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("workers", "must be a JSON object"),
-        ("[]", "must be a JSON object"),
-        (_config({"worker": ["a:1", "b:1"], "ps": ["c:1"]}, {}), "cluster has 'ps'"),
-        (_config({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 2}), "task must be"),
-        (_config({"worker": ["a:1", "b:1"]}, {}), "task must be"),
+        ("workers", "not JSON"),
+        ('{\n"cluster":\n', "not JSON"),
+        ("[]", "must be a JSON object with cluster and task, got '[]'"),
+        (json.dumps({"clusters": TWO, "task": FIRST}), "cluster: field required"),
+        (_config([], FIRST), "cluster: must be a table, got []"),
+        (_config({**TWO, "ps": ["c:1"]}, FIRST), "there is no 'cluster.ps'; there are chief, wor"),
+        (_config({"worker": "a:1"}, FIRST), "cluster.worker: must be a list of text, got 'a:1'"),
+        (_config({"worker": {"0": "a:1"}}, FIRST), "cluster.worker: must be a list of text"),
+        (_of("worker", 1, 2), "cluster.worker: must be a list of text, got 1"),
+        (_of("worker", "a", "b:1"), "cluster: 'a' must be HOST:PORT"),
+        (_of("worker", "a:1", "b:65536"), "cluster: 'b:65536' must be HOST:PORT"),
+        (_of("worker", "grpc://a:1", "b:1"), "cluster: 'grpc://a:1' must be HOST:PORT"),
+        (_of("worker", "a:1", "a:1"), "cluster: a:1 is listed twice"),
+        (_config({"chief": ["a:1", "b:1"]}, FIRST), "cluster.chief: lists 2 addresses, and there"),
+        (json.dumps({"cluster": TWO}), "task: field required"),
+        (_config(TWO, []), "task: must be a table, got []"),
+        (_config(TWO, {"index": 0}), "task.type: field required"),
+        (_config(TWO, {"type": "evaluator", "index": 0}), "task.type: must be chief or worker"),
+        (_config(TWO, {"type": "worker"}), "task.index: field required"),
+        (_config(TWO, {"type": "worker", "index": "0"}), "task.index: must be an integer of at"),
+        (_config(TWO, {"type": "worker", "index": True}), "task.index: must be an integer of at"),
+        (_config(TWO, {"type": "worker", "index": 2}), "task.index: the cluster lists 2 of type"),
+        (_config(TWO, {"type": "chief", "index": 0}), "task.index: the cluster lists 0 of type"),
+        (_config({"worker": ["a:1"]}, {"type": "worker", "index": 1}), "the cluster lists 1 of"),
     ],
 )
 def test_tf_config_with_a_mistake_is_refused_in_a_line(monkeypatch, text, message):

@@ -9,6 +9,7 @@ import pytest
 from feedbench.bench.cluster.difference import first_difference
 from feedbench.bench.cluster.hosts import cluster_of, split
 from feedbench.bench.cluster.meeting import meet
+from feedbench.bench.cluster.wire import Message, Wire
 from feedbench.bench.errors import PlanError
 
 FACTS = {"keras": "3.1", "data": {"rows": 10, "digest": "ab"}}
@@ -66,13 +67,8 @@ def test_other_programs_that_connect_are_ignored(hosts):
     address = split(cluster_of(path, 0).addresses[0])
 
     def disturb():
-        for _ in range(100):
-            try:
-                with socket.create_connection(address, 1) as stray:
-                    stray.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                    return
-            except OSError:
-                threading.Event().wait(0.05)
+        with _connected(address) as stray:
+            stray.sendall(b"GET / HTTP/1.1\r\n\r\n")
 
     thread = threading.Thread(target=disturb)
     thread.start()
@@ -91,6 +87,44 @@ def test_a_worker_that_never_comes_is_named(hosts):
 def test_a_chief_that_never_comes_is_named(hosts):
     with pytest.raises(PlanError, match=r"no chief answers at 127.0.0.1:\d+ within 1 s"):
         _meet(hosts(join_s=1), 1)
+
+
+def test_a_chief_that_is_killed_while_it_waits_is_named(hosts):
+    path = hosts(join_s=20)
+    with (
+        socket.create_server(split(cluster_of(path, 0).addresses[0])) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        worker = pool.submit(_meet, path, 1)
+        connection, _ = server.accept()
+        with connection:
+            Wire(connection).receive(20)
+        with pytest.raises(PlanError, match=r"the chief .* ended before all workers had come"):
+            worker.result()
+
+
+def test_a_worker_that_is_killed_while_others_are_waited_for_can_be_started_again(hosts):
+    path = hosts(3, join_s=20)
+    address = split(cluster_of(path, 0).addresses[0])
+    with ThreadPoolExecutor(3) as pool:
+        chief = pool.submit(_meet, path, 0)
+        killed = Wire(_connected(address))
+        killed.send(Message("hello", {"worker": 1, "facts": FACTS}))
+        killed.close()
+        others = [pool.submit(_meet, path, worker) for worker in (1, 2)]
+        results = [job.result() for job in (chief, *others)]
+    assert sorted(results[0][0]) == [1, 2]
+    _close(results)
+
+
+def _connected(address):
+    """A connection, once somebody listens."""
+    for _ in range(1000):
+        try:
+            return socket.create_connection(address, 1)
+        except OSError:
+            threading.Event().wait(0.05)
+    raise AssertionError("nobody listens")
 
 
 def test_another_program_at_the_chiefs_address_is_recognized(hosts):

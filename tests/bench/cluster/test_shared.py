@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from feedbench.bench.analysis.best import Best
-from feedbench.bench.cluster.hosts import TF_CONFIG, Cluster, Waits
+from feedbench.bench.cluster.hosts import Cluster, Waits
+from feedbench.bench.cluster.tf_config import TF_CONFIG
 from feedbench.bench.errors import PlanError
 from feedbench.bench.training import shared
 from feedbench.bench.training.shared import check_shared
@@ -18,12 +19,20 @@ def _without_keras(monkeypatch):
     monkeypatch.setattr(shared, "_check_backend", lambda alone: None)
 
 
-def check(workers=2, batch_size=8, loader="turbo", origin="hosts.toml", settings=None, **recipe):
+def check(
+    workers=2,
+    batch_size=8,
+    loader="turbo",
+    origin="hosts.toml",
+    settings=None,
+    is_resumed=False,
+    **recipe,
+):
     addresses = tuple(f"10.0.0.{number}:4711" for number in range(workers))
     best = Best(loader=loader, settings=settings or {})
     spec = BatchSpec(batch_size=batch_size)
     setup = SimpleNamespace(best=best, recipe=Recipe(**recipe), spec=spec)
-    check_shared(Cluster(addresses, 0, Waits(), origin), setup)
+    check_shared(Cluster(addresses, 0, Waits(), origin), setup, is_resumed=is_resumed)
 
 
 @pytest.mark.parametrize("loader", ["turbo", "tf_data", "keras_pil", "tf_data_service"])
@@ -35,6 +44,8 @@ def test_a_batch_that_workers_cannot_divide_names_workers_and_sizes():
     words = r"10 images cannot be divided equally over 4 workers; use --batch-size 8 or 12, or 2 w"
     with pytest.raises(DevicesError, match=words):
         check(workers=4, batch_size=10)
+    with pytest.raises(DevicesError, match=r"equally over 4 workers; use 2 workers$"):
+        check(workers=4, batch_size=10, is_resumed=True)
 
 
 @pytest.mark.parametrize(
