@@ -57,7 +57,7 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
     shares = {share["loader"]: share for share in result["loaders"]}
     assert shares["turbo decode=scaled"]["limit"] == "libjpeg_turbo decode=scaled"
     assert shares[f"packed pack={pack}"]["limit"] == "memory_copy"
-    assert 0 < shares["turbo decode=scaled"]["share"]["median"] < 1.5
+    assert 0 < shares["turbo decode=scaled"]["share"]["median"] < 5  # of two short blocks
     assert [one["loader"] for one in result["scaling"]] == [*shares]
     for one in result["scaling"]:
         assert one["error"] is None
