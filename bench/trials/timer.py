@@ -117,9 +117,26 @@ class Timer:
         """Evict each file that a user's function has read: its rows may be unknown to the trial."""
         if job.cache_state != "cold" or find_loader(job.loader).own is None:
             return nullcontext()
-        return OpenedFiles(self._files.folders(), lambda path: evict([path], sync=False))
+        return OpenedFiles(self._files.folders(), _Eviction())
 
     def _consumed(self, done: BlockDone) -> int:
         """Return the bytes of the files in a block's batches, by their mean if rows are unknown."""
         files = self._files
         return files.size(done.rows) if done.rows else files.expected_size(done.block.images)
+
+
+class _Eviction:
+    """Evicts each file that is closed, but not again because its own eviction has closed it.
+
+    Without that, the parent would evict the same files over and over, on a core of its own.
+    """
+
+    def __init__(self) -> None:
+        self._closed: set[bytes] = set()  # by an eviction, which has not been announced yet
+
+    def __call__(self, path: bytes) -> None:
+        if path in self._closed:
+            self._closed.remove(path)
+            return
+        self._closed.add(path)
+        evict([path], sync=False)

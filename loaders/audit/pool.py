@@ -143,6 +143,7 @@ class _Pool:
         message = json.loads(line)
         if message["event"] == "died":
             slot = self._slots[message["slot"]]
+            slot.warm = False  # until its next process says that it probes, as it may have
             yield from self._receive(slot)
             yield from self._attribute_crash(slot, message["status"])
 
@@ -156,7 +157,7 @@ class _Pool:
 
     def _attribute_crash(self, slot: _Slot, status: int) -> Iterator[tuple[int, Facts]]:
         """Find the file that a process died of; the next process continues with the others."""
-        killed_for, slot.killed_for, slot.warm = slot.killed_for, None, False
+        killed_for, slot.killed_for = slot.killed_for, None
         if not slot.waiting:
             return
         group = slot.waiting.popleft()
@@ -183,7 +184,7 @@ class _Pool:
             late = now - slot.since > self._limits.seconds
             if slot.warm and slot.waiting and late and slot.killed_for is None:
                 slot.killed_for = slot.waiting[0]
-                self._control.sendall(json.dumps({"kill": index}).encode())
+                self._control.sendall(json.dumps({"kill": index}).encode() + b"\n")
 
 
 def _crash_facts(path: bytes, reason: str) -> Facts:

@@ -81,7 +81,8 @@ class _Forks:
                 message = self._control.recv(MAX_BYTES)
                 if not message:
                     break
-                self._kill(json.loads(message)["kill"])
+                for line in message.splitlines():  # of several that were late at once
+                    self._kill(json.loads(line)["kill"])
         for pid in self._pids:
             os.kill(pid, signal.SIGKILL)
 

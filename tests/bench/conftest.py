@@ -24,6 +24,7 @@ from feedbench.bench.report.terminal import Terminal
 from feedbench.bench.trials.events import EventKind, TrialEvent
 
 CLASSES = ("circle", "square")
+PATIENCE_S = 240  # with a program on a terminal, on a slow machine
 SPEC = {"image_size": 8, "batch_size": 4, "resize": "stretch", "interpolation": "nearest"}
 
 
@@ -235,15 +236,15 @@ class PseudoTerminal:
         screen.feed(self.output)
         return screen
 
-    def wait_for(self, text: str, timeout_s: float = 60.0) -> Screen:
-        """Return the first screen on which a text stands."""
-        deadline, known = time.monotonic() + timeout_s, -1
+    def wait_for(self, *texts: str) -> Screen:
+        """Return the first screen on which all texts stand."""
+        deadline, known = time.monotonic() + PATIENCE_S, -1
         while True:
             if len(self.output) != known:
                 known, screen = len(self.output), self.screen()
-                if text in "\n".join(screen.lines):
+                if all(text in "\n".join(screen.lines) for text in texts):
                     return screen
-            assert time.monotonic() < deadline, f"no {text!r} in {screen.lines}"
+            assert time.monotonic() < deadline, f"{texts} are not in {screen.lines}"
             time.sleep(0.02)
 
     def close(self) -> None:

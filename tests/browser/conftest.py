@@ -95,7 +95,7 @@ def opened(chromium: Any) -> Iterator[Open]:
     def open_file(file: Path, width: int = 1024, **options: Any) -> Opened:
         viewport = {"width": width, "height": 800}
         context = chromium.new_context(viewport=viewport, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(120_000)
         contexts.append(context)
         found = Opened(context.new_page())
         found.listen()

@@ -74,7 +74,9 @@ def test_commands_and_tables_are_copied(page, table):
     assert page.evaluate("navigator.clipboard.readText()") == COMMAND
     table.get_by_role("searchbox").fill("alert loader")
     table.get_by_role("button", name="Copy").click()
-    page.wait_for_timeout(200)
+    page.wait_for_function(
+        "before => navigator.clipboard.readText().then(text => text !== before)", arg=COMMAND
+    )
     lines = page.evaluate("navigator.clipboard.readText()").split("\n")
     assert [line.split("\t")[:2] for line in lines] == [
         ["loader", "images/s"],

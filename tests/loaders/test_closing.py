@@ -64,7 +64,7 @@ def test_the_disk_cache_is_removed_when_an_image_fails(class_folder, tmp_path):
 @pytest.mark.parametrize("settings", WORKERS, ids=str)
 def test_closing_waits_only_for_its_own_threads(manifest, settings):
     done = threading.Event()
-    bystander = threading.Thread(target=done.wait, args=(5,), daemon=True)
+    bystander = threading.Thread(target=done.wait, args=(120,), daemon=True)
     with open_loader("keras_pil", manifest, SPEC, settings) as stream:
         next(stream)
         bystander.start()
@@ -83,7 +83,7 @@ def test_closing_before_an_unreadable_image_is_due_raises_nothing(class_folder, 
     with open_loader("keras_pil", scan(photos), SPEC, settings) as stream:
         next(stream)
         time.sleep(2)  # by now the third batch has been read ahead
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_the_memory_of_the_encoded_cache_is_freed(tmp_path):

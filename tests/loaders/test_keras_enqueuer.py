@@ -57,7 +57,7 @@ def test_queued_steps_are_skipped_when_closing(use_multiprocessing):
     def make(step):
         with made.get_lock():
             made.value += 1
-        may_end.wait(10)
+        may_end.wait(120)
 
     source = enqueuer(make, None, use_multiprocessing, queue_size=16)
     while not source._enqueuer.future_queue.full():
@@ -80,7 +80,8 @@ def test_a_killed_process_is_an_error_instead_of_a_hang():
     source.close()
 
 
-def test_a_pool_ends_although_killed_processes_held_its_locks():
+def test_a_pool_ends_although_killed_processes_held_its_locks(monkeypatch):
+    monkeypatch.setattr(keras_enqueuer, "_TERMINATE_S", 0.2)
     pool = multiprocessing.get_context("fork").Pool(2)
     pool._outqueue._wlock.acquire()  # as by one that was returning its result
     for process in pool._pool:  # one of them waits for work, and holds the lock of the other queue

@@ -51,4 +51,5 @@ def test_the_frames_of_a_second(benchmark, display):
         share = benchmark.pedantic(frames, rounds=1, iterations=1)
     os.close(reading)
     benchmark.extra_info["share_of_a_core"] = share
-    assert share < 0.01
+    if benchmark.enabled:  # among other tests, on any machine, it is only run
+        assert share < 0.01

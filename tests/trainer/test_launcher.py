@@ -7,7 +7,7 @@ import pytest
 
 from feedbench.trainer.launcher import Launcher
 
-LIMIT_S = 20
+LIMIT_S = 120  # of patience
 
 
 class Gpu:

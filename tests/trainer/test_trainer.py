@@ -204,7 +204,7 @@ class _Unread:
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         enqueued = list(self.queue.done)
         self.queue.reading[self.step].set()
-        assert all(step.wait(20) for step in enqueued), "waits for a step that is not done"
+        assert all(step.wait(120) for step in enqueued), "waits for a step that is not done"
         return np.array(float(self.step))
 
 
@@ -213,7 +213,7 @@ def test_the_host_prepares_a_batch_while_the_device_runs_steps():
     ahead._train = queue.launch
     for step in range(RUN_AHEAD):
         ahead.step(batch)
-        assert queue.reading[step].wait(20), "not read until later steps are in the queue too"
+        assert queue.reading[step].wait(120), "not read until later steps are in the queue too"
     queue.done[0].set()
     ahead.step(batch)  # must not wait for the later steps, which the device has still to run
     assert ahead.latest == {"loss": 0}

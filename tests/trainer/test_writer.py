@@ -32,11 +32,11 @@ def test_a_waiting_job_is_replaced_by_a_newer_one_of_its_name():
 
     def blocks():
         begun.set()
-        may_end.wait(10)
+        may_end.wait(120)
 
     with Writer(NONE) as writer:
         writer.submit("checkpoint", blocks)
-        begun.wait(10)
+        begun.wait(120)
         writer.submit("checkpoint", lambda: done.append("old"))
         writer.submit("history", lambda: done.append("history"))
         writer.submit("checkpoint", lambda: done.append("new"))
@@ -47,7 +47,7 @@ def test_a_waiting_job_is_replaced_by_a_newer_one_of_its_name():
 def test_submitting_does_not_wait_for_a_job():
     may_end, done = threading.Event(), []
     with Writer(NONE) as writer:
-        writer.submit("slow", lambda: may_end.wait(10))
+        writer.submit("slow", lambda: may_end.wait(120))
         writer.submit("next", lambda: done.append(1))
         assert not done
         may_end.set()
@@ -63,7 +63,7 @@ def test_the_thread_rests_after_it_has_written_unless_a_job_is_urgent():
 
     with Writer(NONE) as writer:
         writer.submit("checkpoint", slow)
-        begun.wait(10)
+        begun.wait(120)
         writer.submit("checkpoint", lambda: done.append("after an epoch"))
         time.sleep(0.3)
         assert not done

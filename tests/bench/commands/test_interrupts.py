@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from feedbench.bench.errors import RecordError
@@ -114,8 +115,15 @@ def wait_for_blocks(bench, folder, count):
         time.sleep(0.05)
 
 
+def stop(bench):
+    """Stop a bench as Ctrl-Z does, and wait until it stands still."""
+    bench.send_signal(signal.SIGSTOP)
+    while psutil.Process(bench.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
+
+
 def test_a_bench_that_was_stopped_for_a_while_goes_on(bench, tmp_path):
-    bench.send_signal(signal.SIGSTOP)  # Ctrl-Z
+    stop(bench)
     time.sleep(0.3)
     known = timed_blocks(tmp_path / "out")
     bench.send_signal(signal.SIGCONT)
@@ -125,7 +133,7 @@ def test_a_bench_that_was_stopped_for_a_while_goes_on(bench, tmp_path):
 
 
 def test_a_bench_whose_folder_is_gone_ends_with_one_line(bench, tmp_path):
-    bench.send_signal(signal.SIGSTOP)
+    stop(bench)
     (tmp_path / "out").rename(tmp_path / "elsewhere")
     (tmp_path / "out").write_text("a file in its place, or a log would make the folder again")
     bench.send_signal(signal.SIGCONT)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -44,41 +43,34 @@ def batch(images: int = 8) -> Batch:
     return Batch(np.zeros((images, 1, 1, 3)), np.zeros(images, np.int32), np.arange(images))
 
 
-@pytest.mark.alone
-def test_with_synthetic_batches_the_stated_rate_is_reached(tmp_path):
+def test_a_trial_with_synthetic_batches_comes_to_the_stated_rate_and_never_above(tmp_path):
     plan = Plan(
         (Choice(loader="synthetic"),),
         BatchSpec(batch_size=8, image_size=16),
         Recipe(),
         "emulated:clock",
-        Timing(blocks=5, block_seconds=1, warm_up_seconds=0.1),
+        Timing(blocks=3, block_seconds=0.4, warm_up_seconds=0.1),
         Failures(),
         PixelCheck(images=0),
         Accelerator(**KNOWN),
     )
     (trial,) = run(plan, placeholder_manifest(64, 1000), tmp_path, lambda event: None)
-    rate = median_interval([block.images_per_second for block in trial.blocks]).value
-    assert rate == pytest.approx(400, rel=0.01)
+    # A machine that is busy with other things may delay steps, but none may be too short.
+    rates = [block.images_per_second for block in trial.blocks]
+    assert 20 < median_interval(rates).value < 402
     assert summarize([trial]).trials[0].accelerator_utilization.value == 1.0
     assert "a clock" in consumer_text(trial)
 
 
-@pytest.mark.alone
-def test_emulation_takes_hardly_any_cpu_time():
-    device = EmulatedAccelerator(0.05 / 8)
-    busy, begin = time.process_time(), time.perf_counter()
-    for _ in range(20):
-        device.step(batch())
-    device.finish()
-    assert time.perf_counter() - begin == pytest.approx(1.0, rel=0.01)
-    assert time.process_time() - busy < 0.05
-
-
 class Clock:
-    """Time that passes by sleeping, and a little with each reading."""
+    """Time that passes by sleeping, and a little with each reading.
+
+    Attributes:
+        slept_s: the part of it that was slept.
+    """
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now = self.slept_s = 0.0
 
     def read(self) -> float:
         self.now += 1e-6
@@ -86,6 +78,7 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        self.slept_s += seconds
 
 
 @pytest.fixture
@@ -105,6 +98,15 @@ def test_the_host_runs_ahead_as_far_as_with_the_trainer(clock):
     assert clock.now == pytest.approx(0.2, abs=0.001)
     device.finish()
     assert clock.now == pytest.approx(0.2 * (RUN_AHEAD + 1), abs=0.001)
+
+
+def test_the_stated_rate_is_reached_and_nearly_all_of_the_time_slept(clock):
+    device = EmulatedAccelerator(0.05 / 8)
+    for _ in range(20):
+        device.step(batch())
+    device.finish()
+    assert clock.now == pytest.approx(1.0, abs=0.001)
+    assert clock.slept_s > 0.98 * clock.now  # the rest is a busy loop
 
 
 def test_a_device_that_waited_does_not_catch_up(clock):

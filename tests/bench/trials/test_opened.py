@@ -9,7 +9,7 @@ from feedbench.bench.trials.opened import OpenedFiles, folders_below
 
 
 def _wait(condition):
-    deadline = monotonic() + 20
+    deadline = monotonic() + 120
     while not condition() and monotonic() < deadline:
         sleep(0.01)
     return condition()

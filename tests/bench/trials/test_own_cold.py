@@ -2,6 +2,10 @@
 
 from textwrap import dedent
 
+import numpy as np
+
+from feedbench.bench.trials import cache_state
+from feedbench.bench.trials import timer as timer_module
 from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.cache_state import unproven_reason
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob, WarmUpDone
@@ -15,20 +19,41 @@ PIPELINE = """
     import numpy as np
 
     def make_batches(manifest, batch_size):
-        paths = [path.decode() for path in manifest.paths(np.arange(len(manifest)))]
+        paths = [Path(path.decode()) for path in manifest.paths(np.arange(len(manifest)))]
+        has_been_read = False
         while True:
             for begin in range(0, len(paths) - batch_size + 1, batch_size):
-                for path in paths[begin : begin + batch_size]:
-                    Path(path).read_bytes()
-                time.sleep(0.4 * batch_size / len(paths))  # the parent evicts meanwhile
+                for row in range(begin, begin + batch_size):
+                    evicted = Path("evicted", str(row))
+                    while has_been_read and not evicted.exists():
+                        time.sleep(0.001)
+                    evicted.unlink(missing_ok=True)
+                    paths[row].read_bytes()
                 yield np.zeros((batch_size, 8, 8, 3), np.uint8), np.zeros(batch_size, int)
+            has_been_read = True
 """
+
+
+def note_evictions(monkeypatch, manifest, folder):
+    """Have the parent note which rows it has evicted, however late it comes to that."""
+    folder.mkdir()
+    rows = {path: row for row, path in enumerate(manifest.paths(np.arange(len(manifest))))}
+    evict = cache_state.evict
+
+    def noting(paths, *, sync):
+        evict(paths := list(paths), sync=sync)
+        for path in paths:
+            (folder / str(rows[path])).touch()
+
+    for module in (cache_state, timer_module):
+        monkeypatch.setattr(module, "evict", noting)
 
 
 def test_files_are_read_from_the_disk_in_every_epoch(on_disk, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pipeline.py").write_text(dedent(PIPELINE))
     on_disk.write(tmp_path / MANIFEST)
+    note_evictions(monkeypatch, on_disk, tmp_path / "evicted")
     job = TrialJob(
         manifest=tmp_path / MANIFEST,
         loader="pipeline.py:make_batches",

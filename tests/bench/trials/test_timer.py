@@ -1,10 +1,13 @@
 """A process runs only inside its timed blocks."""
 
+import os
+import time
 from contextlib import closing
 
 import psutil
 
 from feedbench.bench.trials import timer
+from feedbench.bench.trials.opened import OpenedFiles
 from feedbench.bench.trials.protocol import BlockRequest, TrialJob, WarmUpDone
 from feedbench.loaders import BatchSpec
 
@@ -45,6 +48,27 @@ def test_a_prefetching_loader_makes_no_batch_between_two_blocks(on_disk, tmp_pat
     assert names == ("bring_into", "tree_usage", "tree_usage", "tree_peak_memory") * 2
     assert set(states) == {psutil.STATUS_STOPPED}
     assert reads[1] < reads[2] == reads[3] == reads[4] == reads[5] < reads[6]
+
+
+def test_a_file_is_evicted_once_each_time_that_it_was_read(tmp_path, monkeypatch):
+    """The eviction opens and closes it too."""
+    evict, evicted = timer.evict, []
+
+    def noted(paths, *, sync):
+        evict(paths, sync=sync)
+        evicted.extend(paths)
+
+    monkeypatch.setattr(timer, "evict", noted)
+    one, other = (tmp_path / name for name in ("one", "other"))
+    for path in (one, other):
+        path.write_bytes(b"x")
+    read = [one, other, one]
+    with OpenedFiles([os.fsencode(tmp_path)], timer._Eviction()):
+        for count, path in enumerate(read, 1):
+            path.read_bytes()
+            while len(evicted) < count:
+                time.sleep(0.01)
+    assert evicted == [os.fsencode(path) for path in read]
 
 
 def test_one_device_of_several_runs_without_the_others_in_sight(on_disk, tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ def test_processes_end_after_their_parent_was_killed(class_folder, tmp_path):
         children = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
     assert len(children) >= 1
-    left = psutil.wait_procs(children, timeout=10)[1]
+    left = psutil.wait_procs(children, timeout=120)[1]
     assert not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -30,7 +30,7 @@ class Servers:
         """End a server; return its exit code and what it wrote to standard error."""
         process = self.processes.pop(name)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
         return process.returncode, errors
 
     def close(self):
