@@ -29,7 +29,8 @@ class TrialSummary(BaseModel):
         scaling_efficiency: rate ÷ (devices × rate of one alone with synthetic batches of its part),
             over paired blocks; None with one device.
         devices: what each of several devices did; empty with one.
-        wait_share: fraction of the timed seconds in which the consumer had no batch.
+        wait_share: fraction of the timed seconds in which the consumer had no batch; None if it
+            does nothing but wait.
         gpu_utilization: mean over all blocks and GPUs, 0 to 1, by NVML; None without a GPU.
         gpu_memory_bytes: maximum over all GPUs.
         gpu_multiprocessors: mean fraction in use, by GPM; None if it cannot be read.
