@@ -196,8 +196,8 @@ def test_the_verdict_gives_the_rate_of_the_blocks_after_the_choice(trial):
     text = verdict(summarize([lucky, trial("turbo", [900] * 3)]))
     assert text == (
         "Take tf_data: 1,600 images/s. It is the fastest. Expect this rate: it was measured again "
-        "after the choice. The 1,733 in the table come from the blocks that chose it, luck "
-        "included. The two differ by more than their intervals allow: the machine may "
+        "after the choice. The 1,733 in the table come from the blocks that chose it, which were "
+        "partly fast by chance. The two differ by more than their intervals allow: the machine may "
         "have changed, or the winner is faster alone, so measure again."
     )
 
