@@ -215,7 +215,8 @@ def open_loader(  # noqa: PLR0913  all but the first three have defaults
             readable image of the order takes its place, so that every batch stays full and all
             other batches stay the same, and the stream's `dropped` names it.
         error_budget: fraction of the images that may be dropped before the run ends after all.
-        dropped: images that an earlier part of the same run dropped; they are not tried again.
+        dropped: images that an earlier part of the same run dropped; they are not tried again,
+            except by a function of yours, which is not told.
         share: this worker, from 0, and the number of workers that divide each batch among them.
 
     Raises:
