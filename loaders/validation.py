@@ -42,8 +42,10 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
 def alternatives(name: str, known: Iterable[str]) -> str:
     """The name that was probably meant, and all names that exist."""
     names = list(known)
-    listed = f"here are {', '.join(names) or 'none'}"
+    listed = f"here {'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
     near = get_close_matches(name, names, 1)
+    if near and near == names:
+        return f"did you mean {near[0]!r}?"
     return f"did you mean {near[0]!r}? T{listed}" if near else f"t{listed}"
 
 

@@ -152,5 +152,10 @@ def resolve_loader(text: str, spec: dict[str, Any] | None = None) -> Best:
         return read_best(path / BEST)
     is_file = path.suffix == ".toml" or path.exists() or len(path.parts) > 1
     if is_file and path.suffix != ".py" and not is_own(text):
+        if not path.exists():
+            raise PlanError(
+                f"{text}: no such file or folder; give the folder of a bench or a tune, its "
+                f"{BEST}, or the name of a loader"
+            )
         return read_best(path)
     return Best(loader=find_loader(text).name, spec=spec or {})

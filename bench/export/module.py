@@ -57,10 +57,11 @@ def exported(text: str, best: Best) -> Exported:
     """
     check_package(best.loader)
     loader = find_loader(best.loader)
+    where = "" if text == loader.name else f"{text}: "
     if not loader.is_choice:
-        raise PlanError(f"{text}: {loader.name} gives synthetic images; export another loader")
+        raise PlanError(f"{where}{loader.name} gives synthetic images; export another loader")
     if loader.own is not None:
-        raise PlanError(f"{text}: {loader.name} is code of your own already; {_use(best)}")
+        raise PlanError(f"{where}{loader.name} is code of your own already; {_use(best)}")
     settings = parse_settings(loader, best.settings)
     loader.upper_bound(settings)  # reads the pack, if it needs one
     spec = parse_spec(best.spec)

@@ -90,6 +90,8 @@ def test_the_nearest_name_is_suggested_if_there_is_one():
     assert alternatives("tfdata", LOADERS).startswith("did you mean 'tf_data'? There are ")
     assert alternatives("x", ["one", "two"]) == "there are one, two"
     assert alternatives("x", []) == "there are none"
+    assert alternatives("x", ["one"]) == "there is one"
+    assert alternatives("ons", ["one"]) == "did you mean 'one'?"
 
 
 def test_without_the_model_the_faults_place_is_still_named():

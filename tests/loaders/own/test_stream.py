@@ -213,6 +213,15 @@ def test_images_that_a_function_reports_are_dropped(write, manifest):
     assert (one.decoder, one.reason) == ("make", "no [picture]")
 
 
+def test_a_row_that_is_reported_again_after_a_resume_counts_once(write, manifest):
+    pipeline(write, REPORTS)
+    before = ImageError(manifest.path(2), 2, "make", "as it was before")
+    options = {"on_error": "skip", "error_budget": 1.5 / len(manifest), "dropped": [before]}
+    with open_loader("pipeline.py:make", manifest, SPEC, {}, **options) as stream:
+        assert len(list(islice(stream, 2 * len(manifest)))) == 2 * len(manifest)
+        assert stream.dropped == (before,)
+
+
 def test_without_leave_to_drop_the_first_report_ends_the_stream(write, manifest):
     pipeline(write, REPORTS)
     with pytest.raises(ImageError, match=r"row 2: make cannot read it: no \[picture\]; fix or "):
