@@ -81,10 +81,12 @@ result["evaluation"] = [trainer.evaluate(held_out) for trainer in (one, two)]
 result["single image"] = [trainer.evaluate(held_out[2:]) for trainer in (one, two)]
 predicted = [list(trainer.probabilities(held_out)) for trainer in (one, two)]
 result["predicted"] = [[values.tolist() for _, values in some] for some in predicted]
-# Each goes on from the checkpoint of the other.
-one.restore(0, 4, ends[1])
-two.restore(0, 4, ends[0])
-result["resumed"] = [losses(one, range(4, 7)), losses(two, range(4, 7))]
+# Each goes on from the checkpoint of the other, and from its own.
+result["resumed"] = []
+for end in ends:
+    one.restore(0, 4, end)
+    two.restore(0, 4, end)
+    result["resumed"].append([losses(one, range(4, 7)), losses(two, range(4, 7))])
 try:
     two.step(colours(1, 7))
 except Exception as error:
@@ -102,10 +104,16 @@ def trained():
     return json.loads(done.stdout)
 
 
+def assert_same_curve(ours, theirs):
+    """Sums are rounded in another order, and each step multiplies the difference."""
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
+    assert ours == pytest.approx(theirs, rel=3e-2)
+
+
 def test_two_devices_follow_the_loss_curve_of_one(trained):
     assert trained["devices"] == ["CPU:0", "CPU:1"]
     one, two = trained["start"]
-    assert two == pytest.approx(one, rel=2e-3)
+    assert_same_curve(two, one)
     assert len({round(loss, 2) for loss in one}) > 2, "the curve moves"
     assert trained["weights"] < 2e-3, "statistics of batch normalization and momentum included"
 
@@ -124,8 +132,8 @@ def test_two_devices_predict_what_one_does_in_the_same_order(trained):
 
 
 def test_a_training_resumes_with_another_number_of_devices(trained):
-    one, two = trained["resumed"]
-    assert two == pytest.approx(one, rel=2e-3)
+    for one, two in trained["resumed"]:
+        assert_same_curve(two, one)
 
 
 def test_a_step_of_a_batch_that_cannot_be_divided_is_refused(trained):
