@@ -23,9 +23,9 @@ from feedbench.trainer.history import HISTORY, Epoch, accuracy_of
 from feedbench.trainer.launcher import RUN_AHEAD
 from feedbench.trainer.loop import CheckpointPolicy, Length, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
-from feedbench.trainer.model_fault import batch_fault, makes_own_steps
+from feedbench.trainer.model_fault import batch_fault, declares_batches, makes_own_steps
 from feedbench.trainer.model_inputs import input_facts
-from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_outputs
+from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_inputs, check_outputs
 from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.model_trainer import ModelTrainer
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
@@ -86,8 +86,10 @@ __all__ = [
     "check_device_augment",
     "check_devices",
     "check_divisible",
+    "check_inputs",
     "check_outputs",
     "checkpoint_bytes",
+    "declares_batches",
     "device_count",
     "divide_cpu",
     "find_replicas",
