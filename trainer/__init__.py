@@ -26,6 +26,7 @@ from feedbench.trainer.model import building
 from feedbench.trainer.model_fault import batch_fault, declares_batches, makes_own_steps
 from feedbench.trainer.model_inputs import input_facts
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_inputs, check_outputs
+from feedbench.trainer.model_state import model_variables
 from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.model_trainer import ModelTrainer
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
@@ -101,6 +102,7 @@ __all__ = [
     "leave_gpu_to_backend",
     "load_model",
     "makes_own_steps",
+    "model_variables",
     "read_checkpoint",
     "read_facts",
     "weights_warnings",
