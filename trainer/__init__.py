@@ -23,9 +23,10 @@ from feedbench.trainer.history import HISTORY, Epoch, accuracy_of
 from feedbench.trainer.launcher import RUN_AHEAD
 from feedbench.trainer.loop import CheckpointPolicy, Length, Step, TrainingStopped, fit
 from feedbench.trainer.model import building
-from feedbench.trainer.model_fault import batch_fault, makes_own_steps
+from feedbench.trainer.model_fault import batch_fault, declares_batches, makes_own_steps
 from feedbench.trainer.model_inputs import input_facts
-from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_outputs
+from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_inputs, check_outputs
+from feedbench.trainer.model_state import model_variables
 from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.model_trainer import ModelTrainer
 from feedbench.trainer.recipe import OF_APPLICATIONS, Recipe, is_own_model
@@ -86,8 +87,10 @@ __all__ = [
     "check_device_augment",
     "check_devices",
     "check_divisible",
+    "check_inputs",
     "check_outputs",
     "checkpoint_bytes",
+    "declares_batches",
     "device_count",
     "divide_cpu",
     "find_replicas",
@@ -99,6 +102,7 @@ __all__ = [
     "leave_gpu_to_backend",
     "load_model",
     "makes_own_steps",
+    "model_variables",
     "read_checkpoint",
     "read_facts",
     "weights_warnings",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from feedbench.trainer.base import BatchLike
 from feedbench.trainer.model_data import as_array
-from feedbench.trainer.model_inputs import declared_inputs
+from feedbench.trainer.model_inputs import declared_inputs, structure
 from feedbench.trainer.model_setup import output_shape
 from feedbench.trainer.model_targets import label_form, of_keras
 
@@ -32,19 +30,66 @@ def makes_own_steps(model: Any) -> bool:
     return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in names)
 
 
+def declares_batches(model: Any) -> bool:
+    """Whether a model says what batches it takes before it is called."""
+    return declared_inputs(model) is not None and not makes_own_steps(model)
+
+
 def _images_fault(model: Any, images: Any) -> str:
-    for name, array, declared in _pairs(images, declared_inputs(model)):
-        if not _fits(np.shape(array), tuple(declared.shape)):
+    inputs = declared_inputs(model)
+    if inputs is None:
+        return ""
+    if fault := _number_fault(model, images, inputs):
+        return fault
+    for name, array, declared in _pairs(model, images, inputs):
+        if not _fits(_shape(array), tuple(declared.shape)):
             return f"{name} that are {_form(array)}; the model takes {_text(declared.shape)}"
     return ""
 
 
-def _pairs(images: Any, inputs: list[Any] | None) -> list[tuple[str, Any, Any]]:
-    """The arrays of a batch with their names and the inputs that take them."""
-    if inputs is None:
-        return []
+def _number_fault(model: Any, images: Any, inputs: list[Any]) -> str:
+    """What is wrong with the number of arrays, or with their names."""
+    if any(_is_optional(one) for one in inputs):
+        return ""
     if isinstance(images, dict):
-        by_name = {one.name: one for one in inputs}
+        return _names_fault(model, images, inputs)
+    arrays = list(images) if isinstance(images, list | tuple) else [images]
+    if len(arrays) == len(inputs) or any(isinstance(one, dict | list | tuple) for one in arrays):
+        return ""
+    given = ", ".join(map(_form, arrays))
+    taken = ", ".join(_text(one.shape) for one in inputs)
+    count = f"{len(arrays)} array{'s' * (len(arrays) != 1)}"
+    return f"{count} as images, {given}; the model takes {len(inputs)}: {taken}"
+
+
+def _names_fault(model: Any, images: dict[str, Any], inputs: list[Any]) -> str:
+    names = list(_by_name(model, inputs))
+    given = list(images)
+    if isinstance(structure(model, "inputs"), dict):  # Keras then takes as many as it needs, sorted
+        given = sorted(images)[: len(names)]
+    if set(names) <= set(given):
+        return ""
+    came, taken = ", ".join(map(repr, images)), ", ".join(map(repr, names))
+    return f"images called {came}; the model takes {taken}"
+
+
+def _is_optional(declared: Any) -> bool:
+    """Whether the model also takes None in place of an input."""
+    return bool(getattr(declared._keras_history.operation, "optional", False))  # noqa: SLF001  Keras has no public name
+
+
+def _by_name(model: Any, inputs: list[Any]) -> dict[str, Any]:
+    """The inputs by the names under which a dict gives them; without those that are nested."""
+    found = structure(model, "inputs")
+    if not isinstance(found, dict):
+        return {one.name: one for one in inputs}
+    return {name: one for name, one in found.items() if hasattr(one, "shape")}
+
+
+def _pairs(model: Any, images: Any, inputs: list[Any]) -> list[tuple[str, Any, Any]]:
+    """The arrays of a batch with their names and the inputs that take them."""
+    if isinstance(images, dict):
+        by_name = _by_name(model, inputs)
         return [
             (f"images[{name!r}]", images[name], by_name[name]) for name in images if name in by_name
         ]
@@ -53,9 +98,15 @@ def _pairs(images: Any, inputs: list[Any] | None) -> list[tuple[str, Any, Any]]:
     return [("images", images, inputs[0])] if len(inputs) == 1 else []
 
 
-def _fits(shape: tuple[int, ...], declared: Shape) -> bool:
+def _fits(shape: Shape, declared: Shape) -> bool:
+    """Whether an array can be taken; Keras adds or drops a last axis of one."""
+    if len(shape) == len(declared) + 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) == len(declared) - 1 and declared[-1] == 1:
+        declared = declared[:-1]
     return len(shape) == len(declared) and all(
-        size in (None, given) for given, size in zip(shape[1:], declared[1:], strict=True)
+        None in (given, size) or given == size
+        for given, size in zip(shape[1:], declared[1:], strict=True)
     )
 
 
@@ -81,9 +132,14 @@ def _labels_fault(model: Any, labels: Any) -> str:
     )
 
 
+def _shape(array: Any) -> Shape:
+    """The shape; an axis of ragged length is None."""
+    return tuple(getattr(array, "shape", ()))
+
+
 def _form(array: Any) -> str:
     dtype = getattr(array, "dtype", None)
-    return f"{getattr(dtype, 'name', dtype)} {list(np.shape(array))}"
+    return f"{getattr(dtype, 'name', dtype)} {list(_shape(array))}"
 
 
 def _text(shape: Shape) -> str:

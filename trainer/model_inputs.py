@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from feedbench.trainer.augment import DeviceAugment
 from feedbench.trainer.errors import RecipeError
@@ -71,6 +71,12 @@ def declared_inputs(model: Any) -> list[Any] | None:
     except (AttributeError, ValueError):  # a Sequential that is not built raises ValueError
         return None
     return list(inputs) if inputs else None
+
+
+def structure(model: Any, which: Literal["inputs", "outputs"]) -> Any:
+    """The inputs or outputs of a model in the structure in which it was built."""
+    found = getattr(model, f"_{which}_struct", getattr(model, which))
+    return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
 def _side(shape: tuple[int | None, ...], name: str) -> int | None:

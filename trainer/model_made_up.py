@@ -11,7 +11,7 @@ from feedbench.trainer.base import BatchLike
 from feedbench.trainer.compiled import Data
 from feedbench.trainer.errors import RecipeError
 from feedbench.trainer.model_data import OwnBatches, tensors
-from feedbench.trainer.model_inputs import declared_inputs
+from feedbench.trainer.model_inputs import declared_inputs, structure
 from feedbench.trainer.model_targets import label_form
 
 
@@ -50,18 +50,12 @@ def made_up(model: Any, name: str, batch_size: int, side: int) -> tuple[Any, Any
         shape = [batch_size, *(side if size is None else size for size in tensor.shape[1:])]
         return np.ones(shape, keras.backend.standardize_dtype(tensor.dtype))
 
-    inputs = keras.tree.map_structure(ones, _structure(model, "inputs"))
+    inputs = keras.tree.mapstructure(ones, structure(model, "inputs"))
     return inputs, _targets(model, batch_size)
 
 
-def _structure(model: Any, which: str) -> Any:
-    """The inputs or outputs of a model in the structure in which it was built."""
-    found = getattr(model, f"_{which}_struct", getattr(model, which))
-    return found[0] if isinstance(found, list) and len(found) == 1 else found
-
-
 def _targets(model: Any, batch_size: int) -> Any:
-    outputs, losses = _structure(model, "outputs"), model.loss if model.compiled else None
+    outputs, losses = structure(model, "outputs"), model.loss if model.compiled else None
     if isinstance(outputs, dict):
         by_name = losses if isinstance(losses, dict) else dict.fromkeys(outputs, losses)
         return {key: _zeros(one, by_name.get(key), batch_size) for key, one in outputs.items()}

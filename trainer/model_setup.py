@@ -172,6 +172,19 @@ def check_outputs(own: OwnModel, classes: int) -> None:
         check_classes(own.name, shape[-1], classes)
 
 
+def check_inputs(own: OwnModel, *, made_up: bool) -> None:
+    """Check that a model takes the images of a loader of Feedbench, as far as it declares that.
+
+    Args:
+        made_up: whether the batches only stand for others, as in `Images`.
+
+    Raises:
+        RecipeError: it takes something else.
+    """
+    if not (made_up and _takes_more(own.model)):
+        image_input(own.model, own.name)
+
+
 def _units(own: OwnModel, outputs: Any) -> int:
     """The number of values that a classifier gives for an image."""
     shape = output_shape(own.model) if outputs is None else getattr(outputs, "shape", None)

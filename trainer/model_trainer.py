@@ -17,6 +17,7 @@ from feedbench.trainer.files import replacing
 from feedbench.trainer.launcher import Logs
 from feedbench.trainer.model_data import as_array
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, prepared
+from feedbench.trainer.model_state import model_variables
 from feedbench.trainer.model_targets import as_probabilities
 from feedbench.trainer.recipe import Recipe
 from feedbench.trainer.saved_model import save_model
@@ -104,11 +105,7 @@ class ModelTrainer(TrainerBase):
     def variables(self) -> list[Any]:
         """Weights, metrics and seeds, and the variables of every optimizer that the model holds."""
         self._run.settle()
-        model = self._model
-        optimizer = [] if model.optimizer is None else model.optimizer.variables
-        held = [variable for value in vars(model).values() for variable in _variables_in(value)]
-        known = (*model.variables, *model.metrics_variables, *optimizer, *held)
-        return list({id(variable): variable for variable in known}.values())
+        return model_variables(self._model)
 
     def restore(self, phase: int, steps: int, values: Sequence[NDArray[Any]]) -> None:
         """Return to the values of a `capture`, taken after `steps` steps.
@@ -158,28 +155,3 @@ class ModelTrainer(TrainerBase):
         """Save the model at once: not every model of a user can be copied."""
         self.save(path, facts)
         return lambda: None
-
-
-def _variables_in(value: Any) -> Iterator[Any]:
-    """Variables that a model holds in an attribute, but that Keras does not list."""
-    import keras
-
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _variables_in(one)
-    elif isinstance(value, dict):
-        yield from _variables_in(list(value.values()))
-    elif isinstance(value, keras.optimizers.Optimizer):
-        yield from value.variables
-    elif isinstance(value, keras.Variable) or _is_raw_variable(value):
-        yield value
-
-
-def _is_raw_variable(value: Any) -> bool:
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return isinstance(value, tf.Variable)

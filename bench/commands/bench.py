@@ -138,7 +138,7 @@ def bench(
     if augment_costs:
         plan = replace(plan, choices=tuple(with_augment_trials(plan.choices, plan.spec.augment)))
     loaders = [choice.loader for choice in plan.choices]
-    plan = fit_plan(plan, len(manifest.classes), given)
+    plan = fit_plan(plan, manifest, given)
     plan = with_devices(plan, used_devices(plan.devices))
     if old is not None:
         check_against(old, plan, console())

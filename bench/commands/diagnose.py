@@ -141,7 +141,8 @@ def diagnose(
     trained = plan.recipe if consumer == "train" else None
     check_feasible(plan.spec, manifest, trained, plan.devices)
     if consumer == "train":
-        spec = fit_spec(plan.spec, plan.recipe, len(manifest.classes), given, [best.loader])
+        classes = len(manifest.classes)
+        spec = fit_spec(plan.spec, plan.recipe, classes, given, [plan.choice], manifest)
         plan = replace(plan, spec=spec)
     folder = result_folder(out, "diagnose")
     timing = DiagnosisTiming(budget_s=seconds)

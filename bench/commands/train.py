@@ -31,9 +31,9 @@ from feedbench.bench.commands.overlay import chosen_loader, recipe_of, spec_of
 from feedbench.bench.commands.own_model import fit_spec
 from feedbench.bench.commands.run_training import resume_command, run_training
 from feedbench.bench.errors import PlanError
-from feedbench.bench.plan.plan import Failures, Suite
+from feedbench.bench.plan.plan import Choice, Failures, Suite
 from feedbench.bench.plan.toml import parse_model
-from feedbench.loaders import parse_spec
+from feedbench.loaders import Manifest, parse_spec
 from feedbench.trainer import ONE, Recipe, check_divisible, device_count
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def train(
         list_images(data, blacklist), [best.loader, DEFAULT_LOADER], console()
     )
     if resume is None:
-        best = _fitted(best, parsed_recipe, len(manifest.classes), given)
+        best = _fitted(best, parsed_recipe, manifest, given)
     best = _on_devices(best, given, is_resumed=resume is not None)
     if members is not None and best.devices != ONE:
         raise PlanError(
@@ -164,16 +164,18 @@ def _folder(out: Path | None, cluster: Cluster | None) -> Path:
     return folder
 
 
-def _fitted(best: Best, recipe: Recipe, classes: int, given: OptionValues) -> Best:
+def _fitted(best: Best, recipe: Recipe, manifest: Manifest, given: OptionValues) -> Best:
     """Return the loader with images of the size that the recipe's own model takes, if it has one.
 
     The predicted rate is removed if that is another size.
     """
-    size = fit_spec(parse_spec(best.spec), recipe, classes, given, [best.loader]).image_size
-    if size == parse_spec(best.spec).image_size:
+    spec, classes = parse_spec(best.spec), len(manifest.classes)
+    choice = Choice(loader=best.loader, settings=best.settings)
+    size = fit_spec(spec, recipe, classes, given, [choice], manifest.only("train")).image_size
+    if size == spec.image_size:
         return best
-    spec = {**best.spec, "image_size": size}
-    return best.model_copy(update={"spec": spec, "predicted": None})
+    sized = {**best.spec, "image_size": size}
+    return best.model_copy(update={"spec": sized, "predicted": None})
 
 
 def _on_devices(best: Best, given: OptionValues, *, is_resumed: bool) -> Best:

@@ -11,7 +11,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.loaders import Batch, BatchSpec, Dtype, OwnFunction
 
 if TYPE_CHECKING:
-    from feedbench.trainer import BatchLike, TrainerBase
+    from feedbench.trainer import BatchLike, OwnModel, TrainerBase
 
 _COMMON_RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0), "0,255": (0.0, 255.0)}
 
@@ -91,16 +91,18 @@ def range_note(batch: Batch, spec: BatchSpec, own: OwnFunction) -> str:
     )
 
 
-def check_for_model(batch: BatchLike, model: Any, own: OwnFunction) -> None:
+def check_for_model(batch: BatchLike, model: OwnModel, own: OwnFunction) -> None:
     """Check that a user's own model can take a batch of their own loader.
 
     Raises:
-        PlanError: it cannot; the text names the loader, what came and what the model takes.
+        PlanError: it cannot; the text names both files, what came and what the model takes.
     """
     from feedbench.trainer import batch_fault
 
-    if fault := batch_fault(model, batch):
-        raise PlanError(f"{own.place}: {own.function} gives {fault}")
+    if fault := batch_fault(model.model, batch):
+        raise PlanError(
+            f"{own.place}: {own.function} gives {fault}; change these, or the model ({model.name})"
+        )
 
 
 def _extremes(spec: BatchSpec) -> tuple[float, float]:

@@ -41,7 +41,7 @@ class OwnTrainer(ModelTrainer):
         Raises:
             PlanError: the user's function gives batches that the model cannot take.
         """
-        self._builder, self._network = builder, own.model
+        self._builder, self._own = builder, own
         self._loader = source if isinstance(source, OwnFunction) else None
         images = None if isinstance(source, OwnFunction) else source
         if not makes_own_steps(own.model):
@@ -56,7 +56,7 @@ class OwnTrainer(ModelTrainer):
 
     def _check(self, batch: BatchLike) -> None:
         if self._loader is not None:
-            check_for_model(batch, self._network, self._loader)
+            check_for_model(batch, self._own, self._loader)
 
     def _train_on(self, batch: BatchLike) -> Any:
         try:

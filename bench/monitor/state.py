@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from feedbench.trainer import model_variables
+
 
 @contextmanager
 def preserved(model: Any) -> Iterator[None]:
     """Restore, after the body, all that steps of a Keras model change.
 
-    These are weights, batch norm statistics, optimizer, metrics, seed generators, and the random
+    These are weights, batch norm statistics, optimizers, metrics, seed generators, and the random
     states of Python, NumPy and Torch. They are kept on the host, so that the device needs no
     memory for a second copy. The values are read when the device has finished all earlier steps.
     """
@@ -35,13 +37,7 @@ def preserved(model: Any) -> Iterator[None]:
 
 
 def _variables(model: Any) -> list[Any]:
-    optimizer = getattr(model, "optimizer", None)
-    found = [
-        *model.variables,
-        *model.metrics_variables,
-        *(getattr(optimizer, "variables", None) or ()),
-        *_global_seeds(),
-    ]
+    found = [*model_variables(model), *_global_seeds()]
     return list({id(variable): variable for variable in found}.values())
 
 
@@ -56,7 +52,8 @@ def _global_seeds() -> list[Any]:
 def _value(variable: Any) -> Any:
     import keras
 
-    return np.array(keras.ops.convert_to_numpy(variable.value))
+    raw = variable.value if isinstance(variable, keras.Variable) else variable
+    return np.array(keras.ops.convert_to_numpy(raw))
 
 
 def _buffers(model: Any) -> list[Any]:

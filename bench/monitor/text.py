@@ -66,7 +66,7 @@ def advice(found: FitFigures) -> str:
             return "A pipeline that lets fit wait less would gain almost nothing."
         return _DIAGNOSE
     if found.stall.value < KEEPS_UP:
-        return _keeps_up(found.stall)
+        return _keeps_up(found, found.stall)
     if _may_be_none(found):
         return "It may be no stall at all, as the interval shows: measure longer, with more steps."
     if found.wait_share < KEEPS_UP:
@@ -74,8 +74,12 @@ def advice(found: FitFigures) -> str:
     return _DIAGNOSE
 
 
-def _keeps_up(stall: Estimate) -> str:
-    if stall.high is not None and stall.high >= KEEPS_UP:
+def _keeps_up(found: FitFigures, stall: Estimate) -> str:
+    if found.idle_share >= KEEPS_UP:
+        return "Most blocks hardly waited, but some did for long: measure longer, with more steps."
+    if stall.high is None:
+        return "The input pipeline seems to keep up; to be sure, measure longer, with more steps."
+    if stall.high >= KEEPS_UP:
         return (
             f"The input pipeline seems to keep up, but up to {stall.high:.0%} may be lost: measure "
             "longer, with more steps."

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
 
@@ -10,9 +11,11 @@ import pytest
 from feedbench.bench.cli import main
 from feedbench.bench.commands import diagnose, tune
 from feedbench.bench.consumers.own_model import ModelFile
+from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials import model_facts, model_worker
-from feedbench.bench.trials.model_facts import ModelFacts, ModelJob
+from feedbench.bench.trials.model_facts import FirstBatches, ModelFacts, ModelJob
 from feedbench.bench.trials_file import read_trials
+from feedbench.loaders import BatchSpec, scan
 from feedbench.trainer import Recipe, TrainerError
 
 MODEL = """
@@ -35,12 +38,74 @@ MODEL = """
 
     def seven():
         return build(7)
+
+    def uncompiled(classes):
+        model = build(classes)
+        return keras.Model(model.inputs, model.outputs)
+
+    def anysize(classes):
+        inputs = keras.Input((None, None, 3))
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
+        return keras.Model(inputs, layers.Dense(classes)(x))
+
+    def first_axis(classes):
+        inputs = keras.Input((3, 16, 16))
+        return keras.Model(inputs, layers.Dense(classes)(layers.Flatten()(inputs)))
+
+    def pair(classes):
+        image, side = keras.Input((16, 16, 3)), keras.Input((1,))
+        x = layers.Concatenate()([layers.Flatten()(image), side])
+        return keras.Model([image, side], layers.Dense(classes)(x))
+
+    class Subclass(keras.Model):
+        def call(self, images):
+            return images
+
+    def subclass():
+        return Subclass()
     """
+FEED = """\
+import time
+
+import numpy as np
+
+
+def batches(*shape):
+    for _ in range(3):
+        yield np.zeros((4, *shape), np.float32), np.zeros(4, np.int32)
+
+
+def fitting(image_size):
+    return batches(image_size, image_size, 3)
+
+
+def ignoring():
+    return batches(9, 9, 3)
+
+
+def first(image_size):
+    return batches(3, image_size, image_size)
+
+
+def two(image_size):
+    for images, labels in batches(image_size, image_size, 3):
+        yield (images, np.zeros((4, 1), np.float32)), labels
+
+
+def failing():
+    raise ValueError("not today")
+
+
+def hanging():
+    time.sleep(600)
+"""
+LINES = {name: FEED.split(f"def {name}(")[0].count("\n") + 1 for name in ("ignoring", "first")}
 
 
 @pytest.fixture
 def beside(tmp_path, monkeypatch):
     (tmp_path / "net.py").write_text(dedent(MODEL))
+    (tmp_path / "feed.py").write_text(FEED)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -118,15 +183,111 @@ def test_a_model_that_does_not_fit_the_classes_ends_the_command_before_any_trial
     assert not (beside / "out").exists()
 
 
-def test_batches_of_ones_own_need_not_have_the_classes_of_the_data(beside, monkeypatch):
+def described(monkeypatch, tiny_photos, network, *loaders):
+    """The facts and the fault that a process answers which builds the model."""
     monkeypatch.setattr(model_worker, "leave_gpu_to_backend", lambda: None)
-    answers = []
-    recipe = Recipe(network="net.py:seven")
-    job = ModelJob(recipe=recipe, image_size=16, classes=2, own_batches=True)
-    model_worker.describe(job, SimpleNamespace(answer=answers.append))
-    assert [facts.image_size for facts in answers] == [16]
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec, manifest = BatchSpec(batch_size=4, image_size=16), scan(tiny_photos).only("train")
+    path, answers = Path("manifest.parquet"), []
+    manifest.write(path)
+    own = [Choice(loader=loader) for loader in loaders if ":" in loader]
+    others = {loader for loader in loaders if ":" not in loader}
+    request = FirstBatches(manifest=path, spec=spec, choices=own)
+    channel = SimpleNamespace(answer=answers.append, requests=lambda _: [request])
+    recipe = Recipe(network=f"net.py:{network}")
+    job = ModelJob(
+        recipe=recipe, image_size=16, classes=len(manifest.classes), images=bool(others),
+        made_up=others <= {"synthetic"},
+    )  # fmt: skip
+    try:
+        model_worker.describe(job, channel)
+    finally:
+        for module in ("net", "feed"):
+            sys.modules.pop(module, None)
+    facts, compared = answers
+    return facts, compared.fault
+
+
+def test_batches_of_ones_own_need_not_have_the_classes_of_the_data(
+    beside, tiny_photos, monkeypatch
+):
+    facts, fault = described(monkeypatch, tiny_photos, "seven", "feed.py:fitting")
+    assert (facts.image_size, fault) == (16, "")
     with pytest.raises(TrainerError, match="7 outputs, and the data has 2 classes"):
-        model_worker.describe(job.model_copy(update={"own_batches": False}), None)
+        described(monkeypatch, tiny_photos, "seven", "feed.py:fitting", "turbo")
+
+
+@pytest.mark.parametrize(
+    ("network", "loader", "given", "taken"),
+    [
+        ("build", "ignoring", "float32 [4, 9, 9, 3]", "[batch, 16, 16, 3]"),
+        ("build", "first", "float32 [4, 3, 16, 16]", "[batch, 16, 16, 3]"),
+        ("anysize", "first", "float32 [4, 3, 16, 16]", "[batch, any, any, 3]"),
+        ("uncompiled", "ignoring", "float32 [4, 9, 9, 3]", "[batch, 16, 16, 3]"),
+    ],
+)
+def test_a_batch_that_the_model_cannot_take_is_noticed_as_it_is_built(
+    beside, tiny_photos, monkeypatch, network, loader, given, taken
+):
+    _, fault = described(monkeypatch, tiny_photos, network, f"feed.py:{loader}")
+    assert fault.startswith(
+        f"feed.py, line {LINES[loader]}: {loader} gives images that are {given}"
+    )
+    assert f"; the model takes {taken}; change these, or the model (net.py, line " in fault
+    assert "\n" not in fault
+
+
+@pytest.mark.parametrize(
+    ("network", "loader"),
+    [("build", "fitting"), ("anysize", "ignoring"), ("pair", "two"), ("subclass", "first")],
+)
+def test_a_batch_that_fits_or_of_which_nothing_is_known_is_left_to_the_trial(
+    beside, tiny_photos, monkeypatch, network, loader
+):
+    assert described(monkeypatch, tiny_photos, network, f"feed.py:{loader}")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (
+            "first_axis",
+            r"inputs of shape \(None, 3, 16, 16\), and .* \(batch, height, width, 3\)",
+        ),
+        ("pair", "2 inputs, and a loader of Feedbench gives one"),
+    ],
+)
+def test_a_model_that_takes_no_images_of_feedbench_is_noticed_as_it_is_built(
+    beside, tiny_photos, monkeypatch, network, said
+):
+    with pytest.raises(TrainerError, match=rf"^net\.py, line \d+: {network} returned .*{said}"):
+        described(monkeypatch, tiny_photos, network, "turbo")
+
+
+def test_several_inputs_may_be_made_up(beside, tiny_photos, monkeypatch):
+    assert described(monkeypatch, tiny_photos, "pair", "feed.py:two", "synthetic")[1] == ""
+
+
+def test_other_batches_than_the_model_takes_end_the_command_before_any_trial(
+    beside, tiny_photos, monkeypatch, capsys
+):
+    arguments = ("--loader", "feed.py:ignoring", "--out", "out")
+    assert call(monkeypatch, "bench", tiny_photos, *SMALL, *arguments) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith(f"feedbench: feed.py, line {LINES['ignoring']}: ignoring gives")
+    assert not (beside / "out").exists()
+
+
+def test_a_loader_that_fails_or_hangs_is_left_to_its_trial(beside, tiny_photos, monkeypatch):
+    monkeypatch.setattr(model_facts, "_FIRST_BATCHES_S", 0.5)
+    manifest = scan(tiny_photos).only("train")
+    for loader in ("failing", "hanging"):
+        facts = model_facts.model_facts(
+            Recipe(network="net.py:build"), BatchSpec(batch_size=4, image_size=16), 2,
+            [Choice(loader=f"feed.py:{loader}")], manifest,
+        )  # fmt: skip
+        assert facts.image_size == 16
 
 
 def test_a_model_that_fails_ends_the_command_before_any_trial(

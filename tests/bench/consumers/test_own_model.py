@@ -204,7 +204,9 @@ def test_a_batch_that_does_not_fit_is_the_fault_of_the_loader(
     own = find_loader("model.py:make_dataset").own
     with pytest.raises(PlanError) as error:
         trained(beside, tiny_photos, function, Batch(images, labels, None), own)
-    assert str(error.value) == f"{own.place}: make_dataset gives {said}"
+    line = find_builder(f"model.py:{function}").function.line
+    change = f"change these, or the model (model.py, line {line}: {function})"
+    assert str(error.value) == f"{own.place}: make_dataset gives {said}; {change}"
 
 
 def test_a_later_batch_that_a_step_refuses_is_looked_at_too(beside, tiny_photos):

@@ -45,14 +45,19 @@ def test_the_stall_stands_beside_the_wait():
     assert "feedbench diagnose" in text
 
 
+NO_WAIT = {"wait_share": 0.0, "idle_share": 0.0}
+
+
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
         (with_stall(0.6, 0.58, 0.62), "points are lost in steps that take longer than on a"),
         (with_stall(0.2, 0.18, 0.22), "compares medians, in which a few long waits count less"),
         (with_stall(0.2, -0.1, 0.45), "It may be no stall at all"),
-        (with_stall(0.01, 0.0, 0.02, wait_share=0.0), "The input pipeline keeps up"),
-        (with_stall(0.01, -0.2, 0.22, wait_share=0.0), "seems to keep up, but up to 22% may be"),
+        (with_stall(0.01, 0.0, 0.02, **NO_WAIT), "The input pipeline keeps up"),
+        (with_stall(0.01, -0.2, 0.22, **NO_WAIT), "seems to keep up, but up to 22% may be lost"),
+        (with_stall(0.01, None, None, **NO_WAIT), "seems to keep up; to be sure, measure longer"),
+        (with_stall(0.01, 0.0, 0.02), "Most blocks hardly waited, but some did for long"),
         (with_stall(0.5, 0.48, 0.52, wait_share=0.01), "First try verbose=0 and fewer callbacks"),
         (figures(wait_share=0.01, idle_share=0.01), "lets fit wait less would gain almost nothing"),
     ],
