@@ -18,13 +18,18 @@ CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "vali
 LONG_S = 300
 HALTING = """
 import importlib, pathlib, sys, time
-module, _, names = sys.argv.pop(1).partition(":")
+module, names, *number = sys.argv.pop(1).split(":")
 place = importlib.import_module(f"feedbench.{module}")
 *owners, name = names.split(".")
 for owner in owners:
     place = getattr(place, owner)
+calls_left, original = int(*number or [1]), getattr(place, name)
 
 def halting(*arguments, **options):
+    global calls_left
+    calls_left -= 1
+    if calls_left:
+        return original(*arguments, **options)
     pathlib.Path("halted").touch()
     while True:
         time.sleep(60)
@@ -54,13 +59,15 @@ class Cluster:
         return f"{'the chief' if worker == 0 else f'worker {worker}'} ({self.addresses[worker]})"
 
     def start(self, worker, *options, out="run", recipe=True, halting=None):
-        """Start one worker.
+        """Start one worker; None trains alone.
 
         Args:
-            halting: the function in whose first call it stands still.
+            halting: the function in whose first call it stands still, `MODULE:NAME`, or in which
+                later one, `MODULE:NAME:NUMBER`.
         """
         words = ["--recipe", "small.toml", *OPTIONS, "--out", out] if recipe else []
-        words += ["--cluster", "hosts.toml", "--worker", worker, *options]
+        words += [] if worker is None else ["--cluster", "hosts.toml", "--worker", worker]
+        words += options
         program = ["-c", HALTING, halting] if halting else ["-m", "feedbench.bench.cli"]
         return subprocess.Popen(
             [sys.executable, *program, *map(str, ["train", self.photos, *words])],
