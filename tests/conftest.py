@@ -50,16 +50,16 @@ LONG = (
     "bench/diagnose/test_diagnose",
     "bench/training/test_survival",
     "bench/diagnose/test_own",
+    "bench/training/test_training",
+    "bench/commands/test_own",
     "bench/monitor/test_monitor",
     "trainer/test_trainer",
     "trainer/test_augment",
-    "bench/training/test_training",
     "test_new_loader",
     "loaders/test_contract",
     "trainer/test_weights",
     "bench/study/test_study",
     "bench/commands/test_quickstart",
-    "bench/commands/test_own",
     "bench/training/test_compare",
 )
 GUESTS = ("torch", "jax", "webdataset", "datasets")

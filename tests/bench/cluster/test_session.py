@@ -29,22 +29,16 @@ def started(path, *hows):
     return workers
 
 
-def ended(process, within_s):
-    """The exit code and the last line of a process that must end in time."""
-    begin = time.monotonic()
-    output, _ = process.communicate(timeout=60)
-    assert time.monotonic() - begin < within_s, "it has hung"
+def ended(process):
+    """The exit code and the last line of a process, which has hung if it does not end."""
+    output, _ = process.communicate(timeout=180)
     return process.returncode, output.strip()
-
-
-# Generous, for a machine that does much else: what is proven is that none hangs.
-SOON_S, AT_ONCE_S, SILENT_S = 15, 25, 30
 
 
 def test_a_killed_worker_ends_all_others(hosts):
     chief, second, third = started(hosts(3), "trains", "trains", "trains")
     second.kill()
-    lines = [ended(one, SOON_S) for one in (chief, third)]
+    lines = [ended(one) for one in (chief, third)]
     second.communicate()
     assert [code for code, _ in lines] == [1, 1]
     assert all("error: worker 1 (127.0.0.1:" in line for _, line in lines)
@@ -54,7 +48,7 @@ def test_a_killed_worker_ends_all_others(hosts):
 def test_a_killed_chief_ends_all_workers(hosts):
     chief, *others = started(hosts(3), "trains", "trains", "trains")
     chief.kill()
-    for code, line in [ended(one, SOON_S) for one in others]:
+    for code, line in [ended(one) for one in others]:
         assert code == 1
         assert "error: the chief (127.0.0.1:" in line
     chief.communicate()
@@ -63,7 +57,7 @@ def test_a_killed_chief_ends_all_workers(hosts):
 def test_a_worker_whose_step_never_ends_is_ended_too(hosts):
     chief, other = started(hosts(), "stuck", "trains")
     other.kill()
-    code, line = ended(chief, AT_ONCE_S)
+    code, line = ended(chief)
     other.communicate()
     assert code == 1
     assert "at once: worker 1" in line
@@ -73,17 +67,17 @@ def test_a_worker_whose_step_never_ends_is_ended_too(hosts):
 def test_a_worker_that_gives_no_sign_of_life_ends_the_others(hosts, silent):
     workers = started(hosts(silence_s=SILENCE_S), "trains", "trains")
     workers[silent].send_signal(signal.SIGSTOP)
-    code, line = ended(workers[1 - silent], SILENT_S)
+    code, line = ended(workers[1 - silent])
     assert code == 1
     assert "is lost: no sign of life for 3 s" in line
     workers[silent].send_signal(signal.SIGCONT)
-    code, line = ended(workers[silent], SOON_S)  # it ends too, as soon as it runs again
+    code, line = ended(workers[silent])  # it ends too, as soon as it runs again
     assert code == 1
 
 
 def test_the_error_of_a_worker_is_told_to_the_others(hosts):
     chief, failing = started(hosts(), "trains", "fails")
-    code, line = ended(chief, SOON_S)
+    code, line = ended(chief)
     failing.communicate()
     assert code == 1
     assert "worker 1 (127.0.0.1:" in line
@@ -92,23 +86,23 @@ def test_the_error_of_a_worker_is_told_to_the_others(hosts):
 
 def test_an_interrupted_worker_is_told_to_the_others(hosts):
     chief, other = started(hosts(), "trains", "interrupted")
-    code, line = ended(chief, SOON_S)
+    code, line = ended(chief)
     other.communicate()
     assert code == 1
     assert line.endswith("was interrupted")
 
 
 def test_a_worker_that_waits_for_a_step_can_be_asked_to_stop(hosts):
-    chief, waiting = started(hosts(silence_s=1), "trains", "asks")
-    assert ended(chief, SOON_S)[0] == 0
-    code, line = ended(waiting, AT_ONCE_S)
+    chief, waiting = started(hosts(silence_s=SILENCE_S), "trains", "asks")
+    assert ended(chief)[0] == 0
+    code, line = ended(waiting)
     assert (code, line) == (0, "at once: stopped")
 
 
 def test_a_worker_that_has_done_its_part_ends_nobody(hosts):
-    chief, leaving = started(hosts(silence_s=1), "trains", "leaves")
-    assert ended(leaving, SOON_S)[0] == 0
-    time.sleep(2)  # longer than the longest silence
+    chief, leaving = started(hosts(silence_s=SILENCE_S), "trains", "leaves")
+    assert ended(leaving)[0] == 0
+    time.sleep(SILENCE_S + 1)  # longer than the longest silence
     assert chief.poll() is None
     chief.kill()
     chief.communicate()
@@ -123,7 +117,7 @@ def test_a_cut_network_ends_all_workers(tmp_path):
         for one in workers:
             assert one.stdout.readline() == "met\n", one.communicate()
         hosts.cut()
-        lines = [ended(one, SILENT_S) for one in workers]
+        lines = [ended(one) for one in workers]
     assert [code for code, _ in lines] == [1, 1]
     assert all("is lost: no sign of life for 3 s" in line for _, line in lines)
 

@@ -54,7 +54,7 @@ def test_only_the_chief_writes_the_results(pair, cluster):
 
 def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
     often = ("--checkpoint-steps", 1)
-    chief, other = (cluster.start(number, *often, out="killed") for number in range(2))
+    chief, other = (cluster.start(number, *often, out="killed", slow=True) for number in range(2))
     wait_for(chief, cluster, 8, "killed")
     other.send_signal(signal.SIGKILL)
     line = error_line(finished(chief, 1))
@@ -74,7 +74,7 @@ def test_after_a_kill_in_mid_epoch_all_resume_to_the_same_curve(pair, cluster):
 
 def test_a_worker_that_is_asked_to_stop_has_the_chief_save_a_checkpoint(cluster):
     often = ("--checkpoint-steps", 1)
-    chief, other = (cluster.start(number, *often, out="stopped") for number in range(2))
+    chief, other = (cluster.start(number, *often, out="stopped", slow=True) for number in range(2))
     wait_for(chief, cluster, 2, "stopped")
     other.terminate()
     assert "Stopped; a checkpoint is saved" in finished(chief)[0]

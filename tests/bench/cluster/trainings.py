@@ -38,6 +38,19 @@ setattr(place, name, halting)
 from feedbench.bench.cli import main
 main()
 """
+# Steps so long that none of those that are waited for is missed.
+SLOW = """
+import time
+from feedbench.bench.cli import main
+from feedbench.trainer.loop import _Run
+
+step = _Run._step
+def slow(run):
+    time.sleep(0.3)
+    step(run)
+_Run._step = slow
+main()
+"""
 
 
 class Cluster:
@@ -58,17 +71,21 @@ class Cluster:
         """A worker as the others name it."""
         return f"{'the chief' if worker == 0 else f'worker {worker}'} ({self.addresses[worker]})"
 
-    def start(self, worker, *options, out="run", recipe=True, halting=None):
+    def start(  # noqa: PLR0913  all but the first have defaults
+        self, worker, *options, out="run", recipe=True, halting=None, slow=False
+    ):
         """Start one worker; None trains alone.
 
         Args:
             halting: the function in whose first call it stands still, `MODULE:NAME`, or in which
                 later one, `MODULE:NAME:NUMBER`.
+            slow: whether its steps take long.
         """
         words = ["--recipe", "small.toml", *OPTIONS, "--out", out] if recipe else []
         words += [] if worker is None else ["--cluster", "hosts.toml", "--worker", worker]
         words += options
-        program = ["-c", HALTING, halting] if halting else ["-m", "feedbench.bench.cli"]
+        program = ["-c", SLOW] if slow else ["-m", "feedbench.bench.cli"]
+        program = ["-c", HALTING, halting] if halting else program
         return subprocess.Popen(
             [sys.executable, *program, *map(str, ["train", self.photos, *words])],
             stdout=subprocess.PIPE,

@@ -1,6 +1,9 @@
 """The quickstart, shortened, on real processes: progress, then table, verdict and next commands."""
 
+import csv
+import json
 import sys
+import tomllib
 
 import pytest
 
@@ -38,6 +41,28 @@ def test_it_ends_with_the_table_the_verdict_and_the_next_commands(
     assert shown.splitlines()[-1].startswith("  feedbench diagnose photos/")
     for file in ("bench/best.toml", "training/model.keras", "photos/train"):
         assert (out / file).exists()
+    _the_bench_has_a_baseline_and_predicts(out / "bench")
+    _the_training_is_recorded(out / "training")
+
+
+def _the_bench_has_a_baseline_and_predicts(folder):
+    first, baseline = json.loads((folder / "summary.json").read_text())["trials"]
+    assert (first["loader"] != "synthetic", baseline["loader"]) == (True, "synthetic")
+    assert baseline["accelerator_utilization"]["median"] == 1
+    best = tomllib.loads((folder / "best.toml").read_text())
+    assert best["loader"] == first["loader"]
+    assert best["predicted"]["images_per_second"]["median"] > 0
+
+
+def _the_training_is_recorded(folder):
+    result = json.loads((folder / "training.json").read_text())
+    with (folder / "history.csv").open() as file:
+        images = [int(row["images"]) for row in csv.DictReader(file)]
+    assert images == [epoch["images"] for epoch in result["epochs"]]
+    assert len(images) == 2
+    assert tomllib.loads((folder / "recipe.toml").read_text()) == result["recipe"]
+    assert result["promise"]["met"] is None
+    assert "cannot tell" in result["promise"]["text"]
 
 
 def test_each_kind_of_loader_is_timed_once_in_enough_blocks_for_an_interval(tiny_photos):

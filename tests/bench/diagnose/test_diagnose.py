@@ -33,8 +33,9 @@ STAGES = {"storage", "decoding", "transform", "batch copy"}
 PROGRAM = """
 import functools, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from feedbench.bench.diagnose import setup
+from feedbench.bench.diagnose import selftest, setup
 from feedbench.bench.cli import main
+selftest._BLOCK_S = 0.06
 setup.DiagnosisTiming = functools.partial(
     setup.DiagnosisTiming, stage_s=0.05, block_s=0.6, end_to_end_s=0.6, warm_up_s=0.1
 )
@@ -141,9 +142,8 @@ def run_diagnose(tiny_photos, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("loader", ["keras_pil", "tf_data"])
-def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, tiny_photos, loader):
-    folder = run_diagnose(loader)
+def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, tiny_photos):
+    folder = run_diagnose("tf_data")
     record = read_diagnosis(folder / RECORD)
     assert (record.spec["batch_size"], record.spec["image_size"]) == (8, 32)
     assert record.recipe["alpha"] == 0.5
@@ -155,9 +155,9 @@ def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, t
     assert [part.error for part in record.parts if part.error] == []
     assert min(len(part.blocks) for part in record.parts) >= 3
     fixed = [part.settings for part in record.parts if part.name == "fixed"]
-    assert len(fixed) == (2 if loader == "tf_data" else 0)
+    assert len(fixed) == 2
     diagnosis = derive_diagnosis(record)
-    assert (best_fixed(record) is not None) == bool(fixed)
+    assert best_fixed(record) is not None
     written = json.loads(folder.with_suffix(".json").read_text())
     assert written == json.loads(diagnosis.model_dump_json())
     assert_drawn_and_traced(folder, record)
@@ -166,7 +166,8 @@ def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, t
 def assert_drawn_and_traced(folder, record):
     assert (folder / "waterfall.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
-    assert all(block.host.cores for part in record.parts[-3:] for block in part.blocks)
+    for part in record.parts[-3:]:  # a block in which the meter got no core has no sample
+        assert any(block.host and block.host.cores for block in part.blocks), part.name
     events = json.loads((folder / "trace.json").read_text())["traceEvents"]
     steps = sum(len(block.step_s) for block in record.parts[-1].blocks)
     assert sum(event["name"] == "step" for event in events) == steps
@@ -174,7 +175,7 @@ def assert_drawn_and_traced(folder, record):
 
 def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
     folder = tmp_path / "out"
-    command = [*COMMAND, str(tiny_photos), "--loader", "turbo", "--batch-size", "8"]
+    command = [*COMMAND, str(tiny_photos), "--loader", "keras_pil", "--batch-size", "8"]
     command += ["--consumer", "emulated:rtx3090"]
     with subprocess.Popen(
         [*command, "--image-size", "32", "--seconds", "3600", "--out", str(folder)],
@@ -186,7 +187,7 @@ def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
             if line.startswith("round 1"):
                 break
         os.kill(process.pid, signal.SIGINT)
-        printed, error = process.communicate(timeout=60)
+        printed, error = process.communicate(timeout=300)
     assert process.returncode == 130
     hint = f"to see it again: feedbench show {folder}"
     last = f"feedbench: interrupted; what was measured is in {folder}; {hint}\n"
@@ -194,6 +195,7 @@ def test_ctrl_c_keeps_what_was_measured(tiny_photos, tmp_path):
     record = read_diagnosis(folder / RECORD)
     assert record.interrupted
     assert any(part.blocks for part in record.parts)
+    assert best_fixed(record) is None
     assert record.self_test is not None
     words = " ".join(printed.split())
     assert "Incomplete: the diagnosis was interrupted; end to end has timed blocks: " in words

@@ -198,7 +198,7 @@ def test_a_study_resumes_after_ctrl_c_and_kill_and_lists_failed_runs(tmp_path, t
     running = start(write_file(tmp_path, grid, data=tiny_photos, seeds=1), "--out", out)
     wait_until((good / "recipe.toml").exists, running)
     running.send_signal(signal.SIGINT)
-    output, errors = running.communicate(timeout=60)
+    output, errors = running.communicate(timeout=240)
     assert running.returncode == 130, output
     assert f"to resume: feedbench study --resume {out}" in errors
     failed_at = bad.stat().st_mtime_ns
@@ -208,11 +208,11 @@ def test_a_study_resumes_after_ctrl_c_and_kill_and_lists_failed_runs(tmp_path, t
     (training,) = trainings_of(running)
     running.kill()
     running.communicate()
-    psutil.wait_procs([training], timeout=10)
+    psutil.wait_procs([training], timeout=60)
     assert not training.is_running()
 
     running = start("--resume", out)
-    output, errors = running.communicate(timeout=120)
+    output, errors = running.communicate(timeout=300)
     assert (running.returncode, errors) == (0, ""), output
     assert "[1/2] recipe.base_learning_rate 1e+38, seed 0: skipped, already run" in output
     assert bad.stat().st_mtime_ns == failed_at

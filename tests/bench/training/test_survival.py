@@ -24,11 +24,11 @@ from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 CHANGES = ["--augment", "rotation=10", "--augment", "jpeg_quality=50,90", "--balance", "0.5"]
 OPTIONS = ["--batch-size", "8", "--image-size", "32", "--no-tensorboard", *CHANGES]
-EPOCHS, STEPS = 12, 72
+EPOCHS, STEPS = 6, 36
 RECIPE = """
 network = "MobileNet"
 alpha = 0.25
-epochs = 12
+epochs = 6
 base_learning_rate = 0.1
 weight_decay = 0.0001
 class_weights = "balanced"
@@ -36,9 +36,24 @@ class_weights = "balanced"
 CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
+# The command, with steps that are so long that none of those that are waited for is missed.
+SLOW = """
+import time
+from feedbench.bench.cli import main
+from feedbench.trainer.loop import _Run
+
+step = _Run._step
+def slow(run):
+    time.sleep(0.3)
+    step(run)
+_Run._step = slow
+main()
+"""
+
+
 def start(*arguments, **environment) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "feedbench.bench.cli", "train", *map(str, arguments)],
+        [sys.executable, "-c", SLOW, "train", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -159,7 +174,7 @@ def test_only_an_unchanged_unfinished_training_resumes(
     begun.mkdir()
     for name in ("recipe.toml", "loader.toml", CHECKPOINT):
         (begun / name).write_bytes((undisturbed / name).read_bytes())
-    changed = (begun / "recipe.toml").read_text().replace("epochs = 12", "epochs = 5")
+    changed = (begun / "recipe.toml").read_text().replace("epochs = 6", "epochs = 5")
     (begun / "recipe.toml").write_text(changed)
     assert "recipe.toml differs from what this training was started with" in refused(
         "--resume", begun

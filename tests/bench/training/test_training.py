@@ -1,12 +1,8 @@
-"""A bench with the real trainer, a training with its winner, and the parts of a training."""
+"""A training with unreadable files, and the parts of a training."""
 
-import csv
 import json
-import os
 import shutil
-import subprocess
 import sys
-import tomllib
 
 import numpy as np
 import pytest
@@ -26,71 +22,12 @@ from feedbench.trainer import Recipe
 FACTS = {"processor": "p", "cores": 2, "gpus": []}
 
 
-def feedbench(*arguments) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "feedbench.bench.cli", *map(str, arguments)],
-        text=True,
-        check=False,
-        capture_output=True,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture
 def small_recipe(tmp_path):
     """A recipe file of the network that is built and traced fastest."""
     path = tmp_path / "small.toml"
     path.write_text('network = "MobileNet"\nalpha = 0.25\n')
     return path
-
-
-def test_the_winner_of_a_bench_trains_to_the_end(tiny_photos, tmp_path, small_recipe):
-    bench_folder, train_folder = tmp_path / "bench", tmp_path / "train"
-    output = feedbench(
-        "bench",
-        tiny_photos,
-        "--loader",
-        "tf_data",
-        "--set",
-        "tf_data.cache=decoded",
-        "--blocks",
-        2,
-        "--block-seconds",
-        0.5,
-        "--warm-up-seconds",
-        0.5,
-        "--recipe",
-        small_recipe,
-        "--image-size",
-        32,
-        "--batch-size",
-        8,
-        "--out",
-        bench_folder,
-    )
-    assert "tf_data cache=decoded: " in output
-    summary = json.loads((bench_folder / "summary.json").read_text())
-    assert [trial["loader"] for trial in summary["trials"]] == ["tf_data", "synthetic"]
-    assert summary["trials"][1]["accelerator_utilization"]["median"] == 1
-    best = tomllib.loads((bench_folder / "best.toml").read_text())
-    assert best["predicted"]["images_per_second"]["median"] > 0
-
-    output = feedbench(
-        "train", tiny_photos, "--loader", bench_folder, "--epochs", 3, "--out", train_folder
-    )
-    assert "Rate check: " in output
-    assert "Test accuracy" in output
-    with (train_folder / "history.csv").open() as file:
-        assert [row["images"] for row in csv.DictReader(file)] == ["48", "48", "48"]
-    result = json.loads((train_folder / "training.json").read_text())
-    assert result["spec"]["image_size"] == 32
-    assert result["promise"]["met"] is None
-    assert "cannot tell" in result["promise"]["text"]
-    assert "the bench had fewer than 3 blocks" in result["promise"]["text"]
-    assert (train_folder / "model.keras").exists()
-    assert tomllib.loads((train_folder / "recipe.toml").read_text()) == result["recipe"]
 
 
 def test_unreadable_validation_and_test_files_are_skipped_and_listed(

@@ -343,7 +343,7 @@ settings = {"cache": "packed", "pack_dir": sys.argv[2], "prefetch": 0}
 with open_loader("turbo", manifest, BatchSpec(batch_size=8, image_size=32), settings) as stream:
     for _ in range(3): next(stream)
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -379,12 +379,18 @@ manifest, settings = scan(sys.argv[1], validation=0, test=0), json.loads(sys.arg
 SPEC = BatchSpec(batch_size=8, image_size=32)
 def once():
     with open_loader(sys.argv[2], manifest, SPEC, settings) as stream: next(stream)
-def held():
-    time.sleep(0.05)  # a thread that has been joined is gone from the list a moment later
+def held_now():
     here = Path("/proc/self")
     counts = [len(list((here / kind).iterdir())) for kind in ("task", "fd")]
     shared = (here / "maps").read_text().count("/dev/shm")
     return *counts, shared, len(psutil.Process().children())
+def held():
+    # A thread that has been joined is gone from the list a moment later.
+    seen = [held_now()]
+    while len(seen) < 5 or len(set(seen[-5:])) > 1:
+        time.sleep(0.02)
+        seen.append(held_now())
+    return seen[-1]
 once()
 once()  # the second one reads what the first one wrote
 before = held()

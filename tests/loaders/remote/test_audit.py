@@ -29,8 +29,8 @@ def reasons(source, limits=None, listed=None):
 
 
 def test_fetching_does_not_count_against_the_time_limit_of_a_file(source, proxy):
-    proxy.delay_s = 0.5
-    assert reasons(source, ProbeLimits(seconds=0.4))[1] == set()
+    proxy.delay_s = 2.5
+    assert reasons(source, ProbeLimits(seconds=2))[1] == set()
 
 
 def test_what_the_storage_refused_is_read_again(source, proxy):

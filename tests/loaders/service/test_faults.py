@@ -13,7 +13,7 @@ import pytest
 
 from feedbench.loaders import BatchSpec, LoaderError, Order, WorkerError, open_loader
 
-pytestmark = [pytest.mark.beyond, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.beyond, pytest.mark.timeout(300)]
 SPEC = BatchSpec(batch_size=2, image_size=32, seed=3)
 MOST = 400  # batches: some twenty epochs
 
@@ -34,7 +34,7 @@ def worker(servers, name, dispatcher, address="127.0.0.1:0"):
 
 
 def opened(manifest, dispatcher, **settings):
-    settings = {"service": dispatcher, "timeout": 20, **settings}
+    settings = {"service": dispatcher, "timeout": 60, **settings}
     return open_loader("tf_data_service", manifest, SPEC, settings)
 
 
@@ -153,7 +153,7 @@ def test_nothing_stays_of_a_trainer_that_is_killed(splits_folder, stopped):
         os.killpg(trainer.pid, signal.SIGSTOP)
     os.kill(trainer.pid, signal.SIGKILL)
     trainer.communicate()
-    _, alive = psutil.wait_procs(below, timeout=20)
+    _, alive = psutil.wait_procs(below, timeout=120)
     assert not alive
 
 
