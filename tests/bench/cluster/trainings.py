@@ -71,9 +71,7 @@ class Cluster:
         """A worker as the others name it."""
         return f"{'the chief' if worker == 0 else f'worker {worker}'} ({self.addresses[worker]})"
 
-    def start(  # noqa: PLR0913  all but the first have defaults
-        self, worker, *options, out="run", recipe=True, halting=None, slow=False
-    ):
+    def start(self, worker, *options, out="run", recipe=True, halting=None, slow=False):
         """Start one worker; None trains alone.
 
         Args:
