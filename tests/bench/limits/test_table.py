@@ -60,7 +60,8 @@ def test_the_verdict_is_the_last_line_and_names_the_work_of_the_limit(printed):
     [
         ("memory_copy", "copying images from memory"),
         ("libjpeg_turbo decode=full", "decoding on all cores"),
-        ("libjpeg_turbo decode=scaled pack=p", "decoding at a reduced size on all cores"),
+        ("libjpeg_turbo decode=scaled", "decoding at a reduced size on all cores"),
+        ("libjpeg_turbo decode=full pack=p", "decoding the JPEGs of a pack on all cores"),
         ("disk, cold", "disk, cold"),
     ],
 )
