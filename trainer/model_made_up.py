@@ -50,7 +50,7 @@ def made_up(model: Any, name: str, batch_size: int, side: int) -> tuple[Any, Any
         shape = [batch_size, *(side if size is None else size for size in tensor.shape[1:])]
         return np.ones(shape, keras.backend.standardize_dtype(tensor.dtype))
 
-    inputs = keras.tree.mapstructure(ones, structure(model, "inputs"))
+    inputs = keras.tree.map_structure(ones, structure(model, "inputs"))
     return inputs, _targets(model, batch_size)
 
 
