@@ -94,6 +94,16 @@ def test_later_epochs_have_the_images_of_the_first(manifest, make_pack, images_o
     assert np.array_equal(again, np.concatenate([images] * 3))
 
 
+def test_packed_jpegs_have_the_same_pixels_without_the_modules(
+    manifest, make_pack, images_of, tmp_path, monkeypatch
+):
+    settings = {"pack": str(make_pack(manifest, tmp_path / "pack", "jpeg")), "num_threads": 2}
+    images = images_of("packed", manifest, settings)
+    for module in ("images.jpeg_region", "images.fitted_jpeg", "pack.reading"):
+        monkeypatch.setattr(f"feedbench.loaders.{module}.compiled_module", lambda: None)
+    assert np.array_equal(images_of("packed", manifest, settings), images)
+
+
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("kind", ["arrays", "jpeg"])
 def test_a_file_that_is_truncated_during_a_run_names_the_image(manifest, make_pack, tmp_path, kind):
