@@ -6,7 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import ceil
+from queue import SimpleQueue
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -23,6 +25,7 @@ from feedbench.loaders.images.resize import disable_opencv_threads
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.settings import Threaded
 
+_SHARES = 4  # of a batch for each thread, at least, where all wait for the same one
 Pixels = NDArray[np.uint8]
 
 
@@ -44,14 +47,20 @@ class Source(Protocol):
 class RowsSource(Source, Protocol):
     """A source that can also load several images with fewer calls than one by one."""
 
-    def load_rows(self, rows: Rows, items: Any, into: Pixels, crops: Crops | None) -> Iterable[int]:
-        """Write the images of some rows, uint8 `[rows, side, side, 3]`.
+    def load_rows(
+        self, rows: Rows, items: Any, piece: range, into: Pixels, crops: Crops | None
+    ) -> Iterable[int]:
+        """Write some images of a batch.
 
         Args:
-            crops: the region to cut out of each image; None for whole images.
+            rows: of the whole batch.
+            items: what `find` returned for these.
+            piece: the places of the images in the batch.
+            into: the images of the whole batch, uint8 `[batch, side, side, 3]`.
+            crops: the region to cut out of each image of the batch; None for whole images.
 
         Returns:
-            The places of the rows that are left to be loaded one by one, such as those that fail.
+            The places that are left to be loaded one by one, such as those of rows that fail.
         """
 
 
@@ -79,7 +88,8 @@ def pool_stream(
     """Batches that a pool of threads fills from a source.
 
     Args:
-        chunk: images that a thread takes at a time; with more, it waits for the lock less often.
+        chunk: the most images that a thread takes at a time; with more, less of their time is spent
+            under Python's lock.
         stop: stops what the threads may wait for; called before they end.
         close: frees the source; called after the threads have ended.
 
@@ -112,6 +122,17 @@ def batches_ahead(prefetch: int, threads: int, chunk: int, batch_size: int) -> i
     return max(prefetch + 1, ceil(2 * threads / pieces))
 
 
+def pieces_of(images: int, chunk: int) -> list[range]:
+    """Return the places of a batch's images, in pieces of about the same size.
+
+    Args:
+        chunk: the most images of a piece.
+    """
+    count = ceil(images / chunk)
+    ends = [number * images // count for number in range(count + 1)]
+    return [range(first, last) for first, last in pairwise(ends)]
+
+
 @dataclass
 class _Pending:
     """A batch that is being filled.
@@ -119,10 +140,10 @@ class _Pending:
     Attributes:
         order: positions `begin` to `end` of it make the batch.
         crops: the region to cut out of each image; None for whole images.
-        remaining: images that are not done yet.
+        unfinished: the numbers of the pieces that are not filled yet, down to 0.
         failed: the images that failed so far.
-        result: the finished images.
-        error: what ended the run, if anything did.
+        outcome: takes the finished images, or what ended the run.
+        has_ended: whether it took what ended the run.
     """
 
     order: Order
@@ -133,11 +154,10 @@ class _Pending:
     draws: Draws
     crops: Crops | None
     images: Pixels
-    remaining: int
+    unfinished: list[int]
     failed: list[ImageError] = field(default_factory=list)
-    result: Any = None
-    error: BaseException | None = None
-    done: threading.Event = field(default_factory=threading.Event)
+    outcome: SimpleQueue[Any] = field(default_factory=SimpleQueue)
+    has_ended: bool = False
 
 
 class BatchPool:
@@ -150,14 +170,15 @@ class BatchPool:
         self._at_once = source if isinstance(source, RowsSource) else None
         self._request = request
         self._order = request.order
-        self._augment = augmenter(request.spec)
+        self._augment = augmenter(request.spec) if request.spec.augment.on_host else None
         self._output = settings.output
         count = settings.num_threads or usable_cores()
-        self._ahead = batches_ahead(settings.prefetch, count, chunk, request.spec.batch_size)
-        self._chunk = chunk
+        size = request.spec.batch_size
+        self._chunk = chunk if settings.prefetch else min(chunk, ceil(size / (_SHARES * count)))
+        self._ahead = batches_ahead(settings.prefetch, count, self._chunk, size)
         self._buffers, self._float_buffers = Buffers(), Buffers()
-        self._tasks: deque[tuple[_Pending, int]] = deque()
-        self._ready = threading.Condition()
+        self._tasks: SimpleQueue[tuple[_Pending, range] | None] = SimpleQueue()
+        self._failing = threading.Lock()
         self._open = True
         self._threads = [
             threading.Thread(target=self._work, name=f"feedbench-{number}", daemon=True)
@@ -184,10 +205,9 @@ class BatchPool:
 
     def close(self) -> None:
         """End the threads and free their memory."""
-        with self._ready:
-            self._open = False
-            self._tasks.clear()
-            self._ready.notify_all()
+        self._open = False
+        for _ in self._threads:
+            self._tasks.put(None)
         for thread in self._threads:
             thread.join()
         self._buffers.clear()
@@ -200,88 +220,90 @@ class BatchPool:
         draws, crops = self._order.draws(begin, end), self._order.crops(begin, end)
         side = self._request.spec.image_size
         images = self._buffers.allocate((len(rows), side, side, 3))
-        batch = _Pending(self._order, begin, end, rows, items, draws, crops, images, len(rows))
-        with self._ready:
-            self._tasks.extend((batch, first) for first in range(0, len(rows), self._chunk))
-            self._ready.notify_all()
+        pieces = pieces_of(len(rows), self._chunk)
+        unfinished = list(range(len(pieces)))
+        batch = _Pending(self._order, begin, end, rows, items, draws, crops, images, unfinished)
+        for piece in pieces:
+            self._tasks.put((batch, piece))
         return batch
 
     def _wait(self, batch: _Pending) -> Batch:
         """The batch, once it is complete."""
-        batch.done.wait()
-        if batch.error is not None:
-            raise batch.error
+        outcome = batch.outcome.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
         if batch.failed:
             for fault in batch.failed:
                 self._request.faults.add(fault)
             self._order = self._order.without(fault.row for fault in batch.failed)
-        return self._request.batch(batch.result, batch.rows, batch.draws)
+        return self._request.batch(outcome, batch.rows, batch.draws)
 
     def _work(self) -> None:
         """What each thread runs."""
-        while (task := self._next()) is not None:
-            batch, first = task
+        while (task := self._tasks.get()) is not None:
+            batch, piece = task
             try:
-                self._fill(batch, first, min(first + self._chunk, len(batch.rows)))
+                self._fill(batch, piece)
             except BaseException as error:  # whatever it is, the consumer must not wait forever
-                batch.error = error
-                batch.done.set()
+                batch.has_ended = True
+                batch.outcome.put(error)
             del task, batch  # a thread that waits must not hold a batch's memory
 
-    def _next(self) -> tuple[_Pending, int] | None:
-        with self._ready:
-            while self._open and not self._tasks:
-                self._ready.wait()
-            return self._tasks.popleft() if self._open else None
-
-    def _fill(self, batch: _Pending, first: int, last: int) -> None:
-        if batch.error is not None:
+    def _fill(self, batch: _Pending, piece: range) -> None:
+        if not self._open or batch.has_ended:
             return
-        self._load(batch, first, last)
-        with self._ready:
-            batch.remaining -= last - first
-            is_last = not batch.remaining
-        if is_last:
-            self._complete(batch)
+        self._load(batch, piece)
+        # One thread alone gets the last number, which is 0.
+        if self._open and not batch.unfinished.pop():
+            batch.outcome.put(self._completed(batch))
 
-    def _load(self, batch: _Pending, first: int, last: int) -> None:
-        for index in self._left_of(batch, first, last):
+    def _load(self, batch: _Pending, piece: range) -> None:
+        for place in self._left_of(batch, piece):
+            if not self._open:
+                return
             try:
-                self._load_one(batch, index)
+                self._load_one(batch, place)
             except ImageError as error:
-                with self._ready:
-                    batch.failed.append(error)
-                    failed = len({fault.row for fault in batch.failed})
-                self._request.faults.tolerance.check(failed, error)
-        self._augment(batch.images[first:last], batch.draws[first:last])
+                self._note(batch, error)
+        if self._augment is not None:
+            part = slice(piece.start, piece.stop)
+            self._augment(batch.images[part], batch.draws[part])
 
-    def _left_of(self, batch: _Pending, first: int, last: int) -> Iterable[int]:
-        """Load images at once where the source can, and return the indices of those left."""
+    def _left_of(self, batch: _Pending, piece: range) -> Iterable[int]:
+        """Load images at once where the source can, and return the places of those left."""
         if self._at_once is None:
-            return range(first, last)
-        part = slice(first, last)
-        crops = None if batch.crops is None else batch.crops[part]
-        rows, items, images = batch.rows[part], batch.items[part], batch.images[part]
-        return [first + place for place in self._at_once.load_rows(rows, items, images, crops)]
+            return piece
+        return self._at_once.load_rows(batch.rows, batch.items, piece, batch.images, batch.crops)
 
-    def _load_one(self, batch: _Pending, index: int) -> None:
-        row, item, into = int(batch.rows[index]), batch.items[index], batch.images[index]
+    def _note(self, batch: _Pending, error: ImageError) -> None:
+        """Note an image that failed.
+
+        Raises:
+            LoaderError: it may not be dropped.
+        """
+        with self._failing:
+            batch.failed.append(error)
+            failed = len({fault.row for fault in batch.failed})
+        self._request.faults.tolerance.check(failed, error)
+
+    def _load_one(self, batch: _Pending, place: int) -> None:
+        row, item, into = int(batch.rows[place]), batch.items[place], batch.images[place]
         if batch.crops is None:
             self._source.load(row, item, into)
         else:
-            self._regions.load_region(row, item, into, batch.crops[index])
+            self._regions.load_region(row, item, into, batch.crops[place])
 
-    def _complete(self, batch: _Pending) -> None:
+    def _completed(self, batch: _Pending) -> Any:
+        """The images of a batch that is filled, without those that failed, in its dtype."""
         while batch.failed:
             batch.order = batch.order.without(fault.row for fault in batch.failed)
             if not self._replace_failed(batch):
                 break
-        batch.result = batch.images
-        if self._output == "float32":
-            floats = self._float_buffers.floats(batch.images.shape)
-            np.copyto(floats, batch.images)
-            batch.result = to_range(floats, self._request.spec)
-        batch.done.set()
+        if self._output == "uint8":
+            return batch.images
+        floats = self._float_buffers.floats(batch.images.shape)
+        np.copyto(floats, batch.images)
+        return to_range(floats, self._request.spec)
 
     def _replace_failed(self, batch: _Pending) -> bool:
         """Load the rows that take the place of failed ones; whether any of these failed too."""
@@ -291,5 +313,5 @@ class BatchPool:
         batch.draws = batch.order.draws(batch.begin, batch.end)
         batch.crops = batch.order.crops(batch.begin, batch.end)
         for index in np.flatnonzero(batch.rows != before).tolist():
-            self._load(batch, index, index + 1)
+            self._load(batch, range(index, index + 1))
         return len(batch.failed) > failed

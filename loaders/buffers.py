@@ -28,11 +28,10 @@ class Buffers:
             buffer = self._free.pop()
         except IndexError:
             buffer = None
-        if buffer is None or buffer.size < size + _ALIGNMENT:
-            buffer = np.empty(size + _ALIGNMENT, np.uint8)
-        begin = -buffer.ctypes.data % _ALIGNMENT
+        if buffer is None or buffer.size < size:
+            buffer = _aligned(size)
         # Through a memoryview, so that slices of the batch reference this array, not the buffer.
-        batch: NDArray[Any] = np.frombuffer(buffer.data[begin : begin + size], np.uint8)
+        batch: NDArray[Any] = np.frombuffer(buffer.data, np.uint8, size)
         weakref.finalize(batch, self._free.append, buffer).atexit = False
         return batch.reshape(shape)
 
@@ -44,3 +43,9 @@ class Buffers:
     def clear(self) -> None:
         """Free the buffers that wait to be recycled."""
         self._free.clear()
+
+
+def _aligned(size: int) -> NDArray[np.uint8]:
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % _ALIGNMENT
+    return memory[begin : begin + size]

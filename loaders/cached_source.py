@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.order import Rows
@@ -26,6 +27,9 @@ class ImageStore(Protocol):
 
     def read(self, row: int, into: Pixels) -> bool:
         """Copy the image of one row; False if it is not stored."""
+
+    def read_rows(self, rows: Rows, into: Pixels) -> bool:
+        """Copy the images of stored rows with one call; False if the store cannot."""
 
     def write(self, row: int, image: Pixels) -> None:
         """Store the image of one row, contiguous uint8 `[side, side, 3]`."""
@@ -50,6 +54,18 @@ class CachedSource:
         Looking up paths costs more than copying an image.
         """
         return [None] * len(rows) if self._store.holds(rows) else self._source.find(rows)
+
+    def load_rows(
+        self, rows: Rows, items: Any, piece: range, into: Pixels, crops: Crops | None
+    ) -> Sequence[int]:
+        """Write some images of a batch, with one call if the whole batch is stored in memory.
+
+        Returns:
+            The places in the batch that are left to `load`.
+        """
+        part = slice(piece.start, piece.stop)
+        is_stored = items[piece.start] is None
+        return () if is_stored and self._store.read_rows(rows[part], into[part]) else piece
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
         """Write the image of one row.
@@ -91,6 +107,11 @@ class MemoryStore:
         self._cache.copy(row, into)
         return True
 
+    def read_rows(self, rows: Rows, into: Pixels) -> bool:
+        """Copy the images of stored rows with one call."""
+        self._cache.take_into(rows, into)
+        return True
+
     def write(self, row: int, image: Pixels) -> None:
         """Store the image of one row."""
         self._cache.put(row, image)
@@ -121,6 +142,10 @@ class PackStore:
     def read(self, row: int, into: Pixels) -> bool:
         """Copy the image of one row; False if it is not stored."""
         return self._writer.read(row, into)
+
+    def read_rows(self, rows: Rows, into: Pixels) -> bool:
+        """Do nothing: each row is checked when it is read first."""
+        return False
 
     def write(self, row: int, image: Pixels) -> None:
         """Store the image of one row.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws
+from feedbench.loaders.augment.draws import UNCHANGED, Augment, Draws, unchanged
 from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.errors import BudgetError
 from feedbench.loaders.sampling import Numbers, Sampling, number_type
@@ -164,6 +164,8 @@ class Order:
 
     def draws(self, begin: int, end: int) -> Draws:
         """The augmentation parameters of the images at positions `begin` to `end`."""
+        if not self.augment:  # then neither rows nor epochs matter
+            return unchanged(end - begin)
         epochs, copies = self._epochs_and_copies(begin, end)
         return self.draws_of(epochs, self.rows(begin, end), copies)
 

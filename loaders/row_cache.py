@@ -44,9 +44,13 @@ class RowCache:
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images of some rows, copied into one aligned batch that the caller may keep."""
         batch = self._buffers.allocate((len(rows), *self._images.shape[1:]))
+        self.take_into(rows, batch)
+        return batch
+
+    def take_into(self, rows: NDArray[np.int64], batch: NDArray[np.uint8]) -> None:
+        """Copy the images of some rows into contiguous memory, without Python's lock."""
         # mode="clip": the default checks into a buffer of its own, a second copy of the batch.
         np.take(self._images, rows, axis=0, out=batch, mode="clip")
-        return batch
 
     def copy(self, row: int, into: NDArray[np.uint8]) -> None:
         """Copy the image of one row."""

@@ -160,7 +160,7 @@ class Augment(BaseModel):
         Args:
             copies: how many times each row has been in the same epoch before.
         """
-        draws = np.tile(NEUTRAL, (len(rows), 1))
+        draws = unchanged(len(rows))
         if not self:
             return draws
         key = _keys(seed, epochs, rows, copies)
@@ -214,6 +214,11 @@ class Augment(BaseModel):
 
 
 UNCHANGED = Augment()
+
+
+def unchanged(images: int) -> Draws:
+    """The parameters of images that are not augmented, float32 `[images, 9]`."""
+    return NEUTRAL[None].repeat(images, axis=0)
 
 
 def _keys(seed: int, epochs: Any, rows: Any, copies: Any) -> NDArray[np.uint64]:

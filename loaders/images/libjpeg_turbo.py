@@ -58,13 +58,25 @@ class LiveImages:
         some = self._only_tensorflow.any()
         self._decoding = Decoding(manifest, spec) if some else None
         self._plain = (self._decode_paths == PLAIN) & ~self._only_tensorflow
+        self._all_plain = bool(self._plain.all())
+        self._stop = np.zeros(1, np.uint8)
         self._fitting = fitting(self._spec, scaled=self._scaled)
         self._scratch, self._file = Scratch(), Scratch()
 
-    def find(self, rows: Rows) -> list[bytes]:
+    def find(self, rows: Rows) -> Addresses:
         """The absolute paths of some rows; if they are objects, reading them begins."""
         paths = self._manifest.paths(rows)
-        return paths if self._reads is None else self._reads.start(paths)
+        found = Addresses(paths if self._reads is None else self._reads.start(paths))
+        if not self._all_plain:
+            plain = zip(found, self._plain[rows].tolist(), strict=True)
+            found.for_libjpeg = [path if is_plain else b"" for path, is_plain in plain]
+        return found
+
+    def stop(self) -> None:
+        """Have `load_rows` begin no further image, and reading ahead end."""
+        self._stop[0] = 1
+        if self._reads is not None:
+            self._reads.close()
 
     def load(self, row: int, item: bytes, into: Pixels) -> None:
         """Write the image of a row's file, resized, uint8 `[image_size, image_size, 3]`.
@@ -83,19 +95,17 @@ class LiveImages:
         self._load(row, item, into, crop)
 
     def load_rows(
-        self, rows: Rows, items: list[bytes], into: Pixels, crops: Crops | None
+        self, rows: Rows, items: Addresses, piece: range, into: Pixels, crops: Crops | None
     ) -> Sequence[int]:
-        """Write what the compiled module can read of some rows, with one call.
+        """Write what the compiled module can read of a piece of a batch, with one call.
 
         Returns:
-            The places of the rows that are left to `load` or `load_region`.
+            The places in the batch that are left to `load` or `load_region`.
         """
         if self._fitting is None:
-            return range(len(rows))
-        is_plain = self._plain[rows]
-        if not is_plain.all():  # a file without a name cannot be read
-            items = [path if plain else b"" for path, plain in zip(items, is_plain, strict=True)]
-        return fill_from_files(items, self._fitting, crops, self._file(_FILE_BYTES), into)
+            return piece
+        paths, memory = items.for_libjpeg or items, self._file(_FILE_BYTES)
+        return fill_from_files(paths, piece, self._fitting, crops, memory, self._stop, into)
 
     def _load(self, row: int, item: bytes, into: Pixels, crop: Crops | None) -> None:
         data = _read(row, item)
@@ -150,6 +160,17 @@ class LiveImages:
             return np.asarray(picture(io.BytesIO(data), self._spec))
         with Image.open(io.BytesIO(data)) as image:  # as load_img does it
             return np.asarray(image.convert("RGB"))
+
+
+class Addresses(list[bytes]):
+    """The addresses of some files.
+
+    Attributes:
+        for_libjpeg: the same for the compiled module, empty for files that it must not read; None
+            if it may read all of them.
+    """
+
+    for_libjpeg: list[bytes] | None = None
 
 
 class Scratch(threading.local):

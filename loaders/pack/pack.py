@@ -40,7 +40,7 @@ from feedbench.loaders.pack.about import (
     read_about,
     source_errors,
 )
-from feedbench.loaders.pack.reading import read_rows
+from feedbench.loaders.pack.reading import Places
 
 PARTIAL = ".partial"  # ends the names of files until the pack is complete
 ABSENT, THERE, FAILED = 0, 1, 2
@@ -98,15 +98,13 @@ class Pack:
         """Fill `into`, contiguous uint8 of the row's length; False if the file is truncated."""
         return read_into(self._files[entry[0]], into, entry[1])
 
-    def read_rows(self, entries: NDArray[Any], into: Pixels) -> int:
-        """Fill `into`, contiguous, with the bytes of some rows, one after the other.
-
-        Returns:
-            The number of rows before the first whose file is truncated.
-        """
-        files = self._file_of_shard[entries["shard"]]
-        lengths = entries["length"].astype(np.int64)
-        return read_rows(files, np.ascontiguousarray(entries["offset"]), lengths, into)
+    def places(self, entries: NDArray[Any]) -> Places:
+        """Where the bytes of some rows are, for `read_rows`."""
+        return Places(
+            self._file_of_shard[entries["shard"]],
+            np.ascontiguousarray(entries["offset"]),
+            entries["length"].astype(np.int64),
+        )
 
     def is_intact(self, entry: Entry) -> bool:
         """Whether a row's bytes are the ones that were written."""

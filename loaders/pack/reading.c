@@ -1,10 +1,11 @@
 /* Reads rows of a pack into a batch, one after the other, and lets go of Python's lock only once.
  *
- * read(files, offsets, lengths, out) -> number of rows read
+ * read(files, offsets, lengths, first, last, out) -> number of rows read
  *
- * One item per row: its open file (int32), the offset of its bytes and their number (int64 each).
- * Each row follows the one before in `out`. It ends before the first row that cannot be read whole;
- * what is wrong with that one, the caller finds out by reading it alone.
+ * One item per row of a batch: its open file (int32), the offset of its bytes and their number
+ * (int64 each). Of these, the rows `first` to `last` are read. Each follows the one before in `out`.
+ * It ends before the first row that cannot be read whole; what is wrong with that one, the caller
+ * finds out by reading it alone.
  */
 #define _FILE_OFFSET_BITS 64
 #define PY_SSIZE_T_CLEAN
@@ -17,6 +18,7 @@
 
 typedef struct {
     Py_buffer files, offsets, lengths, out;
+    Py_ssize_t first, last;
 } Arguments;
 
 static int read_row(int file, int64_t offset, int64_t length, char *into)
@@ -35,15 +37,15 @@ static int read_row(int file, int64_t offset, int64_t length, char *into)
     return 1;
 }
 
-static Py_ssize_t read_rows(const Arguments *given, Py_ssize_t rows)
+static Py_ssize_t read_rows(const Arguments *given)
 {
     const int32_t *files = given->files.buf;
     const int64_t *offsets = given->offsets.buf, *lengths = given->lengths.buf;
     char *into = given->out.buf;
     int64_t room = given->out.len;
-    Py_ssize_t row = 0;
+    Py_ssize_t row = given->first;
 
-    for (; row < rows; row++) {
+    for (; row < given->last; row++) {
         if (lengths[row] < 0 || lengths[row] > room)
             break;
         if (!read_row(files[row], offsets[row], lengths[row], into))
@@ -51,26 +53,32 @@ static Py_ssize_t read_rows(const Arguments *given, Py_ssize_t rows)
         into += lengths[row];
         room -= lengths[row];
     }
-    return row;
+    return row - given->first;
+}
+
+static int are_rows(const Arguments *given)
+{
+    Py_ssize_t rows = given->files.len / (Py_ssize_t)sizeof(int32_t);
+
+    return given->offsets.len == rows * (Py_ssize_t)sizeof(int64_t) &&
+           given->lengths.len == given->offsets.len && given->first >= 0 &&
+           given->first <= given->last && given->last <= rows;
 }
 
 static PyObject *read_(PyObject *self, PyObject *arguments)
 {
     (void)self;
     Arguments given;
-    Py_ssize_t rows, done = 0;
+    Py_ssize_t done = -1;
 
-    if (!PyArg_ParseTuple(arguments, "y*y*y*w*", &given.files, &given.offsets, &given.lengths,
-                          &given.out))
+    if (!PyArg_ParseTuple(arguments, "y*y*y*nnw*", &given.files, &given.offsets, &given.lengths,
+                          &given.first, &given.last, &given.out))
         return NULL;
-    rows = given.files.len / (Py_ssize_t)sizeof(int32_t);
-    if (given.offsets.len == rows * (Py_ssize_t)sizeof(int64_t) &&
-        given.lengths.len == given.offsets.len) {
+    if (are_rows(&given)) {
         Py_BEGIN_ALLOW_THREADS
-        done = read_rows(&given, rows);
+        done = read_rows(&given);
         Py_END_ALLOW_THREADS
     } else {
-        done = -1;
         PyErr_SetString(PyExc_ValueError, "files, offsets and lengths must have one item per row");
     }
     PyBuffer_Release(&given.files);

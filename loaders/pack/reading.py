@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,22 @@ def compiled_module() -> Any | None:
         return None
 
 
-def read_rows(files: NDArray[np.int32], offsets: Numbers, lengths: Numbers, into: Pixels) -> int:
-    """Read rows of open files, one after the other, into contiguous memory.
+class Places(NamedTuple):
+    """Where the rows of a batch are.
+
+    Attributes:
+        files: the open file of each row, int32.
+        offsets: of its bytes, int64.
+        lengths: their number, int64.
+    """
+
+    files: NDArray[np.int32]
+    offsets: Numbers
+    lengths: Numbers
+
+
+def read_rows(places: Places, piece: range, into: Pixels) -> int:
+    """Read some rows of open files, one after the other, into contiguous memory.
 
     Without the compiled module each row is a call of its own, for which Python's lock is taken.
 
@@ -33,12 +47,11 @@ def read_rows(files: NDArray[np.int32], offsets: Numbers, lengths: Numbers, into
     """
     module = compiled_module()
     if module is not None:
-        return int(module.read(files, offsets, lengths, into))
+        return int(module.read(*places, piece.start, piece.stop, into))
     view = into.reshape(-1).data
     begin = done = 0
-    for file, offset, length in zip(
-        files.tolist(), offsets.tolist(), lengths.tolist(), strict=True
-    ):
+    part = slice(piece.start, piece.stop)
+    for file, offset, length in zip(*(one[part].tolist() for one in places), strict=True):
         if not _read_row(file, view[begin : begin + length], offset, length):
             break
         begin, done = begin + length, done + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,13 @@ from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import PackedImageError
-from feedbench.loaders.images.fitted_jpeg import fit_jpeg, fitting
+from feedbench.loaders.images.fitted_jpeg import fit_jpeg, fit_jpegs, fitting
 from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.images.resize import fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.pack import FAILED, Pack, matches
+from feedbench.loaders.pack.reading import Places, read_rows
 
 Pixels = NDArray[np.uint8]
 
@@ -32,6 +35,24 @@ def source_of(pack: Pack, manifest: Manifest, spec: BatchSpec, decode: Decode) -
     return Jpegs(pack, manifest, spec, decode)
 
 
+@dataclass(frozen=True)
+class Entries:
+    """What the index says of the rows of a batch.
+
+    Attributes:
+        entries: an ENTRY each.
+        places: where their bytes are.
+        are_checked: whether the CRC-32 of each was compared before.
+    """
+
+    entries: NDArray[Any]
+    places: Places
+    are_checked: bool
+
+    def __getitem__(self, place: int) -> Any:
+        return self.entries[place]
+
+
 class Arrays:
     """Rows of finished pixels, copied straight into the batch.
 
@@ -45,21 +66,23 @@ class Arrays:
         self._positions = pack.positions(manifest)
         self._checked = np.zeros(len(manifest), np.bool_)
 
-    def find(self, rows: Rows) -> NDArray[Any]:
+    def find(self, rows: Rows) -> Entries:
         """The index entry of each row."""
-        entries: NDArray[Any] = self._pack.index[self._positions[rows]]
-        return entries
+        entries = self._pack.index.take(self._positions.take(rows))  # faster than by brackets
+        is_checked = bool(self._checked[rows].all())
+        return Entries(entries, self._pack.places(entries), is_checked)
 
     def load_rows(
-        self, rows: Rows, items: NDArray[Any], into: Pixels, crops: Crops | None
-    ) -> list[int]:
-        """Write the images of some rows, with one call if each was checked before.
+        self, rows: Rows, items: Entries, piece: range, into: Pixels, crops: Crops | None
+    ) -> Sequence[int]:
+        """Write some images of a batch, with one call if each row was checked before.
 
         Returns:
-            The places of the rows that are left to `load`, such as those that fail.
+            The places in the batch that are left to `load`, such as those of rows that fail.
         """
-        done = self._pack.read_rows(items, into) if self._checked[rows].all() else 0
-        return [*range(done, len(rows))]
+        if not items.are_checked:
+            return piece
+        return piece[read_rows(items.places, piece, into[piece.start :]) :]
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
         """Write the image of one row.
@@ -100,27 +123,31 @@ class Jpegs(Arrays):
         self._bytes, self._decoded = Scratch(), Scratch()
 
     def load_rows(
-        self, rows: Rows, items: NDArray[Any], into: Pixels, crops: Crops | None
-    ) -> list[int]:
-        """Write the images of some rows, whose bytes are read with one call.
-
-        Args:
-            crops: the region to cut out of each image; None for whole images.
+        self, rows: Rows, items: Entries, piece: range, into: Pixels, crops: Crops | None
+    ) -> Sequence[int]:
+        """Write some images of a batch: one call reads them, another one decodes them.
 
         Returns:
-            The places of the rows that fail: `load` finds out why.
+            The places in the batch that are left to `load` or `load_region`.
         """
-        ends = items["length"].cumsum()
-        data, begin = self._bytes(int(ends[-1])), 0
-        done = self._pack.read_rows(items, data)
-        left = [*range(done, len(rows))]
-        for place, end in enumerate(ends[:done].tolist()):
-            jpeg, row = data[begin:end], int(rows[place])
-            crop = None if crops is None else crops[place]
-            if not (self._is_known(row, items[place], jpeg) and self._fit(jpeg, into[place], crop)):
-                left.append(place)
+        if self._fitting is None:
+            return piece
+        lengths = items.places.lengths
+        data = self._bytes(int(lengths[piece.start : piece.stop].sum()))
+        there = piece[: read_rows(items.places, piece, data)]
+        if not items.are_checked:
+            there = there[: self._known(rows, items, there, data)]
+        return [*fit_jpegs(data, lengths, there, self._fitting, crops, into), *piece[len(there) :]]
+
+    def _known(self, rows: Rows, items: Entries, piece: range, data: Pixels) -> int:
+        """How many rows come before the first whose bytes are not what was written."""
+        begin = 0
+        for number, place in enumerate(piece):
+            end = begin + int(items.places.lengths[place])
+            if not self._is_known(int(rows[place]), items[place], data[begin:end]):
+                return number
             begin = end
-        return left
+        return len(piece)
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
         """Write the image of one row.

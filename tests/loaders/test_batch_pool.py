@@ -1,13 +1,14 @@
 """A pool of threads fills whole batches in order, whatever its source does."""
 
 import threading
+import time
 from itertools import islice
 
 import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, BudgetError, ImageError, Order, Request, scan
-from feedbench.loaders.batch_pool import batches_ahead, pool_stream
+from feedbench.loaders.batch_pool import BatchPool, batches_ahead, pieces_of, pool_stream
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.turbo import Turbo
 
@@ -38,6 +39,29 @@ class RowSource:
         into[...] = row
 
 
+class RowsSource(RowSource):
+    """Loads pieces of batches at once; leaves every third row to be loaded alone."""
+
+    def __init__(self, unreadable=()):
+        super().__init__(unreadable)
+        self.pieces = []
+
+    def load_rows(self, rows, items, piece, into, crops):
+        self.pieces.append(piece)
+        left = []
+        for place in piece:
+            row = int(rows[place])
+            if row in self.unreadable or row % 3 == 0:
+                left.append(place)
+            else:
+                super().load(row, items[place], into[place])
+        return left
+
+    def load(self, row, item, into):
+        assert row in self.unreadable or row % 3 == 0
+        super().load(row, item, into)
+
+
 @pytest.fixture(scope="module")
 def manifest(splits_folder):
     return scan(splits_folder).only("train")
@@ -61,6 +85,55 @@ def test_every_image_is_in_its_place(manifest, threads, chunk, prefetch):
     assert rows.tolist() == Order(len(manifest), 8, seed=1).rows(0, 2 * len(manifest)).tolist()
     for images, rows in batches:
         assert (images == rows[:, None, None, None].astype(np.uint8)).all()
+
+
+@pytest.mark.parametrize(("threads", "chunk"), [(1, 3), (3, 1), (2, 100)])
+def test_pieces_that_a_source_loads_at_once_are_in_their_places(manifest, threads, chunk):
+    source = RowsSource(unreadable=[3, 4])
+    settings = {"on_error": "skip", "budget": 0.1, "num_threads": threads}
+    with stream_of(source, manifest, chunk=chunk, **settings) as stream:
+        batches = list(stream)
+        assert {error.row for error in stream.dropped} == {3, 4}
+    assert sum(len(batch.rows) for batch in batches) == 2 * len(manifest)
+    assert all((b.images == b.rows[:, None, None, None].astype(np.uint8)).all() for b in batches)
+    assert max(map(len, source.pieces)) == min(chunk, SPEC.batch_size)
+
+
+@pytest.mark.parametrize(
+    ("images", "chunk", "sizes"),
+    [(8, 3, [2, 3, 3]), (8, 8, [8]), (8, 100, [8]), (1, 3, [1]), (33, 32, [16, 17])],
+)
+def test_pieces_are_of_about_the_same_size(images, chunk, sizes):
+    pieces = pieces_of(images, chunk)
+    assert [len(piece) for piece in pieces] == sizes
+    assert [place for piece in pieces for place in piece] == list(range(images))
+
+
+def test_without_prefetch_all_threads_share_the_batch_that_is_awaited(manifest):
+    source = RowsSource()
+    with stream_of(source, manifest, chunk=100, num_threads=2, prefetch=0) as stream:
+        next(stream)
+    assert [len(piece) for piece in source.pieces] == [1] * SPEC.batch_size
+
+
+def test_closing_waits_for_one_image_not_for_a_piece(manifest):
+    loading = threading.Event()
+
+    class UntilClosed(RowSource):
+        def load(self, row, item, into):
+            super().load(row, item, into)
+            if self.images > SPEC.batch_size:
+                loading.set()
+                while pool._open:
+                    time.sleep(0.001)
+
+    source = UntilClosed()
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+    pool = BatchPool(source, request, Turbo(num_threads=1), 100)
+    next(pool.batches())
+    loading.wait()
+    pool.close()
+    assert source.images == SPEC.batch_size + 1
 
 
 def test_a_batch_that_is_kept_is_not_overwritten(manifest):

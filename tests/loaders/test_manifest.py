@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +39,14 @@ def test_one_split_has_its_own_rows_renumbered(splits_folder):
     for part, number in zip(parts, range(3), strict=True):
         assert (part.splits == number).all()
         assert part.labels.dtype == np.int32
+
+
+def test_paths_are_joined_as_by_the_system(tmp_path):
+    names, rows = [b"a/1.jpg", b"/elsewhere/2.jpg", b"\xff.jpg"], np.array([2, 0, 1])
+    table = pa.table([names, [0, 0, 0], [0, 0, 0]], schema=SCHEMA)
+    for root in (Path("/"), Path("photos"), tmp_path, Path()):
+        found = Manifest(table, ("any",), root, "folder").paths(rows)
+        assert found == [os.path.join(os.fsencode(root), names[row]) for row in rows]
 
 
 def test_counts_are_by_split_and_class(splits_folder):

@@ -8,7 +8,8 @@ import simplejpeg
 from PIL import Image
 
 from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
-from feedbench.loaders.images.libjpeg_turbo import Scratch, decoded_jpeg
+from feedbench.loaders.images.jpeg_region import compiled_module
+from feedbench.loaders.images.libjpeg_turbo import LiveImages, Scratch, decoded_jpeg
 
 SPEC = BatchSpec(batch_size=1, image_size=16)
 
@@ -57,3 +58,15 @@ def test_a_subsampling_that_simplejpeg_does_not_know_is_left_to_pillow():
     with pytest.raises(KeyError):
         simplejpeg.decode_jpeg_header(data)
     assert decoded_jpeg(data, SPEC, Scratch(), scaled=True) is None
+
+
+@pytest.mark.skipif(compiled_module() is None, reason="not compiled")
+def test_a_stop_leaves_the_rest_of_a_piece_undone(tmp_path):
+    (tmp_path / "any").mkdir()
+    for number in range(3):
+        Image.new("RGB", (32, 32), "red").save(tmp_path / "any" / f"{number}.jpg")
+    live, rows = LiveImages(scan(tmp_path, validation=0, test=0), SPEC), np.arange(3)
+    items, into = live.find(rows), np.zeros((3, 16, 16, 3), np.uint8)
+    assert not list(live.load_rows(rows, items, range(3), into, None))
+    live.stop()
+    assert list(live.load_rows(rows, items, range(1, 3), into, None)) == [1, 2]

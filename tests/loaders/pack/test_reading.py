@@ -8,8 +8,7 @@ import pytest
 
 from feedbench.loaders import BatchSpec, ImageError, open_loader
 from feedbench.loaders.pack import reading
-from feedbench.loaders.pack.pack import Pack
-from feedbench.loaders.pack.reading import compiled_module, read_rows
+from feedbench.loaders.pack.reading import Places, compiled_module, read_rows
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
 LENGTHS = np.array([7, 0, 100, 1, 50_000], np.int64)
@@ -44,12 +43,17 @@ def test_rows_follow_one_another_whatever_their_lengths(files):
     shards = np.array([0, 1, 1, 0, 1])
     offsets = np.array([5, 0, 89_900, 0, 11], np.int64)
     into = np.zeros(LENGTHS.sum() + 3, np.uint8)
-    assert read_rows(numbers[shards], offsets, LENGTHS, into) == len(LENGTHS)
+    places = Places(numbers[shards], offsets, LENGTHS)
+    assert read_rows(places, range(5), into) == len(LENGTHS)
     expected = [
         contents[shard][offset : offset + length]
         for shard, offset, length in zip(shards, offsets, LENGTHS, strict=True)
     ]
     assert np.array_equal(into, np.concatenate([*expected, np.zeros(3, np.uint8)]))
+    into[:] = 0
+    assert read_rows(places, range(2, 4), into) == 2  # a piece of the batch
+    assert np.array_equal(into[:101], np.concatenate(expected[2:4]))
+    assert not into[101:].any()
 
 
 @pytest.mark.usefixtures("way")
@@ -64,15 +68,20 @@ def test_it_ends_before_the_first_row_that_cannot_be_read(files, fault):
         of_rows[2] = 12_345
     else:
         into = into[:106]
-    assert read_rows(of_rows, offsets, LENGTHS, into) == 2
+    places = Places(of_rows, offsets, LENGTHS)
+    assert read_rows(places, range(5), into) == 2
+    assert read_rows(places, range(1, 5), into) == (3 if fault == "no room" else 1)
 
 
 def test_as_many_offsets_as_files_are_needed(files):
     if compiled_module() is None:
         pytest.skip("not compiled")
     numbers, _ = files
-    with pytest.raises(ValueError, match="one item per row"):
-        read_rows(numbers[[0, 1]], np.zeros(1, np.int64), np.zeros(2, np.int64), np.empty(9, "B"))
+    fewer = Places(numbers[[0, 1]], np.zeros(1, np.int64), np.zeros(2, np.int64))
+    two = fewer._replace(offsets=np.zeros(2, np.int64))
+    for places, piece in ((fewer, range(2)), (two, range(3)), (two, range(-1, 2))):
+        with pytest.raises(ValueError, match="one item per row"):
+            read_rows(places, piece, np.empty(9, "B"))
 
 
 @pytest.mark.usefixtures("way")
@@ -83,6 +92,16 @@ def test_later_epochs_have_the_images_of_the_first(manifest, make_pack, images_o
     with open_loader("packed", manifest, SPEC, settings, epochs=3) as stream:
         again = np.concatenate([np.array(batch.images) for batch in stream])
     assert np.array_equal(again, np.concatenate([images] * 3))
+
+
+def test_packed_jpegs_have_the_same_pixels_without_the_modules(
+    manifest, make_pack, images_of, tmp_path, monkeypatch
+):
+    settings = {"pack": str(make_pack(manifest, tmp_path / "pack", "jpeg")), "num_threads": 2}
+    images = images_of("packed", manifest, settings)
+    for module in ("images.jpeg_region", "images.fitted_jpeg", "pack.reading"):
+        monkeypatch.setattr(f"feedbench.loaders.{module}.compiled_module", lambda: None)
+    assert np.array_equal(images_of("packed", manifest, settings), images)
 
 
 @pytest.mark.usefixtures("way")
@@ -113,12 +132,12 @@ def test_an_error_of_the_system_names_the_image(manifest, make_pack, tmp_path):
 
 def test_rows_that_were_checked_are_read_with_one_call(manifest, make_pack, tmp_path, monkeypatch):
     calls = []
-    read = Pack.read_rows
-    monkeypatch.setattr(
-        Pack,
-        "read_rows",
-        lambda pack, rows, into: calls.append(len(rows)) or read(pack, rows, into),
-    )
+
+    def counted(places, piece, into):
+        calls.append(len(piece))
+        return read_rows(places, piece, into)
+
+    monkeypatch.setattr("feedbench.loaders.pack.source.read_rows", counted)
     settings = {"pack": str(make_pack(manifest, tmp_path / "pack")), "num_threads": 1}
     with open_loader("packed", manifest, SPEC, settings, epochs=1) as stream:
         list(stream)
