@@ -285,7 +285,7 @@ class Stopped(Record):
         """The reason in words."""
         if self.slower_than is None:
             return "nothing was left to decide"
-        return f"surely slower than {self.slower_than}"
+        return f"certainly slower than {self.slower_than}"
 
 
 class Trial(Conditions):

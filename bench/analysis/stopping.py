@@ -48,9 +48,9 @@ def judged_after(rounds: int) -> tuple[int, ...]:
 def judge(trials: list[Trial]) -> Judgement:
     """Return which trials need no more blocks.
 
-    A trial is out of the race if it is surely slower than the fastest and surely misses the rate
-    with which it could still win. The race is decided if each trial is surely slower than the
-    fastest, or surely reaches that rate. Where fewer than two are ranked there is no race.
+    A trial is out of the race if it is certainly slower than the fastest and certainly misses the
+    rate with which it could still win. The race is decided if each trial is certainly slower than
+    the fastest, or certainly reaches that rate. Where fewer than two are ranked there is no race.
     """
     ranked = {
         index: one
@@ -73,7 +73,7 @@ def _ratio(trial: TrialSummary) -> float | None:
 
 
 def _is_slower(trial: TrialSummary) -> bool:
-    """Whether it is surely slower than the fastest, all comparisons taken together."""
+    """Whether it is certainly slower than the fastest, all comparisons taken together."""
     return trial.blocks > 0 and not trial.tied_with_best and not trial.undecided
 
 

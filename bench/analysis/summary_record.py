@@ -106,7 +106,7 @@ class TrialSummary(BaseModel):
 
     @property
     def is_out(self) -> bool:
-        """Whether it was stopped because it is surely slower than another trial."""
+        """Whether it was stopped because it is certainly slower than another trial."""
         return self.stopped is not None and self.stopped.slower_than is not None
 
 

@@ -1,4 +1,4 @@
-"""Who wins a bench: the cheapest of those that surely reach nearly the fastest rate."""
+"""Who wins a bench: the cheapest of those that certainly reach nearly the fastest rate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from feedbench.bench.analysis.summary_record import TrialSummary
 
-MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper trial must surely reach it to win
+MIN_RATIO_TO_WIN = 0.95  # of the fastest rate: a cheaper trial must certainly reach it to win
 
 
 def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
@@ -29,7 +29,7 @@ def choose_winner(trials: Sequence[TrialSummary]) -> int | None:
 
 
 def able_to_win(trials: Sequence[TrialSummary]) -> dict[int, TrialSummary]:
-    """Return the fastest trial, and those that surely reach `MIN_RATIO_TO_WIN`, by index.
+    """Return the fastest trial, and those that certainly reach `MIN_RATIO_TO_WIN`, by index.
 
     Whether they tie with the fastest does not matter: the narrower an interval, the less often it
     contains 1.

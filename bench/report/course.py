@@ -20,7 +20,7 @@ def course(summary: Summary) -> Iterator[Line]:
     yield from _ended_early(summary)
     for rounds, names in sorted(_out(summary).items()):
         yield Line(
-            f"Stopped after {rounds} rounds, surely below {MIN_RATIO_TO_WIN:.0%} of the fastest "
+            f"Stopped after {rounds} rounds, certainly below {MIN_RATIO_TO_WIN:.0%} of the fastest "
             f"rate: {', '.join(names)}."
         )
 
@@ -36,8 +36,8 @@ def _ended_early(summary: Summary) -> Iterator[Line]:
     if rounds:
         yield Line(
             f"Ended after {rounds[0]} of at most {summary.judged_after[-1]} rounds: each loader is "
-            f"surely slower than the fastest, or surely reaches {MIN_RATIO_TO_WIN:.0%} of its "
-            "rate; --no-early-stopping times all."
+            "certainly slower than the fastest, or certainly reaches "
+            f"{MIN_RATIO_TO_WIN:.0%} of its rate; --no-early-stopping times all."
         )
 
 

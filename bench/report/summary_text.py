@@ -185,7 +185,7 @@ def _why_it_wins(summary: Summary, best: TrialSummary) -> str:
     if rivals := _rivals(summary, best):
         do = "do" if len(rivals) > 1 else "does"
         share = f"{MIN_RATIO_TO_WIN:.0%} of the fastest rate"
-        return f"It surely reaches {share}, as {do} {_listed(rivals, 'and')}."
+        return f"It certainly reaches {share}, as {do} {_listed(rivals, 'and')}."
     return "It is the fastest in these blocks." if _unsettled(summary) else "It is the fastest."
 
 

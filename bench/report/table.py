@@ -82,7 +82,7 @@ def utilization_text(trial: TrialSummary) -> str:
 
 
 def _exceeds_synthetic(trial: TrialSummary) -> bool:
-    """Whether the trial is ranked and surely faster than synthetic batches."""
+    """Whether the trial is ranked and certainly faster than synthetic batches."""
     utilization = trial.accelerator_utilization
     return trial.ranked and utilization is not None and utilization.lies_above(1)
 

@@ -91,7 +91,7 @@ class BatchSizes(BaseModel):
         memory_bytes: memory of the GPU; without one, the host's available memory.
         on_device: whether `memory_bytes` is that of a GPU.
         largest: the largest batch size that fits and leaves some memory free.
-        smallest: the smallest of these that is not surely more than 2 % slower than the best.
+        smallest: the smallest of these that is not certainly more than 2 % slower than the best.
     """
 
     tried: list[SizeResult]

@@ -59,6 +59,6 @@ def recommendation(sizes: BatchSizes) -> Line:
     else:
         text = (
             f"Largest batch size that leaves {HEADROOM:.0%} of the {memory} free: {sizes.largest}. "
-            f"Smallest that is not surely more than 2 % slower than the best: {sizes.smallest}."
+            f"Smallest that is not certainly more than 2 % slower than the best: {sizes.smallest}."
         )
     return Line(text, "bold")

@@ -17,7 +17,7 @@ class Judgement:
 
     Attributes:
         slower_than: the trials that need no more blocks since they cannot win: for each index, the
-            index of a trial that is surely faster.
+            index of a trial that is certainly faster.
         is_decided: whether no trial needs more blocks.
     """
 

@@ -168,7 +168,7 @@ def _ties_text(record: TuneRecord) -> str:
     if not ties:
         return ""
     more = f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else ""
-    return f" Not surely slower: {', '.join(ties[:_NAMED])}{more}."
+    return f" Not certainly slower: {', '.join(ties[:_NAMED])}{more}."
 
 
 def value_text(finding: Finding) -> str:

@@ -163,7 +163,7 @@ def _result(trial: TrialSummary, wins: bool, *, may_tie: bool) -> str:
 
 
 def _is_slower(trial: TrialSummary) -> bool:
-    """Whether the trial is ranked and surely slower than the fastest."""
+    """Whether the trial is ranked and certainly slower than the fastest."""
     ratio = trial.ratio_to_best
     is_open = trial.tied_with_best or trial.undecided
     return trial.ranked and ratio is not None and ratio.lies_below(1) and not is_open

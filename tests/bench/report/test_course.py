@@ -24,11 +24,11 @@ def test_a_bench_that_ended_early_says_when_and_what_it_stopped_before(trial):
         trial("tf_data", FAST[::-1], judged_after=LOOKS, stopped=decided),
         trial("keras_pil", SLOW, judged_after=LOOKS, stopped=out),
     ) == [
-        "Ended after 6 of at most 15 rounds: each loader is surely slower than the fastest, or "
-        "surely reaches 95% of its rate; --no-early-stopping times all.",
-        "Stopped after 4 rounds, surely below 95% of the fastest rate: keras_pil.",
+        "Ended after 6 of at most 15 rounds: each loader is certainly slower than the fastest, or "
+        "certainly reaches 95% of its rate; --no-early-stopping times all.",
+        "Stopped after 4 rounds, certainly below 95% of the fastest rate: keras_pil.",
     ]
-    assert stop_text(out) == "surely slower than turbo after 4 rounds"
+    assert stop_text(out) == "certainly slower than turbo after 4 rounds"
     assert stop_text(decided) == "nothing was left to decide after 6 rounds"
 
 
@@ -43,7 +43,7 @@ def test_the_csv_says_which_trials_were_stopped_why_and_when(trial):
     assert {row["loader"]: (row["stopped"], row["stopped_after_rounds"]) for row in rows} == {
         "turbo": ("", ""),
         "tf_data": ("nothing was left to decide", "6"),
-        "keras_pil": ("surely slower than turbo", "4"),
+        "keras_pil": ("certainly slower than turbo", "4"),
     }
 
 

@@ -317,20 +317,21 @@ def test_a_cheap_winner_names_those_that_are_as_fast(trial):
     fast = trial("turbo", [100.0, 100.1, 100.2], peak_memory_bytes=2_000)
     cheap = trial("tf_data", [100.1, 100.0, 100.2], peak_memory_bytes=1_000)
     assert verdict(summarize([fast, cheap])) == (
-        "Take tf_data: 100 images/s. It surely reaches 95% of the fastest rate, as does turbo. It "
-        "is the cheapest of these in memory and CPU time combined: 0 MB and 0.50 cores."
+        "Take tf_data: 100 images/s. It certainly reaches 95% of the fastest rate, as does turbo. "
+        "It is the cheapest of these in memory and CPU time combined: 0 MB and 0.50 cores."
     )
 
 
 def test_a_narrow_interval_below_1_is_as_good_as_a_wide_tie(trial):
-    """0.998 surely, in blocks of 2 s and thousands of images."""
+    """0.998 certainly, in blocks of 2 s and thousands of images."""
     fast = trial("turbo", [10_000, 10_010, 10_020], peak_memory_bytes=3_000)
     close = trial("tf_data", [9_980, 9_991, 10_000], peak_memory_bytes=2_000)
     slow = trial("keras_pil", [9_000, 9_010, 9_020], peak_memory_bytes=1)
     summary = summarize([fast, close, slow])
     assert not summary.trials[1].tied_with_best
     assert verdict(summary).startswith(
-        "Take tf_data: 9,991 images/s. It surely reaches 95% of the fastest rate, as does turbo. "
+        "Take tf_data: 9,991 images/s. "
+        "It certainly reaches 95% of the fastest rate, as does turbo. "
     )
     assert "do not show" not in verdict(summary)
 
@@ -349,7 +350,7 @@ def test_a_winner_that_was_chosen_earlier_is_not_called_the_cheapest(trial):
     """Its last blocks took more memory than those that chose it."""
     chosen = trial("tf_data", [100, 101, 102] * 2, chosen_before=3, peak_memory_bytes=900)
     text = verdict(summarize([trial("keras_pil", [101, 100, 102], peak_memory_bytes=500), chosen]))
-    assert text.startswith("Take tf_data: 101 images/s. It surely reaches")
+    assert text.startswith("Take tf_data: 101 images/s. It certainly reaches")
     assert "cheapest" not in text
 
 

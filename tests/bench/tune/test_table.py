@@ -82,7 +82,7 @@ def test_the_command_that_resumes_is_on_a_line_of_its_own(record, printed):
 def test_the_verdict_names_the_best_and_how_much_was_tried(record):
     text = verdict(record)
     assert text.startswith("Take turbo cache=decoded: 1,234 [1,200, 1,260] images/s. ")
-    assert "Not surely slower: turbo cache=decoded prefetch=0." in text
+    assert "Not certainly slower: turbo cache=decoded prefetch=0." in text
     assert "combinations were tried in 1.5 min." in text
     assert "--resume" not in text
     unfinished = record.model_copy(update={"finished": False, "resume": "feedbench tune photos"})

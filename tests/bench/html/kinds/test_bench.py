@@ -210,7 +210,7 @@ def test_an_early_end_and_who_was_stopped_before_are_said(page, measured):
     made = page(result_of(ended, measured("keras_pil", SLOW, stopped=out, **looks)))
     notes = [part.text for part in made.of(Text) if part.style == "note"]
     assert any(text.startswith("Ended after 9 of at most 15 rounds: ") for text in notes)
-    assert "Stopped after 4 rounds, surely below 95% of the fastest rate: keras_pil." in notes
+    assert "Stopped after 4 rounds, certainly below 95% of the fastest rate: keras_pil." in notes
 
 
 def test_twenty_trials_of_nine_long_blocks_stay_small(page, measured):
