@@ -33,7 +33,7 @@ class BatchSpec(Frozen):
     interpolation: Literal["nearest", "bilinear"] = Field(
         "nearest",
         description="Resize filter. nearest is the default of Keras' load_img and the only one "
-        "for which Pillow, Keras and TensorFlow give the same pixels, but for single rows and "
+        "for which Pillow, Keras and TensorFlow give the same pixels, except in single rows and "
         "columns at some sizes.",
     )
     antialias: bool = Field(
