@@ -252,7 +252,7 @@ class Losses(Record):
     """The batches that workers of a tf.data service lost, and the loader replaced."""
 
     asked_again: int = Field(0, description="batches that were lost, and requested again")
-    discarded: int = Field(0, description="batches that came twice, and were given once")
+    discarded: int = Field(0, description="batches that came twice, and were used once")
     ended_workers: list[str] = Field(
         [], description="how the loader's own worker processes ended, if any did"
     )
@@ -260,10 +260,8 @@ class Losses(Record):
     def sentences(self) -> list[str]:
         """Return what happened, one sentence each; empty if nothing did."""
         texts = {
-            f"batches that did not come and were asked for again: {self.asked_again:,}": (
-                self.asked_again
-            ),
-            f"batches that came twice and were given once: {self.discarded:,}": self.discarded,
+            f"batches that were lost and requested again: {self.asked_again:,}": self.asked_again,
+            f"batches that came twice and were used once: {self.discarded:,}": self.discarded,
         }
         return [*(text for text, count in texts.items() if count), *self.ended_workers]
 

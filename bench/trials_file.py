@@ -55,7 +55,7 @@ def read_trials(folder: Path) -> list[Trial]:
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; give the result folder of a bench") from error
     except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: not UTF-8: the file is damaged or is no record") from error
+        raise RecordError(f"{path}: not UTF-8: the file is damaged or not a record") from error
     trials = [_trial(path, number, line) for number, line in enumerate(lines, 1) if line]
     for number, trial in enumerate(trials, 1):
         diffs = (differences(trials[0], trial), differing(_plan_of(trials[0]), _plan_of(trial)))

@@ -32,8 +32,8 @@ Prefetch = Annotated[
 ReadDepth = Annotated[
     PositiveInt,
     Field(
-        description="Objects that are read at once, ahead of decoding, where the images lie in "
-        "object storage; files on a disk are read where they are decoded."
+        description="Objects that are read in parallel, ahead of decoding, if the images are in "
+        "object storage; files on a disk are read when they are decoded."
     ),
 ]
 READ_DEPTHS = (32, 8, 128)  # the default, and others that are worth trying

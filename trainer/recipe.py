@@ -91,8 +91,8 @@ class Recipe(BaseModel):
     )
     warm_up_epochs: NonNegativeFloat = Field(
         1.0,
-        description="Epochs in which the learning rate rises to its peak: fresh weights "
-        "do not tolerate the full rate of a large batch at once.",
+        description="Epochs in which the learning rate rises to its peak: new weights do "
+        "not tolerate the full rate of a large batch from the first step.",
     )
     schedule: Schedule = Field(
         "cosine",

@@ -89,4 +89,4 @@ class Ending:
             return f"there is no checkpoint; {'start again' if self.cluster is None else _ALL}"
         if self.cluster is None:
             return f"{before}{self.again}"
-        return f"{before}start the other workers as at first, and the chief with: {self.again}"
+        return f"{before}start the other workers as before, and the chief with: {self.again}"

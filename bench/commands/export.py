@@ -59,7 +59,7 @@ def export(
     source = quote(data or "DATA")
     own = quote(f"{out}:make_dataset")
     console().print(
-        f"Written: {out}. Measure it beside the original: feedbench bench {source} "
+        f"Written: {out}. Compare it with the original: feedbench bench {source} "
         f"--loader {own} --loader {quote(choice)} {' '.join(map(quote, _options(found.spec)))}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip

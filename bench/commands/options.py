@@ -112,7 +112,7 @@ def _place_of_json(path: Path | None) -> Path | None:
             f"--json {path}: its folder cannot be created ({error.strerror}); name another file"
         ) from error
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise PlanError(f"--json {path}: cannot be written; name a file in a folder of yours")
+        raise PlanError(f"--json {path}: cannot be written; name a file that you can write")
     return path
 
 

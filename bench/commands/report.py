@@ -60,7 +60,7 @@ def _refuse_other_file(out: Path) -> None:
     except OSError as error:
         raise RecordError(f"{out}: {error.strerror}; name another file with --out") from error
     if not is_report:
-        raise RecordError(f"{out}: exists and is no report; name another file with --out")
+        raise RecordError(f"{out}: exists and is not a report; name another file with --out")
 
 
 def _page(results: list[Path]) -> str:

@@ -23,7 +23,7 @@ def _place_of_history(path: Path | None) -> Path | None:
         return None
     folder = path.resolve().parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise PlanError(f"--history {path}: cannot be written; name a file in a folder of yours")
+        raise PlanError(f"--history {path}: cannot be written; name a file that you can write")
     from feedbench.bench.compare.history import read_history
 
     if path.exists():

@@ -117,8 +117,8 @@ def train(
     )
     if members is not None and not members.is_chief and resume is not None:
         raise PlanError(
-            "--resume: the chief resumes, and hands its checkpoint out; start "
-            f"{members.name(members.worker)} as at first"
+            "--resume: the chief resumes, and sends the others its checkpoint; start "
+            f"{members.name(members.worker)} as before"
         )
     if resume is None:
         best = chosen_loader(loader or DEFAULT_LOADER, set_, given)

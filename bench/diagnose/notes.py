@@ -27,7 +27,9 @@ from feedbench.bench.report.table import bytes_text
 
 _STATES: tuple[CacheState, ...] = ("warm", "cold")
 _VISIBLE = 0.0005  # a smaller share would be printed as 0.0%
-_OVERLAP = " They overlap: idle time that goes only with several of them is divided among these."
+_OVERLAP = (
+    " They overlap: idle time that disappears only without several of them is divided among these."
+)
 
 
 def notes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
@@ -104,7 +106,8 @@ def _causes(record: DiagnosisRecord, diagnosis: Diagnosis) -> list[str]:
         if part.stall >= _VISIBLE
     ]
     return [
-        f"Causes of the stall, by the idle time that goes with each: {', '.join(parts) or 'none'}."
+        "Causes of the stall, by the idle time that disappears with each: "
+        f"{', '.join(parts) or 'none'}."
         f"{_OVERLAP if len(parts) > 1 else ''}"
     ]
 

@@ -171,5 +171,5 @@ def _note(diagnosis: Diagnosis) -> str:
         )
     notes.append("Whiskers: 95 % intervals.")
     if not all(is_in_use(ceiling, diagnosis) for ceiling in diagnosis.ceilings):
-        notes.append("Hollow: slower than the loader, which so does not do this for each image.")
+        notes.append("Hollow: slower than the loader, so not done for each image.")
     return " ".join(notes)

@@ -22,7 +22,7 @@ SHOWN = (16, 64)  # cores of the first table; the CSV has more
 SCALING_NOTE = (
     "one by one: share of each image's CPU time under Python's lock, under another lock that "
     "Python code made, or in a thread that exists once, whatever the cores; sampled per CPU time, "
-    "on one core and on two. stops at: cores from which on more give nothing, since the lock or "
+    "on one core and on two. stops at: cores beyond which more give nothing, since the lock or "
     "thread that is used most is always in use (in brackets, at least). On more cores: at least "
     "what Amdahl's law gives for that share, at most what that lock or thread and the cores "
     "allow. Assumed: each core is as fast as these, memory and storage keep up, and locks inside "

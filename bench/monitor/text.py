@@ -70,7 +70,7 @@ def advice(found: FitFigures) -> str:
     if _may_be_none(found):
         return "It may be no stall at all, as the interval shows: measure longer, with more steps."
     if found.wait_share < KEEPS_UP:
-        return f"First try verbose=0 and fewer callbacks; what stays is the pipeline. {_DIAGNOSE}"
+        return f"First try verbose=0 and fewer callbacks; what remains is the pipeline. {_DIAGNOSE}"
     return _DIAGNOSE
 
 

@@ -318,7 +318,7 @@ def _legend(summary: Summary) -> str:
             0 < trial.blocks < MIN_BLOCKS for trial in trials
         ),
         noise_legend(trials): True,
-        "other pixels: difference to the first loader in the worst image, in levels of 0 to 255; "
+        "other pixels: difference from the first loader in the worst image, in levels of 0 to 255; "
         "see feedbench pixels.": any(trial.other_pixels is not None for trial in trials),
         "pixels not compared: no other loader is known to give the same images.": any(
             trial.pixels_unknown for trial in trials

@@ -38,7 +38,7 @@ def as_pytest_benchmark(result: Result) -> dict[str, Any]:
     trials = [trial for trial in counted(result.trials) if trial.blocks]
     if not trials:
         raise RecordError(
-            f"{result.path}: no block was timed, so pytest-benchmark has no use of it"
+            f"{result.path}: no block was timed, so there is nothing to save for pytest-benchmark"
         )
     return {
         "machine_info": _machine_info(result.path.parent, trials[0]),

@@ -161,7 +161,7 @@ def _sheets(folder: Path) -> Iterator[Section]:
             text = "The images that differ most: reference, loader, and their difference."
             pictures.append(Picture(path.name, text, data))
         else:
-            text = f"{path.name} is not shown: it is too large for this page, or no PNG."
+            text = f"{path.name} is not shown: it is too large for this page, or not a PNG."
             pictures.append(Text(text, "note"))
     if pictures:
         yield Section("Contact sheet", pictures, "sheet")

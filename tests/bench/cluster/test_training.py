@@ -94,4 +94,4 @@ def test_a_worker_with_another_recipe_is_refused_before_it_trains(cluster):
 def test_a_worker_does_not_resume(cluster):
     (cluster.root / "begun").mkdir()
     line = error_line(finished(cluster.start(1, "--resume", "begun", recipe=False), 2))
-    assert "--resume: the chief resumes, and hands its checkpoint out" in line
+    assert "--resume: the chief resumes, and sends the others its checkpoint" in line

@@ -41,7 +41,7 @@ def test_without_a_checkpoint_it_starts_again(ending):
 
 def test_the_chief_is_told_the_command_and_the_others_who_resumes(ending):
     assert ending(0).lost("gone", 1) == (
-        f"gone; start the other workers as at first, and the chief with: {AGAIN}"
+        f"gone; start the other workers as before, and the chief with: {AGAIN}"
     )
     others = "start all workers again, the chief with --resume if it has a checkpoint"
     for worker in (ending(1), ending(1, saved=False)):

@@ -75,7 +75,7 @@ def test_earlier_reports_are_replaced_and_other_files_are_not(report, tmp_path):
     code, line = report(BENCH, "--out", out)
     assert (code, line) == (
         2,
-        f"feedbench: {out}: exists and is no report; name another file with --out",
+        f"feedbench: {out}: exists and is not a report; name another file with --out",
     )
     assert out.read_text() == "<p>My notes</p>"
 

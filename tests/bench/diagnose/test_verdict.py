@@ -89,10 +89,11 @@ def test_the_notes_list_causes_and_cores(make_record):
     assert lines[0].endswith("1.0 GB of memory available; 2 cores.")
     assert lines[1] == "keras_pil works on 2 threads."
     assert lines[2].startswith(
-        "Causes of the stall, by the idle time that goes with each: decoding "
+        "Causes of the stall, by the idle time that disappears with each: decoding "
     )
     assert lines[2].endswith(
-        " They overlap: idle time that goes only with several of them is divided among these."
+        " They overlap: idle time that disappears only without several of them is divided among "
+        "these."
     )
     assert lines[3] == (
         "CPU cores needed with this loader: 5 for 1 accelerator of this kind, 10 for 2, 20 for 4, "
@@ -324,7 +325,7 @@ def test_a_stage_that_explains_the_stall_is_the_bottleneck(of_a_pipeline):
     assert "cannot be measured separately" not in verdict
     assert "line 13: serial map (+75%, measured)" in verdict
     text = "\n".join(notes(of_a_pipeline, derive_diagnosis(of_a_pipeline)))
-    assert "by the idle time that goes with each: the pipeline's stages 4" in text
+    assert "by the idle time that disappears with each: the pipeline's stages 4" in text
 
 
 def test_a_measured_gain_stands_before_the_predicted_one_right_above_the_verdict(

@@ -20,8 +20,8 @@ def test_bytes_and_losses_of_a_service_are_recorded_and_said():
     assert record["network"]["images"] == 200
     assert list(delivery_sentences(record)) == [
         "Network, per image: 15.0 kB received, 10 bytes sent.",
-        "tf_data_service: batches that did not come and were asked for again: 4.",
-        "tf_data_service: batches that came twice and were given once: 1.",
+        "tf_data_service: batches that were lost and requested again: 4.",
+        "tf_data_service: batches that came twice and were used once: 1.",
         "tf_data_service: worker process 7 ended with SIGKILL.",
     ]
 
