@@ -106,10 +106,10 @@ class TimedBlock(Record):
     cpu_s: float = Field(0.0, description="CPU seconds of the trial's process tree")
     disk_read_bytes: int | None = Field(0, description="read from the disk; None if unknown")
     received_bytes: int | None = Field(
-        None, description="that came over the network; None without a tf.data service"
+        None, description="bytes received over the network; None without a tf.data service"
     )
     sent_bytes: int | None = Field(
-        None, description="that went over the network; None without a tf.data service"
+        None, description="bytes sent over the network; None without a tf.data service"
     )
     fetched_bytes: int | None = Field(
         None,
