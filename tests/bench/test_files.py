@@ -22,7 +22,7 @@ from feedbench.bench.files import (
     write_model,
     write_text,
 )
-from feedbench.loaders import files as loaders_files
+from feedbench.loaders import replacing as loaders_replacing
 from feedbench.trainer import files as trainer_files
 
 KILLED = """
@@ -85,7 +85,7 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
 
 @pytest.mark.parametrize(
     "replacing",
-    [replacing, loaders_files.replacing, trainer_files.replacing],
+    [replacing, loaders_replacing.replacing, trainer_files.replacing],
     ids=["bench", "loaders", "trainer"],
 )
 def test_an_error_while_writing_leaves_the_old_file_and_no_temporary_one(tmp_path, replacing):

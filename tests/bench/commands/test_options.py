@@ -182,8 +182,8 @@ def test_a_loader_is_a_name_a_best_toml_or_its_folder(tmp_path):
         ("recipe.toml", r"recipe\.toml: recipe: there is no 'epoch'; did you mean 'epochs'\? "),
         ("spec.toml", r"spec\.toml: spec: image_size: must be an integer of at least 1, got 0"),
         ("photo.jpg", r"photo\.jpg: not TOML"),
-        ("nowhere.toml", "No such file"),
-        ("no/where", "No such file"),
+        ("nowhere.toml", "no such file or folder; give the folder"),
+        ("no/where", "no such file or folder; give the folder"),
     ],
 )
 def test_an_unknown_loader_is_an_error_of_one_line(monkeypatch, tmp_path, text, said):

@@ -64,7 +64,9 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
         assert of_medians / 5 < share["share"]["median"] < 5 * of_medians
     assert [one["loader"] for one in result["scaling"]] == [*shares]
     for one in result["scaling"]:
-        assert one["error"] is None
+        if one["error"] is not None:  # so short a block may have no sample, and then says so
+            assert one["error"].startswith("no sample on ")
+            continue
         assert 0 <= one["serial"]["value"] <= 1
         assert one["rates"][0]["cores"] == 4
     again = feedbench("show", out, "--json", tmp_path / "again.json")
