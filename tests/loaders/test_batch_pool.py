@@ -137,7 +137,7 @@ def test_closing_waits_for_one_image_not_for_a_piece(manifest):
     assert source.images == SPEC.batch_size + 1
 
 
-class UntilClosed(RowSource):
+class HeldUntilClosed(RowSource):
     """Holds the image that is loaded first until the stream is being closed."""
 
     def __init__(self):
@@ -152,7 +152,7 @@ class UntilClosed(RowSource):
 
 @pytest.mark.parametrize("prefetch", [0, 2])
 def test_a_stream_closed_by_another_thread_ends_the_one_that_waits(manifest, prefetch):
-    source = UntilClosed()
+    source = HeldUntilClosed()
     request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
     settings = Turbo(num_threads=2, prefetch=prefetch)
     stream = pool_stream(source, request, settings, chunk=2, stop=source.is_closed.set)
