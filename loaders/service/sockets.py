@@ -26,11 +26,14 @@ def limit_silence(seconds: float = SILENCE_S) -> int:
     Connections that have a limit keep it.
 
     Returns:
-        how many got the limit; 0 on a system other than Linux, where nothing is changed.
+        how many got the limit; 0 on a system other than Linux, where nothing is changed, and while
+        no further file can be opened, as their list.
     """
-    if not _DESCRIPTORS.exists():
+    try:
+        descriptors = [int(one.name) for one in _DESCRIPTORS.iterdir()]
+    except OSError:
         return 0
-    return sum(_limited(int(one.name), seconds) for one in list(_DESCRIPTORS.iterdir()))
+    return sum(_limited(one, seconds) for one in descriptors)
 
 
 def _limited(descriptor: int, seconds: float) -> bool:

@@ -1,5 +1,6 @@
 """Connections to a host that has vanished are given up after seconds, others are left alone."""
 
+import resource
 import socket
 import threading
 
@@ -55,3 +56,14 @@ def test_no_descriptor_is_left(tmp_path):
         for thread in threads:
             thread.join()
         assert len(list(_DESCRIPTORS.iterdir())) == before
+
+
+def test_a_server_with_all_the_files_open_that_it_may_have_goes_on():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as last:
+        lowest_free = last.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+    try:
+        assert limit_silence() == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
