@@ -20,7 +20,7 @@ from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.buffers import Buffers
 from feedbench.loaders.contract import Batch, Request, Stream
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.errors import ImageError, SpecError
+from feedbench.loaders.errors import CLOSED, ImageError, LoaderError, SpecError
 from feedbench.loaders.images.resize import disable_opencv_threads
 from feedbench.loaders.order import Order, Rows
 from feedbench.loaders.settings import Threaded
@@ -228,7 +228,13 @@ class BatchPool:
         return batch
 
     def _wait(self, batch: _Pending) -> Batch:
-        """The batch, once it is complete."""
+        """The batch, once it is complete.
+
+        Raises:
+            LoaderError: an image cannot be read, or the stream was closed by another thread.
+        """
+        if not self._open:  # the threads may have ended before they saw it
+            raise LoaderError(CLOSED)
         outcome = batch.outcome.get()
         if isinstance(outcome, BaseException):
             raise outcome
@@ -250,12 +256,15 @@ class BatchPool:
             del task, batch  # a thread that waits must not hold a batch's memory
 
     def _fill(self, batch: _Pending, piece: range) -> None:
-        if not self._open or batch.has_ended:
-            return
-        self._load(batch, piece)
-        # One thread alone gets the last number, which is 0.
-        if self._open and not batch.unfinished.pop():
-            batch.outcome.put(self._completed(batch))
+        if self._open and not batch.has_ended:
+            self._load(batch, piece)
+            # One thread alone gets the last number, which is 0.
+            if self._open and not batch.unfinished.pop():
+                completed = self._completed(batch)
+                if self._open:  # else it may lack images
+                    batch.outcome.put(completed)
+        if not self._open:  # another thread may be waiting for it
+            batch.outcome.put(LoaderError(CLOSED))
 
     def _load(self, batch: _Pending, piece: range) -> None:
         for place in self._left_of(batch, piece):

@@ -21,6 +21,9 @@ class LoaderError(Exception):
     """An error that the user of a loader can fix."""
 
 
+CLOSED = "this stream is closed; open the loader again"
+
+
 class SourceError(LoaderError):
     """The source of images cannot be listed."""
 

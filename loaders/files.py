@@ -9,7 +9,7 @@ from io import BytesIO
 
 from feedbench.loaders.address import Extent, extent_of, is_remote, shard_of
 from feedbench.loaders.containers.codecs import unpacked
-from feedbench.loaders.errors import ImageError
+from feedbench.loaders.errors import CLOSED, ImageError, LoaderError
 
 
 def read_file(path: str | bytes) -> bytes:
@@ -30,10 +30,13 @@ def read_row(row: int, path: bytes) -> bytes:
 
     Raises:
         ImageError: it cannot be read.
+        LoaderError: reading it was stopped, as by closing the stream.
     """
     try:
         return read_file(path)
     except OSError as error:
+        if error.errno == errno.ECANCELED:  # nothing is wrong with the image
+            raise LoaderError(CLOSED) from None
         message = error.strerror or str(error)
         raise ImageError(os.fsdecode(path), row, "the system", message) from error
 

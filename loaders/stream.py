@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from feedbench.loaders.errors import ImageError, LoaderError
+from feedbench.loaders.errors import CLOSED, ImageError, LoaderError
 from feedbench.loaders.faults import Faults
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Stream:
 
     def __next__(self) -> Batch:
         if not self._open:
-            raise LoaderError("this stream is closed; open the loader again")
+            raise LoaderError(CLOSED)
         return next(self.batches)
 
     def __enter__(self) -> Self:

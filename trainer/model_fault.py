@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from feedbench.trainer.base import BatchLike
@@ -54,7 +55,7 @@ def _number_fault(model: Any, images: Any, inputs: list[Any]) -> str:
     if isinstance(images, dict):
         return _names_fault(model, images, inputs)
     arrays = list(images) if isinstance(images, list | tuple) else [images]
-    if len(arrays) == len(inputs) or any(isinstance(one, dict | list | tuple) for one in arrays):
+    if len(arrays) == len(inputs) or _is_nested(arrays):
         return ""
     given = ", ".join(map(_form, arrays))
     taken = ", ".join(_text(one.shape) for one in inputs)
@@ -62,11 +63,16 @@ def _number_fault(model: Any, images: Any, inputs: list[Any]) -> str:
     return f"{count} as images, {given}; the model takes {len(inputs)}: {taken}"
 
 
+def _is_nested(arrays: Iterable[Any]) -> bool:
+    """Whether some of the arrays are several, whose places among the inputs only Keras knows."""
+    return any(isinstance(one, dict | list | tuple) for one in arrays)
+
+
 def _names_fault(model: Any, images: dict[str, Any], inputs: list[Any]) -> str:
-    names = list(_by_name(model, inputs))
+    names, declared = list(_by_name(model, inputs)), structure(model, "inputs")
     given = list(images)
-    if isinstance(structure(model, "inputs"), dict):  # Keras then takes as many as it needs, sorted
-        given = sorted(images)[: len(names)]
+    if isinstance(declared, dict):  # Keras then takes as many as it needs, sorted
+        given = sorted(images)[: len(declared)]
     if set(names) <= set(given):
         return ""
     came, taken = ", ".join(map(repr, images)), ", ".join(map(repr, names))
@@ -94,7 +100,8 @@ def _pairs(model: Any, images: Any, inputs: list[Any]) -> list[tuple[str, Any, A
             (f"images[{name!r}]", images[name], by_name[name]) for name in images if name in by_name
         ]
     if isinstance(images, list | tuple):
-        return [(f"images[{n}]", *pair) for n, pair in enumerate(zip(images, inputs, strict=False))]
+        pairs = [] if _is_nested(images) else zip(images, inputs, strict=False)
+        return [(f"images[{n}]", *pair) for n, pair in enumerate(pairs)]
     return [("images", images, inputs[0])] if len(inputs) == 1 else []
 
 

@@ -28,9 +28,17 @@ def results_as_bytes(results: Iterable[tuple[int, Facts]]) -> bytes:
     return json.dumps([(number, _with(facts, bytes.hex)) for number, facts in results]).encode()
 
 
-def results_of(message: bytes) -> list[tuple[int, Facts]]:
-    """What `results_as_bytes` has encoded."""
-    return [(number, _with(facts, bytes.fromhex)) for number, facts in json.loads(message)]
+def beginning_as_bytes(process: int) -> bytes:
+    """The word of a process that it begins to probe a group of files."""
+    return json.dumps(process).encode()
+
+
+def answer_of(message: bytes) -> int | list[tuple[int, Facts]]:
+    """What `beginning_as_bytes` or `results_as_bytes` has encoded."""
+    answer = json.loads(message)
+    if isinstance(answer, int):
+        return answer
+    return [(number, _with(facts, bytes.fromhex)) for number, facts in answer]
 
 
 def _with(facts: Facts, convert: Any) -> Facts:

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic
 
 from feedbench.loaders.address import stamp_of
-from feedbench.loaders.audit.messages import MAX_BYTES, Facts, File, files_as_bytes, results_of
+from feedbench.loaders.audit.messages import MAX_BYTES, Facts, File, answer_of, files_as_bytes
 from feedbench.loaders.audit.probe import REFUSED, ProbeLimits
 from feedbench.loaders.errors import SourceError, WorkerError
 from feedbench.loaders.manifest import AUDIT
@@ -53,7 +53,7 @@ class _Slot:
     Attributes:
         since: when the process began to probe the first group that waits.
         killed_for: the group whose time limit it was killed for.
-        warm: whether the process probes; while it starts or fetches objects, no file is late.
+        probing: the process that probes; None while it starts or fetches objects: no file is late.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class _Slot:
         self.waiting: deque[list[File]] = deque()
         self.since = monotonic()
         self.killed_for: list[File] | None = None
-        self.warm = False
+        self.probing: int | None = None
 
     def send(self, group: list[File]) -> None:
         if not self.waiting:
@@ -121,19 +121,19 @@ class _Pool:
     def _receive(self, slot: _Slot) -> Iterator[tuple[int, Facts]]:
         while True:
             try:
-                results = results_of(slot.socket.recv(MAX_BYTES))
+                answer = answer_of(slot.socket.recv(MAX_BYTES))
             except BlockingIOError:
                 return
-            if not results:
-                slot.warm, slot.since = True, monotonic()
+            if isinstance(answer, int):
+                slot.probing, slot.since = answer, monotonic()
                 continue
-            numbers = [number for number, _ in results]
+            numbers = [number for number, _ in answer]
             groups = [group for group in slot.waiting if [n for n, _ in group] == numbers]
             if groups:
-                slot.warm = False
+                slot.probing = None
                 slot.waiting.remove(groups[0])
                 self._feed(slot)
-                yield from results
+                yield from answer
 
     def _read_control(self) -> Iterator[tuple[int, Facts]]:
         """Read a message of the process that forks the others: one of them died, or itself did."""
@@ -143,8 +143,9 @@ class _Pool:
         message = json.loads(line)
         if message["event"] == "died":
             slot = self._slots[message["slot"]]
-            slot.warm = False  # until its next process says that it probes, as it may have
             yield from self._receive(slot)
+            if slot.probing == message["process"]:  # else the next one may have said that it does
+                slot.probing = None
             yield from self._attribute_crash(slot, message["status"])
 
     def _ended(self, code: int) -> SourceError | WorkerError:
@@ -180,11 +181,11 @@ class _Pool:
 
     def _kill_late(self) -> None:
         now = monotonic()
-        for index, slot in enumerate(self._slots):
+        for slot in self._slots:
             late = now - slot.since > self._limits.seconds
-            if slot.warm and slot.waiting and late and slot.killed_for is None:
+            if slot.probing and slot.waiting and late and slot.killed_for is None:
                 slot.killed_for = slot.waiting[0]
-                self._control.sendall(json.dumps({"kill": index}).encode() + b"\n")
+                self._control.sendall(json.dumps({"kill": slot.probing}).encode() + b"\n")
 
 
 def _crash_facts(path: bytes, reason: str) -> Facts:

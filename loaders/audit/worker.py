@@ -22,7 +22,13 @@ from typing import Any
 import psutil
 
 from feedbench.loaders.address import is_remote, stamp_of, version_of
-from feedbench.loaders.audit.messages import MAX_BYTES, File, files_of, results_as_bytes
+from feedbench.loaders.audit.messages import (
+    MAX_BYTES,
+    File,
+    beginning_as_bytes,
+    files_of,
+    results_as_bytes,
+)
 from feedbench.loaders.audit.probe import ProbeLimits, probe
 from feedbench.loaders.remote.ahead import ReadAhead
 from feedbench.loaders.remote.read import DEPTH, Fetching
@@ -111,13 +117,13 @@ class _Forks:
             if not pid:
                 return
             slot = self._pids.pop(pid)
-            self._send({"event": "died", "slot": slot, "status": os.waitstatus_to_exitcode(status)})
+            code = os.waitstatus_to_exitcode(status)
+            self._send({"event": "died", "slot": slot, "process": pid, "status": code})
             self._fork(slot)
 
-    def _kill(self, slot: int) -> None:
-        for pid, slot_of_pid in self._pids.items():
-            if slot_of_pid == slot:
-                os.kill(pid, signal.SIGKILL)
+    def _kill(self, pid: int) -> None:
+        if pid in self._pids:  # else it has died by itself
+            os.kill(pid, signal.SIGKILL)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(message).encode() + b"\n")
@@ -141,7 +147,7 @@ def _work(slot: socket.socket, parent: int, limits: ProbeLimits) -> None:
         if any(_is_fetched(path) for _, path in files):
             files = _fetched(files, ahead)
             _limit_memory(limits)  # the threads that fetch have taken of it
-        slot.send(results_as_bytes([]))  # the time limit begins
+        slot.send(beginning_as_bytes(os.getpid()))  # the time limit begins
         slot.send(results_as_bytes((number, probe(path, limits)) for number, path in files))
 
 

@@ -16,7 +16,7 @@ from feedbench.loaders.augment.regions import Crops, region_in
 from feedbench.loaders.capabilities import AuditColumn
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import ImageError
-from feedbench.loaders.files import read_file
+from feedbench.loaders.files import read_row
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
 from feedbench.loaders.images.fitted_jpeg import fill_from_files, fit_jpeg, fitting
@@ -108,14 +108,14 @@ class LiveImages:
         return fill_from_files(paths, piece, self._fitting, crops, memory, self._stop, into)
 
     def _load(self, row: int, item: bytes, into: Pixels, crop: Crops | None) -> None:
-        data = _read(row, item)
+        data = read_row(row, item)
         how = self._fitting if self._plain[row] and data.startswith(_JPEG) else None
         if how is None or not fit_jpeg(data, how, into, crop):
             fit_into(self.decoded(row, item, data, crop), self._spec, into)
 
     def whole(self, row: int, item: bytes) -> Pixels:
         """The image of a row's file at its own size, as `decoded` returns it."""
-        return self.decoded(row, item, _read(row, item))
+        return self.decoded(row, item, read_row(row, item))
 
     def decoded(self, row: int, path: bytes, data: bytes, crop: Crops | None = None) -> Pixels:
         """Pixels uint8 `[height, width, 3]`; this thread's next call may overwrite them.
@@ -245,14 +245,6 @@ def _whole_jpeg(
         buffer=scratch(height * width * 3),
     )
     return pixels
-
-
-def _read(row: int, path: bytes) -> bytes:
-    try:
-        return read_file(path)
-    except OSError as error:
-        message = error.strerror or str(error)
-        raise ImageError(os.fsdecode(path), row, "the system", message) from error
 
 
 def _cut(pixels: Pixels, crop: Crops | None) -> Pixels:

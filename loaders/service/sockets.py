@@ -3,6 +3,9 @@
 A host whose power or network fails closes no connection. TensorFlow's dispatcher hands each new job
 to all workers before it answers, and would wait for such a one until the kernel gives up, after 15
 minutes; until then no other worker gets the job either. Its servers have a limit, its clients none.
+
+The limit also ends a connection whose other end takes nothing, as a trainer that is stopped in the
+middle of a batch, so the servers keep their own, which is longer.
 """
 
 from __future__ import annotations
@@ -20,12 +23,17 @@ _DESCRIPTORS = Path("/proc/self/fd")
 def limit_silence(seconds: float = SILENCE_S) -> int:
     """Let the kernel end the TCP connections that are open now, if nothing is acknowledged.
 
+    Connections that have a limit keep it.
+
     Returns:
-        how many there are; 0 on a system other than Linux, where nothing is changed.
+        how many got the limit; 0 on a system other than Linux, where nothing is changed, and while
+        no further file can be opened, as their list.
     """
-    if not _DESCRIPTORS.exists():
+    try:
+        descriptors = [int(one.name) for one in _DESCRIPTORS.iterdir()]
+    except OSError:
         return 0
-    return sum(_limited(int(one.name), seconds) for one in list(_DESCRIPTORS.iterdir()))
+    return sum(_limited(one, seconds) for one in descriptors)
 
 
 def _limited(descriptor: int, seconds: float) -> bool:
@@ -33,9 +41,10 @@ def _limited(descriptor: int, seconds: float) -> bool:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return False
         with _shared(descriptor) as connection:
-            connection.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * seconds)
-            )
+            limit = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
+            if connection.getsockopt(*limit):
+                return False
+            connection.setsockopt(*limit, round(1000 * seconds))
         return True
     return False
 

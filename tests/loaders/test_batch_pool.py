@@ -2,12 +2,13 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from feedbench.loaders import BatchSpec, BudgetError, ImageError, Order, Request, scan
+from feedbench.loaders import BatchSpec, BudgetError, ImageError, LoaderError, Order, Request, scan
 from feedbench.loaders.batch_pool import BatchPool, batches_ahead, pieces_of, pool_stream
 from feedbench.loaders.faults import Faults, tolerance
 from feedbench.loaders.turbo import Turbo
@@ -134,6 +135,33 @@ def test_closing_waits_for_one_image_not_for_a_piece(manifest):
     loading.wait()
     pool.close()
     assert source.images == SPEC.batch_size + 1
+
+
+class HeldUntilClosed(RowSource):
+    """Holds the image that is loaded first until the stream is being closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_loading, self.is_closed = threading.Event(), threading.Event()
+
+    def load(self, row, item, into):
+        self.is_loading.set()
+        self.is_closed.wait()
+        super().load(row, item, into)
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_a_stream_closed_by_another_thread_ends_the_one_that_waits(manifest, prefetch):
+    source = HeldUntilClosed()
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+    settings = Turbo(num_threads=2, prefetch=prefetch)
+    stream = pool_stream(source, request, settings, chunk=2, stop=source.is_closed.set)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(list, stream)
+        source.is_loading.wait()
+        stream.close()
+        with pytest.raises(LoaderError, match="this stream is closed"):
+            waiting.result()
 
 
 def test_a_batch_that_is_kept_is_not_overwritten(manifest):

@@ -39,6 +39,8 @@ def images(*shape):
 RGB, SIDE = (12, 12, 3), (1,)
 LIST, DICT = network(RGB, SIDE), network(RGB, SIDE, names=("rgb", "side"))
 NAMED = keras.Model(list(DICT.inputs), DICT.outputs)
+NESTED_IN_DICT = keras.Model({"rgb": DICT.inputs[0], "more": [DICT.inputs[1]]}, DICT.outputs)
+NESTED = keras.Model((DICT.inputs[0], {"side": DICT.inputs[1]}), DICT.outputs)
 
 
 @MISMATCH
@@ -56,6 +58,8 @@ NAMED = keras.Model(list(DICT.inputs), DICT.outputs)
         (DICT, {"rgb": images(*RGB), "side": images(1)}),
         (DICT, {"rgb": images(*RGB), "side": images(1), "x": images(5)}),
         (DICT, (images(*RGB), images(1))),
+        (NESTED, (images(*RGB), {"side": images(1)})),
+        (NESTED_IN_DICT, {"rgb": images(*RGB), "more": [images(1)]}),
     ],
 )
 def test_a_batch_that_the_model_takes_has_no_fault(model, given):

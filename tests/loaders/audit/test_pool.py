@@ -9,11 +9,18 @@ from collections import deque
 import pytest
 
 from feedbench.loaders.audit import worker
-from feedbench.loaders.audit.messages import results_as_bytes
+from feedbench.loaders.audit.messages import beginning_as_bytes
 from feedbench.loaders.audit.pool import _Pool, _Slot
 from feedbench.loaders.audit.probe import ProbeLimits
 
 GROUPS = [[(1, b"one.jpg")], [(2, b"two.jpg")]]
+OLD, NEW = 101, 102  # processes of one slot
+
+
+def died(process):
+    """What the process that forks the others says of one that has crashed."""
+    event = {"event": "died", "slot": 0, "process": process, "status": -signal.SIGSEGV}
+    return json.dumps(event).encode() + b"\n"
 
 
 @pytest.fixture
@@ -51,35 +58,48 @@ def test_several_processes_that_are_late_at_once_are_all_killed(control, slots, 
     """As after the machine was suspended, or while a network share does not answer."""
     near, far = control
     killed = []
-    monkeypatch.setattr(worker._Forks, "_kill", lambda forks, slot: killed.append(slot))
+    monkeypatch.setattr(worker._Forks, "_kill", lambda forks, pid: killed.append(pid))
     pool = pool_of(*slots)
     pool._control = near
-    for slot in slots:
-        slot.warm = True
+    slots[0].probing, slots[1].probing = OLD, NEW
     pool._kill_late()
     near.shutdown(socket.SHUT_WR)
     worker._Forks(far, [], ProbeLimits()).serve()
-    assert killed == [0, 1]
+    assert killed == [OLD, NEW]
 
 
-def test_a_process_that_probes_before_the_death_of_the_last_is_read_has_a_time_limit(slots):
+@pytest.mark.parametrize("is_read_before", [False, True])
+def test_a_process_that_probes_before_the_death_of_the_last_is_read_has_a_time_limit(
+    slots, is_read_before
+):
     slot, _ = slots
     pool = pool_of(slot)
-    died = {"event": "died", "slot": 0, "status": -signal.SIGSEGV}
-    pool._reader = io.BytesIO(json.dumps(died).encode() + b"\n")
-    slot.warm = True
-    slot.far.send(results_as_bytes([]))  # by the next process, which probes the second group
+    pool._reader = io.BytesIO(died(OLD))
+    slot.probing = OLD
+    slot.far.send(beginning_as_bytes(NEW))  # of the second group
+    if is_read_before:
+        assert not list(pool._receive(slot))
     ((number, facts),) = pool._read_control()
     assert (number, facts["pillow"]) == (1, "a decoder crashed on it (SIGSEGV)")
     assert list(slot.waiting) == GROUPS[1:]
-    assert slot.warm
+    assert slot.probing == NEW
 
 
 def test_a_process_that_has_not_begun_to_probe_has_no_time_limit_yet(slots):
     slot, _ = slots
     pool = pool_of(slot)
-    died = {"event": "died", "slot": 0, "status": -signal.SIGSEGV}
-    pool._reader = io.BytesIO(json.dumps(died).encode() + b"\n")
-    slot.warm = True
+    pool._reader = io.BytesIO(died(OLD))
+    slot.far.send(beginning_as_bytes(OLD))
     assert len(list(pool._read_control())) == 1
-    assert not slot.warm
+    assert slot.probing is None
+
+
+def test_only_the_process_that_is_late_is_killed_not_the_one_that_replaced_it(control, monkeypatch):
+    killed = []
+    monkeypatch.setattr(worker.os, "kill", lambda pid, number: killed.append(pid))
+    forks = worker._Forks(control[1], [], ProbeLimits())
+    forks._pids = {NEW: 0}
+    forks._kill(OLD)
+    assert not killed
+    forks._kill(NEW)
+    assert killed == [NEW]

@@ -1,15 +1,17 @@
 """Memory that each thread decodes into: no header and no single image can bloat it."""
 
 import io
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 import simplejpeg
 from PIL import Image
 
-from feedbench.loaders import BatchSpec, ImageError, open_loader, scan
+from feedbench.loaders import BatchSpec, ImageError, LoaderError, open_loader, scan
 from feedbench.loaders.images.jpeg_region import compiled_module
 from feedbench.loaders.images.libjpeg_turbo import LiveImages, Scratch, decoded_jpeg
+from feedbench.loaders.remote.read import Fetching
 
 SPEC = BatchSpec(batch_size=1, image_size=16)
 
@@ -70,3 +72,12 @@ def test_a_stop_leaves_the_rest_of_a_piece_undone(tmp_path):
     assert not list(live.load_rows(rows, items, range(3), into, None))
     live.stop()
     assert list(live.load_rows(rows, items, range(1, 3), into, None)) == [1, 2]
+
+
+def test_an_object_whose_reading_was_stopped_is_not_called_unreadable(class_folder):
+    item, image = Fetching(b"s3://photos/ant/00.jpg"), np.empty((16, 16, 3), np.uint8)
+    item.future = Future()
+    item.future.cancel()  # as closing does
+    with pytest.raises(LoaderError, match="this stream is closed") as caught:
+        LiveImages(scan(class_folder), SPEC).load(0, item, image)
+    assert not isinstance(caught.value, ImageError)  # which a pack would note for good
