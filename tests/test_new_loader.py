@@ -175,4 +175,7 @@ def test_diagnose_measures_what_it_can_and_blames_no_part_that_it_does_not_know(
     found = json.loads(python(copy, "-c", DIAGNOSED))
     assert set(found["parts"]) == {"storage", "loader", "consumer", "end to end"}
     assert "decoding" not in found["verdict"]
-    assert found["verdict"].startswith("The bottleneck is ")
+    # How sure it is depends on the machine; that it was measured does not.
+    assert "No verdict" not in found["verdict"]
+    assert "pillow_threads" in found["verdict"]
+    assert "idles" in found["verdict"] or "loses" in found["verdict"]
