@@ -52,7 +52,7 @@ def test_a_sleep_in_the_data_is_a_wait(fits):
     waits = sum(wait for block in blocks for wait in block["wait_s"])
     # Keras' own work between two steps is in the seconds, but in none of the pairs.
     seconds = sum(block["seconds"] for block in blocks)
-    assert seconds >= sum(pairs)
+    assert seconds >= sum(pairs) - 1e-4  # pairs are rounded to microseconds
     assert one["figures"]["wait_share"] == pytest.approx(waits / seconds, abs=0.001)
     assert waits > 0
     assert one["figures"]["idle_share"] <= one["figures"]["wait_share"]
