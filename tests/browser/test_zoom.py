@@ -23,7 +23,7 @@ def plot(page):
 
 
 def labels(plot) -> tuple[float, float]:
-    """The first and the last number on the time axis; infinite while it is drawn anew."""
+    """The first and the last number on the time axis; infinite while it is being redrawn."""
     texts = plot.locator(".role-axis-label text").all_text_contents()
     numbers = [float(text) for text in texts if text.strip()] or [inf]
     return min(numbers), max(numbers)
