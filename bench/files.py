@@ -24,7 +24,7 @@ Model = TypeVar("Model", bound="BaseModel")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, and renames it to `path` if the body succeeds.
+    """Yield a temporary path in the same folder, and rename it to `path` if the body succeeds.
 
     If the process is killed, the disk is full or the machine crashes, `path` is either the
     complete new file or the unchanged old one. The temporary file has the same suffix, since

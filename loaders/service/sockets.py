@@ -1,11 +1,12 @@
 """Ends the connections of this process to hosts that have vanished.
 
-A host whose power or network fails closes no connection. TensorFlow's dispatcher hands each new job
-to all workers before it answers, and would wait for such a one until the kernel gives up, after 15
-minutes; until then no other worker gets the job either. Its servers have a limit, its clients none.
+A host whose power or network fails does not close its connections. TensorFlow's dispatcher sends
+each new job to all workers before it answers. It would wait for a worker on such a host until the
+kernel gives up, after 15 minutes; until then no other worker gets the job either. gRPC limits this
+silence for its servers, but not for its clients.
 
-The limit also ends a connection whose other end takes nothing, as a trainer that is stopped in the
-middle of a batch, so the servers keep their own, which is longer.
+The limit also ends a connection whose other end reads nothing, such as a trainer that is stopped in
+the middle of a batch. So the servers keep their own limit, which is longer.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 def limit_silence(seconds: float = SILENCE_S) -> int:
-    """Let the kernel end the TCP connections that are open now, if nothing is acknowledged.
+    """Let the kernel end each open TCP connection on which sent data is not acknowledged in time.
 
-    Connections that have a limit keep it.
+    Connections that already have a limit keep it. Nothing changes on systems other than Linux, or
+    while this process cannot open another file.
 
     Returns:
-        how many got the limit; 0 on a system other than Linux, where nothing is changed, and while
-        no further file can be opened, as their list.
+        The number of connections that got the limit.
     """
     try:
         descriptors = [int(one.name) for one in _DESCRIPTORS.iterdir()]

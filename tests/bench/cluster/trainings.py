@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from free_ports import free_ports
+from slow_steps import SLOW
 
 from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
@@ -36,19 +37,6 @@ def halting(*arguments, **options):
 
 setattr(place, name, halting)
 from feedbench.bench.cli import main
-main()
-"""
-# Steps so long that none of those that are waited for is missed.
-SLOW = """
-import time
-from feedbench.bench.cli import main
-from feedbench.trainer.loop import _Run
-
-step = _Run._step
-def slow(run):
-    time.sleep(0.3)
-    step(run)
-_Run._step = slow
 main()
 """
 

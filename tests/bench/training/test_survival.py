@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from slow_steps import SLOW
 
 from feedbench.bench.cli import main
 from feedbench.bench.commands.run_training import _notes
@@ -34,21 +35,6 @@ weight_decay = 0.0001
 class_weights = "balanced"
 """
 CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "validation_accuracy")
-
-
-# The command, with steps that are so long that none of those that are waited for is missed.
-SLOW = """
-import time
-from feedbench.bench.cli import main
-from feedbench.trainer.loop import _Run
-
-step = _Run._step
-def slow(run):
-    time.sleep(0.3)
-    step(run)
-_Run._step = slow
-main()
-"""
 
 
 def start(*arguments, **environment) -> subprocess.Popen:
