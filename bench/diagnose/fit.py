@@ -137,15 +137,22 @@ def _with_measured_loader(model: Model, rates: Rates) -> Model:
         return replace(model, storage_s=loader_s - work_s, storage_kappa=1.0)
     storage_s = min(model.storage_s, loader_s)
     if storage_s >= max(work_s, loader_s / (1 + _STORAGE_NOISE)):
-        return replace(model, storage_s=loader_s, storage_kappa=0.0)
+        return _with_storage_at_its_limit(model, rates)
     missing_s = loader_s - max(storage_s, work_s)
     overlapping_s = min(storage_s, work_s)
     if missing_s > overlapping_s and _saturates_storage(rates):
-        return replace(model, storage_s=loader_s, storage_kappa=0.0)
+        return _with_storage_at_its_limit(model, rates)
     if missing_s > overlapping_s:
         return replace(model, storage_s=loader_s - work_s, storage_kappa=1.0)
     kappa = missing_s / overlapping_s if overlapping_s else 0.0
     return replace(model, storage_s=storage_s, storage_kappa=kappa)
+
+
+def _with_storage_at_its_limit(model: Model, rates: Rates) -> Model:
+    loader_s = 1 / rates.loader
+    longest_s = max(0.0, loader_s - sum(model.work_s.values()))
+    wait_s = min(longest_s, rates.read_wait_s / rates.workers) if rates.workers else 0.0
+    return replace(model, storage_s=loader_s, storage_kappa=0.0, wait_s=wait_s)
 
 
 def _with_measured_overlap(model: Model, rates: Rates) -> Model:

@@ -42,6 +42,8 @@ class Model:
         storage_s: of the storage, with as many reads in flight as the loader has workers.
         storage_kappa: how far these reads overlap the work, see `joined_s`. Where each worker waits
             for its own read, it is 1; where the storage is the limit of all of them, it is 0.
+        wait_s: where the storage is that limit, what single reads would take if workers waited for
+            them in turn with their work, which cannot be seen while it is.
         copy_s: of the one thread that copies all batches beside the workers; 0 if there is none.
         network_s: of the network over which the batches come; 0 if there is none.
         network_kappa: how far that overlaps everything before it, see `joined_s`.
@@ -53,6 +55,7 @@ class Model:
     consumer_s: float
     storage_s: float = 0.0
     storage_kappa: float = 1.0
+    wait_s: float = 0.0
     copy_s: float = 0.0
     network_s: float = 0.0
     network_kappa: float = 0.0
@@ -92,7 +95,7 @@ class Model:
         """Return the model with some causes taken away."""
         changed = replace(self, work_s={**self.work_s, **dict.fromkeys(self._worked(causes), 0.0)})
         if "storage" in causes:
-            changed = replace(changed, storage_s=0.0)
+            changed = replace(changed, storage_s=0.0, wait_s=0.0)
         if "batch copy" in causes:
             changed = replace(changed, copy_s=0.0)
         if "network" in causes:
@@ -101,9 +104,18 @@ class Model:
             changed = replace(changed, kappa=0.0, slowdown=min(1.0, self.slowdown))
         return changed
 
-    def with_faster_storage(self, times: float) -> Self:
-        """Return the model with storage that many times as fast; the work of reading stays."""
-        return replace(self, storage_s=self.storage_s / times)
+    def with_faster_storage(self, times: float, *, in_turn: bool = False) -> Self:
+        """Return the model with storage that many times as fast; the work of reading stays.
+
+        Args:
+            times: how many.
+            in_turn: whether workers wait for single reads in turn with their work, where the
+                storage is the limit of all of them now.
+        """
+        storage_s, wait_s = self.storage_s / times, self.wait_s / times
+        if in_turn and wait_s:
+            storage_s = max(storage_s, sum(self.work_s.values()) + wait_s)
+        return replace(self, storage_s=storage_s, wait_s=wait_s)
 
     def with_work(self, factors: Mapping[Cause, float]) -> Self:
         """Return the model with the time of some parts multiplied."""
@@ -113,7 +125,7 @@ class Model:
     def with_loader(self, loader_s: float) -> Self:
         """Return the model with a loader of which only the seconds per image are known."""
         work_s: dict[Cause, float] = {"unexplained": loader_s}
-        return replace(self, work_s=work_s, storage_s=0.0, copy_s=0.0, network_s=0.0)
+        return replace(self, work_s=work_s, storage_s=0.0, wait_s=0.0, copy_s=0.0, network_s=0.0)
 
     def with_consumer(self, consumer_s: float) -> Self:
         """Return the model with a consumer of these seconds per image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from feedbench.bench.diagnose.ceilings import find_part
 from feedbench.bench.diagnose.fit import fitted
@@ -96,15 +97,26 @@ def _uint8_batches(record: DiagnosisRecord, rates: Rates, model: Model) -> Predi
 
 
 def _faster_storage(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:
+    """Predict the rate with faster storage.
+
+    Storage that is the limit of all workers does not show whether each of them would wait for its
+    own reads once it no longer is. The prediction is the middle of both, and its range their rates.
+    """
     if rates.storage is None:
         return None
-    return predict(
-        model,
-        "faster storage",
-        f"storage {record.faster_storage:g} times as fast",
-        model.with_faster_storage(record.faster_storage),
-        f"each read waits 1/{record.faster_storage:g} as long; the loader's own work stays",
-    )
+    times = record.faster_storage
+    fast = model.with_faster_storage(times)
+    slow = model.with_faster_storage(times, in_turn=True)
+    unknown = slow.rate < (1 - LEAST_GAIN) * fast.rate
+    assumes = f"each read waits 1/{times:g} as long; the loader's own work stays"
+    if unknown:
+        assumes += " (range: workers wait for their reads, or reads overlap all work)"
+    overlapping_s = max(fast.storage_s, sum(fast.work_s.values()))
+    middle = replace(fast, storage_s=(overlapping_s + slow.storage_s) / 2)
+    how = f"storage {times:g} times as fast"
+    prediction = predict(model, "faster storage", how, middle if unknown else fast, assumes)
+    range_ = {"low": slow.rate, "high": fast.rate} if unknown else {}
+    return prediction.model_copy(update=range_)
 
 
 def _files_in_memory(record: DiagnosisRecord, rates: Rates, model: Model) -> Prediction | None:

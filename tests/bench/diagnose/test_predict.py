@@ -212,7 +212,7 @@ def test_storage_that_overlaps_the_work_is_the_limit_until_the_work_is(
     )
     record = record.model_copy(update={"faster_storage": times})
     faster = by_change(record)["faster storage"]
-    assert faster.images_per_second == pytest.approx(expected, rel=0.01)
+    assert (faster.high or faster.images_per_second) == pytest.approx(expected, rel=0.01)
 
 
 def test_workers_that_wait_for_their_own_reads_wait_less_with_faster_storage(make_record):
@@ -303,3 +303,32 @@ def test_the_cores_for_one_accelerator_are_a_part_of_those_for_several(make_reco
     )
     assert two[2] == one[1]
     assert two[8] == one[4]
+
+
+@pytest.mark.parametrize(
+    ("times", "slow_s"), [(1.1, None), (2, 0.000875 + 0.00125), (8, 0.000875 + 0.0003125)]
+)
+def test_storage_at_its_limit_does_not_show_whether_workers_wait_for_it(make_record, times, slow_s):
+    """Cold 286 images per second, all that the storage delivers; two workers, 0.875 ms of work."""
+    record = make_record(
+        state="cold",
+        loader=1 / 0.0035,
+        loader_warm=1 / 0.000875,
+        end_to_end=1 / 0.0035,
+        consumer=20_000,
+        storage=1 / 0.0035,
+        storage_serial=200,
+        decode=1 / 0.00135,
+        kind="threads",
+        workers=2,
+    )
+    record = record.model_copy(update={"faster_storage": times})
+    faster = by_change(record)["faster storage"]
+    overlapping_s = max(0.0035 / times, 0.000875)
+    if slow_s is None:
+        assert faster.low is None
+        assert faster.images_per_second == pytest.approx(times / 0.0035, rel=0.02)
+    else:
+        assert faster.high == pytest.approx(1 / overlapping_s, rel=0.02)
+        assert faster.low == pytest.approx(1 / slow_s, rel=0.02)
+        assert 1 / faster.images_per_second == pytest.approx((overlapping_s + slow_s) / 2, rel=0.02)
