@@ -53,3 +53,18 @@ def test_each_pixel_of_a_shrunk_image_is_the_mean_of_its_area():
     image = noise((80, 40))
     means = image.reshape(20, 4, 10, 4, 3).mean((1, 3))
     assert np.abs(shrunk(image, 20) - means).max() <= 0.5 + 1e-6
+
+
+def test_tensorflow_picks_a_neighbor_at_some_sizes():
+    """It computes positions in float32: at about 6 % of sizes some rows are the next ones."""
+    import tensorflow as tf
+
+    sizes = range(301, 1900, 4)
+    others = 0
+    for size in sizes:
+        rows = np.arange(size, dtype=np.int32)[:, None]
+        (picked,) = tf.image.resize(rows[None, ..., None], (299, 1), "nearest").numpy()[..., 0]
+        expected = np.asarray(Image.fromarray(rows).resize((1, 299), Image.Resampling.NEAREST))
+        assert np.abs(picked - expected).max() <= 1
+        others += bool((picked != expected).any())
+    assert 0.03 < others / len(sizes) < 0.1
