@@ -145,7 +145,9 @@ def _warn(
 ) -> None:
     """Print a warning of Feedbench in one line, and others as Python does."""
     if category.__module__.startswith("feedbench."):
-        print(f"feedbench: {message}", file=sys.stderr)
+        from feedbench.bench.report.terminal import harmless
+
+        print(f"feedbench: {harmless(str(message))}", file=sys.stderr)
     else:
         _python_shows(message, category, filename, lineno, file, line)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from feedbench.bench.errors import RecordError
+from feedbench import replacing as whole
+from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.signals import interrupts_deferred
 
 if TYPE_CHECKING:  # the processes that generate photos import this module without pydantic
@@ -24,46 +24,23 @@ Model = TypeVar("Model", bound="BaseModel")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, and rename it to `path` if the body succeeds.
-
-    If the process is killed, the disk is full or the machine crashes, `path` is either the
-    complete new file or the unchanged old one. The temporary file has the same suffix, since
-    libraries choose a format by it.
+    """Yield a temporary path that is renamed to `path` if the body succeeds.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
+        with whole.replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         reason = error.strerror or error
         raise RecordError(f"{path}: {reason}; name another file or another folder") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def writer_of(temporary: Path, path: Path) -> int | None:
     """Return the process that writes a temporary file in place of `path`; None for other files."""
-    found = re.fullmatch(rf"\.(\d+)\.{re.escape(path.name)}", temporary.name)
+    found = re.fullmatch(rf"{re.escape(whole.PART)}(\d+)\.{re.escape(path.name)}", temporary.name)
     return int(found[1]) if found else None
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or a folder to the disk.
-
-    A file that is renamed before that may be empty after a crash of the machine, and a new name in
-    a folder may be gone.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -136,15 +113,19 @@ def check_schema(values: dict[str, Any], newest: int, where: str) -> None:
 
 
 @contextmanager
-def removed_if_interrupted(folder: Path, *, but_for: str) -> Iterator[None]:
-    """Remove a result folder if Ctrl-C ends the body before there is anything worth keeping.
+def removed_if_nothing_kept(folder: Path, *, but_for: str) -> Iterator[None]:
+    """Remove a result folder if the body is refused or interrupted before there is a result.
+
+    A trial that fails is no refusal: its log stays.
 
     Args:
         but_for: name of the file with which the folder is kept.
     """
+    from feedbench.loaders import LoaderError
+
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, PlanError, LoaderError):
         with interrupts_deferred():
             if not (folder / but_for).exists():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from feedbench.loaders.address import address, is_remote, name_of, stamp_of
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.remote.path import source_path
-from feedbench.loaders.replacing import replacing
+from feedbench.replacing import replacing
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

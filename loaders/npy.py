@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.replacing import replacing
+from feedbench.replacing import replacing
 
 
 def npy_header(dtype: Any, shape: tuple[int, ...]) -> bytes:

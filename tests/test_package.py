@@ -121,6 +121,7 @@ def test_the_wheel_holds_one_package_and_all_of_it(wheel, checkout):
     assert assets
     expected = {
         "feedbench/__init__.py",
+        "feedbench/replacing.py",
         "feedbench/py.typed",
         "feedbench/bench/plan/accelerators.toml",
         *(f"feedbench/{path.relative_to(checkout)}" for path in [*sources, *assets]),

@@ -13,8 +13,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.replacing import replacing
 from feedbench.trainer.errors import CheckpointError
-from feedbench.trainer.files import replacing
 from feedbench.trainer.history import Epoch
 
 CHECKPOINT = "checkpoint.npz"
@@ -63,7 +63,7 @@ def write_checkpoint(
         values: from `Trainer.capture`.
         identity: identifies the run; returned by `read_checkpoint`.
     """
-    with replacing(path) as beside, beside.open("wb") as file:
+    with replacing(path, alone=True) as beside, beside.open("wb") as file:
         _write(file, position, values, identity)
 
 

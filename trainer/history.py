@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from feedbench.trainer.files import replacing
+from feedbench.replacing import replacing
 
 HISTORY = "history.csv"
 
@@ -98,5 +98,5 @@ def write_history(history: Sequence[Epoch], path: Path) -> None:
     writer = csv.DictWriter(text, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    with replacing(path) as beside:
+    with replacing(path, alone=True) as beside:
         beside.write_text(text.getvalue())

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.replacing import replacing
 from feedbench.trainer.base import BatchLike, TrainerBase, plain
 from feedbench.trainer.compiled import compiled_steps
-from feedbench.trainer.files import replacing
 from feedbench.trainer.launcher import Logs
 from feedbench.trainer.model_data import as_array
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, prepared
@@ -128,7 +128,7 @@ class ModelTrainer(TrainerBase):
         if not self._unsaved:
             save_model(self._model, path, {**(facts or {}), "takes": self._feed.takes})
             return
-        with replacing(path.with_suffix(".weights.h5")) as beside:
+        with replacing(path.with_suffix(".weights.h5"), alone=True) as beside:
             self._model.save_weights(beside)
 
     @property

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from feedbench.replacing import replacing
 from feedbench.trainer.errors import UnknownClassError, WeightsError
-from feedbench.trainer.files import replacing
 
 # How Keras says that it lacks a class or a function.
 _UNKNOWN = re.compile(r"^Could not (?:locate|deserialize) \w+ '([^']+)'")
@@ -19,7 +19,7 @@ _FACTS = "feedbench.json"  # a member of the .keras zip, which Keras ignores
 
 def save_model(model: Any, path: Path, facts: dict[str, Any]) -> None:
     """Write the model and its facts as one .keras file, atomically."""
-    with replacing(path) as beside:
+    with replacing(path, alone=True) as beside:
         model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:
             archive.writestr(_FACTS, json.dumps(facts))

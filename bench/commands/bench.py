@@ -49,6 +49,7 @@ from feedbench.bench.commands.run_compare import FailIfSlower
 from feedbench.bench.plan.peers import left_out_note
 from feedbench.bench.plan.plan import PixelCheck, Plan, Suite, Timing, make_plan, with_devices
 from feedbench.bench.plan.suites import SUITES, select_suite, without_refused
+from feedbench.bench.trials.cache_state import check_state
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders.images import REGION_LOADERS, decodes_regions
@@ -149,6 +150,7 @@ def bench(
     )
     trained = plan.recipe if plan.consumer == "train" else None
     check_feasible(plan.spec, manifest, trained, plan.devices)
+    check_state(state, manifest)
     folder = result_folder(out, "bench")
     done = measure_and_show(
         plan, manifest, folder, json, left_out, tensorboard=tensorboard, confirm=old is None

@@ -31,11 +31,22 @@ def parse_set(
         loader, dot, name = target.rpartition(".")  # pipeline.py:make_dataset has a dot too
         if not (equals and dot and name):
             raise PlanError(f"--set {text}: must be LOADER.NAME=VALUE, {_example(text, loaders)}")
+        if not _is_utf_8(text):
+            raise PlanError(f"--set {text}: is not UTF-8, and records are; use another path")
         values = _values(value)
         if len(values) > 1 and not several:
             raise PlanError(f"--set {text}: one value each; this command uses a single setting")
         settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
     return settings
+
+
+def _is_utf_8(text: str) -> bool:
+    """Whether a text of the command line can be encoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _example(text: str, loaders: Iterable[str] | None) -> str:

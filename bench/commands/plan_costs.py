@@ -154,7 +154,9 @@ def measured_now(
     from feedbench.bench.commands.overlay import chosen_loader
     from feedbench.bench.diagnose.measure import diagnose
     from feedbench.bench.diagnose.progress import diagnosis_progress
+    from feedbench.bench.diagnose.record import RECORD
     from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
+    from feedbench.bench.files import removed_if_nothing_kept
     from feedbench.bench.plan.accelerators import find_accelerator
     from feedbench.bench.plan.plan import Choice
     from feedbench.bench.trials.feasibility import check_feasible
@@ -176,6 +178,9 @@ def measured_now(
     inside = folder / "diagnosis"
     inside.mkdir()
     timing = DiagnosisTiming(budget_s=seconds)
-    with diagnosis_progress(console(to_errors=True), timing) as report:
+    with (
+        removed_if_nothing_kept(folder, but_for=f"{inside.name}/{RECORD}"),
+        diagnosis_progress(console(to_errors=True), timing) as report,
+    ):
         record = diagnose(asked, manifest, inside, report, timing)
     return manifest, costs_of_diagnosis(record, _bytes_per_value(record))

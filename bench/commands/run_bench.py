@@ -101,20 +101,15 @@ def measure_plan(
     """
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
-    from feedbench.bench.files import removed_if_interrupted, write_json
+    from feedbench.bench.files import removed_if_nothing_kept, write_json
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.trials.run import write_unmeasured
     from feedbench.bench.trials_file import TRIALS, read_trials
 
-    with removed_if_interrupted(folder, but_for=TRIALS):
+    with removed_if_nothing_kept(folder, but_for=TRIALS):
         facts = environment()
         write_json(folder / "environment.json", facts)
-    try:
-        pixels = _same_pixels(plan, manifest, folder)
-        _run(plan, manifest, folder, left_out, pixels, logs, confirm=confirm)
-        interrupted = False
-    except KeyboardInterrupt:
-        interrupted = True
+        interrupted = _run_all(plan, manifest, folder, left_out, logs, confirm=confirm)
     with interrupts_deferred():
         write_unmeasured(plan, manifest, folder, left_out)
         trials = read_trials(folder)
@@ -123,6 +118,24 @@ def measure_plan(
             write_json(path, summary.model_dump())
         best = _write_best(plan, trials, summary, folder, facts)
     return MeasuredBench(trials, summary, best, interrupted)
+
+
+def _run_all(
+    plan: Plan,
+    manifest: Manifest,
+    folder: Path,
+    left_out: dict[str, int] | None,
+    logs: Logs | None,
+    *,
+    confirm: bool,
+) -> bool:
+    """Compare the pixels and time all blocks; return whether Ctrl-C ended it early."""
+    try:
+        pixels = _same_pixels(plan, manifest, folder)
+        _run(plan, manifest, folder, left_out, pixels, logs, confirm=confirm)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def require_best(bench: MeasuredBench, folder: Path) -> Path:

@@ -48,12 +48,12 @@ def run_diagnosis(
         typer.Exit: the loader could not be measured.
     """
     from feedbench.bench.diagnose.record import RECORD
-    from feedbench.bench.files import removed_if_interrupted
+    from feedbench.bench.files import removed_if_nothing_kept
     from feedbench.bench.report.tensorboard import Logs
 
     logs = Logs(folder) if tensorboard else None
     try:
-        with removed_if_interrupted(folder, but_for=RECORD):
+        with removed_if_nothing_kept(folder, but_for=RECORD):
             diagnosis = _measure_and_show(plan, manifest, folder, timing, json, logs)
     except (KeyboardInterrupt, InterruptedRun):
         if not (folder / RECORD).exists():

@@ -70,13 +70,13 @@ def run_tune(
     """
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.files import read_model, removed_if_interrupted, write_json
+    from feedbench.bench.files import read_model, removed_if_nothing_kept, write_json
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.tune.record import TUNE, TuneRecord
     from feedbench.bench.tune.worth import WORTH, draw_worth
 
     terminal = console()
-    with removed_if_interrupted(folder, but_for=TUNE):
+    with removed_if_nothing_kept(folder, but_for=TUNE):
         facts = environment()
         write_json(folder / "environment.json", facts)
         interrupted = _search(plan, manifest, folder, budget, earlier, resume)

@@ -38,7 +38,8 @@ def model_card(result: dict[str, Any]) -> str:
         "## Trained on",
         _table(("", ""), [*_machine(result["environment"]), *_together(result)]),
     ]
-    return "\n\n".join(parts) + "\n"
+    text = "\n\n".join(parts) + "\n"
+    return text.encode(errors="backslashreplace").decode()  # of paths that are not UTF-8
 
 
 def _usage(result: dict[str, Any]) -> str:
@@ -116,7 +117,8 @@ def _data(result: dict[str, Any]) -> str:
 
 def _sampling(result: dict[str, Any]) -> str:
     """Return a paragraph on how an epoch is made of the training images."""
-    spec, counts = result["spec"], result["images_an_epoch"]
+    # Records of versions before 0.1 have it under an earlier name.
+    spec, counts = result["spec"], result.get("images_per_epoch") or result["images_an_epoch"]
     balance = ""
     if spec["balance"]:
         balance = f" (balance {spec['balance']:g}: {counts_sentence(counts)})"

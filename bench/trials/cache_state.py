@@ -168,6 +168,18 @@ def unproven_reason(state: CacheState | None, block: TimedBlock) -> str | None:
     return None
 
 
+def check_state(state: CacheState | None, manifest: Manifest) -> None:
+    """Check that the files of a manifest can be brought into a cache state, if one is asked for.
+
+    Raises:
+        PlanError: they cannot.
+    """
+    if state == "cold":
+        check_cold(manifest)
+    elif state == "warm":
+        check_warm(manifest)
+
+
 def check_warm(manifest: Manifest) -> None:
     """Check that all objects of a manifest fit into their local cache.
 

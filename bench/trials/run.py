@@ -8,7 +8,6 @@ from pathlib import Path
 from feedbench.bench.plan.plan import Plan
 from feedbench.bench.record import SamePixels, Trial
 from feedbench.bench.trials.bench import MANIFEST, Bench
-from feedbench.bench.trials.cache_state import check_cold, check_warm
 from feedbench.bench.trials.early_stop import EarlyStop
 from feedbench.bench.trials.events import OnEvent
 from feedbench.bench.trials.order import order_of_round
@@ -31,7 +30,7 @@ def run(
     The records are written to the folder after each block.
 
     Args:
-        plan: what to measure.
+        plan: what to measure; `check_state` has accepted its cache state.
         manifest: the images.
         folder: for records and logs.
         on_event: called with the progress.
@@ -42,13 +41,8 @@ def run(
             `blocks_alone` more blocks.
 
     Raises:
-        PlanError: blocks must be cold, but the files cannot be evicted, or warm, and do not fit.
         RecordError: the folder cannot be written.
     """
-    if plan.timing.cache_state == "cold":
-        check_cold(manifest)
-    elif plan.timing.cache_state == "warm":
-        check_warm(manifest)
     manifest.write(folder / MANIFEST)
     looks = early_stop.judged_after if early_stop else ()
     bench = Bench(plan, manifest, folder, on_event, left_out, pixels, looks)

@@ -27,7 +27,7 @@ from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SourceError
 from feedbench.loaders.manifest import AUDIT, SCHEMA, first_of_each, one_chunk_each
 from feedbench.loaders.remote.path import source_path
-from feedbench.loaders.replacing import replacing
+from feedbench.replacing import replacing
 
 FACTS = pa.schema([SCHEMA.field("path"), *AUDIT])
 _DECODERS = ("pillow", "tensorflow")

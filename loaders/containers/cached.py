@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.containers.entries import ENTRY, Hints, Listing
 from feedbench.loaders.remote.path import RemotePath
-from feedbench.loaders.replacing import replacing
+from feedbench.replacing import replacing
 
 _VERSION = 3  # to be raised when a shard is listed in another way
 _ABOUT = b"feedbench"

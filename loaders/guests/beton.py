@@ -30,7 +30,7 @@ from feedbench.loaders.images.libjpeg_turbo import LiveImages
 from feedbench.loaders.images.resize import Pixels, shrunk
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.originals import Originals
-from feedbench.loaders.replacing import replacing
+from feedbench.replacing import replacing
 
 WriteMode = Literal["raw", "jpg", "proportion"]
 ABOUT, FAILED, IMAGES, LOCK = "about.json", "failed.jsonl", "images.beton", "lock"

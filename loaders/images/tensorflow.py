@@ -58,7 +58,7 @@ def decoder(decode: Decode, spec: BatchSpec, *, only_jpeg: bool = False) -> Call
 
     if decode == "image":
         return image
-    decode_jpeg = jpeg if decode == "jpeg" else scaled
+    decode_jpeg = {"jpeg": jpeg, "scaled": scaled}[decode]
     if only_jpeg:
         return decode_jpeg
     return lambda data: tf.cond(tf.io.is_jpeg(data), lambda: decode_jpeg(data), lambda: image(data))

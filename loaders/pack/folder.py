@@ -22,7 +22,7 @@ from feedbench.loaders.pack.about import (
     parse_about,
 )
 from feedbench.loaders.pack.pack import PARTIAL
-from feedbench.loaders.replacing import PART
+from feedbench.replacing import PART
 
 LOCK = "lock"
 

@@ -25,7 +25,7 @@ from feedbench.loaders.manifest import SPLITS, Manifest
 from feedbench.loaders.pack.about import AGAIN, file_crc32
 from feedbench.loaders.pack.folder import LOCK, check_space, lock, system_errors
 from feedbench.loaders.pack.shard_files import Original, tar_writer, tfrecord_writer
-from feedbench.loaders.replacing import PART, replacing
+from feedbench.replacing import PART, replacing
 
 Rows = NDArray[np.int64]
 ShardKind = Literal["tfrecord", "webdataset"]

@@ -43,7 +43,7 @@ from feedbench.loaders.pack.folder import (
 )
 from feedbench.loaders.pack.pack import ABSENT, ENTRY, FAILED, PARTIAL, THERE, Entry, matches
 from feedbench.loaders.pack.records import Records
-from feedbench.loaders.replacing import replacing
+from feedbench.replacing import replacing
 
 Pixels = NDArray[np.uint8]
 _CHUNK = 4096  # rows that are checked at a time: a pool keeps 1 kB for each that it is given

@@ -22,7 +22,7 @@ from time import time
 
 from feedbench.loaders.cache_folder import cache_folder
 from feedbench.loaders.errors import SettingsError
-from feedbench.loaders.replacing import PART
+from feedbench.replacing import PART
 
 FOLDER, LIMIT = "FEEDBENCH_OBJECT_CACHE", "FEEDBENCH_OBJECT_CACHE_GB"
 _DEFAULT_GB = 10.0

@@ -1,7 +1,6 @@
 """A file is either complete or unchanged, however the process that writes it ends."""
 
 import os
-import signal
 import subprocess
 import sys
 from datetime import datetime
@@ -17,23 +16,11 @@ from feedbench.bench.files import (
     dated_folder,
     new_folder,
     read_model,
-    replacing,
     write_json,
     write_model,
     write_text,
 )
-from feedbench.loaders import replacing as loaders_replacing
-from feedbench.trainer import files as trainer_files
 
-KILLED = """
-import sys, time
-from pathlib import Path
-from feedbench.bench.files import replacing
-with replacing(Path(sys.argv[1])) as beside:
-    beside.write_text("new")
-    print("written", flush=True)
-    time.sleep(60)
-"""
 FULL = """
 import resource, sys
 from pathlib import Path
@@ -47,16 +34,6 @@ class Pair(BaseModel):
     schema_number: int = 2
     first: int
     second: tuple[int, ...]
-
-
-def test_a_kill_between_writing_and_renaming_leaves_the_old_file(tmp_path):
-    path = tmp_path / "record.json"
-    path.write_text("old")
-    command = [sys.executable, "-c", KILLED, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "written\n"
-        process.send_signal(signal.SIGKILL)
-    assert path.read_text() == "old"
 
 
 def test_a_full_disk_leaves_the_old_file_and_is_one_line(tmp_path):
@@ -81,35 +58,6 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RecordError, match=r"Not a directory; name another file"):
         write_json(tmp_path / "file" / "record.json", {})
-
-
-@pytest.mark.parametrize(
-    "replacing",
-    [replacing, loaders_replacing.replacing, trainer_files.replacing],
-    ids=["bench", "loaders", "trainer"],
-)
-def test_an_error_while_writing_leaves_the_old_file_and_no_temporary_one(tmp_path, replacing):
-    path = tmp_path / "record.json"
-    path.write_text("old")
-
-    def write(text: str, error: Exception | None) -> None:
-        with replacing(path) as beside:
-            beside.write_text(text)
-            if error is not None:
-                raise error
-
-    with pytest.raises(ValueError, match="half"):
-        write("new", ValueError("half"))
-    assert path.read_text() == "old"
-    write("new", None)
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_temporary_file_has_the_suffix_that_libraries_choose_a_format_by(tmp_path):
-    with replacing(tmp_path / "picture.png") as beside:
-        beside.touch()
-        assert beside.suffix == ".png"
 
 
 def test_a_model_reads_back_as_it_was_written(tmp_path):

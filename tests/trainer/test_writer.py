@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from feedbench.trainer.errors import CheckpointError
-from feedbench.trainer.files import replacing
 from feedbench.trainer.writer import Writer
 
 NONE = Path("no-checkpoint.npz")
@@ -100,21 +99,3 @@ def test_an_error_in_the_block_is_not_hidden_by_one_of_a_job():
 
     with pytest.raises(KeyError):
         train()
-
-
-def test_a_file_is_replaced_only_if_the_block_succeeds(tmp_path):
-    path = tmp_path / "file"
-    with replacing(path) as beside:
-        beside.write_text("first")
-        assert not path.exists()
-    assert path.read_text() == "first"
-
-    def fail_half_way():
-        with replacing(path) as beside:
-            beside.write_text("half")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail_half_way()
-    assert path.read_text() == "first"
-    assert list(tmp_path.iterdir()) == [path]

@@ -94,6 +94,13 @@ def test_equal_trials_are_called_different_in_at_most_5_percent_of_runs(trials, 
         assert family_error(noise, trials, blocks, runs) < ERROR_RATE + by_chance, noise
 
 
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+def test_no_noise_raises_the_error_among_equal_trials(noise):
+    for trials, blocks, runs in ((2, 3, 4_000), (2, 7, 4_000), (5, 5, 1_500), (20, 15, 200)):
+        by_chance = 4 * (ERROR_RATE / runs) ** 0.5
+        assert family_error(noise, trials, blocks, runs) < ERROR_RATE + by_chance, (trials, blocks)
+
+
 @pytest.mark.parametrize("blocks", [5, 7, 15])
 def test_trials_that_are_slower_do_not_raise_the_error_among_the_equal_ones(blocks):
     for equal, gap in ((2, 0.2), (5, 0.05), (5, 0.5)):

@@ -19,7 +19,13 @@ from feedbench.bench.trials.early_stop import Judgement
 
 PROMISED = 0.94  # least coverage of an interval
 ROUNDS = Timing().blocks
-EQUAL = Noise(0.03, "walk"), Noise(0.01, "walk", 0.05), Noise(0.1), Noise(0.01)
+EQUAL = (
+    Noise(0.01),
+    Noise(0.03, "walk"),
+    Noise(0.1),
+    Noise(0.01, "walk", 0.05),
+    Noise(0.03, "line", 0.2),
+)
 STEADY = [100.0, 101, 99, 102, 100, 101]
 OTHER_PIXELS = SamePixels(
     reference="turbo", tolerance=1.0, worst_mean=9.0, within=False, allowed=False

@@ -80,7 +80,7 @@ def test_a_training_whose_workers_are_killed_at_every_stage_is_finished(cluster)
     line = one.killed(1, "trainer.base:TrainerBase.step")  # the first step
     assert line.endswith("there is no checkpoint; start all workers again")
     assert not one.path.exists()
-    one.killed(0, "trainer.files:_to_disk:2")  # a checkpoint is written
+    one.killed(0, "trainer.checkpoint:_write:2")  # a checkpoint is written
     assert (one.path / f".part.{CHECKPOINT}").exists()
     one.is_begun = True
     line = one.killed(1, "trainer.loop:_Run._complete")  # between epochs
@@ -101,7 +101,7 @@ def test_a_training_whose_workers_are_killed_at_every_stage_is_finished(cluster)
 def test_a_training_that_is_killed_on_two_devices_resumes_on_one_and_on_two(cluster):
     resumed = ("--resume", "devices", "--checkpoint-steps", 1)
     stages = [
-        (("--checkpoint-steps", 1, "--devices", "cpu:2"), "trainer.files:_to_disk:2"),
+        (("--checkpoint-steps", 1, "--devices", "cpu:2"), "trainer.checkpoint:_write:2"),
         ((*resumed, "--devices", 1), "trainer.loop:_Run._validate"),
     ]
     for words, place in stages:

@@ -60,9 +60,11 @@ def test_another_module_that_cannot_be_loaded_is_a_defect_with_a_traceback():
 def test_a_warning_about_the_images_is_one_line_and_others_stay_as_they_are(capsys, monkeypatch):
     others = []
     monkeypatch.setattr("feedbench.bench.cli._python_shows", lambda *given: others.append(given))
-    _warn(SourceWarning("a.tar: 1 file has the name of a later one"), SourceWarning, "x.py", 3)
+    _warn(
+        SourceWarning("\x1b[2Ja.tar: 1 file has the name of a later one"), SourceWarning, "x.py", 3
+    )
     _warn(UserWarning("other"), UserWarning, "x.py", 3)
-    assert capsys.readouterr().err == "feedbench: a.tar: 1 file has the name of a later one\n"
+    assert capsys.readouterr().err == "feedbench: �[2Ja.tar: 1 file has the name of a later one\n"
     assert [category for _, category, *_ in others] == [UserWarning]
 
 

@@ -112,6 +112,11 @@ def test_a_malformed_set_is_refused(option):
         parse_set([option])
 
 
+def test_a_set_that_no_record_can_hold_is_refused():
+    with pytest.raises(PlanError, match="is not UTF-8"):
+        parse_set(["packed.pack=caf\udce9"])
+
+
 def test_augmentations_and_ranges_are_parsed():
     assert parse_augment(["rotation=15", "jpeg_quality=40,90", "on_device=rotation"]) == {
         "rotation": 15,

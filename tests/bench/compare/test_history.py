@@ -11,6 +11,7 @@ import pytest
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.compare.history import append_history, history_entry, read_history
 from feedbench.bench.errors import RecordError
+from feedbench.replacing import PART
 
 
 @pytest.fixture
@@ -169,8 +170,9 @@ def test_what_killed_runs_left_is_removed_and_that_of_others_is_kept(tmp_path, e
     path = tmp_path / "history.jsonl"
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
-    left_over = tmp_path / f".{ended.pid}.history.jsonl"
-    kept = [f".{os.getpid()}.other.jsonl", ".history.jsonl", f".{ended.pid}.other.jsonl"]
+    left_over = tmp_path / f"{PART}{ended.pid}.history.jsonl"
+    others = f"{PART}{os.getpid()}.other.jsonl", f"{PART}{ended.pid}.other.jsonl"
+    kept = [*others, f"{PART}history.jsonl", ".history.jsonl"]
     for one in (left_over, *(tmp_path / name for name in kept)):
         one.write_text("a copy")
     append_history(path, entry)

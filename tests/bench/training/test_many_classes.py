@@ -25,7 +25,7 @@ def result() -> dict:
         "spec": {**values["spec"], "balance": 0.5},
         "classes": CLASSES,
         "images": dict.fromkeys(("train", "validation", "test"), counts),
-        "images_an_epoch": counts,
+        "images_per_epoch": counts,
         "per_class": [
             {**line, "name": name, "recall": 0.1 if name == "class 88" else 0.5} for name in CLASSES
         ],
@@ -44,7 +44,7 @@ def test_a_model_card_has_the_worst_of_very_many_classes():
 
 
 def test_a_sentence_names_the_smallest_of_very_many_classes():
-    text = counts_sentence(result()["images_an_epoch"])
+    text = counts_sentence(result()["images_per_epoch"])
     assert text.startswith("3 class 77, 20 class 0, ")
     assert text.endswith("and more of 2,960 other classes")
     assert counts_sentence({"hat": 1_000, "shirt": 2}) == "1,000 hat, 2 shirt"

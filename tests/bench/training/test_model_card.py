@@ -53,3 +53,17 @@ def test_special_characters_in_class_names_are_escaped(result):
     card = model_card({**result, "classes": [name], "images": images})
     assert rows(card, "Data")[0] == ["a\\|b c\\udce9", "1", "1", "1"]
     card.encode()
+
+
+def test_paths_that_are_not_utf_8_are_written_readably(result):
+    recipe = {**result["recipe"], "network": "caf\udce9.py:build"}
+    card = model_card({**result, "recipe": recipe, "settings": {"pack": "caf\udce9/pack"}})
+    assert "pack=caf\\udce9/pack" in card
+    card.encode()
+
+
+def test_images_per_epoch_are_read_under_their_earlier_name(result):
+    assert "images_an_epoch" in result
+    present = {**result, "images_per_epoch": result["images_an_epoch"]}
+    del present["images_an_epoch"]
+    assert model_card(present) == model_card(result)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from feedbench.bench.commands.tune import _TIMING
 from feedbench.bench.errors import PlanError
 from feedbench.bench.tune.budget import budget_seconds, with_longer_budget
 
@@ -19,3 +20,8 @@ def test_a_budget_is_a_time_with_a_unit():
 def test_a_longer_budget_is_twice_as_long_and_at_least_a_minute(given, longer):
     command = with_longer_budget(f"feedbench tune --resume 'a folder' {given} --loader turbo")
     assert command == f"feedbench tune --resume 'a folder' --loader turbo --budget {longer}"
+
+
+def test_one_batch_is_a_small_part_of_a_block():
+    """In each block, a loader in line makes one batch while nothing else happens."""
+    assert _TIMING.block_steps >= 20

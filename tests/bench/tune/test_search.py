@@ -1,69 +1,15 @@
-"""The search on made-up rates: what it tries, drops and adopts, and how often it errs."""
+"""The search on made-up rates: what it tries, drops and adopts."""
 
-import zlib
-from dataclasses import replace
 from statistics import mean
 
 import numpy as np
 import pytest
+from simulated_searches import DEFAULTS, TURBO, FakeBench, OutOfBudget, outcomes
 
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.tune.race import JUDGED_AFTER
-from feedbench.bench.tune.rounds import Rounds
-from feedbench.bench.tune.search import MEASURED_ROUNDS, Search
+from feedbench.bench.tune.search import MEASURED_ROUNDS
 from feedbench.bench.tune.space import TOGETHER
-from feedbench.loaders import LOADERS
-
-TURBO = Choice(loader="turbo")
-DEFAULTS = [Choice(loader="keras_pil"), Choice(loader="tf_data"), TURBO]
-
-
-class OutOfBudget(Exception):
-    pass
-
-
-class FakeBench:
-    """Rates by a rule, with the drift of a shared machine that affects a whole round equally.
-
-    Attributes:
-        rounds: the results of each round.
-        ended: the configurations whose process was ended.
-        age: number of blocks of each running process.
-    """
-
-    def __init__(self, rule, noise=0.02, *, most_blocks=10_000, seed=0, earlier=None):
-        self.rule, self.noise, self.most_blocks, self.seed = rule, noise, most_blocks, seed
-        self.earlier = earlier or {}
-        self.rounds, self.ended, self.age, self.standings = {}, [], {}, []
-
-    @property
-    def timed(self):
-        return [name for results in self.rounds.values() for name in results]
-
-    def time_block(self, choice, index):
-        name = str(choice)
-        if len(self.timed) >= self.most_blocks:
-            raise OutOfBudget
-        rate = self.rule(choice)
-        if not isinstance(rate, str):
-            random = np.random.default_rng([self.seed, index, zlib.crc32(name.encode())])
-            rate *= (1 + 0.3 * np.sin(index)) * random.normal(1, self.noise)
-        self.rounds.setdefault(index, {})[name] = rate
-        self.age[name] = 0 if isinstance(rate, str) else self.age.get(name, 0) + 1
-        return rate
-
-    def end(self, choice):
-        self.ended.append(str(choice))
-        self.age.pop(str(choice), None)
-
-    def search(self, refusal=lambda choice: ""):
-        rounds = Rounds(self.time_block, self.earlier, seed=self.seed)
-        return Search(rounds, self.end, refusal, lambda finding: None, self.standings.append)
-
-    def searched(self, defaults=DEFAULTS, refusal=lambda choice: ""):
-        search = self.search(refusal)
-        search.run(defaults)
-        return search
 
 
 def independent_gains(choice):
@@ -82,51 +28,6 @@ def independent_gains(choice):
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     monkeypatch.setattr("feedbench.loaders.contract.usable_cores", lambda: 2)
-
-
-@pytest.fixture
-def equals(monkeypatch):
-    """A function that gives turbo a single setting with some values that make no difference."""
-
-    def equals(count):
-        space = {"num_threads": (None, *range(1, count + 1))}
-        monkeypatch.setitem(LOADERS, "turbo", replace(LOADERS["turbo"], space=space))
-
-    return equals
-
-
-def outcomes(search):
-    return {str(finding.choice): finding.outcome for finding in search.findings}
-
-
-@pytest.mark.parametrize(("alternatives", "searches"), [(2, 200), (7, 100), (20, 60)])
-@pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
-def test_at_most_five_percent_of_searches_among_equals_find_one_faster(
-    equals, alternatives, searches, noise
-):
-    equals(alternatives)
-    errors = sum(
-        "faster"
-        in outcomes(FakeBench(lambda choice: 1000, noise, seed=seed).searched([TURBO])).values()
-        for seed in range(searches)
-    )
-    assert errors <= 0.05 * searches
-
-
-def test_at_most_five_percent_of_whole_searches_among_equals_find_anything_faster():
-    benches = [FakeBench(lambda choice: 1000, 0.03, seed=seed) for seed in range(40)]
-    assert sum("faster" in outcomes(bench.searched()).values() for bench in benches) <= 2
-
-
-@pytest.mark.parametrize(("noise", "gain"), [(0.01, 1.05), (0.03, 1.1), (0.1, 1.5)])
-def test_a_real_gain_is_found_among_equals(equals, noise, gain):
-    equals(4)
-
-    def rule(choice):
-        return 1000 * (gain if choice.settings.get("num_threads") == 3 else 1)
-
-    found = [FakeBench(rule, noise, seed=seed).searched([TURBO]).best for seed in range(20)]
-    assert sum(best.settings == {"num_threads": 3} for best in found) >= 19
 
 
 def test_the_rate_of_the_best_is_that_of_blocks_that_did_not_choose_it():

@@ -24,6 +24,10 @@ LIVE = [
     ("tf_data", {"decode": "scaled"}),
     ("turbo", {}),
     ("turbo", {"decode": "scaled"}),
+    ("tf_data_service", {}),
+    ("torch", {"decoder": "pillow"}),  # OpenCV, DALI and FFmpeg read other files than a scan says
+    ("torch", {"decoder": "simplejpeg"}),
+    ("grain", {}),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow warns of some damage
 

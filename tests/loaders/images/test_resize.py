@@ -53,3 +53,22 @@ def test_each_pixel_of_a_shrunk_image_is_the_mean_of_its_area():
     image = noise((80, 40))
     means = image.reshape(20, 4, 10, 4, 3).mean((1, 3))
     assert np.abs(shrunk(image, 20) - means).max() <= 0.5 + 1e-6
+
+
+def other_rows(size, side):
+    """How many of the rows that TensorFlow picks are not those that Pillow picks."""
+    import tensorflow as tf
+
+    rows = np.arange(size, dtype=np.int32)[:, None]
+    (picked,) = tf.image.resize(rows[None, ..., None], (side, 1), "nearest").numpy()[..., 0]
+    expected = np.asarray(Image.fromarray(rows).resize((1, side), Image.Resampling.NEAREST))
+    assert np.abs(picked - expected).max() <= 1
+    return int((picked != expected).sum())
+
+
+def test_tensorflow_picks_neighbors_of_some_rows_at_some_sizes():
+    """It computes positions in float32, and some lie exactly between two rows."""
+    assert [other_rows(size, 224) > 0 for size in (500, 640, 800, 1920)] == [0, 1, 0, 1]
+    assert max(other_rows(size, 224) for size in (512, 640, 1920)) <= 25
+    assert other_rows(204, 299) > 0
+    assert {other_rows(size, 256) for size in range(200, 2001, 40)} == {0}

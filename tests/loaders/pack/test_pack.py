@@ -21,7 +21,7 @@ from feedbench.loaders.pack.about import ABOUT, arrays_of
 from feedbench.loaders.pack.build import Packing, RowEncoder, corrupt_positions, fill, opened
 from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pack.writer import PackWriter
-from feedbench.loaders.replacing import PART
+from feedbench.replacing import PART
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
 

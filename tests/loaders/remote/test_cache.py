@@ -11,7 +11,7 @@ import pytest
 
 from feedbench.loaders.errors import SettingsError
 from feedbench.loaders.remote.cache import _SHARE, ObjectCache, object_cache
-from feedbench.loaders.replacing import PART
+from feedbench.replacing import PART
 
 
 def bytes_in(folder):

@@ -9,7 +9,7 @@ import simplejpeg
 
 from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, scan
 from feedbench.loaders.augment.draws import ANGLE
-from feedbench.loaders.images.tensorflow import Decoding
+from feedbench.loaders.images.tensorflow import Decoding, decoder, region_decoder
 from feedbench.loaders.stages.stage import on_processes, on_threads, repeated, sample
 
 SPEC = BatchSpec(batch_size=8, image_size=32, augment={"horizontal_flip": True})
@@ -42,6 +42,12 @@ def test_turbo_is_decoded_by_libjpeg_at_full_size_and_not_by_tensorflow(manifest
         smaller += scaled(data, 0).shape != pixels.shape
     assert len(rows) == len(manifest)
     assert smaller > 0
+
+
+@pytest.mark.parametrize("make", [decoder, region_decoder])
+def test_a_way_of_decoding_that_tensorflow_lacks_is_not_taken_for_another(make):
+    with pytest.raises(KeyError):
+        make("full", SPEC)
 
 
 def test_turbo_scaled_is_decoded_by_scaled_libjpeg(manifest):

@@ -1,0 +1,100 @@
+"""A run that is refused after its folder was made leaves none: the same command can be repeated."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from feedbench.bench.cli import main
+from feedbench.bench.diagnose import selftest
+from feedbench.bench.errors import PlanError, TrialError
+from feedbench.bench.files import removed_if_nothing_kept
+
+SMALL = ("--batch-size", 8, "--image-size", 32)
+TURBO = ("--loader", "turbo")
+EMULATED = ("--consumer", "emulated:rtx3090")
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys, tmp_path):
+    """A function: run a command that is refused in one line; return the line."""
+    monkeypatch.setattr(selftest, "_BLOCK_S", 0.05)
+    out = tmp_path / "out"
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, words), "--out", str(out)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        assert not out.exists()
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return run
+
+
+@pytest.fixture
+def in_memory(tiny_photos, tmp_path):
+    """Photos in a file system without a disk, whose pages cannot be evicted."""
+    try:
+        folder = Path(shutil.copytree(tiny_photos, f"/dev/shm/{tmp_path.name}-refusals"))
+    except OSError:
+        pytest.skip("needs a file system in memory")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("bench", "--consumer", "drain"), ("diagnose", *EMULATED, "--no-tensorboard")],
+    ids=lambda words: words[0],
+)
+def test_a_cache_state_that_cannot_be_brought_about(refused, in_memory, command):
+    name, *options = command
+    line = refused(name, in_memory, *TURBO, *SMALL, *options, "--cache-state", "cold")
+    assert line.startswith("feedbench: --cache-state cold: ")
+
+
+def test_objects_that_their_cache_cannot_hold(refused, tiny_photos, monkeypatch):
+    def refuse(manifest):
+        raise PlanError("--cache-state warm: they do not fit")
+
+    monkeypatch.setattr("feedbench.bench.trials.cache_state.check_warm", refuse)
+    words = ("bench", tiny_photos, *TURBO, *SMALL, "--consumer", "drain", "--cache-state", "warm")
+    assert refused(*words) == "feedbench: --cache-state warm: they do not fit"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("diagnose", *EMULATED, "--no-tensorboard"), ("plan", "--accelerator", "a100:2")],
+    ids=lambda words: words[0],
+)
+def test_a_pack_of_other_files(refused, tiny_photos, tmp_path, monkeypatch, command):
+    photos, pack = shutil.copytree(tiny_photos, tmp_path / "photos"), tmp_path / "pack"
+    words = ("pack", photos / "train", pack, "--image-size", 32)
+    monkeypatch.setattr(sys, "argv", ["feedbench", *map(str, words)])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    for file in photos.rglob("*.jpg"):
+        file.write_bytes(file.read_bytes() + b"\0")
+    packed = ("--loader", "packed", "--set", f"packed.pack={pack}")
+    name, *options = command
+    line = refused(name, photos / "train", *packed, *SMALL, *options)
+    assert ".jpg has changed, as have " in line
+
+
+@pytest.mark.parametrize("error", [PlanError, KeyboardInterrupt])
+def test_a_folder_with_a_result_stays(tmp_path, error):
+    for name, stays in (("environment.json", False), ("trials.jsonl", True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).touch()
+        with pytest.raises(error), removed_if_nothing_kept(folder, but_for="trials.jsonl"):
+            raise error("refused")
+        assert folder.exists() == stays
+
+
+def test_a_trial_that_failed_keeps_its_log(tmp_path):
+    with pytest.raises(TrialError), removed_if_nothing_kept(tmp_path, but_for="trials.jsonl"):
+        raise TrialError(f"see {tmp_path}/logs")
+    assert tmp_path.exists()
