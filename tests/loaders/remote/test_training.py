@@ -11,6 +11,8 @@ from slow_steps import SLOW
 from feedbench.trainer.checkpoint import CHECKPOINT, read_checkpoint
 
 pytestmark = [pytest.mark.beyond, pytest.mark.timeout(400)]
+# With long steps, and few attempts: it gives up soon.
+IMPATIENT = f"import feedbench.loaders.remote.s3 as s3\ns3.ATTEMPTS = 2\n{SLOW}"
 CURVE = ("images", "loss", "accuracy", "validation_loss", "validation_accuracy")
 RECIPE = 'network = "MobileNet"\nalpha = 0.25\nepochs = 3\nbase_learning_rate = 0.1\n'
 OPTIONS = ["--batch-size", "8", "--image-size", "32", "--recipe", "recipe.toml"]
@@ -49,7 +51,7 @@ def ended(process):
 def test_a_training_that_an_outage_ends_resumes_to_the_same_curve(train, proxy, tmp_path):
     assert ended(train(*OPTIONS, "--out", "whole"))[0] == 0
     often = ("--checkpoint-steps", "1", "--out", "stopped")
-    stopped = train(*OPTIONS, *often, program=("-c", SLOW))
+    stopped = train(*OPTIONS, *often, program=("-c", IMPATIENT))
     checkpoint = tmp_path / "stopped" / CHECKPOINT
     while not (checkpoint.exists() and read_checkpoint(checkpoint)[0].step >= 2):
         assert stopped.poll() is None, stopped.communicate()
