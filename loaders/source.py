@@ -75,6 +75,11 @@ def _scan_files(path: Path, on_listed: Callable[[int], None]) -> Manifest:
     if not path.exists():
         if is_pattern(path):
             raise SourceError(f"{path}: no shard matches this pattern")
+        if isinstance(path, RemotePath):
+            raise SourceError(
+                f"{path}: no object has this name or this prefix; name a prefix with one folder "
+                "per class, or shards"
+            )
         raise SourceError(
             f"{path}: no such folder or file; name a folder of classes, a CSV, shards or a "
             "Parquet manifest"

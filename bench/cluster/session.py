@@ -170,6 +170,16 @@ class Session:
         self._send_all(Message(_ENDED, {"line": end[0]}))
         self._end_at_once(*end)
 
+    def farewell(self, why: str) -> None:
+        """Tell the others why this process ends, which its main thread does not do.
+
+        Args:
+            why: in words that follow its name.
+        """
+        self._over.set()
+        if self._end is None:
+            self._send_all(Message(_ENDED, {"line": f"{self._name} {why}"}))
+
     def _send_all(self, message: Message) -> None:
         for worker, wire in self._wires.items():
             if worker not in self._left:

@@ -12,6 +12,8 @@ from feedbench.bench.plan.toml import parse_model
 
 TF_CONFIG = "TF_CONFIG"
 _SHOWN = 80  # characters of a text that is not valid
+# Fields of a process that trains alone; another one may be `cluster` with a mistake in its name.
+_ALONE = frozenset({"task", "environment", "job", "rpc_layer"})
 
 
 class _Strict(BaseModel):
@@ -44,14 +46,15 @@ def workers_in(text: str) -> tuple[list[str], int]:
     """Return the addresses of all workers, the chief's first, and the number of this one, from 0.
 
     Args:
-        text: of TF_CONFIG; an empty object, or an empty cluster in it, has no workers.
+        text: of TF_CONFIG; without a cluster, or with an empty one, it has no workers, as for
+            TensorFlow.
 
     Raises:
         PlanError: a field is missing or not valid.
     """
     values = _json_object(text)
-    if not values:
-        return [], 0
+    if values.keys() <= _ALONE:
+        values = {"cluster": {}, **values}
     jobs = parse_model(_Cluster, values, TF_CONFIG).cluster
     if len(jobs.chief) > 1:
         raise PlanError(
@@ -59,7 +62,10 @@ def workers_in(text: str) -> tuple[list[str], int]:
             "chief; list the others as worker"
         )
     addresses = [*jobs.chief, *jobs.worker]
-    return addresses, _number(jobs, values) if addresses else 0
+    if not addresses:
+        _check_alone(values.get("task"))
+        return [], 0
+    return addresses, _number(jobs, values)
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -72,6 +78,16 @@ def _json_object(text: str) -> dict[str, Any]:
             f"{TF_CONFIG}: must be a JSON object with cluster and task, got {text[:_SHOWN]!r}"
         )
     return values
+
+
+def _check_alone(task: Any) -> None:
+    """Check that a task without a cluster is not one of several."""
+    index = task.get("index", 0) if isinstance(task, dict) else 0
+    if index not in (0, "0"):
+        raise PlanError(
+            f"{TF_CONFIG}: task.index: is {index!r}, so that there are other workers, and no "
+            "cluster lists them; add cluster, the same on all workers"
+        )
 
 
 def _number(jobs: _Jobs, values: dict[str, Any]) -> int:

@@ -17,6 +17,21 @@ def _exit(line: str, code: int) -> None:
     os._exit(code)
 
 
+def _nobody(why: str) -> None:
+    pass
+
+
+@dataclass
+class Farewell:
+    """Whom this process tells that a signal ends it while its main thread does something else.
+
+    Attributes:
+        tell: called with why, in words that follow the name of this process.
+    """
+
+    tell: Callable[[str], None] = _nobody
+
+
 @dataclass(frozen=True)
 class CheckpointPolicy:
     """How often a training writes a checkpoint within an epoch; it writes one after each anyway.
@@ -43,6 +58,7 @@ class TrainingOptions:
         resume: whether to resume from the checkpoint in the folder.
         cluster: the workers that train together, and which this is; None for one machine.
         end_at_once: ends this process with a line and an exit code, whatever its main thread does.
+        farewell: has the other workers while there are any.
     """
 
     checkpoints: CheckpointPolicy = CheckpointPolicy()
@@ -52,3 +68,4 @@ class TrainingOptions:
     resume: bool = False
     cluster: Cluster | None = None
     end_at_once: Callable[[str, int], None] = _exit
+    farewell: Farewell = field(default_factory=Farewell)

@@ -7,18 +7,19 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
-from feedbench.bench.errors import INTERRUPTED
-
 GRACE_S = 30.0
+_TELL_S = 2.0  # for other machines, which may not answer
 _SHOW_CURSOR = b"\x1b[?25h"  # which a progress bar hides
 
 
 @contextmanager
 def ended_if_stuck(
-    should_stop: Callable[[], bool], last_words: str
+    should_stop: Callable[[], bool],
+    last_words: str,
+    tell: Callable[[str], None] = lambda why: None,
 ) -> Iterator[Callable[[], bool]]:
     """Yield `should_stop`, and end this process if it does not follow a signal.
 
@@ -29,6 +30,7 @@ def ended_if_stuck(
 
     Args:
         last_words: the line to print before the process ends.
+        tell: called before that with why, in words that follow the name of this process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield should_stop
@@ -38,7 +40,7 @@ def ended_if_stuck(
     terminal = os.dup(2)  # standard error may be a log later
     calls = _Calls(should_stop)
     thread = threading.Thread(
-        target=_watch, args=(signals, calls, terminal, last_words), daemon=True
+        target=_watch, args=(signals, calls, terminal, last_words, tell), daemon=True
     )
     thread.start()
     previous = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
@@ -76,27 +78,53 @@ class _Calls:
         return stop
 
 
-def _watch(signals: int, calls: _Calls, terminal: int, last_words: str) -> None:
+def _watch(
+    signals: int, calls: _Calls, terminal: int, last_words: str, tell: Callable[[str], None]
+) -> None:
     """Follow the signals that arrive on a pipe until it is closed."""
+
+    def end(number: int) -> None:
+        _tell_in_time(tell, _why(number))
+        end_at_once(terminal, last_words, 128 + number)
+
     deadline: float | None = None
     interrupts, asked_by = 0, 0
     while (numbers := _read(signals, deadline)) != b"":
         if numbers is None:
             if interrupts or not calls.is_followed:
-                end_at_once(terminal, last_words, 128 + asked_by)
+                end(asked_by)
             deadline = None  # SIGTERM is followed: to save a checkpoint may take its time
             continue
         terminations = {signal.SIGTERM, signal.SIGHUP} & set(numbers)
         calls.is_asked = calls.is_asked or bool(terminations)
         interrupts += numbers.count(signal.SIGINT)
         if interrupts > 1:
-            end_at_once(terminal, last_words, INTERRUPTED)
+            end(signal.SIGINT)
         if signal.SIGINT in numbers:
             deadline = monotonic() + GRACE_S
             asked_by = signal.SIGINT
         elif deadline is None and terminations:
             deadline = monotonic() + GRACE_S + 2 * calls.longest_s
             asked_by = max(terminations)
+
+
+def _why(number: int) -> str:
+    """Why a process ends after a signal, in words that follow its name."""
+    if number == signal.SIGINT:
+        return "was interrupted"
+    return f"was ended by {signal.Signals(number).name}"
+
+
+def _tell_in_time(tell: Callable[[str], None], why: str) -> None:
+    """Tell others, who may be gone; this process ends all the same."""
+
+    def told() -> None:
+        with suppress(Exception):
+            tell(why)
+
+    thread = threading.Thread(target=told, daemon=True)
+    thread.start()
+    thread.join(_TELL_S)
 
 
 def _read(pipe: int, deadline: float | None) -> bytes | None:

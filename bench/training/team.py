@@ -213,6 +213,7 @@ def joined(
     wires, given = meet(cluster, facts, told, callbacks.on_note, lambda: _poll(callbacks))
     given_start = Start(given["step"], tuple(ImageError(**one) for one in given["dropped"]))
     with Session(cluster, wires, options.end_at_once, partial(_pass_on, callbacks)) as session:
+        options.farewell.tell = session.farewell
         try:
             yield Team(session, given_start, callbacks, setup.spec.batch_size)
         except TrainingStopped:

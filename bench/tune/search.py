@@ -132,6 +132,8 @@ class Search:
         running, rates = list(defaults), {str(choice): [0.0] for choice in defaults}
         failed: list[tuple[Choice, str]] = []
         for number in range(FIRST_ROUNDS):
+            if not running:
+                break
             left = FIRST_ROUNDS - number
             self._on_round(Standing("the loaders' first settings", None, (*running,), left))
             _, results = self._rounds.time(running)

@@ -108,8 +108,15 @@ class Connection:
         """Why no batch comes, as far as dispatcher and workers say."""
         try:
             count = len(workers_of(self.dispatcher))
+            running = self.workers()
         except ServiceError as error:
             return str(error)
+        if running:
+            return (
+                f"the dispatcher {self.dispatcher} answers, and {running} of its {count} "
+                "registered workers can be reached but send nothing; look at their logs, or raise "
+                "the setting timeout"
+            )
         return (
             f"the dispatcher {self.dispatcher} answers, but none of its {count} registered "
             "workers does; look at their logs, start others, or raise the setting timeout"

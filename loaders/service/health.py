@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
 from typing import Any
 
@@ -17,6 +18,7 @@ _DISPATCHER = "/tensorflow.data.DispatcherService"
 _POLL_S = 0.5
 ANSWER_S = 5.0  # within which a dispatcher answers such a question
 _CONNECT_S = 1.0  # within which a worker takes a connection
+_ASKED_AT_ONCE = 32  # workers: hosts that have vanished do not answer at all
 
 
 class ServiceError(LoaderError):
@@ -39,7 +41,10 @@ def running_workers_of(dispatcher: Address) -> list[str]:
     Raises:
         ServiceError: the dispatcher does not answer, or is none.
     """
-    return [one for one in workers_of(dispatcher) if _is_running(one)]
+    workers = workers_of(dispatcher)
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as threads:
+        are_running = threads.map(_is_running, workers)
+        return [one for one, runs in zip(workers, are_running, strict=True) if runs]
 
 
 def _is_running(worker: str) -> bool:

@@ -1,12 +1,16 @@
 """Two processes, each a loader in front of an accelerator: the rate that plan predicts and theirs.
 
+They share this machine's cores, or have one each, like two hosts with one core.
+
 Usage: python two.py PHOTOS OUT [SECONDS]
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -47,12 +51,18 @@ def until(batches: Any, device: EmulatedAccelerator, end: float) -> float:
     return images / (monotonic() - begin)
 
 
-def together(photos: str, name: str, seconds: float) -> list[float]:
+def together(photos: str, name: str, seconds: float, hosts: int) -> list[float]:
     """Return the rate of two processes together, in each round."""
     words = [sys.executable, __file__, "feed", photos, name, str(seconds)]
+    cores = [str(core) for core in sorted(os.sched_getaffinity(0))[:2]]
     pair = [
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
+        subprocess.Popen(
+            [*words, *([core] if hosts > 1 else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for core in cores
     ]
     try:
         for process in pair:
@@ -88,16 +98,18 @@ def compare(photos: str, out: Path, seconds: float) -> list[dict[str, Any]]:
     measured = ["--loader", LOADER, "--consumer", "emulated:v100", "--seconds", "60"]
     run("diagnose", photos, *measured, *sizes, "--no-flip", "--out", str(out / "diagnosis"))
     rows = []
-    for name in ACCELERATORS:
-        place = out / f"plan-{name}"
-        source = ("--from", str(out / "diagnosis"))
+    for name, hosts in itertools.product(ACCELERATORS, (1, 2)):
+        place = out / (name if hosts == 1 else f"{name}-two-hosts")
+        source = ["--from", str(out / "diagnosis"), "--hosts", str(hosts)]
+        source += ["--cores", "1"] if hosts > 1 else []
         run("plan", photos, "--accelerator", f"{name}:2", *source, "--out", str(place))
         planned = json.loads((place / "plan.json").read_text())
-        rates = together(photos, name, seconds)
+        rates = together(photos, name, seconds, hosts)
         predicted, median = planned["images_per_second"]["likely"], statistics.median(rates)
         rows.append(
             {
                 "accelerators": f"2 × {name}",
+                "hosts": hosts,
                 "predicted": predicted,
                 "limit": planned["limit"],
                 "measured": median,
@@ -120,9 +132,11 @@ def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "feed":
+        if sys.argv[5:]:
+            os.sched_setaffinity(0, {int(sys.argv[5])})
         feed(sys.argv[2], sys.argv[3], float(sys.argv[4]))
     else:
         photos, folder, *rest = sys.argv[1:]
-        Path(folder).mkdir(parents=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         result = compare(photos, Path(folder), float(rest[0]) if rest else 6.0)
         write_csv(result, Path(folder) / "two.csv")

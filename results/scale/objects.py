@@ -68,5 +68,4 @@ def _list(objects: int, url: str) -> None:
 
 
 if __name__ == "__main__":
-    objects, classes = [*map(int, sys.argv[1:]), 1_000_000, 1_000][:2]
-    main(objects, classes)
+    main(*(map(int, sys.argv[1:]) if sys.argv[1:] else (1_000_000, 1_000)))

@@ -58,8 +58,8 @@ ALSO_RIGHT = {"tune": 1, "diagnose": 1, "pixels": 1}
 
 # Commands that cannot run in a test, by their first words, and why.
 NOT_RUN = {
-    "feedbench scan s3://": "needs a bucket; tests/loaders/remote reads one of a server here",
-    "feedbench bench s3://": "needs a bucket; tests/loaders/remote reads one of a server here",
+    "feedbench scan s3://": "needs a bucket; tests/loaders/remote has one",
+    "feedbench bench s3://": "needs a bucket; tests/loaders/remote has one",
     "make": "installs an environment, or runs the tests",
     "pip": "needs a network",
     "feedbench bench photos/ --suite peers": "starts a process for each of many loaders; "
@@ -71,9 +71,9 @@ NOT_RUN = {
     "nvidia-smi": "needs a GPU",
     "git worktree": "needs a repository",
     "feedbench train photos/ --recipe recipe.toml --batch-size 64 --cluster": "waits for another "
-    "host; tests/bench/cluster starts two",
+    "host; tests/test_hosts_pages.py starts two",
     "feedbench train photos/ --resume out/run --cluster": "waits for another host, too",
-    "ip": "needs root; tests/namespaces.py makes such hosts",
+    "ip": "needs root; tests/test_hosts_pages.py makes these hosts",
     "feedbench tune photos/ --resume": "the search before it is too short to have timed anything; "
     "tests/bench/tune resumes searches",
     "python tests/": "runs in the repository, and is a test itself",

@@ -73,7 +73,13 @@ def test_tf_config_names_the_workers(monkeypatch):
 
 def test_without_other_workers_a_process_trains_alone(monkeypatch):
     assert cluster_of(None, None) is None
-    for alone in ("{}", _config({}, {}), _config({"worker": ["a:1"]}, FIRST)):
+    for alone in (
+        "{}",
+        _config({}, {}),
+        _config({"worker": ["a:1"]}, FIRST),
+        json.dumps({"task": FIRST, "environment": "cloud"}),  # for TensorFlow alone, too
+        json.dumps({"task": {"type": "master", "index": 0}}),
+    ):
         monkeypatch.setenv(TF_CONFIG, alone)
         assert cluster_of(None, None) is None
 
@@ -94,6 +100,8 @@ def _of(cluster, *addresses):
         ('{\n"cluster":\n', "not JSON"),
         ("[]", "must be a JSON object with cluster and task, got '[]'"),
         (json.dumps({"clusters": TWO, "task": FIRST}), "cluster: field required"),
+        (json.dumps({"task": {"type": "worker", "index": 1}}), "task.index: is 1, so that there a"),
+        (_config({}, {"type": "worker", "index": 1}), "task.index: is 1, so that there are other"),
         (_config([], FIRST), "cluster: must be a table, got []"),
         (_config({**TWO, "ps": ["c:1"]}, FIRST), "there is no 'cluster.ps'; there are chief, wor"),
         (_config({"worker": "a:1"}, FIRST), "cluster.worker: must be a list of text, got 'a:1'"),

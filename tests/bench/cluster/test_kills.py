@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,22 @@ def test_a_worker_killed_while_all_connect_ends_the_other(cluster, lost):
     line = error_line(finished(workers[1 - lost], 1))
     assert f"{cluster.name(lost)} {LOST}; " in line
     assert "start all workers again" in line
+
+
+def test_a_worker_that_is_interrupted_in_a_long_step_is_told_to_the_other(cluster):
+    cluster.hosts(2)
+    place = "trainer.base:TrainerBase.step"
+    chief, other = (
+        cluster.start(number, out="interrupted", halting=place if number else None)
+        for number in range(2)
+    )
+    cluster.wait_until_halted(other)
+    while other.poll() is None:  # it ends at the second Ctrl-C, or after half a minute
+        other.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    assert "interrupted; start all workers again" in error_line(finished(other, 130))
+    line = error_line(finished(chief, 1))
+    assert f"{cluster.name(1)} was interrupted; " in line
 
 
 class Survivor:

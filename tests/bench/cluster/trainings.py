@@ -18,7 +18,7 @@ RECIPE = 'network = "MobileNet"\nalpha = 0.25\nepochs = 3\nbase_learning_rate = 
 CURVE = ("images", "learning_rate", "loss", "accuracy", "validation_loss", "validation_accuracy")
 LONG_S = 300
 HALTING = """
-import importlib, pathlib, sys, time
+import ctypes, importlib, pathlib, sys
 module, names, *number = sys.argv.pop(1).split(":")
 place = importlib.import_module(f"feedbench.{module}")
 *owners, name = names.split(".")
@@ -32,8 +32,9 @@ def halting(*arguments, **options):
     if calls_left:
         return original(*arguments, **options)
     pathlib.Path("halted").touch()
-    while True:
-        time.sleep(60)
+    mutex = (ctypes.c_char * 64)()  # as in a library: Python handles no signal meanwhile
+    ctypes.CDLL(None).pthread_mutex_lock(mutex)
+    ctypes.CDLL(None).pthread_mutex_lock(mutex)
 
 setattr(place, name, halting)
 from feedbench.bench.cli import main

@@ -1,5 +1,6 @@
-"""A diagnosis on two logical devices of the CPU, and what it says of them."""
+"""Diagnosis, bench, calibration and training on two logical devices of the CPU."""
 
+import json
 import os
 import subprocess
 import sys
@@ -38,8 +39,8 @@ def folder(tmp_path_factory):
 def run(folder):
     """A function: run a command, and return what it printed and its exit code."""
 
-    def run(command, *words):
-        options = [*TWO, *SIZES, "--recipe", "recipe.toml", "--out", command]
+    def run(command, *words, devices=TWO):
+        options = [*devices, *SIZES, "--recipe", "recipe.toml", "--out", command]
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, command, *map(str, words), *options],
             capture_output=True,
@@ -74,3 +75,30 @@ def test_a_diagnosis_records_its_devices_and_names_them(diagnosed, folder):
 def test_the_number_of_devices_is_a_condition_of_a_diagnosis(diagnosed, folder):
     subject = of_diagnosis(read_result(folder / "diagnose"))
     assert subject.facts["machine"]["devices"] == "2"
+
+
+def test_a_bench_has_the_scaling_of_its_devices_and_its_winner_trains_on_as_many(
+    run, folder, splits_folder
+):
+    short = ["--blocks", 3, "--block-seconds", 0.3, "--warm-up-seconds", 0.1, "--no-tensorboard"]
+    out, errors, code = run("bench", splits_folder, "--loader", "turbo", *short)
+    assert code == 0, errors
+    assert "scaling" in out
+    trials = json.loads((folder / "bench" / "summary.json").read_text())["trials"]
+    (turbo,) = [one for one in trials if one["loader"] == "turbo"]
+    assert turbo["scaling_efficiency"]["median"] > 0
+    assert turbo["accelerator_utilization"]["median"] > 0
+    assert sorted(one["scaling_efficiency"] is None for one in trials) == [False, False, True]
+    best = folder / "bench" / "best.toml"
+    out, errors, code = run("train", splits_folder, "--loader", best, devices=[])
+    assert code == 0, errors
+    assert EACH in out + errors
+    assert json.loads((folder / "train" / "training.json").read_text())["devices"] == "cpu:2"
+
+
+def test_a_profile_is_that_of_all_devices(run, folder):
+    short = ["--blocks", 2, "--block-seconds", 0.2]
+    _, errors, code = run("calibrate", "pair", *short)
+    assert code == 0, errors
+    profile = (folder / "config" / "accelerators.toml").read_text()
+    assert "2 × logical devices" in profile

@@ -1,6 +1,8 @@
 """Consumers: the drain, the emulated accelerator, the copy to a device, and the trainer."""
 
+import sys
 from time import perf_counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,6 +72,31 @@ def test_a_trainer_on_this_machine_names_its_device():
 
     gpus = tf.config.list_physical_devices("GPU")
     assert (training_device() == CPU) == (not gpus)
+
+
+def _torch(name):
+    cuda = SimpleNamespace(is_available=lambda: bool(name), get_device_name=lambda: name)
+    return SimpleNamespace(cuda=cuda)
+
+
+def _jax(platform, kind):
+    return SimpleNamespace(devices=lambda: [SimpleNamespace(platform=platform, device_kind=kind)])
+
+
+@pytest.mark.parametrize(
+    ("backend", "framework", "name"),
+    [
+        ("jax", _jax("gpu", "NVIDIA H100"), "NVIDIA H100"),
+        ("jax", _jax("cpu", "cpu"), CPU),
+        ("torch", _torch("NVIDIA H100"), "NVIDIA H100"),
+        ("torch", _torch(""), CPU),
+    ],
+)
+def test_other_frameworks_are_asked_for_the_device_that_they_use(
+    monkeypatch, backend, framework, name
+):
+    monkeypatch.setitem(sys.modules, backend, framework)
+    assert training_device(backend) == name
 
 
 @pytest.mark.parametrize(

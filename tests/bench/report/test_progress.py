@@ -16,6 +16,7 @@ from feedbench.bench.report.progress import (
     bench_progress,
     count_progress,
     duration_text,
+    listed_progress,
     scan_progress,
 )
 from feedbench.bench.report.terminal import Terminal
@@ -252,3 +253,13 @@ def test_the_filling_of_caches_is_not_part_of_the_stated_duration():
     assert duration_text(2, Timing(), fills=True).endswith(
         ". Slow steps, the start of each process and the filling of caches add to that."
     )
+
+
+def test_a_listing_counts_its_objects_on_a_terminal_and_says_nothing_elsewhere(pipe):
+    shown = Terminal(file=StringIO(), width=100, force_terminal=True)
+    for console in (shown, pipe):
+        with listed_progress(console, "Listing s3://bucket") as advance:
+            advance(1_000)
+            advance(234)
+    assert "Listing s3://bucket: 1,234 objects" in shown.file.getvalue()
+    assert lines(pipe) == []

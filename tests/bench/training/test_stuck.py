@@ -18,7 +18,11 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 stuck.GRACE_S = float(sys.argv[1])
 never, _ = os.pipe()
-with stop_on_termination() as asked, stuck.ended_if_stuck(asked, "ended") as should_stop:
+tell = lambda why: print("told:", why, flush=True)
+with (
+    stop_on_termination() as asked,
+    stuck.ended_if_stuck(asked, "ended", lambda why: tell(why)) as should_stop,
+):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     should_stop()
     time.sleep(float(sys.argv[2]))
@@ -28,6 +32,7 @@ print("saved", flush=True)
 """
 READY = "print('ready', flush=True)"
 HANGS = f"{READY}; os.read(never, 1)"
+HANGS_WITH_NOBODY_TO_TELL = f"tell = lambda why: os.read(never, 1); {HANGS}"
 HANGS_WHILE_CLOSING = f"""try:
         {READY}
         os.read(never, 1)
@@ -82,16 +87,24 @@ def ended(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_read_that_never_returns_ends_after_a_while(number, code):
-    assert ended(HANGS, 0.2, number) == (code, "", "feedbench: ended\n")
+    told = f"told: was ended by {number.name}\n"
+    assert ended(HANGS, 0.2, number) == (code, told, "feedbench: ended\n")
+
+
+def test_others_that_do_not_answer_are_not_waited_for():
+    done = ended(HANGS_WITH_NOBODY_TO_TELL, 0.2, signal.SIGTERM)
+    assert done == (143, "", "feedbench: ended\n")
+
+
+INTERRUPTED = 130, "told: was interrupted\n", "feedbench: ended\n"
 
 
 def test_closing_that_never_returns_ends_after_a_while():
-    assert ended(HANGS_WHILE_CLOSING, 0.2, signal.SIGINT) == (130, "", "feedbench: ended\n")
+    assert ended(HANGS_WHILE_CLOSING, 0.2, signal.SIGINT) == INTERRUPTED
 
 
 def test_a_second_ctrl_c_ends_at_once():
-    done = ended(HANGS_WHILE_CLOSING, FOR_EVER, signal.SIGINT, again=True)
-    assert done == (130, "", "feedbench: ended\n")
+    assert ended(HANGS_WHILE_CLOSING, FOR_EVER, signal.SIGINT, again=True) == INTERRUPTED
 
 
 def test_a_training_that_stops_has_all_the_time_it_needs():

@@ -52,12 +52,15 @@ class FakeBench:
         self.age[name] = 0 if isinstance(rate, str) else self.age.get(name, 0) + 1
         return rate
 
+    def prepare(self, choices):
+        assert choices, "a round has at least one"
+
     def end(self, choice):
         self.ended.append(str(choice))
         self.age.pop(str(choice), None)
 
     def search(self, refusal=lambda choice: ""):
-        rounds = Rounds(self.time_block, self.earlier, seed=self.seed)
+        rounds = Rounds(self.time_block, self.earlier, seed=self.seed, prepare=self.prepare)
         return Search(rounds, self.end, refusal, lambda finding: None, self.standings.append)
 
     def searched(self, defaults=DEFAULTS, refusal=lambda choice: ""):

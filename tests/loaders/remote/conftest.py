@@ -282,8 +282,9 @@ class Google:
 
     server: Server
 
-    def ask(self, method: str, path: str, data: bytes = b"") -> None:
-        request = urllib.request.Request(f"{self.server.url}{path}", data, method=method)
+    def ask(self, method: str, path: str, data: bytes = b"", token: str | None = None) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{self.server.url}{path}", data, headers, method=method)
         urllib.request.urlopen(request, timeout=10).close()
 
     def bucket(self, token: str | None = None) -> str:
@@ -292,18 +293,18 @@ class Google:
         self.ask("POST", "/storage/v1/b", json.dumps({"name": name, "token": token}).encode())
         return name
 
-    def put(self, bucket: str, name: str, data: bytes) -> None:
+    def put(self, bucket: str, name: str, data: bytes, token: str | None = None) -> None:
         query = urllib.parse.urlencode({"uploadType": "media", "name": name})
-        self.ask("POST", f"/upload/storage/v1/b/{bucket}/o?{query}", data)
+        self.ask("POST", f"/upload/storage/v1/b/{bucket}/o?{query}", data, token)
 
     def delete(self, bucket: str, name: str) -> None:
         self.ask("DELETE", f"/storage/v1/b/{bucket}/o/{urllib.parse.quote(name, safe='')}")
 
-    def upload(self, folder: Path, prefix: str = "data") -> str:
+    def upload(self, folder: Path, prefix: str = "data", token: str | None = None) -> str:
         """Write a folder into a new bucket, and return its address."""
-        bucket = self.bucket()
+        bucket = self.bucket(token)
         for name, data in _files_in(folder):
-            self.put(bucket, f"{prefix}/{name}", data)
+            self.put(bucket, f"{prefix}/{name}", data, token)
         return f"gs://{bucket}/{prefix}"
 
 

@@ -1,6 +1,7 @@
 """Commands on objects: what is cold, what an outage ends, and that no secret is written."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [pytest.mark.beyond, pytest.mark.timeout(300)]
+ROOT = Path(__file__).parents[3]
 SMALL = ["--image-size", "32", "--batch-size", "8", "--blocks", "3", "--block-seconds", "0.3"]
 # The command, with a short warm-up.
 PROGRAM = "from feedbench.bench.cli import main; main()"
@@ -39,6 +41,20 @@ def test_few_objects_are_cold_in_every_block_however_far_a_loader_reads_ahead(
     assert "not cold" not in (out / "summary.json").read_text()
     cached = [path for path in Path(environment["FEEDBENCH_CACHE"]).rglob("*") if path.is_file()]
     assert len(cached) >= 45  # as after a first epoch
+
+
+def test_the_commands_of_the_page_run_as_they_stand(splits_folder, client, environment, tmp_path):
+    client.create_bucket(Bucket="my-bucket")
+    for path in splits_folder.rglob("*.jpg"):
+        key = f"photos/{path.relative_to(splits_folder)}"
+        client.put_object(Bucket="my-bucket", Key=key, Body=path.read_bytes())
+    page = (ROOT / "docs" / "object-storage.md").read_text()
+    scan, bench = re.findall(r"^feedbench ((?:scan|bench) s3://.*)$", page, re.MULTILINE)
+    assert feedbench(environment, *scan.split()).returncode == 0
+    less = ["--loader", "turbo", "--consumer", "drain", *SMALL, "--out", tmp_path / "out"]
+    done = feedbench(environment, *bench.split(), *less)
+    assert done.returncode == 0, done.stderr
+    assert all(block["fetched_bytes"] for block in blocks_of(tmp_path / "out"))
 
 
 def test_limits_say_where_the_files_lie(splits_folder, upload, environment, tmp_path):
@@ -81,6 +97,12 @@ def test_no_record_and_no_log_has_a_credential(
     options = ["--loader", "turbo", "--loader", "tf_data", "--consumer", "drain", "--out", out]
     said = [feedbench(environment, "scan", source)]
     said.append(feedbench(environment, "bench", source, *options, *SMALL))
+    training, run = tmp_path / "training", ["--epochs", "1", "--alpha", "0.35", *SMALL[:4]]
+    said.append(feedbench(environment, "train", source, *run, "--out", training))
+    said.append(feedbench(environment, "report", training, "--out", tmp_path / "report.html"))
+    limits = ["--loader", "turbo", *SMALL, "--out", tmp_path / "limits"]
+    said.append(feedbench(environment, "limits", source, *limits))
+    assert [one.returncode for one in said] == [0] * len(said), said
     proxy.denies = True
     said.append(feedbench(environment, "bench", source, *options[:-1], tmp_path / "denied"))
     texts = [one.stdout + one.stderr for one in said]

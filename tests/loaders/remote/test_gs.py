@@ -1,5 +1,7 @@
 """Images in a server of Google Cloud Storage's API are those of the files, and errors are lines."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -132,7 +134,9 @@ def test_a_bucket_that_may_not_be_read_is_one_line(google, gcs_environment, monk
     with pytest.raises(SourceError, match=r"access denied; these credentials may not") as caught:
         scan(f"gs://{closed}")
     assert TOKEN not in str(caught.value)
-    with pytest.raises(SourceError, match=r"no such folder or file"):  # readable, but empty
+    with pytest.raises(
+        SourceError, match=r"no object has this name or this"
+    ):  # readable, but empty
         scan(f"gs://{other}/data")
 
 
@@ -144,3 +148,23 @@ def test_a_token_that_cannot_be_used_is_one_line(google, gcs_environment, monkey
     with pytest.raises(SourceError, match=r"no valid credentials were found; run gcloud") as caught:
         scan(f"gs://{google.bucket()}")
     assert "very-secret" not in str(caught.value)
+
+
+def test_no_record_and_no_log_has_the_token(google, gcs_environment, splits_folder, tmp_path):
+    source = google.upload(splits_folder, token=TOKEN)
+    given = {"FSSPEC_GS_TOKEN": TOKEN, "FETCH_RAW_TOKEN_EXPIRY": "false"}
+    small = ["--image-size", "32", "--batch-size", "8", "--blocks", "1", "--block-seconds", "0.1"]
+    loader = ["--loader", "turbo", "--consumer", "drain", "--out", str(tmp_path / "out")]
+    for words in (["scan", source], ["bench", source, *loader, *small]):
+        done = subprocess.run(
+            [sys.executable, "-m", "feedbench.bench.cli", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**gcs_environment, **given},
+        )
+        assert done.returncode == 0, done.stderr
+        assert TOKEN not in done.stdout + done.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 10  # the local cache, too
+    assert not [path for path in written if TOKEN.encode() in path.read_bytes()]

@@ -1,11 +1,16 @@
 """Images in an S3 server on this machine are those of the files, whatever reads them."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, fetched_bytes, open_loader, scan
 from feedbench.loaders.errors import LoaderError, SourceError
 from feedbench.loaders.remote.fetched import count
+from feedbench.loaders.remote.s3 import S3
 
 pytestmark = pytest.mark.beyond
 SPEC = BatchSpec(batch_size=5, image_size=32)
@@ -55,6 +60,31 @@ def test_a_saved_manifest_reads_the_same_objects(splits_folder, upload, environm
     assert again.address(0) == manifest.address(0)
 
 
+def test_as_many_objects_are_read_at_once_as_the_setting_says(
+    splits_folder, upload, environment, monkeypatch
+):
+    depth, read, lock, running, most = 4, S3.read, threading.Lock(), [], []
+    meeting = threading.Barrier(depth, timeout=60)  # which fails unless so many are there at once
+
+    def counted(*given, **options):
+        with lock:
+            running.append(given)
+            most.append(len(running))
+            is_early = len(most) <= depth
+        if is_early:
+            meeting.wait()
+        try:
+            return read(*given, **options)
+        finally:
+            with lock:
+                running.pop()
+
+    source = upload(splits_folder)
+    monkeypatch.setattr(S3, "read", counted)
+    batches(source, read_depth=depth)
+    assert max(most) == depth
+
+
 def test_a_second_epoch_comes_from_the_cache(splits_folder, upload, environment):
     source = upload(splits_folder)
     first = batches(source)
@@ -96,8 +126,25 @@ def test_no_bucket_is_one_line(environment, s3_server):
 
 
 def test_an_empty_prefix_is_one_line(splits_folder, upload, environment):
-    with pytest.raises(SourceError, match=r"/nothing: no such folder or file"):
+    with pytest.raises(SourceError, match=r"/nothing: no object has this name or this") as error:
         scan(upload(splits_folder) + "/nothing")
+    assert "CSV" not in str(error.value)  # which must be on a local disk
+
+
+def test_pages_of_a_listing_are_joined(environment, client):
+    bucket, images = f"many-{time.monotonic_ns()}", 1_001  # S3 lists 1,000 at a time
+    client.create_bucket(Bucket=bucket)
+
+    def put(number):
+        client.put_object(Bucket=bucket, Key=f"cat/{number:05}.jpg", Body=b"x")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(images)))
+    listed = []
+    manifest = scan(f"s3://{bucket}", on_listed=listed.append)
+    assert len(listed) > 1
+    assert sum(listed) == images
+    assert [manifest.name(row) for row in (0, images - 1)] == [b"cat/00000.jpg", b"cat/01000.jpg"]
 
 
 def test_loaders_that_open_files_say_so(splits_folder, upload, environment):

@@ -82,6 +82,16 @@ def test_without_any_worker_it_ends_with_one_line(servers, dispatcher, manifest)
     assert "\n" not in str(error.value)
 
 
+def test_the_only_worker_that_hangs_ends_it_with_one_line(servers, dispatcher, manifest):
+    worker(servers, "one", dispatcher)
+    with opened(manifest, dispatcher, timeout=12) as stream:
+        next(stream)
+        servers.processes["one"].send_signal(signal.SIGSTOP)
+        with pytest.raises(LoaderError, match=r"1 of its 1 registered workers can be") as error:
+            list(islice(stream, 99_999))
+    assert "\n" not in str(error.value)
+
+
 def test_without_its_dispatcher_it_ends_with_one_line(servers, dispatcher, manifest):
     worker(servers, "one", dispatcher)
     with opened(manifest, dispatcher, timeout=12) as stream:

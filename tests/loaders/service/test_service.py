@@ -1,6 +1,8 @@
 """Batches of a service: those of tf_data, each row once, and one line for whatever is wrong."""
 
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from itertools import islice
 
@@ -175,6 +177,12 @@ def test_a_wrong_address_is_one_line(manifest):
     with pytest.raises(LoaderError, match="no dispatcher of the") as error:
         open_loader("tf_data_service", manifest, SPEC, {"service": "127.0.0.1:1"})
     assert "\n" not in str(error.value)
+
+
+def test_a_dispatcher_that_is_checked_names_its_workers(service):
+    command = [sys.executable, "-m", "feedbench.bench.cli", "serve", "--check", service]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"dispatcher {service} answers; registered workers: 2: 127.0.0.1:" in done.stdout
 
 
 def test_a_workers_address_is_no_dispatchers(service, manifest):
