@@ -10,6 +10,7 @@ from pydantic import ConfigDict, create_model, model_validator
 
 from feedbench.loaders.contract import Settings
 from feedbench.loaders.own.function import OFFERED, REQUIRED, OwnFunction
+from feedbench.loaders.own.none import with_none
 from feedbench.loaders.validation import alternatives
 
 
@@ -28,7 +29,7 @@ def settings_of(function: OwnFunction) -> type[Settings]:
     def check(cls: type[Settings], values: Any) -> Any:
         for problem in _problems(function, own, values):
             raise ValueError(f"{function.place}: {problem}")
-        return values
+        return {name: with_none(value) for name, value in values.items()}
 
     before: Any = classmethod(check)
     validators: Any = {"check": model_validator(mode="before")(before)}

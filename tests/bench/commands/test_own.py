@@ -9,15 +9,18 @@ import tomllib
 from textwrap import dedent
 
 import pytest
+import tomli_w
 
-from feedbench.bench.analysis.best import resolve_loader
+from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.commands.option_values import parse_set
+from feedbench.bench.commands.overlay import chosen_loaders
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, expand
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import select_suite
 from feedbench.bench.tune.space import alternatives, grid_size
-from feedbench.loaders import LoaderError, scan
+from feedbench.loaders import LoaderError, find_loader, parse_settings, scan
+from feedbench.loaders.own.settings import given
 
 NAME = "code/pipeline.py:make_dataset"
 PIPELINE = """
@@ -142,6 +145,23 @@ def test_a_setting_of_another_function_is_one_line(beside):
         with_settings([Choice(loader=NAME)], {"make_datset": {"workers": 8}})
     with pytest.raises(LoaderError, match="make_dataset has no parameter 'wrkers'; did you mean"):
         expand([Choice(loader=NAME, settings={"wrkers": 8})])
+
+
+VALUES = "def make(sizes=(), flip=False, scale=1.0, workers=8, **more): ..."
+
+
+def test_values_of_any_kind_reach_the_function_from_the_command_line_and_from_a_best_toml(beside):
+    (beside / "values.py").write_text(VALUES)
+    sets = ["make.sizes=[1, 2]", "make.flip=True", "make.scale=0.5", "make.workers=None"]
+    (choice,) = expand(with_settings([Choice(loader="values.py:make")], parse_set(sets)))
+    expected = {"sizes": [1, 2], "flip": True, "scale": 0.5, "workers": None}
+    assert choice.settings == expected
+    best = Best(loader=choice.loader, settings={**choice.settings, "more": [None, 1]})
+    (beside / "best.toml").write_text(tomli_w.dumps(best.model_dump(exclude_none=True)))
+    assert resolve_loader("best.toml").settings == best.settings
+    (again,) = expand(chosen_loaders(["best.toml"]))
+    loader = find_loader(again.loader)
+    assert given(parse_settings(loader, again.settings)) == {**expected, "more": [None, 1]}
 
 
 def test_resolve_loader_tells_a_function_from_a_best_toml(beside):
