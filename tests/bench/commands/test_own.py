@@ -94,6 +94,35 @@ def test_a_bench_feeds_the_trainer_and_its_winner_trains(beside, tiny_photos):
     assert len((beside / "train" / "predictions.csv").read_text().splitlines()) == 1 + 8
 
 
+FEEDS = """
+    import numpy as np
+
+    from .names import SIDE
+
+    def make(batch_size, workers=8):
+        while True:
+            yield np.zeros((batch_size, SIDE, SIDE, 3), np.uint8), np.zeros(batch_size, int)
+    """
+
+
+def test_an_installed_package_brings_a_loader(beside, tiny_photos, monkeypatch):
+    site = beside / "site-packages"
+    (site / "mine").mkdir(parents=True)
+    (site / "mine" / "__init__.py").touch()
+    (site / "mine" / "names.py").write_text("SIDE = 32")
+    (site / "mine" / "feeds.py").write_text(dedent(FEEDS))
+    (site / "mine-1.0.dist-info").mkdir()
+    entry = "[feedbench.loaders]\nfast = mine.feeds:make\n"
+    (site / "mine-1.0.dist-info" / "entry_points.txt").write_text(entry)
+    monkeypatch.setenv("PYTHONPATH", f"{os.environ.get('PYTHONPATH', '')}{os.pathsep}{site}")
+    chosen = ["--loader", "fast", "--set", "fast.workers=2,None", "--consumer", "drain"]
+    feedbench("bench", tiny_photos, *chosen, *SMALL, *QUICK, "--out", "out")
+    summary = json.loads((beside / "out" / "summary.json").read_text())
+    assert [trial["error"] for trial in summary["trials"]] == [None, None]
+    best = tomllib.loads((beside / "out" / "best.toml").read_text())
+    assert (best["loader"], best["settings"]["workers"] in (2, "None")) == ("fast", True)
+
+
 def test_an_error_of_the_users_code_is_shown_without_ours(beside, tiny_photos):
     said = feedbench(
         "diagnose", tiny_photos, "--loader", NAME, "--set", "make_dataset.scale=x",
