@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, create_model, model_validator
 
 from feedbench.loaders.contract import Settings
+from feedbench.loaders.own.find import short_name
 from feedbench.loaders.own.function import OFFERED, REQUIRED, OwnFunction
 from feedbench.loaders.own.none import with_none
 from feedbench.loaders.validation import alternatives
@@ -71,12 +72,13 @@ def _problems(function: OwnFunction, own: dict[str, Any], values: dict[str, Any]
             for one in unknown
             if not takes_any
         ),
-        *(_needs(name, one) for one in missing),
+        *(_needs(function, one) for one in missing),
     ]
 
 
-def _needs(function: str, parameter: str) -> str:
+def _needs(function: OwnFunction, parameter: str) -> str:
     """What to do about a parameter without a value; it may be a value of Feedbench, misspelt."""
     near = get_close_matches(parameter, OFFERED, 1)
     meant = f"did you mean {near[0]!r}? Else " if near else ""
-    return f"{function} needs {parameter}; {meant}give it by --set {function}.{parameter}=VALUE"
+    setting = f"{short_name(function.name)}.{parameter}"
+    return f"{function.function} needs {parameter}; {meant}give it by --set {setting}=VALUE"
