@@ -24,7 +24,7 @@ MODEL = """
 FEED = """
     import numpy as np
 
-    def make(batch_size, image_size, classes, wide=False):
+    def make(split, batch_size, image_size, classes, wide=False):
         labels = np.arange(batch_size) % len(classes)
         side = image_size + 8 * wide
         for _ in range(6):
