@@ -29,7 +29,16 @@ _PACKAGES = (
     "nvidia-ml-py",
 )
 # Of other libraries that are measured too: only those that are installed are named.
-_OPTIONAL = ("torch", "webdataset", "datasets", "nvidia-dali-cuda120", "grain", "spdl", "ffcv")
+_OPTIONAL = (
+    "jax",
+    "torch",
+    "webdataset",
+    "datasets",
+    "nvidia-dali-cuda120",
+    "grain",
+    "spdl",
+    "ffcv",
+)
 
 
 def environment() -> dict[str, Any]:
@@ -43,9 +52,20 @@ def environment() -> dict[str, Any]:
         "gpus": [gpu_name(handle) for _, handle in training_gpus()],
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "keras_backend": _keras_backend(),
         "packages": _versions(),
     }
+
+
+def _keras_backend() -> str:
+    """Return the backend that Keras takes: of the environment, or of its configuration file."""
+    if name := os.environ.get("KERAS_BACKEND"):
+        return name
+    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((folder / "keras.json").read_bytes())["backend"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return "tensorflow"
 
 
 def created_at(record: Path) -> datetime:

@@ -25,6 +25,7 @@ from feedbench.trainer.loop import CheckpointPolicy, Length, Step, TrainingStopp
 from feedbench.trainer.model import building
 from feedbench.trainer.model_fault import batch_fault, declares_batches, makes_own_steps
 from feedbench.trainer.model_inputs import input_facts
+from feedbench.trainer.model_labels import labels_fault
 from feedbench.trainer.model_setup import Images, OwnModel, Schedule, check_inputs, check_outputs
 from feedbench.trainer.model_state import model_variables
 from feedbench.trainer.model_targets import as_probabilities
@@ -99,6 +100,7 @@ __all__ = [
     "input_facts",
     "is_of_cpu",
     "is_own_model",
+    "labels_fault",
     "leave_gpu_to_backend",
     "load_model",
     "makes_own_steps",

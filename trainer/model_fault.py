@@ -20,7 +20,7 @@ def batch_fault(model: Any, batch: BatchLike) -> str:
     Args:
         model: compiled or not; one that declares no shapes is not checked.
     """
-    return _images_fault(model, batch.images) or _labels_fault(model, batch.labels)
+    return _images_fault(model, batch.images) or _classes_fault(model, batch.labels)
 
 
 def makes_own_steps(model: Any) -> bool:
@@ -44,7 +44,7 @@ def _images_fault(model: Any, images: Any) -> str:
         return fault
     for name, array, declared in _pairs(model, images, inputs):
         if not _fits(_shape(array), tuple(declared.shape)):
-            return f"{name} that are {_form(array)}; the model takes {_text(declared.shape)}"
+            return f"{name} that are {form_text(array)}; the model takes {_text(declared.shape)}"
     return ""
 
 
@@ -57,7 +57,7 @@ def _number_fault(model: Any, images: Any, inputs: list[Any]) -> str:
     arrays = list(images) if isinstance(images, list | tuple) else [images]
     if len(arrays) == len(inputs) or _is_nested(arrays):
         return ""
-    given = ", ".join(map(_form, arrays))
+    given = ", ".join(map(form_text, arrays))
     taken = ", ".join(_text(one.shape) for one in inputs)
     count = f"{len(arrays)} array{'s' * (len(arrays) != 1)}"
     return f"{count} as images, {given}; the model takes {len(inputs)}: {taken}"
@@ -117,7 +117,7 @@ def _fits(shape: Shape, declared: Shape) -> bool:
     )
 
 
-def _labels_fault(model: Any, labels: Any) -> str:
+def _classes_fault(model: Any, labels: Any) -> str:
     """What is wrong with the classes for a model with one output and a loss of Keras, or none."""
     shape = output_shape(model)
     loss = model.loss if model.compiled else "sparse"
@@ -134,7 +134,7 @@ def _labels_fault(model: Any, labels: Any) -> str:
     if low >= 0 and high < units:
         return ""
     return (
-        f"labels that are {_form(array)} of {low} to {high}; the model has {units} outputs, so "
+        f"labels that are {form_text(array)} of {low} to {high}; the model has {units} outputs, so "
         f"that classes are 0 to {units - 1}"
     )
 
@@ -144,7 +144,8 @@ def _shape(array: Any) -> Shape:
     return tuple(getattr(array, "shape", ()))
 
 
-def _form(array: Any) -> str:
+def form_text(array: Any) -> str:
+    """Dtype and shape of an array."""
     dtype = getattr(array, "dtype", None)
     return f"{getattr(dtype, 'name', dtype)} {list(_shape(array))}"
 

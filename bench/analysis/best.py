@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_serializer, field_validator
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.consumers.own_model import model_digest
@@ -15,6 +15,7 @@ from feedbench.bench.environment import machine
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.plan import Choice, Plan
+from feedbench.bench.plan.settings import as_toml, from_toml
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.bench.record import own_digest
 from feedbench.loaders import LOADERS, BatchSpec, find_loader, is_own
@@ -37,7 +38,25 @@ class Predicted(BaseModel):
     wait_share: float | None = None
 
 
-class RunnerUp(BaseModel):
+class Chosen(BaseModel):
+    """A loader and its settings; in the file, None is a text where it is not the default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    loader: str
+    settings: dict[str, Any] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _from_toml(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return from_toml(info.data.get("loader", ""), settings)
+
+    @field_serializer("settings")
+    def _to_toml(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return as_toml(self.loader, settings)
+
+
+class RunnerUp(Chosen):
     """Another loader or setting that was compared with the winner.
 
     Attributes:
@@ -45,15 +64,11 @@ class RunnerUp(BaseModel):
         tie: whether it was not found to be slower.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    loader: str
-    settings: dict[str, Any] = {}
     ratio: Estimate
     tie: bool
 
 
-class Best(BaseModel):
+class Best(Chosen):
     """Content of a best.toml: a loader, its settings, and how they were measured.
 
     Attributes:
@@ -66,12 +81,8 @@ class Best(BaseModel):
         runners_up: the others, compared with this choice.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    loader: str
     consumer: str = "train"
     devices: str = ONE
-    settings: dict[str, Any] = {}
     spec: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     model: str | None = None

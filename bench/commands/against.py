@@ -93,7 +93,10 @@ def _from_record(text: str, path: Path) -> Old:
 
 def with_old(suite: Suite, old: Old) -> Suite:
     """Return the suite with the old choice among its trials."""
-    return suite.model_copy(update={"trial": [*suite.trial, old.choice]})
+    from feedbench.bench.plan.settings import single
+
+    choice = old.choice.model_copy(update={"settings": single(old.choice.settings)})
+    return suite.model_copy(update={"trial": [*suite.trial, choice]})
 
 
 def check_against(old: Old, plan: Plan, terminal: Console) -> None:

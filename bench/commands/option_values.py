@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable
@@ -9,11 +10,15 @@ from typing import Any
 
 from feedbench.bench.errors import PlanError
 
+_WORDS = {"None": None, "True": True, "False": False}
+
 
 def parse_set(
     options: Iterable[str], loaders: Iterable[str] | None = None, *, several: bool = True
 ) -> dict[str, dict[str, Any]]:
     """Parse settings of the form `LOADER.NAME=VALUE[,VALUE…]`.
+
+    A value that is a list itself, such as `[1, 2]`, stands in a list: alone, that list is a grid.
 
     Args:
         loaders: those that the user named, for an example of that form.
@@ -36,7 +41,8 @@ def parse_set(
         values = _values(value)
         if len(values) > 1 and not several:
             raise PlanError(f"--set {text}: one value each; this command uses a single setting")
-        settings.setdefault(loader, {})[name] = values if len(values) > 1 else values[0]
+        is_grid = len(values) > 1 or (several and isinstance(values[0], list))
+        settings.setdefault(loader, {})[name] = values if is_grid else values[0]
     return settings
 
 
@@ -82,13 +88,30 @@ def parse_range(text: str) -> Any:
 
 
 def _values(text: str) -> list[Any]:
-    return [_value(part) for part in text.split(",")]
+    return [_value(part) for part in _parts(text)]
+
+
+def _parts(text: str) -> list[str]:
+    """Split at the commas that are not in brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[{(") - (character in "]})")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _value(text: str) -> Any:
-    """Return a number or a boolean if the text is one, else the text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | bool) else text
+    """Return the number, boolean, None, list or dict that the text is, else the text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    for read in (json.loads, ast.literal_eval):  # such as [true] and [True]
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, TypeError):
+            continue
+        if isinstance(value, int | float | list | dict):
+            return value
+    return text

@@ -20,7 +20,7 @@ from feedbench.bench.plan.plan import (
     check_choice,
     merged_spec,
 )
-from feedbench.bench.plan.settings import with_settings
+from feedbench.bench.plan.settings import single, with_settings
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import Augment, BatchSpec, check_package, find_loader, parse_spec
 from feedbench.trainer import OF_APPLICATIONS, Recipe, is_own_model
@@ -78,7 +78,7 @@ def chosen_loaders(loaders: Sequence[str] | None) -> list[Choice]:
     for name in loaders or ():
         best = resolve_loader(name)
         check_package(best.loader)
-        choice = Choice(loader=best.loader, settings=best.settings)
+        choice = Choice(loader=best.loader, settings=single(best.settings))
         if str(choice) in named:
             raise PlanError(
                 f"--loader {name}: {choice} is given twice; several values of a setting are given "

@@ -189,7 +189,7 @@ def _callbacks(
     from feedbench.bench.training.rate_check import applicable_rate
     from feedbench.bench.training.stuck import ended_if_stuck
     from feedbench.bench.training.watch import hangs_told
-    from feedbench.loaders import is_own
+    from feedbench.loaders import find_loader
 
     model = model_digest(recipe) if recipe.own_model else None
     predicted = applicable_rate(best, recipe, environment(), model)
@@ -199,7 +199,7 @@ def _callbacks(
         ended_if_stuck(is_asked, last_words, lambda why: farewell.tell(why)) as should_stop,
         redirect_library_output(folder / LOG) as progress,
         train_progress(progress, images, recipe.epochs, should_stop, predicted) as callbacks,
-        hangs_told(callbacks.on_note) if is_own(best.loader) else nullcontext(),
+        hangs_told(callbacks.on_note) if find_loader(best.loader).own else nullcontext(),
     ):
         yield callbacks
 

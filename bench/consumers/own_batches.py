@@ -96,10 +96,11 @@ def check_for_model(batch: BatchLike, model: OwnModel, own: OwnFunction) -> None
 
     Raises:
         PlanError: it cannot; the text names both files, what came and what the model takes.
+        RecipeError: the model is not compiled, and no loss follows from the labels.
     """
-    from feedbench.trainer import batch_fault
+    from feedbench.trainer import batch_fault, labels_fault
 
-    if fault := batch_fault(model.model, batch):
+    if fault := batch_fault(model.model, batch) or labels_fault(model, batch):
         raise PlanError(
             f"{own.place}: {own.function} gives {fault}; change these, or the model ({model.name})"
         )

@@ -41,6 +41,8 @@ def parts(trials: list[Trial], limits: MachineLimits) -> Iterator[Part]:
     if trials:
         yield Line(headline(trials))
     yield shares_table(limits)
+    for traceback in dict.fromkeys(filter(None, (trial.traceback for trial in trials))):
+        yield Line(traceback, form="code")
     yield limits_table(limits)
     yield from scaling_parts(limits.scaling)
     yield from (Line(text, "yellow") for text in busy_warning(trials))

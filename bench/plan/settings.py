@@ -1,4 +1,4 @@
-"""Applies the settings of `--set` to every trial of the loader that they name."""
+"""Settings as `--set`, suite files and best.toml have them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice
 from feedbench.loaders import LOADERS, alternatives, short_name
+from feedbench.loaders.own import with_none, without_none
 
 
 def with_settings(
@@ -31,6 +32,28 @@ def with_settings(
         choice.model_copy(update={"settings": {**choice.settings, **_of(choice.loader, settings)}})
         for choice in choices
     ]
+
+
+def single(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as a suite has them: of a value that is a list, a list of one value."""
+    return {name: [value] if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def as_toml(loader: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings for a TOML file, which cannot hold None.
+
+    A user's function gets the text None as the value; for other loaders, None is a default.
+    """
+    if loader in LOADERS:
+        return {name: value for name, value in settings.items() if value is not None}
+    return {name: without_none(value) for name, value in settings.items()}
+
+
+def from_toml(loader: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings that a TOML file holds."""
+    if loader in LOADERS:
+        return dict(settings)
+    return {name: with_none(value) for name, value in settings.items()}
 
 
 def _of(loader: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

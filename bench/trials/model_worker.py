@@ -11,6 +11,7 @@ from feedbench.bench.trials.serve import Channel, serve
 from feedbench.loaders import BatchSpec, Manifest, find_loader, open_loader, parse_settings
 from feedbench.trainer import (
     OwnModel,
+    RecipeError,
     check_inputs,
     check_outputs,
     declares_batches,
@@ -47,7 +48,7 @@ def _fault(own: OwnModel, request: FirstBatches) -> str:
     try:
         for choice in request.choices:
             _check_first(own, choice, request.spec, manifest)
-    except PlanError as error:
+    except (PlanError, RecipeError) as error:
         return str(error)
     return ""
 

@@ -4,6 +4,7 @@ from feedbench.loaders.own.call import called, defined_by
 from feedbench.loaders.own.errors import OwnError, raised_by
 from feedbench.loaders.own.find import find_place
 from feedbench.loaders.own.function import REQUIRED, OwnFunction, shown
+from feedbench.loaders.own.none import with_none, without_none
 from feedbench.loaders.own.signature import read_function
 from feedbench.loaders.own.waiting import Waiting, waited_for
 
@@ -19,4 +20,6 @@ __all__ = [
     "read_function",
     "shown",
     "waited_for",
+    "with_none",
+    "without_none",
 ]

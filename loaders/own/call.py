@@ -15,6 +15,7 @@ from feedbench.loaders.own.function import REQUIRED, OwnFunction, shown
 
 Around = Callable[[Callable[[], Any]], Any]
 _AROUND: ContextVar[Around | None] = ContextVar("around a call of a user's function", default=None)
+_inserted: list[str] = []  # folders that were put before the others in `sys.path`
 
 
 @contextmanager
@@ -42,6 +43,7 @@ def imported(function: OwnFunction) -> Callable[..., Any]:
     folder = str(function.folder)
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
+        _inserted.append(folder)
     importlib.invalidate_caches()
     _check_name(function)
     try:
@@ -85,8 +87,10 @@ def forget(function: OwnFunction) -> None:
         file = getattr(module, "__file__", None)
         if file and is_users(function, file):
             del sys.modules[name]
-    if str(function.folder) in sys.path:
-        sys.path.remove(str(function.folder))
+    while (folder := str(function.folder)) in _inserted:
+        _inserted.remove(folder)
+        if folder in sys.path:
+            sys.path.remove(folder)
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import ConfigDict, create_model, model_validator
 
 from feedbench.loaders.contract import Settings
+from feedbench.loaders.own.find import short_name
 from feedbench.loaders.own.function import OFFERED, REQUIRED, OwnFunction
+from feedbench.loaders.own.none import with_none
 from feedbench.loaders.validation import alternatives
 
 
@@ -28,7 +30,7 @@ def settings_of(function: OwnFunction) -> type[Settings]:
     def check(cls: type[Settings], values: Any) -> Any:
         for problem in _problems(function, own, values):
             raise ValueError(f"{function.place}: {problem}")
-        return values
+        return {name: with_none(value) for name, value in values.items()}
 
     before: Any = classmethod(check)
     validators: Any = {"check": model_validator(mode="before")(before)}
@@ -70,12 +72,13 @@ def _problems(function: OwnFunction, own: dict[str, Any], values: dict[str, Any]
             for one in unknown
             if not takes_any
         ),
-        *(_needs(name, one) for one in missing),
+        *(_needs(function, one) for one in missing),
     ]
 
 
-def _needs(function: str, parameter: str) -> str:
+def _needs(function: OwnFunction, parameter: str) -> str:
     """What to do about a parameter without a value; it may be a value of Feedbench, misspelt."""
     near = get_close_matches(parameter, OFFERED, 1)
     meant = f"did you mean {near[0]!r}? Else " if near else ""
-    return f"{function} needs {parameter}; {meant}give it by --set {function}.{parameter}=VALUE"
+    setting = f"{short_name(function.name)}.{parameter}"
+    return f"{function.function} needs {parameter}; {meant}give it by --set {setting}=VALUE"

@@ -6,6 +6,7 @@ PHOTOS has a folder `train` of class folders. Beside the forms, OUT/folder has t
 files, copied in the same order, so that all of them are written to the disk in the same way.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -20,13 +21,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feedbench.loaders import Manifest, scan
+from feedbench.loaders import Manifest, read_file, scan
 
 SHARDS = 8
 
 
 def main() -> None:
-    """Write all forms and check that each lists the same rows."""
+    """Write all forms and check that each holds the same bytes in the same rows."""
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
     shards = int(sys.argv[3]) if len(sys.argv) > 3 else SHARDS
     manifest = scan(source).only("train")
@@ -44,10 +45,18 @@ def main() -> None:
         for shard in range(shards):
             write(manifest, order[shard::shards], out / name, f"{shard:05}-of-{shards:05}")
     os.sync()
+    expected = digests(manifest)
     for form in sorted(out.iterdir()):
         listed = scan(form, validation=0, test=0)
         assert listed.labels.tolist() == manifest.labels.tolist(), form
+        assert digests(listed) == expected, form
         sys.stdout.write(f"{form}: {len(listed):,} images, {listed.layout}\n")
+
+
+def digests(manifest: Manifest) -> list[bytes]:
+    """SHA-256 of the file of each row: equal ones give equal pixels."""
+    rows = range(len(manifest))
+    return [hashlib.sha256(read_file(manifest.address(row))).digest() for row in rows]
 
 
 def images(manifest: Manifest, rows: np.ndarray) -> Iterator[tuple[str, int, bytes]]:

@@ -31,6 +31,25 @@ def test_other_libraries_are_named_only_where_they_are_installed(monkeypatch):
     assert "no-such-package" not in packages
 
 
+@pytest.mark.parametrize(
+    ("named", "written", "expected"),
+    [
+        ("torch", {"backend": "jax"}, "torch"),
+        (None, {"backend": "jax"}, "jax"),
+        (None, {"floatx": "float32"}, "tensorflow"),
+        (None, [], "tensorflow"),
+    ],
+)
+def test_the_backend_is_the_one_that_keras_takes(tmp_path, monkeypatch, named, written, expected):
+    (tmp_path / "keras.json").write_text(json.dumps(written))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if named is None:
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    else:
+        monkeypatch.setenv("KERAS_BACKEND", named)
+    assert environment()["keras_backend"] == expected
+
+
 def test_the_machine_is_the_part_that_rates_depend_on():
     facts = environment()
     assert machine(facts) == {name: facts[name] for name in ("processor", "cores", "gpus")}

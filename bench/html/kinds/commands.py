@@ -16,6 +16,7 @@ from feedbench.bench.analysis.predicted import without_confirmation
 from feedbench.bench.consumers.device import devices_option
 from feedbench.bench.diagnose.record import FASTER_STORAGE, DiagnosisRecord
 from feedbench.bench.html.parts import Code, Details, Part, Section, Text
+from feedbench.bench.plan.settings import as_toml, single
 from feedbench.bench.record import Trial
 from feedbench.bench.trials.sample import IMAGES
 from feedbench.loaders import Augment, BatchSpec
@@ -47,7 +48,7 @@ def choice_options(loader: str, settings: dict[str, Any]) -> list[str]:
 
 
 def _setting(loader: str, name: str, value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = str(value) if value is None or isinstance(value, str) else json.dumps(value)
     return f"{loader}.{name}={text}"
 
 
@@ -82,7 +83,8 @@ def _timing(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _choice(trial: Trial) -> dict[str, Any]:
     augment = {} if trial.augment is None else {"augment": trial.augment}
-    return {"loader": trial.loader, "settings": trial.settings, **augment}
+    settings = single(as_toml(trial.loader, trial.settings))
+    return {"loader": trial.loader, "settings": settings, **augment}
 
 
 def _without_none(value: Any) -> Any:
@@ -141,8 +143,10 @@ def _options_of(record: DiagnosisRecord) -> list[str]:
 
 def _chosen_text(record: DiagnosisRecord) -> str:
     """Return a file that `--loader` takes."""
-    names = ("loader", "consumer", "settings", "spec", "recipe")
-    return tomli_w.dumps(_without_none({name: getattr(record, name) for name in names}))
+    names = ("loader", "consumer", "spec", "recipe")
+    values = {name: getattr(record, name) for name in names}
+    values["settings"] = as_toml(record.loader, record.settings)
+    return tomli_w.dumps(_without_none(values))
 
 
 def model_options(recipe: dict[str, Any]) -> list[str]:

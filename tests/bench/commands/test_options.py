@@ -106,6 +106,29 @@ def test_set_parses_numbers_words_booleans_and_lists():
         parse_set(["keras_pil.workers=0,2"], several=False)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("None", None),
+        ("True", True),
+        ("1e-3", 0.001),
+        ("none", "none"),
+        ("a,None,2", ["a", None, 2]),
+        ("[1, 2]", [[1, 2]]),
+        ("[True,None],[3]", [[True, None], [3]]),
+        ('{"a": [1, 2]}', {"a": [1, 2]}),
+        ("[a", "[a"),
+        ("(", "("),
+    ],
+)
+def test_set_parses_the_values_that_python_has(text, value):
+    assert parse_set([f"make.a={text}"]) == {"make": {"a": value}}
+
+
+def test_a_list_is_one_value_where_there_is_no_grid():
+    assert parse_set(["make.sizes=[1, 2]"], several=False) == {"make": {"sizes": [1, 2]}}
+
+
 @pytest.mark.parametrize("option", ["prefetch=4", "tf_data.prefetch", "tf_data.=4", "="])
 def test_a_malformed_set_is_refused(option):
     with pytest.raises(PlanError, match=r"LOADER\.NAME=VALUE"):

@@ -9,15 +9,18 @@ import tomllib
 from textwrap import dedent
 
 import pytest
+import tomli_w
 
-from feedbench.bench.analysis.best import resolve_loader
+from feedbench.bench.analysis.best import Best, resolve_loader
 from feedbench.bench.commands.option_values import parse_set
+from feedbench.bench.commands.overlay import chosen_loaders
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.plan import Choice, expand
 from feedbench.bench.plan.settings import with_settings
 from feedbench.bench.plan.suites import select_suite
 from feedbench.bench.tune.space import alternatives, grid_size
-from feedbench.loaders import LoaderError, scan
+from feedbench.loaders import LoaderError, find_loader, parse_settings, scan
+from feedbench.loaders.own.settings import given
 
 NAME = "code/pipeline.py:make_dataset"
 PIPELINE = """
@@ -91,6 +94,35 @@ def test_a_bench_feeds_the_trainer_and_its_winner_trains(beside, tiny_photos):
     assert len((beside / "train" / "predictions.csv").read_text().splitlines()) == 1 + 8
 
 
+FEEDS = """
+    import numpy as np
+
+    from .names import SIDE
+
+    def make(batch_size, workers=8):
+        while True:
+            yield np.zeros((batch_size, SIDE, SIDE, 3), np.uint8), np.zeros(batch_size, int)
+    """
+
+
+def test_an_installed_package_brings_a_loader(beside, tiny_photos, monkeypatch):
+    site = beside / "site-packages"
+    (site / "mine").mkdir(parents=True)
+    (site / "mine" / "__init__.py").touch()
+    (site / "mine" / "names.py").write_text("SIDE = 32")
+    (site / "mine" / "feeds.py").write_text(dedent(FEEDS))
+    (site / "mine-1.0.dist-info").mkdir()
+    entry = "[feedbench.loaders]\nfast = mine.feeds:make\n"
+    (site / "mine-1.0.dist-info" / "entry_points.txt").write_text(entry)
+    monkeypatch.setenv("PYTHONPATH", f"{os.environ.get('PYTHONPATH', '')}{os.pathsep}{site}")
+    chosen = ["--loader", "fast", "--set", "fast.workers=2,None", "--consumer", "drain"]
+    feedbench("bench", tiny_photos, *chosen, *SMALL, *QUICK, "--out", "out")
+    summary = json.loads((beside / "out" / "summary.json").read_text())
+    assert [trial["error"] for trial in summary["trials"]] == [None, None]
+    best = tomllib.loads((beside / "out" / "best.toml").read_text())
+    assert (best["loader"], best["settings"]["workers"] in (2, "None")) == ("fast", True)
+
+
 def test_an_error_of_the_users_code_is_shown_without_ours(beside, tiny_photos):
     said = feedbench(
         "diagnose", tiny_photos, "--loader", NAME, "--set", "make_dataset.scale=x",
@@ -142,6 +174,23 @@ def test_a_setting_of_another_function_is_one_line(beside):
         with_settings([Choice(loader=NAME)], {"make_datset": {"workers": 8}})
     with pytest.raises(LoaderError, match="make_dataset has no parameter 'wrkers'; did you mean"):
         expand([Choice(loader=NAME, settings={"wrkers": 8})])
+
+
+VALUES = "def make(sizes=(), flip=False, scale=1.0, workers=8, **more): ..."
+
+
+def test_values_of_any_kind_reach_the_function_from_the_command_line_and_from_a_best_toml(beside):
+    (beside / "values.py").write_text(VALUES)
+    sets = ["make.sizes=[1, 2]", "make.flip=True", "make.scale=0.5", "make.workers=None"]
+    (choice,) = expand(with_settings([Choice(loader="values.py:make")], parse_set(sets)))
+    expected = {"sizes": [1, 2], "flip": True, "scale": 0.5, "workers": None}
+    assert choice.settings == expected
+    best = Best(loader=choice.loader, settings={**choice.settings, "more": [None, 1]})
+    (beside / "best.toml").write_text(tomli_w.dumps(best.model_dump(exclude_none=True)))
+    assert resolve_loader("best.toml").settings == best.settings
+    (again,) = expand(chosen_loaders(["best.toml"]))
+    loader = find_loader(again.loader)
+    assert given(parse_settings(loader, again.settings)) == {**expected, "more": [None, 1]}
 
 
 def test_resolve_loader_tells_a_function_from_a_best_toml(beside):

@@ -1,6 +1,7 @@
 """Commands with --model: each runs to its end with a small model of the user's own."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -52,6 +53,11 @@ MODEL = """
         inputs = keras.Input((3, 16, 16))
         return keras.Model(inputs, layers.Dense(classes)(layers.Flatten()(inputs)))
 
+    def compiled_for_one_hot(classes):
+        model = build(classes)
+        model.compile("sgd", "categorical_crossentropy")
+        return model
+
     def pair(classes):
         image, side = keras.Input((16, 16, 3)), keras.Input((1,))
         x = layers.Concatenate()([layers.Flatten()(image), side])
@@ -92,6 +98,11 @@ def two(image_size):
         yield (images, np.zeros((4, 1), np.float32)), labels
 
 
+def wide(image_size):
+    for images, _ in batches(image_size, image_size, 3):
+        yield images, np.ones((4, 7), np.float32)
+
+
 def failing():
     raise ValueError("not today")
 
@@ -99,7 +110,9 @@ def failing():
 def hanging():
     time.sleep(600)
 """
-LINES = {name: FEED.split(f"def {name}(")[0].count("\n") + 1 for name in ("ignoring", "first")}
+LINES = {
+    name: FEED.split(f"def {name}(")[0].count("\n") + 1 for name in ("ignoring", "first", "wide")
+}
 
 
 @pytest.fixture
@@ -234,6 +247,23 @@ def test_a_batch_that_the_model_cannot_take_is_noticed_as_it_is_built(
         f"feed.py, line {LINES[loader]}: {loader} gives images that are {given}"
     )
     assert f"; the model takes {taken}; change these, or the model (net.py, line " in fault
+    assert "\n" not in fault
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ("build", "wide gives labels that are float32 [4, 7]; the model's loss does not take them"),
+        ("compiled_for_one_hot", "wide gives labels that are float32 [4, 7]; the model's loss"),
+        ("uncompiled", "uncompiled returned a model that is not compiled, and no loss follows"),
+    ],
+)
+def test_labels_that_the_loss_cannot_take_are_noticed_as_it_is_built(
+    beside, tiny_photos, monkeypatch, network, said
+):
+    _, fault = described(monkeypatch, tiny_photos, network, "feed.py:wide")
+    assert said in fault
+    assert re.match(r"(feed|net)\.py, line \d+: ", fault)
     assert "\n" not in fault
 
 

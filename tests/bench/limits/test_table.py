@@ -55,6 +55,16 @@ def test_the_verdict_is_the_last_line_and_names_the_work_of_the_limit(printed):
     )
 
 
+def test_the_traceback_of_a_users_function_is_shown_once(printed, trial):
+    failed = [
+        trial("pipeline.py:make", [10.0], error="line 3", traceback="in make").model_copy(
+            update={"settings": {"n": number}}
+        )
+        for number in range(2)
+    ]
+    assert printed(*parts(failed, LIMITS)).count("in make") == 1
+
+
 @pytest.mark.parametrize(
     ("limit", "text"),
     [

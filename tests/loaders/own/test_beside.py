@@ -87,3 +87,15 @@ def test_modules_of_one_folder_do_not_stand_in_for_those_of_another(write, said)
         forget(find_loader(f"{folder}/pipeline.py:make").own)
     assert not {"model", "pipeline"} & set(sys.modules)
     assert "feedbench.loaders" in sys.modules
+
+
+def test_a_folder_of_python_path_stays_in_it(write, said, tmp_path, monkeypatch):
+    """As that of an installed package, whose entry points are looked for in `sys.path`."""
+    write("elsewhere/theirs.py", f"NAME = 'theirs'\n{MAKE}")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "elsewhere")])
+    before = list(sys.path)
+    forget(find_loader("theirs:make").own)  # which was not imported
+    assert sys.path == before
+    assert said("theirs:make") == "theirs"
+    forget(find_loader("theirs:make").own)
+    assert sys.path == before

@@ -67,6 +67,11 @@ def test_the_entry_point_of_an_installed_package_is_a_loader(write, tmp_path, mo
     loader = find_loader("fast")
     assert (loader.name, loader.own.function) == ("fast", "make_dataset")
     assert "did you mean 'fast'" in refused("fasst")
+    write("site/mine.py", "def make_dataset(depth): ...")
+    with pytest.raises(
+        LoaderError, match=r"make_dataset needs depth; give it by --set fast\.depth="
+    ):
+        parse_settings(find_loader("fast"), {})
 
 
 def test_a_space_can_be_of_each_function(write):

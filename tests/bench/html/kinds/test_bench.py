@@ -193,6 +193,17 @@ def test_suite_of_several_devices_measures_one_alone_again(page, measured):
     assert [trial["loader"] for trial in suite["trial"]] == ["turbo", "synthetic"]
 
 
+def test_suite_gives_a_users_function_the_values_that_toml_does_not_have(measured):
+    settings = {"pipeline.py:make": {"sizes": [1, None], "workers": None}, "tf_data": {"n": None}}
+    trials = [
+        measured(name, FAST).model_copy(update={"settings": values})
+        for name, values in settings.items()
+    ]
+    own, ours = tomllib.loads(suite_text(trials))["trial"]
+    assert own["settings"] == {"sizes": [[1, "None"]], "workers": "None"}
+    assert ours["settings"] == {}
+
+
 def test_suite_of_a_bench_that_ended_early_plans_as_many_rounds(measured):
     looks = {"judged_after": [4, 6, 9, 15], "cache_state": "cold"}
     early = [measured("turbo", FAST, **looks, chosen_before=2), measured("keras_pil", SLOW)]
