@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from feedbench.bench.accelerator import Accelerator
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import alternatives
@@ -73,7 +73,16 @@ def add_accelerator(name: str, accelerator: Accelerator) -> Path:
     path = user_file()
     profiles = _read(path) if path.exists() else {}
     profiles[name] = accelerator
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parts[0] == "~":  # else it would be a folder of this name in the current one
+        raise RecordError(
+            f"user {os.getuid()} has no home folder: set FEEDBENCH_CONFIG to a folder for profiles"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(
+            f"{path}: {error.strerror}; set FEEDBENCH_CONFIG to another folder"
+        ) from error
     tables = {key: value.model_dump(exclude_none=True) for key, value in profiles.items()}
     write_text(path, tomli_w.dumps(tables))
     return path

@@ -7,7 +7,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 from feedbench.bench.errors import INTERRUPTED
@@ -112,7 +112,8 @@ def end_at_once(terminal: int, last_words: str, code: int) -> None:
     Args:
         terminal: file descriptor of what was standard error at the start.
     """
-    if os.isatty(1):
-        os.write(1, _SHOW_CURSOR)
-    os.write(terminal, f"feedbench: {last_words}\n".encode(errors="backslashreplace"))
+    with suppress(OSError):  # it is closed, or a log on a full disk
+        if os.isatty(1):
+            os.write(1, _SHOW_CURSOR)
+        os.write(terminal, f"feedbench: {last_words}\n".encode(errors="backslashreplace"))
     os._exit(code)
