@@ -18,8 +18,11 @@ def cache_folder() -> Path:
     """
     if named := os.environ.get("FEEDBENCH_CACHE"):
         return Path(named)
-    folder = platformdirs.user_cache_path("feedbench")
-    if folder.parts[0] == "~":  # else it would be a folder of this name in the current one
+    try:
+        folder = platformdirs.user_cache_path("feedbench")
+    except RuntimeError:
+        folder = Path("~")  # as earlier versions return
+    if folder.parts[0] == "~":  # it would be a folder of this name in the current one
         raise SourceError(
             f"user {os.getuid()} has no home folder: set FEEDBENCH_CACHE to a folder for what is "
             "known of files"

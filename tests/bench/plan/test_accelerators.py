@@ -170,6 +170,7 @@ def test_without_a_home_folder_one_has_to_be_named(monkeypatch, tmp_path):
     with pytest.raises(RecordError, match="has no home folder: set FEEDBENCH_CONFIG"):
         add_accelerator("mine", Accelerator(**KNOWN))
     assert list(tmp_path.iterdir()) == []
+    assert "v100" in accelerators()
 
 
 def test_a_plan_holds_the_profile_of_its_consumer():

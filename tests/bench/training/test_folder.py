@@ -71,7 +71,7 @@ def test_what_is_not_the_result_of_a_training_is_refused(tmp_path, text, message
         read_training(path)
 
 
-READ = """
+READ = r"""
 import sys
 from pathlib import Path
 from feedbench.bench.analysis.best import read_best
