@@ -35,7 +35,7 @@ def prepare_streams() -> None:
             stream = Path(os.devnull).open(mode)  # noqa: SIM115  open until the process ends
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
-    if sys.stderr is sys.__stderr__:
+    if sys.__stderr__ is not None and sys.stderr is sys.__stderr__:  # not of a test
         sys.stderr = _progress_stream(sys.stderr.fileno(), close=False)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some encodings lack ×, – and …

@@ -263,6 +263,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["bench", "{photos}", "--on-error", "ignore"], "'raise', 'skip'"),
         (["bench", "{photos}", "--json", "{photos}"], "cannot be written"),
         (["bench", "{photos}", "--json", "/dev/null/a.json"], "--json /dev/null/a.json: "),
+        (["scan", "{photos}", "--out", "/dev/null/a.parquet"], "--out /dev/null/a.parquet: "),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],
