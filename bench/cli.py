@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -26,6 +27,19 @@ from feedbench.bench.errors import (
 )
 
 _python_shows = warnings.showwarning
+_OTHER_PLACE = "change that, or name another file or folder"
+_NO_THREAD = "can't start new thread"  # a RuntimeError of Python's
+_REMEDIES = {
+    errno.EACCES: _OTHER_PLACE,
+    errno.EPERM: _OTHER_PLACE,
+    errno.EROFS: _OTHER_PLACE,
+    errno.EFBIG: _OTHER_PLACE,
+    errno.EIO: "the disk has failed; copy the data to another one",
+    errno.EMFILE: "raise the limit, for example by ulimit -n 4096",
+    errno.ENFILE: "close other programs, or raise the system's limit fs.file-max",
+    errno.EAGAIN: "end other processes, or raise the limit by ulimit -u",
+    errno.ENOMEM: "free some memory",
+}
 
 
 class Commands(TyperGroup):
@@ -131,6 +145,9 @@ def main() -> None:
         _exit_for_os_error(error)
     except ImportError as error:
         _exit_for_import_error(error)
+    except MemoryError as error:
+        text = ": ".join(filter(None, ["out of memory", str(error)]))
+        _exit_with(f"{text}; free some, or take smaller images or batches", NOTHING_DONE)
     except Exception as error:
         _exit_with(str(error), _exit_code(error), getattr(error, "details", ""))
 
@@ -166,19 +183,28 @@ def _exit_code(error: Exception) -> int:
         return signals.exit_code()
     if isinstance(error, BenchError | LoaderError | TrainerError):
         return WRONG_USE
+    if str(error) == _NO_THREAD:
+        _exit_with(f"{error}; {_REMEDIES[errno.EAGAIN]}", WRONG_USE)
     raise error
 
 
 def _exit_for_os_error(error: OSError) -> None:
-    """Exit if the output or the current folder is gone or the disk is full; else raise again."""
+    """Exit if the system refuses something that a user can change; else raise again."""
     if error.errno == errno.EPIPE:
         signals.end_by_broken_pipe()
-    if error.errno == errno.EIO:  # the terminal was closed
+    if error.errno == errno.EIO and error.filename is None:  # the terminal was closed
         sys.exit(NOTHING_DONE)
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        _exit_with(f"{error.strerror}: the output or the results are incomplete", NOTHING_DONE)
+        _exit_with(
+            f"{where}{error.strerror}: the output or the results are incomplete", NOTHING_DONE
+        )
     if not _current_folder_exists():
         _exit_with("the current folder was removed; change to another one", WRONG_USE)
+    if "temporary directory" in str(error):  # of Python's tempfile
+        _exit_with(f"{error.strerror}; set TMPDIR to a folder with room", WRONG_USE)
+    if error.errno in _REMEDIES:
+        _exit_with(f"{where}{error.strerror}; {_REMEDIES[error.errno]}", WRONG_USE)
     raise error
 
 

@@ -103,8 +103,7 @@ def pool_stream(
     pool = BatchPool(source, request, settings, chunk)
 
     def release() -> None:
-        stop()
-        pool.close()
+        pool.close(stop)
         close()
 
     return Stream(pool.batches(), release, request.faults)
@@ -203,9 +202,14 @@ class BatchPool:
             # An expression alone: a name would hold the batch until the next one is asked for.
             yield self._wait(pending.popleft())
 
-    def close(self) -> None:
-        """End the threads and free their memory."""
+    def close(self, stop: Callable[[], None] = lambda: None) -> None:
+        """End the threads and free their memory.
+
+        Args:
+            stop: stops what the threads may wait for; what they read then fails.
+        """
         self._open = False
+        stop()
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
@@ -252,7 +256,7 @@ class BatchPool:
                 self._fill(batch, piece)
             except BaseException as error:  # whatever it is, the consumer must not wait forever
                 batch.has_ended = True
-                batch.outcome.put(error)
+                batch.outcome.put(error if self._open else LoaderError(CLOSED))
             del task, batch  # a thread that waits must not hold a batch's memory
 
     def _fill(self, batch: _Pending, piece: range) -> None:

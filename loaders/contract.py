@@ -107,7 +107,8 @@ class Loader:
         name: its key in `LOADERS`, or the name of a user's function.
         summary: one sentence that helps to choose a loader.
         settings: the class of its settings.
-        open: starts the stream; may raise any `LoaderError`.
+        open: starts the stream; may raise any `LoaderError`. An error in `next` of its batches,
+            also Ctrl-C, ends the stream: asked again, it raises a LoaderError.
         role: "loader" for one that people may train with; "baseline" for made-up batches, with
             which a consumer's own rate is measured (its settings have `output`); "upper bound"
             and "self-test" for what only the bench itself uses.

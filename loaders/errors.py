@@ -24,6 +24,15 @@ class LoaderError(Exception):
 CLOSED = "this stream is closed; open the loader again"
 
 
+def ended_by(error: BaseException) -> str:
+    """Why a stream gives no more batches after an error or Ctrl-C."""
+    if isinstance(error, KeyboardInterrupt):
+        return "this stream was interrupted, and a batch may be lost; open the loader again"
+    lines = str(error).splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return f"this stream was ended by an error; open the loader again; the error was: {reason}"
+
+
 class SourceError(LoaderError):
     """The source of images cannot be listed."""
 

@@ -37,12 +37,18 @@ class Enqueuer:
             workers: threads or processes.
             use_multiprocessing: whether they are processes.
             max_queue_size: results that are made ahead.
+
+        Raises:
+            WorkerError: the system does not allow processes.
         """
         # Keras has no public way to iterate a PyDataset outside of fit; this is what fit does.
         from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
 
         # Processes would never see an event of threads: they would decode the whole queue.
-        self._closing = multiprocessing.Event() if use_multiprocessing else threading.Event()
+        try:
+            self._closing = multiprocessing.Event() if use_multiprocessing else threading.Event()
+        except OSError as error:
+            raise _not_started(error) from error
         self._pools: list[Any] = []
         self._processes: list[Any] = []
         values = {
@@ -63,10 +69,13 @@ class Enqueuer:
         """The result of each step, without end; an exception is yielded, not raised.
 
         Raises:
-            WorkerError: a process was killed; Keras would wait for its result forever.
+            WorkerError: a process was killed, for whose result Keras would wait forever, or none
+                could be started.
         """
         while True:
             value = self._enqueuer.future_queue.get()
+            if isinstance(value, OSError):
+                raise _not_started(value) from value
             if isinstance(value, Exception):
                 raise value
             while not value.ready():
@@ -117,6 +126,13 @@ class Enqueuer:
             f"keras_pil: worker process {killed.pid} ended with {cause}; if memory ran out, use "
             "fewer workers or a smaller max_queue_size"
         )
+
+
+def _not_started(error: OSError) -> WorkerError:
+    return WorkerError(
+        f"keras_pil: worker processes cannot be started: {error.strerror or error}; make room in "
+        "/dev/shm and raise the limit of processes, or set use_multiprocessing=false"
+    )
 
 
 def _terminate(pool: Any) -> None:

@@ -195,7 +195,9 @@ class Manifest:
             with replacing(path) as beside, beside.open("wb") as file:
                 pq.write_table(table, file)
         except OSError as error:
-            raise SourceError(f"{path}: cannot be written: {error.strerror or error}") from error
+            raise SourceError(
+                f"{path}: cannot be written: {error.strerror or error}; name another file or folder"
+            ) from error
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from feedbench.loaders.errors import CLOSED, ImageError, LoaderError
+from feedbench.loaders.errors import CLOSED, ImageError, LoaderError, ended_by
 from feedbench.loaders.faults import Faults
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ class Opening:
 class Stream:
     """Batches in order; `close` ends the threads and processes behind them and frees their memory.
 
+    An error in `next`, also Ctrl-C, ends a stream, since a batch may be lost: asked again, it
+    raises a LoaderError.
+
     Attributes:
         batches: the iterator that the consumer pulls from.
         release: frees what produces `batches`; called once.
@@ -127,6 +130,7 @@ class Stream:
     ready: Callable[[], int] = lambda: 0
     _again: Stream | None = None
     _open: bool = True
+    _failure: str = ""  # what has ended it
 
     @property
     def dropped(self) -> tuple[ImageError, ...]:
@@ -139,7 +143,15 @@ class Stream:
     def __next__(self) -> Batch:
         if not self._open:
             raise LoaderError(CLOSED)
-        return next(self.batches)
+        if self._failure:
+            raise LoaderError(self._failure)
+        try:
+            return next(self.batches)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._failure = ended_by(error)
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -99,4 +99,4 @@ def write_history(history: Sequence[Epoch], path: Path) -> None:
     writer.writeheader()
     writer.writerows(lines)
     with replacing(path, alone=True) as beside:
-        beside.write_text(text.getvalue())
+        beside.write_text(text.getvalue(), encoding="utf-8")

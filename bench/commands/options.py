@@ -101,19 +101,24 @@ Blacklist = Annotated[
 ]
 
 
-def _place_of_json(path: Path | None) -> Path | None:
-    """Create the file's folder now: a run must not end with a result that cannot be saved."""
-    if path is None:
-        return None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PlanError(
-            f"--json {path}: its folder cannot be created ({error.strerror}); name another file"
-        ) from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise PlanError(f"--json {path}: cannot be written; name a file that you can write")
-    return path
+def place_of(option: str) -> Callable[[Path | None], Path | None]:
+    """Return a callback that creates a file's folder before a run that would end without it."""
+
+    def place(path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlanError(
+                f"{option} {path}: its folder cannot be created ({error.strerror}); name another "
+                "file"
+            ) from error
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise PlanError(f"{option} {path}: cannot be written; name a file that you can write")
+        return path
+
+    return place
 
 
 Tensorboard = Annotated[
@@ -121,7 +126,7 @@ Tensorboard = Annotated[
 ]
 Json = Annotated[
     Path | None,
-    typer.Option("--json", help="Also save the result as JSON.", callback=_place_of_json),
+    typer.Option("--json", help="Also save the result as JSON.", callback=place_of("--json")),
 ]
 Out = Annotated[
     Path | None,

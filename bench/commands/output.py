@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from feedbench.bench.report.document import Part, TableData
     from feedbench.bench.report.terminal import Terminal
 
+_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _PIPE_COLUMNS = 160  # a pipe has no width; this shows every column of a table
 
 
@@ -33,10 +35,37 @@ def prepare_streams() -> None:
             stream = Path(os.devnull).open(mode)  # noqa: SIM115  open until the process ends
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
+    if sys.__stderr__ is not None and sys.stderr is sys.__stderr__:  # not of a test
+        sys.stderr = _progress_stream(sys.stderr.fileno(), close=False)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some encodings lack ×, – and …
     if not _is_width(os.environ.get("COLUMNS", "")):
         os.environ.pop("COLUMNS", None)
+
+
+class _Progress(FileIO):
+    """A file of progress and notes, whose loss does not end hours of measuring or training."""
+
+    def write(self, data: Any) -> int:
+        """Write, or drop what a full disk, a closed or a slow terminal does not take."""
+        try:
+            return super().write(data) or len(data)  # None of a terminal that takes no more now
+        except OSError as error:
+            if error.errno not in _LOST:
+                raise
+            return len(data)
+
+
+def _progress_stream(descriptor: int, *, close: bool) -> TextIO:
+    """Return standard error, or a copy of it.
+
+    Args:
+        close: whether to close the descriptor with the stream.
+    """
+    file = BufferedWriter(_Progress(descriptor, "wb", closefd=close))
+    return TextIOWrapper(
+        file, sys.stderr.encoding, errors="backslashreplace", newline="\n", line_buffering=True
+    )
 
 
 def _is_width(text: str) -> bool:
@@ -111,7 +140,7 @@ def redirect_library_output(log: Path) -> Iterator[Console]:
     TensorFlow logs its build options there at any log level.
     """
     sys.stderr.flush()
-    with os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="replace") as original:
+    with _progress_stream(os.dup(2), close=True) as original:
         with log.open("ab") as file:
             os.dup2(file.fileno(), 2)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,9 @@ def _cores_of(folder: Path, trial: Trial) -> int:
     import json
 
     facts = trial.machine or {}
-    path = folder / "environment.json"
-    if not facts.get("cores") and path.exists():
-        facts = json.loads(path.read_text())
+    if not facts.get("cores"):
+        with suppress(OSError, ValueError):
+            facts = dict(json.loads((folder / "environment.json").read_bytes()))
     if not facts.get("cores"):
         raise PlanError(f"--from {folder}: the record does not say how many cores there were")
     return int(facts["cores"])

@@ -47,6 +47,7 @@ def run_limits(
     from feedbench.bench.files import write_json, write_model
     from feedbench.bench.limits.limits import RECORD, LimitsRecord, limit_of, read_cold
     from feedbench.bench.report.progress import bench_progress, duration_text
+    from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.trials.run import run, write_unmeasured
     from feedbench.bench.trials_file import read_trials
 
@@ -66,8 +67,9 @@ def run_limits(
             _measure_scaling(record, plan, choices, folder, progress)
     except KeyboardInterrupt:
         interrupted = True
-    write_unmeasured(plan, manifest, folder, left_out)
-    write_model(folder / RECORD, record)
+    with interrupts_deferred():
+        write_unmeasured(plan, manifest, folder, left_out)
+        write_model(folder / RECORD, record)
     limits = show_limits(terminal, read_trials(folder), record, folder, json)
     if interrupted:
         raise InterruptedRun(

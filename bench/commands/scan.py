@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.options import Blacklist, Data, Json, listing_progress
+from feedbench.bench.commands.options import Blacklist, Data, Json, listing_progress, place_of
 from feedbench.bench.commands.output import console, print_parts
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def scan(
         int | None,
         typer.Option(help="Largest image that is decoded, in pixels (width times height).", min=1),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Save the manifest as Parquet.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Save the manifest as Parquet.", callback=place_of("--out")),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice of held-out images.", min=0)] = 0,
     validation: Annotated[
         float, typer.Option(help="Fraction held out for validation, if the source has no splits.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, nullcontext
-from time import time
+from time import monotonic
 
 from feedbench.bench.diagnose.autotune import autotune_nodes
 from feedbench.bench.diagnose.messages import StageJob, StageRequest, StagesReady
@@ -55,7 +55,7 @@ def _ready(job: StageJob, stages: Stages, manifest: Manifest, started: float) ->
         locked = lock_share(loader, manifest, job.spec, settings, _LOCK_S)
     seen = observed(loader, manifest, job.spec, settings) if loader.own else None
     return StagesReady(
-        start_s=time() - started,
+        start_s=monotonic() - started,
         autotuned=nodes,
         locked=locked,
         observed=seen,

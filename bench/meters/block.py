@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -17,15 +17,21 @@ class Meters:
     In a bench they run in the process that waits for the block, not in the process that is timed.
     """
 
-    def __init__(self, gpus: Sequence[NumberedGpu], host_period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self,
+        gpus: Sequence[NumberedGpu],
+        host_period_s: float = PERIOD_S,
+        is_needed: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Create the meters.
 
         Args:
             gpus: from `training_gpus`.
             host_period_s: seconds between two samples of the host; each costs about 1 ms.
+            is_needed: the threads end when it returns False.
         """
-        self._gpus = GpuMeter(gpus)
-        self._host = HostMeter(host_period_s)
+        self._gpus = GpuMeter(gpus, is_needed=is_needed)
+        self._host = HostMeter(host_period_s, is_needed)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:

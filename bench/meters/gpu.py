@@ -45,10 +45,16 @@ def throttling(clock_reasons: int) -> list[str]:
 class GpuMeter:
     """Samples some GPUs on one thread, inside a `with` block."""
 
-    def __init__(self, devices: Sequence[NumberedGpu], period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self,
+        devices: Sequence[NumberedGpu],
+        period_s: float = PERIOD_S,
+        is_needed: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Create the meter; `devices` comes from `training_gpus`."""
         self._devices = devices
         self._period_s = period_s
+        self._is_needed = is_needed
         self._samples: list[list[Sample]] = [[] for _ in devices]
         self._gpms: list[Gpm | None] = [None for _ in devices]
         self._open = ExitStack()
@@ -59,7 +65,7 @@ class GpuMeter:
             for gpm in filter(None, self._gpms):
                 self._open.enter_context(closing(gpm))
             # Entered last, so that the thread has ended before the GPMs that it reads are closed.
-            self._open.enter_context(Sampler(self.sample, self._period_s))
+            self._open.enter_context(Sampler(self.sample, self._period_s, self._is_needed))
         return self
 
     def __exit__(self, *_: object) -> None:

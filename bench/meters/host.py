@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import perf_counter
@@ -41,15 +42,18 @@ class Counters(NamedTuple):
 class HostMeter:
     """Samples the machine on its own thread, inside a `with` block."""
 
-    def __init__(self, period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self, period_s: float = PERIOD_S, is_needed: Callable[[], bool] = lambda: True
+    ) -> None:
         self._period_s = period_s
+        self._is_needed = is_needed
         self._before = read_counters()
         self._samples: list[Sample] = []
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         self._before = read_counters()
-        self._open.enter_context(Sampler(self.sample, self._period_s))
+        self._open.enter_context(Sampler(self.sample, self._period_s, self._is_needed))
         return self
 
     def __exit__(self, *_: object) -> None:

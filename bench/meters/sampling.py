@@ -25,9 +25,22 @@ class Sample(NamedTuple):
 class Sampler:
     """Calls a function periodically on its own thread, inside a `with` block."""
 
-    def __init__(self, take: Callable[[], None], period_s: float) -> None:
+    def __init__(
+        self,
+        take: Callable[[], None],
+        period_s: float,
+        is_needed: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Prepare the thread.
+
+        Args:
+            take: called once per period.
+            period_s: its length in seconds.
+            is_needed: asked before each call; the thread ends when it returns False.
+        """
         self._take = take
         self._period_s = period_s
+        self._is_needed = is_needed
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -41,7 +54,7 @@ class Sampler:
 
     def _run(self) -> None:
         # The first call follows one period: a sample describes the time before it.
-        while not self._done.wait(self._period_s):
+        while not self._done.wait(self._period_s) and self._is_needed():
             self._take()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 _DATA = {  # Keras' adapter of the data, and what a user calls it
@@ -32,12 +34,13 @@ class Fit:
         images: images of an epoch, if Keras knows; else 0.
     """
 
-    def __init__(self, model: Any, backend: str, batches: Any) -> None:
+    def __init__(self, model: Any, backend: str, frame: FrameType, batches: Any) -> None:
         """Read the facts of a `fit`.
 
         Args:
             model: that is trained.
             backend: of Keras.
+            frame: of `fit`, on the stack of this thread.
             batches: the epoch iterator, which makes the iterator of each epoch. `fit` holds it in
                 a local variable: what is changed in it ends with `fit`, even by an error. So there
                 is only a weak reference to it here.
@@ -52,6 +55,8 @@ class Fit:
         with suppress(Exception):  # the adapter of tf.data fails if no batch has a fixed rank
             self.images = int(batches.num_batches or 0) * int(adapter.batch_size or 0)
         self._batches = weakref.ref(batches)
+        self._thread = threading.get_ident()
+        self._frame = id(frame)  # no reference, which would keep the epoch iterator
 
     def observe(self, wrapped: Callable[[Any], Any]) -> None:
         """Have `wrapped` applied to the batches of each further epoch."""
@@ -64,6 +69,16 @@ class Fit:
         """Have the batches of further epochs come as they do without a monitor."""
         if (batches := self._batches()) is not None:
             batches.__dict__.pop("_get_iterator", None)
+
+    def is_running(self) -> bool:
+        """Whether `fit` is on the stack of its thread, as asked from another thread.
+
+        Its variables may live longer: a notebook keeps the traceback of the last error.
+        """
+        frame = sys._current_frames().get(self._thread)  # noqa: SLF001  of another thread
+        while frame is not None and id(frame) != self._frame:
+            frame = frame.f_back
+        return frame is not None
 
     def on_end(self, close: Callable[[], object]) -> None:
         """Call `close` once this `fit` has gone, even if it ended by an error or Ctrl-C."""
@@ -88,7 +103,7 @@ def running_fit(model: Any) -> Fit:
         frame = frame.f_back
         batches = frame.f_locals.get("epoch_iterator") if frame.f_code.co_name == "fit" else None
         if hasattr(batches, "_get_iterator") and hasattr(batches, "data_adapter"):
-            return Fit(model, backend, batches)
+            return Fit(model, backend, frame, batches)
     raise Unsupported("only Keras' own fit is supported, not another training loop")
 
 

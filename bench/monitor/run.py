@@ -127,7 +127,8 @@ class Run:
         if len(self._epochs[-1].ended) + 1 < self._window.skipped(number):
             return
         if self._meters is None:
-            self._meters = self._open.enter_context(Meters(training_gpus(), _HOST_PERIOD_S))
+            meters = Meters(training_gpus(), _HOST_PERIOD_S, self._fit.is_running)
+            self._meters = self._open.enter_context(meters)
         self._used[number] = [used_now()]
 
     def finish(self, out: Path | None) -> Measured:

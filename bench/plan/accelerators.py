@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from feedbench.bench.accelerator import Accelerator
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.files import write_text
 from feedbench.bench.plan.toml import parse_model, read_toml
 from feedbench.loaders import alternatives
@@ -28,7 +28,8 @@ def accelerators() -> dict[str, Accelerator]:
         PlanError: the user's file is not valid; the text names the field.
     """
     path = user_file()
-    return built_in_accelerators() | (_read(path) if path.exists() else {})
+    own = _read(path) if path is not None and path.exists() else {}
+    return built_in_accelerators() | own
 
 
 def built_in_accelerators() -> dict[str, Accelerator]:
@@ -71,9 +72,18 @@ def add_accelerator(name: str, accelerator: Accelerator) -> Path:
     """
     check_name(name)
     path = user_file()
+    if path is None:
+        raise RecordError(
+            f"user {os.getuid()} has no home folder: set FEEDBENCH_CONFIG to a folder for profiles"
+        )
     profiles = _read(path) if path.exists() else {}
     profiles[name] = accelerator
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(
+            f"{path}: {error.strerror}; set FEEDBENCH_CONFIG to another folder"
+        ) from error
     tables = {key: value.model_dump(exclude_none=True) for key, value in profiles.items()}
     write_text(path, tomli_w.dumps(tables))
     return path
@@ -92,13 +102,21 @@ def check_name(name: str) -> None:
         )
 
 
-def user_file() -> Path:
-    """Return the path of the user's profiles; FEEDBENCH_CONFIG overrides its folder."""
+def user_file() -> Path | None:
+    """Return the path of the user's profiles; FEEDBENCH_CONFIG overrides its folder.
+
+    Returns:
+        None if the user has no home folder, as may be in a container.
+    """
     if folder := os.environ.get("FEEDBENCH_CONFIG"):
         return Path(folder) / USER_FILE
     from platformdirs import user_config_path
 
-    return user_config_path("feedbench") / USER_FILE
+    try:
+        path = user_config_path("feedbench")
+    except RuntimeError:
+        return None
+    return None if path.parts[0] == "~" else path / USER_FILE  # as earlier versions return
 
 
 def _read(path: Path) -> dict[str, Accelerator]:

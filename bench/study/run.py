@@ -84,10 +84,20 @@ def run_study(
 
 
 def failure_reason(folder: Path, run: StudyRun) -> str | None:
-    """Return why a run failed; None if it did not."""
+    """Return why a run failed; None if it did not.
+
+    Raises:
+        RecordError: the file that says so is damaged.
+    """
     path = folder / RUNS / run.name / FAILED
-    reason: str | None = json.loads(path.read_text())["reason"] if path.exists() else None
-    return reason
+    if not path.exists():
+        return None
+    try:
+        return str(json.loads(path.read_bytes())["reason"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(
+            f"{path}: not the reason of a failure: {error}; remove the file to train that run again"
+        ) from error
 
 
 def _make_job(run: StudyRun, manifest: Path, run_folder: Path, failures: Failures) -> TrainingJob:

@@ -40,12 +40,22 @@ class DroppedLog:
         self._written = len(stream.dropped)
 
     def update(self) -> None:
-        """Append the images dropped since the last call; cheap if there are none."""
+        """Append the images dropped since the last call; cheap if there are none.
+
+        Raises:
+            RecordError: the file cannot be written.
+        """
         new = self._stream.dropped[self._written :]
         if not new:
             return
+        records = [{name: getattr(error, name) for name in _FIELDS} for error in new]
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        try:
+            with self._path.open("ab") as file:
+                file.write(lines.encode())
+        except OSError as error:
+            raise RecordError(
+                f"{self._path}: {error.strerror}; fix that, and go on with --resume if there is a "
+                "checkpoint"
+            ) from error
         self._written += len(new)
-        with self._path.open("a") as file:
-            for error in new:
-                record = {name: getattr(error, name) for name in _FIELDS}
-                file.write(json.dumps(record) + "\n")

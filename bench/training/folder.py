@@ -74,7 +74,7 @@ def read_training(path: Path) -> dict[str, Any]:
         RecordError: there is no such file, or it is not the result of a training.
     """
     try:
-        result: dict[str, Any] = json.loads(path.read_text())
+        result: dict[str, Any] = json.loads(path.read_bytes())
     except OSError as error:
         raise RecordError(
             f"{path}: {error.strerror}; give the folder of a finished training"

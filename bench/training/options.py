@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from feedbench.bench.cluster.hosts import Cluster
@@ -12,8 +13,9 @@ from feedbench.bench.plan.plan import Failures
 
 
 def _exit(line: str, code: int) -> None:
-    sys.stderr.write(f"feedbench: {line}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # it is closed, or a log on a full disk
+        sys.stderr.write(f"feedbench: {line}\n")
+        sys.stderr.flush()
     os._exit(code)
 
 

@@ -160,7 +160,7 @@ def each_prediction(folder: Path) -> Iterator[tuple[str, LabelledPrediction]]:
     """
     path, is_empty = folder / PREDICTIONS, True
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             for line in csv.DictReader(file):
                 label, predicted = intern(line["label"]), intern(line["predicted"])
                 yield line["path"], LabelledPrediction(label, predicted)

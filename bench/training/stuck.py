@@ -140,7 +140,8 @@ def end_at_once(terminal: int, last_words: str, code: int) -> None:
     Args:
         terminal: file descriptor of what was standard error at the start.
     """
-    if os.isatty(1):
-        os.write(1, _SHOW_CURSOR)
-    os.write(terminal, f"feedbench: {last_words}\n".encode(errors="backslashreplace"))
+    with suppress(OSError):  # it is closed, or a log on a full disk
+        if os.isatty(1):
+            os.write(1, _SHOW_CURSOR)
+        os.write(terminal, f"feedbench: {last_words}\n".encode(errors="backslashreplace"))
     os._exit(code)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import IO, Any, Self
 
 from feedbench.bench.errors import ChildDied, TrialError
@@ -63,7 +63,7 @@ class Child:
         # Libraries leave files behind if their process is killed: they go with this folder.
         self._temporary = TemporaryFolder()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", service.module, str(os.getpid()), str(time())],
+            [sys.executable, "-P", "-m", service.module, str(os.getpid()), str(monotonic())],
             env=child_environment() | {"TMPDIR": str(self._temporary.path)} | (environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

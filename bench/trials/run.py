@@ -54,9 +54,11 @@ def run(
                 bench.time_block(winner, round_index)
                 bench.write()
     finally:
-        # First the record: closing may take seconds, in which a second Ctrl-C may come.
-        bench.write()
-        bench.close()
+        try:
+            # First the record: closing may take seconds, in which a second Ctrl-C may come.
+            bench.write()
+        finally:
+            bench.close()
     return bench.trials
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import TextIO
@@ -28,7 +29,8 @@ class Channel:
     Attributes:
         requests_from: stream of messages from the parent.
         answers: stream of messages to the parent.
-        started: time at which the parent started this process, seconds of `time.time`.
+        started: when the parent started this process, in seconds of `time.monotonic`, which all
+            processes share and no change of the clock affects.
     """
 
     requests_from: TextIO
@@ -58,10 +60,11 @@ def serve(job_kind: type[M], handle: Callable[[M, Channel], None]) -> None:
         handle(decode(line, (job_kind,)), channel)
     except Exception as error:
         details = getattr(error, "details", "")
-        if details:
-            sys.stderr.write(f"{details}\n")
-        elif not _is_user_error(error):
-            traceback.print_exc()
+        with suppress(OSError):  # the log is on a full disk
+            if details:
+                sys.stderr.write(f"{details}\n")
+            elif not _is_user_error(error):
+                traceback.print_exc()
         channel.answer(Failed(reason=printable(_failure_reason(error)), details=details))
         sys.exit(1)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from feedbench.bench.errors import TrialError
 from feedbench.bench.record import CacheState
 from feedbench.bench.trials.cache_state import Files
 from feedbench.loaders import Manifest
@@ -104,16 +105,12 @@ class Storage:
                 begin = perf_counter()
                 size, cpu_s = read()
                 return ReadResult(len(rows), perf_counter() - begin, size, cpu_s)
-        pipes = self._processes[:depth]
-        for number, pipe in enumerate(pipes):
-            pipe.send((rows[number :: len(pipes)], -(-(depth - number) // len(pipes))))
-        for pipe in pipes:
-            pipe.recv()
-        begin = perf_counter()
-        for pipe in pipes:
-            pipe.send("read")
-        sizes, cpus_s = zip(*(pipe.recv() for pipe in pipes), strict=True)
-        return ReadResult(len(rows), perf_counter() - begin, sum(sizes), sum(cpus_s))
+        try:
+            return _read_together(self._processes[:depth], rows, depth)
+        except (EOFError, ConnectionError) as error:
+            raise TrialError(
+                "a process that reads was ended, as the system does when memory runs out"
+            ) from error
 
     def _next_rows(self, state: CacheState, count: int) -> Rows:
         """The rows to read next; the files of cold rows have just been evicted."""
@@ -143,6 +140,23 @@ def _ready(
     with ThreadPoolExecutor(depth) as threads:
         list(threads.map(len, [()] * depth))  # starts the threads before the clock does
         yield read
+
+
+def _read_together(pipes: Sequence[Any], rows: Rows, depth: int) -> ReadResult:
+    """Read some images once, by processes that begin at the same time.
+
+    Args:
+        pipes: from `_forked`.
+    """
+    for number, pipe in enumerate(pipes):
+        pipe.send((rows[number :: len(pipes)], -(-(depth - number) // len(pipes))))
+    for pipe in pipes:
+        pipe.recv()
+    begin = perf_counter()
+    for pipe in pipes:
+        pipe.send("read")
+    sizes, cpus_s = zip(*(pipe.recv() for pipe in pipes), strict=True)
+    return ReadResult(len(rows), perf_counter() - begin, sum(sizes), sum(cpus_s))
 
 
 def _forked(reading: Reading) -> Any:

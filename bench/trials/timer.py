@@ -6,10 +6,12 @@ parent while the process is stopped, so that no loader can fill its buffers mean
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from feedbench.bench.consumers.device import CPU
 from feedbench.bench.meters.block import Meters
@@ -17,7 +19,7 @@ from feedbench.bench.meters.gpu import NumberedGpu, gpu_environment, hidden_from
 from feedbench.bench.meters.process import tree_peak_memory, tree_usage
 from feedbench.bench.meters.used import metered
 from feedbench.bench.record import Block, Dropped, Losses
-from feedbench.bench.trials.cache_state import Files, evict
+from feedbench.bench.trials.cache_state import Files
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.opened import OpenedFiles
 from feedbench.bench.trials.protocol import (
@@ -30,6 +32,8 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.loaders import Manifest, find_loader
 from feedbench.trainer import ONE
+
+_KEPT_OPEN = 256  # files whose eviction was last
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,14 @@ class Timer:
         peak = tree_peak_memory(child.pid)
         return Measured(block, peak, done.dropped, done.coverage, done.losses)
 
-    def _kept_cold(self, job: TrialJob) -> AbstractContextManager[object]:
+    @contextmanager
+    def _kept_cold(self, job: TrialJob) -> Iterator[None]:
         """Evict each file that a user's function has read: its rows may be unknown to the trial."""
         if job.cache_state != "cold" or find_loader(job.loader).own is None:
-            return nullcontext()
-        return OpenedFiles(self._files.folders(), _Eviction())
+            yield
+            return
+        with _Eviction() as evict, OpenedFiles(self._files.folders(), evict):
+            yield
 
     def _consumed(self, done: BlockDone) -> int:
         """Return the bytes of the files in a block's batches, by their mean if rows are unknown."""
@@ -126,17 +133,34 @@ class Timer:
 
 
 class _Eviction:
-    """Evicts each file that is closed, but not again because its own eviction has closed it.
+    """Evicts each file that is closed, inside a `with`.
 
-    Without that, the parent would evict the same files over and over, on a core of its own.
+    What it closes itself is announced too, and two closings in a row are announced as one. So it
+    keeps the last files open: a loader may read a file again while it is evicted, and rarely later.
     """
 
     def __init__(self) -> None:
-        self._closed: set[bytes] = set()  # by an eviction, which has not been announced yet
+        self._files: dict[bytes, int] = {}  # open, by path, the last one last
+        self._closed: set[bytes] = set()  # by this, which has not been announced yet
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            os.close(file)
 
     def __call__(self, path: bytes) -> None:
+        """Evict a file, unless it was closed only by this."""
         if path in self._closed:
             self._closed.remove(path)
             return
-        self._closed.add(path)
-        evict([path], sync=False)
+        with suppress(OSError):  # it is gone
+            if path not in self._files:
+                self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            file = self._files[path] = self._files.pop(path)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        if len(self._files) > _KEPT_OPEN:
+            oldest = next(iter(self._files))
+            self._closed.add(oldest)
+            os.close(self._files.pop(oldest))

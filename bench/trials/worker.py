@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter, time
+from time import monotonic, perf_counter
 
 from feedbench.bench.consumers.base import Consumer, Drain
 from feedbench.bench.consumers.device import CPU, names_of, training_device
@@ -76,7 +76,7 @@ def run_trial(job: TrialJob, channel: Channel) -> None:
     manifest = Manifest.read(job.manifest)
     settings = parse_settings(find_loader(job.loader), job.settings)
     _prepare_process(job, manifest)
-    start_s = time() - channel.started
+    start_s = monotonic() - channel.started
     opened = perf_counter()
     failures = job.failures.model_dump()
     with open_loader(job.loader, manifest, job.spec, settings, **failures) as stream:

@@ -148,9 +148,11 @@ class Tune:
             self._interrupted = True
             raise
         finally:
-            # First the record: closing may take seconds, in which a second Ctrl-C may come.
-            self._save(finished=finished)
-            self._bench.close()
+            try:
+                # First the record: closing may take seconds, in which a second Ctrl-C may come.
+                self._save(finished=finished)
+            finally:
+                self._bench.close()
         return self._record(finished=finished)
 
     def _is_finished(self) -> bool:

@@ -25,6 +25,8 @@ from feedbench.loaders.manifest import AUDIT
 _GROUP = 16  # files per message: one message per file costs a fifth of the rate
 _AHEAD = 2  # groups sent to each process, so that it never waits for the next
 _POLL_S = 0.25
+_NO_STAMP: Facts = {"bytes": 0, "modified_ns": 0}  # no file has it
+_MOST_UNEXPLAINED = 5  # deaths in a row that no file explains, before it is no use to go on
 
 
 def probe_all(
@@ -72,6 +74,8 @@ class _Slot:
 
 
 class _Pool:
+    _unexplained = 0  # deaths since the last answer
+
     def __init__(
         self, files: Iterator[File], limits: ProbeLimits, processes: int, log: Path
     ) -> None:
@@ -130,6 +134,7 @@ class _Pool:
             numbers = [number for number, _ in answer]
             groups = [group for group in slot.waiting if [n for n, _ in group] == numbers]
             if groups:
+                self._unexplained = 0
                 slot.probing = None
                 slot.waiting.remove(groups[0])
                 self._feed(slot)
@@ -144,9 +149,32 @@ class _Pool:
         if message["event"] == "died":
             slot = self._slots[message["slot"]]
             yield from self._receive(slot)
+            has_begun = slot.probing is not None
             if slot.probing == message["process"]:  # else the next one may have said that it does
                 slot.probing = None
-            yield from self._attribute_crash(slot, message["status"])
+            self._note_death(slot, message["status"], has_begun=has_begun)
+            if has_begun:
+                yield from self._attribute_crash(slot, message["status"])
+            elif slot.waiting:
+                self._retries.append(slot.waiting.popleft())
+                self._feed(slot)
+
+    def _note_death(self, slot: _Slot, status: int, *, has_begun: bool) -> None:
+        """Count a death that no file explains.
+
+        Args:
+            has_begun: whether it probed a file.
+
+        Raises:
+            SourceError: too many processes ended before they had begun.
+            WorkerError: too many were killed.
+        """
+        is_crash = has_begun and (status != -signal.SIGKILL or slot.killed_for is not None)
+        if is_crash or not slot.waiting:
+            return
+        self._unexplained += 1
+        if self._unexplained > _MOST_UNEXPLAINED:
+            raise self._ended(status)
 
     def _ended(self, code: int) -> SourceError | WorkerError:
         if code >= 0:
@@ -170,12 +198,17 @@ class _Pool:
             self._retries += [[file] for file in reversed(group)]
         else:
             ((number, path),) = group
-            yield number, _crash_facts(path, self._reason(killed_for is not None, status))
+            facts = _crash_facts(path, self._reason(killed_for is not None, status))
+            if killed_for is None and status == -signal.SIGKILL:
+                facts.update(_NO_STAMP)  # for want of memory, perhaps: it is read again next time
+            yield number, facts
         self._feed(slot)
 
     def _reason(self, late: bool, status: int) -> str:
         if late:
             return f"{REFUSED}not done within the limit of {self._limits.seconds:g} s"
+        if status == -signal.SIGKILL:
+            return f"{REFUSED}its process was killed, as the system does when memory runs out"
         cause = signal.Signals(-status).name if status < 0 else f"exit code {status}"
         return f"a decoder crashed on it ({cause})"
 
@@ -194,7 +227,7 @@ def _crash_facts(path: bytes, reason: str) -> Facts:
     try:
         facts["bytes"], facts["modified_ns"] = stamp_of(path)
     except OSError:
-        facts.update(bytes=0, modified_ns=0)
+        facts.update(_NO_STAMP)
     facts.update(format="", pillow=reason, tensorflow=reason)
     return facts
 

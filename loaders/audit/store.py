@@ -77,7 +77,7 @@ class Store:
         if self._read_about().get("decoders") != _decoders():
             return _NONE
         newer = [_read_journal(path) for path in reversed(self._journals())]
-        kept = _read_facts(self._facts) if self._facts.exists() else _NONE
+        kept = _read_facts(self._facts)
         # Without a journal each path is there once: a table to prove it would be large.
         return _latest(pa.concat_tables([*newer, kept])) if newer else kept
 
@@ -126,8 +126,9 @@ class Store:
 
     def _read_about(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
-            about: dict[str, Any] = json.loads(self._about.read_text())
-            return about
+            about = json.loads(self._about.read_bytes())
+            if isinstance(about, dict):
+                return about
         return {}
 
 
@@ -215,9 +216,17 @@ def _read_journal(path: Path) -> pa.Table:
 
 
 def _read_facts(path: Path) -> pa.Table:
-    with path.open("rb") as file:
-        facts = one_chunk_each(file)
-    return facts if facts.schema.equals(FACTS) else facts.cast(FACTS)
+    """The facts in a file; none if there is none, or it is damaged: a scan finds them again."""
+    try:
+        with path.open("rb") as file:
+            facts = one_chunk_each(file)
+        return facts if facts.schema.equals(FACTS) else facts.cast(FACTS)
+    except FileNotFoundError:
+        return _NONE
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        if getattr(error, "errno", None):  # of the system; Arrow's own have no number
+            raise
+        return _NONE
 
 
 def _latest(facts: pa.Table) -> pa.Table:

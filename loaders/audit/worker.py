@@ -179,8 +179,10 @@ def _limit_memory(limits: ProbeLimits) -> None:
     """Let a decoder fail that allocates more than any image needs, before the machine does."""
     spare = max(_MIN_SPARE_BYTES, limits.pixels * _BYTES_PER_PIXEL)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    used = psutil.Process().memory_info().vms
-    resource.setrlimit(resource.RLIMIT_AS, (used + spare, hard))
+    limit = psutil.Process().memory_info().vms + spare
+    if hard != resource.RLIM_INFINITY:  # of the user
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def _stated(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
     for name, value in values.items():
@@ -49,7 +49,9 @@ def _names(folder: Path) -> tuple[str, ...]:
     for path in (folder / CLASSES, *sorted(folder.glob(_OF_TFDS))):
         if path.exists():
             try:
-                return tuple(path.read_text().split("\n"))[: -1 if _ends_line(path) else None]
+                return tuple(path.read_text("utf-8").split("\n"))[
+                    : -1 if _ends_line(path) else None
+                ]
             except (OSError, ValueError) as error:
                 raise SourceError(f"{path}: cannot be read: {error}") from error
     return ()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
+from multiprocessing.connection import wait
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from feedbench.loaders.errors import WorkerError
 from feedbench.loaders.files import read_file
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
@@ -159,20 +162,24 @@ def on_processes(work: Callable[[int], object], count: int, cores: int) -> Run:
     """A run of work on items 0 to `count`, one image each, on as many processes as cores.
 
     The processes are forked here, so that they inherit the items, and wait between the windows.
-    One core needs no process of its own.
+    One core needs no process of its own. A run raises a WorkerError if one of them has died.
     """
     if cores == 1:
         return repeated(_each(work, count, 1))
     context = multiprocessing.get_context("fork")
-    pipes = [context.Pipe() for _ in range(cores)]
-    for _, theirs in pipes:
-        context.Process(target=_serve, args=(theirs, work, count), daemon=True).start()
+    processes = []
+    for _ in range(cores):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work, count), daemon=True)
+        process.start()
+        processes.append((process, ours))
 
     def run(seconds: float) -> Timed:
         begin = perf_counter()
-        for ours, _ in pipes:
-            ours.send(seconds)
-        images = sum(ours.recv() for ours, _ in pipes)
+        for _, pipe in processes:
+            with suppress(ConnectionError):  # it has died: its answer says so
+                pipe.send(seconds)
+        images = sum(_answer(process, pipe) for process, pipe in processes)
         return Timed(images, perf_counter() - begin)
 
     return run
@@ -207,6 +214,16 @@ def _each(work: Callable[[int], object], count: int, images: int, first: int = 0
     for index in cycle([*range(first, count), *range(first)]):
         work(index)
         yield images
+
+
+def _answer(process: Any, pipe: Any) -> int:
+    """What a process answers."""
+    if pipe in wait([process.sentinel, pipe]):
+        with suppress(EOFError, ConnectionError):
+            return int(pipe.recv())
+    raise WorkerError(
+        "a process that measures on a core was ended, as the system does when memory runs out"
+    )
 
 
 def _serve(pipe: Any, work: Callable[[int], object], count: int) -> None:

@@ -140,8 +140,8 @@ def test_closing_waits_for_one_image_not_for_a_piece(manifest):
 class HeldUntilClosed(RowSource):
     """Holds the image that is loaded first until the stream is being closed."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, unreadable=()):
+        super().__init__(unreadable)
         self.is_loading, self.is_closed = threading.Event(), threading.Event()
 
     def load(self, row, item, into):
@@ -162,6 +162,25 @@ def test_a_stream_closed_by_another_thread_ends_the_one_that_waits(manifest, pre
         stream.close()
         with pytest.raises(LoaderError, match="this stream is closed"):
             waiting.result()
+
+
+def test_reads_that_closing_cancels_are_no_unreadable_images(manifest):
+    source = HeldUntilClosed(unreadable=range(len(manifest)))
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+    stopped = threading.Event()
+
+    def stop():  # a read fails at once, long before the threads have ended
+        source.is_closed.set()
+        stopped.wait(0.2)
+
+    stream = pool_stream(source, request, Turbo(num_threads=1), chunk=2, stop=stop)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(list, stream)
+        source.is_loading.wait()
+        stream.close()
+        with pytest.raises(LoaderError, match="this stream is closed"):
+            waiting.result()
+    assert not stream.dropped
 
 
 def test_a_batch_that_is_kept_is_not_overwritten(manifest):

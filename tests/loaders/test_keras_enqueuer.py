@@ -1,5 +1,6 @@
 """Keras' enqueuer outside of `fit`: results in order, and nothing left after closing."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -88,3 +89,25 @@ def test_a_pool_ends_although_killed_processes_held_its_locks(monkeypatch):
         os.kill(process.pid, signal.SIGKILL)
     keras_enqueuer._terminate(pool)
     pool.join()
+
+
+def test_processes_that_cannot_be_forked_are_an_error_instead_of_a_hang(monkeypatch):
+    def refuse():
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    before = set(threading.enumerate())
+    monkeypatch.setattr(os, "fork", refuse)
+    source = enqueuer(lambda step: step, None, True)
+    with pytest.raises(WorkerError, match="cannot be started: Resource temporarily unavailable; "):
+        next(source.results())
+    source.close()
+    assert set(threading.enumerate()) <= before
+
+
+def test_without_room_for_locks_there_are_no_processes(monkeypatch):
+    def refuse():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(multiprocessing, "Event", refuse)
+    with pytest.raises(WorkerError, match=r"No space left on device; make room in /dev/shm"):
+        enqueuer(lambda step: step, None, True)

@@ -1,11 +1,13 @@
 """The commands as users run them: exit codes, errors of one line, and the files they write."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
 
@@ -55,6 +57,88 @@ def test_tensorflow_that_cannot_be_loaded_is_an_error_of_one_line(capsys, text):
 def test_another_module_that_cannot_be_loaded_is_a_defect_with_a_traceback():
     with pytest.raises(ImportError, match="no such name"):
         import_error("feedbench.bench", "no such name")
+
+
+def failing(monkeypatch, error: BaseException) -> int:
+    """Return the exit code of a command that fails."""
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr("feedbench.bench.cli.app", fail)
+    return call(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "code"),
+    [
+        (
+            OSError(errno.EMFILE, "Too many open files", b"a/1.jpg"),
+            "a/1.jpg: Too many open files; raise the limit, for example by ulimit -n 4096",
+            2,
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "out"),
+            "out: Permission denied; change that, or name another file or folder",
+            2,
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "out"),
+            "out: Read-only file system; change that, or name another file or folder",
+            2,
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out"),
+            "out: No space left on device: the output or the results are incomplete",
+            1,
+        ),
+        (
+            BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+            "Resource temporarily unavailable; end other processes, or raise the limit by "
+            "ulimit -u",
+            2,
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            "can't start new thread; end other processes, or raise the limit by ulimit -u",
+            2,
+        ),
+        (
+            MemoryError("Unable to allocate 9 GiB"),
+            "out of memory: Unable to allocate 9 GiB; free some, or take smaller images or batches",
+            1,
+        ),
+        (MemoryError(), "out of memory; free some, or take smaller images or batches", 1),
+    ],
+    ids=str,
+)
+def test_what_the_system_refuses_is_one_line(monkeypatch, capsys, error, text, code):
+    assert failing(monkeypatch, error) == code
+    assert capsys.readouterr().err == f"feedbench: {text}\n"
+
+
+def test_a_disk_that_fails_is_named_and_a_closed_terminal_is_not(monkeypatch, capsys):
+    assert failing(monkeypatch, OSError(errno.EIO, "Input/output error", "a/1.jpg")) == 2
+    assert capsys.readouterr().err.startswith("feedbench: a/1.jpg: Input/output error; the disk")
+    assert failing(monkeypatch, OSError(errno.EIO, "Input/output error")) == NOTHING_DONE
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_is_missing_for_no_known_reason_is_a_defect_with_a_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["feedbench"])
+    with pytest.raises(FileNotFoundError):
+        failing(monkeypatch, FileNotFoundError(errno.ENOENT, "No such file", "inside"))
+
+
+def test_no_place_for_temporary_files_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    with pytest.raises(FileNotFoundError) as raised:
+        tempfile.gettempdir()
+    assert failing(monkeypatch, raised.value) == 2
+    errors = capsys.readouterr().err
+    assert errors.endswith("set TMPDIR to a folder with room\n")
+    assert errors.count("\n") == 1
 
 
 def test_a_warning_about_the_images_is_one_line_and_others_stay_as_they_are(capsys, monkeypatch):
@@ -181,6 +265,7 @@ def test_the_shell_completes_commands_options_and_values(words, completed):
         (["bench", "{photos}", "--on-error", "ignore"], "'raise', 'skip'"),
         (["bench", "{photos}", "--json", "{photos}"], "cannot be written"),
         (["bench", "{photos}", "--json", "/dev/null/a.json"], "--json /dev/null/a.json: "),
+        (["scan", "{photos}", "--out", "/dev/null/a.parquet"], "--out /dev/null/a.parquet: "),
         (["make-data", "{photos}"], "not empty"),
         (["scan", "{photos}", "--test", "2"], "test must be at least 0 and below 1"),
     ],

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from feedbench.bench.commands.output import _progress_stream
+from feedbench.bench.trials_file import read_trials
+
 PROGRAM = f"{sys.executable} -m feedbench.bench.cli"
 
 
@@ -59,6 +62,44 @@ def test_a_full_disk_is_one_line_and_exit_code_1(command, tiny_photos):
     assert done.stderr.splitlines()[-1].startswith("feedbench: No space left on device")
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_of_progress_on_a_full_disk_ends_no_bench(tiny_photos, tmp_path):
+    options = "--loader turbo --consumer drain --blocks 2 --block-seconds 0.1 --batch-size 8"
+    out = tmp_path / "out"
+    done = shell(f"feedbench bench {tiny_photos} {options} --out {out} 2> /dev/full")
+    assert done.returncode == 0, done.stdout
+    (trial,) = read_trials(out)
+    assert len(trial.blocks) == 2
+
+
+def test_progress_for_a_terminal_that_was_closed_is_dropped():
+    terminal, ours = os.openpty()
+    with _progress_stream(ours, close=True) as stream:
+        assert stream.isatty()
+        os.close(terminal)
+        stream.write("a line\n")
+
+
+def test_progress_that_a_terminal_does_not_take_now_is_dropped():
+    """Another program has set the terminal to return at once."""
+    reader, ours = os.pipe()
+    os.set_blocking(ours, False)
+    with _progress_stream(ours, close=True) as stream:
+        for _ in range(100):
+            stream.write("x" * 9_999 + "\n")
+    os.close(reader)
+
+
+def test_a_reader_of_progress_that_is_gone_ends_the_command():
+    reader, ours = os.pipe()
+    stream = _progress_stream(ours, close=False)
+    os.close(reader)
+    with pytest.raises(BrokenPipeError):
+        stream.write("a line\n")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), ours)
+    stream.close()
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])

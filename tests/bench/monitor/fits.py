@@ -4,13 +4,13 @@ Run as a program: `python fits.py FOLDER`. One process runs all, because Keras t
 from the environment, and importing it takes seconds.
 """
 
-import gc
 import hashlib
 import json
 import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import keras
@@ -212,7 +212,11 @@ def samplers():
 
 
 def broken(out):
-    """What each error becomes without and with a monitor, and the threads that are left."""
+    """What each error becomes without and with a monitor, and the threads that are left.
+
+    Each error is kept with its traceback, as a notebook keeps the last one.
+    """
+    kept = []
 
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -224,6 +228,7 @@ def broken(out):
         try:
             model.fit(data, verbose=0, callbacks=callbacks)
         except BaseException as error:
+            kept.append(error)
             seen = [type(error).__name__, "this batch is broken" in str(error)]
         model.fit(X, Y, batch_size=BATCH, verbose=0)  # the model can still be trained
         return seen
@@ -232,12 +237,18 @@ def broken(out):
     results = []
     for data, others in ((lambda: batches(20, wrong_at=9), []), (lambda: batches(20), [Stop()])):
         results.append([error_of(data(), others), error_of(data(), [*others, one])])
-    gc.collect()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while samplers() and time.monotonic() < deadline:
         time.sleep(0.05)
     network().fit(batches(20), verbose=0, callbacks=[one])
+    assert any(at_fit(error) for error in kept)
     return {"errors": results, "samplers": samplers(), "later": len(one.results), "before": before}
+
+
+def at_fit(error):
+    """Whether the traceback of an error has the frame of Keras' `fit`."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any("epoch_iterator" in frame.f_locals for frame, _ in frames)
 
 
 def failing_monitor(out):

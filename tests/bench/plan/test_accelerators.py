@@ -11,7 +11,7 @@ from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.cli import main
 from feedbench.bench.consumers import emulated
 from feedbench.bench.consumers.emulated import EmulatedAccelerator
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.plan.accelerators import (
     Accelerator,
     accelerators,
@@ -150,6 +150,27 @@ def test_a_profile_of_the_user_overrides_a_built_in_one(monkeypatch, tmp_path):
     path.write_text("[mine]\nrate = 7\n")
     with pytest.raises(PlanError, match=r"accelerators\.toml: mine: device: field required"):
         find_accelerator("a100")
+
+
+def test_a_profile_needs_a_folder_that_can_be_made(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FEEDBENCH_CONFIG", str(tmp_path / "file"))
+    with pytest.raises(RecordError, match=r"file/accelerators\.toml: .*set FEEDBENCH_CONFIG to"):
+        add_accelerator("mine", Accelerator(**KNOWN))
+
+
+def test_without_a_home_folder_one_has_to_be_named(monkeypatch, tmp_path):
+    def unknown(number):
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CONFIG_HOME", "FEEDBENCH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecordError, match="has no home folder: set FEEDBENCH_CONFIG"):
+        add_accelerator("mine", Accelerator(**KNOWN))
+    assert list(tmp_path.iterdir()) == []
+    assert "v100" in accelerators()
 
 
 def test_a_plan_holds_the_profile_of_its_consumer():

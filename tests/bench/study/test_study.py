@@ -13,7 +13,7 @@ import pytest
 from preloaded import children_of
 
 from feedbench.bench.commands.options import TRAINING_SPEC
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, RecordError
 from feedbench.bench.plan.plan import Failures
 from feedbench.bench.study.messages import Starting
 from feedbench.bench.study.report import mean_difference
@@ -168,6 +168,9 @@ def test_a_training_whose_process_dies_is_recorded_with_its_exit_code(
     assert events == [Starting(resumed=False), Failed(reason=reason)]
     assert (failure_reason(tmp_path, first), failure_reason(tmp_path, second)) == (reason, None)
     assert "No module named no_such_module" in log.read_text()
+    (tmp_path / "runs" / first.name / "failed.json").write_text("[]")
+    with pytest.raises(RecordError, match=r"failed\.json: not the reason of a failure: .*remove"):
+        failure_reason(tmp_path, first)
 
 
 def start(*arguments) -> subprocess.Popen:

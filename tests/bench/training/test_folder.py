@@ -1,6 +1,9 @@
 """The files of a training's folder are read back, and a folder of something else is refused."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,40 @@ def test_what_is_not_the_result_of_a_training_is_refused(tmp_path, text, message
         path.write_text(text)
     with pytest.raises(RecordError, match=message):
         read_training(path)
+
+
+READ = r"""
+import sys
+from pathlib import Path
+from feedbench.bench.analysis.best import read_best
+from feedbench.bench.training.predictions import each_prediction
+from feedbench.trainer.history import Epoch, write_history
+
+folder = Path(sys.argv[1])
+assert read_best(folder / "loader.toml").settings == {"pack": "/fotos/\u00fc"}
+((path, one),) = each_prediction(folder)
+assert (path, one.label) == ("a.jpg", "\u00fc")
+epoch = Epoch(1, 8, 1.0, 0.5, 0.1, 1.0, 0.5, 1.0, 0.5, metrics={"pr\u00e9cision": 0.5})
+write_history([epoch], folder / "history.csv")
+"""
+
+
+def test_files_are_utf8_whatever_the_locale(tmp_path):
+    best = Best(loader="packed", settings={"pack": "/fotos/ü"}, spec={"batch_size": 8})
+    write_config(tmp_path, best, Recipe())
+    (tmp_path / "predictions.csv").write_text(
+        "path,label,predicted,probability\na.jpg,ü,ü,0.5\n", encoding="utf-8"
+    )
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", READ, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **ascii_only},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "précision" in (tmp_path / "history.csv").read_text("utf-8")
 
 
 def test_the_check_for_a_writable_folder_leaves_no_file(tmp_path):

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -59,18 +61,25 @@ FOR_EVER = 1000
 
 
 def ended(
-    body: str, grace: float, number: int, step_s: float = 0, *, again: bool = False
+    body: str,
+    grace: float,
+    number: int,
+    step_s: float = 0,
+    *,
+    again: bool = False,
+    errors_to: int | IO[bytes] = subprocess.PIPE,
 ) -> tuple[int, str, str]:
     """Exit code, output and errors of the program after a signal.
 
     Args:
         step_s: how long its first step took.
         again: send the signal until it has ended: two that come at once are one.
+        errors_to: its standard error.
     """
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM.replace("{body}", body), str(grace), str(step_s)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors_to,
         text=True,
     ) as running:
         try:
@@ -97,6 +106,12 @@ def test_others_that_do_not_answer_are_not_waited_for():
 
 
 INTERRUPTED = 130, "told: was interrupted\n", "feedbench: ended\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_it_ends_even_if_its_last_words_cannot_be_written():
+    with Path("/dev/full").open("wb") as full:
+        assert ended(HANGS, 0.2, signal.SIGTERM, errors_to=full) == (143, "", None)
 
 
 def test_closing_that_never_returns_ends_after_a_while():

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,6 +199,15 @@ def test_dropped_images_are_appended_and_read_back(tmp_path):
     (tmp_path / DROPPED).write_text("{}\n")
     with pytest.raises(RecordError, match=DROPPED):
         read_dropped(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_dropped_images_that_cannot_be_noted_are_one_line(tmp_path):
+    (tmp_path / DROPPED).symlink_to("/dev/full")
+    log = DroppedLog(tmp_path, Stream(iter(()), faults=Faults(tolerance("skip", 1, 9))))
+    log._stream.faults.add(ImageError("a.jpg", 3, "Pillow", "broken"))
+    with pytest.raises(RecordError, match=r"dropped\.jsonl: No space left on device; .*--resume"):
+        log.update()
 
 
 def test_loaders_with_the_same_pixels_and_seed_give_the_same_learning_curve(tiny_photos):

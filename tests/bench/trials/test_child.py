@@ -141,6 +141,14 @@ def test_an_exception_is_one_line_with_its_traceback_in_the_log(tmp_path):
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("act", ["raise", "refuse"])
+def test_the_reason_arrives_even_if_the_log_is_on_a_full_disk(act, tmp_path):
+    log = tmp_path / "log"
+    log.symlink_to("/dev/full")
+    assert "ended" not in str(error_of(act, log))
+
+
 def test_an_unexpected_answer_is_refused(tmp_path):
     service = Service("unruly_child", (Sign,))
     with (

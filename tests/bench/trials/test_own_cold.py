@@ -45,8 +45,13 @@ def note_evictions(monkeypatch, manifest, folder):
         for path in paths:
             (folder / str(rows[path])).touch()
 
-    for module in (cache_state, timer_module):
-        monkeypatch.setattr(module, "evict", noting)
+    class Noting(timer_module._Eviction):
+        def __call__(self, path):
+            super().__call__(path)
+            (folder / str(rows[path])).touch()
+
+    monkeypatch.setattr(cache_state, "evict", noting)
+    monkeypatch.setattr(timer_module, "_Eviction", Noting)
 
 
 def test_files_are_read_from_the_disk_in_every_epoch(on_disk, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from feedbench.bench.analysis.summary import summarize
-from feedbench.bench.errors import TrialError
+from feedbench.bench.errors import RecordError, TrialError
 from feedbench.bench.plan.plan import Choice, Failures, PixelCheck, Plan, Timing
 from feedbench.bench.record import Stopped, Trial
 from feedbench.bench.trials.bench import MANIFEST, Bench, DeadlinePassed
@@ -216,6 +216,30 @@ def test_a_killed_trial_is_recorded_and_the_others_continue(manifest, tmp_path):
     assert len(killed.blocks) == 1
     assert len(fine.blocks) == 2
     assert summarize([killed, fine]).trials[0].images_per_second is not None
+
+
+def test_a_record_that_cannot_be_written_leaves_no_process(manifest, tmp_path):
+    folder, pids = tmp_path / "out", set()
+    folder.mkdir()
+
+    def take_away(event: TrialEvent) -> None:
+        pids.update(filter(None, [event.pid]))
+        if event.kind == "block":
+            folder.rename(tmp_path / "elsewhere")
+            folder.write_text("a file in its place")
+
+    with pytest.raises(RecordError, match=r"trials\.jsonl"):
+        run(plan(SYNTHETIC), manifest, folder, take_away)
+    assert pids
+    assert not any(map(psutil.pid_exists, pids))
+
+
+def test_the_start_of_a_process_is_timed_whatever_the_clock_says(manifest, tmp_path, monkeypatch):
+    """A clock that is set back meanwhile: time servers do that, and virtual machines."""
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.time = lambda: 0.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (trial,) = run_plan(plan(SYNTHETIC), manifest, tmp_path)
+    assert 0 < trial.warm_ups[0].start_s < 600
 
 
 def test_a_trial_that_hangs_is_ended_at_its_time_limit(manifest, tmp_path):

@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.trials.cache_state import check_cold, read_bytes
 from feedbench.bench.trials.storage import Storage
 from feedbench.bench.trials.storage_in_order import InOrder
@@ -53,6 +54,16 @@ def test_reads_are_spread_over_processes_as_far_as_there_are_reads(manifest, tmp
     assert not (tmp_path / f"{os.getpid()}").exists()
     storage.read("warm", 1, seconds=0.02)
     assert (tmp_path / f"{os.getpid()}").exists()
+
+
+def test_a_reading_process_that_is_killed_is_an_error_instead_of_a_hang(manifest):
+    def killed(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    storage = Storage(manifest, whole_files(manifest, killed), processes=2)
+    for _ in range(2):
+        with pytest.raises(TrialError, match="a process that reads was ended"):
+            storage.read("warm", 2, seconds=0.1)
 
 
 def test_preparing_a_warm_block_reads_every_image_once(manifest):

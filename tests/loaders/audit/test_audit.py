@@ -1,5 +1,6 @@
 """The audit resumes, reads only changed files, and survives what it reads."""
 
+import errno
 import io
 import os
 import shutil
@@ -406,6 +407,44 @@ def test_facts_of_a_source_are_found_again(photos, monkeypatch, tmp_path):
     assert Store.of(photos).folder == Store.of(str(photos)).folder
     assert Store.of(photos).folder.is_relative_to(tmp_path)
     assert isinstance(Store.of(photos).facts(), pa.Table)
+
+
+@pytest.mark.parametrize("name", ["facts.parquet", "about.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"[]"],
+    ids=["empty", "truncated", "other"],
+)
+def test_what_is_kept_of_an_audit_is_found_again_if_it_is_damaged(photos, store, name, damage):
+    path = store / name
+    path.write_bytes(damage(path.read_bytes()))
+    assert len(Store(store).facts()) == 0
+    whole, read = audited(photos, store)
+    assert read == 45
+    assert not len(bad_rows(whole))
+
+
+def test_facts_that_the_system_does_not_give_are_not_taken_for_damaged(store, monkeypatch):
+    def refuse(file):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(store_module, "one_chunk_each", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        Store(store).facts()
+
+
+@pytest.mark.parametrize("name", ["HOME", "XDG_CACHE_HOME", "FEEDBENCH_CACHE"])
+def test_without_a_home_folder_one_has_to_be_named(name, photos, monkeypatch, tmp_path):
+    def unknown(number):
+        raise KeyError(number)
+
+    for variable in ("HOME", "XDG_CACHE_HOME", "FEEDBENCH_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(SourceError, match="no home folder: set FEEDBENCH_CACHE to a folder"):
+        Store.of(photos)
+    monkeypatch.setenv(name, str(tmp_path))
+    assert Store.of(photos).folder.is_relative_to(tmp_path)
 
 
 def test_a_file_that_could_not_be_read_is_read_again(photos, monkeypatch):

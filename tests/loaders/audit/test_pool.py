@@ -8,6 +8,7 @@ from collections import deque
 
 import pytest
 
+from feedbench.loaders import SourceError, WorkerError
 from feedbench.loaders.audit import worker
 from feedbench.loaders.audit.messages import beginning_as_bytes
 from feedbench.loaders.audit.pool import _Pool, _Slot
@@ -17,9 +18,9 @@ GROUPS = [[(1, b"one.jpg")], [(2, b"two.jpg")]]
 OLD, NEW = 101, 102  # processes of one slot
 
 
-def died(process):
-    """What the process that forks the others says of one that has crashed."""
-    event = {"event": "died", "slot": 0, "process": process, "status": -signal.SIGSEGV}
+def died(process, status=-signal.SIGSEGV):
+    """What the process that forks the others says of one that has died."""
+    event = {"event": "died", "slot": 0, "process": process, "status": status}
     return json.dumps(event).encode() + b"\n"
 
 
@@ -38,6 +39,7 @@ def control():
 def pool_of(*slots):
     """A pool without processes."""
     pool = object.__new__(_Pool)
+    pool._log = "audit.log"
     pool._slots, pool._limits = slots, ProbeLimits(seconds=0)
     pool._files, pool._retries = iter(()), []
     return pool
@@ -103,3 +105,46 @@ def test_only_the_process_that_is_late_is_killed_not_the_one_that_replaced_it(co
     assert not killed
     forks._kill(NEW)
     assert killed == [NEW]
+
+
+def test_a_process_that_dies_before_it_has_begun_blames_no_file(slots):
+    slot, _ = slots
+    pool = pool_of(slot)
+    pool._reader = io.BytesIO(died(OLD, 1))
+    assert not list(pool._read_control())
+    assert sorted(slot.waiting) == GROUPS
+
+
+@pytest.mark.parametrize(
+    ("has_begun", "status", "error", "text"),
+    [
+        (False, 1, SourceError, "processes ended with exit code 1; see audit.log"),
+        (True, -signal.SIGKILL, WorkerError, "SIGKILL, as the system does when memory runs out"),
+    ],
+    ids=["no process starts", "each is killed"],
+)
+def test_processes_that_die_again_and_again_end_the_scan(slots, has_begun, status, error, text):
+    slot, _ = slots
+    pool = pool_of(slot)
+
+    def die(process):
+        if has_begun:
+            slot.far.send(beginning_as_bytes(process))
+        pool._reader = io.BytesIO(died(process, status))
+        for number, _ in pool._read_control():
+            pool._retries.append([(number, b"one.jpg")])
+        pool._feed(slot)
+
+    with pytest.raises(error, match=text):
+        all(die(process) is None for process in range(100))
+
+
+def test_a_file_whose_process_is_killed_is_refused_until_the_next_scan(slots):
+    slot, _ = slots
+    pool = pool_of(slot)
+    slot.far.send(beginning_as_bytes(OLD))
+    pool._reader = io.BytesIO(died(OLD, -signal.SIGKILL))
+    ((number, facts),) = pool._read_control()
+    assert number == 1
+    assert facts["pillow"].startswith("refused: its process was killed, as the system does when")
+    assert (facts["bytes"], facts["modified_ns"]) == (0, 0)  # no file has this stamp

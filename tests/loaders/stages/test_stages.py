@@ -1,13 +1,22 @@
 """The stages of a loader do what that loader does: its own decoder, its own pack, its own cache."""
 
 import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import simplejpeg
 
-from feedbench.loaders import Augment, BatchSpec, find_loader, parse_settings, scan
+from feedbench.loaders import (
+    Augment,
+    BatchSpec,
+    WorkerError,
+    find_loader,
+    parse_settings,
+    scan,
+)
 from feedbench.loaders.augment.draws import ANGLE
 from feedbench.loaders.images.tensorflow import Decoding, decoder, region_decoder
 from feedbench.loaders.stages.stage import on_processes, on_threads, repeated, sample
@@ -111,6 +120,13 @@ def test_whole_files_are_read_by_their_own_bytes(manifest):
         sizes = [reading.read(item) for item in reading.find(rows)]
         assert sizes == [Path(manifest.path(row)).stat().st_size for row in rows]
         assert reading.pack_bytes is None
+
+
+def test_a_process_of_a_core_that_is_killed_is_an_error_instead_of_a_hang():
+    run = on_processes(lambda item: os.kill(os.getpid(), signal.SIGKILL), 4, 2)
+    for _ in range(2):
+        with pytest.raises(WorkerError, match="measures on a core was ended"):
+            run(0.0)
 
 
 def test_work_is_counted_on_each_core_and_done_at_least_once():
