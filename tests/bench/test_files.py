@@ -1,10 +1,11 @@
 """A file is either complete or unchanged, however the process that writes it ends."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from feedbench.bench.files import (
     replacing,
     write_json,
     write_model,
+    write_result,
     write_text,
 )
 from feedbench.loaders import replacing as loaders_replacing
@@ -115,6 +117,14 @@ def test_the_temporary_file_has_the_suffix_that_libraries_choose_a_format_by(tmp
 def test_a_model_reads_back_as_it_was_written(tmp_path):
     path, pair = tmp_path / "pair.json", Pair(first=1, second=(2, 3))
     write_model(path, pair)
+    assert read_model(path, Pair, "bench", newest=2) == pair
+
+
+def test_a_result_says_when_it_was_made_and_reads_back_without_that(tmp_path):
+    path, pair = tmp_path / "pair.json", Pair(first=1, second=(2, 3))
+    write_result(path, pair.model_dump())
+    age = datetime.now(UTC) - datetime.fromisoformat(json.loads(path.read_text())["created"])
+    assert timedelta(0) <= age < timedelta(hours=1)
     assert read_model(path, Pair, "bench", newest=2) == pair
 
 
