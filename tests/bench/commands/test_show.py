@@ -288,6 +288,12 @@ def test_of_a_diagnosis_nothing_else_is_drawn(arguments, reason, capsys, monkeyp
     assert (code, errors) == (2, f"feedbench: {reason}\n")
 
 
+def test_a_trial_without_a_picture_of_it_is_refused(capsys, monkeypatch):
+    code, _, errors = shown(capsys, monkeypatch, RESULTS / "clothing-cpu", "--trial", "3")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "--trial 3: chooses what --timeline draws; add --timeline FILE.png" in errors
+
+
 def test_a_track_is_named_by_its_line_and_loader(capsys, monkeypatch, tmp_path):
     trace = tmp_path / "trace.json"
     shown(capsys, monkeypatch, RESULTS / "tutorial" / "bench", "--trace", trace)
