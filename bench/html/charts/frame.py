@@ -71,13 +71,13 @@ def value_axis(title: str, low: float, high: float, **options: Any) -> Spec:
     scale: Spec = {"domain": [low, high], **kind}
     axis: Spec = {"title": title, "tickCount": 5, "labelOverlap": True, "labelSeparation": 6}
     if options.get("log"):
-        axis["values"] = _log_ticks(low, high)
+        axis["values"] = log_ticks(low, high)
     if form := options.get("format"):
         axis["format"] = form
     return {"type": "quantitative", "scale": scale, "axis": axis}
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
     """Return 1, 2 and 5 of each power of ten between two values; of many powers, only 1."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     digits = (1, 2, 5) if len(powers) <= _FEW_POWERS else (1,)

@@ -25,9 +25,9 @@ _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
 _TIME = "seconds, block after block"
 
 DECIMATED = Text(
-    "Only timed seconds are shown; other trials were timed between the blocks. Where a lane has "
-    "more readings than can be told apart, the smallest and, paler, the largest of each stretch "
-    f"are drawn, at most {COLUMNS} stretches per lane.",
+    "Only timed seconds are shown, without those between the blocks. Where a lane has more "
+    "readings than can be told apart, the smallest and, paler, the largest of each stretch are "
+    f"drawn, at most {COLUMNS} stretches per lane.",
     "note",
 )
 
