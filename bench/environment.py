@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from feedbench.bench.errors import PlanError
+from feedbench.bench.files import CREATED, utc_now
 from feedbench.bench.meters.gpu import gpu_name, training_gpus
 from feedbench.bench.record import Conditions
 from feedbench.loaders import Manifest, available_memory, usable_cores
@@ -44,7 +45,7 @@ _OPTIONAL = (
 def environment() -> dict[str, Any]:
     """Return the time, the machine and the versions, without host or user names."""
     return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        CREATED: utc_now(),
         "processor": _processor(),
         "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -68,24 +69,25 @@ def _keras_backend() -> str:
         return "tensorflow"
 
 
-def created_at(record: Path) -> datetime:
-    """Return when a run began, in UTC; if the record does not say it, when it was written."""
-    return began_at(record) or datetime.fromtimestamp(record.stat().st_mtime, UTC)
-
-
 def began_at(record: Path) -> datetime | None:
-    """Return when a run began, in UTC, as the environment.json beside its record says.
+    """Return when a run began or a result was made, in UTC.
 
-    A training has its environment in its record. Records of older versions do not say it.
+    A run has its environment beside its record, a training in it, and a result of one file says it
+    by itself. None: records of older versions do not say it.
     """
     files = [record.with_name("environment.json"), *([record] if record.suffix == ".json" else [])]
     return next(filter(None, map(_created_in, files)), None)
 
 
+def written_at(record: Path) -> datetime:
+    """Return when a file was written, in UTC: no earlier than the run, but a copy is younger."""
+    return datetime.fromtimestamp(record.stat().st_mtime, UTC)
+
+
 def _created_in(file: Path) -> datetime | None:
     try:
         facts = json.loads(file.read_bytes())
-        created = datetime.fromisoformat(facts.get("environment", facts)["created"])
+        created = datetime.fromisoformat(facts.get("environment", facts)[CREATED])
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
     return created.astimezone(UTC) if created.tzinfo else None

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the processes that generate photos import this module witho
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")
+CREATED = "created"  # the field of a result that says when it was made
 
 
 @contextmanager
@@ -62,6 +63,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def write_result(path: Path, values: dict[str, Any]) -> None:
+    """Write the JSON-compatible values of a result, and when they are written as `created`.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    write_json(path, {CREATED: utc_now(), **values})
+
+
+def utc_now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def write_model(path: Path, model: BaseModel) -> None:
     """Write a model as indented JSON; Ctrl-C is delayed until the file is written.
 
@@ -73,7 +88,7 @@ def write_model(path: Path, model: BaseModel) -> None:
 
 
 def read_model(path: Path, model: type[Model], run: str, newest: int | None = None) -> Model:
-    """Read a model from a JSON file.
+    """Read a model from a JSON file of `write_model` or `write_result`.
 
     Args:
         run: the kind of run that writes such files, for the error message.
@@ -88,6 +103,8 @@ def read_model(path: Path, model: type[Model], run: str, newest: int | None = No
 
     try:
         values = json.loads(path.read_bytes())
+        if isinstance(values, dict) and CREATED not in model.model_fields:
+            values.pop(CREATED, None)
         if newest is not None:
             check_schema(values, newest, str(path))
         return model.model_validate(values)

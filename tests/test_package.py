@@ -72,16 +72,24 @@ def from_wheel(wheel: Path, folder: Path) -> Install:
 
 
 def editable(checkout: Path, folder: Path) -> Install:
-    """In an environment of its own that borrows the dependencies of this one."""
+    """In an environment of its own."""
+    python = environment(folder)
+    pip(python, "install", *PIP_OPTIONS, "--editable", checkout, env=without_path())
+    return Install(python, (), checkout)
+
+
+def environment(folder: Path) -> Path:
+    """Make an environment that borrows the dependencies of this one; return its interpreter."""
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     (site,) = folder.glob("lib/python*/site-packages")
     borrowed = [path for path in sys.path if path.endswith("site-packages")]
     (site / "borrowed.pth").write_text("\n".join(borrowed))
-    python = folder / "bin" / "python"
-    # Without PYTHONPATH: pip would take a checkout on it for an earlier install of the same.
-    without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    pip(python, "install", *PIP_OPTIONS, "--editable", checkout, env=without)
-    return Install(python, (), checkout)
+    return folder / "bin" / "python"
+
+
+def without_path() -> dict[str, str]:
+    """The environment variables but PYTHONPATH: pip would take a checkout on it for an install."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 @pytest.fixture(scope="module", params=["wheel", "editable"])
@@ -160,6 +168,17 @@ def test_commands_run_beside_the_users_packages(python, work, class_folder):
     assert [trial.error for trial in trials] == [None, None]
     assert all(trial.blocks for trial in trials)  # the winner has some more, timed alone
     assert all(trial.pixels is not None for trial in trials)
+
+
+def test_the_step_of_the_action_installs_the_command(checkout, tmp_path):
+    yaml = pytest.importorskip("yaml")  # one of the dev packages
+    install, *_ = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    commands = environment(tmp_path / "venv").parent
+    as_pip_options = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+    variables = {"GITHUB_ACTION_PATH": str(checkout), "PATH": f"{commands}:{os.environ['PATH']}"}
+    shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")
+    run(*shell, install["run"], env=without_path() | as_pip_options | variables, cwd=tmp_path)
+    assert "feedbench" in run(commands / "feedbench", "--version", env=without_path()).lower()
 
 
 def test_the_readme_has_no_relative_links():

@@ -44,7 +44,7 @@ def batch_size(
     json: Json = None,
 ) -> None:
     """Each size is tried in its own process: does it fit, how fast, how much memory."""
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
     from feedbench.bench.training.batch_size import sizes_between, try_sizes
     from feedbench.bench.training.batch_size_table import recommendation, result_line
 
@@ -62,6 +62,6 @@ def batch_size(
     )
     print_parts(terminal, [recommendation(sizes)])
     if json is not None:
-        write_json(json, sizes.model_dump())
+        write_result(json, sizes.model_dump())
     if sizes.largest is None:
         raise typer.Exit(NOTHING_DONE)

@@ -57,7 +57,7 @@ def calibrate(
     from feedbench.bench.analysis.contention import busy_warning
     from feedbench.bench.analysis.estimate import rate_text
     from feedbench.bench.environment import environment
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_json, write_result
     from feedbench.bench.report.progress import bench_progress
     from feedbench.bench.report.summary_text import device_warnings
     from feedbench.bench.training.calibrate import as_profile, calibration
@@ -82,7 +82,7 @@ def calibrate(
         terminal.print(line, style="yellow", soft_wrap=True)
     path = add_accelerator(name, profile)
     if json is not None:
-        write_json(json, profile.model_dump())
+        write_result(json, profile.model_dump())
     terminal.print(
         f"{profile.device}: {rate_text(rate)} images/s, "
         f"{profile.network}, {profile.image_size} px, batch {profile.batch_size}. "

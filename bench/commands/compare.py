@@ -44,13 +44,13 @@ def compare(
     from feedbench.bench.compare.compare import compare_runs
     from feedbench.bench.compare.conditions import parse_topics
     from feedbench.bench.compare.gate import parse_percent
-    from feedbench.bench.files import write_model
+    from feedbench.bench.files import write_result
 
     if len(results) < 2:
         raise PlanError(f"{results[0]}: nothing to compare it with; give a second run")
     limit = None if fail_if_slower is None else parse_percent(fail_if_slower)
     comparison = compare_runs(results, limit, parse_topics(allow_different or ()))
     if json is not None:
-        write_model(json, comparison)
+        write_result(json, comparison.model_dump(mode="json"))
     print_comparison(comparison, markdown=markdown)
     end(comparison)

@@ -54,7 +54,7 @@ def pixels(
     json: Json = None,
 ) -> None:
     """All loaders are compared with the first; without --loader, all that read images."""
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
     from feedbench.bench.pixels.check import check_pixels
     from feedbench.bench.pixels.messages import PixelJob
     from feedbench.bench.pixels.table import parts
@@ -85,7 +85,7 @@ def pixels(
             on_reading=lambda name: progress.print(f"reading with {name}", highlight=False),
         )
     if json is not None:
-        write_json(json, comparison.model_dump())
+        write_result(json, comparison.model_dump())
     print_parts(terminal, parts(comparison))
     if not all(loader.within for loader in comparison.loaders if loader.comparable):
         raise typer.Exit(NOTHING_DONE)

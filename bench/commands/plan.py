@@ -108,7 +108,7 @@ def plan(
     from feedbench.bench.capacity.needs import plan_for
     from feedbench.bench.capacity.table import parts
     from feedbench.bench.capacity.target import Target, parse_accelerator, rate_assumptions
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
     from feedbench.loaders import available_memory, usable_cores
 
     name, count = parse_accelerator(accelerator)
@@ -141,7 +141,7 @@ def plan(
     assumptions = rate_assumptions(profile, size) if profile else []
     planned = plan_for(target, costs, assumptions)
     for path in filter(None, (folder / "plan.json", json)):
-        write_json(path, planned.model_dump())
+        write_result(path, planned.model_dump())
     print_parts(console(), parts(planned))
     console().print(f"Record: {folder}", highlight=False, soft_wrap=True)
 

@@ -53,10 +53,10 @@ def quickstart(out: Out = None) -> None:
     _announce("3. Train the network with the best loader.")
     result = _train(best, manifest, new_folder(folder / "training"))
     if result is not None:
-        _print_results(bench, result)
+        _print_results(bench, result, folder)
 
 
-def _print_results(bench: MeasuredBench, result: dict[str, Any]) -> None:
+def _print_results(bench: MeasuredBench, result: dict[str, Any], folder: Path) -> None:
     """Print the table and the verdict of the bench, what the training gave, and what is next."""
     from feedbench.bench.meters.gpu import find_gpus
 
@@ -64,13 +64,15 @@ def _print_results(bench: MeasuredBench, result: dict[str, Any]) -> None:
     show_summary(terminal, bench.trials, bench.summary)
     print_outcome(terminal, result)
     terminal.print(f"A guess among {CLASSES} classes is right in {1 / CLASSES:.0%} of the cases.")
-    terminal.print(_next_commands(WITHOUT_GPU if not find_gpus() else ""), soft_wrap=True)
+    options = WITHOUT_GPU if not find_gpus() else ""
+    terminal.print(_next_commands(folder, options), soft_wrap=True)
 
 
-def _next_commands(options: str) -> str:
+def _next_commands(folder: Path, options: str) -> str:
     return f"""
-Next, with your own photos:
-{_activation()}  feedbench scan photos/  # counts images, and finds unreadable ones
+Next, with these results and with your own photos:
+{_activation()}  feedbench report {shlex.quote(str(folder))}  # report.html: one page with charts
+  feedbench scan photos/  # counts images, and finds unreadable ones
   feedbench bench photos/{options}  # which loader feeds your training fastest
   feedbench diagnose photos/{options}  # what limits a loader, and what would change it"""
 

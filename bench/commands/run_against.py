@@ -84,10 +84,10 @@ def compare_with_old(done: MeasuredBench, old: Old, folder: Path, limit: float |
         typer.Exit: a rate is slower than allowed, or nothing could be compared.
     """
     from feedbench.bench.compare.against import compare_against
-    from feedbench.bench.files import write_model
+    from feedbench.bench.files import write_result
     from feedbench.bench.results.comparison import COMPARISON
 
     comparison = compare_against(done.trials, str(old.choice), folder, limit)
-    write_model(folder / COMPARISON, comparison)
+    write_result(folder / COMPARISON, comparison.model_dump(mode="json"))
     print_comparison(comparison)
     end(comparison)

@@ -101,7 +101,7 @@ def measure_plan(
     """
     from feedbench.bench.analysis.summary import summarize
     from feedbench.bench.environment import environment
-    from feedbench.bench.files import removed_if_nothing_kept, write_json
+    from feedbench.bench.files import removed_if_nothing_kept, write_json, write_result
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.trials.run import write_unmeasured
     from feedbench.bench.trials_file import TRIALS, read_trials
@@ -115,7 +115,7 @@ def measure_plan(
         trials = read_trials(folder)
         summary = summarize(trials)
         for path in filter(None, (folder / "summary.json", json)):
-            write_json(path, summary.model_dump())
+            write_result(path, summary.model_dump())
         best = _write_best(plan, trials, summary, folder, facts)
     return MeasuredBench(trials, summary, best, interrupted)
 

@@ -140,11 +140,11 @@ def save_diagnosis(record: DiagnosisRecord, folder: Path, json: Path | None) -> 
     from feedbench.bench.diagnose.table import headline
     from feedbench.bench.diagnose.verdict import derive_diagnosis
     from feedbench.bench.diagnose.waterfall import draw_waterfall
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
 
     diagnosis = derive_diagnosis(record)
     for path in filter(None, (folder / "diagnosis.json", json)):
-        write_json(path, diagnosis.model_dump())
+        write_result(path, diagnosis.model_dump())
     if any(part.name == "end to end" and part.blocks for part in record.parts):
         draw_waterfall(diagnosis, folder / "waterfall.png", headline(record))
         _write_timeline(record, folder)

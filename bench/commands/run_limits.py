@@ -115,12 +115,12 @@ def show_limits(
     json: Path | None,
 ) -> MachineLimits:
     """Derive the limits from the record, save and print them, and return them."""
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
     from feedbench.bench.limits.limits import derive
 
     limits = derive(trials, record)
     for path in filter(None, (folder / "limits.json", json)):
-        write_json(path, limits.model_dump())
+        write_result(path, limits.model_dump())
     print_limits(terminal, trials, limits)
     return limits
 

@@ -70,7 +70,7 @@ def run_tune(
     """
     from feedbench.bench.environment import environment
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.files import read_model, removed_if_nothing_kept, write_json
+    from feedbench.bench.files import read_model, removed_if_nothing_kept, write_json, write_result
     from feedbench.bench.signals import interrupts_deferred
     from feedbench.bench.tune.record import TUNE, TuneRecord
     from feedbench.bench.tune.worth import WORTH, draw_worth
@@ -84,7 +84,7 @@ def run_tune(
         record = read_model(folder / TUNE, TuneRecord, "tune")
         best = _write_best(plan, record, folder, facts)
         if json is not None:
-            write_json(json, record.model_dump(mode="json"))
+            write_result(json, record.model_dump(mode="json"))
         if any(finding.ratio for finding in record.findings):
             draw_worth(record, folder / WORTH)
     print_search(terminal, record)

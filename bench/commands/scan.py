@@ -50,7 +50,7 @@ def scan(
 ) -> None:
     """The result is saved: later scans read only new and changed files, and runs use it."""
     from feedbench.bench.data.scan_report import report
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
     from feedbench.loaders import bad_rows, blacklist_of, with_blacklist
     from feedbench.loaders import scan as scan_source
     from feedbench.loaders.audit import ProbeLimits
@@ -70,7 +70,7 @@ def scan(
         manifest.write(out)
     scan_report = report(manifest)
     if json is not None:
-        write_json(json, scan_report)
+        write_result(json, scan_report)
     if bad:
         sys.stdout.buffer.write(blacklist_of(bad_rows(manifest)).encode("utf-8", "surrogateescape"))
     else:

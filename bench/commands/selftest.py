@@ -54,7 +54,7 @@ def _known(short: bool, json: Path | None) -> None:
     """Check known delays and counts and, unless `short`, known delays in the parts of a loader."""
     from feedbench.bench.diagnose.checks import SelfTest
     from feedbench.bench.diagnose.selftest import INJECTED_BOTTLENECKS, injected_test, short_test
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
 
     terminal = console()
     checks = short_test().checks
@@ -67,7 +67,7 @@ def _known(short: bool, json: Path | None) -> None:
     self_test = SelfTest(checks=checks)
     print_self_test(terminal, self_test)
     if json is not None:
-        write_json(json, self_test.model_dump())
+        write_result(json, self_test.model_dump())
     if not self_test.passed:
         raise typer.Exit(NOTHING_DONE)
 

@@ -94,8 +94,7 @@ def show(
     from feedbench.bench.results.pytest_benchmark import as_pytest_benchmark
 
     written: list[Path] = []
-    if markdown and csv:
-        raise PlanError("--markdown and --csv: give one of them")
+    _check(trial, timeline, markdown=markdown, csv=csv)
     if record_in(result) is None and (runs := [*find_runs(result), *find_saved(result)]):
         if any(path is not None for path in (timeline, trace, pytest_benchmark)):
             place = place_of(runs[0][0])
@@ -123,6 +122,18 @@ def show(
         console(to_errors=True).print(f"Written: {file}", soft_wrap=True, highlight=False)
     if not is_measured:
         raise typer.Exit(NOTHING_DONE)
+
+
+def _check(trial: int | None, timeline: Path | None, *, markdown: bool, csv: bool) -> None:
+    """Check that options are given together, or apart, as they must be.
+
+    Raises:
+        PlanError: they are not.
+    """
+    if trial is not None and timeline is None:
+        raise PlanError(f"--trial {trial}: chooses what --timeline draws; add --timeline FILE.png")
+    if markdown and csv:
+        raise PlanError("--markdown and --csv: give one of them")
 
 
 def _tables(parts: Sequence[Part]) -> list[TableData[Any]]:

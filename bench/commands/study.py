@@ -39,7 +39,7 @@ def study(
     They are widened for the number of comparisons.
     """
     from feedbench.bench.errors import InterruptedRun
-    from feedbench.bench.files import write_json
+    from feedbench.bench.files import write_result
     from feedbench.bench.study.report import make_report
     from feedbench.bench.study.run import run_study
     from feedbench.bench.study.study import make_runs
@@ -56,7 +56,7 @@ def study(
         ) from None
     report = make_report(folder, runs)
     for path in filter(None, (folder / "study.json", json)):
-        write_json(path, report.model_dump())
+        write_result(path, report.model_dump())
     show_study(terminal, report)
     terminal.print(f"Study and trainings: {folder}", highlight=False, soft_wrap=True)
     if len(report.failed) == len(runs):

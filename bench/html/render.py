@@ -28,6 +28,7 @@ _SCRIPTS = ("page.js", "tables.js", "zoom.js")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _NAME_BREAK = re.compile(r"(?<=[/_:=])(?=\S)|(?<=[.,])(?=[^\s\d])")
 _OPTION = re.compile(r"(?<=\s)--\S+")
+_TIMES = re.compile(r"× (?=\d)")
 
 
 def render(reports: Sequence[Report]) -> str:
@@ -81,8 +82,13 @@ def _environment() -> Environment:
 
 
 def _printable(value: Any) -> Any:
-    """Replace what HTML cannot hold, such as the bytes of a name that is not UTF-8."""
-    return harmless(value.expandtabs(4)) if type(value) is str else value
+    """Replace what HTML cannot hold, such as the bytes of a name that is not UTF-8.
+
+    A line never ends between the sign of a ratio and its number.
+    """
+    if type(value) is not str:
+        return value
+    return _TIMES.sub("×\N{NO-BREAK SPACE}", harmless(value.expandtabs(4)))
 
 
 def _first_sentence(text: str) -> tuple[str, str]:
@@ -97,7 +103,7 @@ def _breakable(name: str) -> Any:
 
 
 def _command(text: str) -> Any:
-    """Return commands whose options are not broken at their hyphens."""
+    """Return commands, or a text with some, whose options are not broken at their hyphens."""
     from markupsafe import escape
 
     escaped = str(escape(_printable(text)))

@@ -32,6 +32,19 @@ SHARES_NOTE = (
 )
 
 
+ABOVE_NOTE = (
+    "A share above 1: that loader does less work than the measurement of its limit, such as by "
+    "resizing rows while it decodes them instead of writing whole images to memory."
+)
+
+
+def above_note(limits: MachineLimits) -> str:
+    """Return what a share means that is certainly above 1; empty if there is none."""
+    return (
+        ABOVE_NOTE if any(one.share and one.share.lies_above(1) for one in limits.loaders) else ""
+    )
+
+
 def parts(trials: list[Trial], limits: MachineLimits) -> Iterator[Part]:
     """Yield what is printed.
 
@@ -70,7 +83,7 @@ def limits_table(limits: MachineLimits) -> TableData[Limit]:
             only_csv("error", lambda row: row.error),
         ],
         rows=limits.limits,
-        notes=[SHARES_NOTE],
+        notes=[*filter(None, (SHARES_NOTE, above_note(limits)))],
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import independent_ratio, median_interval
 from feedbench.bench.errors import RecordError
-from feedbench.bench.files import dated_name, free_folder, read_model, write_model
+from feedbench.bench.files import dated_name, free_folder, read_model, write_json, write_model
 from feedbench.bench.record import Record, Trial
 from feedbench.bench.trials_file import write_trials
 
@@ -102,12 +103,15 @@ def record_folder(out: Path | None) -> Path:
         ) from error
 
 
-def write_fit(folder: Path, record: FitRecord, trials: list[Trial]) -> None:
-    """Write both files.
+def write_fit(
+    folder: Path, record: FitRecord, trials: list[Trial], environment: dict[str, Any]
+) -> None:
+    """Write the record, its trials, and what `environment` says.
 
     Raises:
         RecordError: a file cannot be written.
     """
+    write_json(folder / "environment.json", environment)
     write_trials(folder, trials)
     write_model(folder / FIT_RECORD, record)
 

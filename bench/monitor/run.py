@@ -142,8 +142,9 @@ class Run:
         blocks = self._blocks()
         ceiling, is_quiet = self._measure_ceiling() if blocks and self._ceiling else ([], None)
         record = self._record(blocks, is_quiet)
-        trials = self._trials(blocks, ceiling)
-        folder = self._written(out, record, trials)
+        facts = environment()
+        trials = self._trials(blocks, ceiling, facts)
+        folder = self._written(out, record, trials, facts)
         return Measured(figures(trials), record.model_copy(update={"notes": self.notes}), folder)
 
     def close(self) -> None:
@@ -237,8 +238,9 @@ class Run:
             "each epoch are not counted: train on more batches, or lower FitMonitor(warm_up=...)"
         )
 
-    def _trials(self, blocks: list[Block], ceiling: list[Block]) -> list[Trial]:
-        facts = environment()
+    def _trials(
+        self, blocks: list[Block], ceiling: list[Block], facts: dict[str, Any]
+    ) -> list[Trial]:
         fetches = self._fetches.read()
         one = Trial(
             loader=self._fit.data,
@@ -274,10 +276,12 @@ class Run:
             )
         ]
 
-    def _written(self, out: Path | None, record: FitRecord, trials: list[Trial]) -> Path | None:
+    def _written(
+        self, out: Path | None, record: FitRecord, trials: list[Trial], facts: dict[str, Any]
+    ) -> Path | None:
         try:
             folder = record_folder(out)
-            write_fit(folder, record, trials)
+            write_fit(folder, record, trials, facts)
         except Exception as error:
             self.notes.append(f"the record could not be written: {_first_line(error)}")
             return None

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feedbench.bench.environment import created_at
+from feedbench.bench.environment import began_at, written_at
 from feedbench.bench.errors import BenchError
 from feedbench.bench.report.document import TableData, words
 from feedbench.bench.results import kinds
@@ -18,6 +18,9 @@ from feedbench.trainer import TrainerError
 
 if TYPE_CHECKING:
     from feedbench.bench.analysis.estimate import Estimate
+
+
+_UNDATED = "by: the record does not say when it was made; its file is of that day."
 
 
 @dataclass(frozen=True)
@@ -41,38 +44,44 @@ class ListedRun:
 
     Attributes:
         place: its folder, or the file with its record.
-        when: it was made, in local time.
+        when: it was made, in local time; without `is_dated`, when its file was written.
+        is_dated: whether the record says when it was made.
     """
 
     place: Path
     command: str
     when: datetime
+    is_dated: bool
     facts: Facts
 
     @property
-    def values(self) -> dict[str, str]:
+    def values(self) -> dict[str, str | None]:
         """The same as JSON-compatible values."""
         return {
             "folder": str(self.place),
             "command": self.command,
-            "dated": self.when.isoformat(timespec="seconds"),
+            "dated": self.when.isoformat(timespec="seconds") if self.is_dated else None,
             **vars(self.facts),
         }
 
 
 def listed(runs: Sequence[tuple[Path, Kind]]) -> list[ListedRun]:
-    """Return the runs, the newest last; one whose record is damaged says so."""
+    """Return the runs, the newest last; one whose record is damaged says so.
+
+    Those that do not say when they were made come first: they are of older versions.
+    """
     found = [_listed(path, kind) for path, kind in runs]
-    return sorted(found, key=lambda run: (run.when, run.place))
+    return sorted(found, key=lambda run: (run.is_dated, run.when, run.place))
 
 
 def _listed(path: Path, kind: Kind) -> ListedRun:
-    when = created_at(path).astimezone()
+    began = began_at(path)
+    when = (began or written_at(path)).astimezone()
     try:
         facts = facts_of(kind.read(path))
     except (BenchError, LoaderError, TrainerError) as error:
         facts = Facts(result=f"cannot be read: {str(error).removeprefix(f'{path}: ')}")
-    return ListedRun(place_of(path), kind.command, when, facts)
+    return ListedRun(place_of(path), kind.command, when, began is not None, facts)
 
 
 def runs_table(runs: Sequence[ListedRun], folder: Path) -> TableData[ListedRun]:
@@ -84,7 +93,7 @@ def runs_table(runs: Sequence[ListedRun], folder: Path) -> TableData[ListedRun]:
     return TableData(
         name="runs",
         columns=[
-            words("dated", "dated", lambda run: f"{run.when:%Y-%m-%d %H:%M}"),
+            words("dated", "dated", _date),
             words("command", "command", lambda run: run.command),
             words("loaders", "loaders", lambda run: run.facts.loaders, importance=2),
             words("data", "data", lambda run: run.facts.data, importance=1),
@@ -97,7 +106,12 @@ def runs_table(runs: Sequence[ListedRun], folder: Path) -> TableData[ListedRun]:
             ),
         ],
         rows=runs,
+        legend=_UNDATED if any(not run.is_dated for run in runs) else "",
     )
+
+
+def _date(run: ListedRun) -> str:
+    return f"{run.when:%Y-%m-%d %H:%M}" if run.is_dated else f"by {run.when:%Y-%m-%d}"
 
 
 def facts_of(result: kinds.Result) -> Facts:

@@ -14,7 +14,7 @@ from typing import Any
 
 from feedbench.bench.analysis.summary import counted
 from feedbench.bench.described import is_environment
-from feedbench.bench.environment import created_at
+from feedbench.bench.environment import began_at, written_at
 from feedbench.bench.errors import RecordError
 from feedbench.bench.record import Trial
 from feedbench.bench.report.summary_text import consumer_text
@@ -44,7 +44,7 @@ def as_pytest_benchmark(result: Result) -> dict[str, Any]:
         "machine_info": _machine_info(result.path.parent, trials[0]),
         "commit_info": {"id": "unversioned", "time": None, "dirty": False, "project": "feedbench"},
         "benchmarks": [_benchmark(trial) for trial in trials],
-        "datetime": created_at(result.path).isoformat(),
+        "datetime": (began_at(result.path) or written_at(result.path)).isoformat(),
         "version": _VERSION,
     }
 

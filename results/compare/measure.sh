@@ -1,27 +1,49 @@
 #!/usr/bin/env bash
-# Pairs of equal runs, and pairs of which the second is slowed by 10 %: what is said of each?
-# Usage: measure.sh PHOTOS OUT [PAIRS]. With 20 pairs it takes about 20 minutes.
+# How often compare, or bench --against, is right: pairs of equal runs, and pairs of which the
+# second is slowed by 10 %.
+# Usage: measure.sh PHOTOS OUT compare|against [PAIRS] [BLOCKS]. Run again with the same OUT, it
+# resumes. The table of what is done is printed at the end, and when the script is stopped.
 set -euo pipefail
-here=$(dirname "$0") photos=$1 out=$2 pairs=${3:-20}
-options="--consumer drain --batch-size 32 --image-size 96 --blocks 10 --block-seconds 0.5"
-options="$options --warm-up-seconds 1"
+here=$(dirname "$0") photos=$1 out=$2 way=$3 pairs=${4:-20} blocks=${5:-25}
+options="--consumer drain --batch-size 32 --image-size 96 --blocks $blocks --fresh-processes"
+options="$options --block-seconds 0.5 --warm-up-seconds 0.3 --no-early-stopping --no-tensorboard"
 
-bench() { feedbench bench "$photos" --loader "$here/pipeline.py:photos" $options "$@" >> "$out/log"; }
-
-mkdir -p "$out"
-for pair in $(seq "$pairs"); do
-  folder=$out/$pair
-  SLOWED=0 bench --out "$folder/base"
-  SLOWED=0 bench --out "$folder/equal"
-  SLOWED=0.1 bench --out "$folder/slowed"
-  for kind in equal slowed; do
-    feedbench compare "$folder/base" "$folder/$kind" --json "$folder/$kind.json" >> "$out/log"
-  done
-  for kind in equal:0.0 slowed:0.1; do
-    bench --set "photos.slowed=${kind#*:}" --against "$here/pipeline.py:photos" \
-      --out "$folder/against-${kind%:*}"
-    cp "$folder/against-${kind%:*}/compare.json" "$folder/against-${kind%:*}.json"
-  done
-  echo "pair $pair of $pairs"
+for name in base equal slowed; do
+  mkdir -p "$out/$name"
+  cp "$here/pipeline.py" "$out/$name/"
 done
-python "$here/count.py" "$out"
+sed -i 's/^SLOWED = .*/SLOWED = 0.1/' "$out/slowed/pipeline.py"
+trap 'python "$here/count.py" "$out"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+bench() {  # NAME FOLDER OPTIONS: unless it is done already
+  [ -e "$2/done" ] && return
+  rm -rf "$2"
+  feedbench bench "$photos" --loader "$out/$1/pipeline.py:photos" --out "$2" $options "${@:3}" \
+    >> "$out/log" 2>&1
+  touch "$2/done"
+}
+
+compare() {  # KIND BASE RUN
+  feedbench compare "$2" "$3" --json "$out/$1.json" >> "$out/log"
+}
+
+begin=$SECONDS
+[ "$way" = against ] || bench base "$out/runs/0"
+for pair in $(seq "$pairs"); do
+  if [ "$way" = against ]; then
+    run=$out/against/$pair
+    bench equal "$run" --loader "$out/slowed/pipeline.py:photos" \
+      --against "$out/base/pipeline.py:photos"
+    cp "$run/compare.json" "$out/against-$pair.json"
+  else  # each equal run is the base of the next pair
+    last=$out/runs/$((pair - 1))
+    bench slowed "$out/runs/$pair-slowed"
+    compare "slowed-$pair" "$last" "$out/runs/$pair-slowed"
+    bench equal "$out/runs/$pair"
+    compare "equal-$pair" "$last" "$out/runs/$pair"
+  fi
+  echo "pair $pair of $pairs, after $(((SECONDS - begin) / 60)) minutes; about" \
+    "$(((SECONDS - begin) * (pairs - pair) / pair / 60)) more"
+done

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from feedbench.bench.environment import created_at, environment, machine, restrict_cores
+from feedbench.bench.environment import began_at, environment, machine, restrict_cores, written_at
 from feedbench.bench.errors import PlanError
 
 needs_affinity = pytest.mark.skipif(
@@ -59,22 +59,22 @@ def test_the_date_of_a_record_is_when_its_run_began(tmp_path):
     begun = datetime.now(UTC)
     record = tmp_path / "training.json"
     record.write_text(json.dumps({"environment": environment()}))
-    os.utime(record, (0, 0))  # as of a copy
-    assert abs(created_at(record) - begun) < timedelta(hours=1)
+    assert abs(began_at(record) - begun) < timedelta(hours=1)
     created = "2026-01-02T03:04:05+00:00"
     (tmp_path / "environment.json").write_text(json.dumps({"created": created}))
     for name in ("training.json", "trials.jsonl"):
         (tmp_path / name).touch()
-        assert created_at(tmp_path / name).isoformat() == created
+        assert began_at(tmp_path / name).isoformat() == created
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "7", "no JSON", '{"created": "yesterday"}'])
-def test_a_record_that_does_not_say_it_has_the_date_of_its_file(tmp_path, text):
+def test_a_record_that_does_not_say_it_has_only_the_date_of_its_file(tmp_path, text):
     record = tmp_path / "record.json"
     for path in (record, tmp_path / "environment.json"):
         path.write_text(text)
     os.utime(record, (1e9, 1e9))
-    assert created_at(record).timestamp() == 1e9
+    assert began_at(record) is None
+    assert written_at(record).timestamp() == 1e9
 
 
 @needs_affinity

@@ -1,9 +1,10 @@
 """A file is either complete or unchanged, however the process that writes it ends."""
 
+import json
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from feedbench.bench.files import (
     read_model,
     write_json,
     write_model,
+    write_result,
     write_text,
 )
 
@@ -63,6 +65,14 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
 def test_a_model_reads_back_as_it_was_written(tmp_path):
     path, pair = tmp_path / "pair.json", Pair(first=1, second=(2, 3))
     write_model(path, pair)
+    assert read_model(path, Pair, "bench", newest=2) == pair
+
+
+def test_a_result_says_when_it_was_made_and_reads_back_without_that(tmp_path):
+    path, pair = tmp_path / "pair.json", Pair(first=1, second=(2, 3))
+    write_result(path, pair.model_dump())
+    age = datetime.now(UTC) - datetime.fromisoformat(json.loads(path.read_text())["created"])
+    assert timedelta(0) <= age < timedelta(hours=1)
     assert read_model(path, Pair, "bench", newest=2) == pair
 
 

@@ -61,6 +61,7 @@ NOT_RUN = {
     "feedbench scan s3://": "needs a bucket; tests/loaders/remote has one",
     "feedbench bench s3://": "needs a bucket; tests/loaders/remote has one",
     "make": "installs an environment, or runs the tests",
+    ".venv/bin/feedbench report": "shows the run of make quickstart; docs/results.md reports one",
     "pip": "needs a network",
     "feedbench bench photos/ --suite peers": "starts a process for each of many loaders; "
     "tests/bench/plan/test_peers.py checks which",

@@ -6,14 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 
 from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, GOOD, OTHER, PLAIN
-from feedbench.bench.html.charts.frame import Spec, frame
+from feedbench.bench.html.charts.frame import Spec, frame, log_ticks
 
 _COLORS = (ACCENT, COST, GOOD, OTHER, PLAIN)
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 0])  # told apart without colour, too
 _DECADE = 10.0  # largest ÷ smallest value from which the axis is logarithmic
 _HEIGHT = 260  # pixels
 _LINE = 15  # pixels per line of text
-_FOR_NAMES = 0.45  # of the axis' length, right of the last point
+_CHARACTER = 8.4  # pixels of a character of their names, right of the last point
+_LEAST_LINES = 0.55  # of the width, beside long names
 _MOST_TICKS = 10
 
 Line = Sequence[tuple[float, float | None]]  # position and value; None where it is unknown
@@ -44,13 +45,13 @@ def curves(
     known = [row["y"] for row in data] or [0.0]
     is_log = not form.endswith("%") and spans_decades(known)
     scale = {"type": "log"} if is_log else {"zero": False}
-    y = {
-        "type": "quantitative",
-        "scale": {**scale, "nice": not is_log},
-        "axis": {"title": title + (", logarithmic" if is_log else ""), "format": form or "~g"},
-    }
+    axis: Spec = {"title": title + (", logarithmic" if is_log else ""), "format": form or "~g"}
+    if is_log:
+        axis["values"] = log_ticks(min(known), max(known))
+    y = {"type": "quantitative", "scale": {**scale, "nice": not is_log}, "axis": axis}
     several = len(lines) > 1
-    x = _positions([row["x"] for row in data] or [0.0], across, _FOR_NAMES if several else 0.02)
+    for_names = 16 + round(_CHARACTER * max(map(len, lines))) if several else 8
+    x = _positions([row["x"] for row in data] or [0.0], across, for_names)
     ends = _ends(data, x, y, is_log=is_log) if several else []
     layers = [*_best(best, x, data), *_lines(lines, x, y, form), *ends]
     return frame(layers, data, _HEIGHT)
@@ -61,19 +62,29 @@ def spans_decades(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) >= _DECADE
 
 
-def _positions(steps: Sequence[float], title: str, room: float) -> Spec:
+def _positions(steps: Sequence[float], title: str, room: int) -> Spec:
     """Return the horizontal encoding.
 
     Args:
-        room: for the names of the lines, right of the last point, as a fraction of the length.
+        room: for the names of the lines, right of the last point, in pixels.
     """
     first, last = min(steps), max(steps)
     every = math.ceil((last - first + 1) / _MOST_TICKS)
     ticks = sorted({step for step in steps if not (step - first) % every})
     return {
         "type": "quantitative",
-        "scale": {"domain": [first, last + room * ((last - first) or 1)], "nice": False},
-        "axis": {"title": title, "values": ticks, "format": "d", "grid": False},
+        "scale": {
+            "domain": [first, last if last > first else first + 1],
+            "nice": False,
+            "range": [0, {"expr": f"max({_LEAST_LINES} * width, width - {room})"}],
+        },
+        "axis": {
+            "title": title,
+            "values": ticks,
+            "format": "d",
+            "grid": False,
+            "labelOverlap": True,
+        },
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.html.charts.colors import FAINT
-from feedbench.bench.html.charts.frame import Role, Spec, role_color, row_tooltip
+from feedbench.bench.html.charts.frame import HALO, Role, Spec, role_color, row_tooltip
 from feedbench.bench.html.charts.rows import Rows, short
 
 _MARGIN = 0.06  # of the axis, on both sides
@@ -87,7 +87,8 @@ def dots(
         for number, (row, brief) in enumerate(zip(rows, briefs, strict=True))
     ]
     layers = [
-        *(layer for line in lines for layer in _line(line, x, (low + high) / 2)),
+        *(_line(line, x) for line in lines),
+        *(_name(line, x, (low + high) / 2) for line in lines),  # none behind another's line
         *_marks(x, layout, has_others=any(row.other is not None for row in rows)),
         *layout.labels(),
     ]
@@ -128,16 +129,24 @@ def _marks(x: Spec, layout: Rows, *, has_others: bool) -> Iterator[Spec]:
         }
 
 
-def _line(line: Line, x: Spec, middle: float) -> Iterator[Spec]:
-    at = {**x, "datum": line.value}
-    align = "left" if line.value < middle else "right"
-    yield {
+def _line(line: Line, x: Spec) -> Spec:
+    return {
         "data": {"values": [{}]},
         "mark": {"type": "rule", "strokeDash": [4, 3], "color": FAINT, "strokeWidth": 1.5},
-        "encoding": {"x": at},
+        "encoding": {"x": {**x, "datum": line.value}},
     }
-    yield {
+
+
+def _name(line: Line, x: Spec, middle: float) -> Spec:
+    align = "left" if line.value < middle else "right"
+    return {
         "data": {"values": [{}]},
-        "mark": {"type": "text", "align": align, "dx": 4 if align == "left" else -4, "y": 12},
-        "encoding": {"x": at, "text": {"value": line.name}},
+        "mark": {
+            "type": "text",
+            "align": align,
+            "dx": 4 if align == "left" else -4,
+            "y": 12,
+            **HALO,
+        },
+        "encoding": {"x": {**x, "datum": line.value}, "text": {"value": line.name}},
     }

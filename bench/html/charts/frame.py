@@ -5,17 +5,21 @@ Text, axes and background have no colour here: the theme of the page gives them,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, PLAIN
+from feedbench.bench.html.charts.colors import ACCENT, COST, FAINT, PAPER, PLAIN
 
 Spec = dict[str, Any]
 Role = Literal["marked", "plain", "faint", "cost"]
 
 # Marked, cost and plain differ in lightness too, so they can be told apart without colour.
 ROLES: dict[str, str] = {"marked": ACCENT, "plain": PLAIN, "faint": FAINT, "cost": COST}
+# Of texts that a line may cross: it is interrupted there.
+HALO: Spec = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
+_FEW_POWERS = 4  # of ten, on a logarithmic axis with three labels for each
 _HYPHEN_OF_NUMBER = re.compile(r"(?<![\w.])-(?=\.?\d)")
 
 
@@ -66,6 +70,16 @@ def value_axis(title: str, low: float, high: float, **options: Any) -> Spec:
     kind = {"type": "log", "nice": False} if options.get("log") else {"nice": True, "zero": False}
     scale: Spec = {"domain": [low, high], **kind}
     axis: Spec = {"title": title, "tickCount": 5, "labelOverlap": True, "labelSeparation": 6}
+    if options.get("log"):
+        axis["values"] = log_ticks(low, high)
     if form := options.get("format"):
         axis["format"] = form
     return {"type": "quantitative", "scale": scale, "axis": axis}
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 of each power of ten between two values; of many powers, only 1."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    digits = (1, 2, 5) if len(powers) <= _FEW_POWERS else (1,)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+    return [tick for tick in ticks if low <= tick <= high]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from feedbench.bench.html.charts.colors import FAINT
-from feedbench.bench.html.charts.frame import Spec, frame
+from feedbench.bench.html.charts.frame import HALO, Spec, frame
 
 _LABEL, _GAP = 19, 11  # pixels above and below the strip of a lane
 
@@ -184,7 +184,13 @@ def _breaks(x: Spec, breaks: Sequence[float]) -> Spec:
 def _names(labels: Sequence[Spec], y: Spec) -> Spec:
     return {
         "data": {"values": list(labels)},
-        "mark": {"type": "text", "align": "left", "baseline": "middle", "limit": {"expr": "width"}},
+        "mark": {
+            "type": "text",
+            "align": "left",
+            "baseline": "middle",
+            "limit": {"expr": "width"},
+            **HALO,
+        },
         "encoding": {
             "x": {"value": 0},
             "y": {**y, "field": "y"},

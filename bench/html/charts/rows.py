@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from feedbench.bench.html.charts.colors import PAPER
-from feedbench.bench.html.charts.frame import Spec, frame, value_axis
+from feedbench.bench.html.charts.frame import HALO, Spec, frame, value_axis
 
 _BELOW = 44  # pixels per row of a narrow chart: a line of text above its mark
 _BESIDE = 30  # of a wide one
@@ -15,8 +14,6 @@ _CHARACTERS = {400: 7.4, 700: 8.4}  # pixels, by the weight of a text
 _GAP = 18  # pixels between a text and the plot
 _LEAST_PLOT = 300  # pixels that a wide chart leaves to its marks
 _NARROW = 480  # pixels of a chart on a phone
-# Of texts that a line across all rows may cross: it is interrupted there.
-_HALO: Spec = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class Rows:
         text = {"condition": {"test": f"width < {_NARROW}", "field": "short"}, "field": "text"}
         offset = self._by_width("0", f"{_TEXT_AT}")
         name, value = (
-            {"type": "text", "align": align, "yOffset": offset, **_HALO}
+            {"type": "text", "align": align, "yOffset": offset, **HALO}
             for align in ("left", "right")
         )
         return [

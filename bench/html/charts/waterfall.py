@@ -55,16 +55,17 @@ def waterfall(first: End, steps: Sequence[Step], last: End, title: str) -> Spec:
 
 def bars_from(rows: Sequence[Bar], title: str) -> Spec:
     """Return a chart with a bar per row, from a low to a high value, on an axis from 0."""
+    texts = [bar[3] for bar in rows]
+    briefs = [text.partition(", ")[0] for text in texts]
     data = [
         {
             "row": row,
             **dict(zip(("name", "low", "high", "text", "role"), bar, strict=True)),
-            "short": bar[3],
+            "short": brief,
         }
-        for row, bar in enumerate(rows)
+        for row, (bar, brief) in enumerate(zip(rows, briefs, strict=True))
     ]
-    texts = [bar[3] for bar in rows]
-    layout = Rows([bar[0] for bar in rows], texts, texts)
+    layout = Rows([bar[0] for bar in rows], texts, briefs)
     low, high = min(0.0, *(bar[1] for bar in rows)), max(bar[2] for bar in rows) or 1.0
     return layout.frame([_bars(layout, layout.x(title, low, high)), *layout.labels()], data)
 

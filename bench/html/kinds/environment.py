@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from feedbench.bench.described import is_environment
+from feedbench.bench.files import CREATED
 from feedbench.bench.html.parts import Column, Part, Section, Table, Text
 from feedbench.bench.record import Conditions
 
@@ -59,8 +61,18 @@ def _words(name: str) -> str:
 
 
 def _text(name: str, value: Any) -> str:
+    if name == CREATED and isinstance(value, str):
+        return _date(value)
     if name.endswith("_bytes") and isinstance(value, int | float):
         return f"{value / 1e9:.1f} GB"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)
+
+
+def _date(text: str) -> str:
+    """Return a date as the headings write it, or as it is if it is none."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.html.charts.dots import Line, dot_of
 from feedbench.bench.html.kinds.cells import GB, MB, Field, dots_chart, figure, number, table_of
 from feedbench.bench.html.kinds.commands import choice_options, repeat_section, spec_options
@@ -22,7 +23,7 @@ from feedbench.bench.limits.scaling_table import (
     rate_on,
     stops_text,
 )
-from feedbench.bench.limits.table import SHARES_NOTE
+from feedbench.bench.limits.table import SHARES_NOTE, above_note
 from feedbench.bench.limits.verdict import limit_text, verdict
 from feedbench.bench.report.summary_text import headline
 from feedbench.bench.results.kinds import LimitsResult
@@ -57,7 +58,7 @@ def _shares(limits: MachineLimits) -> Iterator[Part]:
     )
     if nearest is not None and nearest.share:
         yield dots_chart(
-            f"Nearest to its limit: {nearest.loader}, {nearest.share.value:.0%}",
+            f"{_how_near(nearest.share)}: {nearest.loader}, {nearest.share.value:.0%}",
             "Rate divided by the rate of the limit of its kind of work, with 95 % intervals.",
             [dot_of(one.loader, one.share, ".2f") for one in ordered if one.share],
             "rate ÷ rate of the limit",
@@ -66,6 +67,12 @@ def _shares(limits: MachineLimits) -> Iterator[Part]:
         )
     yield table_of("Loaders", _LOADER_FIELDS, ordered)
     yield Text(SHARES_NOTE, "note")
+    if note := above_note(limits):
+        yield Text(note, "note")
+
+
+def _how_near(share: Estimate) -> str:
+    return "Above its measured limit" if share.lies_above(1) else "Nearest to its limit"
 
 
 _LOADER_FIELDS: list[Field[LoaderShare]] = [

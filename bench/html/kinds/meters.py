@@ -9,15 +9,17 @@ from feedbench.bench.record import Block, Gpu, Host
 
 Track = tuple[Sequence[float], Sequence[float | None]]  # seconds since the block began, values
 ReadTrack = Callable[[Block], Track]
-Meter = tuple[str, str, str, ReadTrack, float | None]  # name, unit, colour, readings, full height
+# Name, unit, colour, readings, and the least reading that is as high as its lane: without that,
+# a disk that reads some bytes would look like one at its limit.
+Meter = tuple[str, str, str, ReadTrack, float]
 
 
 def meters(blocks: Sequence[Block]) -> Iterator[Meter]:
     """Yield what was read of the disks and of each GPU; cores have lanes of their own."""
-    yield "read from disks", "MB/s", GOOD, _host("disk_read_bytes_per_s", 1e6), None
-    yield "written to disks", "MB/s", OTHER, _host("disk_write_bytes_per_s", 1e6), None
-    yield "disk requests in flight", "", PLAIN, _host("disk_queue"), None
-    yield "page faults served by the disk", "per second", PLAIN, _host("major_faults_per_s"), None
+    yield "read from disks", "MB/s", GOOD, _host("disk_read_bytes_per_s", 1e6), 1.0
+    yield "written to disks", "MB/s", OTHER, _host("disk_write_bytes_per_s", 1e6), 1.0
+    yield "disk requests in flight", "", PLAIN, _host("disk_queue"), 1.0
+    yield "page faults served by the disk", "per second", PLAIN, _host("major_faults_per_s"), 100.0
     for index in sorted({gpu.index for block in blocks for gpu in block.gpus}):
         yield from _gpu_meters(index)
 
@@ -27,10 +29,10 @@ def _gpu_meters(index: int) -> Iterator[Meter]:
     yield f"{gpu} a kernel running (NVML)", "%", ACCENT, _gpu(index, "utilization", 0.01), 100.0
     in_use = _gpu(index, "multiprocessors", 0.01)
     yield f"{gpu} multiprocessors in use (GPM)", "%", ACCENT, in_use, 100.0
-    yield f"{gpu} memory in use", "GB", OTHER, _gpu(index, "memory_bytes", 1e9), None
-    yield f"{gpu} power", "W", OTHER, _gpu(index, "power_w"), None
-    yield f"{gpu} PCIe from the host", "MB/s", GOOD, _gpu(index, "pcie_rx_bytes_per_s", 1e6), None
-    yield f"{gpu} clock", "MHz", PLAIN, _gpu(index, "sm_clock_mhz"), None
+    yield f"{gpu} memory in use", "GB", OTHER, _gpu(index, "memory_bytes", 1e9), 0.0
+    yield f"{gpu} power", "W", OTHER, _gpu(index, "power_w"), 0.0
+    yield f"{gpu} PCIe from the host", "MB/s", GOOD, _gpu(index, "pcie_rx_bytes_per_s", 1e6), 0.0
+    yield f"{gpu} clock", "MHz", PLAIN, _gpu(index, "sm_clock_mhz"), 0.0
 
 
 def _host(reading: str, unit: float = 1.0) -> ReadTrack:

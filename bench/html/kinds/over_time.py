@@ -25,9 +25,9 @@ _MOST_CORES = 16  # lanes of cores; more are shown in groups of neighbours
 _TIME = "seconds, block after block"
 
 DECIMATED = Text(
-    "Only timed seconds are shown; other trials were timed between the blocks. Where a lane has "
-    "more readings than can be told apart, the smallest and, paler, the largest of each stretch "
-    f"are drawn, at most {COLUMNS} stretches per lane.",
+    "Only timed seconds are shown, without those between the blocks. Where a lane has more "
+    "readings than can be told apart, the smallest and, paler, the largest of each stretch are "
+    f"drawn, at most {COLUMNS} stretches per lane.",
     "note",
 )
 
@@ -131,10 +131,10 @@ def _strips(clock: _Clock, shown: Shown) -> Iterator[Lane]:
         idle = _durations(clock, "idle_s")
         yield _lane("device known to be idle, per batch", idle, COST, "ms")
     yield from _cores(clock)
-    for name, unit, color, read, top in meters(clock.blocks):
+    for name, unit, color, read, least in meters(clock.blocks):
         readings = _readings(clock, read)
         if readings.high.any():
-            yield _lane(name, readings, color, unit, top)
+            yield _lane(name, readings, color, unit, least)
 
 
 def _device(clock: _Clock, step_s: Callable[[Block], float], columns: int) -> Lane:
@@ -167,15 +167,15 @@ def _durations(clock: _Clock, name: Literal["wait_s", "step_s", "idle_s"]) -> Re
     return Readings.of(*np.concatenate(found, axis=1))
 
 
-def _lane(name: str, readings: Readings, color: str, unit: str, full: float | None = None) -> Lane:
-    """Return readings as heights.
+def _lane(name: str, readings: Readings, color: str, unit: str, least: float = 0.0) -> Lane:
+    """Return readings as heights, the largest at full height.
 
     Args:
-        full: reading at full height; by default the largest.
+        least: reading that is at full height if all are smaller.
     """
     label = f"{name}, up to {_text(readings.highest, unit)}"
     text = partial(_text, unit=unit)
-    return Lane(label, readings, color, text, full or readings.highest or 1.0)
+    return Lane(label, readings, color, text, max(readings.highest, least) or 1.0)
 
 
 def _text(value: float, unit: str) -> str:

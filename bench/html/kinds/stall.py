@@ -46,7 +46,7 @@ def stall_chart(record: DiagnosisRecord, diagnosis: Diagnosis) -> Chart | None:
 def _step(cause: str, part: StallPart, ceiling: float, main: StallPart | None) -> Step:
     lost = part.stall * ceiling
     is_main = main is not None and part.cause == main.cause
-    name = f"{cause}  ← bottleneck" if is_main else cause
+    name = f"bottleneck: {cause}" if is_main else cause  # first: a phone may cut the end
     points = f"{-100 * part.stall:+.1f} points"
     return Step(name, lost, f"{points}, {-lost:+,.0f}", "cost" if is_main else "plain")
 

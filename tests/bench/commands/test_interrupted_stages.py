@@ -1,4 +1,4 @@
-"""Interrupted at any stage, diagnose and train keep what they have, and leave nothing running."""
+"""Interrupted at any stage, diagnose, train and tune keep what they have; nothing runs on."""
 
 import os
 import re
@@ -47,6 +47,7 @@ main()
 SMALL = ["--loader", "turbo", "--batch-size", "8", "--image-size", "32", "--no-tensorboard"]
 DIAGNOSE = ["diagnose", "photos", *SMALL, "--consumer", "emulated:rtx3090", "--seconds", "1"]
 TRAIN = ["train", "photos", *SMALL, "--recipe", "recipe.toml"]
+TUNE = ["tune", "photos", *SMALL[:-1], "--consumer", "drain", "--budget", "60s"]
 RECIPE = 'network = "MobileNet"\nalpha = 0.25\nepochs = 1\n'
 
 
@@ -161,3 +162,18 @@ def test_a_training_that_is_interrupted_while_it_is_saved_can_be_resumed(interru
         "--resume out"
     )
     assert "Not finished: complete epochs: 1 of 1." in shown_and_reported()
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("feedbench.bench.trials.timer:tree_usage", "interrupted before a block was timed"),
+        ("feedbench.bench.tune.tune:mean", "interrupted before configurations could be compared"),
+    ],
+    ids=["before the first block", "before a second one"],
+)
+def test_an_interrupted_search_is_shown_and_reported(interrupted, stage, said):
+    done = interrupted(stage, signal.SIGINT, TUNE)
+    assert done.code == 130
+    assert "to resume: feedbench tune --resume out photos" in done.errors.splitlines()[-1]
+    assert said in shown_and_reported()

@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -37,8 +38,9 @@ def test_it_ends_with_the_table_the_verdict_and_the_next_commands(
     assert "Epoch 2/2: " in progress
     assert "Epoch" not in shown
     table, accuracy = shown.index("images/s"), shown.index("Test accuracy: ")
-    assert table < accuracy < shown.index("Rate check: ") < shown.index("Next, with your own")
+    assert table < accuracy < shown.index("Rate check: ") < shown.index("Next, with these results")
     assert shown.splitlines()[-1].startswith("  feedbench diagnose photos/")
+    assert f"  feedbench report {out}  #" in shown
     for file in ("bench/best.toml", "training/model.keras", "photos/train"):
         assert (out / file).exists()
     _the_bench_has_a_baseline_and_predicts(out / "bench")
@@ -84,5 +86,5 @@ def test_the_environment_is_named_where_the_shell_does_not_find_the_command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.setenv("PATH", str(command.parent if is_found else tmp_path))
-    said = "source .venv/bin/activate" in quickstart._next_commands("")
+    said = "source .venv/bin/activate" in quickstart._next_commands(Path("results"), "")
     assert said is not is_found

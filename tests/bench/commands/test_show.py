@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 
@@ -287,6 +288,12 @@ def test_of_a_diagnosis_nothing_else_is_drawn(arguments, reason, capsys, monkeyp
     assert (code, errors) == (2, f"feedbench: {reason}\n")
 
 
+def test_a_trial_without_a_picture_of_it_is_refused(capsys, monkeypatch):
+    code, _, errors = shown(capsys, monkeypatch, RESULTS / "clothing-cpu", "--trial", "3")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "--trial 3: chooses what --timeline draws; add --timeline FILE.png" in errors
+
+
 def test_a_track_is_named_by_its_line_and_loader(capsys, monkeypatch, tmp_path):
     trace = tmp_path / "trace.json"
     shown(capsys, monkeypatch, RESULTS / "tutorial" / "bench", "--trace", trace)
@@ -334,6 +341,24 @@ def test_runs_are_listed_by_date_and_a_damaged_one_says_so(capsys, monkeypatch, 
     assert "2001-09-0" in out
     assert "cannot be read: " in out
     assert out.splitlines()[-1].strip() == f"One of them: feedbench show {tmp_path / 'damaged'}"
+
+
+def test_a_run_is_dated_by_its_record_and_one_without_a_date_says_so(capsys, monkeypatch, tmp_path):
+    for name in ("dated", "undated"):
+        shutil.copytree(RESULTS / "limits" / "clothing", tmp_path / name)
+    created = "2026-01-02T12:00:00+00:00"
+    (tmp_path / "dated" / "environment.json").write_text(json.dumps({"created": created}))
+    os.utime(tmp_path / "undated" / "limits-record.json", (2e9, 2e9))
+    saved = tmp_path / "runs.json"
+    code, out, _ = shown(capsys, monkeypatch, tmp_path, "--json", saved)
+    assert code == 0
+    assert re.search(r"by 2033-05-1\d .* undated", out)
+    assert re.search(r"2026-01-0[123] \d\d:\d\d .* dated", out)
+    assert "by: the record does not say when it was made" in out
+    assert f"feedbench show {tmp_path / 'dated'}" in out  # the newest of those with a date
+    undated, dated = json.loads(saved.read_text())
+    assert undated["dated"] is None
+    assert datetime.fromisoformat(dated["dated"]) == datetime.fromisoformat(created)
 
 
 def test_a_monitored_fit_has_a_timeline_and_a_trace(capsys, monkeypatch, tmp_path):

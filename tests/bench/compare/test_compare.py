@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feedbench.bench.environment import began_at
 from feedbench.bench.record import Host
 from feedbench.bench.results.find import read_result
 from feedbench.bench.results.kinds import CompareResult
@@ -90,6 +91,7 @@ def test_a_saved_comparison_is_a_record_that_show_prints(call, pair, tmp_path):
     printed = call("compare", *pair, "--fail-if-slower", "5%", "--json", path)[1]
     result = read_result(path)
     assert isinstance(result, CompareResult)
+    assert began_at(path) is not None
     assert result.comparison.gate.failed == ["tf_data"]
     assert call("show", path)[:2] == (0, printed)
 

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from feedbench.bench.html.charts.frame import value_axis
 from feedbench.bench.html.charts.lanes import Lane, Readings, decimated, lanes
+from feedbench.bench.html.kinds.meters import meters
+from feedbench.bench.html.kinds.over_time import _lane
 
 
 def readings(values, end=1.0) -> Readings:
@@ -51,3 +54,24 @@ def test_a_reading_above_the_full_height_stays_in_its_lane():
     first, second = spec["data"]["values"]
     assert first["u"] - first["t"] == 17
     assert second["u"] - second["t"] == 34
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (300, 4_000, [500, 1_000, 2_000]),
+        (0.4, 2.5, [0.5, 1, 2]),
+        (0.5, 2e6, [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000]),
+    ],
+)
+def test_a_logarithmic_axis_has_a_line_for_each_label_alone(low, high, ticks):
+    assert value_axis("images/s", low, high, log=True)["axis"]["values"] == ticks
+    assert "values" not in value_axis("images/s", low, high)["axis"]
+
+
+def test_a_disk_that_hardly_reads_does_not_look_busy():
+    """The least reading that fills a lane is that of a disk that does something."""
+    least = {name: full for name, *_, full in meters([])}
+    assert least["read from disks"] == 1.0
+    for highest, full in ((0.02, 1.0), (50.0, 50.0)):
+        assert _lane("read from disks", readings([highest]), "", "MB/s", 1.0).full == full

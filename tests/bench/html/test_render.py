@@ -141,3 +141,11 @@ def test_pictures_are_inside_the_file():
     (picture,) = Elements(render([report("a", Picture("t", "s", b"\x89PNG"))])).all("img")
     encoded = b64encode(b"\x89PNG").decode()
     assert picture == {"alt": "s", "src": f"data:image/png;base64,{encoded}"}
+
+
+def test_no_line_ends_within_a_ratio_or_at_the_hyphens_of_an_option():
+    parts = [Text("Faster: turbo (× 1.19). Take more with --blocks.")]
+    page = render([Report("a", Headline("Faster (× 1.19)."), [Section("b", parts, "c")])])
+    assert "(×\N{NO-BREAK SPACE}1.19)" in page
+    assert "× 1.19" not in page
+    assert '<span class="option">--blocks.</span>' in page

@@ -11,6 +11,7 @@ import pytest
 
 from feedbench import FitMonitor
 from feedbench.bench.cli import main
+from feedbench.bench.environment import began_at
 
 FITS = Path(__file__).with_name("fits.py")
 SLEEP_S = 0.15  # as in fits.py
@@ -139,6 +140,7 @@ def test_the_record_is_shown(fits, capsys, monkeypatch, tmp_path):
     assert "winner" not in output.out
     assert all(file.stat().st_size for file in files.values())
     assert json.loads(files["json"].read_text())["figures"]["batches"] == 8
+    assert began_at(Path(folder) / "fit.json") is not None
 
 
 def test_an_error_ends_the_training_as_without_a_monitor(fits):

@@ -175,7 +175,7 @@ def test_changes_that_gain_nothing_are_a_sentence_instead_of_a_chart(page, tutor
 
 def test_the_stages_of_a_pipeline_bear_their_name_in_the_waterfall(page, tutorial):
     chart = page(tutorial).chart("The pipeline's stages cost 42 of the 43 points that are lost")
-    assert "the pipeline's stages  ← bottleneck" in str(chart.spec)
+    assert "bottleneck: the pipeline's stages" in str(chart.spec)
     assert chart.table.rows[0][0] == "the pipeline's stages"
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.limits.scaling import scaling_of
 from feedbench.bench.limits.scaling_record import CoreBlock, OnCores, ThreadSamples
+from feedbench.bench.limits.table import ABOVE_NOTE
 from feedbench.bench.results.find import read_result
 
 CLOTHING = Path(__file__).parents[4] / "results" / "limits" / "clothing"
@@ -59,3 +61,15 @@ def test_shares_and_extrapolated_rates_are_shown(scaled):
 def test_rates_on_many_cores_stand_beside_the_extrapolated(scaled):
     rows = scaled(1, 2, 4, 8).table("Measured, and extrapolated")
     assert [(row["cores"], row["images/s [95 %]"][0]) for row in rows] == [(4, 4000), (8, 8000)]
+
+
+def test_a_share_above_its_limit_is_explained(page):
+    result = read_result(CLOTHING)
+    first, *others = result.limits.loaders
+    high = first.model_copy(update={"share": Estimate(value=1.12, low=1.06, high=1.16)})
+    made = page(
+        replace(result, limits=result.limits.model_copy(update={"loaders": [high, *others]}))
+    )
+    assert made.chart(f"Above its measured limit: {first.loader}, 112%")
+    assert ABOVE_NOTE in made.text
+    assert ABOVE_NOTE not in page(result).text

@@ -79,7 +79,8 @@ def test_the_waterfall_leads_from_the_consumer_down_to_the_rate(page):
         assert lower["high"] == pytest.approx(start)
     assert bars[-2]["low"] == pytest.approx(rate, rel=0.01)
     (marked,) = [bar for bar in bars if bar["role"] == "cost"]
-    assert marked["name"].startswith(result.diagnosis.bottleneck.cause)
+    assert marked["name"] == f"bottleneck: {result.diagnosis.bottleneck.cause}"
+    assert marked["short"].endswith(" points")
     assert marked["text"].startswith("−")  # the axis has minus signs too
     assert "-" not in marked["text"]
 
