@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import pairwise
-from math import ceil
-from queue import SimpleQueue
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.augment.draws import Draws
 from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.buffers import Buffers
 from feedbench.loaders.contract import Batch, Request, Stream
 from feedbench.loaders.cores import usable_cores
-from feedbench.loaders.errors import CLOSED, ImageError, LoaderError, SpecError
+from feedbench.loaders.errors import CLOSED, FORKED, ImageError, LoaderError, SpecError
 from feedbench.loaders.images.resize import disable_opencv_threads
-from feedbench.loaders.order import Order, Rows
+from feedbench.loaders.order import Rows
+from feedbench.loaders.pool.compiled import Work
+from feedbench.loaders.pool.pending import Pending
+from feedbench.loaders.pool.tasks import tasks_for
 from feedbench.loaders.settings import Threaded
 
-_SHARES = 4  # of a batch for each thread, at least, where all wait for the same one
 Pixels = NDArray[np.uint8]
 
 
@@ -44,23 +42,16 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class RowsSource(Source, Protocol):
-    """A source that can also load several images with fewer calls than one by one."""
+class CompiledSource(Source, Protocol):
+    """A source whose images the compiled module can make too."""
 
-    def load_rows(
-        self, rows: Rows, items: Any, piece: range, into: Pixels, crops: Crops | None
-    ) -> Iterable[int]:
-        """Write some images of a batch.
+    def work(self, items: Any) -> Work | None:
+        """How it makes the images of a batch; None if `load` has to.
+
+        Images that it cannot make, such as those of rows that fail, are left to `load`.
 
         Args:
-            rows: of the whole batch.
-            items: what `find` returned for these.
-            piece: the places of the images in the batch.
-            into: the images of the whole batch, uint8 `[batch, side, side, 3]`.
-            crops: the region to cut out of each image of the batch; None for whole images.
-
-        Returns:
-            The places that are left to be loaded one by one, such as those of rows that fail.
+            items: what `find` returned for its rows.
         """
 
 
@@ -88,8 +79,7 @@ def pool_stream(
     """Batches that a pool of threads fills from a source.
 
     Args:
-        chunk: the most images that a thread takes at a time; with more, less of their time is spent
-            under Python's lock.
+        chunk: the most images that a thread takes at a time.
         stop: stops what the threads may wait for; called before they end.
         close: frees the source; called after the threads have ended.
 
@@ -109,82 +99,35 @@ def pool_stream(
     return Stream(pool.batches(), release, request.faults)
 
 
-def batches_ahead(prefetch: int, threads: int, chunk: int, batch_size: int) -> int:
-    """Return how many batches are filled at a time.
-
-    Enough for two pieces of work per thread: with one, a thread that has finished its piece waits
-    until the consumer has taken a batch. Without `prefetch` only the batch that is awaited.
-    """
-    if not prefetch:
-        return 1
-    pieces = ceil(batch_size / chunk)  # per batch
-    return max(prefetch + 1, ceil(2 * threads / pieces))
-
-
-def pieces_of(images: int, chunk: int) -> list[range]:
-    """Return the places of a batch's images, in pieces of about the same size.
-
-    Args:
-        chunk: the most images of a piece.
-    """
-    count = ceil(images / chunk)
-    ends = [number * images // count for number in range(count + 1)]
-    return [range(first, last) for first, last in pairwise(ends)]
-
-
-@dataclass
-class _Pending:
-    """A batch that is being filled.
-
-    Attributes:
-        order: positions `begin` to `end` of it make the batch.
-        crops: the region to cut out of each image; None for whole images.
-        unfinished: the numbers of the pieces that are not filled yet, down to 0.
-        failed: the images that failed so far.
-        outcome: takes the finished images, or what ended the run.
-        has_ended: whether it took what ended the run.
-    """
-
-    order: Order
-    begin: int
-    end: int
-    rows: Rows
-    items: Any
-    draws: Draws
-    crops: Crops | None
-    images: Pixels
-    unfinished: list[int]
-    failed: list[ImageError] = field(default_factory=list)
-    outcome: SimpleQueue[Any] = field(default_factory=SimpleQueue)
-    has_ended: bool = False
-
-
 class BatchPool:
     """Fills the batches of an order; `close` ends its threads within the time of one image."""
 
     def __init__(self, source: Source, request: Request, settings: Threaded, chunk: int) -> None:
-        """Start the threads."""
+        """Prepare the threads, which the first batch starts."""
         self._source = source
         self._regions = cast("RegionSource", source)
-        self._at_once = source if isinstance(source, RowsSource) else None
+        self._compiled = source if isinstance(source, CompiledSource) else None
         self._request = request
         self._order = request.order
         self._augment = augmenter(request.spec) if request.spec.augment.on_host else None
         self._output = settings.output
         count = settings.num_threads or usable_cores()
-        size = request.spec.batch_size
-        self._chunk = chunk if settings.prefetch else min(chunk, ceil(size / (_SHARES * count)))
-        self._ahead = batches_ahead(settings.prefetch, count, self._chunk, size)
+        self._tasks = tasks_for(
+            count,
+            chunk,
+            by_python=self._augment is not None,
+            complete=settings.output == "float32",
+            ahead=settings.prefetch > 0,
+        )
+        self._ahead = self._tasks.ahead(settings.prefetch, request.spec.batch_size)
         self._buffers, self._float_buffers = Buffers(), Buffers()
-        self._tasks: SimpleQueue[tuple[_Pending, range] | None] = SimpleQueue()
         self._failing = threading.Lock()
         self._open = True
+        self._process: int | None = None  # which the threads belong to
         self._threads = [
             threading.Thread(target=self._work, name=f"feedbench-{number}", daemon=True)
             for number in range(count)
         ]
-        for thread in self._threads:
-            thread.start()
 
     def batches(self) -> Iterator[Batch]:
         """The batches in order.
@@ -192,9 +135,12 @@ class BatchPool:
         Raises:
             LoaderError: an image cannot be read and may not be dropped.
         """
+        self._start_threads()
         positions = self._order.chunks(self._order.batch_size)
-        pending: deque[_Pending] = deque()
+        pending: deque[Pending] = deque()
         while True:
+            if self._process != os.getpid():
+                raise LoaderError(FORKED)
             while len(pending) < self._ahead and (span := next(positions, None)):
                 pending.append(self._start(*span))
             if not pending:
@@ -210,68 +156,74 @@ class BatchPool:
         """
         self._open = False
         stop()
-        for _ in self._threads:
-            self._tasks.put(None)
-        for thread in self._threads:
-            thread.join()
+        if self._process in (None, os.getpid()):  # elsewhere there are none, and locks may be held
+            self._tasks.stop()
+            for thread in self._threads:
+                if thread.ident is not None:
+                    thread.join()
+        self._tasks.close()
         self._buffers.clear()
         self._float_buffers.clear()
 
-    def _start(self, begin: int, end: int) -> _Pending:
+    def _start_threads(self) -> None:
+        """Not before: a process that is forked from this one until then has its own."""
+        self._process = os.getpid()
+        for thread in self._threads:
+            thread.start()
+
+    def _start(self, begin: int, end: int) -> Pending:
         """Hand the images of a batch to the threads."""
         rows = self._order.rows(begin, end)
         items = self._source.find(rows)
+        work = self._compiled.work(items) if self._compiled is not None else None
         draws, crops = self._order.draws(begin, end), self._order.crops(begin, end)
         side = self._request.spec.image_size
         images = self._buffers.allocate((len(rows), side, side, 3))
-        pieces = pieces_of(len(rows), self._chunk)
-        unfinished = list(range(len(pieces)))
-        batch = _Pending(self._order, begin, end, rows, items, draws, crops, images, unfinished)
-        for piece in pieces:
-            self._tasks.put((batch, piece))
+        batch = Pending(self._order, begin, end, rows, items, draws, crops, images, work)
+        self._tasks.put(batch)
         return batch
 
-    def _wait(self, batch: _Pending) -> Batch:
+    def _wait(self, batch: Pending) -> Batch:
         """The batch, once it is complete.
 
         Raises:
             LoaderError: an image cannot be read, or the stream was closed by another thread.
         """
-        if not self._open:  # the threads may have ended before they saw it
+        if not self._tasks.wait(batch):
             raise LoaderError(CLOSED)
-        outcome = batch.outcome.get()
-        if isinstance(outcome, BaseException):
-            raise outcome
+        if batch.error is not None:
+            raise batch.error
         if batch.failed:
             for fault in batch.failed:
                 self._request.faults.add(fault)
             self._order = self._order.without(fault.row for fault in batch.failed)
-        return self._request.batch(outcome, batch.rows, batch.draws)
+        return self._request.batch(batch.images, batch.rows, batch.draws)
 
     def _work(self) -> None:
         """What each thread runs."""
-        while (task := self._tasks.get()) is not None:
-            batch, piece = task
+        if not self._open:  # it was closed while another thread asked for the first batch
+            return
+        worker = self._tasks.worker()
+        while (task := worker.take()) is not None:
+            batch, piece, left = task
             try:
-                self._fill(batch, piece)
+                self._fill(batch, piece, left)
             except BaseException as error:  # whatever it is, the consumer must not wait forever
-                batch.has_ended = True
-                batch.outcome.put(error if self._open else LoaderError(CLOSED))
+                batch.error = error if self._open else LoaderError(CLOSED)
+                worker.fail()
             del task, batch  # a thread that waits must not hold a batch's memory
 
-    def _fill(self, batch: _Pending, piece: range) -> None:
-        if self._open and not batch.has_ended:
-            self._load(batch, piece)
-            # One thread alone gets the last number, which is 0.
-            if self._open and not batch.unfinished.pop():
-                completed = self._completed(batch)
-                if self._open:  # else it may lack images
-                    batch.outcome.put(completed)
-        if not self._open:  # another thread may be waiting for it
-            batch.outcome.put(LoaderError(CLOSED))
+    def _fill(self, batch: Pending, piece: tuple[int, int] | None, left: Iterable[int]) -> None:
+        """Do what is left of a piece, or of a whole batch."""
+        if not self._open or batch.error is not None:
+            return
+        if piece is None:
+            batch.images = self._completed(batch)
+        else:
+            self._load(batch, slice(*piece), left)
 
-    def _load(self, batch: _Pending, piece: range) -> None:
-        for place in self._left_of(batch, piece):
+    def _load(self, batch: Pending, piece: slice, left: Iterable[int]) -> None:
+        for place in left:
             if not self._open:
                 return
             try:
@@ -279,16 +231,9 @@ class BatchPool:
             except ImageError as error:
                 self._note(batch, error)
         if self._augment is not None:
-            part = slice(piece.start, piece.stop)
-            self._augment(batch.images[part], batch.draws[part])
+            self._augment(batch.images[piece], batch.draws[piece])
 
-    def _left_of(self, batch: _Pending, piece: range) -> Iterable[int]:
-        """Load images at once where the source can, and return the places of those left."""
-        if self._at_once is None:
-            return piece
-        return self._at_once.load_rows(batch.rows, batch.items, piece, batch.images, batch.crops)
-
-    def _note(self, batch: _Pending, error: ImageError) -> None:
+    def _note(self, batch: Pending, error: ImageError) -> None:
         """Note an image that failed.
 
         Raises:
@@ -299,14 +244,14 @@ class BatchPool:
             failed = len({fault.row for fault in batch.failed})
         self._request.faults.tolerance.check(failed, error)
 
-    def _load_one(self, batch: _Pending, place: int) -> None:
+    def _load_one(self, batch: Pending, place: int) -> None:
         row, item, into = int(batch.rows[place]), batch.items[place], batch.images[place]
         if batch.crops is None:
             self._source.load(row, item, into)
         else:
             self._regions.load_region(row, item, into, batch.crops[place])
 
-    def _completed(self, batch: _Pending) -> Any:
+    def _completed(self, batch: Pending) -> Any:
         """The images of a batch that is filled, without those that failed, in its dtype."""
         while batch.failed:
             batch.order = batch.order.without(fault.row for fault in batch.failed)
@@ -318,7 +263,7 @@ class BatchPool:
         np.copyto(floats, batch.images)
         return to_range(floats, self._request.spec)
 
-    def _replace_failed(self, batch: _Pending) -> bool:
+    def _replace_failed(self, batch: Pending) -> bool:
         """Load the rows that take the place of failed ones; whether any of these failed too."""
         before, failed = batch.rows, len(batch.failed)
         batch.rows = batch.order.rows(batch.begin, batch.end)
@@ -326,5 +271,5 @@ class BatchPool:
         batch.draws = batch.order.draws(batch.begin, batch.end)
         batch.crops = batch.order.crops(batch.begin, batch.end)
         for index in np.flatnonzero(batch.rows != before).tolist():
-            self._load(batch, range(index, index + 1))
+            self._load(batch, slice(index, index + 1), (index,))
         return len(batch.failed) > failed

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.errors import ImageError
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.writer import PackWriter
+from feedbench.loaders.pool.compiled import Work
 from feedbench.loaders.row_cache import RowCache
 
 Pixels = NDArray[np.uint8]
@@ -28,8 +28,8 @@ class ImageStore(Protocol):
     def read(self, row: int, into: Pixels) -> bool:
         """Copy the image of one row; False if it is not stored."""
 
-    def read_rows(self, rows: Rows, into: Pixels) -> bool:
-        """Copy the images of stored rows with one call; False if the store cannot."""
+    def work(self) -> Work | None:
+        """How the compiled module copies images that are stored; None if it cannot."""
 
     def write(self, row: int, image: Pixels) -> None:
         """Store the image of one row, contiguous uint8 `[side, side, 3]`."""
@@ -55,17 +55,9 @@ class CachedSource:
         """
         return [None] * len(rows) if self._store.holds(rows) else self._source.find(rows)
 
-    def load_rows(
-        self, rows: Rows, items: Any, piece: range, into: Pixels, crops: Crops | None
-    ) -> Sequence[int]:
-        """Write some images of a batch, with one call if the whole batch is stored in memory.
-
-        Returns:
-            The places in the batch that are left to `load`.
-        """
-        part = slice(piece.start, piece.stop)
-        is_stored = items[piece.start] is None
-        return () if is_stored and self._store.read_rows(rows[part], into[part]) else piece
+    def work(self, items: Any) -> Work | None:
+        """How the compiled module makes the images of a batch; None if not all are stored."""
+        return self._store.work() if items[0] is None else None
 
     def load(self, row: int, item: Any, into: Pixels) -> None:
         """Write the image of one row.
@@ -95,6 +87,8 @@ class MemoryStore:
         """
         self._cache = RowCache.in_memory(rows, side)
         self._stored = np.zeros(rows, np.bool_)
+        source = self._cache.source()
+        self._work = None if source is None else Work(source)
 
     def holds(self, rows: Rows) -> bool:
         """Whether the images of all these rows are stored."""
@@ -107,10 +101,9 @@ class MemoryStore:
         self._cache.copy(row, into)
         return True
 
-    def read_rows(self, rows: Rows, into: Pixels) -> bool:
-        """Copy the images of stored rows with one call."""
-        self._cache.take_into(rows, into)
-        return True
+    def work(self) -> Work | None:
+        """How the compiled module copies them."""
+        return self._work
 
     def write(self, row: int, image: Pixels) -> None:
         """Store the image of one row."""
@@ -122,6 +115,7 @@ class MemoryStore:
 
     def close(self) -> None:
         """Free the memory."""
+        self._work = None
         self._cache.close()
 
 
@@ -143,9 +137,8 @@ class PackStore:
         """Copy the image of one row; False if it is not stored."""
         return self._writer.read(row, into)
 
-    def read_rows(self, rows: Rows, into: Pixels) -> bool:
-        """Do nothing: each row is checked when it is read first."""
-        return False
+    def work(self) -> None:
+        """None: each row is checked when it is read first."""
 
     def write(self, row: int, image: Pixels) -> None:
         """Store the image of one row.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from feedbench.loaders.sampling import Numbers, Sampling, number_type
 from feedbench.loaders.share import Share
 
 Rows = NDArray[np.int64]
+_NO_ROWS: Rows = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Order:
 
     def rows(self, begin: int, end: int) -> Rows:
         """The rows at positions `begin` to `end` of the sequence, int64."""
-        rows = self._rows_and_copies(begin, end)[0]
+        rows = np.concatenate([_NO_ROWS, *(rows for rows, _ in self._all_pieces(begin, end))])
         for position, row in self.exchanged:
             if begin <= position < end:
                 rows[position - begin] = row
@@ -145,12 +146,15 @@ class Order:
 
     def _rows_and_copies(self, begin: int, end: int) -> tuple[Rows, Rows]:
         """Rows of the permutations, and how many times each has been in its epoch before."""
-        pieces = [(np.empty(0, np.int64), np.empty(0, np.int64))]
-        for start, stop in self._spans(begin, end):
-            pieces += self._pieces(start, stop)
+        pieces = [(_NO_ROWS, _NO_ROWS), *self._all_pieces(begin, end)]
         return (
             np.concatenate([rows for rows, _ in pieces]),
             np.concatenate([copies for _, copies in pieces]),
+        )
+
+    def _all_pieces(self, begin: int, end: int) -> Iterator[tuple[Numbers, Numbers]]:
+        return (
+            piece for start, stop in self._spans(begin, end) for piece in self._pieces(start, stop)
         )
 
     def _pieces(self, begin: int, end: int) -> Iterator[tuple[Rows, Rows]]:
@@ -164,10 +168,15 @@ class Order:
 
     def draws(self, begin: int, end: int) -> Draws:
         """The augmentation parameters of the images at positions `begin` to `end`."""
-        if not self.augment:  # then neither rows nor epochs matter
+        if not self._augments:  # then neither rows nor epochs matter
             return unchanged(end - begin)
         epochs, copies = self._epochs_and_copies(begin, end)
         return self.draws_of(epochs, self.rows(begin, end), copies)
+
+    @cached_property
+    def _augments(self) -> bool:
+        """Whether there are draws; to compare all fields of the augmentation takes a while."""
+        return bool(self.augment)
 
     def _epochs_and_copies(self, begin: int, end: int) -> tuple[Rows, Any]:
         epochs = self.epochs_at(begin, end)
@@ -199,8 +208,8 @@ class Order:
     def chunk(self, number: int, size: int) -> tuple[int, int]:
         """Positions `(begin, end)` of one of the chunks."""
         begin = self.begin + number * size
-        end = begin + size
-        return begin, end if self.end is None else min(end, self.end)
+        end, last = begin + size, self.end
+        return begin, end if last is None else min(end, last)
 
     def chunk_count(self, size: int) -> int | None:
         """Number of chunks, or None for no end."""

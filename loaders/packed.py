@@ -22,7 +22,7 @@ from feedbench.loaders.settings import NumThreads, Output, Prefetch, Threaded, n
 from feedbench.loaders.stages.packed import pack_stages
 from feedbench.loaders.stages.stage import Concurrency, Stages
 
-_CHUNKS = {"arrays": 32, "jpeg": 16}  # images that a thread takes at a time
+_CHUNKS = {"arrays": 32, "jpeg": 16}  # most images that a thread takes at a time
 
 
 class Packed(Threaded):

@@ -6,6 +6,8 @@ is addressed by row: it follows any order, and an epoch can be entered in its mi
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from feedbench.loaders.amounts import amount
 from feedbench.loaders.buffers import Buffers
 from feedbench.loaders.errors import SettingsError
 from feedbench.loaders.memory import available_memory
+from feedbench.loaders.pool.compiled import source_of_memory
 
 
 class RowCache:
@@ -51,6 +54,10 @@ class RowCache:
         """Copy the images of some rows into contiguous memory, without Python's lock."""
         # mode="clip": the default checks into a buffer of its own, a second copy of the batch.
         np.take(self._images, rows, axis=0, out=batch, mode="clip")
+
+    def source(self) -> Any | None:
+        """The images as the compiled module copies them; None where it was not built."""
+        return source_of_memory(self._images)
 
     def copy(self, row: int, into: NDArray[np.uint8]) -> None:
         """Copy the image of one row."""

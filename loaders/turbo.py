@@ -35,7 +35,7 @@ from feedbench.loaders.stages.packed import array_stages
 from feedbench.loaders.stages.pool import gathering_stages, live_stages
 from feedbench.loaders.stages.stage import Concurrency, Stages
 
-_DECODED_CHUNK, _CACHED_CHUNK = 8, 32  # images that a thread takes at a time
+_DECODED_CHUNK, _CACHED_CHUNK = 8, 32  # most images that a thread takes at a time
 
 
 class Turbo(Threaded, Cached):

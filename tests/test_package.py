@@ -138,7 +138,7 @@ def test_the_wheel_holds_one_package_and_all_of_it(wheel, checkout):
     compiled = (
         "feedbench/bench/limits/_sampler",
         "feedbench/loaders/images/_jpeg",
-        "feedbench/loaders/pack/_reading",
+        "feedbench/loaders/pool/_pool",
     )
     files = {name for name in names if ".dist-info/" not in name}
     assert {name for name in files if not name.startswith(compiled)} == expected

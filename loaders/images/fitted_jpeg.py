@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.images.jpeg_region import Pixels, compiled_module
 from feedbench.loaders.images.pillow import PILLOW_PIXELS
+from feedbench.loaders.pool.compiled import Decoder
 
 _FITS = ("stretch", "crop", "pad")
 
@@ -52,56 +50,9 @@ def fit_jpeg(data: Any, how: Fitting, into: Pixels, crop: Crops | None = None) -
     return bool(_module().fit(data, how, crop, into))
 
 
-def fill_from_files(
-    paths: list[bytes],
-    piece: range,
-    how: Fitting,
-    crops: Crops | None,
-    memory: Pixels,
-    stop: Pixels,
-    into: Pixels,
-) -> list[int]:
-    """Write images of JPEG files; return the places of those that `fit_jpeg` would refuse.
-
-    All of it is one call without Python's lock. Addresses in shards are refused.
-
-    Args:
-        paths: of the whole batch.
-        piece: the places in the batch of the images to write.
-        crops: the regions to cut out, of the whole batch; None for whole images.
-        memory: for the bytes of a file; a file that needs more gets its own.
-        stop: one byte; once it is not 0, no further image is begun.
-        into: the whole batch, uint8 `[images, side, side, 3]`, contiguous.
-    """
-    places: list[int] = _module().fill(
-        paths, piece.start, piece.stop, how, crops, memory, stop, into
-    )
-    return places
-
-
-def fit_jpegs(
-    data: Pixels,
-    lengths: NDArray[np.int64],
-    piece: range,
-    how: Fitting,
-    crops: Crops | None,
-    into: Pixels,
-) -> list[int]:
-    """Write images of JPEGs; return the places of those that `fit_jpeg` would refuse.
-
-    All of it is one call without Python's lock.
-
-    Args:
-        data: the JPEGs of the piece, one after the other.
-        lengths: their bytes, of the whole batch.
-        piece: the places in the batch of the images to write.
-        crops: the regions to cut out, of the whole batch; None for whole images.
-        into: the whole batch, uint8 `[images, side, side, 3]`, contiguous.
-    """
-    places: list[int] = _module().fit_several(
-        data, lengths, piece.start, piece.stop, how, crops, into
-    )
-    return places
+def decoder(how: Fitting | None) -> Decoder | None:
+    """The function behind `fit_jpeg`, for the module that fills batches."""
+    return None if how is None else Decoder(_module().decoder, tuple(how))
 
 
 def _module() -> Any:

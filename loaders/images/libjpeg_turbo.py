@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from feedbench.loaders.errors import ImageError
 from feedbench.loaders.files import read_row
 from feedbench.loaders.images import jxl
 from feedbench.loaders.images.decode_path import PILLOW, PLAIN, pillow_decode_paths
-from feedbench.loaders.images.fitted_jpeg import fill_from_files, fit_jpeg, fitting
+from feedbench.loaders.images.fitted_jpeg import decoder, fit_jpeg, fitting
 from feedbench.loaders.images.geometry import shrink_limit
 from feedbench.loaders.images.jpeg_region import decoded_alone
 from feedbench.loaders.images.pillow import PILLOW_PIXELS, picture, reason, tensorflow_message
@@ -27,13 +27,13 @@ from feedbench.loaders.images.resize import Pixels, fit_into
 from feedbench.loaders.images.tensorflow import Decoding, jxl_picture
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
+from feedbench.loaders.pool.compiled import Work, source_of_files
 from feedbench.loaders.remote.ahead import ReadAhead
 
 Decode = Literal["full", "scaled"]
 READABLE_BY: tuple[AuditColumn, ...] = ("pillow", "tensorflow")  # one of them reads the rest
 RATIOS = (8, 4, 2)  # shrinking inside libjpeg's inverse DCT; other eighths have no fast path
 _MAX_KEPT_BYTES = 64 << 20  # per thread: the pixels of a photograph of 22 megapixels
-_FILE_BYTES = 1 << 20  # kept per thread for the bytes of a file
 SIMPLEJPEG_ERRORS = (ValueError, KeyError)  # the latter for 4:4:1, a subsampling without a name
 _JPEG = b"\xff\xd8\xff"
 _CMYK_MODES = ("CMYK", "YCCK")  # Pillow converts these to RGB in its own way
@@ -59,9 +59,8 @@ class LiveImages:
         self._decoding = Decoding(manifest, spec) if some else None
         self._plain = (self._decode_paths == PLAIN) & ~self._only_tensorflow
         self._all_plain = bool(self._plain.all())
-        self._stop = np.zeros(1, np.uint8)
         self._fitting = fitting(self._spec, scaled=self._scaled)
-        self._scratch, self._file = Scratch(), Scratch()
+        self._scratch = Scratch()
 
     def find(self, rows: Rows) -> Addresses:
         """The absolute paths of some rows; if they are objects, reading them begins."""
@@ -73,8 +72,7 @@ class LiveImages:
         return found
 
     def stop(self) -> None:
-        """Have `load_rows` begin no further image, and reading ahead end."""
-        self._stop[0] = 1
+        """Have reading ahead end."""
         if self._reads is not None:
             self._reads.close()
 
@@ -94,18 +92,15 @@ class LiveImages:
         """
         self._load(row, item, into, crop)
 
-    def load_rows(
-        self, rows: Rows, items: Addresses, piece: range, into: Pixels, crops: Crops | None
-    ) -> Sequence[int]:
-        """Write what the compiled module can read of a piece of a batch, with one call.
+    def work(self, items: Addresses) -> Work | None:
+        """How the compiled module makes the images of a batch; None if it cannot."""
+        if self._files is None:
+            return None
+        return Work(self._files, items.for_libjpeg or items)
 
-        Returns:
-            The places in the batch that are left to `load` or `load_region`.
-        """
-        if self._fitting is None:
-            return piece
-        paths, memory = items.for_libjpeg or items, self._file(_FILE_BYTES)
-        return fill_from_files(paths, piece, self._fitting, crops, memory, self._stop, into)
+    @cached_property
+    def _files(self) -> Any | None:
+        return source_of_files(decoder(self._fitting))
 
     def _load(self, row: int, item: bytes, into: Pixels, crop: Crops | None) -> None:
         data = read_row(row, item)

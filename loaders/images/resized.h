@@ -24,4 +24,7 @@ typedef struct {
 int decode_resized(const unsigned char *data, size_t size, const Plan *plan, const float *crop,
                    unsigned char *out);
 
+/* The name of a capsule that holds this function. */
+#define DECODER "feedbench.loaders.images._jpeg.decoder"
+
 #endif

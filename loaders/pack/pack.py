@@ -7,8 +7,7 @@
     images-00000.npy        arrays: uint8 `[rows, side, side, 3]`
     images-00000.tfrecord   jpeg: a tf.train.Example per record
 
-Rows are read by system calls into the batch's own memory, several with one call of the compiled
-module `_reading`, which lets go of Python's lock once. Mapping the files would save a fifth of
+Rows are read by system calls into the batch's own memory. Mapping the files would save a fifth of
 the time of a copy, but mapped memory counts as the process's own, and a truncated file would kill
 the process.
 """
@@ -40,7 +39,6 @@ from feedbench.loaders.pack.about import (
     read_about,
     source_errors,
 )
-from feedbench.loaders.pack.reading import Places
 
 PARTIAL = ".partial"  # ends the names of files until the pack is complete
 ABSENT, THERE, FAILED = 0, 1, 2
@@ -52,7 +50,14 @@ Pixels = NDArray[np.uint8]
 
 
 class Pack:
-    """A complete pack, open for reading by any number of threads."""
+    """A complete pack, open for reading by any number of threads.
+
+    Attributes:
+        folder: its path.
+        about: what `pack.json` says.
+        index: an ENTRY per row.
+        files: open, of each shard, int32.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open its files.
@@ -66,7 +71,7 @@ class Pack:
             try:
                 self.index = _checked_index(folder, self.about)
                 self._files = _open_shards(folder, self.about, opened)
-                self._file_of_shard = np.array(self._files, np.int32)
+                self.files = np.array(self._files, np.int32)
             except (OSError, ValueError) as error:
                 raise SettingsError(f"pack {folder}: {_reason(error)}; {AGAIN}") from error
             self._opened = opened.pop_all()
@@ -97,14 +102,6 @@ class Pack:
     def read(self, entry: Entry, into: Pixels) -> bool:
         """Fill `into`, contiguous uint8 of the row's length; False if the file is truncated."""
         return read_into(self._files[entry[0]], into, entry[1])
-
-    def places(self, entries: NDArray[Any]) -> Places:
-        """Where the bytes of some rows are, for `read_rows`."""
-        return Places(
-            self._file_of_shard[entries["shard"]],
-            np.ascontiguousarray(entries["offset"]),
-            entries["length"].astype(np.int64),
-        )
 
     def is_intact(self, entry: Entry) -> bool:
         """Whether a row's bytes are the ones that were written."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +11,13 @@ from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.batch_pool import Source
 from feedbench.loaders.contract import BatchSpec
 from feedbench.loaders.errors import PackedImageError
-from feedbench.loaders.images.fitted_jpeg import fit_jpeg, fit_jpegs, fitting
+from feedbench.loaders.images.fitted_jpeg import decoder, fit_jpeg, fitting
 from feedbench.loaders.images.libjpeg_turbo import Decode, Scratch, decoded_jpeg
 from feedbench.loaders.images.resize import fit_into
 from feedbench.loaders.manifest import Manifest
 from feedbench.loaders.order import Rows
-from feedbench.loaders.pack.pack import FAILED, Pack, matches
-from feedbench.loaders.pack.reading import Places, read_rows
+from feedbench.loaders.pack.pack import FAILED, Entry, Pack, matches
+from feedbench.loaders.pool.compiled import PIXELS, Decoder, Work, source_of_pack
 
 Pixels = NDArray[np.uint8]
 
@@ -35,24 +33,6 @@ def source_of(pack: Pack, manifest: Manifest, spec: BatchSpec, decode: Decode) -
     return Jpegs(pack, manifest, spec, decode)
 
 
-@dataclass(frozen=True)
-class Entries:
-    """What the index says of the rows of a batch.
-
-    Attributes:
-        entries: an ENTRY each.
-        places: where their bytes are.
-        are_checked: whether the CRC-32 of each was compared before.
-    """
-
-    entries: NDArray[Any]
-    places: Places
-    are_checked: bool
-
-    def __getitem__(self, place: int) -> Any:
-        return self.entries[place]
-
-
 class Arrays:
     """Rows of finished pixels, copied straight into the batch.
 
@@ -66,45 +46,48 @@ class Arrays:
         self._positions = pack.positions(manifest)
         self._checked = np.zeros(len(manifest), np.bool_)
 
-    def find(self, rows: Rows) -> Entries:
-        """The index entry of each row."""
-        entries = self._pack.index.take(self._positions.take(rows))  # faster than by brackets
-        is_checked = bool(self._checked[rows].all())
-        return Entries(entries, self._pack.places(entries), is_checked)
+    def find(self, rows: Rows) -> Rows:
+        """The position of each row in the pack."""
+        return self._positions.take(rows)  # faster than by brackets
 
-    def load_rows(
-        self, rows: Rows, items: Entries, piece: range, into: Pixels, crops: Crops | None
-    ) -> Sequence[int]:
-        """Write some images of a batch, with one call if each row was checked before.
+    def work(self, items: Rows) -> Work | None:
+        """How the compiled module makes the images of any batch; None if it cannot."""
+        return self._work
 
-        Returns:
-            The places in the batch that are left to `load`, such as those of rows that fail.
-        """
-        if not items.are_checked:
-            return piece
-        return piece[read_rows(items.places, piece, into[piece.start :]) :]
+    @cached_property
+    def _work(self) -> Work | None:
+        pack, how = self._pack, self._decoder()
+        if how is None:
+            return None
+        source = source_of_pack(pack.index, self._positions, pack.files, self._checked, how)
+        return None if source is None else Work(source)
 
-    def load(self, row: int, item: Any, into: Pixels) -> None:
+    def _decoder(self) -> Decoder | None:
+        """How rows become images; None if the compiled module cannot do it."""
+        return PIXELS
+
+    def load(self, row: int, item: int, into: Pixels) -> None:
         """Write the image of one row.
 
         Raises:
             ImageError: it could not be read when it was packed, or the pack is damaged.
         """
-        if item["state"] == FAILED:
+        entry: Entry = self._pack.index[item].item()
+        if entry[4] == FAILED:
             raise self.failed(row, "it could not be read when it was packed")
         try:
-            is_whole = self._pack.read(item.item(), into)
+            is_whole = self._pack.read(entry, into)
         except OSError as error:  # of the disk, say
             raise self.failed(row, error.strerror or str(error)) from error
         if not is_whole:
             raise self.failed(row, "a file of the pack is truncated")
-        if not self._is_known(row, item, into):
+        if not self._is_known(row, entry, into):
             raise self.failed(row, "the pack is damaged: these bytes are not what was written")
 
-    def _is_known(self, row: int, item: Any, data: Pixels) -> bool:
+    def _is_known(self, row: int, entry: Entry, data: Pixels) -> bool:
         """Whether the bytes of a row are what was written, or were when it was read first."""
         if not self._checked[row]:
-            self._checked[row] = matches(item.item(), data)
+            self._checked[row] = matches(entry, data)
         return bool(self._checked[row])
 
     def failed(self, row: int, reason: str) -> PackedImageError:
@@ -122,34 +105,10 @@ class Jpegs(Arrays):
         self._fitting = fitting(self._spec, scaled=self._scaled)
         self._bytes, self._decoded = Scratch(), Scratch()
 
-    def load_rows(
-        self, rows: Rows, items: Entries, piece: range, into: Pixels, crops: Crops | None
-    ) -> Sequence[int]:
-        """Write some images of a batch: one call reads them, another one decodes them.
+    def _decoder(self) -> Decoder | None:
+        return decoder(self._fitting)
 
-        Returns:
-            The places in the batch that are left to `load` or `load_region`.
-        """
-        if self._fitting is None:
-            return piece
-        lengths = items.places.lengths
-        data = self._bytes(int(lengths[piece.start : piece.stop].sum()))
-        there = piece[: read_rows(items.places, piece, data)]
-        if not items.are_checked:
-            there = there[: self._known(rows, items, there, data)]
-        return [*fit_jpegs(data, lengths, there, self._fitting, crops, into), *piece[len(there) :]]
-
-    def _known(self, rows: Rows, items: Entries, piece: range, data: Pixels) -> int:
-        """How many rows come before the first whose bytes are not what was written."""
-        begin = 0
-        for number, place in enumerate(piece):
-            end = begin + int(items.places.lengths[place])
-            if not self._is_known(int(rows[place]), items[place], data[begin:end]):
-                return number
-            begin = end
-        return len(piece)
-
-    def load(self, row: int, item: Any, into: Pixels) -> None:
+    def load(self, row: int, item: int, into: Pixels) -> None:
         """Write the image of one row.
 
         Raises:
@@ -157,7 +116,7 @@ class Jpegs(Arrays):
         """
         self._decode(row, item, into, None)
 
-    def load_region(self, row: int, item: Any, into: Pixels, crop: Crops) -> None:
+    def load_region(self, row: int, item: int, into: Pixels, crop: Crops) -> None:
         """Write a random-resized crop of the packed image, stretched to the same size.
 
         Raises:
@@ -165,8 +124,8 @@ class Jpegs(Arrays):
         """
         self._decode(row, item, into, crop)
 
-    def _decode(self, row: int, item: Any, into: Pixels, crop: Crops | None) -> None:
-        length = int(item["length"])
+    def _decode(self, row: int, item: int, into: Pixels, crop: Crops | None) -> None:
+        length = int(self._pack.index["length"][item])
         data = self._bytes(length)[:length]
         super().load(row, item, data)
         if not self._fit(data, into, crop):

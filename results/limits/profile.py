@@ -63,7 +63,7 @@ def packed_parts(manifest: Manifest, rows: Rows, pack: Pack) -> Parts:
     """Each part of reading a pack, as a function that does it for all rows."""
     into = np.empty((224, 224, 3), np.uint8)
     source = source_of(pack, manifest, SPEC, "full")
-    entries = source.find(rows)
+    entries = pack.entries(source.find(rows))
     held = [np.empty(entry[2], np.uint8) for entry in entries]
     target = np.empty(max(data.size for data in held), np.uint8)
     return {

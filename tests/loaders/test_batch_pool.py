@@ -1,5 +1,6 @@
 """A pool of threads fills whole batches in order, whatever its source does."""
 
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, BudgetError, ImageError, LoaderError, Order, Request, scan
-from feedbench.loaders.batch_pool import BatchPool, batches_ahead, pieces_of, pool_stream
+from feedbench.loaders.batch_pool import BatchPool, pool_stream
 from feedbench.loaders.faults import Faults, tolerance
+from feedbench.loaders.pool import compiled, tasks
+from feedbench.loaders.pool.tasks import PieceTasks, batches_ahead, pieces_of
 from feedbench.loaders.turbo import Turbo
 
 SIDE = 4
@@ -40,27 +43,14 @@ class RowSource:
         into[...] = row
 
 
-class RowsSource(RowSource):
-    """Loads pieces of batches at once; leaves every third row to be loaded alone."""
-
-    def __init__(self, unreadable=()):
-        super().__init__(unreadable)
-        self.pieces = []
-
-    def load_rows(self, rows, items, piece, into, crops):
-        self.pieces.append(piece)
-        left = []
-        for place in piece:
-            row = int(rows[place])
-            if row in self.unreadable or row % 3 == 0:
-                left.append(place)
-            else:
-                super().load(row, items[place], into[place])
-        return left
-
-    def load(self, row, item, into):
-        assert row in self.unreadable or row % 3 == 0
-        super().load(row, item, into)
+@pytest.fixture(params=["compiled", "not compiled"], autouse=True)
+def way(request, monkeypatch):
+    """How the threads get their tasks."""
+    if request.param == "not compiled":
+        monkeypatch.setattr(tasks, "compiled_module", lambda: None)
+    elif compiled.compiled_module() is None:
+        pytest.skip("not compiled")
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +78,6 @@ def test_every_image_is_in_its_place(manifest, threads, chunk, prefetch):
         assert (images == rows[:, None, None, None].astype(np.uint8)).all()
 
 
-@pytest.mark.parametrize(("threads", "chunk"), [(1, 3), (3, 1), (2, 100)])
-def test_pieces_that_a_source_loads_at_once_are_in_their_places(manifest, threads, chunk):
-    source = RowsSource(unreadable=[3, 4])
-    settings = {"on_error": "skip", "budget": 0.1, "num_threads": threads}
-    with stream_of(source, manifest, chunk=chunk, **settings) as stream:
-        batches = list(stream)
-        assert {error.row for error in stream.dropped} == {3, 4}
-    assert sum(len(batch.rows) for batch in batches) == 2 * len(manifest)
-    assert all((b.images == b.rows[:, None, None, None].astype(np.uint8)).all() for b in batches)
-    assert max(map(len, source.pieces)) == min(chunk, SPEC.batch_size)
-
-
 @pytest.mark.parametrize(
     ("images", "chunk", "sizes"),
     [(8, 3, [2, 3, 3]), (8, 8, [8]), (8, 100, [8]), (1, 3, [1]), (33, 32, [16, 17])],
@@ -110,11 +88,44 @@ def test_pieces_are_of_about_the_same_size(images, chunk, sizes):
     assert [place for piece in pieces for place in piece] == list(range(images))
 
 
-def test_without_prefetch_all_threads_share_the_batch_that_is_awaited(manifest):
-    source = RowsSource()
-    with stream_of(source, manifest, chunk=100, num_threads=2, prefetch=0) as stream:
+def test_without_prefetch_all_threads_share_the_batch_that_is_awaited():
+    assert PieceTasks(2, 100, ahead=False).ahead(0, 8) == 1
+    for ahead, size in ((False, 1), (True, 100)):
+        pieces = PieceTasks(2, 100, ahead=ahead)
+        assert pieces._most(8) == size
+
+
+def test_ctrl_c_ends_the_wait_for_a_batch(manifest, way):
+    if way == "not compiled":
+        pytest.skip("Python's queue misses a signal that comes just before it waits")
+    source = HeldUntilClosed()
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+
+    def interrupt():
+        source.is_loading.wait()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with (
+        pool_stream(source, request, Turbo(), chunk=2, stop=source.is_closed.set) as stream,
+        pytest.raises(KeyboardInterrupt),
+    ):
         next(stream)
-    assert [len(piece) for piece in source.pieces] == [1] * SPEC.batch_size
+    interrupting.join()
+
+
+def test_two_streams_at_once_have_their_own_threads(manifest):
+    with stream_of(RowSource(), manifest) as one, stream_of(RowSource(), manifest) as other:
+        for first, second in zip(one, other, strict=True):
+            assert np.array_equal(first.rows, second.rows)
+            assert np.array_equal(first.images, second.images)
+
+
+def test_a_stream_that_gave_no_batch_has_no_threads(manifest):
+    before = set(threading.enumerate())
+    with stream_of(RowSource(), manifest):
+        assert set(threading.enumerate()) == before
 
 
 def test_closing_waits_for_one_image_not_for_a_piece(manifest):
@@ -212,11 +223,12 @@ def test_each_thread_has_two_pieces_of_work_unless_nothing_is_prefetched(
     assert batches_ahead(prefetch, threads, chunk, batch_size) == expected
 
 
-def test_more_batches_are_prepared_than_prefetch_names_if_threads_would_wait(manifest):
+def test_more_batches_are_prepared_than_prefetch_names_if_threads_would_wait(manifest, way):
     source = RowSource()
-    with stream_of(source, manifest, num_threads=8, prefetch=1) as stream:
+    with stream_of(source, manifest, num_threads=16, prefetch=1) as stream:
         next(stream)
-        assert source.batches == 4
+        # Threads that take their tasks in C take single images, others pieces of two.
+        assert source.batches == (4 if way == "compiled" else 8)
 
 
 def test_the_next_row_replaces_one_that_fails(manifest):

@@ -1,8 +1,6 @@
 """JPEGs that the compiled module decodes and resizes have the pixels of decoding, then resizing."""
 
 import io
-import os
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import cv2
@@ -13,7 +11,7 @@ from PIL import Image
 
 from feedbench.loaders import Augment, BatchSpec, ImageError, open_loader, scan
 from feedbench.loaders.images import jpeg_region
-from feedbench.loaders.images.fitted_jpeg import fill_from_files, fit_jpeg, fit_jpegs, fitting
+from feedbench.loaders.images.fitted_jpeg import fit_jpeg, fitting
 from feedbench.loaders.images.jpeg_region import compiled_module
 from feedbench.loaders.images.libjpeg_turbo import Scratch, decoded_jpeg
 from feedbench.loaders.images.resize import fit_into
@@ -110,109 +108,6 @@ def test_plain_c_gives_the_pixels_of_the_vectors():
     assert np.array_equal(fitted(FILES[0], spec, False), resized)  # the last pixel is of plain C
 
 
-def written(folder, contents):
-    (folder / "any").mkdir()
-    paths = []
-    for number, data in enumerate(contents):
-        path = folder / "any" / f"{number:02}.jpg"
-        path.write_bytes(data)
-        paths.append(os.fsencode(path))
-    return paths
-
-
-def filled(paths, spec, into, memory=None, crops=None, piece=None, stop=0):
-    memory = np.empty(1 << 16, np.uint8) if memory is None else memory
-    piece = range(len(paths)) if piece is None else piece
-    how, stop = fitting(spec, scaled=False), np.array([stop], np.uint8)
-    return fill_from_files(paths, piece, how, crops, memory, stop, into)
-
-
-@pytest.mark.parametrize("room", [10, 1 << 20])
-def test_files_are_filled_in_their_places(tmp_path, room):
-    spec = BatchSpec(image_size=32)
-    broken = [b"", b"text", FILES[0][:-30], saved(noise(9, 9), mode="CMYK")]
-    paths = [*written(tmp_path, [*FILES, *broken]), b"missing", os.fsencode(tmp_path), b"a\0b"]
-    into = np.full((len(paths), 32, 32, 3), 9, np.uint8)
-    memory = np.empty(room, np.uint8)
-    left = filled(paths, spec, into, memory)
-    assert left == list(range(len(FILES), len(paths)))
-    for data, image in zip(FILES, into, strict=False):
-        assert np.array_equal(image, expected(data, spec, False))
-
-
-def test_several_threads_fill_at_once(tmp_path):
-    spec = BatchSpec(image_size=32, interpolation="bilinear", augment=CUT)
-    paths = written(tmp_path, FILES)
-    crops = CUT.draw_crops(0, np.zeros(len(paths), int), np.arange(len(paths)))
-
-    def fill(_):
-        into, memory = np.zeros((len(paths), 32, 32, 3), np.uint8), np.empty(1 << 16, np.uint8)
-        assert not filled(paths, spec, into, memory, crops)
-        return into
-
-    with ThreadPoolExecutor(4) as threads:
-        first, *others = threads.map(fill, range(12))
-    assert all(np.array_equal(first, other) for other in others)
-    for data, crop, image in zip(FILES, crops, first, strict=True):
-        assert np.array_equal(image, expected(data, spec, False, crop))
-
-
-SMALL = BatchSpec(image_size=32, augment=CUT)
-
-
-def batch_of(count):
-    crops = CUT.draw_crops(0, np.zeros(count, int), np.arange(count))
-    return np.zeros((count, 32, 32, 3), np.uint8), crops
-
-
-def test_a_piece_of_a_batch_is_filled_in_its_place(tmp_path):
-    paths = written(tmp_path, FILES)
-    whole, crops = batch_of(len(FILES))
-    assert not filled(paths, SMALL, whole, crops=crops)
-    lengths = np.array([len(data) for data in FILES], np.int64)
-    for piece in (range(3, 7), range(0), range(len(FILES) - 1, len(FILES))):
-        from_files, from_memory = np.zeros_like(whole), np.zeros_like(whole)
-        assert not filled(paths, SMALL, from_files, crops=crops, piece=piece)
-        joined = b"".join(FILES[piece.start : piece.stop]) + b"rest"
-        how = fitting(SMALL, scaled=False)
-        assert not fit_jpegs(joined, lengths, piece, how, crops, from_memory)
-        assert np.array_equal(from_files, from_memory)
-        part = slice(piece.start, piece.stop)
-        assert np.array_equal(from_files[part], whole[part])
-        assert from_files.any(axis=(1, 2, 3)).sum() == len(piece)  # and no other
-
-
-def test_what_is_no_jpeg_is_left_out_of_a_piece():
-    contents = [FILES[0], b"", b"text", FILES[1], FILES[2][:-30]]
-    lengths = np.array([len(data) for data in contents], np.int64)
-    into, how = batch_of(5)[0], fitting(SMALL, scaled=False)
-    assert fit_jpegs(b"".join(contents), lengths, range(5), how, None, into) == [1, 2, 4]
-    assert np.array_equal(into[3], expected(FILES[1], SMALL, False))
-
-
-def test_nothing_is_begun_after_a_stop(tmp_path):
-    into, _ = batch_of(len(FILES))
-    left = filled(written(tmp_path, FILES), SMALL, into, piece=range(2, 6), stop=1)
-    assert left == [2, 3, 4, 5]
-    assert not into.any()
-
-
-@pytest.mark.parametrize("piece", [range(-1, 1), range(3, 2), range(2, 4)])
-def test_a_piece_that_is_not_in_the_batch_is_refused(tmp_path, piece):
-    paths, (into, _) = written(tmp_path, FILES[:3]), batch_of(3)
-    with pytest.raises(ValueError, match=r"places in the batch|too small"):
-        filled(paths, SMALL, into, piece=piece)
-    with pytest.raises(ValueError, match=r"places in the batch|too small"):
-        fit_jpegs(b"", np.zeros(3, np.int64), piece, fitting(SMALL, scaled=False), None, into)
-
-
-def test_bytes_that_are_too_few_for_their_lengths_are_refused():
-    into, how = batch_of(2)[0], fitting(SMALL, scaled=False)
-    for lengths in ([5, 5], [-1, 3], [2**62, 2**62], [4]):
-        with pytest.raises(ValueError, match="too small for the images"):
-            fit_jpegs(bytes(9), np.array(lengths, np.int64), range(2), how, None, into)
-
-
 def test_memory_that_is_too_small_or_of_another_type_is_refused():
     how = fitting(BatchSpec(image_size=32), scaled=False)
     crop = CUT.draw_crops(0, np.zeros(1, int), np.zeros(1, int))[0]
@@ -225,8 +120,6 @@ def test_memory_that_is_too_small_or_of_another_type_is_refused():
             fit_jpeg(FILES[0], how, into)
     with pytest.raises(TypeError, match="float32"):
         fit_jpeg(FILES[0], how, np.empty((32, 32, 3), np.uint8), crop.astype(float))
-    with pytest.raises(TypeError):
-        filled(["text"], SMALL, np.empty((1, 32, 32, 3), np.uint8), np.empty(9, np.uint8))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -5, 1e30, 2**31])
@@ -264,6 +157,12 @@ def test_progressive_images_without_all_scans_are_left_to_one_decoder(fast):
 def test_pillow_antialiases():
     spec = BatchSpec(interpolation="bilinear", antialias=True)
     assert fitting(spec, scaled=False) is None
+
+
+def written(folder, contents):
+    (folder / "any").mkdir()
+    for number, data in enumerate(contents):
+        (folder / "any" / f"{number:02}.jpg").write_bytes(data)
 
 
 @pytest.mark.parametrize("orientation", ["ignore", "apply"])

@@ -9,7 +9,6 @@ import simplejpeg
 from PIL import Image
 
 from feedbench.loaders import BatchSpec, ImageError, LoaderError, open_loader, scan
-from feedbench.loaders.images.jpeg_region import compiled_module
 from feedbench.loaders.images.libjpeg_turbo import LiveImages, Scratch, decoded_jpeg
 from feedbench.loaders.remote.read import Fetching
 
@@ -60,18 +59,6 @@ def test_a_subsampling_that_simplejpeg_does_not_know_is_left_to_pillow():
     with pytest.raises(KeyError):
         simplejpeg.decode_jpeg_header(data)
     assert decoded_jpeg(data, SPEC, Scratch(), scaled=True) is None
-
-
-@pytest.mark.skipif(compiled_module() is None, reason="not compiled")
-def test_a_stop_leaves_the_rest_of_a_piece_undone(tmp_path):
-    (tmp_path / "any").mkdir()
-    for number in range(3):
-        Image.new("RGB", (32, 32), "red").save(tmp_path / "any" / f"{number}.jpg")
-    live, rows = LiveImages(scan(tmp_path, validation=0, test=0), SPEC), np.arange(3)
-    items, into = live.find(rows), np.zeros((3, 16, 16, 3), np.uint8)
-    assert not list(live.load_rows(rows, items, range(3), into, None))
-    live.stop()
-    assert list(live.load_rows(rows, items, range(1, 3), into, None)) == [1, 2]
 
 
 def test_an_object_whose_reading_was_stopped_is_not_called_unreadable(class_folder):

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
 #include "file.h"
 
 #include <errno.h>
@@ -8,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int has_room(Content *content, size_t size)
+int reserve(Content *content, size_t size)
 {
     if (size <= content->room)
         return 1;
@@ -44,10 +45,26 @@ int read_jpeg(const char *path, Content *content)
     if (file < 0)
         return 0;
     done = fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
-           has_room(content, (size_t)status.st_size) &&
+           reserve(content, (size_t)status.st_size) &&
            read_all(file, content, (size_t)status.st_size) && begins_like_a_jpeg(content);
     close(file);
     return done;
+}
+
+int read_part(int file, int64_t offset, size_t size, unsigned char *into)
+{
+    while (size > 0) {
+        ssize_t count = pread(file, into, size, (off_t)offset);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return 0;
+        into += count;
+        offset += count;
+        size -= (size_t)count;
+    }
+    return 1;
 }
 
 void release(Content *content)
