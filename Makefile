@@ -9,6 +9,9 @@ GUESTS := torch,dali,grain,spdl,webdataset,datasets
 # The slowest tests are printed, so that they are noticed.
 SLOWEST := --durations 8 --durations-min 5
 TOGETHER := --numprocesses $(JOBS) $(SLOWEST)
+# A process runs all tests of a file, which share what they measure; LONG in tests/conftest.py says
+# which files come first.
+BY_FILE := $(TOGETHER) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart lint test test-together test-alone test-browser test-examples test-docs test-guests test-beyond guests beyond micro docs clean
@@ -26,14 +29,14 @@ lint: $(VENV)/installed-dev  ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint test-together test-alone  ## lint, then all tests except those of browser, examples, documents, guests and faults
-	@echo 'Not part of this: make test-browser, make test-examples, make test-docs, make test-guests, make test-beyond.'
+test: lint test-together  ## lint, then the tests that can run in parallel, which are most
+	@echo 'Not part of this: make test-alone, make test-browser, make test-examples, make test-docs, make test-guests, make test-beyond.'
 	@$(CHROMIUM) > /dev/null || echo 'Chromium is not installed: the page that feedbench report writes CANNOT BE TESTED here; apt-get install chromium' >&2
 
-test-together: $(VENV)/installed-dev  ## the tests that can run in parallel
-	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone and not beyond" $(TOGETHER) --dist loadfile --no-loadscope-reorder
+test-together: $(VENV)/installed-dev  ## the same without lint
+	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/examples --ignore tests/docs -m "not alone and not beyond" $(BY_FILE)
 
-test-alone: $(VENV)/installed-dev  ## the tests that measure, one at a time
+test-alone: $(VENV)/installed-dev  ## the tests that measure injected bottlenecks, one at a time
 	$(BIN)/python -m pytest -m "alone and not beyond" $(SLOWEST)
 
 test-browser: $(VENV)/installed-dev  ## the tests of reports in Chromium
@@ -53,10 +56,10 @@ test-beyond:  ## the tests of several devices, machines and object storage, with
 	$(MAKE) VENV=$(VENV)-beyond beyond
 
 beyond: $(VENV)/installed-beyond
-	$(BIN)/python -m pytest -m beyond $(TOGETHER) --dist loadfile
+	$(BIN)/python -m pytest -m beyond $(BY_FILE)
 
 guests: $(VENV)/installed-guests
-	$(BIN)/python -m pytest -m guests $(SLOWEST)
+	$(BIN)/python -m pytest -m guests $(BY_FILE)
 
 micro: $(VENV)/installed-dev  ## micro-benchmarks, saved under .benchmarks/
 	$(BIN)/python -m pytest tests/micro tests/browser --benchmark-enable --benchmark-only --benchmark-autosave

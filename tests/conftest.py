@@ -1,4 +1,5 @@
 import csv
+import gc
 import os
 import signal
 import subprocess
@@ -45,22 +46,34 @@ print(time.process_time() - begin)
 """
 
 
-# The files that take longest, the longest first.
+# The files that take longest, the longest first; then those of `make test-guests` and
+# `make test-beyond`.
 LONG = (
-    "bench/diagnose/test_diagnose",
     "bench/training/test_survival",
-    "bench/diagnose/test_own",
-    "bench/training/test_training",
-    "bench/commands/test_own",
-    "bench/monitor/test_monitor",
+    "bench/diagnose/test_diagnose",
     "trainer/test_trainer",
-    "trainer/test_augment",
-    "test_new_loader",
+    "bench/monitor/test_monitor",
+    "bench/compare/test_action",
     "loaders/test_contract",
     "trainer/test_weights",
-    "bench/study/test_study",
+    "bench/diagnose/test_own",
+    "test_package",
+    "test_new_loader",
+    "bench/commands/test_interrupted_stages",
     "bench/commands/test_quickstart",
     "bench/training/test_compare",
+    "trainer/test_augment",
+    "bench/commands/test_own",
+    "bench/training/test_training",
+    "bench/commands/test_cli",
+    "bench/study/test_study",
+    "trainer/test_own_models",
+    "loaders/service/test_hosts",
+    "bench/cluster/test_kills",
+    "bench/commands/test_devices",
+    "bench/cluster/test_training",
+    "loaders/remote/test_commands",
+    "trainer/test_replicas",
 )
 GUESTS = ("torch", "jax", "webdataset", "datasets")
 
@@ -91,6 +104,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the files that take longest first, so that all cores are busy to the end."""
     first = {f"tests/{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(first)))
+
+
+def pytest_collection_finish() -> None:
+    """Exempts modules and tests, which stay to the end, from garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -5,6 +5,7 @@ See `preloaded.py`, from whose side a `Zygote` is used.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import fcntl
 import gc
@@ -16,6 +17,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 import types
 from contextlib import suppress
@@ -31,16 +33,17 @@ _LIBC = ctypes.CDLL(None)
 
 def main(end: int) -> None:
     """Import, and serve until the other end is closed; in a fork, run its program and return."""
-    given = set(os.environ)
+    given, libraries = set(os.environ), _Libraries()
     for name in _IMPORTS:
         with suppress(ImportError):
             __import__(name)
+    libraries.keep()
     gc.freeze()  # or each fork would copy the pages of all imports as it collects garbage
     channel = socket.socket(fileno=end)
     while True:
         near, (job, streams) = None, _serve(channel)
-        if job.get("module", _COMMAND_LINE) != _COMMAND_LINE:
-            break  # a child of a command, which starts none itself
+        if _is_child(job):
+            break  # it starts none itself
         near, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork():
             channel.close()
@@ -55,6 +58,46 @@ def main(end: int) -> None:
     if near is not None:
         install(Zygote(near))
     _run(job)
+    if _is_child(job):
+        _end()
+
+
+def _is_child(job: dict[str, Any]) -> bool:
+    """Whether a job is that of a child of a command."""
+    return bool(job.get("module", _COMMAND_LINE) != _COMMAND_LINE)
+
+
+class _Libraries:
+    """Modules that a fork does not clear as it ends, which took longer than many programs.
+
+    Python clears those that `sys.modules` lists. The rest of its end takes place.
+    """
+
+    def __init__(self) -> None:
+        """Note what is imported already."""
+        self._before = set(sys.modules)
+        self._kept: list[str] = []
+        atexit.register(self._unlist)  # the first to be registered is the last to be called
+
+    def keep(self) -> None:
+        """Keep what was imported since, but for Feedbench itself."""
+        added = [name for name in sys.modules if name not in self._before]
+        self._kept = [name for name in added if name.partition(".")[0] != "feedbench"]
+        for name in self._kept:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(sys.modules[name]))
+
+    def _unlist(self) -> None:
+        for name in self._kept:
+            sys.modules.pop(name, None)
+
+
+def _end() -> None:
+    """End as a process does whose program is over, but for the memory, which goes with it."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.PyDLL(None).exit(0)  # with Python's lock, so that no other thread goes on
 
 
 def _serve(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:

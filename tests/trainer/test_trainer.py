@@ -16,9 +16,11 @@ from pydantic import ValidationError
 from feedbench.trainer import RUN_AHEAD, NonFiniteLoss, Recipe
 from feedbench.trainer import step as step_module
 from feedbench.trainer.loop import CheckpointPolicy, Length, fit
+from feedbench.trainer.model import build_network
 from feedbench.trainer.step import Trainer
 
 SIDE, BATCH, IMAGES = 32, 8, 24
+SMALL = {"network": "MobileNet", "alpha": 0.25}  # the one that is built and traced fastest
 
 
 class Labelled(NamedTuple):
@@ -37,8 +39,7 @@ def colours(seed: int, size: int = BATCH, scale: float | None = None) -> Labelle
 
 
 def trainer(image_dtype: str = "uint8", **recipe) -> Trainer:
-    small = {"network": "MobileNet", "alpha": 0.25}  # the one that is built and traced fastest
-    recipe = Recipe(**{**small, "epochs": 4, "base_learning_rate": 1.6, **recipe})
+    recipe = Recipe(**{**SMALL, "epochs": 4, "base_learning_rate": 1.6, **recipe})
     return Trainer(
         recipe,
         image_size=SIDE,
@@ -59,6 +60,20 @@ def trained() -> Trainer:
         after.step(colours(seed))
     after.finish()
     return after
+
+
+@pytest.fixture(scope="module")
+def _one_for_all() -> tuple[Trainer, list[np.ndarray]]:
+    one = trainer()
+    return one, [np.array(value) for value in one.capture()]
+
+
+@pytest.fixture
+def fresh(_one_for_all) -> Trainer:
+    """A trainer before its first step, whose functions were traced for an earlier test."""
+    one, values = _one_for_all
+    one.restore(0, 0, values)
+    return one
 
 
 @pytest.mark.parametrize(
@@ -87,7 +102,7 @@ def test_without_warm_up_the_learning_rate_starts_at_its_peak():
 
 
 def test_the_momentum_of_batch_normalization_is_the_recipes():
-    layers = trainer(batch_norm_momentum=0.8)._network.layers
+    layers = build_network(Recipe(**SMALL, batch_norm_momentum=0.8), SIDE, 2).layers
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(norms) > 20
     assert {layer.momentum for layer in norms} == {0.8}
@@ -115,22 +130,21 @@ def test_a_short_batch_needs_no_new_trace(trained):
     assert graph.experimental_get_tracing_count() == traces
 
 
-def test_pixels_and_images_in_range_train_alike():
+def test_pixels_and_images_in_range_train_alike(fresh):
     losses = []
-    for dtype, scale in (("uint8", None), ("float32", 1 / 255)):
-        one = trainer(dtype)
+    for one, scale in ((fresh, None), (trainer("float32"), 1 / 255)):
         one.step(colours(3, scale=scale))
         losses.append(one.progress()["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_a_class_weight_scales_the_loss():
+def test_a_class_weight_scales_the_loss(fresh):
     bright = Labelled(colours(3).images, np.ones(BATCH, np.int32))
+    weighted = trainer()
+    weighted._class_weights = (0, 2)
+    weighted._enter(0)
     losses = []
-    for weights in (None, (0, 2)):
-        one = trainer()
-        one._class_weights = weights
-        one._enter(0)
+    for one in (fresh, weighted):
         one.step(bright)
         losses.append(one.progress()["loss"])
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
@@ -231,10 +245,10 @@ def test_the_learning_rate_is_that_of_the_optimizer_where_steps_overflow():
     assert half.learning_rate == pytest.approx(0.05)
 
 
-def test_the_curve_is_that_of_steps_launched_one_by_one(monkeypatch):
+def test_the_curve_is_that_of_steps_launched_one_by_one(monkeypatch, fresh):
     """Only the GPU is missing: a real network, whose steps threads copy and launch."""
     names = []
-    alone = trainer()
+    alone = fresh
     monkeypatch.setattr(step_module, "only_gpu", lambda: "CPU:0")
     ahead = trainer()
     ahead._assign([value.numpy() for value in alone.capture()])

@@ -4,6 +4,7 @@ Run as a program: `python fits.py FOLDER`. One process runs all, because Keras t
 from the environment, and importing it takes seconds.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -74,6 +75,12 @@ def network(own=False, **compiled):
     return model
 
 
+@functools.cache
+def used():
+    """A network for all fits that need no new one: its functions are traced once, in a second."""
+    return network()
+
+
 def state(model):
     """A digest of all weights, statistics, seeds and of the optimizer."""
     digest = hashlib.sha256()
@@ -106,14 +113,14 @@ def found(result):
     }
 
 
-def fit_once(out, data, model=None, own=False, fit=None, **options):
+def fit_once(out, data, model=None, fit=None, **options):
     one = monitor(out, **options)
-    (model or network(own=own)).fit(data, verbose=0, callbacks=[one], **(fit or {}))
+    (model or used()).fit(data, verbose=0, callbacks=[one], **(fit or {}))
     return found(one.results[-1])
 
 
 def slow_data(out):
-    return fit_once(out, batches(14, SLEEP_S))
+    return fit_once(out, batches(14, SLEEP_S), network())
 
 
 def slow_step(out):
@@ -175,9 +182,9 @@ def too_short(out):
 
 
 def several_fits(out):
-    one, model = monitor(out), network()
+    one = monitor(out)
     for _ in range(2):
-        model.fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[one])
+        used().fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[one])
     return [found(result)["folder"] for result in one.results]
 
 
@@ -198,7 +205,7 @@ class Spans(keras.callbacks.Callback):
 def validation(out):
     spans = Spans()
     one = monitor(out, steps=24)
-    network().fit(
+    used().fit(
         X, Y, batch_size=BATCH, epochs=3, steps_per_epoch=12, validation_data=(X, Y), verbose=0,
         callbacks=[spans, one],
     )  # fmt: skip
@@ -224,13 +231,12 @@ def broken(out):
                 raise KeyboardInterrupt
 
     def error_of(data, callbacks):
-        model = network()
         try:
-            model.fit(data, verbose=0, callbacks=callbacks)
+            used().fit(data, verbose=0, callbacks=callbacks)
         except BaseException as error:
             kept.append(error)
             seen = [type(error).__name__, "this batch is broken" in str(error)]
-        model.fit(X, Y, batch_size=BATCH, verbose=0)  # the model can still be trained
+        used().fit(X, Y, batch_size=BATCH, verbose=0)  # the model can still be trained
         return seen
 
     before, one = threading.active_count(), monitor(out / "one", steps=100)
@@ -240,7 +246,7 @@ def broken(out):
     deadline = time.monotonic() + 60
     while samplers() and time.monotonic() < deadline:
         time.sleep(0.05)
-    network().fit(batches(20), verbose=0, callbacks=[one])
+    used().fit(batches(20), verbose=0, callbacks=[one])
     assert any(at_fit(error) for error in kept)
     return {"errors": results, "samplers": samplers(), "later": len(one.results), "before": before}
 
@@ -253,9 +259,9 @@ def at_fit(error):
 
 def failing_monitor(out):
     """A monitor whose own code fails."""
-    one, model = monitor(out), network()
+    one = monitor(out)
     one._options["steps"] = None  # a number is needed
-    history = model.fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[one])
+    history = used().fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[one])
     return [len(history.history["loss"]), len(one.results)]
 
 

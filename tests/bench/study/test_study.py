@@ -36,6 +36,17 @@ epochs = 2
 {grid}
 """
 RANGES = '"spec.value_range" = [[0, 1], [-1, 1]]'
+NETWORK = 'network = "MobileNet"\nalpha = 0.25\n'
+# Built and traced in a second.
+MODEL = """
+import keras
+from keras import layers
+
+def build(classes):
+    images = keras.Input((32, 32, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, strides=2)(images))
+    return keras.Model(images, layers.Dense(classes)(layers.GlobalAveragePooling2D()(x)))
+"""
 
 
 def write_file(folder, grid=RANGES, data="photos", seeds=3):
@@ -198,7 +209,10 @@ def test_a_study_resumes_after_ctrl_c_and_kill_and_lists_failed_runs(tmp_path, t
     out = tmp_path / "out"
     good = out / "runs" / "1-base_learning_rate=0.1-seed-0"
     bad = out / "runs" / "0-base_learning_rate=1e38-seed-0" / "failed.json"
-    running = start(write_file(tmp_path, grid, data=tiny_photos, seeds=1), "--out", out)
+    (tmp_path / "small.py").write_text(MODEL)
+    file = write_file(tmp_path, grid, data=tiny_photos, seeds=1)
+    file.write_text(file.read_text().replace(NETWORK, f'network = "{tmp_path}/small.py:build"\n'))
+    running = start(file, "--out", out)
     wait_until((good / "recipe.toml").exists, running)
     running.send_signal(signal.SIGINT)
     output, errors = running.communicate(timeout=240)

@@ -16,6 +16,7 @@ from time import monotonic, sleep
 import numpy as np
 import psutil
 import pytest
+from memory_files import left_over, memory_files
 
 from feedbench.loaders import (
     LOADERS,
@@ -79,13 +80,13 @@ def test_the_file_is_written_once_and_nothing_else_is_left(manifest, packs):
     settings = {"pack_dir": str(packs)}
     images_of("ffcv", manifest, SPEC, settings)
     before = {path: path.stat().st_mtime_ns for path in packs.rglob("*.beton")}
-    threads, files = set(threading.enumerate()), set(os.listdir("/dev/shm"))
+    threads, named = set(threading.enumerate()), memory_files()
     with open_loader("ffcv", manifest, SPEC, {**settings, "batches_ahead": 1}) as stream:
         for _ in range(14):
             next(stream)
     assert {path: path.stat().st_mtime_ns for path in packs.rglob("*.beton")} == before
     assert set(threading.enumerate()) <= threads
-    assert set(os.listdir("/dev/shm")) <= files
+    assert left_over(named) == set()
     left = psutil.Process().children(recursive=True)
     assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)
 
