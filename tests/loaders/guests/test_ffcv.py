@@ -103,6 +103,16 @@ def test_batches_stay_as_they_are_unless_they_are_not_copied(manifest, packs):
     assert kept == {True: True, False: False}
 
 
+@pytest.mark.parametrize("least", [1, 10])
+def test_passes_of_any_length_give_the_same_batches(manifest, packs, monkeypatch, least):
+    settings = {"pack_dir": str(packs)}
+    expected = images_of("ffcv", manifest, SPEC, settings, epochs=4)
+    monkeypatch.setattr("feedbench.loaders.guests.ffcv_batches._PASS", least)
+    found = images_of("ffcv", manifest, SPEC, settings, epochs=4)
+    assert found[0] == expected[0] == images_of("turbo", manifest, SPEC, epochs=4)[0]
+    assert np.array_equal(found[1], expected[1])
+
+
 def test_adapters_give_batches_that_stay_as_they_are(manifest, packs):
     settings = {"pack_dir": str(packs), "copy_batches": False, "batches_ahead": 1}
     with open_loader("ffcv", manifest, SPEC, settings) as stream:
