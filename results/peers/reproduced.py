@@ -1,7 +1,7 @@
 """Each library's loader beside the bare loop of the same run, as a Markdown table.
 
 Usage: python reproduced.py RESULT…; a loader reproduces its loop if the interval of their ratio
-contains 1, or lies above it.
+contains 1, or lies above it. Runs that have not begun are left out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def said(estimate: Estimate | None) -> str:
 def main(folders: list[Path]) -> None:
     """Print the table."""
     print("| | images/s | bare loop, images/s | ratio [95 %] | reproduced |\n|---|---|---|---|---|")
-    for trials in map(timed, folders):
+    for trials in (timed(folder) for folder in folders if (folder / "trials.jsonl").exists()):
         for name, loop in pairs(trials):
             found = ratio(trials, name, loop)
             rates = [f"{rate(trials[one]):,.0f}" for one in (name, loop)]
