@@ -13,6 +13,7 @@ from statistics import median
 
 from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import paired_ratio
+from feedbench.bench.analysis.summary import counted
 from feedbench.bench.record import Trial
 from feedbench.bench.report.table import trial_name
 from feedbench.bench.trials_file import read_trials
@@ -35,8 +36,8 @@ def main(folder: Path, references: list[str]) -> None:
 
 
 def timed(folder: Path) -> Trials:
-    """Return the trials of a run that have blocks, by loader and settings."""
-    return {trial_name(trial): trial for trial in read_trials(folder) if trial.blocks}
+    """Return the trials of a run that have blocks, without those of a winner alone."""
+    return {trial_name(trial): trial for trial in counted(read_trials(folder)) if trial.blocks}
 
 
 def rate(trial: Trial) -> float:
