@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ from feedbench.bench.commands.overlay import chosen_loaders, refuse_synthetic, s
 from feedbench.bench.commands.run_limits import run_limits
 from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.peers import left_out_note
-from feedbench.bench.plan.plan import Timing, expand
+from feedbench.bench.plan.plan import Suite, Timing, expand, merged_spec
 from feedbench.bench.plan.suites import SUITES, limits_suite
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.bench.trials.sample import IMAGES
@@ -50,8 +50,8 @@ def limits(
     suite: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(SUITES)}. By default the loaders of Feedbench that differ in their "
-            "limits; with --loader, only the loaders given."
+            help=f"{', '.join(SUITES)}, or a TOML file. By default the loaders of Feedbench that "
+            "differ in their limits; with --loader, only the loaders given."
         ),
     ] = None,
     loader: Loaders = None,
@@ -72,7 +72,10 @@ def limits(
     out: Out = None,
     json: Json = None,
 ) -> None:
-    """Batches are discarded, so there is no recipe."""
+    """Batches are discarded, so there is no recipe.
+
+    Options override a suite file.
+    """
     from feedbench.bench.limits.limits import limits_plan
 
     if scaling:
@@ -83,13 +86,22 @@ def limits(
     settings = parse_set(set_ or (), loader)
     if note := left_out_note(suite, manifest, settings):
         console(to_errors=True).print(note, highlight=False, markup=False, soft_wrap=True)
-    choices = expand(limits_suite(suite, loaders, settings, manifest).trial)
-    plan = limits_plan(choices, spec_of(given), {**_TIMING, **given[Timing]})
+    selected = limits_suite(suite, loaders, settings, manifest)
+    choices = expand(selected.trial)
+    refuse_synthetic((choice.loader for choice in choices), f"--suite {suite}: loader")
+    plan = limits_plan(
+        choices, merged_spec(selected.spec, spec_of(given)), _timing(selected, given)
+    )
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
     manifest, left_out = drawn_rows(manifest, left_out, images, console(), warm=True)
     check_feasible(plan.spec, manifest)
     folder = result_folder(out, "limits")
     run_limits(plan, choices, manifest, left_out, folder, json, scaling=scaling)
+
+
+def _timing(suite: Suite, given: OptionValues) -> dict[str, Any]:
+    """Return the fields of the timing: those of the command line, the suite file, or `_TIMING`."""
+    return {**_TIMING, **suite.timing.model_dump(exclude_unset=True), **given[Timing]}
 
 
 def _check_scaling() -> None:

@@ -113,12 +113,18 @@ def chosen_loader(loader: str, sets: Sequence[str] | None, given: OptionValues) 
     return best.model_copy(update=values if is_unchanged else {**values, "predicted": None})
 
 
-def refuse_synthetic(loaders: Iterable[str]) -> None:
+def refuse_synthetic(loaders: Iterable[str], given_by: str = "--loader") -> None:
     """Check that every loader reads images.
+
+    Args:
+        loaders: their names.
+        given_by: what comes before a name in the message.
 
     Raises:
         PlanError: a loader makes synthetic images.
     """
     for name in loaders:
         if not find_loader(name).is_choice:
-            raise PlanError(f"--loader {name}: synthetic images; choose a loader that reads files")
+            raise PlanError(
+                f"{given_by} {name}: synthetic images; choose a loader that reads files"
+            )

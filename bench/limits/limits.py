@@ -146,7 +146,7 @@ def _decode(decode: str, pack: str | None = None) -> Choice:
     return Choice(loader=LIBJPEG_TURBO.name, settings=settings)
 
 
-def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[str, float]) -> Plan:
+def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[str, Any]) -> Plan:
     """Return a plan that measures all limits and then the loaders.
 
     Full decoding, scaled decoding and copying are always included.

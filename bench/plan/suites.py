@@ -117,12 +117,17 @@ def limits_suite(
     setting, such as the folder of a pack, is included if the setting is given.
 
     Raises:
-        PlanError: the suite does not exist, or a setting is for a loader that is not in it.
+        PlanError: the suite does not exist, feeds a consumer, or a setting is for a loader that is
+            not in it.
     """
-    if name is not None and name not in SUITES:
-        raise PlanError(f"--suite {name}: no such suite; {alternatives(name, SUITES)}")
     if name or loaders:
-        return select_suite(name, loaders, settings, manifest)
+        suite = select_suite(name, loaders, settings, manifest)
+        if "consumer" in suite.model_fields_set and suite.consumer != "drain":
+            raise PlanError(
+                f"--suite {name}: consumer {suite.consumer}: limits discards all batches; set "
+                'consumer = "drain", or use bench'
+            )
+        return suite
     trials = built_in_trials("limits", manifest, settings)
     return _with_settings(Suite(trial=list(trials)), settings)
 

@@ -96,6 +96,7 @@ class Graph:
             num_threads=self._settings.num_threads or usable_cores(),
             device_id=0 if self._device == "mixed" else None,
             prefetch_queue_depth=self._settings.prefetch_queue_depth,
+            exec_dynamic=True,  # each batch has memory of its own
         )
         with pipeline:
             kinds = [types.UINT8, *[types.INT32] * self._flips, *[types.FLOAT] * self._cuts]

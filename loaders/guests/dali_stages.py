@@ -1,4 +1,4 @@
-"""The parts of DALI's loader: its graph, on the bytes of a sample, and the copy of its batches."""
+"""The parts of DALI's loader: its graph, on the bytes of a sample, and what is left to the host."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ def dali_stages(manifest: Manifest, spec: BatchSpec, settings: Dali) -> Stages:
     """Decoding, resizing and what else DALI does are one graph, and one stage."""
     concurrency = Concurrency("pipelined", settings.num_threads)
     work = _Work(manifest, spec, settings)
-    return Stages(
-        whole_files(manifest), work.decode, batch_copy=work.batch_copy, concurrency=concurrency
-    )
+    left = None if done_by_dali(spec) else work.finish
+    return Stages(whole_files(manifest), work.decode, batch_copy=left, concurrency=concurrency)
 
 
 class _Work:
-    """What DALI does for a sample in memory, and the copy of its batches."""
+    """What DALI does for a sample in memory, and what is left to the host."""
 
     def __init__(self, manifest: Manifest, spec: BatchSpec, settings: Dali) -> None:
         self._manifest, self._spec, self._settings = manifest, spec, settings
@@ -36,9 +35,9 @@ class _Work:
         settings = self._settings.model_copy(update={"num_threads": cores})
         return repeated(self._decoded(Graph(self._spec, settings, reads_files=False)))
 
-    def batch_copy(self, cores: int) -> Run:
-        """Copy a batch out of DALI's memory, and do what is left to the host; on one core."""
-        return repeated(self._copied())
+    def finish(self, cores: int) -> Run:
+        """Augment batches and bring them into the value range; on one core."""
+        return repeated(self._finished())
 
     def _decoded(self, graph: Graph) -> Iterator[int]:
         size = self._spec.batch_size
@@ -55,11 +54,10 @@ class _Work:
             crops = np.stack(cut) if cut else None
             yield graph.inputs((data for _, _, data, _ in batch), draws, crops)
 
-    def _copied(self) -> Iterator[int]:
+    def _finished(self) -> Iterator[int]:
         size, side = self._spec.batch_size, self._spec.image_size
         finish, draws = finish_of(self._spec, self._settings), drawn(size, self._spec)
-        dtype = self._settings.output if done_by_dali(self._spec) else "uint8"
-        batch = np.full((size, side, side, 3), 127, dtype)
+        batch = np.full((size, side, side, 3), 127, np.uint8)
         while True:
-            finish(np.array(batch), draws)
+            finish(batch, draws)
             yield size

@@ -24,6 +24,9 @@ from feedbench.loaders.settings import Output, PixelOutput
 # Functions of Numba, whose finalizer fails where one is collected before the process ends.
 _COMPILED: list[Any] = []
 _LOOK_S = 1.0  # between two looks at a thread that gives no batch
+# Batches of one pass at least. After each, FFCV ends its thread and allocates all batches again,
+# which is a noticeable pause where an epoch has few.
+_PASS = 1000
 
 
 class Ffcv(PixelOutput):
@@ -103,7 +106,7 @@ class _Planned(NamedTuple):
 
 
 class Batches:
-    """FFCV's Loader, which passes over about an epoch of the order at a time."""
+    """FFCV's Loader, which passes over an epoch of the order or several at a time."""
 
     def __init__(self, beton: Beton, request: Request, settings: Ffcv) -> None:
         self._failed = beton.failed
@@ -122,16 +125,18 @@ class Batches:
         Raises:
             LoaderError: an image cannot be read and may not be dropped.
         """
-        order = self._request.order
         planned = self._planned()
-        steps = order.steps_per_epoch
-        while batches := list(islice(planned, steps)):
-            self._start(np.concatenate([batch.rows for batch in batches]))
-            for batch in batches:
+        now = list(islice(planned, max(self._request.order.steps_per_epoch, _PASS)))
+        while now:
+            self._start(np.concatenate([batch.rows for batch in now]))
+            following: list[_Planned] = []
+            for batch in now:
                 for error in batch.failed:
                     self._request.faults.add(error)
                 yield self._batch(batch, self._next())
+                following += islice(planned, 1)  # while FFCV decodes, not between two passes
             self.stop()
+            now = following
 
     def close(self) -> None:
         """End FFCV's thread, and free its memory."""

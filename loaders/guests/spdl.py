@@ -1,14 +1,18 @@
-"""spdl: Meta's SPDL, whose pipeline decodes and resizes with FFmpeg on threads free of the GIL.
+"""spdl: Meta's SPDL, whose pipeline decodes and resizes on threads free of the GIL.
 
-The pipeline is that of SPDL's guide: a source, a stage with `concurrency`, a sink. The stage makes
-a batch by the steps of `spdl.io.load_image_batch`: demux, decode with a filter that resizes,
-convert. They are called per image, since that function does not say which file failed.
-Source: https://facebookresearch.github.io/spdl, "Building and Running Pipeline", `spdl.io`.
+The pipeline is that of SPDL's guide: a source, a stage with `concurrency`, a sink. A stage may be
+any function. With `decoder=ffmpeg`, it makes a batch by the steps of `spdl.io.load_image_batch`:
+demux, decode with a filter that resizes, convert. They are called per image, since that function
+does not say which file failed. With the other decoders it calls the same code as `torch` and
+`grain` do; simplejpeg and OpenCV release the GIL.
+Source: https://facebookresearch.github.io/spdl, "Building and Running Pipeline", `spdl.io`, and the
+example `image_dataloading`.
 
-Pixels: FFmpeg's. It decodes JPEGs with an inverse DCT of its own, and resizes before it converts to
-RGB, so that colours are resized from their subsampled size. Its `bilinear` always antialiases.
-They differ from those of `turbo` by 1 to 2.5 levels on average (docs/guests.md). The alpha of
-transparent pixels is left out, instead of laying them over a background.
+Pixels: with the other decoders those of `turbo`. FFmpeg decodes JPEGs with an inverse DCT of its
+own, and resizes before it converts to RGB, so that colours are resized from their subsampled size.
+Its `bilinear` always antialiases. They differ from those of `turbo` by 1 to 2.5 levels on average
+(docs/guests.md). The alpha of transparent pixels is left out, instead of laying them over a
+background.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -29,10 +33,11 @@ from feedbench.loaders.contract import Batch, BatchSpec, Loader, Request, Stream
 from feedbench.loaders.cores import thread_counts, usable_cores
 from feedbench.loaders.errors import ImageError, SpecError
 from feedbench.loaders.files import read_row
+from feedbench.loaders.guests.images import Images
 from feedbench.loaders.guests.importing import importing
 from feedbench.loaders.guests.making import MakeBatch, batch_of
 from feedbench.loaders.guests.package import Package
-from feedbench.loaders.guests.stages import sampled_files
+from feedbench.loaders.guests.stages import decoded_stages, sampled_files
 from feedbench.loaders.images.libjpeg_turbo import SIMPLEJPEG_ERRORS
 from feedbench.loaders.images.resize import Pixels
 from feedbench.loaders.manifest import Manifest
@@ -54,6 +59,12 @@ class Spdl(PixelOutput):
     buffer_size: PositiveInt = Field(
         3, description="Batches that wait in the pipeline's sink; each takes memory."
     )
+    decoder: Literal["ffmpeg", "pillow", "opencv", "simplejpeg"] = Field(
+        "ffmpeg",
+        description="What decodes: ffmpeg, which spdl.io brings; or for JPEGs pillow, opencv or "
+        "simplejpeg, which is libjpeg-turbo alone. With the last three, other files are decoded by "
+        "Pillow, and OpenCV resizes.",
+    )
     output: Output = "uint8"
 
 
@@ -64,9 +75,10 @@ def open_stream(request: Request, settings: Spdl) -> Stream:
         SpecError: the spec asks for upright photographs: FFmpeg's decoder does not turn them.
         LoaderError: SPDL or the libraries of FFmpeg cannot be imported.
     """
-    if request.spec.orientation == "apply":
+    if request.spec.orientation == "apply" and settings.decoder == "ffmpeg":
         raise SpecError(
-            "spdl cannot turn photos upright; set orientation='ignore' or use another loader"
+            "spdl cannot turn photos upright with decoder=ffmpeg; set orientation='ignore', "
+            "another decoder or another loader"
         )
     with importing("spdl", PACKAGE):
         import spdl.io.utils
@@ -107,7 +119,7 @@ def _pipeline(request: Request, settings: Spdl) -> Any:
 
     steps = request.order.steps
     threads = settings.concurrency or usable_cores()
-    images = partial(_Decoded, request.manifest, request.spec)
+    images = partial(_source, request.manifest, request.spec, settings.decoder)
     make = MakeBatch(request, settings.output, images)
     return (
         PipelineBuilder()
@@ -116,6 +128,13 @@ def _pipeline(request: Request, settings: Spdl) -> Any:
         .add_sink(settings.buffer_size)
         .build(num_threads=threads)
     )
+
+
+def _source(manifest: Manifest, spec: BatchSpec, decoder: str) -> Images | _Decoded:
+    """The images that a decoder gives of a manifest's rows."""
+    if decoder == "ffmpeg":
+        return _Decoded(manifest, spec)
+    return Images(manifest, spec, decoder, "full")
 
 
 class _Decoded:
@@ -209,27 +228,35 @@ def _reason(error: Exception) -> str:
 
 
 def _stages(manifest: Manifest, spec: BatchSpec, settings: Spdl) -> Stages:
-    """Decoding and resizing are one call of FFmpeg, and one stage."""
-    images = _Decoded(manifest, spec)
+    """Decoding and resizing are one call of FFmpeg, and one stage; two with another decoder."""
+    images = _source(manifest, spec, settings.decoder)
+    if isinstance(images, Images):
+        stages = decoded_stages(manifest, spec, images, settings.output)
+    else:
+        stages = replace(
+            pixel_stages(whole_files(manifest), spec, settings.output),
+            decode=_decoding(manifest, spec, images).decode,
+        )
+    return replace(stages, concurrency=Concurrency("threads", settings.concurrency))
 
+
+def _decoding(manifest: Manifest, spec: BatchSpec, images: _Decoded) -> DecodingWork:
     items = partial(sampled_files, manifest, spec)
-    work = DecodingWork(spec, items, lambda item: images.decoded(*item))
-    stages = pixel_stages(whole_files(manifest), spec, settings.output)
-    concurrency = Concurrency("threads", settings.concurrency)
-    return replace(stages, decode=work.decode, concurrency=concurrency)
+    return DecodingWork(spec, items, lambda item: images.decoded(*item))
 
 
 LOADER = Loader(
     name="spdl",
-    summary="Meta's SPDL: FFmpeg on threads without Python's lock",
+    summary="Meta's SPDL: FFmpeg, simplejpeg or OpenCV on threads without Python's lock",
     settings=Spdl,
     open=open_stream,
     space={
+        "decoder": ("ffmpeg", "pillow", "opencv", "simplejpeg"),
         "concurrency": lambda cores: (None, *(n for n in thread_counts(cores) if n != cores)),
         "buffer_size": (3, 1, 8),
         "output": ("uint8", "float32"),
     },
-    suites={"peers": ({},)},
+    suites={"peers": ({"decoder": ["ffmpeg", "simplejpeg"]},)},
     stages=_stages,
     cuts_no_regions=lambda settings: None,
     package=PACKAGE,

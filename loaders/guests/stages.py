@@ -36,14 +36,19 @@ class _Decoding(Protocol):
 def image_stages(manifest: Manifest, spec: BatchSpec, settings: _Decoding) -> Stages:
     """Return stages that read the files, and decode and resize them as the workers do."""
     images = Images(manifest, spec, settings.decoder, settings.decode)
+    stages = decoded_stages(manifest, spec, images, settings.output)
+    return replace(stages, concurrency=settings.concurrency)
+
+
+def decoded_stages(manifest: Manifest, spec: BatchSpec, images: Images, output: Dtype) -> Stages:
+    """Return the same stages for given images, with no word on how workers share them."""
 
     def items() -> list[Item]:
         return sampled_files(manifest, spec)
 
-    stages = decoding_stages(
-        whole_files(manifest), spec, settings.output, items, lambda item: images.decoded(*item)
+    return decoding_stages(
+        whole_files(manifest), spec, output, items, lambda item: images.decoded(*item)
     )
-    return replace(stages, concurrency=settings.concurrency)
 
 
 def sampled_files(manifest: Manifest, spec: BatchSpec) -> list[Item]:

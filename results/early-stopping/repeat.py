@@ -1,6 +1,6 @@
 """Repeats a bench that ends early, and compares what it says with long runs of the same trials.
 
-    python results/early-stopping/repeat.py photos/ out/ --repeats 50
+    python results/early-stopping/repeat.py photos/ out/
     python results/early-stopping/repeat.py photos/ out/ --suite results/early-stopping/eight.toml
 
 A run that is in the folder already is not repeated, so that the script can be continued. Other
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--long-blocks", type=int, default=60)
     parser.add_argument("--suite", type=Path, help="instead of eight trials a tenth apart")
     given = parser.parse_args()

@@ -1,44 +1,62 @@
 """Ratios of every loader to some of them, over blocks of the same rounds, as a Markdown table.
 
-Usage: python ratios.py RESULT REFERENCE…, for example: ratios.py clothing keras_directory turbo
+Usage: python ratios.py RESULT REFERENCE…, for example:
+python ratios.py out/clothing-32 keras_directory "turbo decode=full"
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from statistics import median
 
+from feedbench.bench.analysis.estimate import Estimate
 from feedbench.bench.analysis.stats import paired_ratio
+from feedbench.bench.analysis.summary import counted
 from feedbench.bench.record import Trial
 from feedbench.bench.report.table import trial_name
 from feedbench.bench.trials_file import read_trials
 
+Trials = dict[str, Trial]
+
 
 def main(folder: Path, references: list[str]) -> None:
-    """Print the table, the fastest first."""
-    trials = sorted(read_trials(folder), key=_rate, reverse=True)
-    named = {trial_name(trial): trial for trial in trials}
-    print("|", " | ".join(["", "images/s", *references, "memory"]), "|")
+    """Print the table, the fastest first; a failed trial has its error, or none if it waited."""
+    trials = timed(folder)
+    print("|", " | ".join(["", "images/s", *(f"÷ `{one}`" for one in references), "memory"]), "|")
     print("|---" * (len(references) + 3) + "|")
-    for name, trial in named.items():
-        ratios = (_ratio(trial, named[one]) for one in references)
+    for name, trial in sorted(trials.items(), key=lambda one: -rate(one[1])):
+        ratios = (as_text(ratio(trials, name, one)) for one in references)
         memory = f"{(trial.peak_memory_bytes or 0) / 1e6:,.0f} MB"
-        print("|", " | ".join([f"`{name}`", f"{_rate(trial):,.0f}", *ratios, memory]), "|")
+        print("|", " | ".join([f"`{name}`", f"{rate(trial):,.0f}", *ratios, memory]), "|")
+    for trial in read_trials(folder):
+        if trial.error is not None:
+            print(f"\n`{trial_name(trial)}` failed: {trial.error}")
 
 
-def _rate(trial: Trial) -> float:
-    return median(block.images_per_second for block in trial.blocks)
+def timed(folder: Path) -> Trials:
+    """Return the trials of a run that have blocks, without those of a winner alone."""
+    return {trial_name(trial): trial for trial in counted(read_trials(folder)) if trial.blocks}
 
 
-def _ratio(trial: Trial, reference: Trial) -> str:
-    if trial is reference:
-        return "1"
-    return f"{paired_ratio(_rates(trial), _rates(reference)):#.3g}"
+def rate(trial: Trial) -> float:
+    """Return the median rate in images per second."""
+    return median(trial.rates.values())
 
 
-def _rates(trial: Trial) -> dict[int, float]:
-    return {block.round: block.images_per_second for block in trial.blocks}
+def ratio(trials: Trials, name: str, reference: str) -> Estimate | None:
+    """Return the ratio of two trials; None if one is missing or they share no round."""
+    if name not in trials or reference not in trials:
+        return None
+    return paired_ratio(trials[name].rates, trials[reference].rates)
+
+
+def as_text(estimate: Estimate | None) -> str:
+    """Return three digits with the interval; a dash for None."""
+    if estimate is None:
+        return "–"
+    return re.sub(r"\.(?=[],\s]|$)", "", f"{estimate:#.3g}")  # 161, not 161.
 
 
 if __name__ == "__main__":

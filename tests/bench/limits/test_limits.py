@@ -12,6 +12,7 @@ from feedbench.bench.limits.limits import ColdReads, LimitsRecord, derive, limit
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.trials.internal_loaders import INTERNAL_LOADERS, LIBJPEG_TURBO, is_choice
+from feedbench.bench.trials_file import read_trials
 from feedbench.loaders import (
     LOADERS,
     BatchSpec,
@@ -72,6 +73,60 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
     again = feedbench("show", out, "--json", tmp_path / "again.json")
     assert again.returncode == 0, again.stderr
     assert json.loads((tmp_path / "again.json").read_text()) == result
+
+
+SUITE = """
+consumer = "drain"
+spec = { image_size = 48, interpolation = "bilinear", augment = { horizontal_flip = false } }
+timing = { blocks = 3, block_seconds = 0.2, warm_up_seconds = 0.1 }
+[[trial]]
+loader = "turbo"
+settings = { decode = ["full", "scaled"], num_threads = 1 }
+"""
+
+
+def test_a_suite_file_says_what_is_measured_and_how_unless_an_option_does(tiny_photos, tmp_path):
+    (tmp_path / "suite.toml").write_text(SUITE)
+    out, suite = tmp_path / "limits", tmp_path / "suite.toml"
+    given = ["--image-size", "32", "--batch-size", "8", "--blocks", "2"]
+    done = feedbench("limits", tiny_photos, "--suite", suite, *given, "--out", out)
+    assert done.returncode == 0, done.stderr
+    trials = {str(one.settings): one for one in read_trials(out) if one.loader == "turbo"}
+    assert [*trials] == [
+        "{'decode': 'full', 'num_threads': 1}",
+        "{'decode': 'scaled', 'num_threads': 1}",
+    ]
+    for one in trials.values():
+        assert (one.spec["image_size"], one.spec["batch_size"]) == (32, 8)
+        assert one.spec["interpolation"] == "bilinear"
+        assert len(one.blocks) == 2
+        assert one.warm_ups[0].requested_s == 0.1
+    shares = {
+        one["loader"]: one["limit"]
+        for one in json.loads((out / "limits.json").read_text())["loaders"]
+    }
+    assert shares["turbo decode=scaled num_threads=1"] == "libjpeg_turbo decode=scaled"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            SUITE.replace("drain", "train"),
+            "consumer train: limits discards all batches; set consumer",
+        ),
+        (SUITE.replace("turbo", "synthetic"), "settings of synthetic"),
+        ("[[trial]]\nloader = 'synthetic'\n", "suite.toml: loader synthetic: synthetic images"),
+    ],
+    ids=["consumer", "settings", "synthetic"],
+)
+def test_a_suite_file_that_cannot_be_measured_is_refused_in_one_line(
+    tiny_photos, tmp_path, text, message
+):
+    (tmp_path / "suite.toml").write_text(text)
+    done = feedbench("limits", tiny_photos, "--suite", tmp_path / "suite.toml")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
 
 
 def test_synthetic_images_are_refused(tiny_photos):

@@ -104,6 +104,15 @@ def test_batches_stay_as_they_are_unless_they_are_not_copied(manifest, packs):
     assert kept == {True: True, False: False}
 
 
+def test_passes_of_any_length_give_the_same_batches(manifest, packs, monkeypatch):
+    found = []
+    for least in (1, 1000):  # six batches, an epoch, or all four epochs
+        monkeypatch.setattr("feedbench.loaders.guests.ffcv_batches._PASS", least)
+        found.append(images_of("ffcv", manifest, SPEC, {"pack_dir": str(packs)}, epochs=4))
+    assert found[0][0] == found[1][0] == images_of("turbo", manifest, SPEC, epochs=4)[0]
+    assert np.array_equal(found[0][1], found[1][1])
+
+
 def test_adapters_give_batches_that_stay_as_they_are(manifest, packs):
     settings = {"pack_dir": str(packs), "copy_batches": False, "batches_ahead": 1}
     with open_loader("ffcv", manifest, SPEC, settings) as stream:

@@ -1,4 +1,4 @@
-"""SPDL: FFmpeg's pixels, near those of Pillow; its filters; its threads."""
+"""SPDL: FFmpeg's pixels, near those of Pillow, or another decoder's; its filters; its threads."""
 
 import shutil
 import threading
@@ -6,7 +6,15 @@ import threading
 import numpy as np
 import pytest
 
-from feedbench.loaders import BatchSpec, ImageError, SpecError, open_loader, scan
+from feedbench.loaders import (
+    LOADERS,
+    BatchSpec,
+    ImageError,
+    SpecError,
+    open_loader,
+    parse_settings,
+    scan,
+)
 
 pytestmark = pytest.mark.guests("spdl")
 
@@ -18,8 +26,8 @@ def manifest(class_folder):
     return scan(class_folder, validation=0, test=0)
 
 
-def images_of(name, manifest, spec):
-    with open_loader(name, manifest, spec, epochs=1) as stream:
+def images_of(name, manifest, spec, settings=None):
+    with open_loader(name, manifest, spec, settings, epochs=1) as stream:
         batches = [(np.array(images), rows) for images, _, rows in stream]
     rows = np.concatenate([rows for _, rows in batches])
     return rows.tolist(), np.concatenate([images for images, _ in batches]).astype(np.float32)
@@ -43,23 +51,47 @@ def test_its_pixels_are_near_those_of_turbo(manifest, resize, interpolation, ant
     assert np.abs(images - expected).mean() < 6
 
 
-def test_upright_photographs_are_refused(manifest, with_facts):
+@pytest.mark.parametrize("decoder", ["pillow", "opencv", "simplejpeg"])
+def test_with_another_decoder_its_pixels_are_those_of_turbo(manifest, decoder):
+    rows, images = images_of("spdl", manifest, SPEC, {"decoder": decoder})
+    expected_rows, expected = images_of("turbo", manifest, SPEC)
+    assert rows == expected_rows
+    assert np.array_equal(images, expected)
+
+
+@pytest.mark.parametrize(("decoder", "has_transform"), [("ffmpeg", False), ("simplejpeg", True)])
+def test_its_parts_run_alone_with_each_decoder(manifest, decoder, has_transform):
+    settings = parse_settings(LOADERS["spdl"], {"decoder": decoder})
+    stages = LOADERS["spdl"].stages(manifest, SPEC, settings)
+    assert stages.concurrency.kind == "threads"
+    assert stages.decode(2)(0.01).images >= 1
+    assert (stages.transform is not None) == has_transform
+
+
+def test_upright_photographs_are_refused_by_ffmpeg_alone(manifest, with_facts):
     spec = SPEC.model_copy(update={"orientation": "apply"})
-    with pytest.raises(SpecError, match="spdl cannot turn photos upright"):
-        open_loader("spdl", with_facts(manifest), spec)
+    facts = with_facts(manifest)
+    with pytest.raises(SpecError, match="spdl cannot turn photos upright with decoder=ffmpeg"):
+        open_loader("spdl", facts, spec)
+    rows, images = images_of("spdl", facts, spec, {"decoder": "simplejpeg"})
+    expected_rows, expected = images_of("turbo", facts, spec)
+    assert rows == expected_rows
+    assert np.array_equal(images, expected)
 
 
-def test_a_file_that_cannot_be_read_is_named(class_folder, tmp_path):
+@pytest.mark.parametrize(("decoder", "named"), [("ffmpeg", "FFmpeg"), ("simplejpeg", "Pillow")])
+def test_a_file_that_cannot_be_read_is_named(class_folder, tmp_path, decoder, named):
     manifest = scan(shutil.copytree(class_folder, tmp_path / "photos"), validation=0, test=0)
     for row in (11, 12):
         with open(manifest.path(row), "wb") as file:  # noqa: PTH123
             file.write(b"not a photograph" if row == 11 else b"")
     with (
-        open_loader("spdl", manifest, SPEC, epochs=1) as stream,
-        pytest.raises(ImageError, match=r": row 1[12]: FFmpeg cannot read it: [^\n]*$"),
+        open_loader("spdl", manifest, SPEC, {"decoder": decoder}, epochs=1) as stream,
+        pytest.raises(ImageError, match=rf": row 1[12]: {named} cannot read it: [^\n]*$"),
     ):
         list(stream)
-    with open_loader("spdl", manifest, SPEC, epochs=1, on_error="skip", error_budget=0.1) as stream:
+    options = {"epochs": 1, "on_error": "skip", "error_budget": 0.1}
+    with open_loader("spdl", manifest, SPEC, {"decoder": decoder}, **options) as stream:
         assert sum(len(batch.rows) for batch in stream) == len(manifest)
         assert {fault.row for fault in stream.dropped} == {11, 12}
 

@@ -30,6 +30,7 @@ def stages_of(name, manifest, settings):
         ("torch", {"decoder": "opencv"}, ["decode", "transform"]),
         ("grain", {"output": "float32"}, ["decode", "transform", "batch_copy"]),
         ("spdl", {"output": "float32"}, ["decode", "batch_copy"]),
+        ("spdl", {"decoder": "simplejpeg"}, ["decode", "transform"]),
         ("keras_pil", {}, ["decode", "transform", "batch_copy"]),
         ("tf_data", {}, ["decode", "transform", "batch_copy"]),
         ("tf_data", {"decode": "scaled", "output": "float32"}, ["decode", "transform"]),
