@@ -30,6 +30,7 @@ from feedbench.bench.errors import PlanError
 from feedbench.bench.plan.peers import left_out_note
 from feedbench.bench.plan.plan import Suite, Timing, expand, merged_spec
 from feedbench.bench.plan.suites import SUITES, limits_suite
+from feedbench.bench.trials.cache_state import check_state
 from feedbench.bench.trials.feasibility import check_feasible
 from feedbench.bench.trials.sample import IMAGES
 
@@ -95,6 +96,7 @@ def limits(
     manifest, left_out = readable_rows(manifest, [choice.loader for choice in choices], console())
     manifest, left_out = drawn_rows(manifest, left_out, images, console(), warm=True)
     check_feasible(plan.spec, manifest)
+    check_state(plan.timing.cache_state, manifest)
     folder = result_folder(out, "limits")
     run_limits(plan, choices, manifest, left_out, folder, json, scaling=scaling)
 

@@ -55,6 +55,13 @@ def test_a_cache_state_that_cannot_be_brought_about(refused, in_memory, command)
     assert line.startswith("feedbench: --cache-state cold: ")
 
 
+def test_a_suite_file_whose_cache_state_cannot_be_brought_about(refused, in_memory, tmp_path):
+    suite = tmp_path / "suite.toml"
+    suite.write_text('timing = { cache_state = "cold" }\n[[trial]]\nloader = "turbo"\n')
+    line = refused("limits", in_memory, *SMALL, "--suite", suite)
+    assert line.startswith("feedbench: --cache-state cold: ")
+
+
 def test_objects_that_their_cache_cannot_hold(refused, tiny_photos, monkeypatch):
     def refuse(manifest):
         raise PlanError("--cache-state warm: they do not fit")
