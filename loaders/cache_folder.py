@@ -24,7 +24,7 @@ def cache_folder() -> Path:
         folder = Path("~")  # as earlier versions return
     if folder.parts[0] == "~":  # it would be a folder of this name in the current one
         raise SourceError(
-            f"user {os.getuid()} has no home folder: set FEEDBENCH_CACHE to a folder for what is "
-            "known of files"
+            f"user {os.getuid()} has no home folder: set FEEDBENCH_CACHE to a folder for the "
+            "results of scans"
         )
     return folder

@@ -23,8 +23,8 @@ class LoaderError(Exception):
 
 CLOSED = "this stream is closed; open the loader again"
 FORKED = (
-    "this stream belongs to the process that read its first batch, and not to one that was forked "
-    "from it since; open the loader again in this one"
+    "this stream belongs to the process that read its first batch, not to one that was forked from "
+    "it later; open the loader again in this process"
 )
 
 

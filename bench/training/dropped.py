@@ -55,7 +55,7 @@ class DroppedLog:
                 file.write(lines.encode())
         except OSError as error:
             raise RecordError(
-                f"{self._path}: {error.strerror}; fix that, and go on with --resume if there is a "
+                f"{self._path}: {error.strerror}; fix this, then use --resume if there is a "
                 "checkpoint"
             ) from error
         self._written += len(new)

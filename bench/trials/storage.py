@@ -109,7 +109,8 @@ class Storage:
             return _read_together(self._processes[:depth], rows, depth)
         except (EOFError, ConnectionError) as error:
             raise TrialError(
-                "a process that reads was ended, as the system does when memory runs out"
+                "a process that reads was ended, as the system does when memory runs out; "
+                "free some memory"
             ) from error
 
     def _next_rows(self, state: CacheState, count: int) -> Rows:

@@ -26,7 +26,7 @@ _GROUP = 16  # files per message: one message per file costs a fifth of the rate
 _AHEAD = 2  # groups sent to each process, so that it never waits for the next
 _POLL_S = 0.25
 _NO_STAMP: Facts = {"bytes": 0, "modified_ns": 0}  # no file has it
-_MOST_UNEXPLAINED = 5  # deaths in a row that no file explains, before it is no use to go on
+_MOST_UNEXPLAINED = 5  # consecutive deaths that no file explains; after more, the scan ends
 
 
 def probe_all(
@@ -200,7 +200,7 @@ class _Pool:
             ((number, path),) = group
             facts = _crash_facts(path, self._reason(killed_for is not None, status))
             if killed_for is None and status == -signal.SIGKILL:
-                facts.update(_NO_STAMP)  # for want of memory, perhaps: it is read again next time
+                facts.update(_NO_STAMP)  # perhaps memory ran out: the next scan reads it again
             yield number, facts
         self._feed(slot)
 

@@ -222,7 +222,8 @@ def _answer(process: Any, pipe: Any) -> int:
         with suppress(EOFError, ConnectionError):
             return int(pipe.recv())
     raise WorkerError(
-        "a process that measures on a core was ended, as the system does when memory runs out"
+        "a process that measures on a core was ended, as the system does when memory runs out; "
+        "free some memory"
     )
 
 
