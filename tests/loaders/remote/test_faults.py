@@ -142,7 +142,7 @@ def test_closing_does_not_wait_for_a_silent_server(source, proxy):
     time.sleep(0.5)
     begin = time.monotonic()
     stream.release()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 25  # before the server would have answered
 
 
 def test_a_full_cache_folder_costs_only_the_cache(source, monkeypatch, tmp_path):
