@@ -10,6 +10,7 @@ from typing import Any
 from feedbench.bench.consumers.device import CPU
 from feedbench.bench.diagnose.events import DiagnosisEvent, EventKind, OnEvent
 from feedbench.bench.diagnose.messages import STAGE_WORKER, StageJob, StagesReady
+from feedbench.bench.diagnose.new_record import new_record
 from feedbench.bench.diagnose.own import Observed
 from feedbench.bench.diagnose.processes import process_text
 from feedbench.bench.diagnose.record import RECORD, DiagnosisRecord, Part
@@ -22,14 +23,13 @@ from feedbench.bench.diagnose.setup import (
     Measurement,
     Setup,
 )
-from feedbench.bench.diagnose.stages import encoded_bytes, impossible_states, stages_of
+from feedbench.bench.diagnose.stages import stages_of
 from feedbench.bench.diagnose.variant import VARIANT_WORKER, VariantJob
-from feedbench.bench.environment import conditions
-from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
+from feedbench.bench.errors import InterruptedRun, TrialError
 from feedbench.bench.files import write_model
 from feedbench.bench.meters.block import Meters
 from feedbench.bench.meters.gpu import hidden_from, training_gpus
-from feedbench.bench.record import Block, own_of
+from feedbench.bench.record import Block
 from feedbench.bench.signals import interrupts_deferred
 from feedbench.bench.trials.bench import MANIFEST
 from feedbench.bench.trials.child import Child, close_all
@@ -43,8 +43,7 @@ from feedbench.bench.trials.protocol import (
 )
 from feedbench.bench.trials.sample import WARM_SHARE
 from feedbench.bench.trials.timer import Timer
-from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings, usable_cores
-from feedbench.loaders.stages import Stages
+from feedbench.loaders import Manifest, available_memory, find_loader, parse_settings
 
 _TIME_LIMIT_S = 600.0  # for a process to warm up, and for a block
 LEAST_ROUNDS = 3  # fewer blocks give no useful interval
@@ -67,6 +66,7 @@ def diagnose(
         timing: durations of blocks and warm-ups.
 
     Raises:
+        RecordError: the folder cannot be written.
         PlanError: files cannot be brought into the state that was asked for, or are not read.
         LoaderError: the files or packs that the loader reads do not match the rows or the spec.
         InterruptedRun: Ctrl-C; what was measured is in the folder.
@@ -83,7 +83,7 @@ def diagnose(
     path = (folder / MANIFEST).absolute()
     manifest.write(path)
     timing = timing or DiagnosisTiming()
-    record = _new_record(plan, manifest, images, stages)
+    record = new_record(plan, manifest, images, stages)
     record = record.model_copy(update={"budget_s": timing.budget_s})
     setup = Setup(plan, record, stages, path, timing)
     session = _Session(setup, manifest, folder, on_event)
@@ -93,62 +93,17 @@ def diagnose(
         session.interrupted = True
         raise InterruptedRun(f"interrupted; what was measured is in {folder}") from None
     finally:
-        # Closing may take seconds, in which a second Ctrl-C may come.
-        with interrupts_deferred():
-            record = session.record()
-            write_model(folder / RECORD, record)
-        session.close()
+        try:
+            # First the record: closing may take seconds, in which a second Ctrl-C may come.
+            with interrupts_deferred():
+                record = session.record()
+                write_model(folder / RECORD, record)
+        finally:
+            session.close()
     for part in record.parts:
         if part.name in ("loader", "consumer", "end to end") and not part.blocks:
             raise TrialError(f"{part.name}: {part.error}", session.details)
     return record
-
-
-def _new_record(
-    plan: DiagnosisPlan, manifest: Manifest, images: int, stages: Stages
-) -> DiagnosisRecord:
-    """Return the record of a plan on this machine, without any part.
-
-    Args:
-        manifest: the rows that are measured.
-        images: number of images of which they were drawn.
-    """
-    size = round(encoded_bytes(stages, manifest) * images / len(manifest))
-    concurrency, cores = stages.concurrency, usable_cores()
-    impossible = impossible_states(stages, manifest)
-    if plan.cache_state in impossible:
-        raise PlanError(impossible[plan.cache_state])
-    fits = size < WARM_SHARE * available_memory() and "warm" not in impossible
-    return DiagnosisRecord(
-        **dict(conditions(manifest)),
-        loader=plan.choice.loader,
-        settings=plan.choice.settings,
-        own=own_of(plan.choice.loader),
-        consumer=plan.consumer,
-        accelerator=plan.accelerator.model_dump() if plan.accelerator else None,
-        spec=plan.spec.model_dump(mode="json", exclude_none=True),
-        recipe=plan.recipe.model_dump(mode="json"),
-        cache_state=plan.cache_state or ("warm" if fits or "cold" in impossible else "cold"),
-        not_cold=impossible.get("cold"),
-        images=images,
-        sampled=len(manifest) if len(manifest) < images else None,
-        encoded_bytes=size,
-        decoded_bytes=images * 3 * plan.spec.image_size**2,
-        faster_storage=plan.faster_storage,
-        other_image_size=plan.other_image_size,
-        rewrite=plan.rewrite,
-        cores=cores,
-        kind=concurrency.kind if concurrency else None,
-        workers=(concurrency.workers or cores) if concurrency else None,
-        copies_apart=_copies_apart(stages),
-        available_memory_bytes=available_memory(),
-        on_gpu=bool(training_gpus()),  # until the trainer says which device it uses
-    )
-
-
-def _copies_apart(stages: Stages) -> bool:
-    pipelined = stages.concurrency is not None and stages.concurrency.kind == "pipelined"
-    return pipelined and not stages.copies_in_parallel
 
 
 class _Session:

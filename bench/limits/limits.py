@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from feedbench.bench.analysis.estimate import Estimate, Positive
 from feedbench.bench.analysis.stats import median_interval, paired_ratio
-from feedbench.bench.errors import PlanError
+from feedbench.bench.errors import PlanError, TrialError
 from feedbench.bench.files import read_model
 from feedbench.bench.limits.scaling import LoaderScaling, scaling_of
 from feedbench.bench.limits.scaling_record import OnCores
@@ -170,13 +170,13 @@ def limits_plan(loaders: Iterable[Choice], spec: dict[str, Any], timing: dict[st
 
 
 def read_cold(manifest: Manifest) -> list[ColdReads] | str:
-    """Read whole files from the storage at several queue depths, or say why that is impossible."""
+    """Read whole files from the storage at several queue depths, or say why that cannot be done."""
     try:
         check_cold(manifest)
-    except PlanError as error:
+        storage = Storage(manifest, whole_files(manifest))
+        return [_read_at_depth(storage, depth) for depth in DEPTHS]
+    except (PlanError, TrialError) as error:
         return str(error)
-    storage = Storage(manifest, whole_files(manifest))
-    return [_read_at_depth(storage, depth) for depth in DEPTHS]
 
 
 def _read_at_depth(storage: Storage, depth: int) -> ColdReads:

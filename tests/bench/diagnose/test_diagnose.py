@@ -9,12 +9,13 @@ import sys
 
 import pytest
 
+from feedbench.bench.diagnose import measure
 from feedbench.bench.diagnose.fixed import best_fixed
 from feedbench.bench.diagnose.measure import diagnose
 from feedbench.bench.diagnose.record import RECORD, read_diagnosis
 from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
 from feedbench.bench.diagnose.verdict import derive_diagnosis
-from feedbench.bench.errors import InterruptedRun, PlanError, TrialError
+from feedbench.bench.errors import InterruptedRun, PlanError, RecordError, TrialError
 from feedbench.bench.plan.accelerators import accelerator_of
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.trials.child import Child
@@ -94,6 +95,28 @@ def test_cold_is_refused_for_a_loader_that_reads_no_files(tiny_photos, tmp_path)
     )
     with pytest.raises(PlanError, match="with its cache full the loader reads no files"):
         diagnose(plan, scan(tiny_photos).only("train"), tmp_path, print)
+
+
+def test_a_record_that_cannot_be_written_leaves_no_process(tiny_photos, tmp_path, monkeypatch):
+    plan = DiagnosisPlan(
+        choice=Choice(loader="turbo"),
+        spec=BatchSpec(batch_size=8, image_size=32),
+        recipe=Recipe(),
+        consumer="train",
+        accelerator=None,
+    )
+    folder, closed = tmp_path / "out", []
+    folder.mkdir()
+
+    def take_away(session):
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("a file in its place")
+
+    monkeypatch.setattr(measure._Session, "measure", take_away)
+    monkeypatch.setattr(measure._Session, "close", lambda session: closed.append(session))
+    with pytest.raises(RecordError, match=RECORD):
+        diagnose(plan, scan(tiny_photos).only("train"), folder, print)
+    assert len(closed) == 1
 
 
 def test_the_copy_to_a_device_is_timed(tiny_photos, tmp_path):

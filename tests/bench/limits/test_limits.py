@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.bench.limits.limits import ColdReads, LimitsRecord, derive, limit_of
+from feedbench.bench.errors import TrialError
+from feedbench.bench.limits import limits as module
+from feedbench.bench.limits.limits import ColdReads, LimitsRecord, derive, limit_of, read_cold
 from feedbench.bench.plan.plan import Choice
 from feedbench.bench.record import Block, Trial
 from feedbench.bench.trials.internal_loaders import INTERNAL_LOADERS, LIBJPEG_TURBO, is_choice
@@ -127,6 +129,15 @@ def test_a_suite_file_that_cannot_be_measured_is_refused_in_one_line(
     done = feedbench("limits", tiny_photos, "--suite", tmp_path / "suite.toml")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert message in done.stderr
+
+
+def test_reads_whose_process_is_killed_leave_the_other_limits(tiny_photos, monkeypatch):
+    def killed(storage, depth):
+        raise TrialError("a process that reads was ended")
+
+    monkeypatch.setattr(module, "check_cold", lambda manifest: None)
+    monkeypatch.setattr(module, "_read_at_depth", killed)
+    assert read_cold(scan(tiny_photos)) == "a process that reads was ended"
 
 
 def test_synthetic_images_are_refused(tiny_photos):
