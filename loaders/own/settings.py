@@ -77,7 +77,7 @@ def _problems(function: OwnFunction, own: dict[str, Any], values: dict[str, Any]
 
 
 def _needs(function: OwnFunction, parameter: str) -> str:
-    """What to do about a parameter without a value; it may be a value of Feedbench, misspelt."""
+    """What to do about a parameter without a value; it may be a misspelled value of Feedbench."""
     near = get_close_matches(parameter, OFFERED, 1)
     meant = f"did you mean {near[0]!r}? Else " if near else ""
     setting = f"{short_name(function.name)}.{parameter}"

@@ -4,7 +4,7 @@
 # libraries (make test-guests makes one).
 # measure.sh PHOTOS OUT [BLOCKS IMAGES]: PHOTOS has one folder per class; BLOCKS per loader, instead
 # of those in the suites; IMAGES to generate, 2000 by default.
-# It may be stopped at any time, and goes on with what is missing when it is started again.
+# It may be stopped at any time, and continues with what is missing when it is started again.
 set -uo pipefail
 here=$(realpath "$(dirname "$0")")
 photos=$(realpath "$1")
