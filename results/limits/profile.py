@@ -17,7 +17,8 @@ import simplejpeg
 
 from feedbench.loaders import BatchSpec, Manifest, scan
 from feedbench.loaders.batch_pool import Source
-from feedbench.loaders.images.libjpeg_turbo import LiveImages, Scratch, decoded_jpeg, read_file
+from feedbench.loaders.files import read_file
+from feedbench.loaders.images.libjpeg_turbo import LiveImages, Scratch, decoded_jpeg
 from feedbench.loaders.images.resize import Pixels, fit_into
 from feedbench.loaders.order import Rows
 from feedbench.loaders.pack.pack import Pack
@@ -97,4 +98,5 @@ def print_times(name: str, parts: Parts) -> None:
     sys.stdout.write("".join([f"{name}\n", *lines]))
 
 
-main()
+if __name__ == "__main__":
+    main()
