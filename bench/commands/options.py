@@ -101,7 +101,7 @@ Blacklist = Annotated[
 ]
 
 
-def place_of(option: str) -> Callable[[Path | None], Path | None]:
+def writable_file(option: str) -> Callable[[Path | None], Path | None]:
     """Return a callback that creates a file's folder before a run that would end without it."""
 
     def place(path: Path | None) -> Path | None:
@@ -126,7 +126,7 @@ Tensorboard = Annotated[
 ]
 Json = Annotated[
     Path | None,
-    typer.Option("--json", help="Also save the result as JSON.", callback=place_of("--json")),
+    typer.Option("--json", help="Also save the result as JSON.", callback=writable_file("--json")),
 ]
 Out = Annotated[
     Path | None,

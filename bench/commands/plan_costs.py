@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from feedbench.bench.capacity.costs import Costs
     from feedbench.bench.commands.model_options import OptionValues
     from feedbench.bench.diagnose.record import DiagnosisRecord
+    from feedbench.bench.diagnose.setup import DiagnosisPlan
     from feedbench.bench.plan.plan import Choice
     from feedbench.bench.record import Trial
     from feedbench.bench.results.kinds import BenchResult, LimitsResult
@@ -152,12 +153,31 @@ def measured_now(
 ) -> tuple[Manifest, Costs]:
     """Diagnose the loader now; return the images that it can read, and what they cost."""
     from feedbench.bench.capacity.costs import costs_of_diagnosis
-    from feedbench.bench.commands.overlay import chosen_loader
     from feedbench.bench.diagnose.measure import diagnose
     from feedbench.bench.diagnose.progress import diagnosis_progress
     from feedbench.bench.diagnose.record import RECORD
-    from feedbench.bench.diagnose.setup import DiagnosisPlan, DiagnosisTiming
+    from feedbench.bench.diagnose.setup import DiagnosisTiming
     from feedbench.bench.files import removed_if_nothing_kept
+
+    inside, timing = folder / "diagnosis", DiagnosisTiming(budget_s=seconds)
+    with removed_if_nothing_kept(folder, but_for=f"{inside.name}/{RECORD}"):
+        manifest, asked = _diagnosis(manifest, given, loader, set_, profile)
+        inside.mkdir()
+        with diagnosis_progress(console(to_errors=True), timing) as report:
+            record = diagnose(asked, manifest, inside, report, timing)
+    return manifest, costs_of_diagnosis(record, _bytes_per_value(record))
+
+
+def _diagnosis(
+    manifest: Manifest,
+    given: OptionValues,
+    loader: str | None,
+    set_: list[str] | None,
+    profile: Accelerator | None,
+) -> tuple[Manifest, DiagnosisPlan]:
+    """Return the images that the loader can read, and the diagnosis to make of it."""
+    from feedbench.bench.commands.overlay import chosen_loader
+    from feedbench.bench.diagnose.setup import DiagnosisPlan
     from feedbench.bench.plan.accelerators import find_accelerator
     from feedbench.bench.plan.plan import Choice
     from feedbench.bench.trials.feasibility import check_feasible
@@ -168,20 +188,12 @@ def measured_now(
     spec = parse_spec(best.spec)
     manifest, _ = readable_rows(manifest, [best.loader], console())
     check_feasible(spec, manifest)
-    emulated = profile or find_accelerator("a100")  # of which only the loader alone is used
     asked = DiagnosisPlan(
         choice=Choice(loader=best.loader, settings=best.settings),
         spec=spec,
         recipe=Recipe(),
         consumer="emulated:target",
-        accelerator=emulated,
+        # Of which only the loader alone is used.
+        accelerator=profile or find_accelerator("a100"),
     )
-    inside = folder / "diagnosis"
-    inside.mkdir()
-    timing = DiagnosisTiming(budget_s=seconds)
-    with (
-        removed_if_nothing_kept(folder, but_for=f"{inside.name}/{RECORD}"),
-        diagnosis_progress(console(to_errors=True), timing) as report,
-    ):
-        record = diagnose(asked, manifest, inside, report, timing)
-    return manifest, costs_of_diagnosis(record, _bytes_per_value(record))
+    return manifest, asked

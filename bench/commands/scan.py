@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedbench.bench.commands.options import Blacklist, Data, Json, listing_progress, place_of
+from feedbench.bench.commands.options import Blacklist, Data, Json, listing_progress, writable_file
 from feedbench.bench.commands.output import console, print_parts
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def scan(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Save the manifest as Parquet.", callback=place_of("--out")),
+        typer.Option(help="Save the manifest as Parquet.", callback=writable_file("--out")),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice of held-out images.", min=0)] = 0,
     validation: Annotated[

@@ -55,6 +55,11 @@ def test_a_cache_state_that_cannot_be_brought_about(refused, in_memory, command)
     assert line.startswith("feedbench: --cache-state cold: ")
 
 
+def test_a_plan_of_a_loader_that_does_not_exist(refused, tiny_photos):
+    line = refused("plan", tiny_photos, "--accelerator", "a100:2", "--loader", "turb")
+    assert "did you mean 'turbo'" in line
+
+
 def test_a_suite_file_whose_cache_state_cannot_be_brought_about(refused, in_memory, tmp_path):
     suite = tmp_path / "suite.toml"
     suite.write_text('timing = { cache_state = "cold" }\n[[trial]]\nloader = "turbo"\n')
