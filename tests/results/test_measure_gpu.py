@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "results" / "gpu" / "measure.sh"
 # The command, with steps that fail; a bench leaves a winner.
 FEEDBENCH = """#!/bin/sh
