@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -182,6 +183,7 @@ def test_the_command_measures_every_part_and_writes_what_follows(run_diagnose, t
     diagnosis = derive_diagnosis(record)
     assert best_fixed(record) is not None
     written = json.loads(folder.with_suffix(".json").read_text())
+    assert datetime.fromisoformat(written.pop("created")).tzinfo is not None
     assert written == json.loads(diagnosis.model_dump_json())
     assert_drawn_and_traced(folder, record)
 

@@ -64,7 +64,7 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
         limit = limits[share["limit"]]["images_per_second"]["median"]
         of_medians = share["images_per_second"]["median"] / limit
         # The median of ratios, not the ratio of medians; another limit's is a hundred times off.
-        assert of_medians / 5 < share["share"]["median"] < 5 * of_medians
+        assert of_medians / 20 < share["share"]["median"] < 20 * of_medians
     assert [one["loader"] for one in result["scaling"]] == [*shares]
     for one in result["scaling"]:
         if one["error"] is not None:  # so short a block may have no sample, and then says so

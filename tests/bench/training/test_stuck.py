@@ -111,7 +111,11 @@ INTERRUPTED = 130, "told: was interrupted\n", "feedbench: ended\n"
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_it_ends_even_if_its_last_words_cannot_be_written():
     with Path("/dev/full").open("wb") as full:
-        assert ended(HANGS, 0.2, signal.SIGTERM, errors_to=full) == (143, "", None)
+        assert ended(HANGS, 0.2, signal.SIGTERM, errors_to=full) == (
+            143,
+            "told: was ended by SIGTERM\n",
+            None,
+        )
 
 
 def test_closing_that_never_returns_ends_after_a_while():

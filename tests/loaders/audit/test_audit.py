@@ -286,7 +286,10 @@ def test_processes_that_fail_to_start_are_an_error(photos, tmp_path, monkeypatch
 
 
 def test_a_killed_audit_says_so_and_that_nothing_is_lost(photos, tmp_path):
-    results = probe_all(iter(files(photos)), ProbeLimits(), 1, tmp_path / "log")
+    slow = tmp_path / "slow"  # else all could be done before the signal
+    slow.write_bytes(with_many_scans(4_000, scans=5_000))
+    all_files = [*files(photos), (99, os.fsencode(slow))]
+    results = probe_all(iter(all_files), ProbeLimits(), 1, tmp_path / "log")
     next(results)
     os.kill(master().pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"ended by SIGKILL.*saved; repeat the command"):
