@@ -1,8 +1,10 @@
 """A pool of threads fills whole batches in order, whatever its source does."""
 
+import gc
 import signal
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -257,6 +259,21 @@ def test_an_error_on_a_thread_reaches_the_consumer(manifest, error):
     kind = ImageError if error is None else type(error)
     with stream_of(source, manifest) as stream, pytest.raises(kind):
         list(stream)
+
+
+def test_an_error_keeps_nothing_of_the_consumer_alive_once_the_stream_is_closed(manifest):
+    class Model:
+        pass
+
+    def consume():
+        model = Model()
+        with stream_of(RowSource(unreadable=[7]), manifest) as stream, pytest.raises(ImageError):
+            list(stream)
+        return weakref.ref(model)
+
+    model = consume()
+    gc.collect()
+    assert model() is None
 
 
 def test_float32_batches_are_in_the_value_range(manifest):
