@@ -123,6 +123,7 @@ class BatchPool:
         self._buffers, self._float_buffers = Buffers(), Buffers()
         self._failing = threading.Lock()
         self._open = True
+        self._error: BaseException | None = None  # of a thread, outside of any batch
         self._process: int | None = None  # which the threads belong to
         self._threads = [
             threading.Thread(target=self._work, name=f"feedbench-{number}", daemon=True)
@@ -190,7 +191,7 @@ class BatchPool:
             LoaderError: an image cannot be read, or the stream was closed by another thread.
         """
         if not self._tasks.wait(batch):
-            raise LoaderError(CLOSED)
+            raise self._error or LoaderError(CLOSED)
         if batch.error is not None:
             raise batch.error
         if batch.failed:
@@ -203,6 +204,13 @@ class BatchPool:
         """What each thread runs."""
         if not self._open:  # it was closed while another thread asked for the first batch
             return
+        try:
+            self._do_tasks()
+        except BaseException as error:  # no memory, say: the others would wait for its images
+            self._error = error
+            self._tasks.stop()
+
+    def _do_tasks(self) -> None:
         worker = self._tasks.worker()
         while (task := worker.take()) is not None:
             batch, piece, left = task

@@ -261,6 +261,26 @@ def test_an_error_on_a_thread_reaches_the_consumer(manifest, error):
         list(stream)
 
 
+@pytest.mark.parametrize("asked", [0, 1])
+def test_a_thread_without_memory_for_a_task_ends_the_wait_for_its_batch(
+    manifest, monkeypatch, asked
+):
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+    pool = BatchPool(RowSource(), request, Turbo(num_threads=2), 2)
+    take = type(pool._tasks.worker()).take
+    times = iter(range(asked))
+
+    def without_memory(worker):
+        if next(times, None) is None:
+            raise MemoryError
+        return take(worker)
+
+    monkeypatch.setattr(type(pool._tasks.worker()), "take", without_memory)
+    with pytest.raises(MemoryError):
+        list(pool.batches())
+    pool.close()
+
+
 def test_an_error_keeps_nothing_of_the_consumer_alive_once_the_stream_is_closed(manifest):
     class Model:
         pass
