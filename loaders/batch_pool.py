@@ -275,9 +275,11 @@ class BatchPool:
         """Load the rows that take the place of failed ones; whether any of these failed too."""
         before, failed = batch.rows, len(batch.failed)
         batch.rows = batch.order.rows(batch.begin, batch.end)
-        batch.items = self._source.find(batch.rows)
         batch.draws = batch.order.draws(batch.begin, batch.end)
         batch.crops = batch.order.crops(batch.begin, batch.end)
-        for index in np.flatnonzero(batch.rows != before).tolist():
-            self._load(batch, slice(index, index + 1), (index,))
+        places = np.flatnonzero(batch.rows != before)
+        found = self._source.find(batch.rows[places])  # to find an object begins to read it
+        batch.items = dict(zip(places.tolist(), found, strict=True))
+        for place in batch.items:
+            self._load(batch, slice(place, place + 1), (place,))
         return len(batch.failed) > failed

@@ -52,7 +52,8 @@ static size_t bytes_per_image(const Filling *filling)
 
     if (filling->out.itemsize != 1 || bytes * (size_t)images != (size_t)filling->out.len)
         return 0;
-    if (source != NULL && source->decode != NULL && bytes != 3 * (size_t)source->plan.side * (size_t)source->plan.side)
+    if (source != NULL && source->decode != NULL &&
+        bytes != 3 * (size_t)source->plan.side * (size_t)source->plan.side)
         return 0;
     if (source != NULL && source->images != NULL && bytes != source->row_bytes)
         return 0;

@@ -244,6 +244,25 @@ def test_the_next_row_replaces_one_that_fails(manifest):
     assert all((b.images == b.rows[:, None, None, None].astype(np.uint8)).all() for b in batches)
 
 
+def test_only_the_rows_that_replace_others_are_looked_up_again(manifest):
+    class Recording(RowSource):
+        def __init__(self):
+            super().__init__(unreadable=[3, 4])
+            self.found = []
+
+        def find(self, rows):
+            self.found.extend(rows.tolist())
+            return super().find(rows)
+
+    source = Recording()
+    with stream_of(
+        source, manifest, epochs=1, on_error="skip", budget=0.1, num_threads=1, prefetch=0
+    ) as stream:
+        for _ in stream:
+            pass
+    assert len(source.found) == len(manifest) + 2
+
+
 def test_more_failures_than_the_budget_end_the_run(manifest):
     source = RowSource(unreadable=range(20))
     with (
