@@ -160,7 +160,7 @@ class BatchPool:
         if self._process in (None, os.getpid()):  # elsewhere there are none, and locks may be held
             self._tasks.stop()
             for thread in self._threads:
-                if thread.ident is not None:
+                if thread.is_alive():  # one that starts meanwhile ends by itself
                     thread.join()
         self._tasks.close()
         self._buffers.clear()

@@ -163,6 +163,31 @@ class HeldUntilClosed(RowSource):
         super().load(row, item, into)
 
 
+def test_a_stream_is_closed_while_another_thread_starts_its_threads(manifest):
+    is_starting, is_closed = threading.Event(), threading.Event()
+
+    class Started(threading.Event):
+        """Is set by a thread that has a number, before it runs."""
+
+        def set(self):
+            is_starting.set()
+            is_closed.wait()
+            super().set()
+
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+    pool = BatchPool(RowSource(), request, Turbo(num_threads=2), 2)
+    pool._threads[0]._started = Started()
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(list, pool.batches())
+        is_starting.wait()
+        try:
+            pool.close()
+        finally:
+            is_closed.set()
+        with pytest.raises(LoaderError, match="this stream is closed"):
+            waiting.result()
+
+
 @pytest.mark.parametrize("prefetch", [0, 2])
 def test_a_stream_closed_by_another_thread_ends_the_one_that_waits(manifest, prefetch):
     source = HeldUntilClosed()
