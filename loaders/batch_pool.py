@@ -123,6 +123,7 @@ class BatchPool:
         self._buffers, self._float_buffers = Buffers(), Buffers()
         self._failing = threading.Lock()
         self._open = True
+        self._error: BaseException | None = None  # of a thread, outside of any batch
         self._process: int | None = None  # which the threads belong to
         self._threads = [
             threading.Thread(target=self._work, name=f"feedbench-{number}", daemon=True)
@@ -159,7 +160,7 @@ class BatchPool:
         if self._process in (None, os.getpid()):  # elsewhere there are none, and locks may be held
             self._tasks.stop()
             for thread in self._threads:
-                if thread.ident is not None:
+                if thread.is_alive():  # one that starts meanwhile ends by itself
                     thread.join()
         self._tasks.close()
         self._buffers.clear()
@@ -190,7 +191,7 @@ class BatchPool:
             LoaderError: an image cannot be read, or the stream was closed by another thread.
         """
         if not self._tasks.wait(batch):
-            raise LoaderError(CLOSED)
+            raise self._error or LoaderError(CLOSED)
         if batch.error is not None:
             raise batch.error
         if batch.failed:
@@ -203,6 +204,13 @@ class BatchPool:
         """What each thread runs."""
         if not self._open:  # it was closed while another thread asked for the first batch
             return
+        try:
+            self._do_tasks()
+        except BaseException as error:  # no memory, say: the others would wait for its images
+            self._error = error
+            self._tasks.stop()
+
+    def _do_tasks(self) -> None:
         worker = self._tasks.worker()
         while (task := worker.take()) is not None:
             batch, piece, left = task
@@ -267,9 +275,11 @@ class BatchPool:
         """Load the rows that take the place of failed ones; whether any of these failed too."""
         before, failed = batch.rows, len(batch.failed)
         batch.rows = batch.order.rows(batch.begin, batch.end)
-        batch.items = self._source.find(batch.rows)
         batch.draws = batch.order.draws(batch.begin, batch.end)
         batch.crops = batch.order.crops(batch.begin, batch.end)
-        for index in np.flatnonzero(batch.rows != before).tolist():
-            self._load(batch, slice(index, index + 1), (index,))
+        places = np.flatnonzero(batch.rows != before)
+        found = self._source.find(batch.rows[places])  # to find an object begins to read it
+        batch.items = dict(zip(places.tolist(), found, strict=True))
+        for place in batch.items:
+            self._load(batch, slice(place, place + 1), (place,))
         return len(batch.failed) > failed

@@ -86,9 +86,11 @@ class Arrays:
 
     def _is_known(self, row: int, entry: Entry, data: Pixels) -> bool:
         """Whether the bytes of a row are what was written, or were when it was read first."""
-        if not self._checked[row]:
-            self._checked[row] = matches(entry, data)
-        return bool(self._checked[row])
+        if self._checked[row]:
+            return True
+        if is_known := matches(entry, data):  # another thread may have read it, and intact
+            self._checked[row] = True
+        return is_known
 
     def failed(self, row: int, reason: str) -> PackedImageError:
         """The error for a row that the pack cannot provide."""

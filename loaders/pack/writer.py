@@ -101,9 +101,11 @@ class PackWriter:
         entry: Entry = self._index[row].item()
         if entry[4] != THERE or not self._shards.read(entry[0], entry[1], into):
             return False
-        if not self._checked[row]:
-            self._checked[row] = matches(entry, into)
-        return bool(self._checked[row])
+        if self._checked[row]:
+            return True
+        if is_known := matches(entry, into):  # another thread may have read it, and intact
+            self._checked[row] = True
+        return is_known
 
     def put(self, row: int, data: Pixels, label: int = 0) -> None:
         """Write a row: its contiguous pixels, or the bytes of its JPEG.

@@ -11,6 +11,9 @@
  *     Until the oldest batch is done, which is removed, or has failed. False if the queue is stopped.
  * stop(queue)
  *     Let all threads return.
+ * clear(queue)
+ *     Free the batches, after the threads have ended. Without it, an error that a batch holds may keep
+ *     the queue alive: its traceback leads to the worker, and Python finds no cycle through a capsule.
  * worker(queue) -> worker
  *     What one thread keeps.
  * take(worker) -> task, or None
@@ -52,15 +55,19 @@ static Queue *queue_in(PyObject *capsule)
     return PyCapsule_GetPointer(capsule, QUEUE);
 }
 
-/* The threads have ended by then, or are those of the process that this one was forked from. */
+static void free_batches(Queue *queue)
+{
+    for (Batch *batch = take_all(queue), *later; batch != NULL; batch = later) {
+        later = batch->later;
+        free_filling((Filling *)batch);
+    }
+}
+
 static void free_queue(PyObject *capsule)
 {
     Queue *queue = queue_in(capsule);
 
-    for (Batch *batch = queue->oldest, *later; batch != NULL; batch = later) {
-        later = batch->later;
-        free_filling((Filling *)batch);
-    }
+    free_batches(queue);
     free(queue);
 }
 
@@ -138,6 +145,17 @@ static PyObject *stop(PyObject *self, PyObject *capsule)
     if (queue == NULL)
         return NULL;
     stop_queue(queue);
+    Py_RETURN_NONE;
+}
+
+static PyObject *clear(PyObject *self, PyObject *capsule)
+{
+    (void)self;
+    Queue *queue = queue_in(capsule);
+
+    if (queue == NULL)
+        return NULL;
+    free_batches(queue);
     Py_RETURN_NONE;
 }
 
@@ -253,6 +271,7 @@ static PyMethodDef methods[] = {
     {"put", put, METH_VARARGS, "Append a batch."},
     {"wait", wait_, METH_O, "Wait for the oldest batch; False if the queue is stopped."},
     {"stop", stop, METH_O, "Let all threads return."},
+    {"clear", clear, METH_O, "Free the batches, after the threads have ended."},
     {"worker", worker_, METH_O, "Return what one thread keeps."},
     {"take", take, METH_O, "Make images until there is a task for Python."},
     {"fail", fail, METH_O, "Give up the batch of the last task."},

@@ -113,10 +113,11 @@ void complete_later(Queue *queue, Batch *batch)
 
 static int state_of(const Queue *queue)
 {
-    const Batch *batch = queue->oldest;
+    const Batch *batch;
 
     if (queue->is_stopped)
         return STOPPED;
+    batch = queue->oldest;
     if (batch == NULL)
         return BUSY;
     return batch->has_failed ? FAILED : batch->is_done ? DONE : BUSY;
@@ -156,6 +157,14 @@ int await_oldest(Queue *queue, long milliseconds, Batch **done)
         *done = without_oldest(queue);
     pthread_mutex_unlock(&queue->lock);
     return state;
+}
+
+Batch *take_all(Queue *queue)
+{
+    Batch *oldest = queue->oldest;
+
+    queue->oldest = queue->newest = queue->open = NULL;
+    return oldest;
 }
 
 void stop_queue(Queue *queue)

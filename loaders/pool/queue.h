@@ -58,4 +58,8 @@ int await_oldest(Queue *queue, long milliseconds, Batch **done);
 
 void stop_queue(Queue *queue);
 
+/* Take out all batches and return the oldest. No lock is taken: the threads have ended, or are those
+ * of the process that this one was forked from, where one of them may have held it. */
+Batch *take_all(Queue *queue);
+
 #endif

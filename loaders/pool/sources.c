@@ -107,5 +107,5 @@ PyObject *from_memory(PyObject *self, PyObject *arguments)
     held->source.images = images->buf;
     held->source.rows = rows;
     held->source.row_bytes = rows > 0 ? (size_t)(images->len / rows) : 0;
-    return made(held, images->itemsize == 1 && rows > 0);
+    return made(held, images->itemsize == 1 && rows >= 0);
 }

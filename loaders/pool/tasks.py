@@ -102,7 +102,8 @@ class CompiledTasks:
 
     def close(self) -> None:
         """Free the batches, after the threads have ended."""
-        self._queue = None
+        queue, self._queue = self._queue, None
+        self._module.clear(queue)
 
 
 class CompiledWorker:

@@ -1,8 +1,10 @@
 """A pool of threads fills whole batches in order, whatever its source does."""
 
+import gc
 import signal
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -161,6 +163,31 @@ class HeldUntilClosed(RowSource):
         super().load(row, item, into)
 
 
+def test_a_stream_is_closed_while_another_thread_starts_its_threads(manifest):
+    is_starting, is_closed = threading.Event(), threading.Event()
+
+    class Started(threading.Event):
+        """Is set by a thread that has a number, before it runs."""
+
+        def set(self):
+            is_starting.set()
+            is_closed.wait()
+            super().set()
+
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+    pool = BatchPool(RowSource(), request, Turbo(num_threads=2), 2)
+    pool._threads[0]._started = Started()
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(list, pool.batches())
+        is_starting.wait()
+        try:
+            pool.close()
+        finally:
+            is_closed.set()
+        with pytest.raises(LoaderError, match="this stream is closed"):
+            waiting.result()
+
+
 @pytest.mark.parametrize("prefetch", [0, 2])
 def test_a_stream_closed_by_another_thread_ends_the_one_that_waits(manifest, prefetch):
     source = HeldUntilClosed()
@@ -242,6 +269,25 @@ def test_the_next_row_replaces_one_that_fails(manifest):
     assert all((b.images == b.rows[:, None, None, None].astype(np.uint8)).all() for b in batches)
 
 
+def test_only_the_rows_that_replace_others_are_looked_up_again(manifest):
+    class Recording(RowSource):
+        def __init__(self):
+            super().__init__(unreadable=[3, 4])
+            self.found = []
+
+        def find(self, rows):
+            self.found.extend(rows.tolist())
+            return super().find(rows)
+
+    source = Recording()
+    with stream_of(
+        source, manifest, epochs=1, on_error="skip", budget=0.1, num_threads=1, prefetch=0
+    ) as stream:
+        for _ in stream:
+            pass
+    assert len(source.found) == len(manifest) + 2
+
+
 def test_more_failures_than_the_budget_end_the_run(manifest):
     source = RowSource(unreadable=range(20))
     with (
@@ -257,6 +303,41 @@ def test_an_error_on_a_thread_reaches_the_consumer(manifest, error):
     kind = ImageError if error is None else type(error)
     with stream_of(source, manifest) as stream, pytest.raises(kind):
         list(stream)
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_a_thread_without_memory_for_a_task_ends_the_wait_for_its_batch(
+    manifest, monkeypatch, asked
+):
+    request = Request(manifest, SPEC, Order(len(manifest), SPEC.batch_size))
+    pool = BatchPool(RowSource(), request, Turbo(num_threads=2), 2)
+    take = type(pool._tasks.worker()).take
+    times = iter(range(asked))
+
+    def without_memory(worker):
+        if next(times, None) is None:
+            raise MemoryError
+        return take(worker)
+
+    monkeypatch.setattr(type(pool._tasks.worker()), "take", without_memory)
+    with pytest.raises(MemoryError):
+        list(pool.batches())
+    pool.close()
+
+
+def test_an_error_keeps_nothing_of_the_consumer_alive_once_the_stream_is_closed(manifest):
+    class Model:
+        pass
+
+    def consume():
+        model = Model()
+        with stream_of(RowSource(unreadable=[7]), manifest) as stream, pytest.raises(ImageError):
+            list(stream)
+        return weakref.ref(model)
+
+    model = consume()
+    gc.collect()
+    assert model() is None
 
 
 def test_float32_batches_are_in_the_value_range(manifest):

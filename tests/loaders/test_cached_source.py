@@ -72,6 +72,12 @@ def test_an_image_that_fails_is_not_stored():
     assert read(cached, [2]) == [2]
 
 
+def test_a_store_may_be_empty():
+    store = MemoryStore(0, SIDE)
+    assert store.holds(np.empty(0, np.int64))
+    store.close()
+
+
 def test_a_store_that_does_not_fit_into_memory_is_refused():
     with pytest.raises(SettingsError, match="are available; use cache='disk'"):
         MemoryStore(10**9, 1_000)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from feedbench.loaders import BatchSpec, ImageError, open_loader
+from feedbench.loaders.pack import source
+from feedbench.loaders.pack.pack import Pack
 from feedbench.loaders.pool import compiled, tasks
 
 SPEC = BatchSpec(batch_size=8, image_size=32, shuffle=False)
@@ -54,6 +56,25 @@ def test_a_file_that_is_truncated_during_a_run_names_the_image(manifest, make_pa
         os.truncate(shard, 1000)
         with pytest.raises(ImageError, match=r"pack .*: row \d+, .* truncated; remove"):
             list(stream)
+
+
+class FoundIntactMeanwhile(list):
+    """What is known of rows, while another thread reads each of them intact."""
+
+    def __setitem__(self, row, is_intact):
+        super().__setitem__(row, True)
+
+
+def test_damaged_bytes_are_refused_though_another_thread_reads_the_row_intact(
+    manifest, make_pack, tmp_path
+):
+    pack = Pack(make_pack(manifest, tmp_path / "pack", "arrays"))
+    arrays = source.Arrays(pack, manifest)
+    arrays._checked = FoundIntactMeanwhile([False] * len(manifest))
+    pack.index["crc32"] ^= 1
+    with pytest.raises(ImageError, match="the pack is damaged"):
+        arrays.load(3, int(arrays.find(np.array([3]))[0]), np.empty((32, 32, 3), np.uint8))
+    pack.close()
 
 
 @pytest.mark.usefixtures("way")

@@ -1,5 +1,6 @@
 """The compiled module makes the images of batches, and leaves to Python what it cannot."""
 
+import ctypes
 import io
 import os
 import zlib
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from feedbench.loaders import Augment, BatchSpec
+from feedbench.loaders.images import jpeg_region
 from feedbench.loaders.images.fitted_jpeg import decoder, fit_jpeg, fitting
 from feedbench.loaders.pack.pack import ENTRY, FAILED, THERE
 from feedbench.loaders.pool.compiled import (
@@ -248,6 +250,16 @@ def test_a_batch_that_fails_is_not_waited_for_until_others_are_done():
         made.wait()
         made.wait()  # it stays the oldest
     assert len(made.left) < 100
+
+
+@pytest.mark.parametrize(
+    ("module", "inner"),
+    [(compiled_module(), "release"), (jpeg_region.compiled_module(), "read_header")],
+)
+def test_functions_of_other_libraries_are_not_called_instead_of_its_own(module, inner):
+    library = ctypes.CDLL(module.__file__)
+    assert hasattr(library, "PyInit_" + module.__name__.rpartition(".")[2])
+    assert not hasattr(library, inner)
 
 
 def test_nothing_is_begun_after_a_stop():
