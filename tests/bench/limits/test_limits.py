@@ -74,6 +74,7 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
         assert one["rates"][0]["cores"] == 4
     again = feedbench("show", out, "--json", tmp_path / "again.json")
     assert again.returncode == 0, again.stderr
+    assert result.pop("created")
     assert json.loads((tmp_path / "again.json").read_text()) == result
 
 
