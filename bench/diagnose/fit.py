@@ -136,7 +136,10 @@ def _with_measured_loader(model: Model, rates: Rates) -> Model:
     if _waits_in_turn(rates) and model.storage_s > work_s:
         return replace(model, storage_s=loader_s - work_s, storage_kappa=1.0)
     storage_s = min(model.storage_s, loader_s)
-    if storage_s >= max(work_s, loader_s / (1 + _STORAGE_NOISE)):
+    is_all = storage_s >= max(work_s, loader_s / (1 + _STORAGE_NOISE))
+    # While one worker works, the others keep the storage busy.
+    is_kept_busy = _saturates_storage(rates) and storage_s >= (rates.workers or 1) * work_s
+    if is_all or is_kept_busy:
         return _with_storage_at_its_limit(model, rates)
     missing_s = loader_s - max(storage_s, work_s)
     overlapping_s = min(storage_s, work_s)

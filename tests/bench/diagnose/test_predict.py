@@ -332,3 +332,21 @@ def test_storage_at_its_limit_does_not_show_whether_workers_wait_for_it(make_rec
         assert faster.high == pytest.approx(1 / overlapping_s, rel=0.02)
         assert faster.low == pytest.approx(1 / slow_s, rel=0.02)
         assert 1 / faster.images_per_second == pytest.approx((overlapping_s + slow_s) / 2, rel=0.02)
+
+
+def test_storage_that_two_workers_keep_busy_is_the_limit_whatever_it_does_alone(make_record):
+    """9 ms per image, of which the storage alone takes 8.1; 1 ms of work, 2 for each worker."""
+    record = make_record(
+        state="cold",
+        loader=1 / 0.009,
+        loader_warm=1_000,
+        end_to_end=1 / 0.009,
+        consumer=20_000,
+        storage=1 / 0.0081,
+        storage_serial=1 / 0.0081,
+        decode=1 / 0.0016,
+        kind="threads",
+        workers=2,
+    )
+    faster = by_change(record)["faster storage"]
+    assert (faster.high or faster.images_per_second) == pytest.approx(4 / 0.009, rel=0.02)
