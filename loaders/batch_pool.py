@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from feedbench.loaders.augment.host import augmenter, to_range
 from feedbench.loaders.augment.regions import Crops
 from feedbench.loaders.buffers import Buffers
+from feedbench.loaders.closing import closed_to_the_end
 from feedbench.loaders.contract import Batch, Request, Stream
 from feedbench.loaders.cores import usable_cores
 from feedbench.loaders.errors import CLOSED, FORKED, ImageError, LoaderError, SpecError
@@ -96,7 +97,7 @@ def pool_stream(
         pool.close(stop)
         close()
 
-    return Stream(pool.batches(), release, request.faults)
+    return Stream(pool.batches(), lambda: closed_to_the_end(release), request.faults)
 
 
 class BatchPool:

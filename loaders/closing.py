@@ -1,9 +1,10 @@
-"""Resources that must be closed after an error."""
+"""Resources that must be closed after an error, or whatever interrupts their closing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Protocol, TypeVar
 
 
@@ -25,3 +26,31 @@ def closed_on_error(resource: _Resource) -> Iterator[_Resource]:
     except BaseException:
         resource.close()
         raise
+
+
+def closed_to_the_end(close: Callable[[], None]) -> None:
+    """Call `close` so that Ctrl-C ends only the wait for it.
+
+    It runs in a thread of its own, since Python interrupts the main thread alone. Closing may have
+    to wait for threads that write to what it frees, so it can neither be cut short nor skipped.
+
+    Raises:
+        Exception: what `close` has raised.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            close()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = Thread(target=run, name="feedbench-close", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no thread starts when the interpreter ends, or at the limit of threads
+        run()
+    else:
+        thread.join()
+    for error in errors:
+        raise error

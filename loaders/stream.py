@@ -198,7 +198,9 @@ class Stream:
         if self._open:
             self._open = False
             self.batches = iter(())
-            if self._again is not None:
-                self._again.close()
-            release, self.release = self.release, lambda: None  # what it holds is freed too
-            release()
+            try:
+                if self._again is not None:
+                    self._again.close()
+            finally:  # also if Ctrl-C interrupts the other
+                release, self.release = self.release, lambda: None  # what it holds is freed too
+                release()

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from feedbench.loaders import BatchSpec, LoaderError, open_loader, scan
+from feedbench.loaders import BatchSpec, LoaderError, SettingsError, Stream, open_loader, scan
+from feedbench.loaders.pack.writer import PackWriter
 
 SPEC = BatchSpec(batch_size=4, image_size=16, shuffle=False)
 WORKERS = [{"workers": 2}, {"workers": 2, "use_multiprocessing": True}]
@@ -84,6 +87,73 @@ def test_closing_before_an_unreadable_image_is_due_raises_nothing(class_folder, 
         next(stream)
         time.sleep(2)  # by now the third batch has been read ahead
     assert set(threading.enumerate()) <= before
+
+
+def interrupt_wait():
+    """Interrupt the main thread, as Ctrl-C does, once it waits for another thread to end."""
+    main = threading.main_thread().ident
+    while not any(
+        frame.f_code is threading.Thread.join.__code__
+        for frame, _ in traceback.walk_stack(sys._current_frames()[main])
+    ):
+        time.sleep(0.001)
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+def test_a_pack_is_released_although_closing_is_interrupted(manifest, tmp_path, monkeypatch):
+    is_writing, may_write = threading.Event(), threading.Event()
+    put = PackWriter.put
+
+    def put_when_allowed(writer, row, *data):
+        if row >= SPEC.batch_size:  # of the batches after the first
+            is_writing.set()
+            may_write.wait()
+        put(writer, row, *data)
+
+    monkeypatch.setattr(PackWriter, "put", put_when_allowed)
+    settings = {"cache": "packed", "pack_dir": str(tmp_path)}
+    stream = open_loader("turbo", manifest, SPEC, settings)
+    next(stream)
+    is_writing.wait()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt_wait).start()
+    with pytest.raises(KeyboardInterrupt):
+        stream.close()
+    signal.signal(signal.SIGINT, before)
+    with pytest.raises(SettingsError, match="another process is writing it"):  # its threads do
+        open_loader("turbo", manifest, SPEC, settings)
+    may_write.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("feedbench"):
+            thread.join()
+    open_loader("turbo", manifest, SPEC, settings).close()
+
+
+def test_a_stream_is_released_although_closing_the_one_opened_again_is_interrupted():
+    released = []
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    stream = Stream(iter(()), lambda: released.append(True))
+    stream._again = Stream(iter(()), interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream.close()
+    assert released == [True]
+
+
+def test_a_stream_is_closed_where_no_thread_can_start(manifest, tmp_path, monkeypatch):
+    settings = {"cache": "packed", "pack_dir": str(tmp_path)}
+    stream = open_loader("turbo", manifest, SPEC, settings)
+    next(stream)
+
+    def refused(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        stream.close()
+    open_loader("turbo", manifest, SPEC, settings).close()
 
 
 def test_the_memory_of_the_encoded_cache_is_freed(tmp_path):
