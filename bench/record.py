@@ -31,7 +31,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from feedbench.bench.differences import as_text, differing
-from feedbench.loaders import Stream, find_loader, printable
 
 SCHEMA_NUMBER = 5
 
@@ -159,16 +158,6 @@ class Dropped(Record):
     reason: str = Field(description="decoder and message")
 
 
-def dropped_by(stream: Stream) -> list[Dropped]:
-    """Return the images that a stream has dropped so far."""
-    return [
-        Dropped(
-            path=printable(fault.path), row=fault.row, reason=f"{fault.decoder}: {fault.reason}"
-        )
-        for fault in stream.dropped
-    ]
-
-
 class SamePixels(Record):
     """Result of the pixel check of a trial before it was timed, in levels of 0 to 255."""
 
@@ -199,20 +188,6 @@ class Own(Record):
     )
     left_out: int = Field(0, description="images that did not come in two epochs")
     repeated: int = Field(0, description="images that came more often than once per epoch")
-
-
-def own_of(loader: str) -> Own | None:
-    """Return the function behind a loader; None for one that is not the user's."""
-    own = find_loader(loader).own
-    if own is None:
-        return None
-    return Own(file=printable(str(own.file)), function=own.function, digest=own.digest)
-
-
-def own_digest(loader: str) -> str | None:
-    """Return the SHA-256 digest of the user's file behind a loader; None if there is none."""
-    own = own_of(loader)
-    return None if own is None else own.digest
 
 
 class Conditions(Record):
@@ -264,12 +239,6 @@ class Losses(Record):
             f"batches that came twice and were used once: {self.discarded:,}": self.discarded,
         }
         return [*(text for text, count in texts.items() if count), *self.ended_workers]
-
-
-def losses_of(stream: Stream) -> Losses | None:
-    """Return what a stream has lost so far; None for loaders that cannot lose anything."""
-    lost = stream.losses()
-    return None if lost is None else Losses.model_validate(lost._asdict())
 
 
 class Stopped(Record):

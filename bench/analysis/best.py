@@ -14,10 +14,10 @@ from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.environment import machine
 from feedbench.bench.errors import PlanError
 from feedbench.bench.files import write_text
+from feedbench.bench.loader_facts import own_digest
 from feedbench.bench.plan.plan import Choice, Plan
 from feedbench.bench.plan.settings import as_toml, from_toml
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.bench.record import own_digest
 from feedbench.loaders import LOADERS, BatchSpec, find_loader, is_own
 from feedbench.trainer import ONE, Recipe
 

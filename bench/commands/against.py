@@ -105,7 +105,7 @@ def check_against(old: Old, plan: Plan, terminal: Console) -> None:
     Raises:
         PlanError: the plan holds no other loader.
     """
-    from feedbench.bench.record import own_digest
+    from feedbench.bench.loader_facts import own_digest
     from feedbench.bench.trials.internal_loaders import is_choice
 
     present = own_digest(old.choice.loader)

@@ -7,8 +7,8 @@ from feedbench.bench.diagnose.setup import DiagnosisPlan
 from feedbench.bench.diagnose.stages import encoded_bytes, impossible_states
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import PlanError
+from feedbench.bench.loader_facts import own_of
 from feedbench.bench.meters.gpu import training_gpus
-from feedbench.bench.record import own_of
 from feedbench.bench.trials.sample import WARM_SHARE
 from feedbench.loaders import Manifest, available_memory, usable_cores
 from feedbench.loaders.stages import Stages

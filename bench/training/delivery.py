@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from feedbench.bench.record import Losses, losses_of
+from feedbench.bench.loader_facts import losses_of
+from feedbench.bench.record import Losses
 from feedbench.loaders import Stream
 
 if TYPE_CHECKING:

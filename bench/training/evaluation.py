@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from feedbench.bench.consumers.own_batches import for_network
+from feedbench.bench.loader_facts import dropped_by
 from feedbench.bench.plan.plan import Failures
-from feedbench.bench.record import Dropped, dropped_by
+from feedbench.bench.record import Dropped
 from feedbench.bench.training.predictions import Predictions
 from feedbench.bench.training.setup import TrainingSetup
 from feedbench.loaders import (

@@ -17,8 +17,8 @@ from feedbench.bench.analysis.best import Best, read_best
 from feedbench.bench.consumers.own_model import find_builder
 from feedbench.bench.errors import BenchError, RecordError
 from feedbench.bench.files import write_text
+from feedbench.bench.loader_facts import own_of
 from feedbench.bench.plan.toml import parse_model, read_toml
-from feedbench.bench.record import own_of
 from feedbench.bench.training.rate_check import RATE_CHECK_KEY
 from feedbench.bench.training.shape import fault
 from feedbench.bench.training.tensorboard import LOGS as TENSORBOARD_LOGS

@@ -12,7 +12,7 @@ from feedbench.bench.analysis.estimate import Estimate, Positive, rate_text
 from feedbench.bench.analysis.stats import MIN_BLOCKS, independent_ratio, serial_interval
 from feedbench.bench.consumers.trainer import timed_phase
 from feedbench.bench.environment import machine
-from feedbench.bench.record import own_digest
+from feedbench.bench.loader_facts import own_digest
 from feedbench.bench.training.rate_loss import Pace, loss_text
 from feedbench.trainer import Recipe
 

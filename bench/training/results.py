@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from feedbench.bench.environment import environment
 from feedbench.bench.files import write_json, write_text
+from feedbench.bench.loader_facts import own_of
 from feedbench.bench.plan.plan import Choice
-from feedbench.bench.record import Dropped, own_of
+from feedbench.bench.record import Dropped
 from feedbench.bench.training.confusion import CONFUSION, draw_confusion
 from feedbench.bench.training.evaluation import Evaluation, HeldOut, evaluate_test_split
 from feedbench.bench.training.folder import MODEL, TRAINING

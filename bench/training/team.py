@@ -14,7 +14,7 @@ from feedbench.bench.cluster.hosts import Cluster
 from feedbench.bench.cluster.meeting import meet
 from feedbench.bench.cluster.session import Session
 from feedbench.bench.errors import PlanError
-from feedbench.bench.record import dropped_by
+from feedbench.bench.loader_facts import dropped_by
 from feedbench.bench.training.callbacks import Callbacks
 from feedbench.bench.training.options import TrainingOptions
 from feedbench.bench.training.part import UsageMeter, trained_since, worker_record

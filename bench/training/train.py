@@ -18,8 +18,8 @@ from feedbench.bench.analysis.best import Best
 from feedbench.bench.consumers.own_batches import check_for_network, for_network, range_note
 from feedbench.bench.consumers.trainer import make_trainer
 from feedbench.bench.files import write_json
+from feedbench.bench.loader_facts import dropped_by
 from feedbench.bench.plan.plan import Failures
-from feedbench.bench.record import dropped_by
 from feedbench.bench.training.callbacks import Callbacks, combine
 from feedbench.bench.training.delivery import delivery_record
 from feedbench.bench.training.dropped import DroppedLog, read_dropped

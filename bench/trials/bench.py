@@ -12,8 +12,9 @@ from typing import Any
 
 from feedbench.bench.environment import conditions
 from feedbench.bench.errors import TrialError
+from feedbench.bench.loader_facts import own_of
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import Conditions, Dropped, SamePixels, Stopped, Trial, own_of
+from feedbench.bench.record import Conditions, Dropped, SamePixels, Stopped, Trial
 from feedbench.bench.trials.child import Child
 from feedbench.bench.trials.delivery import delivery_of
 from feedbench.bench.trials.early_stop import Judgement, blocks_alone

@@ -13,9 +13,10 @@ from feedbench.bench.consumers.own_model import ModelFile
 from feedbench.bench.consumers.own_trainer import OwnTrainer
 from feedbench.bench.consumers.trainer import make_trainer, timed_phase
 from feedbench.bench.consumers.transfer import Transfer
+from feedbench.bench.loader_facts import dropped_by, losses_of
 from feedbench.bench.meters.used import pci_bus_id
 from feedbench.bench.plan.filling import MOST_OF_OWN_S, caches_own
-from feedbench.bench.record import WarmUp, dropped_by, losses_of
+from feedbench.bench.record import WarmUp
 from feedbench.bench.trials.block import timed_block
 from feedbench.bench.trials.cache_state import Recorded
 from feedbench.bench.trials.fed import Crossing, use_up

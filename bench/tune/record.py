@@ -13,8 +13,9 @@ from feedbench.bench.analysis.estimate import Positive
 from feedbench.bench.consumers.own_model import model_digest
 from feedbench.bench.errors import RecordError
 from feedbench.bench.files import read_model
+from feedbench.bench.loader_facts import own_of
 from feedbench.bench.plan.plan import Choice, Plan
-from feedbench.bench.record import Conditions, Trial, differences, own_of
+from feedbench.bench.record import Conditions, Trial, differences
 from feedbench.bench.trials_file import TRIALS, read_trials
 from feedbench.bench.tune.race import Finding
 
