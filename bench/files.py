@@ -69,12 +69,21 @@ def write_result(path: Path, values: dict[str, Any]) -> None:
     Raises:
         RecordError: the file cannot be written.
     """
-    write_json(path, {CREATED: utc_now(), **values})
+    write_json(path, dated(values, datetime.now(UTC)))
+
+
+def dated(values: dict[str, Any], created: datetime | None) -> dict[str, Any]:
+    """Return the values of a result with when it was made as `created`, unless that is unknown."""
+    return values if created is None else {CREATED: _as_text(created), **values}
 
 
 def utc_now() -> str:
     """Return the time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return _as_text(datetime.now(UTC))
+
+
+def _as_text(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
 
 
 def write_model(path: Path, model: BaseModel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from feedbench.bench.report.document import Part, TableData
+    from feedbench.bench.results.find import Kind
+    from feedbench.bench.results.kinds import Result
 
 
 def show(
@@ -81,17 +83,7 @@ def show(
     For a folder that holds several runs, they are listed.
     """
     from feedbench.bench.files import write_json
-    from feedbench.bench.report.document import Line
-    from feedbench.bench.results.find import (
-        find_record,
-        find_runs,
-        find_saved,
-        place_of,
-        record_in,
-    )
-    from feedbench.bench.results.listing import listed, runs_table
-    from feedbench.bench.results.parts import parts_of
-    from feedbench.bench.results.pytest_benchmark import as_pytest_benchmark
+    from feedbench.bench.results.find import find_record, find_runs, find_saved, place_of, record_in
 
     written: list[Path] = []
     _check(trial, timeline, markdown=markdown, csv=csv)
@@ -99,29 +91,58 @@ def show(
         if any(path is not None for path in (timeline, trace, pytest_benchmark)):
             place = place_of(runs[0][0])
             raise PlanError(f"{result}: holds several runs; give one of them: {place}")
-        found_runs = listed(runs)
-        how = f"One of them: feedbench show {shlex.quote(str(found_runs[-1].place))}"
-        parts: Sequence[Part] = [runs_table(found_runs, result), Line(how, form="whole")]
-        values: Any = [run.values for run in found_runs]
-        is_measured = True
+        shown = _list_of(runs, result)
     else:
         path, kind = find_record(result)
         found = kind.read(path)
         if timeline is not None or trace is not None:
             written += write_over_time(found, timeline, trial, trace)
         if pytest_benchmark is not None:
-            write_json(pytest_benchmark, as_pytest_benchmark(found))
-            written.append(pytest_benchmark)
-        parts, values, is_measured = list(parts_of(found)), found.values, found.is_measured
-    if table is not None:
-        parts = [_find_table(parts, table, result)]
+            written.append(_write_for_pytest(pytest_benchmark, found))
+        shown = _result(found, path)
+    parts = shown.parts if table is None else [_find_table(shown.parts, table, result)]
     if json is not None:
-        write_json(json, values)
+        write_json(json, shown.values)
     _print(parts, wide=wide, markdown=markdown, csv=csv)
     for file in written:
         console(to_errors=True).print(f"Written: {file}", soft_wrap=True, highlight=False)
-    if not is_measured:
+    if not shown.is_measured:
         raise typer.Exit(NOTHING_DONE)
+
+
+class _Shown(NamedTuple):
+    """What is printed, the same as JSON-compatible values, and whether anything was measured."""
+
+    parts: Sequence[Part]
+    values: Any
+    is_measured: bool
+
+
+def _list_of(runs: Sequence[tuple[Path, Kind]], folder: Path) -> _Shown:
+    from feedbench.bench.report.document import Line
+    from feedbench.bench.results.listing import listed, runs_table
+
+    found = listed(runs)
+    how = f"One of them: feedbench show {shlex.quote(str(found[-1].place))}"
+    parts: list[Part] = [runs_table(found, folder), Line(how, form="whole")]
+    return _Shown(parts, [run.values for run in found], is_measured=True)
+
+
+def _result(found: Result, record: Path) -> _Shown:
+    from feedbench.bench.environment import began_at
+    from feedbench.bench.files import dated
+    from feedbench.bench.results.parts import parts_of
+
+    values = dated(found.values, began_at(record))
+    return _Shown(list(parts_of(found)), values, found.is_measured)
+
+
+def _write_for_pytest(path: Path, found: Result) -> Path:
+    from feedbench.bench.files import write_json
+    from feedbench.bench.results.pytest_benchmark import as_pytest_benchmark
+
+    write_json(path, as_pytest_benchmark(found))
+    return path
 
 
 def _check(trial: int | None, timeline: Path | None, *, markdown: bool, csv: bool) -> None:

@@ -218,12 +218,13 @@ def test_a_bench_writes_its_folder_and_show_derives_the_same(
     summary = json.loads(benched.read_text())
     assert summary.keys() == json.loads((out / "summary.json").read_text()).keys()
     assert began_at(benched) == datetime.fromisoformat(summary.pop("created"))
+    began = json.loads((out / "environment.json").read_text())["created"]
     assert summary["winner"] == 0
     assert summary["trials"][0]["images_per_second"].keys() == {"median", "low", "high"}
     assert summary["trials"][0]["gpu_utilization"] is None
     assert "Nothing to compare it with" in capsys.readouterr().out
     assert call(monkeypatch, "show", out, "--json", shown) == 0
-    assert json.loads(shown.read_text()) == summary
+    assert json.loads(shown.read_text()) == {"created": began, **summary}
 
 
 def test_a_bench_in_which_nothing_could_be_measured_exits_with_1(monkeypatch, capsys, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 
 from feedbench.bench.analysis.summary import summarize
 from feedbench.bench.cli import main
+from feedbench.bench.environment import began_at
 from feedbench.bench.errors import RecordError
 from feedbench.bench.report.csv_text import as_csv
 from feedbench.bench.report.document import TableData
@@ -63,8 +64,20 @@ def test_every_record_is_shown(place, capsys, monkeypatch, tmp_path):
     code, out, errors = shown(capsys, monkeypatch, place, "--json", tmp_path / "shown.json")
     assert (code, errors) == (0, "")
     assert len(out.splitlines()) >= 2
-    assert json.loads((tmp_path / "shown.json").read_text())
+    values = json.loads((tmp_path / "shown.json").read_text())
+    assert values
+    began = began_at(find_record(place)[0])
+    assert values.get("created") == (began and began.isoformat(timespec="seconds"))
     assert before == {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*")}
+
+
+@pytest.mark.parametrize("place", OTHERS, ids=lambda path: path.name)
+def test_the_values_of_a_record_say_when_it_was_made(place, capsys, monkeypatch, tmp_path):
+    record, saved = tmp_path / place.name, tmp_path / "shown.json"
+    created = {"created": "2026-01-02T12:00:00+00:00"}
+    record.write_text(json.dumps(created | json.loads(place.read_text())))
+    assert shown(capsys, monkeypatch, record, "--json", saved)[0] == 0
+    assert json.loads(saved.read_text()).items() >= created.items()
 
 
 def test_the_records_are_of_every_kind():
