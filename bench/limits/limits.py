@@ -216,8 +216,8 @@ def derive(trials: list[Trial], record: LimitsRecord) -> MachineLimits:
 
 
 def trial_name(trial: Trial) -> str:
-    """Return the loader with its settings, as `bounds` names it."""
-    return str(Choice(loader=trial.loader, settings=trial.settings))
+    """Return the loader with its settings and its own augmentation, as `bounds` names it."""
+    return str(Choice(loader=trial.loader, settings=trial.settings, augment=trial.augment))
 
 
 def _limit(trial: Trial) -> Limit:

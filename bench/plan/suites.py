@@ -21,6 +21,13 @@ from feedbench.loaders import (
 )
 
 SUITES: tuple[SuiteName, ...] = ("quick", "standard", PEERS)
+# Fields of a suite file that change nothing in limits, and why.
+_NOT_OF_LIMITS = {
+    "devices": "limits trains nothing",
+    "recipe": "limits trains nothing",
+    "pixels": "limits compares no pixels",
+    "failures": "limits uses no other images in place of those that fail",
+}
 
 
 def available_loaders(manifest: Manifest, configured: Container[str] = ()) -> list[Loader]:
@@ -117,19 +124,36 @@ def limits_suite(
     setting, such as the folder of a pack, is included if the setting is given.
 
     Raises:
-        PlanError: the suite does not exist, feeds a consumer, or a setting is for a loader that is
-            not in it.
+        PlanError: the suite does not exist, has a field that does not apply to limits, or a
+            setting is for a loader that is not in it.
     """
     if name or loaders:
         suite = select_suite(name, loaders, settings, manifest)
-        if "consumer" in suite.model_fields_set and suite.consumer != "drain":
-            raise PlanError(
-                f"--suite {name}: consumer {suite.consumer}: limits discards all batches; set "
-                'consumer = "drain", or use bench'
-            )
+        _check_of_limits(suite, f"--suite {name}")
         return suite
     trials = built_in_trials("limits", manifest, settings)
     return _with_settings(Suite(trial=list(trials)), settings)
+
+
+def _check_of_limits(suite: Suite, given_by: str) -> None:
+    """Check that every field of a suite says something about limits.
+
+    Raises:
+        PlanError: one does not.
+    """
+    given = suite.model_fields_set
+    if "consumer" in given and suite.consumer != "drain":
+        raise PlanError(
+            f"{given_by}: consumer {suite.consumer}: limits discards all batches; set consumer = "
+            '"drain", or use bench'
+        )
+    unused = {field: why for field, why in _NOT_OF_LIMITS.items() if field in given}
+    if "early_stopping" in suite.timing.model_fields_set and suite.timing.early_stopping:
+        unused["timing: early_stopping"] = "limits times all blocks"
+    if any(choice.alone for choice in suite.trial):
+        unused["trial: alone"] = "limits trains nothing"
+    for field, why in unused.items():
+        raise PlanError(f"{given_by}: {field}: {why}; remove it, or use bench")
 
 
 def _with_settings(suite: Suite, settings: dict[str, dict[str, Any]]) -> Suite:

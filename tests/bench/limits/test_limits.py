@@ -75,7 +75,8 @@ def test_each_loader_is_compared_with_the_limit_of_its_work(tiny_photos, tmp_pat
     again = feedbench("show", out, "--json", tmp_path / "again.json")
     assert again.returncode == 0, again.stderr
     assert result.pop("created")
-    assert json.loads((tmp_path / "again.json").read_text()) == result
+    began = json.loads((out / "environment.json").read_text())["created"]
+    assert json.loads((tmp_path / "again.json").read_text()) == {"created": began, **result}
 
 
 SUITE = """
@@ -120,8 +121,21 @@ def test_a_suite_file_says_what_is_measured_and_how_unless_an_option_does(tiny_p
         ),
         (SUITE.replace("turbo", "synthetic"), "settings of synthetic"),
         ("[[trial]]\nloader = 'synthetic'\n", "suite.toml: loader synthetic: synthetic images"),
+        *(
+            (f"{field}\n{SUITE}", f"suite.toml: {field.partition(' ')[0]}: limits {why}; remove it")
+            for field, why in {
+                "devices = 'all'": "trains nothing",
+                "recipe = { alpha = 0.5 }": "trains nothing",
+                "pixels = { images = 9 }": "compares no pixels",
+                "failures = { on_error = 'skip' }": "uses no other images in place of those that",
+            }.items()
+        ),
+        (
+            SUITE.replace("blocks = 3", "early_stopping = true"),
+            "suite.toml: timing: early_stopping: limits times all blocks; remove it",
+        ),
+        (f"{SUITE}alone = true\n", "suite.toml: trial: alone: limits trains nothing; remove it"),
     ],
-    ids=["consumer", "settings", "synthetic"],
 )
 def test_a_suite_file_that_cannot_be_measured_is_refused_in_one_line(
     tiny_photos, tmp_path, text, message
@@ -172,6 +186,7 @@ def trial(choice, *rates):
     return Trial(
         loader=choice.loader,
         settings=choice.settings,
+        augment=choice.augment,
         all_settings={},
         consumer="drain",
         spec=spec,
@@ -188,6 +203,15 @@ def test_shares_are_paired_by_round():
     assert limits.loaders[0].share.value == limits.loaders[0].share.low == 0.5
     assert limits.limits[0].bytes_per_second == 2000 * 3 * 100**2
     assert limits.limits[1].error == "a network share"
+
+
+def test_a_loader_with_an_augmentation_of_its_own_has_its_own_share():
+    copy, plain = Choice(loader="memory_copy"), Choice(loader="turbo")
+    turned = Choice(loader="turbo", augment={"rotation": 0.1})
+    record = LimitsRecord(bounds=dict.fromkeys(map(str, (plain, turned)), "memory_copy"))
+    trials = [trial(copy, 1000), trial(plain, 500), trial(turned, 250)]
+    shares = {one.loader: one.share.value for one in derive(trials, record).loaders}
+    assert shares == {"turbo": 0.5, 'turbo augment={"rotation": 0.1}': 0.25}
 
 
 def test_reads_are_named_by_where_the_files_lie():
