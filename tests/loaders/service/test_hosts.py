@@ -15,6 +15,7 @@ from feedbench.loaders import Order
 pytestmark = [pytest.mark.beyond, pytest.mark.spawned, pytest.mark.timeout(300)]
 CLI = [sys.executable, "-m", "feedbench.bench.cli"]
 BATCHES = ["--image-size", "64", "--batch-size", "8"]
+CARRIED = 1_000_000  # bytes per second of the slow network
 ACCELERATOR = """
 [slow]
 device = "slow accelerator"
@@ -70,7 +71,7 @@ def run(hosts, command, photos, dispatcher, out, *options):
     return done.stdout
 
 
-def test_a_slow_network_is_named_and_what_is_gained_without_it_comes_true(splits_folder, tmp_path):
+def test_a_slow_network_is_named_and_without_it_more_comes_than_it_carries(splits_folder, tmp_path):
     with two_hosts() as hosts:
         address = hosts.addresses[1]
         with (
@@ -78,7 +79,7 @@ def test_a_slow_network_is_named_and_what_is_gained_without_it_comes_true(splits
             serving(hosts, 1, "--worker", f"{address}:5051", "--of", dispatcher),
         ):
             # Far below what the worker makes and the accelerator takes, however busy the machine.
-            hosts.shape("8mbit")
+            hosts.shape(f"{8 * CARRIED}bit")
             slow, fast = tmp_path / "slow", tmp_path / "fast"
             printed = run(hosts, "diagnose", splits_folder, dispatcher, slow, "--seconds", "1")
             hosts.unshape()
@@ -93,9 +94,15 @@ def test_a_slow_network_is_named_and_what_is_gained_without_it_comes_true(splits
         for one in json.loads((fast / "summary.json").read_text("utf-8"))["trials"]
         if one["loader"] == "tf_data_service"
     ]
-    rate = trial["images_per_second"]["median"]
-    assert rate == pytest.approx(diagnosis["bottleneck"]["rate_without"], rel=0.15)
-    assert trial["received_bytes_per_image"] > 0.8 * 64 * 64 * 3
+    received = trial["received_bytes_per_image"]
+    assert received > 0.8 * 64 * 64 * 3
+    alone = {one["name"]: one["images_per_second"] for one in diagnosis["ceilings"]}
+    predicted, gained = (
+        diagnosis["bottleneck"]["rate_without"],
+        trial["images_per_second"]["median"],
+    )
+    assert alone["network"]["median"] < predicted <= alone["consumer"]["median"] * 1.001
+    assert gained > CARRIED / received  # images per second that the slow network carries at most
 
 
 def test_the_cut_cable_of_one_worker_loses_no_row(splits_folder):
