@@ -84,7 +84,6 @@ NOT_RUN = {
 # too, with other sizes.
 OWN_DIAGNOSED = "feedbench diagnose photos/ --loader pipeline.py:make_dataset"
 RUN_BY: dict[str, dict[str, str]] = {
-    "README.md": {f"{OWN_DIAGNOSED} --model model.py:build": "docs/model.md"},
     "docs/diagnose.md": {f"{OWN_DIAGNOSED} --consumer emulated:a100": "docs/own-pipeline.md"},
     "docs/monitor.md": {OWN_DIAGNOSED: "docs/own-pipeline.md"},
     "docs/tutorial.md": {f"{OWN_DIAGNOSED} --model model.py:build": "docs/model.md"},
@@ -110,7 +109,6 @@ REPLACED = {
 PHOTO = "an image of photos/"
 LIST = "a CSV of the images in photos/"
 GIVEN: dict[str, dict[str, str]] = {
-    "README.md": {"pipeline.py": "docs/own-pipeline.md", "model.py": "docs/own-pipeline.md"},
     "docs/ci.md": {"pipeline.py": "docs/own-pipeline.md"},
     "docs/diagnose.md": {"pipeline.py": "docs/own-pipeline.md", "photos.csv": LIST},
     "docs/loaders.md": {"pipeline.py": "docs/own-pipeline.md"},
