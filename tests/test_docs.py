@@ -47,3 +47,14 @@ def test_every_fault_in_a_table_has_a_test(page):
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text().split()) < 700
+
+
+def test_every_folder_of_published_runs_has_a_line():
+    page = (ROOT / "results" / "README.md").read_text()
+    lines = re.findall(r"^- \[(.*)\]\(\1/\): ", page, re.MULTILINE)
+    folders = (path.parent.name for path in (ROOT / "results").glob("*/README.md"))
+    assert sorted(lines) == sorted(folders)
